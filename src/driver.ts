@@ -1,0 +1,245 @@
+/**
+ * THE SEAM. Everything above it (`runtime/`, `parallel/`) knows devices only through {@link Driver}; everything below
+ * it (`cuda/`, `host/`) implements just this. Nothing above knows the shape of a handle; nothing below knows clocks,
+ * current streams or policies.
+ *
+ * ## What is ordered with what
+ *
+ * - A stream runs the operations queued on it one after another, in the order of the calls. Two streams have no order
+ *   between them, but for waits.
+ * - `recordEvent(event, stream)` marks the point behind everything queued on `stream` so far. A second record replaces
+ *   the first: waits queued before it keep the point they were given.
+ * - `waitEvent(stream, event)` binds to the latest record *at the call*. Everything queued on `stream` later runs after
+ *   that point. An event that was never recorded holds nothing up.
+ * - `allocate` and `free` are operations of their stream, too. The address is known at once; what is behind it belongs
+ *   to the caller from that place in the stream's order until the place of its `free`. A driver may hand out memory
+ *   again when the earlier `free` is over, when it was queued on the same stream, or when `covers` says that the
+ *   allocating stream is ordered behind it. It never makes a stream wait for another one on its own account.
+ * - Nothing is ordered with the calling thread but what `synchronize…`, a `query…` that gave true, or a settled
+ *   {@link Driver.whenComplete} says.
+ *
+ * ## Queueing
+ *
+ * No method that takes a stream to queue on waits for queued work. Every argument has been checked by the caller; what
+ * a driver refuses all the same is the device's own refusal. A `copy`'s two ends must stay as they are until the
+ * stream has passed it; `upload` has read its source when it returns.
+ *
+ * ## Handles
+ *
+ * A handle is a number that means something to its driver alone. Drivers may give the number of a destroyed object to
+ * a new one, so nothing above the seam uses a handle as a key. `destroyStream` and `destroyEvent` never block and
+ * cancel nothing: queued work, and waits queued on the event, go on as if the handle were still there. After that call
+ * the handle must not be used again.
+ *
+ * ## Failures
+ *
+ * - A call that throws has queued nothing and made nothing.
+ * - A failure of queued work shows itself later: at `query…`, `synchronize…`, `whenComplete`, and at whatever is queued
+ *   next on the broken stream. Which streams it breaks is the device's business (on CUDA: all of them).
+ * - When the device itself is gone, every method but `close`, `destroy…` and `free…` throws `DeviceLostError` with the
+ *   first failure as its cause; pending `whenComplete` callbacks are called with it; the exceptions return quietly.
+ *
+ * ## Threads
+ *
+ * A driver belongs to the JavaScript thread that opened it and trusts no state that other code may have left on that
+ * thread (CUDA: the current context). Callbacks come on that thread, never from inside a call of a driver method.
+ */
+
+import type { DType } from "./dtype.js"
+
+/** A stream, as its driver knows it. */
+export type StreamHandle = number
+/** An event, as its driver knows it. */
+export type EventHandle = number
+/** A kernel loaded on one device, as its driver knows it. */
+export type KernelHandle = number
+
+/** A place in a stream's order. Made and understood by the runtime; a driver only keeps it and hands it back. */
+export interface OrderMark {
+  readonly slot: number
+  readonly tick: number
+}
+
+/** What a kernel may be given for a pointer parameter: a device array or a pinned one. */
+export interface MemoryRange {
+  /** On the device (bytes from the start of the memory on host). */
+  readonly address: number
+  /** In elements. */
+  readonly length: number
+}
+
+/** One argument of a launch, already checked against the signature. */
+export type KernelArgument = number | bigint | MemoryRange
+
+/** A kernel's parameter, taken apart: `"in float32*"` is `{ dtype: "float32", access: "in" }`, a scalar has no access. */
+export interface KernelParameter {
+  readonly dtype: DType
+  readonly access: "in" | "out" | "inout" | undefined
+}
+
+/** What a driver gets to load a kernel from: the user's definition, its signature taken apart. */
+export interface KernelSource {
+  readonly name: string
+  readonly parameters: readonly KernelParameter[]
+  readonly cuda: CudaKernelBody | undefined
+  readonly host: HostKernelBody | undefined
+}
+
+/** Where a kernel's code for CUDA comes from. */
+export type CudaKernelBody =
+  | { readonly source: string; readonly options?: readonly string[] }
+  | { readonly ptx: string | Uint8Array }
+  | { readonly cubin: Uint8Array }
+
+/** Where a kernel's code for the host device comes from. `export` is the kernel's name unless given. */
+export type HostKernelBody =
+  | { readonly source: string; readonly export?: string }
+  | { readonly module: URL | string; readonly export?: string }
+  | { readonly wasm: URL | Uint8Array; readonly export?: string }
+
+/** The attributes of a launch that few kernels need. */
+export interface LaunchAttributes {
+  readonly cluster: readonly [x: number, y: number, z: number] | undefined
+  readonly cooperative: boolean
+}
+
+/** What one launch may ask for at most. The host device has CUDA's limits. */
+export interface LaunchLimits {
+  readonly threadsPerBlock: number
+  readonly block: readonly [x: number, y: number, z: number]
+  readonly grid: readonly [x: number, y: number, z: number]
+  /** Dynamic shared memory of a block, in bytes. */
+  readonly sharedMemory: number
+}
+
+/** Bytes of device memory. */
+export interface MemoryUsage {
+  /** In arrays that are alive. */
+  readonly used: number
+  /** Taken from the system, in use or kept for reuse. */
+  readonly reserved: number
+  /** The most that `used` ever was. */
+  readonly peak: number
+}
+
+/** Page-locked host memory that the device reads and writes in place. */
+export interface PinnedMemory {
+  readonly address: number
+  readonly buffer: ArrayBufferLike
+  /** Where in `buffer` it begins. A multiple of 256. */
+  readonly byteOffset: number
+  readonly byteLength: number
+}
+
+/** One device. See the head of this file for what every method keeps to. */
+export interface Driver {
+  readonly kind: "cuda" | "host"
+  /** What the maker calls the device, for people to read. */
+  readonly name: string
+  readonly limits: LaunchLimits
+  /** Lower numbers run first: `greatest` is the smaller number, `least` is 0. */
+  readonly priorities: { readonly least: number; readonly greatest: number }
+
+  /** A new stream that has no implied order with any other. */
+  createStream(priority: number): StreamHandle
+  destroyStream(stream: StreamHandle): void
+  /** Takes in a stream that another library made. It is never passed to `destroyStream`. */
+  adoptStream(foreign: bigint): StreamHandle
+  /** The number under which other libraries know the stream. */
+  foreignHandle(stream: StreamHandle): bigint
+  /** Is everything queued so far done? Throws what broke the stream. */
+  queryStream(stream: StreamHandle): boolean
+  /** Blocks the calling thread until everything queued so far is done. Throws what broke the stream. */
+  synchronizeStream(stream: StreamHandle): void
+
+  createEvent(timing: boolean): EventHandle
+  destroyEvent(event: EventHandle): void
+  /** The number under which other libraries know the event. */
+  foreignEventHandle(event: EventHandle): bigint
+  recordEvent(event: EventHandle, stream: StreamHandle): void
+  waitEvent(stream: StreamHandle, event: EventHandle): void
+  /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before that point. */
+  queryEvent(event: EventHandle): boolean
+  /** Blocks the calling thread until the latest record's point is passed. Throws as `queryEvent` does. */
+  synchronizeEvent(event: EventHandle): void
+  /** Milliseconds between two passed records of events made with timing. */
+  elapsedTime(start: EventHandle, end: EventHandle): number
+  /**
+   * Calls `settle` once the latest record's point is passed, with the error if `queryEvent` would throw. Binds at the
+   * call. Keeps the process alive until then, and blocks nothing. The returned function detaches: `settle` is then
+   * never called.
+   */
+  whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void
+
+  /**
+   * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `covers(mark)` tells
+   * whether the stream is ordered behind a `free` that was given `mark`.
+   * @throws OutOfMemoryError when there is none, having waited for nothing
+   */
+  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
+  /** Gives back what `allocate` gave, at this place in the stream's order. */
+  free(address: number, stream: StreamHandle, mark: OrderMark): void
+  /** Blocks until every `free` queued so far has happened, so that an `allocate` can have the memory. */
+  drainFrees(): void
+  memoryUsage(): MemoryUsage
+
+  /** Pinned memory, zeroed at first use of its pages. @throws OutOfMemoryError */
+  allocatePinned(byteLength: number): PinnedMemory
+  /** At once, not in any stream's order: the caller knows that every queued use is over. */
+  freePinned(memory: PinnedMemory): void
+
+  /** Copies bytes between any two of device and pinned memory. */
+  copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
+  /** Copies from the caller's own memory, which has been read when the call returns. */
+  upload(destination: number, source: Uint8Array, stream: StreamHandle): void
+  /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
+  fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
+
+  /** Loads a kernel now, compiling where that is needed. Loading the same source object again gives the same handle. */
+  loadKernel(source: KernelSource): KernelHandle
+  /** The same, without holding up the event loop. */
+  prepareKernel(source: KernelSource): Promise<KernelHandle>
+  /** Queues a launch. The arguments have been read when the call returns. */
+  launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): void
+
+  /** Lets queued work finish, then gives everything back. Never blocks. No other method is called afterwards. */
+  close(): void
+}
+
+/** What a device's backend tells of a device before it is opened. */
+export interface DeviceListing {
+  /** What `openDevice` takes: `"host"`, `"cuda:0"`. */
+  readonly id: string
+  readonly kind: "cuda" | "host"
+  readonly name: string
+  readonly usable: boolean
+  /** Why it is not usable, in one sentence that says what to do. */
+  readonly reason?: string
+}
+
+/** The options of `openDevice`. */
+export interface OpenOptions {
+  /** Worker threads of the host device: 1 to 256; as many as there are cores unless given, but two at least. */
+  readonly threads?: number | undefined
+}
+
+/** One kind of device: how the runtime finds and opens it. Registered in `backends.ts`. */
+export interface Backend {
+  readonly kind: "cuda" | "host"
+  /** The devices of this kind. Never throws. */
+  list(): DeviceListing[]
+  /** @throws AuxstreamError with code AUX_DEVICE_UNAVAILABLE and the listing's reason */
+  open(ordinal: number, options: OpenOptions): Driver
+}

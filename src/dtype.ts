@@ -1,0 +1,52 @@
+/** The typed array that holds each element type on the host. `float16` and `bfloat16` are bit patterns. */
+export interface TypedArrays<B extends ArrayBufferLike = ArrayBufferLike> {
+  float16: Uint16Array<B>
+  bfloat16: Uint16Array<B>
+  float32: Float32Array<B>
+  float64: Float64Array<B>
+  int8: Int8Array<B>
+  uint8: Uint8Array<B>
+  int16: Int16Array<B>
+  uint16: Uint16Array<B>
+  int32: Int32Array<B>
+  uint32: Uint32Array<B>
+  int64: BigInt64Array<B>
+  uint64: BigUint64Array<B>
+}
+
+/** The type of an array's elements, in PyTorch's words. */
+export type DType = keyof TypedArrays
+
+/** The typed array that holds elements of a dtype. */
+export type TypedArrayOf<D extends DType, B extends ArrayBufferLike = ArrayBufferLike> = {
+  [K in D]: TypedArrays<B>[K]
+}[D]
+
+/** What a scalar of a dtype is in JavaScript. */
+export type ScalarOf<D extends DType> = D extends "int64" | "uint64" ? bigint | number : number
+
+/** Any typed array whose elements a device knows. */
+export type TypedArray = TypedArrays[DType]
+
+/** What a typed array is taken for when no dtype is named. */
+export type DTypeOf<A extends TypedArray> = A extends Float32Array
+  ? "float32"
+  : A extends Float64Array
+    ? "float64"
+    : A extends Int8Array
+      ? "int8"
+      : A extends Uint8Array
+        ? "uint8"
+        : A extends Int16Array
+          ? "int16"
+          : A extends Uint16Array
+            ? "uint16"
+            : A extends Int32Array
+              ? "int32"
+              : A extends Uint32Array
+                ? "uint32"
+                : A extends BigInt64Array
+                  ? "int64"
+                  : A extends BigUint64Array
+                    ? "uint64"
+                    : never
