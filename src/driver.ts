@@ -125,6 +125,10 @@ export interface MemoryUsage {
 /** Page-locked host memory that the device reads and writes in place. */
 export interface PinnedMemory {
   readonly address: number
+  /**
+   * An object made for this allocation alone, which the driver does not hold on to: the runtime waits for it to become
+   * unreachable before it calls `freePinned`, as any typed array made over it may still be in use.
+   */
   readonly buffer: ArrayBufferLike
   /** Where in `buffer` it begins. A multiple of 256. */
   readonly byteOffset: number
@@ -185,8 +189,11 @@ export interface Driver {
 
   /** Pinned memory, zeroed at first use of its pages. @throws OutOfMemoryError */
   allocatePinned(byteLength: number): PinnedMemory
-  /** At once, not in any stream's order: the caller knows that every queued use is over. */
-  freePinned(memory: PinnedMemory): void
+  /**
+   * Takes the memory at this address back; its pages may be given out again at once. Not in any stream's order: the
+   * caller knows that every queued use is over and that nothing reaches its buffer any more.
+   */
+  freePinned(address: number): void
 
   /** Copies bytes between any two of device and pinned memory. */
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
