@@ -1,0 +1,86 @@
+/**
+ * Builds what is published (dist/), then what is run here (build/: tests, examples, benchmarks, with a copy of src).
+ * Examples and benchmarks import "auxstream" as a user does, so dist/ comes first. Outputs whose source is gone are
+ * removed.
+ */
+
+import { createHash } from "node:crypto"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
+import { at, filesBelow, node, tools } from "./project.mjs"
+
+const compiled = ["src", "test", "examples", "bench"]
+const withAssets = ["test", "examples", "bench"]
+const settings = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]
+/** Compiles the kernels that are written in AssemblyScript into sources that embed them. */
+const generator = "scripts/build-wasm.mjs"
+/** What the last build was made from. */
+const stamp = at("build/.inputs")
+
+/** AssemblyScript looks like TypeScript, but has a compiler of its own. */
+const isAssembly = (path) => path.includes("/assembly/")
+const isGenerated = (path) => path.endsWith(".generated.ts")
+const isResult = (path) => path.startsWith("bench/results/")
+const isTypeScript = (path) => /\.m?ts$/.test(path) && !isAssembly(path)
+const isAsset = (path) => !isTypeScript(path) && !isResult(path) && !path.endsWith(".md")
+
+/** Builds everything. Gives 0, or the exit code of the step that failed. */
+export function build() {
+  rmSync(stamp, { force: true })
+  const inputs = fingerprint()
+  const steps = [
+    () => (existsSync(at(generator)) ? node(at(generator)) : 0),
+    () => node(tools.tsc, ["-p", "tsconfig.build.json"]),
+    () => node(tools.tsc, ["-p", "tsconfig.json"]),
+  ]
+  for (const step of steps) {
+    const failed = step()
+    if (failed) return failed
+  }
+  copyAssets()
+  removeOrphans()
+  writeFileSync(stamp, inputs)
+  return 0
+}
+
+/** Whether the last build saw the sources as they are now. */
+export function isBuilt() {
+  return existsSync(at("dist/index.js")) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint()
+}
+
+/** Names, sizes and times of all inputs, so that a source that was removed counts as a change, too. */
+function fingerprint() {
+  const sources = compiled.flatMap((folder) => filesBelow(folder))
+  const inputs = [...settings, generator, ...sources.filter((path) => !isGenerated(path) && !isResult(path)).sort()]
+  const hash = createHash("sha256")
+  for (const path of inputs) {
+    const found = statSync(at(path), { throwIfNoEntry: false })
+    hash.update(`${path} ${found?.size} ${found?.mtimeMs}\n`)
+  }
+  return hash.digest("hex")
+}
+
+/** Puts what examples and tests read from beside them (pictures, kernels in other languages) beside their outputs. */
+function copyAssets() {
+  for (const path of withAssets.flatMap((folder) => filesBelow(folder)).filter(isAsset)) {
+    const target = at("build", path)
+    mkdirSync(dirname(target), { recursive: true })
+    copyFileSync(at(path), target)
+  }
+}
+
+function removeOrphans() {
+  for (const path of filesBelow("dist")) {
+    if (!hasSource(path.replace(/^dist\//, "src/"))) rmSync(at(path))
+  }
+  for (const path of compiled.flatMap((folder) => filesBelow(`build/${folder}`))) {
+    const source = path.replace(/^build\//, "")
+    if (!hasSource(source) && !(isAsset(source) && existsSync(at(source)))) rmSync(at(path))
+  }
+}
+
+/** Whether a compiled file, named as if it lay beside its source, has that source. */
+function hasSource(output) {
+  const [, stem, module] = /^(.*?)(?:\.d)?\.(m?)[jt]s(?:\.map)?$/.exec(output) ?? []
+  return stem !== undefined && !isAssembly(output) && existsSync(at(`${stem}.${module}ts`))
+}

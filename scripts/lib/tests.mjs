@@ -1,0 +1,28 @@
+/** Runs the built tests. */
+
+import { availableParallelism } from "node:os"
+import { filesBelow, node } from "./project.mjs"
+
+/** Longer than any test file needs on a slow machine: one that hangs fails. */
+const millisecondsPerFile = 600_000
+
+/**
+ * Runs the tests whose source path starts with one of `prefixes` (all of them if there are none) under the Node.js at
+ * `execPath`. Gives the exit code.
+ *
+ * The files are named one by one, because Node.js 20 takes no patterns. Half the cores run test files: the host
+ * device's tests keep several threads busy each.
+ */
+export function runTests(prefixes, execPath = process.execPath) {
+  const files = filesBelow("build/test").filter((path) => path.endsWith(".test.js"))
+  const chosen = files.filter(
+    (path) => prefixes.length === 0 || prefixes.some((prefix) => path.startsWith(`build/${prefix}`)),
+  )
+  if (chosen.length === 0) {
+    console.error(`No test matches ${prefixes.join(", ")}. Name folders or files as in the sources: test/host`)
+    return 1
+  }
+  const concurrency = Math.max(1, Math.floor(availableParallelism() / 2))
+  const options = ["--test-reporter=spec", `--test-concurrency=${concurrency}`, `--test-timeout=${millisecondsPerFile}`]
+  return node("--test", [...options, ...chosen], { execPath })
+}

@@ -1,0 +1,25 @@
+/**
+ * Everything that has to hold: lint, format, types (a type test that fails fails the build), tests. `npm test -- test/host`
+ * runs the tests below that folder only.
+ */
+
+import { node, say, tools } from "./lib/project.mjs"
+import { setUp } from "./lib/setup.mjs"
+import { runTests } from "./lib/tests.mjs"
+
+setUp()
+const prefixes = process.argv.slice(2)
+const checks = [
+  ["Linting", () => node(tools.oxlint)],
+  ["Checking the format", () => node(tools.oxfmt, ["--check"])],
+  ["Testing", () => runTests(prefixes)],
+]
+const failed = checks.filter(([name, check]) => {
+  if (name !== "Testing" && prefixes.length > 0) return false
+  say(name)
+  return check() !== 0
+})
+if (failed.length > 0) {
+  console.error(`Failed: ${failed.map(([name]) => name.toLowerCase()).join(", ")}.`)
+  process.exitCode = 1
+}
