@@ -191,7 +191,8 @@ export interface Driver {
   allocatePinned(byteLength: number): PinnedMemory
   /**
    * Takes the memory at this address back; its pages may be given out again at once. Not in any stream's order: the
-   * caller knows that every queued use is over and that nothing reaches its buffer any more.
+   * caller knows that every queued use is over and that nothing reaches its buffer any more. The one method that may
+   * still be called after `close`: until then the pages stay, as a typed array over them may be in use.
    */
   freePinned(address: number): void
 
@@ -221,7 +222,10 @@ export interface Driver {
     attributes: LaunchAttributes | undefined,
   ): void
 
-  /** Lets queued work finish, then gives everything back. Never blocks. No other method is called afterwards. */
+  /**
+   * Lets queued work finish, then gives everything back. Never blocks. Pending
+   * `whenComplete` callbacks still come. No other method is called afterwards, but for `freePinned`.
+   */
   close(): void
 }
 

@@ -1,0 +1,33 @@
+import "./backends.js"
+
+export type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "./dtype.js"
+export type { CudaKernelBody, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
+
+export type { CompletionOptions } from "./runtime/completion.js"
+export type { Device, EventOptions, StreamOptions } from "./runtime/device.js"
+export type { AnyArray, DeviceArray } from "./runtime/device-array.js"
+export * from "./runtime/errors.js"
+export type { Event } from "./runtime/event.js"
+export { type Float16DType, fromFloat32, toFloat32 } from "./runtime/float16.js"
+export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel.js"
+export type { Dimensions } from "./runtime/launch-shape.js"
+export type { PinnedArray } from "./runtime/pinned-array.js"
+export { type DeviceSelector, listDevices, openDevice } from "./runtime/registry.js"
+export type {
+  Access,
+  Argument,
+  Arguments,
+  HostArgument,
+  HostKernel,
+  HostLaunch,
+  Parameter,
+} from "./runtime/signature.js"
+export { currentStream, type ExternalUses, type Stream } from "./runtime/stream.js"
+
+export { executeInParallel, type ParallelOptions } from "./parallel/execute-in-parallel.js"
+export { fork, type Fork, type ForkOptions } from "./parallel/fork.js"
+export { maybeExecuteInParallel } from "./parallel/maybe-execute-in-parallel.js"
+export { isMultiStreamEnabled, withMultiStream } from "./parallel/multi-stream.js"
+export { parallel } from "./parallel/parallel.js"
+export type { ParallelMessage, ParallelReason } from "./parallel/report.js"
+export type { AllAwaited, AllNow, Branch, Join, Joined, Now, Results } from "./parallel/types.js"

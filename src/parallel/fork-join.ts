@@ -1,0 +1,137 @@
+import { context, runIn } from "../runtime/context.js"
+import type { Event } from "../runtime/event.js"
+import type { Stream } from "../runtime/stream.js"
+import { adopt } from "../runtime/thenable.js"
+import { attach, settle } from "./failures.js"
+import { lease, release } from "./lease.js"
+
+/** A function beside the main one: where it runs, and the event that says that it is done. */
+export interface AuxBranch {
+  /** Where its result goes. */
+  readonly slot: number
+  readonly fn: () => unknown
+  readonly stream: Stream
+  /** One of the library's own if undefined. */
+  readonly done: Event | undefined
+}
+
+/** A branch whose function has been called. */
+interface Started {
+  readonly branch: AuxBranch
+  readonly done: Event
+  recorded: boolean
+}
+
+/**
+ * The fork-join that every function of this folder comes down to: `fn0` on the main stream, then each branch on its
+ * own behind `start`, then the main stream behind each branch's `done`.
+ *
+ * @param count how many results there are; those of slots without a branch are undefined
+ */
+export function forkJoin(
+  main: Stream,
+  fn0: () => unknown,
+  branches: readonly AuxBranch[],
+  start: Event | undefined,
+  count: number,
+): unknown[] | Promise<unknown[]> {
+  return new ForkJoin(main, count).run(fn0, branches, start)
+}
+
+class ForkJoin {
+  readonly #main: Stream
+  readonly #results: unknown[]
+  readonly #started: Started[] = []
+  /** The promises among the results, by slot. */
+  readonly #promises: { slot: number; promise: Promise<unknown> }[] = []
+  #failure: { slot: number; error: unknown } | undefined
+
+  constructor(main: Stream, count: number) {
+    this.#main = main
+    this.#results = Array.from({ length: count }, () => undefined)
+  }
+
+  run(fn0: () => unknown, branches: readonly AuxBranch[], start: Event | undefined): unknown[] | Promise<unknown[]> {
+    const started = lease(start, this.#main.device)
+    try {
+      started.record(this.#main)
+      this.#take(0, fn0()) // A throw leaves here: nothing has been forked yet.
+      for (const branch of branches) {
+        if (this.#failure === undefined) this.#start(branch, started)
+      }
+    } finally {
+      release(started)
+    }
+    return this.#promises.length > 0 ? this.#finishLater() : this.#finish()
+  }
+
+  #take(slot: number, result: unknown): void {
+    const promise = adopt(result)
+    if (promise === undefined) this.#results[slot] = result
+    else this.#promises.push({ slot, promise })
+  }
+
+  #start(branch: AuxBranch, start: Event): void {
+    try {
+      runIn(context().withStream(branch.stream), () => {
+        start.wait(branch.stream)
+        this.#started.push({ branch, done: lease(branch.done, branch.stream.device), recorded: false })
+        this.#take(branch.slot, branch.fn())
+      })
+    } catch (error) {
+      this.#failure = { slot: branch.slot, error }
+    }
+    if (this.#promises.length === 0) this.#recordLast()
+  }
+
+  /** Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it. */
+  #recordLast(): void {
+    const last = this.#started.at(-1)
+    if (last === undefined || last.recorded) return
+    try {
+      last.done.record(last.branch.stream)
+      last.recorded = true
+    } catch {
+      // The join records it again, and says what is wrong.
+    }
+  }
+
+  #finish(): unknown[] {
+    const joinErrors = this.#join()
+    if (this.#failure !== undefined) throw attach(this.#failure.error, joinErrors)
+    if (joinErrors.length > 0) throw settle(joinErrors)
+    return this.#results
+  }
+
+  async #finishLater(): Promise<unknown[]> {
+    const outcomes = await Promise.allSettled(this.#promises.map(({ promise }) => promise))
+    for (const started of this.#started) started.recorded = false
+    const joinErrors = this.#join()
+    const failures = this.#failure === undefined ? [] : [this.#failure]
+    outcomes.forEach((outcome, index) => {
+      const slot = this.#promises[index]?.slot ?? 0
+      if (outcome.status === "fulfilled") this.#results[slot] = outcome.value
+      else failures.push({ slot, error: outcome.reason })
+    })
+    const errors = failures.sort((a, b) => a.slot - b.slot).map(({ error }) => error)
+    if (errors.length > 0) throw attach(settle(errors), joinErrors)
+    if (joinErrors.length > 0) throw settle(joinErrors)
+    return this.#results
+  }
+
+  /** Joins every branch that was started, whatever happens to one of them. */
+  #join(): unknown[] {
+    const errors: unknown[] = []
+    for (const { branch, done, recorded } of this.#started) {
+      try {
+        if (!recorded) done.record(branch.stream)
+        done.wait(this.#main)
+      } catch (error) {
+        errors.push(error)
+      } finally {
+        release(done)
+      }
+    }
+    return errors
+  }
+}

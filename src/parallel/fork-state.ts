@@ -1,0 +1,118 @@
+import type { EventHandle } from "../driver.js"
+import { VectorClock } from "../runtime/clock.js"
+import { warnOnce } from "../runtime/forgotten.js"
+import type { Stream } from "../runtime/stream.js"
+import type { StreamState } from "../runtime/stream-state.js"
+
+/** A fork below its public face: what outlives a forgotten {@link Fork}. */
+export class ForkState {
+  readonly stream: Stream
+  disposed = false
+  /** Has anybody asked for the result of an async function? */
+  delivered = false
+  readonly #origin: StreamState
+  readonly #pooled: boolean
+  /** What the fork's work is ordered behind and contains, once its function is over. */
+  readonly #clock = new VectorClock()
+  /** Behind the fork's work; given back at the first join. */
+  #event: EventHandle | undefined
+  #joined = false
+  #promise: Promise<unknown> | undefined
+
+  constructor(origin: StreamState, stream: Stream, pooled: boolean) {
+    this.#origin = origin
+    this.stream = stream
+    this.#pooled = pooled
+  }
+
+  /** The function is over: what it queued is what has to be joined. */
+  finish(): void {
+    const { state } = this.stream
+    this.#clock.copyFrom(state.clock)
+    if (state === this.#origin) return
+    const event = state.order.events.take()
+    try {
+      state.record(event, this.#clock)
+      this.#event = event
+    } catch {
+      state.order.events.give(event) // The join meets the same failure, and says so.
+    }
+  }
+
+  /** The same once the function's promise has settled. An error is held for whoever joins. */
+  finishAfter(promise: Promise<unknown>): Promise<unknown> {
+    const finished = promise.finally(() => this.finish())
+    finished.catch(() => {})
+    this.#promise = finished
+    return finished
+  }
+
+  /** Makes a stream wait for the fork's work. */
+  joinOn(stream: StreamState): void {
+    const { state } = this.stream
+    stream.enter()
+    try {
+      if (this.#event !== undefined) stream.wait(this.#event, this.#clock, !state.shared)
+      else if (state !== stream && !(stream.knows(this.#clock) && !state.shared)) stream.waitFor(state)
+    } finally {
+      this.#end()
+    }
+  }
+
+  /** The same; returns the errors instead of throwing them. */
+  tryToJoinOn(stream: StreamState): unknown[] {
+    try {
+      this.joinOn(stream)
+      return []
+    } catch (error) {
+      return [error]
+    }
+  }
+
+  #end(): void {
+    if (this.#pooled && !this.#joined) this.stream.device.pool.give(this.stream)
+    this.#joined = true
+    if (this.#event === undefined) return
+    // A later join by another stream finds the order in the clock, or waits for the whole stream.
+    this.stream.state.order.events.give(this.#event)
+    this.#event = undefined
+  }
+
+  /** Joins the stream that disposes of the fork, now or when its function is over. */
+  dispose(current: StreamState): void {
+    if (this.disposed) return
+    this.disposed = true
+    this.#joinWhenFinished(current)
+  }
+
+  /** Nobody can join any more: the stream that the fork came from does. */
+  abandon(): void {
+    if (this.#joined || this.disposed) return
+    warnOnce(
+      "abandoned fork",
+      `A fork on ${this.stream.name} was never joined; ${this.#origin.name} waits for it now. Call join(), or declare it with \`using\`.`,
+      "AUX_UNJOINED",
+    )
+    this.disposed = true
+    this.#joinWhenFinished(this.#origin)
+  }
+
+  #joinWhenFinished(stream: StreamState): void {
+    if (this.#joined) return
+    if (this.#promise === undefined) return this.#joinOrWarn(stream)
+    const join = () => this.#joinOrWarn(stream)
+    void this.#promise.then(join, (error: unknown) => {
+      join()
+      if (!this.delivered) warn(`A fork failed and was disposed of without join(): ${String(error)}`)
+    })
+  }
+
+  #joinOrWarn(stream: StreamState): void {
+    if (stream.disposed || stream.order.closed) return
+    for (const error of this.tryToJoinOn(stream)) warn(`A fork could not be joined: ${String(error)}`)
+  }
+}
+
+function warn(message: string): void {
+  process.emitWarning(message, { type: "AuxstreamWarning", code: "AUX_UNJOINED" })
+}

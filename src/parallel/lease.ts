@@ -1,0 +1,32 @@
+import type { Device } from "../runtime/device.js"
+import type { Event } from "../runtime/event.js"
+
+const pools = new WeakMap<Device, Event[]>()
+const pooled = new WeakSet<Event>()
+
+/**
+ * Takes an event for one fork-join. While another holds it recorded and not yet waited for, that one's record must
+ * stand, so a pooled event takes its place; also where the caller has none.
+ */
+export function lease(event: Event | undefined, device: Device): Event {
+  const leased = event === undefined || event.held ? borrow(device) : event
+  leased.held = true
+  return leased
+}
+
+function borrow(device: Device): Event {
+  const idle = pools.get(device)?.pop()
+  if (idle !== undefined) return idle
+  const event = device.createEvent({ name: "pooled event" })
+  pooled.add(event)
+  return event
+}
+
+/** Gives back what {@link lease} gave. */
+export function release(event: Event): void {
+  event.held = false
+  if (!pooled.has(event)) return
+  const pool = pools.get(event.device)
+  if (pool === undefined) pools.set(event.device, [event])
+  else pool.push(event)
+}

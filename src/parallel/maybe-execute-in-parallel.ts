@@ -1,0 +1,64 @@
+import { checkFunction } from "../runtime/check.js"
+import type { Event } from "../runtime/event.js"
+import { currentStream, type Stream } from "../runtime/stream.js"
+import { checkAuxStream, checkJoinEvent } from "./arguments.js"
+import { forkJoin } from "./fork-join.js"
+import { isMultiStreamEnabled } from "./multi-stream.js"
+import { report } from "./report.js"
+import { runInSequence } from "./sequential.js"
+import type { Joined } from "./types.js"
+
+/**
+ * Runs two functions that queue independent work: side by side on two streams if an aux stream is given, one after the
+ * other on the current stream if not.
+ *
+ * With an aux stream, `event0` is recorded on the current stream and `fn0` is called; then, with the aux stream
+ * current, `event0` is waited for, `fn1` is called and `event1` recorded; then the stream that was current waits for
+ * `event1`. What is queued afterwards runs behind both.
+ *
+ * Either function may be async: its stream stays current through its awaits, and the result is a promise. Whatever is
+ * thrown, the aux stream is joined first. Arrays that either function made or read may be disposed of at once.
+ *
+ * @param fn0 the main function: its work goes to the current stream
+ * @param fn1 the other one: its work goes to the aux stream
+ * @param event0 orders `fn1` behind what was queued before the call; only needed with an aux stream
+ * @param event1 orders what is queued after the call behind `fn1`; only needed with an aux stream
+ * @param auxStream null, undefined or the current stream itself means: one after the other
+ * @returns both results in order, as a promise if either function returned one
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is queued
+ * @example
+ * const [routed, shared] = maybeExecuteInParallel(() => experts(x), () => sharedExpert(x), event0, event1, aux)
+ *
+ * After vLLM's and TensorRT-LLM's function of the same name.
+ */
+export function maybeExecuteInParallel<R0, R1>(
+  fn0: () => R0,
+  fn1: () => R1,
+  event0: Event | null,
+  event1: Event | null,
+  auxStream?: Stream | null,
+): Joined<[R0, R1]>
+export function maybeExecuteInParallel(
+  fn0: () => unknown,
+  fn1: () => unknown,
+  event0: Event | null,
+  event1: Event | null,
+  auxStream?: Stream | null,
+): unknown[] | Promise<unknown[]> {
+  checkFunction(fn0, "fn0")
+  checkFunction(fn1, "fn1")
+  if (auxStream === null || auxStream === undefined) {
+    report("no-aux-stream")
+    return runInSequence([fn0, fn1])
+  }
+  checkAuxStream(auxStream, "auxStream")
+  const main = currentStream(auxStream.device)
+  if (!isMultiStreamEnabled() || main === auxStream) {
+    report(isMultiStreamEnabled() ? "same-stream" : "disabled", [main])
+    return runInSequence([fn0, fn1])
+  }
+  checkJoinEvent(event0, "event0", auxStream)
+  checkJoinEvent(event1, "event1", auxStream)
+  report("parallel", [main, auxStream])
+  return forkJoin(main, fn0, [{ slot: 1, fn: fn1, stream: auxStream, done: event1 }], event0, 2)
+}

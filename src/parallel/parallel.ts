@@ -1,0 +1,59 @@
+import { checkFunction } from "../runtime/check.js"
+import { AuxstreamError } from "../runtime/errors.js"
+import { show } from "../runtime/show.js"
+import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
+import { isEnabled, type ParallelOptions } from "./execute-in-parallel.js"
+import { type AuxBranch, forkJoin } from "./fork-join.js"
+import { report } from "./report.js"
+import { runInSequence } from "./sequential.js"
+import type { Joined, Results } from "./types.js"
+
+/**
+ * Runs functions side by side: the first on the current stream, the others on streams of the device's pool. Needs
+ * neither events nor streams from the caller.
+ *
+ * @returns the results in order, as a promise if any function returned one
+ * @example
+ * const [q, k, v] = parallel([() => project(x, wq), () => project(x, wk), () => project(x, wv)])
+ */
+export function parallel<const F extends readonly (() => unknown)[]>(
+  fns: F,
+  options?: ParallelOptions,
+): Joined<Results<F>>
+export function parallel(
+  fns: readonly (() => unknown)[],
+  options: ParallelOptions = {},
+): unknown[] | Promise<unknown[]> {
+  if (!Array.isArray(fns)) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `fns is ${show(fns)}; it is an array of functions`)
+  }
+  fns.forEach((fn, index) => checkFunction(fn, `fns[${index}]`))
+  const enabled = isEnabled(options)
+  const [fn0, ...others] = fns
+  if (fn0 === undefined || others.length === 0 || !enabled) {
+    report(others.length === 0 ? "no-aux-stream" : "disabled")
+    return runInSequence(fns)
+  }
+  return onPool(currentStream(currentDevice()), fn0, others)
+}
+
+function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknown)[]): unknown[] | Promise<unknown[]> {
+  const { device } = main
+  const branches = others.map((fn, index): AuxBranch => ({
+    slot: index + 1,
+    fn,
+    stream: device.pool.take(main),
+    done: undefined,
+  }))
+  const giveBack = () => {
+    for (const { stream } of branches) device.pool.give(stream)
+  }
+  report("parallel", [main, ...branches.map(({ stream }) => stream)])
+  let results: unknown[] | Promise<unknown[]> | undefined
+  try {
+    results = forkJoin(main, fn0, branches, undefined, others.length + 1)
+    return results instanceof Promise ? results.finally(giveBack) : results
+  } finally {
+    if (!(results instanceof Promise)) giveBack()
+  }
+}

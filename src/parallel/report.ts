@@ -1,0 +1,38 @@
+import { channel } from "node:diagnostics_channel"
+import type { Device } from "../runtime/device.js"
+import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
+
+/** Why a call ran as it did. */
+export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"
+
+/** What each fork and join publishes on the diagnostics channel `auxstream:parallel`. */
+export interface ParallelMessage {
+  readonly mode: "parallel" | "sequential"
+  readonly reason: ParallelReason
+  /** Undefined where nothing names one. */
+  readonly device: Device | undefined
+  /** The streams that the call uses, the current one first. */
+  readonly streams: readonly Stream[]
+}
+
+const parallelChannel = channel("auxstream:parallel")
+
+/** Publishes how a call runs. Costs next to nothing while nobody listens. */
+export function report(reason: ParallelReason, streams?: readonly Stream[]): void {
+  if (parallelChannel.hasSubscribers) publish(reason, streams ?? whereItRuns())
+}
+
+function publish(reason: ParallelReason, streams: readonly Stream[]): void {
+  const mode = reason === "parallel" ? "parallel" : "sequential"
+  const message: ParallelMessage = { mode, reason, device: streams[0]?.device, streams }
+  parallelChannel.publish(message)
+}
+
+/** The stream that a sequential call's work goes to, where that can be told without an argument of the work. */
+function whereItRuns(): Stream[] {
+  try {
+    return [currentStream(currentDevice())]
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,26 @@
+import { adopt } from "../runtime/thenable.js"
+import type { Branch } from "./types.js"
+
+/**
+ * Calls functions one after another on the current stream. From the first one that returns a thenable on, each is
+ * awaited before the next is called. An empty slot gives undefined.
+ */
+export function runInSequence(fns: readonly Branch[]): unknown[] | Promise<unknown[]> {
+  const results: unknown[] = []
+  for (const fn of fns) {
+    const result = fn?.()
+    const promise = adopt(result)
+    if (promise !== undefined) return goOnAfter(promise, results, fns)
+    results.push(result)
+  }
+  return results
+}
+
+async function goOnAfter(promise: Promise<unknown>, results: unknown[], fns: readonly Branch[]): Promise<unknown[]> {
+  results.push(await promise)
+  while (results.length < fns.length) {
+    const result = fns[results.length]?.()
+    results.push(await (adopt(result) ?? result))
+  }
+  return results
+}

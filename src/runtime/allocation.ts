@@ -1,0 +1,95 @@
+import { OutOfMemoryError } from "./errors.js"
+import { warnOnce } from "./forgotten.js"
+import type { DeviceOrder } from "./order.js"
+import type { StreamState } from "./stream-state.js"
+import { Uses } from "./uses.js"
+
+/**
+ * A piece of device memory: what an array and its views share. It knows every use that the library queued, which is
+ * why it can be given back safely without a word from the caller.
+ */
+export class Allocation {
+  readonly order: DeviceOrder
+  readonly address: number
+  readonly uses = new Uses()
+  disposed = false
+  /** Where the memory came from: undefined if it is another library's, or empty. */
+  readonly #home: StreamState | undefined
+  readonly #homeTick: number
+
+  private constructor(order: DeviceOrder, address: number, home: StreamState | undefined) {
+    this.order = order
+    this.address = address
+    this.#home = home
+    this.#homeTick = home === undefined ? 0 : home.advance()
+    if (home !== undefined) this.uses.note(home, this.#homeTick)
+  }
+
+  /** Allocates on a stream. Running out of memory first drains what is waiting to be freed. */
+  static on(stream: StreamState, byteLength: number): Allocation {
+    stream.enter()
+    const { order } = stream
+    if (byteLength === 0) return new Allocation(order, 0, undefined)
+    return new Allocation(order, allocate(stream, byteLength), stream)
+  }
+
+  /** Memory that is not ours: its uses are known, but it is never freed. */
+  static wrapping(order: DeviceOrder, address: number): Allocation {
+    return new Allocation(order, address, undefined)
+  }
+
+  /** Makes the stream's next operation run after the allocation. */
+  orderBefore(stream: StreamState): void {
+    const home = this.#home
+    if (home === undefined || home === stream || stream.isAfter(home, this.#homeTick)) return
+    stream.waitFor(home)
+  }
+
+  /** Gives the memory back, in an order behind every use of it. */
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    if (this.#home === undefined || this.order.closed) return
+    try {
+      this.#free(this.#home)
+    } catch (error) {
+      this.order.replaceReaper()
+      warnOnce("free", `Device memory could not be given back and is lost until the end: ${String(error)}`, "AUX_LEAK")
+    }
+  }
+
+  #free(home: StreamState): void {
+    const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
+    // The mark is of the free itself: whoever covers it may have the memory.
+    this.order.driver.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
+    stream.advance()
+  }
+
+  /** A stream of ours that is ordered behind every use already; preferably the one that will want the memory again. */
+  #freeingStream(home: StreamState): StreamState | undefined {
+    if (this.#canFreeOn(home)) return home
+    return this.uses.list().find((use) => this.#canFreeOn(use.stream))?.stream
+  }
+
+  #canFreeOn(stream: StreamState): boolean {
+    return !stream.disposed && !stream.foreign && this.uses.areBefore(stream)
+  }
+
+  #reaperBehindUses(): StreamState {
+    const { reaper } = this.order
+    for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
+    return reaper
+  }
+}
+
+function allocate(stream: StreamState, byteLength: number): number {
+  const { driver } = stream.order
+  const covers = (mark: { slot: number; tick: number }) => stream.clock.covers(mark.slot, mark.tick)
+  try {
+    return driver.allocate(byteLength, stream.handle, covers)
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error
+    driver.drainFrees()
+    return driver.allocate(byteLength, stream.handle, covers)
+  }
+}

@@ -1,0 +1,26 @@
+import { AuxstreamError } from "./errors.js"
+import { show } from "./show.js"
+
+/** Refuses what is no integer from `least` to `most`. `what` names it in the message, `advice` says what to do. */
+export function checkInteger(value: unknown, what: string, least: number, most: number): asserts value is number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return
+  throw new AuxstreamError("AUX_OUT_OF_RANGE", `${what} is ${show(value)}; it is an integer from ${least} to ${most}`)
+}
+
+/** Refuses what cannot be called. */
+export function checkFunction(value: unknown, what: string): void {
+  if (typeof value === "function") return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a function`)
+}
+
+/** Refuses options that are no object. Left out is allowed. */
+export function checkOptions(value: unknown, what: string): void {
+  if (value === undefined || (typeof value === "object" && value !== null)) return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is an object, or left out`)
+}
+
+/** Refuses a name that is no string. Left out is allowed. */
+export function checkName(value: unknown, what: string): void {
+  if (value === undefined || typeof value === "string") return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a string, or left out`)
+}

@@ -1,0 +1,56 @@
+import type { EventHandle } from "../driver.js"
+import { VectorClock } from "./clock.js"
+import type { DeviceOrder } from "./order.js"
+import type { StreamState } from "./stream-state.js"
+import { AuxstreamError } from "./errors.js"
+import { show } from "./show.js"
+
+/** How to give up waiting for a promise of the device's. */
+export interface CompletionOptions {
+  /** Rejects the promise with the signal's reason. The work goes on; only the waiting ends. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A promise of everything that is queued on a stream so far. */
+export async function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
+  checkSignal(options)
+  const { events } = state.order
+  const event = events.take()
+  const clock = new VectorClock()
+  try {
+    state.record(event, clock)
+    await eventCompletion(state.order, event, clock, options)
+  } finally {
+    events.give(event)
+  }
+}
+
+/** A promise of an event's latest record. The event must not be recorded again before it settles. */
+export function eventCompletion(
+  order: DeviceOrder,
+  event: EventHandle,
+  clock: VectorClock,
+  { signal }: CompletionOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason)
+    const abort = () => {
+      detach()
+      reject(signal?.reason)
+    }
+    const detach = order.driver.whenComplete(event, (error) => {
+      signal?.removeEventListener("abort", abort)
+      if (error !== undefined) return reject(error)
+      order.hostLearns(clock)
+      resolve()
+    })
+    signal?.addEventListener("abort", abort, { once: true })
+  })
+}
+
+/** Refuses a signal that is none. */
+export function checkSignal(options: CompletionOptions): void {
+  const { signal } = options
+  if (signal === undefined || signal instanceof AbortSignal) return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `signal is ${show(signal)}; it is an AbortSignal, or left out`)
+}

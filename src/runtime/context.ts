@@ -1,0 +1,59 @@
+import { AsyncLocalStorage } from "node:async_hooks"
+import type { Device } from "./device.js"
+import type { Scope } from "./scope.js"
+import type { Stream } from "./stream.js"
+
+/**
+ * What follows the flow of calls, `await` included: the current stream of each device, whether multi-stream is on, the
+ * innermost scope. Contexts are never changed; entering something makes a new one.
+ */
+export class Context {
+  /** The innermost current stream; undefined where none was entered. */
+  readonly stream: Stream | undefined
+  /** Where the current streams of the other devices stand. */
+  readonly outer: Context | undefined
+  readonly multiStream: boolean
+  readonly scope: Scope | undefined
+
+  constructor(stream: Stream | undefined, outer: Context | undefined, multiStream: boolean, scope: Scope | undefined) {
+    this.stream = stream
+    this.outer = outer
+    this.multiStream = multiStream
+    this.scope = scope
+  }
+
+  /** The current stream of a device, if one was entered. */
+  streamOf(device: Device): Stream | undefined {
+    for (let context: Context | undefined = this; context !== undefined; context = context.outer) {
+      if (context.stream?.device === device) return context.stream
+    }
+    return undefined
+  }
+
+  withStream(stream: Stream): Context {
+    // A context of the same device further out can never be asked again, so the chain stays as short as the devices are few.
+    const outer = this.stream?.device === stream.device ? this.outer : this
+    return new Context(stream, outer, this.multiStream, this.scope)
+  }
+
+  withMultiStream(multiStream: boolean): Context {
+    return new Context(this.stream, this.outer, multiStream, this.scope)
+  }
+
+  withScope(scope: Scope): Context {
+    return new Context(this.stream, this.outer, this.multiStream, scope)
+  }
+}
+
+const outermost = new Context(undefined, undefined, true, undefined)
+const storage = new AsyncLocalStorage<Context>()
+
+/** The context of the running code. */
+export function context(): Context {
+  return storage.getStore() ?? outermost
+}
+
+/** Runs a function in a context, which its awaits keep. */
+export function runIn<T>(inner: Context, fn: () => T): T {
+  return storage.run(inner, fn)
+}

@@ -1,0 +1,263 @@
+import type { DType, ScalarOf, TypedArrayOf } from "../dtype.js"
+import type { PinnedMemory } from "../driver.js"
+import { Allocation } from "./allocation.js"
+import { streamCompletion } from "./completion.js"
+import { checkInteger } from "./check.js"
+import type { Device } from "./device.js"
+import { bytesOf, checkScalar, elementsOf } from "./elements.js"
+import { AuxstreamError, DisposedError } from "./errors.js"
+import { queueOperation } from "./operation.js"
+import { PinnedArray } from "./pinned-array.js"
+import { show } from "./show.js"
+import type { StreamState } from "./stream-state.js"
+import { currentStream } from "./stream.js"
+
+/**
+ * An array in a device's memory.
+ *
+ * Everything done with it is queued on the current stream of its device. It can be disposed of at any time: the memory
+ * is given back behind every use that has been queued.
+ *
+ * Made by {@link Device.empty}, {@link Device.from} and their like. In the words of PyTorch, a contiguous tensor of
+ * one dimension.
+ */
+export class DeviceArray<D extends DType = DType> {
+  /** The type of its elements. */
+  readonly dtype: D
+  /** In elements. */
+  readonly length: number
+  /** In bytes. */
+  readonly byteLength: number
+  /** Where it is. */
+  readonly device: Device
+  /** On the device; on host, bytes from the start of the device's memory. */
+  readonly address: number
+  /** @internal The array that owns the memory: itself, or what it is a view of. */
+  readonly base: DeviceArray<D>
+  /** @internal */
+  readonly allocation: Allocation
+  #disposed = false
+
+  /** @internal */
+  constructor(
+    device: Device,
+    dtype: D,
+    length: number,
+    allocation: Allocation,
+    view?: { base: DeviceArray<D>; address: number },
+  ) {
+    this.device = device
+    this.dtype = dtype
+    this.length = length
+    this.byteLength = length * elementsOf(dtype).byteLength
+    this.allocation = allocation
+    this.address = view?.address ?? allocation.address
+    this.base = view?.base ?? this
+  }
+
+  /** Has it, or the array that it is a view of, been disposed of? */
+  get disposed(): boolean {
+    return this.#disposed || this.allocation.disposed
+  }
+
+  /** @internal Refuses the use of memory that has been given back. */
+  checkUsable(): void {
+    if (this.disposed) throw new DisposedError(`${this.description} was disposed of; use arrays before dispose()`)
+  }
+
+  /** @internal What error messages call it. */
+  get description(): string {
+    return `the ${this.dtype} array of ${this.length} elements on ${this.device.id}`
+  }
+
+  /**
+   * A view of the same memory, from element `begin` up to but without element `end`.
+   *
+   * @param begin from 0 to `length`
+   * @param end from `begin` to `length`; the array's end unless given
+   * @throws AuxstreamError AUX_OUT_OF_RANGE: nothing is clamped
+   */
+  subarray(begin: number, end: number = this.length): DeviceArray<D> {
+    this.checkUsable()
+    checkInteger(begin, "begin", 0, this.length)
+    checkInteger(end, "end", begin, this.length)
+    const address = this.address + begin * elementsOf(this.dtype).byteLength
+    return new DeviceArray(this.device, this.dtype, end - begin, this.allocation, { base: this.base, address })
+  }
+
+  /**
+   * Queues a copy into this array on the current stream. When it returns, a typed array has been read; a pinned array
+   * is read when the stream gets there, so leave it alone until then.
+   *
+   * @param source of this dtype and length
+   */
+  copyFrom(source: TypedArrayOf<D> | PinnedArray<D> | DeviceArray<D>): this {
+    this.checkUsable()
+    const stream = currentStream(this.device).state
+    if (source instanceof DeviceArray) this.#copyFromDevice(source, stream)
+    else if (source instanceof PinnedArray) this.#copyFromPinned(source, stream)
+    else this.#upload(source, stream)
+    return this
+  }
+
+  #copyFromDevice(source: DeviceArray<D>, stream: StreamState): void {
+    source.checkUsable()
+    checkSameKind(this, source)
+    if (this.length === 0 || this.address === source.address) return
+    if (this.address < source.address + this.byteLength && source.address < this.address + this.byteLength) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        "source and destination of the copy overlap; copy through a third array",
+      )
+    }
+    queueOperation(stream, [this.allocation, source.allocation], () => {
+      this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
+    })
+  }
+
+  #copyFromPinned(source: PinnedArray<D>, stream: StreamState): void {
+    source.checkUsable()
+    checkSameKind(this, source)
+    if (this.length === 0) return
+    queueOperation(stream, [this.allocation, source.allocation], () => {
+      this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
+    })
+  }
+
+  #upload(source: TypedArrayOf<D>, stream: StreamState): void {
+    if (!elementsOf(this.dtype).holds(source)) {
+      throw new AuxstreamError(
+        "AUX_DTYPE_MISMATCH",
+        `source is ${show(source)}; ${this.description} copies from a ${elementsOf(this.dtype).create(0).constructor.name}, ` +
+          "a pinned array or a device array of its dtype",
+      )
+    }
+    checkSameLength(this.length, source.length)
+    if (this.length === 0) return
+    queueOperation(stream, [this.allocation], () => {
+      this.device.driver.upload(this.address, bytesOf(source), stream.handle)
+    })
+  }
+
+  /** Queues a fill with one value on the current stream. */
+  fill(value: ScalarOf<D>): this {
+    this.checkUsable()
+    checkScalar(this.dtype, value, "value")
+    return this.fillChecked(value)
+  }
+
+  /** @internal A fill with a value that is known to be one of the dtype. */
+  fillChecked(value: number | bigint): this {
+    if (this.length === 0) return this
+    const stream = currentStream(this.device).state
+    const element = elementsOf(this.dtype).encode(value)
+    queueOperation(stream, [this.allocation], () => {
+      this.device.driver.fill(this.address, element, this.length, stream.handle)
+    })
+    return this
+  }
+
+  /**
+   * The elements, once the work queued on the current stream so far is done. Work queued later is not seen. Does not
+   * block the event loop.
+   */
+  async read(): Promise<TypedArrayOf<D, ArrayBuffer>> {
+    this.checkUsable()
+    const stream = currentStream(this.device).state
+    return this.#readThrough(stream, () => streamCompletion(stream))
+  }
+
+  async #readThrough(stream: StreamState, completed: () => Promise<void>): Promise<TypedArrayOf<D, ArrayBuffer>> {
+    const staging = this.#queueRead(stream)
+    try {
+      await completed()
+      return this.#take(staging)
+    } finally {
+      this.#giveBack(staging)
+    }
+  }
+
+  /** The same, blocking the calling thread. */
+  readSync(): TypedArrayOf<D, ArrayBuffer> {
+    this.checkUsable()
+    const stream = currentStream(this.device).state
+    const staging = this.#queueRead(stream)
+    try {
+      this.device.order.synchronizeStream(stream)
+      return this.#take(staging)
+    } finally {
+      this.#giveBack(staging)
+    }
+  }
+
+  #queueRead(stream: StreamState): PinnedMemory | undefined {
+    stream.enter()
+    if (this.length === 0) return undefined
+    const { driver } = this.device
+    const staging = driver.allocatePinned(this.byteLength)
+    try {
+      queueOperation(stream, [this.allocation], () => {
+        driver.copy(staging.address, this.address, this.byteLength, stream.handle)
+      })
+    } catch (error) {
+      this.#giveBack(staging)
+      throw error
+    }
+    return staging
+  }
+
+  #take(staging: PinnedMemory | undefined): TypedArrayOf<D, ArrayBuffer> {
+    const result = elementsOf(this.dtype).create(this.length)
+    if (staging !== undefined) {
+      bytesOf(result).set(new Uint8Array(staging.buffer, staging.byteOffset, this.byteLength))
+    }
+    return result
+  }
+
+  #giveBack(staging: PinnedMemory | undefined): void {
+    if (staging !== undefined && !this.device.order.closed) this.device.driver.freePinned(staging.address)
+  }
+
+  /**
+   * Gives the memory back, behind every use that has been queued, without waiting for any. Disposing of a view gives
+   * nothing back; disposing of an array ends its views.
+   */
+  dispose(): void {
+    this.#disposed = true
+    if (this.base === this) this.device.disposeAllocation(this.allocation)
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** Any array that kernels and library calls may use. */
+export type AnyArray = DeviceArray | PinnedArray
+
+/** Refuses a source of another device, dtype or length. */
+export function checkSameKind(destination: AnyArray, source: AnyArray): void {
+  if (source.device !== destination.device) {
+    throw new AuxstreamError(
+      "AUX_DEVICE_MISMATCH",
+      `the source is on ${source.device.id}, the destination on ${destination.device.id}; ` +
+        "copy between devices by way of the host: destination.copyFrom(await source.read())",
+    )
+  }
+  if (source.dtype !== destination.dtype) {
+    throw new AuxstreamError(
+      "AUX_DTYPE_MISMATCH",
+      `the source is of ${source.dtype}, the destination of ${destination.dtype}; both must be the same`,
+    )
+  }
+  checkSameLength(destination.length, source.length)
+}
+
+function checkSameLength(expected: number, actual: number): void {
+  if (expected === actual) return
+  throw new AuxstreamError(
+    "AUX_LENGTH_MISMATCH",
+    `the source has ${actual} elements, the destination ${expected}; both must be the same: use subarray()`,
+  )
+}

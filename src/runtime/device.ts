@@ -1,0 +1,371 @@
+import type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "../dtype.js"
+import type { Driver, MemoryUsage } from "../driver.js"
+import { Allocation } from "./allocation.js"
+import { checkFunction, checkInteger, checkName, checkOptions } from "./check.js"
+import { checkSignal, type CompletionOptions, streamCompletion } from "./completion.js"
+import { context, runIn } from "./context.js"
+import { DeviceArray } from "./device-array.js"
+import { bytesOf, checkDType, checkScalar, dtypeOf, elementsOf } from "./elements.js"
+import { AuxstreamError, DisposedError } from "./errors.js"
+import { Event, EventState } from "./event.js"
+import { ForgottenWatch, warnOnce } from "./forgotten.js"
+import { DeviceOrder } from "./order.js"
+import { PinnedAllocation, PinnedLimbo } from "./pinned-allocation.js"
+import { PinnedArray } from "./pinned-array.js"
+import { Scope, scopeOf } from "./scope.js"
+import { show } from "./show.js"
+import { currentStream, Stream } from "./stream.js"
+import type { StreamState } from "./stream-state.js"
+import { StreamPool } from "./stream-pool.js"
+
+/** Options of {@link Device.createStream}. */
+export interface StreamOptions {
+  /** From the device's greatest priority (the smaller number, -5 on most) to 0, the default and the least. */
+  readonly priority?: number | undefined
+  /** Its name in errors, graphs and traces. */
+  readonly name?: string | undefined
+}
+
+/** Options of {@link Device.createEvent}. */
+export interface EventOptions {
+  /** Does it take the time, for {@link Event.elapsedTime}? Such an event costs more. */
+  readonly timing?: boolean | undefined
+  /** Its name in errors and traces. */
+  readonly name?: string | undefined
+}
+
+/**
+ * A GPU, or the host's cores: where streams run and arrays live.
+ *
+ * Opened by {@link openDevice}. Its streams, events and arrays belong to the thread that opened it.
+ */
+export class Device {
+  /** What {@link openDevice} takes: `"host"`, `"cuda:0"`. */
+  readonly id: string
+  readonly kind: "cuda" | "host"
+  /** What its maker calls it. */
+  readonly name: string
+  /** @internal */
+  readonly driver: Driver
+  /** @internal */
+  readonly order: DeviceOrder
+  /** @internal The streams that forks run on if none is named. */
+  readonly pool: StreamPool
+  readonly #whenClosed: () => void
+  readonly #limbo: PinnedLimbo
+  readonly #allocations = new Set<Allocation>()
+  readonly #pinned = new Set<PinnedAllocation>()
+  readonly #events = new Set<EventState>()
+  /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
+  readonly #shared = new Map<bigint, Stream>()
+  readonly #forgottenArrays = new ForgottenWatch<Allocation>("DeviceArray", (held) => this.disposeAllocation(held))
+  readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
+  readonly #forgottenEvents = new ForgottenWatch<EventState>("Event", (held) => this.#disposeEvent(held))
+  readonly #unreachablePinned = new FinalizationRegistry<PinnedAllocation>((held) => this.#freePinned(held))
+  #defaultStream: Stream | undefined
+  #references = 1
+  #streamCount = 0
+  #eventCount = 0
+
+  /** @internal */
+  constructor(id: string, driver: Driver, whenClosed: () => void) {
+    this.id = id
+    this.kind = driver.kind
+    this.name = driver.name
+    this.driver = driver
+    this.order = new DeviceOrder(driver)
+    this.pool = new StreamPool(this)
+    this.#limbo = new PinnedLimbo(this.order)
+    this.#whenClosed = whenClosed
+  }
+
+  /** Has its last reference been disposed of? */
+  get disposed(): boolean {
+    return this.order.closed
+  }
+
+  /** @internal */
+  retain(): void {
+    this.#references += 1
+  }
+
+  /** @internal Refuses a device that is closed. */
+  checkUsable(): void {
+    if (this.order.closed) throw new DisposedError(`${this.id} was disposed of; open it again with openDevice()`)
+  }
+
+  /**
+   * The stream that work goes to if no other is current: a non-blocking one, never CUDA's legacy null stream. When it
+   * has been disposed of, a new one takes its place.
+   */
+  get defaultStream(): Stream {
+    if (this.#defaultStream === undefined || this.#defaultStream.disposed) {
+      this.#defaultStream = this.#makeStream(0, "the default stream")
+    }
+    return this.#defaultStream
+  }
+
+  /** A new stream, without any order with the others. */
+  createStream(options: StreamOptions = {}): Stream {
+    checkOptions(options, "options")
+    const { priority = 0, name } = options
+    checkInteger(priority, "priority", this.driver.priorities.greatest, this.driver.priorities.least)
+    checkName(name, "name")
+    const stream = this.#makeStream(priority, name)
+    this.#forgottenStreams.watch(stream, stream.state)
+    return stream
+  }
+
+  #makeStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
+    this.checkUsable()
+    const state = this.order.createStream(priority, `${name} of ${this.id}`)
+    return new Stream(this, ++this.#streamCount, name, priority, state)
+  }
+
+  /**
+   * A stream that another library made, to order work with and to queue on. It is never destroyed by us; dispose of it
+   * before its owner does that. The same handle gives the same stream.
+   *
+   * @param handle on CUDA, a `CUstream` as a number
+   */
+  streamFromHandle(handle: bigint): Stream {
+    this.checkUsable()
+    if (typeof handle !== "bigint" || handle < 0n) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `handle is ${show(handle)}; it is the stream's number, a bigint`)
+    }
+    const known = this.#shared.get(handle)
+    if (known !== undefined) return known
+    const name = `foreign stream 0x${handle.toString(16)}`
+    const state = this.order.adoptStream(handle, `${name} of ${this.id}`)
+    const stream = new Stream(this, ++this.#streamCount, name, 0, state)
+    this.#shared.set(handle, stream)
+    return stream
+  }
+
+  /** @internal Shows a stream's number, and remembers whose it is. */
+  shareHandle(stream: Stream): bigint {
+    const handle = this.driver.foreignHandle(stream.state.handle)
+    this.#shared.set(handle, stream)
+    return handle
+  }
+
+  /** @internal */
+  disposeStream(stream: Stream): void {
+    if (stream.disposed) return
+    for (const [handle, shared] of this.#shared) if (shared === stream) this.#shared.delete(handle)
+    this.order.disposeStream(stream.state)
+  }
+
+  /** A new event, not recorded yet. */
+  createEvent(options: EventOptions = {}): Event {
+    checkOptions(options, "options")
+    const { timing = false, name } = options
+    if (typeof timing !== "boolean") {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `timing is ${show(timing)}; it is true or false, or left out`)
+    }
+    checkName(name, "name")
+    this.checkUsable()
+    const state = new EventState(this.order, timing)
+    const event = new Event(this, state, name ?? `event ${++this.#eventCount}`)
+    this.#events.add(state)
+    this.#forgottenEvents.watch(event, state)
+    return event
+  }
+
+  #disposeEvent(state: EventState): void {
+    this.#events.delete(state)
+    state.dispose()
+  }
+
+  /**
+   * An array whose contents are whatever the memory held before. Allocated in the order of the current stream.
+   *
+   * @param length in elements; 0 is allowed
+   * @throws OutOfMemoryError once everything that was waiting to be freed has been freed and it still does not fit
+   */
+  empty<D extends DType>(dtype: D, length: number): DeviceArray<D> {
+    checkDType(dtype)
+    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
+    this.checkUsable()
+    const allocation = Allocation.on(currentStream(this).state, length * elementsOf(dtype).byteLength)
+    this.#allocations.add(allocation)
+    return this.#ownedArray(dtype, length, allocation)
+  }
+
+  #ownedArray<D extends DType>(dtype: D, length: number, allocation: Allocation): DeviceArray<D> {
+    const array = new DeviceArray(this, dtype, length, allocation)
+    this.#forgottenArrays.watch(array, allocation)
+    scopeOf(this, context().scope)?.adopt(array)
+    return array
+  }
+
+  /** An array of zeros. */
+  zeros<D extends DType>(dtype: D, length: number): DeviceArray<D> {
+    return this.#filled(dtype, length, 0)
+  }
+
+  /** An array of one value. */
+  full<D extends DType>(dtype: D, length: number, value: ScalarOf<D>): DeviceArray<D> {
+    checkDType(dtype)
+    checkScalar(dtype, value, "value")
+    return this.#filled(dtype, length, value)
+  }
+
+  #filled<D extends DType>(dtype: D, length: number, value: number | bigint): DeviceArray<D> {
+    const array = this.empty(dtype, length)
+    return this.#orDispose(array, () => array.fillChecked(value))
+  }
+
+  /** A create that throws made nothing. */
+  #orDispose<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
+    try {
+      initialise()
+      return array
+    } catch (error) {
+      array.dispose()
+      throw error
+    }
+  }
+
+  /**
+   * An array with a copy of a typed array's elements, which have been read when this returns.
+   *
+   * @param dtype `"float16"` or `"bfloat16"` for the bit patterns of a `Uint16Array`; the typed array's own unless given
+   * @example
+   * const x = device.from(new Float32Array([1, 2, 3]))
+   * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
+   */
+  from<A extends TypedArray>(source: A): DeviceArray<DTypeOf<A>>
+  from<D extends DType>(source: TypedArrayOf<D>, dtype: D): DeviceArray<D>
+  from(source: TypedArray, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
+    if (dtype === undefined) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `source is ${show(source)}; arrays are made from typed arrays: Float32Array, Uint8Array, BigInt64Array and their like`,
+      )
+    }
+    checkDType(dtype)
+    if (!elementsOf(dtype).holds(source)) {
+      throw new AuxstreamError(
+        "AUX_DTYPE_MISMATCH",
+        `source is ${show(source)}; an array of ${dtype} is made from a ${elementsOf(dtype).create(0).constructor.name}`,
+      )
+    }
+    const array: DeviceArray = this.empty(dtype, source.length)
+    return this.#orDispose(array, () => array.copyFrom(source))
+  }
+
+  /**
+   * Page-locked host memory that the device reads and writes in place, zeroed.
+   *
+   * @param length in elements; 0 is allowed
+   */
+  pinned<D extends DType>(dtype: D, length: number): PinnedArray<D> {
+    checkDType(dtype)
+    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
+    this.checkUsable()
+    this.#limbo.sweep()
+    const memory = this.driver.allocatePinned(Math.max(1, length * elementsOf(dtype).byteLength))
+    const allocation = new PinnedAllocation(memory)
+    const array = new PinnedArray(this, dtype, length, memory, allocation)
+    bytesOf(array.array).fill(0)
+    this.#pinned.add(allocation)
+    this.#unreachablePinned.register(memory.buffer, allocation)
+    return array
+  }
+
+  #freePinned(allocation: PinnedAllocation): void {
+    this.#pinned.delete(allocation)
+    if (!allocation.disposed) {
+      warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
+    }
+    this.#limbo.add(allocation)
+  }
+
+  /**
+   * An array over memory that another library owns. It is never freed by us.
+   *
+   * @param address on the device, a multiple of the element's size
+   * @param length in elements
+   */
+  wrap<D extends DType>(address: number, dtype: D, length: number): DeviceArray<D> {
+    checkDType(dtype)
+    const { byteLength } = elementsOf(dtype)
+    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
+    checkInteger(address, "address", length === 0 ? 0 : 1, Number.MAX_SAFE_INTEGER - length * byteLength)
+    if (address % byteLength !== 0) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `address is ${address}; a ${dtype} array begins at a multiple of ${byteLength} bytes`,
+      )
+    }
+    this.checkUsable()
+    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address))
+  }
+
+  /**
+   * Runs a function and disposes of every array made inside on this device, except those that its result leads to, in
+   * any nesting of objects, arrays, maps and sets. An async function's scope ends when its promise settles.
+   *
+   * @example
+   * const sum = device.scope(() => {
+   *   const left = multiply(a, b)        // disposed of at the end
+   *   return add(left, c)                // kept
+   * })
+   */
+  scope<T>(fn: () => T): T
+  scope(fn: () => unknown): unknown {
+    checkFunction(fn, "fn")
+    this.checkUsable()
+    const scope = new Scope(this, context().scope)
+    return runIn(context().withScope(scope), () => scope.endAfter(fn))
+  }
+
+  /** Bytes of device memory: in arrays, taken from the system, and the most that arrays ever held. */
+  get memory(): MemoryUsage {
+    this.checkUsable()
+    return this.driver.memoryUsage()
+  }
+
+  /** Blocks the calling thread until everything that was queued on the device is done. */
+  synchronize(): void {
+    this.checkUsable()
+    this.order.synchronize()
+  }
+
+  /** A promise of everything that is queued on the device so far. Does not block the event loop. */
+  async completed(options: CompletionOptions = {}): Promise<void> {
+    this.checkUsable()
+    checkSignal(options)
+    await Promise.all([...this.order.live].map((state) => streamCompletion(state, options)))
+  }
+
+  /** @internal */
+  disposeAllocation(allocation: Allocation): void {
+    this.#allocations.delete(allocation)
+    allocation.dispose()
+  }
+
+  /**
+   * Gives one reference back. The last one closes the device, and disposes of all that was made from it: queued work
+   * is finished first, and nothing is waited for.
+   */
+  dispose(): void {
+    if (this.order.closed || --this.#references > 0) return
+    this.#whenClosed()
+    this.pool.close()
+    for (const state of this.#events) state.dispose()
+    this.order.close()
+    for (const allocation of this.#allocations) allocation.dispose()
+    for (const allocation of this.#pinned) allocation.disposed = true
+    this.#allocations.clear()
+    this.#events.clear()
+    this.#shared.clear()
+    this.driver.close()
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}

@@ -1,0 +1,121 @@
+import type { DType, TypedArray, TypedArrayOf } from "../dtype.js"
+import { AuxstreamError } from "./errors.js"
+import { numberToBfloat16, numberToFloat16 } from "./float16.js"
+import { show } from "./show.js"
+
+/** What the library knows of one dtype's elements. */
+export interface ElementType<D extends DType> {
+  readonly byteLength: number
+  create(length: number): TypedArrayOf<D, ArrayBuffer>
+  view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
+  /** Is this the typed array that holds such elements? */
+  holds(value: unknown): value is TypedArrayOf<D>
+  /** Why a value is no scalar of this type; undefined if it is one. */
+  refuses(value: unknown): string | undefined
+  /** The bytes of one element. The value has passed `refuses`. */
+  encode(value: number | bigint): Uint8Array
+}
+
+const anyNumber = (value: unknown) => (typeof value === "number" ? undefined : "a number")
+
+function integerBetween(least: number, most: number) {
+  const allowed = `an integer from ${least} to ${most}`
+  return (value: unknown) =>
+    typeof value === "number" && Number.isInteger(value) && value >= least && value <= most ? undefined : allowed
+}
+
+function bigIntegerBetween(least: bigint, most: bigint) {
+  const allowed = `a bigint, or a safe integer, from ${least} to ${most}`
+  return (value: unknown) => {
+    const integer = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value
+    return typeof integer === "bigint" && integer >= least && integer <= most ? undefined : allowed
+  }
+}
+
+interface Constructor<D extends DType> {
+  readonly BYTES_PER_ELEMENT: number
+  new (length: number): TypedArrayOf<D, ArrayBuffer>
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
+}
+
+function elementType<D extends DType>(
+  Elements: Constructor<D>,
+  refuses: (value: unknown) => string | undefined,
+  one: (value: number | bigint) => TypedArray,
+): ElementType<D> {
+  return {
+    byteLength: Elements.BYTES_PER_ELEMENT,
+    create: (length) => new Elements(length),
+    view: (buffer, byteOffset, length) => new Elements(buffer, byteOffset, length),
+    holds: (value): value is TypedArrayOf<D> => value instanceof Elements,
+    refuses,
+    encode: (value) => bytesOf(one(value)),
+  }
+}
+
+const table: { readonly [D in DType]: ElementType<D> } = {
+  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(numberToFloat16(Number(value)))),
+  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(numberToBfloat16(Number(value)))),
+  float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
+  float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
+  int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), (value) => Int8Array.of(Number(value))),
+  uint8: elementType<"uint8">(Uint8Array, integerBetween(0, 255), (value) => Uint8Array.of(Number(value))),
+  int16: elementType<"int16">(Int16Array, integerBetween(-32768, 32767), (value) => Int16Array.of(Number(value))),
+  uint16: elementType<"uint16">(Uint16Array, integerBetween(0, 65535), (value) => Uint16Array.of(Number(value))),
+  int32: elementType<"int32">(Int32Array, integerBetween(-(2 ** 31), 2 ** 31 - 1), (value) =>
+    Int32Array.of(Number(value)),
+  ),
+  uint32: elementType<"uint32">(Uint32Array, integerBetween(0, 2 ** 32 - 1), (value) => Uint32Array.of(Number(value))),
+  int64: elementType<"int64">(BigInt64Array, bigIntegerBetween(-(2n ** 63n), 2n ** 63n - 1n), (value) =>
+    BigInt64Array.of(BigInt(value)),
+  ),
+  uint64: elementType<"uint64">(BigUint64Array, bigIntegerBetween(0n, 2n ** 64n - 1n), (value) =>
+    BigUint64Array.of(BigInt(value)),
+  ),
+}
+
+/** Every dtype's name. */
+export const dtypes: readonly string[] = Object.keys(table)
+
+/** What is known of a dtype that has been checked. */
+export function elementsOf<D extends DType>(dtype: D): ElementType<D> {
+  return table[dtype]
+}
+
+/** Is this the name of a dtype? */
+export function isDType(value: unknown): value is DType {
+  return typeof value === "string" && Object.hasOwn(table, value)
+}
+
+/** Refuses what is no dtype. */
+export function checkDType(value: unknown): asserts value is DType {
+  if (isDType(value)) return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `dtype is ${show(value)}; it is one of ${dtypes.join(", ")}`)
+}
+
+/** Refuses what is no scalar of the dtype. `what` names it in the message. */
+export function checkScalar(dtype: DType, value: unknown, what: string): asserts value is number | bigint {
+  const allowed = table[dtype].refuses(value)
+  if (allowed === undefined) return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; a ${dtype} is ${allowed}`)
+}
+
+/** The bytes under a typed array. */
+export function bytesOf(array: TypedArray): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}
+
+/** The dtype that a typed array is taken for when none is named. */
+export function dtypeOf(source: unknown): DType | undefined {
+  if (source instanceof Float32Array) return "float32"
+  if (source instanceof Float64Array) return "float64"
+  if (source instanceof Int8Array) return "int8"
+  if (source instanceof Uint8Array) return "uint8"
+  if (source instanceof Int16Array) return "int16"
+  if (source instanceof Uint16Array) return "uint16"
+  if (source instanceof Int32Array) return "int32"
+  if (source instanceof Uint32Array) return "uint32"
+  if (source instanceof BigInt64Array) return "int64"
+  if (source instanceof BigUint64Array) return "uint64"
+  return undefined
+}

@@ -1,0 +1,207 @@
+import type { EventHandle } from "../driver.js"
+import { VectorClock } from "./clock.js"
+import { checkSignal, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
+import type { Device } from "./device.js"
+import { AuxstreamError, DisposedError } from "./errors.js"
+import type { DeviceOrder } from "./order.js"
+import { show } from "./show.js"
+import { checkStreamOf, currentStream, type Stream } from "./stream.js"
+
+/** An event below its public face: what outlives a forgotten {@link Event}. */
+export class EventState {
+  readonly order: DeviceOrder
+  readonly timing: boolean
+  handle: EventHandle
+  disposed = false
+  /** Its handle was shown: others may record and wait for it. */
+  shared = false
+  /** How many promises are bound to the record that the handle stands for now. */
+  lent = 0
+
+  constructor(order: DeviceOrder, timing: boolean) {
+    this.order = order
+    this.timing = timing
+    this.handle = timing ? order.driver.createEvent(true) : order.events.take()
+  }
+
+  /** Leaves the handle to the promises that are bound to it, and goes on with another one. */
+  renew(): void {
+    this.handle = this.timing ? this.order.driver.createEvent(true) : this.order.events.take()
+    this.lent = 0
+  }
+
+  /** A promise is done with a handle that it borrowed. */
+  giveBack(handle: EventHandle): void {
+    if (handle === this.handle && !this.disposed) this.lent -= 1
+    else this.release(handle)
+  }
+
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    if (this.lent === 0) this.release(this.handle)
+  }
+
+  release(handle: EventHandle): void {
+    if (this.order.closed) return
+    if (this.timing || this.shared) this.order.driver.destroyEvent(handle)
+    else this.order.events.give(handle)
+  }
+}
+
+/**
+ * A point in a stream's order that other streams and the host can wait for.
+ *
+ * Made by {@link Device.createEvent} or {@link Stream.record}. In the words of PyTorch, `torch.cuda.Event`; of CUDA,
+ * `cuEventRecord` and `cuStreamWaitEvent`.
+ */
+export class Event {
+  /** The device whose streams it orders. */
+  readonly device: Device
+  /** Its name in errors and traces. */
+  readonly name: string
+  /** @internal */
+  readonly state: EventState
+  /** @internal What its latest record is ordered behind. */
+  readonly clock = new VectorClock()
+  /** @internal A fork-join holds it recorded and has not waited for it yet. */
+  held = false
+  #recorded = false
+
+  /** @internal */
+  constructor(device: Device, state: EventState, name: string) {
+    this.device = device
+    this.state = state
+    this.name = name
+  }
+
+  /**
+   * The event's number in the device's own library (`CUevent`), for use with other libraries. Reading it means that
+   * others may record and wait, too, so that no wait for this event is elided from then on.
+   */
+  get handle(): bigint {
+    this.#checkUsable()
+    this.state.shared = true
+    return this.device.driver.foreignEventHandle(this.state.handle)
+  }
+
+  /** Has it been disposed of? */
+  get disposed(): boolean {
+    return this.state.disposed
+  }
+
+  #checkUsable(): void {
+    if (this.state.disposed) throw new DisposedError(`${this.name} was disposed of; create another event`)
+  }
+
+  /**
+   * Marks the point behind everything that is queued on the stream so far, in place of the point marked before. Waits
+   * that are queued already keep theirs.
+   *
+   * @param stream the current stream of the event's device unless given
+   */
+  record(stream: Stream = currentStream(this.device)): this {
+    this.#checkUsable()
+    checkStreamOf(this.device, stream, this.name)
+    if (this.state.lent > 0) this.state.renew()
+    stream.state.record(this.state.handle, this.clock)
+    this.#recorded = true
+    return this
+  }
+
+  /**
+   * Makes what is queued on the stream later run after the latest record. Without one it does nothing.
+   *
+   * @param stream the stream that waits: the current one of the event's device unless given
+   */
+  wait(stream: Stream = currentStream(this.device)): void {
+    this.#checkUsable()
+    checkStreamOf(this.device, stream, this.name)
+    if (!this.#recorded && !this.state.shared) return
+    stream.state.wait(this.state.handle, this.clock, !this.state.shared)
+  }
+
+  /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
+  query(): boolean {
+    this.#checkUsable()
+    const passed = this.device.driver.queryEvent(this.state.handle)
+    if (passed) this.device.order.hostLearns(this.clock)
+    return passed
+  }
+
+  /** Blocks the calling thread until the latest record's point is passed. */
+  synchronize(): void {
+    this.#checkUsable()
+    this.device.driver.synchronizeEvent(this.state.handle)
+    this.device.order.hostLearns(this.clock)
+  }
+
+  /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
+  async completed(options: CompletionOptions = {}): Promise<void> {
+    this.#checkUsable()
+    checkSignal(options)
+    const { state } = this
+    if (state.shared) return this.#relayedCompletion(options)
+    if (!this.#recorded) return
+    const { handle } = state
+    state.lent += 1
+    try {
+      await eventCompletion(this.device.order, handle, this.clock.copy(), options)
+    } finally {
+      state.giveBack(handle)
+    }
+  }
+
+  /** Others may record a shared event at any time, so that a stream of its own has to hold the point. */
+  #relayedCompletion(options: CompletionOptions): Promise<void> {
+    const { order } = this.device
+    const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)
+    try {
+      relay.wait(this.state.handle, this.clock, false)
+      return streamCompletion(relay, options)
+    } finally {
+      order.disposeStream(relay)
+    }
+  }
+
+  /**
+   * Milliseconds from this event's latest record to that of `end`.
+   *
+   * @throws AuxstreamError AUX_NOT_READY unless both were made with `{ timing: true }`, recorded, and are passed
+   */
+  elapsedTime(end: Event): number {
+    if (!(end instanceof Event)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `end is ${show(end)}; it is an Event`)
+    }
+    if (end.device !== this.device) {
+      throw new AuxstreamError(
+        "AUX_DEVICE_MISMATCH",
+        `${end.name} is of ${end.device.id}, ${this.name} of ${this.device.id}; time is measured on one device`,
+      )
+    }
+    for (const event of [this, end]) event.#checkTimed()
+    return this.device.driver.elapsedTime(this.state.handle, end.state.handle)
+  }
+
+  #checkTimed(): void {
+    this.#checkUsable()
+    const missing = !this.state.timing
+      ? "was made without { timing: true }"
+      : !this.#recorded
+        ? "was never recorded"
+        : !this.query()
+          ? "is not passed yet: synchronize() it first"
+          : undefined
+    if (missing !== undefined) throw new AuxstreamError("AUX_NOT_READY", `${this.name} ${missing}`)
+  }
+
+  /** Gives the event back. Waits that are queued on it go on. */
+  dispose(): void {
+    this.state.dispose()
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}

@@ -1,0 +1,35 @@
+const warned = new Set<string>()
+
+/**
+ * Watches objects that own something: what is collected without having been disposed of is released, and the first of
+ * each kind is warned about.
+ */
+export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
+  readonly #registry: FinalizationRegistry<Held>
+
+  /** @param kind what is owned, as the warning says it: `"DeviceArray"` */
+  constructor(kind: string, release: (held: Held) => void) {
+    this.#registry = new FinalizationRegistry((held) => {
+      if (held.disposed) return
+      warnOnce(
+        `forgotten ${kind}`,
+        `A ${kind} was collected by the garbage collector without dispose(); what it held is given back only now. ` +
+          "Call dispose(), declare it with `using`, or make it inside device.scope().",
+        "AUX_FORGOTTEN",
+      )
+      release(held)
+    })
+  }
+
+  /** `held` must not lead to `owner`, or it would never be collected. */
+  watch(owner: object, held: Held): void {
+    this.#registry.register(owner, held)
+  }
+}
+
+/** Warns the process, once for each key. */
+export function warnOnce(key: string, message: string, code: string): void {
+  if (warned.has(key)) return
+  warned.add(key)
+  process.emitWarning(message, { type: "AuxstreamWarning", code })
+}

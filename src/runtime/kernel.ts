@@ -1,0 +1,233 @@
+import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../driver.js"
+import { checkOptions } from "./check.js"
+import { Device } from "./device.js"
+import { DeviceArray } from "./device-array.js"
+import { checkScalar } from "./elements.js"
+import { AuxstreamError } from "./errors.js"
+import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
+import { PinnedArray } from "./pinned-array.js"
+import { show } from "./show.js"
+import { type Arguments, type Parameter, parseSignature } from "./signature.js"
+import { currentDevice, currentStream, type ExternalUses, Stream, usedMemories } from "./stream.js"
+
+/** What {@link defineKernel} takes. */
+export interface KernelDefinition<S extends readonly Parameter[]> {
+  /** The CUDA symbol (`extern "C"`), and what the host's code exports unless it says otherwise. */
+  readonly name: string
+  /** The parameters in order: `["int32", "float32", "in float32*", "inout float32*"]`. */
+  readonly signature: S
+  /** CUDA C++ source, PTX, or a cubin. */
+  readonly cuda?: CudaKernelBody | undefined
+  /** A JavaScript module's text or address, or a WebAssembly module. It runs a whole launch. */
+  readonly host?: HostKernelBody | undefined
+}
+
+/** How a kernel is launched. */
+export interface LaunchOptions {
+  /** Blocks. */
+  readonly grid: Dimensions
+  /** Threads in a block: at most 1024. */
+  readonly block: Dimensions
+  /** Dynamic shared memory of a block, in bytes. */
+  readonly sharedMemory?: number | undefined
+  /** Blocks in a cluster, on devices that have clusters. */
+  readonly cluster?: Dimensions | undefined
+  /** May the blocks wait for each other? */
+  readonly cooperative?: boolean | undefined
+  /** The current stream of the arguments' device unless given. */
+  readonly stream?: Stream | undefined
+  /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
+  readonly uses?: ExternalUses | undefined
+}
+
+/**
+ * A function that runs on a device. Defined once, for every device, with {@link defineKernel}; compiled and loaded at
+ * its first launch there, or ahead of that by {@link prepare}.
+ */
+export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
+  readonly name: string
+  readonly signature: S
+  readonly #source: KernelSource
+  readonly #loaded = new WeakMap<Device, KernelHandle>()
+
+  /** @internal */
+  constructor(source: KernelSource, signature: S) {
+    this.name = source.name
+    this.signature = signature
+    this.#source = source
+  }
+
+  /**
+   * Compiles and loads the kernel ahead of its first launch, off the event loop.
+   *
+   * @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's words, AUX_KERNEL_UNAVAILABLE without a body for the
+   * device
+   */
+  async prepare(device: Device): Promise<void> {
+    if (!(device instanceof Device)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device`)
+    }
+    device.checkUsable()
+    if (this.#loaded.has(device)) return
+    this.#checkAvailable(device)
+    this.#loaded.set(device, await device.driver.prepareKernel(this.#source))
+  }
+
+  /**
+   * Queues a launch. Everything is checked before: the shape, and each argument against the signature.
+   *
+   * @param args one for each parameter of the signature: numbers, bigints, and arrays of the same device
+   * @example
+   * saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, n, 2, x, y)
+   */
+  launch(options: LaunchOptions, ...args: Arguments<S>): void
+  launch(options: LaunchOptions, ...args: unknown[]): void {
+    if (typeof options !== "object" || options === null) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { grid, block }`)
+    }
+    const stream = this.#streamFor(options.stream, args)
+    const { device } = stream
+    const checked = this.#checkArguments(args, device)
+    const { grid, block, sharedMemory = 0 } = options
+    const { limits } = device.driver
+    checkShape(grid, block, sharedMemory, limits)
+    const blockX = sizeOf(block, 0)
+    const blockY = sizeOf(block, 1)
+    const blockZ = sizeOf(block, 2)
+    checkThreads(blockX * blockY * blockZ, limits)
+    const attributes = launchAttributes(options.cluster, options.cooperative)
+    const extra = options.uses === undefined ? [] : usedMemories(options.uses, device)
+    const handle = this.#load(device)
+
+    const { state } = stream
+    state.enter()
+    for (const argument of checked) if (typeof argument === "object") argument.allocation.orderBefore(state)
+    for (const memory of extra) memory.orderBefore(state)
+    device.driver.launch(
+      state.handle,
+      handle,
+      sizeOf(grid, 0),
+      sizeOf(grid, 1),
+      sizeOf(grid, 2),
+      blockX,
+      blockY,
+      blockZ,
+      sharedMemory,
+      checked,
+      attributes,
+    )
+    const tick = state.advance()
+    for (const argument of checked) if (typeof argument === "object") argument.allocation.uses.note(state, tick)
+    for (const memory of extra) memory.uses.note(state, tick)
+  }
+
+  #streamFor(stream: unknown, args: readonly unknown[]): Stream {
+    if (stream instanceof Stream) return stream
+    if (stream !== undefined) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
+    }
+    for (const argument of args) {
+      if (argument instanceof DeviceArray || argument instanceof PinnedArray) return currentStream(argument.device)
+    }
+    return currentStream(currentDevice())
+  }
+
+  #checkArguments(args: readonly unknown[], device: Device): (number | bigint | DeviceArray | PinnedArray)[] {
+    const { parameters } = this.#source
+    if (args.length !== parameters.length) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `kernel ${this.name} was given ${args.length} arguments; its signature has ${parameters.length}: ` +
+          `(${this.signature.join(", ")})`,
+      )
+    }
+    return args.map((argument, index) => this.#checkArgument(argument, index, device))
+  }
+
+  #checkArgument(argument: unknown, index: number, device: Device): number | bigint | DeviceArray | PinnedArray {
+    const parameter = this.#source.parameters[index]
+    if (parameter === undefined || parameter.access === undefined) {
+      checkScalar(parameter?.dtype ?? "int32", argument, `argument ${index} of kernel ${this.name}`)
+      return argument
+    }
+    if (!(argument instanceof DeviceArray || argument instanceof PinnedArray)) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `argument ${index} of kernel ${this.name} is ${show(argument)}; "${this.signature[index]}" takes a device array ` +
+          "or a pinned one: make one with device.from()",
+      )
+    }
+    argument.checkUsable()
+    if (argument.dtype !== parameter.dtype) {
+      throw new AuxstreamError(
+        "AUX_DTYPE_MISMATCH",
+        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${parameter.dtype}`,
+      )
+    }
+    if (argument.device !== device) {
+      throw new AuxstreamError(
+        "AUX_DEVICE_MISMATCH",
+        `argument ${index} of kernel ${this.name} is on ${argument.device.id}, the launch on ${device.id}; ` +
+          "a kernel uses arrays of its own device",
+      )
+    }
+    return argument
+  }
+
+  #load(device: Device): KernelHandle {
+    const loaded = this.#loaded.get(device)
+    if (loaded !== undefined) return loaded
+    device.checkUsable()
+    this.#checkAvailable(device)
+    const handle = device.driver.loadKernel(this.#source)
+    this.#loaded.set(device, handle)
+    return handle
+  }
+
+  #checkAvailable(device: Device): void {
+    if (this.#source[device.kind] !== undefined) return
+    throw new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
+    )
+  }
+}
+
+/**
+ * Defines a kernel, once, for every device that it has code for. Nothing is compiled or loaded yet.
+ *
+ * @example
+ * const saxpy = defineKernel({
+ *   name: "saxpy",
+ *   signature: ["int32", "float32", "in float32*", "inout float32*"],
+ *   cuda: { source: `extern "C" __global__ void saxpy(int n, float a, const float* x, float* y) {
+ *     int i = blockIdx.x * blockDim.x + threadIdx.x;
+ *     if (i < n) y[i] += a * x[i];
+ *   }` },
+ *   host: { source: `export function saxpy(launch, n, a, x, y) { for (let i = 0; i < n; i++) y[i] += a * x[i] }` },
+ * })
+ */
+export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<S> {
+  checkOptions(definition, "definition")
+  const { name, signature, cuda, host } = definition
+  if (typeof name !== "string" || !/^[A-Za-z_$][\w$]*$/.test(name)) {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `the kernel's name is ${show(name)}; it is an identifier, the one that its code exports`,
+    )
+  }
+  const parameters = parseSignature(signature, name)
+  checkBody(name, "cuda", cuda, ["source", "ptx", "cubin"])
+  checkBody(name, "host", host, ["source", "module", "wasm"])
+  return new Kernel({ name, parameters, cuda, host }, signature)
+}
+
+function checkBody(name: string, kind: string, body: object | undefined, forms: readonly string[]): void {
+  if (body === undefined) return
+  const given = typeof body === "object" && body !== null ? forms.filter((form) => form in body) : []
+  if (given.length === 1) return
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    `the ${kind} body of kernel ${name} is ${show(body)}; it has exactly one of ${forms.join(", ")}`,
+  )
+}

@@ -1,0 +1,125 @@
+import type { Driver, EventHandle } from "../driver.js"
+import { ClockSlots, VectorClock } from "./clock.js"
+import { EventPool } from "./event-pool.js"
+import { StreamState } from "./stream-state.js"
+
+/** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
+export class DeviceOrder {
+  readonly driver: Driver
+  readonly slots = new ClockSlots()
+  readonly hostClock = new VectorClock()
+  /** Changes whenever the host has learned something. */
+  hostEpoch = 0
+  readonly events: EventPool
+  readonly #live = new Set<StreamState>()
+  #retired: StreamState[] = []
+  #reaper: StreamState | undefined
+  closed = false
+
+  constructor(driver: Driver) {
+    this.driver = driver
+    this.events = new EventPool(driver)
+  }
+
+  /** Every stream that has not been disposed of, the internal one included. */
+  get live(): Iterable<StreamState> {
+    return this.#live
+  }
+
+  createStream(priority: number, name: string): StreamState {
+    this.reapRetired()
+    return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, false))
+  }
+
+  adoptStream(foreign: bigint, name: string): StreamState {
+    return this.#enlist(new StreamState(this, this.driver.adoptStream(foreign), name, true))
+  }
+
+  #enlist(state: StreamState): StreamState {
+    this.#live.add(state)
+    return state
+  }
+
+  /** The host has seen everything that this clock knows come to its end. */
+  hostLearns(clock: VectorClock): void {
+    if (this.hostClock.merge(clock)) this.hostEpoch += 1
+  }
+
+  /** Ends a stream. What is queued on it goes on; its slot comes back when that is done. */
+  disposeStream(state: StreamState): void {
+    if (state.disposed) return
+    this.#live.delete(state)
+    try {
+      const end = this.events.take()
+      state.record(end, new VectorClock())
+      state.end = end
+    } catch {
+      // The device is lost: nothing runs on it any more, so there is no end to wait for.
+    }
+    state.disposed = true
+    if (!state.foreign) this.driver.destroyStream(state.handle)
+    this.#retired.push(state)
+    this.reapRetired()
+  }
+
+  /** Looks which ended streams have come to the end of their work. */
+  reapRetired(): void {
+    if (this.#retired.length === 0) return
+    this.#retired = this.#retired.filter((state) => !this.#reap(state))
+  }
+
+  #reap(state: StreamState): boolean {
+    if (state.end === undefined || !this.hasPassed(state.end)) return state.end === undefined
+    this.hostLearns(state.clock)
+    this.events.give(state.end)
+    state.end = undefined
+    this.slots.give(state.slot, state.tick)
+    return true
+  }
+
+  /** Is the event's record passed, or can it never be? */
+  hasPassed(event: EventHandle): boolean {
+    try {
+      return this.driver.queryEvent(event)
+    } catch {
+      return true // What is queued on a broken stream is never run.
+    }
+  }
+
+  /** The internal stream that memory is freed on when no stream of the user's is ordered behind every use. */
+  get reaper(): StreamState {
+    this.#reaper ??= this.createStream(this.driver.priorities.least, "the internal stream that frees memory")
+    return this.#reaper
+  }
+
+  /** Gives up an internal stream that was broken by what it waited for. */
+  replaceReaper(): void {
+    if (this.#reaper === undefined) return
+    this.disposeStream(this.#reaper)
+    this.#reaper = undefined
+  }
+
+  /** Blocks until all queued work is done. */
+  synchronize(): void {
+    for (const state of this.#live) this.synchronizeStream(state)
+    for (const state of this.#retired) if (state.end !== undefined) this.driver.synchronizeEvent(state.end)
+    this.reapRetired()
+  }
+
+  synchronizeStream(state: StreamState): void {
+    this.driver.synchronizeStream(state.handle)
+    this.hostLearns(state.clock)
+  }
+
+  close(): void {
+    this.closed = true
+    for (const state of this.#live) {
+      state.disposed = true
+      if (!state.foreign) this.driver.destroyStream(state.handle)
+    }
+    this.#live.clear()
+    for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
+    this.#retired = []
+    this.events.close()
+  }
+}

@@ -1,0 +1,71 @@
+import type { EventHandle, PinnedMemory } from "../driver.js"
+import { VectorClock } from "./clock.js"
+import type { DeviceOrder } from "./order.js"
+import type { UsedMemory } from "./operation.js"
+import type { StreamState } from "./stream-state.js"
+import { type Use, Uses } from "./uses.js"
+
+/** Pinned memory below its public face. It must not lead to the buffer, whose collection is waited for. */
+export class PinnedAllocation implements UsedMemory {
+  readonly address: number
+  readonly uses = new Uses()
+  disposed = false
+
+  constructor(memory: PinnedMemory) {
+    this.address = memory.address
+  }
+
+  /** Pinned memory is valid from the start. */
+  orderBefore(): void {}
+}
+
+/** A use whose end is waited for: known from the host's clock, or from an event recorded behind it. */
+interface PendingUse {
+  readonly use: Use
+  readonly event: EventHandle | undefined
+}
+
+/**
+ * The pinned memory of one device whose buffers have been collected, and whose uses may still be queued. It is looked
+ * at when more is collected or wanted, so that it holds up neither a stream nor the process.
+ */
+export class PinnedLimbo {
+  readonly #order: DeviceOrder
+  #waiting: { address: number; pending: PendingUse[] }[] = []
+
+  constructor(order: DeviceOrder) {
+    this.#order = order
+  }
+
+  /** Takes over memory whose buffer nothing reaches any more. */
+  add(allocation: PinnedAllocation): void {
+    if (this.#order.closed) return this.#order.driver.freePinned(allocation.address)
+    const pending = allocation.uses.list().map((use) => ({ use, event: this.#eventBehind(use.stream) }))
+    this.#waiting.push({ address: allocation.address, pending })
+    this.sweep()
+  }
+
+  #eventBehind(stream: StreamState): EventHandle | undefined {
+    if (stream.disposed) return undefined // Its end reaches the host's clock by itself.
+    const event = this.#order.events.take()
+    stream.record(event, new VectorClock())
+    return event
+  }
+
+  /** Frees what is no longer in use. */
+  sweep(): void {
+    if (this.#waiting.length === 0) return
+    this.#order.reapRetired()
+    this.#waiting = this.#waiting.filter(({ address, pending }) => {
+      if (!pending.every((one) => this.#isOver(one))) return true
+      for (const { event } of pending) if (event !== undefined) this.#order.events.give(event)
+      this.#order.driver.freePinned(address)
+      return false
+    })
+  }
+
+  #isOver({ use, event }: PendingUse): boolean {
+    if (this.#order.hostClock.covers(use.stream.slot, use.tick)) return true
+    return event !== undefined && this.#order.hasPassed(event)
+  }
+}

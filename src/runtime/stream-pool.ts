@@ -1,0 +1,53 @@
+import type { Device } from "./device.js"
+import type { Stream } from "./stream.js"
+
+/** How many streams a device's pool makes before forks begin to share them. */
+const most = 32
+
+/**
+ * The streams that forks run on if none is named. The one given back last is taken first, so that a model's layers, one
+ * after another, run on one and the same stream.
+ */
+export class StreamPool {
+  readonly #device: Device
+  readonly #streams: Stream[] = []
+  #idle: Stream[] = []
+  #next = 0
+
+  constructor(device: Device) {
+    this.#device = device
+  }
+
+  /** A stream that is not `current`. Beyond {@link most} at once, streams are shared, which only adds order. */
+  take(current: Stream): Stream {
+    const index = this.#idle.findLastIndex((stream) => stream !== current && !stream.disposed)
+    const [idle] = index < 0 ? [] : this.#idle.splice(index, 1)
+    if (idle !== undefined) return idle
+    const shared = this.#streams.length < most ? undefined : this.#share(current)
+    return shared ?? this.#create()
+  }
+
+  #share(current: Stream): Stream | undefined {
+    for (let tries = 0; tries < this.#streams.length; tries++) {
+      const stream = this.#streams[this.#next++ % this.#streams.length]
+      if (stream !== undefined && stream !== current && !stream.disposed) return stream
+    }
+    return undefined
+  }
+
+  #create(): Stream {
+    const stream = this.#device.createStream({ name: `pool stream ${this.#streams.length + 1}` })
+    this.#streams.push(stream)
+    return stream
+  }
+
+  give(stream: Stream): void {
+    if (!stream.disposed && !this.#idle.includes(stream)) this.#idle.push(stream)
+  }
+
+  close(): void {
+    for (const stream of this.#streams) stream.dispose()
+    this.#streams.length = 0
+    this.#idle = []
+  }
+}

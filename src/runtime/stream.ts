@@ -1,0 +1,204 @@
+import { checkFunction, checkOptions } from "./check.js"
+import { type CompletionOptions, streamCompletion } from "./completion.js"
+import { context, runIn } from "./context.js"
+import type { Device } from "./device.js"
+import { type AnyArray, DeviceArray } from "./device-array.js"
+import { AuxstreamError } from "./errors.js"
+import { Event } from "./event.js"
+import { type UsedMemory } from "./operation.js"
+import { onlyOpenDevice } from "./registry.js"
+import { PinnedArray } from "./pinned-array.js"
+import { show } from "./show.js"
+import type { StreamState } from "./stream-state.js"
+
+/** What work that another library queues on a stream of ours reads and writes. */
+export interface ExternalUses {
+  readonly reads?: readonly AnyArray[] | undefined
+  readonly writes?: readonly AnyArray[] | undefined
+}
+
+/**
+ * A queue of work on a device. What is queued on one stream runs in the order of the calls; two streams run side by
+ * side, but for what events and waits order.
+ *
+ * Made by {@link Device.createStream}. In the words of PyTorch, `torch.cuda.Stream`; of CUDA, a non-blocking stream.
+ */
+export class Stream {
+  /** The device that the stream's work runs on. */
+  readonly device: Device
+  /** A number of its own, never given to another stream. */
+  readonly id: number
+  /** Its name in errors, graphs and traces. */
+  readonly name: string
+  /** Lower numbers run first; 0 is the least. */
+  readonly priority: number
+  /** @internal */
+  readonly state: StreamState
+
+  /** @internal */
+  constructor(device: Device, id: number, name: string, priority: number, state: StreamState) {
+    this.device = device
+    this.id = id
+    this.name = name
+    this.priority = priority
+    this.state = state
+  }
+
+  /**
+   * The stream's number in the device's own library (`CUstream`), for use with other libraries. Reading it means that
+   * others may queue work here, so that nothing about the stream's order is taken for known from then on: prefer
+   * {@link external}.
+   */
+  get handle(): bigint {
+    this.state.enter()
+    this.state.shared = true
+    return this.device.shareHandle(this)
+  }
+
+  /** Has it been disposed of? */
+  get disposed(): boolean {
+    return this.state.disposed
+  }
+
+  /**
+   * Records an event behind everything that is queued here so far.
+   *
+   * @param event of this device; a new one is made if none is given
+   */
+  record(event: Event = this.device.createEvent()): Event {
+    if (!(event instanceof Event)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `event is ${show(event)}; it is an Event, or left out`)
+    }
+    return event.record(this)
+  }
+
+  /**
+   * Makes what is queued here later run after an event's latest record, or after everything that is queued on another
+   * stream so far.
+   */
+  wait(target: Event | Stream): void {
+    if (target instanceof Event) return target.wait(this)
+    if (!(target instanceof Stream)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `target is ${show(target)}; it is an Event or a Stream`)
+    }
+    checkStreamOf(this.device, target, this.name)
+    target.state.enter()
+    if (target !== this) this.state.waitFor(target.state)
+  }
+
+  /**
+   * Makes this the current stream of its device inside `fn`, across its awaits.
+   *
+   * @returns what `fn` returns
+   */
+  run<T>(fn: () => T): T {
+    checkFunction(fn, "fn")
+    this.state.enter()
+    return runIn(context().withStream(this), fn)
+  }
+
+  /**
+   * Lets another library queue work here. The arrays that it uses are named, so that they can be disposed of at once
+   * and others can be ordered with it.
+   *
+   * @param fn gets the stream's number in the device's own library, and queues before it returns
+   * @example
+   * stream.external({ reads: [input], writes: [output] }, (handle) => library.run(handle, input.address, output.address))
+   */
+  external<T>(uses: ExternalUses, fn: (handle: bigint) => T): T {
+    const memories = usedMemories(uses, this.device)
+    checkFunction(fn, "fn")
+    this.state.enter()
+    for (const memory of memories) memory.orderBefore(this.state)
+    try {
+      return fn(this.device.driver.foreignHandle(this.state.handle))
+    } finally {
+      // Whatever was thrown, something may have been queued before.
+      const tick = this.state.advance()
+      for (const memory of memories) memory.uses.note(this.state, tick)
+    }
+  }
+
+  /** Is everything that was queued here done? Throws what broke the stream. */
+  query(): boolean {
+    this.state.enter()
+    const done = this.device.driver.queryStream(this.state.handle)
+    if (done) this.device.order.hostLearns(this.state.clock)
+    return done
+  }
+
+  /** Blocks the calling thread until everything that was queued here is done. Throws what broke the stream. */
+  synchronize(): void {
+    this.state.enter()
+    this.device.order.synchronizeStream(this.state)
+  }
+
+  /** A promise of everything that is queued here so far. Does not block the event loop. */
+  completed(options: CompletionOptions = {}): Promise<void> {
+    return streamCompletion(this.state, options)
+  }
+
+  /** Ends the stream. Queued work is finished first; nothing is waited for. */
+  dispose(): void {
+    this.device.disposeStream(this)
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/**
+ * The stream that work goes to if none is named: that of the innermost {@link Stream.run}, else the device's default
+ * stream. It follows `await`.
+ *
+ * @param device unless given, the innermost `run`'s device, else the only open one
+ * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
+ */
+export function currentStream(device: Device = currentDevice()): Stream {
+  return context().streamOf(device) ?? device.defaultStream
+}
+
+/** The device that work goes to if nothing names one. */
+export function currentDevice(): Device {
+  return context().stream?.device ?? onlyOpenDevice()
+}
+
+/** Refuses what is no stream, and streams of other devices. */
+export function checkStreamOf(device: Device, stream: unknown, other: string): asserts stream is Stream {
+  if (!(stream instanceof Stream)) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream`)
+  }
+  if (stream.device === device) return
+  throw new AuxstreamError(
+    "AUX_DEVICE_MISMATCH",
+    `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; ` +
+      "events and waits order streams of one device: use a stream and an event of the same one",
+  )
+}
+
+/** The memory behind declared uses, checked to be of the device. */
+export function usedMemories(uses: ExternalUses, device: Device): UsedMemory[] {
+  checkOptions(uses, "uses")
+  const arrays = [...listOf(uses?.reads, "reads"), ...listOf(uses?.writes, "writes")]
+  return arrays.map((array) => {
+    if (!(array instanceof DeviceArray || array instanceof PinnedArray)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `uses name ${show(array)}; they name device and pinned arrays`)
+    }
+    array.checkUsable()
+    if (array.device !== device) {
+      throw new AuxstreamError(
+        "AUX_DEVICE_MISMATCH",
+        `${array.description} is used on a stream of ${device.id}; use arrays on their own device`,
+      )
+    }
+    return array.allocation
+  })
+}
+
+function listOf(value: unknown, what: string): readonly unknown[] {
+  if (value === undefined) return []
+  if (Array.isArray(value)) return value
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is an array of arrays, or left out`)
+}

@@ -1,0 +1,12 @@
+/**
+ * Adopts a thenable: exactly once and at once, so that a lazy one starts here, with the stream that is current here.
+ *
+ * @returns its promise; undefined if the value is no thenable
+ */
+export function adopt(value: unknown): Promise<unknown> | undefined {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined
+  const { then }: { then?: unknown } = value
+  if (typeof then !== "function") return undefined
+  if (value instanceof Promise && then === Promise.prototype.then) return value
+  return new Promise((resolve, reject) => void Reflect.apply(then, value, [resolve, reject]))
+}

@@ -1,0 +1,39 @@
+import type { StreamState } from "./stream-state.js"
+
+/** One stream's newest use of a piece of memory. */
+export interface Use {
+  readonly stream: StreamState
+  readonly tick: number
+}
+
+/**
+ * Who used a piece of memory last: each stream's newest use, but for those that a later use is ordered behind. Mostly
+ * that is a single one, which is why it has fields of its own.
+ */
+export class Uses {
+  #stream: StreamState | undefined
+  #tick = 0
+  #others: Use[] = []
+
+  /** Notes a use by the operation that the stream has just counted. */
+  note(stream: StreamState, tick: number): void {
+    if (this.#others.length > 0) this.#others = this.#others.filter((use) => !stream.isAfter(use.stream, use.tick))
+    const last = this.#stream
+    if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {
+      this.#others.push({ stream: last, tick: this.#tick })
+    }
+    this.#stream = stream
+    this.#tick = tick
+  }
+
+  /** The uses that no later use is ordered behind. */
+  list(): Use[] {
+    return this.#stream === undefined ? [] : [...this.#others, { stream: this.#stream, tick: this.#tick }]
+  }
+
+  /** Is the stream ordered behind every use? */
+  areBefore(stream: StreamState): boolean {
+    if (this.#stream === undefined) return true
+    return stream.isAfter(this.#stream, this.#tick) && this.#others.every((use) => stream.isAfter(use.stream, use.tick))
+  }
+}
