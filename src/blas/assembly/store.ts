@@ -1,0 +1,38 @@
+// The last step of a product: from the float32 sums to the result.
+
+import { loadFour, loadOne, storeFour, storeOne } from "./element"
+import { multiplyAdd } from "./micro"
+
+/**
+ * out = alpha · sums + beta · out. With beta 0 out is not read, so that NaN in it does not spread.
+ * @param outStride from a row to the next, in elements; `sumsStride` likewise
+ * @param empty the product had depth 0: the sums were never written and count as zero
+ */
+export function storeBlock<O>(
+  out: usize,
+  outStride: usize,
+  sums: usize,
+  sumsStride: usize,
+  rows: usize,
+  columns: usize,
+  empty: bool,
+  alpha: f32,
+  beta: f32,
+): void {
+  const vectors = columns & ~3
+  for (let row: usize = 0; row < rows; row++) {
+    for (let column: usize = 0; column < vectors; column += 4) {
+      const target = out + (column << alignof<O>())
+      const sum = empty ? f32x4.splat(0) : f32x4.mul(v128.load(sums + (column << 2)), f32x4.splat(alpha))
+      const kept = beta == 0 ? sum : multiplyAdd(loadFour<O>(target), f32x4.splat(beta), sum)
+      storeFour<O>(target, kept)
+    }
+    for (let column = vectors; column < columns; column++) {
+      const target = out + (column << alignof<O>())
+      const sum: f32 = empty ? 0 : load<f32>(sums + (column << 2)) * alpha
+      storeOne<O>(target, beta == 0 ? sum : loadOne<O>(target) * beta + sum)
+    }
+    out += outStride << alignof<O>()
+    sums += sumsStride << 2
+  }
+}

@@ -1,0 +1,163 @@
+import { checkInteger, checkOptions } from "../runtime/check.js"
+import { DeviceArray } from "../runtime/device-array.js"
+import { AuxstreamError, DisposedError } from "../runtime/errors.js"
+import { show } from "../runtime/show.js"
+import { currentStream, Stream } from "../runtime/stream.js"
+import type { MatmulBatch, MatmulOptions } from "./matmul.js"
+import type { Product, ProductArray, ProductTypes } from "./product.js"
+
+const LARGEST = 2 ** 31 - 1
+
+const combinations: Readonly<Record<string, ProductTypes | undefined>> = {
+  float32_float32: "float32_float32",
+  float16_float16: "float16_float16",
+  float16_float32: "float16_float32",
+  bfloat16_bfloat16: "bfloat16_bfloat16",
+  bfloat16_float32: "bfloat16_float32",
+}
+
+/** Checks everything there is to check, and fills in what was left out. */
+export function checkProduct(options: MatmulOptions): Product {
+  if (typeof options !== "object" || options === null) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { a, b, out, m, n, k }`)
+  }
+  const { a, b, out, m, n, k, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options
+  checkArray(a, "a")
+  checkArray(b, "b")
+  checkArray(out, "out")
+  const types = checkTypes(a, b, out)
+  checkDevices(a, b, out)
+  checkInteger(m, "m", 0, LARGEST)
+  checkInteger(n, "n", 0, LARGEST)
+  checkInteger(k, "k", 0, LARGEST)
+  checkBoolean(transposeA, "transposeA")
+  checkBoolean(transposeB, "transposeB")
+  checkNumber(alpha, "alpha")
+  checkNumber(beta, "beta")
+  const batch = checkBatch(options.batch, m * n)
+  const shape = { m, n, k, ...batch }
+  checkMemory(a, b, out, shape)
+  const stream = checkStream(options.stream, a)
+  return { types, a, b, out, ...shape, transposeA, transposeB, alpha, beta, stream }
+}
+
+function checkArray(array: unknown, what: string): asserts array is ProductArray {
+  if (!(array instanceof DeviceArray)) {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `${what} is ${show(array)}; it is a device array: make one with device.from()`,
+    )
+  }
+  array.checkUsable()
+  if (array.dtype === "float32" || array.dtype === "float16" || array.dtype === "bfloat16") return
+  throw new AuxstreamError(
+    "AUX_DTYPE_MISMATCH",
+    `${what} is of ${array.dtype}; matrices of float32, float16 and bfloat16 are multiplied`,
+  )
+}
+
+function checkTypes(a: ProductArray, b: ProductArray, out: ProductArray): ProductTypes {
+  const types = a.dtype === b.dtype ? combinations[`${a.dtype}_${out.dtype}`] : undefined
+  if (types !== undefined) return types
+  throw new AuxstreamError(
+    "AUX_DTYPE_MISMATCH",
+    `a is of ${a.dtype}, b of ${b.dtype}, out of ${out.dtype}; a and b are of one dtype, and out is of the same or of float32`,
+  )
+}
+
+function checkDevices(a: ProductArray, b: ProductArray, out: ProductArray): void {
+  if (a.device === b.device && a.device === out.device) return
+  throw new AuxstreamError(
+    "AUX_DEVICE_MISMATCH",
+    `a is on ${a.device.id}, b on ${b.device.id}, out on ${out.device.id}; a product uses arrays of one device`,
+  )
+}
+
+function checkBoolean(value: unknown, what: string): void {
+  if (typeof value === "boolean") return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is true or false, or left out`)
+}
+
+function checkNumber(value: unknown, what: string): void {
+  if (typeof value === "number") return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a number, or left out`)
+}
+
+/** One product is a batch of one. */
+function checkBatch(batch: MatmulBatch | undefined, elementsOut: number): MatmulBatch {
+  checkOptions(batch, "batch")
+  if (batch === undefined) return { count: 1, strideA: 0, strideB: 0, strideOut: 0 }
+  const { count, strideA, strideB, strideOut } = batch
+  checkInteger(count, "batch.count", 0, LARGEST)
+  checkInteger(strideA, "batch.strideA", 0, Number.MAX_SAFE_INTEGER)
+  checkInteger(strideB, "batch.strideB", 0, Number.MAX_SAFE_INTEGER)
+  checkInteger(strideOut, "batch.strideOut", 0, Number.MAX_SAFE_INTEGER)
+  if (count < 2) return { count, strideA: 0, strideB: 0, strideOut: 0 }
+  if (strideOut < elementsOut) {
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `batch.strideOut is ${strideOut}, so that results overlap; it is m · n = ${elementsOut} at least`,
+    )
+  }
+  return { count, strideA, strideB, strideOut }
+}
+
+interface Shape extends MatmulBatch {
+  readonly m: number
+  readonly n: number
+  readonly k: number
+}
+
+/** Refuses arrays that are too short, and a result that is written over what is read. */
+function checkMemory(a: ProductArray, b: ProductArray, out: ProductArray, shape: Shape): void {
+  const { m, n, k, count } = shape
+  if (m === 0 || n === 0 || count === 0) return
+  const usedA = checkLength(a, "a", `${m} × ${k}`, m * k, count, shape.strideA)
+  const usedB = checkLength(b, "b", `${k} × ${n}`, k * n, count, shape.strideB)
+  const usedOut = checkLength(out, "out", `${m} × ${n}`, m * n, count, shape.strideOut)
+  checkApart(out, usedOut, a, usedA, "a")
+  checkApart(out, usedOut, b, usedB, "b")
+}
+
+/** Gives the number of elements from the first used one to the last. */
+function checkLength(
+  array: ProductArray,
+  what: string,
+  shape: string,
+  elements: number,
+  count: number,
+  stride: number,
+): number {
+  const used = elements === 0 ? 0 : (count - 1) * stride + elements
+  if (used <= array.length) return used
+  const batched = count > 1 ? `${count} matrices of ${shape}, ${stride} apart,` : `a matrix of ${shape}`
+  throw new AuxstreamError(
+    "AUX_LENGTH_MISMATCH",
+    `${what} has ${array.length} elements; ${batched} needs ${used} at least`,
+  )
+}
+
+function checkApart(out: ProductArray, usedOut: number, input: ProductArray, usedInput: number, what: string): void {
+  const outEnd = out.address + usedOut * (out.byteLength / out.length)
+  const inputEnd = input.address + usedInput * (input.byteLength / input.length)
+  if (usedInput === 0 || out.address >= inputEnd || input.address >= outEnd) return
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    `out shares memory with ${what}, which is still read while out is written; give out an array of its own`,
+  )
+}
+
+function checkStream(stream: unknown, a: ProductArray): Stream {
+  if (stream === undefined) return currentStream(a.device)
+  if (!(stream instanceof Stream)) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
+  }
+  if (stream.disposed) {
+    throw new DisposedError(`stream (${stream.name}) was disposed of; make another with device.createStream()`)
+  }
+  if (stream.device === a.device) return stream
+  throw new AuxstreamError(
+    "AUX_DEVICE_MISMATCH",
+    `stream is of ${stream.device.id}, the arrays of ${a.device.id}; use a stream of their device`,
+  )
+}

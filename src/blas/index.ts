@@ -1,0 +1,18 @@
+/**
+ * Matrix products for both devices.
+ *
+ * @example
+ * import { openDevice } from "auxstream"
+ * import { matmul } from "auxstream/blas"
+ *
+ * const device = openDevice()
+ * const a = device.from(new Float32Array([1, 2, 3, 4]))
+ * const b = device.from(new Float32Array([5, 6, 7, 8]))
+ * const out = device.empty("float32", 4)
+ * matmul({ a, b, out, m: 2, n: 2, k: 2 })
+ * console.log(await out.read())   // 19, 22, 43, 50
+ *
+ * @module
+ */
+
+export { matmul, type MatmulBatch, type MatmulDType, type MatmulOptions } from "./matmul.js"
