@@ -1,0 +1,28 @@
+import type { OrderMark } from "../driver.js"
+import type { PendingFrees } from "./pending-frees.js"
+
+/** A stretch of device memory. Blocks lie side by side without gaps; sizes and addresses are in units of 256 bytes. */
+export class Block {
+  /** The neighbours in memory. */
+  below: Block | undefined
+  above: Block | undefined
+  state: "used" | "pending" | "free" = "free"
+  /** What was asked for, in bytes, while in use. */
+  byteLength = 0
+  /** Does it count as memory in use? Staging and pinned memory do not. */
+  counted = false
+  /** While pending: freed at this position of its stream. */
+  position = 0
+  mark: OrderMark | undefined
+  frees: PendingFrees | undefined
+  /** Neighbours in the list of its size class, and in its stream's order of frees. */
+  previousInClass: Block | undefined
+  nextInClass: Block | undefined
+  previousFree: Block | undefined
+  nextFree: Block | undefined
+
+  constructor(
+    public start: number,
+    public size: number,
+  ) {}
+}

@@ -1,0 +1,156 @@
+import type { KernelArgument, MemoryRange } from "../driver.js"
+import type { ControlMemory } from "./control.js"
+import { roundToBfloat16, roundToFloat16 } from "./half.js"
+import type { HostKernel } from "./kernels.js"
+import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, highWord } from "./layout.js"
+import {
+  BFLOAT16,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  INT16,
+  INT64,
+  INT8,
+  POINTER,
+  UINT16,
+  UINT64,
+  UINT8,
+  argumentWords,
+} from "./parameter-codes.js"
+import type { StreamSlot } from "./stream.js"
+
+const scratch = new Int32Array(2)
+const asDouble = new Float64Array(scratch.buffer)
+const asBigint = new BigInt64Array(scratch.buffer)
+
+/** Writes commands into queues. */
+export class Commands {
+  constructor(private readonly control: ControlMemory) {}
+
+  launch(
+    slot: StreamSlot,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): void {
+    const at = slot.room(kernel.words)
+    const { words } = this.control
+    words[at] = LAUNCH | (kernel.words << KIND_BITS)
+    words[at + 1] = kernel.id
+    words[at + 2] = gridX
+    words[at + 3] = gridY
+    words[at + 4] = gridZ
+    words[at + 5] = blockX
+    words[at + 6] = blockY
+    words[at + 7] = blockZ
+    words[at + 8] = sharedMemory
+    this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+    slot.publish(kernel.words)
+  }
+
+  copy(slot: StreamSlot, destination: number, source: number, byteLength: number): void {
+    const at = this.begin(slot, COPY, 4)
+    const { words } = this.control
+    words[at + 1] = destination
+    words[at + 2] = source
+    words[at + 3] = byteLength
+    slot.publish(4)
+  }
+
+  fill(slot: StreamSlot, destination: number, element: Uint8Array, count: number): void {
+    const at = this.begin(slot, FILL, 6)
+    const { words } = this.control
+    const bytes = new DataView(new ArrayBuffer(8))
+    element.forEach((byte, index) => bytes.setUint8(index, byte))
+    words[at + 1] = destination
+    words[at + 2] = element.length
+    words[at + 3] = bytes.getInt32(0, true)
+    words[at + 4] = bytes.getInt32(4, true)
+    words[at + 5] = count
+    slot.publish(6)
+  }
+
+  wait(slot: StreamSlot, other: StreamSlot, position: number): void {
+    const at = this.begin(slot, WAIT, 4)
+    const { words } = this.control
+    words[at + 1] = other.block
+    words[at + 2] = position | 0
+    words[at + 3] = highWord(position)
+    slot.publish(4)
+  }
+
+  stamp(slot: StreamSlot, word: number): void {
+    const at = this.begin(slot, STAMP, 2)
+    this.control.words[at + 1] = word
+    slot.publish(2)
+  }
+
+  break(slot: StreamSlot, failure: number): void {
+    const at = this.begin(slot, BREAK, 2)
+    this.control.words[at + 1] = failure
+    slot.publish(2)
+  }
+
+  private begin(slot: StreamSlot, kind: number, length: number): number {
+    const at = slot.room(length)
+    this.control.words[at] = kind | (length << KIND_BITS)
+    return at
+  }
+
+  private writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {
+    const { words, floats } = this.control
+    let word = start
+    for (let index = 0; index < codes.length; index++) {
+      const code = codes[index] as number
+      const value = args[index] as KernelArgument
+      if (code >= POINTER) {
+        const range = value as MemoryRange
+        words[word] = range.address
+        words[word + 1] = range.length
+      } else if (code === FLOAT32) {
+        floats[word] = value as number
+      } else {
+        this.writeScalar(word, code, value as number | bigint)
+      }
+      word += argumentWords(code)
+    }
+  }
+
+  private writeScalar(word: number, code: number, value: number | bigint): void {
+    const { words, floats } = this.control
+    if (code === FLOAT16) {
+      floats[word] = roundToFloat16(Number(value))
+    } else if (code === BFLOAT16) {
+      floats[word] = roundToBfloat16(Number(value))
+    } else if (code === FLOAT64 || code === INT64 || code === UINT64) {
+      if (code === FLOAT64) asDouble[0] = Number(value)
+      else asBigint[0] = BigInt(value)
+      words[word] = scratch[0] as number
+      words[word + 1] = scratch[1] as number
+    } else {
+      words[word] = wrapped(code, Number(value))
+    }
+  }
+}
+
+/** Integers are wrapped to their width, as a C compiler would. */
+function wrapped(code: number, value: number): number {
+  switch (code) {
+    case INT8:
+      return (value << 24) >> 24
+    case UINT8:
+      return value & 0xff
+    case INT16:
+      return (value << 16) >> 16
+    case UINT16:
+      return value & 0xffff
+    default:
+      return value | 0
+  }
+}

@@ -1,0 +1,372 @@
+import type {
+  Driver,
+  EventHandle,
+  KernelArgument,
+  KernelHandle,
+  KernelSource,
+  LaunchAttributes,
+  LaunchLimits,
+  MemoryUsage,
+  OrderMark,
+  PinnedMemory,
+  StreamHandle,
+} from "../driver.js"
+import { AuxstreamError, DeviceLostError } from "../runtime/errors.js"
+import { Allocator } from "./allocator.js"
+import { Commands } from "./commands.js"
+import { Completion } from "./completion.js"
+import { ControlMemory } from "./control.js"
+import { EventTable, type HostEvent } from "./event-table.js"
+import { Failures } from "./failures.js"
+import { KeepAlive } from "./keep-alive.js"
+import { KernelTable } from "./kernel-table.js"
+import { CLOSING, KERNEL, LEVELS, LIFE, LOST } from "./layout.js"
+import { DeviceMemory } from "./memory.js"
+import type { Report } from "./messages.js"
+import { Scheduler } from "./scheduler.js"
+import type { HostStream } from "./stream.js"
+import { StreamTable } from "./stream-table.js"
+import { WorkerPool } from "./worker-pool.js"
+
+/** How many times something was not done yet before the workers' health is looked at: that takes microseconds. */
+const LOOKS_PER_CHECK = 256
+
+/** CUDA's, so that a program that runs here runs there. */
+const LIMITS: LaunchLimits = {
+  threadsPerBlock: 1024,
+  block: [1024, 1024, 64],
+  grid: [2147483647, 65535, 65535],
+  sharedMemory: 232448,
+}
+
+/**
+ * The host device. This thread only queues: commands go into shared memory, worker threads run them, and nothing
+ * between queueing and completion needs this thread again.
+ */
+export class HostDriver implements Driver {
+  readonly kind = "host"
+  readonly limits = LIMITS
+  readonly priorities = { least: 0, greatest: 1 - LEVELS }
+
+  private readonly control = ControlMemory.create()
+  private readonly memory = DeviceMemory.create()
+  private readonly scheduler = new Scheduler(this.control)
+  private readonly commands = new Commands(this.control)
+  private readonly allocator = new Allocator<HostStream>(this.memory)
+  private readonly pool: WorkerPool
+  private readonly failures: Failures
+  private readonly streams: StreamTable
+  private readonly events: EventTable
+  private readonly kernels: KernelTable
+  private readonly keepAlive: KeepAlive
+  private readonly completion: Completion
+  private loss: DeviceLostError | undefined
+  private looks = 0
+
+  constructor(
+    threads: number,
+    cores: number,
+    readonly name: string,
+  ) {
+    this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
+      reported: (report, block) => this.hear(report, block),
+      died: (reason, block, cause) => this.lose(reason, block, cause),
+      ended: () => undefined,
+    })
+    this.failures = new Failures(() => this.pool.drain())
+    this.streams = new StreamTable(this.control, this.failures)
+    this.events = new EventTable(this.control)
+    this.keepAlive = new KeepAlive(() => this.lookAfter())
+    this.kernels = new KernelTable(this.pool, this.keepAlive)
+    this.completion = new Completion(this.control, this.keepAlive, {
+      failure: (stream, position) => this.failures.before(stream, position),
+      findLoss: () => this.findLoss(),
+    })
+  }
+
+  createStream(priority: number): StreamHandle {
+    this.check()
+    return this.streams.create(priority).handle
+  }
+
+  destroyStream(stream: StreamHandle): void {
+    this.streams.destroy(stream)
+  }
+
+  adoptStream(foreign: bigint): StreamHandle {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `the host device cannot take in the stream with handle ${foreign}: no other library makes streams for it; ` +
+        "use device.createStream()",
+    )
+  }
+
+  foreignHandle(stream: StreamHandle): bigint {
+    this.check()
+    return BigInt(stream)
+  }
+
+  queryStream(stream: StreamHandle): boolean {
+    this.check()
+    const { slot } = this.streams.get(stream)
+    return this.query(this.streams.get(stream), slot.tail)
+  }
+
+  synchronizeStream(stream: StreamHandle): void {
+    this.check()
+    const target = this.streams.get(stream)
+    this.synchronize(target, target.slot.tail)
+  }
+
+  createEvent(timing: boolean): EventHandle {
+    this.check()
+    return this.events.create(timing)
+  }
+
+  destroyEvent(event: EventHandle): void {
+    this.events.destroy(event)
+  }
+
+  foreignEventHandle(event: EventHandle): bigint {
+    this.check()
+    return BigInt(event)
+  }
+
+  recordEvent(event: EventHandle, stream: StreamHandle): void {
+    this.check()
+    const target = this.streams.get(stream)
+    const record = this.events.get(event)
+    if (record.timing) {
+      this.commands.stamp(target.slot, this.events.stampFor(record, target, target.slot.tail + 1))
+      this.submit(target)
+    }
+    record.stream = target
+    record.position = target.slot.tail
+  }
+
+  waitEvent(stream: StreamHandle, event: EventHandle): void {
+    this.check()
+    const target = this.streams.get(stream)
+    const { stream: other, position } = this.events.get(event)
+    if (other === undefined || other === target) return
+    const error = this.failures.before(other, position)
+    if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
+    else if (other.hasPassed(position) && !other.slot.isBroken()) return
+    else this.commands.wait(target.slot, other.slot, position)
+    this.submit(target)
+  }
+
+  queryEvent(event: EventHandle): boolean {
+    this.check()
+    const { stream, position } = this.events.get(event)
+    return stream === undefined || this.query(stream, position)
+  }
+
+  synchronizeEvent(event: EventHandle): void {
+    this.check()
+    const { stream, position } = this.events.get(event)
+    if (stream !== undefined) this.synchronize(stream, position)
+  }
+
+  elapsedTime(start: EventHandle, end: EventHandle): number {
+    this.check()
+    return this.timeOf(this.events.get(end), "end") - this.timeOf(this.events.get(start), "start")
+  }
+
+  whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
+    this.check()
+    const { stream, position } = this.events.get(event)
+    return stream === undefined ? this.completion.addPassed(settle) : this.completion.add(stream, position, settle)
+  }
+
+  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
+    this.check()
+    return this.allocator.allocate(byteLength, this.streams.get(stream), covers)
+  }
+
+  free(address: number, stream: StreamHandle, mark: OrderMark): void {
+    if (this.loss !== undefined) return
+    const target = this.streams.get(stream)
+    this.allocator.release(address, target, target.slot.tail, mark)
+  }
+
+  drainFrees(): void {
+    this.check()
+    this.allocator.forEachPending((stream: HostStream, position) => this.completion.block(stream, position))
+    this.allocator.harvest()
+  }
+
+  memoryUsage(): MemoryUsage {
+    this.check()
+    return this.allocator.usage()
+  }
+
+  allocatePinned(byteLength: number): PinnedMemory {
+    this.check()
+    const address = this.allocator.allocateNow(byteLength)
+    this.memory.bytes.fill(0, address, address + byteLength)
+    // A clone of a shared buffer is another object over the same bytes: the runtime watches when it becomes unreachable.
+    return { address, buffer: structuredClone(this.memory.memory.buffer), byteOffset: address, byteLength }
+  }
+
+  freePinned(address: number): void {
+    if (this.loss === undefined) this.allocator.releaseNow(address)
+  }
+
+  copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
+    const target = this.usable(stream)
+    this.commands.copy(target.slot, destination, source, byteLength)
+    this.submit(target)
+  }
+
+  upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
+    const target = this.usable(stream)
+    const { slot } = target
+    if (slot.isIdle()) {
+      this.memory.bytes.set(source, destination)
+      return
+    }
+    const staging = this.allocator.allocateNow(source.length)
+    this.memory.bytes.set(source, staging)
+    try {
+      this.commands.copy(slot, destination, staging, source.length)
+      this.submit(target)
+    } finally {
+      this.allocator.release(staging, target, slot.tail, undefined)
+    }
+  }
+
+  fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
+    const target = this.usable(stream)
+    this.commands.fill(target.slot, destination, element, count)
+    this.submit(target)
+  }
+
+  loadKernel(source: KernelSource): KernelHandle {
+    this.check()
+    return this.kernels.load(source)
+  }
+
+  async prepareKernel(source: KernelSource): Promise<KernelHandle> {
+    this.check()
+    return this.kernels.prepare(source)
+  }
+
+  launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    _attributes: LaunchAttributes | undefined,
+  ): void {
+    const target = this.usable(stream)
+    const found = this.kernels.get(kernel)
+    this.commands.launch(
+      target.slot,
+      found,
+      gridX,
+      gridY,
+      gridZ,
+      blockX,
+      blockY,
+      blockZ,
+      sharedMemory,
+      args,
+    )
+    this.submit(target)
+  }
+
+  close(): void {
+    const { words } = this.control
+    if (Atomics.compareExchange(words, LIFE, 0, CLOSING) !== 0) return
+    this.pool.end()
+    this.scheduler.wakeAll()
+    this.completion.stop()
+  }
+
+  private check(): void {
+    if (this.loss !== undefined) throw this.loss
+  }
+
+  /** The stream, if more work can be queued on it. */
+  private usable(handle: StreamHandle): HostStream {
+    this.check()
+    const stream = this.streams.get(handle)
+    if (stream.slot.isBroken()) {
+      const error = this.failures.of(stream)
+      if (error !== undefined) throw error
+    }
+    return stream
+  }
+
+  private submit(stream: HostStream): void {
+    if (this.scheduler.submit(stream.slot.block)) this.pool.serve()
+  }
+
+  private query(stream: HostStream, position: number): boolean {
+    const error = this.failures.before(stream, position)
+    if (error !== undefined) throw error
+    if (stream.hasPassed(position)) return true
+    if (++this.looks % LOOKS_PER_CHECK === 0) this.findLoss()
+    this.check()
+    return false
+  }
+
+  private synchronize(stream: HostStream, position: number): void {
+    this.completion.block(stream, position)
+    const error = this.failures.before(stream, position)
+    if (error !== undefined) throw error
+  }
+
+  private timeOf(event: HostEvent, which: string): number {
+    const { stream, position, timing } = event
+    if (timing && stream !== undefined && this.query(stream, position)) return this.events.timeOf(event)
+    throw new AuxstreamError(
+      "AUX_NOT_READY",
+      `the ${which} event ${timing ? "has not been recorded and passed yet" : "was made without timing"}: ` +
+        "make both events with { timing: true }, record them, and wait for them before asking for the time",
+    )
+  }
+
+  private hear(report: Report, block: number): void {
+    if (report.kind === "loaded") this.kernels.loaded(report.kernel, block, report.thrown)
+    else this.failures.note(report)
+  }
+
+  private lookAfter(): void {
+    this.findLoss()
+    this.completion.pump()
+  }
+
+  private findLoss(): DeviceLostError | undefined {
+    if (this.loss === undefined) this.pool.findDead()
+    return this.loss
+  }
+
+  private lose(reason: string, block: number, cause: Error | undefined): void {
+    if (this.loss !== undefined) return
+    const { words } = this.control
+    const kernel = this.kernels.nameOf(words[block + KERNEL] as number)
+    const during = kernel === undefined ? "" : `; the last kernel it ran was "${kernel}"`
+    const first = cause ?? new Error(`a worker thread ${reason}${during}`)
+    const loss = new DeviceLostError(
+      `the host device is lost: a worker thread ${reason}${during}: dispose the device and open it again`,
+      { cause: first },
+    )
+    this.loss = loss
+    Atomics.store(words, LIFE, LOST)
+    this.pool.end()
+    this.scheduler.wakeAll()
+    queueMicrotask(() => {
+      this.completion.failAll(loss)
+      this.kernels.failAll(loss)
+      this.completion.stop()
+    })
+  }
+}

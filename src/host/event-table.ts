@@ -1,0 +1,92 @@
+import type { ControlMemory } from "./control.js"
+import type { HostStream } from "./stream.js"
+
+const SLOT_WORDS = 2
+
+/** Where an event's time is written: by one stream at a time, or a later record could be overwritten by an earlier. */
+interface Stamp {
+  /** Word index of 8 bytes. */
+  readonly word: number
+  readonly stream: HostStream
+  position: number
+}
+
+/** An event: a place in a stream's order. */
+export interface HostEvent {
+  readonly handle: number
+  timing: boolean
+  stream: HostStream | undefined
+  position: number
+  stamp: Stamp | undefined
+}
+
+/** The events of one device, by handle. */
+export class EventTable {
+  private readonly events: (HostEvent | undefined)[] = [undefined]
+  private readonly free: HostEvent[] = []
+  private readonly stamps: Stamp[] = []
+
+  constructor(private readonly control: ControlMemory) {}
+
+  create(timing: boolean): number {
+    const event = this.free.pop() ?? this.make()
+    event.timing = timing
+    this.events[event.handle] = event
+    return event.handle
+  }
+
+  get(handle: number): HostEvent {
+    const event = this.events[handle]
+    if (event === undefined) throw new RangeError(`there is no event ${handle}`)
+    return event
+  }
+
+  destroy(handle: number): void {
+    const event = this.events[handle]
+    if (event === undefined) return
+    this.events[handle] = undefined
+    this.giveStamp(event)
+    event.stream = undefined
+    event.position = 0
+    this.free.push(event)
+  }
+
+  /** The word where the stream has to write the time of the event's next record, which will be behind `position`. */
+  stampFor(event: HostEvent, stream: HostStream, position: number): number {
+    let { stamp } = event
+    if (stamp?.stream !== stream) {
+      const word = this.takeWord()
+      this.giveStamp(event)
+      stamp = { word, stream, position }
+      event.stamp = stamp
+    }
+    stamp.position = position
+    return stamp.word
+  }
+
+  /** Milliseconds since an unknown moment. The event's record has been passed. */
+  timeOf(event: HostEvent): number {
+    const word = event.stamp?.word
+    return word === undefined ? NaN : (this.control.doubles[word / SLOT_WORDS] ?? NaN)
+  }
+
+  private make(): HostEvent {
+    const event = { handle: this.events.length, timing: false, stream: undefined, position: 0, stamp: undefined }
+    this.events.push(event)
+    return event
+  }
+
+  private giveStamp(event: HostEvent): void {
+    if (event.stamp !== undefined) this.stamps.push(event.stamp)
+    event.stamp = undefined
+  }
+
+  private takeWord(): number {
+    const oldest = this.stamps[0]
+    if (oldest?.stream.hasPassed(oldest.position) === true) {
+      this.stamps.shift()
+      return oldest.word
+    }
+    return this.control.reserve(SLOT_WORDS)
+  }
+}

@@ -1,0 +1,74 @@
+import { KernelError } from "../runtime/errors.js"
+import type { Report } from "./messages.js"
+import type { HostStream, StreamSlot } from "./stream.js"
+
+type Failure = Exclude<Report, { readonly kind: "loaded" }>
+
+/** What broke which stream. The workers' reports become errors when somebody asks. */
+export class Failures {
+  private readonly slots = new Map<number, StreamSlot>()
+  private readonly reports = new Map<number, Failure>()
+  private readonly told: KernelError[] = []
+
+  /** @param drain reads all reports that have been made */
+  constructor(private readonly drain: () => void) {}
+
+  addSlot(slot: StreamSlot): void {
+    this.slots.set(slot.block, slot)
+  }
+
+  note(report: Failure): void {
+    this.reports.set(report.stream, report)
+  }
+
+  /** What broke a stream; undefined if nothing has. */
+  of(stream: HostStream): KernelError | undefined {
+    if (stream.error === undefined && stream.slot.owner === stream && stream.slot.isBroken()) {
+      this.drain()
+      stream.brokenAt = stream.slot.brokenAt()
+      stream.error = this.resolve(stream.slot.block)
+    }
+    return stream.error
+  }
+
+  /** What broke a stream before a position. */
+  before(stream: HostStream, position: number): KernelError | undefined {
+    const error = this.of(stream)
+    return error !== undefined && stream.brokenAt <= position ? error : undefined
+  }
+
+  /** A number under which a worker can name a failure that only this thread still knows. */
+  tell(error: KernelError): number {
+    const known = this.told.indexOf(error)
+    return known >= 0 ? known : this.told.push(error) - 1
+  }
+
+  /** Forgets what is known about a slot's former owner. */
+  forget(slot: StreamSlot): void {
+    this.reports.delete(slot.block)
+  }
+
+  private resolve(block: number): KernelError | undefined {
+    const report = this.reports.get(block)
+    if (report === undefined) return undefined
+    if (report.kind === "failed") {
+      const { kernel, thrown } = report
+      return new KernelError(`kernel "${kernel}" failed on the host device: ${thrown.text}`, kernel, thrown.stack)
+    }
+    const first = report.kind === "told" ? this.told[report.failure] : this.cause(report.cause)
+    return first === undefined ? undefined : waitedFor(first)
+  }
+
+  private cause(block: number): KernelError | undefined {
+    const owner = this.slots.get(block)?.owner
+    return owner === undefined ? undefined : this.of(owner)
+  }
+}
+
+/** The error of a stream that has waited for a failed one. Its cause is the very first failure. */
+function waitedFor(error: KernelError): KernelError {
+  const first = error.cause instanceof KernelError ? error.cause : error
+  return new KernelError(`the stream waited for another one that is broken: ${first.message}`, first.kernel, first.kernelStack, {
+    cause: first,
+  })
+}

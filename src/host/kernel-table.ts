@@ -1,0 +1,89 @@
+import type { KernelHandle, KernelSource } from "../driver.js"
+import { AuxstreamError } from "../runtime/errors.js"
+import type { KeepAlive } from "./keep-alive.js"
+import { checkKernel, type HostKernel } from "./kernels.js"
+import type { Thrown } from "./messages.js"
+import type { WorkerPool } from "./worker-pool.js"
+
+/** A `prepare` that not every worker has answered. */
+interface Preparation {
+  readonly promise: Promise<KernelHandle>
+  readonly answered: Set<number>
+  resolve(handle: KernelHandle): void
+  reject(error: Error): void
+}
+
+/** The kernels of one device, by handle. */
+export class KernelTable {
+  // Handle 0 is no kernel, so that a worker's control block can say that none has run.
+  private readonly kernels: (HostKernel | undefined)[] = [undefined]
+  private readonly handles = new WeakMap<KernelSource, KernelHandle>()
+  private readonly preparations = new Map<KernelHandle, Preparation>()
+
+  constructor(
+    private readonly pool: WorkerPool,
+    private readonly keepAlive: KeepAlive,
+  ) {}
+
+  load(source: KernelSource): KernelHandle {
+    const known = this.handles.get(source)
+    if (known !== undefined) return known
+    const kernel = checkKernel(source, this.kernels.length)
+    const { id, name, exportName, codes, body } = kernel
+    this.pool.define({ id, name, exportName, codes, body })
+    this.kernels.push(kernel)
+    this.handles.set(source, id)
+    return id
+  }
+
+  get(handle: KernelHandle): HostKernel {
+    const kernel = this.kernels[handle]
+    if (kernel === undefined) throw new RangeError(`there is no kernel ${handle}`)
+    return kernel
+  }
+
+  nameOf(handle: KernelHandle): string | undefined {
+    return this.kernels[handle]?.name
+  }
+
+  /** Loads a kernel on every worker that is not running something just now. */
+  prepare(source: KernelSource): Promise<KernelHandle> {
+    const handle = this.load(source)
+    const running = this.preparations.get(handle)
+    if (running !== undefined) return running.promise
+    let resolve: Preparation["resolve"] = () => undefined
+    let reject: Preparation["reject"] = () => undefined
+    const promise = new Promise<KernelHandle>((resolvePromise, rejectPromise) => {
+      resolve = resolvePromise
+      reject = rejectPromise
+    })
+    this.preparations.set(handle, { promise, answered: new Set(), resolve, reject })
+    this.keepAlive.hold()
+    this.pool.reach(2)
+    this.pool.load(handle)
+    return promise
+  }
+
+  /** A worker has answered a request to load a kernel. */
+  loaded(handle: KernelHandle, block: number, thrown: Thrown | undefined): void {
+    const preparation = this.preparations.get(handle)
+    if (preparation === undefined) return
+    preparation.answered.add(block)
+    if (thrown !== undefined) {
+      const reason = `kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
+      this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
+    } else if (this.pool.awaited(preparation.answered) === 0) {
+      this.finish(handle, preparation).resolve(handle)
+    }
+  }
+
+  failAll(error: Error): void {
+    for (const [handle, preparation] of this.preparations) this.finish(handle, preparation).reject(error)
+  }
+
+  private finish(handle: KernelHandle, preparation: Preparation): Preparation {
+    this.preparations.delete(handle)
+    this.keepAlive.release()
+    return preparation
+  }
+}

@@ -1,0 +1,148 @@
+import { readFileSync, statSync } from "node:fs"
+import { isAbsolute } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import type { HostKernelBody, KernelSource } from "../driver.js"
+import { AuxstreamError } from "../runtime/errors.js"
+import { ALIGNMENT } from "./allocator.js"
+import { LAUNCH_WORDS, MAX_COMMAND_WORDS } from "./layout.js"
+import { argumentWords, parameterCode } from "./parameter-codes.js"
+import { inspectWasm } from "./wasm-check.js"
+import { wasm, type WasmModule } from "./web-assembly.js"
+
+/** What a worker needs to know of a kernel. Posted to every worker. */
+export interface KernelDefinition {
+  readonly id: number
+  readonly name: string
+  readonly exportName: string
+  /** One of `parameter-codes.ts` for each parameter. */
+  readonly codes: readonly number[]
+  readonly body: { readonly url: string } | { readonly module: WasmModule }
+}
+
+/** A kernel as the opening thread knows it. */
+export interface HostKernel extends KernelDefinition {
+  /** Words of its launch command. */
+  readonly words: number
+}
+
+/**
+ * Checks everything about a kernel that can be checked without running it.
+ *
+ * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE without a body for the host, AUX_KERNEL_INVALID if it cannot work
+ */
+export function checkKernel(source: KernelSource, id: number): HostKernel {
+  const { host, name } = source
+  if (host === undefined) {
+    throw new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `kernel "${name}" has no body for the host device: give defineKernel a \`host\` as well`,
+    )
+  }
+  const codes = source.parameters.map(parameterCode)
+  const words = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
+  if (words > MAX_COMMAND_WORDS) {
+    throw invalid(name, `${codes.length} parameters are more than a launch can carry`)
+  }
+  const exportName = host.export ?? name
+  return { id, name, exportName, codes, words, body: checkBody(name, exportName, host) }
+}
+
+function checkBody(name: string, exportName: string, body: HostKernelBody): KernelDefinition["body"] {
+  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }
+  if ("module" in body) return { url: moduleUrl(name, body.module) }
+  return { module: checkWasm(name, exportName, body.wasm) }
+}
+
+/** Encodes parentheses and quotes, too, so that the URL can be found in a stack. */
+function encode(source: string): string {
+  return encodeURIComponent(source).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
+}
+
+function moduleUrl(name: string, module: URL | string): string {
+  const text = module instanceof URL ? module.href : module
+  if (text.startsWith("data:")) return text
+  const url = fileUrl(text)
+  if (url === undefined) {
+    throw invalid(
+      name,
+      `its module ${JSON.stringify(text)} is neither a file: URL nor an absolute path, and auxstream cannot know what ` +
+        "it is relative to: write new URL(..., import.meta.url)",
+    )
+  }
+  checkFile(name, url)
+  return url.href
+}
+
+function fileUrl(text: string): URL | undefined {
+  if (text.startsWith("file:") && URL.canParse(text)) return new URL(text)
+  return isAbsolute(text) ? pathToFileURL(text) : undefined
+}
+
+function checkFile(name: string, url: URL): void {
+  const path = filePath(name, url)
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats?.isFile() !== true) throw invalid(name, `there is no file ${path}`)
+}
+
+function filePath(name: string, url: URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw invalid(name, `${url.href} does not name a file`, error)
+  }
+}
+
+function checkWasm(name: string, exportName: string, given: URL | Uint8Array): WasmModule {
+  const bytes = given instanceof Uint8Array ? given : readWasm(name, given)
+  const module = compile(name, bytes)
+  const exported = wasm.Module.exports(module)
+  if (!exported.some((entry) => entry.name === exportName && entry.kind === "function")) {
+    const names = exported.map((entry) => JSON.stringify(entry.name)).join(", ")
+    throw invalid(name, `its WebAssembly module exports no function "${exportName}", only: ${names || "nothing"}`)
+  }
+  checkImports(name, module, bytes)
+  return module
+}
+
+function readWasm(name: string, url: URL): Uint8Array {
+  if (url.protocol !== "file:") throw invalid(name, `${url.href} is not a file: URL`)
+  checkFile(name, url)
+  return readFileSync(url)
+}
+
+function compile(name: string, bytes: Uint8Array): WasmModule {
+  try {
+    return new wasm.Module(bytes)
+  } catch (error) {
+    throw invalid(name, `its WebAssembly module does not compile: ${String(error)}`, error)
+  }
+}
+
+function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void {
+  const wanted = 'auxstream gives it (import "env" "memory" (memory 0 65536 shared)) and nothing else'
+  for (const entry of wasm.Module.imports(module)) {
+    if (entry.module === "env" && entry.name === "memory" && entry.kind === "memory") continue
+    throw invalid(name, `its WebAssembly module imports ${entry.kind} "${entry.module}" "${entry.name}", but ${wanted}`)
+  }
+  const { memory, dataEnd } = inspectWasm(bytes)
+  if (memory !== undefined && !(memory.shared && memory.maximum === 65536 && memory.minimum <= 16)) {
+    const { minimum, maximum, shared } = memory
+    throw invalid(
+      name,
+      `its WebAssembly module imports a ${shared ? "shared" : "private"} memory of ${minimum} to ` +
+        `${maximum ?? "unlimited"} pages, but ${wanted}`,
+    )
+  }
+  if (dataEnd > ALIGNMENT) {
+    throw invalid(
+      name,
+      `its WebAssembly module writes data to bytes 0 to ${dataEnd} of the device memory when it is loaded, over other ` +
+        `arrays: constants must lie below byte ${ALIGNMENT} or come in as arguments`,
+    )
+  }
+}
+
+function invalid(name: string, reason: string, cause?: unknown): AuxstreamError {
+  const message = `kernel "${name}" cannot run on the host device: ${reason}`
+  return new AuxstreamError("AUX_KERNEL_INVALID", message, cause === undefined ? undefined : { cause })
+}

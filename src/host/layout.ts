@@ -1,0 +1,145 @@
+/**
+ * Where things lie in the control memory, in 32-bit words. Both sides read it: the thread that opened the device queues
+ * commands, the workers run them.
+ *
+ * Words that different threads write often stand on cache lines of their own (16 words), or each write would slow the
+ * other thread's next read.
+ */
+
+/** Words of a cache line. */
+export const LINE = 16
+
+/** The mutex of the scheduler: 0 free, 1 held, 2 held and wanted. */
+export const LOCK = 1 * LINE
+/** One bit for each priority level that has a ready stream. Read without the lock by whoever looks for work. */
+export const READY_MASK = 2 * LINE
+/** How many streams are ready. This and all to `WAKING` only under the lock. */
+export const READY_COUNT = READY_MASK + 1
+/** Workers that look for work without sleeping. */
+export const SPINNING = READY_MASK + 2
+/** Workers that sleep, those that have been woken and have not run yet included. */
+export const SLEEPING = READY_MASK + 3
+/** Sleeping workers that have been woken. */
+export const WAKING = READY_MASK + 4
+/** First of the ready lists' heads and tails, one of each for every level. */
+export const READY_HEADS = 3 * LINE
+export const READY_TAILS = 3 * LINE + 8
+/** What sleeping workers wait on. */
+export const DOORBELL = 4 * LINE
+/** What the opening thread waits on; counts up when something that it waits for has happened. */
+export const SIGNAL = 5 * LINE
+/** Streams that are not idle. */
+export const ACTIVE = 6 * LINE
+/** One of {@link OPEN}, {@link CLOSING} and {@link LOST}. */
+export const LIFE = 7 * LINE
+/** Counts the requests that every worker load a kernel. */
+export const LOADS = 7 * LINE + 1
+/** Words of the control memory in use, so that a worker knows when its view has become too short. */
+export const EXTENT = 7 * LINE + 2
+/** The first word that is given out. */
+export const FIRST_FREE_WORD = 8 * LINE
+
+/** Values of {@link LIFE}. */
+export const OPEN = 0
+export const CLOSING = 1
+export const LOST = 2
+
+/** Priority levels: 0 is served last (CUDA's priority 0), 5 first (CUDA's priority -5). */
+export const LEVELS = 6
+
+/** A stream's control block: words from its start. */
+export const STREAM_WORDS = 3 * LINE
+/** How many commands were ever queued, low word. Written by the opening thread alone. */
+export const TAIL = 0
+/** One of {@link IDLE}, {@link READY}, {@link RUNNING}, {@link WAITING}. */
+export const STATE = 1
+/** Priority level, 0 to 5. */
+export const LEVEL = 2
+/** How many commands have been run. Written by the worker that runs the stream, low word before high word. */
+export const PROGRESS_LOW = LINE
+export const PROGRESS_HIGH = LINE + 1
+/** Who has to hear of progress: {@link STREAMS_WATCH} and {@link HOST_WATCHES}. */
+export const WATCHED = LINE + 2
+/** Where the next command is. */
+export const READ = LINE + 3
+/** 1 once a command has failed; the position behind that command. */
+export const BROKEN = LINE + 4
+export const BROKEN_LOW = LINE + 5
+export const BROKEN_HIGH = LINE + 6
+/** The next stream in the ready list or waiters' list that this one is in, 0 at its end. */
+export const NEXT = 2 * LINE
+/** First of the streams that wait for this one. */
+export const WAITERS = 2 * LINE + 1
+/** While waiting: the position of the other stream that is waited for. */
+export const AWAITED_LOW = 2 * LINE + 2
+export const AWAITED_HIGH = 2 * LINE + 3
+/** The position that the opening thread wants to hear of. */
+export const HOST_LOW = 2 * LINE + 4
+export const HOST_HIGH = 2 * LINE + 5
+
+/** Values of {@link STATE}. */
+export const IDLE = 0
+export const READY = 1
+export const RUNNING = 2
+export const WAITING = 3
+
+/** Bits of {@link WATCHED}. */
+export const STREAMS_WATCH = 1
+export const HOST_WATCHES = 2
+
+/** A worker's control block: words from its start. */
+export const WORKER_WORDS = LINE
+/** 1 while the worker runs streams. */
+export const BUSY = 0
+/** The kernel that it ran last. */
+export const KERNEL = 1
+
+/** Words of one piece of a stream's queue. */
+export const CHUNK_WORDS = 2048
+
+/** A command's first word: its kind in the low 8 bits, its length in words above. */
+export const KIND_BITS = 8
+export const KIND_MASK = 0xff
+/** [next chunk]: the queue goes on there. The only command that no position counts. */
+export const LINK = 1
+/** [kernel, grid x, y, z, block x, y, z, shared memory, arguments...] */
+export const LAUNCH = 2
+/** [destination, source, bytes] */
+export const COPY = 3
+/** [destination, element's bytes, element low, element high, count] */
+export const FILL = 4
+/** [stream, position low, position high] */
+export const WAIT = 5
+/** [8-byte slot, as a word index]: writes the time there. */
+export const STAMP = 6
+/** [failure]: breaks the stream because of a failure that the opening thread knows. */
+export const BREAK = 7
+
+/** Words of a launch before its arguments. */
+export const LAUNCH_WORDS = 9
+/** The longest command; a link has to fit behind it. */
+export const MAX_COMMAND_WORDS = CHUNK_WORDS - 2
+
+/** Is position (high, low) at or behind the position (ofHigh, ofLow)? The words are as they come from an Int32Array. */
+export function hasReached(high: number, low: number, ofHigh: number, ofLow: number): boolean {
+  return high === ofHigh ? low >>> 0 >= ofLow >>> 0 : high >>> 0 > ofHigh >>> 0
+}
+
+/** Has a stream reached a position? The two words are read so that a write in between makes it too little at most. */
+export function hasProgressed(words: Int32Array, stream: number, ofHigh: number, ofLow: number): boolean {
+  for (;;) {
+    const high = Atomics.load(words, stream + PROGRESS_HIGH)
+    const low = Atomics.load(words, stream + PROGRESS_LOW)
+    if (Atomics.load(words, stream + PROGRESS_HIGH) === high) return hasReached(high, low, ofHigh, ofLow)
+  }
+}
+
+/** A position's words as one number. */
+export function position(high: number, low: number): number {
+  return (high >>> 0) * 0x1_0000_0000 + (low >>> 0)
+}
+
+/** The high word of a position; the low one is `position | 0`. */
+export function highWord(value: number): number {
+  return Math.floor(value / 0x1_0000_0000) | 0
+}

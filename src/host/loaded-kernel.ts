@@ -1,0 +1,243 @@
+import type { ControlMemory } from "./control.js"
+import type { KernelDefinition } from "./kernels.js"
+import { LAUNCH_WORDS } from "./layout.js"
+import type { DeviceMemory } from "./memory.js"
+import {
+  BFLOAT16,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  INT16,
+  INT32,
+  INT64,
+  INT8,
+  POINTER,
+  UINT16,
+  UINT32,
+  UINT64,
+  UINT8,
+  argumentWords,
+} from "./parameter-codes.js"
+import { wasm, type WasmFunction } from "./web-assembly.js"
+
+/** A kernel on one worker, ready to run. */
+export interface LoadedKernel {
+  /** Runs the launch whose command stands at `at` in the control memory. Throws what the kernel throws. */
+  run(control: ControlMemory, at: number): void
+}
+
+/** Makes a WebAssembly kernel ready. */
+export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): LoadedKernel | undefined {
+  if (!("module" in definition.body)) return undefined
+  const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
+  return new WasmKernel(instance.exports[definition.exportName] as WasmFunction, definition.codes)
+}
+
+/** Makes a JavaScript kernel ready. Rejects with what is wrong with its module. */
+export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
+  const { body, exportName, codes } = definition
+  if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
+  const module = (await import(body.url)) as { readonly [name: string]: unknown }
+  const kernel = module[exportName]
+  if (typeof kernel !== "function") {
+    const names = Object.keys(module).join(", ")
+    throw new TypeError(`its module exports no function "${exportName}", only: ${names || "nothing"}`)
+  }
+  return new ModuleKernel(kernel as ModuleFunction, codes, memory)
+}
+
+type View =
+  | Uint16Array
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+
+interface Launch {
+  readonly grid: readonly [number, number, number]
+  readonly block: readonly [number, number, number]
+  readonly sharedMemory: number
+}
+
+type ModuleFunction = (launch: Launch, ...args: (View | number | bigint)[]) => unknown
+
+class WasmKernel implements LoadedKernel {
+  private readonly args: (number | bigint)[]
+
+  constructor(
+    private readonly kernel: WasmFunction,
+    private readonly codes: readonly number[],
+  ) {
+    this.args = codes.map(() => 0)
+  }
+
+  run(control: ControlMemory, at: number): void {
+    const { words } = control
+    const { args, codes } = this
+    const count = codes.length
+    let word = at + LAUNCH_WORDS
+    for (let index = 0; index < count; index++) {
+      const code = codes[index] as number
+      args[index] = code >= POINTER ? (words[word] as number) : scalar(control, word, code)
+      word += argumentWords(code)
+    }
+    for (let axis = 0; axis < 6; axis++) args[count + axis] = words[at + 2 + axis] as number
+    this.kernel(...args)
+  }
+}
+
+class ModuleKernel implements LoadedKernel {
+  private readonly args: (View | number | bigint)[]
+  private readonly views: ViewCache[]
+  private launch: Launch = makeLaunch(1, 1, 1, 1, 1, 1, 0)
+
+  constructor(
+    private readonly kernel: ModuleFunction,
+    private readonly codes: readonly number[],
+    memory: DeviceMemory,
+  ) {
+    this.args = codes.map(() => 0)
+    this.views = codes.map((code) => new ViewCache(memory, code & (POINTER - 1)))
+  }
+
+  run(control: ControlMemory, at: number): void {
+    const { words } = control
+    const { args, codes, views } = this
+    let word = at + LAUNCH_WORDS
+    for (let index = 0; index < codes.length; index++) {
+      const code = codes[index] as number
+      if (code >= POINTER) {
+        const cache = views[index] as ViewCache
+        args[index] = cache.find((words[word] as number) >>> 0, (words[word + 1] as number) >>> 0)
+        word += 2
+      } else {
+        args[index] = scalar(control, word, code)
+        word += argumentWords(code)
+      }
+    }
+    const result = this.kernel(this.launchAt(words, at), ...args)
+    if (result !== undefined && isThenable(result)) {
+      throw new TypeError("it returned a promise: a kernel has to be done when it returns")
+    }
+  }
+
+  private launchAt(words: Int32Array, at: number): Launch {
+    const { grid, block, sharedMemory } = this.launch
+    const same =
+      grid[0] === words[at + 2] &&
+      grid[1] === words[at + 3] &&
+      grid[2] === words[at + 4] &&
+      block[0] === words[at + 5] &&
+      block[1] === words[at + 6] &&
+      block[2] === words[at + 7] &&
+      sharedMemory === words[at + 8]
+    if (!same) {
+      const [x, y, z, blockX, blockY, blockZ, shared] = words.subarray(at + 2, at + 9)
+      this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0)
+    }
+    return this.launch
+  }
+}
+
+/** Frozen, because launches of the same shape share one. */
+function makeLaunch(
+  gridX: number,
+  gridY: number,
+  gridZ: number,
+  blockX: number,
+  blockY: number,
+  blockZ: number,
+  sharedMemory: number,
+): Launch {
+  const grid: Launch["grid"] = [gridX, gridY, gridZ]
+  const block: Launch["block"] = [blockX, blockY, blockZ]
+  return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory })
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+}
+
+const WAYS = 4
+
+/** The latest views made for one parameter: making a typed array costs more than a small kernel. */
+class ViewCache {
+  private readonly addresses: number[] = Array<number>(WAYS).fill(-1)
+  private readonly lengths: number[] = Array<number>(WAYS).fill(-1)
+  private readonly views: (View | undefined)[] = Array<undefined>(WAYS).fill(undefined)
+  private oldest = 0
+
+  constructor(
+    private readonly memory: DeviceMemory,
+    private readonly code: number,
+  ) {}
+
+  find(address: number, length: number): View {
+    for (let way = 0; way < WAYS; way++) {
+      if (this.addresses[way] === address && this.lengths[way] === length) return this.views[way] as View
+    }
+    const view = makeView(this.memory, this.code, address, length)
+    const way = this.oldest
+    this.addresses[way] = address
+    this.lengths[way] = length
+    this.views[way] = view
+    this.oldest = (way + 1) % WAYS
+    return view
+  }
+}
+
+type ViewType = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View
+
+const VIEWS: readonly (ViewType & { readonly BYTES_PER_ELEMENT: number })[] = [
+  Uint16Array,
+  Uint16Array,
+  Float32Array,
+  Float64Array,
+  Int8Array,
+  Uint8Array,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  BigInt64Array,
+  BigUint64Array,
+]
+
+function makeView(memory: DeviceMemory, code: number, address: number, length: number): View {
+  const type = VIEWS[code] ?? Uint8Array
+  const end = address + length * type.BYTES_PER_ELEMENT
+  return new type(memory.reaching(end).buffer, address, length)
+}
+
+const scratch = new Int32Array(2)
+const asDouble = new Float64Array(scratch.buffer)
+const asSigned = new BigInt64Array(scratch.buffer)
+const asUnsigned = new BigUint64Array(scratch.buffer)
+
+function scalar(control: ControlMemory, word: number, code: number): number | bigint {
+  const { words } = control
+  switch (code) {
+    case FLOAT16:
+    case BFLOAT16:
+    case FLOAT32:
+      return control.floats[word] as number
+    case INT8:
+    case INT16:
+    case INT32:
+      return words[word] as number
+    case UINT8:
+    case UINT16:
+    case UINT32:
+      return (words[word] as number) >>> 0
+    default:
+      scratch[0] = words[word] as number
+      scratch[1] = words[word + 1] as number
+      if (code === FLOAT64) return asDouble[0] as number
+      return code === INT64 ? (asSigned[0] as bigint) : code === UINT64 ? (asUnsigned[0] as bigint) : 0
+  }
+}

@@ -1,0 +1,62 @@
+import { Block } from "./block.js"
+import { SizeClasses } from "./size-classes.js"
+
+/** How far a stream has come. */
+export interface Progress {
+  hasPassed(position: number): boolean
+}
+
+/** The blocks freed on one stream at positions that it may not have passed yet, in the order of their frees. */
+export class PendingFrees<S extends Progress = Progress> {
+  readonly classes = new SizeClasses()
+  first: Block | undefined
+  last: Block | undefined
+
+  constructor(readonly stream: S) {}
+
+  add(block: Block): void {
+    block.state = "pending"
+    block.frees = this
+    block.previousFree = this.last
+    block.nextFree = undefined
+    if (this.last === undefined) this.first = block
+    else this.last.nextFree = block
+    this.last = block
+    this.classes.add(block)
+  }
+
+  remove(block: Block): void {
+    const { previousFree, nextFree } = block
+    if (previousFree === undefined) this.first = nextFree
+    else previousFree.nextFree = nextFree
+    if (nextFree === undefined) this.last = previousFree
+    else nextFree.previousFree = previousFree
+    block.previousFree = undefined
+    block.nextFree = undefined
+    block.frees = undefined
+    block.mark = undefined
+    this.classes.remove(block)
+  }
+
+  /** Cuts a pending block; what is cut off keeps its place in the order of frees. */
+  split(block: Block, size: number): void {
+    this.classes.remove(block)
+    const rest = new Block(block.start + size, block.size - size)
+    rest.state = "pending"
+    rest.frees = this
+    rest.position = block.position
+    rest.mark = block.mark
+    rest.below = block
+    rest.above = block.above
+    if (rest.above !== undefined) rest.above.below = rest
+    block.above = rest
+    block.size = size
+    rest.previousFree = block
+    rest.nextFree = block.nextFree
+    if (rest.nextFree === undefined) this.last = rest
+    else rest.nextFree.previousFree = rest
+    block.nextFree = rest
+    this.classes.add(rest)
+    this.classes.add(block)
+  }
+}

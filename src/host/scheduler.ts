@@ -1,0 +1,262 @@
+import type { ControlMemory } from "./control.js"
+import {
+  ACTIVE,
+  AWAITED_HIGH,
+  AWAITED_LOW,
+  CLOSING,
+  DOORBELL,
+  EXTENT,
+  HOST_HIGH,
+  HOST_LOW,
+  HOST_WATCHES,
+  IDLE,
+  LEVEL,
+  LEVELS,
+  LIFE,
+  LOCK,
+  LOST,
+  NEXT,
+  READY,
+  READY_COUNT,
+  READY_HEADS,
+  READY_MASK,
+  READY_TAILS,
+  RUNNING,
+  SIGNAL,
+  SLEEPING,
+  SPINNING,
+  STATE,
+  STREAMS_WATCH,
+  WAITERS,
+  WAITING,
+  WAKING,
+  WATCHED,
+  hasProgressed,
+  hasReached,
+} from "./layout.js"
+import { lock, unlock } from "./mutex.js"
+
+/**
+ * Which streams are ready, which ones wait for which, which workers sleep. One mutex guards it all; nobody holds it for
+ * longer than a few list operations.
+ *
+ * No wake-up is lost, because whoever changes something looks for watchers after the change, and whoever watches looks
+ * at the thing once more after it has put itself down as a watcher (all sequentially consistent).
+ */
+export class Scheduler {
+  constructor(private readonly control: ControlMemory) {}
+
+  /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
+  submit(stream: number): boolean {
+    const words = this.control.words
+    if (Atomics.load(words, stream + STATE) !== IDLE) return false
+    if (Atomics.compareExchange(words, stream + STATE, IDLE, READY) !== IDLE) return false
+    Atomics.add(words, ACTIVE, 1)
+    lock(words, LOCK)
+    this.push(stream)
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+    return true
+  }
+
+  /** Makes a stream that a worker runs ready again, for whoever comes first. */
+  yield(stream: number): void {
+    const words = this.lock()
+    this.push(stream)
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
+  /** Takes the ready stream that comes first, to be run by the caller; 0 if there is none. */
+  take(): number {
+    const words = this.lock()
+    const stream = this.pop()
+    const wake = stream !== 0 && this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+    return stream
+  }
+
+  /** Is there work of a higher priority than a level's? */
+  hasReadyAbove(level: number): boolean {
+    return Atomics.load(this.control.words, READY_MASK) >>> (level + 1) !== 0
+  }
+
+  hasReady(): boolean {
+    return Atomics.load(this.control.words, READY_MASK) !== 0
+  }
+
+  /** Counts the caller as spinning if fewer than `limit` workers do. */
+  beginSpinning(limit: number): boolean {
+    const words = this.lock()
+    const allowed = (words[SPINNING] as number) < limit && words[READY_MASK] === 0
+    if (allowed) words[SPINNING] = (words[SPINNING] as number) + 1
+    unlock(words, LOCK)
+    return allowed
+  }
+
+  endSpinning(): void {
+    const words = this.lock()
+    words[SPINNING] = (words[SPINNING] as number) - 1
+    unlock(words, LOCK)
+  }
+
+  /** Sleeps until the doorbell rings, if there is no work and `mayStay` holds once the caller counts as sleeping. */
+  sleep(mayStay: () => boolean): void {
+    const words = this.lock()
+    if (words[READY_MASK] !== 0) {
+      unlock(words, LOCK)
+      return
+    }
+    const bell = Atomics.load(words, DOORBELL)
+    words[SLEEPING] = (words[SLEEPING] as number) + 1
+    unlock(words, LOCK)
+    if (mayStay()) Atomics.wait(words, DOORBELL, bell)
+    lock(words, LOCK)
+    words[SLEEPING] = (words[SLEEPING] as number) - 1
+    words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
+    unlock(words, LOCK)
+  }
+
+  /** Wakes every sleeping worker. */
+  wakeAll(): void {
+    const words = this.control.words
+    Atomics.add(words, DOORBELL, 1)
+    Atomics.notify(words, DOORBELL)
+  }
+
+  /** One stream less that is not idle. The last one at the end lets the workers go. */
+  retire(): void {
+    const words = this.control.words
+    const left = Atomics.sub(words, ACTIVE, 1) - 1
+    if (left === 0 && Atomics.load(words, LIFE) !== 0) this.wakeAll()
+  }
+
+  /** Has the device been closed, and is there nothing left to do, or is it lost? */
+  isOver(): boolean {
+    const words = this.control.words
+    const life = Atomics.load(words, LIFE)
+    return life === LOST || (life === CLOSING && Atomics.load(words, ACTIVE) === 0)
+  }
+
+  /**
+   * Makes a stream wait for a position of another one, holding no worker meanwhile.
+   * @returns false if the position has been reached: then the stream is still the caller's
+   */
+  suspend(stream: number, other: number, high: number, low: number): boolean {
+    const words = this.lock()
+    words[stream + AWAITED_HIGH] = high
+    words[stream + AWAITED_LOW] = low
+    const first = words[other + WAITERS] as number
+    words[stream + NEXT] = first
+    words[other + WAITERS] = stream
+    Atomics.or(words, other + WATCHED, STREAMS_WATCH)
+    const waits = !hasProgressed(words, other, high, low)
+    if (waits) {
+      Atomics.store(words, stream + STATE, WAITING)
+    } else {
+      words[other + WAITERS] = first
+      if (first === 0) Atomics.and(words, other + WATCHED, ~STREAMS_WATCH)
+    }
+    unlock(words, LOCK)
+    return waits
+  }
+
+  /**
+   * After progress of a watched stream: wakes what has waited for it.
+   * @returns the first woken stream, for the caller to run; 0 if there is none. The others are ready.
+   */
+  settle(stream: number, high: number, low: number): number {
+    const words = this.lock()
+    let first = 0
+    let kept = 0
+    let waiter = words[stream + WAITERS] as number
+    while (waiter !== 0) {
+      const next = words[waiter + NEXT] as number
+      if (!hasReached(high, low, words[waiter + AWAITED_HIGH] as number, words[waiter + AWAITED_LOW] as number)) {
+        words[waiter + NEXT] = kept
+        kept = waiter
+      } else if (first === 0) {
+        first = waiter
+      } else if ((words[waiter + LEVEL] as number) > (words[first + LEVEL] as number)) {
+        this.push(first)
+        first = waiter
+      } else {
+        this.push(waiter)
+      }
+      waiter = next
+    }
+    if (first !== 0) Atomics.store(words, first + STATE, RUNNING)
+    words[stream + WAITERS] = kept
+    if (kept === 0) Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+    return first
+  }
+
+  /** After progress of a stream that the opening thread watches: wakes it if its position has been reached. */
+  tellHost(stream: number, high: number, low: number): void {
+    const words = this.control.words
+    if (!hasReached(high, low, words[stream + HOST_HIGH] as number, words[stream + HOST_LOW] as number)) return
+    Atomics.and(words, stream + WATCHED, ~HOST_WATCHES)
+    this.signal()
+  }
+
+  /** Wakes the opening thread. */
+  signal(): void {
+    const words = this.control.words
+    Atomics.add(words, SIGNAL, 1)
+    Atomics.notify(words, SIGNAL)
+  }
+
+  private lock(): Int32Array {
+    lock(this.control.words, LOCK)
+    // Streams made since the last look may lie beyond this thread's view.
+    if ((this.control.words[EXTENT] as number) > this.control.words.length) this.control.refresh()
+    return this.control.words
+  }
+
+  /** Decides, under the lock, whether one more worker has to be woken for what is ready. */
+  private callWorker(): boolean {
+    const words = this.control.words
+    const coming = (words[SPINNING] as number) + (words[WAKING] as number)
+    if ((words[READY_COUNT] as number) <= coming) return false
+    if ((words[SLEEPING] as number) <= (words[WAKING] as number)) return false
+    words[WAKING] = (words[WAKING] as number) + 1
+    Atomics.add(words, DOORBELL, 1)
+    return true
+  }
+
+  private push(stream: number): void {
+    const words = this.control.words
+    const level = words[stream + LEVEL] as number
+    Atomics.store(words, stream + STATE, READY)
+    words[stream + NEXT] = 0
+    const last = words[READY_TAILS + level] as number
+    if (last === 0) words[READY_HEADS + level] = stream
+    else words[last + NEXT] = stream
+    words[READY_TAILS + level] = stream
+    words[READY_COUNT] = (words[READY_COUNT] as number) + 1
+    Atomics.or(words, READY_MASK, 1 << level)
+  }
+
+  private pop(): number {
+    const words = this.control.words
+    const mask = words[READY_MASK] as number
+    if (mask === 0) return 0
+    const level = Math.min(LEVELS - 1, 31 - Math.clz32(mask))
+    const stream = words[READY_HEADS + level] as number
+    const next = words[stream + NEXT] as number
+    words[READY_HEADS + level] = next
+    if (next === 0) {
+      words[READY_TAILS + level] = 0
+      Atomics.and(words, READY_MASK, ~(1 << level))
+    }
+    words[READY_COUNT] = (words[READY_COUNT] as number) - 1
+    Atomics.store(words, stream + STATE, RUNNING)
+    return stream
+  }
+}

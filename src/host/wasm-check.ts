@@ -1,0 +1,95 @@
+/** What stands in a WebAssembly module, as far as it decides whether the module can share the device memory. */
+export interface WasmContents {
+  /** The limits of the first imported memory. */
+  readonly memory: { readonly minimum: number; readonly maximum: number | undefined; readonly shared: boolean } | undefined
+  /** The end of the furthest data segment that is written when the module is instantiated; Infinity if it is computed. */
+  readonly dataEnd: number
+}
+
+const IMPORT_SECTION = 2
+const DATA_SECTION = 11
+
+/** Reads a module that `WebAssembly.Module` has accepted, so everything in it is well-formed. */
+export function inspectWasm(bytes: Uint8Array): WasmContents {
+  const reader = new Reader(bytes)
+  reader.at = 8
+  let memory: WasmContents["memory"]
+  let dataEnd = 0
+  while (reader.at < bytes.length) {
+    const section = reader.byte()
+    const end = reader.unsigned() + reader.at
+    if (section === IMPORT_SECTION) memory = importedMemory(reader)
+    if (section === DATA_SECTION) dataEnd = activeDataEnd(reader)
+    reader.at = end
+  }
+  return { memory, dataEnd }
+}
+
+class Reader {
+  at = 0
+
+  constructor(private readonly bytes: Uint8Array) {}
+
+  byte(): number {
+    return this.bytes[this.at++] ?? 0
+  }
+
+  unsigned(): number {
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.byte()
+      value += (byte & 127) * scale
+      if (byte < 128) return value
+    }
+  }
+
+  skip(count: number): void {
+    this.at += count
+  }
+}
+
+function importedMemory(reader: Reader): WasmContents["memory"] {
+  for (let count = reader.unsigned(); count > 0; count--) {
+    reader.skip(reader.unsigned())
+    reader.skip(reader.unsigned())
+    const kind = reader.byte()
+    if (kind === 0) {
+      reader.unsigned()
+    } else if (kind === 1) {
+      reader.byte()
+      limits(reader)
+    } else if (kind === 2) {
+      return limits(reader)
+    } else if (kind === 3) {
+      reader.skip(2)
+    } else {
+      return undefined
+    }
+  }
+  return undefined
+}
+
+function limits(reader: Reader): { minimum: number; maximum: number | undefined; shared: boolean } {
+  const flags = reader.byte()
+  const minimum = reader.unsigned()
+  return { minimum, maximum: (flags & 1) === 0 ? undefined : reader.unsigned(), shared: (flags & 2) !== 0 }
+}
+
+function activeDataEnd(reader: Reader): number {
+  let furthest = 0
+  for (let count = reader.unsigned(); count > 0; count--) {
+    const flags = reader.unsigned()
+    if (flags === 2) reader.unsigned()
+    let offset = -Infinity
+    if (flags !== 1) {
+      const constant = reader.byte() === 0x41
+      if (!constant) return Infinity
+      offset = reader.unsigned()
+      if (reader.byte() !== 0x0b) return Infinity
+    }
+    const length = reader.unsigned()
+    reader.skip(length)
+    furthest = Math.max(furthest, length === 0 ? 0 : offset + length)
+  }
+  return furthest
+}

@@ -1,0 +1,41 @@
+/**
+ * The part of JavaScript's `WebAssembly` that the host device uses. TypeScript declares it with the DOM only, which a
+ * Node.js library has no business to pull in.
+ */
+
+/** A memory. Shared here always. */
+export interface WasmMemory {
+  readonly buffer: SharedArrayBuffer
+  grow(pages: number): number
+}
+
+/** A compiled module. Can be posted to another thread. */
+export interface WasmModule {
+  readonly [wasmModule]?: never
+}
+declare const wasmModule: unique symbol
+
+/** What a module exports or imports. */
+export interface WasmDescriptor {
+  readonly name: string
+  readonly kind: string
+}
+
+/** What a WebAssembly function takes and gives. */
+export type WasmFunction = (...args: (number | bigint)[]) => unknown
+
+interface WebAssemblyNamespace {
+  readonly Memory: new (options: { initial: number; maximum: number; shared: true }) => WasmMemory
+  readonly Module: {
+    new (bytes: Uint8Array): WasmModule
+    exports(module: WasmModule): WasmDescriptor[]
+    imports(module: WasmModule): (WasmDescriptor & { readonly module: string })[]
+  }
+  readonly Instance: new (
+    module: WasmModule,
+    imports: { readonly [module: string]: { readonly [name: string]: WasmMemory } },
+  ) => { readonly exports: { readonly [name: string]: unknown } }
+}
+
+/** JavaScript's `WebAssembly`. */
+export const wasm = (globalThis as typeof globalThis & { readonly WebAssembly: WebAssemblyNamespace }).WebAssembly

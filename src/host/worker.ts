@@ -1,0 +1,126 @@
+import { receiveMessageOnPort, workerData } from "node:worker_threads"
+import { ControlMemory } from "./control.js"
+import { Interpreter, type Surroundings } from "./interpreter.js"
+import type { KernelDefinition } from "./kernels.js"
+import { BUSY, LIFE, LOADS } from "./layout.js"
+import { loadModule, loadWasm, type LoadedKernel } from "./loaded-kernel.js"
+import { DeviceMemory } from "./memory.js"
+import type { Order, Report, WorkerStart } from "./messages.js"
+import { Scheduler } from "./scheduler.js"
+import { spin } from "./spin.js"
+import { describeThrown } from "./thrown.js"
+
+/** One worker thread of a host device. It sleeps in the scheduler, and turns its event loop only to load modules. */
+class Worker implements Surroundings {
+  readonly control: ControlMemory
+  readonly memory: DeviceMemory
+  readonly scheduler: Scheduler
+  readonly block: number
+  private readonly interpreter = new Interpreter(this)
+  private readonly definitions = new Map<number, KernelDefinition>()
+  private readonly loaded: (LoadedKernel | undefined)[] = []
+  private readonly failures = new Map<number, unknown>()
+  private readonly asked: number[] = []
+  private loads = 0
+
+  constructor(private readonly start: WorkerStart) {
+    this.control = new ControlMemory(start.control)
+    this.memory = new DeviceMemory(start.memory)
+    this.scheduler = new Scheduler(this.control)
+    this.block = start.block
+  }
+
+  async serve(): Promise<void> {
+    const { scheduler } = this
+    while (!scheduler.isOver()) {
+      if (this.isAsked()) await this.loadAsked()
+      let stream = scheduler.take()
+      if (stream === 0) {
+        await this.idle()
+        continue
+      }
+      Atomics.store(this.control.words, this.block + BUSY, 1)
+      // Who asked before the line above is answered first; who asks later sees that this worker is busy.
+      if (this.isAsked()) await this.loadAsked()
+      for (;;) {
+        stream = this.interpreter.run(stream)
+        if (stream === 0) break
+        await this.load(this.interpreter.missing)
+      }
+      Atomics.store(this.control.words, this.block + BUSY, 0)
+    }
+  }
+
+  kernel(id: number): LoadedKernel | undefined {
+    const loaded = this.loaded[id]
+    if (loaded !== undefined) return loaded
+    if (this.failures.has(id)) throw this.failures.get(id)
+    const kernel = loadWasm(this.definition(id), this.memory)
+    this.loaded[id] = kernel
+    return kernel
+  }
+
+  definition(id: number): KernelDefinition {
+    const known = this.definitions.get(id)
+    if (known !== undefined) return known
+    this.receive()
+    const received = this.definitions.get(id)
+    if (received === undefined) throw new Error(`kernel ${id} was never defined`)
+    return received
+  }
+
+  report(report: Report): void {
+    this.start.port.postMessage(report)
+  }
+
+  private isAsked(): boolean {
+    return Atomics.load(this.control.words, LOADS) !== this.loads
+  }
+
+  private async idle(): Promise<void> {
+    const { scheduler, start } = this
+    if (scheduler.beginSpinning(start.spinners)) {
+      spin(() => scheduler.hasReady() || this.isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
+      scheduler.endSpinning()
+      if (scheduler.hasReady()) return
+    }
+    scheduler.sleep(() => !this.isAsked() && !scheduler.isOver())
+  }
+
+  /** Loads what the opening thread wants loaded everywhere. */
+  private async loadAsked(): Promise<void> {
+    this.loads = Atomics.load(this.control.words, LOADS)
+    this.receive()
+    for (let id = this.asked.shift(); id !== undefined; id = this.asked.shift()) {
+      await this.load(id)
+      const failure = this.failures.has(id)
+      const thrown = failure ? describeThrown(this.failures.get(id), this.definition(id).name) : undefined
+      this.report({ kind: "loaded", kernel: id, thrown })
+    }
+  }
+
+  /** Never rejects: what goes wrong is thrown where the kernel is used. */
+  private async load(id: number): Promise<void> {
+    if (this.loaded[id] !== undefined || this.failures.has(id)) return
+    try {
+      const definition = this.definition(id)
+      this.loaded[id] = loadWasm(definition, this.memory) ?? (await loadModule(definition, this.memory))
+    } catch (error) {
+      this.failures.set(id, error)
+    }
+  }
+
+  /** Reads what has been posted, without the event loop. */
+  private receive(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.start.port) as { readonly message: Order } | undefined
+      if (received === undefined) return
+      const order = received.message
+      if ("define" in order) this.definitions.set(order.define.id, order.define)
+      else this.asked.push(order.load)
+    }
+  }
+}
+
+const worker = new Worker(workerData as WorkerStart)
+void worker.serve().then(() => process.exit())

@@ -1,0 +1,63 @@
+import type { Driver, KernelArgument, KernelHandle, KernelParameter, KernelSource, StreamHandle } from "../../src/driver.js"
+import type { DType } from "../../src/dtype.js"
+import { hostBackend } from "../../src/host/backend.js"
+
+/** Opens a host device, and closes it when the block that holds it ends. */
+export function open(threads = 2): Driver & Disposable {
+  const driver = hostBackend.open(0, { threads })
+  return Object.assign(driver, { [Symbol.dispose]: () => driver.close() })
+}
+
+export const never = (): boolean => false
+
+const VALUE = /^(?:(in|out|inout) )?(\w+)\*?$/
+
+/** A kernel's parameters from a signature such as `["int32", "inout float32*"]`. */
+export function parameters(...signature: string[]): KernelParameter[] {
+  return signature.map((text) => {
+    const [, access, dtype] = VALUE.exec(text) ?? []
+    return { dtype: dtype as DType, access: access as KernelParameter["access"] }
+  })
+}
+
+/** A kernel from the text of its body; `launch` and `args` are its parameters. */
+export function source(name: string, signature: string[], body: string): KernelSource {
+  return {
+    name,
+    parameters: parameters(...signature),
+    cuda: undefined,
+    host: { source: `export function ${name}(launch, ...args) { ${body} }` },
+  }
+}
+
+/** Queues a launch of one thread. */
+export function launch(driver: Driver, stream: StreamHandle, kernel: KernelHandle, ...args: KernelArgument[]): void {
+  driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+}
+
+/** Spins until the first element is not 0, for five seconds at most. */
+export const latchSource = source(
+  "latch",
+  ["in int32*"],
+  "const end = performance.now() + 5000; while (Atomics.load(args[0], 0) === 0 && performance.now() < end);",
+)
+
+/** A latch: work behind `hold` does not start before `open`. */
+export class Latch {
+  readonly words: Int32Array
+  private readonly address: number
+
+  constructor(private readonly driver: Driver) {
+    const memory = driver.allocatePinned(4)
+    this.address = memory.address
+    this.words = new Int32Array(memory.buffer, memory.byteOffset, 1)
+  }
+
+  hold(stream: StreamHandle): void {
+    launch(this.driver, stream, this.driver.loadKernel(latchSource), { address: this.address, length: 1 })
+  }
+
+  open(): void {
+    Atomics.store(this.words, 0, 1)
+  }
+}
