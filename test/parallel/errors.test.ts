@@ -1,0 +1,272 @@
+import assert from "node:assert/strict"
+import { setImmediate as turn } from "node:timers/promises"
+import { after, before, describe, it } from "node:test"
+import { executeInParallel } from "../../src/parallel/execute-in-parallel.js"
+import { maybeExecuteInParallel } from "../../src/parallel/maybe-execute-in-parallel.js"
+import { currentStream } from "../../src/runtime/stream.js"
+import { Recorded } from "../support/recorded.js"
+
+const fail = (error: unknown) => (): never => {
+  throw error
+}
+
+describe("§5 rule 5, errors", () => {
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => unhandled.push(reason)
+  before(() => process.on("unhandledRejection", note))
+  after(async () => {
+    await turn()
+    process.off("unhandledRejection", note)
+    assert.deepEqual(unhandled, [], "no rejection goes unhandled")
+  })
+
+  it("fn0 throws: fn1 is not called, the error comes as it was", () => {
+    using recorded = new Recorded()
+    const { device, main, aux, event0, event1 } = recorded
+    const error = new Error("first")
+    let called = false
+    assert.throws(
+      () => maybeExecuteInParallel(fail(error), () => (called = true), event0, event1, aux),
+      (thrown) => thrown === error,
+    )
+    assert.equal(called, false)
+    assert.equal(currentStream(device), main)
+  })
+
+  it("fn1 throws: joined all the same, the current stream restored, the error as it was", () => {
+    using recorded = new Recorded()
+    const { device, main, aux, event0, event1 } = recorded
+    for (const error of [new Error("second"), "a string", undefined, Object.freeze(new Error("frozen"))]) {
+      recorded.launch(0)
+      recorded.log()
+      assert.throws(
+        () =>
+          maybeExecuteInParallel(
+            () => {},
+            () => {
+              recorded.launch(1)
+              throw error
+            },
+            event0,
+            event1,
+            aux,
+          ),
+        (thrown) => thrown === error,
+      )
+      assert.deepEqual(recorded.log(), [
+        "record event0 on main",
+        "aux waits for event0",
+        "launch 1 on aux",
+        "record event1 on aux",
+        "main waits for event1",
+      ])
+      assert.equal(currentStream(device), main)
+    }
+  })
+
+  it("once a thenable was returned nothing is thrown at once: the promise waits for both, joins, then rejects", async () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1 } = recorded
+    const error = new Error("second")
+    let ended = false
+    const promise = maybeExecuteInParallel(
+      async () => {
+        await turn()
+        recorded.launch(1)
+        ended = true
+      },
+      () => {
+        recorded.launch(2)
+        throw error
+      },
+      event0,
+      event1,
+      aux,
+    )
+    await assert.rejects(promise, (thrown) => thrown === error)
+    assert.ok(ended)
+    assert.deepEqual(recorded.log(), [
+      "record event0 on main",
+      "launch 2 on aux",
+      "launch 1 on main",
+      "record event1 on aux",
+      "main waits for event1",
+    ])
+  })
+
+  it("fn0 rejects while fn1 succeeds: fn1's work is joined", async () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1 } = recorded
+    const error = new Error("first")
+    const promise = maybeExecuteInParallel(
+      async () => {
+        throw error
+      },
+      () => recorded.launch(2),
+      event0,
+      event1,
+      aux,
+    )
+    await assert.rejects(promise, (thrown) => thrown === error)
+    assert.deepEqual(recorded.log().slice(-2), ["record event1 on aux", "main waits for event1"])
+  })
+
+  it("both fail: an AggregateError of both, in order", async () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1 } = recorded
+    const [first, second] = [new Error("first"), new Error("second")]
+    const later = async (error: Error, turns: number) => {
+      for (let i = 0; i < turns; i++) await turn()
+      throw error
+    }
+    const promise = maybeExecuteInParallel(
+      () => later(first, 3),
+      () => later(second, 0),
+      event0,
+      event1,
+      aux,
+    )
+    await assert.rejects(promise, (thrown) => {
+      assert.ok(thrown instanceof AggregateError)
+      assert.deepEqual(thrown.errors, [first, second])
+      return true
+    })
+  })
+
+  it("sequential: fn0 rejects, fn1 is not called", async () => {
+    const error = new Error("first")
+    let called = false
+    const promise = maybeExecuteInParallel(
+      async () => {
+        throw error
+      },
+      () => (called = true),
+      null,
+      null,
+    )
+    await assert.rejects(promise, (thrown) => thrown === error)
+    assert.equal(called, false)
+  })
+
+  it("N-way: a throw stops later functions, those started are joined", () => {
+    using recorded = new Recorded()
+    const { device, main, aux, event0, event1 } = recorded
+    const [second, third] = [device.createStream(), device.createStream()]
+    recorded.nameStream(second, "second")
+    const [done2, done3] = [device.createEvent(), device.createEvent()]
+    recorded.nameEvent(done2, "done2")
+    const error = new Error("in the middle")
+    let called = false
+    assert.throws(
+      () =>
+        executeInParallel(
+          () => {},
+          [
+            () => recorded.launch(1),
+            () => {
+              recorded.launch(2)
+              throw error
+            },
+            () => (called = true),
+          ],
+          event0,
+          [event1, done2, done3],
+          [aux, second, third],
+        ),
+      (thrown) => thrown === error,
+    )
+    assert.equal(called, false)
+    assert.deepEqual(recorded.log(), [
+      "record event0 on main",
+      "launch 1 on aux",
+      "record event1 on aux",
+      "launch 2 on second",
+      "record done2 on second",
+      "main waits for event1",
+      "main waits for done2",
+    ])
+    assert.equal(currentStream(device), main)
+  })
+
+  for (const name of ["recordEvent", "waitEvent"] as const) {
+    it(`a join whose ${name} fails never hides the first error: it is attached`, () => {
+      using recorded = new Recorded()
+      const { aux, event0, event1, recording } = recorded
+      const [error, joinError] = [new Error("of fn1"), new Error(`of ${name}`)]
+      // Two records in a row fail: the one right after fn1, and the one that the join tries again.
+      assert.throws(
+        () =>
+          maybeExecuteInParallel(
+            () => {},
+            () => {
+              recorded.launch(1)
+              recording.failAt(name, 1, joinError)
+              if (name === "recordEvent") recording.failAt(name, 1, joinError)
+              throw error
+            },
+            event0,
+            event1,
+            aux,
+          ),
+        (thrown) => thrown === error && "joinErrors" in error,
+      )
+      assert.deepEqual(Object.getOwnPropertyDescriptor(error, "joinErrors")?.value, [joinError])
+    })
+  }
+
+  it("a join that fails after success is thrown itself", () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1, recording } = recorded
+    const joinError = new Error("of the join")
+    assert.throws(
+      () =>
+        maybeExecuteInParallel(
+          () => {},
+          () => {
+            recorded.launch(1)
+            recording.failAt("waitEvent", 1, joinError)
+          },
+          event0,
+          event1,
+          aux,
+        ),
+      (thrown) => thrown === joinError,
+    )
+  })
+
+  it("every driver call of a fork-join failing in turn leaves the streams usable and the next call whole", () => {
+    for (const name of ["recordEvent", "waitEvent", "launch"] as const) {
+      for (let nth = 1; nth <= 2; nth++) {
+        using recorded = new Recorded()
+        const { device, main, aux, event0, event1, recording } = recorded
+        const run = () =>
+          maybeExecuteInParallel(
+            () => recorded.launch(1),
+            () => recorded.launch(2),
+            event0,
+            event1,
+            aux,
+          )
+        recorded.launch(0)
+        recording.failAt(name, nth, new Error("on demand"))
+        try {
+          run()
+        } catch (error) {
+          assert.match(String(error), /on demand/)
+        }
+        recorded.log()
+        assert.equal(currentStream(device), main)
+        run()
+        assert.deepEqual(recorded.log(), [
+          "record event0 on main",
+          "launch 1 on main",
+          "aux waits for event0",
+          "launch 2 on aux",
+          "record event1 on aux",
+          "main waits for event1",
+        ])
+        device.synchronize()
+      }
+    }
+  })
+})

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict"
+import { setImmediate as turn } from "node:timers/promises"
+import { describe, it } from "node:test"
+import { fork } from "../../src/parallel/fork.js"
+import { withMultiStream } from "../../src/parallel/multi-stream.js"
+import { parallel } from "../../src/parallel/parallel.js"
+import { DisposedError } from "../../src/runtime/errors.js"
+import { currentStream } from "../../src/runtime/stream.js"
+import { Recorded } from "../support/recorded.js"
+
+describe("§5 rule 11, fork", () => {
+  it("waits for the current stream, starts now, is joined later by the current stream", () => {
+    using recorded = new Recorded()
+    const { device, main, aux } = recorded
+    recorded.launch(0)
+    main.run(() => {
+      const forked = fork(
+        () => {
+          recorded.launch(1)
+          return "result"
+        },
+        { stream: aux },
+      )
+      assert.equal(forked.stream, aux)
+      recorded.launch(2)
+      assert.equal(forked.join(), "result")
+      recorded.launch(3)
+    })
+    assert.equal(currentStream(device), main)
+    assert.deepEqual(recorded.log(), [
+      "launch 0 on main",
+      "record another event on main",
+      "aux waits for another event",
+      "launch 1 on aux",
+      "record another event on aux",
+      "launch 2 on main",
+      "main waits for another event",
+      "launch 3 on main",
+    ])
+  })
+
+  it("does not wait for what its stream was given after its function", () => {
+    using recorded = new Recorded()
+    const { main, aux, device } = recorded
+    using first = fork(() => recorded.launch(1), { stream: aux })
+    using second = fork(() => recorded.launch(2), { stream: aux })
+    main.run(() => first.join())
+    assert.equal(main.state.clock.coversAll(aux.state.clock), false)
+    main.run(() => second.join())
+    assert.equal(main.state.clock.coversAll(aux.state.clock), true)
+    device.synchronize()
+  })
+
+  it("joined again, gives the same result and makes another stream wait", () => {
+    using recorded = new Recorded()
+    const { device, aux } = recorded
+    const side = device.createStream()
+    const result = {}
+    const forked = fork(
+      () => {
+        recorded.launch(1)
+        return result
+      },
+      { stream: aux },
+    )
+    assert.equal(forked.join(), result)
+    recorded.log()
+    assert.equal(forked.join(), result)
+    assert.deepEqual(recorded.log(), [], "the stream has joined already")
+    assert.equal(side.state.knows(aux.state.clock), false)
+    side.run(() => assert.equal(forked.join(), result))
+    assert.equal(side.state.knows(aux.state.clock), true)
+  })
+
+  it("a synchronous throw joins and is rethrown", () => {
+    using recorded = new Recorded()
+    const { main, aux } = recorded
+    const error = new Error("in the fork")
+    assert.throws(
+      () =>
+        fork(
+          () => {
+            recorded.launch(1)
+            throw error
+          },
+          { stream: aux },
+        ),
+      (thrown) => thrown === error,
+    )
+    assert.equal(main.state.knows(aux.state.clock), true)
+  })
+
+  it("join() of an async fork is a promise; the stream is joined when its function is over", async () => {
+    using recorded = new Recorded()
+    const { main, aux } = recorded
+    const forked = fork(
+      async () => {
+        await turn()
+        recorded.launch(1)
+        return 5
+      },
+      { stream: aux },
+    )
+    const joined = forked.join()
+    assert.ok(joined instanceof Promise)
+    assert.equal(await joined, 5)
+    assert.equal(main.state.knows(aux.state.clock), true)
+    assert.equal(await forked.join(), 5)
+  })
+
+  it("an async fork's error is held for join, and joined all the same", async () => {
+    using recorded = new Recorded()
+    const { main, aux } = recorded
+    const error = new Error("held")
+    const forked = fork(
+      async () => {
+        recorded.launch(1)
+        throw error
+      },
+      { stream: aux },
+    )
+    for (let i = 0; i < 3; i++) await turn() // An unhandled rejection would end the process here.
+    await assert.rejects(forked.join(), (thrown) => thrown === error)
+    await assert.rejects(forked.join(), (thrown) => thrown === error)
+    assert.equal(main.state.knows(aux.state.clock), true)
+  })
+
+  it("disposing joins the current stream, once; joining afterwards is refused", () => {
+    using recorded = new Recorded()
+    const { main, aux } = recorded
+    const forked = fork(() => recorded.launch(1), { stream: aux })
+    forked.dispose()
+    assert.equal(main.state.knows(aux.state.clock), true)
+    forked.dispose()
+    assert.throws(() => forked.join(), DisposedError)
+  })
+
+  it("with multi-stream off, or on the current stream, runs at once on the current stream", () => {
+    using recorded = new Recorded()
+    const { main, aux } = recorded
+    withMultiStream(false, () => assert.equal(fork(() => recorded.launch(1), { stream: aux }).stream, main))
+    assert.equal(fork(() => recorded.launch(2), { stream: main }).stream, main)
+    assert.deepEqual(recorded.log(), ["launch 1 on main", "launch 2 on main"])
+  })
+
+  it("run in place, it is still joined by another stream", () => {
+    using recorded = new Recorded()
+    const { device, main } = recorded
+    const side = device.createStream()
+    const forked = withMultiStream(false, () => main.run(() => fork(() => recorded.launch(1))))
+    side.run(() => forked.join())
+    assert.equal(side.state.knows(main.state.clock), true)
+  })
+})
+
+describe("parallel", () => {
+  it("runs the first on the current stream and the others on streams of their own, joined at the end", () => {
+    using recorded = new Recorded()
+    const { device, main } = recorded
+    const results = main.run(() =>
+      parallel([() => currentStream(device), () => currentStream(device), () => currentStream(device)]),
+    )
+    assert.equal(results[0], main)
+    assert.equal(new Set(results).size, 3)
+  })
+
+  it("takes promises, empty lists, one function and { enable: false }", async () => {
+    using recorded = new Recorded()
+    const { device, main } = recorded
+    const all = await main.run(() => parallel([() => 1, async () => "x"]))
+    assert.deepEqual(all, [1, "x"])
+    assert.deepEqual(parallel([]), [])
+    assert.deepEqual(parallel([() => 1]), [1])
+    const streams = main.run(() =>
+      parallel([() => currentStream(device), () => currentStream(device)], { enable: false }),
+    )
+    assert.deepEqual(streams, [main, main])
+  })
+
+  it("gives its streams back after a throw and after a rejection", async () => {
+    using recorded = new Recorded()
+    const { main, recording } = recorded
+    const error = new Error("inside")
+    const throwing = (): never => {
+      throw error
+    }
+    for (let i = 0; i < 5; i++) {
+      assert.throws(() => main.run(() => parallel([() => {}, throwing])), error)
+      assert.throws(() => main.run(() => parallel([throwing, () => {}])), error)
+      await assert.rejects(
+        main.run(() => parallel([async () => {}, throwing])),
+        error,
+      )
+    }
+    assert.equal(recording.take("createStream").length, 1)
+  })
+})

@@ -1,0 +1,49 @@
+import type { Driver } from "../../src/driver.js"
+
+/** A call of a driver's method, in the order of the calls. */
+export interface Call {
+  readonly name: string
+  readonly args: readonly unknown[]
+}
+
+/** A driver that notes its calls, and fails when it is told to. */
+export class RecordingDriver {
+  /** The driver to give to a device. */
+  readonly driver: Driver
+  readonly calls: Call[] = []
+  readonly #failures: { name: string; nth: number; error: Error }[] = []
+
+  constructor(inner: Driver) {
+    this.driver = new Proxy(inner, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name)
+        if (typeof member !== "function" || typeof name !== "string") return member
+        return (...args: unknown[]): unknown => {
+          this.calls.push({ name, args })
+          this.#failIfDue(name)
+          return Reflect.apply(member, target, args)
+        }
+      },
+    })
+  }
+
+  /** Lets the `nth` call of a method from now on throw, once. */
+  failAt(name: keyof Driver, nth: number, error: Error): void {
+    this.#failures.push({ name, nth, error })
+  }
+
+  #failIfDue(name: string): void {
+    for (const failure of this.#failures) {
+      if (failure.name !== name || --failure.nth > 0) continue
+      this.#failures.splice(this.#failures.indexOf(failure), 1)
+      throw failure.error
+    }
+  }
+
+  /** The calls of some methods since the last look, and forgets them. */
+  take(...names: (keyof Driver)[]): Call[] {
+    const taken = this.calls.filter((call) => names.some((name) => name === call.name))
+    this.calls.length = 0
+    return taken
+  }
+}
