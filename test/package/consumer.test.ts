@@ -1,0 +1,113 @@
+import assert from "node:assert/strict"
+import { lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { after, before, describe, test } from "node:test"
+import { build, type BuildOptions } from "esbuild"
+import { node, npm, pack, project, temporaryFolder } from "./packing.js"
+import * as programs from "./programs.js"
+
+/** The package as its users have it: packed, installed into a project of its own, used in every way that is promised. */
+describe("the installed package", () => {
+  let consumer = ""
+
+  before(() => {
+    consumer = temporaryFolder()
+    const tarball = pack(consumer)
+    writeFileSync(join(consumer, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+    npm(consumer, "install", "--prefer-offline", "--ignore-scripts", tarball)
+  })
+  after(() => {
+    rmSync(consumer, { recursive: true, force: true })
+  })
+
+  function write(name: string, text: string): void {
+    writeFileSync(join(consumer, name), text)
+  }
+
+  test("works from a module", () => {
+    write("main.mjs", programs.moduleProgram)
+    assert.equal(node(consumer, "main.mjs").trim(), programs.printed)
+  })
+
+  test("works from require", () => {
+    write("main.cjs", programs.commonJsProgram)
+    assert.equal(node(consumer, "main.cjs").trim(), programs.printed)
+  })
+
+  test("works from TypeScript, its declarations checked as strictly as any", () => {
+    write("typed.ts", programs.typedProgram)
+    write("using.ts", programs.usingProgram)
+    compile({ lib: ["es2023", "esnext.disposable"] })
+    assert.equal(node(consumer, "typed.js").trim(), programs.printed)
+    assert.equal(node(consumer, "using.js").trim(), programs.printedByUsing)
+  })
+
+  function compile(compilerOptions: object): void {
+    mkdirSync(join(consumer, "node_modules/@types"), { recursive: true })
+    const types = join(consumer, "node_modules/@types/node")
+    rmSync(types, { force: true, recursive: true })
+    symlinkSync(join(project, "node_modules/@types/node"), types, "junction")
+    const options = { module: "nodenext", target: "es2022", strict: true, skipLibCheck: false, types: ["node"] }
+    const settings = { compilerOptions: { ...options, ...compilerOptions }, files: ["typed.ts", "using.ts"] }
+    write("tsconfig.json", JSON.stringify(settings))
+    node(consumer, join(project, "node_modules/typescript/bin/tsc"), "-p", ".")
+    rmSync(types)
+  }
+
+  test("works beside a bundle that leaves it out", async () => {
+    await bundle(programs.moduleProgram, { external: ["auxstream"], outfile: join(consumer, "bundled/main.mjs") })
+    assert.equal(node(consumer, "bundled/main.mjs").trim(), programs.printed)
+  })
+
+  test("says what to do inside a bundle, where its worker's file is not beside it", async (t) => {
+    await bundle(programs.careful, { outfile: join(consumer, "swallowed/main.mjs") })
+    const said = node(consumer, "swallowed/main.mjs").trim()
+    t.diagnostic(said)
+    assert.match(said, /^AUX_[A-Z_]+: .*external/)
+  })
+
+  async function bundle(program: string, options: BuildOptions): Promise<void> {
+    const stdin = { contents: program, resolveDir: consumer, loader: "js" as const }
+    await build({ stdin, bundle: true, platform: "node", format: "esm", logLevel: "silent", ...options })
+  }
+
+  test("is imported fast, and brings no native library until a device is opened", (t) => {
+    write("import.mjs", programs.importProgram)
+    const imports = Array.from({ length: 7 }, () => JSON.parse(node(consumer, "import.mjs")) as Import)
+    const median = imports.map((one) => one.milliseconds).sort((a, b) => a - b)[3]
+    t.diagnostic(`import("auxstream"): ${median?.toFixed(1)} ms, the median of ${imports.length}`)
+    assert.deepEqual(
+      imports.flatMap((one) => one.native),
+      [],
+    )
+  })
+
+  interface Import {
+    milliseconds: number
+    native: string[]
+  }
+
+  test("brings koffi along, and takes less than 10 MB with it", (t) => {
+    assert.ok(readdirSync(join(consumer, "node_modules")).includes("koffi"))
+    const megabytes = bytesBelow(join(consumer, "node_modules")) / 1e6
+    t.diagnostic(`installed, with koffi: ${megabytes.toFixed(1)} MB`)
+    assert.ok(megabytes < 10)
+  })
+
+  test("works without koffi, and then says why CUDA is out of reach", () => {
+    for (const name of ["koffi", "@koromix"]) rmSync(join(consumer, "node_modules", name), { recursive: true })
+    assert.equal(node(consumer, "main.mjs").trim(), programs.printed)
+    write(
+      "devices.mjs",
+      `import { listDevices } from "auxstream"
+       console.log(listDevices().filter((device) => device.kind === "cuda").map((device) => device.reason).join())`,
+    )
+    assert.match(node(consumer, "devices.mjs"), /koffi/)
+  })
+})
+
+function bytesBelow(path: string): number {
+  const found = lstatSync(path)
+  if (!found.isDirectory()) return found.size
+  return readdirSync(path).reduce((sum, name) => sum + bytesBelow(join(path, name)), 0)
+}

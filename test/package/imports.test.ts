@@ -1,0 +1,63 @@
+import assert from "node:assert/strict"
+import { readdirSync, readFileSync } from "node:fs"
+import { builtinModules } from "node:module"
+import { join, posix } from "node:path"
+import { describe, test } from "node:test"
+import { project } from "./packing.js"
+
+/**
+ * What the files of each folder (or a single file) of src may import beside their own folder. Imports run one way:
+ * parallel -> runtime -> driver <- cuda, host.
+ */
+const mayImport: Record<string, readonly string[]> = {
+  "dtype.ts": [],
+  "driver.ts": ["dtype.ts"],
+  runtime: ["driver.ts", "dtype.ts"],
+  parallel: ["runtime", "driver.ts", "dtype.ts"],
+  trace: ["runtime", "parallel", "driver.ts", "dtype.ts"],
+  host: ["driver.ts", "dtype.ts", "runtime/errors.ts"],
+  cuda: ["driver.ts", "dtype.ts", "runtime/errors.ts", "koffi"],
+  blas: ["runtime", "driver.ts", "dtype.ts", "host", "cuda"],
+  "backends.ts": ["runtime", "driver.ts", "host", "cuda"],
+  "index.ts": ["runtime", "parallel", "trace", "driver.ts", "dtype.ts", "backends.ts"],
+  cli: ["index.ts", "runtime", "parallel", "trace", "blas", "dtype.ts"],
+}
+
+const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm
+
+/** What a file of src imports, statically, dynamically or as a type: paths from src, or names of packages. */
+function importsOf(path: string): string[] {
+  const text = readFileSync(join(project, "src", path), "utf8").replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, "")
+  return [...text.matchAll(specifiers)].map(([, specifier = ""]) =>
+    specifier.startsWith(".")
+      ? posix.join(posix.dirname(path), specifier).replace(/\.js$/, ".ts")
+      : specifier.replace(/^node:/, ""),
+  )
+}
+
+const roomOf = (path: string): string => path.split("/", 1)[0] ?? path
+
+describe("imports", () => {
+  const sources = readdirSync(join(project, "src"), { recursive: true, encoding: "utf8" })
+    .map((path) => path.replaceAll("\\", "/"))
+    .filter((path) => path.endsWith(".ts") && !path.includes("/assembly/"))
+
+  test("run one way through the house", () => {
+    const against = sources.flatMap((path) => {
+      const room = roomOf(path)
+      const allowed = mayImport[room]
+      assert.ok(allowed !== undefined, `${path} is in no room of the house`)
+      return importsOf(path)
+        .filter((target) => !builtinModules.includes(target))
+        .filter((target) => roomOf(target) !== room && !allowed.includes(target) && !allowed.includes(roomOf(target)))
+        .map((target) => `${path} imports ${target}`)
+    })
+    assert.deepEqual(against, [])
+  })
+
+  test("are found by this test in every form", () => {
+    assert.ok(importsOf("driver.ts").includes("dtype.ts"), "types")
+    assert.ok(importsOf("backends.ts").includes("host/backend.ts"), "values")
+    assert.ok(importsOf("index.ts").includes("backends.ts"), "for its effects")
+  })
+})

@@ -1,0 +1,147 @@
+/** The public types, as a user meets them. A wrong one fails the build; nothing here is ever run. */
+
+import { expectTypeOf as type } from "expect-type"
+import {
+  defineKernel,
+  executeInParallel,
+  fork,
+  maybeExecuteInParallel as maybe,
+  parallel,
+  type Device,
+  type DeviceArray,
+  type DType,
+  type Event,
+  type HostKernel,
+  type Kernel,
+  type PinnedArray,
+  type Stream,
+} from "auxstream"
+
+declare const device: Device
+declare const event: Event
+declare const stream: Stream
+declare const x: DeviceArray<"float32">
+declare const y: DeviceArray<"float32">
+declare const ints: DeviceArray<"int32">
+declare const pinned: PinnedArray<"float32">
+const shape = { grid: 1, block: 1 }
+
+// Kernels: the signature's literal types are kept, and a launch is checked against them.
+
+const saxpy = defineKernel({ name: "saxpy", signature: ["int32", "float32", "in float32*", "inout float32*"] })
+const wide = defineKernel({ name: "wide", signature: ["int64", "inout uint64*", "in bfloat16*", "float16"] })
+type(saxpy).toEqualTypeOf<Kernel<readonly ["int32", "float32", "in float32*", "inout float32*"]>>()
+
+saxpy.launch({ grid: 1, block: [32, 2] }, 1, 2, x, y)
+saxpy.launch({ grid: 1, block: [32, 2] }, 1, 2, pinned, device.from(new Float32Array(3)))
+const bits = device.from(new Uint16Array(1), "bfloat16")
+wide.launch({ grid: 1, block: 1, stream: undefined }, 3n, device.empty("uint64", 1), bits, 0.5)
+
+// @ts-expect-error wrong dtype
+saxpy.launch(shape, 1, 2, ints, y)
+// @ts-expect-error too few
+saxpy.launch(shape, 1, 2, x)
+// @ts-expect-error too many
+saxpy.launch(shape, 1, 2, x, y, 3)
+// @ts-expect-error a number for an array
+saxpy.launch(shape, 1, 2, 3, y)
+// @ts-expect-error a bare typed array for an array
+saxpy.launch(shape, 1, 2, new Float32Array(2), y)
+// @ts-expect-error a string for a number
+saxpy.launch(shape, "1", 2, x, y)
+// @ts-expect-error a bigint for an int32
+saxpy.launch(shape, 1n, 2, x, y)
+// @ts-expect-error a grid of four dimensions
+saxpy.launch({ grid: [1, 1, 1, 1], block: 1 }, 1, 2, x, y)
+// @ts-expect-error no such dtype
+defineKernel({ name: "f", signature: ["float31"] })
+// @ts-expect-error a pointer without its access
+defineKernel({ name: "f", signature: ["float32*"] })
+
+export const onHost: HostKernel<typeof saxpy.signature> = (_launch, n, a, from, to) => {
+  for (let i = 0; i < n; i++) to[i] = (to[i] ?? 0) + a * (from[i] ?? 0)
+}
+export const kernels: Kernel[] = [saxpy, wide]
+
+// Arrays: the element type follows from the typed array, and is told by the one that comes back.
+
+type(device.from(new Uint16Array(1))).toEqualTypeOf<DeviceArray<"uint16">>()
+type(device.from(new Uint8Array(1))).toEqualTypeOf<DeviceArray<"uint8">>()
+type(device.from(Buffer.from("x"))).toEqualTypeOf<DeviceArray<"uint8">>()
+type(device.from(new Int32Array(1))).toEqualTypeOf<DeviceArray<"int32">>()
+type(device.from(new Float64Array(1))).toEqualTypeOf<DeviceArray<"float64">>()
+type(device.from(new BigInt64Array(1))).toEqualTypeOf<DeviceArray<"int64">>()
+type(x.read()).resolves.toEqualTypeOf<Float32Array<ArrayBuffer>>()
+type(pinned.array).toEqualTypeOf<Float32Array>()
+
+declare function takeAny(array: DeviceArray): void
+takeAny(x)
+export const generic = <D extends DType>(array: DeviceArray<D>): Promise<unknown> => array.read()
+
+// Fork and join: a tuple if neither function gives a thenable, a promise of it if one surely does, else either.
+
+const number = (): number => 1
+const string = (): string => "a"
+const array = (): DeviceArray<"float32"> => x
+const later = async (): Promise<number> => 1
+const perhaps = (): number | Promise<number> => 1
+const unknown = (): unknown => 1
+const any = () => JSON.parse("1")
+const nothing = (): void => {}
+const never = (): never => {
+  throw new Error("never")
+}
+declare function lookalike(): { then(resolve: (value: number) => void): void }
+
+type(maybe(number, string, event, event, stream)).toEqualTypeOf<[number, string]>()
+type(maybe(later, string, null, null)).toEqualTypeOf<Promise<[number, string]>>()
+type(maybe(string, later, event, event, null)).toEqualTypeOf<Promise<[string, number]>>()
+type(maybe(later, async () => nothing(), event, event, stream)).toEqualTypeOf<Promise<[number, void]>>()
+type(maybe(perhaps, string, event, event, stream)).toEqualTypeOf<[number, string] | Promise<[number, string]>>()
+type(maybe(never, string, event, event, stream)).toEqualTypeOf<[never, string]>()
+type(maybe(lookalike, string, event, event, stream)).toEqualTypeOf<[ReturnType<typeof lookalike>, string]>()
+type(maybe(unknown, string, event, event, stream)).toEqualTypeOf<[unknown, string] | Promise<[unknown, string]>>()
+type(maybe(any, string, event, event, stream)).toEqualTypeOf<[any, string] | Promise<[any, string]>>()
+type(maybe(array, () => undefined, event, event, stream)).toEqualTypeOf<[DeviceArray<"float32">, undefined]>()
+type(maybe(nothing, () => null, event, event, stream)).toEqualTypeOf<[void, null]>()
+
+const [first, nested] = maybe(array, () => [y], event, event, stream)
+type(first).toEqualTypeOf<DeviceArray<"float32">>()
+type(nested).toEqualTypeOf<DeviceArray<"float32">[]>()
+const [awaited, plain] = await maybe(async () => x, number, event, event, stream)
+type(awaited).toEqualTypeOf<DeviceArray<"float32">>()
+type(plain).toEqualTypeOf<number>()
+
+// @ts-expect-error fn0 is no function
+void maybe(1, number, event, event)
+// @ts-expect-error the stream stands in an event's place
+void maybe(number, number, stream, event, event)
+
+// Fan-out: an empty slot gives undefined; lists of unknown length give lists.
+
+declare const optional: (() => DeviceArray<"int32">) | null
+declare const list: ((() => number) | null)[]
+const boolean = (): boolean => true
+const two = [event, event]
+
+type(executeInParallel(number, [string, null, boolean], null, [])).toEqualTypeOf<
+  [number, [string, undefined, boolean]]
+>()
+type(executeInParallel(number, [string, null, later], event, two, [stream, null], { enable: true })).toEqualTypeOf<
+  Promise<[number, [string, undefined, number]]>
+>()
+type(executeInParallel(number, [optional, number], event, two, [stream, stream])).toEqualTypeOf<
+  [number, [DeviceArray<"int32"> | undefined, number]]
+>()
+type(executeInParallel(number, list, event, two, [stream])).toEqualTypeOf<[number, (number | undefined)[]]>()
+const [main, [aux, empty]] = executeInParallel(array, [() => ints, null], event, two, [stream, stream])
+type(main).toEqualTypeOf<DeviceArray<"float32">>()
+type(aux).toEqualTypeOf<DeviceArray<"int32">>()
+type(empty).toEqualTypeOf<undefined>()
+
+type(parallel([number, string])).toEqualTypeOf<[number, string]>()
+type(parallel([number, later])).toEqualTypeOf<Promise<[number, number]>>()
+type(parallel([1, 2].map((i) => () => i))).toEqualTypeOf<number[]>()
+
+type(fork(number).join()).toEqualTypeOf<number>()
+type(fork(later).join()).toEqualTypeOf<Promise<number>>()
