@@ -1,0 +1,58 @@
+import { availableParallelism } from "node:os"
+import { after, before, describe } from "node:test"
+import { HostDriver } from "../../src/host/driver.js"
+import { type Device, listDevices, openDevice } from "../../src/index.js"
+import { Device as DeviceClass } from "../../src/runtime/device.js"
+
+/** One more than the most latches that a test holds at a time. */
+const hostThreads = 4
+
+interface Present {
+  readonly id: string
+  open(): Device
+}
+
+/** The devices that the suite runs over: the host, and the first CUDA device where there is one. */
+const present: readonly Present[] = [
+  { id: "host", open: () => openDevice("host", { threads: hostThreads }) },
+  ...listDevices()
+    .filter((listing) => listing.id === "cuda:0" && listing.usable)
+    .map(({ id }) => ({ id, open: () => openDevice("cuda:0") })),
+]
+
+/**
+ * Describes the same tests for every device. `open` gives the device; each test disposes of what it opened.
+ *
+ * @example
+ * forEachDevice("streams", (open) => {
+ *   test("§3 …", () => {
+ *     using device = open()
+ *   })
+ * })
+ */
+export function forEachDevice(name: string, tests: (open: () => Device) => void): void {
+  for (const { id, open } of present) describe(`${name} on ${id}`, () => tests(open))
+}
+
+/** The same with the device kept open between the tests, which saves starting it for each. */
+export function forEachOpenDevice(name: string, tests: (open: () => Device) => void): void {
+  forEachDevice(name, (open) => {
+    let kept: Device | undefined
+    before(() => {
+      kept = open()
+    })
+    after(() => kept?.dispose())
+    tests(open)
+  })
+}
+
+/** The host alone, for what only it does: kernels that throw, workers that die. */
+export function onHost(name: string, tests: (open: () => Device) => void): void {
+  const [host] = present
+  if (host !== undefined) describe(`${name} on host`, () => tests(host.open))
+}
+
+/** A second device, which `openDevice` does not know: what belongs to it is refused by the first. */
+export function openOther(): Device {
+  return new DeviceClass("other", new HostDriver(2, availableParallelism(), "another host"), () => {})
+}

@@ -1,0 +1,71 @@
+import { currentStream, type Device, type PinnedArray, type Stream } from "../../src/index.js"
+import { latch, once } from "./kernels.js"
+
+/** A latch that is never opened ends by itself, so that a test that fails does not hang. */
+const limitMilliseconds = 20_000
+
+/**
+ * Holds a stream up until it is opened, so that a test can prove what does and what does not wait for what. A thread of
+ * the device is taken up meanwhile: hold fewer latches at a time than the device has threads.
+ *
+ * @example
+ * using latch = new Latch(device)
+ * latch.hold(stream)
+ * assert.equal(stream.query(), false)
+ * latch.open()
+ */
+export class Latch {
+  readonly #device: Device
+  readonly #pinned: PinnedArray<"int32">
+  readonly #flags: Int32Array
+
+  constructor(device: Device) {
+    this.#device = device
+    this.#pinned = device.pinned("int32", 3)
+    this.#flags = this.#pinned.array
+  }
+
+  /** What is queued on the stream from now on runs once the latch is open. */
+  hold(stream: Stream = currentStream(this.#device)): this {
+    latch.launch({ ...once, stream }, this.#pinned, limitMilliseconds)
+    return this
+  }
+
+  /** Has a held stream come to the latch? */
+  get entered(): boolean {
+    return Atomics.load(this.#flags, 1) !== 0
+  }
+
+  /** Blocks until a held stream has come to the latch: all that was queued there before is done. */
+  waitUntilEntered(): this {
+    const end = performance.now() + limitMilliseconds
+    while (!this.entered) {
+      if (performance.now() > end) throw new Error(`no stream came to the latch in ${limitMilliseconds} ms`)
+      pause()
+    }
+    return this
+  }
+
+  /** Lets the held streams go on. */
+  open(): void {
+    Atomics.store(this.#flags, 0, 1)
+    Atomics.notify(this.#flags, 0)
+  }
+
+  /** Did a held stream go on because nobody opened the latch in time? Then whatever was to be proved is not. */
+  get timedOut(): boolean {
+    return Atomics.load(this.#flags, 2) !== 0
+  }
+
+  /** Opens the latch. */
+  [Symbol.dispose](): void {
+    this.open()
+    this.#pinned.dispose()
+  }
+}
+
+const still = new Int32Array(new SharedArrayBuffer(4))
+
+function pause(): void {
+  Atomics.wait(still, 0, 0, 1)
+}
