@@ -40,51 +40,53 @@ export function forkJoin(
 
 class ForkJoin {
   readonly #main: Stream
-  readonly #results: unknown[]
+  readonly #results: unknown[] = []
   readonly #started: Started[] = []
   /** The promises among the results, by slot. */
-  readonly #promises: { slot: number; promise: Promise<unknown> }[] = []
+  #promises: { slot: number; promise: Promise<unknown> }[] | undefined
   #failure: { slot: number; error: unknown } | undefined
 
   constructor(main: Stream, count: number) {
     this.#main = main
-    this.#results = Array.from({ length: count }, () => undefined)
+    for (let slot = 0; slot < count; slot++) this.#results.push(undefined)
   }
 
   run(fn0: () => unknown, branches: readonly AuxBranch[], start: Event | undefined): unknown[] | Promise<unknown[]> {
-    const started = lease(start, this.#main.device)
+    const fork = lease(start, this.#main.device)
     try {
-      started.record(this.#main)
+      fork.record(this.#main)
       this.#take(0, fn0()) // A throw leaves here: nothing has been forked yet.
       for (const branch of branches) {
-        if (this.#failure === undefined) this.#start(branch, started)
+        if (this.#failure === undefined) this.#start(branch, fork)
       }
     } finally {
-      release(started)
+      release(fork)
     }
-    return this.#promises.length > 0 ? this.#finishLater() : this.#finish()
+    return this.#promises === undefined ? this.#finish() : this.#finishLater(this.#promises)
   }
 
   #take(slot: number, result: unknown): void {
     const promise = adopt(result)
     if (promise === undefined) this.#results[slot] = result
-    else this.#promises.push({ slot, promise })
+    else (this.#promises ??= []).push({ slot, promise })
   }
 
-  #start(branch: AuxBranch, start: Event): void {
+  #start(branch: AuxBranch, fork: Event): void {
     try {
-      runIn(context().withStream(branch.stream), () => {
-        start.wait(branch.stream)
-        this.#started.push({ branch, done: lease(branch.done, branch.stream.device), recorded: false })
-        this.#take(branch.slot, branch.fn())
-      })
+      runIn(context().withStream(branch.stream), () => this.#call(branch, fork))
     } catch (error) {
       this.#failure = { slot: branch.slot, error }
     }
-    if (this.#promises.length === 0) this.#recordLast()
+    // Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it.
+    if (this.#promises === undefined) this.#recordLast()
   }
 
-  /** Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it. */
+  #call(branch: AuxBranch, fork: Event): void {
+    fork.wait(branch.stream)
+    this.#started.push({ branch, done: lease(branch.done, branch.stream.device), recorded: false })
+    this.#take(branch.slot, branch.fn())
+  }
+
   #recordLast(): void {
     const last = this.#started.at(-1)
     if (last === undefined || last.recorded) return
@@ -103,23 +105,24 @@ class ForkJoin {
     return this.#results
   }
 
-  async #finishLater(): Promise<unknown[]> {
-    const outcomes = await Promise.allSettled(this.#promises.map(({ promise }) => promise))
+  async #finishLater(promises: { slot: number; promise: Promise<unknown> }[]): Promise<unknown[]> {
+    const outcomes = await Promise.allSettled(promises.map(({ promise }) => promise))
+    // What was queued until now counts, too: each event is recorded and waited for in this one step.
     for (const started of this.#started) started.recorded = false
     const joinErrors = this.#join()
     const failures = this.#failure === undefined ? [] : [this.#failure]
     outcomes.forEach((outcome, index) => {
-      const slot = this.#promises[index]?.slot ?? 0
+      const slot = promises[index]?.slot ?? 0
       if (outcome.status === "fulfilled") this.#results[slot] = outcome.value
       else failures.push({ slot, error: outcome.reason })
     })
-    const errors = failures.sort((a, b) => a.slot - b.slot).map(({ error }) => error)
+    const errors = failures.toSorted((a, b) => a.slot - b.slot).map(({ error }) => error)
     if (errors.length > 0) throw attach(settle(errors), joinErrors)
     if (joinErrors.length > 0) throw settle(joinErrors)
     return this.#results
   }
 
-  /** Joins every branch that was started, whatever happens to one of them. */
+  /** Joins every branch that was started, whatever happens to one of them. Returns what failed. */
   #join(): unknown[] {
     const errors: unknown[] = []
     for (const { branch, done, recorded } of this.#started) {

@@ -2,7 +2,6 @@ import type { Device } from "../runtime/device.js"
 import type { Event } from "../runtime/event.js"
 
 const pools = new WeakMap<Device, Event[]>()
-const pooled = new WeakSet<Event>()
 
 /**
  * Takes an event for one fork-join. While another holds it recorded and not yet waited for, that one's record must
@@ -18,14 +17,14 @@ function borrow(device: Device): Event {
   const idle = pools.get(device)?.pop()
   if (idle !== undefined) return idle
   const event = device.createEvent({ name: "pooled event" })
-  pooled.add(event)
+  event.pooled = true
   return event
 }
 
 /** Gives back what {@link lease} gave. */
 export function release(event: Event): void {
   event.held = false
-  if (!pooled.has(event)) return
+  if (!event.pooled) return
   const pool = pools.get(event.device)
   if (pool === undefined) pools.set(event.device, [event])
   else pool.push(event)

@@ -5,7 +5,7 @@ import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { forkJoin } from "./fork-join.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { report } from "./report.js"
-import { runInSequence } from "./sequential.js"
+import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
 
 /**
@@ -49,13 +49,13 @@ export function maybeExecuteInParallel(
   checkFunction(fn1, "fn1")
   if (auxStream === null || auxStream === undefined) {
     report("no-aux-stream")
-    return runInSequence([fn0, fn1])
+    return runTwoInSequence(fn0, fn1)
   }
   checkAuxStream(auxStream, "auxStream")
   const main = currentStream(auxStream.device)
   if (!isMultiStreamEnabled() || main === auxStream) {
     report(isMultiStreamEnabled() ? "same-stream" : "disabled", [main])
-    return runInSequence([fn0, fn1])
+    return runTwoInSequence(fn0, fn1)
   }
   checkJoinEvent(event0, "event0", auxStream)
   checkJoinEvent(event1, "event1", auxStream)

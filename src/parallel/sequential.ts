@@ -16,6 +16,16 @@ export function runInSequence(fns: readonly Branch[]): unknown[] | Promise<unkno
   return results
 }
 
+/** The same for two functions, without a list: this path is to cost no more than the two calls. */
+export function runTwoInSequence(fn0: () => unknown, fn1: () => unknown): unknown[] | Promise<unknown[]> {
+  const result0 = fn0()
+  const promise0 = adopt(result0)
+  if (promise0 !== undefined) return goOnAfter(promise0, [], [fn0, fn1])
+  const result1 = fn1()
+  const promise1 = adopt(result1)
+  return promise1 === undefined ? [result0, result1] : goOnAfter(promise1, [result0], [fn0, fn1])
+}
+
 async function goOnAfter(promise: Promise<unknown>, results: unknown[], fns: readonly Branch[]): Promise<unknown[]> {
   results.push(await promise)
   while (results.length < fns.length) {

@@ -47,7 +47,7 @@ export class VectorClock {
   copyFrom(other: VectorClock): void {
     const mine = this.#ticks
     const theirs = other.#ticks
-    mine.length = theirs.length
+    if (mine.length !== theirs.length) mine.length = theirs.length
     for (let slot = 0; slot < theirs.length; slot++) mine[slot] = theirs[slot] ?? 0
   }
 

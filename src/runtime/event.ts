@@ -66,6 +66,8 @@ export class Event {
   readonly clock = new VectorClock()
   /** @internal A fork-join holds it recorded and has not waited for it yet. */
   held = false
+  /** @internal One of the library's own, that fork-joins use where the caller's cannot be. */
+  pooled = false
   #recorded = false
 
   /** @internal */

@@ -1,8 +1,9 @@
+import type { DType } from "../dtype.js"
 import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../driver.js"
 import { checkOptions } from "./check.js"
 import { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
-import { checkScalar } from "./elements.js"
+import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
 import { PinnedArray } from "./pinned-array.js"
@@ -39,6 +40,9 @@ export interface LaunchOptions {
   /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
   readonly uses?: ExternalUses | undefined
 }
+
+/** An argument that fits its parameter. */
+type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
 /**
  * A function that runs on a device. Defined once, for every device, with {@link defineKernel}; compiled and loaded at
@@ -87,7 +91,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
-    const checked = this.#checkArguments(args, device)
+    this.#checkArguments(args, device)
     const { grid, block, sharedMemory = 0 } = options
     const { limits } = device.driver
     checkShape(grid, block, sharedMemory, limits)
@@ -101,7 +105,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 
     const { state } = stream
     state.enter()
-    for (const argument of checked) if (typeof argument === "object") argument.allocation.orderBefore(state)
+    for (const argument of args) if (typeof argument === "object") argument.allocation.orderBefore(state)
     for (const memory of extra) memory.orderBefore(state)
     device.driver.launch(
       state.handle,
@@ -113,11 +117,11 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       blockY,
       blockZ,
       sharedMemory,
-      checked,
+      args,
       attributes,
     )
     const tick = state.advance()
-    for (const argument of checked) if (typeof argument === "object") argument.allocation.uses.note(state, tick)
+    for (const argument of args) if (typeof argument === "object") argument.allocation.uses.note(state, tick)
     for (const memory of extra) memory.uses.note(state, tick)
   }
 
@@ -132,7 +136,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     return currentStream(currentDevice())
   }
 
-  #checkArguments(args: readonly unknown[], device: Device): (number | bigint | DeviceArray | PinnedArray)[] {
+  #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
     const { parameters } = this.#source
     if (args.length !== parameters.length) {
       throw new AuxstreamError(
@@ -141,15 +145,17 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
           `(${this.signature.join(", ")})`,
       )
     }
-    return args.map((argument, index) => this.#checkArgument(argument, index, device))
+    for (let index = 0; index < parameters.length; index++) {
+      const parameter = parameters[index]
+      if (parameter === undefined) continue
+      if (parameter.access !== undefined) this.#checkArray(args[index], index, parameter.dtype, device)
+      else if (elementsOf(parameter.dtype).refuses(args[index]) !== undefined) {
+        checkScalar(parameter.dtype, args[index], `argument ${index} of kernel ${this.name}`)
+      }
+    }
   }
 
-  #checkArgument(argument: unknown, index: number, device: Device): number | bigint | DeviceArray | PinnedArray {
-    const parameter = this.#source.parameters[index]
-    if (parameter === undefined || parameter.access === undefined) {
-      checkScalar(parameter?.dtype ?? "int32", argument, `argument ${index} of kernel ${this.name}`)
-      return argument
-    }
+  #checkArray(argument: unknown, index: number, dtype: DType, device: Device): void {
     if (!(argument instanceof DeviceArray || argument instanceof PinnedArray)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
@@ -158,10 +164,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       )
     }
     argument.checkUsable()
-    if (argument.dtype !== parameter.dtype) {
+    if (argument.dtype !== dtype) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
-        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${parameter.dtype}`,
+        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${dtype}`,
       )
     }
     if (argument.device !== device) {
@@ -171,7 +177,6 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
           "a kernel uses arrays of its own device",
       )
     }
-    return argument
   }
 
   #load(device: Device): KernelHandle {
