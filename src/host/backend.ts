@@ -2,14 +2,23 @@ import { availableParallelism, cpus } from "node:os"
 import type { Backend, DeviceListing, Driver, OpenOptions } from "../driver.js"
 import { AuxstreamError } from "../runtime/errors.js"
 import { HostDriver } from "./driver.js"
+import { whyNoWorkers } from "./worker-file.js"
 
 const MAXIMUM_THREADS = 256
 
 /** The host device: streams on worker threads of this process. */
 export const hostBackend: Backend = {
   kind: "host",
-  list: (): DeviceListing[] => [{ id: "host", kind: "host", name: deviceName(), usable: true }],
-  open: (_ordinal: number, options: OpenOptions): Driver => new HostDriver(threadCount(options), availableParallelism(), deviceName()),
+  list(): DeviceListing[] {
+    const device = { id: "host", kind: "host", name: deviceName() } as const
+    const reason = whyNoWorkers()
+    return [reason === undefined ? { ...device, usable: true } : { ...device, usable: false, reason }]
+  },
+  open(_ordinal: number, options: OpenOptions): Driver {
+    const reason = whyNoWorkers()
+    if (reason !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", reason)
+    return new HostDriver(threadCount(options), availableParallelism(), deviceName())
+  },
 }
 
 function deviceName(): string {

@@ -5,6 +5,7 @@ import { ACTIVE, BUSY, LOADS, WORKER_WORDS } from "./layout.js"
 import type { DeviceMemory } from "./memory.js"
 import type { Order, Report, WorkerStart } from "./messages.js"
 import type { Scheduler } from "./scheduler.js"
+import { workerFile } from "./worker-file.js"
 
 interface Member {
   readonly worker: Worker
@@ -113,12 +114,7 @@ export class WorkerPool {
       block,
       spinners: this.spinners,
     }
-    const worker = new Worker(new URL("./worker.js", import.meta.url), {
-      workerData: start,
-      transferList: [port2],
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith("--input-type")),
-      name: "auxstream",
-    })
+    const worker = new Worker(workerFile(), { workerData: start, transferList: [port2], name: "auxstream", ...flags() })
     port1.on("message", (report: Report) => this.events.reported(report, block))
     port1.unref()
     worker.unref()
@@ -150,4 +146,12 @@ export class WorkerPool {
     }
     return !open
   }
+}
+
+/**
+ * The process's own flags are inherited as they are, but never named: flags of the whole process, such as
+ * `--max-old-space-size`, are refused where they are named. A worker with `--input-type`, in turn, refuses its file.
+ */
+function flags(): { execArgv?: string[] } {
+  return process.execArgv.some((argument) => argument.startsWith("--input-type")) ? { execArgv: [] } : {}
 }

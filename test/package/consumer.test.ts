@@ -29,6 +29,12 @@ describe("the installed package", () => {
     assert.equal(node(consumer, "main.mjs").trim(), programs.printed)
   })
 
+  test("works under flags of Node.js's own, given to a file or to text", () => {
+    assert.equal(node(consumer, "--max-old-space-size=512", "--expose-gc", "main.mjs").trim(), programs.printed)
+    const text = node(consumer, "--input-type=module", "--eval", programs.moduleProgram)
+    assert.equal(text.trim(), programs.printed)
+  })
+
   test("works from require", () => {
     write("main.cjs", programs.commonJsProgram)
     assert.equal(node(consumer, "main.cjs").trim(), programs.printed)
@@ -59,11 +65,11 @@ describe("the installed package", () => {
     assert.equal(node(consumer, "bundled/main.mjs").trim(), programs.printed)
   })
 
-  test("says what to do inside a bundle, where its worker's file is not beside it", async (t) => {
-    await bundle(programs.careful, { outfile: join(consumer, "swallowed/main.mjs") })
-    const said = node(consumer, "swallowed/main.mjs").trim()
-    t.diagnostic(said)
-    assert.match(said, /^AUX_[A-Z_]+: .*external/)
+  test("says what to do where a bundle has swallowed it without its worker's file", async () => {
+    await bundle(programs.carefulProgram, { outfile: join(consumer, "swallowed/main.mjs") })
+    assert.match(node(consumer, "swallowed/main.mjs"), /^AUX_DEVICE_UNAVAILABLE: .*external/)
+    await bundle(programs.carefulProgram, { outfile: join(consumer, "swallowed/main.cjs"), format: "cjs" })
+    assert.match(node(consumer, "swallowed/main.cjs"), /^AUX_DEVICE_UNAVAILABLE: .*external/)
   })
 
   async function bundle(program: string, options: BuildOptions): Promise<void> {

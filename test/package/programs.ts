@@ -42,15 +42,13 @@ ${body}
 main()
 `
 
-/** As a module, telling by its code what went wrong. */
-export const careful = `
+/** Without top-level await, as bundles in CommonJS need it, and telling by its code what went wrong. */
+export const carefulProgram = `
 import { AuxstreamError, defineKernel, maybeExecuteInParallel, openDevice } from "auxstream"
 ${body}
-try {
-  await main()
-} catch (error) {
+main().catch((error) => {
   console.log(error instanceof AuxstreamError ? error.code + ": " + error.message : "uncoded: " + error.stack)
-}
+})
 `
 
 /** In TypeScript, with the types written out that a user would write out. */
