@@ -1,7 +1,7 @@
 import type { ControlMemory } from "./control.js"
 import { HOST_HIGH, HOST_LOW, HOST_WATCHES, SIGNAL, WATCHED, highWord } from "./layout.js"
 import type { KeepAlive } from "./keep-alive.js"
-import { spin } from "./spin.js"
+import { Spinner } from "./spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 
 /** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
@@ -38,6 +38,7 @@ export interface CompletionHost {
 export class Completion {
   /** Of each slot with something pending: in the order of their positions. */
   private readonly pending = new Map<StreamSlot, Pending[]>()
+  private readonly spinner = new Spinner()
   private armed = false
   private stopped = false
 
@@ -50,7 +51,7 @@ export class Completion {
   /** Blocks until a stream has passed a position. @throws DeviceLostError */
   block(stream: HostStream, position: number): void {
     const { slot } = stream
-    if (slot.hasPassed(position) || spin(() => slot.hasPassed(position))) return
+    if (slot.hasPassed(position) || this.spinner.spin(() => slot.hasPassed(position))) return
     for (;;) {
       const { words } = this.control
       const seen = Atomics.load(words, SIGNAL)

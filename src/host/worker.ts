@@ -7,7 +7,7 @@ import { loadModule, loadWasm, type LoadedKernel } from "./loaded-kernel.js"
 import { DeviceMemory } from "./memory.js"
 import type { Order, Report, WorkerStart } from "./messages.js"
 import { Scheduler } from "./scheduler.js"
-import { spin } from "./spin.js"
+import { Spinner } from "./spin.js"
 import { describeThrown } from "./thrown.js"
 
 /** One worker thread of a host device. It sleeps in the scheduler, and turns its event loop only to load modules. */
@@ -21,6 +21,7 @@ class Worker implements Surroundings {
   private readonly loaded: (LoadedKernel | undefined)[] = []
   private readonly failures = new Map<number, unknown>()
   private readonly asked: number[] = []
+  private readonly spinner = new Spinner()
   private loads = 0
 
   constructor(private readonly start: WorkerStart) {
@@ -80,7 +81,7 @@ class Worker implements Surroundings {
   private async idle(): Promise<void> {
     const { scheduler, start } = this
     if (scheduler.beginSpinning(start.spinners)) {
-      spin(() => scheduler.hasReady() || this.isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
+      this.spinner.spin(() => scheduler.hasReady() || this.isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
       scheduler.endSpinning()
       if (scheduler.hasReady()) return
     }
