@@ -7,42 +7,59 @@ import type { DeviceOrder } from "./order.js"
 import { show } from "./show.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
 
+/** An event of the driver's, and how many promises are bound to the record that it stands for. */
+interface LentHandle {
+  readonly handle: EventHandle
+  lent: number
+}
+
 /** An event below its public face: what outlives a forgotten {@link Event}. */
 export class EventState {
   readonly order: DeviceOrder
   readonly timing: boolean
-  handle: EventHandle
   disposed = false
   /** Its handle was shown: others may record and wait for it. */
   shared = false
-  /** How many promises are bound to the record that the handle stands for now. */
-  lent = 0
+  #current: LentHandle
 
   constructor(order: DeviceOrder, timing: boolean) {
     this.order = order
     this.timing = timing
-    this.handle = timing ? order.driver.createEvent(true) : order.events.take()
+    this.#current = this.#take()
   }
 
-  /** Leaves the handle to the promises that are bound to it, and goes on with another one. */
+  get handle(): EventHandle {
+    return this.#current.handle
+  }
+
+  #take(): LentHandle {
+    return { handle: this.timing ? this.order.driver.createEvent(true) : this.order.events.take(), lent: 0 }
+  }
+
+  /** Comes before a record: leaves the handle to the promises that are bound to it, and goes on with another one. */
   renew(): void {
-    this.handle = this.timing ? this.order.driver.createEvent(true) : this.order.events.take()
-    this.lent = 0
+    if (this.#current.lent > 0) this.#current = this.#take()
   }
 
-  /** A promise is done with a handle that it borrowed. */
-  giveBack(handle: EventHandle): void {
-    if (handle === this.handle && !this.disposed) this.lent -= 1
-    else this.release(handle)
+  /** Binds a promise to the record that the handle stands for now. */
+  lend(): LentHandle {
+    this.#current.lent += 1
+    return this.#current
+  }
+
+  /** A promise is done with what it borrowed; the last one gives back a handle that nobody else has. */
+  giveBack(borrowed: LentHandle): void {
+    borrowed.lent -= 1
+    if (borrowed.lent === 0 && (this.disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
   }
 
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
-    if (this.lent === 0) this.release(this.handle)
+    if (this.#current.lent === 0) this.#release(this.#current.handle)
   }
 
-  release(handle: EventHandle): void {
+  #release(handle: EventHandle): void {
     if (this.order.closed) return
     if (this.timing || this.shared) this.order.driver.destroyEvent(handle)
     else this.order.events.give(handle)
@@ -105,7 +122,7 @@ export class Event {
   record(stream: Stream = currentStream(this.device)): this {
     this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
-    if (this.state.lent > 0) this.state.renew()
+    this.state.renew()
     stream.state.record(this.state.handle, this.clock)
     this.#recorded = true
     return this
@@ -145,12 +162,11 @@ export class Event {
     const { state } = this
     if (state.shared) return this.#relayedCompletion(options)
     if (!this.#recorded) return
-    const { handle } = state
-    state.lent += 1
+    const borrowed = state.lend()
     try {
-      await eventCompletion(this.device.order, handle, this.clock.copy(), options)
+      await eventCompletion(this.device.order, borrowed.handle, this.clock.copy(), options)
     } finally {
-      state.giveBack(handle)
+      state.giveBack(borrowed)
     }
   }
 
