@@ -14,6 +14,8 @@ const withAssets = ["test", "examples", "bench"]
 const settings = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]
 /** Compiles the kernels that are written in AssemblyScript into sources that embed them. */
 const generator = "scripts/build-wasm.mjs"
+/** Joins the code in dist/ into few files, and removes the others. */
+const bundler = "scripts/bundle.mjs"
 /** What the last build was made from. */
 const stamp = at("build/.inputs")
 
@@ -31,6 +33,7 @@ export function build() {
   const steps = [
     () => (existsSync(at(generator)) ? node(at(generator)) : 0),
     () => node(tools.tsc, ["-p", "tsconfig.build.json"]),
+    () => node(at(bundler)),
     () => node(tools.tsc, ["-p", "tsconfig.json"]),
   ]
   for (const step of steps) {
@@ -51,7 +54,12 @@ export function isBuilt() {
 /** Names, sizes and times of all inputs, so that a source that was removed counts as a change, too. */
 function fingerprint() {
   const sources = compiled.flatMap((folder) => filesBelow(folder))
-  const inputs = [...settings, generator, ...sources.filter((path) => !isGenerated(path) && !isResult(path)).sort()]
+  const inputs = [
+    ...settings,
+    generator,
+    bundler,
+    ...sources.filter((path) => !isGenerated(path) && !isResult(path)).sort(),
+  ]
   const hash = createHash("sha256")
   for (const path of inputs) {
     const found = statSync(at(path), { throwIfNoEntry: false })
@@ -71,7 +79,7 @@ function copyAssets() {
 
 function removeOrphans() {
   for (const path of filesBelow("dist")) {
-    if (!hasSource(path.replace(/^dist\//, "src/"))) rmSync(at(path))
+    if (path.endsWith(".d.ts") && !hasSource(path.replace(/^dist\//, "src/"))) rmSync(at(path))
   }
   for (const path of compiled.flatMap((folder) => filesBelow(`build/${folder}`))) {
     const source = path.replace(/^build\//, "")

@@ -27,7 +27,7 @@ describe("the tarball", () => {
     const beside = paths.filter((path) => !path.startsWith("dist/"))
     assert.deepEqual(beside.sort(), ["CHANGELOG.md", "LICENSE", "README.md", "package.json"])
     const strange = paths.filter(
-      (path) => path.startsWith("dist/") && !/^dist\/[a-z0-9/-]+(\.generated)?(\.d\.ts|\.js)$/.test(path),
+      (path) => path.startsWith("dist/") && !/^dist\/[a-zA-Z0-9/-]+(\.generated\.d\.ts|\.d\.ts|\.js)$/.test(path),
     )
     assert.deepEqual(strange, [])
     for (const path of paths.filter((path) => path.endsWith(".js"))) {
