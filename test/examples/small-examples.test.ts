@@ -1,0 +1,37 @@
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, test } from "node:test"
+import { project, runExample } from "./run.js"
+
+/** Runs an example that has to end well, and gives its lines. */
+function linesOf(name: string): string[] {
+  const { exitCode, output, errors } = runExample(name)
+  assert.equal(errors, "")
+  assert.equal(exitCode, 0)
+  return output.trimEnd().split("\n")
+}
+
+describe("the small examples", () => {
+  test("ten lines: two launches beside each other, joined, read", () => {
+    assert.deepEqual(linesOf("ten-lines"), ["2 4 6 40 50 60"])
+  })
+
+  test("late join: the router is read while the shared expert runs", () => {
+    assert.deepEqual(linesOf("late-join"), ["The router chose expert 2.", "99 198 297 396"])
+  })
+
+  test("async functions: the current stream follows await, and both results are right", () => {
+    const lines = linesOf("async-functions")
+    const counted = ["LICENSE", "package.json"].map((name) => {
+      const text = readFileSync(join(project, name), "latin1")
+      return `${name}: ${text.split("e").length - 1} times "e", ${text.split("\n").length - 1} lines.`
+    })
+    assert.deepEqual(lines.slice(2), counted)
+    // Which file comes first is the file system's business.
+    assert.deepEqual(lines.slice(0, 2).sort(), [
+      "LICENSE is counted on the default stream.",
+      "package.json is counted on the aux stream.",
+    ])
+  })
+})
