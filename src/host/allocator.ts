@@ -50,7 +50,7 @@ export class Allocator<S extends Progress = Progress> {
 
   /** @throws OutOfMemoryError */
   allocate(byteLength: number, stream: S, covers: (mark: OrderMark) => boolean): number {
-    const size = Math.ceil(byteLength / ALIGNMENT)
+    const size = unitsOf(byteLength)
     this.harvestSome(stream)
     const own = this.pending.get(stream)
     const block =
@@ -64,7 +64,7 @@ export class Allocator<S extends Progress = Progress> {
 
   /** Memory whose earlier uses are all over now, whatever the streams' order. @throws OutOfMemoryError */
   allocateNow(byteLength: number): number {
-    const size = Math.ceil(byteLength / ALIGNMENT)
+    const size = unitsOf(byteLength)
     const block = this.free.find(size) ?? this.findOrGrow(size, byteLength)
     return this.hand(block, size, byteLength, false)
   }
@@ -255,4 +255,8 @@ export class Allocator<S extends Progress = Progress> {
     if (upper.above === undefined) this.top = lower
     else upper.above.below = lower
   }
+}
+
+function unitsOf(byteLength: number): number {
+  return Math.max(1, Math.ceil(byteLength / ALIGNMENT))
 }

@@ -20,6 +20,7 @@ import {
 import type { StreamSlot } from "./stream.js"
 
 const scratch = new Int32Array(2)
+const asBytes = new Uint8Array(scratch.buffer)
 const asDouble = new Float64Array(scratch.buffer)
 const asBigint = new BigInt64Array(scratch.buffer)
 
@@ -66,12 +67,12 @@ export class Commands {
   fill(slot: StreamSlot, destination: number, element: Uint8Array, count: number): void {
     const at = this.begin(slot, FILL, 6)
     const { words } = this.control
-    const bytes = new DataView(new ArrayBuffer(8))
-    element.forEach((byte, index) => bytes.setUint8(index, byte))
+    // Widened by repetition, so that a whole word of any pattern is the same for all sizes.
+    for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] as number
     words[at + 1] = destination
     words[at + 2] = element.length
-    words[at + 3] = bytes.getInt32(0, true)
-    words[at + 4] = bytes.getInt32(4, true)
+    words[at + 3] = scratch[0] as number
+    words[at + 4] = scratch[1] as number
     words[at + 5] = count
     slot.publish(6)
   }

@@ -86,6 +86,7 @@ export class Completion {
   /** Settles whatever has come true. */
   pump(): void {
     for (const slot of this.pending.keys()) this.pumpSlot(slot)
+    this.stopIfDone()
   }
 
   /** Calls everything pending back with an error. */
@@ -101,7 +102,7 @@ export class Completion {
   /** Lets go of everything once nothing is pending. */
   stop(): void {
     this.stopped = true
-    if (this.pending.size === 0) this.disarm()
+    this.stopIfDone()
   }
 
   private insert(slot: StreamSlot, entry: Pending): void {
@@ -148,7 +149,7 @@ export class Completion {
     list.splice(index, 1)
     if (list.length === 0) this.pending.delete(slot)
     this.keepAlive.release()
-    if (this.stopped && this.pending.size === 0) this.disarm()
+    this.stopIfDone()
   }
 
   private settle(entry: Pending): void {
@@ -200,10 +201,10 @@ export class Completion {
     // Armed again before the look, or what is signalled between the two would be lost.
     if (this.pending.size > 0) this.arm()
     this.pump()
-    if (this.stopped && this.pending.size === 0) this.disarm()
   }
 
-  private disarm(): void {
+  private stopIfDone(): void {
+    if (!this.stopped || this.pending.size > 0) return
     this.keepAlive.stop()
     if (!this.armed) return
     // A waitAsync that never ends would keep the control memory.

@@ -11,7 +11,7 @@ import type {
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
-import { AuxstreamError, DeviceLostError } from "../runtime/errors.js"
+import { AuxstreamError, DeviceLostError, DisposedError } from "../runtime/errors.js"
 import { Allocator } from "./allocator.js"
 import { Commands } from "./commands.js"
 import { Completion } from "./completion.js"
@@ -287,6 +287,7 @@ export class HostDriver implements Driver {
     if (Atomics.compareExchange(words, LIFE, 0, CLOSING) !== 0) return
     this.pool.end()
     this.scheduler.wakeAll()
+    this.kernels.failAll(new DisposedError("the host device was closed before the kernel had been prepared"))
     this.completion.stop()
   }
 
@@ -362,7 +363,7 @@ export class HostDriver implements Driver {
     this.loss = loss
     Atomics.store(words, LIFE, LOST)
     this.pool.end()
-    this.scheduler.wakeAll()
+    this.pool.terminate()
     queueMicrotask(() => {
       this.completion.failAll(loss)
       this.kernels.failAll(loss)

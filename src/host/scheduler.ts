@@ -103,21 +103,25 @@ export class Scheduler {
     unlock(words, LOCK)
   }
 
-  /** Sleeps until the doorbell rings, if there is no work and `mayStay` holds once the caller counts as sleeping. */
-  sleep(mayStay: () => boolean): void {
+  /**
+   * Sleeps until the doorbell rings, if there is no work and `mayStay` holds once the caller counts as sleeping.
+   * @returns whether the time, in milliseconds, has run out first
+   */
+  sleep(mayStay: () => boolean, time: number): boolean {
     const words = this.lock()
     if (words[READY_MASK] !== 0) {
       unlock(words, LOCK)
-      return
+      return false
     }
     const bell = Atomics.load(words, DOORBELL)
     words[SLEEPING] = (words[SLEEPING] as number) + 1
     unlock(words, LOCK)
-    if (mayStay()) Atomics.wait(words, DOORBELL, bell)
+    const late = mayStay() && Atomics.wait(words, DOORBELL, bell, time) === "timed-out"
     lock(words, LOCK)
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
     unlock(words, LOCK)
+    return late
   }
 
   /** Wakes every sleeping worker. */

@@ -100,6 +100,11 @@ export class WorkerPool {
     if (this.running === 0) this.events.ended()
   }
 
+  /** Ends all workers in the middle of what they do. */
+  terminate(): void {
+    for (const { worker } of this.members) void worker.terminate()
+  }
+
   private post(order: Order): void {
     for (const { port } of this.members) port.postMessage(order)
   }

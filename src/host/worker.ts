@@ -10,7 +10,10 @@ import { Scheduler } from "./scheduler.js"
 import { Spinner } from "./spin.js"
 import { describeThrown } from "./thrown.js"
 
-/** One worker thread of a host device. It sleeps in the scheduler, and turns its event loop only to load modules. */
+/** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
+const TURN_AFTER = 5
+
+/** One worker thread of a host device. It sleeps in the scheduler, not in its event loop. */
 class Worker implements Surroundings {
   readonly control: ControlMemory
   readonly memory: DeviceMemory
@@ -23,6 +26,7 @@ class Worker implements Surroundings {
   private readonly asked: number[] = []
   private readonly spinner = new Spinner()
   private loads = 0
+  private turned = false
 
   constructor(private readonly start: WorkerStart) {
     this.control = new ControlMemory(start.control)
@@ -40,6 +44,7 @@ class Worker implements Surroundings {
         await this.idle()
         continue
       }
+      this.turned = false
       Atomics.store(this.control.words, this.block + BUSY, 1)
       // Who asked before the line above is answered first; who asks later sees that this worker is busy.
       if (this.isAsked()) await this.loadAsked()
@@ -85,7 +90,10 @@ class Worker implements Surroundings {
       scheduler.endSpinning()
       if (scheduler.hasReady()) return
     }
-    scheduler.sleep(() => !this.isAsked() && !scheduler.isOver())
+    const mayStay = () => !this.isAsked() && !scheduler.isOver()
+    if (!scheduler.sleep(mayStay, this.turned ? Infinity : TURN_AFTER)) return
+    this.turned = true
+    await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** Loads what the opening thread wants loaded everywhere. */

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import type { Driver, KernelArgument, KernelHandle, KernelParameter, KernelSource, StreamHandle } from "../../src/driver.js"
 import type { DType } from "../../src/dtype.js"
 import { hostBackend } from "../../src/host/backend.js"
@@ -60,4 +61,43 @@ export class Latch {
   open(): void {
     Atomics.store(this.words, 0, 1)
   }
+}
+
+/** Settles with what `whenComplete` says about the end of what is queued on a stream now. */
+export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
+  const event = driver.createEvent(false)
+  driver.recordEvent(event, stream)
+  return new Promise((resolve, reject) => {
+    driver.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
+    driver.destroyEvent(event)
+  })
+}
+
+/** What a function throws. */
+export function thrownBy(action: () => unknown): unknown {
+  try {
+    action()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+/** Runs a module's text in a process of its own, with `backend` and `source` of this test's build at hand. */
+export function runAlone(body: string, options: readonly string[] = []): Run {
+  const helpers = new URL("./device.js", import.meta.url).href
+  const text = `import { open, source, launch, completed, never, Latch, latchSource } from ${JSON.stringify(helpers)}\n${body}`
+  const start = performance.now()
+  const result = spawnSync(process.execPath, [...options, "--input-type=module", "-e", text], {
+    encoding: "utf8",
+    timeout: 30_000,
+  })
+  return { status: result.status, stdout: result.stdout, stderr: result.stderr, time: performance.now() - start }
+}
+
+export interface Run {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly time: number
 }

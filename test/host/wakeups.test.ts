@@ -1,0 +1,113 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { completed, launch, open, source } from "./device.js"
+
+const nothing = source("nothing", [], "")
+
+/** Does nothing for a while that differs from call to call, so that threads meet in ever new ways. */
+function dawdle(turns: number): void {
+  for (let turn = 0; turn < turns; turn++) Math.sqrt(turn)
+}
+
+for (const threads of [1, 2, 4]) {
+  test(`no wake-up is lost among ${threads} workers: waits back and forth between streams`, () => {
+    using driver = open(threads)
+    const streams = Array.from({ length: 5 }, () => driver.createStream(0))
+    const event = driver.createEvent(false)
+    const kernel = driver.loadKernel(nothing)
+    for (let round = 0; round < 100_000; round++) {
+      const stream = streams[round % 5] ?? 0
+      if (round % 3 === 0) launch(driver, stream, kernel)
+      driver.recordEvent(event, stream)
+      driver.waitEvent(streams[(round * 7 + 2) % 5] ?? 0, event)
+      if (round % 1000 === 0) dawdle(round % 77_777)
+    }
+    for (const stream of streams) driver.synchronizeStream(stream)
+    assert.ok(streams.every((stream) => driver.queryStream(stream)))
+  })
+
+  test(`no wake-up is lost among ${threads} workers: one command at a time`, () => {
+    using driver = open(threads)
+    const one = driver.createStream(0)
+    const two = driver.createStream(0)
+    const event = driver.createEvent(false)
+    const kernel = driver.loadKernel(nothing)
+    for (let round = 0; round < 5_000; round++) {
+      launch(driver, one, kernel)
+      dawdle((round * 37) % 499)
+      driver.recordEvent(event, one)
+      driver.waitEvent(two, event)
+      dawdle((round * 53) % 997)
+      launch(driver, two, kernel)
+      driver.synchronizeStream(round % 2 === 0 ? one : two)
+    }
+    driver.synchronizeStream(two)
+  })
+}
+
+test("no completion is lost, however many are pending and in whatever order", async () => {
+  using driver = open()
+  const streams = Array.from({ length: 3 }, () => driver.createStream(0))
+  const kernel = driver.loadKernel(nothing)
+  const pending: Promise<void>[] = []
+  for (let round = 0; round < 3_000; round++) {
+    const stream = streams[round % 3] ?? 0
+    launch(driver, stream, kernel)
+    pending.push(completed(driver, stream))
+    if (round % 100 === 0) driver.synchronizeStream(stream)
+    if (round % 50 === 0) await pending[round]
+  }
+  await Promise.all(pending)
+  for (let round = 0; round < 2_000; round++) {
+    launch(driver, streams[0] ?? 0, kernel)
+    await completed(driver, streams[0] ?? 0)
+  }
+})
+
+test("random programs over many streams give what one stream would give", () => {
+  const text = "args[0][0] = Math.imul(args[0][0], 31) + args[1][0] * 3 + args[2]"
+  const combine = source("combine", ["inout uint32*", "in uint32*", "uint32"], text)
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = generator(seed)
+    using driver = open(1 + random(4))
+    const kernel = driver.loadKernel(combine)
+    const streams = Array.from({ length: 1 + random(16) }, () => driver.createStream(-random(6)))
+    const buffers = 6
+    const memory = driver.allocatePinned(buffers * 256)
+    const words = new Uint32Array(memory.buffer, memory.byteOffset, buffers * 64)
+    const expected = new Uint32Array(buffers)
+    /** The last use of each buffer, as an event; everyone who touches it waits for that first. */
+    const events = Array.from({ length: buffers }, () => driver.createEvent(false))
+    for (let step = 0; step < 300; step++) {
+      const stream = streams[random(streams.length)] ?? 0
+      const to = random(buffers)
+      const from = random(buffers)
+      const value = random(1000)
+      driver.waitEvent(stream, events[to] ?? 0)
+      driver.waitEvent(stream, events[from] ?? 0)
+      const range = (index: number) => ({ address: memory.address + index * 256, length: 1 })
+      if (random(5) === 0) {
+        driver.copy(range(to).address, range(from).address, 4, stream)
+        expected[to] = expected[from] ?? 0
+      } else {
+        launch(driver, stream, kernel, range(to), range(from), value)
+        expected[to] = Math.imul(expected[to] ?? 0, 31) + (expected[from] ?? 0) * 3 + value
+      }
+      driver.recordEvent(events[to] ?? 0, stream)
+      if (from !== to) driver.recordEvent(events[from] ?? 0, stream)
+      if (random(40) === 0) driver.synchronizeStream(stream)
+    }
+    for (const stream of streams) driver.synchronizeStream(stream)
+    const actual = Array.from({ length: buffers }, (_, index) => words[index * 64])
+    assert.deepEqual(actual, Array.from(expected), `seed ${seed}`)
+  }
+})
+
+/** A small generator of whole numbers below a bound, the same for the same seed. */
+function generator(seed: number): (bound: number) => number {
+  let state = seed
+  return (bound) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 0x1_0000_0000) * bound)
+  }
+}
