@@ -1,0 +1,53 @@
+/** The CUDA devices of this machine. Importing this loads neither koffi nor the CUDA driver. */
+import { AuxstreamError } from "../runtime/errors.js"
+import type { Backend, DeviceListing, Driver } from "../driver.js"
+import { deviceCount, deviceFacts } from "./device-facts.js"
+import { CudaDriver } from "./driver.js"
+import { cudaLibrary } from "./library.js"
+import { unavailable } from "./unavailable.js"
+
+function list(): DeviceListing[] {
+  try {
+    const library = cudaLibrary()
+    return Array.from({ length: deviceCount(library) }, (_, ordinal) => listing(ordinal))
+  } catch (error) {
+    return [unusable("cuda", "CUDA", error)]
+  }
+}
+
+function listing(ordinal: number): DeviceListing {
+  const id = `cuda:${ordinal}`
+  try {
+    const { name, reason } = deviceFacts(cudaLibrary(), ordinal)
+    const usable = reason === undefined
+    return usable ? { id, kind: "cuda", name, usable } : { id, kind: "cuda", name, usable, reason }
+  } catch (error) {
+    return unusable(id, id, error)
+  }
+}
+
+function unusable(id: string, name: string, error: unknown): DeviceListing {
+  const reason = error instanceof Error ? error.message : String(error)
+  return { id, kind: "cuda", name, usable: false, reason }
+}
+
+function open(ordinal: number): Driver {
+  const library = cudaLibrary()
+  const count = deviceCount(library)
+  if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal >= count) {
+    const known = count === 1 ? "only cuda:0" : `cuda:0 to cuda:${count - 1}`
+    throw unavailable(`There is no device cuda:${ordinal}: this machine has ${known}.`)
+  }
+  try {
+    const facts = deviceFacts(library, ordinal)
+    if (facts.reason !== undefined) throw unavailable(facts.reason)
+    return new CudaDriver(library, facts, ordinal)
+  } catch (error) {
+    if (error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE") throw error
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `cuda:${ordinal} cannot be opened: ${reason}`, { cause: error })
+  }
+}
+
+/** Devices of NVIDIA's, through the CUDA driver. */
+export const cudaBackend: Backend = { kind: "cuda", list, open }

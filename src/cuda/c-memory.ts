@@ -1,0 +1,77 @@
+/**
+ * Memory of ours that C reads and writes. It is larger than V8 keeps on its own heap, so it never moves; its address is
+ * taken once.
+ */
+import { koffi } from "./ffi.js"
+
+const LEAST_BYTES = 256
+
+/** A block of bytes with an address. It must be reachable for as long as C may use it. */
+export class CMemory {
+  readonly address: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly #words: Uint32Array<ArrayBuffer>
+  readonly #floats: Float32Array<ArrayBuffer>
+
+  constructor(byteLength: number) {
+    const buffer = new ArrayBuffer(Math.max(LEAST_BYTES, Math.ceil(byteLength / 8) * 8))
+    this.address = Number(koffi().address(buffer))
+    this.bytes = new Uint8Array(buffer)
+    this.#words = new Uint32Array(buffer)
+    this.#floats = new Float32Array(buffer)
+  }
+
+  /** The unsigned 64-bit number at an offset that is a multiple of 8: an address, a handle or a size. */
+  number(byteOffset: number): number {
+    const word = byteOffset >>> 2
+    return (this.#words[word + 1] ?? 0) * 0x1_0000_0000 + (this.#words[word] ?? 0)
+  }
+
+  /** Stores an unsigned 64-bit number at an offset that is a multiple of 8. */
+  setNumber(byteOffset: number, value: number): void {
+    const word = byteOffset >>> 2
+    this.#words[word] = value % 0x1_0000_0000
+    this.#words[word + 1] = value / 0x1_0000_0000
+  }
+
+  /** The signed 32-bit number at an offset that is a multiple of 4. */
+  int(byteOffset: number): number {
+    return (this.#words[byteOffset >>> 2] ?? 0) | 0
+  }
+
+  /** Stores a 32-bit number at an offset that is a multiple of 4. */
+  setInt(byteOffset: number, value: number): void {
+    this.#words[byteOffset >>> 2] = value
+  }
+
+  /** The 32-bit floating point number at an offset that is a multiple of 4. */
+  float(byteOffset: number): number {
+    return this.#floats[byteOffset >>> 2] ?? 0
+  }
+
+  /** The text at an offset, up to its zero byte. */
+  text(byteOffset = 0): string {
+    const end = this.bytes.indexOf(0, byteOffset)
+    return new TextDecoder().decode(this.bytes.subarray(byteOffset, end < 0 ? undefined : end))
+  }
+
+  /**
+   * Does nothing but be called: an asynchronous call's memory is released behind its `await`, and is thereby reachable
+   * until then.
+   */
+  release(): void {}
+}
+
+/** An array of C strings: the pointers, then the texts. */
+export function cStrings(texts: readonly string[]): CMemory {
+  const encoded = texts.map((text) => new TextEncoder().encode(`${text}\0`))
+  const pointers = encoded.length * 8
+  const memory = new CMemory(encoded.reduce((total, bytes) => total + bytes.length, pointers))
+  let offset = pointers
+  encoded.forEach((bytes, index) => {
+    memory.setNumber(index * 8, memory.address + offset)
+    memory.bytes.set(bytes, offset)
+    offset += bytes.length
+  })
+  return memory
+}

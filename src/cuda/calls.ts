@@ -1,0 +1,88 @@
+/**
+ * Every call of the CUDA driver that is made here: its name, the symbol that CUDA 12 and 13's header gives that name,
+ * the types of its parameters. An out-parameter is an address.
+ */
+import type { Bound, Signature } from "./ffi.js"
+
+const handle = "uintptr_t"
+const address = "uintptr_t"
+const out = "uintptr_t"
+const bytes = "size_t"
+const int = "int"
+const uint = "uint32_t"
+
+/** Needed before it is known whether the driver is new enough for the others. */
+export const BASIC_CALLS = {
+  cuInit: ["cuInit", uint],
+  cuDriverGetVersion: ["cuDriverGetVersion", out],
+  cuGetErrorName: ["cuGetErrorName", int, out],
+  cuGetErrorString: ["cuGetErrorString", int, out],
+} as const satisfies Record<string, Signature>
+
+/** In every driver from CUDA 12.0 on. */
+export const DRIVER_CALLS = {
+  cuDeviceGetCount: ["cuDeviceGetCount", out],
+  cuDeviceGet: ["cuDeviceGet", out, int],
+  cuDeviceGetName: ["cuDeviceGetName", out, int, int],
+  cuDeviceGetAttribute: ["cuDeviceGetAttribute", out, int, int],
+
+  cuDevicePrimaryCtxRetain: ["cuDevicePrimaryCtxRetain", out, int],
+  cuDevicePrimaryCtxRelease: ["cuDevicePrimaryCtxRelease_v2", int],
+  cuCtxGetCurrent: ["cuCtxGetCurrent", out],
+  cuCtxPushCurrent: ["cuCtxPushCurrent_v2", handle],
+  cuCtxPopCurrent: ["cuCtxPopCurrent_v2", out],
+  cuCtxGetStreamPriorityRange: ["cuCtxGetStreamPriorityRange", out, out],
+
+  cuStreamCreateWithPriority: ["cuStreamCreateWithPriority", out, uint, int],
+  cuStreamDestroy: ["cuStreamDestroy_v2", handle],
+  cuStreamGetCtx: ["cuStreamGetCtx", handle, out],
+  cuStreamQuery: ["cuStreamQuery", handle],
+  cuStreamSynchronize: ["cuStreamSynchronize", handle],
+  cuStreamWaitEvent: ["cuStreamWaitEvent", handle, handle, uint],
+
+  cuEventCreate: ["cuEventCreate", out, uint],
+  cuEventDestroy: ["cuEventDestroy_v2", handle],
+  cuEventRecord: ["cuEventRecord", handle, handle],
+  cuEventQuery: ["cuEventQuery", handle],
+  cuEventSynchronize: ["cuEventSynchronize", handle],
+  cuEventElapsedTime: ["cuEventElapsedTime", out, handle, handle],
+
+  cuMemGetInfo: ["cuMemGetInfo_v2", out, out],
+  cuMemPoolCreate: ["cuMemPoolCreate", out, address],
+  cuMemPoolDestroy: ["cuMemPoolDestroy", handle],
+  cuMemPoolSetAttribute: ["cuMemPoolSetAttribute", handle, int, address],
+  cuMemPoolGetAttribute: ["cuMemPoolGetAttribute", handle, int, out],
+  cuMemPoolTrimTo: ["cuMemPoolTrimTo", handle, bytes],
+  cuMemAllocFromPoolAsync: ["cuMemAllocFromPoolAsync", out, bytes, handle, handle],
+  cuMemFreeAsync: ["cuMemFreeAsync", address, handle],
+  cuMemHostAlloc: ["cuMemHostAlloc", out, bytes, uint],
+  cuMemFreeHost: ["cuMemFreeHost", address],
+  cuMemcpyAsync: ["cuMemcpyAsync", address, address, bytes, handle],
+  cuMemsetD8Async: ["cuMemsetD8Async", address, "uint8_t", bytes, handle],
+  cuMemsetD16Async: ["cuMemsetD16Async", address, "uint16_t", bytes, handle],
+  cuMemsetD32Async: ["cuMemsetD32Async", address, uint, bytes, handle],
+  cuMemsetD2D32Async: ["cuMemsetD2D32Async", address, bytes, uint, bytes, bytes, handle],
+
+  cuLibraryLoadData: ["cuLibraryLoadData", out, address, address, address, uint, address, address, uint],
+  cuLibraryUnload: ["cuLibraryUnload", handle],
+  cuLibraryGetKernel: ["cuLibraryGetKernel", out, handle, "str"],
+  cuKernelGetFunction: ["cuKernelGetFunction", out, handle],
+  cuKernelGetAttribute: ["cuKernelGetAttribute", out, int, handle, int],
+  cuFuncSetAttribute: ["cuFuncSetAttribute", handle, int, int],
+  cuLaunchKernel: ["cuLaunchKernel", handle, uint, uint, uint, uint, uint, uint, uint, handle, address, address],
+  cuLaunchKernelEx: ["cuLaunchKernelEx", address, handle, address, address],
+} as const satisfies Record<string, Signature>
+
+/** Newer than CUDA 12.0: undefined where the driver does not have them. */
+export const NEWER_CALLS = {
+  /** 12.4 */
+  cuKernelGetParamInfo: ["cuKernelGetParamInfo", handle, bytes, out, out],
+  /** 12.4 */
+  cuFuncLoad: ["cuFuncLoad", handle],
+} as const satisfies Record<string, Signature>
+
+export type BasicCalls = Bound<typeof BASIC_CALLS>
+export type DriverCalls = Bound<typeof DRIVER_CALLS>
+export type NewerCalls = Partial<Bound<typeof NEWER_CALLS>>
+/** The name of a call in {@link DRIVER_CALLS}. */
+export type CallName = keyof typeof DRIVER_CALLS

@@ -1,0 +1,86 @@
+/**
+ * Closing a device without blocking: its context must live until the last of its work is over, and pinned memory for as
+ * long as JavaScript can reach it. The wait does not keep the process alive: at its end the driver clears up itself.
+ */
+import type { Completions } from "./completion.js"
+import type { CudaContext } from "./context.js"
+import type { DeviceMemory } from "./memory.js"
+import type { PinnedMemoryOwner } from "./pinned.js"
+import type { Streams } from "./streams.js"
+
+const FIRST_PAUSE = 1
+const LONGEST_PAUSE = 64
+
+/** What is closed. */
+export interface ClosingParts {
+  readonly context: CudaContext
+  readonly streams: Streams
+  readonly completions: Completions
+  readonly memory: DeviceMemory
+  readonly pinned: PinnedMemoryOwner
+  /** Gives back all but pinned memory and the context. */
+  readonly release: () => void
+  /** Gives back the pinned memory. */
+  readonly releasePinned: () => void
+}
+
+/** A device on its way out. */
+export class Closing {
+  readonly #parts: ClosingParts
+  #pause = FIRST_PAUSE
+
+  constructor(parts: ClosingParts) {
+    this.#parts = parts
+  }
+
+  begin(): void {
+    this.#parts.streams.destroyAll()
+    this.#step()
+  }
+
+  #step(): void {
+    const { completions, context, memory, streams } = this.#parts
+    if (completions.isBusy || this.#hasWork()) {
+      this.#again()
+    } else if (!memory.isEmpty && !context.isLost) {
+      // Behind all work, so any stream will do; its own end has to be reached, too.
+      memory.freeAll()
+      streams.destroyAll()
+      this.#again()
+    } else {
+      this.#finish()
+    }
+  }
+
+  #hasWork(): boolean {
+    const { context, streams } = this.#parts
+    try {
+      return !context.isLost && !streams.forgetEnded()
+    } catch (error) {
+      if (!context.isLost) this.#warn(error)
+      return false
+    }
+  }
+
+  #again(): void {
+    setTimeout(() => this.#step(), this.#pause).unref()
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
+  }
+
+  #finish(): void {
+    const { context, pinned, release, releasePinned } = this.#parts
+    release()
+    pinned.close(() => {
+      try {
+        releasePinned()
+      } catch (error) {
+        this.#warn(error)
+      }
+      context.release()
+    })
+  }
+
+  #warn(error: unknown): void {
+    process.emitWarning(`${this.#parts.context.label} was not closed cleanly. ${String(error)}`, { code: "AUX_LEAK" })
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * Learning of an event's completion without blocking the event loop.
+ *
+ * A waiter is first polled at every turn of the event loop, for {@link POLLING_WINDOW}: most work ends in that time, and
+ * is then seen within microseconds. Whoever waits longer is served by one thread of Node's pool, which sleeps in
+ * `cuEventSynchronize` on the oldest waiter's event; when it wakes, all that wait are looked at, and it sleeps on the
+ * next. A timer looks at the others meanwhile, and at all should every thread of the pool be busy with something else.
+ *
+ * Sleeping needs an event with BLOCKING_SYNC, which the streams' own events are not: CUDA documents that such events
+ * serve waits and queries less well. So a waiter gets an event of ours, recorded at the same point. That is possible
+ * when nothing has been queued behind the record it waits for, as when a stream's end is awaited; in the other case the
+ * timer alone serves it. The alternative, a stream of ours that waits for the event, could hold up other streams:
+ * streams share the hardware's queues.
+ *
+ * `process.exit` and a Worker's end wait for the sleeping thread, as they do for any work of Node's pool.
+ */
+import { performance } from "node:perf_hooks"
+import type { EventHandle, StreamHandle } from "../driver.js"
+import type { CudaContext } from "./context.js"
+import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool } from "./events.js"
+import { NOT_READY, SUCCESS } from "./status.js"
+
+/** How long a waiter is polled at every turn of the event loop, in milliseconds. It costs a core for that long. */
+export const POLLING_WINDOW = 0.2
+
+/** How often the timer looks at waiters that no sleeping thread watches for, and at all of them; in milliseconds. */
+const UNWATCHED_INTERVAL = 1
+const WATCHED_INTERVAL = 20
+
+type Settle = (error?: Error) => void
+
+interface Waiter {
+  /** The event that is asked. Another one once `event` is recorded again. */
+  asked: EventHandle
+  /** Is `asked` ours, so that it can be slept on and goes back to the pool? */
+  owned: boolean
+  /** The caller's event, while it is what is asked. */
+  readonly event: EventHandle
+  readonly pollUntil: number
+  readonly settle: Settle
+}
+
+/** The waiters of one device. */
+export class Completions {
+  readonly #context: CudaContext
+  readonly #pool: EventPool
+  /** Oldest first. */
+  readonly #polled = new Set<Waiter>()
+  readonly #late = new Set<Waiter>()
+  /** Waiters that ask the caller's own event, by it. */
+  readonly #borrowed = new Map<EventHandle, Set<Waiter>>()
+  /** Events that were destroyed while a waiter asked them. */
+  readonly #condemned = new Set<EventHandle>()
+  #pollScheduled = false
+  #timer: NodeJS.Timeout | undefined
+  #interval = 0
+  #asleepOn: Waiter | undefined
+  /** Turned off should the driver refuse to wait on a thread of the pool. */
+  #canSleep = true
+
+  constructor(context: CudaContext) {
+    this.#context = context
+    this.#pool = new EventPool(context, BLOCKING_SYNC | DISABLE_TIMING)
+    context.onLoss(() => this.#schedulePoll())
+  }
+
+  /** Is anyone waiting, or a thread asleep on one of our events? The context must live as long. */
+  get isBusy(): boolean {
+    return this.#asleepOn !== undefined || this.#polled.size + this.#late.size > 0
+  }
+
+  /** See `Driver.whenComplete`. */
+  add(event: EventHandle, settle: Settle): () => void {
+    const waiter = this.#bind(event, settle)
+    this.#polled.add(waiter)
+    this.#schedulePoll()
+    return () => {
+      if (this.#polled.delete(waiter) || this.#late.delete(waiter)) this.#unbind(waiter)
+      if (this.#late.size === 0) this.#stopTimer()
+    }
+  }
+
+  #bind(event: EventHandle, settle: Settle): Waiter {
+    const context = this.#context
+    const pollUntil = performance.now() + POLLING_WINDOW
+    const status = context.calls.cuEventQuery(event)
+    if (status === NOT_READY && event === context.lastEvent) {
+      return { asked: this.#pool.record(context.lastStream), owned: true, event, pollUntil, settle }
+    }
+    if (status !== NOT_READY && status !== SUCCESS) context.retry(status, "cuEventQuery", event)
+    const waiter = { asked: event, owned: false, event, pollUntil, settle }
+    const others = this.#borrowed.get(event)
+    if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
+    else others.add(waiter)
+    return waiter
+  }
+
+  #unbind(waiter: Waiter): void {
+    if (waiter.owned) {
+      // What is slept on goes back when the thread wakes: it must not be recorded anew under the sleeper.
+      if (waiter !== this.#asleepOn) this.#pool.give(waiter.asked)
+      return
+    }
+    const others = this.#borrowed.get(waiter.event)
+    others?.delete(waiter)
+    if (others?.size !== 0) return
+    this.#borrowed.delete(waiter.event)
+    if (this.#condemned.delete(waiter.event)) destroyEvent(this.#context, waiter.event)
+  }
+
+  /** Does a waiter ask this event itself? Then {@link beforeRecord} and {@link condemn} have something to do. */
+  asks(event: EventHandle): boolean {
+    return this.#borrowed.size !== 0 && this.#borrowed.has(event)
+  }
+
+  /**
+   * Keeps waiters at the point that an event marks before it is recorded again: a stream of its own waits for that
+   * point and records an event of ours behind it.
+   */
+  beforeRecord(
+    event: EventHandle,
+    createStream: () => StreamHandle,
+    destroyStream: (stream: StreamHandle) => void,
+  ): void {
+    const waiters = this.#borrowed.get(event)
+    if (waiters === undefined) return
+    const stream = createStream()
+    try {
+      const status = this.#context.calls.cuStreamWaitEvent(stream, event, 0)
+      if (status !== SUCCESS) this.#context.retry(status, "cuStreamWaitEvent", stream, event, 0)
+      this.#lend(waiters, stream)
+      this.#borrowed.delete(event)
+    } finally {
+      destroyStream(stream)
+    }
+  }
+
+  /** Records an event of ours for each waiter: for all or, if that fails, for none. */
+  #lend(waiters: ReadonlySet<Waiter>, stream: StreamHandle): void {
+    const recorded = new Map<Waiter, EventHandle>()
+    try {
+      for (const waiter of waiters) recorded.set(waiter, this.#pool.record(stream))
+    } catch (error) {
+      for (const event of recorded.values()) this.#pool.give(event)
+      throw error
+    }
+    for (const [waiter, event] of recorded) {
+      waiter.asked = event
+      waiter.owned = true
+    }
+  }
+
+  /** Destroys an event once nobody asks it. */
+  condemn(event: EventHandle): void {
+    this.#condemned.add(event)
+  }
+
+  #schedulePoll(): void {
+    if (this.#pollScheduled) return
+    this.#pollScheduled = true
+    setImmediate(() => {
+      this.#pollScheduled = false
+      this.#poll()
+    })
+  }
+
+  #poll(): void {
+    const settled: (() => void)[] = []
+    const now = performance.now()
+    for (const waiter of this.#polled) {
+      if (this.#look(waiter, settled)) this.#polled.delete(waiter)
+      else if (waiter.pollUntil <= now) {
+        this.#polled.delete(waiter)
+        this.#late.add(waiter)
+      }
+    }
+    if (this.#context.isLost) this.#lookAtLate(settled)
+    if (this.#polled.size > 0) this.#schedulePoll()
+    this.#rest()
+    run(settled)
+  }
+
+  /** Is the waiter's point passed, or the device lost? Then it is unbound, and its settling added. */
+  #look(waiter: Waiter, settled: (() => void)[]): boolean {
+    const status = this.#context.calls.cuEventQuery(waiter.asked)
+    if (status === NOT_READY) return false
+    const error = status === SUCCESS ? undefined : this.#failure(status, waiter)
+    if (error === null) return false
+    this.#unbind(waiter)
+    settled.push(() => waiter.settle(error))
+    return true
+  }
+
+  /** The error of a query, undefined if it is complete, null if it is not yet. */
+  #failure(first: number, waiter: Waiter): Error | null | undefined {
+    const status = this.#context.again(first, "cuEventQuery", waiter.asked)
+    if (status === NOT_READY) return null
+    return status === SUCCESS ? undefined : this.#context.failure(status, "cuEventQuery")
+  }
+
+  #lookAtLate(settled: (() => void)[]): void {
+    for (const waiter of this.#late) {
+      if (this.#look(waiter, settled)) this.#late.delete(waiter)
+    }
+  }
+
+  /** Goes on looking at the late ones: with a sleeping thread if it can, and with the timer. */
+  #rest(): void {
+    if (this.#late.size === 0) {
+      this.#stopTimer()
+      return
+    }
+    if (this.#asleepOn === undefined && this.#canSleep) this.#sleep()
+    const watched = this.#late.size === 1 && this.#asleepOn !== undefined && this.#late.has(this.#asleepOn)
+    const interval = watched ? WATCHED_INTERVAL : UNWATCHED_INTERVAL
+    if (this.#timer !== undefined && this.#interval <= interval) return
+    this.#stopTimer()
+    this.#interval = interval
+    this.#timer = setTimeout(() => this.#wake(), interval)
+  }
+
+  #sleep(): void {
+    for (const waiter of this.#late) {
+      if (!waiter.owned) continue
+      this.#asleepOn = waiter
+      this.#context.calls.cuEventSynchronize.async(waiter.asked, (_, status) => this.#awaken(waiter, status))
+      return
+    }
+  }
+
+  #awaken(waiter: Waiter, status: number): void {
+    this.#asleepOn = undefined
+    if (status !== SUCCESS && !this.#context.isLost) {
+      this.#canSleep = this.#context.calls.cuEventQuery(waiter.asked) !== NOT_READY
+    }
+    if (!this.#late.has(waiter)) this.#pool.give(waiter.asked)
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#stopTimer()
+    const settled: (() => void)[] = []
+    this.#lookAtLate(settled)
+    this.#rest()
+    run(settled)
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Destroys the events of the pool. Nothing waits any more. */
+  close(): void {
+    this.#stopTimer()
+    this.#pool.close()
+  }
+}
+
+/** Calls all, even if one throws. */
+function run(settled: readonly (() => void)[]): void {
+  for (const settle of settled) {
+    try {
+      settle()
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
+}

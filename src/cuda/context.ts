@@ -1,0 +1,155 @@
+/**
+ * A device's primary context, which is shared with whatever else uses CUDA in this process, and what becomes of a call
+ * that fails.
+ *
+ * ## The current context
+ *
+ * Other code may make any context current on this thread, or none, so no call relies on it:
+ *
+ * - Calls that work on the current context (making streams, events and pinned memory; resolving a kernel) are made
+ *   inside {@link CudaContext.within}, which pushes ours and leaves the thread as it was.
+ * - Calls that name a stream or an event of ours take the context from that; a launch takes it from its function. They
+ *   are made bare, because they are the fast ones. Should a driver refuse one for the current context, it has queued
+ *   nothing, and {@link CudaContext.again} makes it again with ours current.
+ *
+ * ## A lost device
+ *
+ * After a fault in a kernel every call on the context gives the fault's status. At the first such status the table of
+ * calls is exchanged for one that calls nothing and gives that status: the fast paths have nothing to look at while all
+ * is well, and nothing reaches the driver afterwards.
+ */
+import { DeviceLostError, type CudaError } from "../runtime/errors.js"
+import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
+import { CMemory } from "./c-memory.js"
+import { eachCall } from "./ffi.js"
+import type { CudaLibrary } from "./library.js"
+import { INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
+
+/** A call whose arguments are all numbers. */
+type NumericCall = Exclude<CallName, "cuLibraryGetKernel">
+
+/** A device's primary context. */
+export class CudaContext {
+  readonly library: CudaLibrary
+  /** The driver's number of the device. */
+  readonly device: number
+  /** `"cuda:0 (NVIDIA H200)"`, for messages. */
+  readonly label: string
+  /** The context's handle. */
+  readonly handle: number
+  /** Where calls put what they give back. Each result is read before the next call. */
+  readonly out = new CMemory(64)
+  /** The calls, until the device is lost. Read anew for each call. */
+  calls: DriverCalls
+  /**
+   * The event recorded last, and where, while nothing has been queued behind that record; else 0. So a second record
+   * there marks the same point. Every method that queues anything says so here.
+   */
+  lastEvent = 0
+  lastStream = 0
+
+  #loss: CudaError | undefined
+  readonly #lossListeners = new Set<() => void>()
+
+  /** @throws CudaError when the device does not give its context */
+  constructor(library: CudaLibrary, device: number, label: string) {
+    this.library = library
+    this.calls = library.calls
+    this.device = device
+    this.label = label
+    this.check(this.calls.cuDevicePrimaryCtxRetain(this.out.address, device), "cuDevicePrimaryCtxRetain")
+    this.handle = this.out.number(0)
+  }
+
+  /** Gives the context back. The driver destroys it if nobody else holds it. */
+  release(): void {
+    this.library.calls.cuDevicePrimaryCtxRelease(this.device)
+  }
+
+  get isLost(): boolean {
+    return this.#loss !== undefined
+  }
+
+  /** Runs `fn` with this context current, and leaves the thread's current context as it was. */
+  within<T>(fn: () => T): T {
+    this.check(this.calls.cuCtxPushCurrent(this.handle), "cuCtxPushCurrent")
+    try {
+      return fn()
+    } finally {
+      // Straight from the library: the stack must be left as it was even if the device was lost meanwhile.
+      this.library.calls.cuCtxPopCurrent(this.out.address + 56)
+    }
+  }
+
+  /** @throws what {@link failure} makes of a status that is not success */
+  check(status: number, call: string): void {
+    if (status !== SUCCESS) throw this.failure(status, call)
+  }
+
+  /** The slow path of a fast call: tries again if the current context was to blame, and throws if that does not help. */
+  retry(status: number, call: NumericCall, ...args: number[]): void {
+    this.check(this.again(status, call, ...args), call)
+  }
+
+  /** The status of a call that failed, made again with our context current if the current context was to blame. */
+  again(status: number, call: NumericCall, ...args: number[]): number {
+    if (status !== INVALID_CONTEXT && status !== INVALID_HANDLE) return status
+    this.calls.cuCtxGetCurrent(this.out.address + 56)
+    if (this.out.number(56) === this.handle) return status
+    const native: (...args: number[]) => number = this.calls[call]
+    return this.within(() => native(...args))
+  }
+
+  /** The error of a status. A sticky one loses the device. */
+  failure(status: number, call: string): Error {
+    if (this.#loss === undefined) {
+      const error = this.library.error(status, call)
+      if (!isSticky(status)) return error
+      this.#lose(status, error)
+    }
+    return this.lossError()
+  }
+
+  /** What every method throws once the device is lost. */
+  lossError(): DeviceLostError {
+    const reason = this.#loss === undefined ? "" : `: ${this.#loss.message}`
+    return new DeviceLostError(
+      `${this.label} is lost${reason}. Nothing on it can be used any more, and its memory is gone: dispose of the ` +
+        "device, and restart the process to use it again.",
+      { cause: this.#loss },
+    )
+  }
+
+  /** Calls `listener` once, when the device is lost. */
+  onLoss(listener: () => void): void {
+    this.#lossListeners.add(listener)
+  }
+
+  #lose(status: number, error: CudaError): void {
+    this.#loss = error
+    this.calls = deadCalls(status)
+    for (const listener of this.#lossListeners) listener()
+    this.#lossListeners.clear()
+  }
+
+  /** Says that something could not be freed and is leaked. Where freeing fails there is nothing better to do. */
+  warnOfLeak(status: number, call: string): void {
+    const error = this.failure(status, call)
+    if (this.isLost) return
+    process.emitWarning(`${this.label}: something could not be freed and is leaked. ${error.message}`, {
+      code: "AUX_LEAK",
+    })
+  }
+}
+
+/** Calls that call nothing and give one status. */
+function deadCalls(status: number): DriverCalls {
+  return eachCall(DRIVER_CALLS, () =>
+    Object.assign(() => status, {
+      async: (...args: unknown[]): void => {
+        const done = args.at(-1)
+        if (typeof done === "function") setImmediate(done as (error: null, status: number) => void, null, status)
+      },
+    }),
+  )
+}

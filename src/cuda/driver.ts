@@ -1,0 +1,268 @@
+/** The CUDA device: `Driver` over the CUDA driver API. */
+import type {
+  Driver,
+  EventHandle,
+  KernelArgument,
+  KernelHandle,
+  KernelSource,
+  LaunchAttributes,
+  LaunchLimits,
+  MemoryUsage,
+  OrderMark,
+  PinnedMemory,
+  StreamHandle,
+} from "../driver.js"
+import { Closing } from "./closing.js"
+import { Completions } from "./completion.js"
+import { CudaContext } from "./context.js"
+import type { DeviceFacts } from "./device-facts.js"
+import { createEvent, destroyEvent, DISABLE_TIMING, EventPool } from "./events.js"
+import { fill } from "./fill.js"
+import { Kernels } from "./kernels.js"
+import { Launcher } from "./launch.js"
+import type { CudaLibrary } from "./library.js"
+import { DeviceMemory } from "./memory.js"
+import { PinnedMemoryOwner, PinnedPool } from "./pinned.js"
+import { NOT_READY, SUCCESS } from "./status.js"
+import { Streams } from "./streams.js"
+import { Uploads } from "./upload.js"
+
+/** See `Driver`. Streams, events and addresses are CUDA's own handles, as numbers. */
+export class CudaDriver implements Driver {
+  readonly kind = "cuda"
+  readonly name: string
+  readonly limits: LaunchLimits
+  readonly priorities: { readonly least: number; readonly greatest: number }
+
+  readonly #context: CudaContext
+  /** Events that the driver records for itself. */
+  readonly #markers: EventPool
+  readonly #streams: Streams
+  readonly #events = new Set<EventHandle>()
+  readonly #completions: Completions
+  readonly #memory: DeviceMemory
+  readonly #pinnedPool: PinnedPool
+  readonly #pinned: PinnedMemoryOwner
+  readonly #uploads: Uploads
+  readonly #launcher: Launcher
+  readonly #kernels: Kernels
+
+  /** @throws CudaError, having made nothing */
+  constructor(library: CudaLibrary, facts: DeviceFacts, ordinal: number) {
+    this.name = facts.name
+    this.limits = facts.limits
+    const context = new CudaContext(library, facts.device, `cuda:${ordinal} (${facts.name})`)
+    this.#context = context
+    try {
+      this.priorities = readPriorities(context)
+      this.#markers = new EventPool(context, DISABLE_TIMING)
+      this.#streams = new Streams(context, this.#markers)
+      this.#memory = new DeviceMemory(context, this.#streams)
+    } catch (error) {
+      context.release()
+      throw error
+    }
+    this.#completions = new Completions(context)
+    this.#pinnedPool = new PinnedPool(context)
+    this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
+    this.#uploads = new Uploads(context, this.#markers)
+    this.#launcher = new Launcher(context)
+    this.#kernels = new Kernels(context, this.#launcher, facts.architecture)
+  }
+
+  createStream(priority: number): StreamHandle {
+    return this.#streams.create(priority)
+  }
+
+  destroyStream(stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#memory.forgetStream(stream)
+    this.#streams.destroy(stream)
+  }
+
+  adoptStream(foreign: bigint): StreamHandle {
+    return this.#streams.adopt(foreign)
+  }
+
+  foreignHandle(stream: StreamHandle): bigint {
+    return BigInt(stream)
+  }
+
+  queryStream(stream: StreamHandle): boolean {
+    let status = this.#context.calls.cuStreamQuery(stream)
+    if (status === SUCCESS) return true
+    if (status !== NOT_READY) status = this.#context.again(status, "cuStreamQuery", stream)
+    if (status !== NOT_READY) this.#context.check(status, "cuStreamQuery")
+    return status === SUCCESS
+  }
+
+  synchronizeStream(stream: StreamHandle): void {
+    const status = this.#context.calls.cuStreamSynchronize(stream)
+    if (status !== SUCCESS) this.#context.retry(status, "cuStreamSynchronize", stream)
+  }
+
+  createEvent(timing: boolean): EventHandle {
+    const event = createEvent(this.#context, timing ? 0 : DISABLE_TIMING)
+    this.#events.add(event)
+    return event
+  }
+
+  destroyEvent(event: EventHandle): void {
+    if (!this.#events.delete(event)) return
+    if (event === this.#context.lastEvent) this.#context.lastEvent = 0
+    if (this.#completions.asks(event)) this.#completions.condemn(event)
+    else destroyEvent(this.#context, event)
+  }
+
+  foreignEventHandle(event: EventHandle): bigint {
+    return BigInt(event)
+  }
+
+  recordEvent(event: EventHandle, stream: StreamHandle): void {
+    const context = this.#context
+    if (this.#completions.asks(event)) this.#keepPoint(event)
+    const status = context.calls.cuEventRecord(event, stream)
+    if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
+    context.lastEvent = event
+    context.lastStream = stream
+  }
+
+  #keepPoint(event: EventHandle): void {
+    this.#completions.beforeRecord(
+      event,
+      () => this.#streams.create(0),
+      (stream) => this.#streams.destroy(stream),
+    )
+  }
+
+  waitEvent(stream: StreamHandle, event: EventHandle): void {
+    const context = this.#context
+    context.lastEvent = 0
+    const status = context.calls.cuStreamWaitEvent(stream, event, 0)
+    if (status !== SUCCESS) context.retry(status, "cuStreamWaitEvent", stream, event, 0)
+  }
+
+  queryEvent(event: EventHandle): boolean {
+    let status = this.#context.calls.cuEventQuery(event)
+    if (status === SUCCESS) return true
+    if (status !== NOT_READY) status = this.#context.again(status, "cuEventQuery", event)
+    if (status !== NOT_READY) this.#context.check(status, "cuEventQuery")
+    return status === SUCCESS
+  }
+
+  synchronizeEvent(event: EventHandle): void {
+    const status = this.#context.calls.cuEventSynchronize(event)
+    if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
+  }
+
+  elapsedTime(start: EventHandle, end: EventHandle): number {
+    const { calls, out } = this.#context
+    const status = calls.cuEventElapsedTime(out.address, start, end)
+    if (status !== SUCCESS) this.#context.retry(status, "cuEventElapsedTime", out.address, start, end)
+    return out.float(0)
+  }
+
+  whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
+    return this.#completions.add(event, settle)
+  }
+
+  allocate(byteLength: number, stream: StreamHandle, _covers: (mark: OrderMark) => boolean): number {
+    this.#context.lastEvent = 0
+    return this.#memory.allocate(byteLength, stream)
+  }
+
+  free(address: number, stream: StreamHandle, _mark: OrderMark): void {
+    this.#context.lastEvent = 0
+    this.#memory.free(address, stream)
+  }
+
+  drainFrees(): void {
+    this.#memory.drainFrees()
+  }
+
+  memoryUsage(): MemoryUsage {
+    return this.#memory.usage()
+  }
+
+  allocatePinned(byteLength: number): PinnedMemory {
+    return this.#pinned.allocate(byteLength)
+  }
+
+  freePinned(address: number): void {
+    this.#pinned.free(address)
+  }
+
+  copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
+    const context = this.#context
+    context.lastEvent = 0
+    const status = context.calls.cuMemcpyAsync(destination, source, byteLength, stream)
+    if (status !== SUCCESS) context.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
+  }
+
+  upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#uploads.upload(destination, source, stream)
+  }
+
+  fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    fill(this.#context, destination, element, count, stream)
+  }
+
+  loadKernel(source: KernelSource): KernelHandle {
+    return this.#kernels.load(source)
+  }
+
+  prepareKernel(source: KernelSource): Promise<KernelHandle> {
+    return this.#kernels.prepare(source)
+  }
+
+  launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): void {
+    this.#context.lastEvent = 0
+    const loaded = this.#kernels.get(kernel)
+    this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
+  }
+
+  close(): void {
+    new Closing({
+      context: this.#context,
+      streams: this.#streams,
+      completions: this.#completions,
+      memory: this.#memory,
+      pinned: this.#pinned,
+      release: () => this.#release(),
+      releasePinned: () => this.#pinnedPool.close(),
+    }).begin()
+  }
+
+  #release(): void {
+    this.#memory.close()
+    this.#uploads.close()
+    this.#completions.close()
+    this.#kernels.close()
+    for (const event of this.#events) destroyEvent(this.#context, event)
+    this.#events.clear()
+    this.#markers.close()
+  }
+}
+
+function readPriorities(context: CudaContext): { least: number; greatest: number } {
+  const { calls, out } = context
+  context.check(
+    context.within(() => calls.cuCtxGetStreamPriorityRange(out.address, out.address + 8)),
+    "cuCtxGetStreamPriorityRange",
+  )
+  return { least: out.int(0), greatest: out.int(8) }
+}

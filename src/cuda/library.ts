@@ -1,0 +1,124 @@
+/** The CUDA driver library: finding it, seeing whether it can be used, describing its failures. */
+import { CudaError } from "../runtime/errors.js"
+import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
+import { CMemory } from "./c-memory.js"
+import { bind, bindPresent, firstLine, koffi, readText, type NativeLibrary } from "./ffi.js"
+import { NO_DEVICE, SUCCESS } from "./status.js"
+import { unavailable } from "./unavailable.js"
+
+/** CUDA 12.0: kernels that belong to no context, and with them all that is used here. */
+const LEAST_VERSION = 12000
+
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  linux: ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"],
+  win32: ["nvcuda.dll"],
+}
+
+/** The driver of this process, initialised. */
+export class CudaLibrary {
+  /** As CUDA counts: 12040 is 12.4. */
+  readonly version: number
+  readonly calls: DriverCalls
+  readonly newer: NewerCalls
+  readonly #basic: BasicCalls
+  readonly #out = new CMemory(8)
+
+  /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
+  constructor(library: NativeLibrary) {
+    this.#basic = bind(library, BASIC_CALLS)
+    this.version = this.#readVersion()
+    if (this.version < LEAST_VERSION) {
+      throw unavailable(
+        `The CUDA driver is for CUDA ${versionText(this.version)}, and ${versionText(LEAST_VERSION)} or later is ` +
+          "needed: update the NVIDIA driver.",
+      )
+    }
+    this.#initialize()
+    this.calls = bind(library, DRIVER_CALLS)
+    this.newer = bindPresent(library, NEWER_CALLS)
+  }
+
+  #readVersion(): number {
+    const status = this.#basic.cuDriverGetVersion(this.#out.address)
+    if (status !== SUCCESS) throw unavailable(`The CUDA driver does not give its version: ${this.describe(status)}.`)
+    return this.#out.int(0)
+  }
+
+  #initialize(): void {
+    const status = this.#basic.cuInit(0)
+    if (status === SUCCESS) return
+    if (status === NO_DEVICE) throw noDevice()
+    throw unavailable(
+      `The CUDA driver cannot be initialised, cuInit gave ${this.describe(status)}: see whether nvidia-smi works here.`,
+    )
+  }
+
+  /** The driver's name of a status, such as `"CUDA_ERROR_INVALID_VALUE"`. */
+  statusName(status: number): string {
+    const known = this.#basic.cuGetErrorName(status, this.#out.address) === SUCCESS
+    return known ? readText(this.#out.number(0)) : `CUDA_ERROR_${status}`
+  }
+
+  /** The driver's name and text of a status. */
+  describe(status: number): string {
+    const known = this.#basic.cuGetErrorString(status, this.#out.address) === SUCCESS
+    const text = known ? ` (${readText(this.#out.number(0))})` : ""
+    return `${this.statusName(status)}${text}`
+  }
+
+  /** The error of a call that gave a status. */
+  error(status: number, call: string): CudaError {
+    return new CudaError(`${call} failed with ${this.describe(status)}`, this.statusName(status), call)
+  }
+}
+
+/** `12040` as `"12.4"`. */
+export function versionText(version: number): string {
+  return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`
+}
+
+/** The error of a machine whose driver finds no device. */
+export function noDevice(): Error {
+  return unavailable(
+    "The CUDA driver finds no device (CUDA_ERROR_NO_DEVICE): see whether nvidia-smi lists one, and whether " +
+      "CUDA_VISIBLE_DEVICES hides it.",
+  )
+}
+
+let opened: { readonly path: string | undefined; readonly library: CudaLibrary } | undefined
+
+/**
+ * The driver library, loaded at the first call.
+ *
+ * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used
+ */
+export function cudaLibrary(): CudaLibrary {
+  const path = process.env["AUXSTREAM_LIBCUDA"] || undefined
+  if (opened === undefined || opened.path !== path) opened = { path, library: new CudaLibrary(load(path)) }
+  return opened.library
+}
+
+function load(path: string | undefined): NativeLibrary {
+  const native = koffi()
+  const { platform } = process
+  if (path !== undefined) {
+    try {
+      return native.load(path)
+    } catch (error) {
+      throw unavailable(`AUXSTREAM_LIBCUDA names ${path}, which cannot be loaded: ${firstLine(error)}`)
+    }
+  }
+  const names = NAMES[platform]
+  if (names === undefined) throw unavailable(`CUDA runs on Linux and Windows, not on ${platform}.`)
+  for (const name of names) {
+    try {
+      return native.load(name)
+    } catch {
+      continue
+    }
+  }
+  throw unavailable(
+    `The CUDA driver library was not found (tried ${names.join(", ")}): install the NVIDIA driver, or name the ` +
+      "library in AUXSTREAM_LIBCUDA.",
+  )
+}

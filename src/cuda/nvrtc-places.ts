@@ -1,0 +1,95 @@
+/** Where NVRTC, CUDA's runtime compiler, and the headers that belong to it are usually found. */
+import { existsSync, readdirSync } from "node:fs"
+import { homedir } from "node:os"
+import { dirname, join } from "node:path"
+
+const MAJORS = [13, 12]
+
+const FILE_NAMES: Readonly<Record<number, { readonly linux: string; readonly windows: string }>> = {
+  13: { linux: "libnvrtc.so.13", windows: "nvrtc64_130_0.dll" },
+  12: { linux: "libnvrtc.so.12", windows: "nvrtc64_120_0.dll" },
+}
+
+/** NVRTC's file names, that of the driver's own CUDA version first: what a newer one makes, a driver may not take. */
+function fileNames(driverMajor: number): string[] {
+  const majors = [...MAJORS].sort((a, b) => Number(b === driverMajor) - Number(a === driverMajor))
+  return majors.flatMap((major) => {
+    const names = FILE_NAMES[major]
+    return names === undefined ? [] : [process.platform === "win32" ? names.windows : names.linux]
+  })
+}
+
+/** What to try to load, best first: names that the loader knows, then files in the usual places. */
+export function nvrtcCandidates(driverMajor: number): string[] {
+  const names = fileNames(driverMajor)
+  const files = libraryDirectories().flatMap((directory) => names.map((name) => join(directory, name)))
+  return [...names, ...files.filter((file) => existsSync(file))]
+}
+
+/** In words, for the message that says that it was found nowhere. */
+export const NVRTC_PLACES =
+  "the loader's path, CUDA_PATH, CUDA_HOME, /usr/local/cuda*, and Python's site-packages (nvidia-cuda-nvrtc)"
+
+function libraryDirectories(): string[] {
+  const ofToolkits = toolkits().flatMap((root) => [join(root, "lib64"), join(root, "lib"), join(root, "bin")])
+  return [...ofToolkits, ...pythonPackages().map((root) => join(root, "lib"))]
+}
+
+function toolkits(): string[] {
+  const named = [process.env["CUDA_PATH"], process.env["CUDA_HOME"], process.env["CONDA_PREFIX"]]
+  return [...named.filter(isNamed), ...installedToolkits()]
+}
+
+function isNamed(root: string | undefined): root is string {
+  return root !== undefined && root !== ""
+}
+
+function installedToolkits(): string[] {
+  if (process.platform === "win32") return []
+  const versions = children("/usr/local").filter((name) => name.startsWith("cuda-"))
+  return [
+    "/usr/local/cuda",
+    ...versions
+      .sort()
+      .toReversed()
+      .map((name) => join("/usr/local", name)),
+    "/opt/cuda",
+  ]
+}
+
+/** The directories of pip's NVIDIA packages that hold NVRTC or the headers. */
+function pythonPackages(): string[] {
+  const environments = [
+    process.env["VIRTUAL_ENV"],
+    process.env["CONDA_PREFIX"],
+    join(homedir(), ".local"),
+    "/usr/local",
+  ]
+  return environments
+    .filter(isNamed)
+    .flatMap((root) => children(join(root, "lib")).map((name) => join(root, "lib", name)))
+    .flatMap((python) => [join(python, "site-packages", "nvidia"), join(python, "dist-packages", "nvidia")])
+    .flatMap((nvidia) => ["cu13", "cuda_nvrtc", "cuda_runtime"].map((name) => join(nvidia, name)))
+    .filter((root) => existsSync(root))
+}
+
+function children(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+/** The directory with `cuda_fp16.h` and its like that belongs to the NVRTC at a path, or the first there is. */
+export function includeDirectories(nvrtcPath: string): string[] {
+  const library = dirname(nvrtcPath)
+  const beside =
+    nvrtcPath.includes("/") || nvrtcPath.includes("\\") ? [dirname(library), dirname(dirname(library))] : []
+  const sibling = beside.map((root) => join(root, "cuda_runtime"))
+  const roots = [...beside, ...sibling, ...toolkits(), ...pythonPackages()]
+  const include = roots.map((root) => join(root, "include")).find((path) => existsSync(join(path, "cuda_fp16.h")))
+  if (include === undefined) return []
+  const standard = join(include, "cccl")
+  return existsSync(standard) ? [include, standard] : [include]
+}

@@ -1,0 +1,187 @@
+/** NVRTC: CUDA C++ to machine code, in this process. */
+import { AuxstreamError } from "../runtime/errors.js"
+import { CMemory, cStrings } from "./c-memory.js"
+import { bind, firstLine, inBackground, koffi, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
+import { includeDirectories, NVRTC_PLACES, nvrtcCandidates } from "./nvrtc-places.js"
+import { SUCCESS } from "./status.js"
+
+const NVRTC_CALLS = {
+  nvrtcVersion: ["nvrtcVersion", "uintptr_t", "uintptr_t"],
+  nvrtcGetNumSupportedArchs: ["nvrtcGetNumSupportedArchs", "uintptr_t"],
+  nvrtcGetSupportedArchs: ["nvrtcGetSupportedArchs", "uintptr_t"],
+  nvrtcCreateProgram: ["nvrtcCreateProgram", "uintptr_t", "str", "str", "int", "uintptr_t", "uintptr_t"],
+  nvrtcDestroyProgram: ["nvrtcDestroyProgram", "uintptr_t"],
+  nvrtcCompileProgram: ["nvrtcCompileProgram", "uintptr_t", "int", "uintptr_t"],
+  nvrtcGetProgramLogSize: ["nvrtcGetProgramLogSize", "uintptr_t", "uintptr_t"],
+  nvrtcGetProgramLog: ["nvrtcGetProgramLog", "uintptr_t", "uintptr_t"],
+  nvrtcGetCUBINSize: ["nvrtcGetCUBINSize", "uintptr_t", "uintptr_t"],
+  nvrtcGetCUBIN: ["nvrtcGetCUBIN", "uintptr_t", "uintptr_t"],
+  nvrtcGetPTXSize: ["nvrtcGetPTXSize", "uintptr_t", "uintptr_t"],
+  nvrtcGetPTX: ["nvrtcGetPTX", "uintptr_t", "uintptr_t"],
+} as const satisfies Record<string, Signature>
+
+type NvrtcCalls = Bound<typeof NVRTC_CALLS>
+
+const STATUS_NAMES = [
+  "NVRTC_SUCCESS",
+  "NVRTC_ERROR_OUT_OF_MEMORY",
+  "NVRTC_ERROR_PROGRAM_CREATION_FAILURE",
+  "NVRTC_ERROR_INVALID_INPUT",
+  "NVRTC_ERROR_INVALID_PROGRAM",
+  "NVRTC_ERROR_INVALID_OPTION",
+  "NVRTC_ERROR_COMPILATION",
+  "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE",
+]
+
+/** A program to compile. */
+export interface Program {
+  /** The kernel's name, for messages and for the file name in the compiler's. */
+  readonly name: string
+  readonly source: string
+  /** Complete, the architecture among them. */
+  readonly options: readonly string[]
+  /** A cubin for a real architecture, else PTX. */
+  readonly output: "cubin" | "ptx"
+}
+
+/** The compiler. */
+export class Nvrtc {
+  /** `"13.0"` */
+  readonly version: string
+  /** What it can compile for, as `90` for `sm_90`, in rising order. */
+  readonly architectures: readonly number[]
+  /** Directories with CUDA's own headers. */
+  readonly includes: readonly string[]
+  readonly #calls: NvrtcCalls
+
+  constructor(library: NativeLibrary, path: string) {
+    this.#calls = bind(library, NVRTC_CALLS)
+    const out = new CMemory(16)
+    check(this.#calls.nvrtcVersion(out.address, out.address + 8), "nvrtcVersion")
+    this.version = `${out.int(0)}.${out.int(8)}`
+    this.architectures = this.#readArchitectures()
+    this.includes = includeDirectories(path)
+  }
+
+  #readArchitectures(): number[] {
+    const out = new CMemory(8)
+    check(this.#calls.nvrtcGetNumSupportedArchs(out.address), "nvrtcGetNumSupportedArchs")
+    const count = out.int(0)
+    const list = new CMemory(count * 4)
+    check(this.#calls.nvrtcGetSupportedArchs(list.address), "nvrtcGetSupportedArchs")
+    return Array.from({ length: count }, (_, index) => list.int(index * 4)).sort((a, b) => a - b)
+  }
+
+  /** @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's log */
+  compile(program: Program): Uint8Array {
+    return this.#withProgram(program, (handle) => {
+      const options = cStrings(program.options)
+      const status = this.#calls.nvrtcCompileProgram(handle, program.options.length, options.address)
+      return this.#result(program, handle, status)
+    })
+  }
+
+  /** The same, on a thread of Node's pool. */
+  async compileInBackground(program: Program): Promise<Uint8Array> {
+    const out = this.#create(program)
+    const options = cStrings(program.options)
+    try {
+      const handle = out.number(0)
+      const { nvrtcCompileProgram } = this.#calls
+      const status = await inBackground(nvrtcCompileProgram, handle, program.options.length, options.address)
+      return this.#result(program, handle, status)
+    } finally {
+      options.release()
+      this.#calls.nvrtcDestroyProgram(out.address)
+    }
+  }
+
+  #withProgram<T>(program: Program, use: (handle: number) => T): T {
+    const out = this.#create(program)
+    try {
+      return use(out.number(0))
+    } finally {
+      this.#calls.nvrtcDestroyProgram(out.address)
+    }
+  }
+
+  #create({ source, name }: Program): CMemory {
+    const out = new CMemory(8)
+    check(this.#calls.nvrtcCreateProgram(out.address, source, `${name}.cu`, 0, 0, 0), "nvrtcCreateProgram")
+    return out
+  }
+
+  #result(program: Program, handle: number, status: number): Uint8Array {
+    if (status !== SUCCESS) {
+      const log = new TextDecoder().decode(this.#read(handle, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog"))
+      throw new AuxstreamError(
+        "AUX_KERNEL_INVALID",
+        `Kernel "${program.name}" does not compile (${statusName(status)}, NVRTC ${this.version}, ` +
+          `${program.options.join(" ")}):\n${log.replace(/\0.*$/s, "").trim()}`,
+      )
+    }
+    return program.output === "cubin"
+      ? this.#read(handle, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
+      : this.#read(handle, "nvrtcGetPTXSize", "nvrtcGetPTX")
+  }
+
+  #read(
+    handle: number,
+    sizeCall: "nvrtcGetProgramLogSize" | "nvrtcGetCUBINSize" | "nvrtcGetPTXSize",
+    call: "nvrtcGetProgramLog" | "nvrtcGetCUBIN" | "nvrtcGetPTX",
+  ): Uint8Array {
+    const out = new CMemory(8)
+    check(this.#calls[sizeCall](handle, out.address), sizeCall)
+    const byteLength = out.number(0)
+    const memory = new CMemory(byteLength)
+    check(this.#calls[call](handle, memory.address), call)
+    return memory.bytes.subarray(0, byteLength)
+  }
+}
+
+function statusName(status: number): string {
+  return STATUS_NAMES[status] ?? `NVRTC status ${status}`
+}
+
+function check(status: number, call: string): void {
+  if (status === SUCCESS) return
+  throw new AuxstreamError("AUX_KERNEL_UNAVAILABLE", `The CUDA compiler failed: ${call} gave ${statusName(status)}.`)
+}
+
+let opened: { readonly path: string | undefined; readonly compiler: Nvrtc } | undefined
+
+/**
+ * The compiler, loaded at the first call.
+ *
+ * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE, naming the places where it was looked for
+ */
+export function nvrtc(driverMajor: number): Nvrtc {
+  const path = process.env["AUXSTREAM_LIBNVRTC"] || undefined
+  if (opened === undefined || opened.path !== path) opened = { path, compiler: load(path, driverMajor) }
+  return opened.compiler
+}
+
+function load(path: string | undefined, driverMajor: number): Nvrtc {
+  if (path !== undefined) {
+    try {
+      return new Nvrtc(koffi().load(path), path)
+    } catch (error) {
+      throw new AuxstreamError(
+        "AUX_KERNEL_UNAVAILABLE",
+        `AUXSTREAM_LIBNVRTC names ${path}, which cannot be used: ${firstLine(error)}`,
+      )
+    }
+  }
+  for (const candidate of nvrtcCandidates(driverMajor)) {
+    try {
+      return new Nvrtc(koffi().load(candidate), candidate)
+    } catch {
+      continue
+    }
+  }
+  throw new AuxstreamError(
+    "AUX_KERNEL_UNAVAILABLE",
+    `NVRTC, which compiles CUDA C++, was not found in ${NVRTC_PLACES}: install the CUDA toolkit or ` +
+      "`pip install nvidia-cuda-nvrtc`, name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
+  )
+}

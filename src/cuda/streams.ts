@@ -1,0 +1,103 @@
+/** Streams, and the ends of those that were destroyed while work was queued on them. */
+import { AuxstreamError } from "../runtime/errors.js"
+import type { EventHandle, StreamHandle } from "../driver.js"
+import type { CudaContext } from "./context.js"
+import type { EventPool } from "./events.js"
+import { NOT_READY, SUCCESS } from "./status.js"
+
+const NON_BLOCKING = 1
+/** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
+const SPECIAL_HANDLES = 2n
+const ADDRESS_LIMIT = 2n ** 53n
+
+/** The streams of one device. */
+export class Streams {
+  readonly #context: CudaContext
+  readonly #events: EventPool
+  readonly #own = new Set<StreamHandle>()
+  /** An event behind the last work of each destroyed stream, while that work may be going on. */
+  readonly #ends = new Set<EventHandle>()
+
+  constructor(context: CudaContext, events: EventPool) {
+    this.#context = context
+    this.#events = events
+  }
+
+  /** @throws CudaError */
+  create(priority: number): StreamHandle {
+    const context = this.#context
+    const stream = context.within(() => {
+      const status = context.calls.cuStreamCreateWithPriority(context.out.address, NON_BLOCKING, priority)
+      context.check(status, "cuStreamCreateWithPriority")
+      return context.out.number(0)
+    })
+    this.#own.add(stream)
+    return stream
+  }
+
+  /** Never blocks, cancels nothing, never throws. */
+  destroy(stream: StreamHandle): void {
+    if (!this.#own.delete(stream) || this.#context.isLost) return
+    this.#markEnd(stream)
+    if (this.#context.isLost) return
+    let status = this.#context.calls.cuStreamDestroy(stream)
+    if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
+    if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
+  }
+
+  #markEnd(stream: StreamHandle): void {
+    try {
+      this.forgetEnded()
+      this.#ends.add(this.#events.record(stream))
+    } catch (error) {
+      if (this.#context.isLost) return
+      process.emitWarning(`${this.#context.label}: the end of a stream's work cannot be seen. ${String(error)}`)
+    }
+  }
+
+  /** @throws AuxstreamError AUX_INVALID_ARGUMENT for CUDA's default streams, AUX_DEVICE_MISMATCH for another context's */
+  adopt(foreign: bigint): StreamHandle {
+    if (foreign <= SPECIAL_HANDLES || foreign >= ADDRESS_LIMIT) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `${foreign} is not a stream that can be taken in: 0, 1 and 2 are CUDA's default streams, which order other ` +
+          "streams behind the caller's back. Give the handle of a stream that was created.",
+      )
+    }
+    const stream = Number(foreign)
+    const context = this.#context
+    const status = context.calls.cuStreamGetCtx(stream, context.out.address)
+    if (status !== SUCCESS) context.retry(status, "cuStreamGetCtx", stream, context.out.address)
+    if (context.out.number(0) === context.handle) return stream
+    throw new AuxstreamError(
+      "AUX_DEVICE_MISMATCH",
+      `Stream ${foreign} belongs to another context than the primary one of ${context.label}: open the device that it ` +
+        "was made on, or make it on the primary context.",
+    )
+  }
+
+  /** Forgets the ends that have been reached. True if none is left. */
+  forgetEnded(): boolean {
+    for (const event of this.#ends) {
+      const status = this.#context.calls.cuEventQuery(event)
+      if (status === NOT_READY) continue
+      if (status !== SUCCESS) this.#context.retry(status, "cuEventQuery", event)
+      this.#ends.delete(event)
+      this.#events.give(event)
+    }
+    return this.#ends.size === 0
+  }
+
+  /** Blocks until the work of destroyed streams is over. */
+  awaitEnded(): void {
+    for (const event of this.#ends) {
+      const status = this.#context.calls.cuEventSynchronize(event)
+      if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
+    }
+    this.forgetEnded()
+  }
+
+  destroyAll(): void {
+    for (const stream of this.#own) this.destroy(stream)
+  }
+}

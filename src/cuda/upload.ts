@@ -1,0 +1,133 @@
+/**
+ * Copying from the caller's own memory. CUDA would wait for the stream before it read pageable memory, so the bytes are
+ * taken at once, into pinned blocks from which the stream copies when it gets there. A block is used again when an event
+ * behind its copy has passed.
+ */
+import type { EventHandle, StreamHandle } from "../driver.js"
+import type { CudaContext } from "./context.js"
+import type { EventPool } from "./events.js"
+import { viewMemory } from "./ffi.js"
+import { type PinnedBlock, PinnedPool } from "./pinned.js"
+import { NOT_READY, SUCCESS } from "./status.js"
+
+/** Larger sources take several blocks, so that the pool's powers of two waste nothing. */
+const LARGEST_BLOCK = 16 * 1024 * 1024
+
+interface Staged {
+  readonly blocks: readonly PinnedBlock[]
+  /** Behind the last copy out of the blocks. */
+  readonly event: EventHandle
+}
+
+/** The uploads of one device. */
+export class Uploads {
+  readonly #context: CudaContext
+  readonly #events: EventPool
+  readonly #pool: PinnedPool
+  /** By address: a view over each block that was ever staged in. */
+  readonly #views = new Map<number, Uint8Array>()
+  /** Uploads whose copies may be going on, by stream, oldest first: a stream that is held up holds up only its own. */
+  readonly #staged = new Map<StreamHandle, Staged[]>()
+
+  constructor(context: CudaContext, events: EventPool) {
+    this.#context = context
+    this.#events = events
+    this.#pool = new PinnedPool(context, () => this.#reclaimAll())
+  }
+
+  /** Queues a copy; the source has been read when it returns. @throws OutOfMemoryError without pinned memory for it */
+  upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
+    const staged = this.#staged.get(stream)
+    if (staged !== undefined) this.#reclaim(stream, staged)
+    const blocks = this.#stage(source)
+    let offset = 0
+    try {
+      for (const block of blocks) {
+        const byteLength = Math.min(LARGEST_BLOCK, source.length - offset)
+        this.#copy(destination + offset, block.address, byteLength, stream)
+        offset += byteLength
+      }
+    } finally {
+      this.#keepUntilCopied(blocks, stream)
+    }
+  }
+
+  /** Takes the bytes into blocks: all, or none if there is no memory for all. */
+  #stage(source: Uint8Array): PinnedBlock[] {
+    const blocks: PinnedBlock[] = []
+    try {
+      for (let offset = 0; offset < source.length; offset += LARGEST_BLOCK) {
+        const piece = source.subarray(offset, offset + LARGEST_BLOCK)
+        const block = this.#pool.take(piece.length)
+        blocks.push(block)
+        this.#view(block).set(piece)
+      }
+      return blocks
+    } catch (error) {
+      for (const block of blocks) this.#pool.give(block)
+      throw error
+    }
+  }
+
+  #view(block: PinnedBlock): Uint8Array {
+    let view = this.#views.get(block.address)
+    if (view === undefined) {
+      view = new Uint8Array(viewMemory(block.address, block.byteLength))
+      this.#views.set(block.address, view)
+    }
+    return view
+  }
+
+  #copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
+    const status = this.#context.calls.cuMemcpyAsync(destination, source, byteLength, stream)
+    if (status !== SUCCESS) this.#context.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
+  }
+
+  /** Keeps the blocks until the stream has passed what is queued now. Copies may be queued: nothing may throw here. */
+  #keepUntilCopied(blocks: readonly PinnedBlock[], stream: StreamHandle): void {
+    try {
+      const event = this.#events.record(stream)
+      const staged = this.#staged.get(stream)
+      if (staged === undefined) this.#staged.set(stream, [{ blocks, event }])
+      else staged.push({ blocks, event })
+    } catch (error) {
+      if (this.#context.isLost) return
+      process.emitWarning(
+        `${this.#context.label}: pinned memory that an upload was staged in is leaked. ${String(error)}`,
+        {
+          code: "AUX_LEAK",
+        },
+      )
+    }
+  }
+
+  /** Takes back what a stream has copied. */
+  #reclaim(stream: StreamHandle, staged: Staged[]): void {
+    let done = 0
+    for (const { event, blocks } of staged) {
+      const status = this.#context.calls.cuEventQuery(event)
+      if (status === NOT_READY) break
+      if (status !== SUCCESS) this.#context.retry(status, "cuEventQuery", event)
+      done++
+      this.#events.give(event)
+      for (const block of blocks) this.#pool.give(block)
+    }
+    staged.splice(0, done)
+    if (staged.length === 0) this.#staged.delete(stream)
+  }
+
+  #reclaimAll(): void {
+    for (const [stream, staged] of this.#staged) this.#reclaim(stream, staged)
+  }
+
+  /** Gives all back. Nothing is queued any more. */
+  close(): void {
+    for (const { event, blocks } of [...this.#staged.values()].flat()) {
+      this.#events.give(event)
+      for (const block of blocks) this.#pool.give(block)
+    }
+    this.#staged.clear()
+    this.#views.clear()
+    this.#pool.close()
+  }
+}

@@ -1,0 +1,226 @@
+/* Devices, primary contexts, the current context of each thread, and what is alive. */
+#include "double.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STACK_DEPTH 64
+#define BURIAL_PLOTS 4096
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool initialized;
+static int device_count = 1;
+static int driver_version = 13000;
+static int attributes[256];
+static bool attributes_set;
+static struct context *primaries[MAX_DEVICES];
+static _Atomic long released_while_busy;
+static void *graves[BURIAL_PLOTS];
+static unsigned next_grave;
+
+static _Thread_local struct context *stack[STACK_DEPTH];
+static _Thread_local int depth;
+
+_Atomic bool double_strict;
+struct live double_live;
+
+struct context *double_current(void) {
+  struct context *context = depth ? stack[depth - 1] : NULL;
+  return context && context->kind == CONTEXT ? context : NULL;
+}
+
+struct context *double_primary(CUdevice device) { return primaries[device]; }
+
+void double_break(struct context *context, CUresult status) {
+  int healthy = 0;
+  if (context) atomic_compare_exchange_strong(&context->broken, &healthy, status);
+}
+
+void double_bury(void *object) {
+  *(enum kind *)object = DEAD;
+  pthread_mutex_lock(&lock);
+  void *oldest = graves[next_grave];
+  graves[next_grave] = object;
+  next_grave = (next_grave + 1) % BURIAL_PLOTS;
+  pthread_mutex_unlock(&lock);
+  free(oldest);
+}
+
+/* An H200's, where the library asks for them. */
+static void set_attributes(void) {
+  if (attributes_set) return;
+  attributes_set = true;
+  attributes[1] = 1024;
+  attributes[2] = attributes[3] = 1024;
+  attributes[4] = 64;
+  attributes[5] = 2147483647;
+  attributes[6] = attributes[7] = 65535;
+  attributes[8] = 49152;
+  attributes[75] = 9;
+  attributes[76] = 0;
+  attributes[97] = 232448;
+  attributes[115] = 1;
+}
+
+EXPORT void double_set_devices(int count) { device_count = count; }
+EXPORT void double_set_version(int version) { driver_version = version; }
+EXPORT void double_set_attribute(int attribute, int value) {
+  set_attributes();
+  attributes[attribute] = value;
+}
+/* Every call that takes a stream wants its context current, too. */
+EXPORT void double_set_strict(int strict) { double_strict = strict; }
+/* How often a primary context was given back while commands were queued on it. */
+EXPORT double double_released_while_busy(void) { return released_while_busy; }
+
+/* What is alive, in the order of struct live. */
+EXPORT double double_alive(int which) {
+  _Atomic long *counters = (_Atomic long *)&double_live;
+  return counters[which];
+}
+
+EXPORT CUresult cuInit(unsigned flags) {
+  ENTER(cuInit, flags);
+  REQUIRE(device_count > 0, CUDA_ERROR_NO_DEVICE);
+  initialized = true;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDriverGetVersion(int *version) {
+  ENTER(cuDriverGetVersion, 0);
+  *version = driver_version;
+  return CUDA_SUCCESS;
+}
+
+static const struct {
+  CUresult status;
+  const char *name, *text;
+} statuses[] = {
+    {0, "CUDA_SUCCESS", "no error"},
+    {1, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {2, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {3, "CUDA_ERROR_NOT_INITIALIZED", "initialization error"},
+    {100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    {200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+    {400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {500, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {600, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
+};
+
+static CUresult describe(CUresult status, const char **out, bool name) {
+  for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+    if (statuses[i].status != status) continue;
+    *out = name ? statuses[i].name : statuses[i].text;
+    return CUDA_SUCCESS;
+  }
+  *out = NULL;
+  return CUDA_ERROR_INVALID_VALUE;
+}
+
+EXPORT CUresult cuGetErrorName(CUresult status, const char **out) { return describe(status, out, true); }
+EXPORT CUresult cuGetErrorString(CUresult status, const char **out) { return describe(status, out, false); }
+
+EXPORT CUresult cuDeviceGetCount(int *count) {
+  ENTER(cuDeviceGetCount, 0);
+  REQUIRE(initialized, CUDA_ERROR_NOT_INITIALIZED);
+  *count = device_count;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceGet(CUdevice *device, int ordinal) {
+  ENTER(cuDeviceGet, A(ordinal));
+  REQUIRE(initialized, CUDA_ERROR_NOT_INITIALIZED);
+  REQUIRE(ordinal >= 0 && ordinal < device_count, CUDA_ERROR_INVALID_DEVICE);
+  *device = ordinal;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
+  ENTER(cuDeviceGetName, A(device));
+  snprintf(name, length, "CUDA double %d", device);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device) {
+  ENTER(cuDeviceGetAttribute, A(attribute), A(device));
+  set_attributes();
+  *value = attributes[attribute];
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDevicePrimaryCtxRetain(struct context **out, CUdevice device) {
+  ENTER(cuDevicePrimaryCtxRetain, A(device));
+  REQUIRE(initialized, CUDA_ERROR_NOT_INITIALIZED);
+  pthread_mutex_lock(&lock);
+  if (!primaries[device]) {
+    struct context *context = calloc(1, sizeof *context);
+    context->kind = CONTEXT;
+    context->device = device;
+    primaries[device] = context;
+    double_live.contexts++;
+  }
+  primaries[device]->references++;
+  *out = primaries[device];
+  pthread_mutex_unlock(&lock);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
+  ENTER(cuDevicePrimaryCtxRelease_v2, A(device));
+  pthread_mutex_lock(&lock);
+  struct context *context = primaries[device];
+  if (context && --context->references == 0) {
+    if (context->busy > 0) released_while_busy++;
+    primaries[device] = NULL;
+    double_live.contexts--;
+    /* Never freed: commands that outlive it, which is a fault that was counted, still point to it. */
+    context->kind = DEAD;
+  }
+  pthread_mutex_unlock(&lock);
+  return context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+EXPORT CUresult cuCtxGetCurrent(struct context **out) {
+  ENTER(cuCtxGetCurrent, 0);
+  *out = double_current();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxSetCurrent(struct context *context) {
+  ENTER(cuCtxSetCurrent, A(context));
+  if (depth == 0) depth = 1;
+  stack[depth - 1] = context;
+  if (!context) depth--;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPushCurrent_v2(struct context *context) {
+  ENTER(cuCtxPushCurrent_v2, A(context));
+  REQUIRE(context && context->kind == CONTEXT, CUDA_ERROR_INVALID_CONTEXT);
+  REQUIRE(depth < STACK_DEPTH, CUDA_ERROR_INVALID_VALUE);
+  stack[depth++] = context;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPopCurrent_v2(struct context **out) {
+  ENTER(cuCtxPopCurrent_v2, 0);
+  REQUIRE(depth > 0, CUDA_ERROR_INVALID_CONTEXT);
+  struct context *context = stack[--depth];
+  if (out) *out = context;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
+  ENTER(cuCtxGetStreamPriorityRange, 0);
+  NEED_CURRENT(context);
+  *least = 0;
+  *greatest = -5;
+  return CUDA_SUCCESS;
+}

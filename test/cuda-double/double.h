@@ -1,0 +1,169 @@
+/*
+ * A double of the CUDA driver: the same symbols, real in-order queues and events on threads, memory of its own, kernels
+ * written in C and found by name. It proves what our side of the boundary does, never what a GPU does.
+ *
+ * One file a concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
+ * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
+ * nvrtc.c the compiler. What tests ask and set has the prefix double_.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef int CUresult;
+typedef int CUdevice;
+typedef uint64_t CUdeviceptr;
+
+enum {
+  CUDA_SUCCESS = 0,
+  CUDA_ERROR_INVALID_VALUE = 1,
+  CUDA_ERROR_OUT_OF_MEMORY = 2,
+  CUDA_ERROR_NOT_INITIALIZED = 3,
+  CUDA_ERROR_NO_DEVICE = 100,
+  CUDA_ERROR_INVALID_DEVICE = 101,
+  CUDA_ERROR_INVALID_IMAGE = 200,
+  CUDA_ERROR_INVALID_CONTEXT = 201,
+  CUDA_ERROR_INVALID_PTX = 218,
+  CUDA_ERROR_INVALID_HANDLE = 400,
+  CUDA_ERROR_NOT_FOUND = 500,
+  CUDA_ERROR_NOT_READY = 600,
+  CUDA_ERROR_ILLEGAL_ADDRESS = 700,
+};
+
+/* Handles that were destroyed are told from live ones by this word, which every object begins with. */
+enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION };
+
+#define MAX_DEVICES 4
+
+struct context {
+  enum kind kind;
+  int device;
+  int references;
+  /* A sticky error: every later call gives it, until the context is made anew. */
+  _Atomic int broken;
+  /* Commands queued and not yet run, on all streams. */
+  _Atomic long busy;
+};
+
+/* A point in a stream's order. An event's record, a free, a synchronisation: all are one of these. */
+struct record {
+  _Atomic int references;
+  _Atomic bool done;
+  uint64_t nanoseconds;
+};
+
+struct stream;
+
+struct command {
+  struct command *next;
+  void (*run)(struct command *);
+  struct context *context;
+};
+
+struct event {
+  enum kind kind;
+  struct context *context;
+  unsigned flags;
+  struct record *latest;
+};
+
+/* calls.c */
+struct call {
+  const char *name;
+  _Atomic long count;
+  _Atomic bool registered;
+  struct call *next;
+};
+CUresult double_enter(struct call *call, const uint64_t *arguments, int count);
+bool double_is_sticky(CUresult status);
+
+/* Counts and logs a call of this function with its arguments; returns at once where a test asked it to fail. */
+#define ENTER(function, ...)                                                              \
+  static struct call call_ = {.name = #function};                                         \
+  do {                                                                                    \
+    const uint64_t arguments_[] = {__VA_ARGS__};                                          \
+    CUresult failed_ = double_enter(&call_, arguments_, sizeof arguments_ / sizeof *arguments_); \
+    if (failed_) return failed_;                                                          \
+  } while (0)
+/* Arguments of a call, for its log. */
+#define A(value) ((uint64_t)(value))
+
+#define REQUIRE(condition, status) \
+  do {                             \
+    if (!(condition)) return status; \
+  } while (0)
+
+/* With double_idle(1), a hot call ends here: what is left is the cost of the call itself. */
+extern _Atomic bool double_is_idle;
+#define IDLE() \
+  if (double_is_idle) return CUDA_SUCCESS
+
+/* context.c */
+extern _Atomic bool double_strict;
+struct context *double_current(void);
+void double_break(struct context *context, CUresult status);
+struct context *double_primary(CUdevice device);
+#define HEALTHY(context)                                       \
+  do {                                                         \
+    if ((context)->broken) return (context)->broken;           \
+  } while (0)
+/* For calls that work on the current context. */
+#define NEED_CURRENT(context)                                  \
+  struct context *context = double_current();                  \
+  REQUIRE(context, CUDA_ERROR_INVALID_CONTEXT);                \
+  HEALTHY(context)
+/* For calls that take their context from a handle. In strict mode the current one must be the same. */
+#define NEED_OWN(context)                                                             \
+  do {                                                                                \
+    HEALTHY(context);                                                                 \
+    REQUIRE(!double_strict || double_current() == (context), CUDA_ERROR_INVALID_CONTEXT); \
+  } while (0)
+
+/* What is alive: asked by tests, so that nothing leaks unseen. */
+struct live {
+  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs;
+};
+extern struct live double_live;
+
+/* Dead objects are kept a while, so that a handle used after its end is seen and not a crash. */
+void double_bury(void *object);
+
+/* stream.c */
+struct context *double_stream_context(struct stream *stream);
+bool double_is_stream(const struct stream *stream);
+void double_queue(struct stream *stream, struct command *command);
+struct record *double_record_make(void);
+void double_record_queue(struct stream *stream, struct record *record);
+void double_record_finish(struct record *record);
+void double_record_await(struct record *record);
+struct record *double_record_keep(struct record *record);
+void double_record_drop(struct record *record);
+
+/* memory.c */
+/* Is all of [address, address + bytes) in one allocation that is alive at this place in the queue's order? */
+bool double_reachable(uint64_t address, size_t bytes);
+
+/* kernels.c */
+struct launch {
+  unsigned grid[3], block[3], shared_memory;
+  struct context *context;
+};
+typedef void (*kernel_body)(const struct launch *launch, void *const *arguments);
+struct kernel_entry {
+  const char *name;
+  kernel_body body;
+};
+const struct kernel_entry *double_find_kernel(const char *name);
+
+/*
+ * library.c: what the compiler's double writes. A first line with the architecture, then a line a kernel: its name, and
+ * for each parameter p or s, a pointer or a scalar, and its size.
+ */
+#define IMAGE_HEADER "CUDA-DOUBLE "
+#define MAX_PARAMETERS 1024

@@ -1,0 +1,134 @@
+/* The kernels that the double knows, by name. A test that needs another one adds it here. */
+#include "double.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define P(index, type) (*(type *const *)arguments[index])
+#define S(index, type) (*(const type *)arguments[index])
+
+static uint64_t milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void rest(void) {
+  const struct timespec pause = {0, 20000};
+  nanosleep(&pause, NULL);
+}
+
+static void noop(const struct launch *launch, void *const *arguments) {}
+
+/* test_saxpy(int n, float a, const float *x, float *y) */
+static void saxpy(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(3, float)[i] += S(1, float) * P(2, const float)[i];
+}
+
+/* test_add(int n, const float *a, const float *b, float *out) */
+static void add(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(3, float)[i] = P(1, const float)[i] + P(2, const float)[i];
+}
+
+/* test_fill(int n, float value, float *out) */
+static void fill(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(2, float)[i] = S(1, float);
+}
+
+/* test_affine(int n, int *x, int a, int b): x = x * a + b */
+static void affine(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(1, unsigned)[i] = P(1, unsigned)[i] * S(2, unsigned) + S(3, unsigned);
+}
+
+/* test_combine(int n, const int *x, int *y): y = y * 3 + x */
+static void combine(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(2, unsigned)[i] = P(2, unsigned)[i] * 3 + P(1, const unsigned)[i];
+}
+
+/* test_spin(int iterations) */
+static void spin(const struct launch *launch, void *const *arguments) {
+  volatile unsigned value = 1;
+  for (int i = 0; i < S(0, int); i++) value = value * 1664525u + 1013904223u;
+}
+
+/*
+ * test_latch(int *flags, int limit): sets flags[1], then waits until flags[0] is not 0; after limit milliseconds it
+ * gives up and sets flags[2].
+ */
+static void latch(const struct launch *launch, void *const *arguments) {
+  int *flags = P(0, int);
+  uint64_t end = milliseconds() + S(1, int);
+  __atomic_store_n(&flags[1], 1, __ATOMIC_RELEASE);
+  while (!__atomic_load_n(&flags[0], __ATOMIC_ACQUIRE) && !launch->context->broken) {
+    if (milliseconds() > end) {
+      __atomic_store_n(&flags[2], 1, __ATOMIC_RELEASE);
+      return;
+    }
+    rest();
+  }
+}
+
+/* test_fault(): what an illegal address does. */
+static void fault(const struct launch *launch, void *const *arguments) {
+  double_break(launch->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
+/* test_echo: each of twelve scalars, float16 to uint64, goes to the array of its type. */
+static void echo(const struct launch *launch, void *const *arguments) {
+  static const int sizes[] = {2, 2, 4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
+  for (int i = 0; i < 12; i++) memcpy(P(12 + i, char), arguments[i], sizes[i]);
+}
+
+/* test_shape(int *out): grid, block and dynamic shared memory of the launch */
+static void shape(const struct launch *launch, void *const *arguments) {
+  int *out = P(0, int);
+  for (int i = 0; i < 3; i++) {
+    out[i] = (int)launch->grid[i];
+    out[3 + i] = (int)launch->block[i];
+  }
+  out[6] = (int)launch->shared_memory;
+}
+
+/* test_reverse_DTYPE(int n, const DTYPE *source, DTYPE *destination) */
+static void reverse(int size, void *const *arguments) {
+  int n = S(0, int);
+  for (int i = 0; i < n; i++) memcpy(P(2, char) + (size_t)i * size, P(1, const char) + (size_t)(n - 1 - i) * size, size);
+}
+static void reverse1(const struct launch *launch, void *const *arguments) { reverse(1, arguments); }
+static void reverse2(const struct launch *launch, void *const *arguments) { reverse(2, arguments); }
+static void reverse4(const struct launch *launch, void *const *arguments) { reverse(4, arguments); }
+static void reverse8(const struct launch *launch, void *const *arguments) { reverse(8, arguments); }
+
+static const struct kernel_entry entries[] = {
+    {"test_noop", noop},
+    {"test_saxpy", saxpy},
+    {"test_add", add},
+    {"test_fill", fill},
+    {"test_affine", affine},
+    {"test_combine", combine},
+    {"test_spin", spin},
+    {"test_latch", latch},
+    {"test_fault", fault},
+    {"test_echo", echo},
+    {"test_shape", shape},
+    {"test_reverse_int8", reverse1},
+    {"test_reverse_uint8", reverse1},
+    {"test_reverse_int16", reverse2},
+    {"test_reverse_uint16", reverse2},
+    {"test_reverse_float16", reverse2},
+    {"test_reverse_bfloat16", reverse2},
+    {"test_reverse_int32", reverse4},
+    {"test_reverse_uint32", reverse4},
+    {"test_reverse_float32", reverse4},
+    {"test_reverse_int64", reverse8},
+    {"test_reverse_uint64", reverse8},
+    {"test_reverse_float64", reverse8},
+};
+
+const struct kernel_entry *double_find_kernel(const char *name) {
+  for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+    if (strcmp(entries[i].name, name) == 0) return &entries[i];
+  }
+  return NULL;
+}

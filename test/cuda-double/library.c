@@ -1,0 +1,271 @@
+/* Images, kernels and launches. */
+#include "double.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_DYNAMIC_SHARED 49152
+#define MAX_DYNAMIC_SHARED 232448
+
+struct library;
+
+struct kernel {
+  enum kind kind;
+  struct library *library;
+  struct kernel *next;
+  char name[128];
+  int parameter_count;
+  unsigned char sizes[MAX_PARAMETERS];
+  bool pointers[MAX_PARAMETERS];
+  const struct kernel_entry *entry;
+  int dynamic_shared;
+  struct function *function;
+};
+
+/* A kernel in one context. Until it has been loaded there, its first launch would have to load it. */
+struct function {
+  enum kind kind;
+  struct kernel *kernel;
+  struct context *context;
+  bool loaded;
+  int dynamic_shared;
+};
+
+struct library {
+  enum kind kind;
+  struct kernel *kernels;
+};
+
+static _Atomic long launches_that_load;
+/* How many launches found their kernel not loaded yet. */
+EXPORT double double_launches_that_load(void) { return launches_that_load; }
+
+static void add_kernel(struct library *library, const char *name, const char *parameters) {
+  struct kernel *kernel = calloc(1, sizeof *kernel);
+  kernel->kind = KERNEL;
+  kernel->library = library;
+  snprintf(kernel->name, sizeof kernel->name, "%s", name);
+  kernel->entry = double_find_kernel(name);
+  kernel->dynamic_shared = DEFAULT_DYNAMIC_SHARED;
+  char letter;
+  int size, length;
+  while (sscanf(parameters, " %c%d%n", &letter, &size, &length) == 2) {
+    kernel->pointers[kernel->parameter_count] = letter == 'p';
+    kernel->sizes[kernel->parameter_count++] = (unsigned char)size;
+    parameters += length;
+  }
+  kernel->next = library->kernels;
+  library->kernels = kernel;
+}
+
+static void read_image(struct library *library, const char *image) {
+  char name[128];
+  for (const char *line = strchr(image, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+    int length = 0;
+    if (sscanf(line + 1, "%127s%n", name, &length) == 1) add_kernel(library, name, line + 1 + length);
+  }
+}
+
+/* Of PTX: the entries' names and the sizes of their parameters. */
+static void read_ptx(struct library *library, const char *ptx) {
+  for (const char *entry = strstr(ptx, ".entry "); entry; entry = strstr(entry + 1, ".entry ")) {
+    char name[128], parameters[8192] = "";
+    if (sscanf(entry, ".entry %127[^( \n]", name) != 1) continue;
+    const char *end = strchr(entry, ')');
+    for (const char *at = strstr(entry, ".param ."); at && at < end; at = strstr(at + 1, ".param .")) {
+      int bits = 32;
+      sscanf(at, ".param .%*[a-z]%d", &bits);
+      snprintf(parameters + strlen(parameters), sizeof parameters - strlen(parameters), " s%d", bits / 8);
+    }
+    add_kernel(library, name, parameters);
+  }
+}
+
+/* JIT options 5 and 6 are the error log and its size. */
+static void write_log(int count, const int *options, void *const *values, const char *text) {
+  char *log = NULL;
+  size_t size = 0;
+  for (int i = 0; i < count; i++) {
+    if (options[i] == 5) log = values[i];
+    if (options[i] == 6) size = (size_t)(uintptr_t)values[i];
+  }
+  if (log && size) snprintf(log, size, "%s", text);
+}
+
+EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const int *options, void *const *values,
+                                  unsigned option_count, void *library_options, void *library_values, unsigned count) {
+  ENTER(cuLibraryLoadData, 0);
+  bool image = strncmp(code, IMAGE_HEADER, strlen(IMAGE_HEADER)) == 0;
+  if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
+  if (!image && strstr(code, "wrong")) {
+    write_log((int)option_count, options, values, "ptxas application ptx input, line 3; fatal: Parsing error near 'wrong'");
+    return CUDA_ERROR_INVALID_PTX;
+  }
+  struct library *library = calloc(1, sizeof *library);
+  library->kind = LIBRARY;
+  if (image) read_image(library, code);
+  else read_ptx(library, code);
+  double_live.libraries++;
+  *out = library;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLibraryUnload(struct library *library) {
+  ENTER(cuLibraryUnload, A(library));
+  REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  while (library->kernels) {
+    struct kernel *kernel = library->kernels;
+    library->kernels = kernel->next;
+    if (kernel->function) double_bury(kernel->function);
+    double_bury(kernel);
+  }
+  double_bury(library);
+  double_live.libraries--;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLibraryGetKernel(struct kernel **out, struct library *library, const char *name) {
+  ENTER(cuLibraryGetKernel, A(library));
+  REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  for (struct kernel *kernel = library->kernels; kernel; kernel = kernel->next) {
+    if (strcmp(kernel->name, name) != 0) continue;
+    if (!kernel->entry) fprintf(stderr, "cuda-double: kernels.c has no kernel named %s\n", name);
+    REQUIRE(kernel->entry, CUDA_ERROR_NOT_FOUND);
+    *out = kernel;
+    return CUDA_SUCCESS;
+  }
+  return CUDA_ERROR_NOT_FOUND;
+}
+
+#define NEED_KERNEL(kernel) REQUIRE((kernel) && (kernel)->kind == KERNEL, CUDA_ERROR_INVALID_HANDLE)
+#define NEED_FUNCTION(function) REQUIRE((function) && (function)->kind == FUNCTION, CUDA_ERROR_INVALID_HANDLE)
+
+EXPORT CUresult cuKernelGetFunction(struct function **out, struct kernel *kernel) {
+  ENTER(cuKernelGetFunction, A(kernel));
+  NEED_CURRENT(context);
+  NEED_KERNEL(kernel);
+  if (!kernel->function) {
+    kernel->function = calloc(1, sizeof *kernel->function);
+    *kernel->function = (struct function){FUNCTION, kernel, context, false, DEFAULT_DYNAMIC_SHARED};
+  }
+  *out = kernel->function;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuKernelGetAttribute(int *value, int attribute, struct kernel *kernel, CUdevice device) {
+  ENTER(cuKernelGetAttribute, A(attribute), A(kernel), A(device));
+  NEED_KERNEL(kernel);
+  *value = attribute == 8 ? kernel->dynamic_shared : 0;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuKernelGetParamInfo(struct kernel *kernel, size_t index, size_t *offset, size_t *size) {
+  ENTER(cuKernelGetParamInfo, A(kernel), index);
+  NEED_KERNEL(kernel);
+  REQUIRE(index < (size_t)kernel->parameter_count, CUDA_ERROR_INVALID_VALUE);
+  *offset = 8 * index;
+  *size = kernel->sizes[index];
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuFuncLoad(struct function *function) {
+  ENTER(cuFuncLoad, A(function));
+  NEED_FUNCTION(function);
+  HEALTHY(function->context);
+  function->loaded = true;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuFuncSetAttribute(struct function *function, int attribute, int value) {
+  ENTER(cuFuncSetAttribute, A(function), A(attribute), A(value));
+  NEED_FUNCTION(function);
+  HEALTHY(function->context);
+  if (attribute != 8) return CUDA_SUCCESS;
+  REQUIRE(value <= MAX_DYNAMIC_SHARED, CUDA_ERROR_INVALID_VALUE);
+  function->dynamic_shared = value;
+  return CUDA_SUCCESS;
+}
+
+struct launch_command {
+  struct command command;
+  struct launch launch;
+  struct kernel *kernel;
+  void *arguments[MAX_PARAMETERS];
+  uint64_t values[];
+};
+
+static void run_launch(struct command *command) {
+  struct launch_command *own = (struct launch_command *)command;
+  if (command->context->broken) return;
+  own->launch.context = command->context;
+  for (int i = 0; i < own->kernel->parameter_count; i++) {
+    if (!own->kernel->pointers[i] || double_reachable(own->values[i], 1)) continue;
+    double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+    return;
+  }
+  own->kernel->entry->body(&own->launch, own->arguments);
+}
+
+static CUresult queue_launch(struct function *function, struct launch launch, struct stream *stream, void *const *parameters) {
+  NEED_FUNCTION(function);
+  REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE);
+  REQUIRE(double_stream_context(stream) == function->context, CUDA_ERROR_INVALID_HANDLE);
+  NEED_OWN(function->context);
+  REQUIRE((int)launch.shared_memory <= function->dynamic_shared, CUDA_ERROR_INVALID_VALUE);
+  for (int i = 0; i < 3; i++) REQUIRE(launch.grid[i] > 0 && launch.block[i] > 0, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(launch.block[0] * launch.block[1] * launch.block[2] <= 1024, CUDA_ERROR_INVALID_VALUE);
+  if (!function->loaded) launches_that_load++;
+  struct kernel *kernel = function->kernel;
+  int count = kernel->parameter_count;
+  struct launch_command *command = calloc(1, sizeof *command + (count ? count : 1) * sizeof *command->values);
+  command->command.run = run_launch;
+  command->launch = launch;
+  command->kernel = kernel;
+  for (int i = 0; i < count; i++) {
+    memcpy(&command->values[i], parameters[i], kernel->sizes[i] < 8 ? kernel->sizes[i] : 8);
+    command->arguments[i] = &command->values[i];
+  }
+  double_queue(stream, &command->command);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                               unsigned block_y, unsigned block_z, unsigned shared_memory, struct stream *stream,
+                               void *const *parameters, void **extra) {
+  ENTER(cuLaunchKernel, A(function), A(stream));
+  IDLE();
+  struct launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_memory, NULL};
+  return queue_launch(function, launch, stream, parameters);
+}
+
+struct launch_attribute {
+  int id, padding;
+  unsigned value[16];
+};
+
+struct launch_config {
+  unsigned grid[3], block[3], shared_memory;
+  struct stream *stream;
+  const struct launch_attribute *attributes;
+  unsigned attribute_count;
+};
+
+static struct launch_attribute last_attributes[4];
+static int last_attribute_count;
+/* Of the last cuLaunchKernelEx: how many attributes; the nth one's id (word -1) and value (words 0 to 2). */
+EXPORT int double_launch_attributes(void) { return last_attribute_count; }
+EXPORT int double_launch_attribute(int n, int word) {
+  return word < 0 ? last_attributes[n].id : (int)last_attributes[n].value[word];
+}
+
+EXPORT CUresult cuLaunchKernelEx(const struct launch_config *config, struct function *function, void *const *parameters,
+                                 void **extra) {
+  ENTER(cuLaunchKernelEx, A(function), A(config->stream));
+  last_attribute_count = (int)config->attribute_count;
+  for (unsigned i = 0; i < config->attribute_count && i < 4; i++) last_attributes[i] = config->attributes[i];
+  struct launch launch = {.shared_memory = config->shared_memory};
+  memcpy(launch.grid, config->grid, sizeof launch.grid);
+  memcpy(launch.block, config->block, sizeof launch.block);
+  return queue_launch(function, launch, config->stream, parameters);
+}

@@ -1,0 +1,214 @@
+/* Streams: in-order queues, each with a thread of its own; records, the points in their order. */
+#include "double.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+struct stream {
+  enum kind kind;
+  struct context *context;
+  int priority;
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  pthread_cond_t drained;
+  struct command *first, *last;
+  bool closing, running, asleep;
+  int waiting;
+};
+
+/* Records settle rarely beside being made, and few threads wait for them: one condition serves all. */
+static pthread_mutex_t record_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t record_done = PTHREAD_COND_INITIALIZER;
+static _Atomic int record_waiters;
+
+bool double_is_stream(const struct stream *stream) { return (uintptr_t)stream > 2 && stream->kind == STREAM; }
+
+struct context *double_stream_context(struct stream *stream) { return stream->context; }
+
+#define NEED_STREAM(stream)                                            \
+  REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE); \
+  NEED_OWN((stream)->context)
+
+struct record *double_record_make(void) {
+  struct record *record = calloc(1, sizeof *record);
+  record->references = 1;
+  return record;
+}
+
+struct record *double_record_keep(struct record *record) {
+  if (record) record->references++;
+  return record;
+}
+
+void double_record_drop(struct record *record) {
+  if (record && --record->references == 0) free(record);
+}
+
+void double_record_finish(struct record *record) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  record->nanoseconds = (uint64_t)now.tv_sec * 1000000000u + now.tv_nsec;
+  record->done = true;
+  if (!record_waiters) return;
+  pthread_mutex_lock(&record_lock);
+  pthread_cond_broadcast(&record_done);
+  pthread_mutex_unlock(&record_lock);
+}
+
+void double_record_await(struct record *record) {
+  if (record->done) return;
+  pthread_mutex_lock(&record_lock);
+  record_waiters++;
+  while (!record->done) pthread_cond_wait(&record_done, &record_lock);
+  record_waiters--;
+  pthread_mutex_unlock(&record_lock);
+}
+
+struct record_command {
+  struct command command;
+  struct record *record;
+};
+
+static void run_record(struct command *command) {
+  struct record *record = ((struct record_command *)command)->record;
+  double_record_finish(record);
+  double_record_drop(record);
+}
+
+static void run_wait(struct command *command) {
+  struct record *record = ((struct record_command *)command)->record;
+  double_record_await(record);
+  double_record_drop(record);
+}
+
+static struct command *record_command(struct record *record, void (*run)(struct command *)) {
+  struct record_command *command = calloc(1, sizeof *command);
+  command->command.run = run;
+  command->record = double_record_keep(record);
+  return &command->command;
+}
+
+void double_record_queue(struct stream *stream, struct record *record) {
+  double_queue(stream, record_command(record, run_record));
+}
+
+void double_queue(struct stream *stream, struct command *command) {
+  command->context = stream->context;
+  stream->context->busy++;
+  pthread_mutex_lock(&stream->lock);
+  command->next = NULL;
+  if (stream->last) stream->last->next = command;
+  else stream->first = command;
+  stream->last = command;
+  if (stream->asleep) pthread_cond_signal(&stream->wake);
+  pthread_mutex_unlock(&stream->lock);
+}
+
+static void *serve(void *argument) {
+  struct stream *stream = argument;
+  pthread_mutex_lock(&stream->lock);
+  for (;;) {
+    while (!stream->first && !stream->closing) {
+      stream->asleep = true;
+      pthread_cond_wait(&stream->wake, &stream->lock);
+      stream->asleep = false;
+    }
+    struct command *command = stream->first;
+    if (!command) break;
+    stream->first = command->next;
+    if (!stream->first) stream->last = NULL;
+    stream->running = true;
+    pthread_mutex_unlock(&stream->lock);
+    /* Commands themselves skip their work on a broken context, so that records and waits still settle. */
+    command->run(command);
+    stream->context->busy--;
+    free(command);
+    pthread_mutex_lock(&stream->lock);
+    stream->running = false;
+    if (stream->waiting && !stream->first) pthread_cond_broadcast(&stream->drained);
+  }
+  pthread_mutex_unlock(&stream->lock);
+  double_bury(stream);
+  return NULL;
+}
+
+EXPORT CUresult cuStreamCreateWithPriority(struct stream **out, unsigned flags, int priority) {
+  ENTER(cuStreamCreateWithPriority, flags, A(priority));
+  NEED_CURRENT(context);
+  struct stream *stream = calloc(1, sizeof *stream);
+  stream->kind = STREAM;
+  stream->context = context;
+  stream->priority = priority;
+  pthread_mutex_init(&stream->lock, NULL);
+  pthread_cond_init(&stream->wake, NULL);
+  pthread_cond_init(&stream->drained, NULL);
+  pthread_attr_t detached;
+  pthread_attr_init(&detached);
+  pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&detached, 1 << 18);
+  pthread_t thread;
+  int failed = pthread_create(&thread, &detached, serve, stream);
+  pthread_attr_destroy(&detached);
+  if (failed) {
+    free(stream);
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  double_live.streams++;
+  *out = stream;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamDestroy_v2(struct stream *stream) {
+  ENTER(cuStreamDestroy_v2, A(stream));
+  REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE);
+  double_live.streams--;
+  pthread_mutex_lock(&stream->lock);
+  stream->kind = DEAD;
+  stream->closing = true;
+  pthread_cond_signal(&stream->wake);
+  pthread_mutex_unlock(&stream->lock);
+  return CUDA_SUCCESS;
+}
+
+static bool is_drained(struct stream *stream) { return !stream->first && !stream->running; }
+
+EXPORT CUresult cuStreamQuery(struct stream *stream) {
+  ENTER(cuStreamQuery, A(stream));
+  NEED_STREAM(stream);
+  pthread_mutex_lock(&stream->lock);
+  bool drained = is_drained(stream);
+  pthread_mutex_unlock(&stream->lock);
+  HEALTHY(stream->context);
+  return drained ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+}
+
+EXPORT CUresult cuStreamSynchronize(struct stream *stream) {
+  ENTER(cuStreamSynchronize, A(stream));
+  NEED_STREAM(stream);
+  pthread_mutex_lock(&stream->lock);
+  stream->waiting++;
+  while (!is_drained(stream)) pthread_cond_wait(&stream->drained, &stream->lock);
+  stream->waiting--;
+  pthread_mutex_unlock(&stream->lock);
+  HEALTHY(stream->context);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
+  ENTER(cuStreamWaitEvent, A(stream), A(event), flags);
+  IDLE();
+  NEED_STREAM(stream);
+  REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
+  if (event->latest) double_queue(stream, record_command(event->latest, run_wait));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamGetCtx(struct stream *stream, struct context **out) {
+  ENTER(cuStreamGetCtx, A(stream));
+  NEED_STREAM(stream);
+  *out = stream->context;
+  return CUDA_SUCCESS;
+}
+
+/* The priority a stream was made with. */
+EXPORT int double_stream_priority(struct stream *stream) { return stream->priority; }
