@@ -7,6 +7,8 @@ import type { DeviceOrder } from "./order.js"
 import { show } from "./show.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
 
+const nothing = new VectorClock()
+
 /** An event of the driver's, and how many promises are bound to the record that it stands for. */
 interface LentHandle {
   readonly handle: EventHandle
@@ -137,14 +139,19 @@ export class Event {
     this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
     if (!this.#recorded && !this.state.shared) return
-    stream.state.wait(this.state.handle, this.clock, !this.state.shared)
+    stream.state.wait(this.state.handle, this.#known, !this.state.shared)
+  }
+
+  /** What a passed record says. A shared event's may be another library's, of which nothing is known. */
+  get #known(): VectorClock {
+    return this.state.shared ? nothing : this.clock
   }
 
   /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
   query(): boolean {
     this.#checkUsable()
     const passed = this.device.driver.queryEvent(this.state.handle)
-    if (passed) this.device.order.hostLearns(this.clock)
+    if (passed) this.device.order.hostLearns(this.#known)
     return passed
   }
 
@@ -152,7 +159,7 @@ export class Event {
   synchronize(): void {
     this.#checkUsable()
     this.device.driver.synchronizeEvent(this.state.handle)
-    this.device.order.hostLearns(this.clock)
+    this.device.order.hostLearns(this.#known)
   }
 
   /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
@@ -175,7 +182,7 @@ export class Event {
     const { order } = this.device
     const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)
     try {
-      relay.wait(this.state.handle, this.clock, false)
+      relay.wait(this.state.handle, this.#known, false)
       return streamCompletion(relay, options)
     } finally {
       order.disposeStream(relay)
