@@ -2,7 +2,7 @@ import type { KernelArgument, MemoryRange } from "../driver.js"
 import type { ControlMemory } from "./control.js"
 import { roundToBfloat16, roundToFloat16 } from "./half.js"
 import type { HostKernel } from "./kernels.js"
-import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, highWord } from "./layout.js"
+import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, WRITE, highWord } from "./layout.js"
 import {
   BFLOAT16,
   FLOAT16,
@@ -62,6 +62,17 @@ export class Commands {
     words[at + 2] = source
     words[at + 3] = byteLength
     slot.publish(4)
+  }
+
+  /** Carries a few bytes in the command itself. */
+  write(slot: StreamSlot, destination: number, source: Uint8Array): void {
+    const length = 3 + Math.ceil(source.length / 4)
+    const at = this.begin(slot, WRITE, length)
+    const { words, bytes } = this.control
+    words[at + 1] = destination
+    words[at + 2] = source.length
+    bytes.set(source, (at + 3) * 4)
+    slot.publish(length)
   }
 
   fill(slot: StreamSlot, destination: number, element: Uint8Array, count: number): void {

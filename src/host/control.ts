@@ -12,11 +12,13 @@ const MAXIMUM_PAGES = 65536
  */
 export class ControlMemory {
   words: Int32Array
+  bytes: Uint8Array
   floats: Float32Array
   doubles: Float64Array
 
   constructor(readonly memory: WasmMemory) {
     this.words = new Int32Array(memory.buffer)
+    this.bytes = new Uint8Array(memory.buffer)
     this.floats = new Float32Array(memory.buffer)
     this.doubles = new Float64Array(memory.buffer)
   }
@@ -67,6 +69,7 @@ export class ControlMemory {
   private look(): void {
     const buffer = this.memory.buffer
     this.words = new Int32Array(buffer)
+    this.bytes = new Uint8Array(buffer)
     this.floats = new Float32Array(buffer)
     this.doubles = new Float64Array(buffer)
   }

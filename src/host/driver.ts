@@ -20,7 +20,7 @@ import { EventTable, type HostEvent } from "./event-table.js"
 import { Failures } from "./failures.js"
 import { KeepAlive } from "./keep-alive.js"
 import { KernelTable } from "./kernel-table.js"
-import { CLOSING, KERNEL, LEVELS, LIFE, LOST } from "./layout.js"
+import { CLOSING, KERNEL, LEVELS, LIFE, LOST, MAX_WRITE_BYTES } from "./layout.js"
 import { DeviceMemory } from "./memory.js"
 import type { Report } from "./messages.js"
 import { Scheduler } from "./scheduler.js"
@@ -226,14 +226,9 @@ export class HostDriver implements Driver {
       this.memory.bytes.set(source, destination)
       return
     }
-    const staging = this.allocator.allocateNow(source.length)
-    this.memory.bytes.set(source, staging)
-    try {
-      this.commands.copy(slot, destination, staging, source.length)
-      this.submit(target)
-    } finally {
-      this.allocator.release(staging, target, slot.tail, undefined)
-    }
+    if (source.length <= MAX_WRITE_BYTES) this.commands.write(slot, destination, source)
+    else this.uploadStaged(target, destination, source)
+    this.submit(target)
   }
 
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
@@ -304,6 +299,16 @@ export class HostDriver implements Driver {
       if (error !== undefined) throw error
     }
     return stream
+  }
+
+  private uploadStaged(stream: HostStream, destination: number, source: Uint8Array): void {
+    const staging = this.allocator.allocateNow(source.length)
+    try {
+      this.memory.bytes.set(source, staging)
+      this.commands.copy(stream.slot, destination, staging, source.length)
+    } finally {
+      this.allocator.release(staging, stream, stream.slot.tail, undefined)
+    }
   }
 
   private submit(stream: HostStream): void {

@@ -29,6 +29,7 @@ import {
   TAIL,
   WAIT,
   WATCHED,
+  WRITE,
   hasProgressed,
   hasReached,
 } from "./layout.js"
@@ -212,6 +213,11 @@ export class Interpreter {
       const source = (words[read + 2] as number) >>> 0
       const count = (words[read + 3] as number) >>> 0
       memory.reaching(Math.max(destination, source) + count).copyWithin(destination, source, source + count)
+    } else if (kind === WRITE) {
+      const destination = (words[read + 1] as number) >>> 0
+      const count = words[read + 2] as number
+      const start = (read + 3) * 4
+      memory.reaching(destination + count).set(control.bytes.subarray(start, start + count), destination)
     } else if (kind === FILL) {
       fill(memory, words, read)
     } else if (kind === BREAK) {

@@ -115,6 +115,11 @@ export const STAMP = 6
 /** [failure]: breaks the stream because of a failure that the opening thread knows. */
 export const BREAK = 7
 
+/** [destination, bytes, the bytes themselves...] */
+export const WRITE = 8
+
+/** The longest upload, in bytes, that is carried in its command. */
+export const MAX_WRITE_BYTES = 4096
 /** Words of a launch before its arguments. */
 export const LAUNCH_WORDS = 9
 /** The longest command; a link has to fit behind it. */

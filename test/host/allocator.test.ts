@@ -1,0 +1,193 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import fc from "fast-check"
+import type { OrderMark } from "../../src/driver.js"
+import { Allocator, type GrowingMemory } from "../../src/host/allocator.js"
+import type { Progress } from "../../src/host/pending-frees.js"
+import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { never, thrownBy } from "./device.js"
+
+class FakeStream implements Progress {
+  passed = 0
+  tail = 0
+
+  hasPassed(position: number): boolean {
+    return position <= this.passed
+  }
+}
+
+class FakeMemory implements GrowingMemory {
+  constructor(
+    public byteLength: number,
+    readonly limit: number,
+  ) {}
+
+  tryReach(byteLength: number): boolean {
+    if (byteLength > this.limit) return false
+    this.byteLength = Math.ceil(byteLength / 65536) * 65536
+    return true
+  }
+}
+
+const mark: OrderMark = { slot: 0, tick: 1 }
+
+test("addresses are multiples of 256, never 0, and disjoint", () => {
+  const allocator = new Allocator(new FakeMemory(1 << 20, 1 << 24))
+  const stream = new FakeStream()
+  const starts = [1, 255, 256, 257, 70_000].map((size) => allocator.allocate(size, stream, never))
+  assert.deepEqual(starts, [256, 512, 768, 1024, 1536])
+})
+
+test("memory freed on a stream comes back: to it at once, to others when passed or covered", () => {
+  const allocator = new Allocator(new FakeMemory(1 << 20, 1 << 24))
+  const stream = new FakeStream()
+  const other = new FakeStream()
+  const address = allocator.allocate(4096, stream, never)
+  stream.tail = 5
+  allocator.release(address, stream, 5, mark)
+  const elsewhere = allocator.allocate(4096, other, never)
+  assert.notEqual(elsewhere, address)
+  assert.equal(allocator.allocate(4096, stream, never), address)
+  allocator.release(address, stream, 5, mark)
+  const asked: OrderMark[] = []
+  const large = allocator.allocate(1 << 20, other, (known) => asked.push(known) > 0)
+  assert.notEqual(large, address)
+  stream.passed = 5
+  assert.equal(allocator.allocate(4096, other, never), address)
+})
+
+test("a stream that is ordered behind a free may have the memory before it has been passed", () => {
+  const allocator = new Allocator(new FakeMemory(65536, 65536))
+  const stream = new FakeStream()
+  const other = new FakeStream()
+  const address = allocator.allocate(60_000, stream, never)
+  allocator.release(address, stream, 9, mark)
+  assert.ok(thrownBy(() => allocator.allocate(60_000, other, never)) instanceof OutOfMemoryError)
+  assert.equal(
+    allocator.allocate(60_000, other, (known) => known === mark),
+    address,
+  )
+})
+
+test("the error names what was asked for, what is used and what there is", () => {
+  const allocator = new Allocator(new FakeMemory(65536, 131072))
+  const stream = new FakeStream()
+  allocator.allocate(1000, stream, never)
+  const error = thrownBy(() => allocator.allocate(200_000, stream, never))
+  assert.ok(error instanceof OutOfMemoryError)
+  for (const figure of [/\b200000\b/, /\b1000\b/, /\b65536\b/, /\b131072\b/]) assert.match(error.message, figure)
+  allocator.allocate(131072 - 256 - 1024, stream, never)
+  assert.deepEqual(allocator.usage(), { used: 130_792, reserved: 131072, peak: 130_792 })
+})
+
+test("a loop that allocates and frees out of order does not grow", () => {
+  const memory = new FakeMemory(65536, 1 << 30)
+  const allocator = new Allocator(memory)
+  const streams = Array.from({ length: 8 }, () => new FakeStream())
+  const held: { address: number; stream: FakeStream }[] = []
+  let grown = 0
+  for (let step = 0; step < 200_000; step++) {
+    const stream = streams[(step * 5) % 8] ?? new FakeStream()
+    const size = 256 * (1 + ((step * 7919) % 97))
+    held.push({ address: allocator.allocate(size, stream, never), stream })
+    stream.tail++
+    if (held.length > 64) {
+      const [gone] = held.splice((step * 31) % 64, 1)
+      if (gone !== undefined) allocator.release(gone.address, gone.stream, gone.stream.tail, mark)
+    }
+    if (step % 3 === 0) stream.passed = stream.tail - 2
+    if (step === 20_000) grown = memory.byteLength
+  }
+  assert.equal(memory.byteLength, grown)
+  for (const { address } of held) allocator.releaseNow(address)
+  for (const stream of streams) stream.passed = Infinity
+  allocator.harvest()
+  // Everything has grown together again: one block takes all there is.
+  const all = allocator.allocate(memory.byteLength - 256, new FakeStream(), never)
+  assert.equal(all, 256)
+  assert.equal(memory.byteLength, grown)
+})
+
+test("an allocation among very many pending blocks asks about few of them", () => {
+  const allocator = new Allocator(new FakeMemory(65536, 2 ** 32))
+  const streams = Array.from({ length: 500 }, () => new FakeStream())
+  for (const stream of streams) {
+    const addresses = Array.from({ length: 20 }, () => allocator.allocate(4096, stream, never))
+    for (const address of addresses) allocator.release(address, stream, ++stream.tail, mark)
+  }
+  let asked = 0
+  for (let step = 0; step < 100; step++) {
+    allocator.allocate(2 ** 20, new FakeStream(), () => {
+      asked++
+      return false
+    })
+  }
+  assert.ok(asked <= 100 * 17)
+})
+
+type Step =
+  | { readonly kind: "allocate"; readonly stream: number; readonly size: number }
+  | { readonly kind: "free"; readonly stream: number; readonly which: number }
+  | { readonly kind: "advance"; readonly stream: number }
+  | { readonly kind: "pinned"; readonly size: number }
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("allocate" as const), stream: fc.nat(2), size: fc.integer({ min: 1, max: 40_000 }) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("free" as const), stream: fc.nat(2), which: fc.nat(50) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("advance" as const), stream: fc.nat(2) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("pinned" as const), size: fc.integer({ min: 1, max: 9000 }) }) },
+  ),
+  { maxLength: 150 },
+)
+
+test("no two owners ever share a byte, and everything comes back", () => {
+  fc.assert(
+    fc.property(steps, (program: Step[]) => {
+      const memory = new FakeMemory(65536, 2 ** 21)
+      const allocator = new Allocator(memory)
+      const streams = [new FakeStream(), new FakeStream(), new FakeStream()]
+      const live: { address: number; size: number }[] = []
+      /** Freed blocks whose free has not been passed: who may have them is the stream itself. */
+      let pending: { address: number; size: number; stream: FakeStream; position: number }[] = []
+      const overlaps = (address: number, size: number, other: { address: number; size: number }) =>
+        address < other.address + other.size && other.address < address + size
+      const checkNew = (address: number, size: number, stream: FakeStream | undefined) => {
+        assert.equal(address % 256, 0)
+        assert.ok(address >= 256 && address + size <= memory.byteLength)
+        assert.ok(!live.some((other) => overlaps(address, size, other)))
+        for (const other of pending) {
+          const mine = other.stream === stream || other.stream.hasPassed(other.position)
+          assert.ok(mine || !overlaps(address, size, other))
+        }
+        live.push({ address, size })
+      }
+      for (const step of program) {
+        if (step.kind === "pinned") {
+          checkNew(allocator.allocateNow(step.size), step.size, undefined)
+          continue
+        }
+        const stream = streams[step.stream] ?? new FakeStream()
+        if (step.kind === "allocate") {
+          const error = thrownBy(() => checkNew(allocator.allocate(step.size, stream, never), step.size, stream))
+          if (error !== undefined && !(error instanceof OutOfMemoryError)) throw error
+        } else if (step.kind === "free" && live.length > 0) {
+          const [gone] = live.splice(step.which % live.length, 1)
+          if (gone === undefined) continue
+          stream.tail++
+          pending.push({ ...gone, stream, position: stream.tail })
+          allocator.release(gone.address, stream, stream.tail, mark)
+        } else if (step.kind === "advance") {
+          stream.passed = Math.min(stream.tail, stream.passed + 2)
+          pending = pending.filter((other) => !other.stream.hasPassed(other.position))
+        }
+      }
+      for (const { address } of live) allocator.releaseNow(address)
+      for (const stream of streams) stream.passed = stream.tail
+      allocator.harvest()
+      assert.equal(allocator.usage().used, 0)
+      assert.equal(allocator.allocate(memory.byteLength - 256, new FakeStream(), never), 256)
+    }),
+    { numRuns: 500 },
+  )
+})

@@ -1,0 +1,229 @@
+import assert from "node:assert/strict"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, test } from "node:test"
+import { pathToFileURL } from "node:url"
+import type { HostKernelBody, KernelArgument, KernelSource } from "../../src/driver.js"
+import { AuxstreamError, KernelError } from "../../src/runtime/errors.js"
+import { Latch, launch, open, parameters, source, thrownBy } from "./device.js"
+import { F32, F64, I32, I64, get, wasmModule } from "./wasm.js"
+
+const folder = mkdtempSync(join(tmpdir(), "auxstream-"))
+after(() => rmSync(folder, { recursive: true }))
+
+function kernel(signature: string[], host: HostKernelBody | undefined): KernelSource {
+  return { name: "k", parameters: parameters(...signature), cuda: undefined, host }
+}
+
+function code(error: unknown): string {
+  assert.ok(error instanceof AuxstreamError, String(error))
+  return error.code
+}
+
+test("a kernel that cannot work is refused before anything is queued", () => {
+  using driver = open()
+  const wasm = (shape: Partial<Parameters<typeof wasmModule>[0]>) => ({
+    wasm: wasmModule({ parameters: [], code: [], ...shape }),
+  })
+  const cases: [body: HostKernelBody | undefined, code: string, message: RegExp][] = [
+    [undefined, "AUX_KERNEL_UNAVAILABLE", /no body for the host/],
+    [{ module: "./kernel.js" }, "AUX_KERNEL_INVALID", /new URL\(\.\.\., import\.meta\.url\)/],
+    [{ module: "some-package" }, "AUX_KERNEL_INVALID", /"some-package"/],
+    [{ module: new URL("https://example.com/k.js") }, "AUX_KERNEL_INVALID", /example\.com/],
+    [{ module: join(folder, "missing.js") }, "AUX_KERNEL_INVALID", /missing\.js/],
+    [{ module: pathToFileURL(folder) }, "AUX_KERNEL_INVALID", /no file/],
+    [{ wasm: Uint8Array.of(1, 2, 3) }, "AUX_KERNEL_INVALID", /does not compile/],
+    [{ wasm: pathToFileURL(join(folder, "missing.wasm")) }, "AUX_KERNEL_INVALID", /missing\.wasm/],
+    [{ ...wasm({}), export: "other" }, "AUX_KERNEL_INVALID", /exports no function "other", only: "k"/],
+    [wasm({ memoryName: "heap" }), "AUX_KERNEL_INVALID", /"env" "heap"/],
+    [wasm({ limits: [0, 0] }), "AUX_KERNEL_INVALID", /private memory/],
+    [wasm({ limits: [3, 0, 16] }), "AUX_KERNEL_INVALID", /0 to 16 pages/],
+    [wasm({ data: [{ offset: 250, bytes: [1, 2, 3, 4, 5, 6, 7] }] }), "AUX_KERNEL_INVALID", /bytes 0 to 257/],
+  ]
+  for (const [host, expected, message] of cases) {
+    const error = thrownBy(() => driver.loadKernel(kernel([], host)))
+    assert.equal(code(error), expected)
+    assert.match(String(error), message)
+  }
+  assert.equal(
+    code(thrownBy(() => driver.loadKernel(kernel(Array<string>(3000).fill("int32"), { source: "" })))),
+    "AUX_KERNEL_INVALID",
+  )
+  driver.loadKernel(kernel([], wasm({ data: [{ offset: 8, bytes: [1, 2, 3] }] })))
+})
+
+test("the same source object is loaded once; another one is another kernel", () => {
+  using driver = open()
+  const one = kernel([], { source: "export function k() {}" })
+  assert.equal(driver.loadKernel(one), driver.loadKernel(one))
+  assert.notEqual(driver.loadKernel(one), driver.loadKernel({ ...one }))
+})
+
+test("scalars arrive as their type has them", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const cases: [dtype: string, given: KernelArgument, arrives: string][] = [
+    ["int8", 200, "-56"],
+    ["uint8", -1, "255"],
+    ["int16", 40_000, "-25536"],
+    ["uint16", -1, "65535"],
+    ["int32", 3_000_000_000, "-1294967296"],
+    ["uint32", 3_000_000_000, "3000000000"],
+    ["uint32", -1, "4294967295"],
+    ["float32", 0.1, String(Math.fround(0.1))],
+    ["float64", 0.1, "0.1"],
+    ["float16", 0.1, "0.0999755859375"],
+    ["float16", 1e6, "Infinity"],
+    ["float16", 2 ** -25 * 1.1, String(2 ** -24)],
+    ["float16", -65519, "-65504"],
+    ["bfloat16", 0.1, "0.10009765625"],
+    ["bfloat16", -3, "-3"],
+    ["int64", -5n, "-5n"],
+    ["int64", 7, "7n"],
+    ["uint64", 2n ** 64n - 1n, "18446744073709551615n"],
+  ]
+  for (const [dtype, given, arrives] of cases) {
+    const text = `const v = args[0]; const s = typeof v === "bigint" ? v + "n" : String(v)
+      if (s !== ${JSON.stringify(arrives)}) throw new Error("${dtype}: got " + s)`
+    launch(driver, stream, driver.loadKernel(source("k", [dtype], text)), given)
+    driver.synchronizeStream(stream)
+  }
+})
+
+test("arrays arrive as typed arrays over the device memory, and the launch's shape beside them", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(64)
+  const views: [dtype: string, type: string][] = [
+    ["float16", "Uint16Array"],
+    ["bfloat16", "Uint16Array"],
+    ["float32", "Float32Array"],
+    ["float64", "Float64Array"],
+    ["int8", "Int8Array"],
+    ["uint8", "Uint8Array"],
+    ["int16", "Int16Array"],
+    ["uint16", "Uint16Array"],
+    ["int32", "Int32Array"],
+    ["uint32", "Uint32Array"],
+    ["int64", "BigInt64Array"],
+    ["uint64", "BigUint64Array"],
+  ]
+  for (const [dtype, type] of views) {
+    const text = `if (args[0].constructor !== ${type} || args[0].length !== 3) throw new Error("${dtype}")
+      const shape = JSON.stringify(launch)
+      if (shape !== '{"grid":[2,3,4],"block":[5,6,7],"sharedMemory":8}') throw new Error(shape)`
+    const handle = driver.loadKernel(source("k", [`inout ${dtype}*`], text))
+    driver.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
+    driver.synchronizeStream(stream)
+  }
+  const empty = driver.loadKernel(source("k", ["in float32*"], "if (args[0].length !== 0) throw new Error('not empty')"))
+  launch(driver, stream, empty, { address: 0, length: 0 })
+  driver.synchronizeStream(stream)
+})
+
+test("a WebAssembly kernel works on the device memory in place", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(256)
+  const words = new Float32Array(memory.buffer, memory.byteOffset, 64)
+  const range = { address: memory.address, length: 64 }
+  // mem[p] = a; mem[p + 4] = (f32) b; mem64[p + 8] = c; mem32[p + 16] = grid x + 100 block z
+  const bytes = wasmModule({
+    parameters: [I32, F32, F64, I64, I32, I32, I32, I32, I32, I32],
+    code: [
+      ...[...get(0), ...get(1), 0x38, 2, 0],
+      ...[...get(0), ...get(2), 0xb6, 0x38, 2, 4],
+      ...[...get(0), ...get(3), 0x37, 3, 8],
+      ...[...get(0), ...get(4), ...get(9), 0x41, 0xe4, 0, 0x6c, 0x6a, 0x36, 2, 16],
+    ],
+  })
+  const signature = ["inout float32*", "float32", "float64", "int64"]
+  const file = join(folder, "kernel.wasm")
+  writeFileSync(file, bytes)
+  for (const wasm of [bytes, pathToFileURL(file)]) {
+    words.fill(0)
+    const handle = driver.loadKernel(kernel(signature, { wasm }))
+    driver.launch(stream, handle, 3, 1, 1, 1, 1, 5, 0, [range, 1.5, 2.5, -9n], undefined)
+    driver.synchronizeStream(stream)
+    assert.deepEqual(Array.from(words.subarray(0, 2)), [1.5, 2.5])
+    assert.equal(new BigInt64Array(memory.buffer, memory.byteOffset + 8, 1)[0], -9n)
+    assert.equal(new Int32Array(memory.buffer, memory.byteOffset + 16, 1)[0], 503)
+  }
+  const trap = driver.loadKernel(kernel([], { wasm: wasmModule({ parameters: [], code: [0x00] }) }))
+  launch(driver, stream, trap)
+  const error = thrownBy(() => driver.synchronizeStream(stream))
+  assert.ok(error instanceof KernelError)
+  assert.match(error.message, /unreachable/)
+})
+
+test("a module file is loaded from a path, a URL or a URL's text, with its own imports", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(4)
+  const words = new Int32Array(memory.buffer, memory.byteOffset, 1)
+  writeFileSync(join(folder, "seven.mjs"), "export const seven = 7")
+  const file = join(folder, "kernel #1.mjs")
+  writeFileSync(file, 'import { seven } from "./seven.mjs"\nexport const add = (launch, out) => { out[0] += seven }')
+  const url = pathToFileURL(file)
+  for (const module of [file, url, url.href]) {
+    launch(driver, stream, driver.loadKernel(kernel(["inout int32*"], { module, export: "add" })), {
+      address: memory.address,
+      length: 1,
+    })
+  }
+  driver.synchronizeStream(stream)
+  assert.equal(words[0], 21)
+})
+
+test("the first launch loads its kernel without the opening thread's event loop", () => {
+  using driver = open()
+  const streams = Array.from({ length: 8 }, () => driver.createStream(0))
+  const memory = driver.allocatePinned(256)
+  const words = new Int32Array(memory.buffer, memory.byteOffset, 64)
+  const slow = "await new Promise((resolve) => setTimeout(resolve, 20)); export const k = (launch, out) => { out[0]++ }"
+  for (const [index, stream] of streams.entries()) {
+    const handle = driver.loadKernel(kernel(["inout int32*"], { source: slow }))
+    launch(driver, stream, handle, { address: memory.address + 4 * index, length: 1 })
+  }
+  for (const stream of streams) driver.synchronizeStream(stream)
+  assert.deepEqual(Array.from(words.subarray(0, 8)), Array<number>(8).fill(1))
+})
+
+test("preparing loads a kernel on every worker, and says what is wrong with it", async () => {
+  using driver = open(3)
+  const good = kernel([], { source: "export function k() {}" })
+  const [first, second] = await Promise.all([driver.prepareKernel(good), driver.prepareKernel(good)])
+  assert.equal(first, second)
+  assert.equal(driver.loadKernel(good), first)
+  assert.equal(await driver.prepareKernel(good), first)
+  for (const [text, message] of [
+    ["export const other = 1", /exports no function "k", only: other/],
+    ["export function k( {", /SyntaxError/],
+    ["throw new Error('at load')", /at load/],
+  ] as const) {
+    const error = await driver.prepareKernel(kernel([], { source: text })).catch((reason: unknown) => reason)
+    assert.equal(code(error), "AUX_KERNEL_INVALID")
+    assert.match(String(error), message)
+  }
+  const error = await driver.prepareKernel(kernel([], { module: "x" })).catch((reason: unknown) => reason)
+  assert.equal(code(error), "AUX_KERNEL_INVALID")
+})
+
+test("preparing does not wait for workers that are in a kernel", async () => {
+  using driver = open(2)
+  const latch = new Latch(driver)
+  try {
+    latch.hold(driver.createStream(0))
+    await driver.prepareKernel(kernel([], { source: "export function k() {}" }))
+  } finally {
+    latch.open()
+  }
+})
+
+test("closing rejects what is still being prepared", async () => {
+  const driver = open(2)
+  const preparing = driver.prepareKernel(kernel([], { source: "await new Promise(() => {}); export function k() {}" }))
+  driver.close()
+  assert.equal(code(await preparing.catch((reason: unknown) => reason)), "AUX_DISPOSED")
+})

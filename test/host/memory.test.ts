@@ -1,0 +1,189 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { Latch, launch, never, open, source, thrownBy } from "./device.js"
+import { I32, get, wasmModule } from "./wasm.js"
+
+const GIB = 2 ** 30
+const write = source("write", ["inout float32*", "float32"], "args[0].fill(args[1])")
+
+test("arrays beyond 2 GiB work in every operation, up to 4 GiB", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  driver.allocate(2 * GIB + GIB, stream, never)
+  const rest = 4 * GIB - 3 * GIB - 256
+  driver.allocate(rest - 2048, stream, never)
+  const high = driver.allocate(1024, stream, never)
+  const last = driver.allocate(1024, stream, never)
+  assert.equal(last, 4 * GIB - 1024)
+  assert.equal(driver.memoryUsage().reserved, 4 * GIB)
+  assert.ok(thrownBy(() => driver.allocate(1, stream, never)) instanceof OutOfMemoryError)
+  driver.free(high, stream, { slot: 0, tick: 1 })
+  const pinned = driver.allocatePinned(1024)
+  assert.equal(pinned.address, high)
+  const floats = new Float32Array(pinned.buffer, pinned.byteOffset, 256)
+  const range = { address: last, length: 256 }
+  launch(driver, stream, driver.loadKernel(write), range, 2.5)
+  driver.copy(high, last, 512, stream)
+  driver.fill(last, new Uint8Array(Float32Array.of(7).buffer), 256, stream)
+  driver.copy(high + 512, last + 512, 512, stream)
+  driver.synchronizeStream(stream)
+  assert.deepEqual([floats[0], floats[127], floats[128], floats[255]], [2.5, 2.5, 7, 7])
+  const store = wasmModule({ parameters: [I32, I32], code: [...get(0), ...get(1), 0x36, 2, 0] })
+  const parameters = [
+    { dtype: "int32" as const, access: "out" as const },
+    { dtype: "int32" as const, access: undefined },
+  ]
+  launch(driver, stream, driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } }), range, 77)
+  driver.copy(high, last, 4, stream)
+  driver.upload(last, new Uint8Array(Int32Array.of(-3).buffer), stream)
+  driver.copy(high + 4, last, 4, stream)
+  driver.synchronizeStream(stream)
+  assert.deepEqual(Array.from(new Int32Array(pinned.buffer, pinned.byteOffset, 2)), [77, -3])
+})
+
+test("workers and loaded modules see memory that is added later", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const store = wasmModule({ parameters: [I32, I32], code: [...get(0), ...get(1), 0x36, 2, 0] })
+  const parameters = [
+    { dtype: "int32" as const, access: "out" as const },
+    { dtype: "int32" as const, access: undefined },
+  ]
+  const wasm = driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } })
+  const kernel = driver.loadKernel(write)
+  const result = driver.allocatePinned(8)
+  const words = new Int32Array(result.buffer, result.byteOffset, 2)
+  for (let size = 1 << 16; size <= 1 << 28; size *= 4) {
+    const address = driver.allocate(size, stream, never)
+    const last = address + size - 256
+    launch(driver, stream, wasm, { address: last, length: 1 }, size)
+    launch(driver, stream, kernel, { address: last + 4, length: 1 }, 1)
+    driver.copy(result.address, last, 8, stream)
+    driver.synchronizeStream(stream)
+    assert.deepEqual(Array.from(words), [size, 0x3f800000])
+  }
+})
+
+test("a copy may overlap itself", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(256)
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, 256)
+  for (const [to, from] of [
+    [10, 0],
+    [0, 10],
+  ] as const) {
+    for (let index = 0; index < 256; index++) bytes[index] = index
+    const expected = bytes.slice()
+    expected.copyWithin(to, from, from + 200)
+    driver.copy(memory.address + to, memory.address + from, 200, stream)
+    driver.synchronizeStream(stream)
+    assert.deepEqual(bytes.slice(), expected)
+  }
+})
+
+test("fills repeat elements of 1, 2, 4 and 8 bytes", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(256)
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, 256)
+  for (const element of [[7], [1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 250, 6, 7, 248], [0, 0], [9, 9, 9, 9, 9, 9, 9, 9]]) {
+    bytes.fill(0xee)
+    const count = 5
+    driver.fill(memory.address + 8, Uint8Array.from(element), count, stream)
+    driver.synchronizeStream(stream)
+    const expected = new Uint8Array(256).fill(0xee)
+    for (let index = 0; index < count * element.length; index++) expected[8 + index] = element[index % element.length] ?? 0
+    assert.deepEqual(bytes.slice(), expected)
+  }
+})
+
+test("an upload has read its source when it returns, busy stream or not, and keeps its place in the order", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const memory = driver.allocatePinned(256)
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, 256)
+  const source = Uint8Array.of(1, 2, 3)
+  driver.upload(memory.address, source, stream)
+  source.fill(0)
+  driver.synchronizeStream(stream)
+  assert.deepEqual(Array.from(bytes.subarray(0, 3)), [1, 2, 3])
+  const latch = new Latch(driver)
+  const used = driver.memoryUsage().used
+  try {
+    latch.hold(stream)
+    driver.copy(memory.address + 8, memory.address, 3, stream)
+    const large = new Uint8Array(100_000)
+    const target = driver.allocate(large.length, stream, never)
+    for (let round = 0; round < 100; round++) {
+      source.fill(round)
+      driver.upload(memory.address, source, stream)
+      large.fill(round)
+      driver.upload(target, large, stream)
+    }
+    large.fill(0)
+    driver.copy(memory.address + 24, target + large.length - 3, 3, stream)
+    driver.free(target, stream, { slot: 0, tick: 1 })
+    source.fill(0)
+    driver.copy(memory.address + 16, memory.address, 3, stream)
+    assert.equal(bytes[0], 1)
+  } finally {
+    latch.open()
+  }
+  driver.synchronizeStream(stream)
+  assert.deepEqual(Array.from(bytes.subarray(8, 11)), [1, 2, 3])
+  assert.deepEqual(Array.from(bytes.subarray(16, 19)), [99, 99, 99])
+  assert.deepEqual(Array.from(bytes.subarray(24, 27)), [99, 99, 99])
+  assert.equal(driver.memoryUsage().used, used)
+})
+
+test("memory that waits to be freed is drained, without a wait of the allocation's own", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const other = driver.createStream(0)
+  const latch = new Latch(driver)
+  const timer = setTimeout(() => latch.open(), 10_000)
+  const large = driver.allocate(3 * GIB, stream, never)
+  try {
+    latch.hold(stream)
+    driver.free(large, stream, { slot: 0, tick: 1 })
+    assert.ok(thrownBy(() => driver.allocate(3 * GIB, other, never)) instanceof OutOfMemoryError)
+    assert.equal(driver.memoryUsage().used, 0)
+  } finally {
+    latch.open()
+    clearTimeout(timer)
+  }
+  driver.drainFrees()
+  assert.equal(driver.allocate(3 * GIB, other, never), large)
+})
+
+test("pinned memory is zeroed, has a buffer object of its own and is given back by its address", () => {
+  using driver = open()
+  const one = driver.allocatePinned(100)
+  new Uint8Array(one.buffer, one.byteOffset, 100).fill(1)
+  const two = driver.allocatePinned(100)
+  assert.notEqual(one.buffer, two.buffer)
+  driver.freePinned(one.address)
+  const three = driver.allocatePinned(100)
+  assert.equal(three.address, one.address)
+  assert.deepEqual(new Uint8Array(three.buffer, three.byteOffset, 100).slice(), new Uint8Array(100))
+  assert.equal(driver.memoryUsage().used, 0)
+})
+
+test("a loop of allocations, launches and frees over streams keeps a bounded footprint", () => {
+  using driver = open()
+  const streams = Array.from({ length: 4 }, () => driver.createStream(0))
+  const kernel = driver.loadKernel(write)
+  let reserved = 0
+  for (let round = 0; round < 40_000; round++) {
+    const stream = streams[round % 4] ?? 0
+    const length = 1 + ((round * 7919) % 3000)
+    const address = driver.allocate(length * 4, stream, never)
+    launch(driver, stream, kernel, { address, length: 1 }, 1)
+    driver.free(address, stream, { slot: stream, tick: round })
+    if (round === 4000) reserved = driver.memoryUsage().reserved
+  }
+  assert.ok(driver.memoryUsage().reserved <= reserved)
+  assert.equal(driver.memoryUsage().used, 0)
+})

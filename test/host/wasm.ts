@@ -1,0 +1,55 @@
+/** Builds small WebAssembly modules byte by byte. */
+
+export interface WasmShape {
+  /** Type of the exported function: value types of its parameters. */
+  readonly parameters: readonly number[]
+  /** Its body without the final `end`. */
+  readonly code: readonly number[]
+  /** Limits of the imported memory: flags, minimum, maximum. */
+  readonly limits?: readonly number[]
+  readonly memoryName?: string
+  /** Active data segments: offset and bytes. */
+  readonly data?: readonly { readonly offset: number; readonly bytes: readonly number[] }[]
+}
+
+export const I32 = 0x7f
+export const I64 = 0x7e
+export const F32 = 0x7d
+export const F64 = 0x7c
+
+/** 65536 in LEB128. */
+const MAXIMUM = [0x80, 0x80, 0x04]
+
+/** A module that exports the function as "k". */
+export function wasmModule(shape: WasmShape): Uint8Array {
+  const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [] } = shape
+  const segments = data.map(({ offset, bytes }) => [0, 0x41, ...unsigned(offset), 0x0b, ...sized(bytes)])
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [1, 0x60, ...sized(parameters), 0]),
+    ...section(2, [1, ...text("env"), ...text(memoryName), 2, ...limits]),
+    ...section(3, [1, 0]),
+    ...section(7, [1, ...text("k"), 0, 0]),
+    ...section(10, [1, ...sized([0, ...code, 0x0b])]),
+    ...(data.length === 0 ? [] : section(11, [data.length, ...segments.flat()])),
+  ])
+}
+
+export const get = (local: number): number[] => [0x20, local]
+
+function section(id: number, bytes: readonly number[]): number[] {
+  return [id, ...sized(bytes)]
+}
+
+function sized(bytes: readonly number[]): number[] {
+  return [...unsigned(bytes.length), ...bytes]
+}
+
+function text(value: string): number[] {
+  return sized([...value].map((char) => char.charCodeAt(0)))
+}
+
+/** LEB128; two bytes always, so that the sign bit is never set. */
+function unsigned(value: number): number[] {
+  return [(value & 127) | 128, (value >> 7) & 127]
+}
