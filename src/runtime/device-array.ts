@@ -55,9 +55,9 @@ export class DeviceArray<D extends DType = DType> {
     this.base = view?.base ?? this
   }
 
-  /** Has it, or the array that it is a view of, been disposed of? */
+  /** Has it, the array that it is a view of, or its device been disposed of? */
   get disposed(): boolean {
-    return this.#disposed || this.allocation.disposed
+    return this.#disposed || this.allocation.disposed || this.allocation.order.closed
   }
 
   /** @internal Refuses the use of memory that has been given back. */

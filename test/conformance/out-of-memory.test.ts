@@ -1,0 +1,93 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { type Device, type DeviceArray, OutOfMemoryError } from "../../src/index.js"
+import { forEachDevice } from "../support/devices.js"
+import { affine, latch, once, over, prepare } from "../support/kernels.js"
+
+const chunk = 2 ** 29
+
+/** Takes all memory there is, in large arrays whose pages nobody touches. */
+function takeAll(device: Device): DeviceArray<"uint8">[] {
+  const taken: DeviceArray<"uint8">[] = []
+  for (let length = chunk; length >= 2 ** 20; length /= 2) {
+    try {
+      while (taken.length < 4000) taken.push(device.empty("uint8", length))
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+    }
+  }
+  return taken
+}
+
+/** Holds a stream up for a while, so that what is freed behind it is not free yet. Nobody opens the latch. */
+function holdForAWhile(device: Device): void {
+  latch.launch(once, device.pinned("int32", 3), 300)
+}
+
+forEachDevice("out of memory", (open) => {
+  test("§6 running out of memory: refused by name, nothing was made, and the device still works", async () => {
+    using device = open()
+    await prepare(device)
+    const before = device.memory.used
+    for (const length of [2 ** 43, 2 ** 49]) {
+      assert.throws(
+        () => device.empty("uint8", length),
+        (error) => error instanceof OutOfMemoryError && error.message.includes(String(length)),
+      )
+      assert.throws(() => device.zeros("uint8", length), OutOfMemoryError)
+      assert.throws(() => device.pinned("uint8", length), OutOfMemoryError)
+    }
+    assert.equal(device.memory.used, before)
+    const taken = takeAll(device)
+    assert.throws(() => device.empty("uint8", chunk), { code: "AUX_OUT_OF_MEMORY" })
+    for (const array of taken) array.dispose()
+    device.synchronize()
+    assert.equal(device.memory.used, before)
+    using x = device.full("int32", 1000, 4)
+    affine.launch(over(1000), 1000, x, 2, 1)
+    assert.deepEqual(x.readSync(), new Int32Array(1000).fill(9))
+  })
+
+  test("§6 running out of memory: first drains what is waiting to be freed, whatever stream it waits for", async () => {
+    using device = open()
+    await prepare(device)
+    using stream = device.createStream()
+    using other = device.createStream()
+    const taken = takeAll(device)
+    const last = taken.shift()
+    assert.ok(last)
+    // Used on two streams without an order between them: the memory is given back by neither.
+    stream.run(() => holdForAWhile(device))
+    other.run(() => holdForAWhile(device))
+    stream.run(() => last.subarray(0, 16).fill(1))
+    other.run(() => last.subarray(16, 32).fill(2))
+    last.dispose()
+    using again = device.empty("uint8", chunk)
+    assert.equal(again.length, chunk)
+    again.subarray(0, 32).fill(7)
+    assert.deepEqual(again.subarray(0, 32).readSync(), new Uint8Array(32).fill(7))
+    for (const array of taken) array.dispose()
+  })
+
+  test("§6 running out of memory: a loop that allocates and drops more than there is goes on for ever", async () => {
+    using device = open()
+    await prepare(device)
+    using aux = device.createStream()
+    const taken = takeAll(device)
+    taken.shift()?.dispose()
+    const sum = taken[0]?.subarray(0, 8)
+    assert.ok(sum)
+    for (let round = 0; round < 20; round++) {
+      const x = device.empty("uint8", chunk)
+      const head = x.subarray(0, 8).fill(round)
+      aux.wait(device.defaultStream)
+      aux.run(() => sum.copyFrom(head))
+      x.dispose()
+    }
+    assert.deepEqual(
+      aux.run(() => sum.readSync()),
+      new Uint8Array(8).fill(19),
+    )
+    for (const array of taken) array.dispose()
+  })
+})
