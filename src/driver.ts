@@ -103,6 +103,28 @@ export interface LaunchAttributes {
   readonly cooperative: boolean
 }
 
+/** A batch of matrix products `out = alpha · op(a) · op(b) + beta · out`: row-major, without gaps, sizes above 0. */
+export interface MatrixProduct {
+  readonly inputs: "float32" | "float16" | "bfloat16"
+  readonly output: "float32" | "float16" | "bfloat16"
+  /** Addresses of the first matrices. */
+  readonly a: number
+  readonly b: number
+  readonly out: number
+  readonly m: number
+  readonly n: number
+  readonly k: number
+  readonly transposeA: boolean
+  readonly transposeB: boolean
+  readonly alpha: number
+  readonly beta: number
+  /** How many products, and the distances between their matrices in elements. */
+  readonly count: number
+  readonly strideA: number
+  readonly strideB: number
+  readonly strideOut: number
+}
+
 /** What one launch may ask for at most. The host device has CUDA's limits. */
 export interface LaunchLimits {
   readonly threadsPerBlock: number
@@ -221,6 +243,12 @@ export interface Driver {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void
+
+  /**
+   * Queues matrix products by the device's own library; absent where there is none. `workspace` is scratch memory that
+   * nothing else uses meanwhile; which one is given has no influence on the result.
+   */
+  multiply?(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void
 
   /**
    * Lets queued work finish, then gives everything back. Never blocks. Pending

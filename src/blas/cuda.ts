@@ -1,10 +1,23 @@
 import { AuxstreamError } from "../runtime/errors.js"
+import { queueOperation } from "../runtime/operation.js"
+import { WORKSPACE_BYTES, workspaceOf } from "../runtime/workspace.js"
 import type { Product } from "./product.js"
 
-/** Queues a product on a CUDA device. */
-export function multiplyOnCuda(product: Product): void {
-  throw new AuxstreamError(
-    "AUX_DEVICE_UNAVAILABLE",
-    `matrix products on ${product.a.device.id} need cuBLAS, which this version does not use; use the host device`,
-  )
+/** Queues a product on a device whose maker has a library for it: cuBLAS. */
+export function multiplyByLibrary(product: Product): void {
+  const { a, b, out, stream } = product
+  const { driver, id } = stream.device
+  if (driver.multiply === undefined) {
+    throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `${id} has no library for matrix products; use another device`)
+  }
+  stream.state.enter()
+  const workspace = workspaceOf(stream.state)
+  const range = { address: workspace.address, length: WORKSPACE_BYTES }
+  queueOperation(stream.state, [a.allocation, b.allocation, out.allocation, workspace], () => {
+    driver.multiply?.(
+      { ...product, inputs: a.dtype, output: out.dtype, a: a.address, b: b.address, out: out.address },
+      range,
+      stream.state.handle,
+    )
+  })
 }

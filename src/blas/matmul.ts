@@ -1,7 +1,7 @@
 import type { DeviceArray } from "../runtime/device-array.js"
 import type { Stream } from "../runtime/stream.js"
 import { checkProduct } from "./check.js"
-import { multiplyOnCuda } from "./cuda.js"
+import { multiplyByLibrary } from "./cuda.js"
 import { multiplyOnHost } from "./host.js"
 
 /** The element types that are multiplied. */
@@ -60,6 +60,6 @@ export interface MatmulOptions<D extends MatmulDType = MatmulDType> {
 export function matmul<D extends MatmulDType>(options: MatmulOptions<D>): void {
   const product = checkProduct(options)
   if (product.m === 0 || product.n === 0 || product.count === 0) return
-  if (product.a.device.kind === "cuda") multiplyOnCuda(product)
+  if (product.a.device.kind === "cuda") multiplyByLibrary(product)
   else multiplyOnHost(product)
 }

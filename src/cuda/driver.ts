@@ -7,6 +7,8 @@ import type {
   KernelSource,
   LaunchAttributes,
   LaunchLimits,
+  MatrixProduct,
+  MemoryRange,
   MemoryUsage,
   OrderMark,
   PinnedMemory,
@@ -15,6 +17,7 @@ import type {
 import { Closing } from "./closing.js"
 import { Completions } from "./completion.js"
 import { CudaContext } from "./context.js"
+import { Cublas } from "./cublas.js"
 import type { DeviceFacts } from "./device-facts.js"
 import { createEvent, destroyEvent, DISABLE_TIMING, EventPool } from "./events.js"
 import { fill } from "./fill.js"
@@ -46,6 +49,7 @@ export class CudaDriver implements Driver {
   readonly #uploads: Uploads
   readonly #launcher: Launcher
   readonly #kernels: Kernels
+  readonly #cublas: Cublas
 
   /** @throws CudaError, having made nothing */
   constructor(library: CudaLibrary, facts: DeviceFacts, ordinal: number) {
@@ -67,6 +71,7 @@ export class CudaDriver implements Driver {
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#markers)
     this.#launcher = new Launcher(context)
+    this.#cublas = new Cublas(context)
     this.#kernels = new Kernels(context, this.#launcher, facts.architecture)
   }
 
@@ -77,6 +82,7 @@ export class CudaDriver implements Driver {
   destroyStream(stream: StreamHandle): void {
     this.#context.lastEvent = 0
     this.#memory.forgetStream(stream)
+    this.#cublas.forgetStream(stream)
     this.#streams.destroy(stream)
   }
 
@@ -235,6 +241,11 @@ export class CudaDriver implements Driver {
     this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
   }
 
+  multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#cublas.multiply(product, workspace, stream)
+  }
+
   close(): void {
     new Closing({
       context: this.#context,
@@ -249,6 +260,7 @@ export class CudaDriver implements Driver {
 
   #release(): void {
     this.#memory.close()
+    this.#cublas.close()
     this.#uploads.close()
     this.#completions.close()
     this.#kernels.close()

@@ -1,9 +1,10 @@
 /** NVRTC: CUDA C++ to machine code, in this process. */
 import { AuxstreamError } from "../runtime/errors.js"
 import { CMemory, cStrings } from "./c-memory.js"
-import { bind, firstLine, inBackground, koffi, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
-import { includeDirectories, NVRTC_PLACES, nvrtcCandidates } from "./nvrtc-places.js"
+import { bind, inBackground, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
 import { SUCCESS } from "./status.js"
+import { toolkitLibrary } from "./toolkit-library.js"
+import { includeDirectories, type ToolkitFile } from "./toolkit-places.js"
 
 const NVRTC_CALLS = {
   nvrtcVersion: ["nvrtcVersion", "uintptr_t", "uintptr_t"],
@@ -148,40 +149,24 @@ function check(status: number, call: string): void {
   throw new AuxstreamError("AUX_KERNEL_UNAVAILABLE", `The CUDA compiler failed: ${call} gave ${statusName(status)}.`)
 }
 
-let opened: { readonly path: string | undefined; readonly compiler: Nvrtc } | undefined
+const NVRTC_FILE: ToolkitFile = {
+  13: { linux: "libnvrtc.so.13", windows: "nvrtc64_130_0.dll" },
+  12: { linux: "libnvrtc.so.12", windows: "nvrtc64_120_0.dll" },
+}
 
 /**
  * The compiler, loaded at the first call.
  *
  * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE, naming the places where it was looked for
  */
-export function nvrtc(driverMajor: number): Nvrtc {
-  const path = process.env["AUXSTREAM_LIBNVRTC"] || undefined
-  if (opened === undefined || opened.path !== path) opened = { path, compiler: load(path, driverMajor) }
-  return opened.compiler
-}
-
-function load(path: string | undefined, driverMajor: number): Nvrtc {
-  if (path !== undefined) {
-    try {
-      return new Nvrtc(koffi().load(path), path)
-    } catch (error) {
-      throw new AuxstreamError(
-        "AUX_KERNEL_UNAVAILABLE",
-        `AUXSTREAM_LIBNVRTC names ${path}, which cannot be used: ${firstLine(error)}`,
-      )
-    }
-  }
-  for (const candidate of nvrtcCandidates(driverMajor)) {
-    try {
-      return new Nvrtc(koffi().load(candidate), candidate)
-    } catch {
-      continue
-    }
-  }
-  throw new AuxstreamError(
-    "AUX_KERNEL_UNAVAILABLE",
-    `NVRTC, which compiles CUDA C++, was not found in ${NVRTC_PLACES}: install the CUDA toolkit or ` +
-      "`pip install nvidia-cuda-nvrtc`, name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
-  )
-}
+export const nvrtc = toolkitLibrary({
+  file: NVRTC_FILE,
+  variable: "AUXSTREAM_LIBNVRTC",
+  make: (library, path) => new Nvrtc(library, path),
+  missing: (where) =>
+    new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `NVRTC, which compiles CUDA C++, ${where}: install the CUDA toolkit or \`pip install nvidia-cuda-nvrtc\`, ` +
+        "name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
+    ),
+})

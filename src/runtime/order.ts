@@ -49,6 +49,7 @@ export class DeviceOrder {
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     this.#live.delete(state)
+    state.workspace?.dispose()
     try {
       const end = this.events.take()
       state.record(end, new VectorClock())

@@ -1,4 +1,5 @@
 import type { EventHandle, OrderMark, StreamHandle } from "../driver.js"
+import type { Allocation } from "./allocation.js"
 import { VectorClock } from "./clock.js"
 import { DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
@@ -18,6 +19,8 @@ export class StreamState {
   /** Others may queue here, too: each record counts as new work, and no wait is elided. */
   shared: boolean
   disposed = false
+  /** The scratch memory of library calls here. */
+  workspace: Allocation | undefined
   /** Behind the last of the stream's work, once it is disposed of. */
   end: EventHandle | undefined
   #tick: number

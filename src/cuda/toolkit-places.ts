@@ -1,34 +1,31 @@
-/** Where NVRTC, CUDA's runtime compiler, and the headers that belong to it are usually found. */
+/** Where the toolkit's libraries (NVRTC, cuBLAS) and headers are usually found. */
 import { existsSync, readdirSync } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 
-const MAJORS = [13, 12]
+const MAJORS = [13, 12] as const
 
-const FILE_NAMES: Readonly<Record<number, { readonly linux: string; readonly windows: string }>> = {
-  13: { linux: "libnvrtc.so.13", windows: "nvrtc64_130_0.dll" },
-  12: { linux: "libnvrtc.so.12", windows: "nvrtc64_120_0.dll" },
-}
+/** A library's file names, by CUDA's major version. */
+export type ToolkitFile = Readonly<
+  Record<(typeof MAJORS)[number], { readonly linux: string; readonly windows: string }>
+>
 
-/** NVRTC's file names, that of the driver's own CUDA version first: what a newer one makes, a driver may not take. */
-function fileNames(driverMajor: number): string[] {
+/** The file names, that of the driver's own CUDA version first: what a newer one makes, a driver may not take. */
+function fileNames(file: ToolkitFile, driverMajor: number): string[] {
   const majors = [...MAJORS].sort((a, b) => Number(b === driverMajor) - Number(a === driverMajor))
-  return majors.flatMap((major) => {
-    const names = FILE_NAMES[major]
-    return names === undefined ? [] : [process.platform === "win32" ? names.windows : names.linux]
-  })
+  return majors.map((major) => (process.platform === "win32" ? file[major].windows : file[major].linux))
 }
 
 /** What to try to load, best first: names that the loader knows, then files in the usual places. */
-export function nvrtcCandidates(driverMajor: number): string[] {
-  const names = fileNames(driverMajor)
+export function toolkitCandidates(file: ToolkitFile, driverMajor: number): string[] {
+  const names = fileNames(file, driverMajor)
   const files = libraryDirectories().flatMap((directory) => names.map((name) => join(directory, name)))
   return [...names, ...files.filter((file) => existsSync(file))]
 }
 
 /** In words, for the message that says that it was found nowhere. */
-export const NVRTC_PLACES =
-  "the loader's path, CUDA_PATH, CUDA_HOME, /usr/local/cuda*, and Python's site-packages (nvidia-cuda-nvrtc)"
+export const TOOLKIT_PLACES =
+  "the loader's path, CUDA_PATH, CUDA_HOME, /usr/local/cuda*, and the nvidia packages in Python's site-packages"
 
 function libraryDirectories(): string[] {
   const ofToolkits = toolkits().flatMap((root) => [join(root, "lib64"), join(root, "lib"), join(root, "bin")])
@@ -57,7 +54,7 @@ function installedToolkits(): string[] {
   ]
 }
 
-/** The directories of pip's NVIDIA packages that hold NVRTC or the headers. */
+/** The directories of pip's NVIDIA packages that hold the libraries or the headers. */
 function pythonPackages(): string[] {
   const environments = [
     process.env["VIRTUAL_ENV"],
@@ -69,7 +66,7 @@ function pythonPackages(): string[] {
     .filter(isNamed)
     .flatMap((root) => children(join(root, "lib")).map((name) => join(root, "lib", name)))
     .flatMap((python) => [join(python, "site-packages", "nvidia"), join(python, "dist-packages", "nvidia")])
-    .flatMap((nvidia) => ["cu13", "cuda_nvrtc", "cuda_runtime"].map((name) => join(nvidia, name)))
+    .flatMap((nvidia) => ["cu13", "cuda_nvrtc", "cublas", "cuda_runtime"].map((name) => join(nvidia, name)))
     .filter((root) => existsSync(root))
 }
 

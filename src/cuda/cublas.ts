@@ -1,0 +1,162 @@
+/** cuBLAS: matrix products, with a handle for each stream. */
+import type { MatrixProduct, MemoryRange, StreamHandle } from "../driver.js"
+import { AuxstreamError, CudaError } from "../runtime/errors.js"
+import { CMemory } from "./c-memory.js"
+import type { CudaContext } from "./context.js"
+import { bind, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
+import { SUCCESS } from "./status.js"
+import { toolkitLibrary } from "./toolkit-library.js"
+
+const CUBLAS_CALLS = {
+  cublasCreate: ["cublasCreate_v2", "uintptr_t"],
+  cublasDestroy: ["cublasDestroy_v2", "uintptr_t"],
+  cublasSetStream: ["cublasSetStream_v2", "uintptr_t", "uintptr_t"],
+  cublasSetWorkspace: ["cublasSetWorkspace_v2", "uintptr_t", "uintptr_t", "size_t"],
+  cublasGemmStridedBatchedEx: [
+    "cublasGemmStridedBatchedEx",
+    "uintptr_t",
+    ...(["int", "int", "int", "int", "int"] as const), // transposes, then the sizes
+    "uintptr_t", // alpha
+    ...(["uintptr_t", "int", "int", "size_t"] as const), // the left matrix: address, type, row length, stride
+    ...(["uintptr_t", "int", "int", "size_t"] as const),
+    "uintptr_t", // beta
+    ...(["uintptr_t", "int", "int", "size_t"] as const),
+    ...(["int", "int", "int"] as const), // count, compute type, algorithm
+  ],
+} as const satisfies Record<string, Signature>
+
+type CublasCalls = Bound<typeof CUBLAS_CALLS>
+
+const cublas = toolkitLibrary<CublasCalls>({
+  file: {
+    13: { linux: "libcublas.so.13", windows: "cublas64_13.dll" },
+    12: { linux: "libcublas.so.12", windows: "cublas64_12.dll" },
+  },
+  variable: "AUXSTREAM_LIBCUBLAS",
+  make: (library: NativeLibrary) => bind(library, CUBLAS_CALLS),
+  missing: (where) =>
+    new AuxstreamError(
+      "AUX_DEVICE_UNAVAILABLE",
+      `cuBLAS, which multiplies matrices on CUDA devices, ${where}: install the CUDA toolkit or ` +
+        "`pip install nvidia-cublas`, or name the library in AUXSTREAM_LIBCUBLAS.",
+    ),
+})
+
+const STATUS_NAMES: Readonly<Record<number, string>> = {
+  1: "CUBLAS_STATUS_NOT_INITIALIZED",
+  3: "CUBLAS_STATUS_ALLOC_FAILED",
+  7: "CUBLAS_STATUS_INVALID_VALUE",
+  8: "CUBLAS_STATUS_ARCH_MISMATCH",
+  11: "CUBLAS_STATUS_MAPPING_ERROR",
+  13: "CUBLAS_STATUS_EXECUTION_FAILED",
+  14: "CUBLAS_STATUS_INTERNAL_ERROR",
+  15: "CUBLAS_STATUS_NOT_SUPPORTED",
+}
+
+/** cudaDataType. */
+const DATA_TYPES = { float32: 0, float16: 2, bfloat16: 14 } as const
+/** Accumulation in float32, for every input. */
+const COMPUTE_32F = 68
+const DEFAULT_ALGORITHM = -1
+const NO_TRANSPOSE = 0
+const TRANSPOSE = 1
+
+/** The matrix products of one device. */
+export class Cublas {
+  readonly #context: CudaContext
+  readonly #handles = new Map<StreamHandle, number>()
+  #idle: number[] = []
+  /** alpha, and beta 8 bytes on. They are read when the call is made. */
+  readonly #scalars = new CMemory(16)
+  readonly #scalarValues: Float32Array<ArrayBuffer>
+
+  constructor(context: CudaContext) {
+    this.#context = context
+    this.#scalarValues = new Float32Array(this.#scalars.bytes.buffer)
+  }
+
+  /** Queues products on a stream, with the workspace for scratch. */
+  multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
+    const calls = this.#library()
+    this.#context.within(() => {
+      const handle = this.#handleFor(calls, stream)
+      this.#check(calls.cublasSetWorkspace(handle, workspace.address, workspace.length), "cublasSetWorkspace")
+      this.#check(this.#submit(calls, handle, product), "cublasGemmStridedBatchedEx")
+    })
+  }
+
+  #library(): CublasCalls {
+    return cublas(Math.floor(this.#context.library.version / 1000))
+  }
+
+  /** cuBLAS stores columns one after another: read so, our rows are the transposed matrices, and out^T = b^T a^T. */
+  #submit(calls: CublasCalls, handle: number, product: MatrixProduct): number {
+    const { m, n, k, transposeA, transposeB } = product
+    this.#scalarValues[0] = product.alpha
+    this.#scalarValues[2] = product.beta
+    return calls.cublasGemmStridedBatchedEx(
+      handle,
+      transposeB ? TRANSPOSE : NO_TRANSPOSE,
+      transposeA ? TRANSPOSE : NO_TRANSPOSE,
+      n,
+      m,
+      k,
+      this.#scalars.address,
+      product.b,
+      DATA_TYPES[product.inputs],
+      transposeB ? Math.max(1, k) : n,
+      product.strideB,
+      product.a,
+      DATA_TYPES[product.inputs],
+      transposeA ? m : Math.max(1, k),
+      product.strideA,
+      this.#scalars.address + 8,
+      product.out,
+      DATA_TYPES[product.output],
+      n,
+      product.strideOut,
+      product.count,
+      COMPUTE_32F,
+      DEFAULT_ALGORITHM,
+    )
+  }
+
+  /** A handle keeps state of what it queues next, so that each stream has its own. */
+  #handleFor(calls: CublasCalls, stream: StreamHandle): number {
+    const known = this.#handles.get(stream)
+    if (known !== undefined) return known
+    const handle = this.#idle.pop() ?? this.#create(calls)
+    this.#check(calls.cublasSetStream(handle, stream), "cublasSetStream")
+    this.#handles.set(stream, handle)
+    return handle
+  }
+
+  #create(calls: CublasCalls): number {
+    const out = new CMemory(8)
+    this.#check(calls.cublasCreate(out.address), "cublasCreate")
+    return out.number(0)
+  }
+
+  /** The stream is being destroyed. Its handle goes to another one: destroying it would wait for the whole device. */
+  forgetStream(stream: StreamHandle): void {
+    const handle = this.#handles.get(stream)
+    if (handle === undefined) return
+    this.#handles.delete(stream)
+    this.#idle.push(handle)
+  }
+
+  /** All work is over. */
+  close(): void {
+    if (!this.#context.isLost) {
+      for (const handle of [...this.#handles.values(), ...this.#idle]) this.#library().cublasDestroy(handle)
+    }
+    this.#handles.clear()
+    this.#idle = []
+  }
+
+  #check(status: number, call: string): void {
+    if (status === SUCCESS) return
+    const name = STATUS_NAMES[status] ?? `CUBLAS_STATUS_${status}`
+    throw new CudaError(`${call} failed with ${name}`, name, call)
+  }
+}

@@ -1,0 +1,14 @@
+import { Allocation } from "./allocation.js"
+import type { StreamState } from "./stream-state.js"
+
+/** What cuBLAS is advised to have on recent devices, in bytes. Equal on every stream, so that results are, too. */
+export const WORKSPACE_BYTES = 32 * 1024 * 1024
+
+/**
+ * The scratch memory of a stream's library calls: allocated at the first one, kept until the stream is disposed of, and
+ * tracked like an array.
+ */
+export function workspaceOf(stream: StreamState): Allocation {
+  stream.workspace ??= Allocation.on(stream, WORKSPACE_BYTES)
+  return stream.workspace
+}
