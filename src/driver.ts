@@ -34,6 +34,8 @@
  * ## Failures
  *
  * - A call that throws has queued nothing and made nothing.
+ * - A `query…`, `synchronize…` or `whenComplete` that fails has come to its point all the same: what is ordered before
+ *   it is over, or was skipped.
  * - A failure of queued work shows itself later: at `query…`, `synchronize…`, `whenComplete`, and at whatever is queued
  *   next on the broken stream. Which streams it breaks is the device's business (on CUDA: all of them).
  * - When the device itself is gone, every method but `close`, `destroy…` and `free…` throws `DeviceLostError` with the

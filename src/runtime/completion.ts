@@ -1,8 +1,9 @@
 import type { EventHandle } from "../driver.js"
+import { checkOptions } from "./check.js"
 import { VectorClock } from "./clock.js"
 import type { DeviceOrder } from "./order.js"
 import type { StreamState } from "./stream-state.js"
-import { AuxstreamError } from "./errors.js"
+import { AuxstreamError, KernelError } from "./errors.js"
 import { show } from "./show.js"
 
 /** How to give up waiting for a promise of the device's. */
@@ -23,6 +24,26 @@ export async function streamCompletion(state: StreamState, options: CompletionOp
   } finally {
     events.give(event)
   }
+}
+
+/** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */
+export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
+  checkSignal(options)
+  const live = Array.from(order.live, (state) => {
+    const promise = streamCompletion(state, options)
+    return order.isInternal(state) ? promise.catch(passOver) : promise
+  })
+  const retired = Array.from(order.retired, ({ end, clock }) =>
+    end === undefined ? undefined : eventCompletion(order, end, clock, options).catch(passOver),
+  )
+  for (const outcome of await Promise.allSettled([...live, ...retired])) {
+    if (outcome.status === "rejected") throw outcome.reason
+  }
+}
+
+/** Nobody wants to hear of a kernel's failure on a stream that is not the user's, or is none any more. */
+function passOver(error: unknown): void {
+  if (!(error instanceof KernelError)) throw error
 }
 
 /** A promise of an event's latest record. The event must not be recorded again before it settles. */
@@ -50,6 +71,7 @@ export function eventCompletion(
 
 /** Refuses a signal that is none. */
 export function checkSignal(options: CompletionOptions): void {
+  checkOptions(options, "options")
   const { signal } = options
   if (signal === undefined || signal instanceof AbortSignal) return
   throw new AuxstreamError("AUX_INVALID_ARGUMENT", `signal is ${show(signal)}; it is an AbortSignal, or left out`)

@@ -2,7 +2,7 @@ import type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "../dtyp
 import type { Driver, MemoryUsage } from "../driver.js"
 import { Allocation } from "./allocation.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "./check.js"
-import { checkSignal, type CompletionOptions, streamCompletion } from "./completion.js"
+import { type CompletionOptions, deviceCompletion } from "./completion.js"
 import { context, runIn } from "./context.js"
 import { DeviceArray } from "./device-array.js"
 import { bytesOf, checkDType, checkScalar, dtypeOf, elementsOf } from "./elements.js"
@@ -336,8 +336,7 @@ export class Device {
   /** A promise of everything that is queued on the device so far. Does not block the event loop. */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.checkUsable()
-    checkSignal(options)
-    await Promise.all([...this.order.live].map((state) => streamCompletion(state, options)))
+    await deviceCompletion(this.order, options)
   }
 
   /** @internal */

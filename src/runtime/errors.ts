@@ -71,6 +71,8 @@ export class DeviceLostError extends AuxstreamError {
  * skipped, and later launches and synchronisations throw this same error.
  */
 export class KernelError extends AuxstreamError {
+  /** @internal How many there have been. Whoever keeps streams has to look for broken ones only after the first. */
+  static count = 0
   /** The name of the kernel that threw. */
   readonly kernel: string
   /** The stack of what it threw, on its worker thread. */
@@ -80,6 +82,7 @@ export class KernelError extends AuxstreamError {
     super("AUX_KERNEL_FAILED", message, options)
     this.kernel = kernel
     this.kernelStack = kernelStack
+    KernelError.count += 1
   }
 }
 

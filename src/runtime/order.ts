@@ -1,5 +1,6 @@
 import type { Driver, EventHandle } from "../driver.js"
 import { ClockSlots, VectorClock } from "./clock.js"
+import { KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { StreamState } from "./stream-state.js"
 
@@ -24,6 +25,16 @@ export class DeviceOrder {
   /** Every stream that has not been disposed of, the internal one included. */
   get live(): Iterable<StreamState> {
     return this.#live
+  }
+
+  /** Streams that have been disposed of and may still have work to do. */
+  get retired(): Iterable<StreamState> {
+    return this.#retired
+  }
+
+  /** Is it of the library's own making, so that nobody wants to hear how it fares? */
+  isInternal(state: StreamState): boolean {
+    return state === this.#reaper
   }
 
   createStream(priority: number, name: string): StreamState {
@@ -83,7 +94,7 @@ export class DeviceOrder {
     try {
       return this.driver.queryEvent(event)
     } catch {
-      return true // What is queued on a broken stream is never run.
+      return true // A failure tells, too, that what was queued before is over.
     }
   }
 
@@ -100,11 +111,19 @@ export class DeviceOrder {
     this.#reaper = undefined
   }
 
-  /** Blocks until all queued work is done. */
+  /** Blocks until all queued work is done; then throws what has broken a stream that has not been disposed of. */
   synchronize(): void {
-    for (const state of this.#live) this.synchronizeStream(state)
-    for (const state of this.#retired) if (state.end !== undefined) this.driver.synchronizeEvent(state.end)
+    const failures: unknown[] = []
+    for (const state of this.#live) {
+      const failure = failureOf(() => this.synchronizeStream(state))
+      if (failure !== undefined && !(this.isInternal(state) && failure instanceof KernelError)) failures.push(failure)
+    }
+    for (const { end } of this.#retired) {
+      const failure = end === undefined ? undefined : failureOf(() => this.driver.synchronizeEvent(end))
+      if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
+    }
     this.reapRetired()
+    if (failures.length > 0) throw failures[0]
   }
 
   synchronizeStream(state: StreamState): void {
@@ -122,5 +141,15 @@ export class DeviceOrder {
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
     this.#retired = []
     this.events.close()
+  }
+}
+
+/** What a call throws, if anything. */
+function failureOf(call: () => void): unknown {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    return error
   }
 }

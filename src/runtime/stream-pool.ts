@@ -1,4 +1,5 @@
 import type { Device } from "./device.js"
+import { KernelError } from "./errors.js"
 import type { Stream } from "./stream.js"
 
 /** How many streams a device's pool makes before forks begin to share them. */
@@ -10,7 +11,7 @@ const most = 32
  */
 export class StreamPool {
   readonly #device: Device
-  readonly #streams: Stream[] = []
+  #streams: Stream[] = []
   #idle: Stream[] = []
   #next = 0
 
@@ -20,9 +21,12 @@ export class StreamPool {
 
   /** A stream that is not `current`. Beyond {@link most} at once, streams are shared, which only adds order. */
   take(current: Stream): Stream {
-    const index = this.#idle.findLastIndex((stream) => stream !== current && !stream.disposed)
-    const [idle] = index < 0 ? [] : this.#idle.splice(index, 1)
-    if (idle !== undefined) return idle
+    for (let index = this.#idle.length - 1; index >= 0; index--) {
+      const stream = this.#idle[index]
+      if (stream === undefined || stream === current) continue
+      this.#idle.splice(index, 1)
+      if (isFit(stream)) return stream
+    }
     const shared = this.#streams.length < most ? undefined : this.#share(current)
     return shared ?? this.#create()
   }
@@ -30,12 +34,13 @@ export class StreamPool {
   #share(current: Stream): Stream | undefined {
     for (let tries = 0; tries < this.#streams.length; tries++) {
       const stream = this.#streams[this.#next++ % this.#streams.length]
-      if (stream !== undefined && stream !== current && !stream.disposed) return stream
+      if (stream !== undefined && stream !== current && isFit(stream)) return stream
     }
     return undefined
   }
 
   #create(): Stream {
+    this.#streams = this.#streams.filter((stream) => !stream.disposed)
     const stream = this.#device.createStream({ name: `pool stream ${this.#streams.length + 1}` })
     this.#streams.push(stream)
     return stream
@@ -47,7 +52,20 @@ export class StreamPool {
 
   close(): void {
     for (const stream of this.#streams) stream.dispose()
-    this.#streams.length = 0
+    this.#streams = []
     this.#idle = []
+  }
+}
+
+/** Can it be forked onto? A stream that a kernel has broken cannot, and is of no use any more. */
+function isFit(stream: Stream): boolean {
+  if (stream.disposed || KernelError.count === 0) return !stream.disposed
+  try {
+    stream.query()
+    return true
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+    stream.dispose()
+    return false
   }
 }

@@ -46,6 +46,21 @@ forEachOpenDevice("completion", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
+  test("§4 completed: of a device, behind the work of streams that were disposed of, too", async () => {
+    using device = open()
+    const stream = device.createStream()
+    using latch = new Latch(device).hold(stream)
+    stream.dispose()
+    let settled = false
+    const promise = device.completed().then(() => (settled = true))
+    await device.defaultStream.completed()
+    await new Promise(setImmediate)
+    assert.equal(settled, false)
+    latch.open()
+    await promise
+    assert.equal(latch.timedOut, false)
+  })
+
   test("§4 completed: of an idle stream, and thousands at a time", async () => {
     using device = open()
     await device.defaultStream.completed()
