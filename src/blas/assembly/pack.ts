@@ -87,7 +87,7 @@ function packAlongDepth<T>(
   }
 }
 
-/** The last panel, which has fewer lanes than `width`. */
+/** The last panel, which has fewer lanes than `width`. Zeros, since leftovers that are subnormal would be slow. */
 function packEdge<T>(
   target: usize,
   source: usize,

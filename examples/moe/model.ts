@@ -1,0 +1,146 @@
+/**
+ * Mixture-of-experts layers, the way inference engines run them: a router picks a few experts for each token, and
+ * beside them one shared expert sees every token. The two branches read the same input and know nothing of each other,
+ * so they run side by side on two streams.
+ */
+
+import { type Device, type DeviceArray, type Event, maybeExecuteInParallel, type Stream } from "auxstream"
+import { matmul } from "auxstream/blas"
+import {
+  combine,
+  embed,
+  expertProduct,
+  gatherRows,
+  rmsNorm,
+  route,
+  type Routing,
+  sharedGate,
+  swiglu,
+} from "./kernels.js"
+import type { Sizes } from "./sizes.js"
+import type { LayerWeights, ModelWeights } from "./weights.js"
+
+const EPSILON = 1e-6
+
+/** What the two branches need to run side by side: the same for all layers. */
+export interface Lanes {
+  /** Null runs them one after the other. */
+  readonly aux: Stream | null
+  readonly event0: Event
+  readonly event1: Event
+}
+
+/** Wraps each branch, to time it. */
+export type Observe = <T>(branch: "routed" | "shared", fn: () => T) => T
+
+/** What a pass gives. */
+export interface Output {
+  /** The state of all tokens, [tokens][hidden]: before the first layer, and after each. */
+  readonly states: readonly DeviceArray<"float32">[]
+  /** For each layer [tokens][topK]: the experts that were chosen. */
+  readonly experts: readonly DeviceArray<"int32">[]
+}
+
+/** The model on one device. */
+export class Model {
+  readonly #device: Device
+  readonly #sizes: Sizes
+  readonly #weights: ModelWeights
+
+  constructor(device: Device, sizes: Sizes, weights: ModelWeights) {
+    this.#device = device
+    this.#sizes = sizes
+    this.#weights = weights
+  }
+
+  /** Queues a pass over all tokens. Nothing in it waits for the device. The output belongs to the caller. */
+  forward(tokens: DeviceArray<"uint8">, lanes: Lanes, observe: Observe = (_branch, fn) => fn()): Output {
+    let hidden = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
+    embed(tokens, this.#weights.embedding, hidden)
+    const states = [hidden]
+    const experts: DeviceArray<"int32">[] = []
+    for (const weights of this.#weights.layers) {
+      const layer = this.#layer(hidden, weights, lanes, observe)
+      hidden = layer.next
+      states.push(hidden)
+      experts.push(layer.experts)
+    }
+    return { states, experts }
+  }
+
+  /** One layer. The scope frees what it made on the way as soon as the streams have passed its last use. */
+  #layer(
+    hidden: DeviceArray<"float32">,
+    weights: LayerWeights,
+    { aux, event0, event1 }: Lanes,
+    observe: Observe,
+  ): { next: DeviceArray<"float32">; experts: DeviceArray<"int32"> } {
+    const { tokens } = this.#sizes
+    return this.#device.scope(() => {
+      const x = this.#halves(tokens, this.#sizes.hidden)
+      rmsNorm(hidden, weights.norm, x, EPSILON)
+      const [{ routed, routing }, shared] = maybeExecuteInParallel(
+        () => observe("routed", () => this.#routedExperts(x, weights)),
+        () => observe("shared", () => this.#sharedExpert(x, weights)),
+        event0,
+        event1,
+        aux,
+      )
+      const next = this.#numbers(tokens, this.#sizes.hidden)
+      combine(hidden, { routed, routing, shared }, next, tokens)
+      return { next, experts: routing.experts }
+    })
+  }
+
+  /** The results of the chosen experts, sorted by expert. The host never learns who was chosen. */
+  #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights) {
+    const { tokens, hidden, expert, topK } = this.#sizes
+    const rows = tokens * topK
+    const routing = this.#route(x, weights)
+    const sorted = this.#halves(rows, hidden)
+    gatherRows(x, routing.rows, sorted)
+    const gateUp = this.#numbers(rows, 2 * expert)
+    expertProduct(sorted, weights.expertsUp, routing.offsets, gateUp, rows)
+    const inner = this.#halves(rows, expert)
+    swiglu(gateUp, inner, rows)
+    const routed = this.#numbers(rows, hidden)
+    expertProduct(inner, weights.expertsDown, routing.offsets, routed, rows)
+    return { routed, routing }
+  }
+
+  #route(x: DeviceArray<"bfloat16">, weights: LayerWeights): Routing {
+    const { tokens, hidden, experts, topK } = this.#sizes
+    const logits = this.#numbers(tokens, experts)
+    matmul({ a: x, b: weights.router, out: logits, m: tokens, n: experts, k: hidden })
+    const routing: Routing = {
+      experts: this.#device.empty("int32", tokens * topK),
+      weights: this.#numbers(tokens, topK),
+      offsets: this.#device.empty("int32", experts + 1),
+      rows: this.#device.empty("int32", tokens * topK),
+      slots: this.#device.empty("int32", tokens * topK),
+    }
+    route(logits, routing, topK)
+    return routing
+  }
+
+  /** The expert that sees every token, scaled by a gate of its own. */
+  #sharedExpert(x: DeviceArray<"bfloat16">, weights: LayerWeights): DeviceArray<"float32"> {
+    const { tokens, hidden, shared } = this.#sizes
+    const gateUp = this.#numbers(tokens, 2 * shared)
+    matmul({ a: x, b: weights.sharedUp, out: gateUp, m: tokens, n: 2 * shared, k: hidden })
+    const inner = this.#halves(tokens, shared)
+    swiglu(gateUp, inner, tokens)
+    const out = this.#numbers(tokens, hidden)
+    matmul({ a: inner, b: weights.sharedDown, out, m: tokens, n: hidden, k: shared })
+    sharedGate(x, weights.sharedGate, out)
+    return out
+  }
+
+  #numbers(rows: number, width: number): DeviceArray<"float32"> {
+    return this.#device.empty("float32", rows * width)
+  }
+
+  #halves(rows: number, width: number): DeviceArray<"bfloat16"> {
+    return this.#device.empty("bfloat16", rows * width)
+  }
+}

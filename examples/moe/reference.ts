@@ -1,0 +1,142 @@
+/**
+ * A layer in plain JavaScript and float64, for a few tokens: what the device's results are held against. Tokens do not
+ * mix in these layers, so that a sample is enough.
+ */
+
+import { fromFloat32, toFloat32 } from "auxstream"
+import type { Sizes } from "./sizes.js"
+import { EMBEDDING_SCALE, type matrices, seedOf, WEIGHT_SCALE } from "./weights.js"
+
+/** Probabilities that are closer than this may rank either way in float32. */
+const TIE = 1e-4
+
+type Rows = readonly Float64Array[]
+
+/** The first state of a token: a row of the embedding table. */
+export function embedding(byte: number, sizes: Sizes): Float64Array {
+  return weights(0, byte * sizes.hidden, sizes.hidden, EMBEDDING_SCALE)
+}
+
+/**
+ * The states of some tokens after a layer.
+ *
+ * @param hidden their states before it
+ * @param chosen the experts that the device chose for each
+ * @throws Error if those are not the most probable ones
+ */
+export function layerReference(hidden: Rows, chosen: Rows, layer: number, sizes: Sizes): Rows {
+  const x = hidden.map((row) => roundToBfloat16(rmsNorm(row)))
+  const routed = routedExperts(x, chosen, layer, sizes)
+  const shared = sharedExpert(x, layer, sizes)
+  return hidden.map((row, token) => row.map((value, i) => value + at(routed[token], i) + at(shared[token], i)))
+}
+
+function routedExperts(x: Rows, chosen: Rows, layer: number, sizes: Sizes): Rows {
+  const logits = product(x, { layer, name: "router", first: 0, depth: sizes.hidden, width: sizes.experts })
+  const probabilities = logits.map(softmax)
+  for (const [token, experts] of chosen.entries()) checkChoice(experts, probabilities[token], sizes.topK)
+  const sums = x.map(() => new Float64Array(sizes.hidden))
+  for (let expert = 0; expert < sizes.experts; expert++) {
+    const users = x.map((_row, token) => token).filter((token) => chosen[token]?.includes(expert))
+    if (users.length === 0) continue
+    const rows = users.map((token) => x[token] ?? new Float64Array())
+    const results = swigluExpert(rows, layer, ["expertsUp", "expertsDown"], expert, sizes.hidden, sizes.expert)
+    for (const [i, token] of users.entries()) addScaled(sums[token], results[i], at(probabilities[token], expert))
+  }
+  return sums
+}
+
+/** The device's experts must be the most probable ones; which of two equal ones is not for float32 to say. */
+function checkChoice(experts: Float64Array, probabilities: Float64Array | undefined, topK: number): void {
+  const ascending = Float64Array.from(probabilities ?? []).sort()
+  const least = at(ascending, ascending.length - topK) - TIE
+  const distinct = new Set(experts).size
+  if (distinct === topK && experts.every((expert) => at(probabilities, expert) >= least)) return
+  throw new Error(`the device routed a token to the experts ${experts.join(", ")}, which are not its ${topK} best`)
+}
+
+function sharedExpert(x: Rows, layer: number, sizes: Sizes): Rows {
+  const results = swigluExpert(x, layer, ["sharedUp", "sharedDown"], 0, sizes.hidden, sizes.shared)
+  const gates = product(x, { layer, name: "sharedGate", first: 0, depth: sizes.hidden, width: 1 })
+  return results.map((row, token) => row.map((value) => value * sigmoid(at(gates[token], 0))))
+}
+
+function swigluExpert(
+  x: Rows,
+  layer: number,
+  [up, down]: readonly [Matrix["name"], Matrix["name"]],
+  index: number,
+  hidden: number,
+  width: number,
+): Rows {
+  const first = index * hidden * width
+  const gateUp = product(x, { layer, name: up, first: 2 * first, depth: hidden, width: 2 * width })
+  const inner = gateUp.map((row) => roundToBfloat16(swiglu(row, width)))
+  return product(inner, { layer, name: down, first, depth: width, width: hidden })
+}
+
+function swiglu(gateUp: Float64Array, width: number): Float64Array {
+  return gateUp.subarray(0, width).map((gate, i) => gate * sigmoid(gate) * at(gateUp, width + i))
+}
+
+/** A matrix of weights: where in its tensor it begins, and its shape. */
+interface Matrix {
+  readonly layer: number
+  readonly name: (typeof matrices)[number]
+  readonly first: number
+  readonly depth: number
+  readonly width: number
+}
+
+function product(x: Rows, { layer, name, first, depth, width }: Matrix): Rows {
+  const sums = x.map(() => new Float64Array(width))
+  for (let step = 0; step < depth; step++) {
+    const row = weights(seedOf(layer, name), first + step * width, width, WEIGHT_SCALE)
+    for (const [token, sum] of sums.entries()) addScaled(sum, row, at(x[token], step))
+  }
+  return sums
+}
+
+function addScaled(sum: Float64Array | undefined, row: ArrayLike<number> | undefined, factor: number): void {
+  if (sum === undefined || row === undefined) return
+  for (let i = 0; i < sum.length; i++) sum[i] = at(sum, i) + at(row, i) * factor
+}
+
+/** What assembly/weights.ts writes, number by number. */
+function weights(seed: number, first: number, count: number, scale: number): Float64Array {
+  const row = new Float64Array(count)
+  for (let i = 0; i < count; i++) {
+    let hash = (Math.imul(seed, 0x9e3779b9) + first + i) | 0
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+    hash ^= hash >>> 16
+    row[i] = ((2 * (hash >>> 24) - 255) / 256) * scale
+  }
+  return row
+}
+
+function rmsNorm(row: Float64Array): Float64Array {
+  const squares = row.reduce((sum, value) => sum + value * value, 0)
+  const scale = 1 / Math.sqrt(squares / row.length + 1e-6)
+  return row.map((value) => value * scale)
+}
+
+function softmax(logits: Float64Array): Float64Array {
+  const largest = Math.max(...logits)
+  const powers = logits.map((logit) => Math.exp(logit - largest))
+  const sum = powers.reduce((total, power) => total + power, 0)
+  return powers.map((power) => power / sum)
+}
+
+function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x))
+}
+
+/** The device keeps activations in bfloat16, so that the reference rounds them in the same places. */
+function roundToBfloat16(row: Float64Array): Float64Array {
+  return Float64Array.from(toFloat32(fromFloat32(row, "bfloat16"), "bfloat16"))
+}
+
+function at(row: ArrayLike<number> | undefined, index: number): number {
+  return row?.[index] ?? NaN
+}

@@ -1,0 +1,79 @@
+/** What the run tells at its end. */
+
+import type { Accuracy } from "./accuracy.js"
+import type { Measurement } from "./measure.js"
+import { operations, published, type Sizes, weightBytes } from "./sizes.js"
+
+/** What `--json` prints. Times are in milliseconds, medians over the rounds. */
+export interface Report {
+  readonly device: { readonly id: string; readonly name: string; readonly threads: number | null }
+  readonly node: string
+  readonly input: { readonly name: string; readonly fileBytes: number }
+  readonly sizes: Sizes
+  /** What was cut from the published model, and from the input. */
+  readonly kept: string
+  readonly weightBytes: number
+  readonly rounds: number
+  readonly milliseconds: Measurement
+  /** Sequential time ÷ parallel time. */
+  readonly speedUp: number
+  /** (sequential − parallel) ÷ (sequential − longer branch). */
+  readonly overlapShare: number
+  readonly parallelOverLonger: number
+  /** Floating-point operations a second of the sequential pass, in 10⁹. */
+  readonly gigaflops: number
+  readonly checks: { readonly parallelEqualsSequential: boolean; readonly reference: Accuracy }
+  readonly passed: boolean
+}
+
+/** Puts the figures together. */
+export function makeReport(
+  facts: Pick<Report, "device" | "input" | "sizes" | "rounds" | "milliseconds" | "checks">,
+): Report {
+  const { sizes, input, milliseconds, checks } = facts
+  const { sequential, parallel, longer } = milliseconds
+  return {
+    ...facts,
+    node: process.version,
+    kept: keptText(sizes, input),
+    weightBytes: weightBytes(sizes),
+    speedUp: sequential / parallel,
+    overlapShare: (sequential - parallel) / (sequential - longer),
+    parallelOverLonger: parallel / longer,
+    gigaflops: operations(sizes) / sequential / 1e6,
+    passed: checks.parallelEqualsSequential && checks.reference.passed,
+  }
+}
+
+function keptText(sizes: Sizes, input: Report["input"]): string {
+  return (
+    `kept ${sizes.experts} of ${published.experts} experts, ${sizes.layers} of ${published.layers} layers, ` +
+    `no attention; ${sizes.tokens} of ${input.fileBytes} bytes of ${input.name}`
+  )
+}
+
+/** The report for people. */
+export function reportText(report: Report): string {
+  const { device, sizes, milliseconds: ms, checks } = report
+  const { reference } = checks
+  const time = (value: number) => `${value.toFixed(1)} ms`.padStart(11)
+  const threads = device.threads === null ? "" : `, ${device.threads} threads`
+  return `
+Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${sizes.topK} of ${sizes.experts} experts of ${sizes.expert}, shared expert ${sizes.shared}
+  ${report.kept}
+  weights     ${(report.weightBytes / 1e6).toFixed(0)} MB of bfloat16 from a fixed seed
+  device      ${device.id}: ${device.name}${threads}, Node.js ${report.node}
+
+One after the other ${time(ms.sequential)}   routed experts ${ms.routed.toFixed(1)} ms, shared expert ${ms.shared.toFixed(1)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
+Side by side        ${time(ms.parallel)}   medians of ${report.rounds} rounds
+Longer branch alone ${time(ms.longer)}   side by side takes ${report.parallelOverLonger.toFixed(3)} of it
+Speed-up            ${report.speedUp.toFixed(2).padStart(8)} ×   ${(100 * report.overlapShare).toFixed(0)} % of the possible overlap
+
+${mark(checks.parallelEqualsSequential)} side by side and one after the other agree bit for bit, in every round
+${mark(reference.passed)} float64 reference, ${reference.tokens} ${reference.tokens === 1 ? "token" : "tokens"}: largest relative error ${reference.largestError.toExponential(1)}, allowed ${reference.tolerance.toExponential(0)}
+`
+}
+
+function mark(passed: boolean): string {
+  return passed ? "✓" : "✗ FAILED:"
+}

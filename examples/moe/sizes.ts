@@ -1,0 +1,49 @@
+/** What the example computes, and how much of the published model it keeps. */
+
+/** The published sizes of Qwen1.5-MoE-A2.7B. A token's two branches cost the same: 4 · 1408 = 5632. */
+export const published = { hidden: 2048, expert: 1408, experts: 60, topK: 4, shared: 5632, layers: 24 } as const
+
+/** The sizes of one run. */
+export interface Sizes {
+  /** Numbers in a token's state. */
+  readonly hidden: number
+  /** Numbers inside one routed expert. */
+  readonly expert: number
+  /** Routed experts in a layer. */
+  readonly experts: number
+  /** Experts that a token goes to. */
+  readonly topK: number
+  /** Numbers inside the shared expert. */
+  readonly shared: number
+  readonly layers: number
+  readonly tokens: number
+}
+
+/** What is kept unless the command line says otherwise: what a machine without a GPU computes in seconds. */
+const kept = {
+  host: { experts: 12, layers: 2, tokens: 64 },
+  cuda: { experts: 60, layers: 4, tokens: 64 },
+}
+
+/** The numbers of tokens and layers unless the command line names them. */
+export function defaults(kind: "host" | "cuda"): { tokens: number; layers: number } {
+  return kept[kind]
+}
+
+/** The sizes of a run on a kind of device. */
+export function sizesFor(kind: "host" | "cuda", layers: number, tokens: number): Sizes {
+  return { ...published, experts: kept[kind].experts, layers, tokens }
+}
+
+/** Bytes of the weights, in bfloat16. */
+export function weightBytes(sizes: Sizes): number {
+  const { hidden, expert, experts, shared, layers } = sizes
+  const layer = 3 * hidden * (experts * expert + shared) + hidden * (experts + 2)
+  return 2 * (layers * layer + 256 * hidden)
+}
+
+/** Floating-point operations of one pass. */
+export function operations(sizes: Sizes): number {
+  const { hidden, expert, topK, shared, layers, tokens } = sizes
+  return layers * tokens * 6 * hidden * (topK * expert + shared)
+}

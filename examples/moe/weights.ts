@@ -1,0 +1,68 @@
+/** The weights: bfloat16 from a fixed seed, filled in on the device. */
+
+import { type Device, type DeviceArray, parallel } from "auxstream"
+import { fillWeights } from "./kernels.js"
+import type { Sizes } from "./sizes.js"
+
+type Weights = DeviceArray<"bfloat16">
+
+/** The weights of one layer. Matrices are stored [inputs][outputs]. */
+export interface LayerWeights {
+  /** [hidden], all ones, as before training. */
+  readonly norm: Weights
+  /** [hidden][experts] */
+  readonly router: Weights
+  /** [experts][hidden][2 · expert], gates beside ups */
+  readonly expertsUp: Weights
+  /** [experts][expert][hidden] */
+  readonly expertsDown: Weights
+  /** [hidden][2 · shared], gates beside ups */
+  readonly sharedUp: Weights
+  /** [shared][hidden] */
+  readonly sharedDown: Weights
+  /** [hidden] */
+  readonly sharedGate: Weights
+}
+
+/** Everything that the model has learnt, so to speak. */
+export interface ModelWeights {
+  /** [256][hidden]: a token is a byte. */
+  readonly embedding: Weights
+  readonly layers: readonly LayerWeights[]
+}
+
+/** The matrices of a layer that are filled from a seed. */
+export const matrices = ["router", "expertsUp", "expertsDown", "sharedUp", "sharedDown", "sharedGate"] as const
+
+/** Each matrix has a seed of its own; 0 is the embedding's. */
+export function seedOf(layer: number, matrix: (typeof matrices)[number]): number {
+  return 1 + layer * matrices.length + matrices.indexOf(matrix)
+}
+
+/** The weights lie between minus this and this: about 1 / √hidden, so that sums stay near 1. */
+export const WEIGHT_SCALE = 2 ** -5
+export const EMBEDDING_SCALE = 1
+
+/** Allocates and fills all weights, on several streams. They belong to the caller. */
+export function makeWeights(device: Device, sizes: Sizes): ModelWeights {
+  const embedding = device.empty("bfloat16", 256 * sizes.hidden)
+  const layers = Array.from({ length: sizes.layers }, () => allocateLayer(device, sizes))
+  const fills = layers.flatMap((weights, layer) =>
+    matrices.map((name) => () => fillWeights(weights[name], seedOf(layer, name), WEIGHT_SCALE)),
+  )
+  parallel([() => fillWeights(embedding, 0, EMBEDDING_SCALE), ...fills])
+  return { embedding, layers }
+}
+
+function allocateLayer(device: Device, sizes: Sizes): LayerWeights {
+  const { hidden, expert, experts, shared } = sizes
+  return {
+    norm: device.full("bfloat16", hidden, 1),
+    router: device.empty("bfloat16", hidden * experts),
+    expertsUp: device.empty("bfloat16", experts * hidden * 2 * expert),
+    expertsDown: device.empty("bfloat16", experts * expert * hidden),
+    sharedUp: device.empty("bfloat16", hidden * 2 * shared),
+    sharedDown: device.empty("bfloat16", shared * hidden),
+    sharedGate: device.empty("bfloat16", hidden),
+  }
+}

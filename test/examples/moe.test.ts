@@ -1,0 +1,148 @@
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, describe, test } from "node:test"
+import { fileURLToPath } from "node:url"
+import { allEqual, medians, type Round } from "../../examples/moe/measure.js"
+import { makeReport, type Report } from "../../examples/moe/report.js"
+import { sizesFor } from "../../examples/moe/sizes.js"
+import { project, runExample } from "./run.js"
+
+const run = (...args: string[]) => runExample("moe/main", ...args)
+
+describe("the main job", () => {
+  let folder = ""
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "auxstream-moe-"))
+    writeFileSync(join(folder, "empty.txt"), "")
+    writeFileSync(join(folder, "short.txt"), "Two roads diverged")
+  })
+  after(() => rmSync(folder, { recursive: true }))
+
+  test("--json prints one object: times, speed-up, what was cut, and checks that hold", () => {
+    const input = join(folder, "short.txt")
+    const { exitCode, output, errors } = run("--input", input, "--layers", "1", "--json", "--device", "host")
+    assert.equal(errors, "")
+    assert.equal(exitCode, 0)
+    const report = JSON.parse(output) as Report
+    assert.equal(report.device.id, "host")
+    assert.ok(Number(report.device.threads) >= 1)
+    assert.deepEqual(report.sizes, { ...sizesFor("host", 1, 18) })
+    assert.match(report.kept, /kept 12 of 60 experts, 1 of 24 layers, no attention; 18 of 18 bytes of .*short\.txt/)
+    const { sequential, parallel, routed, shared, longer } = report.milliseconds
+    assert.ok(Math.min(sequential, parallel, routed, shared) > 0)
+    assert.equal(longer >= Math.max(routed, shared), true)
+    assert.equal(report.speedUp, sequential / parallel)
+    assert.equal(report.overlapShare, (sequential - parallel) / (sequential - longer))
+    assert.equal(report.checks.parallelEqualsSequential, true)
+    assert.equal(report.checks.reference.passed, true)
+    assert.ok(report.checks.reference.largestError > 0 && report.checks.reference.largestError < 1e-3)
+    assert.equal(report.passed, true)
+  })
+
+  test("prints a report for people, and its progress as plain lines where there is no terminal", () => {
+    const { exitCode, output, errors } = run("--layers=2", "--tokens=1", "--device=host")
+    assert.equal(exitCode, 0)
+    assert.equal(errors, "Filling the weights …\nWarming up …\nTiming …\nComputing the float64 reference …\n")
+    for (const words of ["One after the other", "Side by side", "Longer branch", "Speed-up", "possible overlap"]) {
+      assert.ok(output.includes(words), `${words}: ${output}`)
+    }
+    assert.match(output, /kept 12 of 60 experts, 2 of 24 layers, no attention; 1 of \d+ bytes of README\.md/)
+    assert.match(output, /✓ side by side and one after the other agree bit for bit/)
+    assert.match(output, /✓ float64 reference, 1 token: largest relative error/)
+  })
+
+  test("--help prints the options", () => {
+    const { exitCode, output, errors } = run("--help")
+    assert.deepEqual([exitCode, errors], [0, ""])
+    for (const option of ["--input", "--tokens", "--layers", "--device", "--json"]) assert.ok(output.includes(option))
+  })
+
+  test("bad input gets one sentence and exit code 2", () => {
+    const table: readonly (readonly [args: readonly string[], words: RegExp])[] = [
+      [["--input", join(folder, "none.txt")], /none\.txt cannot be read: there is no such file/],
+      [["--input", join(folder, "empty.txt")], /empty\.txt is empty/],
+      [["--input", folder], /is not a file/],
+      [["--input="], /--input is empty/],
+      [["--tokens", "-3"], /--tokens is "-3"; it is an integer from 1 to 4096/],
+      [["--tokens", "0"], /--tokens is "0"/],
+      [["--tokens", "1.5"], /--tokens is "1\.5"/],
+      [["--tokens", "abc"], /--tokens is "abc"/],
+      [["--tokens", "4097"], /--tokens is "4097"/],
+      [["--tokens", "1e3"], /--tokens is "1e3"/],
+      [["--tokens", "19", "--input", join(folder, "short.txt")], /--tokens is 19, but .* has 18 bytes/],
+      [["--tokens"], /--tokens/],
+      [["--layers", "0"], /--layers is "0"; it is an integer from 1 to 24/],
+      [["--layers", "25"], /--layers is "25"/],
+      [["--layers", "24", "--device", "host"], /24 layers take 6\.6 GB, and the host device has room for/],
+      [["--device", "gpu"], /--device is "gpu"; it is auto, host, cuda or cuda:N/],
+      [["--device", "cuda:x"], /--device is "cuda:x"/],
+      [["--device", "cuda:4711"], /cuda:4711/],
+      [["--fast"], /Unknown option '--fast'; --help/],
+      [["text.txt"], /Unexpected argument 'text\.txt'/],
+      [["--json=yes"], /--json/],
+    ]
+    for (const [args, words] of table) {
+      const { exitCode, output, errors } = run(...args)
+      const line = `${args.join(" ")}: ${errors}`
+      assert.equal(exitCode, 2, line)
+      assert.equal(output, "", line)
+      assert.match(errors, words)
+      assert.match(errors, /^[^\n]+\n$/, line)
+    }
+  })
+
+  test("Ctrl-C ends it at once, cleanly", { skip: process.platform === "win32" }, async () => {
+    const script = fileURLToPath(new URL("../../examples/moe/main.js", import.meta.url))
+    const child = spawn(process.execPath, [script, "--layers", "1", "--tokens", "4"], { cwd: project })
+    let errors = ""
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      errors += text
+      if (text.includes("Timing")) child.kill("SIGINT")
+    })
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+      child.on("close", (...ended) => resolve(ended))
+    })
+    assert.deepEqual([code, signal], [130, null], errors)
+    assert.match(errors, /\nStopped\.\n$/)
+  })
+})
+
+describe("the main job's figures", () => {
+  const round = (sequential: number, hidden: readonly number[]): Round => ({
+    sequential,
+    parallel: 6,
+    routed: 5,
+    shared: 4,
+    longer: 5,
+    sequentialHidden: Float32Array.from(hidden),
+    parallelHidden: Float32Array.of(0, 1),
+  })
+
+  test("one bit that differs, in any round, is a failure", () => {
+    assert.equal(allEqual([round(9, [0, 1]), round(9, [0, 1])]), true)
+    assert.equal(allEqual([round(9, [0, 1]), round(9, [-0, 1])]), false)
+    assert.equal(allEqual([round(9, [0, 1]), round(9, [0, 1 + 2 ** -23])]), false)
+    assert.equal(allEqual([]), false)
+  })
+
+  test("each check can fail the whole run", () => {
+    const facts = {
+      device: { id: "host", name: "", threads: 2 },
+      input: { name: "x", fileBytes: 1 },
+      sizes: sizesFor("host", 1, 1),
+      rounds: 3,
+      milliseconds: medians([round(9, []), round(8, []), round(100, [])]),
+    }
+    const reference = { tokens: 1, largestError: 1, tolerance: 1, passed: true }
+    const report = makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference } })
+    assert.equal(report.passed, true)
+    assert.equal(report.speedUp, 1.5)
+    assert.equal(report.overlapShare, 0.75)
+    assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: false, reference } }).passed, false)
+    const far = { ...reference, passed: false }
+    assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference: far } }).passed, false)
+  })
+})
