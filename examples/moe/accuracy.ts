@@ -23,7 +23,7 @@ const MOST_SAMPLES = 6
 /**
  * Sums in float32 are off by some 1e-6. Now and then that tips the rounding of an activation to bfloat16 the other way,
  * by 2^-8 of itself, and an activation is one of thousands in a sum: 2e-4 for the largest. A wrong expert or a wrong row of
- * weights shows as several hundredths.
+ * weights shows as tenths.
  */
 const TOLERANCE = 1e-3
 

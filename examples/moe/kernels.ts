@@ -7,7 +7,8 @@ import { defineKernel, type DeviceArray } from "auxstream"
 import { SCRATCH_BYTES } from "../../src/blas/blocks.js"
 import { fastest } from "./kernels.generated.js"
 
-type Weights = DeviceArray<"bfloat16">
+/** Numbers of half the size: weights, and activations that are multiplied by them. */
+type Halves = DeviceArray<"bfloat16">
 type Numbers = DeviceArray<"float32">
 type Indices = DeviceArray<"int32">
 
@@ -23,7 +24,7 @@ const fillWeightsKernel = defineKernel({
 })
 
 /** Fills with numbers between -scale and scale that follow from the seed. The scale is a power of two. */
-export function fillWeights(out: Weights, seed: number, scale: number): void {
+export function fillWeights(out: Halves, seed: number, scale: number): void {
   fillWeightsKernel.launch({ grid: blocks(out.length), block: THREADS }, out, out.length, seed, scale)
 }
 
@@ -34,7 +35,7 @@ const embedKernel = defineKernel({
 })
 
 /** hidden[t] = table[tokens[t]] */
-export function embed(tokens: DeviceArray<"uint8">, table: Weights, hidden: Numbers): void {
+export function embed(tokens: DeviceArray<"uint8">, table: Halves, hidden: Numbers): void {
   const width = hidden.length / tokens.length
   embedKernel.launch({ grid: tokens.length, block: THREADS }, tokens, table, hidden, tokens.length, width)
 }
@@ -46,7 +47,7 @@ const rmsNormKernel = defineKernel({
 })
 
 /** out = x / √(mean of x² + epsilon) · weight, row by row. A row is as long as `weight`. */
-export function rmsNorm(x: Numbers, weight: Weights, out: Weights, epsilon: number): void {
+export function rmsNorm(x: Numbers, weight: Halves, out: Halves, epsilon: number): void {
   const rows = x.length / weight.length
   rmsNormKernel.launch({ grid: rows, block: THREADS }, x, weight, out, rows, weight.length, epsilon)
 }
@@ -96,7 +97,7 @@ const gatherRowsKernel = defineKernel({
 })
 
 /** out[i] = x[rows[i]] */
-export function gatherRows(x: Weights, rows: Indices, out: Weights): void {
+export function gatherRows(x: Halves, rows: Indices, out: Halves): void {
   const width = out.length / rows.length
   gatherRowsKernel.launch({ grid: rows.length, block: THREADS }, x, rows, out, rows.length, width)
 }
@@ -108,7 +109,7 @@ const expertProductKernel = defineKernel({
 })
 
 /** Multiplies the rows of x, sorted by expert, by their expert's matrix. `offsets` says on the device whose they are. */
-export function expertProduct(x: Weights, weights: Weights, offsets: Indices, out: Numbers, rows: number): void {
+export function expertProduct(x: Halves, weights: Halves, offsets: Indices, out: Numbers, rows: number): void {
   const experts = offsets.length - 1
   const depth = x.length / rows
   const width = out.length / rows
@@ -125,7 +126,7 @@ const swigluKernel = defineKernel({
 })
 
 /** out = silu(gate) · up, where each row of `gateUp` holds the gates and then the ups. */
-export function swiglu(gateUp: Numbers, out: Weights, rows: number): void {
+export function swiglu(gateUp: Numbers, out: Halves, rows: number): void {
   const width = out.length / rows
   swigluKernel.launch({ grid: [blocks(width), rows], block: THREADS }, gateUp, out, rows, width)
 }
@@ -137,7 +138,7 @@ const sharedGateKernel = defineKernel({
 })
 
 /** shared[t] *= sigmoid(x[t] · weight) */
-export function sharedGate(x: Weights, weight: Weights, shared: Numbers): void {
+export function sharedGate(x: Halves, weight: Halves, shared: Numbers): void {
   const tokens = x.length / weight.length
   sharedGateKernel.launch({ grid: tokens, block: THREADS }, x, weight, shared, tokens, weight.length)
 }

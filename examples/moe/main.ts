@@ -4,17 +4,17 @@
  * See model.ts for the layer itself, which is where the library is used.
  */
 
-import { availableParallelism, freemem } from "node:os"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import { AuxstreamError, type Device, openDevice } from "auxstream"
+import { AuxstreamError, type Device } from "auxstream"
 import { measureAccuracy } from "./accuracy.js"
+import { checkMemory, openNamedDevice, threadsOf } from "./device.js"
 import { readInput, type Input } from "./input.js"
 import { allEqual, Bench, medians, type Round } from "./measure.js"
 import { Model } from "./model.js"
 import { help, type Options, parseOptions, UsageError } from "./options.js"
 import { Progress } from "./progress.js"
 import { makeReport, type Report, reportText } from "./report.js"
-import { defaults, type Sizes, sizesFor, weightBytes } from "./sizes.js"
+import { defaults, type Sizes, sizesFor } from "./sizes.js"
 import { makeWeights } from "./weights.js"
 
 const WARM_UPS = 2
@@ -28,7 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args)
     if (options.help) return print(help)
-    const report = await runOn(openNamedDevice(options), options, interrupted.signal)
+    const report = await runOn(openNamedDevice(options.device), options, interrupted.signal)
     print(options.json ? JSON.stringify(report) : reportText(report))
     return report.passed ? 0 : 1
   } catch (error) {
@@ -79,11 +79,12 @@ async function run(
   const timed = await rounds("Timing", ROUNDS)
 
   progress.begin("Computing the float64 reference")
-  const accuracy = await measureAccuracy(bench.output(), input.tokens, sizes, async () => {
+  const layerDone = async () => {
     progress.step()
     await nextTurn()
     signal.throwIfAborted()
-  })
+  }
+  const accuracy = await device.scope(() => measureAccuracy(bench.output(), input.tokens, sizes, layerDone))
   return makeReport({
     device: { id: device.id, name: device.name, threads: threadsOf(device) },
     input: { name: input.name, fileBytes: input.fileBytes },
@@ -92,33 +93,6 @@ async function run(
     milliseconds: medians(timed),
     checks: { parallelEqualsSequential: allEqual(timed), reference: accuracy },
   })
-}
-
-function openNamedDevice(options: Options): Device {
-  try {
-    return openDevice(options.device)
-  } catch (error) {
-    if (error instanceof AuxstreamError) throw new UsageError(error.message, { cause: error })
-    throw error
-  }
-}
-
-/** Refuses what would not fit before gigabytes are filled. A CUDA device says so itself. */
-function checkMemory(device: Device, sizes: Sizes): void {
-  if (device.kind !== "host") return
-  const needed = weightBytes(sizes)
-  const room = 0.95 * Math.min(4 * 2 ** 30, freemem())
-  if (needed <= room) return
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
-  throw new UsageError(
-    `The weights of ${sizes.layers} layers take ${gigabytes(needed)}, and the host device has room for ${gigabytes(room)}; ask for fewer.`,
-  )
-}
-
-/** As many as the library starts unless told otherwise; see `openDevice`. */
-function threadsOf(device: Device): number | null {
-  if (device.kind !== "host") return null
-  return Number(process.env["AUXSTREAM_HOST_THREADS"] || Math.max(2, availableParallelism()))
 }
 
 const userMistakes = new Set(["AUX_OUT_OF_MEMORY", "AUX_DEVICE_UNAVAILABLE", "AUX_KERNEL_UNAVAILABLE"])

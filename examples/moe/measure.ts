@@ -56,7 +56,7 @@ export class Bench {
     }
   }
 
-  /** A sequential pass, for what it gives. The caller disposes of the arrays. */
+  /** A sequential pass, for what it gives. */
   output(): Output {
     return this.#model.forward(this.#tokens, this.#sequential)
   }

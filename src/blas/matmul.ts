@@ -24,9 +24,9 @@ export interface MatmulOptions<D extends MatmulDType = MatmulDType> {
   /** The left matrix: m rows of k, or with `transposeA` k rows of m. */
   readonly a: DeviceArray<D>
   /** The right matrix, of the same dtype: k rows of n, or with `transposeB` n rows of k. */
-  readonly b: DeviceArray<D>
+  readonly b: DeviceArray<NoInfer<D>>
   /** The result: m rows of n, of the same dtype or of float32. Shares no memory with `a` and `b`. */
-  readonly out: DeviceArray<D | "float32">
+  readonly out: DeviceArray<NoInfer<D> | "float32">
   /** Rows of the result. */
   readonly m: number
   /** Columns of the result. */
