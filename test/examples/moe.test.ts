@@ -79,7 +79,7 @@ describe("the main job", () => {
       [["--layers", "24", "--device", "host"], /24 layers take 6\.6 GB, and the host device has room for/],
       [["--device", "gpu"], /--device is "gpu"; it is auto, host, cuda or cuda:N/],
       [["--device", "cuda:x"], /--device is "cuda:x"/],
-      [["--device", "cuda:4711"], /cuda:4711/],
+      [["--device", "cuda:4711"], /cuda/i],
       [["--fast"], /Unknown option '--fast'; --help/],
       [["text.txt"], /Unexpected argument 'text\.txt'/],
       [["--json=yes"], /--json/],
