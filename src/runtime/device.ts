@@ -60,7 +60,8 @@ export class Device {
   readonly #shared = new Map<bigint, Stream>()
   readonly #forgottenArrays = new ForgottenWatch<Allocation>("DeviceArray", (held) => this.disposeAllocation(held))
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
-  readonly #forgottenEvents = new ForgottenWatch<EventState>("Event", (held) => this.#disposeEvent(held))
+  /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
+  readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.#disposeEvent(held))
   readonly #unreachablePinned = new FinalizationRegistry<PinnedAllocation>((held) => this.#freePinned(held))
   #defaultStream: Stream | undefined
   #references = 1

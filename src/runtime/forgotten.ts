@@ -2,21 +2,16 @@ const warned = new Set<string>()
 
 /**
  * Watches objects that own something: what is collected without having been disposed of is released, and the first of
- * each kind is warned about.
+ * each kind is warned about, unless nothing is lost by forgetting it.
  */
 export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
   readonly #registry: FinalizationRegistry<Held>
 
-  /** @param kind what is owned, as the warning says it: `"DeviceArray"` */
-  constructor(kind: string, release: (held: Held) => void) {
+  /** @param kind what is owned, as the warning says it: `"DeviceArray"`; undefined for no warning */
+  constructor(kind: string | undefined, release: (held: Held) => void) {
     this.#registry = new FinalizationRegistry((held) => {
       if (held.disposed) return
-      warnOnce(
-        `forgotten ${kind}`,
-        `A ${kind} was collected by the garbage collector without dispose(); what it held is given back only now. ` +
-          "Call dispose(), declare it with `using`, or make it inside device.scope().",
-        "AUX_FORGOTTEN",
-      )
+      if (kind !== undefined) warnOfForgotten(kind)
       release(held)
     })
   }
@@ -25,6 +20,15 @@ export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
   watch(owner: object, held: Held): void {
     this.#registry.register(owner, held)
   }
+}
+
+function warnOfForgotten(kind: string): void {
+  warnOnce(
+    `forgotten ${kind}`,
+    `A ${kind} was collected by the garbage collector without dispose(); what it held is given back only now. ` +
+      "Call dispose(), declare it with `using`, or make it inside device.scope().",
+    "AUX_FORGOTTEN",
+  )
 }
 
 /** Warns the process, once for each key. */
