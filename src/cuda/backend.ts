@@ -32,13 +32,9 @@ function unusable(id: string, name: string, error: unknown): DeviceListing {
 }
 
 function open(ordinal: number): Driver {
-  const library = cudaLibrary()
-  const count = deviceCount(library)
-  if (!Number.isInteger(ordinal) || ordinal < 0 || ordinal >= count) {
-    const known = count === 1 ? "only cuda:0" : `cuda:0 to cuda:${count - 1}`
-    throw unavailable(`There is no device cuda:${ordinal}: this machine has ${known}.`)
-  }
   try {
+    const library = cudaLibrary()
+    checkOrdinal(ordinal, deviceCount(library))
     const facts = deviceFacts(library, ordinal)
     if (facts.reason !== undefined) throw unavailable(facts.reason)
     return new CudaDriver(library, facts, ordinal)
@@ -47,6 +43,12 @@ function open(ordinal: number): Driver {
     const reason = error instanceof Error ? error.message : String(error)
     throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `cuda:${ordinal} cannot be opened: ${reason}`, { cause: error })
   }
+}
+
+function checkOrdinal(ordinal: number, count: number): void {
+  if (Number.isInteger(ordinal) && ordinal >= 0 && ordinal < count) return
+  const known = count === 1 ? "only cuda:0" : `cuda:0 to cuda:${count - 1}`
+  throw unavailable(`There is no device cuda:${ordinal}: this machine has ${known}.`)
 }
 
 /** Devices of NVIDIA's, through the CUDA driver. */

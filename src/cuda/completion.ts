@@ -17,8 +17,8 @@
 import { performance } from "node:perf_hooks"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
-import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool } from "./events.js"
-import { NOT_READY, SUCCESS } from "./status.js"
+import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
+import { SUCCESS } from "./status.js"
 
 /** How long a waiter is polled at every turn of the event loop, in milliseconds. It costs a core for that long. */
 export const POLLING_WINDOW = 0.2
@@ -83,12 +83,10 @@ export class Completions {
   #bind(event: EventHandle, settle: Settle): Waiter {
     const context = this.#context
     const pollUntil = performance.now() + POLLING_WINDOW
-    const status = context.calls.cuEventQuery(event)
-    if (status === NOT_READY && event === context.lastEvent) {
+    if (!hasPassed(context, event) && event === context.lastEvent) {
       return { asked: this.#pool.record(context.lastStream), owned: true, event, pollUntil, settle }
     }
-    if (status !== NOT_READY && status !== SUCCESS) context.retry(status, "cuEventQuery", event)
-    const waiter = { asked: event, owned: false, event, pollUntil, settle }
+    const waiter: Waiter = { asked: event, owned: false, event, pollUntil, settle }
     const others = this.#borrowed.get(event)
     if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
     else others.add(waiter)
@@ -182,20 +180,14 @@ export class Completions {
 
   /** Is the waiter's point passed, or the device lost? Then it is unbound, and its settling added. */
   #look(waiter: Waiter, settled: (() => void)[]): boolean {
-    const status = this.#context.calls.cuEventQuery(waiter.asked)
-    if (status === NOT_READY) return false
-    const error = status === SUCCESS ? undefined : this.#failure(status, waiter)
-    if (error === null) return false
+    try {
+      if (!hasPassed(this.#context, waiter.asked)) return false
+      settled.push(() => waiter.settle())
+    } catch (error) {
+      settled.push(() => waiter.settle(error instanceof Error ? error : new Error(String(error))))
+    }
     this.#unbind(waiter)
-    settled.push(() => waiter.settle(error))
     return true
-  }
-
-  /** The error of a query, undefined if it is complete, null if it is not yet. */
-  #failure(first: number, waiter: Waiter): Error | null | undefined {
-    const status = this.#context.again(first, "cuEventQuery", waiter.asked)
-    if (status === NOT_READY) return null
-    return status === SUCCESS ? undefined : this.#context.failure(status, "cuEventQuery")
   }
 
   #lookAtLate(settled: (() => void)[]): void {
@@ -231,7 +223,7 @@ export class Completions {
   #awaken(waiter: Waiter, status: number): void {
     this.#asleepOn = undefined
     if (status !== SUCCESS && !this.#context.isLost) {
-      this.#canSleep = this.#context.calls.cuEventQuery(waiter.asked) !== NOT_READY
+      this.#canSleep = false
     }
     if (!this.#late.has(waiter)) this.#pool.give(waiter.asked)
     this.#wake()

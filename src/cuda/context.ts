@@ -48,7 +48,7 @@ export class CudaContext {
   lastEvent = 0
   lastStream = 0
 
-  #loss: CudaError | undefined
+  #loss: DeviceLostError | undefined
   readonly #lossListeners = new Set<() => void>()
 
   /** @throws CudaError when the device does not give its context */
@@ -100,24 +100,11 @@ export class CudaContext {
     return this.within(() => native(...args))
   }
 
-  /** The error of a status. A sticky one loses the device. */
+  /** The error of a status. A sticky one loses the device, and then it is the same error for ever. */
   failure(status: number, call: string): Error {
-    if (this.#loss === undefined) {
-      const error = this.library.error(status, call)
-      if (!isSticky(status)) return error
-      this.#lose(status, error)
-    }
-    return this.lossError()
-  }
-
-  /** What every method throws once the device is lost. */
-  lossError(): DeviceLostError {
-    const reason = this.#loss === undefined ? "" : `: ${this.#loss.message}`
-    return new DeviceLostError(
-      `${this.label} is lost${reason}. Nothing on it can be used any more, and its memory is gone: dispose of the ` +
-        "device, and restart the process to use it again.",
-      { cause: this.#loss },
-    )
+    if (this.#loss !== undefined) return this.#loss
+    const error = this.library.error(status, call)
+    return isSticky(status) ? this.#lose(status, error) : error
   }
 
   /** Calls `listener` once, when the device is lost. */
@@ -125,11 +112,16 @@ export class CudaContext {
     this.#lossListeners.add(listener)
   }
 
-  #lose(status: number, error: CudaError): void {
-    this.#loss = error
+  #lose(status: number, cause: CudaError): DeviceLostError {
+    this.#loss = new DeviceLostError(
+      `${this.label} is lost: ${cause.message}. Nothing on it can be used any more, and what its memory held is gone: ` +
+        "dispose of the device, and restart the process to use it again.",
+      { cause },
+    )
     this.calls = deadCalls(status)
     for (const listener of this.#lossListeners) listener()
     this.#lossListeners.clear()
+    return this.#loss
   }
 
   /** Says that something could not be freed and is leaked. Where freeing fails there is nothing better to do. */

@@ -19,7 +19,7 @@ import { Completions } from "./completion.js"
 import { CudaContext } from "./context.js"
 import { Cublas } from "./cublas.js"
 import type { DeviceFacts } from "./device-facts.js"
-import { createEvent, destroyEvent, DISABLE_TIMING, EventPool } from "./events.js"
+import { createEvent, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
 import { fill } from "./fill.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
@@ -149,11 +149,7 @@ export class CudaDriver implements Driver {
   }
 
   queryEvent(event: EventHandle): boolean {
-    let status = this.#context.calls.cuEventQuery(event)
-    if (status === SUCCESS) return true
-    if (status !== NOT_READY) status = this.#context.again(status, "cuEventQuery", event)
-    if (status !== NOT_READY) this.#context.check(status, "cuEventQuery")
-    return status === SUCCESS
+    return hasPassed(this.#context, event)
   }
 
   synchronizeEvent(event: EventHandle): void {

@@ -1,7 +1,7 @@
 /** Events: making and destroying them, and pools of those that the driver uses itself. */
 import type { EventHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
-import { SUCCESS } from "./status.js"
+import { NOT_READY, SUCCESS } from "./status.js"
 
 /** A thread that waits for the event sleeps instead of spinning. Such events cost more to record and to wait for. */
 export const BLOCKING_SYNC = 1
@@ -23,6 +23,17 @@ export function destroyEvent(context: CudaContext, event: EventHandle): void {
   if (status === SUCCESS) return
   const second = context.again(status, "cuEventDestroy", event)
   if (second !== SUCCESS) context.warnOfLeak(second, "cuEventDestroy")
+}
+
+/** Is the latest record's point passed? @throws DeviceLostError, CudaError */
+export function hasPassed(context: CudaContext, event: EventHandle): boolean {
+  let status = context.calls.cuEventQuery(event)
+  if (status === SUCCESS) return true
+  if (status === NOT_READY) return false
+  status = context.again(status, "cuEventQuery", event)
+  if (status === NOT_READY) return false
+  context.check(status, "cuEventQuery")
+  return true
 }
 
 /** Events of one kind, used again and again: creating one costs ten times as much as taking one from here. */

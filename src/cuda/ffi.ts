@@ -36,7 +36,7 @@ export interface NativeLibrary {
 
 interface Koffi {
   config(settings?: { sync_stack_size: number; async_stack_size: number }): { sync_stack_size: number }
-  load(path: string): NativeLibrary
+  load(path: string | null): NativeLibrary
   address(memory: ArrayBuffer): bigint
   view(address: number, byteLength: number): ArrayBuffer
   readonly decode: { string(address: number): string }
@@ -62,6 +62,30 @@ export function koffi(): Koffi {
   setStackSizes(module)
   loaded = module
   return module
+}
+
+/**
+ * Loads a library, for as long as the process lives: koffi would unload it when its thread ends, a Worker's too, under
+ * the feet of the threads that the CUDA driver runs.
+ *
+ * @throws Error when it cannot be loaded
+ */
+export function loadLibrary(path: string): NativeLibrary {
+  const library = koffi().load(path)
+  if (process.platform === "linux") keepLoaded(path)
+  return library
+}
+
+const DYNAMIC_LOADER = { dlopen: ["dlopen", "str", "int"] } as const satisfies Record<string, Signature>
+const RTLD_LAZY = 0x0001
+const RTLD_NODELETE = 0x1000
+
+function keepLoaded(path: string): void {
+  try {
+    bind(koffi().load(null), DYNAMIC_LOADER).dlopen(path, RTLD_LAZY | RTLD_NODELETE)
+  } catch {
+    // A C library that has no such function unloads nothing.
+  }
 }
 
 function setStackSizes(module: Koffi): void {

@@ -2,7 +2,7 @@
 import { CudaError } from "../runtime/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
-import { bind, bindPresent, firstLine, koffi, readText, type NativeLibrary } from "./ffi.js"
+import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
 
@@ -99,11 +99,12 @@ export function cudaLibrary(): CudaLibrary {
 }
 
 function load(path: string | undefined): NativeLibrary {
-  const native = koffi()
+  // Where koffi is missing, that is what has to be said.
+  koffi()
   const { platform } = process
   if (path !== undefined) {
     try {
-      return native.load(path)
+      return loadLibrary(path)
     } catch (error) {
       throw unavailable(`AUXSTREAM_LIBCUDA names ${path}, which cannot be loaded: ${firstLine(error)}`)
     }
@@ -112,7 +113,7 @@ function load(path: string | undefined): NativeLibrary {
   if (names === undefined) throw unavailable(`CUDA runs on Linux and Windows, not on ${platform}.`)
   for (const name of names) {
     try {
-      return native.load(name)
+      return loadLibrary(name)
     } catch {
       continue
     }

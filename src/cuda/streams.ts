@@ -2,8 +2,8 @@
 import { AuxstreamError } from "../runtime/errors.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
-import type { EventPool } from "./events.js"
-import { NOT_READY, SUCCESS } from "./status.js"
+import { type EventPool, hasPassed } from "./events.js"
+import { SUCCESS } from "./status.js"
 
 const NON_BLOCKING = 1
 /** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
@@ -79,9 +79,7 @@ export class Streams {
   /** Forgets the ends that have been reached. True if none is left. */
   forgetEnded(): boolean {
     for (const event of this.#ends) {
-      const status = this.#context.calls.cuEventQuery(event)
-      if (status === NOT_READY) continue
-      if (status !== SUCCESS) this.#context.retry(status, "cuEventQuery", event)
+      if (!hasPassed(this.#context, event)) continue
       this.#ends.delete(event)
       this.#events.give(event)
     }

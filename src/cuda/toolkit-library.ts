@@ -1,6 +1,6 @@
 /** Loading a library of the CUDA toolkit once, at its first use. */
 import type { AuxstreamError } from "../runtime/errors.js"
-import { firstLine, koffi, type NativeLibrary } from "./ffi.js"
+import { firstLine, loadLibrary, type NativeLibrary } from "./ffi.js"
 import { TOOLKIT_PLACES, toolkitCandidates, type ToolkitFile } from "./toolkit-places.js"
 
 /** A library of the toolkit, and what is made of it. */
@@ -26,14 +26,14 @@ export function toolkitLibrary<T>(wanted: ToolkitLibrary<T>): (driverMajor: numb
 function load<T>(wanted: ToolkitLibrary<T>, path: string | undefined, driverMajor: number): T {
   if (path !== undefined) {
     try {
-      return wanted.make(koffi().load(path), path)
+      return wanted.make(loadLibrary(path), path)
     } catch (error) {
       throw wanted.missing(`cannot be used from where ${wanted.variable} says (${path}: ${firstLine(error)})`)
     }
   }
   for (const candidate of toolkitCandidates(wanted.file, driverMajor)) {
     try {
-      return wanted.make(koffi().load(candidate), candidate)
+      return wanted.make(loadLibrary(candidate), candidate)
     } catch {
       continue
     }

@@ -5,10 +5,10 @@
  */
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
-import type { EventPool } from "./events.js"
+import { type EventPool, hasPassed } from "./events.js"
 import { viewMemory } from "./ffi.js"
 import { type PinnedBlock, PinnedPool } from "./pinned.js"
-import { NOT_READY, SUCCESS } from "./status.js"
+import { SUCCESS } from "./status.js"
 
 /** Larger sources take several blocks, so that the pool's powers of two waste nothing. */
 const LARGEST_BLOCK = 16 * 1024 * 1024
@@ -105,9 +105,7 @@ export class Uploads {
   #reclaim(stream: StreamHandle, staged: Staged[]): void {
     let done = 0
     for (const { event, blocks } of staged) {
-      const status = this.#context.calls.cuEventQuery(event)
-      if (status === NOT_READY) break
-      if (status !== SUCCESS) this.#context.retry(status, "cuEventQuery", event)
+      if (!hasPassed(this.#context, event)) break
       done++
       this.#events.give(event)
       for (const block of blocks) this.#pool.give(block)

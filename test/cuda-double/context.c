@@ -177,7 +177,7 @@ EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   pthread_mutex_lock(&lock);
   struct context *context = primaries[device];
   if (context && --context->references == 0) {
-    if (context->busy > 0) released_while_busy++;
+    if (context->busy > 0 && !context->broken) released_while_busy++;
     primaries[device] = NULL;
     double_live.contexts--;
     /* Never freed: commands that outlive it, which is a fault that was counted, still point to it. */
@@ -223,4 +223,9 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
   *least = 0;
   *greatest = -5;
   return CUDA_SUCCESS;
+}
+
+/* A lost device takes everything with it: counts begin anew. */
+EXPORT void double_forget_lost(void) {
+  for (size_t i = 0; i < sizeof double_live / sizeof(_Atomic long); i++) ((_Atomic long *)&double_live)[i] = 0;
 }

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { test } from "node:test"
+import { fileURLToPath } from "node:url"
+import { cudaBackend } from "../../src/cuda/backend.js"
+import { AuxstreamError } from "../../src/runtime/errors.js"
+import { onDouble, open, thrownBy } from "./device.js"
+import { double, doublePath } from "./double.js"
+
+const build = join(dirname(fileURLToPath(import.meta.url)), "..", "..")
+const noSuchLibrary = "/no/such/libcuda.so"
+
+/** Runs a module that has the backend at hand; gives what it prints. */
+function run(code: string, environment: Record<string, string> = {}, source = build): string {
+  const module = `import { cudaBackend } from "file://${source}/src/cuda/backend.js"\n${code}`
+  const { AUXSTREAM_LIBCUDA: _, ...inherited } = process.env
+  const result = spawnSync(process.execPath, ["--input-type=module", "--eval", module], {
+    encoding: "utf8",
+    env: { ...inherited, ...environment },
+  })
+  assert.equal(result.status, 0, result.stderr)
+  return result.stdout.trim()
+}
+
+const listed = "const [only] = cudaBackend.list(); console.log(only.id, only.usable, only.reason)"
+
+test("importing the backend loads neither koffi nor a CUDA library", () => {
+  const code = `
+    import { createRequire } from "node:module"
+    import { readFileSync } from "node:fs"
+    const maps = process.platform === "linux" ? readFileSync("/proc/self/maps", "utf8") : ""
+    console.log(/koffi|libcuda/.test(maps + Object.keys(createRequire("file:///x.js").cache).join()))`
+  assert.equal(run(code, doublePath === undefined ? {} : { AUXSTREAM_LIBCUDA: doublePath }), "false")
+})
+
+test("a library that AUXSTREAM_LIBCUDA names and that is not there is said by its path", () => {
+  const text = run(listed, { AUXSTREAM_LIBCUDA: noSuchLibrary })
+  assert.match(text, /^cuda false AUXSTREAM_LIBCUDA names \/no\/such\/libcuda\.so, which cannot be loaded: .+\.$/)
+})
+
+test("without a driver the names that were tried are said, and what to do", () => {
+  const text = run(listed)
+  // On a machine with a driver there is nothing to say.
+  if (text.startsWith("cuda:0 true")) return
+  assert.match(text, /^cuda false .+/)
+  if (text.includes("not found")) assert.match(text, /tried libcuda\.so\.1, .+ install the NVIDIA driver, or name/)
+})
+
+test("without koffi the sentence says how to install it", () => {
+  const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
+  try {
+    for (const part of ["cuda", "runtime"])
+      cpSync(join(build, "src", part), join(alone, "src", part), { recursive: true })
+    cpSync(join(build, "src", "driver.js"), join(alone, "src", "driver.js"))
+    writeFileSync(join(alone, "package.json"), '{ "type": "module" }')
+    assert.match(run(listed, {}, alone), /^cuda false The package koffi, .+ `npm install koffi`/)
+  } finally {
+    rmSync(alone, { recursive: true })
+  }
+})
+
+/** The driver library is opened once a path: another path to the double asks it again. */
+let paths = 0
+function again(): void {
+  const dots = "./".repeat(++paths)
+  process.env["AUXSTREAM_LIBCUDA"] = join(dirname(doublePath ?? "")) + `/${dots}libcuda-double.so`
+}
+
+function onlyReason(): string {
+  const [only, ...others] = cudaBackend.list()
+  assert.equal(others.length, 0)
+  assert.ok(only !== undefined && !only.usable)
+  return only.reason ?? ""
+}
+
+onDouble("listing and opening", () => {
+  test("every device has a listing with its name", () => {
+    again()
+    double.setDevices(2)
+    assert.deepEqual(cudaBackend.list(), [
+      { id: "cuda:0", kind: "cuda", name: "CUDA double 0", usable: true },
+      { id: "cuda:1", kind: "cuda", name: "CUDA double 1", usable: true },
+    ])
+    double.setDevices(1)
+  })
+
+  test("an ordinal that there is no device for is refused with those there are", () => {
+    again()
+    const error = thrownBy(() => open(3))
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
+    assert.equal(error.message, "There is no device cuda:3: this machine has only cuda:0.")
+  })
+
+  test("no device", () => {
+    again()
+    double.setDevices(0)
+    assert.match(onlyReason(), /no device \(CUDA_ERROR_NO_DEVICE\).+nvidia-smi.+CUDA_VISIBLE_DEVICES/)
+    double.setDevices(1)
+  })
+
+  test("a driver that is too old is said with both versions", () => {
+    again()
+    double.setVersion(11080)
+    assert.equal(
+      onlyReason(),
+      "The CUDA driver is for CUDA 11.8, and 12.0 or later is needed: update the NVIDIA driver.",
+    )
+    double.setVersion(13000)
+  })
+
+  test("a driver that does not start is said by the driver's own name for it", () => {
+    again()
+    double.fail("cuInit", 1, 999)
+    assert.match(onlyReason(), /cuInit gave CUDA_ERROR_UNKNOWN \(unknown error\).+nvidia-smi/)
+  })
+
+  test("a device without memory pools is listed with the reason, and refused with it", () => {
+    again()
+    double.setAttribute(115, 0)
+    const [listing] = cudaBackend.list()
+    assert.equal(listing?.usable, false)
+    assert.match(listing.reason ?? "", /no memory pools/)
+    const error = thrownBy(() => open())
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
+    assert.equal(error.message, listing.reason)
+    double.setAttribute(115, 1)
+  })
+
+  test("a device that does not open leaves nothing behind, whichever call fails", () => {
+    let opened: ReturnType<typeof open> | undefined
+    const calls = double.log(() => {
+      opened = open()
+    })
+    opened?.close()
+    // Leaving the thread's current context as it was cannot fail, and nothing could be done about it.
+    const names = new Set(calls.map(([name]) => String(name)).filter((name) => name !== "cuCtxPopCurrent_v2"))
+    assert.ok(names.has("cuMemPoolCreate"))
+    for (const name of names) {
+      double.fail(name, 1, 999)
+      const error = thrownBy(() => open())
+      assert.equal(double.failuresLeft(), 0)
+      assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE", `${name}: ${String(error)}`)
+      assert.match(error.message, /CUDA_ERROR_UNKNOWN/)
+    }
+  })
+})

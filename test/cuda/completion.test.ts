@@ -1,0 +1,236 @@
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { test } from "node:test"
+import { POLLING_WINDOW } from "../../src/cuda/completion.js"
+import { DeviceLostError } from "../../src/runtime/errors.js"
+import { completed, fault, Latch, launch, mark, never, noop, onDouble, open, settled, until } from "./device.js"
+import { double } from "./double.js"
+
+/** Passes the time in which waiters are polled at every turn of the event loop. */
+async function pastPolling(): Promise<void> {
+  const end = performance.now() + 4 * POLLING_WINDOW
+  await until(() => performance.now() > end)
+}
+
+onDouble("completion", () => {
+  test("settles never inside the call, even of an event that is complete", async () => {
+    using driver = open()
+    const event = driver.createEvent(false)
+    let calls = 0
+    driver.whenComplete(event, () => calls++)
+    assert.equal(calls, 0)
+    await until(() => calls === 1)
+  })
+
+  test("the event loop goes on meanwhile", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    let done = false
+    const completion = completed(driver, stream).then(() => (done = true))
+    await pastPolling()
+    assert.equal(done, false)
+    latch.open()
+    await completion
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("many that wait long sleep on one thread, one at a time, and all settle", async () => {
+    using driver = open()
+    const streams = Array.from({ length: 20 }, () => driver.createStream(0))
+    using latch = new Latch(driver)
+    for (const stream of streams) latch.hold(stream)
+    const before = double.count("cuEventSynchronize")
+    const all = streams.flatMap((stream) => [completed(driver, stream), completed(driver, stream)])
+    await until(() => double.count("cuEventSynchronize") > before)
+    await pastPolling()
+    assert.equal(double.count("cuEventSynchronize") - before, 1)
+    latch.open()
+    await Promise.all(all)
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("one that ends before the one that is slept on settles before it", async () => {
+    using driver = open()
+    const [long, short] = [driver.createStream(0), driver.createStream(0)]
+    using longLatch = new Latch(driver).hold(long)
+    using shortLatch = new Latch(driver).hold(short)
+    let longDone = false
+    const longCompletion = completed(driver, long).then(() => (longDone = true))
+    const shortCompletion = completed(driver, short)
+    await pastPolling()
+    shortLatch.open()
+    await shortCompletion
+    assert.equal(longDone, false)
+    longLatch.open()
+    await longCompletion
+  })
+
+  test("binds at the call: what is queued behind the record does not count", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const event = driver.createEvent(false)
+    using first = new Latch(driver).hold(stream)
+    driver.recordEvent(event, stream)
+    using second = new Latch(driver).hold(stream)
+    const done = settled(driver, event)
+    await pastPolling()
+    first.open()
+    await done
+    assert.equal(driver.queryStream(stream), false)
+    second.open()
+    assert.ok(!first.timedOut && !second.timedOut)
+  })
+
+  test("binds at the call: a record of the same event later does not count", async () => {
+    using driver = open()
+    const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+    const event = driver.createEvent(false)
+    using first = new Latch(driver).hold(stream)
+    driver.recordEvent(event, stream)
+    launch(driver, stream, noop)
+    using second = new Latch(driver).hold(other)
+    let early = 0
+    // Not at its record any more, so that the event itself is asked: twice, as each must be kept at its point.
+    const done = Promise.all([settled(driver, event).then(() => early++), settled(driver, event).then(() => early++)])
+    driver.recordEvent(event, other)
+    await pastPolling()
+    assert.equal(early, 0)
+    first.open()
+    await done
+    assert.equal(driver.queryEvent(event), false)
+    second.open()
+    assert.ok(!first.timedOut && !second.timedOut)
+  })
+
+  test("an event may be destroyed while it is waited for", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const [fresh, stale] = [driver.createEvent(false), driver.createEvent(false)]
+    driver.recordEvent(stale, stream)
+    driver.recordEvent(fresh, stream)
+    const done = Promise.all([settled(driver, fresh), settled(driver, stale)])
+    driver.destroyEvent(fresh)
+    driver.destroyEvent(stale)
+    await pastPolling()
+    latch.open()
+    await done
+  })
+
+  test("who detaches is never called, asleep or not", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const event = driver.createEvent(false)
+    driver.recordEvent(event, stream)
+    const called: string[] = []
+    const detachEarly = driver.whenComplete(event, () => called.push("early"))
+    const detachLate = driver.whenComplete(event, () => called.push("late"))
+    detachEarly()
+    detachEarly()
+    await pastPolling()
+    detachLate()
+    const last = settled(driver, event)
+    await pastPolling()
+    latch.open()
+    await last
+    driver.synchronizeStream(stream)
+    await pastPolling()
+    assert.deepEqual(called, [])
+  })
+
+  test("a callback that throws is an uncaught exception and keeps no other from its call", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const event = driver.createEvent(false)
+    driver.recordEvent(event, stream)
+    const thrown = new Error("on purpose")
+    const listeners = process.listeners("uncaughtException")
+    process.removeAllListeners("uncaughtException")
+    const uncaught = new Promise((resolve) => process.once("uncaughtException", resolve))
+    driver.whenComplete(event, () => {
+      throw thrown
+    })
+    const other = settled(driver, event)
+    latch.open()
+    await other
+    assert.equal(await uncaught, thrown)
+    for (const listener of listeners) process.on("uncaughtException", listener)
+  })
+
+  test("a lost device settles all that wait with the loss: the one that is slept on and those that the timer watches", async () => {
+    const driver = open()
+    const [held, broken] = [driver.createStream(0), driver.createStream(0)]
+    const address = driver.allocate(256, held, never)
+    using latch = new Latch(driver).hold(held)
+    const stale = driver.createEvent(false)
+    driver.recordEvent(stale, held)
+    const late = [completed(driver, held), completed(driver, held), settled(driver, stale)]
+    const outcomes = Promise.allSettled(late)
+    await pastPolling()
+    launch(driver, broken, fault)
+    for (const outcome of await outcomes) {
+      assert.ok(outcome.status === "rejected" && outcome.reason instanceof DeviceLostError)
+    }
+    assert.throws(() => driver.whenComplete(stale, () => {}), DeviceLostError)
+    latch.open()
+    driver.free(address, held, mark)
+    driver[Symbol.dispose]()
+    await until(() => double.alive().contexts === 0)
+    double.forgetLost()
+  })
+
+  test("without threads that may wait, the timer serves all", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    double.fail("cuEventSynchronize", 1, 201)
+    const before = double.count("cuEventSynchronize")
+    const done = completed(driver, stream)
+    await until(() => double.count("cuEventSynchronize") > before)
+    await pastPolling()
+    latch.open()
+    await done
+    assert.equal(double.count("cuEventSynchronize") - before, 1)
+  })
+})
+
+/** Runs a program on the double, with the helpers of these tests at hand. */
+function run(code: string): { status: number | null; stdout: string; stderr: string } {
+  const url = new URL("./device.js", import.meta.url)
+  const module = `import { completed, Latch, open } from "${url.href}"\nconst driver = open()\n${code}`
+  return spawnSync(process.execPath, ["--input-type=module", "--eval", module], { encoding: "utf8", timeout: 60_000 })
+}
+
+onDouble("completion and the process", () => {
+  test("keeps the process alive until it settles", () => {
+    const { status, stdout } = run(`
+      const stream = driver.createStream(0)
+      const latch = new Latch(driver).hold(stream)
+      completed(driver, stream).then(() => console.log("done", latch.timedOut))
+      setTimeout(() => latch.open(), 50).unref()`)
+    assert.deepEqual([status, stdout], [0, "done false\n"])
+  })
+
+  test("queued work alone does not keep it alive, nor does a device that is closing", () => {
+    const { status, stdout } = run(`
+      const stream = driver.createStream(0)
+      const latch = new Latch(driver).hold(stream)
+      driver.close()
+      process.on("exit", () => console.log("ended", latch.timedOut))`)
+    assert.deepEqual([status, stdout], [0, "ended false\n"])
+  })
+
+  test("one that detaches before anything sleeps lets it end", () => {
+    const { status, stdout } = run(`
+      const stream = driver.createStream(0)
+      const latch = new Latch(driver).hold(stream)
+      const event = driver.createEvent(false)
+      driver.recordEvent(event, stream)
+      driver.whenComplete(event, () => console.log("called"))()
+      process.on("exit", () => console.log("ended", latch.timedOut))`)
+    assert.deepEqual([status, stdout], [0, "ended false\n"])
+  })
+})

@@ -1,0 +1,201 @@
+/** What the tests of the CUDA driver share: opening it on the double, and seeing that nothing of it is left. */
+import assert from "node:assert/strict"
+import { afterEach, describe } from "node:test"
+import { cudaBackend } from "../../src/cuda/backend.js"
+import type {
+  CudaKernelBody,
+  Driver,
+  EventHandle,
+  KernelParameter,
+  KernelSource,
+  MemoryRange,
+  OrderMark,
+  PinnedMemory,
+  StreamHandle,
+} from "../../src/driver.js"
+import { double, skip } from "./double.js"
+
+/** `allocate` needs no help from the runtime on CUDA. */
+export const never = (): boolean => false
+export const mark: OrderMark = { slot: 0, tick: 0 }
+
+/** Long enough for any machine; what ends later has failed. */
+const LIMIT = 20_000
+
+const warnings: Error[] = []
+process.on("warning", (warning) => warnings.push(warning))
+
+/** The warnings since the last call. */
+export async function takeWarnings(): Promise<Error[]> {
+  await new Promise((resolve) => setImmediate(resolve))
+  return warnings.splice(0)
+}
+
+/** Tests on the double. After each, nothing may be left of what it opened, and nothing have been warned of. */
+export function onDouble(name: string, tests: () => void): void {
+  describe(name, { skip }, () => {
+    afterEach(async () => {
+      double.failNothing()
+      double.setStrict(false)
+      await untilGone()
+      assert.deepEqual(await takeWarnings(), [])
+    })
+    tests()
+  })
+}
+
+/** Waits until closed devices have given everything back. */
+export async function untilGone(): Promise<void> {
+  await until(() => Object.values(double.alive()).every((count) => count === 0)).catch(() => {
+    throw new Error(`left over: ${JSON.stringify(double.alive())}`)
+  })
+  assert.equal(double.releasedWhileBusy(), 0, "a context was given back while work was queued")
+  assert.equal(double.hostFreesWhileBusy(), 0, "pinned memory was given back while work was queued")
+}
+
+/** Waits for a condition, turn by turn of the event loop. */
+export async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + LIMIT
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`did not become true in ${LIMIT} ms: ${condition.toString()}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** The flags of latches, by driver. */
+const latchFlags = new WeakMap<Driver, PinnedMemory[]>()
+
+/** A driver for a test. `using` closes it. */
+export function open(ordinal = 0): Driver & Disposable {
+  const driver = cudaBackend.open(ordinal, {})
+  const close = (): void => {
+    driver.close()
+    for (const { address } of latchFlags.get(driver) ?? []) driver.freePinned(address)
+  }
+  return Object.assign(driver, { [Symbol.dispose]: close })
+}
+
+/** `"int32"` and `"in float32*"` as parameters. */
+export function parameters(...texts: string[]): KernelParameter[] {
+  return texts.map((text) => {
+    const [, access, dtype] = /^(?:(in|out|inout) )?(\w+)\*?$/.exec(text) ?? []
+    return { dtype, access } as KernelParameter
+  })
+}
+
+/** A kernel of the double's. */
+export function kernel(name: string, signature: string[], body?: CudaKernelBody): KernelSource {
+  return {
+    name,
+    parameters: parameters(...signature),
+    cuda: body ?? { source: sourceOf(name, signature) },
+    host: undefined,
+  }
+}
+
+const CUDA_TYPES: Readonly<Record<string, string>> = {
+  float16: "__half",
+  bfloat16: "__nv_bfloat16",
+  float32: "float",
+  float64: "double",
+  int8: "signed char",
+  uint8: "unsigned char",
+  int16: "short",
+  uint16: "unsigned short",
+  int32: "int",
+  uint32: "unsigned int",
+  int64: "long long",
+  uint64: "unsigned long long",
+}
+
+/** CUDA C++ with this kernel's head. */
+export function sourceOf(name: string, signature: string[]): string {
+  const list = parameters(...signature).map(
+    ({ dtype, access }, index) => `${CUDA_TYPES[dtype]}${access === undefined ? "" : "*"} p${index}`,
+  )
+  return `extern "C" __global__ void ${name}(${list.join(", ")}) {}`
+}
+
+export const noop = kernel("test_noop", [])
+export const fault = kernel("test_fault", [])
+export const saxpy = kernel("test_saxpy", ["int32", "float32", "in float32*", "inout float32*"])
+export const affine = kernel("test_affine", ["int32", "inout int32*", "int32", "int32"])
+const latchKernel = kernel("test_latch", ["inout int32*", "int32"])
+
+type Argument = number | bigint | MemoryRange
+
+/** Launches one block of one thread. */
+export function launch(driver: Driver, stream: StreamHandle, source: KernelSource, ...args: Argument[]): void {
+  driver.launch(stream, driver.loadKernel(source), 1, 1, 1, 1, 1, 1, 0, args, undefined)
+}
+
+/** Holds streams up until it is opened. Its flags stay until the driver is closed: an opened latch still reads them. */
+export class Latch {
+  readonly #driver: Driver
+  readonly #pinned: PinnedMemory
+  readonly #flags: Int32Array
+
+  constructor(driver: Driver) {
+    this.#driver = driver
+    this.#pinned = driver.allocatePinned(12)
+    this.#flags = new Int32Array(this.#pinned.buffer, this.#pinned.byteOffset, 3)
+    this.#flags.fill(0)
+    latchFlags.set(driver, [...(latchFlags.get(driver) ?? []), this.#pinned])
+  }
+
+  hold(stream: StreamHandle): this {
+    launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, LIMIT)
+    return this
+  }
+
+  open(): void {
+    Atomics.store(this.#flags, 0, 1)
+  }
+
+  get timedOut(): boolean {
+    return Atomics.load(this.#flags, 2) !== 0
+  }
+
+  [Symbol.dispose](): void {
+    this.open()
+  }
+}
+
+/** Resolves when everything that is queued on the stream now is done. */
+export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
+  const event = driver.createEvent(false)
+  driver.recordEvent(event, stream)
+  return settled(driver, event).finally(() => driver.destroyEvent(event))
+}
+
+/** Resolves when the event's latest record is passed. */
+export function settled(driver: Driver, event: EventHandle): Promise<void> {
+  return new Promise((resolve, reject) => {
+    driver.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
+  })
+}
+
+/** What `fn` throws. */
+export function thrownBy(fn: () => unknown): unknown {
+  try {
+    fn()
+  } catch (error) {
+    return error
+  }
+  assert.fail("nothing was thrown")
+}
+
+/** Reads device memory. Blocks. */
+export function read(driver: Driver, address: number, byteLength: number, stream: StreamHandle): Uint8Array {
+  const pinned = driver.allocatePinned(byteLength)
+  driver.copy(pinned.address, address, byteLength, stream)
+  driver.synchronizeStream(stream)
+  const bytes = new Uint8Array(pinned.buffer, pinned.byteOffset, byteLength).slice()
+  driver.freePinned(pinned.address)
+  return bytes
+}
+
+/** The bytes of a typed array. */
+export function bytesOf(array: ArrayBufferView): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+}

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
+import { AuxstreamError, CudaError } from "../../src/runtime/errors.js"
+import { affine, Latch, launch, mark, never, onDouble, open, read, thrownBy } from "./device.js"
+import { double, native } from "./double.js"
+
+function recorded(driver: Driver, stream: StreamHandle): EventHandle {
+  const event = driver.createEvent(false)
+  driver.recordEvent(event, stream)
+  return event
+}
+
+onDouble("streams and events", () => {
+  test("a stream runs what is queued on it in order", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(256, stream, never)
+    const range = { address, length: 1 }
+    driver.fill(address, new Uint8Array(4), 1, stream)
+    let expected = 0
+    for (let i = 0; i < 100; i++) {
+      launch(driver, stream, affine, 1, range, 3, i)
+      expected = (Math.imul(expected, 3) + i) | 0
+    }
+    assert.equal(new Int32Array(read(driver, address, 4, stream).buffer)[0], expected)
+    driver.free(address, stream, mark)
+  })
+
+  test("a held stream is not done, and another goes on beside it", () => {
+    using driver = open()
+    const [held, free] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(held)
+    assert.equal(driver.queryStream(held), false)
+    driver.synchronizeStream(free)
+    assert.equal(driver.queryStream(free), true)
+    latch.open()
+    driver.synchronizeStream(held)
+    assert.equal(driver.queryStream(held), true)
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("a wait is bound to the record there is at its call", () => {
+    using driver = open()
+    const [first, second, waiting] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(second)
+    const event = recorded(driver, first)
+    driver.waitEvent(waiting, event)
+    driver.recordEvent(event, second)
+    driver.synchronizeStream(waiting)
+    assert.equal(driver.queryEvent(event), false)
+    driver.waitEvent(waiting, event)
+    assert.equal(driver.queryStream(waiting), false)
+    latch.open()
+    driver.synchronizeStream(waiting)
+    assert.equal(driver.queryEvent(event), true)
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("an event that was never recorded is complete and holds nothing up", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const event = driver.createEvent(false)
+    driver.waitEvent(stream, event)
+    driver.synchronizeStream(stream)
+    driver.synchronizeEvent(event)
+    assert.equal(driver.queryEvent(event), true)
+  })
+
+  test("destroying a stream and an event cancels nothing", () => {
+    using driver = open()
+    const [held, waiting] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(held)
+    const event = recorded(driver, held)
+    driver.waitEvent(waiting, event)
+    driver.destroyEvent(event)
+    driver.destroyStream(held)
+    assert.equal(driver.queryStream(waiting), false)
+    latch.open()
+    driver.synchronizeStream(waiting)
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("time passes between two events made with timing, and is refused of others", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const [start, end, untimed] = [driver.createEvent(true), driver.createEvent(true), driver.createEvent(false)]
+    using latch = new Latch(driver)
+    driver.recordEvent(start, stream)
+    latch.hold(stream)
+    driver.recordEvent(end, stream)
+    driver.recordEvent(untimed, stream)
+    latch.open()
+    driver.synchronizeStream(stream)
+    assert.ok(driver.elapsedTime(start, end) > 0)
+    const error = thrownBy(() => driver.elapsedTime(start, untimed))
+    assert.ok(error instanceof CudaError)
+    assert.deepEqual([error.call, error.status], ["cuEventElapsedTime", "CUDA_ERROR_INVALID_HANDLE"])
+    assert.match(error.message, /invalid resource handle/)
+  })
+
+  test("a stream of another library is taken in, used, and never destroyed", () => {
+    using driver = open()
+    const foreign = driver.createStream(0)
+    const adopted = driver.adoptStream(BigInt(foreign))
+    assert.equal(driver.foreignHandle(adopted), BigInt(foreign))
+    driver.synchronizeEvent(recorded(driver, adopted))
+  })
+
+  test("CUDA's default streams are not taken in", () => {
+    using driver = open()
+    for (const handle of [0n, 1n, 2n, -1n, 2n ** 64n]) {
+      const error = thrownBy(() => driver.adoptStream(handle))
+      assert.ok(error instanceof AuxstreamError && error.code === "AUX_INVALID_ARGUMENT", String(error))
+      assert.match(error.message, new RegExp(`^${handle} is not a stream`))
+    }
+  })
+
+  test("a stream of another device is not taken in", () => {
+    double.setDevices(2)
+    using driver = open(0)
+    using other = open(1)
+    double.setDevices(1)
+    const error = thrownBy(() => driver.adoptStream(BigInt(other.createStream(0))))
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_MISMATCH")
+  })
+})
+
+onDouble("the thread's current context", () => {
+  const setCurrent = (context: number): number => native("cuCtxSetCurrent", "int", ["uintptr_t"])(context)
+
+  function current(): number {
+    const out = new BigUint64Array(32)
+    native("cuCtxGetCurrent", "int", ["void *"])(...([out] as never[]))
+    return Number(out[0])
+  }
+
+  /** Everything that a program does, once. */
+  function useAll(driver: Driver): void {
+    const [stream, other] = [driver.createStream(0), driver.createStream(-1)]
+    const [event, timed] = [driver.createEvent(false), driver.createEvent(true)]
+    const address = driver.allocate(1024, stream, never)
+    driver.upload(address, new Uint8Array(1024), stream)
+    driver.fill(address, new Uint8Array([1, 0, 0, 0]), 4, stream)
+    driver.fill(address, new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0]), 4, stream)
+    launch(driver, stream, affine, 2, { address, length: 4 }, 2, 1)
+    driver.recordEvent(event, stream)
+    driver.recordEvent(timed, stream)
+    driver.waitEvent(other, event)
+    assert.equal(new Int32Array(read(driver, address, 8, stream).buffer)[0], 3)
+    driver.synchronizeStream(other)
+    assert.ok(driver.queryStream(other) && driver.queryEvent(event))
+    driver.synchronizeEvent(event)
+    driver.elapsedTime(timed, timed)
+    driver.adoptStream(BigInt(stream))
+    driver.free(address, stream, mark)
+    driver.drainFrees()
+    driver.destroyEvent(event)
+    driver.destroyStream(other)
+  }
+
+  test("none is needed, and none is left behind", () => {
+    using driver = open()
+    setCurrent(0)
+    useAll(driver)
+    assert.equal(current(), 0)
+  })
+
+  test("another library's stays current, and does no harm", () => {
+    double.setDevices(2)
+    using driver = open(0)
+    const other = open(1)
+    double.setDevices(1)
+    // A context of the other device, as a library that works there would leave it.
+    const out = new BigUint64Array(32)
+    native("cuDevicePrimaryCtxRetain", "int", ["void *", "int"])(...([out, 1] as never[]))
+    setCurrent(Number(out[0]))
+    useAll(driver)
+    assert.equal(current(), Number(out[0]))
+    setCurrent(0)
+    native("cuDevicePrimaryCtxRelease_v2", "int", ["int"])(1)
+    other.close()
+  })
+
+  test("a driver that wants it current even for calls that name a stream gets it then", () => {
+    using driver = open()
+    setCurrent(0)
+    double.setStrict(true)
+    useAll(driver)
+    assert.equal(current(), 0)
+  })
+})
