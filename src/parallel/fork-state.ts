@@ -4,6 +4,9 @@ import { warnOnce } from "../runtime/forgotten.js"
 import type { Stream } from "../runtime/stream.js"
 import type { StreamState } from "../runtime/stream-state.js"
 
+/** Forks that nobody has joined yet. */
+const unjoined = new FinalizationRegistry<ForkState>((state) => state.abandon())
+
 /** A fork below its public face: what outlives a forgotten {@link Fork}. */
 export class ForkState {
   readonly stream: Stream
@@ -23,6 +26,11 @@ export class ForkState {
     this.#origin = origin
     this.stream = stream
     this.#pooled = pooled
+  }
+
+  /** Should `fork` be collected before anybody has joined, the stream that it came from does. */
+  watch(fork: object): void {
+    unjoined.register(fork, this, this)
   }
 
   /** The function is over: what it queued is what has to be joined. */
@@ -70,6 +78,7 @@ export class ForkState {
   }
 
   #end(): void {
+    if (!this.#joined) unjoined.unregister(this)
     if (this.#pooled && !this.#joined) this.stream.device.pool.give(this.stream)
     this.#joined = true
     if (this.#event === undefined) return

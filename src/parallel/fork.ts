@@ -15,9 +15,6 @@ export interface ForkOptions {
   readonly stream?: Stream | undefined
 }
 
-/** Never joined forks are joined by the stream that they came from, once they are collected. */
-const abandoned = new FinalizationRegistry<ForkState>((state) => state.abandon())
-
 /** Work that was started beside the current stream by {@link fork}, to be joined later. */
 export class Fork<T> {
   /** Where the work went. */
@@ -32,7 +29,7 @@ export class Fork<T> {
     this.#state = state
     this.#result = result
     this.#promise = promise
-    abandoned.register(this, state)
+    state.watch(this)
   }
 
   /**

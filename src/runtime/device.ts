@@ -61,7 +61,7 @@ export class Device {
   readonly #forgottenArrays = new ForgottenWatch<Allocation>("DeviceArray", (held) => this.disposeAllocation(held))
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
-  readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.#disposeEvent(held))
+  readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.disposeEvent(held))
   readonly #unreachablePinned = new FinalizationRegistry<PinnedAllocation>((held) => this.#freePinned(held))
   #defaultStream: Stream | undefined
   #references = 1
@@ -153,6 +153,7 @@ export class Device {
   /** @internal */
   disposeStream(stream: Stream): void {
     if (stream.disposed) return
+    this.#forgottenStreams.unwatch(stream.state)
     for (const [handle, shared] of this.#shared) if (shared === stream) this.#shared.delete(handle)
     this.order.disposeStream(stream.state)
   }
@@ -173,8 +174,10 @@ export class Device {
     return event
   }
 
-  #disposeEvent(state: EventState): void {
+  /** @internal */
+  disposeEvent(state: EventState): void {
     this.#events.delete(state)
+    this.#forgottenEvents.unwatch(state)
     state.dispose()
   }
 
@@ -343,6 +346,7 @@ export class Device {
   /** @internal */
   disposeAllocation(allocation: Allocation): void {
     this.#allocations.delete(allocation)
+    this.#forgottenArrays.unwatch(allocation)
     allocation.dispose()
   }
 

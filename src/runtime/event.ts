@@ -222,7 +222,7 @@ export class Event {
 
   /** Gives the event back. Waits that are queued on it go on. */
   dispose(): void {
-    this.state.dispose()
+    this.device.disposeEvent(this.state)
   }
 
   /** The same as {@link dispose}, for `using`. */

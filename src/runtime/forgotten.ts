@@ -18,7 +18,15 @@ export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
 
   /** `held` must not lead to `owner`, or it would never be collected. */
   watch(owner: object, held: Held): void {
-    this.#registry.register(owner, held)
+    this.#registry.register(owner, held, held)
+  }
+
+  /**
+   * Ends the watch over what has been disposed of. The registry would forget it too, but only when the event loop gets
+   * its turn: a long loop without an `await` would gather up millions.
+   */
+  unwatch(held: Held): void {
+    this.#registry.unregister(held)
   }
 }
 
