@@ -1,0 +1,90 @@
+/**
+ * Measures the host device: `npm run bench [-- --only NAME,NAME --quick --json]`. A whole run is kept as JSON under
+ * bench/results/; what it prints is the table for people, or with `--json` the same JSON.
+ */
+
+import { mkdirSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { disabledPath } from "./disabled-path.js"
+import { forkJoin } from "./fork-join.js"
+import type { Benchmark, Derived, Row } from "./harness.js"
+import { memory } from "./memory.js"
+import { openDispose } from "./open-dispose.js"
+import { overlap } from "./overlap.js"
+import { queued } from "./queued.js"
+import { queueing } from "./queueing.js"
+import { circumstances, type Report, toMarkdown } from "./report.js"
+import { scaling } from "./scaling.js"
+
+const benchmarks: readonly Benchmark[] = [
+  forkJoin,
+  queued,
+  overlap,
+  disabledPath,
+  queueing,
+  scaling,
+  openDispose,
+  memory,
+]
+const results = fileURLToPath(new URL("../../bench/results/", import.meta.url))
+
+/** What the user got wrong, in one sentence. */
+class UsageError extends Error {}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        quick: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        only: { type: "string" },
+      },
+    })
+    return { ...values, chosen: choose(values.only) }
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error))
+  }
+}
+
+function choose(only: string | undefined): readonly Benchmark[] {
+  if (only === undefined) return benchmarks
+  return only.split(",").map((name) => {
+    const found = benchmarks.find((benchmark) => benchmark.name === name)
+    if (found !== undefined) return found
+    const known = benchmarks.map((benchmark) => benchmark.name).join(", ")
+    throw new UsageError(`There is no benchmark called "${name}", only ${known}.`)
+  })
+}
+
+async function main(): Promise<void> {
+  const { quick, json, only, chosen } = readOptions()
+  const run = circumstances(quick)
+  const rows: Row[] = []
+  const derived: Derived[] = []
+  for (const benchmark of chosen) {
+    console.error(`${benchmark.name} …`)
+    const findings = await benchmark.run({ quick })
+    rows.push(...findings.rows)
+    derived.push(...findings.derived)
+  }
+  const report: Report = { ...run, rows, derived }
+  if (!quick && only === undefined) keep(report)
+  const titles = new Map(chosen.map(({ name, title }) => [name, title]))
+  console.log(json ? JSON.stringify(report, undefined, 2) : toMarkdown(report, titles))
+}
+
+function keep(report: Report): void {
+  mkdirSync(results, { recursive: true })
+  const path = `${results}host-${report.date.slice(0, 10)}.json`
+  writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`)
+  console.error(`Kept as ${path}`)
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  console.error(error.message)
+  process.exitCode = 2
+}

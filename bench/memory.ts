@@ -1,0 +1,90 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { maybeExecuteInParallel, openDevice } from "auxstream"
+import { type Benchmark, rowOf } from "./harness.js"
+import { increment, once } from "./kernels.js"
+
+const name = "memory"
+const checkpoints = 10
+
+/** A loop that makes and drops its outputs for a long time: memory has to stay where it is. */
+export const memory: Benchmark = {
+  name,
+  title: "a million fork-joins that each make, use and drop an array; memory at ten points, the first left out",
+  async run({ quick }) {
+    const count = quick ? 2000 : 1_000_000
+    const device = openDevice("host")
+    const kept = device.zeros("int32", 1024)
+    const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+    const left = () => increment.launch(once, kept)
+    const right = () => {
+      const made = device.zeros("int32", 1024)
+      increment.launch(once, made)
+      return made
+    }
+
+    const collect = collector()
+    const samples: Sample[] = []
+    const started = performance.now()
+    let paused = 0
+    for (let point = 0; point < checkpoints; point++) {
+      for (let i = 0; i < count / checkpoints; i++) {
+        const [, made] = maybeExecuteInParallel(left, right, event0, event1, aux)
+        increment.launch(once, made) // the caller's use, on the current stream
+        made.dispose()
+        if (i % 1000 === 999) device.defaultStream.synchronize()
+      }
+      device.synchronize()
+      const from = performance.now()
+      collect()
+      samples.push({ rss: process.memoryUsage.rss(), heap: process.memoryUsage().heapUsed, ...device.memory })
+      paused += performance.now() - from
+    }
+    const each = (performance.now() - started - paused) / count
+    device.dispose()
+
+    const settled = samples.slice(1)
+    const figure = (what: string, of: (sample: Sample) => number) =>
+      rowOf(
+        name,
+        what,
+        "MB",
+        settled.map((sample) => of(sample) / 1e6),
+      )
+    const growth = (what: string, of: (sample: Sample) => number) => ({
+      benchmark: name,
+      name: `growth of ${what} from the second point to the last`,
+      value: ((of(settled.at(-1) ?? nothing) ?? 0) - of(settled[0] ?? nothing)) / 1e6,
+      unit: "MB" as const,
+    })
+    return {
+      rows: [
+        figure("resident set", (sample) => sample.rss),
+        figure("JavaScript heap, collected", (sample) => sample.heap),
+        figure("device memory taken from the system", (sample) => sample.reserved),
+        figure("device memory in arrays", (sample) => sample.used),
+        rowOf(name, "one fork-join with its array", "µs", [each * 1e3]),
+      ],
+      derived: [
+        growth("the resident set", (sample) => sample.rss),
+        growth("the JavaScript heap", (sample) => sample.heap),
+        growth("device memory", (sample) => sample.reserved),
+      ],
+    }
+  },
+}
+
+interface Sample {
+  readonly rss: number
+  readonly heap: number
+  readonly reserved: number
+  readonly used: number
+}
+
+const nothing: Sample = { rss: 0, heap: 0, reserved: 0, used: 0 }
+
+/** The garbage collector, without asking the user for a flag. */
+function collector(): () => void {
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc") as () => void
+}

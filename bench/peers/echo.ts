@@ -1,0 +1,9 @@
+/** The worker of the bare round trips: does the pools' task for each message, and answers. */
+
+import { parentPort } from "node:worker_threads"
+import increment from "./task.js"
+
+parentPort?.on("message", () => {
+  increment()
+  parentPort?.postMessage(undefined)
+})

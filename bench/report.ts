@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { availableParallelism, cpus, loadavg, platform, release } from "node:os"
+import { listDevices } from "auxstream"
+import type { Derived, Row } from "./harness.js"
+import { threads } from "./threads.js"
+
+/** What was measured, where, and with which versions: what is kept under bench/results/. */
+export interface Report {
+  readonly date: string
+  readonly device: string
+  readonly cpu: string
+  readonly cores: number
+  readonly threads: number
+  readonly system: string
+  /** How busy the machine was over the last minute when measuring began: 0 is idle, 1 is one core. */
+  readonly load: number
+  readonly versions: Readonly<Record<"node" | "v8" | "auxstream" | "piscina" | "tinypool", string>>
+  readonly quick: boolean
+  readonly rows: readonly Row[]
+  readonly derived: readonly Derived[]
+}
+
+/** Everything about the run but its figures. */
+export function circumstances(quick: boolean): Omit<Report, "rows" | "derived"> {
+  return {
+    date: new Date().toISOString(),
+    device: listDevices().find(({ id }) => id === "host")?.name ?? "host",
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    threads,
+    system: `${platform()} ${release()}`,
+    load: loadavg()[0] ?? 0,
+    versions: {
+      node: process.versions.node,
+      v8: process.versions.v8,
+      auxstream: versionOf("auxstream"),
+      piscina: versionOf("piscina"),
+      tinypool: versionOf("tinypool"),
+    },
+    quick,
+  }
+}
+
+/** A package's version. Not every package lets its package.json be imported, so it is looked for on the disk. */
+function versionOf(name: string): string {
+  const require = createRequire(import.meta.url)
+  const folder = require.resolve(name).split(/[\\/]dist[\\/]/)[0]
+  const { version } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as { version: string }
+  return version
+}
+
+/** The report as markdown: a table for each benchmark, what follows from its figures below them. */
+export function toMarkdown(report: Report, titles: ReadonlyMap<string, string>): string {
+  const { cpu, cores, versions, date } = report
+  const where = `${cores} cores of ${cpu}, Node.js ${versions.node}`
+  const peers = `piscina ${versions.piscina}, tinypool ${versions.tinypool}`
+  const head = `Measured on ${where}, ${peers}, ${date.slice(0, 10)}: medians, and the middle half of all turns.`
+  return [head, ...[...titles].map(([benchmark, title]) => partOf(report, benchmark, title))].join("\n\n")
+}
+
+function partOf({ rows, derived }: Report, benchmark: string, title: string): string {
+  const measured = rows
+    .filter((row) => row.benchmark === benchmark)
+    .map(({ name, median, p25, p75, unit }) => `| ${name} | ${show(median)} ${unit} | ${show(p25)} … ${show(p75)} |`)
+  const followed = derived
+    .filter((figure) => figure.benchmark === benchmark)
+    .map(({ name, value, unit }) => `| *${name}* | **${show(value)} ${unit}** | |`)
+  const table = ["| | median | middle half |", "|---|---|---|", ...measured, ...followed].join("\n")
+  return `**${benchmark}**: ${title}\n\n${table}`
+}
+
+/** Three digits, which is more than such figures are worth. */
+function show(value: number): string {
+  return Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
+}

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { describe, test } from "node:test"
+import { fileURLToPath } from "node:url"
+import type { Report } from "../../bench/report.js"
+import { project, runScript } from "./run.js"
+
+const bench = fileURLToPath(new URL("../../bench/main.js", import.meta.url))
+const kept = () => readdirSync(join(project, "bench/results")).toSorted()
+
+describe("the benchmark", () => {
+  test("gives its figures as JSON, with all that they depend on, and keeps no quick run", () => {
+    const before = kept()
+    const { exitCode, output } = runScript(bench, "--quick", "--json", "--only", "fork-join,disabled-path")
+    assert.equal(exitCode, 0)
+    const report = JSON.parse(output) as Report
+    const { date, device, cpu, cores, threads, versions, quick, rows, derived } = report
+    assert.ok(!Number.isNaN(Date.parse(date)))
+    assert.ok(device.length > 0 && cpu.length > 0 && cores >= 1 && threads >= 2)
+    assert.equal(quick, true)
+    assert.equal(versions.node, process.versions.node)
+    for (const peer of ["auxstream", "piscina", "tinypool"] as const) assert.match(versions[peer], /^\d+\.\d+\.\d+/)
+
+    assert.deepEqual(
+      rows.map(({ benchmark, name, unit }) => `${benchmark}: ${name}, ${unit}`),
+      [
+        "fork-join: auxstream, synchronize(), µs",
+        "fork-join: auxstream, await completed(), µs",
+        "fork-join: piscina, µs",
+        "fork-join: tinypool, µs",
+        "fork-join: postMessage, µs",
+        "disabled-path: two calls, ns",
+        "disabled-path: auxStream null, ns",
+        "disabled-path: two calls, inside stream.run(), ns",
+        "disabled-path: auxStream null, inside stream.run(), ns",
+      ],
+    )
+    for (const { p25, median, p75, turns } of rows) {
+      assert.ok(0 < p25 && p25 <= median && median <= p75 && turns >= 2)
+    }
+    assert.ok(derived.some(({ name, unit }) => name === "piscina ÷ auxstream, synchronize()" && unit === "×"))
+    assert.ok(derived.every(({ value }) => Number.isFinite(value)))
+    assert.deepEqual(kept(), before)
+  })
+
+  test("prints a table for people", () => {
+    const { exitCode, output } = runScript(bench, "--quick", "--only", "open-dispose")
+    assert.equal(exitCode, 0)
+    assert.match(output, /^Measured on \d+ cores? of .+, Node\.js \d+/)
+    assert.match(output, /\| open, dispose \| \S+ ms \| \S+ … \S+ \|/)
+  })
+
+  for (const [what, args, sentence] of [
+    ["a benchmark that is none", ["--only", "fork-joins"], /"fork-joins", only fork-join, /],
+    ["an option that is none", ["--quik"], /--quik/],
+  ] as const) {
+    test(`says in one sentence what is wrong, and ends with 2: ${what}`, () => {
+      const { exitCode, errors } = runScript(bench, ...args)
+      assert.equal(exitCode, 2)
+      assert.match(errors, sentence)
+      assert.equal(errors.trimEnd().split("\n").length, 1)
+    })
+  }
+})
