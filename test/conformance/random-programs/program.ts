@@ -1,0 +1,207 @@
+import fc from "fast-check"
+
+/** How many arrays a program has, and how long each is. */
+export const arrayCount = 6
+export const arrayLength = 48
+/** How many streams have names: the default stream, and three of the program's own. */
+export const streamCount = 4
+
+/** A part of an array. */
+export interface Slice {
+  readonly array: number
+  readonly begin: number
+  readonly length: number
+}
+
+/** What one function does. An async one awaits now and then. */
+export interface Body {
+  readonly id: number
+  readonly isAsync: boolean
+  readonly statements: readonly Statement[]
+  /** Ends with an error that carries the body's id. */
+  readonly throws: boolean
+  /** What it returns a copy of, in an array that it makes. */
+  readonly output: Slice | undefined
+}
+
+/** Which of the library's functions runs the branches. */
+export type Via = "maybeExecuteInParallel" | "executeInParallel" | "fork" | "parallel"
+
+export interface ParallelStatement {
+  readonly kind: "parallel"
+  readonly id: number
+  readonly via: Via
+  /** One for each branch but the first; undefined is none, or one of the pool. */
+  readonly streams: readonly (number | undefined)[]
+  readonly branches: readonly Body[]
+  /** Is an error caught here? */
+  readonly caught: boolean
+  /** What the branches' outputs are combined into afterwards. */
+  readonly target: Slice
+  /** Copied into an array that every branch combines into its own first slice, and that is dropped right after. */
+  readonly gift: { readonly source: Slice; readonly targets: readonly (Slice | undefined)[] } | undefined
+}
+
+export type Statement =
+  | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
+  | { readonly kind: "combine" | "copy"; readonly source: Slice; readonly target: Slice }
+  | { readonly kind: "fill" | "upload"; readonly target: Slice; readonly value: number }
+  | { readonly kind: "temporary"; readonly source: Slice; readonly target: Slice; readonly b: number; readonly scoped: boolean }
+  | { readonly kind: "spin"; readonly iterations: number }
+  | { readonly kind: "pause"; readonly long: boolean }
+  | { readonly kind: "read"; readonly id: number; readonly source: Slice; readonly blocking: boolean }
+  | { readonly kind: "synchronize"; readonly way: number }
+  | { readonly kind: "on"; readonly stream: number | undefined; readonly byEvents: boolean; readonly body: Body }
+  | { readonly kind: "off"; readonly body: Body }
+  | ParallelStatement
+
+/** What is drawn: numbers without meaning yet, so that every smaller one is a program, too. */
+interface Draw {
+  readonly kind: number
+  readonly picks: readonly number[]
+  readonly bodies: readonly BodyDraw[]
+}
+
+interface BodyDraw {
+  readonly flags: number
+  readonly draws: readonly Draw[]
+}
+
+const pick = fc.nat({ max: 0xffff })
+const picks = fc.array(pick, { minLength: 8, maxLength: 8 })
+
+const { body: bodyDraw } = fc.letrec<{ draw: Draw; body: BodyDraw }>((tie) => ({
+  draw: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    { weight: 4, arbitrary: fc.record({ kind: fc.nat({ max: 59 }), picks, bodies: fc.constant([]) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.integer({ min: 60, max: 99 }),
+        picks,
+        bodies: fc.array(tie("body"), { minLength: 1, maxLength: 4, size: "max" }),
+      }),
+    },
+  ),
+  body: fc.record({ flags: pick, draws: fc.array(tie("draw"), { maxLength: 6, size: "max" }) }),
+}))
+const mainDraws = fc.array(bodyDraw, { minLength: 1, maxLength: 4, size: "max" })
+
+/** Gives the numbers their meaning, such that no two branches that may run side by side touch what one of them writes. */
+class Meaning {
+  #ids = 0
+
+  body(draw: BodyDraw, writable: readonly number[], readable: readonly number[], mayAwait: boolean, output?: number): Body {
+    const isAsync = mayAwait && draw.flags % 2 === 0
+    return {
+      id: this.#ids++,
+      isAsync,
+      statements: draw.draws.flatMap((inner) => this.#statement(inner, writable, readable, isAsync) ?? []),
+      throws: (draw.flags >> 3) % 12 === 0,
+      output: output === undefined || (draw.flags >> 6) % 3 === 0 ? undefined : slice(readable, draw.flags, draw.flags >> 4, output),
+    }
+  }
+
+  #statement(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): Statement | undefined {
+    const [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, p5 = 0] = draw.picks
+    const { kind } = draw
+    if (kind < 8) return { kind: "spin", iterations: 2 ** (p0 % 16) }
+    if (kind < 15) return mayAwait ? { kind: "pause", long: p0 % 4 === 0 } : undefined
+    if (kind < 20) {
+      if (readable.length === 0) return undefined
+      const blocking = p4 % 4 === 0
+      return { kind: "read", id: this.#ids++, source: slice(readable, p0, p1, 1 + (p2 % arrayLength)), blocking }
+    }
+    if (kind < 22) return { kind: "synchronize", way: p0 % (mayAwait ? 5 : 3) }
+    if (kind >= 90) return this.#nested(draw, writable, readable, mayAwait)
+    if (writable.length === 0) return undefined
+    if (kind >= 60) return this.#parallel(draw, writable, readable, mayAwait)
+    const target = slice(writable, p0, p1, 1 + (p2 % arrayLength))
+    if (kind < 36) return { kind: "affine", target, a: 3 + 2 * (p3 % 8), b: p4 }
+    if (kind < 39) return { kind: "fill", target, value: p3 }
+    if (kind < 42) return { kind: "upload", target, value: p3 }
+    const source = slice(readable, p3, p4, target.length)
+    if (kind < 50) return { kind: "temporary", source, target, b: p5, scoped: p5 % 2 === 0 }
+    if (source.array === target.array) return undefined
+    return { kind: kind < 57 ? "combine" : "copy", source, target }
+  }
+
+  #nested(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): Statement | undefined {
+    const [p0 = 0, p1 = 0] = draw.picks
+    const [first] = draw.bodies
+    if (first === undefined) return undefined
+    const body = this.body(first, writable, readable, mayAwait)
+    if (draw.kind >= 97) return { kind: "off", body }
+    const stream = p0 % (streamCount + 1)
+    return { kind: "on", stream: stream === streamCount ? undefined : stream, byEvents: p1 % 2 === 0, body }
+  }
+
+  #parallel(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): ParallelStatement {
+    const [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, p5 = 0, p6 = 0] = draw.picks
+    const via = viaOf(draw.kind)
+    const [only = { flags: 1, draws: [] }] = draw.bodies
+    const wanted = via === "maybeExecuteInParallel" || via === "fork" ? draw.bodies.slice(0, 2) : draw.bodies
+    const draws = wanted.length < 2 ? [only, { flags: 1, draws: [] }] : wanted
+    const shares = share(writable, draws.length, p0 * 65_536 + p1)
+    const common = readable.filter((array) => !shares.some((own) => own.includes(array)))
+    const target = slice(writable, p2, p3, 1 + (p4 % 16))
+    const branches = draws.map((inner, index) => {
+      const own = shares[index] ?? []
+      const seen = [...own, ...common]
+      return this.body(inner, own, seen, mayAwait, seen.length === 0 ? undefined : target.length)
+    })
+    return {
+      kind: "parallel",
+      id: this.#ids++,
+      via,
+      streams: branches.slice(1).map((_, index) => {
+        const stream = (p5 >> (3 * index)) % (streamCount + 1)
+        return stream === streamCount ? undefined : stream
+      }),
+      branches,
+      caught: p6 % 4 !== 0,
+      target,
+      gift: p6 % 5 === 0 ? { source: slice(readable, p3, p2, 8), targets: shares.map(firstOf) } : undefined,
+    }
+  }
+}
+
+function viaOf(kind: number): Via {
+  if (kind < 70) return "maybeExecuteInParallel"
+  if (kind < 77) return "executeInParallel"
+  return kind < 84 ? "fork" : "parallel"
+}
+
+function firstOf(own: readonly number[]): Slice | undefined {
+  const [array] = own
+  return array === undefined ? undefined : { array, begin: 3, length: 8 }
+}
+
+/** Each array goes to one branch, or to none: then all may read it. */
+function share(arrays: readonly number[], count: number, seed: number): number[][] {
+  const shares = Array.from({ length: count }, (): number[] => [])
+  arrays.forEach((array, index) => shares[Math.floor(seed / (count + 1) ** index) % (count + 1)]?.push(array))
+  return shares
+}
+
+function slice(arrays: readonly number[], which: number, where: number, length: number): Slice {
+  return { array: arrays[which % arrays.length] ?? 0, begin: where % (arrayLength - length + 1), length }
+}
+
+const all = Array.from({ length: arrayCount }, (_, index) => index)
+
+/** A random program: its main function, which is async. */
+export const programs: fc.Arbitrary<Body> = mainDraws.map((bodies) => {
+  const draws = bodies.flatMap((body) => body.draws)
+  return new Meaning().body({ flags: 8, draws }, all, all, true)
+})
+
+/** The first value of every element. */
+export function initial(array: number, index: number): number {
+  return Math.imul(array + 1, 1_000_003) + index
+}
+
+/** What an upload brings. */
+export function uploaded(value: number, index: number): number {
+  return Math.imul(value, 31) + index
+}

@@ -1,0 +1,282 @@
+import {
+  currentStream,
+  type Device,
+  type DeviceArray,
+  type Event,
+  executeInParallel,
+  fork,
+  maybeExecuteInParallel,
+  parallel,
+  type Stream,
+  withMultiStream,
+} from "../../../src/index.js"
+import { affine, combine, once, over, spin } from "../../support/kernels.js"
+import type { Outcome } from "./model.js"
+import { arrayCount, arrayLength, type Body, initial, type ParallelStatement, type Slice, type Statement, uploaded } from "./program.js"
+
+type Ints = DeviceArray<"int32">
+/** What a body does, giving each promise that it awaits. One that never does so can run without awaiting. */
+type Steps<T = void> = Generator<unknown, T, unknown>
+
+/** The error of a body. */
+class BodyError extends Error {
+  constructor(readonly body: number) {
+    super(`thrown by body ${body}`)
+  }
+}
+
+/** Which bodies' errors an error holds, in order. */
+function bodiesOf(error: unknown): number[] {
+  if (error instanceof BodyError) return [error.body]
+  if (error instanceof AggregateError) return error.errors.flatMap(bodiesOf)
+  throw error
+}
+
+/** Streams and events that all programs share, whatever is nested or goes on at the same time. */
+export class Fixtures {
+  readonly streams: readonly Stream[]
+  readonly start: Event
+  readonly done: readonly Event[]
+
+  constructor(readonly device: Device) {
+    this.streams = [device.defaultStream, device.createStream(), device.createStream(), device.createStream()]
+    this.start = device.createEvent()
+    this.done = Array.from({ length: 3 }, () => device.createEvent())
+    // One whose number others might know, so that nothing about it may be elided.
+    void this.streams[3]?.handle
+  }
+
+  [Symbol.dispose](): void {
+    for (const thing of [...this.streams, this.start, ...this.done]) thing.dispose()
+  }
+}
+
+/** Runs a program on a device. */
+export async function runOn(fixtures: Fixtures, program: Body): Promise<Outcome> {
+  return new Run(fixtures).outcome(program)
+}
+
+class Run {
+  readonly #device: Device
+  readonly #at: Fixtures
+  readonly #arrays: readonly Ints[]
+  readonly #reads = new Map<number, Promise<Int32Array> | Int32Array>()
+  readonly #errors = new Map<number, readonly number[]>()
+  /** What branches returned to callers that never got it, because another branch failed. */
+  readonly #outputs = new Set<Ints>()
+
+  constructor(fixtures: Fixtures) {
+    this.#at = fixtures
+    this.#device = fixtures.device
+    this.#arrays = Array.from({ length: arrayCount }, (_, array) =>
+      this.#device.from(Int32Array.from({ length: arrayLength }, (_, index) => initial(array, index))),
+    )
+  }
+
+  async outcome(program: Body): Promise<Outcome> {
+    await inTurn(this.#catching(-1, () => this.#body(program)))
+    const arrays = await Promise.all(this.#arrays.map((array) => array.read()))
+    for (const array of [...this.#arrays, ...this.#outputs]) array.dispose()
+    const reads = new Map<number, Int32Array>()
+    for (const [id, read] of this.#reads) reads.set(id, await read)
+    return { arrays, reads, errors: this.#errors }
+  }
+
+  *#catching(id: number, run: () => Steps<unknown>): Steps {
+    try {
+      yield* run()
+    } catch (error) {
+      this.#errors.set(id, bodiesOf(error))
+    }
+  }
+
+  /** A body as a function: async or not, as it is. */
+  #function(body: Body): () => unknown {
+    return body.isAsync ? () => inTurn(this.#body(body)) : () => atOnce(this.#body(body))
+  }
+
+  #slice({ array, begin, length }: Slice): Ints {
+    const whole = this.#arrays[array]
+    if (whole === undefined) throw new RangeError(`no array ${array}`)
+    return begin === 0 && length === whole.length ? whole : whole.subarray(begin, begin + length)
+  }
+
+  #copyOf(slice: Slice): Ints {
+    return this.#device.empty("int32", slice.length).copyFrom(this.#slice(slice))
+  }
+
+  *#body(body: Body): Steps<Ints | undefined> {
+    for (const statement of body.statements) yield* this.#statement(statement)
+    if (body.throws) throw new BodyError(body.id)
+    if (body.output === undefined) return undefined
+    const output = this.#copyOf(body.output)
+    this.#outputs.add(output)
+    return output
+  }
+
+  *#statement(statement: Statement): Steps {
+    switch (statement.kind) {
+      case "affine":
+        return launchAffine(this.#slice(statement.target), statement.a, statement.b)
+      case "combine":
+        return launchCombine(this.#slice(statement.source), this.#slice(statement.target))
+      case "copy":
+        return void this.#slice(statement.target).copyFrom(this.#slice(statement.source))
+      case "fill":
+        return void this.#slice(statement.target).fill(statement.value)
+      case "upload":
+        return void this.#slice(statement.target).copyFrom(
+          Int32Array.from({ length: statement.target.length }, (_, index) => uploaded(statement.value, index)),
+        )
+      case "spin":
+        return spin.launch(once, statement.iterations)
+      case "pause":
+        return void (yield statement.long ? new Promise(setImmediate) : Promise.resolve())
+      case "temporary":
+        return statement.scoped ? this.#device.scope(() => this.#temporary(statement)) : this.#temporary(statement)
+      case "read":
+        return this.#read(statement.id, this.#slice(statement.source), statement.blocking)
+      case "synchronize":
+        return yield* this.#synchronize(statement.way)
+      case "on":
+        return yield* this.#on(statement.stream, statement.byEvents, statement.body)
+      case "off":
+        return void (yield withMultiStream(false, this.#function(statement.body)))
+      case "parallel":
+        if (statement.caught) return yield* this.#catching(statement.id, () => this.#parallel(statement))
+        return yield* this.#parallel(statement)
+    }
+  }
+
+  #temporary({ source, target, b }: Extract<Statement, { kind: "temporary" }>): void {
+    const made = this.#copyOf(source)
+    launchAffine(made, 5, b)
+    launchCombine(made, this.#slice(target))
+    made.dispose()
+  }
+
+  #read(id: number, source: Ints, blocking: boolean): void {
+    const read = blocking ? source.readSync() : source.read()
+    if (read instanceof Promise) read.catch(() => {})
+    this.#reads.set(id, read)
+  }
+
+  *#synchronize(way: number): Steps {
+    const stream = currentStream(this.#device)
+    if (way === 0) stream.synchronize()
+    if (way === 1) stream.query()
+    if (way === 2) {
+      using event = stream.record()
+      event.synchronize()
+    }
+    if (way === 3) yield stream.completed()
+    if (way === 4) yield this.#device.completed()
+  }
+
+  /** A body on another stream, ordered by hand. */
+  *#on(stream: number | undefined, byEvents: boolean, body: Body): Steps {
+    const current = currentStream(this.#device)
+    const other = stream === undefined ? this.#device.createStream() : (this.#at.streams[stream] ?? current)
+    order(current, other, byEvents)
+    try {
+      yield other.run(this.#function(body))
+    } finally {
+      order(other, current, byEvents)
+      if (stream === undefined) other.dispose()
+    }
+  }
+
+  *#parallel(statement: ParallelStatement): Steps {
+    const { gift, branches } = statement
+    const given = gift && this.#copyOf(gift.source)
+    const functions = branches.map((body, index) => {
+      const target = gift?.targets[index]
+      const inner = this.#function(body)
+      return () => {
+        if (given && target) launchCombine(given, this.#slice(target))
+        return inner()
+      }
+    })
+    let outputs: unknown
+    try {
+      outputs = yield statement.via === "fork" ? this.#fork(statement, functions) : this.#call(statement, functions)
+    } finally {
+      given?.dispose()
+    }
+    if (!Array.isArray(outputs)) throw new TypeError("no list of results")
+    for (const output of outputs.flat()) if (this.#outputs.delete(output)) this.#take(output, statement.target)
+  }
+
+  #take(output: Ints, target: Slice): void {
+    launchCombine(output, this.#slice(target))
+    output.dispose()
+  }
+
+  #call({ via, streams }: ParallelStatement, functions: readonly (() => unknown)[]): unknown {
+    const [fn0 = () => undefined, ...others] = functions
+    const [fn1 = () => undefined] = others
+    const { start, done } = this.#at
+    const aux = streams[0] === undefined ? null : streams.map((stream) => this.#at.streams[stream ?? 0] ?? null)
+    if (via === "parallel") return parallel(functions)
+    if (via === "maybeExecuteInParallel") return maybeExecuteInParallel(fn0, fn1, start, done[0] ?? null, aux?.[0])
+    return executeInParallel(fn0, others, start, done.slice(0, others.length), aux)
+  }
+
+  #fork({ streams, branches }: ParallelStatement, functions: readonly (() => unknown)[]): unknown {
+    const [fn0 = () => undefined, fn1 = () => undefined] = functions
+    const stream = streams[0] === undefined ? undefined : this.#at.streams[streams[0]]
+    const forked = fork(fn1, { stream })
+    const beside = this.#beside(fn0, () => forked.join())
+    return branches.some((body) => body.isAsync) ? inTurn(beside) : atOnce(beside)
+  }
+
+  /** What goes on beside a fork, which is joined whatever happens. */
+  *#beside(main: () => unknown, join: () => unknown): Steps<unknown[]> {
+    const results: unknown[] = []
+    const errors: unknown[] = []
+    for (const part of [main, join]) {
+      try {
+        results.push(yield part())
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors)
+    return results
+  }
+}
+
+function order(before: Stream, after: Stream, byEvents: boolean): void {
+  if (!byEvents) return after.wait(before)
+  using event = before.record()
+  event.wait(after)
+}
+
+function launchAffine(x: Ints, a: number, b: number): void {
+  affine.launch(over(x.length), x.length, x, a, b)
+}
+
+function launchCombine(x: Ints, y: Ints): void {
+  combine.launch(over(x.length), x.length, x, y)
+}
+
+async function inTurn<T>(steps: Steps<T>): Promise<T> {
+  let next = steps.next()
+  while (next.done !== true) {
+    try {
+      next = steps.next(await next.value)
+    } catch (error) {
+      next = steps.throw(error)
+    }
+  }
+  return next.value
+}
+
+function atOnce<T>(steps: Steps<T>): T {
+  let next = steps.next()
+  while (next.done !== true) {
+    if (next.value instanceof Promise) throw new TypeError("a function that is not async awaits")
+    next = steps.next(next.value)
+  }
+  return next.value
+}
