@@ -31,7 +31,10 @@ function threadCount(options: OpenOptions): number {
   if (options.threads !== undefined) return checked(options.threads, "the option threads")
   const variable = process.env["AUXSTREAM_HOST_THREADS"]
   if (variable !== undefined && variable !== "") {
-    return checked(/^\d+$/.test(variable) ? Number(variable) : variable, "the environment variable AUXSTREAM_HOST_THREADS")
+    return checked(
+      /^\d+$/.test(variable) ? Number(variable) : variable,
+      "the environment variable AUXSTREAM_HOST_THREADS",
+    )
   }
   return Math.min(MAXIMUM_THREADS, Math.max(2, availableParallelism()))
 }

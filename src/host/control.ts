@@ -1,10 +1,9 @@
 import { OutOfMemoryError } from "../runtime/errors.js"
 import { EXTENT, FIRST_FREE_WORD, LINE } from "./layout.js"
-import { wasm, type WasmMemory } from "./web-assembly.js"
+import { sharedMemory, type WasmMemory } from "./web-assembly.js"
 
 const PAGE_WORDS = 16384
 const INITIAL_PAGES = 2
-const MAXIMUM_PAGES = 65536
 
 /**
  * The control memory: queues and scheduler, apart from the device memory so that a kernel's stray write cannot reach
@@ -24,8 +23,7 @@ export class ControlMemory {
   }
 
   static create(): ControlMemory {
-    const memory = new wasm.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared: true })
-    const control = new ControlMemory(memory)
+    const control = new ControlMemory(sharedMemory(INITIAL_PAGES))
     control.words[EXTENT] = FIRST_FREE_WORD
     return control
   }

@@ -71,7 +71,7 @@ export class HostDriver implements Driver {
     this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
       reported: (report, block) => this.hear(report, block),
       died: (reason, block, cause) => this.lose(reason, block, cause),
-      ended: () => undefined,
+      ended: () => this.memory.retire(),
     })
     this.failures = new Failures(() => this.pool.drain())
     this.streams = new StreamTable(this.control, this.failures)
@@ -149,9 +149,11 @@ export class HostDriver implements Driver {
     const target = this.streams.get(stream)
     const { stream: other, position } = this.events.get(event)
     if (other === undefined || other === target) return
-    const error = this.failures.before(other, position)
+    // A broken stream keeps to its waits, and who waits for it to all of them: what is freed behind is free only then.
+    const passed = other.hasPassed(position)
+    const error = passed ? this.failures.before(other, position) : undefined
     if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
-    else if (other.hasPassed(position) && !other.slot.isBroken()) return
+    else if (passed && !other.slot.isBroken()) return
     else this.commands.wait(target.slot, other.slot, position)
     this.submit(target)
   }
@@ -262,18 +264,7 @@ export class HostDriver implements Driver {
   ): void {
     const target = this.usable(stream)
     const found = this.kernels.get(kernel)
-    this.commands.launch(
-      target.slot,
-      found,
-      gridX,
-      gridY,
-      gridZ,
-      blockX,
-      blockY,
-      blockZ,
-      sharedMemory,
-      args,
-    )
+    this.commands.launch(target.slot, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
     this.submit(target)
   }
 
@@ -316,9 +307,11 @@ export class HostDriver implements Driver {
   }
 
   private query(stream: HostStream, position: number): boolean {
-    const error = this.failures.before(stream, position)
-    if (error !== undefined) throw error
-    if (stream.hasPassed(position)) return true
+    if (stream.hasPassed(position)) {
+      const error = this.failures.before(stream, position)
+      if (error !== undefined) throw error
+      return true
+    }
     if (++this.looks % LOOKS_PER_CHECK === 0) this.findLoss()
     this.check()
     return false

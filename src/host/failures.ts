@@ -68,7 +68,12 @@ export class Failures {
 /** The error of a stream that has waited for a failed one. Its cause is the very first failure. */
 function waitedFor(error: KernelError): KernelError {
   const first = error.cause instanceof KernelError ? error.cause : error
-  return new KernelError(`the stream waited for another one that is broken: ${first.message}`, first.kernel, first.kernelStack, {
-    cause: first,
-  })
+  return new KernelError(
+    `the stream waited for another one that is broken: ${first.message}`,
+    first.kernel,
+    first.kernelStack,
+    {
+      cause: first,
+    },
+  )
 }

@@ -1,12 +1,12 @@
 import type { GrowingMemory } from "./allocator.js"
-import { wasm, type WasmMemory } from "./web-assembly.js"
+import { MAXIMUM_PAGES, sharedMemory, type WasmMemory } from "./web-assembly.js"
 
 /** Bytes of a WebAssembly page. */
 const PAGE = 65536
-/** Pages of 32-bit WebAssembly's largest memory: 4 GiB. */
-const MAXIMUM_PAGES = 65536
 
 const INITIAL_PAGES = 16
+const LEAST_BALLAST = 16 * 2 ** 20
+const MOST_BALLAST = 256 * 2 ** 20
 
 /** Bytes of the largest memory. */
 const LIMIT = MAXIMUM_PAGES * PAGE
@@ -15,15 +15,18 @@ const LIMIT = MAXIMUM_PAGES * PAGE
 export class DeviceMemory implements GrowingMemory {
   readonly limit = LIMIT
   bytes: Uint8Array
+  /**
+   * V8 does not count shared memory when it decides whether to collect, and a closed device's memory would stay for
+   * ever. A private buffer of that size, never touched, is counted and dies with it.
+   */
+  protected ballast: ArrayBuffer | undefined
 
   constructor(readonly memory: WasmMemory) {
     this.bytes = new Uint8Array(memory.buffer)
   }
 
   static create(): DeviceMemory {
-    return new DeviceMemory(
-      new wasm.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES, shared: true }),
-    )
+    return new DeviceMemory(sharedMemory(INITIAL_PAGES))
   }
 
   /** A view that reaches to `end` at least: another thread may have grown the memory. */
@@ -34,6 +37,15 @@ export class DeviceMemory implements GrowingMemory {
 
   get byteLength(): number {
     return this.bytes.length
+  }
+
+  /** From now on the collector knows how much it gains by finding this object. */
+  retire(): void {
+    try {
+      this.ballast = new ArrayBuffer(Math.max(LEAST_BALLAST, Math.min(this.bytes.length, MOST_BALLAST)))
+    } catch {
+      // Then the memory is found a little later.
+    }
   }
 
   tryReach(byteLength: number): boolean {

@@ -75,7 +75,9 @@ export class StreamTable {
   }
 
   private leaveQuarantine(): StreamSlot | undefined {
-    const index = this.quarantine.findIndex(({ until }) => until.every(({ slot, position }) => slot.hasPassed(position)))
+    const index = this.quarantine.findIndex(({ until }) =>
+      until.every(({ slot, position }) => slot.hasPassed(position)),
+    )
     const [left] = index < 0 ? [] : this.quarantine.splice(index, 1)
     if (left === undefined) return undefined
     // Who broke by waiting for it is told why, before that is forgotten.

@@ -1,7 +1,9 @@
 /** What stands in a WebAssembly module, as far as it decides whether the module can share the device memory. */
 export interface WasmContents {
   /** The limits of the first imported memory. */
-  readonly memory: { readonly minimum: number; readonly maximum: number | undefined; readonly shared: boolean } | undefined
+  readonly memory:
+    | { readonly minimum: number; readonly maximum: number | undefined; readonly shared: boolean }
+    | undefined
   /** The end of the furthest data segment that is written when the module is instantiated; Infinity if it is computed. */
   readonly dataEnd: number
 }

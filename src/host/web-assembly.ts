@@ -3,6 +3,8 @@
  * Node.js library has no business to pull in.
  */
 
+import { OutOfMemoryError } from "../runtime/errors.js"
+
 /** A memory. Shared here always. */
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer
@@ -39,3 +41,19 @@ interface WebAssemblyNamespace {
 
 /** JavaScript's `WebAssembly`. */
 export const wasm = (globalThis as typeof globalThis & { readonly WebAssembly: WebAssemblyNamespace }).WebAssembly
+
+/** Pages of 32-bit WebAssembly's largest memory: 4 GiB. Kernels import a memory of just this size. */
+export const MAXIMUM_PAGES = 65536
+
+/** A shared memory that can grow to 4 GiB. @throws OutOfMemoryError if the address space for it cannot be had */
+export function sharedMemory(initial: number): WasmMemory {
+  try {
+    return new wasm.Memory({ initial, maximum: MAXIMUM_PAGES, shared: true })
+  } catch (error) {
+    throw new OutOfMemoryError(
+      "the host device could not reserve address space for its memory: raise the process's limit on virtual memory " +
+        "(ulimit -v), or dispose other devices",
+      { cause: error },
+    )
+  }
+}

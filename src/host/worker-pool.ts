@@ -76,7 +76,7 @@ export class WorkerPool {
   drain(): void {
     for (const { port, block } of this.members) {
       for (;;) {
-        const received = receiveMessageOnPort(port) as { readonly message: Report } | undefined
+        const received: { readonly message: Report } | undefined = receiveMessageOnPort(port)
         if (received === undefined) break
         this.events.reported(received.message, block)
       }

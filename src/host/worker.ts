@@ -122,7 +122,7 @@ class Worker implements Surroundings {
   /** Reads what has been posted, without the event loop. */
   private receive(): void {
     for (;;) {
-      const received = receiveMessageOnPort(this.start.port) as { readonly message: Order } | undefined
+      const received: { readonly message: Order } | undefined = receiveMessageOnPort(this.start.port)
       if (received === undefined) return
       const order = received.message
       if ("define" in order) this.definitions.set(order.define.id, order.define)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import fc from "fast-check"
+import { array, assert as check, constant, integer, nat, oneof, property, record } from "fast-check"
 import type { OrderMark } from "../../src/driver.js"
 import { Allocator, type GrowingMemory } from "../../src/host/allocator.js"
 import type { Progress } from "../../src/host/pending-frees.js"
@@ -131,19 +131,26 @@ type Step =
   | { readonly kind: "advance"; readonly stream: number }
   | { readonly kind: "pinned"; readonly size: number }
 
-const steps = fc.array(
-  fc.oneof(
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant("allocate" as const), stream: fc.nat(2), size: fc.integer({ min: 1, max: 40_000 }) }) },
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant("free" as const), stream: fc.nat(2), which: fc.nat(50) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("advance" as const), stream: fc.nat(2) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("pinned" as const), size: fc.integer({ min: 1, max: 9000 }) }) },
+const steps = array(
+  oneof(
+    {
+      weight: 4,
+      arbitrary: record({
+        kind: constant("allocate" as const),
+        stream: nat(2),
+        size: integer({ min: 1, max: 40_000 }),
+      }),
+    },
+    { weight: 4, arbitrary: record({ kind: constant("free" as const), stream: nat(2), which: nat(50) }) },
+    { weight: 1, arbitrary: record({ kind: constant("advance" as const), stream: nat(2) }) },
+    { weight: 1, arbitrary: record({ kind: constant("pinned" as const), size: integer({ min: 1, max: 9000 }) }) },
   ),
   { maxLength: 150 },
 )
 
 test("no two owners ever share a byte, and everything comes back", () => {
-  fc.assert(
-    fc.property(steps, (program: Step[]) => {
+  check(
+    property(steps, (program: Step[]) => {
       const memory = new FakeMemory(65536, 2 ** 21)
       const allocator = new Allocator(memory)
       const streams = [new FakeStream(), new FakeStream(), new FakeStream()]

@@ -73,7 +73,7 @@ test("preparing a kernel whose module ends the worker rejects", async () => {
 
 test("a worker that runs out of memory loses the device, whether the thread is blocked or not", () => {
   const body = `
-    const hoard = source("hoard", [], "const all = []; for (;;) all.push(new Array(1000).fill({}))")
+    const hoard = source("hoard", [], "const all = []; for (;;) all.push(new Array(1e5).fill(0.5))")
     for (const blocked of [true, false]) {
       const driver = open()
       const stream = driver.createStream(0)

@@ -1,5 +1,12 @@
 import { spawnSync } from "node:child_process"
-import type { Driver, KernelArgument, KernelHandle, KernelParameter, KernelSource, StreamHandle } from "../../src/driver.js"
+import type {
+  Driver,
+  KernelArgument,
+  KernelHandle,
+  KernelParameter,
+  KernelSource,
+  StreamHandle,
+} from "../../src/driver.js"
 import type { DType } from "../../src/dtype.js"
 import { hostBackend } from "../../src/host/backend.js"
 

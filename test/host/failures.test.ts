@@ -80,6 +80,27 @@ test("who waits for a failure breaks with it as cause, through others, and nobod
   assert.ok(thrownBy(() => driver.synchronizeStream(other)) instanceof KernelError)
 })
 
+test("a wait for a point before the failure is not hurt by it, even when it is run after it", () => {
+  using driver = open(3)
+  const [failing, waiting] = [driver.createStream(0), driver.createStream(0)]
+  const [first, second] = [new Latch(driver), new Latch(driver)]
+  const event = driver.createEvent(false)
+  try {
+    first.hold(failing)
+    driver.recordEvent(event, failing)
+    launch(driver, failing, driver.loadKernel(boom))
+    second.hold(waiting)
+    driver.waitEvent(waiting, event)
+    launch(driver, waiting, driver.loadKernel(nothing))
+    first.open()
+    assert.ok(thrownBy(() => driver.synchronizeStream(failing)) instanceof KernelError)
+  } finally {
+    first.open()
+    second.open()
+  }
+  driver.synchronizeStream(waiting)
+})
+
 test("a broken stream keeps to its waits, so that what it frees is free only then", () => {
   using driver = open()
   const broken = driver.createStream(0)
@@ -169,7 +190,12 @@ test("whatever a kernel throws is survived", () => {
 
 test("a kernel that cannot be loaded breaks its stream", () => {
   using driver = open()
-  for (const text of ["export const other = 1", "export function k( {", "throw new Error('at load')", "import 'node:nope'"]) {
+  for (const text of [
+    "export const other = 1",
+    "export function k( {",
+    "throw new Error('at load')",
+    "import 'node:nope'",
+  ]) {
     const stream = driver.createStream(0)
     const kernel = driver.loadKernel({ name: "k", parameters: [], cuda: undefined, host: { source: text } })
     launch(driver, stream, kernel)

@@ -117,7 +117,9 @@ test("arrays arrive as typed arrays over the device memory, and the launch's sha
     driver.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
     driver.synchronizeStream(stream)
   }
-  const empty = driver.loadKernel(source("k", ["in float32*"], "if (args[0].length !== 0) throw new Error('not empty')"))
+  const empty = driver.loadKernel(
+    source("k", ["in float32*"], "if (args[0].length !== 0) throw new Error('not empty')"),
+  )
   launch(driver, stream, empty, { address: 0, length: 0 })
   driver.synchronizeStream(stream)
 })
@@ -132,11 +134,11 @@ test("a WebAssembly kernel works on the device memory in place", () => {
   const bytes = wasmModule({
     parameters: [I32, F32, F64, I64, I32, I32, I32, I32, I32, I32],
     code: [
-      ...[...get(0), ...get(1), 0x38, 2, 0],
-      ...[...get(0), ...get(2), 0xb6, 0x38, 2, 4],
-      ...[...get(0), ...get(3), 0x37, 3, 8],
-      ...[...get(0), ...get(4), ...get(9), 0x41, 0xe4, 0, 0x6c, 0x6a, 0x36, 2, 16],
-    ],
+      [...get(0), ...get(1), 0x38, 2, 0],
+      [...get(0), ...get(2), 0xb6, 0x38, 2, 4],
+      [...get(0), ...get(3), 0x37, 3, 8],
+      [...get(0), ...get(4), ...get(9), 0x41, 0xe4, 0, 0x6c, 0x6a, 0x36, 2, 16],
+    ].flat(),
   })
   const signature = ["inout float32*", "float32", "float64", "int64"]
   const file = join(folder, "kernel.wasm")

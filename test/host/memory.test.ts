@@ -34,7 +34,13 @@ test("arrays beyond 2 GiB work in every operation, up to 4 GiB", () => {
     { dtype: "int32" as const, access: "out" as const },
     { dtype: "int32" as const, access: undefined },
   ]
-  launch(driver, stream, driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } }), range, 77)
+  launch(
+    driver,
+    stream,
+    driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } }),
+    range,
+    77,
+  )
   driver.copy(high, last, 4, stream)
   driver.upload(last, new Uint8Array(Int32Array.of(-3).buffer), stream)
   driver.copy(high + 4, last, 4, stream)
@@ -94,7 +100,8 @@ test("fills repeat elements of 1, 2, 4 and 8 bytes", () => {
     driver.fill(memory.address + 8, Uint8Array.from(element), count, stream)
     driver.synchronizeStream(stream)
     const expected = new Uint8Array(256).fill(0xee)
-    for (let index = 0; index < count * element.length; index++) expected[8 + index] = element[index % element.length] ?? 0
+    for (let index = 0; index < count * element.length; index++)
+      expected[8 + index] = element[index % element.length] ?? 0
     assert.deepEqual(bytes.slice(), expected)
   }
 })

@@ -14,7 +14,10 @@ test("a stream runs its commands in the order of the calls", () => {
     launch(driver, stream, kernel, { address: log.address, length: 1024 }, value)
   }
   driver.synchronizeStream(stream)
-  assert.deepEqual(Array.from(words.subarray(1, 1001)), Array.from({ length: 1000 }, (_, index) => index + 1))
+  assert.deepEqual(
+    Array.from(words.subarray(1, 1001)),
+    Array.from({ length: 1000 }, (_, index) => index + 1),
+  )
 })
 
 test("a wait holds a stream back until the event's point is passed, and holds no other", () => {

@@ -107,3 +107,16 @@ test("a device works inside a Worker, and goes with it", () => {
     worker.on("exit", (code) => console.log("exit", code))`)
   assert.equal(run.stdout, "done\nexit 0\n")
 })
+
+test("a completion that throws stops no other one", () => {
+  const run = runAlone(`
+    process.on("uncaughtException", (error) => console.log(error.message))
+    const driver = open()
+    const stream = driver.createStream(0)
+    launch(driver, stream, driver.loadKernel(source("nothing", [], "")))
+    const event = driver.createEvent(false)
+    driver.recordEvent(event, stream)
+    driver.whenComplete(event, () => { throw new Error("thrown") })
+    driver.whenComplete(event, () => setTimeout(() => console.log("second"), 20))`)
+  assert.equal(run.stdout, "thrown\nsecond\n")
+})

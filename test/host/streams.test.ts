@@ -25,6 +25,47 @@ test("a million commands can be queued behind a latch", () => {
   assert.equal(words[0], 1_000_000)
 })
 
+test("a piece of a queue is used again only when it has been read to its end", () => {
+  using driver = open(2)
+  const log = driver.allocatePinned(2 ** 16)
+  const words = new Int32Array(log.buffer, log.byteOffset, 2 ** 14)
+  const range = { address: log.address, length: words.length }
+  const kernel = driver.loadKernel(append)
+  const other = driver.createStream(0)
+  const third = driver.createStream(0)
+  // A launch of this kernel is 12 words, a fill 6, a piece of a queue 2046: somewhere in these lengths it ends.
+  for (let length = 165; length < 175; length++) {
+    for (const early of [false, true]) {
+      words[0] = 0
+      const stream = driver.createStream(0)
+      const latch = new Latch(driver)
+      const latches = early ? [latch, new Latch(driver)] : [latch]
+      const expected: number[] = []
+      const add = (count: number) => {
+        for (let step = 0; step < count; step++) {
+          launch(driver, stream, kernel, range, expected.length)
+          expected.push(expected.length)
+        }
+      }
+      try {
+        add(length)
+        if (early) {
+          // All is read but for the link to the next piece; then nobody is free to read that.
+          driver.synchronizeStream(stream)
+          for (const [index, held] of [other, third].entries()) latches[index]?.hold(held)
+        } else {
+          latch.hold(stream)
+        }
+        add(600)
+      } finally {
+        for (const held of latches) held.open()
+      }
+      driver.synchronizeStream(stream)
+      assert.deepEqual(Array.from(words.subarray(1, 1 + expected.length)), expected)
+    }
+  }
+})
+
 test("more streams than threads: three hundred that wait in a ring", () => {
   using driver = open(2)
   const streams = Array.from({ length: 300 }, () => driver.createStream(0))
@@ -82,7 +123,8 @@ test("streams of the same priority take turns", () => {
   try {
     latch.hold(driver.createStream(0))
     for (const [index, stream] of streams.entries()) {
-      for (let count = 0; count < 1000; count++) launch(driver, stream, kernel, { address: log.address, length: 16384 }, index)
+      for (let count = 0; count < 1000; count++)
+        launch(driver, stream, kernel, { address: log.address, length: 16384 }, index)
     }
   } finally {
     latch.open()
@@ -182,7 +224,7 @@ test("times are measured between events made for it, and refused otherwise", () 
   assert.ok(error instanceof AuxstreamError && error.code === "AUX_NOT_READY")
 })
 
-test("completions come once, never inside a call, not after they were detached, and one's throw stops no other", async () => {
+test("completions come once, never inside a call, and not after they were detached", async () => {
   using driver = open()
   const stream = driver.createStream(0)
   const event = driver.createEvent(false)
@@ -202,7 +244,8 @@ test("completions come once, never inside a call, not after they were detached, 
   assert.deepEqual(calls, [])
   await completed(driver, stream)
   await new Promise((resolve) => setTimeout(resolve, 50))
-  assert.deepEqual(calls.toSorted(), ["first", "late", "never recorded", "second"])
+  assert.deepEqual(new Set(calls), new Set(["first", "late", "never recorded", "second"]))
+  assert.equal(calls.length, 4)
 })
 
 test("nobody else's stream can be taken in", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import type { Driver, StreamHandle } from "../../src/driver.js"
 import { completed, launch, open, source } from "./device.js"
 
 const nothing = source("nothing", [], "")
@@ -7,6 +8,15 @@ const nothing = source("nothing", [], "")
 /** Does nothing for a while that differs from call to call, so that threads meet in ever new ways. */
 function dawdle(turns: number): void {
   for (let turn = 0; turn < turns; turn++) Math.sqrt(turn)
+}
+
+/** Waits until all is done, but not for ever. */
+function finish(driver: Driver, streams: readonly StreamHandle[]): void {
+  const end = performance.now() + 30_000
+  for (const stream of streams) {
+    while (!driver.queryStream(stream)) if (performance.now() > end) assert.fail("a stream was never woken")
+    driver.synchronizeStream(stream)
+  }
 }
 
 for (const threads of [1, 2, 4]) {
@@ -22,8 +32,7 @@ for (const threads of [1, 2, 4]) {
       driver.waitEvent(streams[(round * 7 + 2) % 5] ?? 0, event)
       if (round % 1000 === 0) dawdle(round % 77_777)
     }
-    for (const stream of streams) driver.synchronizeStream(stream)
-    assert.ok(streams.every((stream) => driver.queryStream(stream)))
+    finish(driver, streams)
   })
 
   test(`no wake-up is lost among ${threads} workers: one command at a time`, () => {
@@ -39,11 +48,27 @@ for (const threads of [1, 2, 4]) {
       driver.waitEvent(two, event)
       dawdle((round * 53) % 997)
       launch(driver, two, kernel)
+      if (round % 100 === 0) finish(driver, [one, two])
       driver.synchronizeStream(round % 2 === 0 ? one : two)
     }
-    driver.synchronizeStream(two)
+    finish(driver, [two])
   })
 }
+
+test("no wake-up is lost when the very last command of a stream is waited for", () => {
+  using driver = open(2)
+  const kernel = driver.loadKernel(nothing)
+  const event = driver.createEvent(false)
+  const pairs = Array.from({ length: 4 }, () => [driver.createStream(0), driver.createStream(0)] as const)
+  for (let round = 0; round < 50_000; round++) {
+    for (const [one, two] of pairs) {
+      launch(driver, one, kernel)
+      driver.recordEvent(event, one)
+      driver.waitEvent(two, event)
+    }
+    if (round % 8 === 7) finish(driver, pairs.flat())
+  }
+})
 
 test("no completion is lost, however many are pending and in whatever order", async () => {
   using driver = open()
@@ -97,7 +122,7 @@ test("random programs over many streams give what one stream would give", () => 
       if (from !== to) driver.recordEvent(events[from] ?? 0, stream)
       if (random(40) === 0) driver.synchronizeStream(stream)
     }
-    for (const stream of streams) driver.synchronizeStream(stream)
+    finish(driver, streams)
     const actual = Array.from({ length: buffers }, (_, index) => words[index * 64])
     assert.deepEqual(actual, Array.from(expected), `seed ${seed}`)
   }

@@ -17,6 +17,9 @@ export const I64 = 0x7e
 export const F32 = 0x7d
 export const F64 = 0x7c
 
+/** What every module begins with. */
+const MAGIC = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
+
 /** 65536 in LEB128. */
 const MAXIMUM = [0x80, 0x80, 0x04]
 
@@ -25,7 +28,7 @@ export function wasmModule(shape: WasmShape): Uint8Array {
   const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [] } = shape
   const segments = data.map(({ offset, bytes }) => [0, 0x41, ...unsigned(offset), 0x0b, ...sized(bytes)])
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...MAGIC,
     ...section(1, [1, 0x60, ...sized(parameters), 0]),
     ...section(2, [1, ...text("env"), ...text(memoryName), 2, ...limits]),
     ...section(3, [1, 0]),
@@ -46,7 +49,7 @@ function sized(bytes: readonly number[]): number[] {
 }
 
 function text(value: string): number[] {
-  return sized([...value].map((char) => char.charCodeAt(0)))
+  return sized([...Buffer.from(value)])
 }
 
 /** LEB128; two bytes always, so that the sign bit is never set. */

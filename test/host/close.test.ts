@@ -1,0 +1,130 @@
+import assert from "node:assert/strict"
+import { readdirSync, existsSync } from "node:fs"
+import { test } from "node:test"
+import { hostBackend } from "../../src/host/backend.js"
+import { AuxstreamError } from "../../src/runtime/errors.js"
+import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
+
+const nothing = source("nothing", [], "")
+
+/** Threads of this process; 0 where that cannot be told. */
+function threadCount(): number {
+  return existsSync("/proc/self/task") ? readdirSync("/proc/self/task").length : 0
+}
+
+test("closing lets queued work finish, waits across streams included, and never blocks", async () => {
+  const driver = open()
+  const one = driver.createStream(0)
+  const two = driver.createStream(0)
+  const memory = driver.allocatePinned(4)
+  const words = new Int32Array(memory.buffer, memory.byteOffset, 1)
+  const count = driver.loadKernel(source("count", ["inout int32*"], "args[0][0]++"))
+  const latch = new Latch(driver)
+  let settled = 0
+  try {
+    latch.hold(one)
+    const event = driver.createEvent(false)
+    driver.recordEvent(event, one)
+    driver.waitEvent(two, event)
+    for (let index = 0; index < 500; index++) launch(driver, two, count, { address: memory.address, length: 1 })
+    driver.recordEvent(event, two)
+    driver.whenComplete(event, () => settled++)
+    driver.close()
+    driver.close()
+    assert.equal(words[0], 0)
+  } finally {
+    latch.open()
+  }
+  const end = performance.now() + 10_000
+  while (Atomics.load(words, 0) < 500 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(words[0], 500)
+  assert.equal(settled, 1)
+  driver.freePinned(memory.address)
+})
+
+test("no thread is left behind, in whatever state a device was closed", async () => {
+  const before = threadCount()
+  for (const state of ["unused", "queued", "idle", "broken", "lost", "preparing"]) {
+    const driver = open(3)
+    const streams = Array.from({ length: 5 }, () => driver.createStream(0))
+    const text = { broken: "throw new Error()", lost: "process.exit(0)" }[state] ?? ""
+    const kernel = source("k", [], text)
+    if (state === "preparing") driver.prepareKernel(kernel).catch(() => undefined)
+    else if (state !== "unused") for (const stream of streams) launch(driver, stream, driver.loadKernel(kernel))
+    if (state === "idle" || state === "lost")
+      thrownBy(() => streams.forEach((stream) => driver.synchronizeStream(stream)))
+    driver.close()
+  }
+  const end = performance.now() + 10_000
+  while (threadCount() > before && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.ok(threadCount() <= before)
+})
+
+test("a lost device leaves no thread behind either, not even one that computes for ever", async () => {
+  const before = threadCount()
+  using driver = open()
+  const [one, two] = [driver.createStream(0), driver.createStream(0)]
+  launch(driver, one, driver.loadKernel(source("forever", [], "for (;;);")))
+  launch(driver, two, driver.loadKernel(source("leave", [], "process.exit(1)")))
+  assert.ok(thrownBy(() => driver.synchronizeStream(one)) instanceof AuxstreamError)
+  const end = performance.now() + 10_000
+  while (threadCount() > before && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.ok(threadCount() <= before)
+})
+
+test("three hundred devices one after another leave no thread and no memory", () => {
+  const run = runAlone(`
+    const { readFileSync, existsSync } = await import("node:fs")
+    const resident = () => existsSync("/proc/self/status")
+      ? Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) / 1024 : 0
+    const kernel = source("nothing", [], "")
+    let early = 0
+    for (let round = 0; round < 300; round++) {
+      const driver = open()
+      const stream = driver.createStream(0)
+      const address = driver.allocate(2 ** 20, stream, never)
+      driver.fill(address, Uint8Array.of(1), 2 ** 20, stream)
+      launch(driver, stream, driver.loadKernel(kernel))
+      await completed(driver, stream)
+      driver.close()
+      if (round === 100) early = resident()
+    }
+    console.log(resident() - early < 150)`)
+  assert.equal(run.stdout, "true\n")
+  assert.equal(run.status, 0)
+})
+
+test("the number of threads comes from the option, else from the environment, and is checked", () => {
+  for (const threads of [0, 257, 1.5, NaN, -1]) {
+    const error = thrownBy(() => hostBackend.open(0, { threads }))
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_OUT_OF_RANGE")
+    assert.ok(error.message.includes(String(threads)))
+  }
+  const before = process.env["AUXSTREAM_HOST_THREADS"]
+  try {
+    for (const text of ["0", "many", "1e2", "-3", "300"]) {
+      process.env["AUXSTREAM_HOST_THREADS"] = text
+      const error = thrownBy(() => hostBackend.open(0, {}))
+      assert.ok(error instanceof AuxstreamError && error.message.includes(text))
+      hostBackend.open(0, { threads: 1 }).close()
+    }
+    process.env["AUXSTREAM_HOST_THREADS"] = "1"
+    const driver = hostBackend.open(0, {})
+    const stream = driver.createStream(0)
+    launch(driver, stream, driver.loadKernel(nothing))
+    driver.synchronizeStream(stream)
+    driver.close()
+  } finally {
+    if (before === undefined) delete process.env["AUXSTREAM_HOST_THREADS"]
+    else process.env["AUXSTREAM_HOST_THREADS"] = before
+  }
+})
+
+test("the listing names one usable device", () => {
+  const [device, ...others] = hostBackend.list()
+  assert.equal(others.length, 0)
+  assert.equal(device?.id, "host")
+  assert.equal(device?.usable, true)
+  assert.ok((device?.name ?? "").length > 0)
+})
