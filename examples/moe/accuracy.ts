@@ -17,7 +17,7 @@ export interface Accuracy {
   readonly passed: boolean
 }
 
-/** The most tokens that are looked at: the reference takes a tenth of a second for each in a layer. */
+/** The most tokens that are looked at: the reference takes a tenth of a second for each of them, and each layer. */
 const MOST_SAMPLES = 6
 
 /**

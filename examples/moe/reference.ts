@@ -14,7 +14,9 @@ type Rows = readonly Float64Array[]
 
 /** The first state of a token: a row of the embedding table. */
 export function embedding(byte: number, sizes: Sizes): Float64Array {
-  return weights(0, byte * sizes.hidden, sizes.hidden, EMBEDDING_SCALE)
+  const row = new Float64Array(sizes.hidden)
+  fillWeights(row, 0, byte * sizes.hidden, EMBEDDING_SCALE)
+  return row
 }
 
 /**
@@ -90,29 +92,29 @@ interface Matrix {
 
 function product(x: Rows, { layer, name, first, depth, width }: Matrix): Rows {
   const sums = x.map(() => new Float64Array(width))
+  const row = new Float64Array(width)
   for (let step = 0; step < depth; step++) {
-    const row = weights(seedOf(layer, name), first + step * width, width, WEIGHT_SCALE)
+    fillWeights(row, seedOf(layer, name), first + step * width, WEIGHT_SCALE)
     for (const [token, sum] of sums.entries()) addScaled(sum, row, at(x[token], step))
   }
   return sums
 }
 
-function addScaled(sum: Float64Array | undefined, row: ArrayLike<number> | undefined, factor: number): void {
+function addScaled(sum: Float64Array | undefined, row: Float64Array | undefined, factor: number): void {
   if (sum === undefined || row === undefined) return
-  for (let i = 0; i < sum.length; i++) sum[i] = at(sum, i) + at(row, i) * factor
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (row[i] ?? 0) * factor
 }
 
-/** What assembly/weights.ts writes, number by number. */
-function weights(seed: number, first: number, count: number, scale: number): Float64Array {
-  const row = new Float64Array(count)
-  for (let i = 0; i < count; i++) {
-    let hash = (Math.imul(seed, 0x9e3779b9) + first + i) | 0
+/** What assembly/weights.ts writes, number by number, from the tensor's element `first` on. */
+function fillWeights(row: Float64Array, seed: number, first: number, scale: number): void {
+  const start = Math.imul(seed, 0x9e3779b9) + first
+  for (let i = 0; i < row.length; i++) {
+    let hash = (start + i) | 0
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
     hash ^= hash >>> 16
     row[i] = ((2 * (hash >>> 24) - 255) / 256) * scale
   }
-  return row
 }
 
 function rmsNorm(row: Float64Array): Float64Array {
