@@ -57,10 +57,10 @@ export class Completion {
       const seen = Atomics.load(words, SIGNAL)
       this.watch(slot, Math.min(position, this.pending.get(slot)?.[0]?.position ?? Infinity))
       if (slot.hasPassed(position)) break
-      const loss = this.host.findLoss()
-      if (loss !== undefined) throw loss
-      Atomics.wait(words, SIGNAL, seen, SLICE)
+      const late = Atomics.wait(words, SIGNAL, seen, SLICE) === "timed-out"
       if (slot.hasPassed(position)) break
+      const loss = late ? this.host.findLoss() : undefined
+      if (loss !== undefined) throw loss
     }
     // The signal that came here may have been one for the pending ones, too.
     this.rewatch(slot)
