@@ -1,0 +1,130 @@
+import assert from "node:assert/strict"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { describe, test } from "node:test"
+import { fileURLToPath } from "node:url"
+import * as auxstream from "auxstream"
+import { project, runScript } from "./run.js"
+
+/** The pages by their paths from the project's folder. */
+const pages = new Map(
+  [
+    "README.md",
+    ...["docs", "docs/api", "examples/wasm-kernel", "examples/image-pipeline"]
+      .flatMap((folder) => readdirSync(join(project, folder)).map((name) => `${folder}/${name}`))
+      .filter((path) => path.endsWith(".md")),
+  ].map((path) => [path, readFileSync(join(project, path), "utf8")]),
+)
+const pageOf = (path: string) => pages.get(path) ?? ""
+
+/** What the pages' code takes for given. */
+const given = `
+declare global {
+  const device: Device
+  const stream: Stream, aux: Stream, aux2: Stream
+  const event0: Event, event1: Event, event2: Event
+  const x: DeviceArray<"float32">, y: DeviceArray<"float32">, weights: DeviceArray<"float32">
+  const scale: Kernel<readonly ["int32", "float32", "inout float32*"]>
+  const saxpy: Kernel<readonly ["int32", "float32", "in float32*", "inout float32*"]>
+  const library: { run(handle: bigint, input: number, output: number): void }
+  function load(): Promise<Float32Array>
+  function multiply(a: DeviceArray<"float32">, b: DeviceArray<"float32">): DeviceArray<"float32">
+  function add(a: DeviceArray<"float32">, b: DeviceArray<"float32">): DeviceArray<"float32">
+  function experts(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function sharedExpert(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function normQ(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function normK(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function normV(x: DeviceArray<"float32">): DeviceArray<"float32">
+}
+`
+const types = 'import type { Device, DeviceArray, Event, Kernel, Stream } from "auxstream"\n'
+
+describe("the documentation", () => {
+  test("has code that compiles", () => {
+    // Below the project, so that "auxstream" is found as users find it.
+    const outputs = fileURLToPath(new URL("../..", import.meta.url))
+    mkdirSync(outputs, { recursive: true })
+    const folder = mkdtempSync(join(outputs, "docs-"))
+    try {
+      writeFileSync(join(folder, "given.d.ts"), types + given)
+      const blocks = [...pages].flatMap(([path, page]) => blocksOf(page).map((code) => ({ path, code })))
+      assert.ok(blocks.length > 20)
+      blocks.forEach(({ path, code }, index) =>
+        writeFileSync(join(folder, `${nameOf(path)}-${index}.ts`), withImports(code)),
+      )
+      const options = {
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2023",
+        lib: ["es2023", "esnext.disposable"],
+      }
+      const settings = { compilerOptions: { ...options, types: ["node"], skipLibCheck: true }, include: ["*.ts"] }
+      writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(settings))
+      const compiler = join(project, "node_modules/typescript/bin/tsc")
+      const { exitCode, output } = runScript(compiler, "-p", folder)
+      assert.equal(exitCode, 0, output)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test("names every error code, and none that is not", () => {
+    const source = readFileSync(join(project, "src/runtime/errors.ts"), "utf8")
+    const codes = [...source.matchAll(/^ {2}\| "(AUX_\w+)"/gm)].map(([, code]) => code)
+    const [errors = ""] = pageOf("docs/api/errors.md").split("## Warnings")
+    const documented = [...errors.matchAll(/^\| `(AUX_\w+)`/gm)].map(([, code]) => code)
+    assert.deepEqual(new Set(documented), new Set(codes))
+  })
+
+  test("names everything that is exported", () => {
+    const text = [...pages]
+      .filter(([path]) => path.startsWith("docs/api/"))
+      .map(([, page]) => page)
+      .join("")
+    const missing = Object.keys(auxstream).filter((name) => !text.includes(`\`${name}`))
+    assert.deepEqual(missing, [])
+  })
+
+  test("has links that lead somewhere", () => {
+    for (const [path, page] of pages) {
+      for (const [, target = ""] of withoutCode(page).matchAll(/\]\(([^)]+)\)/g)) {
+        if (target.startsWith("http")) continue
+        const [file = "", anchor] = target.split("#")
+        const found = file === "" ? path : join(dirname(path), file)
+        assert.ok(existsSync(join(project, found)), `${path} links to ${target}`)
+        if (anchor !== undefined) assert.ok(anchorsOf(pageOf(found)).includes(anchor), `${path} links to ${target}`)
+      }
+    }
+  })
+})
+
+function blocksOf(page: string): string[] {
+  return [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ""]) => code)
+}
+
+function withoutCode(page: string): string {
+  return page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")
+}
+
+/** The code as a module, with everything of auxstream's at hand unless it says itself what it imports. */
+function withImports(code: string): string {
+  const names = Object.keys(auxstream).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
+  return code.includes('from "auxstream"')
+    ? code
+    : `import { ${names.join(", ")} } from "auxstream"\n${code}\nexport {}\n`
+}
+
+function nameOf(path: string): string {
+  return path.replace(/\W+/g, "-")
+}
+
+/** As GitHub makes them of headings. */
+function anchorsOf(page: string): string[] {
+  return [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  )
+}
