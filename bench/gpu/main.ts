@@ -1,0 +1,99 @@
+/**
+ * Everything that is to be shown on a GPU, in one command:
+ *
+ *   npm run bench:gpu [-- --out DIR --only PART,PART --rounds N --minutes M --quick]
+ *
+ * A part that fails is recorded with its reason, and the next one has its turn. What has been found is written after
+ * each part, so that a run that is stopped leaves something, too.
+ */
+
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { calls } from "./calls.js"
+import { conformance, initcheck, memcheck } from "./conformance.js"
+import { machine } from "./machine.js"
+import { mainJob } from "./main-job.js"
+import { memory } from "./memory.js"
+import { type Part, Run, type Settings } from "./run.js"
+import { toMarkdown } from "./summary.js"
+import { experts, lora, norms } from "./workloads.js"
+
+/** In this order, so that what is cut off when time runs out is what matters least. */
+const parts: readonly Part[] = [machine, conformance, calls, experts, norms, lora, mainJob, memory, memcheck, initcheck]
+
+/** What the user got wrong, in one sentence. */
+class UsageError extends Error {}
+
+function readOptions(): Settings & { readonly chosen: readonly Part[] } {
+  const { values } = parse()
+  const number = (name: string, text: string, least: number) => {
+    const value = Number(text)
+    if (value >= least) return value
+    throw new UsageError(`--${name} is ${JSON.stringify(text)}; it is a number of at least ${least}.`)
+  }
+  return {
+    out: values.out,
+    quick: values.quick,
+    rounds: values.quick ? 2 : Math.floor(number("rounds", values.rounds, 1)),
+    minutes: number("minutes", values.minutes, 0.1),
+    chosen: choose(values.only),
+  }
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        out: { type: "string", default: fileURLToPath(new URL("../../../bench/results/", import.meta.url)) },
+        only: { type: "string" },
+        rounds: { type: "string", default: "9" },
+        minutes: { type: "string", default: "8.5" },
+        quick: { type: "boolean", default: false },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error))
+  }
+}
+
+function choose(only: string | undefined): readonly Part[] {
+  if (only === undefined) return parts
+  const names = only.split(",")
+  const unknown = names.find((name) => !parts.some((part) => part.name === name))
+  if (unknown === undefined) return parts.filter(({ name }) => name === "machine" || names.includes(name))
+  throw new UsageError(`There is no part called "${unknown}", only ${parts.map(({ name }) => name).join(", ")}.`)
+}
+
+function write(run: Run): string {
+  const report = run.report()
+  const name = `cuda-${report.date.slice(0, 10)}`
+  const text = toMarkdown(report)
+  run.write(`${name}.json`, `${JSON.stringify(report, undefined, 1)}\n`)
+  run.write(`${name}.md`, `${text}\n`)
+  return text
+}
+
+async function main(): Promise<void> {
+  const { chosen, ...settings } = readOptions()
+  const run = new Run(settings)
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void run.close().finally(() => process.exit(1)))
+  }
+  try {
+    for (const part of chosen) {
+      await run.do(part)
+      write(run)
+    }
+    console.log(write(run))
+  } finally {
+    await run.close()
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  console.error(error.message)
+  process.exitCode = 2
+}

@@ -1,0 +1,131 @@
+/** Rows about calls: what they cost the thread that makes them, and how long until their work is done. */
+
+import { AsyncLocalStorage } from "node:async_hooks"
+import { type Device, maybeExecuteInParallel } from "auxstream"
+import { driver } from "./driver.js"
+import { captured, noGraphs } from "./graphs.js"
+import { once, spin, touch } from "./kernels.js"
+import { done, type MakeRow, nanosecondsSince, queued, type Run } from "./row.js"
+
+/** Two streams' worth of work that is next to nothing. */
+function pair(device: Device) {
+  const [event0, event1] = [device.createEvent(), device.createEvent()]
+  const [main, aux] = [device.defaultStream, device.createStream()]
+  const [x, y, z] = [device.zeros("float32", 256), device.zeros("float32", 256), device.zeros("float32", 256)]
+  device.synchronize()
+  const onMain = { ...once, stream: main }
+  const onAux = { ...once, stream: aux }
+  const left = () => touch.launch(once, 1, 2, x, y)
+  const right = () => touch.launch(once, 1, 2, x, z)
+  return {
+    launch: left,
+    twoLaunches: () => {
+      touch.launch(onMain, 1, 2, x, y)
+      touch.launch(onAux, 1, 2, x, z)
+    },
+    forkJoin: () => void maybeExecuteInParallel(left, right, event0, event1, aux),
+    empty: () => void maybeExecuteInParallel(nothing, nothing, event0, event1, aux),
+  }
+}
+
+const nothing = () => {}
+const kept = new WeakMap<Device, ReturnType<typeof pair>>()
+
+function calls(device: Device): ReturnType<typeof pair> {
+  const made = kept.get(device) ?? pair(device)
+  kept.set(device, made)
+  return made
+}
+
+const graph = (device: Device, time: (device: Device, operation: () => void) => Run): Run | string => {
+  const launch = captured(calls(device).forkJoin)
+  return launch === undefined ? noGraphs : time(device, launch)
+}
+
+/** A block for each of half the multiprocessors. */
+const halfOfAll = () => ({ grid: Math.max(1, Math.floor(driver().multiprocessors() / 2)), block: 1024 })
+
+/** spin-one:MICROSECONDS */
+const spinOne: MakeRow = (device, microseconds) => {
+  const [shape, time] = [halfOfAll(), Number(microseconds)]
+  return done(device, () => spin.launch(shape, time))
+}
+
+const spinBoth: MakeRow = (device, microseconds) => {
+  const [shape, time] = [halfOfAll(), Number(microseconds)]
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+  const branch = () => spin.launch(shape, time)
+  return done(device, () => void maybeExecuteInParallel(branch, branch, event0, event1, aux))
+}
+
+/** end:MICROSECONDS: how long after a kernel's own time the promise of its stream's end is settled. */
+const end: MakeRow = (device, microseconds) => {
+  const time = Number(microseconds)
+  const stream = device.defaultStream
+  return async (operations) => {
+    let [beyond, busy, passed] = [0, 0, 0]
+    for (let i = 0; i < operations; i++) {
+      const processor = process.cpuUsage()
+      const started = performance.now()
+      spin.launch(once, time)
+      await stream.completed()
+      const taken = nanosecondsSince(started)
+      const { user, system } = process.cpuUsage(processor)
+      beyond += taken - time * 1000
+      busy += (user + system) * 1000
+      passed += taken
+    }
+    return { nanoseconds: beyond / operations, cores: busy / passed }
+  }
+}
+
+/** Two functions that do next to nothing, called by themselves or through the library without an aux stream. */
+const withoutAux = (through: boolean): MakeRow => {
+  return () => {
+    let [left, right, sum] = [0, 0, 0]
+    const fn0 = () => ++left
+    const fn1 = () => ++right
+    const plain = (operations: number) => {
+      for (let i = 0; i < operations; i++) {
+        const results = [fn0(), fn1()] as const
+        sum += results[0] - results[1]
+      }
+    }
+    const disabled = (operations: number) => {
+      for (let i = 0; i < operations; i++) {
+        const results = maybeExecuteInParallel(fn0, fn1, null, null, null)
+        sum += results[0] - results[1]
+      }
+    }
+    const run = through ? disabled : plain
+    return (operations) => {
+      const started = performance.now()
+      run(operations)
+      const nanoseconds = nanosecondsSince(started) / operations
+      if (sum !== 0) throw new Error("A function was not called")
+      return { nanoseconds }
+    }
+  }
+}
+
+const asyncLocalStorage: MakeRow = (device) => {
+  const storage = new AsyncLocalStorage<number>()
+  return queued(device, () => storage.run(1, nothing))
+}
+
+/** By name. */
+export const callRows: Readonly<Record<string, MakeRow>> = {
+  launch: (device) => queued(device, calls(device).launch),
+  "two-launches": (device) => queued(device, calls(device).twoLaunches),
+  "fork-join": (device) => queued(device, calls(device).forkJoin),
+  "fork-join-empty": (device) => queued(device, calls(device).empty),
+  "graph-launch": (device) => graph(device, queued),
+  "fork-join-done": (device) => done(device, calls(device).forkJoin),
+  "graph-done": (device) => graph(device, done),
+  "spin-one": spinOne,
+  "spin-both": spinBoth,
+  end,
+  "two-functions": withoutAux(false),
+  "null-aux": withoutAux(true),
+  "async-local-storage": asyncLocalStorage,
+}

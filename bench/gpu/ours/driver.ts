@@ -1,0 +1,57 @@
+/** What the CUDA driver itself says of the device: another user of it in this process, with references of its own. */
+
+import koffi from "koffi"
+
+const multiprocessorCount = 16
+
+type Call = (...args: unknown[]) => number
+
+/** The driver's own figures. */
+export interface DriverFigures {
+  multiprocessors(): number
+  /** Bytes of device memory that nobody has taken, in this process or another. */
+  freeMemory(): number
+}
+
+let opened: DriverFigures | undefined
+
+/** To be called once a device is open: auxstream sets koffi up as it needs it. */
+export function driver(): DriverFigures {
+  opened ??= open()
+  return opened
+}
+
+function open(): DriverFigures {
+  const library = koffi.load(process.env["AUXSTREAM_LIBCUDA"] || "libcuda.so.1")
+  const out = new BigInt64Array(new ArrayBuffer(64))
+  const call = (name: string, parameters: string[]) => {
+    const native = library.func(name, "int", parameters) as Call
+    return (...args: unknown[]) => {
+      const status = native(...args)
+      if (status !== 0) throw new Error(`${name} gave ${status}`)
+    }
+  }
+  const retain = call("cuDevicePrimaryCtxRetain", ["void *", "int"])
+  const push = call("cuCtxPushCurrent_v2", ["uintptr_t"])
+  const pop = call("cuCtxPopCurrent_v2", ["void *"])
+  const getAttribute = call("cuDeviceGetAttribute", ["void *", "int", "int"])
+  const getMemory = call("cuMemGetInfo_v2", ["void *", "void *"])
+  const total = new BigInt64Array(new ArrayBuffer(64))
+  retain(out, 0)
+  const context = out[0]
+  return {
+    multiprocessors() {
+      getAttribute(out, multiprocessorCount, 0)
+      return new Int32Array(out.buffer)[0] ?? 0
+    },
+    freeMemory() {
+      push(context)
+      try {
+        getMemory(out, total)
+        return Number(out[0])
+      } finally {
+        pop(total)
+      }
+    },
+  }
+}

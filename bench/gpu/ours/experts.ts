@@ -1,0 +1,88 @@
+import { type Device, type DeviceArray } from "auxstream"
+import { matmul } from "auxstream/blas"
+import { add, combine, gather, over, rowsOf, siluMul } from "./kernels.js"
+import { randomArray, type Workload } from "./workload.js"
+
+/** DeepSeek-V2-Lite. Its two shared experts are one of twice the width. */
+const [hidden, inner, experts, top, shared] = [2048, 1408, 64, 6, 2816]
+const keptLayers = 4
+
+type Matrix = DeviceArray<"bfloat16">
+interface Weights {
+  readonly gateUp: Matrix
+  readonly down: Matrix
+  readonly sharedGateUp: Matrix
+  readonly sharedDown: Matrix
+}
+
+const kept = new WeakMap<Device, readonly Weights[]>()
+
+/** Of four layers, so that each layer's come from memory and not from the cache. */
+function weights(device: Device): readonly Weights[] {
+  const made =
+    kept.get(device) ??
+    Array.from({ length: keptLayers }, () => ({
+      gateUp: randomArray(device, experts * 2 * inner * hidden, 0.03),
+      down: randomArray(device, experts * hidden * inner, 0.03),
+      sharedGateUp: randomArray(device, 2 * shared * hidden, 0.03),
+      sharedDown: randomArray(device, hidden * shared, 0.03),
+    }))
+  kept.set(device, made)
+  return made
+}
+
+/**
+ * Routed beside shared experts. Routing is given and even: pair p of a token and one of its six experts goes to expert
+ * p mod the number of experts in use, as products of equal shape in one batch. Nine launches a layer.
+ */
+export function expertsWorkload(device: Device, tokens: number): Workload {
+  const pairs = tokens * top
+  const used = Math.min(experts, pairs)
+  const rows = Math.ceil(pairs / used)
+  const slots = Int32Array.from({ length: pairs }, (_, pair) => (pair % used) * rows + Math.floor(pair / used))
+  const tokenOf = new Int32Array(used * rows)
+  slots.forEach((slot, pair) => (tokenOf[slot] = Math.floor(pair / top)))
+  const all = weights(device)
+  const [slotsThere, tokensThere] = [device.from(slots), device.from(tokenOf)]
+  const shares = device.full("float32", pairs, 1 / top)
+  const x = randomArray(device, tokens * hidden, 1)
+  const array = (length: number) => device.empty("bfloat16", length)
+  const gathered = array(used * rows * hidden)
+  const gateUp = array(used * rows * 2 * inner)
+  const activated = array(used * rows * inner)
+  const down = array(used * rows * hidden)
+  const routedOut = array(tokens * hidden)
+  const sharedGateUp = array(tokens * 2 * shared)
+  const sharedActivated = array(tokens * shared)
+  const output = array(tokens * hidden)
+
+  const layer = (index: number) => {
+    const own = all[index % keptLayers]
+    if (own === undefined) throw new Error(`layer ${index} has no weights`)
+    const first = (index * used) % (experts - used + 1)
+    const upWeights = own.gateUp.subarray(first * 2 * inner * hidden, (first + used) * 2 * inner * hidden)
+    const downWeights = own.down.subarray(first * hidden * inner, (first + used) * hidden * inner)
+    const upBatch = { count: used, strideA: rows * hidden, strideB: 2 * inner * hidden, strideOut: rows * 2 * inner }
+    const downBatch = { count: used, strideA: rows * inner, strideB: hidden * inner, strideOut: rows * hidden }
+    const upShape = { m: rows, n: 2 * inner, k: hidden, transposeB: true, batch: upBatch }
+    const downShape = { m: rows, n: hidden, k: inner, transposeB: true, batch: downBatch }
+    const sharedUpShape = { m: tokens, n: 2 * shared, k: hidden, transposeB: true }
+    const sharedDownShape = { m: tokens, n: hidden, k: shared, transposeB: true }
+    return {
+      main() {
+        gather.launch(rowsOf(used * rows), hidden, tokensThere, x, gathered)
+        matmul({ a: gathered, b: upWeights, out: gateUp, ...upShape })
+        siluMul.launch(over(used * rows * inner), used * rows, inner, gateUp, activated)
+        matmul({ a: activated, b: downWeights, out: down, ...downShape })
+        combine.launch(rowsOf(tokens), hidden, top, slotsThere, shares, down, routedOut)
+      },
+      aux() {
+        matmul({ a: x, b: own.sharedGateUp, out: sharedGateUp, ...sharedUpShape })
+        siluMul.launch(over(tokens * shared), tokens, shared, sharedGateUp, sharedActivated)
+        matmul({ a: sharedActivated, b: own.sharedDown, out: output, ...sharedDownShape })
+      },
+      join: () => add.launch(over(tokens * hidden), tokens * hidden, routedOut, output),
+    }
+  }
+  return { layers: 32, layer, output }
+}

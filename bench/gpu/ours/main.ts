@@ -1,0 +1,68 @@
+/**
+ * Our side of the GPU benchmarks, a process like the others: answers a line "ROW BATCHES OPERATIONS" with a line of
+ * JSON, see ../peer.ts. A row's name may carry arguments behind colons. A row that is made ready is kept.
+ */
+
+import { createInterface } from "node:readline"
+import { type Device, openDevice } from "auxstream"
+import { callRows } from "./calls.js"
+import { expertsWorkload } from "./experts.js"
+import { memoryRows } from "./memory.js"
+import { loraWorkload, normsWorkload } from "./projections.js"
+import type { Figures, MakeRow, Run } from "./row.js"
+import { type Workload, workloadRow } from "./workload.js"
+
+/** NAME:SIZE:MODE:WAY. The arrays of a size are made once for all its rows. */
+function workloads(make: (device: Device, size: number) => Workload): MakeRow {
+  const made = new Map<string, Workload>()
+  return (device, size = "", mode = "", way = "") => {
+    const workload = made.get(size) ?? make(device, Number(size))
+    made.set(size, workload)
+    return workloadRow(device, workload, mode, way)
+  }
+}
+
+const rows: Readonly<Record<string, MakeRow>> = {
+  ...callRows,
+  ...memoryRows,
+  experts: workloads(expertsWorkload),
+  norms: workloads(normsWorkload),
+  lora: workloads(loraWorkload),
+}
+
+const ready = new Map<string, Run>()
+
+async function answer(device: Device, line: string): Promise<object> {
+  const [row = "", batches, operations] = line.split(" ")
+  const run = ready.get(row) ?? make(device, row)
+  if (typeof run === "string") return { missing: run }
+  ready.set(row, run)
+  const samples: Figures[] = []
+  for (let batch = 0; batch < Number(batches); batch++) samples.push(await run(Number(operations)))
+  const names = Object.keys(samples[0] ?? {})
+  return Object.fromEntries(names.map((name) => [name, samples.map((sample) => sample[name])]))
+}
+
+function make(device: Device, row: string): Run | string {
+  const [name = "", ...words] = row.split(":")
+  return rows[name]?.(device, ...words) ?? "auxstream has no such row"
+}
+
+const say = (message: object) => process.stdout.write(`${JSON.stringify(message)}\n`)
+const textOf = (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error))
+
+try {
+  const device = openDevice("cuda:0")
+  say({ ready: true, versions: { node: process.versions.node } })
+  for await (const line of createInterface({ input: process.stdin })) {
+    try {
+      say(await answer(device, line))
+    } catch (error) {
+      say({ failed: textOf(error) })
+    }
+  }
+  device.dispose()
+} catch (error) {
+  say({ failed: textOf(error) })
+  process.exitCode = 1
+}

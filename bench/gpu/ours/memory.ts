@@ -1,0 +1,104 @@
+/** Rows about what grows over many fork-joins. */
+
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { type Device, maybeExecuteInParallel } from "auxstream"
+import { driver } from "./driver.js"
+import { once, over, touch } from "./kernels.js"
+import { type Figures, type MakeRow, nanosecondsSince } from "./row.js"
+
+/** Bytes at one moment. */
+interface Sample {
+  readonly resident: number
+  readonly heap: number
+  readonly used: number
+  readonly reserved: number
+  /** Of the device, by the driver's count. */
+  readonly taken: number
+}
+
+function sample(device: Device): Sample {
+  device.synchronize()
+  collect()
+  const { rss, heapUsed } = process.memoryUsage()
+  const { used, reserved } = device.memory
+  return { resident: rss, heap: heapUsed, used, reserved, taken: -driver().freeMemory() }
+}
+
+/** The garbage collector, without asking the user for a flag. */
+function collector(): () => void {
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc") as () => void
+}
+const collect = collector()
+
+/** How the end differs from the first tenth, when everything has been made that is kept. */
+function growth(device: Device, operations: number, operation: () => void): Figures {
+  const repeat = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      operation()
+      if (i % 100 === 99) device.defaultStream.synchronize()
+    }
+  }
+  repeat(Math.ceil(operations / 10))
+  const before = sample(device)
+  const started = performance.now()
+  repeat(operations)
+  const nanoseconds = nanosecondsSince(started) / operations
+  const end = sample(device)
+  return {
+    nanoseconds,
+    operations,
+    residentGrowth: end.resident - before.resident,
+    heapGrowth: end.heap - before.heap,
+    usedGrowth: end.used - before.used,
+    reservedGrowth: end.reserved - before.reserved,
+    takenGrowth: end.taken - before.taken,
+    reserved: end.reserved,
+  }
+}
+
+/** Fork-joins of a launch each. */
+const forkJoins: MakeRow = (device) => {
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+  const [x, y, z] = [device.zeros("float32", 256), device.zeros("float32", 256), device.zeros("float32", 256)]
+  const left = () => touch.launch(once, 1, 2, x, y)
+  const right = () => touch.launch(once, 1, 2, x, z)
+  return (operations) => growth(device, operations, () => maybeExecuteInParallel(left, right, event0, event1, aux))
+}
+
+/** Outputs made on both streams, read by the caller and disposed of at once; every thousandth is looked at. */
+const lifetimes: MakeRow = (device) => {
+  const elements = 1 << 14
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+  const x = device.full("float32", elements, 3)
+  let count = 0
+  return (operations) =>
+    growth(device, operations, () => {
+      const value = ++count % 1000
+      const branch = () => {
+        const out = device.full("float32", elements, value)
+        touch.launch(over(elements), elements, 2, x, out)
+        return out
+      }
+      const [left, right] = maybeExecuteInParallel(branch, branch, event0, event1, aux)
+      const sum = device.empty("float32", elements).copyFrom(left)
+      touch.launch(over(elements), elements, 1, right, sum)
+      left.dispose()
+      right.dispose()
+      if (count % 1000 === 0) check(sum.readSync(), 2 * (value + 6))
+      sum.dispose()
+    })
+}
+
+function check(found: Float32Array, expected: number): void {
+  const wrong = found.findIndex((value) => value !== expected)
+  if (wrong < 0) return
+  throw new Error(`element ${wrong} of an output is ${found[wrong]}, not ${expected}: its memory was given out again`)
+}
+
+/** By name. */
+export const memoryRows: Readonly<Record<string, MakeRow>> = {
+  "many-fork-joins": forkJoins,
+  "many-lifetimes": lifetimes,
+}

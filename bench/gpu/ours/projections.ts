@@ -1,0 +1,44 @@
+import type { Device } from "auxstream"
+import { matmul } from "auxstream/blas"
+import { add, over, rmsNorm, rowsOf } from "./kernels.js"
+import { randomArray, type Workload } from "./workload.js"
+
+/** The norms of queries and of keys and values of DeepSeek-R1, with a kernel of our own. Two launches a layer. */
+export function normsWorkload(device: Device, rows: number): Workload {
+  const branch = (columns: number) => {
+    const x = randomArray(device, rows * columns, 1)
+    const weight = device.full("bfloat16", columns, 1)
+    const out = device.empty("bfloat16", rows * columns)
+    return { out, launch: () => rmsNorm.launch(rowsOf(rows), columns, 1e-6, x, weight, out) }
+  }
+  const [query, key] = [branch(1536), branch(512)]
+  const layer = { main: query.launch, aux: key.launch, join: () => {} }
+  return { layers: 64, layer: () => layer, output: key.out }
+}
+
+/** A projection of 32 rows from 4096 to 11008 beside its low-rank addition. Four launches a layer. */
+export function loraWorkload(device: Device, rank: number): Workload {
+  const [rows, inputs, outputs] = [32, 4096, 11008]
+  const kept = Array.from({ length: 4 }, () => ({
+    base: randomArray(device, outputs * inputs, 0.03),
+    shrink: randomArray(device, rank * inputs, 0.03),
+    expand: randomArray(device, outputs * rank, 0.03),
+  }))
+  const x = randomArray(device, rows * inputs, 1)
+  const small = device.empty("bfloat16", rows * rank)
+  const addition = device.empty("bfloat16", rows * outputs)
+  const output = device.empty("bfloat16", rows * outputs)
+  const layer = (index: number) => {
+    const own = kept[index % kept.length]
+    if (own === undefined) throw new Error(`layer ${index} has no weights`)
+    return {
+      main: () => matmul({ a: x, b: own.base, out: output, m: rows, n: outputs, k: inputs, transposeB: true }),
+      aux() {
+        matmul({ a: x, b: own.shrink, out: small, m: rows, n: rank, k: inputs, transposeB: true })
+        matmul({ a: small, b: own.expand, out: addition, m: rows, n: outputs, k: rank, transposeB: true })
+      },
+      join: () => add.launch(over(rows * outputs), rows * outputs, addition, output),
+    }
+  }
+  return { layers: 32, layer, output }
+}

@@ -1,0 +1,86 @@
+/** Starting everybody who is measured. */
+
+import { existsSync, mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Peer } from "./peer.js"
+import { runProgram, tail } from "./programs.js"
+
+/** Their names, as in the report. */
+export const ours = "auxstream"
+export const peerNames = [ours, "C++", "PyTorch", "cuda.core", "CuPy"] as const
+export type PeerName = (typeof peerNames)[number]
+
+/** Those who are there, and why others are not. */
+export interface Peers {
+  readonly present: readonly Peer[]
+  readonly absent: readonly { readonly peer: string; readonly reason: string }[]
+}
+
+const beside = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const folder = beside("peers")
+
+/** Importing PyTorch from a cold disk takes its time. */
+const startSeconds = 120
+
+/**
+ * Builds and starts all.
+ *
+ * @param scratch a folder for what is built
+ */
+export async function startPeers(scratch: string): Promise<Peers> {
+  mkdirSync(scratch, { recursive: true })
+  const [kernels, program] = await Promise.all([compileKernels(scratch), compileProgram(scratch)])
+  const python = (script: string) => (name: PeerName) =>
+    new Peer(name, "python3", [join(folder, script), kernels.path], { PYTHONUNBUFFERED: "1" })
+  const makers: [PeerName, (name: PeerName) => Peer][] = [
+    [ours, (name) => new Peer(name, process.execPath, [beside("ours/main.js")])],
+    ["C++", (name) => new Peer(name, program.path, [kernels.path])],
+    ["PyTorch", python("torch_peer.py")],
+    ["cuda.core", python("cuda_core_peer.py")],
+    ["CuPy", python("cupy_peer.py")],
+  ]
+  const started = makers.map(async ([name, make]) => {
+    const peer = make(name)
+    const reason = await peer.start(startSeconds)
+    return { peer, reason: reason === undefined ? undefined : `${reason} ${built(name, kernels, program)}`.trim() }
+  })
+  const all = await Promise.all(started)
+  return {
+    present: all.filter(({ reason }) => reason === undefined).map(({ peer }) => peer),
+    absent: all.flatMap(({ peer, reason }) => (reason === undefined ? [] : [{ peer: peer.name, reason }])),
+  }
+}
+
+interface Built {
+  readonly path: string
+  /** What the compiler said if it failed. */
+  readonly problem: string
+}
+
+function built(name: PeerName, kernels: Built, program: Built): string {
+  if (name === ours || name === "PyTorch") return ""
+  return name === "C++" ? `${program.problem} ${kernels.problem}` : kernels.problem
+}
+
+/** PTX for the least of today's architectures would do for all, but lacks what bfloat16 needs. */
+async function compileKernels(scratch: string): Promise<Built> {
+  const path = join(scratch, "kernels.ptx")
+  return compile(path, ["-ptx", "-arch=compute_80", "-o", path, join(folder, "kernels.cu")])
+}
+
+async function compileProgram(scratch: string): Promise<Built> {
+  const path = join(scratch, "driver")
+  return compile(path, ["-O2", "-std=c++17", "-o", path, join(folder, "driver.cpp"), "-ldl"])
+}
+
+async function compile(path: string, args: readonly string[]): Promise<Built> {
+  if (existsSync(path)) return { path, problem: "" }
+  const found = ["nvcc", "/usr/local/cuda/bin/nvcc"]
+  for (const nvcc of found) {
+    const { status, output } = await runProgram(nvcc, args, { seconds: 90 })
+    if (status === 0) return { path, problem: "" }
+    if (status !== undefined) return { path, problem: `nvcc says: ${tail(output)}` }
+  }
+  return { path, problem: `there is no nvcc (tried ${found.join(", ")})` }
+}

@@ -1,0 +1,83 @@
+"""PyTorch, in its own words: current streams, events and CUDA graphs: torch_peer.py"""
+
+import torch
+from peer import Missing, done, queued, serve
+from torch_workloads import workload
+
+torch.cuda.init()
+main, aux = torch.cuda.Stream(), torch.cuda.Stream()
+event0, event1 = torch.cuda.Event(), torch.cuda.Event()
+y, z = torch.zeros(1, device="cuda"), torch.zeros(1, device="cuda")
+torch.cuda.synchronize()
+
+
+def on_main():
+    y.add_(1)
+
+
+def on_aux():
+    z.add_(1)
+
+
+def fork_join(fn0, fn1):
+    """As in Python's inference engines. The current stream is `main` in all rows."""
+    event0.record()
+    result0 = fn0()
+    with torch.cuda.stream(aux):
+        event0.wait()
+        result1 = fn1()
+        event1.record()
+    event1.wait()
+    return result0, result1
+
+
+def four_calls():
+    event0.record(main)
+    aux.wait_event(event0)
+    event1.record(aux)
+    main.wait_event(event1)
+
+
+def two_launches():
+    on_main()
+    with torch.cuda.stream(aux):
+        on_aux()
+
+
+def finish():
+    main.synchronize()
+    aux.synchronize()
+
+
+def captured(queue):
+    queue()  # makes what a capture cannot: handles, workspaces
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=main):
+        queue()
+    torch.cuda.synchronize()
+    return graph.replay
+
+
+def make_row(name, *arguments):
+    if name == "launch":
+        return queued(on_main, finish)
+    if name == "two-launches":
+        return queued(two_launches, finish)
+    if name == "four-calls":
+        return queued(four_calls, finish)
+    if name == "fork-join":
+        return queued(lambda: fork_join(on_main, on_aux), finish)
+    if name == "graph-launch":
+        return queued(captured(lambda: fork_join(on_main, on_aux)), finish)
+    if name == "fork-join-done":
+        return done(lambda: fork_join(on_main, on_aux), main.synchronize)
+    if name == "graph-done":
+        return done(captured(lambda: fork_join(on_main, on_aux)), main.synchronize)
+    if name in ("experts", "norms", "lora"):
+        return workload(name, arguments, fork_join, captured, finish)
+    raise Missing("PyTorch has no public way to launch a kernel that takes a given time")
+
+
+with torch.cuda.stream(main), torch.inference_mode():
+    serve({"torch": torch.__version__, "cuda": torch.version.cuda}, make_row)

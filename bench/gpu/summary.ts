@@ -1,0 +1,98 @@
+/** The report as markdown, for people. */
+
+import { goalLines, quotient, time, times } from "./goals.js"
+import { ours, peerNames } from "./peers.js"
+import type { Report } from "./run.js"
+import { modes, ways, type WorkloadName, workloadSizes } from "./workloads.js"
+
+export function toMarkdown(report: Report): string {
+  const { date, rounds, machine } = report
+  const gpu = machine["gpu"] as Record<string, string | null> | undefined
+  const name = `${gpu?.["name"] ?? "no GPU"}, driver ${gpu?.["driver_version"] ?? "unknown"}`
+  const where = `${name}, Node.js ${process.versions.node}, ${date.slice(0, 10)}`
+  const parts = [
+    `Measured on ${where}: medians of ${rounds} rounds in which all took turns.`,
+    goalsTable(report),
+    ...(Object.keys(workloadSizes) as WorkloadName[]).flatMap((workload) => workloadTable(report, workload)),
+    partsTable(report),
+    ...problems(report),
+  ]
+  return parts.join("\n\n")
+}
+
+function goalsTable(report: Report): string {
+  const head = ["what", ...peerNames, "ratio", "goal", "reached"]
+  const lines = goalLines(report).map(({ what, values, ratio, goal, reached }) => [
+    what,
+    ...peerNames.map((peer) => values[peer] ?? ""),
+    ratio,
+    goal,
+    goal === "" ? "" : reached === undefined ? "not measured" : reached ? "yes" : "**no**",
+  ])
+  return table(head, lines)
+}
+
+/** One layer: each branch alone, both in sequence, both side by side. */
+function workloadTable(report: Report, workload: WorkloadName): string[] {
+  const head = [
+    workload,
+    "by",
+    "main",
+    "aux",
+    "in sequence",
+    "side by side",
+    "speed-up",
+    "÷ longer branch",
+    "host time",
+  ]
+  const lines = workloadSizes[workload].flatMap((size) =>
+    modes.flatMap((mode) => peerNames.flatMap((peer) => workloadLine(report, workload, size, mode, peer))),
+  )
+  return lines.length === 0 ? [] : [table(head, lines)]
+}
+
+function workloadLine(report: Report, workload: string, size: number, mode: string, peer: string): string[][] {
+  const found = ways.map((way) =>
+    report.measured.find((row) => row.peer === peer && row.row === `${workload}:${size}:${mode}:${way}`),
+  )
+  const [main, aux, sequential, parallel] = found.map((row) => row?.median)
+  if (found.every((row) => row === undefined)) return []
+  const longer = main === undefined || aux === undefined ? undefined : Math.max(main, aux)
+  const host = found[3]?.beside["host"]
+  const show = (value: number | undefined) => (value === undefined ? "" : time(value))
+  const figures = [main, aux, sequential, parallel].map(show)
+  const speedUp = times(quotient(sequential, parallel))
+  const by = peer === ours ? `**${peer}**` : peer
+  return [[`${size}, ${mode}`, by, ...figures, speedUp, times(quotient(parallel, longer)), show(host)]]
+}
+
+function partsTable({ parts }: Report): string {
+  const lines = parts.map(({ name, status, seconds, reason = "" }) => [
+    name,
+    status,
+    `${seconds.toFixed(1)} s`,
+    reason.split("\n")[0] ?? "",
+  ])
+  return table(["part", "status", "took", "reason"], lines)
+}
+
+/** Who and what is missing, a line for each reason. */
+function problems({ absent, missing }: Report): string[] {
+  const reasons = new Map<string, string[]>()
+  for (const { peer, row, reason } of missing) {
+    const key = `${peer}: ${firstLine(reason)}`
+    reasons.set(key, [...(reasons.get(key) ?? []), row])
+  }
+  const lines = [
+    ...absent.map(({ peer, reason }) => `- ${peer} is not there: ${firstLine(reason)}`),
+    ...[...reasons].map(([reason, rows]) => `- ${reason} (${rows.join(", ")})`),
+  ]
+  return lines.length === 0 ? [] : [`Missing:\n\n${lines.join("\n")}`]
+}
+
+const firstLine = (text: string) => text.split("\n")[0] ?? ""
+
+function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
+  const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
+  return [row(head), row(head.map(() => "---")), ...lines.map(row)].join("\n")
+}

@@ -1,0 +1,44 @@
+/** Overlap of real pairs of branches, beside PyTorch's and CuPy's on the same shapes. */
+
+import { measureInto } from "./calls.js"
+import { ours } from "./peers.js"
+import type { Part } from "./run.js"
+
+/** A branch alone, both in sequence, both side by side. */
+export const ways = ["main", "aux", "sequential", "parallel"] as const
+export const modes = ["eager", "captured"] as const
+
+/** The sizes of each workload. See ours/experts.ts and ours/projections.ts. */
+export const workloadSizes = {
+  experts: [1, 4, 16, 64, 256, 1024, 4096],
+  norms: [1, 32, 64, 160],
+  lora: [16, 64],
+} as const
+export type WorkloadName = keyof typeof workloadSizes
+
+/** Who measures which. */
+const measuredBy: Readonly<Record<WorkloadName, readonly string[]>> = {
+  experts: [ours, "PyTorch"],
+  norms: [ours, "PyTorch", "CuPy"],
+  lora: [ours, "PyTorch"],
+}
+
+const workload = (name: WorkloadName): Part => ({
+  name,
+  least: 45,
+  async run(run) {
+    const { present } = await run.peers()
+    const peers = present.filter((peer) => measuredBy[name].includes(peer.name))
+    for (const size of run.settings.quick ? workloadSizes[name].slice(0, 1) : workloadSizes[name]) {
+      for (const mode of modes) {
+        const plans = ways.map((way) => ({ row: `${name}:${size}:${mode}:${way}`, batches: 3, operations: 1 }))
+        await measureInto(run, peers, plans)
+      }
+    }
+    return {}
+  },
+})
+
+export const experts = workload("experts")
+export const norms = workload("norms")
+export const lora = workload("lora")
