@@ -10,7 +10,7 @@ import { project, runScript } from "./run.js"
 const pages = new Map(
   [
     "README.md",
-    ...["docs", "docs/api", "examples/wasm-kernel", "examples/image-pipeline"]
+    ...["docs", "docs/api", "examples", "examples/wasm-kernel", "examples/image-pipeline"]
       .flatMap((folder) => readdirSync(join(project, folder)).map((name) => `${folder}/${name}`))
       .filter((path) => path.endsWith(".md")),
   ].map((path) => [path, readFileSync(join(project, path), "utf8")]),
