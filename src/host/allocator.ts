@@ -142,10 +142,10 @@ export class Allocator<S extends Progress = Progress> {
     let probes = 0
     for (let step = 0; step < this.rounds.length && probes < PROBES; step++) {
       const frees = this.rounds[(this.turn + step) % this.rounds.length]
-      if (frees === undefined || frees === own || frees.first?.mark === undefined) continue
-      probes++
-      // Who is not behind the stream's oldest free is behind none of them.
-      if (!covers(frees.first.mark)) continue
+      if (frees === undefined || frees === own) continue
+      const oldest = frees.first?.mark
+      // Who is not behind the stream's oldest free is behind none of them. Staging memory has no mark.
+      if (oldest !== undefined && probes++ < PROBES && !covers(oldest)) continue
       for (const block of frees.classes.oldest(size)) {
         if (probes++ >= PROBES) break
         if (block.mark !== undefined && covers(block.mark)) return block

@@ -1,7 +1,7 @@
 import type { KernelHandle, KernelSource } from "../driver.js"
 import { AuxstreamError } from "../runtime/errors.js"
 import type { KeepAlive } from "./keep-alive.js"
-import { checkKernel, type HostKernel } from "./kernels.js"
+import { checkKernel, compileAhead, type CompiledWasm, type HostKernel } from "./kernels.js"
 import type { Thrown } from "./messages.js"
 import type { WorkerPool } from "./worker-pool.js"
 
@@ -19,16 +19,17 @@ export class KernelTable {
   private readonly kernels: (HostKernel | undefined)[] = [undefined]
   private readonly handles = new WeakMap<KernelSource, KernelHandle>()
   private readonly preparations = new Map<KernelHandle, Preparation>()
+  private end: Error | undefined
 
   constructor(
     private readonly pool: WorkerPool,
     private readonly keepAlive: KeepAlive,
   ) {}
 
-  load(source: KernelSource): KernelHandle {
+  load(source: KernelSource, compiled?: CompiledWasm): KernelHandle {
     const known = this.handles.get(source)
     if (known !== undefined) return known
-    const kernel = checkKernel(source, this.kernels.length)
+    const kernel = checkKernel(source, this.kernels.length, compiled)
     const { id, name, exportName, codes, body } = kernel
     this.pool.define({ id, name, exportName, codes, body })
     this.kernels.push(kernel)
@@ -46,22 +47,16 @@ export class KernelTable {
     return this.kernels[handle]?.name
   }
 
-  /** Loads a kernel on every worker that is not running something just now. */
-  prepare(source: KernelSource): Promise<KernelHandle> {
-    const handle = this.load(source)
-    const running = this.preparations.get(handle)
-    if (running !== undefined) return running.promise
-    let resolve: Preparation["resolve"] = () => undefined
-    let reject: Preparation["reject"] = () => undefined
-    const promise = new Promise<KernelHandle>((resolvePromise, rejectPromise) => {
-      resolve = resolvePromise
-      reject = rejectPromise
-    })
-    this.preparations.set(handle, { promise, answered: new Set(), resolve, reject })
+  /** Loads a kernel on every worker that has been started and is not running something just now. */
+  async prepare(source: KernelSource): Promise<KernelHandle> {
     this.keepAlive.hold()
-    this.pool.reach(2)
-    this.pool.load(handle)
-    return promise
+    try {
+      const handle = this.handles.get(source) ?? this.load(source, await compileAhead(source))
+      if (this.end !== undefined) throw this.end
+      return await (this.preparations.get(handle) ?? this.loadEverywhere(handle)).promise
+    } finally {
+      this.keepAlive.release()
+    }
   }
 
   /** A worker has answered a request to load a kernel. */
@@ -77,13 +72,29 @@ export class KernelTable {
     }
   }
 
+  /** Nothing can be prepared any more; what is being prepared is rejected. */
   failAll(error: Error): void {
+    this.end ??= error
     for (const [handle, preparation] of this.preparations) this.finish(handle, preparation).reject(error)
+  }
+
+  private loadEverywhere(handle: KernelHandle): Preparation {
+    let resolve: Preparation["resolve"] = () => undefined
+    let reject: Preparation["reject"] = () => undefined
+    const promise = new Promise<KernelHandle>((resolvePromise, rejectPromise) => {
+      resolve = resolvePromise
+      reject = rejectPromise
+    })
+    const preparation = { promise, answered: new Set<number>(), resolve, reject }
+    this.preparations.set(handle, preparation)
+    // Two are what a fork needs; the others start with the streams that need them, and load what they are given.
+    this.pool.reach(2)
+    this.pool.load(handle)
+    return preparation
   }
 
   private finish(handle: KernelHandle, preparation: Preparation): Preparation {
     this.preparations.delete(handle)
-    this.keepAlive.release()
     return preparation
   }
 }

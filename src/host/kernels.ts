@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import type { HostKernelBody, KernelSource } from "../driver.js"
@@ -25,12 +26,30 @@ export interface HostKernel extends KernelDefinition {
   readonly words: number
 }
 
+/** A WebAssembly module and the bytes that it was compiled from. */
+export interface CompiledWasm {
+  readonly module: WasmModule
+  readonly bytes: Uint8Array
+}
+
+/** Reads and compiles without holding up the event loop; undefined if there is nothing to compile, or it fails. */
+export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm | undefined> {
+  if (host === undefined || !("wasm" in host)) return undefined
+  try {
+    const bytes = host.wasm instanceof Uint8Array ? host.wasm : await readFile(host.wasm)
+    return { module: await wasm.compile(bytes), bytes }
+  } catch {
+    // What is wrong with it is said by the check, in the same words as without preparing.
+    return undefined
+  }
+}
+
 /**
  * Checks everything about a kernel that can be checked without running it.
  *
  * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE without a body for the host, AUX_KERNEL_INVALID if it cannot work
  */
-export function checkKernel(source: KernelSource, id: number): HostKernel {
+export function checkKernel(source: KernelSource, id: number, compiled?: CompiledWasm): HostKernel {
   const { host, name } = source
   if (host === undefined) {
     throw new AuxstreamError(
@@ -44,13 +63,18 @@ export function checkKernel(source: KernelSource, id: number): HostKernel {
     throw invalid(name, `${codes.length} parameters are more than a launch can carry`)
   }
   const exportName = host.export ?? name
-  return { id, name, exportName, codes, words, body: checkBody(name, exportName, host) }
+  return { id, name, exportName, codes, words, body: checkBody(name, exportName, host, compiled) }
 }
 
-function checkBody(name: string, exportName: string, body: HostKernelBody): KernelDefinition["body"] {
+function checkBody(
+  name: string,
+  exportName: string,
+  body: HostKernelBody,
+  compiled: CompiledWasm | undefined,
+): KernelDefinition["body"] {
   if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }
   if ("module" in body) return { url: moduleUrl(name, body.module) }
-  return { module: checkWasm(name, exportName, body.wasm) }
+  return { module: checkWasm(name, exportName, compiled ?? compile(name, readWasm(name, body.wasm))) }
 }
 
 /** Encodes parentheses and quotes, too, so that the URL can be found in a stack. */
@@ -92,9 +116,7 @@ function filePath(name: string, url: URL): string {
   }
 }
 
-function checkWasm(name: string, exportName: string, given: URL | Uint8Array): WasmModule {
-  const bytes = given instanceof Uint8Array ? given : readWasm(name, given)
-  const module = compile(name, bytes)
+function checkWasm(name: string, exportName: string, { module, bytes }: CompiledWasm): WasmModule {
   const exported = wasm.Module.exports(module)
   if (!exported.some((entry) => entry.name === exportName && entry.kind === "function")) {
     const names = exported.map((entry) => JSON.stringify(entry.name)).join(", ")
@@ -104,15 +126,16 @@ function checkWasm(name: string, exportName: string, given: URL | Uint8Array): W
   return module
 }
 
-function readWasm(name: string, url: URL): Uint8Array {
-  if (url.protocol !== "file:") throw invalid(name, `${url.href} is not a file: URL`)
-  checkFile(name, url)
-  return readFileSync(url)
+function readWasm(name: string, given: URL | Uint8Array): Uint8Array {
+  if (given instanceof Uint8Array) return given
+  if (given.protocol !== "file:") throw invalid(name, `${given.href} is not a file: URL`)
+  checkFile(name, given)
+  return readFileSync(given)
 }
 
-function compile(name: string, bytes: Uint8Array): WasmModule {
+function compile(name: string, bytes: Uint8Array): CompiledWasm {
   try {
-    return new wasm.Module(bytes)
+    return { module: new wasm.Module(bytes), bytes }
   } catch (error) {
     throw invalid(name, `its WebAssembly module does not compile: ${String(error)}`, error)
   }

@@ -27,6 +27,7 @@ export interface WasmDescriptor {
 export type WasmFunction = (...args: (number | bigint)[]) => unknown
 
 interface WebAssemblyNamespace {
+  compile(bytes: Uint8Array): Promise<WasmModule>
   readonly Memory: new (options: { initial: number; maximum: number; shared: true }) => WasmMemory
   readonly Module: {
     new (bytes: Uint8Array): WasmModule

@@ -32,7 +32,7 @@ export class WorkerPool {
   private ending = false
 
   constructor(
-    private readonly limit: number,
+    private limit: number,
     private readonly spinners: number,
     private readonly control: ControlMemory,
     private readonly memory: DeviceMemory,
@@ -119,7 +119,8 @@ export class WorkerPool {
       block,
       spinners: this.spinners,
     }
-    const worker = new Worker(workerFile(), { workerData: start, transferList: [port2], name: "auxstream", ...flags() })
+    const worker = this.spawn(start)
+    if (worker === undefined) return
     port1.on("message", (report: Report) => this.events.reported(report, block))
     port1.unref()
     worker.unref()
@@ -133,6 +134,23 @@ export class WorkerPool {
       if (!this.ending) this.events.died(`ended with exit code ${code}`, block, cause)
       else if (this.running === 0) this.events.ended()
     })
+  }
+
+  /** A new thread; undefined if there cannot be one. Then those there are have to do, and none is a loss. */
+  private spawn(start: WorkerStart): Worker | undefined {
+    try {
+      return new Worker(workerFile(), {
+        workerData: start,
+        transferList: [start.port],
+        name: "auxstream",
+        ...flags(),
+      })
+    } catch (error) {
+      this.limit = this.members.length
+      const cause = error instanceof Error ? error : new Error(String(error))
+      if (this.limit === 0) this.events.died(`could not be started (${cause.message})`, start.block, cause)
+      return undefined
+    }
   }
 
   /** A port whose other end is gone can no longer be transferred; an attempt that fails later leaves it as it is. */

@@ -97,7 +97,7 @@ export function runAlone(body: string, options: readonly string[] = []): Run {
   const start = performance.now()
   const result = spawnSync(process.execPath, [...options, "--input-type=module", "-e", text], {
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 120_000,
   })
   return { status: result.status, stdout: result.stdout, stderr: result.stderr, time: performance.now() - start }
 }

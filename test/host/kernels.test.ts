@@ -208,6 +208,10 @@ test("preparing loads a kernel on every worker, and says what is wrong with it",
     assert.equal(code(error), "AUX_KERNEL_INVALID")
     assert.match(String(error), message)
   }
+  const wasm = kernel([], { wasm: wasmModule({ parameters: [], code: [] }) })
+  assert.equal(await driver.prepareKernel(wasm), driver.loadKernel(wasm))
+  const bad = await driver.prepareKernel(kernel([], { wasm: Uint8Array.of(1) })).catch((reason: unknown) => reason)
+  assert.match(String(bad), /does not compile/)
   const error = await driver.prepareKernel(kernel([], { module: "x" })).catch((reason: unknown) => reason)
   assert.equal(code(error), "AUX_KERNEL_INVALID")
 })
