@@ -4,6 +4,7 @@
  */
 import type { Completions } from "./completion.js"
 import type { CudaContext } from "./context.js"
+import type { Kernels } from "./kernels.js"
 import type { DeviceMemory } from "./memory.js"
 import type { PinnedMemoryOwner } from "./pinned.js"
 import type { Streams } from "./streams.js"
@@ -16,6 +17,7 @@ export interface ClosingParts {
   readonly context: CudaContext
   readonly streams: Streams
   readonly completions: Completions
+  readonly kernels: Kernels
   readonly memory: DeviceMemory
   readonly pinned: PinnedMemoryOwner
   /** Gives back all but pinned memory and the context. */
@@ -39,8 +41,8 @@ export class Closing {
   }
 
   #step(): void {
-    const { completions, context, memory, streams } = this.#parts
-    if (completions.isBusy || this.#hasWork()) {
+    const { completions, context, kernels, memory, streams } = this.#parts
+    if (completions.isBusy || kernels.isBusy || this.#hasWork()) {
       this.#again()
     } else if (!memory.isEmpty && !context.isLost) {
       // Behind all work, so any stream will do; its own end has to be reached, too.

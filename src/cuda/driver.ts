@@ -50,6 +50,7 @@ export class CudaDriver implements Driver {
   readonly #launcher: Launcher
   readonly #kernels: Kernels
   readonly #cublas: Cublas
+  #closed = false
 
   /** @throws CudaError, having made nothing */
   constructor(library: CudaLibrary, facts: DeviceFacts, ordinal: number) {
@@ -72,7 +73,7 @@ export class CudaDriver implements Driver {
     this.#uploads = new Uploads(context, this.#markers)
     this.#launcher = new Launcher(context)
     this.#cublas = new Cublas(context)
-    this.#kernels = new Kernels(context, this.#launcher, facts.architecture)
+    this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
   }
 
   createStream(priority: number): StreamHandle {
@@ -243,10 +244,14 @@ export class CudaDriver implements Driver {
   }
 
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#kernels.refuseMore()
     new Closing({
       context: this.#context,
       streams: this.#streams,
       completions: this.#completions,
+      kernels: this.#kernels,
       memory: this.#memory,
       pinned: this.#pinned,
       release: () => this.#release(),

@@ -1,11 +1,14 @@
 /**
  * Loading kernels.
  *
- * A kernel is loaded wholly before its first launch: CUDA would otherwise load it lazily inside that launch, where it
- * may wait for the whole device, and so for streams that the caller holds up. What takes long, compiling and the
- * driver's own translation of PTX, is asked for with calls that need no current context, so that it can also be done on
- * a thread of Node's pool.
+ * A kernel is loaded wholly before its first launch. What takes long, compiling and the driver's own translation of
+ * PTX, is asked for with calls that need no current context, so that it can also be done on a thread of Node's pool.
+ *
+ * The last step, bringing the code into the context, makes CUDA wait for all that runs there (measured on an H200,
+ * driver 580, lazy and eager loading alike). A stream that is held up by the thread that asks would hold it for ever, so
+ * the work queued before is waited for first, with patience that ends: see {@link Kernels.load}.
  */
+import { setTimeout } from "node:timers/promises"
 import { AuxstreamError, CudaError } from "../runtime/errors.js"
 import type { CudaKernelBody, KernelHandle, KernelParameter, KernelSource } from "../driver.js"
 import { CMemory } from "./c-memory.js"
@@ -13,13 +16,19 @@ import { compile, compileInBackground, type CompileRequest } from "./compile.js"
 import type { CudaContext } from "./context.js"
 import { inBackground } from "./ffi.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
+import type { Streams } from "./streams.js"
 import { encodings, parameterBytes, parameterText } from "./signature.js"
-import { NOT_FOUND, SUCCESS } from "./status.js"
+import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "./status.js"
 
 const NUM_REGS = 4
 const ERROR_LOG_BUFFER = 5
 const ERROR_LOG_BUFFER_SIZE_BYTES = 6
 const LOG_BYTES = 16 * 1024
+/** How long loading waits for what runs on the device, in milliseconds. */
+const PATIENCE = 5000
+
+/** A place to sleep at: nobody ever wakes a sleeper there. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
 interface LoadedKernel extends LaunchableKernel {
   readonly library: number
@@ -30,16 +39,20 @@ interface LoadedKernel extends LaunchableKernel {
 /** The kernels of one device. Handles are places in a list. */
 export class Kernels {
   readonly #context: CudaContext
+  readonly #streams: Streams
   readonly #launcher: Launcher
   readonly #architecture: number
   readonly #loaded: LoadedKernel[] = []
   readonly #handles = new WeakMap<KernelSource, KernelHandle>()
   readonly #preparing = new WeakMap<KernelSource, Promise<KernelHandle>>()
+  /** How many are being loaded on threads of Node's pool. */
+  #inBackground = 0
   #closed = false
 
   /** `architecture`: the device's compute capability, 90 for 9.0. */
-  constructor(context: CudaContext, launcher: Launcher, architecture: number) {
+  constructor(context: CudaContext, streams: Streams, launcher: Launcher, architecture: number) {
     this.#context = context
+    this.#streams = streams
     this.#launcher = launcher
     this.#architecture = architecture
   }
@@ -50,7 +63,11 @@ export class Kernels {
     return kernel
   }
 
-  /** See `Driver.loadKernel`. */
+  /**
+   * See `Driver.loadKernel`.
+   *
+   * @throws AuxstreamError AUX_NOT_READY when what was queued before does not come to its end
+   */
   load(source: KernelSource): KernelHandle {
     const known = this.#handles.get(source)
     if (known !== undefined) return known
@@ -59,6 +76,7 @@ export class Kernels {
     const loading = new Loading(this.#context, source, image)
     try {
       loading.start()
+      this.#awaitStreams(source)
       return this.#finish(source, loading)
     } catch (error) {
       loading.abandon()
@@ -82,8 +100,10 @@ export class Kernels {
     const image = "source" in body ? await compileInBackground(this.#request(source.name, body)) : imageOf(body)
     this.#checkOpen(source)
     const loading = new Loading(this.#context, source, image)
+    this.#inBackground++
     try {
       await loading.startInBackground()
+      await this.#streamsPassed(source)
       this.#checkOpen(source)
       const known = this.#handles.get(source)
       if (known === undefined) return this.#finish(source, loading)
@@ -92,7 +112,48 @@ export class Kernels {
     } catch (error) {
       loading.abandon()
       throw error
+    } finally {
+      this.#inBackground--
     }
+  }
+
+  /** Is a thread of the pool loading one? The context must live as long. */
+  get isBusy(): boolean {
+    return this.#inBackground > 0
+  }
+
+  #awaitStreams(source: KernelSource): void {
+    const work = this.#streams.markNow()
+    const deadline = performance.now() + PATIENCE
+    try {
+      while (!work.isOver()) {
+        if (performance.now() > deadline) throw this.#outOfPatience(source)
+        Atomics.wait(NEVER, 0, 0, 1)
+      }
+    } finally {
+      work.forget()
+    }
+  }
+
+  async #streamsPassed(source: KernelSource): Promise<void> {
+    const work = this.#streams.markNow()
+    const deadline = performance.now() + PATIENCE
+    try {
+      while (!work.isOver()) {
+        if (performance.now() > deadline) throw this.#outOfPatience(source)
+        await setTimeout(1)
+      }
+    } finally {
+      work.forget()
+    }
+  }
+
+  #outOfPatience({ name }: KernelSource): AuxstreamError {
+    return new AuxstreamError(
+      "AUX_NOT_READY",
+      `Kernel "${name}" cannot be loaded now: CUDA loads kernels only while nothing runs on ${this.#context.label}, and ` +
+        `what was queued before has not ended within ${PATIENCE / 1000} s. Load it before: await kernel.prepare(device).`,
+    )
   }
 
   #checkOpen({ name }: KernelSource): void {
@@ -119,9 +180,13 @@ export class Kernels {
     return handle
   }
 
+  /** What is being prepared is given up. */
+  refuseMore(): void {
+    this.#closed = true
+  }
+
   /** Unloads all. Nothing is queued any more. */
   close(): void {
-    this.#closed = true
     if (this.#context.isLost) return
     for (const { library } of this.#loaded.splice(0)) unload(this.#context, library)
   }
@@ -248,10 +313,11 @@ class Loading {
 
   /** Resolves the kernel in the device's context, loaded there, its parameters checked. */
   finish(): LoadedKernel {
+    const entry = this.#resolve()
     this.#checkSignature()
     return {
       name: this.#source.name,
-      function: this.#resolve(),
+      function: entry,
       encodings: encodings(this.#source.parameters),
       library: this.#library,
       jit: this.#jit,
@@ -274,7 +340,8 @@ class Loading {
   #checkSignature(): void {
     if (this.#context.library.newer.cuKernelGetParamInfo === undefined) return
     const { name, parameters } = this.#source
-    const expected = this.#kernelParameterBytes()
+    // The driver tells it with a context current only, although a kernel belongs to none.
+    const expected = this.#context.within(() => this.#kernelParameterBytes())
     const given = parameters.map(parameterBytes)
     if (given.length === expected.length && given.every((bytes, index) => bytes === expected[index])) return
     throw new AuxstreamError(
@@ -288,10 +355,12 @@ class Loading {
     const { cuKernelGetParamInfo } = this.#context.library.newer
     const sizes: number[] = []
     const offset = this.#out.address
-    while (cuKernelGetParamInfo?.(this.#kernel, sizes.length, offset, offset + 8) === SUCCESS) {
+    for (;;) {
+      const status = cuKernelGetParamInfo?.(this.#kernel, sizes.length, offset, offset + 8) ?? INVALID_VALUE
+      if (status === INVALID_VALUE) return sizes // There is no parameter of this number.
+      this.#context.check(status, "cuKernelGetParamInfo")
       sizes.push(this.#out.number(8))
     }
-    return sizes
   }
 
   /** Undoes what was done, if the kernel will not be used. */

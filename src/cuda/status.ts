@@ -1,6 +1,7 @@
 /** The statuses of the CUDA driver that mean something to us; the driver knows the names and texts of all. */
 
 export const SUCCESS = 0
+export const INVALID_VALUE = 1
 export const OUT_OF_MEMORY = 2
 export const NO_DEVICE = 100
 export const INVALID_CONTEXT = 201

@@ -10,6 +10,13 @@ const NON_BLOCKING = 1
 const SPECIAL_HANDLES = 2n
 const ADDRESS_LIMIT = 2n ** 53n
 
+/** What was queued on every stream at one time. */
+export interface QueuedWork {
+  isOver(): boolean
+  /** Nobody asks any more. */
+  forget(): void
+}
+
 /** The streams of one device. */
 export class Streams {
   readonly #context: CudaContext
@@ -74,6 +81,28 @@ export class Streams {
       `Stream ${foreign} belongs to another context than the primary one of ${context.label}: open the device that it ` +
         "was made on, or make it on the primary context.",
     )
+  }
+
+  /** Marks what is queued now, to see when all of it has come to its end. */
+  markNow(): QueuedWork {
+    const marks = new Set<EventHandle>()
+    const work: QueuedWork = {
+      isOver: () => {
+        for (const mark of marks) if (hasPassed(this.#context, mark) && marks.delete(mark)) this.#events.give(mark)
+        return this.forgetEnded() && marks.size === 0
+      },
+      forget: () => {
+        for (const mark of marks) this.#ends.add(mark)
+        marks.clear()
+      },
+    }
+    try {
+      for (const stream of this.#own) marks.add(this.#events.record(stream))
+    } catch (error) {
+      work.forget()
+      throw error
+    }
+    return work
   }
 
   /** Forgets the ends that have been reached. True if none is left. */

@@ -64,6 +64,8 @@ struct command {
   struct command *next;
   void (*run)(struct command *);
   struct context *context;
+  /* It counts as busy no more. */
+  bool left;
 };
 
 struct event {
@@ -138,6 +140,8 @@ void double_bury(void *object);
 struct context *double_stream_context(struct stream *stream);
 bool double_is_stream(const struct stream *stream);
 void double_queue(struct stream *stream, struct command *command);
+/* The command is done, as far as others can see. */
+void double_leave(struct command *command);
 struct record *double_record_make(void);
 void double_record_queue(struct stream *stream, struct record *record);
 void double_record_finish(struct record *record);

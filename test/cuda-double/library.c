@@ -162,6 +162,8 @@ EXPORT CUresult cuKernelGetAttribute(int *value, int attribute, struct kernel *k
 
 EXPORT CUresult cuKernelGetParamInfo(struct kernel *kernel, size_t index, size_t *offset, size_t *size) {
   ENTER(cuKernelGetParamInfo, A(kernel), index);
+  NEED_CURRENT(context); /* Seen on an H200, although a kernel belongs to no context. */
+  (void)context;
   NEED_KERNEL(kernel);
   REQUIRE(index < (size_t)kernel->parameter_count, CUDA_ERROR_INVALID_VALUE);
   *offset = 8 * index;
@@ -200,7 +202,7 @@ static void run_launch(struct command *command) {
   if (command->context->broken) return;
   own->launch.context = command->context;
   for (int i = 0; i < own->kernel->parameter_count; i++) {
-    if (!own->kernel->pointers[i] || double_reachable(own->values[i], 1)) continue;
+    if (!own->kernel->pointers[i] || own->values[i] == 0 || double_reachable(own->values[i], 1)) continue;
     double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }

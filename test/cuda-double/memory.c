@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define POISON 0xdd
+/* Enough to be seen; more would take real memory for blocks that nobody has touched. */
+#define POISONED_BYTES 65536
 
 struct pool {
   enum kind kind;
@@ -34,7 +36,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block **blocks;
 static size_t block_count, block_capacity;
 static uint64_t reserved, used, used_high, reserved_high;
-static uint64_t limit = (uint64_t)1 << 40;
+static uint64_t limit = (uint64_t)1 << 34;
 static _Atomic long host_frees_while_busy;
 
 EXPORT void double_set_memory(double bytes) { limit = (uint64_t)bytes; }
@@ -178,16 +180,18 @@ static void run_alloc(struct command *command) { ((struct block_command *)comman
 static void run_free(struct command *command) {
   struct block_command *own = (struct block_command *)command;
   struct block *block = own->block;
-  block->alive = false;
-  memset((void *)block->address, POISON, block->capacity);
-  double_record_finish(own->record);
-  double_record_drop(own->record);
+  /* Under the lock throughout: once the free is known to be over, anyone may discard the block. */
   pthread_mutex_lock(&lock);
-  if (block->pool->destroyed) {
+  block->alive = false;
+  memset((void *)block->address, POISON, block->capacity < POISONED_BYTES ? block->capacity : POISONED_BYTES);
+  double_leave(command);
+  double_record_finish(own->record);
+  if (block->pool->destroyed && block->freed == own->record) {
     reserved -= block->capacity;
     discard(block);
   }
   pthread_mutex_unlock(&lock);
+  double_record_drop(own->record);
 }
 
 static void queue_block(struct stream *stream, struct block *block, void (*run)(struct command *), struct record *record) {

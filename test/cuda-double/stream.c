@@ -69,7 +69,14 @@ struct record_command {
   struct record *record;
 };
 
+void double_leave(struct command *command) {
+  command->context->busy--;
+  command->left = true;
+}
+
 static void run_record(struct command *command) {
+  /* Before the record: whoever sees it may take the queue for empty. */
+  double_leave(command);
   struct record *record = ((struct record_command *)command)->record;
   double_record_finish(record);
   double_record_drop(record);
@@ -121,7 +128,7 @@ static void *serve(void *argument) {
     pthread_mutex_unlock(&stream->lock);
     /* Commands themselves skip their work on a broken context, so that records and waits still settle. */
     command->run(command);
-    stream->context->busy--;
+    if (!command->left) double_leave(command);
     free(command);
     pthread_mutex_lock(&stream->lock);
     stream->running = false;

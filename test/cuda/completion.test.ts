@@ -3,7 +3,20 @@ import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { POLLING_WINDOW } from "../../src/cuda/completion.js"
 import { DeviceLostError } from "../../src/runtime/errors.js"
-import { completed, fault, Latch, launch, mark, never, noop, onDouble, open, settled, until } from "./device.js"
+import {
+  completed,
+  deviceIsLost,
+  fault,
+  Latch,
+  launch,
+  mark,
+  never,
+  noop,
+  onDouble,
+  open,
+  settled,
+  until,
+} from "./device.js"
 import { double } from "./double.js"
 
 /** Passes the time in which waiters are polled at every turn of the event loop. */
@@ -161,7 +174,7 @@ onDouble("completion", () => {
   })
 
   test("a lost device settles all that wait with the loss: the one that is slept on and those that the timer watches", async () => {
-    const driver = open()
+    using driver = open()
     const [held, broken] = [driver.createStream(0), driver.createStream(0)]
     const address = driver.allocate(256, held, never)
     using latch = new Latch(driver).hold(held)
@@ -171,15 +184,13 @@ onDouble("completion", () => {
     const outcomes = Promise.allSettled(late)
     await pastPolling()
     launch(driver, broken, fault)
+    deviceIsLost()
     for (const outcome of await outcomes) {
       assert.ok(outcome.status === "rejected" && outcome.reason instanceof DeviceLostError)
     }
     assert.throws(() => driver.whenComplete(stale, () => {}), DeviceLostError)
     latch.open()
     driver.free(address, held, mark)
-    driver[Symbol.dispose]()
-    await until(() => double.alive().contexts === 0)
-    double.forgetLost()
   })
 
   test("without threads that may wait, the timer serves all", async () => {

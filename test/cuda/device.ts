@@ -22,6 +22,13 @@ export const mark: OrderMark = { slot: 0, tick: 0 }
 /** Long enough for any machine; what ends later has failed. */
 const LIMIT = 20_000
 
+let lost = false
+
+/** Says that this test has lost a device. */
+export function deviceIsLost(): void {
+  lost = true
+}
+
 const warnings: Error[] = []
 process.on("warning", (warning) => warnings.push(warning))
 
@@ -36,6 +43,12 @@ export function onDouble(name: string, tests: () => void): void {
   describe(name, { skip }, () => {
     afterEach(async () => {
       double.failNothing()
+      if (lost) {
+        // It took everything with it but the context, which is given back like any other.
+        await until(() => double.alive().contexts === 0)
+        double.forgetLost()
+        lost = false
+      }
       double.setStrict(false)
       await untilGone()
       assert.deepEqual(await takeWarnings(), [])
@@ -144,6 +157,8 @@ export class Latch {
   }
 
   hold(stream: StreamHandle): this {
+    // CUDA loads nothing while the latch is closed, so what tests launch meanwhile has to be there before.
+    for (const source of [noop, fault]) this.#driver.loadKernel(source)
     launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, LIMIT)
     return this
   }

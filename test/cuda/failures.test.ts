@@ -1,0 +1,334 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
+import { AuxstreamError, CudaError, DeviceLostError } from "../../src/runtime/errors.js"
+import {
+  affine,
+  completed,
+  deviceIsLost,
+  fault,
+  kernel,
+  launch,
+  mark,
+  never,
+  onDouble,
+  open,
+  read,
+  settled,
+  takeWarnings,
+  thrownBy,
+  until,
+} from "./device.js"
+import { double } from "./double.js"
+
+/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+const unknown = 999
+const illegalAddress = 700
+
+interface Ready {
+  readonly driver: Driver
+  readonly stream: StreamHandle
+  readonly other: StreamHandle
+  readonly event: EventHandle
+  readonly timed: EventHandle
+  readonly address: number
+  readonly kernel: number
+}
+
+function ready(driver: Driver): Ready {
+  const stream = driver.createStream(0)
+  const timed = driver.createEvent(true)
+  driver.recordEvent(timed, stream)
+  const address = driver.allocate(1024, stream, never)
+  driver.upload(address, new Uint8Array(16), stream)
+  driver.synchronizeStream(stream)
+  return {
+    driver,
+    stream,
+    other: driver.createStream(0),
+    event: driver.createEvent(false),
+    timed,
+    address,
+    kernel: driver.loadKernel(affine),
+  }
+}
+
+/** The methods of a driver that a failing call makes throw. */
+const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
+  createStream: ({ driver }) => driver.createStream(0),
+  adoptStream: ({ driver, stream }) => driver.adoptStream(BigInt(stream)),
+  queryStream: ({ driver, stream }) => driver.queryStream(stream),
+  synchronizeStream: ({ driver, stream }) => driver.synchronizeStream(stream),
+  createEvent: ({ driver }) => driver.createEvent(false),
+  recordEvent: ({ driver, event, stream }) => driver.recordEvent(event, stream),
+  waitEvent: ({ driver, timed, other }) => driver.waitEvent(other, timed),
+  queryEvent: ({ driver, timed }) => driver.queryEvent(timed),
+  synchronizeEvent: ({ driver, timed }) => driver.synchronizeEvent(timed),
+  elapsedTime: ({ driver, timed }) => driver.elapsedTime(timed, timed),
+  whenComplete: ({ driver, event }) => driver.whenComplete(event, () => {}),
+  allocate: ({ driver, stream }) => driver.allocate(256, stream, never),
+  drainFrees: ({ driver, stream }) => {
+    driver.free(driver.allocate(256, stream, never), stream, mark)
+    driver.drainFrees()
+  },
+  memoryUsage: ({ driver }) => driver.memoryUsage(),
+  allocatePinned: ({ driver }) => driver.freePinned(driver.allocatePinned(2 ** 20).address),
+  copy: ({ driver, address, stream }) => driver.copy(address, address + 256, 256, stream),
+  upload: ({ driver, address, stream }) => driver.upload(address, new Uint8Array(2 ** 15).subarray(0, 1024), stream),
+  "fill of 1 byte": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(1), 8, stream),
+  "fill of 2 bytes": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(2), 8, stream),
+  "fill of 4 bytes": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(4), 8, stream),
+  "fill of 8 bytes": ({ driver, address, stream }) =>
+    driver.fill(address, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8, stream),
+  loadKernel: ({ driver }) => driver.loadKernel(kernel("test_noop", [])),
+  launch: ({ driver, address, kernel, stream }) =>
+    driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [1, { address, length: 1 }, 2, 1], undefined),
+  "launch with attributes": ({ driver, address, kernel, stream }) =>
+    driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 50_000, [1, { address, length: 1 }, 2, 1], {
+      cooperative: true,
+      cluster: [16, 1, 1],
+    }),
+}
+
+/** Calls whose failure is not the method's: nothing can or need be done about it. */
+const harmless: Readonly<Record<string, readonly string[]>> = {
+  // The thread's current context cannot be restored; no call of ours relies on it.
+  "*": ["cuCtxPopCurrent_v2"],
+  // The frees before the draining: leaked, and said.
+  drainFrees: ["cuMemFreeAsync"],
+  // The copy is queued: its staging memory is leaked, and said.
+  upload: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
+  // The parameters' end is known by a failure, and the compiler's object by its handle.
+  loadKernel: ["cuKernelGetParamInfo", "nvrtcDestroyProgram"],
+}
+
+function isHarmless(method: string, call: string): boolean {
+  return [...(harmless["*"] ?? []), ...(harmless[method] ?? [])].includes(call)
+}
+
+/** The error is ours, and names the call and its status. */
+function checkError(call: string, error: unknown): void {
+  assert.ok(error instanceof AuxstreamError && !(error instanceof DeviceLostError), `${call}: ${String(error)}`)
+  if (!call.startsWith("cu")) return
+  const cause = error instanceof CudaError ? error : error.cause
+  assert.ok(cause instanceof CudaError, `${call}: ${String(error)}`)
+  assert.equal(cause.status, "CUDA_ERROR_UNKNOWN")
+  assert.ok(call.startsWith(cause.call), `${call} is reported as ${cause.call}`)
+}
+
+/** The device does all that it is there for. */
+function checkUsable(driver: Driver): void {
+  const stream = driver.createStream(0)
+  const event = driver.createEvent(false)
+  const address = driver.allocate(64, stream, never)
+  driver.upload(address, new Uint8Array([3, 0, 0, 0]), stream)
+  launch(driver, stream, affine, 1, { address, length: 1 }, 2, 1)
+  driver.recordEvent(event, stream)
+  driver.synchronizeEvent(event)
+  assert.equal(read(driver, address, 4, stream)[0], 7)
+  driver.free(address, stream, mark)
+  driver.destroyEvent(event)
+  driver.destroyStream(stream)
+}
+
+/** Runs a test on a device of its own, and waits until it is gone: the next one would share its context. */
+async function alone(test: (ready: Ready) => unknown): Promise<void> {
+  {
+    using driver = open()
+    await test(ready(driver))
+  }
+  await until(() => double.alive().contexts === 0)
+}
+
+/** The calls that a method makes, each name as often as it comes. */
+async function callsOf(run: (ready: Ready) => unknown): Promise<string[]> {
+  let calls: string[] = []
+  await alone((everything) => {
+    calls = double.log(() => run(everything)).map(([name]) => String(name))
+  })
+  return calls
+}
+
+onDouble("every single call failing in turn", () => {
+  for (const [method, run] of Object.entries(throwing)) {
+    test(`${method} throws, leaves nothing behind and the device usable`, async () => {
+      // Without a cache, so that a kernel is compiled each time.
+      process.env["AUXSTREAM_CACHE_DIR"] = "/dev/null/none"
+      const calls = await callsOf(run)
+      assert.ok(calls.length > 0)
+      const seen = new Map<string, number>()
+      for (const call of calls) {
+        const nth = (seen.get(call) ?? 0) + 1
+        seen.set(call, nth)
+        if (isHarmless(method, call)) continue
+        await alone((everything) => {
+          const before = double.alive()
+          double.fail(call, nth, unknown)
+          checkError(
+            call,
+            thrownBy(() => run(everything)),
+          )
+          assert.equal(double.failuresLeft(), 0, `${call} was not called again`)
+          // Pinned memory is kept for reuse.
+          assert.deepEqual({ ...double.alive(), pinned: 0 }, { ...before, pinned: 0 }, `${call} left something behind`)
+          checkUsable(everything.driver)
+        })
+      }
+    })
+  }
+
+  test("an upload whose staging memory cannot be watched is done all the same, with a warning", async () => {
+    using driver = open()
+    const { address, stream } = ready(driver)
+    driver.synchronizeStream(stream)
+    double.fail("cuEventRecord", 1, unknown)
+    driver.upload(address, new Uint8Array([9]), stream)
+    assert.equal(read(driver, address, 1, stream)[0], 9)
+    const [warning] = await takeWarnings()
+    assert.match(warning?.message ?? "", /pinned memory that an upload was staged in is leaked/)
+    checkUsable(driver)
+    // Leaked for good: the memory is the context's.
+    deviceIsLost()
+  })
+
+  const quiet: Readonly<Record<string, (ready: Ready) => void>> = {
+    destroyStream: ({ driver, other }) => driver.destroyStream(other),
+    destroyEvent: ({ driver, event }) => driver.destroyEvent(event),
+    free: ({ driver, address, stream }) => driver.free(address, stream, mark),
+  }
+  for (const [method, run] of Object.entries(quiet)) {
+    test(`${method} warns of what it leaks, and throws nothing`, async () => {
+      for (const call of await callsOf(run)) {
+        if (isHarmless(method, call)) continue
+        await alone(async (everything) => {
+          double.fail(call, 1, unknown)
+          run(everything)
+          assert.equal(double.failuresLeft(), 0)
+          const [warning, ...others] = await takeWarnings()
+          assert.match(warning?.message ?? "", /cuda:0.+CUDA_ERROR_UNKNOWN/, `${call} said nothing`)
+          assert.equal(others.length, 0)
+          checkUsable(everything.driver)
+        })
+        double.forgetLost()
+      }
+    })
+  }
+
+  test("closing goes on whatever cannot be given back, and warns of it", async () => {
+    const calls = double.log(() => {
+      const driver = open()
+      ready(driver)
+      driver.close()
+    })
+    await until(() => double.alive().contexts === 0)
+    const destroying = new Set(
+      calls.map(([name]) => String(name)).filter((name) => /Destroy|Unload|FreeHost/.test(name)),
+    )
+    for (const call of ["cuMemPoolDestroy", "cuLibraryUnload", "cuEventDestroy_v2", "cuMemFreeHost", ...destroying]) {
+      if (call.startsWith("nvrtc")) continue
+      const driver = open()
+      ready(driver)
+      double.fail(call, 1, unknown)
+      driver.close()
+      await until(() => double.alive().contexts === 0)
+      assert.equal(double.failuresLeft(), 0, call)
+      const [warning] = await takeWarnings()
+      assert.match(warning?.message ?? "", /CUDA_ERROR_UNKNOWN/, call)
+      double.forgetLost()
+    }
+  })
+})
+
+onDouble("a lost device", () => {
+  test("throws the first failure's loss from every method, frees and destroys quietly, and closes", async () => {
+    using driver = open()
+    const everything = ready(driver)
+    const pinned = driver.allocatePinned(64)
+    deviceIsLost()
+    launch(driver, everything.stream, fault)
+    const loss = thrownBy(() => driver.synchronizeStream(everything.stream))
+    assert.ok(loss instanceof DeviceLostError)
+    assert.match(loss.message, /^cuda:0 \(CUDA double 0\) is lost: cuStreamSynchronize failed with CUDA_ERROR_ILLEGAL/)
+    assert.match(loss.message, /restart the process/)
+    assert.ok(loss.cause instanceof CudaError)
+    assert.deepEqual([loss.cause.call, loss.cause.status], ["cuStreamSynchronize", "CUDA_ERROR_ILLEGAL_ADDRESS"])
+    for (const [method, run] of Object.entries(throwing)) {
+      const calls = double.log(() => {
+        // Pinned memory may be there still.
+        if (method === "allocatePinned")
+          assert.equal(
+            thrownBy(() => driver.allocatePinned(2 ** 21)),
+            loss,
+          )
+        else
+          assert.equal(
+            thrownBy(() => run(everything)),
+            loss,
+            method,
+          )
+      })
+      const reached = calls.map(([name]) => String(name)).filter((name) => name.startsWith("cu"))
+      assert.deepEqual(reached, [], `${method} still calls the driver`)
+    }
+    await assert.rejects(driver.prepareKernel(kernel("test_noop", [])), (error) => error === loss)
+    const calls = double.log(() => {
+      driver.free(everything.address, everything.stream, mark)
+      driver.destroyEvent(everything.event)
+      driver.destroyStream(everything.other)
+      driver.freePinned(pinned.address)
+    })
+    assert.deepEqual(calls, [])
+  })
+
+  test("is noticed by whichever call meets the fault first", async () => {
+    for (const [method, run] of Object.entries(throwing)) {
+      for (const call of new Set(await callsOf(run))) {
+        if (isHarmless(method, call) || !call.startsWith("cu")) continue
+        await alone((everything) => {
+          double.fail(call, 1, illegalAddress)
+          const loss = thrownBy(() => run(everything))
+          assert.ok(loss instanceof DeviceLostError, `${method}, ${call}: ${String(loss)}`)
+          assert.equal(
+            thrownBy(() => everything.driver.createStream(0)),
+            loss,
+          )
+        })
+        double.forgetLost()
+      }
+    }
+  })
+
+  test("is noticed by a free and by a destroy, which return quietly", async () => {
+    const cases: [string, (ready: Ready) => void][] = [
+      ["cuMemFreeAsync", ({ driver, address, stream }) => driver.free(address, stream, mark)],
+      ["cuEventDestroy_v2", ({ driver, event }) => driver.destroyEvent(event)],
+      ["cuStreamDestroy_v2", ({ driver, other }) => driver.destroyStream(other)],
+      ["cuEventRecord", ({ driver, other }) => driver.destroyStream(other)],
+    ]
+    for (const [call, run] of cases) {
+      await alone((everything) => {
+        double.fail(call, 1, illegalAddress)
+        run(everything)
+        assert.equal(double.failuresLeft(), 0)
+        assert.ok(thrownBy(() => everything.driver.createStream(0)) instanceof DeviceLostError)
+      })
+      double.forgetLost()
+    }
+  })
+
+  test("can be opened again once everybody has given its context back", async () => {
+    const driver = open()
+    const stream = driver.createStream(0)
+    launch(driver, stream, fault)
+    await assert.rejects(async () => completed(driver, stream), DeviceLostError)
+    driver.close()
+    await until(() => double.alive().contexts === 0)
+    double.forgetLost()
+    using next = open()
+    checkUsable(next)
+    const nextStream = next.createStream(0)
+    const event = next.createEvent(false)
+    next.recordEvent(event, nextStream)
+    await settled(next, event)
+  })
+})

@@ -1,0 +1,362 @@
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { beforeEach, test } from "node:test"
+import type { KernelSource } from "../../src/driver.js"
+import { AuxstreamError } from "../../src/runtime/errors.js"
+import { kernel, Latch, launch, noop, onDouble, open, saxpy, sourceOf, thrownBy, until } from "./device.js"
+import { double } from "./double.js"
+
+const signature = ["int32", "float32", "in float32*", "inout float32*"]
+
+/** Fresh each time: the same object is loaded once. */
+function saxpyFrom(cuda: KernelSource["cuda"]): KernelSource {
+  return { ...saxpy, cuda }
+}
+
+function invalid(fn: () => unknown, ...words: RegExp[]): AuxstreamError {
+  const error = thrownBy(fn)
+  assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID", String(error))
+  for (const word of words) assert.match(error.message, word)
+  return error
+}
+
+let cache = ""
+
+/** A cache that nobody else uses. */
+function freshCache(): void {
+  if (cache !== "") rmSync(cache, { recursive: true, force: true })
+  cache = mkdtempSync(join(tmpdir(), "auxstream-kernels-"))
+  process.env["AUXSTREAM_CACHE_DIR"] = cache
+}
+
+const compilations = (): number => double.count("nvrtcCompileProgram")
+
+/** How many compilations `fn` makes. */
+function compiledIn(fn: () => void): number {
+  const before = compilations()
+  fn()
+  return compilations() - before
+}
+
+onDouble("compiling", () => {
+  beforeEach(freshCache)
+
+  test("CUDA C++ is compiled for the device, and the same source object once", () => {
+    using driver = open()
+    const before = compilations()
+    const handle = driver.loadKernel(saxpy)
+    assert.equal(driver.loadKernel(saxpy), handle)
+    assert.equal(compilations() - before, 1)
+  })
+
+  test("the compiler's log and options are in the error, and nothing is left", () => {
+    using driver = open()
+    const broken = saxpyFrom({ source: '#error "no such thing"', options: ["--use_fast_math"] })
+    invalid(
+      () => driver.loadKernel(broken),
+      /^Kernel "test_saxpy" does not compile \(NVRTC_ERROR_COMPILATION, NVRTC 13\.0, --gpu-architecture=sm_90 --use_fast_math/,
+      /kernel\.cu\(1\): error: #error "no such thing"\n1 error detected$/,
+    )
+  })
+
+  test("a kernel without extern C is not found, and the message says what to write", () => {
+    using driver = open()
+    const mangled = saxpyFrom({ source: sourceOf("_Z5saxpyifPKfPf", signature) })
+    invalid(() => driver.loadKernel(mangled), /"test_saxpy" has no such symbol/, /extern "C"/)
+  })
+
+  test("a compiler that is older than the device makes PTX of the newest kind that it knows", () => {
+    using driver = open()
+    double.setNewestArchitecture(89)
+    try {
+      // The compiler is asked when it is loaded: another path loads it anew.
+      process.env["AUXSTREAM_LIBNVRTC"] = (process.env["AUXSTREAM_LIBNVRTC"] ?? "").replace("/lib", "/./lib")
+      const calls = double.log(() => driver.loadKernel(saxpyFrom({ source: sourceOf("test_saxpy", signature) })))
+      assert.ok(calls.some(([name]) => name === "nvrtcGetPTX"))
+      const broken = saxpyFrom({ source: "#error" })
+      invalid(() => driver.loadKernel(broken), /--gpu-architecture=compute_89/)
+    } finally {
+      double.setNewestArchitecture(100)
+      process.env["AUXSTREAM_LIBNVRTC"] = (process.env["AUXSTREAM_LIBNVRTC"] ?? "").replace("/./lib", "/lib")
+    }
+  })
+
+  test("an architecture that the user names is kept", () => {
+    using driver = open()
+    const broken = saxpyFrom({ source: "#error", options: ["--gpu-architecture=sm_90a"] })
+    const { message } = invalid(() => driver.loadKernel(broken), /--gpu-architecture=sm_90a/)
+    assert.doesNotMatch(message, /--gpu-architecture=sm_90 /)
+  })
+
+  test("without a compiler the message names it and what to do", () => {
+    using driver = open()
+    const path = process.env["AUXSTREAM_LIBNVRTC"]
+    process.env["AUXSTREAM_LIBNVRTC"] = "/no/such/libnvrtc.so"
+    try {
+      const error = thrownBy(() => driver.loadKernel({ ...saxpy }))
+      assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
+      assert.match(error.message, /NVRTC.+\/no\/such\/libnvrtc\.so.+AUXSTREAM_LIBNVRTC.+PTX or cubin/s)
+    } finally {
+      process.env["AUXSTREAM_LIBNVRTC"] = path
+    }
+  })
+
+  test("a kernel without a body for CUDA is unavailable", () => {
+    using driver = open()
+    const error = thrownBy(() => driver.loadKernel(saxpyFrom(undefined)))
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
+  })
+})
+
+onDouble("preparing", () => {
+  beforeEach(freshCache)
+
+  test("compiles beside the event loop, and the launch finds it done", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const source = kernel("test_noop", [])
+    double.setCompileTime(50)
+    let turns = 0
+    const turn = setInterval(() => turns++, 1)
+    const prepared = driver.prepareKernel(source)
+    const again = driver.prepareKernel(source)
+    const handle = await prepared
+    clearInterval(turn)
+    double.setCompileTime(0)
+    assert.ok(turns > 5)
+    assert.equal(await again, handle)
+    assert.equal(await driver.prepareKernel(source), handle)
+    assert.equal(
+      compiledIn(() => launch(driver, stream, source)),
+      0,
+    )
+    assert.equal(double.launchesThatLoad(), 0)
+  })
+
+  test("loading the same kernel meanwhile is no conflict", async () => {
+    using driver = open()
+    const source = kernel("test_noop", [])
+    double.setCompileTime(20)
+    const prepared = driver.prepareKernel(source)
+    const loaded = driver.loadKernel(source)
+    double.setCompileTime(0)
+    assert.equal(await prepared, loaded)
+    assert.equal(double.alive().libraries, 1)
+  })
+
+  test("rejects with what loading would throw", async () => {
+    using driver = open()
+    await assert.rejects(driver.prepareKernel(saxpyFrom({ source: "#error" })), { code: "AUX_KERNEL_INVALID" })
+    await assert.rejects(driver.prepareKernel(saxpyFrom({ cubin: new Uint8Array(10) })), { code: "AUX_KERNEL_INVALID" })
+    await assert.rejects(driver.prepareKernel(saxpyFrom(undefined)), { code: "AUX_KERNEL_UNAVAILABLE" })
+  })
+
+  test("a device that is closed meanwhile keeps nothing of it", async () => {
+    const driver = open()
+    double.setCompileTime(20)
+    const prepared = driver.prepareKernel(kernel("test_noop", []))
+    driver.close()
+    await assert.rejects(prepared, { code: "AUX_DISPOSED" })
+    double.setCompileTime(0)
+  })
+
+  test("a first launch, compilation included, never hangs behind a stream that is held up: it is refused", async () => {
+    using driver = open()
+    const [held, stream] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(held)
+    const error = thrownBy(() => launch(driver, stream, kernel("test_noop", [])))
+    assert.ok(error instanceof AuxstreamError)
+    assert.equal(error.code, "AUX_NOT_READY")
+    assert.match(error.message, /await kernel.prepare/)
+    assert.equal(driver.queryStream(stream), true, "nothing was queued")
+    assert.equal(driver.queryStream(held), false)
+    latch.open()
+    driver.synchronizeStream(held)
+    assert.equal(latch.timedOut, false)
+    launch(driver, stream, kernel("test_noop", []))
+    driver.synchronizeStream(stream)
+  })
+})
+
+onDouble("the signature", () => {
+  test("must have as many parameters as the code", () => {
+    using driver = open()
+    const short: KernelSource = { ...saxpy, parameters: saxpy.parameters.slice(0, 3) }
+    invalid(
+      () => driver.loadKernel(short),
+      /signature of kernel "test_saxpy" does not fit its code/,
+      /3 parameters, int32 \(4 bytes\), float32 \(4 bytes\), in float32\* \(8 bytes\)/,
+      /4 parameters of 4, 4, 8, 8 bytes/,
+    )
+  })
+
+  test("must have parameters of the code's sizes", () => {
+    using driver = open()
+    const wide: KernelSource = {
+      ...saxpy,
+      parameters: saxpy.parameters.map((parameter, index) =>
+        index === 1 ? { dtype: "float64", access: undefined } : parameter,
+      ),
+    }
+    invalid(() => driver.loadKernel(wide), /float64 \(8 bytes\)/, /Mend entry 1, counted from 0/)
+  })
+
+  test("of a kernel without parameters is empty", () => {
+    using driver = open()
+    driver.loadKernel(noop)
+    const given = { ...noop, parameters: saxpy.parameters }
+    invalid(() => driver.loadKernel(given), /0 parameters of {2}bytes/)
+  })
+})
+
+onDouble("PTX and cubin", () => {
+  const ptx = `.version 8.0\n.target sm_90\n.address_size 64
+.visible .entry test_saxpy(\n.param .u32 n,\n.param .f32 a,\n.param .u64 x,\n.param .u64 y\n)\n{ ret; }\n`
+
+  test("PTX is taken as text and as bytes", () => {
+    using driver = open()
+    driver.loadKernel(saxpyFrom({ ptx }))
+    driver.loadKernel(saxpyFrom({ ptx: new TextEncoder().encode(ptx) }))
+  })
+
+  test("what the driver says of wrong PTX is in the error", () => {
+    using driver = open()
+    const wrong = saxpyFrom({ ptx: `.version 8.0\nwrong` })
+    const error = invalid(
+      () => driver.loadKernel(wrong),
+      /CUDA_ERROR_INVALID_PTX/,
+      /\nptxas .+Parsing error near 'wrong'/,
+    )
+    assert.ok(error.cause instanceof Error)
+  })
+
+  test("a cubin is taken as it is, and refused if it is none", () => {
+    using driver = open()
+    const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\ntest_saxpy s4 s4 p8 p8\n")
+    driver.loadKernel(saxpyFrom({ cubin: image }))
+    invalid(() => driver.loadKernel(saxpyFrom({ cubin: new Uint8Array(100) })), /CUDA_ERROR_INVALID_IMAGE/)
+  })
+})
+
+onDouble("the cache on disk", () => {
+  beforeEach(freshCache)
+
+  /** Loads a kernel on a device of its own, as another process would. */
+  function load(source: string, options: string[] = []): void {
+    using driver = open()
+    driver.loadKernel({ ...noop, cuda: { source, options } })
+  }
+
+  const source = sourceOf("test_noop", [])
+
+  test("a kernel is compiled once for all devices and programs", () => {
+    assert.equal(
+      compiledIn(() => load(source)),
+      1,
+    )
+    assert.equal(
+      compiledIn(() => load(source)),
+      0,
+    )
+    assert.equal(readdirSync(cache).length, 1)
+  })
+
+  test("another source, option, compiler or architecture is another entry", () => {
+    load(source)
+    assert.equal(
+      compiledIn(() => load(`${source} `)),
+      1,
+    )
+    assert.equal(
+      compiledIn(() => load(source, ["--fmad=false"])),
+      1,
+    )
+    double.setAttribute(76, 3)
+    assert.equal(
+      compiledIn(() => load(source)),
+      1,
+    )
+    double.setAttribute(76, 0)
+    double.setCompilerVersion(13, 1)
+    const path = process.env["AUXSTREAM_LIBNVRTC"] ?? ""
+    process.env["AUXSTREAM_LIBNVRTC"] = path.replace("/lib", "/././lib")
+    assert.equal(
+      compiledIn(() => load(source)),
+      1,
+    )
+    process.env["AUXSTREAM_LIBNVRTC"] = path
+    double.setCompilerVersion(13, 0)
+    assert.equal(
+      compiledIn(() => load(source)),
+      0,
+    )
+  })
+
+  test("headers of the user's may change, so that nothing with them is kept", () => {
+    const options = ["-I/usr/include"]
+    assert.equal(
+      compiledIn(() => load(source, options)),
+      1,
+    )
+    assert.equal(
+      compiledIn(() => load(source, options)),
+      1,
+    )
+    assert.deepEqual(readdirSync(cache), [])
+  })
+
+  test("a damaged entry is compiled anew and mended", () => {
+    load(source)
+    const [name] = readdirSync(cache)
+    const path = join(cache, name ?? "")
+    const whole = readFileSync(path)
+    for (const damaged of [whole.subarray(0, whole.length - 5), Buffer.alloc(0), Buffer.from(whole).fill(1, 40, 41)]) {
+      writeFileSync(path, damaged)
+      assert.equal(
+        compiledIn(() => load(source)),
+        1,
+      )
+      assert.deepEqual(readFileSync(path), whole)
+    }
+  })
+
+  test("a directory that cannot be written is no error", () => {
+    const file = join(cache, "file")
+    writeFileSync(file, "")
+    process.env["AUXSTREAM_CACHE_DIR"] = join(file, "below")
+    assert.equal(
+      compiledIn(() => load(source)),
+      1,
+    )
+    const closed = join(cache, "closed")
+    mkdirSync(closed)
+    chmodSync(closed, 0o500)
+    process.env["AUXSTREAM_CACHE_DIR"] = closed
+    load(source)
+  })
+
+  test("processes that compile the same kernel at once all get it whole", async () => {
+    const url = new URL("./device.js", import.meta.url).href
+    // The helpers set a cache of their own when they are loaded.
+    const program = `
+      import { open, kernel } from "${url}"
+      process.env.AUXSTREAM_CACHE_DIR = ${JSON.stringify(cache)}
+      const driver = open()
+      for (let i = 0; i < 20; i++) driver.loadKernel({ ...kernel("test_noop", []) })
+      driver.close()`
+    const exits = Array.from(
+      { length: 4 },
+      () =>
+        new Promise((resolve) => {
+          spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: "inherit" }).on("exit", resolve)
+        }),
+    )
+    assert.deepEqual(await Promise.all(exits), [0, 0, 0, 0])
+    await until(() => readdirSync(cache).length === 1)
+    const [name] = readdirSync(cache)
+    assert.match(name ?? "", /^[0-9a-f]{64}$/)
+  })
+})

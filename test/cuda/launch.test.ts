@@ -1,0 +1,218 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { bfloat16Bits, float16Bits } from "../../src/cuda/half.js"
+import type { Driver, KernelArgument, LaunchAttributes } from "../../src/driver.js"
+import { CudaError } from "../../src/runtime/errors.js"
+import { bytesOf, kernel, mark, never, noop, onDouble, open, read, thrownBy } from "./device.js"
+import { double } from "./double.js"
+
+const dtypes = ["float16", "bfloat16", "float32", "float64", "int8", "uint8"].concat([
+  "int16",
+  "uint16",
+  "int32",
+  "uint32",
+  "int64",
+  "uint64",
+])
+const echo = kernel("test_echo", [...dtypes, ...dtypes.map((dtype) => `out ${dtype}*`)])
+const shape = kernel("test_shape", ["out int32*"])
+
+/** What the kernel was given for each dtype, as bytes in hexadecimal, lowest first. */
+function echoed(driver: Driver, scalars: readonly (number | bigint)[]): string[] {
+  const stream = driver.createStream(0)
+  const addresses = scalars.map(() => driver.allocate(256, stream, never))
+  for (const address of addresses) driver.fill(address, new Uint8Array(1), 8, stream)
+  const arrays = addresses.map((address) => ({ address, length: 1 }))
+  driver.launch(stream, driver.loadKernel(echo), 1, 1, 1, 1, 1, 1, 0, [...scalars, ...arrays], undefined)
+  const texts = addresses.map((address) => Buffer.from(read(driver, address, 8, stream)).toString("hex"))
+  for (const address of addresses) driver.free(address, stream, mark)
+  return texts
+}
+
+/** Eight bytes, of which the last are zero. */
+function bytes(array: ArrayBufferView): string {
+  return Buffer.from(bytesOf(array)).toString("hex").padEnd(16, "0")
+}
+
+onDouble("a launch", () => {
+  test("passes a scalar of every type as the kernel expects it", () => {
+    using driver = open()
+    const cases: (number | bigint)[][] = [
+      [1, 1, 1.5, Math.PI, -1, 255, -2, 65535, -3, 4294967295, -4n, 2n ** 64n - 1n],
+      [-0.5, -2, -0, -1e300, 127, 0, 32767, 1, 2147483647, 2147483648, 2n ** 63n - 1n, 5n],
+      // Numbers for 64-bit integers, up to where they are exact.
+      [0, 0, 0, 0, -128, 1, -32768, 2, -2147483648, 3, -(2 ** 53) + 1, 2 ** 53 - 1],
+    ]
+    for (const scalars of cases) {
+      const [half, bhalf, f32, f64, i8, u8, i16, u16, i32, u32, i64, u64] = scalars.map(Number)
+      assert.deepEqual(echoed(driver, scalars), [
+        bytes(new Uint16Array([float16Bits(half ?? 0)])),
+        bytes(new Uint16Array([bfloat16Bits(bhalf ?? 0)])),
+        bytes(new Float32Array([f32 ?? 0])),
+        bytes(new Float64Array([f64 ?? 0])),
+        bytes(new Int8Array([i8 ?? 0])),
+        bytes(new Uint8Array([u8 ?? 0])),
+        bytes(new Int16Array([i16 ?? 0])),
+        bytes(new Uint16Array([u16 ?? 0])),
+        bytes(new Int32Array([i32 ?? 0])),
+        bytes(new Uint32Array([u32 ?? 0])),
+        bytes(new BigInt64Array([BigInt(scalars[10] ?? i64 ?? 0)])),
+        bytes(new BigUint64Array([BigInt(scalars[11] ?? u64 ?? 0)])),
+      ])
+    }
+  })
+
+  test("has read its arguments when it returns", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(1024, stream, never)
+    const affine = kernel("test_affine", ["int32", "inout int32*", "int32", "int32"])
+    const handle = driver.loadKernel(affine)
+    driver.fill(address, new Uint8Array(4), 1, stream)
+    const args: KernelArgument[] = [1, { address, length: 1 }, 10, 0]
+    for (let i = 0; i < 5; i++) {
+      args[3] = i
+      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+      args.fill(0, 2)
+      args[2] = 10
+    }
+    assert.equal(new Int32Array(read(driver, address, 4, stream).buffer)[0], 1234)
+    driver.free(address, stream, mark)
+  })
+
+  test("asks for its grid, its block and its shared memory, with leave for more than a kernel has by itself", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const pinned = driver.allocatePinned(28)
+    const values = new Int32Array(pinned.buffer, pinned.byteOffset, 7)
+    const handle = driver.loadKernel(shape)
+    const args = [{ address: pinned.address, length: 7 }]
+    const leaveAskedFor = double.count("cuFuncSetAttribute")
+    for (const sharedMemory of [0, 49152, 49153, 100_000, 60_000]) {
+      driver.launch(stream, handle, 1, 2, 3, 4, 5, 6, sharedMemory, args, undefined)
+      driver.synchronizeStream(stream)
+      assert.deepEqual([...values], [1, 2, 3, 4, 5, 6, sharedMemory])
+    }
+    assert.equal(double.count("cuFuncSetAttribute") - leaveAskedFor, 2)
+    const error = thrownBy(() =>
+      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, driver.limits.sharedMemory + 1, args, undefined),
+    )
+    assert.ok(error instanceof CudaError)
+    assert.equal(error.call, "cuFuncSetAttribute")
+    driver.freePinned(pinned.address)
+  })
+
+  test("is cooperative or in clusters if asked to be", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const handle = driver.loadKernel(noop)
+    const go = (attributes: LaunchAttributes): void =>
+      driver.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
+    const [cooperative, clusterDimension] = [2, 4]
+    go({ cooperative: true, cluster: undefined })
+    assert.deepEqual(
+      double.launchAttributes().map(([id, x]) => [id, x]),
+      [[cooperative, 1]],
+    )
+    go({ cooperative: false, cluster: [2, 1, 1] })
+    assert.deepEqual(double.launchAttributes(), [[clusterDimension, 2, 1, 1]])
+    const before = double.count("cuFuncSetAttribute")
+    go({ cooperative: true, cluster: [4, 2, 2] })
+    go({ cooperative: true, cluster: [16, 1, 1] })
+    assert.equal(double.count("cuFuncSetAttribute") - before, 1)
+    assert.deepEqual(
+      double.launchAttributes().map(([id]) => id),
+      [cooperative, clusterDimension],
+    )
+    go({ cooperative: false, cluster: undefined })
+    assert.deepEqual(double.launchAttributes(), [])
+  })
+
+  test("takes kernels with more parameters than most have", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const many = kernel(
+      "test_noop",
+      Array.from({ length: 300 }, () => "int64"),
+    )
+    const handle = driver.loadKernel(many)
+    driver.launch(
+      stream,
+      handle,
+      1,
+      1,
+      1,
+      1,
+      1,
+      1,
+      0,
+      Array.from({ length: 300 }, (_, i) => i),
+      undefined,
+    )
+    driver.synchronizeStream(stream)
+  })
+
+  test("that the driver refuses throws its name and queues nothing", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const handle = driver.loadKernel(noop)
+    const error = thrownBy(() => driver.launch(stream, handle, 1, 1, 1, 2000, 1, 1, 0, [], undefined))
+    assert.ok(error instanceof CudaError)
+    assert.deepEqual([error.call, error.status], ["cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE"])
+    assert.equal(driver.queryStream(stream), true)
+  })
+})
+
+test("float16 bits are those of the nearest number, ties to even", () => {
+  const cases: [number, number][] = [
+    [0, 0x0000],
+    [-0, 0x8000],
+    [1, 0x3c00],
+    [-2, 0xc000],
+    [65504, 0x7bff],
+    [65519.99, 0x7bff],
+    [65520, 0x7c00],
+    [Infinity, 0x7c00],
+    [-Infinity, 0xfc00],
+    [NaN, 0x7e00],
+    [2 ** -14, 0x0400],
+    [2 ** -24, 0x0001],
+    [2 ** -25, 0x0000],
+    [2 ** -25 * 1.0001, 0x0001],
+    [2 ** -14 - 2 ** -24, 0x03ff],
+    [2 ** -14 - 2 ** -25, 0x0400],
+    [1 + 2 ** -11, 0x3c00],
+    [1 + 3 * 2 ** -11, 0x3c02],
+    // Rounding to float32 first would make a tie of it.
+    [1 + 2 ** -11 + 2 ** -30, 0x3c01],
+    [2 - 2 ** -12, 0x4000],
+    [0.1, 0x2e66],
+  ]
+  for (const [value, expected] of cases) assert.equal(float16Bits(value), expected, String(value))
+})
+
+test("every float16 is its own nearest", () => {
+  for (let bits = 0; bits < 0x7c00; bits++) {
+    const exponent = bits >> 10
+    const significand = bits & 0x3ff
+    const value = exponent === 0 ? significand * 2 ** -24 : (1024 + significand) * 2 ** (exponent - 25)
+    assert.equal(float16Bits(value), bits)
+    assert.equal(float16Bits(-value), bits | 0x8000)
+  }
+})
+
+test("bfloat16 bits are those of the nearest number, ties to even", () => {
+  const cases: [number, number][] = [
+    [0, 0x0000],
+    [-0, 0x8000],
+    [1, 0x3f80],
+    [-2, 0xc000],
+    [1 + 2 ** -8, 0x3f80],
+    [1 + 3 * 2 ** -8, 0x3f82],
+    [Infinity, 0x7f80],
+    [-Infinity, 0xff80],
+    [3.4e38, 0x7f80],
+    [NaN, 0x7fc0],
+  ]
+  for (const [value, expected] of cases) assert.equal(bfloat16Bits(value), expected, String(value))
+})

@@ -1,0 +1,305 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import {
+  bytesOf,
+  completed,
+  Latch,
+  launch,
+  mark,
+  never,
+  noop,
+  onDouble,
+  open,
+  read,
+  thrownBy,
+  until,
+} from "./device.js"
+import { double } from "./double.js"
+
+/** What the double has unless told otherwise. */
+const unlimited = 2 ** 34
+
+onDouble("device memory", () => {
+  test("memory freed on a stream is used again by the next allocation there", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const addresses = new Set<number>()
+    for (let i = 0; i < 1000; i++) {
+      const address = driver.allocate(4096, stream, never)
+      assert.equal(address % 256, 0)
+      addresses.add(address)
+      driver.free(address, stream, mark)
+    }
+    assert.equal(addresses.size, 1)
+    latch.open()
+  })
+
+  test("usage counts what is alive, what is held, and the most there was", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    assert.deepEqual(driver.memoryUsage(), { used: 0, reserved: 0, peak: 0 })
+    const addresses = [1000, 2000, 3000].map((bytes) => driver.allocate(bytes, stream, never))
+    assert.equal(driver.memoryUsage().used, 6000)
+    for (const address of addresses) driver.free(address, stream, mark)
+    const { used, reserved, peak } = driver.memoryUsage()
+    assert.equal(used, 0)
+    assert.ok(reserved >= 6000)
+    assert.equal(peak, 6000)
+  })
+
+  test("without room the error says how much was wanted, how much is used and how much there is", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    double.setMemory(8192)
+    try {
+      const address = driver.allocate(4096, stream, never)
+      const error = thrownBy(() => driver.allocate(8000, stream, never))
+      assert.ok(error instanceof OutOfMemoryError)
+      assert.match(error.message, /8000 bytes: 4096 bytes are in arrays.+4096 of its 8192 are free/)
+      driver.free(address, stream, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("what waits to be freed on any stream, destroyed ones too, can be had after draining", () => {
+    using driver = open()
+    const [kept, destroyed, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    double.setMemory(8192)
+    try {
+      using latch = new Latch(driver).hold(kept).hold(destroyed)
+      for (const stream of [kept, destroyed]) driver.free(driver.allocate(4096, stream, never), stream, mark)
+      driver.destroyStream(destroyed)
+      // Of another size, so that nothing can be used again as it is.
+      const error = thrownBy(() => driver.allocate(8192, other, never))
+      assert.ok(error instanceof OutOfMemoryError)
+      latch.open()
+      driver.drainFrees()
+      const address = driver.allocate(8192, other, never)
+      driver.free(address, other, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("draining does not wait for streams that have freed nothing", () => {
+    using driver = open()
+    const [held, other] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(held)
+    driver.free(driver.allocate(4096, other, never), other, mark)
+    driver.drainFrees()
+    assert.equal(driver.queryStream(held), false)
+    latch.open()
+  })
+
+  test("fills with elements of every size, in their order of bytes", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(1024, stream, never)
+    for (const element of [
+      [0xab],
+      [0x12, 0x34],
+      [1, 2, 3, 4],
+      [1, 2, 3, 4, 1, 2, 3, 4],
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      [255, 255, 255, 255, 0, 0, 0, 128],
+    ]) {
+      const count = 37
+      const byteLength = count * element.length
+      driver.fill(address, new Uint8Array(1).fill(0xee), 1024, stream)
+      driver.fill(address, Uint8Array.from(element), count, stream)
+      const expected = Array.from({ length: byteLength }, (_, index) => element[index % element.length])
+      assert.deepEqual([...read(driver, address, byteLength + 1, stream)], [...expected, 0xee])
+    }
+    driver.free(address, stream, mark)
+  })
+
+  test("copies go between device and pinned memory in any direction", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const [from, to] = [driver.allocatePinned(64), driver.allocatePinned(64)]
+    const [first, second] = [driver.allocate(64, stream, never), driver.allocate(64, stream, never)]
+    const bytes = Uint8Array.from({ length: 64 }, (_, index) => index * 3)
+    new Uint8Array(from.buffer, from.byteOffset, 64).set(bytes)
+    driver.copy(first, from.address, 64, stream)
+    driver.copy(second, first, 64, stream)
+    driver.copy(to.address, second, 64, stream)
+    driver.synchronizeStream(stream)
+    assert.deepEqual(new Uint8Array(to.buffer, to.byteOffset, 64), bytes)
+    for (const address of [first, second]) driver.free(address, stream, mark)
+    for (const { address } of [from, to]) driver.freePinned(address)
+  })
+})
+
+onDouble("uploads", () => {
+  test("the source has been read when the call returns, though the stream is held up", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(1024, stream, never)
+    using latch = new Latch(driver).hold(stream)
+    const source = new Uint8Array(1024).fill(7)
+    driver.upload(address, source, stream)
+    source.fill(9)
+    latch.open()
+    assert.deepEqual(read(driver, address, 1024, stream), new Uint8Array(1024).fill(7))
+    driver.free(address, stream, mark)
+  })
+
+  test("sources of every size arrive whole: views, small ones, and those of many blocks", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const block = 16 * 1024 * 1024
+    const address = driver.allocate(3 * block, stream, never)
+    for (const byteLength of [1, 7, 4096, 4097, block, block + 1, 2 * block + 12345]) {
+      const whole = new Uint8Array(byteLength + 8)
+      for (let i = 0; i < whole.length; i += 997) whole[i] = i
+      const source = whole.subarray(8)
+      driver.upload(address, source, stream)
+      assert.equal(Buffer.compare(read(driver, address, byteLength, stream), source), 0)
+    }
+    driver.free(address, stream, mark)
+  })
+
+  test("staging memory is used again as soon as its copy is done, another stream held up or not", () => {
+    using driver = open()
+    const [held, busy] = [driver.createStream(0), driver.createStream(0)]
+    const address = driver.allocate(4096, busy, never)
+    driver.synchronizeStream(busy)
+    using latch = new Latch(driver).hold(held)
+    const source = new Uint8Array(4096)
+    driver.upload(address, source, held)
+    const before = double.alive().pinned
+    for (let i = 0; i < 200; i++) {
+      driver.upload(address, source, busy)
+      driver.synchronizeStream(busy)
+    }
+    assert.ok(double.alive().pinned - before <= 1)
+    latch.open()
+    driver.synchronizeStream(held)
+    driver.free(address, busy, mark)
+  })
+
+  test("without pinned memory nothing is queued, and none is lost", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(64 * 1024 * 1024, stream, never)
+    double.fail("cuMemHostAlloc", 2, 2)
+    const calls = double.log(() => {
+      const error = thrownBy(() => driver.upload(address, new Uint8Array(40 * 1024 * 1024), stream))
+      assert.ok(error instanceof OutOfMemoryError)
+      assert.match(error.message, /ulimit -l/)
+    })
+    assert.ok(!calls.some(([name]) => name === "cuMemcpyAsync"))
+    driver.upload(address, new Uint8Array(40 * 1024 * 1024), stream)
+    driver.free(address, stream, mark)
+  })
+})
+
+onDouble("pinned memory", () => {
+  test("is zero at first, aligned, and live: what a kernel writes is seen, what JavaScript writes is read", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const pinned = driver.allocatePinned(1000)
+    assert.equal(pinned.byteLength, 1000)
+    assert.equal((pinned.address + pinned.byteOffset) % 256, 0)
+    const values = new Uint8Array(pinned.buffer, pinned.byteOffset, pinned.byteLength)
+    assert.ok(values.every((value) => value === 0))
+    driver.fill(pinned.address, new Uint8Array([5]), 1000, stream)
+    driver.synchronizeStream(stream)
+    assert.ok(values.every((value) => value === 5))
+    driver.freePinned(pinned.address)
+  })
+
+  test("is used again after it was given back, in a buffer of its own", () => {
+    using driver = open()
+    const first = driver.allocatePinned(5000)
+    driver.freePinned(first.address)
+    driver.freePinned(first.address)
+    const second = driver.allocatePinned(8000)
+    assert.equal(second.address, first.address)
+    assert.notEqual(second.buffer, first.buffer)
+    const third = driver.allocatePinned(8000)
+    assert.notEqual(third.address, second.address)
+    for (const { address } of [second, third]) driver.freePinned(address)
+    assert.equal(double.alive().pinned, 2)
+  })
+
+  test("outlives the device until it is given back", async () => {
+    const driver = open()
+    const stream = driver.createStream(0)
+    launch(driver, stream, noop)
+    const pinned = driver.allocatePinned(64)
+    const values = new Uint8Array(pinned.buffer, pinned.byteOffset, pinned.byteLength)
+    driver.close()
+    await until(() => double.alive().pools === 0)
+    assert.deepEqual([double.alive().contexts, double.alive().pinned], [1, 1])
+    values.fill(1)
+    driver.freePinned(pinned.address)
+    assert.deepEqual([double.alive().contexts, double.alive().pinned], [0, 0])
+  })
+
+  test("gives out of memory when no pages can be locked", () => {
+    using driver = open()
+    double.fail("cuMemHostAlloc", 1, 2)
+    assert.ok(thrownBy(() => driver.allocatePinned(64)) instanceof OutOfMemoryError)
+  })
+})
+
+onDouble("closing", () => {
+  test("never blocks, lets queued work finish, and gives back what nobody gave back", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const event = driver.createEvent(true)
+    const pinned = driver.allocatePinned(4)
+    const address = driver.allocate(4096, stream, never)
+    driver.upload(address, bytesOf(new Int32Array([42])), stream)
+    using latch = new Latch(driver).hold(stream)
+    driver.copy(pinned.address, address, 4, stream)
+    driver.recordEvent(event, stream)
+    driver.close()
+    assert.equal(double.alive().contexts, 1)
+    latch.open()
+    await until(() => double.alive().pools === 0)
+    assert.equal(new Int32Array(pinned.buffer, pinned.byteOffset, 1)[0], 42)
+    assert.equal(latch.timedOut, false)
+    driver.freePinned(pinned.address)
+  })
+
+  test("waits for the work of streams that were destroyed before", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    launch(driver, stream, noop)
+    driver.destroyStream(stream)
+    driver.close()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.equal(double.alive().contexts, 1)
+    latch.open()
+  })
+
+  test("completions that are pending settle", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const done = completed(driver, stream)
+    driver.close()
+    latch.open()
+    await done
+  })
+
+  test("a thousand times leaves nothing behind", async () => {
+    for (let i = 0; i < 1000; i++) {
+      const driver = open()
+      const stream = driver.createStream(0)
+      const address = driver.allocate(256, stream, never)
+      launch(driver, stream, noop)
+      driver.upload(address, new Uint8Array(256), stream)
+      driver.free(address, stream, mark)
+      driver.close()
+      // One at a time: they would share the context, and giving back pinned memory waits for all of it.
+      await until(() => double.alive().contexts === 0)
+    }
+  })
+})

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { test } from "node:test"
+import { onDouble } from "./device.js"
+
+const helpers = new URL("./device.js", import.meta.url).href
+const double = new URL("./double.js", import.meta.url).href
+
+/** Runs a program whose `body` is a Worker's, and whose `main` has that worker at hand. Gives what it prints. */
+function run(body: string, main: string): string {
+  const worker = `
+    import { parentPort } from "node:worker_threads"
+    import { completed, kernel, Latch, launch, mark, never, noop, open, read } from "${helpers}"
+    const driver = open()
+    const stream = driver.createStream(0)
+    ${body}`
+  const program = `
+    import { Worker } from "node:worker_threads"
+    const worker = new Worker(new URL("data:text/javascript,${encodeURIComponent(worker)}"))
+    worker.on("error", (error) => { console.error(error); process.exitCode = 1 })
+    worker.on("exit", (code) => console.log("worker ended", code))
+    ${main}`
+  const options = { encoding: "utf8", timeout: 60_000 } as const
+  const { status, signal, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--input-type=module", "--eval", program],
+    options,
+  )
+  assert.deepEqual({ status, signal }, { status: 0, signal: null }, stderr)
+  return stdout
+}
+
+onDouble("Workers", () => {
+  test("have devices of their own, beside the main thread's, and end when they are done", () => {
+    const use = `
+      const address = driver.allocate(256, stream, never)
+      driver.upload(address, new Uint8Array([7]), stream)
+      launch(driver, stream, noop)
+      await completed(driver, stream)
+      console.log(read(driver, address, 1, stream)[0])
+      driver.free(address, stream, mark)
+      driver.close()`
+    const main = `
+      const { completed, launch, mark, never, noop, open, read } = await import("${helpers}")
+      const driver = open()
+      const stream = driver.createStream(0)
+      ${use}
+      worker.on("exit", async () => {
+        const { untilGone } = await import("${helpers}")
+        await untilGone()
+        console.log("nothing left")
+      })`
+    assert.deepEqual(run(use, main).trim().split("\n").sort(), ["7", "7", "nothing left", "worker ended 0"])
+  })
+
+  test("may end in the midst of things: by process.exit, with work queued", () => {
+    const output = run(
+      `new Latch(driver).hold(stream)
+       parentPort.postMessage("held")
+       process.exit(3)`,
+      "",
+    )
+    assert.equal(output, "worker ended 3\n")
+  })
+
+  test("may be terminated while work is queued", () => {
+    const output = run(
+      `new Latch(driver).hold(stream)
+       parentPort.postMessage("held")
+       setInterval(() => {}, 1000)`,
+      `worker.on("message", () => worker.terminate())`,
+    )
+    assert.equal(output, "worker ended 1\n")
+  })
+
+  test("do not keep the main thread from process.exit, work queued there or not", () => {
+    const output = run(
+      `new Latch(driver).hold(stream)
+       parentPort.postMessage("held")
+       setInterval(() => {}, 1000)`,
+      `worker.on("message", () => { console.log("leaving"); process.exit(0) })`,
+    )
+    assert.equal(output, "leaving\n")
+  })
+
+  test("that sleep for a completion are ended once that is there", () => {
+    const output = run(
+      `const { double } = await import("${double}")
+       const latch = new Latch(driver).hold(stream)
+       completed(driver, stream)
+       const wait = setInterval(() => {
+         if (double.count("cuEventSynchronize") === 0) return
+         clearInterval(wait)
+         parentPort.postMessage("asleep")
+         latch.open()
+         process.exit(0)
+       }, 1)`,
+      "",
+    )
+    assert.equal(output, "worker ended 0\n")
+  })
+})
+
+test("a process ends by process.exit with a device open and a stream held up", () => {
+  const { status, signal, stderr } = spawnSync(
+    process.execPath,
+    [
+      "--input-type=module",
+      "--eval",
+      `import { doublePath } from "${double}"
+       import { Latch, open } from "${helpers}"
+       if (doublePath !== undefined) {
+         const driver = open()
+         new Latch(driver).hold(driver.createStream(0))
+       }
+       process.exit(0)`,
+    ],
+    { encoding: "utf8", timeout: 60_000 },
+  )
+  assert.deepEqual({ status, signal }, { status: 0, signal: null }, stderr)
+})
