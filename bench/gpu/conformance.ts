@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Ended, runProgram } from "./programs.js"
+import { type Ended, runProgram, toolkitProgram } from "./programs.js"
 import type { Part, Run } from "./run.js"
 
 const folder = fileURLToPath(new URL("../../test/conformance/", import.meta.url))
@@ -48,7 +48,7 @@ const sanitized = (tool: "memcheck" | "initcheck", options: readonly string[]): 
     const ended = await runFiles(
       run,
       suites(run),
-      (path) => ["compute-sanitizer", [...command, "--test-reporter=spec", path]],
+      (path) => [toolkitProgram("compute-sanitizer"), [...command, "--test-reporter=spec", path]],
       until,
     )
     run.write(`${tool}.txt`, textOf(ended))

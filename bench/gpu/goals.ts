@@ -168,6 +168,8 @@ function facts({ parts }: Report): GoalLine[] {
     const text = `${String(found["errors"])} errors in ${String(found["suites"])} of ${String(found["of"])} suites`
     lines.push(line(`the same under ${tool}`, text, "no errors", found["errors"] === 0))
   }
+  const job = factsOf("main-job")
+  if (job !== undefined) lines.push(mainJobLine(job, line))
   const memory = factsOf("memory")
   for (const name of ["many-fork-joins", "many-lifetimes", "disposals"]) {
     const found = memory?.[name]
@@ -177,6 +179,13 @@ function facts({ parts }: Report): GoalLine[] {
 }
 
 type MakeLine = (what: string, value: string, goal: string, reached: boolean) => GoalLine
+
+function mainJobLine({ exitCode, report }: Readonly<Record<string, unknown>>, line: MakeLine): GoalLine {
+  const speedUp: unknown = typeof report === "object" && report !== null ? Reflect.get(report, "speedUp") : undefined
+  const value =
+    typeof speedUp === "number" ? `side by side ${times(speedUp)} as fast` : `ended with ${String(exitCode)}`
+  return line("the main job", value, "its checks pass", exitCode === 0)
+}
 
 const mebibyte = 2 ** 20
 /** What the driver hands out at a time, and what a process's size swings by. */

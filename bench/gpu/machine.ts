@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, platform, release, totalmem } from "node:os"
 import { listDevices } from "auxstream"
-import { runProgram, tail } from "./programs.js"
+import { runProgram, tail, toolkitProgram } from "./programs.js"
 import type { Part } from "./run.js"
 
 const queried =
@@ -23,8 +23,8 @@ export const machine: Part = {
     const [smi, python, nvcc, sanitizer] = await Promise.all([
       runProgram("nvidia-smi", [`--query-gpu=${queried}`, "--format=csv,noheader"], { seconds: 30 }),
       runProgram("python3", ["-c", versionsOf, ...packages], { seconds: 30 }),
-      runProgram("nvcc", ["--version"], { seconds: 30 }),
-      runProgram("compute-sanitizer", ["--version"], { seconds: 30 }),
+      runProgram(toolkitProgram("nvcc"), ["--version"], { seconds: 30 }),
+      runProgram(toolkitProgram("compute-sanitizer"), ["--version"], { seconds: 30 }),
     ])
     const values = smi.status === 0 ? smi.output.trim().split(", ") : []
     run.machine = {

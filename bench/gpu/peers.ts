@@ -1,10 +1,10 @@
 /** Starting everybody who is measured. */
 
-import { existsSync, mkdirSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Peer } from "./peer.js"
-import { runProgram, tail } from "./programs.js"
+import { runProgram, tail, toolkitProgram } from "./programs.js"
 
 /** Their names, as in the report. */
 export const ours = "auxstream"
@@ -75,12 +75,6 @@ async function compileProgram(scratch: string): Promise<Built> {
 }
 
 async function compile(path: string, args: readonly string[]): Promise<Built> {
-  if (existsSync(path)) return { path, problem: "" }
-  const found = ["nvcc", "/usr/local/cuda/bin/nvcc"]
-  for (const nvcc of found) {
-    const { status, output } = await runProgram(nvcc, args, { seconds: 90 })
-    if (status === 0) return { path, problem: "" }
-    if (status !== undefined) return { path, problem: `nvcc says: ${tail(output)}` }
-  }
-  return { path, problem: `there is no nvcc (tried ${found.join(", ")})` }
+  const { status, output } = await runProgram(toolkitProgram("nvcc"), args, { seconds: 90 })
+  return { path, problem: status === 0 ? "" : `nvcc says: ${tail(output)}` }
 }

@@ -1,6 +1,8 @@
 /** Running programs that may hang, fail or not be there. */
 
 import { spawn } from "node:child_process"
+import { existsSync } from "node:fs"
+import { delimiter, join } from "node:path"
 
 /** How a program ended. */
 export interface Ended {
@@ -59,6 +61,13 @@ export function killGroup(pid: number | undefined): void {
   } catch {
     // It has ended already.
   }
+}
+
+/** Where a program of the CUDA toolkit is: on the path or in the usual places; its bare name if it is nowhere. */
+export function toolkitProgram(name: string): string {
+  const folders = ["/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin"]
+  const searched = [...(process.env["PATH"] ?? "").split(delimiter), ...folders]
+  return searched.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? name
 }
 
 /** The last lines of a text, for a report. */

@@ -80,17 +80,21 @@ function partsTable({ parts }: Report): string {
 function problems({ absent, missing }: Report): string[] {
   const reasons = new Map<string, string[]>()
   for (const { peer, row, reason } of missing) {
-    const key = `${peer}: ${firstLine(reason)}`
+    const key = `${peer}: ${gist(reason)}`
     reasons.set(key, [...(reasons.get(key) ?? []), row])
   }
   const lines = [
-    ...absent.map(({ peer, reason }) => `- ${peer} is not there: ${firstLine(reason)}`),
+    ...absent.map(({ peer, reason }) => `- ${peer} is not there: ${gist(reason)}`),
     ...[...reasons].map(([reason, rows]) => `- ${reason} (${rows.join(", ")})`),
   ]
   return lines.length === 0 ? [] : [`Missing:\n\n${lines.join("\n")}`]
 }
 
-const firstLine = (text: string) => text.split("\n")[0] ?? ""
+/** The line that says what is wrong: Python puts it behind the stack, JavaScript before. */
+function gist(text: string): string {
+  const lines = text.trimEnd().split("\n")
+  return lines.findLast((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines[0] ?? ""
+}
 
 function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`

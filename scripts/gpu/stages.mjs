@@ -14,11 +14,13 @@ const imported = ["koffi", "fast-check", "expect-type", "piscina", "tinypool"]
 const koffiBinary = "@koromix/koffi-linux-x64"
 const cache = at("node_modules/.cache/gpu")
 
-/** dist/, build/ and the package.json that makes `import "auxstream"` find them. */
+/**
+ * dist/, build/ and the package.json that makes `import "auxstream"` find them; the main job's input, which is the README.
+ */
 export function stageProject(scratch) {
   const built = ["dist", "build/src", "build/test", "build/bench", "build/examples"].flatMap((path) => filesBelow(path))
   if (built.length === 0) throw new Error("Nothing is built yet: npm run build")
-  for (const path of ["package.json", ...built.filter(isRun)]) copy(path, scratch)
+  for (const path of ["package.json", "README.md", ...built.filter(isRun)]) copy(path, scratch)
 }
 
 const isRun = (path) => !/\.(map|d\.ts|d\.mts)$/.test(path) && !path.startsWith("build/bench/results/")

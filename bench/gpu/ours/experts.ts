@@ -55,6 +55,13 @@ export function expertsWorkload(device: Device, tokens: number): Workload {
   const sharedGateUp = array(tokens * 2 * shared)
   const sharedActivated = array(tokens * shared)
   const output = array(tokens * hidden)
+  const shapes = {
+    gather: rowsOf(used * rows),
+    siluMul: over(used * rows * inner),
+    combine: rowsOf(tokens),
+    sharedSiluMul: over(tokens * shared),
+    add: over(tokens * hidden),
+  }
 
   const layer = (index: number) => {
     const own = all[index % keptLayers]
@@ -64,24 +71,33 @@ export function expertsWorkload(device: Device, tokens: number): Workload {
     const downWeights = own.down.subarray(first * hidden * inner, (first + used) * hidden * inner)
     const upBatch = { count: used, strideA: rows * hidden, strideB: 2 * inner * hidden, strideOut: rows * 2 * inner }
     const downBatch = { count: used, strideA: rows * inner, strideB: hidden * inner, strideOut: rows * hidden }
-    const upShape = { m: rows, n: 2 * inner, k: hidden, transposeB: true, batch: upBatch }
-    const downShape = { m: rows, n: hidden, k: inner, transposeB: true, batch: downBatch }
-    const sharedUpShape = { m: tokens, n: 2 * shared, k: hidden, transposeB: true }
-    const sharedDownShape = { m: tokens, n: hidden, k: shared, transposeB: true }
+    const transposeB = true
+    const up = { a: gathered, b: upWeights, out: gateUp, m: rows, n: 2 * inner, k: hidden, transposeB, batch: upBatch }
+    const out = { a: activated, b: downWeights, out: down, m: rows, n: hidden, k: inner, transposeB, batch: downBatch }
+    const sharedUp = { a: x, b: own.sharedGateUp, out: sharedGateUp, m: tokens, n: 2 * shared, k: hidden, transposeB }
+    const sharedOut = {
+      a: sharedActivated,
+      b: own.sharedDown,
+      out: output,
+      m: tokens,
+      n: hidden,
+      k: shared,
+      transposeB,
+    }
     return {
       main() {
-        gather.launch(rowsOf(used * rows), hidden, tokensThere, x, gathered)
-        matmul({ a: gathered, b: upWeights, out: gateUp, ...upShape })
-        siluMul.launch(over(used * rows * inner), used * rows, inner, gateUp, activated)
-        matmul({ a: activated, b: downWeights, out: down, ...downShape })
-        combine.launch(rowsOf(tokens), hidden, top, slotsThere, shares, down, routedOut)
+        gather.launch(shapes.gather, hidden, tokensThere, x, gathered)
+        matmul(up)
+        siluMul.launch(shapes.siluMul, used * rows, inner, gateUp, activated)
+        matmul(out)
+        combine.launch(shapes.combine, hidden, top, slotsThere, shares, down, routedOut)
       },
       aux() {
-        matmul({ a: x, b: own.sharedGateUp, out: sharedGateUp, ...sharedUpShape })
-        siluMul.launch(over(tokens * shared), tokens, shared, sharedGateUp, sharedActivated)
-        matmul({ a: sharedActivated, b: own.sharedDown, out: output, ...sharedDownShape })
+        matmul(sharedUp)
+        siluMul.launch(shapes.sharedSiluMul, tokens, shared, sharedGateUp, sharedActivated)
+        matmul(sharedOut)
       },
-      join: () => add.launch(over(tokens * hidden), tokens * hidden, routedOut, output),
+      join: () => add.launch(shapes.add, tokens * hidden, routedOut, output),
     }
   }
   return { layers: 32, layer, output }

@@ -9,7 +9,8 @@ export function normsWorkload(device: Device, rows: number): Workload {
     const x = randomArray(device, rows * columns, 1)
     const weight = device.full("bfloat16", columns, 1)
     const out = device.empty("bfloat16", rows * columns)
-    return { out, launch: () => rmsNorm.launch(rowsOf(rows), columns, 1e-6, x, weight, out) }
+    const shape = rowsOf(rows)
+    return { out, launch: () => rmsNorm.launch(shape, columns, 1e-6, x, weight, out) }
   }
   const [query, key] = [branch(1536), branch(512)]
   const layer = { main: query.launch, aux: key.launch, join: () => {} }
@@ -28,16 +29,21 @@ export function loraWorkload(device: Device, rank: number): Workload {
   const small = device.empty("bfloat16", rows * rank)
   const addition = device.empty("bfloat16", rows * outputs)
   const output = device.empty("bfloat16", rows * outputs)
+  const shape = over(rows * outputs)
+  const transposeB = true
   const layer = (index: number) => {
     const own = kept[index % kept.length]
     if (own === undefined) throw new Error(`layer ${index} has no weights`)
+    const base = { a: x, b: own.base, out: output, m: rows, n: outputs, k: inputs, transposeB }
+    const shrink = { a: x, b: own.shrink, out: small, m: rows, n: rank, k: inputs, transposeB }
+    const expand = { a: small, b: own.expand, out: addition, m: rows, n: outputs, k: rank, transposeB }
     return {
-      main: () => matmul({ a: x, b: own.base, out: output, m: rows, n: outputs, k: inputs, transposeB: true }),
+      main: () => matmul(base),
       aux() {
-        matmul({ a: x, b: own.shrink, out: small, m: rows, n: rank, k: inputs, transposeB: true })
-        matmul({ a: small, b: own.expand, out: addition, m: rows, n: outputs, k: rank, transposeB: true })
+        matmul(shrink)
+        matmul(expand)
       },
-      join: () => add.launch(over(rows * outputs), rows * outputs, addition, output),
+      join: () => add.launch(shape, rows * outputs, addition, output),
     }
   }
   return { layers: 32, layer, output }

@@ -73,6 +73,6 @@ let seed = 0
 /** An array of numbers between -scale and scale. */
 export function randomArray(device: Device, length: number, scale: number): DeviceArray<"bfloat16"> {
   const array = device.empty("bfloat16", length)
-  random.launch({ ...over(Math.min(length, 1 << 24)) }, length, ++seed, scale, array)
+  random.launch(over(Math.min(length, 1 << 24)), length, ++seed, scale, array)
   return array
 }
