@@ -101,7 +101,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     checkThreads(blockX * blockY * blockZ, limits)
     const attributes = launchAttributes(options.cluster, options.cooperative)
     const extra = options.uses === undefined ? [] : usedMemories(options.uses, device)
-    const handle = this.#load(device)
+    const handle = this.load(device)
 
     const { state } = stream
     state.enter()
@@ -179,7 +179,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
   }
 
-  #load(device: Device): KernelHandle {
+  /** @internal Loads the kernel now, if it is not there. */
+  load(device: Device): KernelHandle {
     const loaded = this.#loaded.get(device)
     if (loaded !== undefined) return loaded
     device.checkUsable()

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os"
 import { after, before, describe } from "node:test"
 import { HostDriver } from "../../src/host/driver.js"
 import { type Device, listDevices, openDevice } from "../../src/index.js"
+import * as kernels from "./kernels.js"
 import { Device as DeviceClass } from "../../src/runtime/device.js"
 
 /** One more than the most latches that a test holds at a time. */
@@ -12,12 +13,21 @@ interface Present {
   open(): Device
 }
 
+/** CUDA loads no kernel while a latch is closed, so what tests launch meanwhile has to be there before. */
+function openCuda(): Device {
+  const device = openDevice("cuda:0")
+  for (const kernel of [kernels.latch, kernels.affine, kernels.combine, kernels.spin, kernels.fill, kernels.add]) {
+    kernel.load(device)
+  }
+  return device
+}
+
 /** The host, and the first CUDA device where there is one. */
 const found: readonly Present[] = [
   { id: "host", open: () => openDevice("host", { threads: hostThreads }) },
   ...listDevices()
     .filter((listing) => listing.id === "cuda:0" && listing.usable)
-    .map(({ id }) => ({ id, open: () => openDevice("cuda:0") })),
+    .map(({ id }) => ({ id, open: openCuda })),
 ]
 
 /** The devices that the suites run over: all, or the one that AUXSTREAM_TEST_DEVICE names. */
