@@ -1,0 +1,169 @@
+import assert from "node:assert/strict"
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, test } from "node:test"
+import { goalLines } from "../../bench/gpu/goals.js"
+import { Peer } from "../../bench/gpu/peer.js"
+import { type Measured, measure } from "../../bench/gpu/rounds.js"
+import type { Report } from "../../bench/gpu/run.js"
+import { toMarkdown } from "../../bench/gpu/summary.js"
+
+describe("measuring in turns", () => {
+  let folder = ""
+  let log = ""
+  let peers: Peer[] = []
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "auxstream-turns-"))
+    log = join(folder, "log")
+    appendFileSync(log, "")
+    peers = []
+  })
+  afterEach(() => {
+    for (const peer of peers) peer.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  /** A peer that notes each turn; `answer` is code that gives what it says at its `turn`th one. */
+  async function start(name: string, answer: string): Promise<Peer> {
+    const program = `
+      const { appendFileSync } = require("node:fs")
+      console.log(JSON.stringify({ ready: true, versions: {} }))
+      let turn = 0
+      require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+        const row = line.split(" ")[0]
+        appendFileSync(${JSON.stringify(log)}, ${JSON.stringify(name)} + " " + row + "\\n")
+        turn++
+        const said = ${answer}
+        if (said !== undefined) console.log(JSON.stringify(said))
+      })`
+    const peer = new Peer(name, process.execPath, ["-e", program])
+    peers.push(peer)
+    assert.equal(await peer.start(20), undefined)
+    return peer
+  }
+
+  const plans = ["left", "right"].map((row) => ({ row, batches: 3, operations: 1 }))
+  const always = () => true
+
+  test("each does each row once a round, and not always the same one comes first", async () => {
+    const both = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [2] }")]
+    await measure(both, plans, 4, always)
+    const turns = readFileSync(log, "utf8").trim().split("\n")
+    const rounds = Array.from({ length: 5 }, (_, round) => turns.slice(round * 4, round * 4 + 4))
+    assert.equal(turns.length, 20)
+    for (const round of rounds) assert.deepEqual(round.toSorted(), ["a left", "a right", "b left", "b right"])
+    assert.equal(new Set(rounds.slice(1).map(([first]) => first)).size, 4)
+  })
+
+  test("the first round counts for nothing; a figure is the median of the rounds' medians", async () => {
+    const answer = "{ nanoseconds: turn === 1 ? [999] : [turn, turn * 10, 1000], host: [turn] }"
+    const { measured } = await measure([await start("a", answer)], plans.slice(0, 1), 3, always)
+    const [found] = measured
+    assert.deepEqual(found?.rounds, [20, 30, 40])
+    assert.equal(found.median, 30)
+    assert.deepEqual([found.least, found.most], [20, 40])
+    assert.deepEqual(found.beside, { host: 3 })
+  })
+
+  test("who ends, hangs or lacks a row is told of, and the others go on", async () => {
+    const ending = await start(
+      "ending",
+      "turn === 2 ? (console.error('no more'), process.exit(3)) : { nanoseconds: [1] }",
+    )
+    const lacking = await start("lacking", "{ missing: 'has none' }")
+    const failing = await start("failing", "{ failed: 'went wrong' }")
+    const good = await start("good", "{ nanoseconds: [7] }")
+    const { measured, missing } = await measure([ending, lacking, failing, good], plans.slice(0, 1), 2, always)
+    assert.deepEqual(
+      measured.map(({ peer, median }) => [peer, median]),
+      [["good", 7]],
+    )
+    const reasons = new Map(missing.map(({ peer, reason }) => [peer, reason]))
+    assert.match(reasons.get("ending") ?? "", /ended \(3\)\. no more/)
+    assert.equal(reasons.get("lacking"), "has none")
+    assert.equal(reasons.get("failing"), "went wrong")
+
+    const silent = await start("silent", "undefined")
+    assert.deepEqual(await silent.ask("row", 1, 1, 0.2), { reason: "silent did not answer in 0.2 s" })
+    assert.deepEqual(await silent.ask("row", 1, 1, 20), { reason: "silent did not answer in 0.2 s" })
+  })
+
+  test("what cannot be started says so", async () => {
+    const absent = new Peer("absent", join(folder, "no-such-program"), [])
+    assert.match((await absent.start(20)) ?? "", /absent cannot be started: .*ENOENT/)
+  })
+
+  test("it ends when there is no time left, with what there is", async () => {
+    let left = 3
+    const { measured } = await measure([await start("a", "{ nanoseconds: [1] }")], plans, 100, () => left-- > 0)
+    assert.deepEqual(
+      measured.map(({ rounds }) => rounds.length),
+      [2, 2],
+    )
+  })
+})
+
+describe("the summary of a run", () => {
+  const row = (name: string, peer: string, median: number, beside = {}): Measured => {
+    return { row: name, peer, median, p25: median, p75: median, least: median, most: median, rounds: [median], beside }
+  }
+  const reportOf = (measured: Measured[], parts: Report["parts"] = []): Report => {
+    return {
+      date: "2026-11-23T00:00:00Z",
+      quick: false,
+      rounds: 1,
+      machine: {},
+      parts,
+      absent: [],
+      measured,
+      missing: [],
+    }
+  }
+  const lineOf = (report: Report, what: string) => goalLines(report).find((line) => line.what.startsWith(what))
+
+  test("launches are subtracted for each in its own way, and ours is compared with C++'s", () => {
+    const figures = (forkJoin: number) => [
+      row("fork-join", "auxstream", forkJoin),
+      row("two-launches", "auxstream", 7000),
+      row("fork-join", "C++", 7000),
+      row("two-launches", "C++", 6500),
+    ]
+    const good = lineOf(reportOf(figures(7900)), "fork-join, host time")
+    assert.deepEqual(good?.values, { auxstream: "900 ns", "C++": "500 ns" })
+    assert.deepEqual([good.ratio, good.goal, good.reached], ["1.80 ×", "≤ 1.8 × C++", true])
+    assert.equal(lineOf(reportOf(figures(7901)), "fork-join, host time")?.reached, false)
+  })
+
+  test("what is missing is not reached and not missed", () => {
+    for (const { what, reached } of goalLines(reportOf([]))) assert.equal(reached, undefined, what)
+    assert.match(toMarkdown(reportOf([])), /\| not measured \|/)
+  })
+
+  test("a speed-up and its host time come from the workload's rows", () => {
+    const report = reportOf([
+      row("experts:1:eager:sequential", "auxstream", 60_000),
+      row("experts:1:eager:parallel", "auxstream", 50_000, { host: 42_000 }),
+      row("experts:1:eager:main", "auxstream", 40_000),
+      row("experts:1:eager:aux", "auxstream", 20_000),
+    ])
+    const line = lineOf(report, "mixture-of-experts")
+    assert.deepEqual([line?.ratio, line?.reached], ["1.20 ×", true])
+    assert.equal(lineOf(report, "… of that, host time")?.values["auxstream"], "42 µs")
+    const text = toMarkdown(report)
+    assert.match(
+      text,
+      /\| 1, eager \| \*\*auxstream\*\* \| 40 µs \| 20 µs \| 60 µs \| 50 µs \| 1\.20 × \| 1\.25 × \| 42 µs \|/,
+    )
+  })
+
+  test("a suite that fails or ends badly is a goal missed", () => {
+    const partOf = (facts: object) =>
+      ({ name: "conformance", status: "done", seconds: 1, facts: { ...facts } }) as const
+    const good = reportOf([], [partOf({ passed: 9, failed: 0, failing: [] })])
+    const bad = reportOf([], [partOf({ passed: 9, failed: 0, failing: ["streams"] })])
+    assert.equal(lineOf(good, "conformance")?.reached, true)
+    assert.equal(lineOf(bad, "conformance")?.reached, false)
+  })
+})
