@@ -85,7 +85,9 @@ export class Interpreter {
       if (low === Atomics.load(words, stream + TAIL)) {
         words[stream + READ] = read
         if (this.leave(stream, low)) return 0
-        continue
+        // Between giving it back and taking it again others may have run it: what is known of it here is old.
+        control.refresh()
+        return stream
       }
       if (scheduler.hasReadyAbove(level) || --turn <= 0) {
         if (scheduler.hasReady()) {
@@ -141,7 +143,7 @@ export class Interpreter {
     }
   }
 
-  /** Gives an empty stream back; false if it has been filled meanwhile and is still the caller's. */
+  /** Gives an empty stream back; false if it has been filled meanwhile and is the caller's once more. */
   private leave(stream: number, low: number): boolean {
     const { control, scheduler } = this.at
     const { words } = control

@@ -6,7 +6,7 @@ const LEAST_PATIENCE = 0.005
 const TRIAL = 0.2
 /** So many waits are between two trials, at first and at most. */
 const FIRST_GAP = 16
-const LAST_GAP = 256
+const LAST_GAP = 128
 const LOOKS_PER_CLOCK = 16
 
 /**
