@@ -7,6 +7,7 @@ import {
   BROKEN_LOW,
   CHUNK_WORDS,
   COPY,
+  EXTENT,
   FILL,
   HOST_WATCHES,
   IDLE,
@@ -86,7 +87,7 @@ export class Interpreter {
         words[stream + READ] = read
         if (this.leave(stream, low)) return 0
         // Between giving it back and taking it again others may have run it: what is known of it here is old.
-        control.refresh()
+        if (Atomics.load(words, EXTENT) > words.length) control.refresh()
         return stream
       }
       if (scheduler.hasReadyAbove(level) || --turn <= 0) {

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict"
+import { afterEach, beforeEach, mock, test } from "node:test"
+import { Commands } from "../../src/host/commands.js"
+import { ControlMemory } from "../../src/host/control.js"
+import { Interpreter, type Surroundings } from "../../src/host/interpreter.js"
+import { checkKernel, type HostKernel } from "../../src/host/kernels.js"
+import { IDLE, STATE } from "../../src/host/layout.js"
+import { DeviceMemory } from "../../src/host/memory.js"
+import { Scheduler } from "../../src/host/scheduler.js"
+import { ChunkPool, HostStream, StreamSlot } from "../../src/host/stream.js"
+import { source } from "./device.js"
+
+/**
+ * How a stream passes from worker to worker, step by step in one thread: what the other side does in between is done
+ * where a worker makes its step, so that interleavings which take hours to meet are met each time.
+ */
+
+class Bench {
+  readonly control = ControlMemory.create()
+  readonly scheduler = new Scheduler(this.control)
+  readonly commands = new Commands(this.control)
+  readonly slot = new StreamSlot(this.control, new ChunkPool(this.control))
+  readonly kernel: HostKernel = checkKernel(source("count", ["int32"], ""), 1)
+  /** What the launches that were run had as their argument. */
+  readonly run: number[] = []
+  queued = 0
+
+  constructor() {
+    this.slot.assign(new HostStream(this.slot, 1), 0)
+  }
+
+  /** Queues a launch, as the opening thread does. */
+  queue(): void {
+    this.commands.launch(this.slot, this.kernel, 1, 1, 1, 1, 1, 1, 0, [this.queued++])
+    this.scheduler.submit(this.slot.block)
+  }
+
+  /** Runs what is ready, as one more worker does. */
+  work(): void {
+    const surroundings: Surroundings = {
+      control: this.control,
+      memory: memory,
+      scheduler: this.scheduler,
+      block: this.control.reserve(16),
+      kernel: () => ({ run: (control, at) => void this.run.push(control.words[at + 9] ?? -1) }),
+      definition: () => this.kernel,
+      report: () => {},
+    }
+    const interpreter = new Interpreter(surroundings)
+    for (let stream = this.scheduler.take(); stream !== 0; stream = this.scheduler.take()) interpreter.run(stream)
+  }
+
+  expected(): number[] {
+    return Array.from({ length: this.queued }, (_, index) => index)
+  }
+}
+
+const memory = DeviceMemory.create()
+const store = Atomics.store.bind(Atomics)
+
+/** Does something at the moment when a worker has just given the stream back, once. */
+function whenGivenBack(bench: Bench, then: () => void): void {
+  let done = false
+  mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {
+    const result = store(words, index, value)
+    if (!done && index === bench.slot.block + STATE && value === IDLE) {
+      done = true
+      then()
+    }
+    return result
+  })
+}
+
+beforeEach(() => mock.restoreAll())
+afterEach(() => mock.restoreAll())
+
+for (const others of [0, 1, 2, 700]) {
+  test(`a stream that is refilled while it is given back runs each command once: ${others} more by another worker`, () => {
+    const bench = new Bench()
+    bench.queue()
+    whenGivenBack(bench, () => {
+      for (let count = 0; count < others; count++) bench.queue()
+      bench.work()
+      if (others === 0) bench.commands.launch(bench.slot, bench.kernel, 1, 1, 1, 1, 1, 1, 0, [bench.queued++])
+    })
+    bench.work()
+    assert.deepEqual(bench.run, bench.expected())
+    bench.queue()
+    bench.work()
+    assert.deepEqual(bench.run, bench.expected())
+    assert.equal(bench.slot.isIdle(), true)
+    assert.equal(bench.scheduler.hasReady(), false)
+  })
+}
