@@ -7,10 +7,17 @@ import type { Device } from "./device.js"
 import { bytesOf, checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import { queueOperation } from "./operation.js"
+import { PinnedAllocation } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
 import type { StreamState } from "./stream-state.js"
 import { currentStream } from "./stream.js"
+
+/** Where a read's elements go, until they have been copied to the caller's own memory. */
+interface Staging {
+  readonly memory: PinnedMemory
+  readonly allocation: PinnedAllocation
+}
 
 /**
  * An array in a device's memory.
@@ -190,14 +197,15 @@ export class DeviceArray<D extends DType = DType> {
     }
   }
 
-  #queueRead(stream: StreamState): PinnedMemory | undefined {
+  #queueRead(stream: StreamState): Staging | undefined {
     stream.enter()
     if (this.length === 0) return undefined
     const { driver } = this.device
-    const staging = driver.allocatePinned(this.byteLength)
+    const memory = driver.allocatePinned(this.byteLength)
+    const staging: Staging = { memory, allocation: new PinnedAllocation(memory) }
     try {
-      queueOperation(stream, [this.allocation], () => {
-        driver.copy(staging.address, this.address, this.byteLength, stream.handle)
+      queueOperation(stream, [this.allocation, staging.allocation], () => {
+        driver.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {
       this.#giveBack(staging)
@@ -206,16 +214,17 @@ export class DeviceArray<D extends DType = DType> {
     return staging
   }
 
-  #take(staging: PinnedMemory | undefined): TypedArrayOf<D, ArrayBuffer> {
+  #take(staging: Staging | undefined): TypedArrayOf<D, ArrayBuffer> {
     const result = elementsOf(this.dtype).create(this.length)
     if (staging !== undefined) {
-      bytesOf(result).set(new Uint8Array(staging.buffer, staging.byteOffset, this.byteLength))
+      const { buffer, byteOffset } = staging.memory
+      bytesOf(result).set(new Uint8Array(buffer, byteOffset, this.byteLength))
     }
     return result
   }
 
-  #giveBack(staging: PinnedMemory | undefined): void {
-    if (staging !== undefined && !this.device.order.closed) this.device.driver.freePinned(staging.address)
+  #giveBack(staging: Staging | undefined): void {
+    if (staging !== undefined) this.device.freePinned(staging.allocation)
   }
 
   /**

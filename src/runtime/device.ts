@@ -35,6 +35,14 @@ export interface EventOptions {
 }
 
 /**
+ * Pinned memory whose pages may still be looked at, whatever becomes of the device. It is nobody's field, as a registry
+ * that is collected frees nothing.
+ */
+const unreachablePinned = new FinalizationRegistry<{ device: Device; allocation: PinnedAllocation }>(
+  ({ device, allocation }) => device.freeUnreachable(allocation),
+)
+
+/**
  * A GPU, or the host's cores: where streams run and arrays live.
  *
  * Opened by {@link openDevice}. Its streams, events and arrays belong to the thread that opened it.
@@ -62,7 +70,6 @@ export class Device {
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.disposeEvent(held))
-  readonly #unreachablePinned = new FinalizationRegistry<PinnedAllocation>((held) => this.#freePinned(held))
   #defaultStream: Stream | undefined
   #references = 1
   #streamCount = 0
@@ -274,15 +281,21 @@ export class Device {
     const array = new PinnedArray(this, dtype, length, memory, allocation)
     bytesOf(array.array).fill(0)
     this.#pinned.add(allocation)
-    this.#unreachablePinned.register(memory.buffer, allocation)
+    unreachablePinned.register(memory.buffer, { device: this, allocation })
     return array
   }
 
-  #freePinned(allocation: PinnedAllocation): void {
+  /** @internal Takes over pinned memory whose buffer nothing reaches any more. */
+  freeUnreachable(allocation: PinnedAllocation): void {
     this.#pinned.delete(allocation)
     if (!allocation.disposed) {
       warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
     }
+    this.freePinned(allocation)
+  }
+
+  /** @internal Frees pinned memory that nobody looks at any more, once its uses are over. */
+  freePinned(allocation: PinnedAllocation): void {
     this.#limbo.add(allocation)
   }
 

@@ -39,17 +39,33 @@ export class PinnedLimbo {
 
   /** Takes over memory whose buffer nothing reaches any more. */
   add(allocation: PinnedAllocation): void {
-    if (this.#order.closed) return this.#order.driver.freePinned(allocation.address)
-    const pending = allocation.uses.list().map((use) => ({ use, event: this.#eventBehind(use.stream) }))
+    const uses = allocation.uses.list()
+    if (this.#order.closed || uses.every((use) => this.#isKnown(use))) {
+      return this.#order.driver.freePinned(allocation.address)
+    }
+    const pending = uses.map((use) => ({ use, event: this.#eventBehind(use.stream) }))
     this.#waiting.push({ address: allocation.address, pending })
     this.sweep()
   }
 
+  /** Without one, the use is over as soon as the host happens to know. */
   #eventBehind(stream: StreamState): EventHandle | undefined {
     if (stream.disposed) return undefined // Its end reaches the host's clock by itself.
-    const event = this.#order.events.take()
-    stream.record(event, new VectorClock())
+    const { events } = this.#order
+    let event: EventHandle | undefined
+    try {
+      event = events.take()
+      stream.record(event, new VectorClock())
+    } catch {
+      // This may be a finalizer, from which nothing may be thrown.
+      if (event !== undefined) events.give(event)
+      return undefined
+    }
     return event
+  }
+
+  #isKnown({ stream, tick }: Use): boolean {
+    return this.#order.hostClock.covers(stream.slot, tick)
   }
 
   /** Frees what is no longer in use. */
@@ -65,7 +81,7 @@ export class PinnedLimbo {
   }
 
   #isOver({ use, event }: PendingUse): boolean {
-    if (this.#order.hostClock.covers(use.stream.slot, use.tick)) return true
+    if (this.#isKnown(use)) return true
     return event !== undefined && this.#order.hasPassed(event)
   }
 }

@@ -66,7 +66,10 @@ forEachOpenDevice("arrays", (open) => {
       assert.equal(zeros.fill(value), zeros)
       zeros.subarray(2, 4).fill(0)
       const [first, ...rest] = zeros.readSync()
-      assert.deepEqual([first, ...rest].map(String), [1, 1, 0, 0, 1, 1, 1].map((one) => String(one === 1 ? element : 0)))
+      assert.deepEqual(
+        [first, ...rest].map(String),
+        [1, 1, 0, 0, 1, 1, 1].map((one) => String(one === 1 ? element : 0)),
+      )
     })
 
     test(`§4 ${dtype}: length 0 is allowed everywhere`, async () => {
@@ -153,7 +156,9 @@ forEachOpenDevice("arrays", (open) => {
     using device = open()
     using stream = device.createStream()
     const arrays = Array.from({ length: 300 }, (_, index) =>
-      (index % 2 === 0 ? stream : device.defaultStream).run(() => device.full("uint8", 1 + ((index * 37) % 700), index % 256)),
+      (index % 2 === 0 ? stream : device.defaultStream).run(() =>
+        device.full("uint8", 1 + ((index * 37) % 700), index % 256),
+      ),
     )
     const ranges = arrays.map(({ address, byteLength }) => ({ begin: address, end: address + byteLength }))
     ranges.sort((a, b) => a.begin - b.begin)

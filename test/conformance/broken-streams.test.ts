@@ -245,7 +245,10 @@ onHost("broken streams", (open) => {
     )
     const error = thrownBy(() => main.synchronize())
     assert.ok(error instanceof KernelError)
-    assert.equal(error.cause, thrownBy(() => aux.synchronize()))
+    assert.equal(
+      error.cause,
+      thrownBy(() => aux.synchronize()),
+    )
   })
 
   test("§7 the pool: a branch that breaks its pooled stream does not break later forks", () => {

@@ -72,6 +72,23 @@ forEachOpenDevice("elision", (open) => {
     b.dispose()
   })
 
+  test("§6 elision: a record replaces all that the event's earlier one said", () => {
+    using device = open()
+    const [a, b, c] = streamsOf(device, 3)
+    if (a === undefined || b === undefined || c === undefined) return assert.fail()
+    using event = device.createEvent()
+    using latch = new Latch(device).hold(a)
+    event.record(a)
+    event.record(b).wait(c)
+    c.synchronize()
+    c.wait(a)
+    assert.equal(c.query(), false)
+    latch.open()
+    c.synchronize()
+    assert.equal(latch.timedOut, false)
+    for (const stream of [a, b, c]) stream.dispose()
+  })
+
   test("§6 elision: every kind of operation is new work: copies, fills, uploads, allocations, reads, launches, libraries'", async () => {
     using device = open()
     using x = device.zeros("int32", 4)

@@ -59,6 +59,32 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
+  test("§6 freeing: who runs behind the freeing stream's last work is not behind what it has waited for since", () => {
+    using device = open()
+    using home = device.createStream()
+    using reader = device.createStream()
+    using other = device.createStream()
+    using sum = device.zeros("int32", length)
+    const x = home.run(() => device.full("int32", length, 7))
+    other.wait(home)
+    reader.wait(home)
+    reader.wait(device.defaultStream)
+    using latch = new Latch(device).hold(reader)
+    combine.launch({ ...over(length), stream: reader }, length, x, sum)
+    home.wait(reader)
+    const { address } = x
+    x.dispose() // On its home stream, which has waited for the reader.
+    using refill = other.run(() => device.full("int32", length, -1))
+    assert.notEqual(refill.address, address)
+    latch.open()
+    assert.deepEqual(
+      reader.run(() => sum.readSync()),
+      new Int32Array(length).fill(7),
+    )
+    home.synchronize()
+    assert.equal(latch.timedOut, false)
+  })
+
   test("§6 freeing: it never makes a user's stream wait", () => {
     using device = open()
     using first = device.createStream()
@@ -83,7 +109,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: a loop on one stream that makes and drops its outputs has one address", () => {
+  test("§6 freeing: a loop on one stream that makes and drops its outputs needs the memory of one or two", () => {
     using device = open()
     using latch = new Latch(device).hold()
     const addresses = new Set<number>()
@@ -91,7 +117,7 @@ forEachOpenDevice("freeing", (open) => {
       using x = device.full("int32", length, round)
       addresses.add(x.address)
     }
-    assert.equal(addresses.size, 1)
+    assert.ok(addresses.size <= 2, `${addresses.size} addresses`)
     latch.open()
     device.synchronize()
     assert.equal(latch.timedOut, false)

@@ -31,10 +31,27 @@ type EchoScalars = [N, N, N, N, N, N, N, N, N, N, B, B]
 forEachOpenDevice("kernels", (open) => {
   test("§4 launch: scalars of all twelve dtypes arrive, the extremes and plain integers for bigints too", () => {
     using device = open()
-    assert.deepEqual(echoed(device, 1.5, -2, 0.1, 0.1, -128, 255, -32768, 65535, -(2 ** 31), 2 ** 32 - 1, -(2n ** 63n), 2n ** 64n - 1n), [
-      ...[0x3e00, 0xc000, Math.fround(0.1), 0.1, -128, 255, -32768, 65535, -(2 ** 31), 2 ** 32 - 1],
-      ...[-(2n ** 63n), 2n ** 64n - 1n],
-    ])
+    assert.deepEqual(
+      echoed(
+        device,
+        1.5,
+        -2,
+        0.1,
+        0.1,
+        -128,
+        255,
+        -32768,
+        65535,
+        -(2 ** 31),
+        2 ** 32 - 1,
+        -(2n ** 63n),
+        2n ** 64n - 1n,
+      ),
+      [
+        ...[0x3e00, 0xc000, Math.fround(0.1), 0.1, -128, 255, -32768, 65535, -(2 ** 31), 2 ** 32 - 1],
+        ...[-(2n ** 63n), 2n ** 64n - 1n],
+      ],
+    )
     assert.deepEqual(echoed(device, 65504, 3e38, -0, -0, 127, 0, 32767, 0, 2 ** 31 - 1, 0, -5, 2 ** 53 - 1), [
       ...[0x7bff, 0x7f62, -0, -0, 127, 0, 32767, 0, 2 ** 31 - 1, 0],
       ...[-5n, 2n ** 53n - 1n],
@@ -184,7 +201,10 @@ forEachOpenDevice("kernels", (open) => {
     const kernel = defineKernel({
       name: "test_combine",
       signature: combine.signature,
-      cuda: { source: 'extern "C" __global__ void test_combine(int n, const int* x, int* y) { if (n > 0) y[0] = y[0] * 3 + x[0]; }' },
+      cuda: {
+        source:
+          'extern "C" __global__ void test_combine(int n, const int* x, int* y) { if (n > 0) y[0] = y[0] * 3 + x[0]; }',
+      },
       host: { source: "export function test_combine(launch, n, x, y) { y[0] = y[0] * 3 + x[0] }" },
     })
     await Promise.all([kernel.prepare(device), kernel.prepare(device)])
@@ -206,7 +226,9 @@ forEachOpenDevice("kernels", (open) => {
             if (n > 0) x[0] = (int)((unsigned)x[0] * (unsigned)a + (unsigned)b);
           } // ${value}`,
         },
-        host: { source: `export function test_affine(launch, n, x, a, b) { x[0] = Math.imul(x[0], a) + b } // ${value}` },
+        host: {
+          source: `export function test_affine(launch, n, x, a, b) { x[0] = Math.imul(x[0], a) + b } // ${value}`,
+        },
       }),
     )
     using x = device.full("int32", 1, 1)

@@ -1,4 +1,13 @@
-import { arrayCount, arrayLength, type Body, initial, type ParallelStatement, type Slice, type Statement, uploaded } from "./program.js"
+import {
+  arrayCount,
+  arrayLength,
+  type Body,
+  initial,
+  type ParallelStatement,
+  type Slice,
+  type Statement,
+  uploaded,
+} from "./program.js"
 
 /** What a program comes to. */
 export interface Outcome {

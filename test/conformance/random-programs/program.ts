@@ -46,7 +46,13 @@ export type Statement =
   | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
   | { readonly kind: "combine" | "copy"; readonly source: Slice; readonly target: Slice }
   | { readonly kind: "fill" | "upload"; readonly target: Slice; readonly value: number }
-  | { readonly kind: "temporary"; readonly source: Slice; readonly target: Slice; readonly b: number; readonly scoped: boolean }
+  | {
+      readonly kind: "temporary"
+      readonly source: Slice
+      readonly target: Slice
+      readonly b: number
+      readonly scoped: boolean
+    }
   | { readonly kind: "spin"; readonly iterations: number }
   | { readonly kind: "pause"; readonly long: boolean }
   | { readonly kind: "read"; readonly id: number; readonly source: Slice; readonly blocking: boolean }
@@ -91,18 +97,32 @@ const mainDraws = fc.array(bodyDraw, { minLength: 1, maxLength: 4, size: "max" }
 class Meaning {
   #ids = 0
 
-  body(draw: BodyDraw, writable: readonly number[], readable: readonly number[], mayAwait: boolean, output?: number): Body {
+  body(
+    draw: BodyDraw,
+    writable: readonly number[],
+    readable: readonly number[],
+    mayAwait: boolean,
+    output?: number,
+  ): Body {
     const isAsync = mayAwait && draw.flags % 2 === 0
     return {
       id: this.#ids++,
       isAsync,
       statements: draw.draws.flatMap((inner) => this.#statement(inner, writable, readable, isAsync) ?? []),
       throws: (draw.flags >> 3) % 12 === 0,
-      output: output === undefined || (draw.flags >> 6) % 3 === 0 ? undefined : slice(readable, draw.flags, draw.flags >> 4, output),
+      output:
+        output === undefined || (draw.flags >> 6) % 3 === 0
+          ? undefined
+          : slice(readable, draw.flags, draw.flags >> 4, output),
     }
   }
 
-  #statement(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): Statement | undefined {
+  #statement(
+    draw: Draw,
+    writable: readonly number[],
+    readable: readonly number[],
+    mayAwait: boolean,
+  ): Statement | undefined {
     const [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, p5 = 0] = draw.picks
     const { kind } = draw
     if (kind < 8) return { kind: "spin", iterations: 2 ** (p0 % 16) }
@@ -126,7 +146,12 @@ class Meaning {
     return { kind: kind < 57 ? "combine" : "copy", source, target }
   }
 
-  #nested(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): Statement | undefined {
+  #nested(
+    draw: Draw,
+    writable: readonly number[],
+    readable: readonly number[],
+    mayAwait: boolean,
+  ): Statement | undefined {
     const [p0 = 0, p1 = 0] = draw.picks
     const [first] = draw.bodies
     if (first === undefined) return undefined
@@ -136,7 +161,12 @@ class Meaning {
     return { kind: "on", stream: stream === streamCount ? undefined : stream, byEvents: p1 % 2 === 0, body }
   }
 
-  #parallel(draw: Draw, writable: readonly number[], readable: readonly number[], mayAwait: boolean): ParallelStatement {
+  #parallel(
+    draw: Draw,
+    writable: readonly number[],
+    readable: readonly number[],
+    mayAwait: boolean,
+  ): ParallelStatement {
     const [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, p5 = 0, p6 = 0] = draw.picks
     const via = viaOf(draw.kind)
     const [only = { flags: 1, draws: [] }] = draw.bodies

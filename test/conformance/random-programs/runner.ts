@@ -12,7 +12,16 @@ import {
 } from "../../../src/index.js"
 import { affine, combine, once, over, spin } from "../../support/kernels.js"
 import type { Outcome } from "./model.js"
-import { arrayCount, arrayLength, type Body, initial, type ParallelStatement, type Slice, type Statement, uploaded } from "./program.js"
+import {
+  arrayCount,
+  arrayLength,
+  type Body,
+  initial,
+  type ParallelStatement,
+  type Slice,
+  type Statement,
+  uploaded,
+} from "./program.js"
 
 type Ints = DeviceArray<"int32">
 /** What a body does, giving each promise that it awaits. One that never does so can run without awaiting. */
@@ -252,11 +261,21 @@ function order(before: Stream, after: Stream, byEvents: boolean): void {
   event.wait(after)
 }
 
+let jitters = 0
+
+/** Now and then a stream dawdles, so that what is not ordered changes places. */
+function jitter(): void {
+  jitters = (Math.imul(jitters, 1_664_525) + 1_013_904_223) >>> 0
+  if (jitters >>> 30 === 0) spin.launch(once, 2 ** ((jitters >>> 20) % 18))
+}
+
 function launchAffine(x: Ints, a: number, b: number): void {
+  jitter()
   affine.launch(over(x.length), x.length, x, a, b)
 }
 
 function launchCombine(x: Ints, y: Ints): void {
+  jitter()
   combine.launch(over(x.length), x.length, x, y)
 }
 

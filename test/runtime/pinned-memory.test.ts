@@ -1,0 +1,154 @@
+import assert from "node:assert/strict"
+import { availableParallelism } from "node:os"
+import { test } from "node:test"
+import { HostDriver } from "../../src/host/driver.js"
+import type { Driver } from "../../src/driver.js"
+import { Device } from "../../src/runtime/device.js"
+import { collect, collectUntil } from "../support/collect.js"
+import { affine, dying, once, over } from "../support/kernels.js"
+import { Latch } from "../support/latch.js"
+
+/** A device whose pinned memory is accounted for. It keeps numbers only, so that what it sees can be collected. */
+class Accounted {
+  readonly freed: number[] = []
+  readonly device: Device
+  allocations = 0
+  /** The next call of this method fails. */
+  failing: keyof Driver | undefined
+
+  constructor() {
+    const inner = new HostDriver(3, availableParallelism(), "accounted")
+    const driver: Driver = new Proxy<Driver>(inner, {
+      get: (_, name) => {
+        const member: unknown = Reflect.get(inner, name)
+        if (typeof member !== "function") return member
+        return (...args: unknown[]): unknown => {
+          if (name === "allocatePinned") this.allocations += 1
+          if (name === "freePinned") this.freed.push(Number(args[0]))
+          if (name === this.failing) {
+            this.failing = undefined
+            throw new Error(`no ${name} today`)
+          }
+          return Reflect.apply(member, inner, args)
+        }
+      },
+    })
+    this.device = new Device("host", driver, () => {})
+  }
+
+  [Symbol.dispose](): void {
+    this.device.dispose()
+  }
+}
+
+test("§8 pinned: pages are freed only when their uses are over and the buffer is unreachable", async () => {
+  using accounted = new Accounted()
+  const { device } = accounted
+  const stream = device.createStream()
+  const address = (() => {
+    const pinned = device.pinned("int32", 4)
+    pinned.dispose()
+    return pinned.address
+  })()
+  await collectUntil(() => accounted.freed.includes(address), "a disposed array's pages")
+
+  using latch = new Latch(device).hold(stream)
+  const used = (() => {
+    const pinned = device.pinned("int32", 4)
+    affine.launch({ ...over(4), stream }, 4, pinned, 1, 1)
+    return pinned.address
+  })()
+  await collect()
+  await collect()
+  assert.equal(accounted.freed.includes(used), false)
+  latch.open()
+  stream.synchronize()
+  await collectUntil(() => {
+    device.pinned("int32", 1).dispose() // Looks after what waits.
+    return accounted.freed.includes(used)
+  }, "the pages of an array that was in use")
+  assert.equal(latch.timedOut, false)
+})
+
+test("§8 pinned: a typed array that is kept keeps the pages, also after the device is gone", async () => {
+  const accounted = new Accounted()
+  const kept: Int32Array[] = []
+  const addresses = (() => {
+    const arrays = [1, 2, 3].map(() => accounted.device.pinned("int32", 4))
+    kept.push(...arrays.map((pinned) => pinned.array))
+    return arrays.map((pinned) => pinned.address)
+  })()
+  accounted.device.dispose()
+  await collect()
+  await collect()
+  for (const address of addresses) assert.equal(accounted.freed.includes(address), false)
+  kept.length = 0
+  await collectUntil(() => addresses.every((address) => accounted.freed.includes(address)), "the pages after the end")
+})
+
+test("§8 pinned: pages are freed after the device is gone, though nobody holds on to the device", async () => {
+  const { freed, address } = (() => {
+    const { device, freed } = new Accounted()
+    const pinned = device.pinned("int32", 4)
+    device.dispose()
+    return { freed, address: pinned.address }
+  })()
+  await collectUntil(() => freed.includes(address), "the pages of a device that nobody knows any more")
+})
+
+test("§8 read: what it stages goes back, also if the device is disposed of meanwhile", async () => {
+  const accounted = new Accounted()
+  const { device } = accounted
+  const x = device.full("int32", 100, 3)
+  assert.deepEqual(x.readSync(), new Int32Array(100).fill(3))
+  const pending = [x.read(), x.subarray(5).read()]
+  device.dispose()
+  await Promise.all(pending)
+  assert.equal(accounted.freed.length, 3)
+})
+
+test("§8 read: where its end cannot be told, what it stages is not given back before it is over", async () => {
+  using accounted = new Accounted()
+  const { device } = accounted
+  const x = device.full("int32", 100, 3)
+  using latch = new Latch(device).hold()
+  const before = accounted.freed.length
+  for (const method of ["recordEvent", "whenComplete"] as const) {
+    accounted.failing = method
+    await assert.rejects(x.read(), new RegExp(`no ${method} today`))
+  }
+  accounted.failing = "synchronizeStream"
+  assert.throws(() => x.readSync(), /no synchronizeStream today/)
+  assert.equal(accounted.freed.length, before)
+  latch.open()
+  device.synchronize()
+  device.pinned("int32", 1).dispose() // Looks after what waits.
+  assert.equal(accounted.freed.length, before + 3)
+  assert.equal(latch.timedOut, false)
+})
+
+test("§8 read: a copy that is refused gives back what it staged", () => {
+  using accounted = new Accounted()
+  const { device } = accounted
+  const x = device.full("int32", 100, 3)
+  accounted.failing = "copy"
+  assert.throws(() => x.readSync(), /no copy today/)
+  assert.equal(accounted.freed.length, accounted.allocations)
+  assert.deepEqual(x.readSync(), new Int32Array(100).fill(3))
+})
+
+test("§8 finalizers never crash the process: pinned memory that is collected after the device was lost", async () => {
+  using accounted = new Accounted()
+  const { device } = accounted
+  const address = (() => {
+    const pinned = device.pinned("int32", 4)
+    affine.launch(over(4), 4, pinned, 1, 1)
+    return pinned.address
+  })()
+  dying.launch({ ...once, stream: device.defaultStream })
+  await assert.rejects(device.completed(), { code: "AUX_DEVICE_LOST" })
+  await collectUntil(() => {
+    device.dispose()
+    return accounted.freed.includes(address)
+  }, "the pages of a lost device")
+})
