@@ -17,8 +17,8 @@ const rows = (batches: number, operations: number, ...names: string[]): RowPlan[
 /** No batch queues more than the driver takes without waiting. */
 const groups: readonly Group[] = [
   { rows: rows(7, 100, "launch", "two-launches", "four-calls", "fork-join", "graph-launch") },
-  { rows: rows(7, 100, "fork-join-empty", "async-local-storage"), alone: true },
-  { rows: rows(7, 20_000, "two-functions", "null-aux"), alone: true },
+  { rows: rows(7, 100, "fork-join-empty"), alone: true },
+  { rows: rows(7, 20_000, "two-functions", "null-aux", "async-local-storage"), alone: true },
   { rows: rows(7, 30, "fork-join-done", "graph-done") },
   { rows: rows(3, 5, "spin-one:1000", "spin-both:1000") },
   { rows: rows(5, 4, "end:50", "end:100", "end:500", "end:5000") },

@@ -211,9 +211,9 @@ function shown(figure: Figure, show: (value: number) => string = time): Partial<
   return Object.fromEntries(entries)
 }
 
-/** A quotient of two figures that are there. */
+/** A quotient of two figures that are there. What noise has brought below nothing is nothing to compare with. */
 export function quotient(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a / b
+  return a === undefined || b === undefined || b <= 0 ? undefined : a / b
 }
 
 /** Nanoseconds, in the unit that suits them. Three digits, which is more than such figures are worth. */

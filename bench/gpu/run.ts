@@ -46,6 +46,9 @@ export interface Part {
   run(run: Run): Promise<Readonly<Record<string, unknown>>>
 }
 
+/** Characters of a file. */
+const longest = 8_000_000
+
 /** A run under way. */
 export class Run {
   readonly settings: Settings
@@ -95,9 +98,9 @@ export class Run {
     return peers
   }
 
-  /** Puts a file beside the report. */
+  /** Puts a file beside the report. Of a text that is too long to be of use the end is left out. */
   write(name: string, text: string): void {
-    writeFileSync(join(this.settings.out, name), text)
+    writeFileSync(join(this.settings.out, name), text.slice(0, longest))
   }
 
   report(): Report {

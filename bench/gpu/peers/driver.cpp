@@ -174,8 +174,8 @@ Row end(int microseconds, bool blocking) {
   return [=](int operations) {
     double beyond = 0;
     for (int i = 0; i < operations; i++) {
-      auto start = Clock::now();
       launchSpin(mainStream, microseconds, 1, 1);
+      auto start = Clock::now();
       if (blocking) {
         CALL(cuEventRecord, blockingEvent, mainStream);
         CALL(cuEventSynchronize, blockingEvent);
