@@ -27,7 +27,11 @@ export function refused(fn: () => unknown, code: ErrorCode, ...words: Words[]): 
 }
 
 /** Gives a promise that rejects, with this code and these words. */
-export async function rejected(fn: () => Promise<unknown>, code: ErrorCode, ...words: Words[]): Promise<AuxstreamError> {
+export async function rejected(
+  fn: () => Promise<unknown>,
+  code: ErrorCode,
+  ...words: Words[]
+): Promise<AuxstreamError> {
   const promise = fn()
   assert.ok(promise instanceof Promise)
   let error: unknown

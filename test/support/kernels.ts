@@ -1,4 +1,11 @@
-import { defineKernel, type Device, type DeviceArray, type DType, type Kernel, type LaunchOptions } from "../../src/index.js"
+import {
+  defineKernel,
+  type Device,
+  type DeviceArray,
+  type DType,
+  type Kernel,
+  type LaunchOptions,
+} from "../../src/index.js"
 import { dtypes, isDType } from "../../src/runtime/elements.js"
 
 /**

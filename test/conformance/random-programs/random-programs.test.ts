@@ -27,7 +27,7 @@ forEachDevice("§5, §6 random programs", (open) => {
         assert.deepEqual(outcome.reads, expected.reads)
       }),
       // A failure is made smaller for a while: races do not come back every time.
-      { numRuns: 4000, interruptAfterTimeLimit: 100_000, markInterruptAsFailure: true },
+      { numRuns: 2500, interruptAfterTimeLimit: 100_000, markInterruptAsFailure: true },
     )
     device.synchronize()
     assert.equal(device.memory.used, used)
