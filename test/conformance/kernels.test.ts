@@ -130,7 +130,7 @@ forEachOpenDevice("kernels", (open) => {
     using foreign = other.zeros("int32", 4)
     const gone = device.zeros("int32", 4)
     gone.dispose()
-    const launch = (...args: unknown[]) => Reflect.apply(affine.launch, affine, [over(4), ...args])
+    const launch = (...args: unknown[]): unknown => Reflect.apply(affine.launch, affine, [over(4), ...args])
     const kernel = "test_affine"
     refused(() => launch(4, x, 1), "AUX_INVALID_ARGUMENT", kernel, "3", "4")
     refused(() => launch(4, x, 1, 1, 1), "AUX_INVALID_ARGUMENT", kernel, "5", "4")

@@ -27,7 +27,7 @@ forEachDevice("§5, §6 random programs", (open) => {
         assert.deepEqual(outcome.reads, expected.reads)
       }),
       // A failure is made smaller for a while: races do not come back every time.
-      { numRuns: 2500, interruptAfterTimeLimit: 100_000, markInterruptAsFailure: true },
+      { numRuns: 2500, plugins: [fc.interruptAfterTimeLimit(100_000, { failOnInterrupt: true })] },
     )
     device.synchronize()
     assert.equal(device.memory.used, used)

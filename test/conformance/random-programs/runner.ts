@@ -213,12 +213,17 @@ class Run {
       given?.dispose()
     }
     if (!Array.isArray(outputs)) throw new TypeError("no list of results")
-    for (const output of outputs.flat()) if (this.#outputs.delete(output)) this.#take(output, statement.target)
+    for (const result of outputs.flat()) this.#take(result, statement.target)
   }
 
-  #take(output: Ints, target: Slice): void {
-    launchCombine(output, this.#slice(target))
-    output.dispose()
+  /** Combines what a branch returned into the target, if it is an array, and drops it. */
+  #take(result: unknown, target: Slice): void {
+    for (const output of this.#outputs) {
+      if (output !== result) continue
+      this.#outputs.delete(output)
+      launchCombine(output, this.#slice(target))
+      output.dispose()
+    }
   }
 
   #call({ via, streams }: ParallelStatement, functions: readonly (() => unknown)[]): unknown {
