@@ -85,9 +85,14 @@ function problems({ absent, missing }: Report): string[] {
   }
   const lines = [
     ...absent.map(({ peer, reason }) => `- ${peer} is not there: ${gist(reason)}`),
-    ...[...reasons].map(([reason, rows]) => `- ${reason} (${rows.join(", ")})`),
+    ...[...reasons].map(([reason, rows]) => `- ${reason} (${few(rows)})`),
   ]
   return lines.length === 0 ? [] : [`Missing:\n\n${lines.join("\n")}`]
+}
+
+/** A list that does not hide what stands around it. */
+function few(names: readonly string[]): string {
+  return names.length <= 6 ? names.join(", ") : `${names.slice(0, 6).join(", ")} and ${names.length - 6} more`
 }
 
 /** The line that says what is wrong: Python puts it behind the stack, JavaScript before. */
