@@ -32,7 +32,10 @@ export async function startPeers(scratch: string): Promise<Peers> {
   mkdirSync(scratch, { recursive: true })
   const [kernels, program] = await Promise.all([compileKernels(scratch), compileProgram(scratch)])
   const python = (script: string) => (name: PeerName) =>
-    new Peer(name, "python3", [join(folder, script), kernels.path], { PYTHONUNBUFFERED: "1" })
+    new Peer(name, "python3", [join(folder, script), kernels.path], {
+      PYTHONUNBUFFERED: "1",
+      PYTHONDONTWRITEBYTECODE: "1",
+    })
   const makers: [PeerName, (name: PeerName) => Peer][] = [
     [ours, (name) => new Peer(name, process.execPath, [beside("ours/main.js")])],
     ["C++", (name) => new Peer(name, program.path, [kernels.path])],
