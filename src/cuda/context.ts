@@ -48,6 +48,7 @@ export class CudaContext {
   lastEvent = 0
   lastStream = 0
 
+  readonly #retired: number[] = []
   #loss: DeviceLostError | undefined
   readonly #lossListeners = new Set<() => void>()
 
@@ -59,11 +60,21 @@ export class CudaContext {
     this.label = label
     this.check(this.calls.cuDevicePrimaryCtxRetain(this.out.address, device), "cuDevicePrimaryCtxRetain")
     this.handle = this.out.number(0)
+    this.library.holders.opened(device)
   }
 
   /** Gives the context back. The driver destroys it if nobody else holds it. */
   release(): void {
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
+    for (const kernels of this.library.holders.released(this.device, this.#retired)) {
+      const status = this.library.calls.cuLibraryUnload(kernels)
+      if (status !== SUCCESS) this.warnOfLeak(status, "cuLibraryUnload")
+    }
+  }
+
+  /** Has loaded kernels unloaded once the last context of ours on the device is given back. */
+  retire(kernels: number): void {
+    this.#retired.push(kernels)
   }
 
   get isLost(): boolean {

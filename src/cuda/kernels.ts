@@ -185,10 +185,10 @@ export class Kernels {
     this.#closed = true
   }
 
-  /** Unloads all. Nothing is queued any more. */
+  /** Nothing is queued any more: all is unloaded with the context. */
   close(): void {
     if (this.#context.isLost) return
-    for (const { library } of this.#loaded.splice(0)) unload(this.#context, library)
+    for (const { library } of this.#loaded.splice(0)) this.#context.retire(library)
   }
 }
 

@@ -3,6 +3,7 @@ import { CudaError } from "../runtime/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
+import { ContextHolders } from "./context-holders.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
 
@@ -20,6 +21,8 @@ export class CudaLibrary {
   readonly version: number
   readonly calls: DriverCalls
   readonly newer: NewerCalls
+  /** Who holds the devices' contexts. */
+  readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
   readonly #out = new CMemory(8)
 
