@@ -79,5 +79,14 @@ function arraysIn(value: unknown): Set<DeviceArray> {
 function contentsOf(object: object): unknown[] {
   if (object instanceof Map) return [...object.keys(), ...object.values()]
   if (object instanceof Set) return [...object]
-  return Object.values(object)
+  return Object.keys(object).map((key) => read(object, key))
+}
+
+/** What a property holds; nothing if its getter throws, which is not the scope's business. */
+function read(object: object, key: string): unknown {
+  try {
+    return Reflect.get(object, key)
+  } catch {
+    return undefined
+  }
 }

@@ -59,7 +59,7 @@ export function parseSignature(signature: unknown, kernel: string): KernelParame
       `the signature of kernel ${kernel} is ${show(signature)}; it is an array such as ["int32", "in float32*"]`,
     )
   }
-  return signature.map((parameter: unknown, index) => parseParameter(parameter, index, kernel))
+  return Array.from(signature, (parameter: unknown, index) => parseParameter(parameter, index, kernel))
 }
 
 function parseParameter(parameter: unknown, index: number, kernel: string): KernelParameter {

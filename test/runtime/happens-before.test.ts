@@ -1,0 +1,155 @@
+import assert from "node:assert/strict"
+import { availableParallelism } from "node:os"
+import { test } from "node:test"
+import fc from "fast-check"
+import { HostDriver } from "../../src/host/driver.js"
+import type { EventHandle } from "../../src/driver.js"
+import { VectorClock } from "../../src/runtime/clock.js"
+import { DeviceOrder } from "../../src/runtime/order.js"
+import type { StreamState } from "../../src/runtime/stream-state.js"
+import { Uses } from "../../src/runtime/uses.js"
+import { RecordingDriver } from "../support/recording-driver.js"
+
+/** An operation of the model: one of a stream's, by numbers that are never used again. */
+type Operation = number
+
+/** A stream, with every operation that is ordered before what is queued there next. */
+interface Modelled {
+  readonly state: StreamState
+  readonly known: Set<Operation>
+}
+
+/**
+ * Vector clocks against what they stand for: plain sets of operations. What is ordered behind what, which waits are
+ * sent, and which uses of a piece of memory still count must come out the same.
+ */
+class Comparison {
+  readonly recording = new RecordingDriver(new HostDriver(2, availableParallelism(), "host"))
+  readonly order = new DeviceOrder(this.recording.driver)
+  readonly hostKnows = new Set<Operation>()
+  readonly #events: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }[]
+  readonly #memories = Array.from({ length: 3 }, () => ({ uses: new Uses(), model: new Map<Modelled, Operation>() }))
+  readonly #streams: Modelled[]
+  #operations = 0
+
+  constructor() {
+    this.#streams = Array.from({ length: 4 }, () => this.#stream())
+    this.#events = Array.from({ length: 3 }, () => ({
+      handle: this.order.events.take(),
+      clock: new VectorClock(),
+      known: new Set<Operation>(),
+    }))
+  }
+
+  #stream(): Modelled {
+    return { state: this.order.createStream(0, "a stream"), known: new Set() }
+  }
+
+  /** What the stream is ordered behind, the host's knowledge included. */
+  #knownTo(stream: Modelled): Set<Operation> {
+    return new Set([...stream.known, ...this.hostKnows])
+  }
+
+  step([kind, first, second]: readonly [number, number, number]): void {
+    const stream = this.#streams[first % this.#streams.length] ?? assert.fail()
+    const other = this.#streams[second % this.#streams.length] ?? assert.fail()
+    const event = this.#events[second % this.#events.length] ?? assert.fail()
+    if (kind < 4) this.#operate(stream, second)
+    else if (kind < 6) this.#record(stream, event)
+    else if (kind < 8) this.#wait(stream, event)
+    else if (kind < 10) this.#waitFor(stream, other)
+    else if (kind < 11) this.#synchronize(stream)
+    else this.#replace(first % this.#streams.length)
+    this.#compare()
+  }
+
+  #operate(stream: Modelled, which: number): void {
+    const memory = this.#memories[which % 3] ?? assert.fail()
+    stream.state.enter()
+    const known = this.#knownTo(stream)
+    const tick = stream.state.advance()
+    memory.uses.note(stream.state, tick)
+    for (const [user, operation] of memory.model) if (user === stream || known.has(operation)) memory.model.delete(user)
+    const operation = this.#operations++
+    memory.model.set(stream, operation)
+    stream.known.add(operation)
+  }
+
+  #record(stream: Modelled, event: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }): void {
+    stream.state.record(event.handle, event.clock)
+    event.known = this.#knownTo(stream)
+  }
+
+  #wait(stream: Modelled, event: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }): void {
+    this.#expectWaits(isSubset(event.known, this.#knownTo(stream)) ? 0 : 1, () => {
+      stream.state.wait(event.handle, event.clock, true)
+    })
+    for (const operation of event.known) stream.known.add(operation)
+  }
+
+  #waitFor(stream: Modelled, other: Modelled): void {
+    if (stream === other) return
+    const known = this.#knownTo(stream)
+    this.#expectWaits(isSubset(other.known, known) ? 0 : 1, () => stream.state.waitFor(other.state))
+    for (const operation of other.known) stream.known.add(operation)
+  }
+
+  #expectWaits(count: number, act: () => void): void {
+    this.recording.take()
+    act()
+    assert.equal(this.recording.take("waitEvent").length, count, "waits that were sent")
+  }
+
+  #synchronize(stream: Modelled): void {
+    this.order.synchronizeStream(stream.state)
+    for (const operation of stream.known) this.hostKnows.add(operation)
+  }
+
+  /** Ends a stream; another one takes its place, and in time its slot. */
+  #replace(index: number): void {
+    const stream = this.#streams[index] ?? assert.fail()
+    this.order.synchronizeStream(stream.state)
+    for (const operation of stream.known) this.hostKnows.add(operation)
+    this.order.disposeStream(stream.state)
+    this.#streams[index] = this.#stream()
+  }
+
+  #compare(): void {
+    for (const { uses, model } of this.#memories) {
+      for (const stream of this.#streams) {
+        const known = this.#knownTo(stream)
+        const behindAll = [...model.values()].every((operation) => known.has(operation))
+        assert.equal(uses.areBefore(stream.state), behindAll, "behind every use")
+      }
+      const live = new Set(uses.list().map((use) => use.stream))
+      for (const [user, operation] of model) {
+        if (!this.hostKnows.has(operation)) assert.ok(live.has(user.state), "a use that counts was forgotten")
+      }
+    }
+  }
+
+  end(): void {
+    this.order.close()
+    this.recording.driver.close()
+  }
+}
+
+test("§6 clocks stand for sets of operations: order, waits that are sent, uses that count", () => {
+  const step = fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 11 }), fc.nat({ max: 11 }))
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
+      const comparison = new Comparison()
+      try {
+        for (const one of steps) comparison.step(one)
+      } finally {
+        comparison.end()
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+function isSubset(some: ReadonlySet<Operation>, all: ReadonlySet<Operation>): boolean {
+  for (const one of some) if (!all.has(one)) return false
+  return true
+}

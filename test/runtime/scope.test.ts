@@ -1,0 +1,162 @@
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import { type Device, type DeviceArray, fork, openDevice } from "../../src/index.js"
+
+let device: Device
+
+before(() => {
+  device = openDevice("host", { threads: 2 })
+})
+after(() => device.dispose())
+
+function one(): DeviceArray<"int32"> {
+  return device.full("int32", 4, 1)
+}
+
+/** Runs a scope whose result holds an array in some way. Is it kept? */
+function keeps(wrap: (array: DeviceArray) => unknown): boolean {
+  const made: DeviceArray[] = []
+  device.scope(() => {
+    const array = one()
+    made.push(array)
+    return wrap(array)
+  })
+  const kept = made.every((array) => !array.disposed)
+  for (const array of made) array.dispose()
+  return kept
+}
+
+test("§4 scope: what its result leads to is kept", () => {
+  class Holder {
+    constructor(readonly array: DeviceArray) {}
+  }
+  const deep = (array: DeviceArray): unknown => {
+    let nested: unknown = array
+    for (let depth = 0; depth < 20_000; depth++) nested = [nested]
+    return nested
+  }
+  const ways: Record<string, (array: DeviceArray) => unknown> = {
+    itself: (array) => array,
+    "a view": (array) => array.subarray(1),
+    "a list": (array) => [array],
+    "an object": (array) => ({ array }),
+    "a class's object": (array) => new Holder(array),
+    "an object without a prototype": (array) => Object.setPrototypeOf({ array }, null) as unknown,
+    "a map's value": (array) => new Map([["key", array]]),
+    "a map's key": (array) => new Map([[array, 1]]),
+    "a set": (array) => new Set([array]),
+    "a list with holes": (array) => Object.assign([], { 5: array }),
+    "20000 levels": deep,
+    "a cycle": (array) => {
+      const result: Record<string, unknown> = { array }
+      result["self"] = [result]
+      return result
+    },
+    "beside typed arrays and nothing": (array) => [
+      null,
+      undefined,
+      new Float64Array(9),
+      "text",
+      5n,
+      Symbol("x"),
+      array,
+    ],
+  }
+  for (const [name, wrap] of Object.entries(ways)) assert.equal(keeps(wrap), true, name)
+  assert.equal(
+    keeps(() => undefined),
+    false,
+  )
+  assert.equal(
+    keeps((array) => [array.address]),
+    false,
+  )
+})
+
+test("§4 scope: getters that throw do not leave anything behind, nor hide the result", () => {
+  const made: DeviceArray[] = []
+  const result = device.scope(() => {
+    made.push(one(), one())
+    return {
+      kept: made[0],
+      get trap(): unknown {
+        throw new Error("of the getter")
+      },
+    }
+  })
+  assert.deepEqual(
+    made.map((array) => array.disposed),
+    [false, true],
+  )
+  result.kept?.dispose()
+})
+
+test("§4 scope: an error is thrown as it was, whatever it is", () => {
+  for (const thrown of [new Error("on purpose"), "text", undefined, null]) {
+    let caught: unknown = "nothing"
+    try {
+      device.scope(() => {
+        throw thrown
+      })
+    } catch (error) {
+      caught = error
+    }
+    assert.equal(caught, thrown)
+  }
+})
+
+test("§4 scope: a thenable is adopted once, and the scope ends with it", async () => {
+  const made: DeviceArray[] = []
+  let calls = 0
+  const result = device.scope(() => {
+    made.push(one())
+    const thenable: PromiseLike<DeviceArray> = {
+      then: (resolve) => {
+        calls += 1
+        const kept = one()
+        made.push(kept)
+        return Promise.resolve(kept).then(resolve)
+      },
+    }
+    return thenable
+  })
+  const kept = await result
+  assert.equal(calls, 1)
+  assert.deepEqual(
+    made.map((array) => array.disposed),
+    [true, false],
+  )
+  assert.equal(kept, made[1])
+  kept.dispose()
+})
+
+test("§4 scope: arrays made in forks and in other streams' runs inside belong to it", () => {
+  using stream = device.createStream()
+  const made: DeviceArray[] = []
+  device.scope(() => {
+    stream.run(() => made.push(one()))
+    const forked = fork(() => made.push(one()))
+    forked.join()
+  })
+  assert.ok(made.every((array) => array.disposed))
+  assert.equal(made.length, 2)
+})
+
+test("§4 scope: what an outer scope's end finds disposed of, and what was made after it, is left alone", async () => {
+  const late: DeviceArray[] = []
+  const made: DeviceArray[] = []
+  let finish = () => {}
+  const finished = new Promise<void>((resolve) => (finish = resolve))
+  let later: Promise<void> | undefined
+  device.scope(() => {
+    const array = one()
+    made.push(array)
+    array.dispose()
+    later = finished.then(() => void late.push(one()))
+  })
+  finish()
+  await later
+  assert.equal(made[0]?.disposed, true)
+  assert.equal(late[0]?.disposed, false)
+  late[0]?.dispose()
+})
