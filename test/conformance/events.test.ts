@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { forEachOpenDevice } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { affine, over, spin } from "../support/kernels.js"
-import { Latch } from "../support/latch.js"
+import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("events", (open) => {
   test("§4 record, wait: what waits runs behind what was recorded", () => {
@@ -18,8 +18,8 @@ forEachOpenDevice("events", (open) => {
     assert.equal(event.record(first), event)
     event.wait(second)
     affine.launch({ ...over(5), stream: second }, 5, x, 7, 1)
-    assert.equal(event.query(), false)
-    assert.equal(second.query(), false)
+    assert.ok(isHeld(event))
+    assert.ok(isHeld(second))
     latch.open()
     assert.deepEqual(
       second.run(() => x.readSync()),
@@ -40,12 +40,12 @@ forEachOpenDevice("events", (open) => {
     event.wait(third)
     event.record(second)
     third.synchronize()
-    assert.equal(event.query(), false)
+    assert.ok(isHeld(event))
     event.wait(third)
     event.record(first)
     spin.launch({ grid: 1, block: 1, stream: third }, 1)
     event.synchronize()
-    assert.equal(third.query(), false)
+    assert.ok(isHeld(third))
     latch.open()
     third.synchronize()
     assert.equal(latch.timedOut, false)
@@ -72,8 +72,8 @@ forEachOpenDevice("events", (open) => {
     other.run(() => event.wait())
     spin.launch({ grid: 1, block: 1, stream: other }, 1)
     device.defaultStream.synchronize()
-    assert.equal(event.query(), false)
-    assert.equal(other.query(), false)
+    assert.ok(isHeld(event))
+    assert.ok(isHeld(other))
     latch.open()
     other.synchronize()
     assert.equal(event.query(), true)
@@ -131,7 +131,7 @@ forEachOpenDevice("events", (open) => {
     event.dispose()
     for (let count = 0; count < 50; count++) device.defaultStream.record().dispose()
     affine.launch({ ...over(3), stream: second }, 3, x, 1, 1)
-    assert.equal(second.query(), false)
+    assert.ok(isHeld(second))
     refused(() => event.record(first), "AUX_DISPOSED", event.name)
     refused(() => event.wait(first), "AUX_DISPOSED", event.name)
     refused(() => first.wait(event), "AUX_DISPOSED", event.name)
@@ -156,7 +156,7 @@ forEachOpenDevice("events", (open) => {
     event.record(first)
     event.wait(second)
     spin.launch({ grid: 1, block: 1, stream: second }, 1)
-    assert.equal(second.query(), false)
+    assert.ok(isHeld(second))
     latch.open()
     second.synchronize()
     assert.equal(event.query(), true)
@@ -229,7 +229,7 @@ forEachOpenDevice("promises of events", (open) => {
     const later = event.completed()
     short.open()
     await Promise.all(promises)
-    assert.equal(event.query(), false)
+    assert.ok(isHeld(event))
     held.open()
     await later
     assert.equal(event.query(), true)
@@ -256,7 +256,7 @@ forEachOpenDevice("promises of events", (open) => {
     owners[1]?.record(held)
     owners[2]?.record(other)
     other.synchronize()
-    assert.equal(owners[1]?.query(), false)
+    assert.ok(owners[1] && isHeld(owners[1]))
     latch.open()
     held.synchronize()
     assert.equal(latch.timedOut, false)

@@ -12,7 +12,7 @@ import {
 } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, over, spin } from "../support/kernels.js"
-import { Latch } from "../support/latch.js"
+import { isHeld, Latch } from "../support/latch.js"
 
 type Fn = () => unknown
 
@@ -73,7 +73,7 @@ forEachOpenDevice("fork and join", (open) => {
         () => held.hold(),
       )
       event.synchronize()
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       held.open()
       main.synchronize()
       assert.equal(held.timedOut, false)
@@ -90,7 +90,7 @@ forEachOpenDevice("fork and join", (open) => {
       )
       event.synchronize()
       assert.notEqual(aux, main, name)
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       heldMain.open()
       main.synchronize()
       assert.equal(heldMain.timedOut, false)
@@ -111,10 +111,10 @@ forEachOpenDevice("fork and join", (open) => {
         },
       )
       before.waitUntilEntered()
-      assert.equal(event.query(), false, name)
+      assert.ok(isHeld(event), name)
       before.open()
       event.synchronize()
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       inside.open()
       main.synchronize()
       assert.equal(before.timedOut || inside.timedOut, false)
@@ -135,7 +135,7 @@ forEachOpenDevice("fork and join", (open) => {
         },
       )
       affine.launch(over(4), 4, y, 5, 1)
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       held.open()
       assert.deepEqual(y.readSync(), Int32Array.of(16, 16, 16, 16), name)
       assert.deepEqual(x.readSync(), Int32Array.of(2, 2, 2, 2), name)
@@ -161,7 +161,7 @@ forEachOpenDevice("fork and join", (open) => {
         name,
       )
       assert.equal(currentStream(device), main)
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       held.open()
       main.synchronize()
       assert.equal(held.timedOut, false)
@@ -193,7 +193,7 @@ forEachOpenDevice("fork and join", (open) => {
         await (Array.isArray(result) ? Promise.all(result) : result)
         assert.equal(currentStream(device), main)
       })
-      assert.equal(main.query(), false, name)
+      assert.ok(isHeld(main), name)
       held.open()
       main.synchronize()
       assert.equal(held.timedOut, false)
@@ -219,7 +219,7 @@ forEachOpenDevice("fork and join", (open) => {
         aux.slice(0, 2),
       ),
     )
-    assert.equal(main.query(), false)
+    assert.ok(isHeld(main))
     held.open()
     main.synchronize()
     assert.equal(held.timedOut, false)
@@ -231,7 +231,7 @@ forEachOpenDevice("fork and join", (open) => {
     using aux = device.createStream()
     using start = device.createEvent()
     using done = device.createEvent()
-    const mains = [device.createStream(), device.createStream()]
+    const mains = [device.createStream(), device.createStream()] as const
     const helds = [new Latch(device), new Latch(device)]
     const gates = helds.map(() => {
       let openGate = () => {}
@@ -252,16 +252,16 @@ forEachOpenDevice("fork and join", (open) => {
         ),
       ),
     )
-    for (const index of [1, 0]) {
+    for (const index of [1, 0] as const) {
       gates[index]?.openGate()
       await calls[index]
-      assert.equal(mains[index]?.query(), false)
+      assert.ok(isHeld(mains[index]))
     }
     helds[1]?.open()
-    mains[1]?.synchronize()
-    assert.equal(mains[0]?.query(), false)
+    mains[1].synchronize()
+    assert.ok(isHeld(mains[0]))
     helds[0]?.open()
-    mains[0]?.synchronize()
+    mains[0].synchronize()
     assert.ok(helds.every((held) => !held.timedOut))
     for (const main of mains) main.dispose()
   })
@@ -277,7 +277,7 @@ forEachOpenDevice("fork and join", (open) => {
         stream.run(() => forked.join()),
         42,
       )
-      assert.equal(stream.query(), false)
+      assert.ok(isHeld(stream))
     }
     assert.equal(origin.query(), true)
     held.open()
@@ -300,7 +300,7 @@ forEachOpenDevice("fork and join", (open) => {
     // The pool gives the stream to the next fork.
     const next = device.defaultStream.run(() => fork(() => spin.launch({ grid: 1, block: 1 }, 1)))
     late.run(() => forked.join())
-    assert.equal(late.query(), false)
+    assert.ok(isHeld(late))
     held.open()
     next.join()
     late.synchronize()
@@ -314,7 +314,7 @@ forEachOpenDevice("fork and join", (open) => {
     using held = new Latch(device)
     const forked = main.run(() => fork(() => held.hold()))
     other.run(() => forked.dispose())
-    assert.equal(other.query(), false)
+    assert.ok(isHeld(other))
     assert.equal(main.query(), true)
     held.open()
     other.synchronize()
@@ -338,7 +338,7 @@ forEachOpenDevice("fork and join", (open) => {
         name,
       )
       main.synchronize()
-      assert.equal(aux.query(), false)
+      assert.ok(isHeld(aux))
       held.open()
       aux.synchronize()
       assert.equal(held.timedOut, false)

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { type DeviceArray, executeInParallel, fork, maybeExecuteInParallel, parallel } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, combine, over, prepare, spin } from "../support/kernels.js"
-import { Latch } from "../support/latch.js"
+import { isHeld, Latch } from "../support/latch.js"
 
 const length = 1000
 
@@ -24,7 +24,7 @@ forEachOpenDevice("freeing", (open) => {
       other.dispose()
     }
     device.defaultStream.synchronize()
-    assert.equal(reader.query(), false)
+    assert.ok(isHeld(reader))
     latch.open()
     assert.deepEqual(
       reader.run(() => sum.readSync()),
@@ -108,7 +108,7 @@ forEachOpenDevice("freeing", (open) => {
     second.synchronize()
     spin.launch({ grid: 1, block: 1 }, 1)
     device.defaultStream.synchronize()
-    assert.equal(first.query(), false)
+    assert.ok(isHeld(first))
     latch.open()
     sum.dispose()
     device.synchronize()
@@ -150,7 +150,7 @@ forEachOpenDevice("freeing", (open) => {
     first.dispose()
     const [refill] = aux.run(() => [device.full("int32", length, -1)])
     aux.synchronize()
-    assert.equal(device.defaultStream.query(), false)
+    assert.ok(isHeld(device.defaultStream))
     latch.open()
     assert.deepEqual(copy.readSync(), new Int32Array(length).fill(7))
     assert.deepEqual(refill.readSync(), new Int32Array(length).fill(-1))
@@ -193,8 +193,8 @@ forEachOpenDevice("freeing", (open) => {
     using y = producer.run(() => device.empty("int32", length))
     user.run(() => x.fill(4))
     third.run(() => y.copyFrom(new Int32Array(length).fill(6)))
-    assert.equal(user.query(), false)
-    assert.equal(third.query(), false)
+    assert.ok(isHeld(user))
+    assert.ok(isHeld(third))
     latch.open()
     assert.deepEqual(
       user.run(() => x.readSync()),

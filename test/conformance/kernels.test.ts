@@ -4,7 +4,7 @@ import { AuxstreamError, defineKernel, type Device, type LaunchOptions } from ".
 import { forEachOpenDevice, onHost, openOther } from "../support/devices.js"
 import { refused, rejected } from "../support/errors.js"
 import { add, affine, bodiless, combine, echo, fill, latch, once, over, shape, spin } from "../support/kernels.js"
-import { Latch } from "../support/latch.js"
+import { isHeld, Latch } from "../support/latch.js"
 
 /** What a launch's twelve scalars come to in the kernel. */
 function echoed(device: Device, ...scalars: EchoScalars): (number | bigint | undefined)[] {
@@ -179,7 +179,7 @@ forEachOpenDevice("kernels", (open) => {
     const others = Array.from({ length: 10 }, () => device.full("int32", 5000, 2))
     device.defaultStream.synchronize()
     assert.ok(others.every((other) => !taken.has(other.address)))
-    assert.equal(stream.query(), false)
+    assert.ok(isHeld(stream))
     Atomics.store(flags.array, 0, 1)
     Atomics.notify(flags.array, 0)
     stream.synchronize()

@@ -1,5 +1,5 @@
-import { currentStream, type Device, type PinnedArray, type Stream } from "../../src/index.js"
-import { latch, once } from "./kernels.js"
+import { currentStream, type Device, type Event, type PinnedArray, type Stream } from "../../src/index.js"
+import { latch, once, spin } from "./kernels.js"
 
 /** A latch that is never opened ends by itself, so that a test that fails does not hang. */
 const limitMilliseconds = 20_000
@@ -62,6 +62,20 @@ export class Latch {
     this.open()
     this.#pinned.dispose()
   }
+}
+
+/**
+ * Is a stream, or an event, still not done, though others had all the time to be? A stream of its own comes to its end
+ * again and again meanwhile, so that it does not only look so because nothing has been run yet.
+ */
+export function isHeld(target: Stream | Event): boolean {
+  using other = target.device.createStream()
+  for (let turn = 0; turn < 50; turn++) {
+    spin.launch({ ...once, stream: other }, 100)
+    other.synchronize()
+    if (target.query()) return false
+  }
+  return true
 }
 
 const still = new Int32Array(new SharedArrayBuffer(4))
