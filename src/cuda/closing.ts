@@ -12,6 +12,18 @@ import type { Streams } from "./streams.js"
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 64
 
+/** The devices that are not gone yet. */
+const pending = new Set<Closing>()
+
+/**
+ * Blocks until devices that are being closed have given back their memory, so that another one can have it.
+ *
+ * @throws DeviceLostError, CudaError
+ */
+export function drainClosing(): void {
+  for (const closing of pending) closing.drain()
+}
+
 /** What is closed. */
 export interface ClosingParts {
   readonly context: CudaContext
@@ -36,8 +48,20 @@ export class Closing {
   }
 
   begin(): void {
+    pending.add(this)
     this.#parts.streams.destroyAll()
     this.#step()
+  }
+
+  /** Blocks until the work is over, and gives back the device memory. */
+  drain(): void {
+    const { context, memory, streams } = this.#parts
+    if (context.isLost) return
+    streams.awaitEnded()
+    memory.freeAll()
+    streams.destroyAll()
+    streams.awaitEnded()
+    memory.trim()
   }
 
   #step(): void {
@@ -71,6 +95,7 @@ export class Closing {
 
   #finish(): void {
     const { context, pinned, release, releasePinned } = this.#parts
+    pending.delete(this)
     release()
     pinned.close(() => {
       try {

@@ -14,7 +14,7 @@ import type {
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
-import { Closing } from "./closing.js"
+import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./completion.js"
 import { CudaContext } from "./context.js"
 import { Cublas } from "./cublas.js"
@@ -181,6 +181,7 @@ export class CudaDriver implements Driver {
 
   drainFrees(): void {
     this.#memory.drainFrees()
+    drainClosing()
   }
 
   memoryUsage(): MemoryUsage {

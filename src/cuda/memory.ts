@@ -98,7 +98,12 @@ export class DeviceMemory {
     }
     this.#freedOn.clear()
     this.#streams.awaitEnded()
-    context.check(context.calls.cuMemPoolTrimTo(this.#pool, 0), "cuMemPoolTrimTo")
+    this.trim()
+  }
+
+  /** Gives back to the system what the pool holds and nobody uses. @throws CudaError */
+  trim(): void {
+    this.#context.check(this.#context.calls.cuMemPoolTrimTo(this.#pool, 0), "cuMemPoolTrimTo")
   }
 
   /** A stream is destroyed: its end stands for its frees. */
@@ -120,6 +125,7 @@ export class DeviceMemory {
   /** Frees what is left, on a stream made for it. Nothing is queued any more. Never throws. */
   freeAll(): void {
     const addresses = [...this.#sizes.keys()]
+    if (addresses.length === 0) return
     try {
       const stream = this.#streams.create(0)
       for (const address of addresses) this.free(address, stream)

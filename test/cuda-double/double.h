@@ -64,7 +64,8 @@ struct command {
   struct command *next;
   void (*run)(struct command *);
   struct context *context;
-  /* It counts as busy no more. */
+  struct stream *stream;
+  /* It counts as queued no more. */
   bool left;
 };
 

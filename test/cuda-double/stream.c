@@ -12,7 +12,9 @@ struct stream {
   pthread_cond_t wake;
   pthread_cond_t drained;
   struct command *first, *last;
-  bool closing, running, asleep;
+  bool closing, asleep;
+  /* Commands queued and not yet done. */
+  _Atomic long queued;
   int waiting;
 };
 
@@ -70,8 +72,9 @@ struct record_command {
 };
 
 void double_leave(struct command *command) {
-  command->context->busy--;
   command->left = true;
+  command->stream->queued--;
+  command->context->busy--;
 }
 
 static void run_record(struct command *command) {
@@ -101,6 +104,9 @@ void double_record_queue(struct stream *stream, struct record *record) {
 
 void double_queue(struct stream *stream, struct command *command) {
   command->context = stream->context;
+  command->stream = stream;
+  command->left = false;
+  stream->queued++;
   stream->context->busy++;
   pthread_mutex_lock(&stream->lock);
   command->next = NULL;
@@ -124,15 +130,13 @@ static void *serve(void *argument) {
     if (!command) break;
     stream->first = command->next;
     if (!stream->first) stream->last = NULL;
-    stream->running = true;
     pthread_mutex_unlock(&stream->lock);
     /* Commands themselves skip their work on a broken context, so that records and waits still settle. */
     command->run(command);
     if (!command->left) double_leave(command);
     free(command);
     pthread_mutex_lock(&stream->lock);
-    stream->running = false;
-    if (stream->waiting && !stream->first) pthread_cond_broadcast(&stream->drained);
+    if (stream->waiting && stream->queued == 0) pthread_cond_broadcast(&stream->drained);
   }
   pthread_mutex_unlock(&stream->lock);
   double_bury(stream);
@@ -177,14 +181,11 @@ EXPORT CUresult cuStreamDestroy_v2(struct stream *stream) {
   return CUDA_SUCCESS;
 }
 
-static bool is_drained(struct stream *stream) { return !stream->first && !stream->running; }
 
 EXPORT CUresult cuStreamQuery(struct stream *stream) {
   ENTER(cuStreamQuery, A(stream));
   NEED_STREAM(stream);
-  pthread_mutex_lock(&stream->lock);
-  bool drained = is_drained(stream);
-  pthread_mutex_unlock(&stream->lock);
+  bool drained = stream->queued == 0;
   HEALTHY(stream->context);
   return drained ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
@@ -194,7 +195,7 @@ EXPORT CUresult cuStreamSynchronize(struct stream *stream) {
   NEED_STREAM(stream);
   pthread_mutex_lock(&stream->lock);
   stream->waiting++;
-  while (!is_drained(stream)) pthread_cond_wait(&stream->drained, &stream->lock);
+  while (stream->queued > 0) pthread_cond_wait(&stream->drained, &stream->lock);
   stream->waiting--;
   pthread_mutex_unlock(&stream->lock);
   HEALTHY(stream->context);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { afterEach, beforeEach, test } from "node:test"
 import { OutOfMemoryError } from "../../src/runtime/errors.js"
 import {
   bytesOf,
@@ -14,6 +14,7 @@ import {
   read,
   thrownBy,
   until,
+  untilGone,
 } from "./device.js"
 import { double } from "./double.js"
 
@@ -79,6 +80,27 @@ onDouble("device memory", () => {
       driver.drainFrees()
       const address = driver.allocate(8192, other, never)
       driver.free(address, other, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("what a device holds that is being closed can be had after draining", () => {
+    using closing = open()
+    using driver = open()
+    const [old, stream] = [closing.createStream(0), driver.createStream(0)]
+    double.setMemory(8192)
+    try {
+      using latch = new Latch(closing).hold(old)
+      closing.allocate(4096, old, never)
+      closing.free(closing.allocate(4096, old, never), old, mark)
+      closing.close()
+      assert.ok(thrownBy(() => driver.allocate(8192, stream, never)) instanceof OutOfMemoryError)
+      latch.open()
+      driver.drainFrees()
+      const address = driver.allocate(8192, stream, never)
+      driver.free(address, stream, mark)
+      driver.synchronizeStream(stream)
     } finally {
       double.setMemory(unlimited)
     }
@@ -248,6 +270,16 @@ onDouble("pinned memory", () => {
 })
 
 onDouble("closing", () => {
+  let before = 0
+  beforeEach(() => {
+    before = double.hostFreesWhileBusy()
+  })
+  afterEach(async () => {
+    await untilGone()
+    // The driver would wait for the device there.
+    assert.equal(double.hostFreesWhileBusy() - before, 0, "pinned memory was given back while work was queued")
+  })
+
   test("never blocks, lets queued work finish, and gives back what nobody gave back", async () => {
     using driver = open()
     const stream = driver.createStream(0)
