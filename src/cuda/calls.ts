@@ -45,6 +45,7 @@ export const DRIVER_CALLS = {
   cuEventRecord: ["cuEventRecord", handle, handle],
   cuEventQuery: ["cuEventQuery", handle],
   cuEventSynchronize: ["cuEventSynchronize", handle],
+  // Not _v2, the newest header's name: drivers before 12.8 lack it, and it gives the same.
   cuEventElapsedTime: ["cuEventElapsedTime", out, handle, handle],
 
   cuMemGetInfo: ["cuMemGetInfo_v2", out, out],

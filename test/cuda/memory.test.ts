@@ -169,6 +169,18 @@ onDouble("uploads", () => {
     driver.free(address, stream, mark)
   })
 
+  test("uploads behind one another keep their own bytes, though the stream is held up", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(1024, stream, never)
+    using latch = new Latch(driver).hold(stream)
+    for (let i = 0; i < 8; i++) driver.upload(address + 128 * i, new Uint8Array(128).fill(i), stream)
+    latch.open()
+    const expected = Uint8Array.from({ length: 1024 }, (_, index) => index >> 7)
+    assert.deepEqual(read(driver, address, 1024, stream), expected)
+    driver.free(address, stream, mark)
+  })
+
   test("sources of every size arrive whole: views, small ones, and those of many blocks", () => {
     using driver = open()
     const stream = driver.createStream(0)
