@@ -60,12 +60,13 @@ export function executeInParallel(
   checkBranches(auxFns, "auxFns")
   const enabled = isEnabled(options)
   if (auxStreams === null || auxStreams.length === 0) return inSequence("no-aux-stream", fn0, auxFns)
-  const slots = slotsOf(auxFns, doneEvents, auxStreams)
+  if (!enabled) return inSequence("disabled", fn0, auxFns)
+  const slots = slotsOf(auxFns, auxStreams)
   const [first] = slots
   if (first === undefined) return inSequence("no-aux-stream", fn0, auxFns)
   const main = currentStream(first.stream.device)
-  if (!enabled) return inSequence("disabled", fn0, auxFns, [main])
   if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, [main])
+  checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
   const branches = slots.map((slot) => branchOf(slot, doneEvents[slot.index]))
   report("parallel", [main, ...slots.map(({ stream }) => stream)])
@@ -92,12 +93,7 @@ function checkBranches(fns: unknown, what: string): void {
   })
 }
 
-function slotsOf(
-  auxFns: readonly Branch[],
-  doneEvents: readonly (Event | null)[],
-  auxStreams: readonly (Stream | null)[],
-): Slot[] {
-  checkLength("doneEvents", doneEvents, auxFns.length)
+function slotsOf(auxFns: readonly Branch[], auxStreams: readonly (Stream | null)[]): Slot[] {
   checkLength("auxStreams", auxStreams, auxFns.length)
   const slots: Slot[] = []
   auxFns.forEach((fn, index) => {

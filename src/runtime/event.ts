@@ -138,7 +138,7 @@ export class Event {
   wait(stream: Stream = currentStream(this.device)): void {
     this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
-    if (!this.#recorded && !this.state.shared) return
+    if (!this.#recorded && !this.state.shared) return stream.state.enter()
     stream.state.wait(this.state.handle, this.#known, !this.state.shared)
   }
 

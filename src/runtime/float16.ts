@@ -1,4 +1,5 @@
 import { AuxstreamError } from "./errors.js"
+import { show } from "./show.js"
 
 /** The 16-bit floating types, which JavaScript keeps as bit patterns in a `Uint16Array`. */
 export type Float16DType = "float16" | "bfloat16"
@@ -14,7 +15,8 @@ const scratchBits = new Uint32Array(scratchFloat.buffer)
  * const values = toFloat32(half, "bfloat16")   // Float32Array
  */
 export function toFloat32(source: Uint16Array, dtype: Float16DType): Float32Array<ArrayBuffer> {
-  const widen = dtypeFunctions(dtype).widen
+  const { widen } = dtypeFunctions(dtype)
+  if (!(source instanceof Uint16Array)) throw invalidSource(source, "a Uint16Array of bit patterns")
   return Float32Array.from(source, widen)
 }
 
@@ -23,10 +25,19 @@ export function toFloat32(source: Uint16Array, dtype: Float16DType): Float32Arra
  * NaN stays NaN.
  */
 export function fromFloat32(source: ArrayLike<number>, dtype: Float16DType): Uint16Array<ArrayBuffer> {
-  const round = dtypeFunctions(dtype).round
+  const { round } = dtypeFunctions(dtype)
+  if (!Array.isArray(source) && !ArrayBuffer.isView(source)) throw invalidSource(source, "a list of numbers")
   const result = new Uint16Array(source.length)
-  for (let i = 0; i < source.length; i++) result[i] = round(source[i] ?? 0)
+  for (let i = 0; i < result.length; i++) {
+    const value: unknown = source[i]
+    if (typeof value !== "number") throw invalidSource(source, `a list of numbers, without the ${show(value)} at ${i}`)
+    result[i] = round(value)
+  }
   return result
+}
+
+function invalidSource(source: unknown, allowed: string): AuxstreamError {
+  return new AuxstreamError("AUX_INVALID_ARGUMENT", `source is ${show(source)}; it is ${allowed}`)
 }
 
 function dtypeFunctions(dtype: Float16DType) {
@@ -34,7 +45,7 @@ function dtypeFunctions(dtype: Float16DType) {
   if (dtype === "bfloat16") return { widen: bfloat16ToNumber, round: numberToBfloat16 }
   throw new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    `dtype is ${String(dtype)}; "float16" and "bfloat16" are the types that are kept as bit patterns`,
+    `dtype is ${show(dtype)}; "float16" and "bfloat16" are the types that are kept as bit patterns`,
   )
 }
 

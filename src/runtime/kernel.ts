@@ -1,10 +1,10 @@
 import type { DType } from "../dtype.js"
 import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../driver.js"
-import { checkOptions } from "./check.js"
 import { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
 import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
+import { checkCudaBody, checkDefinition, checkHostBody } from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
@@ -214,7 +214,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
  * })
  */
 export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<S> {
-  checkOptions(definition, "definition")
+  checkDefinition(definition)
   const { name, signature, cuda, host } = definition
   if (typeof name !== "string" || !/^[A-Za-z_$][\w$]*$/.test(name)) {
     throw new AuxstreamError(
@@ -223,17 +223,7 @@ export function defineKernel<const S extends readonly Parameter[]>(definition: K
     )
   }
   const parameters = parseSignature(signature, name)
-  checkBody(name, "cuda", cuda, ["source", "ptx", "cubin"])
-  checkBody(name, "host", host, ["source", "module", "wasm"])
+  checkCudaBody(name, cuda)
+  checkHostBody(name, host)
   return new Kernel({ name, parameters, cuda, host }, signature)
-}
-
-function checkBody(name: string, kind: string, body: object | undefined, forms: readonly string[]): void {
-  if (body === undefined) return
-  const given = typeof body === "object" && body !== null ? forms.filter((form) => form in body) : []
-  if (given.length === 1) return
-  throw new AuxstreamError(
-    "AUX_INVALID_ARGUMENT",
-    `the ${kind} body of kernel ${name} is ${show(body)}; it has exactly one of ${forms.join(", ")}`,
-  )
 }

@@ -157,7 +157,9 @@ export class Stream {
  * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
  */
 export function currentStream(device: Device = currentDevice()): Stream {
-  return context().streamOf(device) ?? device.defaultStream
+  const stream: unknown = context().streamOf(device) ?? device?.defaultStream
+  if (stream instanceof Stream) return stream
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
 }
 
 /** The device that work goes to if nothing names one. */

@@ -171,6 +171,25 @@ forEachOpenDevice("elision", (open) => {
     b.dispose()
   })
 
+  test("§6 host: a promise teaches what its record said, not what is recorded in its place meanwhile", async () => {
+    using device = open()
+    const [a, b, c] = streamsOf(device, 3)
+    if (a === undefined || b === undefined || c === undefined) return assert.fail()
+    using event = device.createEvent()
+    using short = new Latch(device).hold(a)
+    using long = new Latch(device).hold(b)
+    const promise = event.record(a).completed()
+    event.record(b)
+    short.open()
+    await promise
+    c.wait(b)
+    assert.ok(isHeld(c))
+    long.open()
+    c.synchronize()
+    assert.equal(short.timedOut || long.timedOut, false)
+    for (const stream of [a, b, c]) stream.dispose()
+  })
+
   test("§6 streams are keyed by an id of ours: a new stream is never taken for a disposed one", () => {
     using device = open()
     using user = device.createStream()

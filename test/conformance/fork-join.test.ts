@@ -345,6 +345,23 @@ forEachOpenDevice("fork and join", (open) => {
     })
   })
 
+  test("§5.2 in sequence, events may be null and the event lists empty, and neither event nor stream is touched", () => {
+    using device = open()
+    const aux = device.createStream()
+    aux.dispose()
+    const one = () => 1
+    const two = () => 2
+    withMultiStream(false, () => {
+      assert.deepEqual(maybeExecuteInParallel(one, two, null, null, device.defaultStream), [1, 2])
+      assert.deepEqual(executeInParallel(one, [two, null], null, [], [device.defaultStream, null]), [1, [2, undefined]])
+    })
+    assert.deepEqual(executeInParallel(one, [two], null, [], [device.defaultStream], { enable: false }), [1, [2]])
+    assert.deepEqual(executeInParallel(one, [two], null, [], []), [1, [2]])
+    assert.deepEqual(executeInParallel(one, [two], null, [], null), [1, [2]])
+    assert.deepEqual(executeInParallel(one, [two], null, [], [device.defaultStream]), [1, [2]])
+    assert.deepEqual(maybeExecuteInParallel(one, two, null, null, device.defaultStream), [1, 2])
+  })
+
   test("§5.7 many calls at once: more forks than the pool has streams, one inside the other", () => {
     using device = open()
     using x = device.zeros("int32", 200)
