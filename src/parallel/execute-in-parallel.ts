@@ -65,11 +65,11 @@ export function executeInParallel(
   const [first] = slots
   if (first === undefined) return inSequence("no-aux-stream", fn0, auxFns)
   const main = currentStream(first.stream.device)
-  if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, [main])
+  if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, main)
   checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
   const branches = slots.map((slot) => branchOf(slot, doneEvents[slot.index]))
-  report("parallel", [main, ...slots.map(({ stream }) => stream)])
+  report("parallel", main, slots)
   return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1))
 }
 
@@ -129,13 +129,8 @@ function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined): 
   return { slot: index + 1, fn, stream, done }
 }
 
-function inSequence(
-  reason: ParallelReason,
-  fn0: () => unknown,
-  auxFns: readonly Branch[],
-  streams?: Stream[],
-): unknown {
-  report(reason, streams)
+function inSequence(reason: ParallelReason, fn0: () => unknown, auxFns: readonly Branch[], main?: Stream): unknown {
+  report(reason, main)
   return split(runInSequence([fn0, ...auxFns]))
 }
 

@@ -91,7 +91,7 @@ export function fork<T>(fn: () => T, options: ForkOptions = {}): Fork<T> {
 }
 
 function start<T>(fn: () => T, main: Stream, stream: Stream, pooled: boolean, reason: ParallelReason): Fork<T> {
-  report(reason, stream === main ? [main] : [main, stream])
+  report(reason, main, stream === main ? [] : [{ stream }])
   const state = new ForkState(main.state, stream, pooled)
   try {
     return runIn(context().withStream(stream), () => {

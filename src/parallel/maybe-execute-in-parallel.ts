@@ -1,9 +1,9 @@
 import { checkFunction } from "../runtime/check.js"
+import { context } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
-import { currentStream, type Stream } from "../runtime/stream.js"
+import type { Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { forkJoin } from "./fork-join.js"
-import { isMultiStreamEnabled } from "./multi-stream.js"
 import { report } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
@@ -52,13 +52,15 @@ export function maybeExecuteInParallel(
     return runTwoInSequence(fn0, fn1)
   }
   checkAuxStream(auxStream, "auxStream")
-  const main = currentStream(auxStream.device)
-  if (!isMultiStreamEnabled() || main === auxStream) {
-    report(isMultiStreamEnabled() ? "same-stream" : "disabled", [main])
+  const here = context()
+  const main = here.streamOf(auxStream.device) ?? auxStream.device.defaultStream
+  if (!here.multiStream || main === auxStream) {
+    report(here.multiStream ? "same-stream" : "disabled", main)
     return runTwoInSequence(fn0, fn1)
   }
   checkJoinEvent(event0, "event0", auxStream)
   checkJoinEvent(event1, "event1", auxStream)
-  report("parallel", [main, auxStream])
-  return forkJoin(main, fn0, [{ slot: 1, fn: fn1, stream: auxStream, done: event1 }], event0, 2)
+  const branches = [{ slot: 1, fn: fn1, stream: auxStream, done: event1 }]
+  report("parallel", main, branches)
+  return forkJoin(main, fn0, branches, event0, 2)
 }

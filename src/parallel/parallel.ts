@@ -48,7 +48,7 @@ function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknow
   const giveBack = () => {
     for (const { stream } of branches) device.pool.give(stream)
   }
-  report("parallel", [main, ...branches.map(({ stream }) => stream)])
+  report("parallel", main, branches)
   let results: unknown[] | Promise<unknown[]> | undefined
   try {
     results = forkJoin(main, fn0, branches, undefined, others.length + 1)

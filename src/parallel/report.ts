@@ -17,12 +17,22 @@ export interface ParallelMessage {
 
 const parallelChannel = channel("auxstream:parallel")
 
-/** Publishes how a call runs. Costs next to nothing while nobody listens. */
-export function report(reason: ParallelReason, streams?: readonly Stream[]): void {
-  if (parallelChannel.hasSubscribers) publish(reason, streams ?? whereItRuns())
+/**
+ * Publishes how a call runs. Costs next to nothing while nobody listens.
+ *
+ * @param main the current stream, where it is known
+ * @param branches what runs beside it
+ */
+export function report(reason: ParallelReason, main?: Stream, branches: readonly { stream: Stream }[] = []): void {
+  if (parallelChannel.hasSubscribers) publish(reason, main, branches)
 }
 
-function publish(reason: ParallelReason, streams: readonly Stream[]): void {
+function publish(
+  reason: ParallelReason,
+  main: Stream | undefined,
+  branches: readonly { readonly stream: Stream }[],
+): void {
+  const streams = [...(main === undefined ? whereItRuns() : [main]), ...branches.map(({ stream }) => stream)]
   const mode = reason === "parallel" ? "parallel" : "sequential"
   const message: ParallelMessage = { mode, reason, device: streams[0]?.device, streams }
   parallelChannel.publish(message)
