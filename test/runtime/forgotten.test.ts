@@ -1,0 +1,74 @@
+import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
+import { test } from "node:test"
+import { fileURLToPath } from "node:url"
+
+const program = fileURLToPath(new URL("forgotten-program.js", import.meta.url))
+
+interface Report {
+  readonly result: Readonly<Record<string, unknown>>
+  readonly warnings: readonly { readonly code?: string; readonly message: string }[]
+  readonly threads: number
+}
+
+/** What comes of things of one kind that were forgotten, in a process of their own. */
+function forgetting(kind: string): Report {
+  const args = ["--expose-gc", "--no-warnings", program, kind]
+  const output = execFileSync(process.execPath, args, { encoding: "utf8", timeout: 100_000 })
+  return JSON.parse(output) as Report
+}
+
+/** There was one warning, though many were forgotten, and it says what and what to do. */
+function warnedOnce({ warnings }: Report, code: string, ...words: string[]): void {
+  assert.equal(warnings.length, 1, JSON.stringify(warnings))
+  assert.equal(warnings[0]?.code, code)
+  for (const word of words) assert.ok(warnings[0].message.includes(word), warnings[0].message)
+}
+
+test("§8 forgotten arrays come back when the collector finds them, and one warning says so", () => {
+  const report = forgetting("arrays")
+  warnedOnce(report, "AUX_FORGOTTEN", "DeviceArray", "dispose()")
+  assert.ok(Number(report.result["reserved"]) < 64 * 2 ** 20)
+  assert.ok(report.threads <= 1)
+})
+
+test("§8 a view holds the array that it is a view of, until it is forgotten, too", () => {
+  const report = forgetting("views")
+  assert.equal(report.result["held"], 4000)
+  assert.deepEqual(report.result["values"], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  warnedOnce(report, "AUX_FORGOTTEN", "DeviceArray")
+})
+
+test("§8 arrays that are forgotten while queued work uses them come back behind it", () => {
+  const report = forgetting("inUse")
+  assert.deepEqual(report.result, { right: true, timedOut: false })
+  warnedOnce(report, "AUX_FORGOTTEN", "DeviceArray")
+})
+
+test("§8 forgotten streams end, and one warning says so; threads are no more than before", () => {
+  const report = forgetting("streams")
+  warnedOnce(report, "AUX_FORGOTTEN", "Stream", "dispose()")
+  assert.ok(report.threads <= 1)
+})
+
+test("§8 forgotten events go back to their pool, without a word", () => {
+  const report = forgetting("events")
+  assert.deepEqual(report.warnings, [])
+  const made = Number(report.result["made"])
+  assert.ok(made < 1000, `${made} of 2000 events were made`)
+})
+
+test("§5.11 forgotten forks are joined by the stream that they came from, and one warning says so", () => {
+  const report = forgetting("forks")
+  assert.equal(report.result["timedOut"], false)
+  warnedOnce(report, "AUX_UNJOINED", "fork", "join()")
+})
+
+test("§8 forgotten pinned arrays come back when the collector finds them, and one warning says so", () => {
+  warnedOnce(forgetting("pinned"), "AUX_FORGOTTEN", "PinnedArray", "dispose()")
+})
+
+test("§8 what is disposed of, made inside a scope, wrapped or joined is not warned about", () => {
+  const report = forgetting("nothing")
+  assert.deepEqual(report.warnings, [])
+})
