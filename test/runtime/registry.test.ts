@@ -1,0 +1,98 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { currentStream, listDevices, openDevice } from "../../src/index.js"
+import { refused } from "../support/errors.js"
+import { once, spin } from "../support/kernels.js"
+
+/** Runs something with other environment variables. */
+function withEnvironment<T>(variables: Readonly<Record<string, string>>, run: () => T): T {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const)
+  try {
+    Object.assign(process.env, variables)
+    return run()
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name]
+      else process.env[name] = value
+    }
+  }
+}
+
+const open = (...args: readonly unknown[]): unknown => Reflect.apply(openDevice, undefined, args)
+
+test("§4 openDevice: a selector that is none is refused with what is allowed", () => {
+  const selectors: [unknown, string][] = [
+    ["gpu", "'gpu'"],
+    ["host:0", "'host:0'"],
+    ["cuda:", "'cuda:'"],
+    ["cuda:-1", "'cuda:-1'"],
+    ["cuda:1.5", "'cuda:1.5'"],
+    ["CUDA", "'CUDA'"],
+    ["", "''"],
+    [5, "5"],
+    [null, "null"],
+    [{}, "{}"],
+  ]
+  for (const [selector, shown] of selectors) {
+    refused(() => open(selector), "AUX_INVALID_ARGUMENT", "selector", shown, '"host"', '"cuda:0"')
+  }
+  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "no device is open")
+})
+
+test("§4 openDevice: options are checked before anything is opened", () => {
+  for (const options of [null, 5, "threads"]) refused(() => open("host", options), "AUX_INVALID_ARGUMENT", "options")
+  for (const threads of [0, -1, 1.5, NaN, 257, "4", null, 4n]) {
+    refused(() => open("host", { threads }), "AUX_OUT_OF_RANGE", "threads", "1", "256")
+  }
+  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "no device is open")
+})
+
+test("§7 AUXSTREAM_DEVICE stands in for auto, and only for it", () => {
+  withEnvironment({ AUXSTREAM_DEVICE: "host" }, () => {
+    using device = openDevice()
+    assert.equal(device.id, "host")
+    using again = openDevice("auto")
+    assert.equal(again, device)
+  })
+  withEnvironment({ AUXSTREAM_DEVICE: "nonsense" }, () => {
+    refused(() => open(), "AUX_INVALID_ARGUMENT", "AUXSTREAM_DEVICE", "'nonsense'")
+    refused(() => open("auto"), "AUX_INVALID_ARGUMENT", "AUXSTREAM_DEVICE", "'nonsense'")
+    using device = openDevice("host")
+    assert.equal(device.kind, "host")
+  })
+})
+
+test("§7 AUXSTREAM_HOST_THREADS: how many threads, unless the option says so", () => {
+  for (const value of ["0", "257", "many", "1.5", "-3"]) {
+    withEnvironment({ AUXSTREAM_HOST_THREADS: value }, () => {
+      refused(() => open("host"), "AUX_OUT_OF_RANGE", "AUXSTREAM_HOST_THREADS", value)
+      using device = openDevice("host", { threads: 1 })
+      spin.launch({ ...once, stream: device.defaultStream }, 1)
+      device.synchronize()
+    })
+  }
+})
+
+test("§4 listDevices: never throws, and says why a device cannot be used", () => {
+  withEnvironment({ AUXSTREAM_LIBCUDA: "/nowhere/libcuda.so" }, () => {
+    const devices = listDevices()
+    const host = devices.find(({ id }) => id === "host")
+    assert.equal(host?.usable, true)
+    assert.equal(host.kind, "host")
+    assert.ok(host.name.length > 0)
+    for (const { id, kind, usable, reason } of devices) {
+      assert.ok(id === kind || id.startsWith(`${kind}:`))
+      if (!usable) assert.ok(reason !== undefined && reason.length > 20, `${id}: ${reason}`)
+    }
+  })
+})
+
+test("§4 openDevice: a device that cannot be used is refused with the reason of the list", () => {
+  withEnvironment({ AUXSTREAM_LIBCUDA: "/nowhere/libcuda.so" }, () => {
+    const listed = listDevices().find(({ kind }) => kind === "cuda")
+    const error = refused(() => open("cuda:0"), "AUX_DEVICE_UNAVAILABLE")
+    if (listed?.reason !== undefined) assert.ok(error.message.includes(listed.reason), error.message)
+    using device = openDevice("host")
+    assert.equal(currentStream(), device.defaultStream)
+  })
+})
