@@ -10,6 +10,7 @@ import { disabledPath } from "./disabled-path.js"
 import { forkJoin } from "./fork-join.js"
 import type { Benchmark, Derived, Row } from "./harness.js"
 import { memory } from "./memory.js"
+import { OtherProcesses } from "./others.js"
 import { openDispose } from "./open-dispose.js"
 import { overlap } from "./overlap.js"
 import { queued } from "./queued.js"
@@ -60,6 +61,7 @@ function choose(only: string | undefined): readonly Benchmark[] {
 async function main(): Promise<void> {
   const { quick, json, only, chosen } = readOptions()
   const run = circumstances(quick)
+  const others = new OtherProcesses()
   const rows: Row[] = []
   const derived: Derived[] = []
   for (const benchmark of chosen) {
@@ -68,7 +70,7 @@ async function main(): Promise<void> {
     rows.push(...findings.rows)
     derived.push(...findings.derived)
   }
-  const report: Report = { ...run, rows, derived }
+  const report: Report = { ...run, others: others.share(), rows, derived }
   if (!quick && only === undefined) keep(report)
   const titles = new Map(chosen.map(({ name, title }) => [name, title]))
   console.log(json ? JSON.stringify(report, undefined, 2) : toMarkdown(report, titles))

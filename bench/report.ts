@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { availableParallelism, cpus, loadavg, platform, release } from "node:os"
+import { availableParallelism, cpus, platform, release } from "node:os"
 import { listDevices } from "auxstream"
 import type { Derived, Row } from "./harness.js"
 import { threads } from "./threads.js"
@@ -13,16 +13,16 @@ export interface Report {
   readonly cores: number
   readonly threads: number
   readonly system: string
-  /** How busy the machine was over the last minute when measuring began: 0 is idle, 1 is one core. */
-  readonly load: number
+  /** The share of the machine's processor time that other processes took meanwhile, from 0 to 1. */
+  readonly others: number
   readonly versions: Readonly<Record<"node" | "v8" | "auxstream" | "piscina" | "tinypool", string>>
   readonly quick: boolean
   readonly rows: readonly Row[]
   readonly derived: readonly Derived[]
 }
 
-/** Everything about the run but its figures. */
-export function circumstances(quick: boolean): Omit<Report, "rows" | "derived"> {
+/** Everything about the run but what it finds. */
+export function circumstances(quick: boolean): Omit<Report, "rows" | "derived" | "others"> {
   return {
     date: new Date().toISOString(),
     device: listDevices().find(({ id }) => id === "host")?.name ?? "host",
@@ -30,7 +30,6 @@ export function circumstances(quick: boolean): Omit<Report, "rows" | "derived"> 
     cores: availableParallelism(),
     threads,
     system: `${platform()} ${release()}`,
-    load: loadavg()[0] ?? 0,
     versions: {
       node: process.versions.node,
       v8: process.versions.v8,
@@ -55,7 +54,8 @@ export function toMarkdown(report: Report, titles: ReadonlyMap<string, string>):
   const { cpu, cores, versions, date } = report
   const where = `${cores} cores of ${cpu}, Node.js ${versions.node}`
   const peers = `piscina ${versions.piscina}, tinypool ${versions.tinypool}`
-  const head = `Measured on ${where}, ${peers}, ${date.slice(0, 10)}: medians, and the middle half of all turns.`
+  const others = `other processes took ${Math.round(100 * report.others)} % of the machine`
+  const head = `Measured on ${where}, ${peers}, ${date.slice(0, 10)} (${others}): medians, and the middle half of all turns.`
   return [head, ...[...titles].map(([benchmark, title]) => partOf(report, benchmark, title))].join("\n\n")
 }
 

@@ -15,10 +15,11 @@ describe("the benchmark", () => {
     const { exitCode, output } = runScript(bench, "--quick", "--json", "--only", "fork-join,disabled-path")
     assert.equal(exitCode, 0)
     const report = JSON.parse(output) as Report
-    const { date, device, cpu, cores, threads, versions, quick, rows, derived } = report
+    const { date, device, cpu, cores, threads, versions, quick, others, rows, derived } = report
     assert.ok(!Number.isNaN(Date.parse(date)))
     assert.ok(device.length > 0 && cpu.length > 0 && cores >= 1 && threads >= 2)
     assert.equal(quick, true)
+    assert.ok(others >= 0 && others <= 1)
     assert.equal(versions.node, process.versions.node)
     for (const peer of ["auxstream", "piscina", "tinypool"] as const) assert.match(versions[peer], /^\d+\.\d+\.\d+/)
 
