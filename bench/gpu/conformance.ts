@@ -81,7 +81,7 @@ export const memcheck = sanitized("memcheck", ["--leak-check", "full"])
 export const initcheck = sanitized("initcheck", [])
 
 function suites({ settings }: Run): string[] {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".test.js"))
+  const files = readdirSync(folder, { encoding: "utf8", recursive: true }).filter((name) => name.endsWith(".test.js"))
   if (files.length === 0) throw new Error(`there are no suites in ${folder}`)
   return settings.quick ? files.filter((name) => /^(views|copies)\./.test(name)) : files
 }
