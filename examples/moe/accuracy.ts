@@ -1,55 +1,167 @@
 /**
- * Holds a pass against the float64 reference, for a sample of the tokens. Each layer is checked from the state that the
- * device itself came to before it, so that errors do not pile up and the bound can be tight, however many layers.
+ * Holds a pass against the float64 reference, for a sample of the layers and tokens. Each layer, and each step in it, is
+ * checked from what the device itself came to before it, so that errors do not pile up and the bounds can be tight.
  */
 
-import type { Output } from "./model.js"
-import { embedding, layerReference } from "./reference.js"
+import { type DeviceArray, toFloat32 } from "auxstream"
+import type { Bench } from "./measure.js"
+import { embedding, layerReference, normalised, type Rows } from "./reference.js"
 import type { Sizes } from "./sizes.js"
 
 /** How near the device came. */
 export interface Accuracy {
   /** How many tokens were looked at. */
   readonly tokens: number
-  /** The largest difference, against the largest number of its token's state. */
+  /** The layers that were looked at, from 0. */
+  readonly layers: readonly number[]
+  /** The largest difference of a state, against the largest number of its token's state. */
+  readonly largestError: number
+  readonly tolerance: number
+  /** The worst of each step, in the order in which they are computed: the first that failed is the culprit. */
+  readonly steps: readonly StepAccuracy[]
+  readonly passed: boolean
+}
+
+/** How near one step came. */
+export interface StepAccuracy {
+  readonly step: keyof typeof tolerances
+  /** Where the error is the largest. */
+  readonly layer: number
+  /** Against the largest number of the token's row; a router's is of a probability itself. */
   readonly largestError: number
   readonly tolerance: number
   readonly passed: boolean
 }
 
-/** The most tokens that are looked at: the reference takes a tenth of a second for each of them, and each layer. */
+/** The most that is looked at: the reference takes a tenth of a second for each token of a layer. */
 const MOST_SAMPLES = 6
+const MOST_LAYERS = 4
 
 /**
- * Sums in float32 are off by some 1e-6. Now and then that tips the rounding of an activation to bfloat16 the other way,
- * by 2^-8 of itself, and an activation is one of thousands in a sum: 2e-4 for the largest. A wrong expert or a wrong row of
- * weights shows as tenths.
+ * What is rounded to bfloat16 is off by up to 2^-8 of itself. Sums in float32 are off by some 1e-6. Now and then that tips the
+ * rounding of an activation inside an expert the other way, by 2^-8 of itself, and an activation is one of thousands in
+ * a sum: 2e-4 of a state for the largest, more of an expert's result alone. A wrong expert or a wrong row of weights
+ * shows as tenths.
  */
-const TOLERANCE = 1e-3
+const tolerances = { embedding: 0, norm: 2 ** -8, router: 1e-4, routed: 4e-3, shared: 4e-3, state: 1e-3 }
 
-/** Compares a sample of a pass's tokens, layer by layer. */
+type Errors = Partial<Record<keyof typeof tolerances, number>>
+
+/** Compares a sample of a pass. */
 export async function measureAccuracy(
-  output: Output,
+  bench: Bench,
   bytes: Uint8Array,
   sizes: Sizes,
   layerDone: () => Promise<void>,
 ): Promise<Accuracy> {
-  const states = await Promise.all(output.states.map((state) => state.read()))
-  const experts = await Promise.all(output.experts.map((chosen) => chosen.read()))
-  const sample = samplePositions(experts[0] ?? new Int32Array(), sizes.topK)
-  const stateRows = (layer: number) => rowsOf(states[layer] ?? new Float32Array(), sample, sizes.hidden)
-  const choices = (layer: number) => rowsOf(experts[layer] ?? new Int32Array(), sample, sizes.topK)
+  const { states, experts } = bench.output()
+  const sample = samplePositions((await experts[0]?.read()) ?? new Int32Array(), sizes.topK)
+  const rows = async (matrix: DeviceArray<"float32"> | undefined) =>
+    rowsOf((await matrix?.read()) ?? new Float32Array(), sample, sizes.hidden)
 
-  let largestError = relativeError(
-    stateRows(0),
-    sample.map((position) => embedding(bytes[position] ?? 0, sizes)),
-  )
-  for (let layer = 0; layer < sizes.layers; layer++) {
-    const expected = layerReference(stateRows(layer), choices(layer), layer, sizes)
-    largestError = Math.max(largestError, relativeError(stateRows(layer + 1), expected))
+  const expected = sample.map((position) => embedding(bytes[position] ?? 0, sizes))
+  const errors = new Map<number, Errors>([[0, { embedding: relativeError(await rows(states[0]), expected) }]])
+  const layers = checkedLayers(sizes.layers)
+  for (const layer of layers) {
+    const hidden = states[layer]
+    if (hidden === undefined) throw new RangeError(`the pass gave no state before layer ${layer}`)
+    const steps = await bench.scope(() => readSteps(bench, layer, hidden, sample, sizes))
+    const found = stepErrors(await rows(hidden), steps, await rows(states[layer + 1]), layer, sizes)
+    errors.set(layer, { ...errors.get(layer), ...found })
     await layerDone()
   }
-  return { tokens: sample.length, largestError, tolerance: TOLERANCE, passed: largestError <= TOLERANCE }
+  return summary(errors, sample.length, layers)
+}
+
+/** What the device found out about the sample's tokens on the way through a layer. */
+interface Steps {
+  readonly x: Rows
+  readonly experts: Rows
+  readonly weights: Rows
+  readonly routed: Rows
+  readonly shared: Rows
+}
+
+/** Runs a layer again, to look at what a pass throws away. */
+async function readSteps(
+  bench: Bench,
+  layer: number,
+  hidden: DeviceArray<"float32">,
+  sample: readonly number[],
+  { hidden: width, topK }: Sizes,
+): Promise<Steps> {
+  const { x, routing, routed, shared } = bench.layer(layer, hidden)
+  const [xs, experts, weights, slots, results, shareds] = await Promise.all([
+    x.read(),
+    routing.experts.read(),
+    routing.weights.read(),
+    routing.slots.read(),
+    routed.read(),
+    shared.read(),
+  ])
+  const sums = sample.map((position) => {
+    const sum = new Float64Array(width)
+    for (let choice = position * topK; choice < (position + 1) * topK; choice++) {
+      const [weight = NaN, row = -1] = [weights[choice], slots[choice]]
+      for (let i = 0; i < width; i++) sum[i] = (sum[i] ?? NaN) + weight * (results[row * width + i] ?? NaN)
+    }
+    return sum
+  })
+  return {
+    x: rowsOf(toFloat32(xs, "bfloat16"), sample, width),
+    experts: rowsOf(experts, sample, topK),
+    weights: rowsOf(weights, sample, topK),
+    routed: sums,
+    shared: rowsOf(shareds, sample, width),
+  }
+}
+
+function stepErrors(hidden: Rows, steps: Steps, next: Rows, layer: number, sizes: Sizes): Errors {
+  const expected = layerReference(hidden, steps.x, steps.experts, layer, sizes)
+  return {
+    norm: relativeError(steps.x, normalised(hidden)),
+    router: Math.max(...expected.probabilities.map((row, token) => routerError(steps, token, row))),
+    routed: relativeError(steps.routed, expected.routed),
+    shared: relativeError(steps.shared, expected.shared),
+    state: relativeError(next, expected.next),
+  }
+}
+
+/**
+ * How far the probabilities of a token's experts are off, or what an expert lacks to be one of the best; which of two
+ * equal ones is chosen is not for float32 to say.
+ */
+function routerError({ experts, weights }: Steps, token: number, probabilities: Float64Array): number {
+  const chosen = experts[token] ?? new Float64Array()
+  if (new Set(chosen).size < chosen.length) return 1
+  const least = probabilities.toSorted().at(-chosen.length) ?? NaN
+  const errors = Array.from(chosen, (expert, choice) => {
+    const probability = probabilities[expert] ?? NaN
+    return Math.max(least - probability, Math.abs((weights[token]?.[choice] ?? NaN) - probability))
+  })
+  return Math.max(...errors)
+}
+
+function summary(errors: ReadonlyMap<number, Errors>, tokens: number, layers: readonly number[]): Accuracy {
+  const steps = (Object.keys(tolerances) as (keyof typeof tolerances)[]).map((step) => {
+    const worst = [...errors].map(([layer, found]) => ({ layer, error: found[step] ?? 0 }))
+    const { layer, error } = worst.reduce((most, other) => (isWorse(other.error, most.error) ? other : most))
+    const tolerance = tolerances[step]
+    return { step, layer, largestError: error, tolerance, passed: error <= tolerance }
+  })
+  const { largestError = NaN, tolerance = NaN } = steps.find(({ step }) => step === "state") ?? {}
+  return { tokens, layers, largestError, tolerance, steps, passed: steps.every(({ passed }) => passed) }
+}
+
+/** What is no number is worse than any. */
+function isWorse(error: number, other: number): boolean {
+  return error > other || (Number.isNaN(error) && !Number.isNaN(other))
+}
+
+/** The layers that are looked at, of so many: the first, the last, and some evenly spread between them. */
+export function checkedLayers(layers: number): number[] {
+  const count = Math.min(layers, MOST_LAYERS)
+  return Array.from({ length: count }, (_, i) => Math.round((i * (layers - 1)) / Math.max(1, count - 1)))
 }
 
 /** Tokens that between them went to as many experts as possible. */
@@ -70,7 +182,7 @@ function rowsOf(matrix: Float32Array | Int32Array, rows: readonly number[], widt
 }
 
 /** The largest difference of two rows, against the expected row's largest number; the worst of all rows. */
-function relativeError(actual: readonly Float64Array[], expected: readonly Float64Array[]): number {
+function relativeError(actual: Rows, expected: Rows): number {
   const errors = expected.map((row, i) => {
     const differences = row.map((value, j) => Math.abs((actual[i]?.[j] ?? NaN) - value))
     return Math.max(...differences) / Math.max(...row.map(Math.abs))

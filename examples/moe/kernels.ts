@@ -3,6 +3,7 @@
  * launched in. The launches go to the current stream.
  */
 
+import { readFileSync } from "node:fs"
 import { defineKernel, type DeviceArray } from "auxstream"
 import { SCRATCH_BYTES } from "../../src/blas/blocks.js"
 import { fastest } from "./kernels.generated.js"
@@ -16,10 +17,13 @@ const THREADS = 256
 
 /** The host's code: one WebAssembly module, compiled from assembly/. */
 const host = { wasm: fastest() }
+/** The GPU's code. */
+const cuda = { source: readFileSync(new URL("kernels.cu", import.meta.url), "utf8") }
 
 const fillWeightsKernel = defineKernel({
   name: "fill_weights",
   signature: ["out bfloat16*", "uint32", "uint32", "float32"],
+  cuda,
   host,
 })
 
@@ -31,6 +35,7 @@ export function fillWeights(out: Halves, seed: number, scale: number): void {
 const embedKernel = defineKernel({
   name: "embed",
   signature: ["in uint8*", "in bfloat16*", "out float32*", "uint32", "uint32"],
+  cuda,
   host,
 })
 
@@ -43,6 +48,7 @@ export function embed(tokens: DeviceArray<"uint8">, table: Halves, hidden: Numbe
 const rmsNormKernel = defineKernel({
   name: "rms_norm",
   signature: ["in float32*", "in bfloat16*", "out bfloat16*", "uint32", "uint32", "float32"],
+  cuda,
   host,
 })
 
@@ -79,49 +85,80 @@ const routeKernel = defineKernel({
     "uint32",
     "uint32",
   ],
+  cuda,
   host,
 })
 
-/** Softmax over the experts, the best `topK` of each token, and the choices sorted by expert. */
+/** The `topK` most probable experts of each token, and the choices sorted by expert. The logits do not survive it. */
 export function route(logits: Numbers, routing: Routing, topK: number): void {
   const { experts, weights, offsets, rows, slots } = routing
   const tokens = experts.length / topK
   const counts = [tokens, offsets.length - 1, topK] as const
-  routeKernel.launch({ grid: 1, block: THREADS }, logits, experts, weights, offsets, rows, slots, ...counts)
+  routeKernel.launch({ grid: 1, block: 1024 }, logits, experts, weights, offsets, rows, slots, ...counts)
 }
 
-const gatherRowsKernel = defineKernel({
-  name: "gather_rows",
-  signature: ["in bfloat16*", "in int32*", "out bfloat16*", "uint32", "uint32"],
+/** What a block of the experts' kernels on CUDA has: threads, and columns of an expert's matrix. */
+const EXPERT_THREADS = 128
+const EXPERT_COLUMNS = 128
+
+const expertUpKernel = defineKernel({
+  name: "expert_up",
+  signature: [
+    "in bfloat16*",
+    "in int32*",
+    "in bfloat16*",
+    "in int32*",
+    "out bfloat16*",
+    "out uint8*",
+    "uint32",
+    "uint32",
+    "uint32",
+  ],
+  cuda,
   host,
 })
 
-/** out[i] = x[rows[i]] */
-export function gatherRows(x: Halves, rows: Indices, out: Halves): void {
-  const width = out.length / rows.length
-  gatherRowsKernel.launch({ grid: rows.length, block: THREADS }, x, rows, out, rows.length, width)
-}
-
-const expertProductKernel = defineKernel({
-  name: "expert_product",
-  signature: ["in bfloat16*", "in bfloat16*", "in int32*", "out float32*", "out uint8*", "uint32", "uint32", "uint32"],
-  host,
-})
-
-/** Multiplies the rows of x, sorted by expert, by their expert's matrix. `offsets` says on the device whose they are. */
-export function expertProduct(x: Halves, weights: Halves, offsets: Indices, out: Numbers, rows: number): void {
+/**
+ * The first half of the experts: for the tokens in `routing.rows`, silu(gate) · up of their expert. The routing says on
+ * the device who that is.
+ */
+export function expertUp(x: Halves, weights: Halves, { rows, offsets }: Routing, inner: Halves, depth: number): void {
   const experts = offsets.length - 1
-  const depth = x.length / rows
-  const width = out.length / rows
-  const scratch = x.device.empty("uint8", SCRATCH_BYTES)
-  const shape = { grid: [blocks(width), experts], block: THREADS } as const
-  expertProductKernel.launch(shape, x, weights, offsets, out, scratch, experts, depth, width)
+  const width = inner.length / rows.length
+  const tokens = x.length / depth
+  const scratch = hostScratch(x, SCRATCH_BYTES + tokens * (2 * depth + 4 * 2 * width))
+  const shape = { grid: [(2 * width) / EXPERT_COLUMNS, experts], block: EXPERT_THREADS } as const
+  expertUpKernel.launch(shape, x, rows, weights, offsets, inner, scratch, experts, depth, width)
   scratch.dispose()
+}
+
+const expertDownKernel = defineKernel({
+  name: "expert_down",
+  signature: ["in bfloat16*", "in bfloat16*", "in int32*", "out float32*", "out uint8*", "uint32", "uint32", "uint32"],
+  cuda,
+  host,
+})
+
+/** The second half: multiplies the rows of `inner`, sorted by expert, by their expert's matrix. */
+export function expertDown(inner: Halves, weights: Halves, { rows, offsets }: Routing, out: Numbers): void {
+  const experts = offsets.length - 1
+  const depth = inner.length / rows.length
+  const width = out.length / rows.length
+  const scratch = hostScratch(inner, SCRATCH_BYTES)
+  const shape = { grid: [width / EXPERT_COLUMNS, experts], block: EXPERT_THREADS } as const
+  expertDownKernel.launch(shape, inner, weights, offsets, out, scratch, experts, depth, width)
+  scratch.dispose()
+}
+
+/** Memory for a product on host. On CUDA a product needs nothing but its block's own. */
+function hostScratch({ device }: Halves, bytes: number): DeviceArray<"uint8"> {
+  return device.empty("uint8", device.kind === "host" ? bytes : 0)
 }
 
 const swigluKernel = defineKernel({
   name: "swiglu",
   signature: ["in float32*", "out bfloat16*", "uint32", "uint32"],
+  cuda,
   host,
 })
 
@@ -131,48 +168,44 @@ export function swiglu(gateUp: Numbers, out: Halves, rows: number): void {
   swigluKernel.launch({ grid: [blocks(width), rows], block: THREADS }, gateUp, out, rows, width)
 }
 
-const sharedGateKernel = defineKernel({
-  name: "shared_gate",
-  signature: ["in bfloat16*", "in bfloat16*", "inout float32*", "uint32", "uint32"],
-  host,
-})
-
-/** shared[t] *= sigmoid(x[t] · weight) */
-export function sharedGate(x: Halves, weight: Halves, shared: Numbers): void {
-  const tokens = x.length / weight.length
-  sharedGateKernel.launch({ grid: tokens, block: THREADS }, x, weight, shared, tokens, weight.length)
-}
-
 const combineKernel = defineKernel({
   name: "combine",
   signature: [
     "in float32*",
+    "in bfloat16*",
+    "in bfloat16*",
+    "in float32*",
     "in float32*",
     "in int32*",
-    "in float32*",
     "in float32*",
     "out float32*",
     "uint32",
     "uint32",
     "uint32",
   ],
+  cuda,
   host,
 })
 
-/** What the branches found out about a layer's tokens. */
-export interface Branches {
-  /** [tokens · topK][hidden], sorted by expert. */
-  readonly routed: Numbers
+/** What a layer found out about its tokens. */
+export interface Findings {
+  /** [tokens][hidden], the layer's input, normalised. */
+  readonly x: Halves
   readonly routing: Routing
-  /** [tokens][hidden] */
+  /** [tokens · topK][hidden], what the experts say, sorted by expert. */
+  readonly routed: Numbers
+  /** [tokens][hidden], what the shared expert says, before its gate. */
   readonly shared: Numbers
 }
 
-/** next[t] = hidden[t] + shared[t] + the results of t's experts, times their probabilities */
-export function combine(hidden: Numbers, { routed, routing, shared }: Branches, next: Numbers, tokens: number): void {
+/** next[t] = hidden[t] + sigmoid(x[t] · gate) · shared[t] + the results of t's experts, times their probabilities */
+export function combine(hidden: Numbers, { x, routing, routed, shared }: Findings, gate: Halves, next: Numbers): void {
   const { slots, weights } = routing
-  const sizes = [tokens, slots.length / tokens, hidden.length / tokens] as const
-  combineKernel.launch({ grid: tokens, block: THREADS }, hidden, routed, slots, weights, shared, next, ...sizes)
+  const width = gate.length
+  const tokens = hidden.length / width
+  const sizes = [tokens, slots.length / tokens, width] as const
+  const shape = { grid: tokens, block: THREADS }
+  combineKernel.launch(shape, hidden, x, gate, shared, routed, slots, weights, next, ...sizes)
 }
 
 function blocks(elements: number): number {

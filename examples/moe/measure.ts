@@ -1,7 +1,7 @@
 /** Times passes one after the other and side by side, in turns, with events on the device. */
 
 import type { Device, DeviceArray, Event } from "auxstream"
-import type { Lanes, Model, Observe, Output } from "./model.js"
+import type { LayerOutput, Lanes, Model, Observe, Output } from "./model.js"
 
 /** Milliseconds: medians over the rounds. */
 export interface Measurement {
@@ -42,11 +42,12 @@ export class Bench {
     this.#parallel = { ...events, aux: device.createStream({ name: "aux" }) }
   }
 
-  /** One pass each way. */
+  /** One pass each way, and one for the branches alone, as the events around them take time, too. */
   async round(): Promise<Round> {
     const branches = new BranchTimes(this.#device)
-    const sequential = await this.#pass(this.#sequential, branches.observe)
+    const sequential = await this.#pass(this.#sequential)
     const parallel = await this.#pass(this.#parallel)
+    await this.#pass(this.#sequential, branches.observe)
     return {
       sequential: sequential.milliseconds,
       parallel: parallel.milliseconds,
@@ -59,6 +60,16 @@ export class Bench {
   /** A sequential pass, for what it gives. */
   output(): Output {
     return this.#model.forward(this.#tokens, this.#sequential)
+  }
+
+  /** One layer, sequentially, with all that it found out. */
+  layer(index: number, hidden: DeviceArray<"float32">): LayerOutput {
+    return this.#model.layer(index, hidden, this.#sequential)
+  }
+
+  /** See `Device.scope`. */
+  scope<T>(fn: () => T): T {
+    return this.#device.scope(fn)
   }
 
   async #pass(lanes: Lanes, observe?: Observe): Promise<{ milliseconds: number; hidden: Float32Array }> {

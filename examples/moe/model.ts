@@ -6,17 +6,7 @@
 
 import { type Device, type DeviceArray, type Event, maybeExecuteInParallel, type Stream } from "auxstream"
 import { matmul } from "auxstream/blas"
-import {
-  combine,
-  embed,
-  expertProduct,
-  gatherRows,
-  rmsNorm,
-  route,
-  type Routing,
-  sharedGate,
-  swiglu,
-} from "./kernels.js"
+import { combine, embed, expertDown, expertUp, type Findings, rmsNorm, route, type Routing, swiglu } from "./kernels.js"
 import type { Sizes } from "./sizes.js"
 import type { LayerWeights, ModelWeights } from "./weights.js"
 
@@ -32,6 +22,14 @@ export interface Lanes {
 
 /** Wraps each branch, to time it. */
 export type Observe = <T>(branch: "routed" | "shared", fn: () => T) => T
+
+const unobserved: Observe = (_branch, fn) => fn()
+
+/** What a layer gives. */
+export interface LayerOutput extends Findings {
+  /** [tokens][hidden], the state of all tokens behind it. */
+  readonly next: DeviceArray<"float32">
+}
 
 /** What a pass gives. */
 export interface Output {
@@ -54,13 +52,13 @@ export class Model {
   }
 
   /** Queues a pass over all tokens. Nothing in it waits for the device. The output belongs to the caller. */
-  forward(tokens: DeviceArray<"uint8">, lanes: Lanes, observe: Observe = (_branch, fn) => fn()): Output {
+  forward(tokens: DeviceArray<"uint8">, lanes: Lanes, observe: Observe = unobserved): Output {
     let hidden = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
     embed(tokens, this.#weights.embedding, hidden)
     const states = [hidden]
     const experts: DeviceArray<"int32">[] = []
-    for (const weights of this.#weights.layers) {
-      const layer = this.#layer(hidden, weights, lanes, observe)
+    for (const index of this.#weights.layers.keys()) {
+      const layer = this.#kept(() => this.layer(index, hidden, lanes, observe))
       hidden = layer.next
       states.push(hidden)
       experts.push(layer.experts)
@@ -68,44 +66,46 @@ export class Model {
     return { states, experts }
   }
 
-  /** One layer. The scope frees what it made on the way as soon as the streams have passed its last use. */
-  #layer(
-    hidden: DeviceArray<"float32">,
-    weights: LayerWeights,
-    { aux, event0, event1 }: Lanes,
-    observe: Observe,
-  ): { next: DeviceArray<"float32">; experts: DeviceArray<"int32"> } {
-    const { tokens } = this.#sizes
+  /** The scope frees what a layer made on the way as soon as the streams have passed its last use. */
+  #kept(layer: () => LayerOutput): { next: DeviceArray<"float32">; experts: DeviceArray<"int32"> } {
     return this.#device.scope(() => {
-      const x = this.#halves(tokens, this.#sizes.hidden)
-      rmsNorm(hidden, weights.norm, x, EPSILON)
-      const [{ routed, routing }, shared] = maybeExecuteInParallel(
-        () => observe("routed", () => this.#routedExperts(x, weights)),
-        () => observe("shared", () => this.#sharedExpert(x, weights)),
-        event0,
-        event1,
-        aux,
-      )
-      const next = this.#numbers(tokens, this.#sizes.hidden)
-      combine(hidden, { routed, routing, shared }, next, tokens)
+      const { next, routing } = layer()
       return { next, experts: routing.experts }
     })
   }
 
+  /** Queues one layer, with nine launches. All that it made belongs to the caller. */
+  layer(
+    index: number,
+    hidden: DeviceArray<"float32">,
+    { aux, event0, event1 }: Lanes,
+    observe: Observe = unobserved,
+  ): LayerOutput {
+    const weights = this.#weights.layers[index]
+    if (weights === undefined) throw new RangeError(`there is no layer ${index}`)
+    const x = this.#halves(this.#sizes.tokens, this.#sizes.hidden)
+    rmsNorm(hidden, weights.norm, x, EPSILON)
+    const [{ routing, routed }, shared] = maybeExecuteInParallel(
+      () => observe("routed", () => this.#routedExperts(x, weights)),
+      () => observe("shared", () => this.#sharedExpert(x, weights)),
+      event0,
+      event1,
+      aux,
+    )
+    const next = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
+    combine(hidden, { x, routing, routed, shared }, weights.sharedGate, next)
+    return { x, routing, routed, shared, next }
+  }
+
   /** The results of the chosen experts, sorted by expert. The host never learns who was chosen. */
-  #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights) {
+  #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights): Pick<Findings, "routing" | "routed"> {
     const { tokens, hidden, expert, topK } = this.#sizes
-    const rows = tokens * topK
     const routing = this.#route(x, weights)
-    const sorted = this.#halves(rows, hidden)
-    gatherRows(x, routing.rows, sorted)
-    const gateUp = this.#numbers(rows, 2 * expert)
-    expertProduct(sorted, weights.expertsUp, routing.offsets, gateUp, rows)
-    const inner = this.#halves(rows, expert)
-    swiglu(gateUp, inner, rows)
-    const routed = this.#numbers(rows, hidden)
-    expertProduct(inner, weights.expertsDown, routing.offsets, routed, rows)
-    return { routed, routing }
+    const inner = this.#halves(tokens * topK, expert)
+    expertUp(x, weights.expertsUp, routing, inner, hidden)
+    const routed = this.#numbers(tokens * topK, hidden)
+    expertDown(inner, weights.expertsDown, routing, routed)
+    return { routing, routed }
   }
 
   #route(x: DeviceArray<"bfloat16">, weights: LayerWeights): Routing {
@@ -123,7 +123,7 @@ export class Model {
     return routing
   }
 
-  /** The expert that sees every token, scaled by a gate of its own. */
+  /** The expert that sees every token. */
   #sharedExpert(x: DeviceArray<"bfloat16">, weights: LayerWeights): DeviceArray<"float32"> {
     const { tokens, hidden, shared } = this.#sizes
     const gateUp = this.#numbers(tokens, 2 * shared)
@@ -132,7 +132,6 @@ export class Model {
     swiglu(gateUp, inner, tokens)
     const out = this.#numbers(tokens, hidden)
     matmul({ a: inner, b: weights.sharedDown, out, m: tokens, n: hidden, k: shared })
-    sharedGate(x, weights.sharedGate, out)
     return out
   }
 

@@ -27,7 +27,7 @@ expert on two streams, and measures how much of the possible overlap that reache
 
   --input FILE   the text whose bytes are the tokens (README.md)
   --tokens N     how many of its bytes: 1 to ${MOST_TOKENS} (64)
-  --layers L     how many layers: 1 to ${published.layers} (2)
+  --layers L     how many layers: 1 to ${published.layers} (2 on host, on a GPU ${published.layers} or what fits)
   --device D     auto, host, cuda or cuda:N (auto)
   --json         print one JSON object and nothing else
   --help         print this`

@@ -7,10 +7,8 @@ import { fromFloat32, toFloat32 } from "auxstream"
 import type { Sizes } from "./sizes.js"
 import { EMBEDDING_SCALE, type matrices, seedOf, WEIGHT_SCALE } from "./weights.js"
 
-/** Probabilities that are closer than this may rank either way in float32. */
-const TIE = 1e-4
-
-type Rows = readonly Float64Array[]
+/** Numbers for each token of a sample. */
+export type Rows = readonly Float64Array[]
 
 /** The first state of a token: a row of the embedding table. */
 export function embedding(byte: number, sizes: Sizes): Float64Array {
@@ -19,24 +17,44 @@ export function embedding(byte: number, sizes: Sizes): Float64Array {
   return row
 }
 
-/**
- * The states of some tokens after a layer.
- *
- * @param hidden their states before it
- * @param chosen the experts that the device chose for each
- * @throws Error if those are not the most probable ones
- */
-export function layerReference(hidden: Rows, chosen: Rows, layer: number, sizes: Sizes): Rows {
-  const x = hidden.map((row) => roundToBfloat16(rmsNorm(row)))
-  const routed = routedExperts(x, chosen, layer, sizes)
-  const shared = sharedExpert(x, layer, sizes)
-  return hidden.map((row, token) => row.map((value, i) => value + at(routed[token], i) + at(shared[token], i)))
+/** A layer's input, before it is rounded to bfloat16. */
+export function normalised(hidden: Rows): Rows {
+  return hidden.map(rmsNorm)
 }
 
-function routedExperts(x: Rows, chosen: Rows, layer: number, sizes: Sizes): Rows {
-  const logits = product(x, { layer, name: "router", first: 0, depth: sizes.hidden, width: sizes.experts })
-  const probabilities = logits.map(softmax)
-  for (const [token, experts] of chosen.entries()) checkChoice(experts, probabilities[token], sizes.topK)
+/** What a layer makes of some tokens. */
+export interface LayerReference {
+  /** [tokens][experts] */
+  readonly probabilities: Rows
+  /** The sums of the chosen experts' results, times their probabilities. */
+  readonly routed: Rows
+  /** The shared expert's results, before the gate. */
+  readonly shared: Rows
+  /** The tokens' states behind the layer. */
+  readonly next: Rows
+}
+
+/**
+ * A layer's results for some tokens.
+ *
+ * @param hidden their states before it
+ * @param x their normalised states, as the device rounded them
+ * @param chosen the experts that the device chose for each
+ */
+export function layerReference(hidden: Rows, x: Rows, chosen: Rows, layer: number, sizes: Sizes): LayerReference {
+  const router = { layer, name: "router", first: 0, depth: sizes.hidden, width: sizes.experts } as const
+  const probabilities = product(x, router).map(softmax)
+  const routed = routedExperts(x, chosen, probabilities, layer, sizes)
+  const shared = swigluExpert(x, layer, ["sharedUp", "sharedDown"], 0, sizes.hidden, sizes.shared)
+  const gates = product(x, { layer, name: "sharedGate", first: 0, depth: sizes.hidden, width: 1 })
+  const next = hidden.map((row, token) => {
+    const gate = sigmoid(at(gates[token], 0))
+    return row.map((value, i) => value + at(routed[token], i) + gate * at(shared[token], i))
+  })
+  return { probabilities, routed, shared, next }
+}
+
+function routedExperts(x: Rows, chosen: Rows, probabilities: Rows, layer: number, sizes: Sizes): Rows {
   const sums = x.map(() => new Float64Array(sizes.hidden))
   for (let expert = 0; expert < sizes.experts; expert++) {
     const users = x.map((_row, token) => token).filter((token) => chosen[token]?.includes(expert))
@@ -46,21 +64,6 @@ function routedExperts(x: Rows, chosen: Rows, layer: number, sizes: Sizes): Rows
     for (const [i, token] of users.entries()) addScaled(sums[token], results[i], at(probabilities[token], expert))
   }
   return sums
-}
-
-/** The device's experts must be the most probable ones; which of two equal ones is not for float32 to say. */
-function checkChoice(experts: Float64Array, probabilities: Float64Array | undefined, topK: number): void {
-  const ascending = Float64Array.from(probabilities ?? []).sort()
-  const least = at(ascending, ascending.length - topK) - TIE
-  const distinct = new Set(experts).size
-  if (distinct === topK && experts.every((expert) => at(probabilities, expert) >= least)) return
-  throw new Error(`the device routed a token to the experts ${experts.join(", ")}, which are not its ${topK} best`)
-}
-
-function sharedExpert(x: Rows, layer: number, sizes: Sizes): Rows {
-  const results = swigluExpert(x, layer, ["sharedUp", "sharedDown"], 0, sizes.hidden, sizes.shared)
-  const gates = product(x, { layer, name: "sharedGate", first: 0, depth: sizes.hidden, width: 1 })
-  return results.map((row, token) => row.map((value) => value * sigmoid(at(gates[token], 0))))
 }
 
 function swigluExpert(

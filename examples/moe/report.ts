@@ -10,6 +10,8 @@ export interface Report {
   readonly node: string
   readonly input: { readonly name: string; readonly fileBytes: number }
   readonly sizes: Sizes
+  /** How many layers the device has memory for, if that is fewer than were wanted; else null. */
+  readonly layersThatFit: number | null
   /** What was cut from the published model, and from the input. */
   readonly kept: string
   readonly weightBytes: number
@@ -28,14 +30,14 @@ export interface Report {
 
 /** Puts the figures together. */
 export function makeReport(
-  facts: Pick<Report, "device" | "input" | "sizes" | "rounds" | "milliseconds" | "checks">,
+  facts: Pick<Report, "device" | "input" | "sizes" | "layersThatFit" | "rounds" | "milliseconds" | "checks">,
 ): Report {
-  const { sizes, input, milliseconds, checks } = facts
+  const { sizes, layersThatFit, input, milliseconds, checks } = facts
   const { sequential, parallel, longer } = milliseconds
   return {
     ...facts,
     node: process.version,
-    kept: keptText(sizes, input),
+    kept: keptText(sizes, layersThatFit, input),
     weightBytes: weightBytes(sizes),
     speedUp: sequential / parallel,
     overlapShare: (sequential - parallel) / (sequential - longer),
@@ -45,9 +47,10 @@ export function makeReport(
   }
 }
 
-function keptText(sizes: Sizes, input: Report["input"]): string {
+function keptText(sizes: Sizes, layersThatFit: number | null, input: Report["input"]): string {
+  const why = layersThatFit === null ? "" : " (more do not fit into the device's memory)"
   return (
-    `kept ${sizes.experts} of ${published.experts} experts, ${sizes.layers} of ${published.layers} layers, ` +
+    `kept ${sizes.experts} of ${published.experts} experts, ${sizes.layers} of ${published.layers} layers${why}, ` +
     `no attention; ${sizes.tokens} of ${input.fileBytes} bytes of ${input.name}`
   )
 }
@@ -56,7 +59,7 @@ function keptText(sizes: Sizes, input: Report["input"]): string {
 export function reportText(report: Report): string {
   const { device, sizes, milliseconds: ms, checks } = report
   const { reference } = checks
-  const time = (value: number) => `${value.toFixed(1)} ms`.padStart(11)
+  const time = (value: number) => `${milliseconds(value)} ms`.padStart(11)
   const threads = device.threads === null ? "" : `, ${device.threads} threads`
   return `
 Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${sizes.topK} of ${sizes.experts} experts of ${sizes.expert}, shared expert ${sizes.shared}
@@ -64,14 +67,38 @@ Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${si
   weights     ${(report.weightBytes / 1e6).toFixed(0)} MB of bfloat16 from a fixed seed
   device      ${device.id}: ${device.name}${threads}, Node.js ${report.node}
 
-One after the other ${time(ms.sequential)}   routed experts ${ms.routed.toFixed(1)} ms, shared expert ${ms.shared.toFixed(1)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
+One after the other ${time(ms.sequential)}   routed experts ${milliseconds(ms.routed)} ms, shared expert ${milliseconds(ms.shared)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
 Side by side        ${time(ms.parallel)}   medians of ${report.rounds} rounds
 Longer branch alone ${time(ms.longer)}   side by side takes ${report.parallelOverLonger.toFixed(3)} of it
 Speed-up            ${report.speedUp.toFixed(2).padStart(8)} ×   ${(100 * report.overlapShare).toFixed(0)} % of the possible overlap
 
 ${mark(checks.parallelEqualsSequential)} side by side and one after the other agree bit for bit, in every round
-${mark(reference.passed)} float64 reference, ${reference.tokens} ${reference.tokens === 1 ? "token" : "tokens"}: largest relative error ${reference.largestError.toExponential(1)}, allowed ${reference.tolerance.toExponential(0)}
+${referenceText(reference)}
 `
+}
+
+function referenceText({ passed, tokens, layers, largestError, tolerance, steps }: Accuracy): string {
+  const sample = `${counted(tokens, "token")} in ${counted(layers.length, "layer")}`
+  const errors = `largest relative error ${exponent(largestError)}, allowed ${exponent(tolerance)}`
+  const line = `${mark(passed)} float64 reference, ${sample}: ${errors}`
+  if (passed) return line
+  const details = steps.map((step) => {
+    const where = `largest in layer ${step.layer}, allowed ${exponent(step.tolerance)}`
+    return `  ${mark(step.passed)} ${step.step}: error ${exponent(step.largestError)}, ${where}`
+  })
+  return [line, ...details].join("\n")
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`
+}
+
+function exponent(value: number): string {
+  return value.toExponential(1)
+}
+
+function milliseconds(value: number): string {
+  return value.toFixed(value < 100 ? 2 : 1)
 }
 
 function mark(passed: boolean): string {

@@ -19,10 +19,10 @@ export interface Sizes {
   readonly tokens: number
 }
 
-/** What is kept unless the command line says otherwise: what a machine without a GPU computes in seconds. */
+/** What is kept unless the command line says otherwise: on host, what a machine without a GPU computes in seconds. */
 const kept = {
   host: { experts: 12, layers: 2, tokens: 64 },
-  cuda: { experts: 60, layers: 4, tokens: 64 },
+  cuda: { experts: published.experts, layers: published.layers, tokens: 64 },
 }
 
 /** The numbers of tokens and layers unless the command line names them. */

@@ -1,6 +1,6 @@
 /** The weights: bfloat16 from a fixed seed, filled in on the device. */
 
-import { type Device, type DeviceArray, parallel } from "auxstream"
+import { AuxstreamError, type Device, type DeviceArray, parallel } from "auxstream"
 import { fillWeights } from "./kernels.js"
 import type { Sizes } from "./sizes.js"
 
@@ -43,15 +43,37 @@ export function seedOf(layer: number, matrix: (typeof matrices)[number]): number
 export const WEIGHT_SCALE = 2 ** -5
 export const EMBEDDING_SCALE = 1
 
-/** Allocates and fills all weights, on several streams. They belong to the caller. */
-export function makeWeights(device: Device, sizes: Sizes): ModelWeights {
+/**
+ * Allocates and fills all weights, on several streams. They belong to the caller.
+ *
+ * @param fewer whether fewer layers will do where the device has no memory for all
+ */
+export function makeWeights(device: Device, sizes: Sizes, fewer: boolean): ModelWeights {
   const embedding = device.empty("bfloat16", 256 * sizes.hidden)
-  const layers = Array.from({ length: sizes.layers }, () => allocateLayer(device, sizes))
+  const layers = device.scope(() => allocateLayers(device, sizes, fewer))
   const fills = layers.flatMap((weights, layer) =>
     matrices.map((name) => () => fillWeights(weights[name], seedOf(layer, name), WEIGHT_SCALE)),
   )
   parallel([() => fillWeights(embedding, 0, EMBEDDING_SCALE), ...fills])
   return { embedding, layers }
+}
+
+/**
+ * Allocates all layers, or as many as fit, if fewer will do. What is left where memory ends short of a layer may be too
+ * little for the tokens' states: one layer makes room.
+ *
+ * @throws AuxstreamError AUX_OUT_OF_MEMORY
+ */
+export function allocateLayers(device: Device, sizes: Sizes, fewer: boolean): LayerWeights[] {
+  const layers: LayerWeights[] = []
+  try {
+    while (layers.length < sizes.layers) layers.push(device.scope(() => allocateLayer(device, sizes)))
+  } catch (error) {
+    const isFull = error instanceof AuxstreamError && error.code === "AUX_OUT_OF_MEMORY"
+    if (!fewer || !isFull || layers.length < 2) throw error
+    for (const array of Object.values(layers.pop() ?? {})) array.dispose()
+  }
+  return layers
 }
 
 function allocateLayer(device: Device, sizes: Sizes): LayerWeights {

@@ -6,8 +6,10 @@ import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { allEqual, medians, type Round } from "../../examples/moe/measure.js"
-import { makeReport, type Report } from "../../examples/moe/report.js"
+import { makeReport, type Report, reportText } from "../../examples/moe/report.js"
 import { sizesFor } from "../../examples/moe/sizes.js"
+import { allocateLayers } from "../../examples/moe/weights.js"
+import { openDevice } from "auxstream"
 import { project, runExample } from "./run.js"
 
 const run = (...args: string[]) => runExample("moe/main", ...args)
@@ -51,7 +53,7 @@ describe("the main job", () => {
     }
     assert.match(output, /kept 12 of 60 experts, 2 of 24 layers, no attention; 1 of \d+ bytes of README\.md/)
     assert.match(output, /✓ side by side and one after the other agree bit for bit/)
-    assert.match(output, /✓ float64 reference, 1 token: largest relative error/)
+    assert.match(output, /✓ float64 reference, 1 token in 2 layers: largest relative error/)
   })
 
   test("--help prints the options", () => {
@@ -128,15 +130,17 @@ describe("the main job's figures", () => {
     assert.equal(allEqual([]), false)
   })
 
+  const facts = {
+    device: { id: "host", name: "", threads: 2 },
+    input: { name: "x", fileBytes: 1 },
+    sizes: sizesFor("host", 1, 1),
+    layersThatFit: null,
+    rounds: 3,
+    milliseconds: medians([round(9, []), round(8, []), round(100, [])]),
+  }
+  const reference = { tokens: 1, layers: [0], largestError: 1, tolerance: 1, steps: [], passed: true }
+
   test("each check can fail the whole run", () => {
-    const facts = {
-      device: { id: "host", name: "", threads: 2 },
-      input: { name: "x", fileBytes: 1 },
-      sizes: sizesFor("host", 1, 1),
-      rounds: 3,
-      milliseconds: medians([round(9, []), round(8, []), round(100, [])]),
-    }
-    const reference = { tokens: 1, largestError: 1, tolerance: 1, passed: true }
     const report = makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference } })
     assert.equal(report.passed, true)
     assert.equal(report.speedUp, 1.5)
@@ -144,5 +148,33 @@ describe("the main job's figures", () => {
     assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: false, reference } }).passed, false)
     const far = { ...reference, passed: false }
     assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference: far } }).passed, false)
+  })
+
+  test("a result that is off names the step and the layer", () => {
+    const steps = [
+      { step: "norm", layer: 0, largestError: 0, tolerance: 0.5, passed: true },
+      { step: "routed", layer: 7, largestError: 2, tolerance: 0.5, passed: false },
+    ] as const
+    const checks = { parallelEqualsSequential: true, reference: { ...reference, steps, passed: false } }
+    const text = reportText(makeReport({ ...facts, checks }))
+    assert.match(text, /✓ norm: error 0\.0e\+0, largest in layer 0, allowed 5\.0e-1/)
+    assert.match(text, /✗ FAILED: routed: error 2\.0e\+0, largest in layer 7, allowed 5\.0e-1/)
+  })
+
+  test("layers that memory was too short for are named", () => {
+    const checks = { parallelEqualsSequential: true, reference }
+    const { kept } = makeReport({ ...facts, sizes: sizesFor("cuda", 17, 1), layersThatFit: 17, checks })
+    assert.match(kept, /kept 60 of 60 experts, 17 of 24 layers \(more do not fit into the device's memory\)/)
+  })
+})
+
+describe("the main job's weights", () => {
+  test("as many layers as fit, if fewer will do; else an error and nothing is kept", () => {
+    using device = openDevice("host")
+    const sizes = sizesFor("cuda", 24, 1)
+    assert.throws(() => device.scope(() => allocateLayers(device, sizes, false)), { code: "AUX_OUT_OF_MEMORY" })
+    const layers = allocateLayers(device, sizes, true)
+    const [one = 0] = layers.map((layer) => Object.values(layer).reduce((sum, array) => sum + array.byteLength, 0))
+    assert.ok(layers.length >= 1 && (layers.length + 1) * one < 2 ** 32, `${layers.length} layers of ${one} bytes`)
   })
 })

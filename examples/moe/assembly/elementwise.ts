@@ -46,38 +46,27 @@ export function swiglu(gateUp: usize, out: usize, rows: u32, width: u32): void {
   }
 }
 
-/** shared[t] *= sigmoid(x[t] · weight) */
-export function shared_gate(x: usize, weight: usize, shared: usize, tokens: u32, width: u32): void {
-  for (let token: u32 = 0; token < tokens; token++) {
-    let products = f32x4.splat(0)
-    for (let i: u32 = 0; i < width; i += 4) {
-      const product = f32x4.mul(loadFour<bfloat16>(x + (i << 1)), loadFour<bfloat16>(weight + (i << 1)))
-      products = f32x4.add(products, product)
-    }
-    const gate = sigmoid(f32x4.splat(sumOfLanes(products)))
-    for (let i: u32 = 0; i < width; i += 4) {
-      v128.store(shared + (i << 2), f32x4.mul(v128.load(shared + (i << 2)), gate))
-    }
-    x += width << 1
-    shared += width << 2
-  }
-}
-
-/** next[t] = hidden[t] + shared[t] + the weighted results of t's experts, which stand in the rows `slots` */
+/**
+ * next[t] = hidden[t] + sigmoid(x[t] · gate) · shared[t] + the weighted results of t's experts, which stand in the rows
+ * `slots`
+ */
 export function combine(
   hidden: usize,
+  x: usize,
+  gate: usize,
+  shared: usize,
   routed: usize,
   slots: usize,
   weights: usize,
-  shared: usize,
   next: usize,
   tokens: u32,
   topK: u32,
   width: u32,
 ): void {
   for (let token: u32 = 0; token < tokens; token++) {
+    const share = sigmoid(f32x4.splat(dotProduct(x, gate, width)))
     for (let i: u32 = 0; i < width; i += 4) {
-      let sum = f32x4.add(v128.load(hidden + (i << 2)), v128.load(shared + (i << 2)))
+      let sum = f32x4.add(v128.load(hidden + (i << 2)), f32x4.mul(share, v128.load(shared + (i << 2))))
       for (let choice: u32 = 0; choice < topK; choice++) {
         const row = routed + <usize>load<u32>(slots + (choice << 2)) * (width << 2)
         sum = f32x4.add(sum, f32x4.mul(v128.load(row + (i << 2)), v128.load_splat<u32>(weights + (choice << 2))))
@@ -85,11 +74,21 @@ export function combine(
       v128.store(next + (i << 2), sum)
     }
     hidden += width << 2
+    x += width << 1
     shared += width << 2
     next += width << 2
     slots += topK << 2
     weights += topK << 2
   }
+}
+
+function dotProduct(a: usize, b: usize, width: u32): f32 {
+  let products = f32x4.splat(0)
+  for (let i: u32 = 0; i < width; i += 4) {
+    const product = f32x4.mul(loadFour<bfloat16>(a + (i << 1)), loadFour<bfloat16>(b + (i << 1)))
+    products = f32x4.add(products, product)
+  }
+  return sumOfLanes(products)
 }
 
 @inline

@@ -1,15 +1,49 @@
-// The grouped product: each expert multiplies the rows that were sorted to it by a matrix of its own. How many rows an
-// expert has stands in device memory only.
+// The routed experts: each multiplies the rows that were sorted to it by matrices of its own. How many rows an expert has
+// stands in device memory only.
 
 import { bfloat16 } from "../../../src/blas/assembly/element"
 import { multiply } from "../../../src/blas/assembly/product"
+import { SCRATCH_BYTES } from "../../../src/blas/blocks"
+import { swiglu } from "./elementwise"
 
 /**
- * out[r] = x[r] · weights[e] for the rows r from offsets[e] to offsets[e + 1]
- * @param x [rows][depth], `weights` [experts][depth][width], both bfloat16; `out` [rows][width], float32
+ * inner[r] = silu(gate) · up, where gate and up are the halves of x[rows[r]] · weights[e], for the sorted rows r from
+ * offsets[e] to offsets[e + 1]
+ *
+ * @param x [tokens][depth], `weights` [experts][depth][2 · width], `inner` [rows][width], all bfloat16
+ * @param scratch for the product, then for an expert's rows of x, then for its gates and ups in float32
  */
-export function expert_product(
+export function expert_up(
   x: usize,
+  rows: usize,
+  weights: usize,
+  offsets: usize,
+  inner: usize,
+  scratch: usize,
+  experts: u32,
+  depth: u32,
+  width: u32,
+): void {
+  const gathered = scratch + SCRATCH_BYTES
+  for (let expert: u32 = 0; expert < experts; expert++) {
+    const first = load<u32>(offsets + (expert << 2))
+    const count = load<u32>(offsets + (expert << 2), 4) - first
+    if (count === 0) continue
+    gatherRows(x, rows + (first << 2), gathered, count, depth << 1)
+    const gateUp = gathered + ((count * depth) << 1)
+    const right = weights + ((expert * depth * width) << 2)
+    multiply<bfloat16, f32>(gathered, depth, 1, right, width << 1, 1, gateUp, count, width << 1, depth, 1, 0, scratch)
+    swiglu(gateUp, inner + ((first * width) << 1), count, width)
+  }
+}
+
+/**
+ * out[r] = inner[r] · weights[e] for the sorted rows r from offsets[e] to offsets[e + 1]
+ *
+ * @param inner [rows][depth], `weights` [experts][depth][width], both bfloat16; `out` [rows][width], float32
+ */
+export function expert_down(
+  inner: usize,
   weights: usize,
   offsets: usize,
   out: usize,
@@ -20,12 +54,18 @@ export function expert_product(
 ): void {
   for (let expert: u32 = 0; expert < experts; expert++) {
     const first = load<u32>(offsets + (expert << 2))
-    const rows = load<u32>(offsets + (expert << 2), 4) - first
-    const left = x + ((first * depth) << 1)
+    const count = load<u32>(offsets + (expert << 2), 4) - first
+    if (count === 0) continue
+    const left = inner + ((first * depth) << 1)
     const right = weights + ((expert * depth * width) << 1)
     const result = out + ((first * width) << 2)
-    if (rows > 0) {
-      multiply<bfloat16, f32>(left, depth, 1, right, width, 1, result, rows, width, depth, 1, 0, scratch)
-    }
+    multiply<bfloat16, f32>(left, depth, 1, right, width, 1, result, count, width, depth, 1, 0, scratch)
+  }
+}
+
+/** out[i] = x[rows[i]], rows of so many bytes */
+function gatherRows(x: usize, rows: usize, out: usize, count: u32, bytes: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    memory.copy(out + i * bytes, x + load<u32>(rows + (i << 2)) * bytes, bytes)
   }
 }

@@ -2,6 +2,6 @@
 // memory, which is shared with everybody: nothing here has memory of its own.
 
 export { fill_weights } from "./weights"
-export { embed, rms_norm, swiglu, shared_gate, combine } from "./elementwise"
-export { route, gather_rows } from "./routing"
-export { expert_product } from "./experts"
+export { embed, rms_norm, swiglu, combine } from "./elementwise"
+export { route } from "./routing"
+export { expert_up, expert_down } from "./experts"

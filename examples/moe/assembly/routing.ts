@@ -79,11 +79,3 @@ function sortByExpert(
   }
   store<u32>(offsets + (expertCount << 2), row)
 }
-
-/** out[i] = x[rows[i]], rows of `width` bfloat16 */
-export function gather_rows(x: usize, rows: usize, out: usize, count: u32, width: u32): void {
-  const bytes = width << 1
-  for (let i: u32 = 0; i < count; i++) {
-    memory.copy(out + i * bytes, x + load<u32>(rows + (i << 2)) * bytes, bytes)
-  }
-}
