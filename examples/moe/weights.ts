@@ -71,9 +71,14 @@ export function allocateLayers(device: Device, sizes: Sizes, fewer: boolean): La
   } catch (error) {
     const isFull = error instanceof AuxstreamError && error.code === "AUX_OUT_OF_MEMORY"
     if (!fewer || !isFull || layers.length < 2) throw error
-    for (const array of Object.values(layers.pop() ?? {})) array.dispose()
+    for (const array of layers.splice(-1).flatMap(arraysOf)) array.dispose()
   }
   return layers
+}
+
+/** All arrays of a layer. */
+export function arraysOf(layer: LayerWeights): Weights[] {
+  return [layer.norm, ...matrices.map((name) => layer[name])]
 }
 
 function allocateLayer(device: Device, sizes: Sizes): LayerWeights {

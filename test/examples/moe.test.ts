@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { allEqual, medians, type Round } from "../../examples/moe/measure.js"
 import { makeReport, type Report, reportText } from "../../examples/moe/report.js"
 import { sizesFor } from "../../examples/moe/sizes.js"
-import { allocateLayers } from "../../examples/moe/weights.js"
+import { allocateLayers, arraysOf } from "../../examples/moe/weights.js"
 import { openDevice } from "auxstream"
 import { project, runExample } from "./run.js"
 
@@ -174,7 +174,7 @@ describe("the main job's weights", () => {
     const sizes = sizesFor("cuda", 24, 1)
     assert.throws(() => device.scope(() => allocateLayers(device, sizes, false)), { code: "AUX_OUT_OF_MEMORY" })
     const layers = allocateLayers(device, sizes, true)
-    const [one = 0] = layers.map((layer) => Object.values(layer).reduce((sum, array) => sum + array.byteLength, 0))
+    const [one = 0] = layers.map((layer) => arraysOf(layer).reduce((sum, array) => sum + array.byteLength, 0))
     assert.ok(layers.length >= 1 && (layers.length + 1) * one < 2 ** 32, `${layers.length} layers of ${one} bytes`)
   })
 })
