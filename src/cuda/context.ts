@@ -48,7 +48,7 @@ export class CudaContext {
   lastEvent = 0
   lastStream = 0
 
-  readonly #retired: number[] = []
+  readonly #cleanups: (() => void)[] = []
   #loss: DeviceLostError | undefined
   readonly #lossListeners = new Set<() => void>()
 
@@ -65,16 +65,13 @@ export class CudaContext {
 
   /** Gives the context back. The driver destroys it if nobody else holds it. */
   release(): void {
+    for (const cleanup of this.library.holders.released(this.device, this.#cleanups)) cleanup()
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
-    for (const kernels of this.library.holders.released(this.device, this.#retired)) {
-      const status = this.library.calls.cuLibraryUnload(kernels)
-      if (status !== SUCCESS) this.warnOfLeak(status, "cuLibraryUnload")
-    }
   }
 
-  /** Has loaded kernels unloaded once the last context of ours on the device is given back. */
-  retire(kernels: number): void {
-    this.#retired.push(kernels)
+  /** Has something done that waits for the context's work, when the last of our drivers on the device is closed. */
+  atTheEnd(cleanup: () => void): void {
+    this.#cleanups.push(cleanup)
   }
 
   get isLost(): boolean {

@@ -145,13 +145,15 @@ export class Cublas {
     this.#idle.push(handle)
   }
 
-  /** All work is over. */
+  /** Has the handles destroyed, once that waits for nothing. */
   close(): void {
-    if (!this.#context.isLost) {
-      for (const handle of [...this.#handles.values(), ...this.#idle]) this.#library().cublasDestroy(handle)
-    }
+    const handles = [...this.#handles.values(), ...this.#idle]
     this.#handles.clear()
     this.#idle = []
+    this.#context.atTheEnd(() => {
+      if (this.#context.isLost) return
+      for (const handle of handles) this.#context.within(() => this.#library().cublasDestroy(handle))
+    })
   }
 
   #check(status: number, call: string): void {

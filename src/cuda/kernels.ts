@@ -14,7 +14,7 @@ import type { CudaKernelBody, KernelHandle, KernelSource } from "../driver.js"
 import { compile, compileInBackground, type CompileRequest } from "./compile.js"
 import type { CudaContext } from "./context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
-import { Loading, type LoadedKernel } from "./loading.js"
+import { Loading, type LoadedKernel, unload } from "./loading.js"
 import type { Streams } from "./streams.js"
 
 /** How long loading waits for what runs on the device, in milliseconds. */
@@ -175,7 +175,7 @@ export class Kernels {
   /** Nothing is queued any more: all is unloaded with the context. */
   close(): void {
     if (this.#context.isLost) return
-    for (const { library } of this.#loaded.splice(0)) this.#context.retire(library)
+    for (const { library } of this.#loaded.splice(0)) this.#context.atTheEnd(() => unload(this.#context, library))
   }
 }
 

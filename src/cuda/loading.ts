@@ -20,7 +20,7 @@ export interface LoadedKernel extends LaunchableKernel {
   readonly jit: JitOptions
 }
 
-function unload(context: CudaContext, library: number): void {
+export function unload(context: CudaContext, library: number): void {
   const status = context.calls.cuLibraryUnload(library)
   if (status !== SUCCESS) context.warnOfLeak(status, "cuLibraryUnload")
 }

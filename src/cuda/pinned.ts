@@ -67,10 +67,10 @@ export class PinnedPool {
     return out.number(0)
   }
 
-  /** Gives the idle blocks back to the system. Nothing may be queued any more: the driver would wait for it. */
+  /** Has the idle blocks given back to the system, once that waits for nothing. */
   close(): void {
     for (const blocks of this.#idle.values()) {
-      for (const block of blocks.splice(0)) this.#release(block)
+      for (const block of blocks.splice(0)) this.#context.atTheEnd(() => this.#release(block))
     }
   }
 

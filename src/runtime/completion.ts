@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events"
 import type { EventHandle } from "../driver.js"
 import { checkOptions } from "./check.js"
 import { VectorClock } from "./clock.js"
@@ -29,16 +30,25 @@ export async function streamCompletion(state: StreamState, options: CompletionOp
 /** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
   checkSignal(options)
+  const everywhere = { signal: forManyListeners(options.signal) }
   const live = Array.from(order.live, (state) => {
-    const promise = streamCompletion(state, options)
+    const promise = streamCompletion(state, everywhere)
     return order.isInternal(state) ? promise.catch(passOver) : promise
   })
   const retired = Array.from(order.retired, ({ end, clock }) =>
-    end === undefined ? undefined : eventCompletion(order, end, clock, options).catch(passOver),
+    end === undefined ? undefined : eventCompletion(order, end, clock, everywhere).catch(passOver),
   )
   for (const outcome of await Promise.allSettled([...live, ...retired])) {
     if (outcome.status === "rejected") throw outcome.reason
   }
+}
+
+/** Each stream listens to the signal, and Node.js takes more than ten listeners for a leak. */
+function forManyListeners(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return undefined
+  const shared = AbortSignal.any([signal])
+  setMaxListeners(0, shared)
+  return shared
 }
 
 /** Nobody wants to hear of a kernel's failure on a stream that is not the user's, or is none any more. */
