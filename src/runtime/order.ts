@@ -4,6 +4,9 @@ import { KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { StreamState } from "./stream-state.js"
 
+/** Ended streams that are looked at whenever one is made or ended, so that thousands cost no more for each than a few. */
+const looks = 4
+
 /** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
 export class DeviceOrder {
   readonly driver: Driver
@@ -13,7 +16,7 @@ export class DeviceOrder {
   hostEpoch = 0
   readonly events: EventPool
   readonly #live = new Set<StreamState>()
-  #retired: StreamState[] = []
+  readonly #retired = new Set<StreamState>()
   #reaper: StreamState | undefined
   closed = false
 
@@ -38,7 +41,7 @@ export class DeviceOrder {
   }
 
   createStream(priority: number, name: string): StreamState {
-    this.reapRetired()
+    this.reapRetired(looks)
     return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, false))
   }
 
@@ -70,14 +73,18 @@ export class DeviceOrder {
     }
     state.disposed = true
     if (!state.foreign) this.driver.destroyStream(state.handle)
-    this.#retired.push(state)
-    this.reapRetired()
+    this.#retired.add(state)
+    this.reapRetired(looks)
   }
 
-  /** Looks which ended streams have come to the end of their work. */
-  reapRetired(): void {
-    if (this.#retired.length === 0) return
-    this.#retired = this.#retired.filter((state) => !this.#reap(state))
+  /** Looks which ended streams have come to the end of their work: those first that were not looked at for longest. */
+  reapRetired(count = this.#retired.size): void {
+    let left = count
+    for (const state of this.#retired) {
+      if (left-- <= 0) return
+      this.#retired.delete(state)
+      if (!this.#reap(state)) this.#retired.add(state)
+    }
   }
 
   #reap(state: StreamState): boolean {
@@ -139,7 +146,7 @@ export class DeviceOrder {
     }
     this.#live.clear()
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
-    this.#retired = []
+    this.#retired.clear()
     this.events.close()
   }
 }
