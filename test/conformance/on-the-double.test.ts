@@ -1,0 +1,33 @@
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { test } from "node:test"
+import { fileURLToPath } from "node:url"
+import { doublePath, skip } from "../cuda/double.js"
+
+const folder = fileURLToPath(new URL(".", import.meta.url))
+
+/**
+ * The same suite with the CUDA code over the driver's double, also where there is a GPU: it proves what our side of the
+ * boundary does, never what a GPU does.
+ */
+test("§7 the suite passes on the CUDA device over the driver's double", { skip }, () => {
+  const own = fileURLToPath(import.meta.url)
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => folder + name)
+    .filter((path) => path.endsWith(".test.js") && path !== own)
+  assert.ok(files.length > 15)
+  const { NODE_TEST_CONTEXT: _, ...environment } = process.env
+  const { status, stdout } = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...files], {
+    encoding: "utf8",
+    timeout: 400_000,
+    env: {
+      ...environment,
+      AUXSTREAM_TEST_DEVICE: "cuda:0",
+      AUXSTREAM_LIBCUDA: doublePath,
+      AUXSTREAM_LIBNVRTC: doublePath,
+    },
+  })
+  assert.equal(status, 0, stdout)
+  assert.match(stdout, /on cuda:0/)
+})
