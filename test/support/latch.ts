@@ -66,13 +66,14 @@ export class Latch {
 
 /**
  * Is a stream, or an event, still not done, though others had all the time to be? A stream of its own comes to its end
- * again and again meanwhile, so that it does not only look so because nothing has been run yet.
+ * again and again meanwhile, so that it does not only look so because nothing has been run yet. That stream is not waited
+ * for without end: CUDA maps many streams onto few queues, and it may stand behind one that is held.
  */
 export function isHeld(target: Stream | Event): boolean {
   using other = target.device.createStream()
   for (let turn = 0; turn < 50; turn++) {
     spin.launch({ ...once, stream: other }, 100)
-    other.synchronize()
+    for (let look = 0; look < 2000 && !other.query(); look++) if (target.query()) return false
     if (target.query()) return false
   }
   return true
