@@ -92,6 +92,8 @@ export class CudaDriver implements Driver {
   }
 
   foreignHandle(stream: StreamHandle): bigint {
+    // Others may queue behind the record.
+    this.#context.lastEvent = 0
     return BigInt(stream)
   }
 

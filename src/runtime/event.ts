@@ -88,6 +88,8 @@ export class Event {
   /** @internal One of the library's own, that fork-joins use where the caller's cannot be. */
   pooled = false
   #recorded = false
+  /** The latest record is on a stream where others may have queued behind it. */
+  #onShared = false
 
   /** @internal */
   constructor(device: Device, state: EventState, name: string) {
@@ -127,6 +129,7 @@ export class Event {
     this.state.renew()
     stream.state.record(this.state.handle, this.clock)
     this.#recorded = true
+    this.#onShared = stream.state.shared
     return this
   }
 
@@ -167,7 +170,7 @@ export class Event {
     this.#checkUsable()
     checkSignal(options)
     const { state } = this
-    if (state.shared) return this.#relayedCompletion(options)
+    if (state.shared || this.#onShared) return this.#relayedCompletion(options)
     if (!this.#recorded) return
     const borrowed = state.lend()
     try {
@@ -177,7 +180,10 @@ export class Event {
     }
   }
 
-  /** Others may record a shared event at any time, so that a stream of its own has to hold the point. */
+  /**
+   * Others may record a shared event at any time, and queue behind one on a shared stream, so that a stream of its own
+   * has to hold the point.
+   */
   #relayedCompletion(options: CompletionOptions): Promise<void> {
     const { order } = this.device
     const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)

@@ -139,6 +139,7 @@ export class DeviceOrder {
   }
 
   close(): void {
+    failureOf(() => this.#awaitForeign())
     this.closed = true
     for (const state of this.#live) {
       state.disposed = true
@@ -148,6 +149,17 @@ export class DeviceOrder {
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
     this.#retired.clear()
     this.events.close()
+  }
+
+  /**
+   * Has a stream of ours wait for what is queued on other libraries' streams: the driver sees only the ends of ours, and
+   * frees what is left behind them.
+   */
+  #awaitForeign(): void {
+    for (const state of this.#live) if (state.foreign) this.reaper.waitFor(state)
+    for (const { foreign, end } of this.#retired) {
+      if (foreign && end !== undefined) this.driver.waitEvent(this.reaper.handle, end)
+    }
   }
 }
 
