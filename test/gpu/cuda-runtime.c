@@ -1,0 +1,79 @@
+/*
+ * A stand-in for the CUDA runtime: the calls that other-libraries.test.ts makes, over the driver's double. It is another
+ * user of the driver than ours, with a pool, a stream and a hold on the primary context of its own, as the real one is.
+ * Its statuses are the driver's: the few that are looked at (success, not ready) are the same numbers there.
+ */
+#include "../cuda-double/double.h"
+
+struct stream;
+struct pool;
+
+extern CUresult cuInit(unsigned flags);
+extern CUresult cuDevicePrimaryCtxRetain(struct context **out, CUdevice device);
+extern CUresult cuCtxSetCurrent(struct context *context);
+extern CUresult cuStreamCreateWithPriority(struct stream **out, unsigned flags, int priority);
+extern CUresult cuStreamDestroy_v2(struct stream *stream);
+extern CUresult cuStreamQuery(struct stream *stream);
+extern CUresult cuStreamSynchronize(struct stream *stream);
+extern CUresult cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags);
+extern CUresult cuEventCreate(struct event **out, unsigned flags);
+extern CUresult cuEventDestroy_v2(struct event *event);
+extern CUresult cuEventRecord(struct event *event, struct stream *stream);
+extern CUresult cuMemPoolCreate(struct pool **out, const int *properties);
+extern CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct pool *pool, struct stream *stream);
+extern CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream);
+extern CUresult cuMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, size_t bytes, struct stream *stream);
+extern CUresult cuMemsetD8Async(CUdeviceptr destination, unsigned char value, size_t count, struct stream *stream);
+
+static struct context *primary;
+static struct pool *pool;
+static struct stream *own;
+
+#define CHECK(call)                \
+  do {                             \
+    CUresult status_ = (call);     \
+    if (status_) return status_;   \
+  } while (0)
+
+static CUresult start(int device) {
+  /* Pinned device memory of this device, as the runtime's own. */
+  const int properties[22] = {1, 0, 1, device};
+  CHECK(cuInit(0));
+  CHECK(cuDevicePrimaryCtxRetain(&primary, device));
+  CHECK(cuCtxSetCurrent(primary));
+  CHECK(cuMemPoolCreate(&pool, properties));
+  return cuStreamCreateWithPriority(&own, 1, 0);
+}
+
+EXPORT CUresult cudaSetDevice(int device) { return primary ? cuCtxSetCurrent(primary) : start(device); }
+
+EXPORT CUresult cudaStreamCreateWithFlags(struct stream **out, unsigned flags) {
+  return cuStreamCreateWithPriority(out, flags, 0);
+}
+EXPORT CUresult cudaStreamDestroy(struct stream *stream) { return cuStreamDestroy_v2(stream); }
+EXPORT CUresult cudaStreamQuery(struct stream *stream) { return cuStreamQuery(stream); }
+EXPORT CUresult cudaStreamSynchronize(struct stream *stream) { return cuStreamSynchronize(stream); }
+EXPORT CUresult cudaStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
+  return cuStreamWaitEvent(stream, event, flags);
+}
+
+EXPORT CUresult cudaEventCreateWithFlags(struct event **out, unsigned flags) { return cuEventCreate(out, flags); }
+EXPORT CUresult cudaEventDestroy(struct event *event) { return cuEventDestroy_v2(event); }
+EXPORT CUresult cudaEventRecord(struct event *event, struct stream *stream) { return cuEventRecord(event, stream); }
+
+EXPORT CUresult cudaMalloc(CUdeviceptr *out, size_t bytes) {
+  CHECK(cuMemAllocFromPoolAsync(out, bytes, pool, own));
+  return cuStreamSynchronize(own);
+}
+EXPORT CUresult cudaFree(CUdeviceptr address) {
+  CHECK(cuMemFreeAsync(address, own));
+  return cuStreamSynchronize(own);
+}
+EXPORT CUresult cudaMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, size_t bytes, int kind,
+                                struct stream *stream) {
+  (void)kind;
+  return cuMemcpyAsync(destination, source, bytes, stream);
+}
+EXPORT CUresult cudaMemsetAsync(CUdeviceptr destination, int value, size_t bytes, struct stream *stream) {
+  return cuMemsetD8Async(destination, (unsigned char)value, bytes, stream);
+}

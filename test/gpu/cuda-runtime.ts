@@ -1,0 +1,174 @@
+/**
+ * A library that is not ours, in the same process: NVIDIA's CUDA runtime where there is a GPU, elsewhere a small stand-in
+ * for it over the driver's double, so that the tests themselves are tested everywhere.
+ */
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { createHash, randomUUID } from "node:crypto"
+import { existsSync, readFileSync, renameSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { CMemory } from "../../src/cuda/c-memory.js"
+import { bind, loadLibrary, type Bound, type NativeLibrary, type Signature } from "../../src/cuda/ffi.js"
+import { TOOLKIT_PLACES, toolkitCandidates } from "../../src/cuda/toolkit-places.js"
+import { listDevices } from "../../src/index.js"
+
+const CALLS = {
+  setDevice: ["cudaSetDevice", "int"],
+  streamCreate: ["cudaStreamCreateWithFlags", "uintptr_t", "uint32_t"],
+  streamDestroy: ["cudaStreamDestroy", "uintptr_t"],
+  streamQuery: ["cudaStreamQuery", "uintptr_t"],
+  streamSynchronize: ["cudaStreamSynchronize", "uintptr_t"],
+  streamWaitEvent: ["cudaStreamWaitEvent", "uintptr_t", "uintptr_t", "uint32_t"],
+  eventCreate: ["cudaEventCreateWithFlags", "uintptr_t", "uint32_t"],
+  eventDestroy: ["cudaEventDestroy", "uintptr_t"],
+  eventRecord: ["cudaEventRecord", "uintptr_t", "uintptr_t"],
+  malloc: ["cudaMalloc", "uintptr_t", "size_t"],
+  free: ["cudaFree", "uintptr_t"],
+  memcpyAsync: ["cudaMemcpyAsync", "uintptr_t", "uintptr_t", "size_t", "int", "uintptr_t"],
+  memsetAsync: ["cudaMemsetAsync", "uintptr_t", "int", "size_t", "uintptr_t"],
+} as const satisfies Record<string, Signature>
+
+const NON_BLOCKING = 1
+const DISABLE_TIMING = 2
+const COPY_DEFAULT = 4
+const SUCCESS = 0
+const NOT_READY = 600
+
+/** The CUDA runtime's own names, without its prefix; a status that is a failure is thrown. */
+export class CudaRuntime {
+  readonly #calls: Bound<typeof CALLS>
+
+  constructor(library: NativeLibrary) {
+    this.#calls = bind(library, CALLS)
+    // The device's primary context, which is ours, too.
+    succeeded(this.#calls.setDevice(0), "cudaSetDevice")
+  }
+
+  /** A non-blocking stream. */
+  streamCreate(): bigint {
+    const out = new CMemory(8)
+    succeeded(this.#calls.streamCreate(out.address, NON_BLOCKING), "cudaStreamCreateWithFlags")
+    return BigInt(out.number(0))
+  }
+
+  streamDestroy(stream: bigint): void {
+    succeeded(this.#calls.streamDestroy(Number(stream)), "cudaStreamDestroy")
+  }
+
+  /** Is all done that is queued there? */
+  streamQuery(stream: bigint): boolean {
+    const status = this.#calls.streamQuery(Number(stream))
+    if (status !== NOT_READY) succeeded(status, "cudaStreamQuery")
+    return status === SUCCESS
+  }
+
+  streamSynchronize(stream: bigint): void {
+    succeeded(this.#calls.streamSynchronize(Number(stream)), "cudaStreamSynchronize")
+  }
+
+  streamWaitEvent(stream: bigint, event: bigint): void {
+    succeeded(this.#calls.streamWaitEvent(Number(stream), Number(event), 0), "cudaStreamWaitEvent")
+  }
+
+  eventCreate(): bigint {
+    const out = new CMemory(8)
+    succeeded(this.#calls.eventCreate(out.address, DISABLE_TIMING), "cudaEventCreateWithFlags")
+    return BigInt(out.number(0))
+  }
+
+  eventDestroy(event: bigint): void {
+    succeeded(this.#calls.eventDestroy(Number(event)), "cudaEventDestroy")
+  }
+
+  eventRecord(event: bigint, stream: bigint): void {
+    succeeded(this.#calls.eventRecord(Number(event), Number(stream)), "cudaEventRecord")
+  }
+
+  malloc(byteLength: number): number {
+    const out = new CMemory(8)
+    succeeded(this.#calls.malloc(out.address, byteLength), "cudaMalloc")
+    return out.number(0)
+  }
+
+  /** Waits for the whole device, as CUDA does: not while a latch is closed. */
+  free(address: number): void {
+    succeeded(this.#calls.free(address), "cudaFree")
+  }
+
+  memcpyAsync(destination: number, source: number, byteLength: number, stream: bigint): void {
+    const status = this.#calls.memcpyAsync(destination, source, byteLength, COPY_DEFAULT, Number(stream))
+    succeeded(status, "cudaMemcpyAsync")
+  }
+
+  /** Sets every byte. */
+  memsetAsync(destination: number, value: number, byteLength: number, stream: bigint): void {
+    succeeded(this.#calls.memsetAsync(destination, value, byteLength, Number(stream)), "cudaMemsetAsync")
+  }
+}
+
+function succeeded(status: number, call: string): void {
+  assert.equal(status, SUCCESS, `${call} gave ${status}`)
+}
+
+/** Opens the runtime; or why there is none. Opening initialises it, so that is left to the tests. */
+export type Found = { readonly name: string; readonly open: () => CudaRuntime } | { readonly missing: string }
+
+/** NVIDIA's runtime for the GPU that is here, or the stand-in for none. */
+export async function findRuntime(): Promise<Found> {
+  const device = listDevices().find(({ id, name, usable }) => id === "cuda:0" && usable && !isDouble(name))
+  if (device === undefined && process.env["AUXSTREAM_TEST_DEVICE"]?.startsWith("cuda") !== true) return standIn()
+  if (device === undefined) throw new Error("AUXSTREAM_TEST_DEVICE names a GPU, and there is none")
+  const file = {
+    13: { linux: "libcudart.so.13", windows: "cudart64_13.dll" },
+    12: { linux: "libcudart.so.12", windows: "cudart64_12.dll" },
+  }
+  for (const path of toolkitCandidates(file, 13)) {
+    const library = loaded(path)
+    if (library !== undefined) return { name: `${path} on ${device.name}`, open: () => new CudaRuntime(library) }
+  }
+  return { missing: `NOT TESTED: other libraries on this GPU. The CUDA runtime was not found in ${TOOLKIT_PLACES}.` }
+}
+
+/** As the driver's double names its devices. */
+function isDouble(name: string): boolean {
+  return name.startsWith("CUDA double")
+}
+
+function loaded(path: string): NativeLibrary | undefined {
+  try {
+    return loadLibrary(path)
+  } catch {
+    return undefined
+  }
+}
+
+async function standIn(): Promise<Found> {
+  // Imported only here: it makes the library use the double in place of the driver.
+  const { doublePath, skip } = await import("../cuda/double.js")
+  if (doublePath === undefined || skip !== false) return { missing: String(skip) }
+  const path = build(doublePath)
+  return { name: "a stand-in over the driver's double", open: () => new CudaRuntime(loadLibrary(path)) }
+}
+
+/** Builds the stand-in against the double, and gives its path: beside the double, whose path it holds. */
+function build(doublePath: string): string {
+  const source = standInSource()
+  const hash = createHash("sha256").update(doublePath).update(readFileSync(source)).digest("hex").slice(0, 16)
+  const library = join(dirname(doublePath), `libcudart-${hash}.so`)
+  if (existsSync(library)) return library
+  const compiler = ["cc", "gcc", "clang"].find((name) => spawnSync(name, ["--version"]).status === 0) ?? "cc"
+  // Beside its place and moved there: several processes may build it at the same time.
+  const unfinished = join(dirname(doublePath), `${randomUUID()}.so`)
+  const flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-shared", "-fPIC"]
+  const { status, stderr } = spawnSync(compiler, [...flags, source, doublePath, "-o", unfinished], { encoding: "utf8" })
+  if (status !== 0) throw new Error(`the stand-in for the CUDA runtime does not build:\n${stderr}`)
+  renameSync(unfinished, library)
+  return library
+}
+
+function standInSource(): string {
+  let directory = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(directory, "test", "gpu", "cuda-runtime.c"))) directory = dirname(directory)
+  return join(directory, "test", "gpu", "cuda-runtime.c")
+}
