@@ -1,0 +1,19 @@
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import { listDevices } from "../../src/index.js"
+import { runExample } from "./run.js"
+
+describe("the example with another library", () => {
+  test("gives the same with the CUDA runtime and without it, and says which", () => {
+    const { exitCode, output, errors } = runExample("other-libraries/main")
+    assert.equal(errors, "")
+    assert.equal(exitCode, 0)
+    const lines = output.trimEnd().split("\n")
+    assert.equal(lines.at(-1), "100 200 300")
+    if (!listDevices().some(({ kind, usable }) => kind === "cuda" && usable)) {
+      assert.deepEqual(lines.slice(0, -1), [
+        "Without the CUDA runtime (no CUDA device is open), auxstream copies itself.",
+      ])
+    }
+  })
+})
