@@ -1,6 +1,6 @@
 import type { DType, ScalarOf, TypedArrayOf } from "../dtype.js"
 import type { PinnedMemory } from "../driver.js"
-import { Allocation } from "./allocation.js"
+import type { Allocation } from "./allocation.js"
 import { streamCompletion } from "./completion.js"
 import { checkInteger } from "./check.js"
 import type { Device } from "./device.js"

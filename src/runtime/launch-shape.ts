@@ -55,7 +55,7 @@ export function launchAttributes(cluster: unknown, cooperative: unknown): Launch
 
 function clusterOf(cluster: unknown): readonly [number, number, number] {
   checkDimensions(cluster, "cluster", [16, 16, 16])
-  const sizes = typeof cluster === "number" ? [cluster] : Array.isArray(cluster) ? cluster : []
-  const [x = 1, y = 1, z = 1]: number[] = sizes
+  const sizes: readonly number[] = typeof cluster === "number" ? [cluster] : Array.isArray(cluster) ? cluster : []
+  const [x = 1, y = 1, z = 1] = sizes
   return [x, y, z]
 }

@@ -5,7 +5,7 @@ import { checkSameKind, DeviceArray } from "./device-array.js"
 import { elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import { queueOperation } from "./operation.js"
-import { PinnedAllocation } from "./pinned-allocation.js"
+import type { PinnedAllocation } from "./pinned-allocation.js"
 import { show } from "./show.js"
 import { currentStream } from "./stream.js"
 

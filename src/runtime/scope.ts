@@ -70,7 +70,8 @@ function arraysIn(value: unknown): Set<DeviceArray> {
     const next = open.pop()
     if (typeof next !== "object" || next === null || seen.has(next) || ArrayBuffer.isView(next)) continue
     seen.add(next)
-    if (next instanceof DeviceArray) found.add(next.base)
+    const array: DeviceArray | undefined = next instanceof DeviceArray ? next : undefined
+    if (array !== undefined) found.add(array.base)
     else open.push(...contentsOf(next))
   }
   return found

@@ -1,0 +1,91 @@
+import { describe } from "node:test"
+import { fromFloat32, toFloat32 } from "../../../src/index.js"
+import { x, floats, gone, foreign, pinned, each, loose, noIntegers, refuses, rejects } from "./bench.js"
+
+describe("§8 bad input: arrays", () => {
+  refuses("subarray", () => [
+    ...each(
+      [...noIntegers, undefined, 5],
+      (begin) => loose(x, "subarray")(begin),
+      "AUX_OUT_OF_RANGE",
+      "begin",
+      "0",
+      "4",
+    ),
+    ...each([...noIntegers, 1, 5], (end) => loose(x, "subarray")(2, end), "AUX_OUT_OF_RANGE", "end", "2", "4"),
+    [() => gone.subarray(0), "AUX_DISPOSED", "4 elements"],
+  ])
+  refuses("fill", () => [
+    ...each(
+      [undefined, null, "1", 0.5, NaN, 2 ** 31, 1n, {}],
+      loose(x, "fill"),
+      "AUX_INVALID_ARGUMENT",
+      "value",
+      "int32",
+    ),
+    ...each([1n, "1"], loose(floats, "fill"), "AUX_INVALID_ARGUMENT", "value", "float32"),
+    [() => gone.fill(1), "AUX_DISPOSED", "4 elements"],
+  ])
+  refuses("copyFrom", () => [
+    ...each(
+      [undefined, null, 5, [1, 2, 3, 4], {}, new Float32Array(4)],
+      loose(x, "copyFrom"),
+      "AUX_DTYPE_MISMATCH",
+      "source",
+      "Int32Array",
+    ),
+    [() => loose(x, "copyFrom")(floats), "AUX_DTYPE_MISMATCH", "float32", "int32"],
+    [() => x.copyFrom(new Int32Array(3)), "AUX_LENGTH_MISMATCH", "3", "4"],
+    [() => x.copyFrom(x.subarray(0, 3)), "AUX_LENGTH_MISMATCH", "3", "4"],
+    [() => x.subarray(0, 3).copyFrom(x.subarray(1)), "AUX_INVALID_ARGUMENT", "overlap"],
+    [() => x.copyFrom(foreign), "AUX_DEVICE_MISMATCH", "other", "host"],
+    [() => x.copyFrom(gone), "AUX_DISPOSED", "4 elements"],
+    [() => gone.copyFrom(x), "AUX_DISPOSED", "4 elements"],
+  ])
+  refuses("pinned.copyFrom", () => [
+    ...each(
+      [undefined, null, 5, new Int32Array(4), pinned],
+      loose(pinned, "copyFrom"),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+    ),
+    [() => loose(pinned, "copyFrom")(floats), "AUX_DTYPE_MISMATCH", "float32", "int32"],
+    [() => pinned.copyFrom(x.subarray(1)), "AUX_LENGTH_MISMATCH", "3", "4"],
+    [() => pinned.copyFrom(foreign), "AUX_DEVICE_MISMATCH", "other", "host"],
+    [() => pinned.copyFrom(gone), "AUX_DISPOSED", "4 elements"],
+  ])
+  refuses("readSync", () => [[() => gone.readSync(), "AUX_DISPOSED", "4 elements"]])
+  rejects("read", () => [[() => gone.read(), "AUX_DISPOSED", "4 elements"]])
+  refuses("toFloat32, fromFloat32", () => [
+    ...each(
+      ["float32", 5, null, undefined],
+      (dtype) => Reflect.apply(toFloat32, undefined, [new Uint16Array(1), dtype]),
+      "AUX_INVALID_ARGUMENT",
+      "dtype",
+    ),
+    ...each(
+      ["float32", 5, null, undefined],
+      (dtype) => Reflect.apply(fromFloat32, undefined, [[1], dtype]),
+      "AUX_INVALID_ARGUMENT",
+      "dtype",
+    ),
+    ...each(
+      [undefined, null, 5, [1, 2], new Float32Array(2), "x"],
+      (source) => Reflect.apply(toFloat32, undefined, [source, "float16"]),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+    ),
+    ...each(
+      [undefined, null, 5, {}, "12"],
+      (source) => Reflect.apply(fromFloat32, undefined, [source, "float16"]),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+    ),
+    ...each(
+      [["1"], [1n], [null], [undefined], [1, {}]],
+      (source) => Reflect.apply(fromFloat32, undefined, [source, "bfloat16"]),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+    ),
+  ])
+})

@@ -1,0 +1,169 @@
+import { describe } from "node:test"
+import { defineKernel } from "../../../src/index.js"
+import { affine, bodiless, combine, once, over } from "../../support/kernels.js"
+import {
+  at,
+  device,
+  x,
+  floats,
+  gone,
+  foreign,
+  foreignStream,
+  goneStream,
+  each,
+  loose,
+  type Loose,
+  noObjects,
+  noStreams,
+  refuses,
+  rejects,
+} from "./bench.js"
+
+describe("§8 bad input: kernels", () => {
+  const define: Loose = (definition) => Reflect.apply(defineKernel, undefined, [definition])
+  refuses("defineKernel", () => [
+    ...each([undefined, ...noObjects], define, "AUX_INVALID_ARGUMENT", "definition"),
+    ...each([undefined, null, 5, "", "a b"], (name) => define({ name, signature: [] }), "AUX_INVALID_ARGUMENT", "name"),
+    ...each(
+      [undefined, null, 5, "int32"],
+      (signature) => define({ name: "k", signature }),
+      "AUX_INVALID_ARGUMENT",
+      "signature",
+    ),
+    ...each(
+      [null, 5, {}, { source: "", ptx: "" }],
+      (cuda) => define({ name: "k", signature: [], cuda }),
+      "AUX_INVALID_ARGUMENT",
+      "cuda",
+      "k",
+    ),
+    ...each(
+      [null, 5, {}, { source: "", wasm: new Uint8Array(1) }],
+      (host) => define({ name: "k", signature: [], host }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+      "k",
+    ),
+    ...each(
+      [5, null, undefined],
+      (source) => define({ name: "k", signature: [], cuda: { source } }),
+      "AUX_INVALID_ARGUMENT",
+      "cuda",
+      "source",
+    ),
+    ...each(
+      ["-O3", [5], 5],
+      (options) => define({ name: "k", signature: [], cuda: { source: "", options } }),
+      "AUX_INVALID_ARGUMENT",
+      "cuda",
+      "options",
+    ),
+    ...each(
+      [5, null, [1]],
+      (ptx) => define({ name: "k", signature: [], cuda: { ptx } }),
+      "AUX_INVALID_ARGUMENT",
+      "cuda",
+      "ptx",
+    ),
+    ...each(
+      [5, "bytes", null],
+      (cubin) => define({ name: "k", signature: [], cuda: { cubin } }),
+      "AUX_INVALID_ARGUMENT",
+      "cuda",
+      "cubin",
+    ),
+    ...each(
+      [5, null, undefined],
+      (source) => define({ name: "k", signature: [], host: { source } }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+      "source",
+    ),
+    ...each(
+      [5, null],
+      (module) => define({ name: "k", signature: [], host: { module } }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+      "module",
+    ),
+    ...each(
+      [5, "path", null],
+      (wasm) => define({ name: "k", signature: [], host: { wasm } }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+      "wasm",
+    ),
+    ...each(
+      [5, null, ""],
+      (name) => define({ name: "k", signature: [], host: { source: "", export: name } }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+      "export",
+    ),
+  ])
+  const launch: Loose = (options) => Reflect.apply(affine.launch, affine, [options, 4, x, 1, 1])
+  refuses("launch: the options", () => [
+    ...each([undefined, ...noObjects], launch, "AUX_INVALID_ARGUMENT", "options"),
+    ...each(
+      [undefined, null, "1", {}, [], [1, 1, 1, 1]],
+      (grid) => launch({ grid, block: 1 }),
+      "AUX_INVALID_ARGUMENT",
+      "grid",
+    ),
+    ...each(
+      [undefined, null, "1", {}, [], [1, 1, 1, 1]],
+      (block) => launch({ grid: 1, block }),
+      "AUX_INVALID_ARGUMENT",
+      "block",
+    ),
+    ...each([0, -1, 0.5, NaN, 2 ** 31], (grid) => launch({ grid, block: 1 }), "AUX_OUT_OF_RANGE", "grid"),
+    ...each([0, -1, 0.5, NaN, 1025], (block) => launch({ grid: 1, block }), "AUX_OUT_OF_RANGE", "block"),
+    ...each([0, "1", null, 0.5], (y) => launch({ grid: [1, y], block: 1 }), "AUX_OUT_OF_RANGE", "grid.y"),
+    ...each([0, 65, 1n], (z) => launch({ grid: 1, block: [1, 1, z] }), "AUX_OUT_OF_RANGE", "block.z"),
+    ...each(
+      [-1, 0.5, NaN, "0", null, 2 ** 40],
+      (sharedMemory) => launch({ ...once, sharedMemory }),
+      "AUX_OUT_OF_RANGE",
+      "sharedMemory",
+    ),
+    ...each(["yes", 1, null], (cooperative) => launch({ ...once, cooperative }), "AUX_INVALID_ARGUMENT", "cooperative"),
+    ...each(["2", null, {}, []], (cluster) => launch({ ...once, cluster }), "AUX_INVALID_ARGUMENT", "cluster"),
+    ...each([0, 17, 0.5], (cluster) => launch({ ...once, cluster }), "AUX_OUT_OF_RANGE", "cluster"),
+    ...each([null, ...noStreams], (stream) => launch({ ...once, stream }), "AUX_INVALID_ARGUMENT", "stream"),
+    [() => launch({ ...once, stream: goneStream }), "AUX_DISPOSED", "gone stream"],
+    [() => launch({ ...once, stream: foreignStream }), "AUX_DEVICE_MISMATCH", "argument 1", "other", "host"],
+    ...each(noObjects, (uses) => launch({ ...once, uses }), "AUX_INVALID_ARGUMENT", "uses"),
+    ...each([5, null, {}], (reads) => launch({ ...once, uses: { reads } }), "AUX_INVALID_ARGUMENT", "reads"),
+    ...each([5, null, {}], (array) => launch({ ...once, uses: { writes: [array] } }), "AUX_INVALID_ARGUMENT", "uses"),
+    [() => launch({ ...once, uses: { reads: [gone] } }), "AUX_DISPOSED", "4 elements"],
+    [() => launch({ ...once, uses: { reads: [foreign] } }), "AUX_DEVICE_MISMATCH", "other", "host"],
+  ])
+  const launchWith: Loose = (...args) =>
+    at.main.run(() => Reflect.apply(affine.launch, affine, [over(4), ...args]) as unknown)
+  refuses("launch: the arguments", () => [
+    [() => launchWith(), "AUX_INVALID_ARGUMENT", "test_affine", "0 arguments", "4"],
+    [() => launchWith(4, x, 1, 1, 1), "AUX_INVALID_ARGUMENT", "test_affine", "5 arguments", "4"],
+    ...each(
+      [undefined, null, "4", 4n, 0.5, NaN, 2 ** 31, {}, x],
+      (value) => launchWith(value, x, 1, 1),
+      "AUX_INVALID_ARGUMENT",
+      "argument 0",
+      "int32",
+    ),
+    ...each(
+      [undefined, null, 5, {}, new Int32Array(4)],
+      (value) => launchWith(4, value, 1, 1),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1",
+      "inout int32*",
+    ),
+    [() => launchWith(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "argument 1", "float32", "int32"],
+    [() => launchWith(4, gone, 1, 1), "AUX_DISPOSED", "4 elements"],
+    [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "other", "host"],
+    [() => bodiless.launch({ ...once, stream: at.main }, 1), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
+  ])
+  rejects("prepare", () => [
+    ...each([undefined, null, 5, "host", {}], loose(affine, "prepare"), "AUX_INVALID_ARGUMENT", "device"),
+    [() => bodiless.prepare(device), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
+  ])
+})
