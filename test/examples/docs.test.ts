@@ -21,8 +21,12 @@ const pageOf = (path: string) => pages.get(path) ?? ""
 const given = `
 declare global {
   const device: Device
-  const stream: Stream, aux: Stream, aux2: Stream
-  const event0: Event, event1: Event, event2: Event
+  const stream: Stream, aux: Stream, aux1: Stream, aux2: Stream
+  const event0: Event, event1: Event, event2: Event, start: Event, done1: Event, done2: Event
+  function fn(): void
+  function fn0(): void
+  function fn1(): void
+  function fn2(): void
   const x: DeviceArray<"float32">, y: DeviceArray<"float32">, weights: DeviceArray<"float32">
   const scale: Kernel<readonly ["int32", "float32", "inout float32*"]>
   const saxpy: Kernel<readonly ["int32", "float32", "in float32*", "inout float32*"]>
