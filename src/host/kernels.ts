@@ -147,7 +147,7 @@ function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void
     if (entry.module === "env" && entry.name === "memory" && entry.kind === "memory") continue
     throw invalid(name, `its WebAssembly module imports ${entry.kind} "${entry.module}" "${entry.name}", but ${wanted}`)
   }
-  const { memory, dataEnd } = inspectWasm(bytes)
+  const { memory, dataEnd, hasPassiveData } = inspectWasm(bytes)
   if (memory !== undefined && !(memory.shared && memory.maximum === 65536 && memory.minimum <= 16)) {
     const { minimum, maximum, shared } = memory
     throw invalid(
@@ -161,6 +161,13 @@ function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void
       name,
       `its WebAssembly module writes data to bytes 0 to ${dataEnd} of the device memory when it is loaded, over other ` +
         `arrays: constants must lie below byte ${ALIGNMENT} or come in as arguments`,
+    )
+  }
+  if (hasPassiveData) {
+    throw invalid(
+      name,
+      "its WebAssembly module brings constants along that its code would write over other arrays (clang makes such " +
+        "modules of tables): constants must come in as arguments",
     )
   }
 }

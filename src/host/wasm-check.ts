@@ -6,6 +6,8 @@ export interface WasmContents {
     | undefined
   /** The end of the furthest data segment that is written when the module is instantiated; Infinity if it is computed. */
   readonly dataEnd: number
+  /** Does it bring data along that its code has to put somewhere? */
+  readonly hasPassiveData: boolean
 }
 
 const IMPORT_SECTION = 2
@@ -16,15 +18,15 @@ export function inspectWasm(bytes: Uint8Array): WasmContents {
   const reader = new Reader(bytes)
   reader.at = 8
   let memory: WasmContents["memory"]
-  let dataEnd = 0
+  let data = { dataEnd: 0, hasPassiveData: false }
   while (reader.at < bytes.length) {
     const section = reader.byte()
     const end = reader.unsigned() + reader.at
     if (section === IMPORT_SECTION) memory = importedMemory(reader)
-    if (section === DATA_SECTION) dataEnd = activeDataEnd(reader)
+    if (section === DATA_SECTION) data = segments(reader)
     reader.at = end
   }
-  return { memory, dataEnd }
+  return { memory, ...data }
 }
 
 class Reader {
@@ -77,21 +79,24 @@ function limits(reader: Reader): { minimum: number; maximum: number | undefined;
   return { minimum, maximum: (flags & 1) === 0 ? undefined : reader.unsigned(), shared: (flags & 2) !== 0 }
 }
 
-function activeDataEnd(reader: Reader): number {
-  let furthest = 0
+function segments(reader: Reader): { dataEnd: number; hasPassiveData: boolean } {
+  let dataEnd = 0
+  let hasPassiveData = false
   for (let count = reader.unsigned(); count > 0; count--) {
     const flags = reader.unsigned()
     if (flags === 2) reader.unsigned()
     let offset = -Infinity
     if (flags !== 1) {
       const constant = reader.byte() === 0x41
-      if (!constant) return Infinity
+      if (!constant) return { dataEnd: Infinity, hasPassiveData }
       offset = reader.unsigned()
-      if (reader.byte() !== 0x0b) return Infinity
+      if (reader.byte() !== 0x0b) return { dataEnd: Infinity, hasPassiveData }
     }
     const length = reader.unsigned()
     reader.skip(length)
-    furthest = Math.max(furthest, length === 0 ? 0 : offset + length)
+    if (length === 0) continue
+    dataEnd = Math.max(dataEnd, offset + length)
+    hasPassiveData ||= flags === 1
   }
-  return furthest
+  return { dataEnd, hasPassiveData }
 }

@@ -40,6 +40,7 @@ test("a kernel that cannot work is refused before anything is queued", () => {
     [wasm({ limits: [0, 0] }), "AUX_KERNEL_INVALID", /private memory/],
     [wasm({ limits: [3, 0, 16] }), "AUX_KERNEL_INVALID", /0 to 16 pages/],
     [wasm({ data: [{ offset: 250, bytes: [1, 2, 3, 4, 5, 6, 7] }] }), "AUX_KERNEL_INVALID", /bytes 0 to 257/],
+    [wasm({ passiveData: [1, 2, 3] }), "AUX_KERNEL_INVALID", /constants/],
   ]
   for (const [host, expected, message] of cases) {
     const error = thrownBy(() => driver.loadKernel(kernel([], host)))
@@ -50,7 +51,7 @@ test("a kernel that cannot work is refused before anything is queued", () => {
     code(thrownBy(() => driver.loadKernel(kernel(Array<string>(3000).fill("int32"), { source: "" })))),
     "AUX_KERNEL_INVALID",
   )
-  driver.loadKernel(kernel([], wasm({ data: [{ offset: 8, bytes: [1, 2, 3] }] })))
+  driver.loadKernel(kernel([], wasm({ data: [{ offset: 8, bytes: [1, 2, 3] }], passiveData: [] })))
 })
 
 test("the same source object is loaded once; another one is another kernel", () => {

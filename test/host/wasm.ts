@@ -10,6 +10,8 @@ export interface WasmShape {
   readonly memoryName?: string
   /** Active data segments: offset and bytes. */
   readonly data?: readonly { readonly offset: number; readonly bytes: readonly number[] }[]
+  /** A passive data segment, which only code can put somewhere. */
+  readonly passiveData?: readonly number[]
 }
 
 export const I32 = 0x7f
@@ -25,8 +27,9 @@ const MAXIMUM = [0x80, 0x80, 0x04]
 
 /** A module that exports the function as "k". */
 export function wasmModule(shape: WasmShape): Uint8Array {
-  const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [] } = shape
+  const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [], passiveData } = shape
   const segments = data.map(({ offset, bytes }) => [0, 0x41, ...unsigned(offset), 0x0b, ...sized(bytes)])
+  if (passiveData !== undefined) segments.push([1, ...sized(passiveData)])
   return Uint8Array.from([
     ...MAGIC,
     ...section(1, [1, 0x60, ...sized(parameters), 0]),
@@ -34,7 +37,7 @@ export function wasmModule(shape: WasmShape): Uint8Array {
     ...section(3, [1, 0]),
     ...section(7, [1, ...text("k"), 0, 0]),
     ...section(10, [1, ...sized([0, ...code, 0x0b])]),
-    ...(data.length === 0 ? [] : section(11, [data.length, ...segments.flat()])),
+    ...(segments.length === 0 ? [] : section(11, [segments.length, ...segments.flat()])),
   ])
 }
 
