@@ -77,7 +77,10 @@ const sanitized = (tool: "memcheck" | "initcheck", options: readonly string[]): 
   },
 })
 
-export const memcheck = sanitized("memcheck", ["--leak-check", "full"])
+// A call that is refused is told to whoever made it, and some are made to be: how many parameters a kernel has is found
+// by asking for one too many. What is left at a process's end is its pinned memory that is still reachable; what devices
+// leave behind is counted by the part `memory`.
+export const memcheck = sanitized("memcheck", ["--report-api-errors", "no"])
 export const initcheck = sanitized("initcheck", [])
 
 function suites({ settings }: Run): string[] {
