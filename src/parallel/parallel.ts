@@ -24,10 +24,7 @@ export function parallel(
   fns: readonly (() => unknown)[],
   options: ParallelOptions = {},
 ): unknown[] | Promise<unknown[]> {
-  if (!Array.isArray(fns)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `fns is ${show(fns)}; it is an array of functions`)
-  }
-  fns.forEach((fn, index) => checkFunction(fn, `fns[${index}]`))
+  checkList(fns)
   const enabled = isEnabled(options)
   const [fn0, ...others] = fns
   if (fn0 === undefined || others.length === 0 || !enabled) {
@@ -35,6 +32,13 @@ export function parallel(
     return runInSequence(fns)
   }
   return onPool(currentStream(currentDevice()), fn0, others)
+}
+
+function checkList(fns: unknown): void {
+  if (!Array.isArray(fns)) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `fns is ${show(fns)}; it is an array of functions`)
+  }
+  fns.forEach((fn: unknown, index) => checkFunction(fn, `fns[${index}]`))
 }
 
 function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknown)[]): unknown[] | Promise<unknown[]> {

@@ -71,15 +71,20 @@ describe("§5 rule 4, async functions", () => {
       using recorded = new Recorded()
       const { device, main, aux, event0, event1 } = recorded
       const started: [string, Stream][] = []
-      const lazy = (name: string) => ({
-        then(resolve: (value: string) => void) {
-          started.push([name, currentStream(device)])
-          resolve(name)
-        },
-      })
+      /** Starts when it is asked, as a query builder does. */
+      class Lazy implements PromiseLike<string> {
+        readonly #name: string
+        constructor(name: string) {
+          this.#name = name
+        }
+        then<R>(resolve?: ((value: string) => R | PromiseLike<R>) | null): Promise<R> {
+          started.push([this.#name, currentStream(device)])
+          return Promise.resolve(this.#name).then(resolve)
+        }
+      }
       const promise: PromiseLike<unknown> = maybeExecuteInParallel(
-        (): PromiseLike<unknown> => Object.assign(Object.create(null), lazy("first")),
-        (): PromiseLike<unknown> => Object.assign(Object.create(null), lazy("second")),
+        () => new Lazy("first"),
+        () => new Lazy("second"),
         event0,
         event1,
         parallel ? aux : null,
