@@ -2,6 +2,7 @@
  * Closing a device without blocking: its context must live until the last of its work is over, and pinned memory for as
  * long as JavaScript can reach it. The wait does not keep the process alive: at its end the driver clears up itself.
  */
+import { isMainThread } from "node:worker_threads"
 import type { Completions } from "./completion.js"
 import type { CudaContext } from "./context.js"
 import type { Kernels } from "./kernels.js"
@@ -89,7 +90,9 @@ export class Closing {
   }
 
   #again(): void {
-    setTimeout(() => this.#step(), this.#pause).unref()
+    const timer = setTimeout(() => this.#step(), this.#pause)
+    // The process may end meanwhile, as that gives back everything. A Worker's end does not.
+    if (isMainThread) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
   }
 

@@ -53,6 +53,20 @@ onDouble("Workers", () => {
     assert.deepEqual(run(use, main).trim().split("\n").sort(), ["7", "7", "nothing left", "worker ended 0"])
   })
 
+  test("stay until a device that was closed with work queued has given everything back", () => {
+    const body = `
+      const latch = new Latch(driver).hold(stream)
+      driver[Symbol.dispose]()
+      setTimeout(() => latch.open(), 20).unref()`
+    const main = `
+      worker.on("exit", async () => {
+        const { untilGone } = await import("${helpers}")
+        await untilGone()
+        console.log("nothing left")
+      })`
+    assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+  })
+
   test("may end in the midst of things: by process.exit, with work queued", () => {
     const output = run(
       `new Latch(driver).hold(stream)
