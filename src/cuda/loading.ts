@@ -72,9 +72,8 @@ export class Loading {
 
   /** Loads the image and has the driver translate it for the device. */
   start(): void {
-    const { calls } = this.#context
-    this.#setLibrary(calls.cuLibraryLoadData(...this.#loadArguments()))
-    this.#setTranslated(calls.cuKernelGetAttribute(...this.#translateArguments()))
+    this.#setLibrary(this.#context.calls.cuLibraryLoadData(...this.#loadArguments()))
+    this.#setTranslated(this.#context.calls.cuKernelGetAttribute(...this.#translateArguments()))
   }
 
   /** The same, on a thread of Node's pool. */

@@ -1,4 +1,3 @@
-import type { CapturedPoint } from "./capture.js"
 import type { ControlMemory } from "./control.js"
 import type { HostStream } from "./stream.js"
 
@@ -19,8 +18,6 @@ export interface HostEvent {
   stream: HostStream | undefined
   position: number
   stamp: Stamp | undefined
-  /** Instead of stream and position, where the latest record was captured. */
-  captured: CapturedPoint | undefined
 }
 
 /** The events of one device, by handle. */
@@ -51,7 +48,6 @@ export class EventTable {
     this.giveStamp(event)
     event.stream = undefined
     event.position = 0
-    event.captured = undefined
     this.free.push(event)
   }
 
@@ -75,8 +71,7 @@ export class EventTable {
   }
 
   private make(): HostEvent {
-    const handle = this.events.length
-    const event = { handle, timing: false, stream: undefined, position: 0, stamp: undefined, captured: undefined }
+    const event = { handle: this.events.length, timing: false, stream: undefined, position: 0, stamp: undefined }
     this.events.push(event)
     return event
   }

@@ -5,7 +5,6 @@ import {
   BROKEN,
   BROKEN_HIGH,
   BROKEN_LOW,
-  CALL,
   CHUNK_WORDS,
   COPY,
   EXTENT,
@@ -38,7 +37,6 @@ import {
 import type { LoadedKernel } from "./loaded-kernel.js"
 import type { DeviceMemory } from "./memory.js"
 import type { Report } from "./messages.js"
-import { type Operations, Replay } from "./replay.js"
 import type { Scheduler } from "./scheduler.js"
 import { describeThrown } from "./thrown.js"
 
@@ -59,14 +57,11 @@ export interface Surroundings {
 }
 
 /** Runs the commands of one stream after another. */
-export class Interpreter implements Operations {
+export class Interpreter {
   /** The kernel that {@link run} has stopped before, because it has to be loaded first. */
   missing = 0
-  private readonly replay: Replay
 
-  constructor(private readonly at: Surroundings) {
-    this.replay = new Replay(at, this)
-  }
+  constructor(private readonly at: Surroundings) {}
 
   /**
    * Runs a stream, and those that it wakes, until nothing is left to go on with.
@@ -123,13 +118,6 @@ export class Interpreter implements Operations {
           words[stream + READ] = read
           return stream
         }
-      } else if (kind === CALL) {
-        words[stream + READ] = read
-        const { replay } = this
-        if (!replay.run(stream, read, low, high)) return replay.next
-        low = replay.low
-        high = replay.high
-        words = control.words
       } else {
         this.runSimple(stream, kind, read, low, high)
       }
@@ -182,30 +170,19 @@ export class Interpreter implements Operations {
       if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow)) return true
       words = control.words
     }
-    this.takeOver(stream, other, awaitedHigh, awaitedLow, low, high)
+    const broken = words[other + BROKEN] === 1
+    if (broken) {
+      const brokenHigh = words[other + BROKEN_HIGH] as number
+      const brokenLow = words[other + BROKEN_LOW] as number
+      if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
+        this.fail(stream, low, high, { kind: "waited", stream, cause: other })
+      }
+    }
     return false
   }
 
-  /** Breaks a stream that has come to its wait for another one if that is broken. */
-  takeOver(
-    stream: number,
-    other: number,
-    awaitedHigh: number,
-    awaitedLow: number,
-    low: number,
-    high: number,
-  ): void {
-    const { words } = this.at.control
-    if (words[other + BROKEN] !== 1) return
-    const brokenHigh = words[other + BROKEN_HIGH] as number
-    const brokenLow = words[other + BROKEN_LOW] as number
-    if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
-      this.fail(stream, low, high, { kind: "waited", stream, cause: other })
-    }
-  }
-
   /** Runs a launch; false if its kernel has to be loaded first. */
-  launch(stream: number, read: number, low: number, high: number): boolean {
+  private launch(stream: number, read: number, low: number, high: number): boolean {
     const { control, block } = this.at
     const { words } = control
     if (words[stream + BROKEN] === 1) return true
@@ -224,7 +201,7 @@ export class Interpreter implements Operations {
     return kernel !== undefined
   }
 
-  runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
+  private runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
     const { control, memory } = this.at
     const { words } = control
     if (kind === STAMP) {

@@ -25,12 +25,10 @@ export class StreamTable {
     this.chunks = new ChunkPool(control)
   }
 
-  /** @param internal nobody outside the driver knows of it */
-  create(priority: number, internal = false): HostStream {
+  create(priority: number): HostStream {
     const slot = this.cleanSlot() ?? this.newSlot()
     const handle = this.freeHandles.pop() ?? this.streams.length
     const stream = new HostStream(slot, handle)
-    stream.internal = internal
     slot.assign(stream, Math.min(LEVELS - 1, Math.max(0, -priority)))
     this.streams[handle] = stream
     return stream

@@ -10,10 +10,8 @@ import { AuxstreamError, DisposedError } from "./errors.js"
 import { Event, EventState } from "./event.js"
 import { ForgottenWatch, warnOnce } from "./forgotten.js"
 import { DeviceOrder } from "./order.js"
-import { PinnedAllocation } from "./pinned-allocation.js"
+import { PinnedAllocation, PinnedLimbo } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
-import type { GraphState } from "./graph-state.js"
-import type { ArrayMemory } from "./operation.js"
 import { Scope, scopeOf } from "./scope.js"
 import { show } from "./show.js"
 import { currentStream, Stream } from "./stream.js"
@@ -62,17 +60,16 @@ export class Device {
   /** @internal The streams that forks run on if none is named. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  readonly #allocations = new Set<ArrayMemory>()
+  readonly #limbo: PinnedLimbo
+  readonly #allocations = new Set<Allocation>()
   readonly #pinned = new Set<PinnedAllocation>()
   readonly #events = new Set<EventState>()
-  readonly #graphs = new Set<GraphState>()
   /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
   readonly #shared = new Map<bigint, Stream>()
-  readonly #forgottenArrays = new ForgottenWatch<ArrayMemory>("DeviceArray", (held) => this.disposeMemory(held))
+  readonly #forgottenArrays = new ForgottenWatch<Allocation>("DeviceArray", (held) => this.disposeAllocation(held))
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.disposeEvent(held))
-  readonly #forgottenGraphs = new ForgottenWatch<GraphState>("Graph", (held) => this.disposeGraph(held))
   #defaultStream: Stream | undefined
   #references = 1
   #streamCount = 0
@@ -86,6 +83,7 @@ export class Device {
     this.driver = driver
     this.order = new DeviceOrder(driver)
     this.pool = new StreamPool(this)
+    this.#limbo = new PinnedLimbo(this.order)
     this.#whenClosed = whenClosed
   }
 
@@ -200,21 +198,16 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    const array = new DeviceArray(this, dtype, length, this.#allocate(length * elementsOf(dtype).byteLength))
-    if (array.allocation instanceof Allocation) this.#forgottenArrays.watch(array, array.allocation)
-    scopeOf(this, context().scope)?.adopt(array)
-    return array
+    const allocation = Allocation.on(currentStream(this).state, length * elementsOf(dtype).byteLength)
+    this.#allocations.add(allocation)
+    return this.#ownedArray(dtype, length, allocation)
   }
 
-  #allocate(byteLength: number): ArrayMemory {
-    const { state } = currentStream(this)
-    if (state.capture !== undefined) {
-      state.enter()
-      return state.capture.arena.allocate(state, byteLength)
-    }
-    const allocation = Allocation.on(state, byteLength)
-    this.#allocations.add(allocation)
-    return allocation
+  #ownedArray<D extends DType>(dtype: D, length: number, allocation: Allocation): DeviceArray<D> {
+    const array = new DeviceArray(this, dtype, length, allocation)
+    this.#forgottenArrays.watch(array, allocation)
+    scopeOf(this, context().scope)?.adopt(array)
+    return array
   }
 
   /** An array of zeros. */
@@ -282,9 +275,9 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    this.order.limbo.sweep()
+    this.#limbo.sweep()
     const memory = this.driver.allocatePinned(Math.max(1, length * elementsOf(dtype).byteLength))
-    const allocation = new PinnedAllocation(this.order, memory)
+    const allocation = new PinnedAllocation(memory)
     const array = new PinnedArray(this, dtype, length, memory, allocation)
     bytesOf(array.array).fill(0)
     this.#pinned.add(allocation)
@@ -295,10 +288,15 @@ export class Device {
   /** @internal Takes over pinned memory whose buffer nothing reaches any more. */
   freeUnreachable(allocation: PinnedAllocation): void {
     this.#pinned.delete(allocation)
-    if (!allocation.letGo) {
+    if (!allocation.disposed) {
       warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
     }
-    allocation.dispose()
+    this.freePinned(allocation)
+  }
+
+  /** @internal Frees pinned memory that nobody looks at any more, once its uses are over. */
+  freePinned(allocation: PinnedAllocation): void {
+    this.#limbo.add(allocation)
   }
 
   /**
@@ -319,7 +317,7 @@ export class Device {
       )
     }
     this.checkUsable()
-    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address, length * byteLength))
+    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address))
   }
 
   /**
@@ -349,7 +347,6 @@ export class Device {
   /** Blocks the calling thread until everything that was queued on the device is done. */
   synchronize(): void {
     this.checkUsable()
-    this.order.captures.checkOutside(this.id, "be synchronised")
     this.order.synchronize()
   }
 
@@ -360,20 +357,7 @@ export class Device {
   }
 
   /** @internal */
-  watchGraph(graph: object, state: GraphState): void {
-    this.#graphs.add(state)
-    this.#forgottenGraphs.watch(graph, state)
-  }
-
-  /** @internal */
-  disposeGraph(state: GraphState): void {
-    this.#graphs.delete(state)
-    this.#forgottenGraphs.unwatch(state)
-    state.dispose()
-  }
-
-  /** @internal */
-  disposeMemory(allocation: ArrayMemory): void {
+  disposeAllocation(allocation: Allocation): void {
     this.#allocations.delete(allocation)
     this.#forgottenArrays.unwatch(allocation)
     allocation.dispose()
@@ -386,16 +370,13 @@ export class Device {
   dispose(): void {
     if (this.order.closed || --this.#references > 0) return
     this.#whenClosed()
-    this.order.captures.cancelAll()
     this.pool.close()
     for (const state of this.#events) state.dispose()
     this.order.close()
     for (const allocation of this.#allocations) allocation.dispose()
-    for (const allocation of this.#pinned) allocation.letGo = true
-    for (const graph of this.#graphs) graph.dispose()
+    for (const allocation of this.#pinned) allocation.disposed = true
     this.#allocations.clear()
     this.#events.clear()
-    this.#graphs.clear()
     this.#shared.clear()
     this.driver.close()
   }

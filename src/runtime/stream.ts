@@ -109,24 +109,19 @@ export class Stream {
     const memories = usedMemories(uses, this.device)
     checkFunction(fn, "fn")
     this.state.enter()
-    for (const memory of memories) this.state.prepare(memory)
+    for (const memory of memories) memory.orderBefore(this.state)
     try {
       return fn(this.device.driver.foreignHandle(this.state.handle))
     } finally {
       // Whatever was thrown, something may have been queued before.
-      const tick = this.state.advance("external")
-      for (const memory of memories) this.state.use(memory, tick)
+      const tick = this.state.advance()
+      for (const memory of memories) memory.uses.note(this.state, tick)
     }
-  }
-
-  #enterToLook(what: string): void {
-    this.state.enter()
-    this.state.order.captures.checkLook(this.state.capture, this.name, what)
   }
 
   /** Is everything that was queued here done? Throws what broke the stream. */
   query(): boolean {
-    this.#enterToLook("be queried")
+    this.state.enter()
     const done = this.device.driver.queryStream(this.state.handle)
     if (done) this.device.order.hostLearns(this.state.clock)
     return done
@@ -134,7 +129,7 @@ export class Stream {
 
   /** Blocks the calling thread until everything that was queued here is done. Throws what broke the stream. */
   synchronize(): void {
-    this.#enterToLook("be synchronised")
+    this.state.enter()
     this.device.order.synchronizeStream(this.state)
   }
 
@@ -145,7 +140,6 @@ export class Stream {
 
   /** Ends the stream. Queued work is finished first; nothing is waited for. */
   dispose(): void {
-    this.state.order.captures.checkFree(this.state, "be disposed of")
     this.device.disposeStream(this)
   }
 
