@@ -379,6 +379,7 @@ export class Device {
     this.#events.clear()
     this.#shared.clear()
     this.driver.close()
+    this.#limbo.close()
   }
 
   /** The same as {@link dispose}, for `using`. */

@@ -80,6 +80,13 @@ export class PinnedLimbo {
     })
   }
 
+  /** The device is closed: its driver frees what is left once its queued work is over. */
+  close(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { address } of waiting) this.#order.driver.freePinned(address)
+  }
+
   #isOver({ use, event }: PendingUse): boolean {
     if (this.#isKnown(use)) return true
     return event !== undefined && this.#order.hasPassed(event)
