@@ -31,6 +31,16 @@
  * cancel nothing: queued work, and waits queued on the event, go on as if the handle were still there. After that call
  * the handle must not be used again.
  *
+ * ## Captures
+ *
+ * Between `beginCapture(stream)` and `endCapture(stream)`, what is queued on the stream does not run. `waitEvent` on an
+ * event that was recorded on a capturing stream brings the waiting stream into the capture, whatever it has queued
+ * before; from then on its operations are captured, too. Every one is ordered in the graph as it would have been
+ * without the capture. `launch`, `copy`, `fill`, `multiply`, `recordEvent`, `waitEvent` may be captured; the runtime never allocates,
+ * frees, uploads, queries or synchronises on a capturing stream, nor waits across the border of a capture. Streams that
+ * take no part go on as ever, and so do events recorded there. A failed `endCapture` has ended the capture all the same:
+ * the streams are as they were before it.
+ *
  * ## Failures
  *
  * - A call that throws has queued nothing and made nothing.
@@ -55,6 +65,9 @@ export type StreamHandle = number
 export type EventHandle = number
 /** A kernel loaded on one device, as its driver knows it. */
 export type KernelHandle = number
+
+/** An executable graph, as its driver knows it. */
+export type GraphHandle = number
 
 /** A place in a stream's order. Made and understood by the runtime; a driver only keeps it and hands it back. */
 export interface OrderMark {
@@ -245,6 +258,23 @@ export interface Driver {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void
+
+  /** Begins a capture: what is queued on the stream from here on becomes part of a graph. */
+  beginCapture(stream: StreamHandle): void
+  /**
+   * Ends the capture that began on this stream; every stream of the capture has been joined back. The graph can be
+   * launched.
+   *
+   * @param update an executable graph that is to become this one; what is returned is that same handle if its shape
+   * allowed it, else a new one, and the old one stays as it was
+   */
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle
+  /** Ends the capture that began on this stream and drops it, whatever state it is in. Never throws. */
+  cancelCapture(stream: StreamHandle): void
+  /** Queues one run of the whole graph: an operation of the stream. */
+  launchGraph(graph: GraphHandle, stream: StreamHandle): void
+  /** No launch of the graph is queued or running any more. */
+  destroyGraph(graph: GraphHandle): void
 
   /**
    * Queues matrix products by the device's own library; absent where there is none. `workspace` is scratch memory that

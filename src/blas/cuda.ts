@@ -13,7 +13,7 @@ export function multiplyByLibrary(product: Product): void {
   stream.state.enter()
   const workspace = workspaceOf(stream.state)
   const range = { address: workspace.address, length: WORKSPACE_BYTES }
-  queueOperation(stream.state, [a.allocation, b.allocation, out.allocation, workspace], () => {
+  queueOperation(stream.state, "matmul", [a.allocation, b.allocation, out.allocation, workspace], () => {
     driver.multiply?.(
       { ...product, inputs: a.dtype, output: out.dtype, a: a.address, b: b.address, out: out.address },
       range,

@@ -22,6 +22,7 @@ import { DeviceLostError, type CudaError } from "../runtime/errors.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
+import type { GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
 import { INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
 
@@ -47,6 +48,8 @@ export class CudaContext {
    */
   lastEvent = 0
   lastStream = 0
+  /** How many captures are under way. */
+  captures = 0
 
   readonly #cleanups: (() => void)[] = []
   #loss: DeviceLostError | undefined
@@ -67,6 +70,12 @@ export class CudaContext {
   release(): void {
     for (const cleanup of this.library.holders.released(this.device, this.#cleanups)) cleanup()
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
+  }
+
+  /** The calls for graphs. @throws DeviceLostError */
+  get graphCalls(): GraphCalls {
+    if (this.#loss !== undefined) throw this.#loss
+    return this.library.graphCalls
   }
 
   /** Has something done that waits for the context's work, when the last of our drivers on the device is closed. */

@@ -2,6 +2,7 @@
 import type {
   Driver,
   EventHandle,
+  GraphHandle,
   KernelArgument,
   KernelHandle,
   KernelSource,
@@ -21,6 +22,7 @@ import { Cublas } from "./cublas.js"
 import type { DeviceFacts } from "./device-facts.js"
 import { createEvent, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
 import { fill } from "./fill.js"
+import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
 import type { CudaLibrary } from "./library.js"
@@ -50,6 +52,7 @@ export class CudaDriver implements Driver {
   readonly #launcher: Launcher
   readonly #kernels: Kernels
   readonly #cublas: Cublas
+  readonly #graphs: Graphs
   #closed = false
 
   /** @throws CudaError, having made nothing */
@@ -73,6 +76,7 @@ export class CudaDriver implements Driver {
     this.#uploads = new Uploads(context, this.#markers)
     this.#launcher = new Launcher(context)
     this.#cublas = new Cublas(context)
+    this.#graphs = new Graphs(context)
     this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
   }
 
@@ -241,6 +245,28 @@ export class CudaDriver implements Driver {
     this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
   }
 
+  beginCapture(stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#graphs.beginCapture(stream)
+  }
+
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
+    return this.#graphs.endCapture(stream, update)
+  }
+
+  cancelCapture(stream: StreamHandle): void {
+    this.#graphs.cancelCapture(stream)
+  }
+
+  launchGraph(graph: GraphHandle, stream: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#graphs.launch(graph, stream)
+  }
+
+  destroyGraph(graph: GraphHandle): void {
+    this.#graphs.destroy(graph)
+  }
+
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
     this.#context.lastEvent = 0
     this.#cublas.multiply(product, workspace, stream)
@@ -264,6 +290,7 @@ export class CudaDriver implements Driver {
 
   #release(): void {
     this.#memory.close()
+    this.#graphs.close()
     this.#cublas.close()
     this.#uploads.close()
     this.#completions.close()

@@ -3,6 +3,7 @@ import { CudaError } from "../runtime/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
+import { GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
 import { ContextHolders } from "./context-holders.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
@@ -21,6 +22,8 @@ export class CudaLibrary {
   readonly version: number
   readonly calls: DriverCalls
   readonly newer: NewerCalls
+  readonly #native: NativeLibrary
+  #graphCalls: GraphCalls | undefined
   /** Who holds the devices' contexts. */
   readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
@@ -28,6 +31,7 @@ export class CudaLibrary {
 
   /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
   constructor(library: NativeLibrary) {
+    this.#native = library
     this.#basic = bind(library, BASIC_CALLS)
     this.version = this.#readVersion()
     if (this.version < LEAST_VERSION) {
@@ -39,6 +43,12 @@ export class CudaLibrary {
     this.#initialize()
     this.calls = bind(library, DRIVER_CALLS)
     this.newer = bindPresent(library, NEWER_CALLS)
+  }
+
+  /** The calls for graphs. Whoever captures none does without them. */
+  get graphCalls(): GraphCalls {
+    this.#graphCalls ??= bind(this.#native, GRAPH_CALLS)
+    return this.#graphCalls
   }
 
   #readVersion(): number {

@@ -72,8 +72,9 @@ export class Loading {
 
   /** Loads the image and has the driver translate it for the device. */
   start(): void {
-    this.#setLibrary(this.#context.calls.cuLibraryLoadData(...this.#loadArguments()))
-    this.#setTranslated(this.#context.calls.cuKernelGetAttribute(...this.#translateArguments()))
+    const { calls } = this.#context
+    this.#setLibrary(calls.cuLibraryLoadData(...this.#loadArguments()))
+    this.#setTranslated(calls.cuKernelGetAttribute(...this.#translateArguments()))
   }
 
   /** The same, on a thread of Node's pool. */

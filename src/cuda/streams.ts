@@ -97,12 +97,20 @@ export class Streams {
       },
     }
     try {
-      for (const stream of this.#own) marks.add(this.#events.record(stream))
+      for (const stream of this.#own) if (!this.#isCapturing(stream)) marks.add(this.#events.record(stream))
     } catch (error) {
       work.forget()
       throw error
     }
     return work
+  }
+
+  /** A record there would become part of a graph. */
+  #isCapturing(stream: StreamHandle): boolean {
+    const context = this.#context
+    if (context.captures === 0) return false
+    context.check(context.graphCalls.cuStreamIsCapturing(stream, context.out.address), "cuStreamIsCapturing")
+    return context.out.int(0) !== 0
   }
 
   /** Forgets the ends that have been reached. True if none is left. */

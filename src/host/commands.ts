@@ -2,7 +2,7 @@ import type { KernelArgument, MemoryRange } from "../driver.js"
 import type { ControlMemory } from "./control.js"
 import { roundToBfloat16, roundToFloat16 } from "./half.js"
 import type { HostKernel } from "./kernels.js"
-import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, WRITE, highWord } from "./layout.js"
+import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, WAIT_BRANCH, WRITE, highWord } from "./layout.js"
 import {
   BFLOAT16,
   FLOAT16,
@@ -17,19 +17,29 @@ import {
   UINT8,
   argumentWords,
 } from "./parameter-codes.js"
-import type { StreamSlot } from "./stream.js"
+
+/** What commands are queued in: a stream's queue, or a branch of a capture. */
+export interface CommandQueue {
+  /** Where to write a command of so many words. */
+  room(words: number): number
+  /** Queues the command that was written there. */
+  publish(words: number): void
+}
+
+/** The memory behind a queue. */
+export type CommandMemory = Pick<ControlMemory, "words" | "bytes" | "floats">
 
 const scratch = new Int32Array(2)
 const asBytes = new Uint8Array(scratch.buffer)
 const asDouble = new Float64Array(scratch.buffer)
 const asBigint = new BigInt64Array(scratch.buffer)
 
-/** Writes commands into queues. */
+/** Writes commands into the queues of one memory. */
 export class Commands {
-  constructor(private readonly control: ControlMemory) {}
+  constructor(private readonly control: CommandMemory) {}
 
   launch(
-    slot: StreamSlot,
+    slot: CommandQueue,
     kernel: HostKernel,
     gridX: number,
     gridY: number,
@@ -55,7 +65,7 @@ export class Commands {
     slot.publish(kernel.words)
   }
 
-  copy(slot: StreamSlot, destination: number, source: number, byteLength: number): void {
+  copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {
     const at = this.begin(slot, COPY, 4)
     const { words } = this.control
     words[at + 1] = destination
@@ -65,7 +75,7 @@ export class Commands {
   }
 
   /** Carries a few bytes in the command itself. */
-  write(slot: StreamSlot, destination: number, source: Uint8Array): void {
+  write(slot: CommandQueue, destination: number, source: Uint8Array): void {
     const length = 3 + Math.ceil(source.length / 4)
     const at = this.begin(slot, WRITE, length)
     const { words, bytes } = this.control
@@ -75,7 +85,7 @@ export class Commands {
     slot.publish(length)
   }
 
-  fill(slot: StreamSlot, destination: number, element: Uint8Array, count: number): void {
+  fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
     const at = this.begin(slot, FILL, 6)
     const { words } = this.control
     // Widened by repetition, so that a whole word of any pattern is the same for all sizes.
@@ -88,7 +98,7 @@ export class Commands {
     slot.publish(6)
   }
 
-  wait(slot: StreamSlot, other: StreamSlot, position: number): void {
+  wait(slot: CommandQueue, other: { readonly block: number }, position: number): void {
     const at = this.begin(slot, WAIT, 4)
     const { words } = this.control
     words[at + 1] = other.block
@@ -97,19 +107,28 @@ export class Commands {
     slot.publish(4)
   }
 
-  stamp(slot: StreamSlot, word: number): void {
+  /** In a block: waits for a position of another branch. */
+  waitBranch(slot: CommandQueue, branch: number, position: number): void {
+    const at = this.begin(slot, WAIT_BRANCH, 3)
+    const { words } = this.control
+    words[at + 1] = branch
+    words[at + 2] = position
+    slot.publish(3)
+  }
+
+  stamp(slot: CommandQueue, word: number): void {
     const at = this.begin(slot, STAMP, 2)
     this.control.words[at + 1] = word
     slot.publish(2)
   }
 
-  break(slot: StreamSlot, failure: number): void {
+  break(slot: CommandQueue, failure: number): void {
     const at = this.begin(slot, BREAK, 2)
     this.control.words[at + 1] = failure
     slot.publish(2)
   }
 
-  private begin(slot: StreamSlot, kind: number, length: number): number {
+  private begin(slot: CommandQueue, kind: number, length: number): number {
     const at = slot.room(length)
     this.control.words[at] = kind | (length << KIND_BITS)
     return at

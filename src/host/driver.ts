@@ -1,6 +1,7 @@
 import type {
   Driver,
   EventHandle,
+  GraphHandle,
   KernelArgument,
   KernelHandle,
   KernelSource,
@@ -13,11 +14,15 @@ import type {
 } from "../driver.js"
 import { AuxstreamError, DeviceLostError, DisposedError } from "../runtime/errors.js"
 import { Allocator } from "./allocator.js"
+import { HostCapture } from "./capture.js"
 import { Commands } from "./commands.js"
 import { Completion } from "./completion.js"
 import { ControlMemory } from "./control.js"
+import { ControlBlocks } from "./control-blocks.js"
 import { EventTable, type HostEvent } from "./event-table.js"
 import { Failures } from "./failures.js"
+import { GraphTable } from "./graph.js"
+import { GraphLauncher } from "./graph-launch.js"
 import { KeepAlive } from "./keep-alive.js"
 import { KernelTable } from "./kernel-table.js"
 import { CLOSING, KERNEL, LEVELS, LIFE, LOST, MAX_WRITE_BYTES } from "./layout.js"
@@ -60,6 +65,8 @@ export class HostDriver implements Driver {
   private readonly kernels: KernelTable
   private readonly keepAlive: KeepAlive
   private readonly completion: Completion
+  private readonly graphs = new GraphTable(this.control, new ControlBlocks(this.control))
+  private readonly launcher: GraphLauncher
   private loss: DeviceLostError | undefined
   private looks = 0
 
@@ -78,6 +85,11 @@ export class HostDriver implements Driver {
     this.events = new EventTable(this.control)
     this.keepAlive = new KeepAlive(() => this.lookAfter())
     this.kernels = new KernelTable(this.pool, this.keepAlive)
+    this.launcher = new GraphLauncher(this.control, this.scheduler, {
+      createStream: (level) => this.streams.create(-level, true),
+      destroyStream: (stream) => this.streams.destroy(stream.handle),
+      serve: () => this.pool.serve(),
+    })
     this.completion = new Completion(this.control, this.keepAlive, {
       failure: (stream, position) => this.failures.before(stream, position),
       findLoss: () => this.findLoss(),
@@ -136,7 +148,8 @@ export class HostDriver implements Driver {
     this.check()
     const target = this.streams.get(stream)
     const record = this.events.get(event)
-    if (record.timing) {
+    record.captured = target.branch?.record()
+    if (record.timing && record.captured === undefined) {
       this.commands.stamp(target.slot, this.events.stampFor(record, target, target.slot.tail + 1))
       this.submit(target)
     }
@@ -147,7 +160,12 @@ export class HostDriver implements Driver {
   waitEvent(stream: StreamHandle, event: EventHandle): void {
     this.check()
     const target = this.streams.get(stream)
-    const { stream: other, position } = this.events.get(event)
+    const { stream: other, position, captured } = this.events.get(event)
+    if (captured !== undefined) {
+      const branch = target.branch ?? captured.branch.capture.admit(target)
+      branch.waitFor(captured)
+      return
+    }
     if (other === undefined || other === target) return
     // A broken stream keeps to its waits, and who waits for it to all of them: what is freed behind is free only then.
     const passed = other.hasPassed(position)
@@ -217,6 +235,8 @@ export class HostDriver implements Driver {
 
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
     const target = this.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.copy(branch, destination, source, byteLength)
     this.commands.copy(target.slot, destination, source, byteLength)
     this.submit(target)
   }
@@ -235,6 +255,8 @@ export class HostDriver implements Driver {
 
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
     const target = this.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.fill(branch, destination, element, count)
     this.commands.fill(target.slot, destination, element, count)
     this.submit(target)
   }
@@ -264,8 +286,41 @@ export class HostDriver implements Driver {
   ): void {
     const target = this.usable(stream)
     const found = this.kernels.get(kernel)
-    this.commands.launch(target.slot, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
-    this.submit(target)
+    const { branch } = target
+    const commands = branch === undefined ? this.commands : branch.commands
+    const queue = branch ?? target.slot
+    commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    if (branch === undefined) this.submit(target)
+  }
+
+  beginCapture(stream: StreamHandle): void {
+    new HostCapture(this.control).admit(this.usable(stream))
+  }
+
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
+    const capture = this.leaveCapture(stream)
+    this.check()
+    if (update !== undefined && this.graphs.update(update, capture)) return update
+    return this.graphs.create(capture)
+  }
+
+  cancelCapture(stream: StreamHandle): void {
+    this.streams.get(stream).branch?.capture.end()
+  }
+
+  private leaveCapture(stream: StreamHandle): HostCapture {
+    const capture = this.streams.get(stream).branch?.capture
+    if (capture === undefined) throw new RangeError(`stream ${stream} is not captured`)
+    capture.end()
+    return capture
+  }
+
+  launchGraph(graph: GraphHandle, stream: StreamHandle): void {
+    this.launcher.launch(this.graphs.get(graph), this.usable(stream))
+  }
+
+  destroyGraph(graph: GraphHandle): void {
+    for (const stream of this.graphs.destroy(graph)) if (stream !== undefined) this.streams.destroy(stream.handle)
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import type { CapturedPoint } from "./capture.js"
 import type { ControlMemory } from "./control.js"
 import type { HostStream } from "./stream.js"
 
@@ -18,6 +19,8 @@ export interface HostEvent {
   stream: HostStream | undefined
   position: number
   stamp: Stamp | undefined
+  /** Instead of stream and position, where the latest record was captured. */
+  captured: CapturedPoint | undefined
 }
 
 /** The events of one device, by handle. */
@@ -48,6 +51,7 @@ export class EventTable {
     this.giveStamp(event)
     event.stream = undefined
     event.position = 0
+    event.captured = undefined
     this.free.push(event)
   }
 
@@ -71,7 +75,8 @@ export class EventTable {
   }
 
   private make(): HostEvent {
-    const event = { handle: this.events.length, timing: false, stream: undefined, position: 0, stamp: undefined }
+    const handle = this.events.length
+    const event = { handle, timing: false, stream: undefined, position: 0, stamp: undefined, captured: undefined }
     this.events.push(event)
     return event
   }

@@ -55,18 +55,17 @@ export class Failures {
       const { kernel, thrown } = report
       return new KernelError(`kernel "${kernel}" failed on the host device: ${thrown.text}`, kernel, thrown.stack)
     }
-    const first = report.kind === "told" ? this.told[report.failure] : this.cause(report.cause)
-    return first === undefined ? undefined : waitedFor(first)
-  }
-
-  private cause(block: number): KernelError | undefined {
-    const owner = this.slots.get(block)?.owner
-    return owner === undefined ? undefined : this.of(owner)
+    if (report.kind === "told") return waitedFor(this.told[report.failure])
+    const owner = this.slots.get(report.cause)?.owner
+    const first = owner === undefined ? undefined : this.of(owner)
+    // What happens in a graph happens on the stream that it was launched on: its branches are nobody's streams.
+    return owner?.internal === true ? first : waitedFor(first)
   }
 }
 
 /** The error of a stream that has waited for a failed one. Its cause is the very first failure. */
-function waitedFor(error: KernelError): KernelError {
+function waitedFor(error: KernelError | undefined): KernelError | undefined {
+  if (error === undefined) return undefined
   const first = error.cause instanceof KernelError ? error.cause : error
   return new KernelError(
     `the stream waited for another one that is broken: ${first.message}`,

@@ -5,6 +5,7 @@ import {
   BROKEN,
   BROKEN_HIGH,
   BROKEN_LOW,
+  CALL,
   CHUNK_WORDS,
   COPY,
   EXTENT,
@@ -37,6 +38,7 @@ import {
 import type { LoadedKernel } from "./loaded-kernel.js"
 import type { DeviceMemory } from "./memory.js"
 import type { Report } from "./messages.js"
+import { type Operations, Replay } from "./replay.js"
 import type { Scheduler } from "./scheduler.js"
 import { describeThrown } from "./thrown.js"
 
@@ -57,11 +59,14 @@ export interface Surroundings {
 }
 
 /** Runs the commands of one stream after another. */
-export class Interpreter {
+export class Interpreter implements Operations {
   /** The kernel that {@link run} has stopped before, because it has to be loaded first. */
   missing = 0
+  private readonly replay: Replay
 
-  constructor(private readonly at: Surroundings) {}
+  constructor(private readonly at: Surroundings) {
+    this.replay = new Replay(at, this)
+  }
 
   /**
    * Runs a stream, and those that it wakes, until nothing is left to go on with.
@@ -118,6 +123,13 @@ export class Interpreter {
           words[stream + READ] = read
           return stream
         }
+      } else if (kind === CALL) {
+        words[stream + READ] = read
+        const { replay } = this
+        if (!replay.run(stream, read, low, high)) return replay.next
+        low = replay.low
+        high = replay.high
+        words = control.words
       } else {
         this.runSimple(stream, kind, read, low, high)
       }
@@ -170,19 +182,30 @@ export class Interpreter {
       if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow)) return true
       words = control.words
     }
-    const broken = words[other + BROKEN] === 1
-    if (broken) {
-      const brokenHigh = words[other + BROKEN_HIGH] as number
-      const brokenLow = words[other + BROKEN_LOW] as number
-      if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
-        this.fail(stream, low, high, { kind: "waited", stream, cause: other })
-      }
-    }
+    this.takeOver(stream, other, awaitedHigh, awaitedLow, low, high)
     return false
   }
 
+  /** Breaks a stream that has come to its wait for another one if that is broken. */
+  takeOver(
+    stream: number,
+    other: number,
+    awaitedHigh: number,
+    awaitedLow: number,
+    low: number,
+    high: number,
+  ): void {
+    const { words } = this.at.control
+    if (words[other + BROKEN] !== 1) return
+    const brokenHigh = words[other + BROKEN_HIGH] as number
+    const brokenLow = words[other + BROKEN_LOW] as number
+    if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
+      this.fail(stream, low, high, { kind: "waited", stream, cause: other })
+    }
+  }
+
   /** Runs a launch; false if its kernel has to be loaded first. */
-  private launch(stream: number, read: number, low: number, high: number): boolean {
+  launch(stream: number, read: number, low: number, high: number): boolean {
     const { control, block } = this.at
     const { words } = control
     if (words[stream + BROKEN] === 1) return true
@@ -201,7 +224,7 @@ export class Interpreter {
     return kernel !== undefined
   }
 
-  private runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
+  runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
     const { control, memory } = this.at
     const { words } = control
     if (kind === STAMP) {

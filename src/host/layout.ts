@@ -13,7 +13,7 @@ export const LINE = 16
 export const LOCK = 1 * LINE
 /** One bit for each priority level that has a ready stream. Read without the lock by whoever looks for work. */
 export const READY_MASK = 2 * LINE
-/** How many streams are ready. This and all to `WAKING` only under the lock. */
+/** How many streams are ready. This and all to `WATCHERS` only under the lock. */
 export const READY_COUNT = READY_MASK + 1
 /** Workers that look for work without sleeping. */
 export const SPINNING = READY_MASK + 2
@@ -21,6 +21,10 @@ export const SPINNING = READY_MASK + 2
 export const SLEEPING = READY_MASK + 3
 /** Sleeping workers that have been woken. */
 export const WAKING = READY_MASK + 4
+/** First of the streams that are offered now and then. */
+export const OFFERS = READY_MASK + 5
+/** Workers that look at the offers now and then. */
+export const WATCHERS = READY_MASK + 6
 /** First of the ready lists' heads and tails, one of each for every level. */
 export const READY_HEADS = 3 * LINE
 export const READY_TAILS = 3 * LINE + 8
@@ -66,6 +70,8 @@ export const READ = LINE + 3
 export const BROKEN = LINE + 4
 export const BROKEN_LOW = LINE + 5
 export const BROKEN_HIGH = LINE + 6
+/** Inside a call: where the next command is in its block. 0 outside. */
+export const BLOCK_READ = LINE + 7
 /** The next stream in the ready list or waiters' list that this one is in, 0 at its end. */
 export const NEXT = 2 * LINE
 /** First of the streams that wait for this one. */
@@ -76,12 +82,18 @@ export const AWAITED_HIGH = 2 * LINE + 3
 /** The position that the opening thread wants to hear of. */
 export const HOST_LOW = 2 * LINE + 4
 export const HOST_HIGH = 2 * LINE + 5
+/** The next stream in the list of offers, whether the stream is in it, and how far it had come at the last look. */
+export const OFFER_NEXT = 2 * LINE + 6
+export const OFFER_LISTED = 2 * LINE + 7
+export const OFFER_SEEN = 2 * LINE + 8
 
 /** Values of {@link STATE}. */
 export const IDLE = 0
 export const READY = 1
 export const RUNNING = 2
 export const WAITING = 3
+/** Whoever waits for the stream may run it. */
+export const OFFERED = 4
 
 /** Bits of {@link WATCHED}. */
 export const STREAMS_WATCH = 1
@@ -114,6 +126,30 @@ export const WAIT = 5
 export const STAMP = 6
 /** [failure]: breaks the stream because of a failure that the opening thread knows. */
 export const BREAK = 7
+
+/**
+ * [block, words of the block, count of its commands, table, how]: runs a graph's branch. It counts as so many commands.
+ * The table has three words for each branch: its stream, and the position of that stream before the call.
+ */
+export const CALL = 9
+/** In a block: [branch, position behind the call's beginning] */
+export const WAIT_BRANCH = 10
+
+/** Words of a wait. */
+export const WAIT_WORDS = 4
+/** Words of a call without a table. */
+export const CALL_WORDS = 6
+/** How a call is run, in bits: all branches by one worker; noting the time. */
+export const ALONE = 1
+export const MEASURED = 2
+/** A block begins with the time that its commands have taken, in milliseconds, as a double. */
+export const TIME_WORDS = 2
+/** Words of each branch in a call's table. */
+export const TABLE_ENTRY_WORDS = 3
+/** In a block: another branch waits for the position behind this command. */
+export const PUBLISH = 1 << 30
+/** A command's length in words, once shifted down: what a block's flags leave of it. */
+export const LENGTH_MASK = 0x3fffff
 
 /** [destination, bytes, the bytes themselves...] */
 export const WRITE = 8

@@ -16,6 +16,12 @@ import {
   LOCK,
   LOST,
   NEXT,
+  OFFERED,
+  OFFERS,
+  OFFER_LISTED,
+  OFFER_NEXT,
+  OFFER_SEEN,
+  PROGRESS_LOW,
   READY,
   READY_COUNT,
   READY_HEADS,
@@ -31,10 +37,14 @@ import {
   WAITING,
   WAKING,
   WATCHED,
+  WATCHERS,
   hasProgressed,
   hasReached,
 } from "./layout.js"
 import { lock, unlock } from "./mutex.js"
+
+/** How often the offers are looked at, in milliseconds. */
+const WATCH = 1
 
 /**
  * Which streams are ready, which ones wait for which, which workers sleep. One mutex guards it all; nobody holds it for
@@ -58,6 +68,43 @@ export class Scheduler {
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
     return true
+  }
+
+  /**
+   * Queues an idle stream's work behind a position of another stream, so that no worker is woken before that. On the
+   * opening thread, after it has published the tail.
+   */
+  submitBehind(stream: number, other: number, high: number, low: number): boolean {
+    const words = this.control.words
+    if (Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) !== IDLE) return false
+    Atomics.add(words, ACTIVE, 1)
+    if (!this.suspend(stream, other, high, low)) this.yield(stream)
+    return true
+  }
+
+  /** Offers an idle stream's work to whoever will wait for it. On the opening thread, after it has published the tail. */
+  submitOffer(stream: number): boolean {
+    const words = this.control.words
+    if (Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) !== IDLE) return false
+    Atomics.add(words, ACTIVE, 1)
+    if (!this.offer(stream)) this.yield(stream)
+    return true
+  }
+
+  /**
+   * Leaves a stream that the caller has to whoever will wait for it.
+   * @returns false if somebody waits already, who has found it taken and does not come again: it is still the caller's
+   */
+  offer(stream: number): boolean {
+    const words = this.control.words
+    Atomics.store(words, stream + STATE, OFFERED)
+    if (Atomics.load(words, stream + OFFER_LISTED) === 0) this.listOffer(stream)
+    return (Atomics.load(words, stream + WATCHED) & STREAMS_WATCH) === 0 || !this.claim(stream)
+  }
+
+  /** Takes an offered stream, to be run by the caller. */
+  claim(stream: number): boolean {
+    return Atomics.compareExchange(this.control.words, stream + STATE, OFFERED, RUNNING) === OFFERED
   }
 
   /** Makes a stream that a worker runs ready again, for whoever comes first. */
@@ -114,14 +161,18 @@ export class Scheduler {
       return false
     }
     const bell = Atomics.load(words, DOORBELL)
+    const watches = this.lacksWatcher()
     words[SLEEPING] = (words[SLEEPING] as number) + 1
+    if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
-    const late = mayStay() && Atomics.wait(words, DOORBELL, bell, time) === "timed-out"
-    lock(words, LOCK)
+    const late = mayStay() && Atomics.wait(words, DOORBELL, bell, watches ? WATCH : time) === "timed-out"
+    this.lock()
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
+    if (watches) words[WATCHERS] = 0
+    if (watches && late) this.lookAtOffers()
     unlock(words, LOCK)
-    return late
+    return late && !watches
   }
 
   /** Wakes every sleeping worker. */
@@ -201,6 +252,28 @@ export class Scheduler {
     return first
   }
 
+  /** After progress of a watched stream: makes what has waited for it ready, while the caller goes on with its own. */
+  release(stream: number, high: number, low: number): void {
+    const words = this.lock()
+    let kept = 0
+    let waiter = words[stream + WAITERS] as number
+    while (waiter !== 0) {
+      const next = words[waiter + NEXT] as number
+      if (hasReached(high, low, words[waiter + AWAITED_HIGH] as number, words[waiter + AWAITED_LOW] as number)) {
+        this.push(waiter)
+      } else {
+        words[waiter + NEXT] = kept
+        kept = waiter
+      }
+      waiter = next
+    }
+    words[stream + WAITERS] = kept
+    if (kept === 0) Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
   /** After progress of a stream that the opening thread watches: wakes it if its position has been reached. */
   tellHost(stream: number, high: number, low: number): void {
     const words = this.control.words
@@ -227,11 +300,64 @@ export class Scheduler {
   private callWorker(): boolean {
     const words = this.control.words
     const coming = (words[SPINNING] as number) + (words[WAKING] as number)
-    if ((words[READY_COUNT] as number) <= coming) return false
+    const wanted = (words[READY_COUNT] as number) + (this.lacksWatcher() ? 1 : 0)
+    if (wanted <= coming) return false
     if ((words[SLEEPING] as number) <= (words[WAKING] as number)) return false
     words[WAKING] = (words[WAKING] as number) + 1
     Atomics.add(words, DOORBELL, 1)
     return true
+  }
+
+  private lacksWatcher(): boolean {
+    const words = this.control.words
+    return words[OFFERS] !== 0 && words[WATCHERS] === 0
+  }
+
+  private listOffer(stream: number): void {
+    const words = this.lock()
+    if (words[stream + OFFER_LISTED] === 0) {
+      Atomics.store(words, stream + OFFER_LISTED, 1)
+      words[stream + OFFER_SEEN] = ~(words[stream + PROGRESS_LOW] as number)
+      words[stream + OFFER_NEXT] = words[OFFERS] as number
+      words[OFFERS] = stream
+    }
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
+  /**
+   * Makes ready, under the lock, what is offered and has not moved since the last look: who should have come for it may
+   * be held up. What has come to its end leaves the list.
+   */
+  private lookAtOffers(): void {
+    const words = this.control.words
+    let kept = 0
+    let stream = words[OFFERS] as number
+    while (stream !== 0) {
+      const next = words[stream + OFFER_NEXT] as number
+      if (!this.leavesOffers(stream)) {
+        words[stream + OFFER_NEXT] = kept
+        kept = stream
+      }
+      stream = next
+    }
+    words[OFFERS] = kept
+  }
+
+  private leavesOffers(stream: number): boolean {
+    const words = this.control.words
+    const progress = Atomics.load(words, stream + PROGRESS_LOW)
+    const hasMoved = words[stream + OFFER_SEEN] !== progress
+    words[stream + OFFER_SEEN] = progress
+    if (hasMoved) return false
+    if (this.claim(stream)) this.push(stream)
+    if (Atomics.load(words, stream + STATE) !== IDLE) return false
+    Atomics.store(words, stream + OFFER_LISTED, 0)
+    // Whoever offers it just now looks whether it is listed after that.
+    if (Atomics.load(words, stream + STATE) === IDLE) return true
+    Atomics.store(words, stream + OFFER_LISTED, 1)
+    return false
   }
 
   private push(stream: number): void {

@@ -25,10 +25,12 @@ export class StreamTable {
     this.chunks = new ChunkPool(control)
   }
 
-  create(priority: number): HostStream {
+  /** @param internal nobody outside the driver knows of it */
+  create(priority: number, internal = false): HostStream {
     const slot = this.cleanSlot() ?? this.newSlot()
     const handle = this.freeHandles.pop() ?? this.streams.length
     const stream = new HostStream(slot, handle)
+    stream.internal = internal
     slot.assign(stream, Math.min(LEVELS - 1, Math.max(0, -priority)))
     this.streams[handle] = stream
     return stream

@@ -1,4 +1,5 @@
 import type { KernelError } from "../runtime/errors.js"
+import type { Branch } from "./capture.js"
 import type { ControlMemory } from "./control.js"
 import {
   BROKEN,
@@ -64,10 +65,10 @@ export class StreamSlot {
     return this.next
   }
 
-  /** Queues the command that was written at {@link room}. */
-  publish(words: number): void {
+  /** Queues the command that was written at {@link room}. A call counts as all the commands of its block. */
+  publish(words: number, count = 1): void {
     this.next += words
-    this.tail++
+    this.tail += count
     Atomics.store(this.control.words, this.block + TAIL, this.tail | 0)
   }
 
@@ -130,6 +131,10 @@ export class HostStream {
   /** What broke the stream, once that is known on this thread. */
   error: KernelError | undefined
   brokenAt = Infinity
+  /** While the stream is captured: what takes its commands instead of the queue. */
+  branch: Branch | undefined
+  /** A graph's own: nobody outside knows of it. */
+  internal = false
 
   constructor(
     readonly slot: StreamSlot,

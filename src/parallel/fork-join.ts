@@ -2,7 +2,7 @@ import { context, runIn } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import type { Stream } from "../runtime/stream.js"
 import { adopt } from "../runtime/thenable.js"
-import { attach, settle } from "./failures.js"
+import { attach, settle } from "../runtime/failures.js"
 import { lease, release } from "./lease.js"
 
 /** A function beside the main one: where it runs, and the event that says that it is done. */

@@ -1,6 +1,6 @@
 import type { EventHandle } from "../driver.js"
-import { VectorClock } from "../runtime/clock.js"
 import { warnOnce } from "../runtime/forgotten.js"
+import { RecordPoint } from "../runtime/record-point.js"
 import type { Stream } from "../runtime/stream.js"
 import type { StreamState } from "../runtime/stream-state.js"
 
@@ -16,7 +16,7 @@ export class ForkState {
   readonly #origin: StreamState
   readonly #pooled: boolean
   /** What the fork's work is ordered behind and contains, once its function is over. */
-  readonly #clock = new VectorClock()
+  readonly #point = new RecordPoint()
   /** Behind the fork's work; given back at the first join. */
   #event: EventHandle | undefined
   #joined = false
@@ -36,11 +36,11 @@ export class ForkState {
   /** The function is over: what it queued is what has to be joined. */
   finish(): void {
     const { state } = this.stream
-    this.#clock.copyFrom(state.clock)
+    this.#point.clock.copyFrom(state.clock)
     if (state === this.#origin) return
     const event = state.order.events.take()
     try {
-      state.record(event, this.#clock)
+      state.record(event, this.#point)
       this.#event = event
     } catch {
       state.order.events.give(event) // The join meets the same failure, and says so.
@@ -60,8 +60,8 @@ export class ForkState {
     const { state } = this.stream
     stream.enter()
     try {
-      if (this.#event !== undefined) stream.wait(this.#event, this.#clock, !state.shared)
-      else if (state !== stream && !(stream.knows(this.#clock) && !state.shared)) stream.waitFor(state)
+      if (this.#event !== undefined) stream.wait(this.#event, this.#point, !state.shared)
+      else if (state !== stream && !(stream.knows(this.#point.clock) && !state.shared)) stream.waitFor(state)
     } finally {
       this.#end()
     }
@@ -117,7 +117,8 @@ export class ForkState {
   }
 
   #joinOrWarn(stream: StreamState): void {
-    if (stream.disposed || stream.order.closed) return
+    if (stream.order.closed) return
+    if (stream.disposed) return this.#end()
     for (const error of this.tryToJoinOn(stream)) warn(`A fork could not be joined: ${String(error)}`)
   }
 }

@@ -1,27 +1,30 @@
 import { OutOfMemoryError } from "./errors.js"
 import { warnOnce } from "./forgotten.js"
+import type { ArrayMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
+import { RetainedMemory } from "./retained.js"
 import type { StreamState } from "./stream-state.js"
-import { Uses } from "./uses.js"
+import type { Use } from "./uses.js"
 
 /**
  * A piece of device memory: what an array and its views share. It knows every use that the library queued, which is
  * why it can be given back safely without a word from the caller.
  */
-export class Allocation {
+export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly order: DeviceOrder
   readonly address: number
-  readonly uses = new Uses()
-  disposed = false
+  readonly byteLength: number
   /** Where the memory came from: undefined if it is another library's, or empty. */
   readonly #home: StreamState | undefined
   readonly #homeTick: number
 
-  private constructor(order: DeviceOrder, address: number, home: StreamState | undefined) {
+  private constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
+    super()
     this.order = order
     this.address = address
+    this.byteLength = byteLength
     this.#home = home
-    this.#homeTick = home === undefined ? 0 : home.advance()
+    this.#homeTick = home === undefined ? 0 : home.advance("allocate")
     if (home !== undefined) this.uses.note(home, this.#homeTick)
   }
 
@@ -29,13 +32,17 @@ export class Allocation {
   static on(stream: StreamState, byteLength: number): Allocation {
     stream.enter()
     const { order } = stream
-    if (byteLength === 0) return new Allocation(order, 0, undefined)
-    return new Allocation(order, allocate(stream, byteLength), stream)
+    if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
+    return new Allocation(order, allocate(stream, byteLength), byteLength, stream)
   }
 
   /** Memory that is not ours: its uses are known, but it is never freed. */
-  static wrapping(order: DeviceOrder, address: number): Allocation {
-    return new Allocation(order, address, undefined)
+  static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
+    return new Allocation(order, address, byteLength, undefined)
+  }
+
+  get origin(): Use | undefined {
+    return this.#home === undefined ? undefined : { stream: this.#home, tick: this.#homeTick }
   }
 
   /** Makes the stream's next operation run after the allocation. */
@@ -45,13 +52,15 @@ export class Allocation {
     stream.waitFor(home)
   }
 
-  /** Gives the memory back, in an order behind every use of it. */
-  dispose(): void {
-    if (this.disposed) return
-    this.disposed = true
-    if (this.#home === undefined || this.order.closed) return
+  protected override giveBack(): void {
+    const home = this.#home
+    if (home !== undefined) this.order.captures.defer(() => this.#freeOrWarn(home))
+  }
+
+  #freeOrWarn(home: StreamState): void {
+    if (this.order.closed) return
     try {
-      this.#free(this.#home)
+      this.#free(home)
     } catch (error) {
       this.order.replaceReaper()
       warnOnce("free", `Device memory could not be given back and is lost until the end: ${String(error)}`, "AUX_LEAK")
@@ -62,7 +71,7 @@ export class Allocation {
     const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
     // The mark is of the free itself: whoever covers it may have the memory.
     this.order.driver.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
-    stream.advance()
+    stream.advance("free")
   }
 
   /** A stream of ours that is ordered behind every use already; preferably the one that will want the memory again. */

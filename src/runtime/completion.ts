@@ -1,10 +1,11 @@
 import { setMaxListeners } from "node:events"
 import type { EventHandle } from "../driver.js"
 import { checkOptions } from "./check.js"
-import { VectorClock } from "./clock.js"
+import type { VectorClock } from "./clock.js"
 import type { DeviceOrder } from "./order.js"
 import type { StreamState } from "./stream-state.js"
 import { AuxstreamError, KernelError } from "./errors.js"
+import { RecordPoint } from "./record-point.js"
 import { show } from "./show.js"
 
 /** How to give up waiting for a promise of the device's. */
@@ -16,23 +17,33 @@ export interface CompletionOptions {
 /** A promise of everything that is queued on a stream so far. */
 export async function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
   checkSignal(options)
+  state.enter()
+  state.order.captures.checkLook(state.capture, state.name, "be waited for")
   const { events } = state.order
   const event = events.take()
-  const clock = new VectorClock()
+  const point = new RecordPoint()
   try {
-    state.record(event, clock)
-    await eventCompletion(state.order, event, clock, options)
+    state.record(event, point)
+    await eventCompletion(state.order, event, point.clock, options)
   } finally {
     events.give(event)
   }
 }
 
+/** The same of a stream that may be captured: of what was queued there before that. */
+async function completionOutside(state: StreamState, options: CompletionOptions): Promise<void> {
+  if (state.capture === undefined) return streamCompletion(state, options)
+  const { beforeCapture, outsideClock, order } = state
+  if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, outsideClock.copy(), options)
+}
+
 /** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
   checkSignal(options)
+  order.captures.checkOutside("the device", "be waited for")
   const everywhere = { signal: forManyListeners(options.signal) }
   const live = Array.from(order.live, (state) => {
-    const promise = streamCompletion(state, everywhere)
+    const promise = completionOutside(state, everywhere)
     return order.isInternal(state) ? promise.catch(passOver) : promise
   })
   const retired = Array.from(order.retired, ({ end, clock }) =>

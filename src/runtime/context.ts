@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from "node:async_hooks"
+import type { Capture } from "./capture.js"
 import type { Device } from "./device.js"
 import type { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
 
 /**
  * What follows the flow of calls, `await` included: the current stream of each device, whether multi-stream is on, the
- * innermost scope. Contexts are never changed; entering something makes a new one.
+ * innermost scope, the capture. Contexts are never changed; entering something makes a new one.
  */
 export class Context {
   /** The innermost current stream; undefined where none was entered. */
@@ -14,12 +15,20 @@ export class Context {
   readonly outer: Context | undefined
   readonly multiStream: boolean
   readonly scope: Scope | undefined
+  readonly capture: Capture | undefined
 
-  constructor(stream: Stream | undefined, outer: Context | undefined, multiStream: boolean, scope: Scope | undefined) {
+  constructor(
+    stream: Stream | undefined,
+    outer: Context | undefined,
+    multiStream: boolean,
+    scope: Scope | undefined,
+    capture: Capture | undefined,
+  ) {
     this.stream = stream
     this.outer = outer
     this.multiStream = multiStream
     this.scope = scope
+    this.capture = capture
   }
 
   /** The current stream of a device, if one was entered. */
@@ -33,19 +42,23 @@ export class Context {
   withStream(stream: Stream): Context {
     // A context of the same device further out can never be asked again, so the chain stays as short as the devices are few.
     const outer = this.stream?.device === stream.device ? this.outer : this
-    return new Context(stream, outer, this.multiStream, this.scope)
+    return new Context(stream, outer, this.multiStream, this.scope, this.capture)
   }
 
   withMultiStream(multiStream: boolean): Context {
-    return new Context(this.stream, this.outer, multiStream, this.scope)
+    return new Context(this.stream, this.outer, multiStream, this.scope, this.capture)
   }
 
-  withScope(scope: Scope): Context {
-    return new Context(this.stream, this.outer, this.multiStream, scope)
+  withScope(scope: Scope | undefined): Context {
+    return new Context(this.stream, this.outer, this.multiStream, scope, this.capture)
+  }
+
+  withCapture(capture: Capture | undefined): Context {
+    return new Context(this.stream, this.outer, this.multiStream, this.scope, capture)
   }
 }
 
-const outermost = new Context(undefined, undefined, true, undefined)
+const outermost = new Context(undefined, undefined, true, undefined, undefined)
 const storage = new AsyncLocalStorage<Context>()
 
 /** The context of the running code. */

@@ -1,12 +1,12 @@
 import type { DType, ScalarOf, TypedArrayOf } from "../dtype.js"
 import type { PinnedMemory } from "../driver.js"
-import type { Allocation } from "./allocation.js"
 import { streamCompletion } from "./completion.js"
 import { checkInteger } from "./check.js"
+import type { Capture } from "./capture.js"
 import type { Device } from "./device.js"
 import { bytesOf, checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
-import { queueOperation } from "./operation.js"
+import { type ArrayMemory, queueOperation } from "./operation.js"
 import { PinnedAllocation } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
@@ -42,7 +42,7 @@ export class DeviceArray<D extends DType = DType> {
   /** @internal The array that owns the memory: itself, or what it is a view of. */
   readonly base: DeviceArray<D>
   /** @internal */
-  readonly allocation: Allocation
+  readonly allocation: ArrayMemory
   #disposed = false
 
   /** @internal */
@@ -50,7 +50,7 @@ export class DeviceArray<D extends DType = DType> {
     device: Device,
     dtype: D,
     length: number,
-    allocation: Allocation,
+    allocation: ArrayMemory,
     view?: { base: DeviceArray<D>; address: number },
   ) {
     this.device = device
@@ -64,7 +64,7 @@ export class DeviceArray<D extends DType = DType> {
 
   /** Has it, the array that it is a view of, or its device been disposed of? */
   get disposed(): boolean {
-    return this.#disposed || this.allocation.disposed || this.allocation.order.closed
+    return this.#disposed || this.allocation.disposed || this.device.disposed
   }
 
   /** @internal Refuses the use of memory that has been given back. */
@@ -117,7 +117,7 @@ export class DeviceArray<D extends DType = DType> {
         "source and destination of the copy overlap; copy through a third array",
       )
     }
-    queueOperation(stream, [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -126,7 +126,7 @@ export class DeviceArray<D extends DType = DType> {
     source.checkUsable()
     checkSameKind(this, source)
     if (this.length === 0) return
-    queueOperation(stream, [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -141,8 +141,21 @@ export class DeviceArray<D extends DType = DType> {
     }
     checkSameLength(this.length, source.length)
     if (this.length === 0) return
-    queueOperation(stream, [this.allocation], () => {
+    if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
+    queueOperation(stream, "upload", [this.allocation], () => {
       this.device.driver.upload(this.address, bytesOf(source), stream.handle)
+    })
+  }
+
+  /** A graph copies what the host's data is now, each time, from memory of its own. */
+  #captureUpload(source: Uint8Array, stream: StreamState, capture: Capture): void {
+    const { driver } = this.device
+    stream.enter()
+    const memory = driver.allocatePinned(source.length)
+    capture.pinned.push(memory.address)
+    new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
+    queueOperation(stream, "upload", [this.allocation], () => {
+      driver.copy(this.address, memory.address, this.byteLength, stream.handle)
     })
   }
 
@@ -158,7 +171,7 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
-    queueOperation(stream, [this.allocation], () => {
+    queueOperation(stream, "fill", [this.allocation], () => {
       this.device.driver.fill(this.address, element, this.length, stream.handle)
     })
     return this
@@ -199,12 +212,13 @@ export class DeviceArray<D extends DType = DType> {
 
   #queueRead(stream: StreamState): Staging | undefined {
     stream.enter()
+    stream.order.captures.checkLook(stream.capture, this.description, "be read")
     if (this.length === 0) return undefined
     const { driver } = this.device
     const memory = driver.allocatePinned(this.byteLength)
-    const staging: Staging = { memory, allocation: new PinnedAllocation(memory) }
+    const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
-      queueOperation(stream, [this.allocation, staging.allocation], () => {
+      queueOperation(stream, "read", [this.allocation, staging.allocation], () => {
         driver.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {
@@ -224,7 +238,7 @@ export class DeviceArray<D extends DType = DType> {
   }
 
   #giveBack(staging: Staging | undefined): void {
-    if (staging !== undefined) this.device.freePinned(staging.allocation)
+    staging?.allocation.dispose()
   }
 
   /**
@@ -233,7 +247,7 @@ export class DeviceArray<D extends DType = DType> {
    */
   dispose(): void {
     this.#disposed = true
-    if (this.base === this) this.device.disposeAllocation(this.allocation)
+    if (this.base === this) this.device.disposeMemory(this.allocation)
   }
 
   /** The same as {@link dispose}, for `using`. */

@@ -10,8 +10,10 @@ import { AuxstreamError, DisposedError } from "./errors.js"
 import { Event, EventState } from "./event.js"
 import { ForgottenWatch, warnOnce } from "./forgotten.js"
 import { DeviceOrder } from "./order.js"
-import { PinnedAllocation, PinnedLimbo } from "./pinned-allocation.js"
+import { PinnedAllocation } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
+import type { GraphState } from "./graph-state.js"
+import type { ArrayMemory } from "./operation.js"
 import { Scope, scopeOf } from "./scope.js"
 import { show } from "./show.js"
 import { currentStream, Stream } from "./stream.js"
@@ -60,16 +62,17 @@ export class Device {
   /** @internal The streams that forks run on if none is named. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  readonly #limbo: PinnedLimbo
-  readonly #allocations = new Set<Allocation>()
+  readonly #allocations = new Set<ArrayMemory>()
   readonly #pinned = new Set<PinnedAllocation>()
   readonly #events = new Set<EventState>()
+  readonly #graphs = new Set<GraphState>()
   /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
   readonly #shared = new Map<bigint, Stream>()
-  readonly #forgottenArrays = new ForgottenWatch<Allocation>("DeviceArray", (held) => this.disposeAllocation(held))
+  readonly #forgottenArrays = new ForgottenWatch<ArrayMemory>("DeviceArray", (held) => this.disposeMemory(held))
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.disposeEvent(held))
+  readonly #forgottenGraphs = new ForgottenWatch<GraphState>("Graph", (held) => this.disposeGraph(held))
   #defaultStream: Stream | undefined
   #references = 1
   #streamCount = 0
@@ -83,7 +86,6 @@ export class Device {
     this.driver = driver
     this.order = new DeviceOrder(driver)
     this.pool = new StreamPool(this)
-    this.#limbo = new PinnedLimbo(this.order)
     this.#whenClosed = whenClosed
   }
 
@@ -198,16 +200,21 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    const allocation = Allocation.on(currentStream(this).state, length * elementsOf(dtype).byteLength)
-    this.#allocations.add(allocation)
-    return this.#ownedArray(dtype, length, allocation)
-  }
-
-  #ownedArray<D extends DType>(dtype: D, length: number, allocation: Allocation): DeviceArray<D> {
-    const array = new DeviceArray(this, dtype, length, allocation)
-    this.#forgottenArrays.watch(array, allocation)
+    const array = new DeviceArray(this, dtype, length, this.#allocate(length * elementsOf(dtype).byteLength))
+    if (array.allocation instanceof Allocation) this.#forgottenArrays.watch(array, array.allocation)
     scopeOf(this, context().scope)?.adopt(array)
     return array
+  }
+
+  #allocate(byteLength: number): ArrayMemory {
+    const { state } = currentStream(this)
+    if (state.capture !== undefined) {
+      state.enter()
+      return state.capture.arena.allocate(state, byteLength)
+    }
+    const allocation = Allocation.on(state, byteLength)
+    this.#allocations.add(allocation)
+    return allocation
   }
 
   /** An array of zeros. */
@@ -275,9 +282,9 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    this.#limbo.sweep()
+    this.order.limbo.sweep()
     const memory = this.driver.allocatePinned(Math.max(1, length * elementsOf(dtype).byteLength))
-    const allocation = new PinnedAllocation(memory)
+    const allocation = new PinnedAllocation(this.order, memory)
     const array = new PinnedArray(this, dtype, length, memory, allocation)
     bytesOf(array.array).fill(0)
     this.#pinned.add(allocation)
@@ -288,15 +295,10 @@ export class Device {
   /** @internal Takes over pinned memory whose buffer nothing reaches any more. */
   freeUnreachable(allocation: PinnedAllocation): void {
     this.#pinned.delete(allocation)
-    if (!allocation.disposed) {
+    if (!allocation.letGo) {
       warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
     }
-    this.freePinned(allocation)
-  }
-
-  /** @internal Frees pinned memory that nobody looks at any more, once its uses are over. */
-  freePinned(allocation: PinnedAllocation): void {
-    this.#limbo.add(allocation)
+    allocation.dispose()
   }
 
   /**
@@ -317,7 +319,7 @@ export class Device {
       )
     }
     this.checkUsable()
-    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address))
+    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address, length * byteLength))
   }
 
   /**
@@ -347,6 +349,7 @@ export class Device {
   /** Blocks the calling thread until everything that was queued on the device is done. */
   synchronize(): void {
     this.checkUsable()
+    this.order.captures.checkOutside(this.id, "be synchronised")
     this.order.synchronize()
   }
 
@@ -357,7 +360,20 @@ export class Device {
   }
 
   /** @internal */
-  disposeAllocation(allocation: Allocation): void {
+  watchGraph(graph: object, state: GraphState): void {
+    this.#graphs.add(state)
+    this.#forgottenGraphs.watch(graph, state)
+  }
+
+  /** @internal */
+  disposeGraph(state: GraphState): void {
+    this.#graphs.delete(state)
+    this.#forgottenGraphs.unwatch(state)
+    state.dispose()
+  }
+
+  /** @internal */
+  disposeMemory(allocation: ArrayMemory): void {
     this.#allocations.delete(allocation)
     this.#forgottenArrays.unwatch(allocation)
     allocation.dispose()
@@ -370,16 +386,19 @@ export class Device {
   dispose(): void {
     if (this.order.closed || --this.#references > 0) return
     this.#whenClosed()
+    this.order.captures.cancelAll()
     this.pool.close()
     for (const state of this.#events) state.dispose()
     this.order.close()
     for (const allocation of this.#allocations) allocation.dispose()
-    for (const allocation of this.#pinned) allocation.disposed = true
+    for (const allocation of this.#pinned) allocation.letGo = true
+    for (const graph of this.#graphs) graph.dispose()
     this.#allocations.clear()
     this.#events.clear()
+    this.#graphs.clear()
     this.#shared.clear()
     this.driver.close()
-    this.#limbo.close()
+    this.order.limbo.close()
   }
 
   /** The same as {@link dispose}, for `using`. */

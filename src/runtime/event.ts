@@ -1,18 +1,24 @@
 import type { EventHandle } from "../driver.js"
-import { VectorClock } from "./clock.js"
 import { checkSignal, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
 import type { Device } from "./device.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
+import { RecordPoint } from "./record-point.js"
 import { show } from "./show.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
-
-const nothing = new VectorClock()
 
 /** An event of the driver's, and how many promises are bound to the record that it stands for. */
 interface LentHandle {
   readonly handle: EventHandle
   lent: number
+}
+
+function timedInCapture(name: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} takes the time and cannot be recorded inside a capture, where nothing runs; record it around the launches, ` +
+      "or make the event without { timing: true }",
+  )
 }
 
 /** An event below its public face: what outlives a forgotten {@link Event}. */
@@ -82,7 +88,7 @@ export class Event {
   /** @internal */
   readonly state: EventState
   /** @internal What its latest record is ordered behind. */
-  readonly clock = new VectorClock()
+  readonly point = new RecordPoint()
   /** @internal A fork-join holds it recorded and has not waited for it yet. */
   held = false
   /** @internal One of the library's own, that fork-joins use where the caller's cannot be. */
@@ -126,8 +132,9 @@ export class Event {
   record(stream: Stream = currentStream(this.device)): this {
     this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
+    if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
     this.state.renew()
-    stream.state.record(this.state.handle, this.clock)
+    stream.state.record(this.state.handle, this.point)
     this.#recorded = true
     this.#onShared = stream.state.shared
     return this
@@ -145,36 +152,41 @@ export class Event {
     stream.state.wait(this.state.handle, this.#known, !this.state.shared)
   }
 
-  /** What a passed record says. A shared event's may be another library's, of which nothing is known. */
-  get #known(): VectorClock {
-    return this.state.shared ? nothing : this.clock
+  /** What a passed record says. A shared event's may be another library's, of whose order nothing is known. */
+  get #known(): RecordPoint {
+    return this.state.shared ? this.point.withoutClock() : this.point
+  }
+
+  #checkLook(what: string): void {
+    this.#checkUsable()
+    this.device.order.captures.checkLook(this.point.capture, this.name, what)
   }
 
   /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
   query(): boolean {
-    this.#checkUsable()
+    this.#checkLook("be queried")
     const passed = this.device.driver.queryEvent(this.state.handle)
-    if (passed) this.device.order.hostLearns(this.#known)
+    if (passed) this.device.order.hostLearns(this.#known.clock)
     return passed
   }
 
   /** Blocks the calling thread until the latest record's point is passed. */
   synchronize(): void {
-    this.#checkUsable()
+    this.#checkLook("be synchronised")
     this.device.driver.synchronizeEvent(this.state.handle)
-    this.device.order.hostLearns(this.#known)
+    this.device.order.hostLearns(this.#known.clock)
   }
 
   /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
   async completed(options: CompletionOptions = {}): Promise<void> {
-    this.#checkUsable()
+    this.#checkLook("be waited for")
     checkSignal(options)
     const { state } = this
     if (state.shared || this.#onShared) return this.#relayedCompletion(options)
     if (!this.#recorded) return
     const borrowed = state.lend()
     try {
-      await eventCompletion(this.device.order, borrowed.handle, this.clock.copy(), options)
+      await eventCompletion(this.device.order, borrowed.handle, this.point.clock.copy(), options)
     } finally {
       state.giveBack(borrowed)
     }

@@ -105,8 +105,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 
     const { state } = stream
     state.enter()
-    for (const argument of args) if (typeof argument === "object") argument.allocation.orderBefore(state)
-    for (const memory of extra) memory.orderBefore(state)
+    for (const argument of args) if (typeof argument === "object") state.prepare(argument.allocation)
+    for (const memory of extra) state.prepare(memory)
     device.driver.launch(
       state.handle,
       handle,
@@ -120,9 +120,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       args,
       attributes,
     )
-    const tick = state.advance()
-    for (const argument of args) if (typeof argument === "object") argument.allocation.uses.note(state, tick)
-    for (const memory of extra) memory.uses.note(state, tick)
+    const tick = state.advance(this.name)
+    for (const argument of args) if (typeof argument === "object") state.use(argument.allocation, tick)
+    for (const memory of extra) state.use(memory, tick)
   }
 
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {

@@ -1,8 +1,11 @@
 import type { Driver, EventHandle } from "../driver.js"
+import { Captures } from "./captures.js"
 import { ClockSlots, VectorClock } from "./clock.js"
 import { KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
+import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
+import type { Use } from "./uses.js"
 
 /** Ended streams that are looked at whenever one is made or ended, so that thousands cost no more for each than a few. */
 const looks = 4
@@ -15,6 +18,10 @@ export class DeviceOrder {
   /** Changes whenever the host has learned something. */
   hostEpoch = 0
   readonly events: EventPool
+  readonly captures = new Captures(this)
+  /** How many captures are under way. Without any, nobody has to ask about them. */
+  capturing = 0
+  readonly limbo = new Limbo(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Set<StreamState>()
   #reaper: StreamState | undefined
@@ -62,11 +69,12 @@ export class DeviceOrder {
   /** Ends a stream. What is queued on it goes on; its slot comes back when that is done. */
   disposeStream(state: StreamState): void {
     if (state.disposed) return
+    if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
     this.#live.delete(state)
     state.workspace?.dispose()
     try {
       const end = this.events.take()
-      state.record(end, new VectorClock())
+      this.driver.recordEvent(end, state.handle)
       state.end = end
     } catch {
       // The device is lost: nothing runs on it any more, so there is no end to wait for.
@@ -79,6 +87,7 @@ export class DeviceOrder {
 
   /** Looks which ended streams have come to the end of their work: those first that were not looked at for longest. */
   reapRetired(count = this.#retired.size): void {
+    if (this.capturing > 0) return
     let left = count
     for (const state of this.#retired) {
       if (left-- <= 0) return
@@ -118,11 +127,17 @@ export class DeviceOrder {
     this.#reaper = undefined
   }
 
+  /** Gives something back outside every stream's order, once the uses are over and no capture is under way. */
+  giveBackBehind(uses: readonly Use[], giveBack: () => void): void {
+    if (this.closed) giveBack()
+    else this.captures.defer(() => this.limbo.add(uses, giveBack))
+  }
+
   /** Blocks until all queued work is done; then throws what has broken a stream that has not been disposed of. */
   synchronize(): void {
     const failures: unknown[] = []
     for (const state of this.#live) {
-      const failure = failureOf(() => this.synchronizeStream(state))
+      const failure = failureOf(() => this.#synchronizeOutside(state))
       if (failure !== undefined && !(this.isInternal(state) && failure instanceof KernelError)) failures.push(failure)
     }
     for (const { end } of this.#retired) {
@@ -131,6 +146,14 @@ export class DeviceOrder {
     }
     this.reapRetired()
     if (failures.length > 0) throw failures[0]
+  }
+
+  /** Of a stream that is captured, what was queued before that. */
+  #synchronizeOutside(state: StreamState): void {
+    if (state.capture === undefined) return this.synchronizeStream(state)
+    if (state.beforeCapture === undefined) return
+    this.driver.synchronizeEvent(state.beforeCapture)
+    this.hostLearns(state.outsideClock)
   }
 
   synchronizeStream(state: StreamState): void {

@@ -44,18 +44,18 @@ export class PinnedArray<D extends DType = DType> {
 
   /** The memory itself, alive: what the device writes shows here. */
   get array(): TypedArrayOf<D> {
-    if (this.#array === undefined || this.allocation.disposed) throw this.#disposedError()
+    if (this.#array === undefined || this.allocation.letGo) throw this.#disposedError()
     return this.#array
   }
 
   /** Has it been disposed of? */
   get disposed(): boolean {
-    return this.allocation.disposed
+    return this.allocation.letGo
   }
 
   /** @internal */
   checkUsable(): void {
-    if (this.allocation.disposed) throw this.#disposedError()
+    if (this.allocation.letGo) throw this.#disposedError()
   }
 
   #disposedError(): DisposedError {
@@ -84,7 +84,7 @@ export class PinnedArray<D extends DType = DType> {
     checkSameKind(this, source)
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
-    queueOperation(stream, [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
     return this
@@ -96,7 +96,7 @@ export class PinnedArray<D extends DType = DType> {
    */
   dispose(): void {
     this.#array = undefined
-    this.allocation.disposed = true
+    this.allocation.letGo = true
   }
 
   /** The same as {@link dispose}, for `using`. */

@@ -23,7 +23,7 @@ export class StreamPool {
   take(current: Stream): Stream {
     for (let index = this.#idle.length - 1; index >= 0; index--) {
       const stream = this.#idle[index]
-      if (stream === undefined || stream === current) continue
+      if (stream === undefined || !isFree(stream, current)) continue
       this.#idle.splice(index, 1)
       if (isFit(stream)) return stream
     }
@@ -34,7 +34,7 @@ export class StreamPool {
   #share(current: Stream): Stream | undefined {
     for (let tries = 0; tries < this.#streams.length; tries++) {
       const stream = this.#streams[this.#next++ % this.#streams.length]
-      if (stream !== undefined && stream !== current && isFit(stream)) return stream
+      if (stream !== undefined && isFree(stream, current) && isFit(stream)) return stream
     }
     return undefined
   }
@@ -57,11 +57,18 @@ export class StreamPool {
   }
 }
 
+/** A stream that takes part in a capture belongs to that alone. */
+function isFree(stream: Stream, current: Stream): boolean {
+  const { capture } = stream.state
+  return stream !== current && (capture === undefined || capture === current.state.capture)
+}
+
 /** Can it be forked onto? A stream that a kernel has broken cannot, and is of no use any more. */
 function isFit(stream: Stream): boolean {
   if (stream.disposed || KernelError.count === 0) return !stream.disposed
   try {
-    stream.query()
+    // Past the checks of captures: what it is asked for is what was queued before.
+    stream.device.driver.queryStream(stream.state.handle)
     return true
   } catch (error) {
     if (!(error instanceof KernelError)) throw error

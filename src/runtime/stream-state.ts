@@ -1,8 +1,11 @@
-import type { EventHandle, OrderMark, StreamHandle } from "../driver.js"
+import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Allocation } from "./allocation.js"
+import type { Capture } from "./capture.js"
 import { VectorClock } from "./clock.js"
 import { DisposedError } from "./errors.js"
+import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
+import { RecordPoint } from "./record-point.js"
 
 /**
  * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
@@ -13,7 +16,6 @@ export class StreamState {
   readonly handle: StreamHandle
   readonly name: string
   readonly slot: number
-  readonly clock = new VectorClock()
   /** Another library's: never destroyed by us, and nothing is ever freed on it. */
   readonly foreign: boolean
   /** Others may queue here, too: each record counts as new work, and no wait is elided. */
@@ -23,8 +25,13 @@ export class StreamState {
   workspace: Allocation | undefined
   /** Behind the last of the stream's work, once it is disposed of. */
   end: EventHandle | undefined
+  #clock = new VectorClock()
   #tick: number
   #hostEpoch = 0
+  #capture: Capture | undefined
+  /** While captured: the clock to go back to, and an event recorded behind what was queued before. */
+  #outside: VectorClock | undefined
+  #beforeCapture: EventHandle | undefined
 
   constructor(order: DeviceOrder, handle: StreamHandle, name: string, foreign: boolean) {
     const { slot, tick } = order.slots.take()
@@ -35,24 +42,75 @@ export class StreamState {
     this.shared = foreign
     this.slot = slot
     this.#tick = tick
-    this.clock.set(slot, tick)
+    this.#clock.set(slot, tick)
   }
 
-  /** Comes before everything that is queued: refuses a disposed stream, and takes in what the host knows. */
+  /** The capture that the stream takes part in. */
+  get capture(): Capture | undefined {
+    return this.#capture
+  }
+
+  /** Comes before everything that is queued: refuses what cannot be queued on, and takes in what the host knows. */
   enter(): void {
-    if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
-    if (this.#hostEpoch !== this.order.hostEpoch) this.#mergeHost()
+    this.#checkUsable()
+    if (this.order.capturing > 0) this.order.captures.check(this)
+    this.#learnFromHost()
   }
 
-  #mergeHost(): void {
-    this.clock.merge(this.order.hostClock)
+  #checkUsable(): void {
+    if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
+  }
+
+  /** A capture starts from nothing: what the host has seen done is no part of the graph. */
+  #learnFromHost(): void {
+    if (this.#hostEpoch === this.order.hostEpoch || this.#capture !== undefined) return
+    this.#clock.merge(this.order.hostClock)
     this.#hostEpoch = this.order.hostEpoch
   }
 
-  /** Counts an operation that the driver accepted. */
-  advance(): number {
+  /** What is queued next runs after all that this knows. In a capture, a clock of the capture's own. */
+  get clock(): VectorClock {
+    return this.#clock
+  }
+
+  /** Takes part in a capture from here on, with a clock that knows nothing. */
+  joinCapture(capture: Capture, before: EventHandle | undefined): void {
+    this.#capture = capture
+    this.#beforeCapture = before
+    this.#outside = this.#clock
+    this.#clock = new VectorClock()
+  }
+
+  /** Goes back to what it was before the capture. */
+  leaveCapture(): void {
+    this.#capture = undefined
+    this.#clock = this.#outside ?? this.#clock
+    this.#clock.set(this.slot, this.#tick)
+    this.#outside = undefined
+    if (this.#beforeCapture !== undefined) this.order.events.give(this.#beforeCapture)
+    this.#beforeCapture = undefined
+  }
+
+  /** While captured: an event behind all that was queued before; undefined if nothing was. */
+  get beforeCapture(): EventHandle | undefined {
+    return this.#beforeCapture
+  }
+
+  /** The clock outside captures. */
+  get outsideClock(): VectorClock {
+    return this.#outside ?? this.#clock
+  }
+
+  /** Counts an operation that the driver accepted. `label` is what a graph calls it. */
+  advance(label: string): number {
+    const tick = this.#count()
+    if (this.#capture !== undefined) this.#capture.addNode(this, label, tick)
+    return tick
+  }
+
+  #count(): number {
     this.#tick += 1
-    this.clock.set(this.slot, this.#tick)
+    this.#clock.set(this.slot, this.#tick)
     return this.#tick
   }
 
@@ -60,55 +118,97 @@ export class StreamState {
     return this.#tick
   }
 
-  /** This place in the stream's order. */
-  mark(): OrderMark {
-    return { slot: this.slot, tick: this.#tick }
+  /** Makes the next operation run after the memory has become valid. */
+  prepare(memory: UsedMemory): void {
+    if (this.#capture === undefined) memory.orderBefore(this)
+    else this.#capture.keep(memory)
+  }
+
+  /** Notes that the operation just counted uses the memory. */
+  use(memory: UsedMemory, tick: number): void {
+    if (this.#capture === undefined) memory.uses.note(this, tick)
+    else this.#capture.use(memory, this, tick)
   }
 
   /** Is all that the clock knows ordered before what is queued here next? */
   knows(clock: VectorClock): boolean {
-    if (this.#hostEpoch !== this.order.hostEpoch) this.#mergeHost()
-    return this.clock.coversAll(clock)
+    this.#learnFromHost()
+    return this.#clock.coversAll(clock)
   }
 
   /** Is this tick of that stream ordered before what is queued here next? */
   isAfter(other: StreamState, tick: number): boolean {
-    if (this.#hostEpoch !== this.order.hostEpoch) this.#mergeHost()
-    return this.clock.covers(other.slot, tick)
+    this.#learnFromHost()
+    return this.#clock.covers(other.slot, tick)
   }
 
-  /** Records an event here and gives it the clock. */
-  record(event: EventHandle, clock: VectorClock): void {
+  /** Records an event here and gives it the point. */
+  record(event: EventHandle, point: RecordPoint): void {
     this.enter()
     this.order.driver.recordEvent(event, this.handle)
-    if (this.shared) this.advance()
-    clock.copyFrom(this.clock)
+    if (this.shared) this.#count()
+    point.clock.copyFrom(this.#clock)
+    point.capture = this.#capture
+    if (this.#capture !== undefined) point.tips = this.#capture.tipsOf(this)
   }
 
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
-  wait(event: EventHandle, clock: VectorClock, elidable: boolean): void {
-    this.enter()
-    if (elidable && !this.shared && this.clock.coversAll(clock)) return
+  wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+    this.#checkUsable()
+    if (this.order.capturing > 0 || point.capture !== undefined) {
+      const capture = this.order.captures.checkWait(this, point)
+      if (capture !== undefined) return this.#waitInside(capture, event, point)
+    }
+    this.#learnFromHost()
+    if (elidable && !this.shared && this.#clock.coversAll(point.clock)) return
     this.order.driver.waitEvent(this.handle, event)
-    this.clock.merge(clock)
+    this.#clock.merge(point.clock)
+  }
+
+  /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
+  #waitInside(capture: Capture, event: EventHandle, point: RecordPoint): void {
+    if (this.#capture === undefined) this.#comeIn(capture, event)
+    else this.order.driver.waitEvent(this.handle, event)
+    capture.addWait(this, point)
+    this.#clock.merge(point.clock)
+  }
+
+  #comeIn(capture: Capture, event: EventHandle): void {
+    const { driver, events } = this.order
+    const before = events.take()
+    try {
+      driver.recordEvent(before, this.handle)
+      driver.waitEvent(this.handle, event)
+    } catch (error) {
+      events.give(before)
+      throw error
+    }
+    capture.admit(this, before)
   }
 
   /** Makes what is queued here next run after all that is queued on `target` so far. */
   waitFor(target: StreamState): void {
-    this.enter()
-    const elidable = !this.shared && !target.shared
-    if (elidable && this.clock.coversAll(target.clock)) return
-    if (target.disposed) {
-      if (target.end !== undefined) this.order.driver.waitEvent(this.handle, target.end)
-      this.clock.merge(target.clock)
-      return
+    this.#checkUsable()
+    const elidable = !this.shared && !target.shared && this.order.capturing === 0
+    if (elidable && this.knows(target.clock)) return
+    if (target.disposed) return this.#waitForEnd(target, target.end)
+    if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
+      return this.#waitForEnd(target, target.beforeCapture)
     }
     const event = this.order.events.take()
+    const point = new RecordPoint()
     try {
-      target.record(event, new VectorClock())
-      this.wait(event, target.clock, elidable)
+      target.record(event, point)
+      this.wait(event, point, elidable)
     } finally {
       this.order.events.give(event)
     }
+  }
+
+  /** Waits for all that was ever queued on a stream, or before its capture. */
+  #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
+    this.enter()
+    if (end !== undefined) this.order.driver.waitEvent(this.handle, end)
+    this.#clock.merge(target.outsideClock)
   }
 }

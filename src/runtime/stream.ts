@@ -109,19 +109,24 @@ export class Stream {
     const memories = usedMemories(uses, this.device)
     checkFunction(fn, "fn")
     this.state.enter()
-    for (const memory of memories) memory.orderBefore(this.state)
+    for (const memory of memories) this.state.prepare(memory)
     try {
       return fn(this.device.driver.foreignHandle(this.state.handle))
     } finally {
       // Whatever was thrown, something may have been queued before.
-      const tick = this.state.advance()
-      for (const memory of memories) memory.uses.note(this.state, tick)
+      const tick = this.state.advance("external")
+      for (const memory of memories) this.state.use(memory, tick)
     }
+  }
+
+  #enterToLook(what: string): void {
+    this.state.enter()
+    this.state.order.captures.checkLook(this.state.capture, this.name, what)
   }
 
   /** Is everything that was queued here done? Throws what broke the stream. */
   query(): boolean {
-    this.state.enter()
+    this.#enterToLook("be queried")
     const done = this.device.driver.queryStream(this.state.handle)
     if (done) this.device.order.hostLearns(this.state.clock)
     return done
@@ -129,7 +134,7 @@ export class Stream {
 
   /** Blocks the calling thread until everything that was queued here is done. Throws what broke the stream. */
   synchronize(): void {
-    this.state.enter()
+    this.#enterToLook("be synchronised")
     this.device.order.synchronizeStream(this.state)
   }
 
@@ -140,6 +145,7 @@ export class Stream {
 
   /** Ends the stream. Queued work is finished first; nothing is waited for. */
   dispose(): void {
+    this.state.order.captures.checkFree(this.state, "be disposed of")
     this.device.disposeStream(this)
   }
 

@@ -26,6 +26,15 @@ export class Uses {
     this.#tick = tick
   }
 
+  /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
+  add({ stream, tick }: Use): void {
+    const known = this.list().filter((use) => use.stream !== stream || use.tick > tick)
+    if (known.some((use) => use.stream === stream)) return
+    this.#others = known
+    this.#stream = stream
+    this.#tick = tick
+  }
+
   /** The uses that no later use is ordered behind. */
   list(): Use[] {
     return this.#stream === undefined ? [] : [...this.#others, { stream: this.#stream, tick: this.#tick }]

@@ -4,7 +4,7 @@
  *
  * One file a concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * nvrtc.c the compiler. What tests ask and set has the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler. What tests ask and set has the prefix double_.
  */
 #pragma once
 
@@ -31,13 +31,23 @@ enum {
   CUDA_ERROR_INVALID_CONTEXT = 201,
   CUDA_ERROR_INVALID_PTX = 218,
   CUDA_ERROR_INVALID_HANDLE = 400,
+  CUDA_ERROR_ILLEGAL_STATE = 401,
   CUDA_ERROR_NOT_FOUND = 500,
   CUDA_ERROR_NOT_READY = 600,
   CUDA_ERROR_ILLEGAL_ADDRESS = 700,
+  CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900,
+  CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901,
+  CUDA_ERROR_STREAM_CAPTURE_MERGE = 902,
+  CUDA_ERROR_STREAM_CAPTURE_UNMATCHED = 903,
+  CUDA_ERROR_STREAM_CAPTURE_UNJOINED = 904,
+  CUDA_ERROR_STREAM_CAPTURE_ISOLATION = 905,
+  CUDA_ERROR_CAPTURED_EVENT = 907,
+  CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = 908,
+  CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE = 910,
 };
 
 /* Handles that were destroyed are told from live ones by this word, which every object begins with. */
-enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION };
+enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, EXECUTABLE };
 
 #define MAX_DEVICES 4
 
@@ -67,13 +77,22 @@ struct command {
   struct stream *stream;
   /* It counts as queued no more. */
   bool left;
+  /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
+  size_t size;
+  const void *kernel;
 };
+
+/* An event's record in a capture. */
+struct point;
+struct capture;
 
 struct event {
   enum kind kind;
   struct context *context;
   unsigned flags;
   struct record *latest;
+  /* The latest record was captured. */
+  struct point *_Atomic captured;
 };
 
 /* calls.c */
@@ -130,7 +149,7 @@ struct context *double_primary(CUdevice device);
 
 /* What is alive: asked by tests, so that nothing leaks unseen. */
 struct live {
-  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs;
+  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables;
 };
 extern struct live double_live;
 
@@ -141,14 +160,44 @@ void double_bury(void *object);
 struct context *double_stream_context(struct stream *stream);
 bool double_is_stream(const struct stream *stream);
 void double_queue(struct stream *stream, struct command *command);
+/* Queues a command that can be captured; on a capturing stream it becomes part of the graph. Takes it either way. */
+CUresult double_submit(struct stream *stream, struct command *command);
+struct command *double_command_copy(const struct command *command);
+/* A stream that no counter sees; NULL without a thread for it. It ends when its queue is empty. */
+struct stream *double_stream_make(struct context *context, int priority);
+void double_stream_end(struct stream *stream);
+struct capture *double_stream_capture(const struct stream *stream);
+void double_stream_set_capture(struct stream *stream, struct capture *capture);
 /* The command is done, as far as others can see. */
 void double_leave(struct command *command);
 struct record *double_record_make(void);
 void double_record_queue(struct stream *stream, struct record *record);
+void double_record_wait(struct stream *stream, struct record *record);
 void double_record_finish(struct record *record);
 void double_record_await(struct record *record);
 struct record *double_record_keep(struct record *record);
 void double_record_drop(struct record *record);
+
+/* graph.c */
+/* Refuses what cannot be captured, and spoils the stream's capture if it takes part in one. */
+CUresult double_capture_refuse(struct stream *stream);
+/* Refuses what may wait for the device while a capture forbids this thread to, and spoils that capture. */
+CUresult double_capture_unsafe(void);
+/* On a capturing stream. */
+CUresult double_capture_command(struct stream *stream, struct command *command);
+CUresult double_capture_record(struct stream *stream, struct point **out);
+/* For a captured point, or a capturing stream and a record from outside, which is no point. */
+CUresult double_capture_wait(struct stream *stream, struct point *point);
+/* The stream is being destroyed. */
+void double_capture_forget(struct stream *stream);
+void double_point_drop(struct point *point);
+#define CHECK(call)                  \
+  do {                               \
+    CUresult checked_ = call;        \
+    if (checked_) return checked_;   \
+  } while (0)
+#define NOT_CAPTURED(stream) CHECK(double_capture_refuse(stream))
+#define NOT_BESIDE_CAPTURES() CHECK(double_capture_unsafe())
 
 /* memory.c */
 /* Is all of [address, address + bytes) in one allocation that is alive at this place in the queue's order? */

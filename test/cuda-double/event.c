@@ -8,12 +8,15 @@
 /* A record may be replaced while another thread begins to wait for it. */
 static pthread_mutex_t latest_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void replace_latest(struct event *event, struct record *record) {
+static void replace_latest(struct event *event, struct record *record, struct point *captured) {
   pthread_mutex_lock(&latest_lock);
   struct record *before = event->latest;
+  struct point *point_before = event->captured;
   event->latest = record;
+  event->captured = captured;
   pthread_mutex_unlock(&latest_lock);
   double_record_drop(before);
+  double_point_drop(point_before);
 }
 
 static struct record *keep_latest(struct event *event) {
@@ -43,7 +46,7 @@ EXPORT CUresult cuEventDestroy_v2(struct event *event) {
   ENTER(cuEventDestroy_v2, A(event));
   REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
   double_live.events--;
-  replace_latest(event, NULL);
+  replace_latest(event, NULL, NULL);
   double_bury(event);
   return CUDA_SUCCESS;
 }
@@ -54,9 +57,15 @@ EXPORT CUresult cuEventRecord(struct event *event, struct stream *stream) {
   NEED_EVENT(event);
   REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE);
   REQUIRE(double_stream_context(stream) == event->context, CUDA_ERROR_INVALID_HANDLE);
+  if (double_stream_capture(stream)) {
+    struct point *point;
+    CHECK(double_capture_record(stream, &point));
+    replace_latest(event, NULL, point);
+    return CUDA_SUCCESS;
+  }
   struct record *record = double_record_make();
   double_record_queue(stream, record);
-  replace_latest(event, record);
+  replace_latest(event, record, NULL);
   return CUDA_SUCCESS;
 }
 
@@ -64,6 +73,7 @@ EXPORT CUresult cuEventQuery(struct event *event) {
   ENTER(cuEventQuery, A(event));
   IDLE();
   NEED_EVENT(event);
+  REQUIRE(!event->captured, CUDA_ERROR_CAPTURED_EVENT);
   return !event->latest || event->latest->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
@@ -72,6 +82,7 @@ EXPORT CUresult cuEventSynchronize(struct event *event) {
   REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
   struct context *context = event->context;
   HEALTHY(context);
+  REQUIRE(!event->captured, CUDA_ERROR_CAPTURED_EVENT);
   struct record *record = keep_latest(event);
   if (record) double_record_await(record);
   double_record_drop(record);
@@ -83,6 +94,7 @@ EXPORT CUresult cuEventElapsedTime(float *milliseconds, struct event *start, str
   ENTER(cuEventElapsedTime, A(start), A(end));
   NEED_EVENT(start);
   NEED_EVENT(end);
+  REQUIRE(!start->captured && !end->captured, CUDA_ERROR_CAPTURED_EVENT);
   REQUIRE(start->latest && end->latest, CUDA_ERROR_INVALID_HANDLE);
   REQUIRE(!((start->flags | end->flags) & DISABLE_TIMING), CUDA_ERROR_INVALID_HANDLE);
   REQUIRE(start->latest->done && end->latest->done, CUDA_ERROR_NOT_READY);

@@ -96,6 +96,7 @@ static void write_log(int count, const int *options, void *const *values, const 
 EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const int *options, void *const *values,
                                   unsigned option_count, void *library_options, void *library_values, unsigned count) {
   ENTER(cuLibraryLoadData, 0);
+  NOT_BESIDE_CAPTURES();
   bool image = strncmp(code, IMAGE_HEADER, strlen(IMAGE_HEADER)) == 0;
   if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
   if (!image && strstr(code, "wrong")) {
@@ -113,6 +114,7 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
 
 EXPORT CUresult cuLibraryUnload(struct library *library) {
   ENTER(cuLibraryUnload, A(library));
+  NOT_BESIDE_CAPTURES();
   REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
   while (library->kernels) {
     struct kernel *kernel = library->kernels;
@@ -146,6 +148,7 @@ EXPORT CUresult cuKernelGetFunction(struct function **out, struct kernel *kernel
   NEED_CURRENT(context);
   NEED_KERNEL(kernel);
   if (!kernel->function) {
+    NOT_BESIDE_CAPTURES();
     kernel->function = calloc(1, sizeof *kernel->function);
     *kernel->function = (struct function){FUNCTION, kernel, context, false, DEFAULT_DYNAMIC_SHARED};
   }
@@ -202,6 +205,7 @@ static void run_launch(struct command *command) {
   if (command->context->broken) return;
   own->launch.context = command->context;
   for (int i = 0; i < own->kernel->parameter_count; i++) {
+    own->arguments[i] = &own->values[i];
     if (!own->kernel->pointers[i] || own->values[i] == 0 || double_reachable(own->values[i], 1)) continue;
     double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
@@ -220,16 +224,17 @@ static CUresult queue_launch(struct function *function, struct launch launch, st
   if (!function->loaded) launches_that_load++;
   struct kernel *kernel = function->kernel;
   int count = kernel->parameter_count;
-  struct launch_command *command = calloc(1, sizeof *command + (count ? count : 1) * sizeof *command->values);
+  size_t size = sizeof(struct launch_command) + (count ? count : 1) * sizeof(uint64_t);
+  struct launch_command *command = calloc(1, size);
   command->command.run = run_launch;
+  command->command.size = size;
+  command->command.kernel = kernel;
   command->launch = launch;
   command->kernel = kernel;
   for (int i = 0; i < count; i++) {
     memcpy(&command->values[i], parameters[i], kernel->sizes[i] < 8 ? kernel->sizes[i] : 8);
-    command->arguments[i] = &command->values[i];
   }
-  double_queue(stream, &command->command);
-  return CUDA_SUCCESS;
+  return double_submit(stream, &command->command);
 }
 
 EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,

@@ -218,6 +218,7 @@ static struct block *reuse(struct pool *pool, size_t capacity, struct stream *st
 EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct pool *pool, struct stream *stream) {
   ENTER(cuMemAllocFromPoolAsync, bytes, A(pool), A(stream));
   NEED_STREAM(stream);
+  NOT_CAPTURED(stream);
   NEED_POOL(pool);
   REQUIRE(bytes > 0, CUDA_ERROR_INVALID_VALUE);
   size_t capacity = (bytes + 511) / 512 * 512;
@@ -246,6 +247,7 @@ EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct p
 EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream) {
   ENTER(cuMemFreeAsync, address, A(stream));
   NEED_STREAM(stream);
+  NOT_CAPTURED(stream);
   pthread_mutex_lock(&lock);
   struct block *block = find(address);
   bool valid = block && block->address == address && block->pool && !block->freed;
@@ -271,6 +273,7 @@ EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
 EXPORT CUresult cuMemHostAlloc(void **out, size_t bytes, unsigned flags) {
   ENTER(cuMemHostAlloc, bytes, flags);
   NEED_CURRENT(context);
+  NOT_BESIDE_CAPTURES();
   pthread_mutex_lock(&lock);
   struct block *block = bytes <= limit ? make_block(bytes, 4096) : NULL;
   if (block) {
@@ -287,6 +290,7 @@ EXPORT CUresult cuMemHostAlloc(void **out, size_t bytes, unsigned flags) {
 EXPORT CUresult cuMemFreeHost(void *address) {
   ENTER(cuMemFreeHost, A(address));
   NEED_CURRENT(context);
+  NOT_BESIDE_CAPTURES();
   if (context->busy > 0) host_frees_while_busy++;
   pthread_mutex_lock(&lock);
   struct block *block = find((uint64_t)(uintptr_t)address);
@@ -334,8 +338,8 @@ static CUresult queue_transfer(struct stream *stream, struct transfer transfer, 
   struct transfer *command = malloc(sizeof *command);
   *command = transfer;
   command->command.run = run;
-  double_queue(stream, &command->command);
-  return CUDA_SUCCESS;
+  command->command.size = sizeof *command;
+  return double_submit(stream, &command->command);
 }
 
 EXPORT CUresult cuMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, size_t bytes, struct stream *stream) {

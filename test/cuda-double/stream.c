@@ -2,6 +2,7 @@
 #include "double.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct stream {
@@ -16,6 +17,7 @@ struct stream {
   /* Commands queued and not yet done. */
   _Atomic long queued;
   int waiting;
+  struct capture *_Atomic capture;
 };
 
 /* Records settle rarely beside being made, and few threads wait for them: one condition serves all. */
@@ -24,6 +26,10 @@ static pthread_cond_t record_done = PTHREAD_COND_INITIALIZER;
 static _Atomic int record_waiters;
 
 bool double_is_stream(const struct stream *stream) { return (uintptr_t)stream > 2 && stream->kind == STREAM; }
+
+struct capture *double_stream_capture(const struct stream *stream) { return stream->capture; }
+
+void double_stream_set_capture(struct stream *stream, struct capture *capture) { stream->capture = capture; }
 
 struct context *double_stream_context(struct stream *stream) { return stream->context; }
 
@@ -102,6 +108,20 @@ void double_record_queue(struct stream *stream, struct record *record) {
   double_queue(stream, record_command(record, run_record));
 }
 
+void double_record_wait(struct stream *stream, struct record *record) {
+  double_queue(stream, record_command(record, run_wait));
+}
+
+struct command *double_command_copy(const struct command *command) {
+  return memcpy(malloc(command->size), command, command->size);
+}
+
+CUresult double_submit(struct stream *stream, struct command *command) {
+  if (stream->capture) return double_capture_command(stream, command);
+  double_queue(stream, command);
+  return CUDA_SUCCESS;
+}
+
 void double_queue(struct stream *stream, struct command *command) {
   command->context = stream->context;
   command->stream = stream;
@@ -143,9 +163,7 @@ static void *serve(void *argument) {
   return NULL;
 }
 
-EXPORT CUresult cuStreamCreateWithPriority(struct stream **out, unsigned flags, int priority) {
-  ENTER(cuStreamCreateWithPriority, flags, A(priority));
-  NEED_CURRENT(context);
+struct stream *double_stream_make(struct context *context, int priority) {
   struct stream *stream = calloc(1, sizeof *stream);
   stream->kind = STREAM;
   stream->context = context;
@@ -162,8 +180,24 @@ EXPORT CUresult cuStreamCreateWithPriority(struct stream **out, unsigned flags, 
   pthread_attr_destroy(&detached);
   if (failed) {
     free(stream);
-    return CUDA_ERROR_OUT_OF_MEMORY;
+    return NULL;
   }
+  return stream;
+}
+
+void double_stream_end(struct stream *stream) {
+  pthread_mutex_lock(&stream->lock);
+  stream->kind = DEAD;
+  stream->closing = true;
+  pthread_cond_signal(&stream->wake);
+  pthread_mutex_unlock(&stream->lock);
+}
+
+EXPORT CUresult cuStreamCreateWithPriority(struct stream **out, unsigned flags, int priority) {
+  ENTER(cuStreamCreateWithPriority, flags, A(priority));
+  NEED_CURRENT(context);
+  struct stream *stream = double_stream_make(context, priority);
+  REQUIRE(stream, CUDA_ERROR_OUT_OF_MEMORY);
   double_live.streams++;
   *out = stream;
   return CUDA_SUCCESS;
@@ -173,18 +207,15 @@ EXPORT CUresult cuStreamDestroy_v2(struct stream *stream) {
   ENTER(cuStreamDestroy_v2, A(stream));
   REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE);
   double_live.streams--;
-  pthread_mutex_lock(&stream->lock);
-  stream->kind = DEAD;
-  stream->closing = true;
-  pthread_cond_signal(&stream->wake);
-  pthread_mutex_unlock(&stream->lock);
+  double_capture_forget(stream);
+  double_stream_end(stream);
   return CUDA_SUCCESS;
 }
-
 
 EXPORT CUresult cuStreamQuery(struct stream *stream) {
   ENTER(cuStreamQuery, A(stream));
   NEED_STREAM(stream);
+  NOT_CAPTURED(stream);
   bool drained = stream->queued == 0;
   HEALTHY(stream->context);
   return drained ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -193,6 +224,7 @@ EXPORT CUresult cuStreamQuery(struct stream *stream) {
 EXPORT CUresult cuStreamSynchronize(struct stream *stream) {
   ENTER(cuStreamSynchronize, A(stream));
   NEED_STREAM(stream);
+  NOT_CAPTURED(stream);
   pthread_mutex_lock(&stream->lock);
   stream->waiting++;
   while (stream->queued > 0) pthread_cond_wait(&stream->drained, &stream->lock);
@@ -207,7 +239,10 @@ EXPORT CUresult cuStreamWaitEvent(struct stream *stream, struct event *event, un
   IDLE();
   NEED_STREAM(stream);
   REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
-  if (event->latest) double_queue(stream, record_command(event->latest, run_wait));
+  if (event->captured) return double_capture_wait(stream, event->captured);
+  if (!event->latest) return CUDA_SUCCESS;
+  if (stream->capture) return double_capture_wait(stream, NULL);
+  double_record_wait(stream, event->latest);
   return CUDA_SUCCESS;
 }
 

@@ -83,7 +83,18 @@ function call(name: string, result: string, parameters: string[], ...args: (numb
   return fn(...args)
 }
 
-const LIVE = ["contexts", "streams", "events", "pools", "allocations", "pinned", "libraries", "programs"] as const
+const LIVE = [
+  "contexts",
+  "streams",
+  "events",
+  "pools",
+  "allocations",
+  "pinned",
+  "libraries",
+  "programs",
+  "graphs",
+  "executables",
+] as const
 
 /** What is alive, of each kind. */
 export type Alive = Record<(typeof LIVE)[number], number>

@@ -4,8 +4,8 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { HostDriver } from "../../src/host/driver.js"
 import type { EventHandle } from "../../src/driver.js"
-import { VectorClock } from "../../src/runtime/clock.js"
 import { DeviceOrder } from "../../src/runtime/order.js"
+import { RecordPoint } from "../../src/runtime/record-point.js"
 import type { StreamState } from "../../src/runtime/stream-state.js"
 import { Uses } from "../../src/runtime/uses.js"
 import { RecordingDriver } from "../support/recording-driver.js"
@@ -19,6 +19,13 @@ interface Modelled {
   readonly known: Set<Operation>
 }
 
+/** An event, with every operation that its latest record stands for. */
+interface ModelledEvent {
+  readonly handle: EventHandle
+  readonly point: RecordPoint
+  known: Set<Operation>
+}
+
 /**
  * Vector clocks against what they stand for: plain sets of operations. What is ordered behind what, which waits are
  * sent, and which uses of a piece of memory still count must come out the same.
@@ -27,7 +34,7 @@ class Comparison {
   readonly recording = new RecordingDriver(new HostDriver(2, availableParallelism(), "host"))
   readonly order = new DeviceOrder(this.recording.driver)
   readonly hostKnows = new Set<Operation>()
-  readonly #events: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }[]
+  readonly #events: ModelledEvent[]
   readonly #memories = Array.from({ length: 3 }, () => ({ uses: new Uses(), model: new Map<Modelled, Operation>() }))
   readonly #streams: Modelled[]
   #operations = 0
@@ -36,7 +43,7 @@ class Comparison {
     this.#streams = Array.from({ length: 4 }, () => this.#stream())
     this.#events = Array.from({ length: 3 }, () => ({
       handle: this.order.events.take(),
-      clock: new VectorClock(),
+      point: new RecordPoint(),
       known: new Set<Operation>(),
     }))
   }
@@ -67,7 +74,7 @@ class Comparison {
     const memory = this.#memories[which % 3] ?? assert.fail()
     stream.state.enter()
     const known = this.#knownTo(stream)
-    const tick = stream.state.advance()
+    const tick = stream.state.advance("operation")
     memory.uses.note(stream.state, tick)
     for (const [user, operation] of memory.model) if (user === stream || known.has(operation)) memory.model.delete(user)
     const operation = this.#operations++
@@ -75,14 +82,14 @@ class Comparison {
     stream.known.add(operation)
   }
 
-  #record(stream: Modelled, event: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }): void {
-    stream.state.record(event.handle, event.clock)
+  #record(stream: Modelled, event: ModelledEvent): void {
+    stream.state.record(event.handle, event.point)
     event.known = this.#knownTo(stream)
   }
 
-  #wait(stream: Modelled, event: { handle: EventHandle; clock: VectorClock; known: Set<Operation> }): void {
+  #wait(stream: Modelled, event: ModelledEvent): void {
     this.#expectWaits(isSubset(event.known, this.#knownTo(stream)) ? 0 : 1, () => {
-      stream.state.wait(event.handle, event.clock, true)
+      stream.state.wait(event.handle, event.point, true)
     })
     for (const operation of event.known) stream.known.add(operation)
   }

@@ -20,7 +20,7 @@ export class RecordingDriver {
         if (typeof member !== "function" || typeof name !== "string") return member
         return (...args: unknown[]): unknown => {
           this.calls.push({ name, args })
-          this.#failIfDue(name)
+          this.#failIfDue(name, args, target)
           return Reflect.apply(member, target, args)
         }
       },
@@ -32,10 +32,17 @@ export class RecordingDriver {
     this.#failures.push({ name, nth, error })
   }
 
-  #failIfDue(name: string): void {
+  /** Lets no call throw that has not thrown yet. */
+  forgetFailures(): void {
+    this.#failures.length = 0
+  }
+
+  #failIfDue(name: string, args: readonly unknown[], inner: Driver): void {
     for (const failure of this.#failures) {
       if (failure.name !== name || --failure.nth > 0) continue
       this.#failures.splice(this.#failures.indexOf(failure), 1)
+      // A capture whose end fails is over all the same.
+      if (name === "endCapture" && typeof args[0] === "number") inner.cancelCapture(args[0])
       throw failure.error
     }
   }

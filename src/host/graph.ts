@@ -1,0 +1,135 @@
+import type { Branch, HostCapture } from "./capture.js"
+import type { ControlBlocks } from "./control-blocks.js"
+import type { ControlMemory } from "./control.js"
+import { TIME_WORDS } from "./layout.js"
+import { Pace } from "./pace.js"
+import type { HostStream, StreamSlot } from "./stream.js"
+
+/** A branch of a graph as it is run: its commands, in one piece. */
+export interface BranchBlock {
+  readonly block: number
+  /** Words in use. */
+  readonly length: number
+  /** How many commands there are. */
+  readonly count: number
+  readonly level: number
+  /** What the first command waits for. */
+  readonly firstWait: { readonly branch: number; readonly position: number } | undefined
+  readonly shape: readonly number[]
+  /** How many of them are waits for other branches. */
+  readonly waits: number
+}
+
+/** The place behind a graph's latest launch. */
+export interface LaunchEnd {
+  readonly slot: StreamSlot
+  readonly position: number
+}
+
+/** A graph that can be launched. */
+export interface HostGraph {
+  branches: readonly BranchBlock[]
+  /** The streams of its own, one for each branch but the first. Made at the first launch. */
+  readonly streams: (HostStream | undefined)[]
+  /** Undefined before the first launch. */
+  lastLaunch: LaunchEnd | undefined
+  readonly pace: Pace
+}
+
+/** Branches that were replaced or destroyed, and what has to be over before their memory is used again. */
+interface Retired {
+  readonly branches: readonly BranchBlock[]
+  readonly end: LaunchEnd | undefined
+}
+
+/** The graphs of one device, by handle. */
+export class GraphTable {
+  private readonly graphs: (HostGraph | undefined)[] = [undefined]
+  private readonly freeHandles: number[] = []
+  private retired: Retired[] = []
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly blocks: ControlBlocks,
+  ) {}
+
+  get(handle: number): HostGraph {
+    const graph = this.graphs[handle]
+    if (graph === undefined) throw new RangeError(`there is no graph ${handle}`)
+    return graph
+  }
+
+  /** @throws OutOfMemoryError, having made nothing */
+  create(capture: HostCapture): number {
+    const branches = this.write(capture)
+    const handle = this.freeHandles.pop() ?? this.graphs.length
+    this.graphs[handle] = { branches, streams: [], lastLaunch: undefined, pace: new Pace() }
+    return handle
+  }
+
+  /** Puts a capture in a graph's place if their shapes are the same. Launches that are queued run what they were. */
+  update(handle: number, capture: HostCapture): boolean {
+    const graph = this.get(handle)
+    if (!isSameShape(graph.branches, capture.branches)) return false
+    const branches = this.write(capture)
+    this.retire({ branches: graph.branches, end: graph.lastLaunch })
+    graph.branches = branches
+    graph.pace.forget()
+    return true
+  }
+
+  /** @returns the streams that the graph had of its own */
+  destroy(handle: number): readonly (HostStream | undefined)[] {
+    const graph = this.graphs[handle]
+    if (graph === undefined) return []
+    this.graphs[handle] = undefined
+    this.freeHandles.push(handle)
+    this.retire({ branches: graph.branches, end: graph.lastLaunch })
+    return graph.streams
+  }
+
+  private write(capture: HostCapture): BranchBlock[] {
+    this.sweep()
+    const written: BranchBlock[] = []
+    try {
+      for (const branch of capture.branches) written.push(this.writeBranch(branch))
+      return written
+    } catch (error) {
+      this.give(written)
+      throw error
+    }
+  }
+
+  private writeBranch(branch: Branch): BranchBlock {
+    const { length, count, level, firstWait } = branch
+    const block = this.blocks.take(TIME_WORDS + length)
+    const shape = branch.shape()
+    this.control.words.set(branch.words.subarray(0, length), block + TIME_WORDS)
+    return { block, length: TIME_WORDS + length, count, level, firstWait, shape, waits: branch.waits }
+  }
+
+  private retire(retired: Retired): void {
+    this.retired.push(retired)
+    this.sweep()
+  }
+
+  private sweep(): void {
+    if (this.retired.length === 0) return
+    this.retired = this.retired.filter(({ branches, end }) => {
+      if (end !== undefined && !end.slot.hasPassed(end.position)) return true
+      this.give(branches)
+      return false
+    })
+  }
+
+  private give(branches: readonly BranchBlock[]): void {
+    for (const { block, length } of branches) this.blocks.give(block, length)
+  }
+}
+
+function isSameShape(blocks: readonly BranchBlock[], branches: readonly Branch[]): boolean {
+  return (
+    blocks.length === branches.length &&
+    blocks.every((block, index) => branches[index]?.level === block.level && branches[index]?.hasShapeOf(block.shape))
+  )
+}

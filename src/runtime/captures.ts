@@ -1,0 +1,131 @@
+import type { Capture } from "./capture.js"
+import { context } from "./context.js"
+import { AuxstreamError } from "./errors.js"
+import type { DeviceOrder } from "./order.js"
+import type { RecordPoint } from "./record-point.js"
+import type { StreamState } from "./stream-state.js"
+
+/** The captures that are under way on one device, and who may queue where meanwhile. */
+export class Captures {
+  readonly #order: DeviceOrder
+  readonly #running = new Set<Capture>()
+  #deferred: (() => void)[] = []
+
+  constructor(order: DeviceOrder) {
+    this.#order = order
+  }
+
+  /** The capture that the running code belongs to. */
+  here(): Capture | undefined {
+    const { capture } = context()
+    return capture?.order === this.#order && !capture.over ? capture : undefined
+  }
+
+  /** Refuses a capturing stream to outsiders, and other streams to a capture. */
+  check(stream: StreamState): void {
+    const here = this.here()
+    if (stream.capture === here) return
+    throw stream.capture === undefined ? notCapturing(stream) : capturing(stream.name, "be queued on from outside")
+  }
+
+  /**
+   * Refuses a wait across a capture's border.
+   *
+   * @returns the capture that both the waiting stream and the point belong to, or are to belong to
+   */
+  checkWait(stream: StreamState, point: RecordPoint): Capture | undefined {
+    const here = this.here()
+    if (stream.capture !== undefined && stream.capture !== here) throw capturing(stream.name, "wait from outside")
+    if (point.capture !== here) throw acrossBorder(stream, point)
+    return here
+  }
+
+  /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
+  checkLook(capture: Capture | undefined, name: string, what: string): void {
+    if (capture !== undefined) throw neverDone(name, what)
+    if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
+  }
+
+  /** Refuses to change a stream that takes part in a capture. */
+  checkFree(stream: StreamState, what: string): void {
+    if (stream.capture !== undefined) throw capturing(stream.name, what)
+  }
+
+  /** Refuses what cannot become part of a graph. */
+  checkOutside(name: string, what: string): void {
+    if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
+  }
+
+  /** Refuses a capture inside a capture, whatever the device. */
+  checkNotNested(): void {
+    const { capture } = context()
+    if (capture === undefined || capture.over) return
+    throw new AuxstreamError(
+      "AUX_STREAM_CAPTURING",
+      "a capture cannot begin inside another one; call the inner function as part of the outer one",
+    )
+  }
+
+  /** Does something as soon as no capture is under way: what is given back meanwhile must not become part of one. */
+  defer(action: () => void): void {
+    if (this.#order.capturing === 0) action()
+    else this.#deferred.push(action)
+  }
+
+  begin(capture: Capture): void {
+    this.#running.add(capture)
+    this.#order.capturing = this.#running.size
+  }
+
+  end(capture: Capture): void {
+    this.#running.delete(capture)
+    this.#order.capturing = this.#running.size
+    if (this.#order.capturing > 0) return
+    const deferred = this.#deferred
+    this.#deferred = []
+    for (const action of deferred) action()
+  }
+
+  /** The device is being closed. */
+  cancelAll(): void {
+    for (const capture of this.#running) capture.cancel()
+  }
+}
+
+function capturing(name: string, what: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} takes part in a graph capture and cannot ${what}; use another stream, or wait for the capture's end`,
+  )
+}
+
+function notCapturing(stream: StreamState): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${stream.name} takes no part in the capture that queues on it; make it wait for the current stream first: ` +
+      "stream.wait(currentStream()), or use fork()",
+  )
+}
+
+function acrossBorder(stream: StreamState, point: RecordPoint): AuxstreamError {
+  const where = point.capture === undefined ? "outside the capture" : "inside a capture"
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${stream.name} cannot wait for an event that was recorded ${where}: events do not reach across a capture's ` +
+      "border; record it again on this side",
+  )
+}
+
+function neverDone(name: string, what: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} cannot ${what}: its work was captured into a graph and has not run; launch the graph, and wait for that`,
+  )
+}
+
+function notInside(name: string, what: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} cannot ${what} inside a capture, where nothing runs; do it before captureGraph(), or after it`,
+  )
+}

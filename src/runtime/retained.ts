@@ -1,0 +1,45 @@
+import { LaunchGroup } from "./launch-group.js"
+import { type Use, Uses } from "./uses.js"
+
+/**
+ * Memory that graphs may hold beyond its owner's `dispose()`: what a graph names stays until the graph is disposed of
+ * and its last launch is done.
+ */
+export abstract class RetainedMemory {
+  readonly uses = new Uses()
+  #disposed = false
+  #holds = 0
+  #launchGroup: LaunchGroup | undefined
+
+  /** Has its owner disposed of it? */
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  /** The graphs that name it. */
+  get launchGroup(): LaunchGroup {
+    this.#launchGroup ??= new LaunchGroup()
+    return this.#launchGroup
+  }
+
+  /** One more graph names it. */
+  retain(): void {
+    this.#holds += 1
+  }
+
+  /** A graph that named it is gone; its launches were uses of the memory. */
+  release(launches: readonly Use[]): void {
+    for (const use of launches) this.uses.add(use)
+    this.#holds -= 1
+    if (this.#holds === 0 && this.#disposed) this.giveBack()
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    if (this.#holds === 0) this.giveBack()
+  }
+
+  /** Gives the memory back behind every use. */
+  protected abstract giveBack(): void
+}

@@ -1,0 +1,399 @@
+/*
+ * Captures and graphs. A graph is what was called, in order, each on a branch: its branches run side by side, as those
+ * of a real one, and wait for each other where the captured streams did. The first branch is the launch stream.
+ */
+#include "double.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BRANCHES 128
+
+enum capture_mode { MODE_GLOBAL, MODE_THREAD_LOCAL, MODE_RELAXED };
+
+struct operation {
+  enum { COMMAND, RECORD, WAIT } kind;
+  int branch;
+  /* Of a record and of those who wait for it: its number. */
+  int record;
+  struct command *command;
+};
+
+struct graph {
+  enum kind kind;
+  struct context *context;
+  struct operation *operations;
+  int count, capacity, branches, records;
+};
+
+struct capture {
+  _Atomic int references;
+  struct graph *graph;
+  struct stream *members[MAX_BRANCHES];
+  /* How many commands of each branch a branch is ordered behind, its own included. */
+  unsigned known[MAX_BRANCHES][MAX_BRANCHES];
+  enum capture_mode mode;
+  pthread_t thread;
+  bool invalid, over;
+  struct capture *next;
+};
+
+struct point {
+  struct capture *capture;
+  int record;
+  unsigned known[MAX_BRANCHES];
+};
+
+struct executable {
+  enum kind kind;
+  struct graph *graph;
+  struct stream *branches[MAX_BRANCHES];
+  /* Behind the latest launch: launches of one executable run one after another. */
+  struct record *latest;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Those under way. */
+static struct capture *captures;
+static _Thread_local enum capture_mode thread_mode = MODE_GLOBAL;
+
+/* CU_STREAM_CAPTURE_MODE_GLOBAL, which is 0, unless it was exchanged. */
+EXPORT int double_thread_capture_mode(void) { return thread_mode; }
+
+static void append(struct graph *graph, struct operation operation) {
+  if (graph->count == graph->capacity) {
+    graph->capacity = graph->capacity ? graph->capacity * 2 : 16;
+    graph->operations = realloc(graph->operations, graph->capacity * sizeof *graph->operations);
+  }
+  graph->operations[graph->count++] = operation;
+}
+
+static void discard(struct graph *graph) {
+  for (int i = 0; i < graph->count; i++) free(graph->operations[i].command);
+  free(graph->operations);
+  double_bury(graph);
+}
+
+static struct graph *copy_of(const struct graph *graph) {
+  struct graph *copy = calloc(1, sizeof *copy);
+  *copy = *graph;
+  copy->operations = malloc((graph->count ? graph->count : 1) * sizeof *copy->operations);
+  for (int i = 0; i < graph->count; i++) {
+    struct operation *operation = &copy->operations[i];
+    *operation = graph->operations[i];
+    if (operation->command) operation->command = double_command_copy(operation->command);
+  }
+  copy->capacity = graph->count;
+  return copy;
+}
+
+static void drop_capture(struct capture *capture) {
+  if (--capture->references > 0) return;
+  free(capture);
+}
+
+static int branch_of(const struct capture *capture, const struct stream *stream) {
+  for (int i = 0; i < capture->graph->branches; i++) {
+    if (capture->members[i] == stream) return i;
+  }
+  return -1;
+}
+
+static bool admit(struct capture *capture, struct stream *stream) {
+  if (capture->graph->branches == MAX_BRANCHES) return false;
+  capture->members[capture->graph->branches++] = stream;
+  double_stream_set_capture(stream, capture);
+  return true;
+}
+
+CUresult double_capture_refuse(struct stream *stream) {
+  struct capture *capture = double_stream_capture(stream);
+  if (!capture) return CUDA_SUCCESS;
+  capture->invalid = true;
+  return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+}
+
+CUresult double_capture_unsafe(void) {
+  if (thread_mode == MODE_RELAXED) return CUDA_SUCCESS;
+  bool refused = false;
+  pthread_mutex_lock(&lock);
+  for (struct capture *capture = captures; capture; capture = capture->next) {
+    bool own = capture->mode == MODE_THREAD_LOCAL && pthread_equal(capture->thread, pthread_self());
+    if (!own && !(capture->mode == MODE_GLOBAL && thread_mode == MODE_GLOBAL)) continue;
+    refused = capture->invalid = true;
+  }
+  pthread_mutex_unlock(&lock);
+  return refused ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
+
+CUresult double_capture_command(struct stream *stream, struct command *command) {
+  pthread_mutex_lock(&lock);
+  struct capture *capture = double_stream_capture(stream);
+  CUresult status = capture->invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
+  if (status) {
+    free(command);
+  } else {
+    int branch = branch_of(capture, stream);
+    append(capture->graph, (struct operation){COMMAND, branch, 0, command});
+    capture->known[branch][branch]++;
+  }
+  pthread_mutex_unlock(&lock);
+  return status;
+}
+
+CUresult double_capture_record(struct stream *stream, struct point **out) {
+  struct capture *capture = double_stream_capture(stream);
+  if (capture->invalid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  pthread_mutex_lock(&lock);
+  int branch = branch_of(capture, stream);
+  struct point *point = calloc(1, sizeof *point);
+  point->capture = capture;
+  point->record = capture->graph->records++;
+  memcpy(point->known, capture->known[branch], sizeof point->known);
+  capture->references++;
+  append(capture->graph, (struct operation){RECORD, branch, point->record, NULL});
+  pthread_mutex_unlock(&lock);
+  *out = point;
+  return CUDA_SUCCESS;
+}
+
+void double_point_drop(struct point *point) {
+  if (!point) return;
+  drop_capture(point->capture);
+  free(point);
+}
+
+static CUresult wait_inside(struct stream *stream, struct point *point) {
+  struct capture *own = double_stream_capture(stream), *other = point->capture;
+  if (other->over) {
+    if (own) own->invalid = true;
+    return own ? CUDA_ERROR_STREAM_CAPTURE_ISOLATION : CUDA_ERROR_CAPTURED_EVENT;
+  }
+  if (own && own != other) {
+    own->invalid = other->invalid = true;
+    return CUDA_ERROR_STREAM_CAPTURE_MERGE;
+  }
+  if (other->invalid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+  if (!own && !admit(other, stream)) return CUDA_ERROR_OUT_OF_MEMORY;
+  int branch = branch_of(other, stream);
+  for (int i = 0; i < MAX_BRANCHES; i++) {
+    if (other->known[branch][i] < point->known[i]) other->known[branch][i] = point->known[i];
+  }
+  append(other->graph, (struct operation){WAIT, branch, point->record, NULL});
+  return CUDA_SUCCESS;
+}
+
+CUresult double_capture_wait(struct stream *stream, struct point *point) {
+  pthread_mutex_lock(&lock);
+  CUresult status = CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
+  if (point) status = wait_inside(stream, point);
+  else double_stream_capture(stream)->invalid = true;
+  pthread_mutex_unlock(&lock);
+  return status;
+}
+
+void double_capture_forget(struct stream *stream) {
+  pthread_mutex_lock(&lock);
+  struct capture *capture = double_stream_capture(stream);
+  if (capture) {
+    capture->invalid = true;
+    capture->members[branch_of(capture, stream)] = NULL;
+    double_stream_set_capture(stream, NULL);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+#define NEED_STREAM(stream)                                     \
+  REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE); \
+  NEED_OWN(double_stream_context(stream))
+
+EXPORT CUresult cuStreamBeginCapture_v2(struct stream *stream, int mode) {
+  ENTER(cuStreamBeginCapture_v2, A(stream), A(mode));
+  NEED_STREAM(stream);
+  REQUIRE(mode >= MODE_GLOBAL && mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(!double_stream_capture(stream), CUDA_ERROR_ILLEGAL_STATE);
+  struct capture *capture = calloc(1, sizeof *capture);
+  capture->references = 1;
+  capture->mode = mode;
+  capture->thread = pthread_self();
+  capture->graph = calloc(1, sizeof *capture->graph);
+  capture->graph->kind = GRAPH;
+  capture->graph->context = double_stream_context(stream);
+  pthread_mutex_lock(&lock);
+  admit(capture, stream);
+  capture->next = captures;
+  captures = capture;
+  pthread_mutex_unlock(&lock);
+  return CUDA_SUCCESS;
+}
+
+/* All streams are what they were before. */
+static void leave(struct capture *capture) {
+  for (int i = 0; i < capture->graph->branches; i++) {
+    if (capture->members[i]) double_stream_set_capture(capture->members[i], NULL);
+  }
+  struct capture **place = &captures;
+  while (*place != capture) place = &(*place)->next;
+  *place = capture->next;
+  capture->over = true;
+}
+
+static bool joined(const struct capture *capture) {
+  for (int i = 1; i < capture->graph->branches; i++) {
+    if (capture->known[0][i] < capture->known[i][i]) return false;
+  }
+  return true;
+}
+
+EXPORT CUresult cuStreamEndCapture(struct stream *stream, struct graph **out) {
+  /* A failure that a test asks for ends the capture all the same, as failures of the real call do. */
+  static struct call call = {.name = "cuStreamEndCapture"};
+  CUresult asked = double_enter(&call, (uint64_t[]){A(stream)}, 1);
+  NEED_STREAM(stream);
+  struct capture *capture = double_stream_capture(stream);
+  *out = NULL;
+  REQUIRE(capture, CUDA_ERROR_ILLEGAL_STATE);
+  REQUIRE(capture->members[0] == stream, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED);
+  bool elsewhere = capture->mode != MODE_RELAXED && !pthread_equal(capture->thread, pthread_self());
+  REQUIRE(!elsewhere, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+  pthread_mutex_lock(&lock);
+  leave(capture);
+  CUresult status = asked               ? asked
+                    : capture->invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+                    : !joined(capture) ? CUDA_ERROR_STREAM_CAPTURE_UNJOINED
+                                       : CUDA_SUCCESS;
+  pthread_mutex_unlock(&lock);
+  if (status) {
+    discard(capture->graph);
+  } else {
+    double_live.graphs++;
+    *out = capture->graph;
+  }
+  drop_capture(capture);
+  return status;
+}
+
+EXPORT CUresult cuStreamIsCapturing(struct stream *stream, int *status) {
+  ENTER(cuStreamIsCapturing, A(stream));
+  NEED_STREAM(stream);
+  struct capture *capture = double_stream_capture(stream);
+  *status = capture ? 1 + capture->invalid : 0;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
+  ENTER(cuThreadExchangeStreamCaptureMode, A(*mode));
+  REQUIRE(*mode >= MODE_GLOBAL && *mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
+  int before = thread_mode;
+  thread_mode = *mode;
+  *mode = before;
+  return CUDA_SUCCESS;
+}
+
+#define NEED_GRAPH(graph) REQUIRE((graph) && (graph)->kind == GRAPH, CUDA_ERROR_INVALID_HANDLE)
+#define NEED_EXECUTABLE(executable) \
+  REQUIRE((executable) && (executable)->kind == EXECUTABLE, CUDA_ERROR_INVALID_HANDLE)
+
+EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct graph *graph, uint64_t flags) {
+  ENTER(cuGraphInstantiateWithFlags, A(graph), flags);
+  NEED_GRAPH(graph);
+  HEALTHY(graph->context);
+  struct executable *executable = calloc(1, sizeof *executable);
+  executable->kind = EXECUTABLE;
+  executable->graph = copy_of(graph);
+  for (int i = 1; i < graph->branches; i++) executable->branches[i] = double_stream_make(graph->context, 0);
+  double_live.executables++;
+  *out = executable;
+  return CUDA_SUCCESS;
+}
+
+static bool alike(const struct operation *one, const struct operation *other) {
+  if (one->kind != other->kind || one->branch != other->branch || one->record != other->record) return false;
+  if (one->kind != COMMAND) return true;
+  return one->command->run == other->command->run && one->command->kernel == other->command->kernel;
+}
+
+static bool same_shape(const struct graph *one, const struct graph *other) {
+  if (one->count != other->count || one->branches != other->branches) return false;
+  for (int i = 0; i < one->count; i++) {
+    if (!alike(&one->operations[i], &other->operations[i])) return false;
+  }
+  return true;
+}
+
+struct update_result {
+  int result;
+  void *node, *from;
+};
+
+EXPORT CUresult cuGraphExecUpdate_v2(struct executable *executable, struct graph *graph, struct update_result *result) {
+  ENTER(cuGraphExecUpdate_v2, A(executable), A(graph));
+  NEED_EXECUTABLE(executable);
+  NEED_GRAPH(graph);
+  HEALTHY(graph->context);
+  bool same = same_shape(executable->graph, graph);
+  /* CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED is 2. */
+  *result = (struct update_result){same ? 0 : 2, NULL, NULL};
+  REQUIRE(same, CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  discard(executable->graph);
+  executable->graph = copy_of(graph);
+  return CUDA_SUCCESS;
+}
+
+static void replay(struct executable *executable, struct stream *stream) {
+  const struct graph *graph = executable->graph;
+  struct record **records = calloc(graph->records ? graph->records : 1, sizeof *records);
+  executable->branches[0] = stream;
+  for (int i = 0; i < graph->count; i++) {
+    const struct operation *operation = &graph->operations[i];
+    struct stream *branch = executable->branches[operation->branch];
+    if (operation->kind == COMMAND) double_queue(branch, double_command_copy(operation->command));
+    else if (operation->kind == WAIT) double_record_wait(branch, records[operation->record]);
+    else double_record_queue(branch, records[operation->record] = double_record_make());
+  }
+  for (int i = 0; i < graph->records; i++) double_record_drop(records[i]);
+  free(records);
+}
+
+/* The launch is over when all branches are. */
+static void join(struct executable *executable, struct stream *stream) {
+  for (int i = 1; i < executable->graph->branches; i++) {
+    struct record *end = double_record_make();
+    double_record_queue(executable->branches[i], end);
+    double_record_wait(stream, end);
+    double_record_drop(end);
+  }
+  double_record_drop(executable->latest);
+  double_record_queue(stream, executable->latest = double_record_make());
+}
+
+EXPORT CUresult cuGraphLaunch(struct executable *executable, struct stream *stream) {
+  ENTER(cuGraphLaunch, A(executable), A(stream));
+  IDLE();
+  NEED_EXECUTABLE(executable);
+  NEED_STREAM(stream);
+  NOT_CAPTURED(stream);
+  if (executable->latest) double_record_wait(stream, executable->latest);
+  replay(executable, stream);
+  join(executable, stream);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphExecDestroy(struct executable *executable) {
+  ENTER(cuGraphExecDestroy, A(executable));
+  NEED_EXECUTABLE(executable);
+  for (int i = 1; i < executable->graph->branches; i++) double_stream_end(executable->branches[i]);
+  double_record_drop(executable->latest);
+  discard(executable->graph);
+  double_bury(executable);
+  double_live.executables--;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphDestroy(struct graph *graph) {
+  ENTER(cuGraphDestroy, A(graph));
+  NEED_GRAPH(graph);
+  discard(graph);
+  double_live.graphs--;
+  return CUDA_SUCCESS;
+}

@@ -1,0 +1,338 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, EventHandle, GraphHandle, StreamHandle } from "../../src/driver.js"
+import { CudaError, DeviceLostError } from "../../src/runtime/errors.js"
+import {
+  affine,
+  deviceIsLost,
+  fault,
+  launch,
+  never,
+  noop,
+  onDouble,
+  open,
+  read,
+  saxpy,
+  takeWarnings,
+  thrownBy,
+} from "./device.js"
+import { double } from "./double.js"
+
+/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+const unknown = 999
+
+/** Two streams and two events, and memory for two numbers that kernels change, in an order that shows in them. */
+class ForkJoin {
+  readonly driver: Driver
+  readonly main: StreamHandle
+  readonly aux: StreamHandle
+  readonly forked: EventHandle
+  readonly joined: EventHandle
+  readonly address: number
+
+  constructor(driver: Driver) {
+    this.driver = driver
+    this.main = driver.createStream(0)
+    this.aux = driver.createStream(0)
+    this.forked = driver.createEvent(false)
+    this.joined = driver.createEvent(false)
+    this.address = driver.allocate(256, this.main, never)
+    for (const kernel of [affine, noop]) driver.loadKernel(kernel)
+    this.set(1, 1)
+  }
+
+  set(first: number, second: number): void {
+    this.driver.upload(this.address, new Uint8Array(new Int32Array([first, second]).buffer), this.main)
+    this.driver.synchronizeStream(this.main)
+  }
+
+  get(): number[] {
+    return [...new Int32Array(read(this.driver, this.address, 8, this.main).buffer)]
+  }
+
+  change(stream: StreamHandle, index: number, scale: number, offset: number): void {
+    const range = { address: this.address + 4 * index, length: 1 }
+    launch(this.driver, stream, affine, 1, range, scale, offset)
+  }
+
+  /** x = x * scale + 1 before the fork; x = x * scale + 2 on one branch, y = y * scale + 3 on the other. */
+  run(scale: number): void {
+    const { driver, main, aux, forked, joined } = this
+    this.change(main, 0, scale, 1)
+    driver.recordEvent(forked, main)
+    driver.waitEvent(aux, forked)
+    this.change(aux, 1, scale, 3)
+    driver.recordEvent(joined, aux)
+    this.change(main, 0, scale, 2)
+    driver.waitEvent(main, joined)
+  }
+
+  capture(scale: number, update?: GraphHandle): GraphHandle {
+    this.driver.beginCapture(this.main)
+    this.run(scale)
+    return this.driver.endCapture(this.main, update)
+  }
+
+  launch(graph: GraphHandle): number[] {
+    this.driver.launchGraph(graph, this.main)
+    return this.get()
+  }
+
+  /** Nothing takes part in a capture, work runs, and another capture comes out well. */
+  checkUsable(): void {
+    for (const stream of [this.main, this.aux]) {
+      this.set(1, 1)
+      this.change(stream, 0, 2, 3)
+      this.driver.synchronizeStream(stream)
+      assert.deepEqual(this.get(), [5, 1])
+    }
+    this.set(1, 1)
+    const graph = this.capture(2)
+    assert.deepEqual(this.launch(graph), [8, 5])
+    this.driver.destroyGraph(graph)
+  }
+}
+
+function checkStatus(status: string, fn: () => unknown): void {
+  const error = thrownBy(fn)
+  assert.ok(error instanceof CudaError, String(error))
+  assert.equal(error.status, status)
+}
+
+onDouble("graphs", () => {
+  test("a captured fork-join sends what an uncaptured one does, between one call before it and a few after", () => {
+    using driver = open()
+    const { main, aux, forked, joined, ...all } = new ForkJoin(driver)
+    const kernel = driver.loadKernel(noop)
+    const go = (stream: StreamHandle): void => driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+    let graph = 0
+    const calls = double.log(() => {
+      driver.beginCapture(main)
+      go(main)
+      driver.recordEvent(forked, main)
+      driver.waitEvent(aux, forked)
+      go(aux)
+      driver.recordEvent(joined, aux)
+      driver.waitEvent(main, joined)
+      graph = driver.endCapture(main, undefined)
+      driver.launchGraph(graph, main)
+    })
+    const captured = calls.at(-2)?.[1]
+    assert.deepEqual(
+      calls.map(([name, ...words]) => {
+        if (name === "cuCtxPushCurrent_v2" || name === "cuCtxPopCurrent_v2") return [name]
+        return [name, ...(name === "cuLaunchKernel" ? words.slice(1) : words)]
+      }),
+      [
+        ["cuStreamBeginCapture_v2", main, 2],
+        ["cuLaunchKernel", main],
+        ["cuEventRecord", forked, main],
+        ["cuStreamWaitEvent", aux, forked, 0],
+        ["cuLaunchKernel", aux],
+        ["cuEventRecord", joined, aux],
+        ["cuStreamWaitEvent", main, joined, 0],
+        ["cuStreamEndCapture", main],
+        ["cuCtxPushCurrent_v2"],
+        ["cuGraphInstantiateWithFlags", captured, 0],
+        ["cuCtxPopCurrent_v2"],
+        ["cuGraphDestroy", captured],
+        ["cuGraphLaunch", graph, main],
+      ],
+    )
+    driver.synchronizeStream(main)
+    assert.deepEqual(
+      double.log(() => driver.destroyGraph(graph)),
+      [["cuGraphExecDestroy", graph]],
+    )
+    assert.ok(all.address > 0)
+  })
+
+  test("nothing runs before the launch, and every launch runs it all", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const graph = forkJoin.capture(2)
+    assert.deepEqual(forkJoin.get(), [1, 1])
+    assert.deepEqual(forkJoin.launch(graph), [8, 5])
+    assert.deepEqual(forkJoin.launch(graph), [36, 13])
+    assert.deepEqual([double.alive().graphs, double.alive().executables], [0, 1])
+  })
+
+  test("a graph of the same shape is taken in place, and one of another shape is made anew", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const graph = forkJoin.capture(2)
+    const updated: number[] = []
+    const names = double.log(() => updated.push(forkJoin.capture(3, graph))).map(([name]) => name)
+    assert.deepEqual(updated, [graph])
+    assert.equal(names.includes("cuGraphInstantiateWithFlags"), false)
+    assert.deepEqual(forkJoin.launch(graph), [14, 6])
+    driver.beginCapture(forkJoin.main)
+    forkJoin.change(forkJoin.main, 0, 0, 7)
+    const other = driver.endCapture(forkJoin.main, graph)
+    assert.notEqual(other, graph)
+    assert.deepEqual(forkJoin.launch(other), [7, 6])
+    forkJoin.set(1, 1)
+    assert.deepEqual(forkJoin.launch(graph), [14, 6])
+    assert.deepEqual([double.alive().graphs, double.alive().executables], [0, 2])
+  })
+
+  test("a cancelled capture leaves nothing, whatever had become of it", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const spoil: (() => void)[] = [
+      () => {},
+      () => driver.recordEvent(forkJoin.forked, forkJoin.main),
+      () => void thrownBy(() => driver.queryStream(forkJoin.aux)),
+      () => double.fail("cuStreamEndCapture", 1, unknown),
+      () => forkJoin.change(forkJoin.aux, 0, 1, 1),
+    ]
+    for (const act of spoil) {
+      driver.beginCapture(forkJoin.main)
+      forkJoin.run(2)
+      act()
+      driver.cancelCapture(forkJoin.main)
+      assert.deepEqual([double.alive().graphs, double.alive().executables], [0, 0])
+      forkJoin.checkUsable()
+    }
+  })
+
+  for (const call of ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"]) {
+    test(`${call} failing throws, and leaves the streams usable and nothing else`, () => {
+      using driver = open()
+      const forkJoin = new ForkJoin(driver)
+      const before = double.alive()
+      double.fail(call, 1, unknown)
+      checkStatus("CUDA_ERROR_UNKNOWN", () => forkJoin.capture(2))
+      assert.equal(double.failuresLeft(), 0)
+      assert.deepEqual(double.alive(), before)
+      forkJoin.checkUsable()
+    })
+  }
+
+  test("an update that fails, for whatever reason, gives another executable", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const graph = forkJoin.capture(2)
+    double.fail("cuGraphExecUpdate_v2", 1, unknown)
+    const other = forkJoin.capture(3, graph)
+    assert.notEqual(other, graph)
+    assert.deepEqual(forkJoin.launch(other), [14, 6])
+    double.fail("cuGraphExecUpdate_v2", 1, unknown)
+    double.fail("cuGraphInstantiateWithFlags", 1, unknown)
+    checkStatus("CUDA_ERROR_UNKNOWN", () => forkJoin.capture(4, graph))
+    forkJoin.set(1, 1)
+    assert.deepEqual(forkJoin.launch(graph), [8, 5])
+    assert.deepEqual([double.alive().graphs, double.alive().executables], [0, 2])
+  })
+
+  test("a launch that fails has queued nothing", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const graph = forkJoin.capture(2)
+    double.fail("cuGraphLaunch", 1, unknown)
+    checkStatus("CUDA_ERROR_UNKNOWN", () => driver.launchGraph(graph, forkJoin.main))
+    assert.deepEqual(forkJoin.get(), [1, 1])
+    assert.deepEqual(forkJoin.launch(graph), [8, 5])
+  })
+
+  for (const [call, kind] of [
+    ["cuGraphDestroy", "graphs"],
+    ["cuGraphExecDestroy", "executables"],
+  ] as const) {
+    test(`${call} failing throws nothing, and is warned of`, async () => {
+      using driver = open()
+      const forkJoin = new ForkJoin(driver)
+      double.fail(call, 1, unknown)
+      driver.destroyGraph(forkJoin.capture(2))
+      const [warning] = await takeWarnings()
+      assert.match(warning?.message ?? "", new RegExp(`leaked. ${call} failed`))
+      assert.equal(double.alive()[kind], 1)
+      forkJoin.checkUsable()
+      // Leaked for good.
+      deviceIsLost()
+    })
+  }
+
+  test("what is made and loaded meanwhile does not spoil a capture", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    driver.beginCapture(forkJoin.main)
+    const stream = driver.createStream(0)
+    driver.destroyEvent(driver.createEvent(true))
+    driver.freePinned(driver.allocatePinned(2 ** 20).address)
+    driver.loadKernel(saxpy)
+    driver.upload(driver.allocate(256, stream, never), new Uint8Array(8), stream)
+    driver.synchronizeStream(stream)
+    forkJoin.run(2)
+    const graph = driver.endCapture(forkJoin.main, undefined)
+    assert.deepEqual(forkJoin.launch(graph), [8, 5])
+  })
+
+  test("a branch that was not joined is an error, and so is what spoils a capture", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    const { main, aux, forked } = forkJoin
+    const outside = driver.createEvent(false)
+    driver.recordEvent(outside, aux)
+    const other = driver.createStream(0)
+    const after = (act: () => void) => () => {
+      driver.beginCapture(main)
+      driver.recordEvent(forked, main)
+      driver.waitEvent(aux, forked)
+      try {
+        act()
+      } finally {
+        const status = act.name === "unjoined" ? "UNJOINED" : "INVALIDATED"
+        checkStatus(`CUDA_ERROR_STREAM_CAPTURE_${status}`, () => driver.endCapture(main, undefined))
+      }
+    }
+    after(function unjoined() {
+      forkJoin.change(aux, 0, 1, 1)
+    })()
+    const unsupported = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"
+    for (const look of [
+      () => driver.queryStream(main),
+      () => driver.synchronizeStream(aux),
+      () => driver.allocate(512, main, never),
+    ]) {
+      checkStatus(unsupported, after(look))
+      forkJoin.checkUsable()
+    }
+    checkStatus(
+      "CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+      after(() => driver.waitEvent(main, outside)),
+    )
+    forkJoin.checkUsable()
+    driver.beginCapture(main)
+    driver.recordEvent(forked, main)
+    checkStatus("CUDA_ERROR_CAPTURED_EVENT", () => driver.queryEvent(forked))
+    driver.beginCapture(other)
+    checkStatus("CUDA_ERROR_STREAM_CAPTURE_MERGE", () => driver.waitEvent(other, forked))
+    for (const stream of [main, other]) driver.cancelCapture(stream)
+    forkJoin.checkUsable()
+  })
+
+  test("a device that is lost in a graph's launch, or during a capture, takes its graphs with it", () => {
+    using driver = open()
+    const forkJoin = new ForkJoin(driver)
+    driver.loadKernel(fault)
+    driver.beginCapture(forkJoin.main)
+    launch(driver, forkJoin.main, fault)
+    const graph = driver.endCapture(forkJoin.main, undefined)
+    driver.beginCapture(forkJoin.aux)
+    driver.launchGraph(graph, forkJoin.main)
+    const lost = thrownBy(() => driver.synchronizeStream(forkJoin.main))
+    assert.ok(lost instanceof DeviceLostError)
+    assert.equal(
+      thrownBy(() => driver.launchGraph(graph, forkJoin.main)),
+      lost,
+    )
+    assert.equal(
+      thrownBy(() => driver.endCapture(forkJoin.aux, undefined)),
+      lost,
+    )
+    driver.cancelCapture(forkJoin.aux)
+    driver.destroyGraph(graph)
+    deviceIsLost()
+  })
+})
