@@ -36,10 +36,13 @@
  * Between `beginCapture(stream)` and `endCapture(stream)`, what is queued on the stream does not run. `waitEvent` on an
  * event that was recorded on a capturing stream brings the waiting stream into the capture, whatever it has queued
  * before; from then on its operations are captured, too. Every one is ordered in the graph as it would have been
- * without the capture. `launch`, `copy`, `fill`, `multiply`, `recordEvent`, `waitEvent` may be captured; the runtime never allocates,
- * frees, uploads, queries or synchronises on a capturing stream, nor waits across the border of a capture. Streams that
- * take no part go on as ever, and so do events recorded there. A failed `endCapture` has ended the capture all the same:
- * the streams are as they were before it.
+ * without the capture. `launch`, `copy`, `fill`, `multiply`, `recordEvent`, `waitEvent`, `launchGraph` and
+ * `beginConditional` may be captured; the runtime never allocates, frees, uploads, queries or synchronises on a
+ * capturing stream, nor waits across the border of a capture. A graph that is launched inside becomes part of the other
+ * one, as it is then. Streams that take no part go on as ever, and so do events recorded there. A failed `endCapture`
+ * has ended the capture all the same: the streams are as they were before it.
+ *
+ * The body of a conditional is a capture of its own inside the other one, from `beginConditional` to `endConditional`.
  *
  * ## Failures
  *
@@ -68,6 +71,9 @@ export type KernelHandle = number
 
 /** An executable graph, as its driver knows it. */
 export type GraphHandle = number
+
+/** When the body of a conditional runs: once if the condition is not zero, once if it is, or as long as it is not. */
+export type ConditionalKind = "if" | "unless" | "while"
 
 /** A place in a stream's order. Made and understood by the runtime; a driver only keeps it and hands it back. */
 export interface OrderMark {
@@ -271,6 +277,19 @@ export interface Driver {
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle
   /** Ends the capture that began on this stream and drops it, whatever state it is in. Never throws. */
   cancelCapture(stream: StreamHandle): void
+  /**
+   * Inside a capture that `stream` takes part in: what is queued on `body` from here on becomes the body of a
+   * conditional, which has this place in the stream's order.
+   *
+   * @param condition the address of an int32, looked at when the stream gets there, and by "while" after each run, too
+   * @param body a stream that nothing is queued on
+   * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE where the driver has no conditionals
+   */
+  beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void
+  /** Ends the body; every stream of it has been joined back to the one that it began on. */
+  endConditional(body: StreamHandle): void
+  /** Ends a body that has failed; the capture around it is cancelled next. Never throws. */
+  cancelConditional(body: StreamHandle): void
   /** Queues one run of the whole graph: an operation of the stream. */
   launchGraph(graph: GraphHandle, stream: StreamHandle): void
   /** No launch of the graph is queued or running any more. */

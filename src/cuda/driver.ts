@@ -258,6 +258,14 @@ export class CudaDriver implements Driver {
     this.#graphs.cancelCapture(stream)
   }
 
+  beginConditional(): void {
+    throw new Error("not yet")
+  }
+
+  endConditional(): void {}
+
+  cancelConditional(): void {}
+
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
     this.#context.lastEvent = 0
     this.#graphs.launch(graph, stream)

@@ -2,7 +2,19 @@ import type { KernelArgument, MemoryRange } from "../driver.js"
 import type { ControlMemory } from "./control.js"
 import { roundToBfloat16, roundToFloat16 } from "./half.js"
 import type { HostKernel } from "./kernels.js"
-import { BREAK, COPY, FILL, KIND_BITS, LAUNCH, LAUNCH_WORDS, STAMP, WAIT, WAIT_BRANCH, WRITE, highWord } from "./layout.js"
+import {
+  BREAK,
+  COPY,
+  FILL,
+  KIND_BITS,
+  LAUNCH,
+  LAUNCH_WORDS,
+  STAMP,
+  WAIT,
+  WAIT_BRANCH,
+  WRITE,
+  highWord,
+} from "./layout.js"
 import {
   BFLOAT16,
   FLOAT16,

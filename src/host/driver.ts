@@ -308,6 +308,14 @@ export class HostDriver implements Driver {
     this.streams.get(stream).branch?.capture.end()
   }
 
+  beginConditional(): void {
+    throw new Error("not yet")
+  }
+
+  endConditional(): void {}
+
+  cancelConditional(): void {}
+
   private leaveCapture(stream: StreamHandle): HostCapture {
     const capture = this.streams.get(stream).branch?.capture
     if (capture === undefined) throw new RangeError(`stream ${stream} is not captured`)

@@ -187,14 +187,7 @@ export class Interpreter implements Operations {
   }
 
   /** Breaks a stream that has come to its wait for another one if that is broken. */
-  takeOver(
-    stream: number,
-    other: number,
-    awaitedHigh: number,
-    awaitedLow: number,
-    low: number,
-    high: number,
-  ): void {
+  takeOver(stream: number, other: number, awaitedHigh: number, awaitedLow: number, low: number, high: number): void {
     const { words } = this.at.control
     if (words[other + BROKEN] !== 1) return
     const brokenHigh = words[other + BROKEN_HIGH] as number

@@ -156,14 +156,7 @@ export class Replay {
   }
 
   /** Runs a wait: REACHED if what is waited for has come to pass. */
-  private wait(
-    stream: number,
-    call: number,
-    read: number,
-    low: number,
-    high: number,
-    isAlone: boolean,
-  ): Outcome {
+  private wait(stream: number, call: number, read: number, low: number, high: number, isAlone: boolean): Outcome {
     const { scheduler } = this.at
     this.find(call, read)
     const { other, awaitedHigh, awaitedLow } = this
@@ -308,14 +301,7 @@ export class Replay {
   }
 
   /** After a command that others wait for; false if the stream is no longer the caller's. */
-  private publish(
-    stream: number,
-    call: number,
-    read: number,
-    low: number,
-    high: number,
-    isAlone: boolean,
-  ): boolean {
+  private publish(stream: number, call: number, read: number, low: number, high: number, isAlone: boolean): boolean {
     const { control, scheduler } = this.at
     this.leave(stream, call, read, low, high)
     if ((Atomics.load(control.words, stream + WATCHED) & STREAMS_WATCH) === 0) return true

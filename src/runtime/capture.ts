@@ -132,7 +132,8 @@ export class Capture {
     this.kept.clear()
     this.arena.disposeBehind(launches)
     const pinned = this.pinned.splice(0)
-    if (pinned.length > 0) this.order.giveBackBehind(launches, () => pinned.forEach((address) => this.#freePinned(address)))
+    if (pinned.length > 0)
+      this.order.giveBackBehind(launches, () => pinned.forEach((address) => this.#freePinned(address)))
   }
 
   #freePinned(address: number): void {

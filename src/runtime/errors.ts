@@ -16,6 +16,7 @@ export type ErrorCode =
   | "AUX_KERNEL_FAILED"
   | "AUX_CUDA_FAILED"
   | "AUX_STREAM_CAPTURING"
+  | "AUX_NOT_CAPTURING"
   | "AUX_DATA_RACE"
 
 /**

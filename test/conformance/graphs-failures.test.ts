@@ -158,17 +158,26 @@ onHost("kernels that throw in a graph", (open) => {
       const error = kernelError(() => stream.synchronize())
       assert.equal(error.kernel, "test_throwing")
       assert.match(error.message, /thrown on purpose: 7/)
-      assert.equal(kernelError(() => stream.query()), error)
-      assert.equal(kernelError(() => graph.launch(stream)), error)
+      assert.equal(
+        kernelError(() => stream.query()),
+        error,
+      )
+      assert.equal(
+        kernelError(() => graph.launch(stream)),
+        error,
+      )
       stream.dispose()
       using next = device.createStream()
       assert.equal(next.query(), true)
-      assert.equal(graph.update(() => {
-        parallel([
-          () => affine.launch(over(length), length, x, 1, 1),
-          () => affine.launch(over(length), length, x, 1, 1),
-        ])
-      }), false)
+      assert.equal(
+        graph.update(() => {
+          parallel([
+            () => affine.launch(over(length), length, x, 1, 1),
+            () => affine.launch(over(length), length, x, 1, 1),
+          ])
+        }),
+        false,
+      )
       graph.launch(next)
       next.synchronize()
     })

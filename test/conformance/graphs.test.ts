@@ -72,7 +72,9 @@ forEachOpenDevice("graphs", (open) => {
     const program = () => {
       const names: unknown[] = [maybeExecuteInParallel(on(x, 3, 1), on(y, 5, 1), e0, e1, aux)]
       joined()
-      names.push(executeInParallel(on(x, 2, 1), [on(y, 3, 2), null, on(z, 7, 7)], e0, [e1, null, e2], [aux, null, other]))
+      names.push(
+        executeInParallel(on(x, 2, 1), [on(y, 3, 2), null, on(z, 7, 7)], e0, [e1, null, e2], [aux, null, other]),
+      )
       joined()
       names.push(parallel([on(x, 9, 1), on(y, 3, 5), on(z, 11, 1)]))
       joined()
