@@ -98,25 +98,36 @@ function atMost(what: string, figure: Figure, most: number, goal: string, show =
   return { what, values: shown(figure, show), ratio: "", goal, reached }
 }
 
-function plain(what: string, figure: Figure): GoalLine {
-  return { what, values: shown(figure), ratio: "", goal: "", reached: undefined }
+function plain(what: string, figure: Figure, show = time): GoalLine {
+  return { what, values: shown(figure, show), ratio: "", goal: "", reached: undefined }
 }
 
 function expertsAtOneToken(report: Report): GoalLine[] {
-  const way = (name: string) => figureOf(report, `experts:1:eager:${name}`)
-  const speedUp: Figure = (peer) => quotient(way("sequential")(peer), way("parallel")(peer))
-  const host: Figure = (peer) => rowOf(report.measured, "experts:1:eager:parallel", peer)?.beside["host"]
-  const mine = speedUp(ours)
+  const way = (name: string, workload = "experts", mode = "eager") => figureOf(report, `${workload}:1:${mode}:${name}`)
+  const speedUp = (workload?: string): Figure => {
+    const [sequential, parallel] = [way("sequential", workload), way("parallel", workload)]
+    return (peer) => quotient(sequential(peer), parallel(peer))
+  }
+  const beside = (name: string, workload = "experts"): Figure => {
+    return (peer) => rowOf(report.measured, `${workload}:1:eager:parallel`, peer)?.beside[name]
+  }
+  const mine = speedUp()(ours)
   return [
     {
-      what: "mixture-of-experts layer, one token, eager: speed side by side ÷ in sequence (ours: 9 launches)",
-      values: shown(speedUp, times),
+      what: "mixture-of-experts layer, one token, eager: speed side by side ÷ in sequence (ours: 5 launches)",
+      values: shown(speedUp(), times),
       ratio: times(mine),
       goal: "≥ 1.15 ×",
       reached: mine === undefined ? undefined : mine >= 1.15,
     },
+    plain("… in sequence, a layer", way("sequential")),
     plain("… side by side, a layer", way("parallel")),
-    plain("… of that, host time", host),
+    plain("… of that, host time", beside("host")),
+    plain("… weights read meanwhile", beside("bandwidth"), bandwidth),
+    plain("… as a graph, side by side", way("parallel", "experts", "captured")),
+    plain("… by cuBLAS (9 launches), speed side by side ÷ in sequence", speedUp("experts-cublas"), times),
+    plain("… by cuBLAS, side by side", way("parallel", "experts-cublas")),
+    plain("… by cuBLAS, of that, host time", beside("host", "experts-cublas")),
   ]
 }
 
@@ -225,6 +236,9 @@ export function time(nanoseconds: number): string {
 
 const digits = (value: number) =>
   Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
+
+/** Bytes in a nanosecond. */
+export const bandwidth = (value: number): string => `${(value / 1000).toFixed(2)} TB/s`
 
 export function times(value: number | undefined): string {
   return value === undefined ? "" : `${value.toFixed(value < 0.1 ? 3 : 2)} ×`

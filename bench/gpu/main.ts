@@ -16,10 +16,22 @@ import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
 import { type Part, Run, type Settings } from "./run.js"
 import { toMarkdown } from "./summary.js"
-import { experts, lora, norms } from "./workloads.js"
+import { experts, expertsByCublas, lora, norms } from "./workloads.js"
 
 /** In this order, so that what is cut off when time runs out is what matters least. */
-const parts: readonly Part[] = [machine, conformance, calls, experts, norms, lora, mainJob, memory, memcheck, initcheck]
+const parts: readonly Part[] = [
+  machine,
+  conformance,
+  calls,
+  experts,
+  norms,
+  lora,
+  mainJob,
+  memory,
+  expertsByCublas,
+  memcheck,
+  initcheck,
+]
 
 /** What the user got wrong, in one sentence. */
 class UsageError extends Error {}
