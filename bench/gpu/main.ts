@@ -10,11 +10,13 @@
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { calls } from "./calls.js"
-import { conformance, initcheck, memcheck } from "./conformance.js"
+import { conformance } from "./conformance.js"
+import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
 import { type Part, Run, type Settings } from "./run.js"
+import { sanitizers } from "./sanitizers.js"
 import { toMarkdown } from "./summary.js"
 import { experts, expertsByCublas, lora, norms } from "./workloads.js"
 
@@ -28,9 +30,9 @@ const parts: readonly Part[] = [
   lora,
   mainJob,
   memory,
+  host,
   expertsByCublas,
-  memcheck,
-  initcheck,
+  sanitizers,
 ]
 
 /** What the user got wrong, in one sentence. */

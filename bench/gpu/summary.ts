@@ -1,6 +1,7 @@
 /** The report as markdown, for people. */
 
-import { bandwidth, goalLines, quotient, time, times } from "./goals.js"
+import { bandwidth, quotient, time, times } from "./goal-line.js"
+import { goalLines } from "./goals.js"
 import { ours, peerNames } from "./peers.js"
 import type { Report } from "./run.js"
 import { modes, ways, type WorkloadName, workloadSizes } from "./workloads.js"
