@@ -124,6 +124,10 @@ void forkJoin(Main onMain, Aux onAux) {
 
 void touchMain() { launchTouch(mainStream, y); }
 void touchAux() { launchTouch(auxStream, z); }
+void touchBoth() {
+  touchMain();
+  touchAux();
+}
 void forkJoinOfTwo() { forkJoin(touchMain, touchAux); }
 void finish() { CALL(cuStreamSynchronize, mainStream); }
 void finishAll() {
@@ -160,6 +164,15 @@ Row queued(Operation operation) {
     Figures taken{nanosecondsSince(start) / operations};
     finishAll();
     return taken;
+  };
+}
+
+// The calling thread's time for an operation, less that of a part of it by itself, one right after the other.
+template <typename Operation, typename Part>
+Row beyond(Operation operation, Part part) {
+  return [whole = queued(operation), partial = queued(part)](int operations) {
+    const double taken = whole(operations).nanoseconds;
+    return Figures{taken - partial(operations).nanoseconds};
   };
 }
 
@@ -243,14 +256,10 @@ Row end(int microseconds, bool blocking) {
 Row makeRow(const std::string& name, const std::vector<std::string>& arguments) {
   const int number = arguments.empty() ? 0 : atoi(arguments[0].c_str());
   if (name == "launch") return queued([] { touchMain(); });
-  if (name == "two-launches") {
-    return queued([] {
-      touchMain();
-      touchAux();
-    });
-  }
+  if (name == "two-launches") return queued(touchBoth);
   if (name == "four-calls") return queued([] { forkJoin([] {}, [] {}); });
   if (name == "fork-join") return queued([] { forkJoinOfTwo(); });
+  if (name == "fork-join-beyond") return beyond([] { forkJoinOfTwo(); }, touchBoth);
   if (name == "graph-launch") return queued(captured(forkJoinOfTwo));
   if (name == "fork-join-done") return done([] { forkJoinOfTwo(); });
   if (name == "graph-done") return done(captured(forkJoinOfTwo));
