@@ -34,9 +34,8 @@ const workload = (name: WorkloadName): Part => ({
     const peers = present.filter((peer) => measuredBy[name].includes(peer.name))
     for (const size of run.settings.quick ? workloadSizes[name].slice(0, 1) : workloadSizes[name]) {
       for (const mode of modes) {
-        // The first batch of a turn finds cold caches: what is quick is done often enough for it not to matter.
-        const batches = size <= 160 ? 7 : 3
-        const plans = ways.map((way) => ({ row: `${name}:${size}:${mode}:${way}`, batches, operations: 1 }))
+        const batches = size <= 160 ? 5 : 3
+        const plans = ways.map((way) => ({ row: `${name}:${size}:${mode}:${way}`, batches, operations: 1, warmUp: 1 }))
         await measureInto(run, peers, plans)
       }
     }

@@ -69,6 +69,13 @@ describe("measuring in turns", () => {
     assert.deepEqual(found.beside, { host: 3 })
   })
 
+  test("batches that warm up are asked for, and count for nothing", async () => {
+    const answer = "{ nanoseconds: Array.from({ length: Number(line.split(' ')[1]) }, (_, batch) => 10 - batch) }"
+    const plan = { row: "left", batches: 3, operations: 1, warmUp: 4 }
+    const { measured } = await measure([await start("a", answer)], [plan], 1, always)
+    assert.deepEqual(measured[0]?.rounds, [5])
+  })
+
   test("who ends, hangs or lacks a row is told of, and the others go on", async () => {
     const ending = await start(
       "ending",
