@@ -20,7 +20,7 @@ export type WorkloadName = keyof typeof workloadSizes
 
 /** Who measures which. */
 const measuredBy: Readonly<Record<WorkloadName, readonly string[]>> = {
-  experts: [ours, "PyTorch"],
+  experts: [ours, "C++", "PyTorch"],
   "experts-cublas": [ours],
   norms: [ours, "C++", "PyTorch", "CuPy"],
   lora: [ours, "PyTorch"],
