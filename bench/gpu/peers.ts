@@ -25,11 +25,10 @@ const startSeconds = 120
 
 const makeOurs = () => new Peer(ours, process.execPath, [beside("ours/main.js")])
 
-/** One more process of ours, which nothing has been measured in yet. Its user stops it. */
+/** One more process of ours, which nothing has been measured in yet. Its user stops it. Not there, it says so when asked. */
 export async function startOurs(): Promise<Peer> {
   const peer = makeOurs()
-  const reason = await peer.start(startSeconds)
-  if (reason !== undefined) throw new Error(reason)
+  await peer.start(startSeconds)
   return peer
 }
 
