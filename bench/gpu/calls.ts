@@ -15,7 +15,7 @@ interface Group {
 }
 
 const rows = (batches: number, operations: number, ...names: string[]): RowPlan[] =>
-  names.map((row) => ({ row, batches, operations }))
+  names.map((row) => ({ row, batches, operations, warmUp: batches }))
 
 /** No batch queues more than the driver takes without waiting. */
 const groups: readonly Group[] = [

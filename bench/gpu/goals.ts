@@ -47,6 +47,13 @@ function figureOf({ measured }: Report, row: string): Figure {
 const rowOf = (measured: readonly Measured[], row: string, peer: string) =>
   measured.find((found) => found.row === row && found.peer === peer)
 
+const minus =
+  (whole: Figure, part: Figure): Figure =>
+  (peer) => {
+    const [a, b] = [whole(peer), part(peer)]
+    return a === undefined || b === undefined ? undefined : a - b
+  }
+
 /** Ours of the first, the others' of the second. */
 const either =
   (first: Figure, second: Figure): Figure =>
