@@ -68,8 +68,10 @@ function keptText(sizes: Sizes, layersThatFit: number | null, input: Report["inp
 export function reportText(report: Report): string {
   const { device, sizes, milliseconds: ms, graph, checks } = report
   const { reference } = checks
-  const times = (...values: readonly number[]) => values.map((value) => `${milliseconds(value)} ms`.padStart(11)).join("")
-  const factors = (...values: readonly number[]) => values.map((value) => `${value.toFixed(2)} × `.padStart(11)).join("")
+  const times = (...values: readonly number[]) =>
+    values.map((value) => `${milliseconds(value)} ms`.padStart(11)).join("")
+  const factors = (...values: readonly number[]) =>
+    values.map((value) => `${value.toFixed(2)} × `.padStart(11)).join("")
   const threads = device.threads === null ? "" : `, ${device.threads} threads`
   return `
 Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${sizes.topK} of ${sizes.experts} experts of ${sizes.expert}, shared expert ${sizes.shared}
