@@ -153,5 +153,5 @@ for (const first of [5, 23]) {
 }
 
 // `dot -Tsvg` draws the whole text.
-console.log([...graph.toDot().split("\n").slice(0, 7), "…"].join("\n"))
+console.log([...graph.toDot().split("\n").slice(0, 8), "…"].join("\n"))
 device.dispose()

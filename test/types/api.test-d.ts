@@ -8,6 +8,8 @@ import {
   fork,
   maybeExecuteInParallel as maybe,
   parallel,
+  runIf,
+  runWhile,
   type Device,
   type DeviceArray,
   type DType,
@@ -175,3 +177,11 @@ void captureGraph(array, { device: "host" })
 void graph.update(() => ints)
 // @ts-expect-error nothing is written to the result
 graph.result = y
+
+type(runIf(ints, nothing)).toEqualTypeOf<void>()
+runIf(device.pinned("int32", 1), nothing, nothing)
+type(runWhile(ints, nothing)).toEqualTypeOf<void>()
+// @ts-expect-error the condition is an int32
+runIf(x, nothing)
+// @ts-expect-error a number of the host's decides nothing on the device
+runWhile(1, nothing)
