@@ -11,6 +11,7 @@ export class CMemory {
   readonly address: number
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly #words: Uint32Array<ArrayBuffer>
+  readonly #bigints: BigUint64Array<ArrayBuffer>
   readonly #floats: Float32Array<ArrayBuffer>
 
   constructor(byteLength: number) {
@@ -18,6 +19,7 @@ export class CMemory {
     this.address = Number(koffi().address(buffer))
     this.bytes = new Uint8Array(buffer)
     this.#words = new Uint32Array(buffer)
+    this.#bigints = new BigUint64Array(buffer)
     this.#floats = new Float32Array(buffer)
   }
 
@@ -32,6 +34,16 @@ export class CMemory {
     const word = byteOffset >>> 2
     this.#words[word] = value % 0x1_0000_0000
     this.#words[word + 1] = value / 0x1_0000_0000
+  }
+
+  /** The unsigned 64-bit number at an offset that is a multiple of 8, where it may be too large for a number. */
+  bigint(byteOffset: number): bigint {
+    return this.#bigints[byteOffset >>> 3] ?? 0n
+  }
+
+  /** Stores an unsigned 64-bit number at an offset that is a multiple of 8. */
+  setBigint(byteOffset: number, value: bigint): void {
+    this.#bigints[byteOffset >>> 3] = value
   }
 
   /** The signed 32-bit number at an offset that is a multiple of 4. */

@@ -22,7 +22,7 @@ import { DeviceLostError, type CudaError } from "../runtime/errors.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
-import type { GraphCalls } from "./graph-calls.js"
+import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
 import { INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
 
@@ -76,6 +76,12 @@ export class CudaContext {
   get graphCalls(): GraphCalls {
     if (this.#loss !== undefined) throw this.#loss
     return this.library.graphCalls
+  }
+
+  /** The calls for conditionals. @throws DeviceLostError, AuxstreamError AUX_DEVICE_UNAVAILABLE */
+  get conditionalCalls(): ConditionalCalls {
+    if (this.#loss !== undefined) throw this.#loss
+    return this.library.conditionalCalls
   }
 
   /** Has something done that waits for the context's work, when the last of our drivers on the device is closed. */

@@ -1,5 +1,6 @@
 /** The CUDA device: `Driver` over the CUDA driver API. */
 import type {
+  ConditionalKind,
   Driver,
   EventHandle,
   GraphHandle,
@@ -15,8 +16,10 @@ import type {
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
+import { Captures } from "./captures.js"
 import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./completion.js"
+import { Conditionals } from "./conditionals.js"
 import { CudaContext } from "./context.js"
 import { Cublas } from "./cublas.js"
 import type { DeviceFacts } from "./device-facts.js"
@@ -52,6 +55,8 @@ export class CudaDriver implements Driver {
   readonly #launcher: Launcher
   readonly #kernels: Kernels
   readonly #cublas: Cublas
+  readonly #captures: Captures
+  readonly #conditionals: Conditionals
   readonly #graphs: Graphs
   #closed = false
 
@@ -64,7 +69,8 @@ export class CudaDriver implements Driver {
     try {
       this.priorities = readPriorities(context)
       this.#markers = new EventPool(context, DISABLE_TIMING)
-      this.#streams = new Streams(context, this.#markers)
+      this.#captures = new Captures(context)
+      this.#streams = new Streams(context, this.#captures, this.#markers)
       this.#memory = new DeviceMemory(context, this.#streams)
     } catch (error) {
       context.release()
@@ -76,8 +82,9 @@ export class CudaDriver implements Driver {
     this.#uploads = new Uploads(context, this.#markers)
     this.#launcher = new Launcher(context)
     this.#cublas = new Cublas(context)
-    this.#graphs = new Graphs(context)
     this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
+    this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
+    this.#graphs = new Graphs(context, this.#captures, this.#conditionals)
   }
 
   createStream(priority: number): StreamHandle {
@@ -247,7 +254,7 @@ export class CudaDriver implements Driver {
 
   beginCapture(stream: StreamHandle): void {
     this.#context.lastEvent = 0
-    this.#graphs.beginCapture(stream)
+    this.#captures.begin(stream)
   }
 
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
@@ -258,13 +265,18 @@ export class CudaDriver implements Driver {
     this.#graphs.cancelCapture(stream)
   }
 
-  beginConditional(): void {
-    throw new Error("not yet")
+  beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
+    this.#context.lastEvent = 0
+    this.#conditionals.begin(kind, condition, stream, body)
   }
 
-  endConditional(): void {}
+  endConditional(body: StreamHandle): void {
+    this.#conditionals.end(body)
+  }
 
-  cancelConditional(): void {}
+  cancelConditional(body: StreamHandle): void {
+    this.#conditionals.cancel(body)
+  }
 
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
     this.#context.lastEvent = 0

@@ -3,11 +3,17 @@ import type { Bound, Signature } from "./ffi.js"
 
 const handle = "uintptr_t"
 const out = "uintptr_t"
+const address = "uintptr_t"
+const bytes = "size_t"
 
 export const GRAPH_CALLS = {
   cuStreamBeginCapture: ["cuStreamBeginCapture_v2", handle, "int"],
   cuStreamEndCapture: ["cuStreamEndCapture", handle, out],
   cuStreamIsCapturing: ["cuStreamIsCapturing", handle, out],
+  // Not the newest header's names, whose calls take what edges carry beside their order: nothing, here.
+  cuStreamGetCaptureInfo: ["cuStreamGetCaptureInfo_v2", handle, out, out, out, out, out],
+  cuStreamUpdateCaptureDependencies: ["cuStreamUpdateCaptureDependencies", handle, address, bytes, "uint32_t"],
+  cuGraphAddChildGraphNode: ["cuGraphAddChildGraphNode", out, handle, address, bytes, handle],
   cuGraphInstantiateWithFlags: ["cuGraphInstantiateWithFlags", out, handle, "size_t"],
   cuGraphExecUpdate: ["cuGraphExecUpdate_v2", handle, handle, out],
   cuGraphLaunch: ["cuGraphLaunch", handle, handle],
@@ -15,4 +21,12 @@ export const GRAPH_CALLS = {
   cuGraphDestroy: ["cuGraphDestroy", handle],
 } as const satisfies Record<string, Signature>
 
+/** Conditionals: from CUDA 12.4 on. */
+export const CONDITIONAL_CALLS = {
+  cuGraphConditionalHandleCreate: ["cuGraphConditionalHandleCreate", out, handle, handle, "uint32_t", "uint32_t"],
+  cuGraphAddNode: ["cuGraphAddNode", out, handle, address, bytes, address],
+  cuStreamBeginCaptureToGraph: ["cuStreamBeginCaptureToGraph", handle, handle, address, address, bytes, "int"],
+} as const satisfies Record<string, Signature>
+
 export type GraphCalls = Bound<typeof GRAPH_CALLS>
+export type ConditionalCalls = Bound<typeof CONDITIONAL_CALLS>

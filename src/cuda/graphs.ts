@@ -1,65 +1,52 @@
-/** Graphs: captured from streams, made executable, launched. */
+/** Graphs: captured from streams, made executable, launched, made part of others. */
 import type { GraphHandle, StreamHandle } from "../driver.js"
+import { AuxstreamError } from "../runtime/errors.js"
 import { CMemory } from "./c-memory.js"
+import type { Captures } from "./captures.js"
+import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "./context.js"
 import { SUCCESS } from "./status.js"
 
-/**
- * Nothing spoils a capture that is no part of it. In the thread-local mode CUDA refuses allocations, queries, waits and
- * the loading of kernels on every other stream of the thread meanwhile (measured on an H200, driver 580), and this one
- * thread is where all of a program's work comes from. What may not be done inside is refused by the runtime, by name.
- */
-const MODE_RELAXED = 2
 const RESULT_INFO_BYTES = 64
 
-/** The graphs of one device. */
+/** The graphs of one device. Handles are the executables'. */
 export class Graphs {
   readonly #context: CudaContext
-  readonly #executables = new Set<GraphHandle>()
+  readonly #captures: Captures
+  readonly #conditionals: Conditionals
+  /** What each executable was made from. */
+  readonly #templates = new Map<GraphHandle, number>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
-  constructor(context: CudaContext) {
+  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals) {
     this.#context = context
-  }
-
-  beginCapture(stream: StreamHandle): void {
-    const { cuStreamBeginCapture } = this.#context.graphCalls
-    this.#context.check(cuStreamBeginCapture(stream, MODE_RELAXED), "cuStreamBeginCapture")
-    this.#context.captures += 1
+    this.#captures = captures
+    this.#conditionals = conditionals
   }
 
   /** See `Driver.endCapture`. */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
-    const graph = this.#end(stream)
+    const graph = this.#captures.end(stream)
     try {
-      return update !== undefined && this.#updates(update, graph) ? update : this.#instantiate(graph)
-    } finally {
-      this.#destroyGraph(graph)
+      const handle = update !== undefined && this.#updates(update, graph) ? update : this.#instantiate(graph)
+      this.#keep(handle, graph)
+      return handle
+    } catch (error) {
+      this.#destroyTemplate(graph)
+      throw error
     }
   }
 
   cancelCapture(stream: StreamHandle): void {
-    if (this.#context.isLost) return
-    this.#context.captures -= 1
-    const status = this.#context.graphCalls.cuStreamEndCapture(stream, this.#out.address)
-    // An invalidated capture gives no graph, and an error that says what is known: it is being dropped.
-    if (status === SUCCESS) this.#destroyGraph(this.#out.number(0))
-  }
-
-  #end(stream: StreamHandle): number {
-    this.#context.captures -= 1
-    const { cuStreamEndCapture } = this.#context.graphCalls
-    this.#context.check(cuStreamEndCapture(stream, this.#out.address), "cuStreamEndCapture")
-    return this.#out.number(0)
+    const graph = this.#captures.cancel(stream)
+    if (graph !== undefined) this.#destroyTemplate(graph)
   }
 
   #instantiate(graph: number): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
     const status = this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, graph, 0))
     this.#context.check(status, "cuGraphInstantiateWithFlags")
-    const executable = this.#out.number(0)
-    this.#executables.add(executable)
-    return executable
+    return this.#out.number(0)
   }
 
   /** Does the executable take the graph's parameters? A graph of another shape leaves it as it was. */
@@ -68,24 +55,53 @@ export class Graphs {
     return this.#context.within(() => cuGraphExecUpdate(executable, graph, this.#out.address)) === SUCCESS
   }
 
-  #destroyGraph(graph: number): void {
+  #keep(executable: GraphHandle, graph: number): void {
+    const former = this.#templates.get(executable)
+    this.#templates.set(executable, graph)
+    if (former !== undefined) this.#destroyTemplate(former)
+  }
+
+  #destroyTemplate(graph: number): void {
+    this.#conditionals.forget(graph)
+    if (this.#context.isLost) return
     const status = this.#context.graphCalls.cuGraphDestroy(graph)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphDestroy")
   }
 
+  /** Queues a launch; on a captured stream, the graph becomes one node. */
   launch(graph: GraphHandle, stream: StreamHandle): void {
+    if (this.#captures.isCapturing(stream)) return this.#addTo(stream, graph)
     const status = this.#context.graphCalls.cuGraphLaunch(graph, stream)
     if (status !== SUCCESS) this.#context.check(status, "cuGraphLaunch")
   }
 
-  destroy(graph: GraphHandle): void {
-    if (!this.#executables.delete(graph) || this.#context.isLost) return
-    const status = this.#context.graphCalls.cuGraphExecDestroy(graph)
+  #addTo(stream: StreamHandle, executable: GraphHandle): void {
+    const template = this.#templates.get(executable) ?? 0
+    if (this.#conditionals.areIn(template)) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        "a graph with conditionals cannot be launched inside a capture, which CUDA does not allow; call its function there",
+      )
+    }
+    const { graph, dependencies, count } = this.#captures.pointOf(stream)
+    const { cuGraphAddChildGraphNode } = this.#context.graphCalls
+    const status = cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template)
+    this.#context.check(status, "cuGraphAddChildGraphNode")
+    this.#captures.goOnBehind(this.#out.number(0), stream)
+  }
+
+  destroy(executable: GraphHandle): void {
+    const template = this.#templates.get(executable)
+    if (template === undefined) return
+    this.#templates.delete(executable)
+    this.#destroyTemplate(template)
+    if (this.#context.isLost) return
+    const status = this.#context.graphCalls.cuGraphExecDestroy(executable)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphExecDestroy")
   }
 
   /** All work is over. */
   close(): void {
-    for (const executable of [...this.#executables]) this.destroy(executable)
+    for (const executable of [...this.#templates.keys()]) this.destroy(executable)
   }
 }

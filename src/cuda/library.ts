@@ -3,13 +3,14 @@ import { CudaError } from "../runtime/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
-import { GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
+import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
 import { ContextHolders } from "./context-holders.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
 
 /** CUDA 12.0: kernels that belong to no context, and with them all that is used here. */
 const LEAST_VERSION = 12000
+const LEAST_VERSION_WITH_CONDITIONALS = 12040
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   linux: ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"],
@@ -24,6 +25,7 @@ export class CudaLibrary {
   readonly newer: NewerCalls
   readonly #native: NativeLibrary
   #graphCalls: GraphCalls | undefined
+  #conditionalCalls: ConditionalCalls | undefined
   /** Who holds the devices' contexts. */
   readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
@@ -49,6 +51,18 @@ export class CudaLibrary {
   get graphCalls(): GraphCalls {
     this.#graphCalls ??= bind(this.#native, GRAPH_CALLS)
     return this.#graphCalls
+  }
+
+  /** The calls for conditionals. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the driver has none */
+  get conditionalCalls(): ConditionalCalls {
+    if (this.version < LEAST_VERSION_WITH_CONDITIONALS) {
+      throw unavailable(
+        `The CUDA driver is for CUDA ${versionText(this.version)}, and runIf() and runWhile() need ` +
+          `${versionText(LEAST_VERSION_WITH_CONDITIONALS)} or later: update the NVIDIA driver, or decide before the capture.`,
+      )
+    }
+    this.#conditionalCalls ??= bind(this.#native, CONDITIONAL_CALLS)
+    return this.#conditionalCalls
   }
 
   #readVersion(): number {

@@ -1,6 +1,7 @@
 /** Streams, and the ends of those that were destroyed while work was queued on them. */
 import { AuxstreamError } from "../runtime/errors.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
+import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
 import { SUCCESS } from "./status.js"
@@ -20,13 +21,15 @@ export interface QueuedWork {
 /** The streams of one device. */
 export class Streams {
   readonly #context: CudaContext
+  readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
   /** An event behind the last work of each destroyed stream, while that work may be going on. */
   readonly #ends = new Set<EventHandle>()
 
-  constructor(context: CudaContext, events: EventPool) {
+  constructor(context: CudaContext, captures: Captures, events: EventPool) {
     this.#context = context
+    this.#captures = captures
     this.#events = events
   }
 
@@ -97,20 +100,13 @@ export class Streams {
       },
     }
     try {
-      for (const stream of this.#own) if (!this.#isCapturing(stream)) marks.add(this.#events.record(stream))
+      // On a captured stream, a record would become part of the graph.
+      for (const stream of this.#own) if (!this.#captures.isCapturing(stream)) marks.add(this.#events.record(stream))
     } catch (error) {
       work.forget()
       throw error
     }
     return work
-  }
-
-  /** A record there would become part of a graph. */
-  #isCapturing(stream: StreamHandle): boolean {
-    const context = this.#context
-    if (context.captures === 0) return false
-    context.check(context.graphCalls.cuStreamIsCapturing(stream, context.out.address), "cuStreamIsCapturing")
-    return context.out.int(0) !== 0
   }
 
   /** Forgets the ends that have been reached. True if none is left. */

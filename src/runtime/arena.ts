@@ -1,4 +1,4 @@
-import { Allocation } from "./allocation.js"
+import type { Allocation } from "./allocation.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { ArrayMemory } from "./operation.js"
 import type { StreamState } from "./stream-state.js"
@@ -14,11 +14,19 @@ export class Arena extends RetainedMemory {
   readonly #blocks: ArenaBlock[] = []
   #free: ArenaBlock[] = []
   readonly #allocateOutside: (byteLength: number) => Allocation
+  readonly #around: Arena | undefined
   #sealed = false
 
-  constructor(allocateOutside: (byteLength: number) => Allocation) {
+  /** `around`: of the graph that the arena's is a body in. */
+  constructor(allocateOutside: (byteLength: number) => Allocation, around?: Arena) {
     super()
     this.#allocateOutside = allocateOutside
+    this.#around = around
+  }
+
+  /** Have the arrays ended? Those of a body do with the graph that it is in. */
+  override get disposed(): boolean {
+    return super.disposed || this.#around?.disposed === true
   }
 
   /** Memory for an array that is made on a capturing stream. */
@@ -57,12 +65,6 @@ export class Arena extends RetainedMemory {
   /** An array inside the capture is done with its block. */
   giveUp(block: ArenaBlock): void {
     if (!this.#sealed) this.#free.push(block)
-  }
-
-  /** Gives the memory back behind the graph's launches, and all other uses. */
-  disposeBehind(launches: readonly Use[]): void {
-    for (const use of launches) this.uses.add(use)
-    this.dispose()
   }
 
   protected override giveBack(): void {

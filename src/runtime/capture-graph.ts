@@ -1,11 +1,11 @@
 import type { GraphHandle } from "../driver.js"
-import { Capture } from "./capture.js"
 import { checkFunction, checkOptions } from "./check.js"
 import { context, runIn } from "./context.js"
 import { Device } from "./device.js"
 import { AuxstreamError } from "./errors.js"
 import { attach } from "./failures.js"
 import { type Captured, Graph } from "./graph.js"
+import { GraphCapture } from "./graph-capture.js"
 import { GraphState } from "./graph-state.js"
 import { show } from "./show.js"
 import { currentDevice, type Stream } from "./stream.js"
@@ -72,14 +72,14 @@ export function captureOn(
 class CaptureSession {
   readonly #device: Device
   readonly #root: Stream
-  readonly #capture: Capture
+  readonly #capture: GraphCapture
   readonly #update: () => GraphHandle | undefined
 
   constructor(device: Device, update: () => GraphHandle | undefined) {
     this.#device = device
     this.#update = update
     this.#root = device.createStream({ name: "captured stream" })
-    this.#capture = new Capture(device.order, this.#root.state)
+    this.#capture = new GraphCapture(device.order, this.#root.state)
   }
 
   run(fn: () => unknown): Captured | Promise<Captured> {

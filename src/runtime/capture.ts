@@ -1,46 +1,47 @@
-import type { EventHandle, GraphHandle } from "../driver.js"
-import { Allocation } from "./allocation.js"
-import { Arena, ArenaArray } from "./arena.js"
-import { context, runIn } from "./context.js"
+import type { EventHandle } from "../driver.js"
+import { ArenaArray } from "./arena.js"
+import { GraphMemory } from "./graph-memory.js"
 import { GraphPlan, type Tip } from "./graph-plan.js"
+import type { GraphState } from "./graph-state.js"
+import type { LaunchGroup } from "./launch-group.js"
 import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
 import type { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
-import type { Use } from "./uses.js"
 
 /**
- * A capture: from its beginning to its end, what is queued on its streams does not run but becomes a graph. It starts
- * on a private stream; others come in by waiting for one that takes part.
+ * A capture: from its beginning to its end, what is queued on its streams does not run but becomes a graph, or the body
+ * of a conditional in one. It starts on a private stream; others come in by waiting for one that takes part.
  */
-export class Capture {
+export abstract class Capture {
   readonly order: DeviceOrder
   readonly plan = new GraphPlan()
-  readonly arena: Arena
-  /** What the graph names of memory that is not its own. */
-  readonly kept = new Set<UsedMemory>()
-  /** Pinned memory with the host's data, as it was at the call. */
-  readonly pinned: number[] = []
+  readonly memory: GraphMemory
   /** It was ended or cancelled. */
   over = false
-  readonly #root: StreamState
+  protected readonly root: StreamState
   readonly #workspaces = new Map<StreamState, ArenaArray>()
   /** The streams that take part, each with the nodes that its next one comes directly after. */
   readonly #tips = new Map<StreamState, readonly Tip[]>()
+  /** The graphs that became part of this one: the newest node of each group. */
+  #graphs: { readonly group: LaunchGroup; readonly stream: StreamState; readonly tick: number }[] = []
+  #failure: { readonly error: unknown } | undefined
 
-  constructor(order: DeviceOrder, root: StreamState) {
+  /** `around`: the memory of the capture that this one is in. */
+  constructor(order: DeviceOrder, root: StreamState, around?: GraphMemory) {
     this.order = order
-    this.#root = root
-    this.arena = new Arena((byteLength) =>
-      runIn(context().withCapture(undefined), () => Allocation.on(order.reaper, byteLength)),
-    )
+    this.root = root
+    this.memory = new GraphMemory(order, around)
   }
+
+  protected abstract beginInDriver(): void
+  protected abstract cancelInDriver(): void
 
   /** A failure leaves everything as it was. */
   begin(): void {
-    this.order.driver.beginCapture(this.#root.handle)
+    this.beginInDriver()
     this.order.captures.begin(this)
-    this.admit(this.#root, undefined)
+    this.admit(this.root, undefined)
   }
 
   /** A stream takes part from here on. `before` is recorded behind what it had queued. */
@@ -67,20 +68,39 @@ export class Capture {
     return this.#tips.get(stream) ?? []
   }
 
+  /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
+  addGraph({ capture, group, handle }: GraphState, stream: StreamState): void {
+    const earlier = this.#graphs.find((graph) => graph.group.isOneWith(group))
+    if (earlier !== undefined && !stream.isAfter(earlier.stream, earlier.tick)) stream.waitFor(earlier.stream)
+    this.order.driver.launchGraph(handle, stream.handle)
+    const tick = stream.advance("graph")
+    this.#graphs = this.#graphs.filter((graph) => graph !== earlier)
+    this.#graphs.push({ group, stream, tick })
+    this.include(capture, stream, tick)
+  }
+
+  /** What another capture has become is part of this one, at the operation just counted. */
+  include({ memory, plan }: Capture, stream: StreamState, tick: number): void {
+    this.plan.include(plan)
+    this.memory.include(memory)
+    for (const used of memory.kept) {
+      this.keep(used)
+      this.use(used, stream, tick)
+    }
+  }
+
   /** The scratch memory of library calls on a stream, for the whole of the capture. */
   workspaceOf(stream: StreamState, byteLength: number): ArenaArray {
     const known = this.#workspaces.get(stream)
     if (known !== undefined) return known
-    const workspace = this.arena.allocate(stream, byteLength)
+    const workspace = this.memory.arena.allocate(stream, byteLength)
     this.#workspaces.set(stream, workspace)
     return workspace
   }
 
   /** The graph names this memory. */
   keep(memory: UsedMemory): void {
-    if (this.#owns(memory) || this.kept.has(memory)) return
-    this.kept.add(memory)
-    memory.retain()
+    if (!this.#owns(memory)) this.memory.keep(memory)
   }
 
   /** Notes a use: inside the capture where it is the graph's own memory; of other memory, launches are the uses. */
@@ -89,54 +109,47 @@ export class Capture {
   }
 
   #owns(memory: UsedMemory): memory is ArenaArray {
-    return memory instanceof ArenaArray && memory.arena === this.arena
+    return memory instanceof ArenaArray && memory.arena === this.memory.arena
   }
 
-  /** Ends the capture. The graph can be launched. Forks that nobody joined are joined. A failure cancels it. */
-  end(update: GraphHandle | undefined): GraphHandle {
+  /** What has been captured so far cannot become a graph: its end will throw this error. */
+  spoil(error: unknown): void {
+    this.#failure ??= { error }
+  }
+
+  /** Ends the capture with a call of the driver's. Forks that nobody joined are joined. A failure cancels it. */
+  protected endWith<T>(endInDriver: () => T): T {
     try {
-      for (const stream of this.#tips.keys()) if (stream !== this.#root) this.#root.waitFor(stream)
+      if (this.#failure !== undefined) throw this.#failure.error
+      for (const stream of this.#tips.keys()) if (stream !== this.root) this.root.waitFor(stream)
     } catch (error) {
       this.cancel()
       throw error
     }
-    let handle: GraphHandle | undefined
+    let ended = false
     try {
-      handle = this.order.driver.endCapture(this.#root.handle, update)
-      return handle
+      const result = endInDriver()
+      ended = true
+      return result
     } finally {
       this.#leave()
-      if (handle === undefined) this.dispose([])
+      if (!ended) this.memory.disposeBehind([])
     }
   }
 
   /** Drops everything that was captured. */
   cancel(): void {
     if (this.over) return
-    this.order.driver.cancelCapture(this.#root.handle)
+    this.cancelInDriver()
     this.#leave()
-    this.dispose([])
+    this.memory.disposeBehind([])
   }
 
   #leave(): void {
     this.over = true
     for (const stream of this.#tips.keys()) stream.leaveCapture()
     this.#tips.clear()
-    this.arena.seal()
+    this.memory.arena.seal()
     this.order.captures.end(this)
-  }
-
-  /** Lets go of the memory, behind the launches. */
-  dispose(launches: readonly Use[]): void {
-    for (const memory of this.kept) memory.release(launches)
-    this.kept.clear()
-    this.arena.disposeBehind(launches)
-    const pinned = this.pinned.splice(0)
-    if (pinned.length > 0)
-      this.order.giveBackBehind(launches, () => pinned.forEach((address) => this.#freePinned(address)))
-  }
-
-  #freePinned(address: number): void {
-    this.order.driver.freePinned(address)
   }
 }

@@ -62,7 +62,8 @@ export class Captures {
     if (capture === undefined || capture.over) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
-      "a capture cannot begin inside another one; call the inner function as part of the outer one",
+      "a capture cannot begin inside another one; call the inner function as part of the outer one, or launch its " +
+        "graph there",
     )
   }
 
@@ -86,9 +87,9 @@ export class Captures {
     for (const action of deferred) action()
   }
 
-  /** The device is being closed. */
+  /** The device is being closed. Bodies of conditionals end before the captures that they are in. */
   cancelAll(): void {
-    for (const capture of this.#running) capture.cancel()
+    for (const capture of [...this.#running].toReversed()) capture.cancel()
   }
 }
 

@@ -152,7 +152,7 @@ export class DeviceArray<D extends DType = DType> {
     const { driver } = this.device
     stream.enter()
     const memory = driver.allocatePinned(source.length)
-    capture.pinned.push(memory.address)
+    capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
     queueOperation(stream, "upload", [this.allocation], () => {
       driver.copy(this.address, memory.address, this.byteLength, stream.handle)

@@ -210,7 +210,7 @@ export class Device {
     const { state } = currentStream(this)
     if (state.capture !== undefined) {
       state.enter()
-      return state.capture.arena.allocate(state, byteLength)
+      return state.capture.memory.arena.allocate(state, byteLength)
     }
     const allocation = Allocation.on(state, byteLength)
     this.#allocations.add(allocation)

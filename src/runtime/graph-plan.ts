@@ -22,12 +22,19 @@ export class GraphPlan {
   readonly nodes: GraphNode[] = []
   /** The names of the streams that have nodes. */
   readonly streams: string[] = []
+  /** What a node consists of itself, by the node's place: a graph that was launched inside, a conditional's body. */
+  readonly parts = new Map<number, GraphPlan>()
   readonly #places = new Map<number, number>()
 
   /** @returns the new node's place in the list */
   add(label: string, stream: StreamState, after: readonly Tip[]): number {
     this.nodes.push({ label, stream: this.#placeOf(stream), after: after.map(({ node }) => node) })
     return this.nodes.length - 1
+  }
+
+  /** The node added last consists of this. */
+  include(part: GraphPlan): void {
+    this.parts.set(this.nodes.length - 1, part)
   }
 
   #placeOf({ slot, name }: StreamState): number {
@@ -42,21 +49,32 @@ export class GraphPlan {
     return this.nodes.flatMap((node, to) => node.after.map((from): [number, number] => [from, to]))
   }
 
-  /** The graph in Graphviz's language: a cluster for each stream. */
+  /** The graph in Graphviz's language: a cluster for each stream, and for what a node consists of itself. */
   toDot(): string {
-    const members = this.streams.map((): string[] => [])
-    this.nodes.forEach(({ label, stream }, index) => {
-      members[stream]?.push(`    n${index} [label=${quote(label)}]`)
-    })
-    const clusters = this.streams.flatMap((stream, place) => [
-      `  subgraph cluster_${place} {`,
-      `    label=${quote(stream)}`,
-      ...(members[place] ?? []),
-      "  }",
-    ])
-    const edges = this.edges.map(([from, to]) => `  n${from} -> n${to}`)
-    return ["digraph {", ...clusters, ...edges, "}", ""].join("\n")
+    return ["digraph {", "  compound=true", ...this.#lines("").map((line) => `  ${line}`), "}", ""].join("\n")
   }
+
+  /** Nodes are called by the place of what they are part of, and their own. */
+  #lines(prefix: string): string[] {
+    const clusters = this.streams.flatMap((stream, place) => {
+      const members = [...this.nodes.keys()].filter((index) => this.nodes[index]?.stream === place)
+      const nodes = members.map((index) => `n${prefix}${index} [label=${quote(this.nodes[index]?.label ?? "")}]`)
+      return cluster(`${prefix}${place}`, stream, nodes)
+    })
+    const parts = [...this.parts].flatMap(([index, part]) => {
+      const name = `n${prefix}${index}`
+      const whole = cluster(name, this.nodes[index]?.label ?? "", part.#lines(`${prefix}${index}_`))
+      return part.nodes.length === 0
+        ? whole
+        : [...whole, `${name} -> ${name}_0 [style=dashed, lhead=${quote(`cluster_${name}`)}]`]
+    })
+    const edges = this.edges.map(([from, to]) => `n${prefix}${from} -> n${prefix}${to}`)
+    return [...clusters, ...parts, ...edges]
+  }
+}
+
+function cluster(name: string, label: string, lines: readonly string[]): string[] {
+  return [`subgraph cluster_${name} {`, `  label=${quote(label)}`, ...lines.map((line) => `  ${line}`), "}"]
 }
 
 function quote(text: string): string {

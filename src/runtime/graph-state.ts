@@ -1,18 +1,19 @@
 import type { GraphHandle } from "../driver.js"
-import type { Capture } from "./capture.js"
+import type { GraphCapture } from "./graph-capture.js"
 import { LaunchGroup } from "./launch-group.js"
 import { Origins } from "./origins.js"
 import type { StreamState } from "./stream-state.js"
 
 /** A graph below its public face: what outlives a forgotten {@link Graph}. */
 export class GraphState {
-  capture: Capture
+  capture: GraphCapture
   handle: GraphHandle
-  readonly #group = new LaunchGroup()
+  /** The graphs that it shares memory with. */
+  readonly group = new LaunchGroup()
   #origins: Origins
   #disposed = false
 
-  constructor(capture: Capture, handle: GraphHandle) {
+  constructor(capture: GraphCapture, handle: GraphHandle) {
     this.capture = capture
     this.handle = handle
     this.#origins = this.#joinMemory()
@@ -23,16 +24,14 @@ export class GraphState {
   }
 
   #joinMemory(): Origins {
-    const { arena, kept } = this.capture
     const origins = new Origins()
-    this.#group.unite(arena.launchGroup)
-    for (const memory of kept) this.#group.unite(memory.launchGroup)
-    for (const memory of [...arena.allocations, ...kept]) origins.add(memory)
+    this.capture.memory.joinGroup(this.group)
+    this.capture.memory.addTo(origins)
     return origins
   }
 
   /** Takes another capture in place of the one before. */
-  replace(capture: Capture, handle: GraphHandle): void {
+  replace(capture: GraphCapture, handle: GraphHandle): void {
     const former = this.capture
     const formerHandle = this.handle
     this.capture = capture
@@ -41,11 +40,12 @@ export class GraphState {
     this.#giveBack(former, formerHandle === handle ? undefined : formerHandle)
   }
 
+  /** Queues a launch; inside a capture, the graph becomes part of that one. */
   launch(stream: StreamState): void {
-    const { order } = this.capture
-    order.captures.checkOutside("a graph", "be launched")
     stream.enter()
-    const { launches } = this.#group
+    if (stream.capture !== undefined) return stream.capture.addGraph(this, stream)
+    const { order } = this.capture
+    const { launches } = this.group
     if (!launches.areBefore(stream)) {
       for (const use of launches.list()) if (!stream.isAfter(use.stream, use.tick)) stream.waitFor(use.stream)
     }
@@ -60,10 +60,10 @@ export class GraphState {
     this.#giveBack(this.capture, this.handle)
   }
 
-  #giveBack(capture: Capture, handle: GraphHandle | undefined): void {
+  #giveBack(capture: GraphCapture, handle: GraphHandle | undefined): void {
     const { order } = capture
-    const launches = this.#group.launches.list()
-    capture.dispose(launches)
+    const launches = this.group.launches.list()
+    capture.memory.disposeBehind(launches)
     if (handle === undefined) return
     order.giveBackBehind(launches, () => {
       // A closed driver gives its graphs back itself.

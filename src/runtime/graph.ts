@@ -1,15 +1,15 @@
 import type { GraphHandle } from "../driver.js"
 import { checkFunction } from "./check.js"
-import type { Capture } from "./capture.js"
 import { captureOn } from "./capture-graph.js"
 import type { Device } from "./device.js"
 import { DisposedError } from "./errors.js"
+import type { GraphCapture } from "./graph-capture.js"
 import { GraphState } from "./graph-state.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
 
 /** What a capture has given: its memory and plan, the executable graph, what the function returned. */
 export interface Captured {
-  readonly capture: Capture
+  readonly capture: GraphCapture
   readonly handle: GraphHandle
   readonly result: unknown
 }
@@ -38,7 +38,7 @@ export class Graph<T> {
     return this.#result
   }
 
-  /** How many operations it has. */
+  /** How many operations it has. A conditional is one, and so is a graph that was launched inside. */
   get nodeCount(): number {
     return this.state.capture.plan.nodes.length
   }
@@ -69,7 +69,7 @@ export class Graph<T> {
 
   /**
    * Queues one run of the whole graph. Launches of one graph, and of graphs that share arrays, run one after another,
-   * on whatever streams.
+   * on whatever streams. Inside a capture, the graph becomes one operation of the one that is captured, as it is now.
    *
    * @param stream the current stream of the graph's device unless given
    */

@@ -22,6 +22,11 @@ export class LaunchGroup {
     mine.#larger = theirs
   }
 
+  /** Are both in one group? */
+  isOneWith(other: LaunchGroup): boolean {
+    return this.#root() === other.#root()
+  }
+
   #root(): LaunchGroup {
     if (this.#larger === undefined) return this
     this.#larger = this.#larger.#root()

@@ -84,9 +84,9 @@ forEachOpenDevice("captures that fail", (open) => {
     await assert.rejects(
       captureGraph(async () => {
         affine.launch(over(length), length, x, 1, 1)
-        await null
+        await Promise.resolve()
         const forked = fork(async () => {
-          await null
+          await Promise.resolve()
           affine.launch(over(length), length, x, 1, 1)
         })
         await forked.join()

@@ -207,7 +207,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     const x = device.full("int32", length, 1)
     device.synchronize()
     using graph = await captureGraph(async () => {
-      await null
+      await Promise.resolve()
       x.dispose()
       assert.ok(device.memory.used > before)
     })
@@ -301,9 +301,9 @@ forEachOpenDevice("graphs' memory", (open) => {
     using device = open()
     using x = device.zeros("int32", length)
     const later = (value: number) => async () => {
-      await null
+      await Promise.resolve()
       affine.launch(over(length), length, x, 1, value)
-      await null
+      await Promise.resolve()
     }
     const graph = await captureGraph(later(1))
     assert.equal(await graph.update(later(5)), true)

@@ -241,7 +241,7 @@ forEachOpenDevice("graphs", (open) => {
         },
         async () => {
           affine.launch(over(length), length, y, 3, 5)
-          await null
+          await Promise.resolve()
           return currentStream(device)
         },
       ])
@@ -339,6 +339,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.equal(
       graph.toDot(),
       `digraph {
+  compound=true
   subgraph cluster_0 {
     label="captured stream of ${device.id}"
     n0 [label="fill"]

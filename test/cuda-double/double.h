@@ -47,7 +47,7 @@ enum {
 };
 
 /* Handles that were destroyed are told from live ones by this word, which every object begins with. */
-enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, EXECUTABLE };
+enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE };
 
 #define MAX_DEVICES 4
 

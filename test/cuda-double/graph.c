@@ -21,9 +21,12 @@ struct operation {
 
 struct graph {
   enum kind kind;
+  _Atomic int references;
   struct context *context;
   struct operation *operations;
   int count, capacity, branches, records;
+  /* Of a conditional's body: what the conditional goes by. */
+  struct condition *condition;
 };
 
 struct capture {
@@ -35,7 +38,30 @@ struct capture {
   enum capture_mode mode;
   pthread_t thread;
   bool invalid, over;
+  /* It goes into a graph that exists: the body of a conditional. */
+  bool into;
+  /* What was added behind a branch by hand. Until the branch goes on behind it, nothing may be captured there. */
+  struct node *loose[MAX_BRANCHES];
   struct capture *next;
+};
+
+/* A place in a capture, given out as what comes next depends on. */
+struct node {
+  enum kind kind;
+  struct capture *capture;
+  int branch;
+};
+
+/* What a conditional goes by. Its address is the handle. */
+struct condition {
+  uint32_t value;
+};
+
+/* A command that is a whole graph: another one, or the body of a conditional. */
+struct part_command {
+  struct command command;
+  struct graph *graph;
+  bool repeats;
 };
 
 struct point {
@@ -68,20 +94,56 @@ static void append(struct graph *graph, struct operation operation) {
   graph->operations[graph->count++] = operation;
 }
 
+static void run_part(struct command *command);
+
+/* The graph that a command is, if it is one. */
+static struct graph *part_of(const struct command *command) {
+  return command && command->run == run_part ? ((const struct part_command *)command)->graph : NULL;
+}
+
 static void discard(struct graph *graph) {
-  for (int i = 0; i < graph->count; i++) free(graph->operations[i].command);
+  if (!graph || --graph->references > 0) return;
+  for (int i = 0; i < graph->count; i++) {
+    discard(part_of(graph->operations[i].command));
+    free(graph->operations[i].command);
+  }
   free(graph->operations);
+  free(graph->condition);
   double_bury(graph);
+}
+
+/* One command after another, in the order of the calls: no branch comes before what it waits for. */
+static void run_inline(const struct graph *graph, const struct command *by) {
+  for (int i = 0; i < graph->count; i++) {
+    if (graph->operations[i].kind != COMMAND) continue;
+    struct command *command = double_command_copy(graph->operations[i].command);
+    command->context = by->context;
+    command->stream = by->stream;
+    command->left = true;
+    command->run(command);
+    free(command);
+  }
+}
+
+static void run_part(struct command *command) {
+  const struct part_command *own = (const struct part_command *)command;
+  if (!own->graph->condition) return run_inline(own->graph, command);
+  while (own->graph->condition->value && !command->context->broken) {
+    run_inline(own->graph, command);
+    if (!own->repeats) return;
+  }
 }
 
 static struct graph *copy_of(const struct graph *graph) {
   struct graph *copy = calloc(1, sizeof *copy);
   *copy = *graph;
+  copy->references = 1;
   copy->operations = malloc((graph->count ? graph->count : 1) * sizeof *copy->operations);
   for (int i = 0; i < graph->count; i++) {
     struct operation *operation = &copy->operations[i];
     *operation = graph->operations[i];
     if (operation->command) operation->command = double_command_copy(operation->command);
+    if (part_of(operation->command)) part_of(operation->command)->references++;
   }
   copy->capacity = graph->count;
   return copy;
@@ -129,11 +191,13 @@ CUresult double_capture_unsafe(void) {
 CUresult double_capture_command(struct stream *stream, struct command *command) {
   pthread_mutex_lock(&lock);
   struct capture *capture = double_stream_capture(stream);
-  CUresult status = capture->invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
+  int branch = branch_of(capture, stream);
+  CUresult status = capture->invalid         ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+                    : capture->loose[branch] ? CUDA_ERROR_ILLEGAL_STATE
+                                             : CUDA_SUCCESS;
   if (status) {
     free(command);
   } else {
-    int branch = branch_of(capture, stream);
     append(capture->graph, (struct operation){COMMAND, branch, 0, command});
     capture->known[branch][branch]++;
   }
@@ -207,23 +271,43 @@ void double_capture_forget(struct stream *stream) {
   REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE); \
   NEED_OWN(double_stream_context(stream))
 
-EXPORT CUresult cuStreamBeginCapture_v2(struct stream *stream, int mode) {
-  ENTER(cuStreamBeginCapture_v2, A(stream), A(mode));
-  NEED_STREAM(stream);
-  REQUIRE(mode >= MODE_GLOBAL && mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
-  REQUIRE(!double_stream_capture(stream), CUDA_ERROR_ILLEGAL_STATE);
+#define NEED_GRAPH(graph) REQUIRE((graph) && (graph)->kind == GRAPH, CUDA_ERROR_INVALID_HANDLE)
+#define NEED_EXECUTABLE(executable) \
+  REQUIRE((executable) && (executable)->kind == EXECUTABLE, CUDA_ERROR_INVALID_HANDLE)
+
+static struct graph *make_graph(struct context *context) {
+  struct graph *graph = calloc(1, sizeof *graph);
+  *graph = (struct graph){.kind = GRAPH, .references = 1, .context = context};
+  return graph;
+}
+
+static void begin_capture(struct stream *stream, struct graph *graph, int mode, bool into) {
   struct capture *capture = calloc(1, sizeof *capture);
-  capture->references = 1;
-  capture->mode = mode;
-  capture->thread = pthread_self();
-  capture->graph = calloc(1, sizeof *capture->graph);
-  capture->graph->kind = GRAPH;
-  capture->graph->context = double_stream_context(stream);
+  *capture = (struct capture){.references = 1, .graph = graph, .mode = mode, .thread = pthread_self(), .into = into};
   pthread_mutex_lock(&lock);
   admit(capture, stream);
   capture->next = captures;
   captures = capture;
   pthread_mutex_unlock(&lock);
+}
+
+EXPORT CUresult cuStreamBeginCapture_v2(struct stream *stream, int mode) {
+  ENTER(cuStreamBeginCapture_v2, A(stream), A(mode));
+  NEED_STREAM(stream);
+  REQUIRE(mode >= MODE_GLOBAL && mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(!double_stream_capture(stream), CUDA_ERROR_ILLEGAL_STATE);
+  begin_capture(stream, make_graph(double_stream_context(stream)), mode, false);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamBeginCaptureToGraph(struct stream *stream, struct graph *graph, struct node *const *nodes,
+                                            const void *edges, size_t count, int mode) {
+  ENTER(cuStreamBeginCaptureToGraph, A(stream), A(graph), A(count), A(mode));
+  NEED_STREAM(stream);
+  NEED_GRAPH(graph);
+  REQUIRE(count == 0 && mode >= MODE_GLOBAL && mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(!double_stream_capture(stream), CUDA_ERROR_ILLEGAL_STATE);
+  begin_capture(stream, graph, mode, true);
   return CUDA_SUCCESS;
 }
 
@@ -263,12 +347,9 @@ EXPORT CUresult cuStreamEndCapture(struct stream *stream, struct graph **out) {
                     : !joined(capture) ? CUDA_ERROR_STREAM_CAPTURE_UNJOINED
                                        : CUDA_SUCCESS;
   pthread_mutex_unlock(&lock);
-  if (status) {
-    discard(capture->graph);
-  } else {
-    double_live.graphs++;
-    *out = capture->graph;
-  }
+  if (!status) *out = capture->graph;
+  else if (!capture->into) discard(capture->graph);
+  if (!status && !capture->into) double_live.graphs++;
   drop_capture(capture);
   return status;
 }
@@ -281,6 +362,113 @@ EXPORT CUresult cuStreamIsCapturing(struct stream *stream, int *status) {
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuStreamGetCaptureInfo_v2(struct stream *stream, int *status, uint64_t *id, struct graph **graph,
+                                          struct node *const **nodes, size_t *count) {
+  /* Good until the next call, as what is given out belongs to the driver. */
+  static struct node place;
+  static struct node *const places[] = {&place};
+  ENTER(cuStreamGetCaptureInfo_v2, A(stream));
+  NEED_STREAM(stream);
+  struct capture *capture = double_stream_capture(stream);
+  *status = capture ? 1 + capture->invalid : 0;
+  if (*status != 1) return CUDA_SUCCESS;
+  place = (struct node){NODE, capture, branch_of(capture, stream)};
+  *id = A(capture);
+  *graph = capture->graph;
+  *nodes = places;
+  *count = 1;
+  return CUDA_SUCCESS;
+}
+
+/* A part goes behind the place; the place's branch has to be told to go on behind it. */
+static CUresult add_part(struct node **out, struct graph *graph, struct node *const *nodes, size_t count,
+                         struct part_command part) {
+  REQUIRE(count == 1 && nodes[0]->kind == NODE && nodes[0]->capture->graph == graph, CUDA_ERROR_INVALID_VALUE);
+  struct capture *capture = nodes[0]->capture;
+  int branch = nodes[0]->branch;
+  struct part_command *command = malloc(sizeof *command);
+  *command = part;
+  command->command = (struct command){.run = run_part, .size = sizeof *command};
+  CUresult status = double_capture_command(capture->members[branch], &command->command);
+  if (status) return status;
+  struct node *node = calloc(1, sizeof *node);
+  *node = (struct node){NODE, capture, branch};
+  *out = capture->loose[branch] = node;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamUpdateCaptureDependencies(struct stream *stream, struct node **nodes, size_t count, unsigned flags) {
+  ENTER(cuStreamUpdateCaptureDependencies, A(stream), A(count), flags);
+  NEED_STREAM(stream);
+  struct capture *capture = double_stream_capture(stream);
+  REQUIRE(capture, CUDA_ERROR_ILLEGAL_STATE);
+  int branch = branch_of(capture, stream);
+  /* CU_STREAM_SET_CAPTURE_DEPENDENCIES is 1. */
+  REQUIRE(count == 1 && flags == 1 && nodes[0] && nodes[0] == capture->loose[branch], CUDA_ERROR_INVALID_VALUE);
+  free(capture->loose[branch]);
+  capture->loose[branch] = NULL;
+  return CUDA_SUCCESS;
+}
+
+static bool has_conditionals(const struct graph *graph) {
+  for (int i = 0; i < graph->count; i++) {
+    const struct graph *part = part_of(graph->operations[i].command);
+    if (part && (part->condition || has_conditionals(part))) return true;
+  }
+  return false;
+}
+
+EXPORT CUresult cuGraphAddChildGraphNode(struct node **out, struct graph *graph, struct node *const *nodes, size_t count,
+                                         struct graph *child) {
+  ENTER(cuGraphAddChildGraphNode, A(graph), A(child));
+  NEED_GRAPH(graph);
+  NEED_GRAPH(child);
+  REQUIRE(!has_conditionals(child), CUDA_ERROR_INVALID_VALUE);
+  return add_part(out, graph, nodes, count, (struct part_command){.graph = copy_of(child)});
+}
+
+EXPORT CUresult cuGraphConditionalHandleCreate(struct condition **out, struct graph *graph, struct context *context,
+                                               unsigned value, unsigned flags) {
+  ENTER(cuGraphConditionalHandleCreate, A(graph), A(context), value, flags);
+  NEED_GRAPH(graph);
+  REQUIRE(context == graph->context, CUDA_ERROR_INVALID_CONTEXT);
+  struct condition *condition = calloc(1, sizeof *condition);
+  condition->value = value;
+  *out = condition;
+  return CUDA_SUCCESS;
+}
+
+struct node_parameters {
+  int type, reserved[3];
+  struct condition *condition;
+  int kind;
+  unsigned size;
+  struct graph **bodies;
+  struct context *context;
+};
+
+EXPORT CUresult cuGraphAddNode(struct node **out, struct graph *graph, struct node *const *nodes, size_t count,
+                               struct node_parameters *parameters) {
+  static struct graph *bodies[1];
+  ENTER(cuGraphAddNode, A(graph), A(parameters->type), A(parameters->kind), parameters->size);
+  NEED_GRAPH(graph);
+  /* CU_GRAPH_NODE_TYPE_CONDITIONAL is 13; CU_GRAPH_COND_TYPE_WHILE is 1. */
+  REQUIRE(parameters->type == 13 && parameters->size == 1 && parameters->condition, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(parameters->kind == 0 || parameters->kind == 1, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(parameters->context == graph->context, CUDA_ERROR_INVALID_CONTEXT);
+  struct graph *body = make_graph(graph->context);
+  struct part_command part = {.graph = body, .repeats = parameters->kind == 1};
+  CUresult status = add_part(out, graph, nodes, count, part);
+  if (status) {
+    discard(body);
+    return status;
+  }
+  body->condition = parameters->condition;
+  bodies[0] = body;
+  parameters->bodies = bodies;
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
   ENTER(cuThreadExchangeStreamCaptureMode, A(*mode));
   REQUIRE(*mode >= MODE_GLOBAL && *mode <= MODE_RELAXED, CUDA_ERROR_INVALID_VALUE);
@@ -289,10 +477,6 @@ EXPORT CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
   *mode = before;
   return CUDA_SUCCESS;
 }
-
-#define NEED_GRAPH(graph) REQUIRE((graph) && (graph)->kind == GRAPH, CUDA_ERROR_INVALID_HANDLE)
-#define NEED_EXECUTABLE(executable) \
-  REQUIRE((executable) && (executable)->kind == EXECUTABLE, CUDA_ERROR_INVALID_HANDLE)
 
 EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct graph *graph, uint64_t flags) {
   ENTER(cuGraphInstantiateWithFlags, A(graph), flags);
@@ -307,10 +491,13 @@ EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct grap
   return CUDA_SUCCESS;
 }
 
+static bool same_shape(const struct graph *one, const struct graph *other);
+
 static bool alike(const struct operation *one, const struct operation *other) {
   if (one->kind != other->kind || one->branch != other->branch || one->record != other->record) return false;
   if (one->kind != COMMAND) return true;
-  return one->command->run == other->command->run && one->command->kernel == other->command->kernel;
+  if (one->command->run != other->command->run || one->command->kernel != other->command->kernel) return false;
+  return !part_of(one->command) || same_shape(part_of(one->command), part_of(other->command));
 }
 
 static bool same_shape(const struct graph *one, const struct graph *other) {

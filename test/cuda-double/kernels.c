@@ -100,7 +100,13 @@ static void reverse2(const struct launch *launch, void *const *arguments) { reve
 static void reverse4(const struct launch *launch, void *const *arguments) { reverse(4, arguments); }
 static void reverse8(const struct launch *launch, void *const *arguments) { reverse(8, arguments); }
 
+/* auxstream_set_condition(handle, const int *condition, int zero): the double's handles are addresses. */
+static void set_condition(const struct launch *launch, void *const *arguments) {
+  *P(0, unsigned) = (*P(1, const int) == 0) == (S(2, int) != 0);
+}
+
 static const struct kernel_entry entries[] = {
+    {"auxstream_set_condition", set_condition},
     {"test_noop", noop},
     {"test_saxpy", saxpy},
     {"test_add", add},

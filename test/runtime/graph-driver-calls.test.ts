@@ -138,7 +138,7 @@ describe("graphs: the driver's calls", () => {
     recorded.launch(0)
     device.synchronize()
     device.pinned("float32", 1).dispose()
-    assert.deepEqual(recording.calls.filter(({ name }) => name === "destroyGraph")[0]?.args, [handle])
+    assert.deepEqual(recording.calls.find(({ name }) => name === "destroyGraph")?.args, [handle])
   })
 })
 

@@ -1,0 +1,146 @@
+import type { ConditionalKind } from "../driver.js"
+import { Capture } from "./capture.js"
+import { checkFunction } from "./check.js"
+import { context, runIn } from "./context.js"
+import { type AnyArray, DeviceArray } from "./device-array.js"
+import { AuxstreamError } from "./errors.js"
+import { PinnedArray } from "./pinned-array.js"
+import { show } from "./show.js"
+import { currentStream, type Stream } from "./stream.js"
+import type { StreamState } from "./stream-state.js"
+import { adopt } from "./thenable.js"
+
+/** The one number that decides, in device or pinned memory: zero is false. */
+export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
+
+/**
+ * Inside a capture: has work run only if a number on the device is not zero when the graph gets there, with no word from
+ * the host. What each function queues becomes a body of the conditional, forks included.
+ *
+ * Streams and events from around cannot be used inside the functions: the conditional itself is one operation of the
+ * current stream. On CUDA it needs a driver of 12.4 or later, and the graph cannot be launched inside another capture.
+ *
+ * @param condition one int32
+ * @param then not async: what it queues is the body
+ * @param otherwise its work runs if the number is zero
+ * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`
+ * @example
+ * const graph = captureGraph(() => {
+ *   converged.launch({ grid: 1, block: 1 }, residual, flag)
+ *   runIf(flag, () => polish(x), () => iterate(x))
+ * })
+ *
+ * CUDA's conditional nodes (`cuGraphAddNode`); in PyTorch, `torch.cond`.
+ */
+export function runIf(condition: Condition, then: () => void, otherwise?: () => void): void {
+  checkCondition(condition)
+  checkFunction(then, "then")
+  if (otherwise === undefined) return runBody("if", condition, then)
+  checkFunction(otherwise, "otherwise")
+  checkCapturing(condition)
+  // The first body may write to the condition: both go by what it was.
+  const decided = condition.device.empty("int32", 1).copyFrom(condition)
+  runBody("if", decided, then)
+  runBody("unless", decided, otherwise)
+  decided.dispose()
+}
+
+/**
+ * Inside a capture: has work run again and again as long as a number on the device is not zero. It is looked at before
+ * each run; the body writes to it, or the loop never ends. As for everything else, see {@link runIf}.
+ *
+ * @param condition one int32
+ * @param body not async: what it queues is the body
+ * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`
+ */
+export function runWhile(condition: Condition, body: () => void): void {
+  checkCondition(condition)
+  checkFunction(body, "body")
+  runBody("while", condition, body)
+}
+
+function checkCondition(condition: unknown): asserts condition is Condition {
+  const array: AnyArray | undefined =
+    condition instanceof DeviceArray || condition instanceof PinnedArray ? condition : undefined
+  if (array?.dtype !== "int32" || array.length !== 1) {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `condition is ${array?.description ?? show(condition)}; it is an int32 array of one element: use subarray()`,
+    )
+  }
+  array.checkUsable()
+}
+
+/** The current stream of the condition's device, and the capture that it takes part in. */
+function checkCapturing({ device }: Condition): { stream: Stream; capture: Capture } {
+  const stream = currentStream(device)
+  stream.state.enter()
+  const { capture } = stream.state
+  if (capture !== undefined) return { stream, capture }
+  throw new AuxstreamError(
+    "AUX_NOT_CAPTURING",
+    "runIf() and runWhile() decide on the device, which only a graph can: call them inside captureGraph()",
+  )
+}
+
+/** The body of a conditional, while it is captured. */
+class BodyCapture extends Capture {
+  readonly #kind: ConditionalKind
+  readonly #condition: Condition
+  readonly #around: StreamState
+
+  constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState) {
+    super(root.order, root, around.capture?.memory)
+    this.#kind = kind
+    this.#condition = condition
+    this.#around = around
+  }
+
+  protected override beginInDriver(): void {
+    const { driver } = this.order
+    driver.beginConditional(this.#kind, this.#condition.address, this.#around.handle, this.root.handle)
+  }
+
+  protected override cancelInDriver(): void {
+    this.order.driver.cancelConditional(this.root.handle)
+  }
+
+  end(): void {
+    this.endWith(() => this.order.driver.endConditional(this.root.handle))
+  }
+}
+
+function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): void {
+  const { stream, capture } = checkCapturing(condition)
+  const { state } = stream
+  const root = condition.device.createStream({ name: `body of ${kind}` })
+  const body = new BodyCapture(root.state, kind, condition, state)
+  state.prepare(condition.allocation)
+  try {
+    body.begin()
+    captureBody(body, root, fn)
+    const tick = state.advance(kind)
+    state.use(condition.allocation, tick)
+    capture.include(body, state, tick)
+    body.memory.dispose() // It is the other capture's alone from here on.
+  } catch (error) {
+    // The conditional may stand in the graph already, with half a body.
+    body.cancel()
+    capture.spoil(error)
+    throw error
+  } finally {
+    root.dispose()
+  }
+}
+
+function captureBody(body: BodyCapture, root: Stream, fn: () => void): void {
+  runIn(context().withStream(root).withScope(undefined).withCapture(body), () => {
+    const promise = adopt(fn())
+    if (promise === undefined) return body.end()
+    promise.catch(() => {}) // What is wrong is said here.
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      "the function of a conditional returned a promise; its body is captured while the function runs: make it sync",
+    )
+  })
+}

@@ -1,0 +1,77 @@
+import { Allocation } from "./allocation.js"
+import { Arena } from "./arena.js"
+import { context, runIn } from "./context.js"
+import type { LaunchGroup } from "./launch-group.js"
+import type { UsedMemory } from "./operation.js"
+import type { DeviceOrder } from "./order.js"
+import type { Origins } from "./origins.js"
+import { RetainedMemory } from "./retained.js"
+import type { Use } from "./uses.js"
+
+/**
+ * All that a graph keeps alive: the memory of arrays made inside, whatever else its operations name, the host's data as
+ * it was at the call, and the same of the graphs and bodies that are part of it. It stays until nobody holds it and the
+ * last launch is done.
+ */
+export class GraphMemory extends RetainedMemory {
+  readonly arena: Arena
+  /** What the operations name of memory that was not made inside. */
+  readonly kept = new Set<UsedMemory>()
+  /** Addresses of pinned memory with the host's data. */
+  readonly pinned: number[] = []
+  readonly #parts = new Set<GraphMemory>()
+  readonly #order: DeviceOrder
+
+  /** `around`: of the graph that this one is a body in, whose end is the end of the arrays made in either. */
+  constructor(order: DeviceOrder, around?: GraphMemory) {
+    super()
+    this.#order = order
+    const allocate = (byteLength: number) => Allocation.on(order.reaper, byteLength)
+    const allocateOutside = (byteLength: number) => runIn(context().withCapture(undefined), () => allocate(byteLength))
+    this.arena = new Arena(allocateOutside, around?.arena)
+    this.arena.retain()
+  }
+
+  /** The operations name this memory, which was not made inside. */
+  keep(memory: UsedMemory): void {
+    if (this.kept.has(memory)) return
+    this.kept.add(memory)
+    memory.retain()
+  }
+
+  /** Another graph, or a body, becomes part of this one. */
+  include(part: GraphMemory): void {
+    if (this.#parts.has(part)) return
+    this.#parts.add(part)
+    part.retain()
+  }
+
+  /** Launches of this graph and of the group's are to run one after another, as they share memory. */
+  joinGroup(group: LaunchGroup): void {
+    group.unite(this.arena.launchGroup)
+    for (const { launchGroup } of this.kept) group.unite(launchGroup)
+    for (const part of this.#parts) part.joinGroup(group)
+  }
+
+  /** Where the memory comes from: what every launch is ordered behind. */
+  addTo(origins: Origins): void {
+    for (const memory of [...this.arena.allocations, ...this.kept]) origins.add(memory)
+    for (const part of this.#parts) part.addTo(origins)
+  }
+
+  /** Its owner has no use for it any more: arrays that were made inside end, and what nobody else holds is given back. */
+  disposeBehind(launches: readonly Use[]): void {
+    for (const use of launches) this.uses.add(use)
+    this.arena.dispose()
+    this.dispose()
+  }
+
+  protected override giveBack(): void {
+    const uses = this.uses.list()
+    this.arena.dispose()
+    for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)
+    const pinned = this.pinned.splice(0)
+    if (pinned.length === 0) return
+    this.#order.giveBackBehind(uses, () => pinned.forEach((address) => this.#order.driver.freePinned(address)))
+  }
+}

@@ -1,0 +1,410 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import {
+  captureGraph,
+  currentStream,
+  type Device,
+  type DeviceArray,
+  fork,
+  parallel,
+  runIf,
+  runWhile,
+} from "../../src/index.js"
+import { forEachOpenDevice } from "../support/devices.js"
+import { refused } from "../support/errors.js"
+import { affine, combine, once, over, prepare } from "../support/kernels.js"
+import { Latch } from "../support/latch.js"
+
+const length = 200
+
+const number = (device: Device, value: number) => device.from(Int32Array.of(value))
+const set = (array: DeviceArray<"int32">, value: number) => array.copyFrom(Int32Array.of(value))
+/** x = x * a + b */
+const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(over(x.length), x.length, x, a, b)
+
+forEachOpenDevice("graphs inside graphs", (open) => {
+  test("§5 rule 9: a graph that is launched in a capture is one operation of that graph, in its place", () => {
+    using device = open()
+    using x = device.from(new Int32Array(length).fill(1))
+    using y = device.from(new Int32Array(length).fill(2))
+    using inner = captureGraph(() => {
+      parallel([() => change(x, 3, 1), () => change(y, 5, 1)])
+      combine.launch(over(length), length, x, y)
+    })
+    using outer = captureGraph(() => {
+      change(x, 2, 0)
+      inner.launch()
+      change(y, 7, 7)
+    })
+    assert.equal(outer.nodeCount, 3)
+    assert.deepEqual(outer.edges, [
+      [0, 1],
+      [1, 2],
+    ])
+    outer.launch()
+    const [x1, y1] = [1 * 2 * 3 + 1, 2 * 5 + 1]
+    assert.deepEqual(x.readSync(), new Int32Array(length).fill(x1))
+    assert.deepEqual(y.readSync(), new Int32Array(length).fill((y1 * 3 + x1) * 7 + 7))
+  })
+
+  test("§7: what becomes of a graph later is nothing to those that it is part of", () => {
+    using device = open()
+    using x = number(device, 1)
+    const inner = captureGraph(() => {
+      using made = device.full("int32", 1, 5)
+      combine.launch(once, 1, made, x)
+    })
+    using outer = captureGraph(() => {
+      inner.launch()
+      inner.launch()
+    })
+    inner.update(() => change(x, 100, 0))
+    inner.dispose()
+    outer.launch()
+    assert.deepEqual([...x.readSync()], [(1 * 3 + 5) * 3 + 5])
+  })
+
+  test("§7: arrays that only an inner graph names are kept by those that it is part of", () => {
+    using device = open()
+    device.synchronize()
+    const before = device.memory.used
+    const x = number(device, 4)
+    using y = number(device, 1)
+    const inner = captureGraph(() => combine.launch(once, 1, x, y))
+    const outer = captureGraph(() => inner.launch())
+    x.dispose()
+    inner.dispose()
+    using others = device.full("int32", 1, 99)
+    outer.launch()
+    assert.deepEqual([...y.readSync()], [7])
+    outer.dispose()
+    device.synchronize()
+    y.dispose()
+    others.dispose()
+    assert.equal(device.memory.used, before)
+  })
+
+  test("§7: launches of one graph run one after another, on two branches of a graph, too", async () => {
+    using device = open()
+    await prepare(device)
+    using flags = device.pinned("int32", 1)
+    using latch = new Latch(device)
+    using inner = captureGraph(() => {
+      latch.hold()
+      affine.launch(once, 1, flags, 1, 1)
+    })
+    using outer = captureGraph(() => {
+      parallel([() => inner.launch(), () => inner.launch()])
+    })
+    assert.deepEqual(outer.edges, [[0, 1]])
+    outer.launch()
+    latch.waitUntilEntered()
+    assert.equal(flags.array[0], 0)
+    latch.open()
+    device.synchronize()
+    assert.equal(flags.array[0], 2)
+  })
+
+  test("§7: a graph and the graph that it is part of are ordered", async () => {
+    using device = open()
+    await prepare(device)
+    using other = device.createStream()
+    using x = device.pinned("int32", 1)
+    using latch = new Latch(device)
+    using inner = captureGraph(() => affine.launch(once, 1, x, 2, 1))
+    using outer = captureGraph(() => {
+      latch.hold()
+      inner.launch()
+    })
+    outer.launch()
+    latch.waitUntilEntered()
+    inner.launch(other)
+    assert.equal(other.query(), false)
+    latch.open()
+    device.synchronize()
+    assert.equal(x.array[0], 3)
+  })
+
+  test("graph.update takes another inner graph, in place where the shapes are alike", () => {
+    using device = open()
+    using x = number(device, 1)
+    const add = (count: number) => captureGraph(() => change(x, 1, count))
+    using one = add(1)
+    using ten = add(10)
+    using outer = captureGraph(() => one.launch())
+    outer.launch()
+    outer.update(() => ten.launch())
+    outer.launch()
+    assert.deepEqual([...x.readSync()], [12])
+  })
+})
+
+forEachOpenDevice("conditionals", (open) => {
+  test("runIf: what it is when the graph gets there decides, at each launch", () => {
+    using device = open()
+    using flag = number(device, 0)
+    using x = number(device, 1)
+    using graph = captureGraph(() => {
+      change(flag, 1, -1)
+      runIf(flag, () => {
+        change(x, 10, 0)
+        change(x, 1, 5)
+      })
+      change(x, 1, 1)
+    })
+    assert.equal(graph.nodeCount, 3)
+    for (const [value, start, expected] of [
+      [1, 1, 2],
+      [2, 1, 16],
+      [0, 3, 36],
+    ] as const) {
+      set(flag, value)
+      set(x, start)
+      graph.launch()
+      assert.deepEqual([...x.readSync()], [expected])
+    }
+  })
+
+  test("runIf: one of the two functions runs, whatever the first one writes to the condition", () => {
+    using device = open()
+    using flag = number(device, 0)
+    using x = number(device, 0)
+    using graph = captureGraph(() => {
+      runIf(
+        flag,
+        () => {
+          change(flag, 0, 0)
+          change(x, 1, 1)
+        },
+        () => {
+          change(flag, 0, 7)
+          change(x, 1, 100)
+        },
+      )
+    })
+    const seen = [5, 0, -1].map((value) => {
+      set(flag, value)
+      set(x, 0)
+      graph.launch()
+      return [x.readSync()[0], flag.readSync()[0]]
+    })
+    assert.deepEqual(seen, [
+      [1, 0],
+      [100, 7],
+      [1, 0],
+    ])
+  })
+
+  test("runIf: the condition may be pinned memory", () => {
+    using device = open()
+    using flag = device.pinned("int32", 1)
+    using x = number(device, 0)
+    using graph = captureGraph(() => runIf(flag, () => change(x, 1, 1)))
+    for (const value of [0, 3, 0, 1]) {
+      flag.array[0] = value
+      graph.launch()
+      device.synchronize()
+    }
+    assert.deepEqual([...x.readSync()], [2])
+  })
+
+  test("runWhile: runs until the number is zero, and not at all if it is", () => {
+    using device = open()
+    using count = number(device, 0)
+    using x = number(device, 1)
+    using graph = captureGraph(() => {
+      runWhile(count, () => {
+        change(x, 2, 0)
+        change(count, 1, -1)
+      })
+      change(x, 1, 1)
+    })
+    for (const turns of [0, 1, 10]) {
+      set(count, turns)
+      set(x, 1)
+      graph.launch()
+      assert.deepEqual([...x.readSync()], [2 ** turns + 1])
+    }
+  })
+
+  test("§5 rule 9: a body may fork, and each run of it waits for its branches", () => {
+    using device = open()
+    using count = number(device, 5)
+    using x = device.from(new Int32Array(length).fill(1))
+    using y = device.from(new Int32Array(length).fill(1))
+    using graph = captureGraph(() => {
+      runWhile(count, () => {
+        using forked = fork(() => change(y, 3, 1))
+        change(x, 2, 1)
+        forked.join()
+        combine.launch(over(length), length, x, y)
+        combine.launch(over(length), length, y, x)
+        change(count, 1, -1)
+      })
+    })
+    graph.launch()
+    let [a, b] = [1, 1]
+    for (let turn = 0; turn < 5; turn++) {
+      b = Math.imul(b, 3) + 1
+      a = Math.imul(a, 2) + 1
+      b = (Math.imul(b, 3) + a) | 0
+      a = (Math.imul(a, 3) + b) | 0
+    }
+    assert.deepEqual(x.readSync(), new Int32Array(length).fill(a))
+    assert.deepEqual(y.readSync(), new Int32Array(length).fill(b))
+  })
+
+  test("conditionals stand in each other, with graphs in them", () => {
+    using device = open()
+    using outerCount = number(device, 0)
+    using innerCount = number(device, 0)
+    using odd = number(device, 0)
+    using x = number(device, 0)
+    using inner = captureGraph(() => change(x, 1, 1))
+    using graph = captureGraph(() => {
+      runWhile(outerCount, () => {
+        innerCount.copyFrom(outerCount)
+        runWhile(innerCount, () => {
+          inner.launch()
+          change(innerCount, 1, -1)
+        })
+        runIf(odd, () => change(x, 1, 100))
+        change(outerCount, 1, -1)
+      })
+    })
+    set(outerCount, 4)
+    set(odd, 1)
+    graph.launch()
+    assert.deepEqual([...x.readSync()], [4 + 3 + 2 + 1 + 400])
+  })
+
+  test("§7: arrays made in a body are the graph's, and inputs that only a body names are kept", () => {
+    using device = open()
+    device.synchronize()
+    const before = device.memory.used
+    const input = number(device, 6)
+    const flag = number(device, 1)
+    const graph = captureGraph(() => {
+      const made = new Set<DeviceArray<"int32">>()
+      runIf(flag, () => {
+        const y = device.full("int32", 1, 7)
+        combine.launch(once, 1, input, y)
+        made.add(y)
+      })
+      return [...made]
+    })
+    input.dispose()
+    flag.dispose()
+    const others = [number(device, 0), number(device, 0)]
+    graph.launch()
+    const [y] = graph.result
+    assert.deepEqual([...(y?.readSync() ?? [])], [7 * 3 + 6])
+    graph.dispose()
+    assert.equal(y?.disposed, true)
+    for (const array of others) array.dispose()
+    device.synchronize()
+    assert.equal(device.memory.used, before)
+  })
+
+  test("graph.update takes other arrays and scalars of a conditional", () => {
+    using device = open()
+    using flag = number(device, 1)
+    using x = number(device, 1)
+    using y = number(device, 1)
+    using graph = captureGraph(() => runIf(flag, () => change(x, 2, 0)))
+    graph.launch()
+    graph.update(() => runIf(flag, () => change(y, 1, 9)))
+    graph.launch()
+    assert.deepEqual([x.readSync()[0], y.readSync()[0]], [2, 10])
+  })
+
+  test("toDot shows what a conditional consists of", () => {
+    using device = open()
+    using flag = number(device, 1)
+    using graph = captureGraph(() => {
+      change(flag, 1, 0)
+      runIf(flag, () => change(flag, 1, 2))
+    })
+    const dot = graph.toDot()
+    assert.match(dot, /n1 \[label="if"\]/)
+    assert.match(dot, /n1 -> n1_0 \[style=dashed/)
+    assert.match(dot, /n1_0 \[label="test_affine"\]/)
+  })
+
+  test("outside a capture, runIf and runWhile are refused by name", () => {
+    using device = open()
+    using flag = number(device, 1)
+    const nothing = () => {}
+    for (const call of [
+      () => runIf(flag, nothing),
+      () => runIf(flag, nothing, nothing),
+      () => runWhile(flag, nothing),
+    ]) {
+      refused(call, "AUX_NOT_CAPTURING", "captureGraph")
+    }
+  })
+
+  test("bad conditions and functions are refused before anything is captured", () => {
+    using device = open()
+    using flag = number(device, 1)
+    using two = device.zeros("int32", 2)
+    using float = device.zeros("float32", 1)
+    using graph = captureGraph(() => {
+      const nothing = () => {}
+      for (const [call, args, words] of [
+        [runIf, [two, nothing], "one element"],
+        [runIf, [float, nothing], "float32"],
+        [runWhile, [1, nothing], "condition is 1"],
+        [runIf, [flag, 3], "then is 3"],
+        [runIf, [flag, nothing, 3], "otherwise is 3"],
+      ] as const) {
+        refused(() => Reflect.apply(call, undefined, args), "AUX_INVALID_ARGUMENT", words)
+      }
+      change(flag, 1, 1)
+    })
+    assert.equal(graph.nodeCount, 1)
+  })
+
+  for (const [what, body, expected] of [
+    ["throws", () => assert.fail("on purpose"), /on purpose/],
+    ["is async", async () => {}, /returned a promise/],
+  ] as const) {
+    test(`§5 rule 5: a body that ${what} ends the capture, though it be caught inside; another can begin`, () => {
+      using device = open()
+      using flag = number(device, 1)
+      using x = number(device, 1)
+      const capture = () =>
+        captureGraph(() => {
+          change(x, 2, 0)
+          try {
+            Reflect.apply(runIf, undefined, [flag, body])
+          } catch {}
+        })
+      assert.throws(capture, expected)
+      assert.deepEqual([...x.readSync()], [1])
+      using graph = captureGraph(() => runIf(flag, () => change(x, 2, 0)))
+      graph.launch()
+      assert.deepEqual([...x.readSync()], [2])
+    })
+  }
+
+  test("a body is a capture of its own: streams and events from around are refused inside", () => {
+    using device = open()
+    using aux = device.createStream({ name: "aux" })
+    using event = device.createEvent()
+    using flag = number(device, 1)
+    using x = number(device, 1)
+    using graph = captureGraph(() => {
+      const around = currentStream(device)
+      event.record()
+      runIf(flag, () => {
+        refused(() => affine.launch({ ...once, stream: around }, 1, x, 1, 1), "AUX_STREAM_CAPTURING", around.name)
+        refused(() => aux.wait(around), "AUX_STREAM_CAPTURING", "captured stream")
+        refused(() => event.wait(), "AUX_STREAM_CAPTURING", "border")
+        change(x, 5, 0)
+      })
+    })
+    graph.launch()
+    assert.deepEqual([...x.readSync()], [5])
+  })
+})
