@@ -80,8 +80,9 @@ export class Branch implements CommandQueue {
   }
 
   record(): CapturedPoint {
-    const known = [...this.known]
-    known[this.index] = this.count
+    const known = this.capture.branches.map((branch) =>
+      branch === this ? this.count : (this.known[branch.index] ?? 0),
+    )
     return { branch: this, position: this.count, known }
   }
 

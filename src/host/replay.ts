@@ -169,12 +169,14 @@ export class Replay {
     const { awaited } = this
     awaited.find(call, read)
     const { stream: other, low: awaitedLow, high: awaitedHigh } = awaited
-    if (!awaited.hasArrived()) {
+    while (!hasProgressed(this.at.control.words, other, awaitedHigh, awaitedLow)) {
       const outcome = isAlone ? this.drive(other, awaitedHigh, awaitedLow) : GONE
-      if (outcome === GONE || outcome === MISSING) this.leave(stream, call, read, low, high)
+      // The other branch may have been in an earlier launch still.
+      if (outcome === DONE || outcome === REACHED) continue
+      this.leave(stream, call, read, low, high)
       if (outcome === MISSING) return MISSING
-      if (outcome === GONE && isAlone && this.stepsBack(stream, call)) return GONE
-      if (outcome === GONE && scheduler.suspend(stream, other, awaitedHigh, awaitedLow)) {
+      if (isAlone && this.stepsBack(stream, call)) return GONE
+      if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow)) {
         // Whoever had the other stream may have left it, before this one waited, to whoever would come.
         if (isAlone && scheduler.claim(other)) scheduler.yield(other)
         this.next = 0
