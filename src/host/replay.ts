@@ -170,7 +170,9 @@ export class Replay {
     awaited.find(call, read)
     const { stream: other, low: awaitedLow, high: awaitedHigh } = awaited
     while (!hasProgressed(this.at.control.words, other, awaitedHigh, awaitedLow)) {
+      this.laps.end(call)
       const outcome = isAlone ? this.drive(other, awaitedHigh, awaitedLow) : GONE
+      this.laps.begin(call, false)
       // The other branch may have been in an earlier launch still.
       if (outcome === DONE || outcome === REACHED) continue
       this.leave(stream, call, read, low, high)
