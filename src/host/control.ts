@@ -48,7 +48,7 @@ export class ControlMemory {
 
   /** Looks again if there is more now. What was reserved before something that this thread has seen is in view then. */
   catchUp(): Int32Array {
-    if (Atomics.load(this.words, EXTENT) > this.words.length) this.refresh()
+    if ((this.words[EXTENT] as number) > this.words.length) this.refresh()
     return this.words
   }
 

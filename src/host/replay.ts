@@ -173,8 +173,9 @@ export class Replay {
       this.laps.end(call)
       const outcome = isAlone ? this.drive(other, awaitedHigh, awaitedLow) : GONE
       this.laps.begin(call, false)
-      // The other branch may have been in an earlier launch still.
-      if (outcome === DONE || outcome === REACHED) continue
+      if (outcome === REACHED) break
+      // The other branch was in an earlier launch still.
+      if (outcome === DONE) continue
       this.leave(stream, call, read, low, high)
       if (outcome === MISSING) return MISSING
       if (isAlone && this.stepsBack(stream, call)) return GONE
@@ -193,8 +194,11 @@ export class Replay {
   private drive(stream: number, untilHigh: number, untilLow: number): Outcome {
     const { control, scheduler } = this.at
     if (!scheduler.claim(stream)) return GONE
+    // From here on nobody else writes how far it has come.
     const words = control.catchUp()
-    if (hasProgressed(words, stream, untilHigh, untilLow)) {
+    if (
+      hasReached(words[stream + PROGRESS_HIGH] as number, words[stream + PROGRESS_LOW] as number, untilHigh, untilLow)
+    ) {
       this.offers.offer(stream)
       return REACHED
     }
