@@ -1,20 +1,10 @@
 /** What was to be reached (DESIGN.md, performance), beside what was. */
 
+import { factLines } from "./fact-goals.js"
+import { bandwidth, type GoalLine, quotient, time, times } from "./goal-line.js"
 import { ours, type PeerName } from "./peers.js"
 import type { Measured } from "./rounds.js"
 import type { Report } from "./run.js"
-
-/** A line of the summary. */
-export interface GoalLine {
-  readonly what: string
-  /** By name; a peer that does not have it is not in here. */
-  readonly values: Readonly<Partial<Record<PeerName, string>>>
-  /** Ours ÷ that of the one that the goal names, or whatever the goal limits. */
-  readonly ratio: string
-  readonly goal: string
-  /** Undefined where nothing was to be reached, or something is missing. */
-  readonly reached: boolean | undefined
-}
 
 /** One figure of everybody; undefined where it is missing. */
 type Figure = (peer: PeerName) => number | undefined
@@ -46,7 +36,7 @@ export function goalLines(report: Report): GoalLine[] {
     overlap(report),
     withoutAux(report),
     plain("AsyncLocalStorage.run alone", row("async-local-storage")),
-    ...facts(report),
+    ...factLines(report),
   ]
 }
 
@@ -98,25 +88,36 @@ function atMost(what: string, figure: Figure, most: number, goal: string, show =
   return { what, values: shown(figure, show), ratio: "", goal, reached }
 }
 
-function plain(what: string, figure: Figure): GoalLine {
-  return { what, values: shown(figure), ratio: "", goal: "", reached: undefined }
+function plain(what: string, figure: Figure, show = time): GoalLine {
+  return { what, values: shown(figure, show), ratio: "", goal: "", reached: undefined }
 }
 
 function expertsAtOneToken(report: Report): GoalLine[] {
-  const way = (name: string) => figureOf(report, `experts:1:eager:${name}`)
-  const speedUp: Figure = (peer) => quotient(way("sequential")(peer), way("parallel")(peer))
-  const host: Figure = (peer) => rowOf(report.measured, "experts:1:eager:parallel", peer)?.beside["host"]
-  const mine = speedUp(ours)
+  const way = (name: string, workload = "experts", mode = "eager") => figureOf(report, `${workload}:1:${mode}:${name}`)
+  const speedUp = (workload?: string): Figure => {
+    const [sequential, parallel] = [way("sequential", workload), way("parallel", workload)]
+    return (peer) => quotient(sequential(peer), parallel(peer))
+  }
+  const beside = (name: string, workload = "experts"): Figure => {
+    return (peer) => rowOf(report.measured, `${workload}:1:eager:parallel`, peer)?.beside[name]
+  }
+  const mine = speedUp()(ours)
   return [
     {
-      what: "mixture-of-experts layer, one token, eager: speed side by side ÷ in sequence (ours: 9 launches)",
-      values: shown(speedUp, times),
+      what: "mixture-of-experts layer, one token, eager: speed side by side ÷ in sequence (ours: 5 launches)",
+      values: shown(speedUp(), times),
       ratio: times(mine),
       goal: "≥ 1.15 ×",
       reached: mine === undefined ? undefined : mine >= 1.15,
     },
+    plain("… in sequence, a layer", way("sequential")),
     plain("… side by side, a layer", way("parallel")),
-    plain("… of that, host time", host),
+    plain("… of that, host time", beside("host")),
+    plain("… weights read meanwhile", beside("bandwidth"), bandwidth),
+    plain("… as a graph, side by side", way("parallel", "experts", "captured")),
+    plain("… by cuBLAS (9 launches), speed side by side ÷ in sequence", speedUp("experts-cublas"), times),
+    plain("… by cuBLAS, side by side", way("parallel", "experts-cublas")),
+    plain("… by cuBLAS, of that, host time", beside("host", "experts-cublas")),
   ]
 }
 
@@ -145,87 +146,10 @@ function withoutAux(report: Report): GoalLine {
   return atMost("auxStream null, beyond calling the two functions", beyond, 20, "≤ 20 ns")
 }
 
-/** What the parts found that are no rows. */
-function facts({ parts }: Report): GoalLine[] {
-  const factsOf = (name: string) => parts.find((part) => part.name === name && part.status === "done")?.facts
-  const line = (what: string, value: string, goal: string, reached: boolean): GoalLine => ({
-    what,
-    values: { [ours]: value },
-    ratio: "",
-    goal,
-    reached,
-  })
-  const suites = factsOf("conformance")
-  const lines: GoalLine[] = []
-  if (suites !== undefined) {
-    const [passed, failed, failing] = [Number(suites["passed"]), Number(suites["failed"]), listOf(suites["failing"])]
-    const bad = failing.length > 0
-    lines.push(line("conformance on cuda:0", `${passed} passed, ${failed} failed`, "none fails", passed > 0 && !bad))
-  }
-  for (const tool of ["memcheck", "initcheck"]) {
-    const found = factsOf(tool)
-    if (found === undefined) continue
-    const text = `${String(found["errors"])} errors in ${String(found["suites"])} of ${String(found["of"])} suites`
-    lines.push(line(`the same under ${tool}`, text, "no errors", found["errors"] === 0))
-  }
-  const job = factsOf("main-job")
-  if (job !== undefined) lines.push(mainJobLine(job, line))
-  const memory = factsOf("memory")
-  for (const name of ["many-fork-joins", "many-lifetimes", "disposals"]) {
-    const found = memory?.[name]
-    if (found !== undefined) lines.push(memoryLine(name, found, line))
-  }
-  return lines
-}
-
-type MakeLine = (what: string, value: string, goal: string, reached: boolean) => GoalLine
-
-function mainJobLine({ exitCode, report }: Readonly<Record<string, unknown>>, line: MakeLine): GoalLine {
-  const speedUp: unknown = typeof report === "object" && report !== null ? Reflect.get(report, "speedUp") : undefined
-  const value =
-    typeof speedUp === "number" ? `side by side ${times(speedUp)} as fast` : `ended with ${String(exitCode)}`
-  return line("the main job", value, "its checks pass", exitCode === 0)
-}
-
-const mebibyte = 2 ** 20
-/** What the driver hands out at a time, and what a process's size swings by. */
-const flat = { taken: 2 * mebibyte, resident: 16 * mebibyte } as const
-
-function memoryLine(name: string, found: unknown, line: MakeLine): GoalLine {
-  if (typeof found !== "object" || found === null) return line(name, String(found), "flat memory", false)
-  const number = (key: string) => Number(Reflect.get(found, key) ?? 0)
-  const [taken, resident] = [number("takenGrowth"), number("residentGrowth")]
-  const count = number("operations") || number("rounds")
-  const value = `device ${megabytes(taken)}, process ${megabytes(resident)}`
-  return line(`growth over ${count} ${name}`, value, "flat memory", taken <= flat.taken && resident <= flat.resident)
-}
-
-const megabytes = (bytes: number) => `${bytes < 0 ? "−" : "+"}${(Math.abs(bytes) / mebibyte).toFixed(1)} MiB`
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
-
 function shown(figure: Figure, show: (value: number) => string = time): Partial<Record<PeerName, string>> {
   const entries = everybody.flatMap((peer) => {
     const value = figure(peer)
     return value === undefined ? [] : [[peer, show(value)] as const]
   })
   return Object.fromEntries(entries)
-}
-
-/** A quotient of two figures that are there. What noise has brought below nothing is nothing to compare with. */
-export function quotient(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined || b <= 0 ? undefined : a / b
-}
-
-/** Nanoseconds, in the unit that suits them. Three digits, which is more than such figures are worth. */
-export function time(nanoseconds: number): string {
-  const size = Math.abs(nanoseconds)
-  if (size < 1000) return `${digits(nanoseconds)} ns`
-  return size < 1e6 ? `${digits(nanoseconds / 1000)} µs` : `${digits(nanoseconds / 1e6)} ms`
-}
-
-const digits = (value: number) =>
-  Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
-
-export function times(value: number | undefined): string {
-  return value === undefined ? "" : `${value.toFixed(value < 0.1 ? 3 : 2)} ×`
 }

@@ -10,16 +10,30 @@
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { calls } from "./calls.js"
-import { conformance, initcheck, memcheck } from "./conformance.js"
+import { conformance } from "./conformance.js"
+import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
 import { type Part, Run, type Settings } from "./run.js"
+import { sanitizers } from "./sanitizers.js"
 import { toMarkdown } from "./summary.js"
-import { experts, lora, norms } from "./workloads.js"
+import { experts, expertsByCublas, lora, norms } from "./workloads.js"
 
 /** In this order, so that what is cut off when time runs out is what matters least. */
-const parts: readonly Part[] = [machine, conformance, calls, experts, norms, lora, mainJob, memory, memcheck, initcheck]
+const parts: readonly Part[] = [
+  machine,
+  conformance,
+  calls,
+  experts,
+  norms,
+  lora,
+  mainJob,
+  memory,
+  host,
+  expertsByCublas,
+  sanitizers,
+]
 
 /** What the user got wrong, in one sentence. */
 class UsageError extends Error {}

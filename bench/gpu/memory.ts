@@ -19,6 +19,8 @@ export const memory: Part = {
     for (const [row, operations] of [
       ["many-fork-joins", 1_000_000 * scale],
       ["many-lifetimes", 100_000 * scale],
+      ["many-graph-launches", 100_000 * scale],
+      ["many-captures", 10_000 * scale],
     ] as const) {
       const answer = await us.ask(row, 1, operations, Math.min(60, run.secondsLeft - 10))
       found[row] = "figures" in answer ? firstOf(answer.figures) : answer.reason

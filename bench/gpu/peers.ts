@@ -23,6 +23,16 @@ const folder = beside("peers")
 /** Importing PyTorch from a cold disk takes its time. */
 const startSeconds = 120
 
+const makeOurs = () => new Peer(ours, process.execPath, [beside("ours/main.js")])
+
+/** One more process of ours, which nothing has been measured in yet. Its user stops it. */
+export async function startOurs(): Promise<Peer> {
+  const peer = makeOurs()
+  const reason = await peer.start(startSeconds)
+  if (reason !== undefined) throw new Error(reason)
+  return peer
+}
+
 /**
  * Builds and starts all.
  *
@@ -37,7 +47,7 @@ export async function startPeers(scratch: string): Promise<Peers> {
       PYTHONDONTWRITEBYTECODE: "1",
     })
   const makers: [PeerName, (name: PeerName) => Peer][] = [
-    [ours, (name) => new Peer(name, process.execPath, [beside("ours/main.js")])],
+    [ours, makeOurs],
     ["C++", (name) => new Peer(name, program.path, [kernels.path])],
     ["PyTorch", python("torch_peer.py")],
     ["cuda.core", python("cuda_core_peer.py")],

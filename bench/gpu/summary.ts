@@ -1,6 +1,7 @@
 /** The report as markdown, for people. */
 
-import { goalLines, quotient, time, times } from "./goals.js"
+import { bandwidth, quotient, time, times } from "./goal-line.js"
+import { goalLines } from "./goals.js"
 import { ours, peerNames } from "./peers.js"
 import type { Report } from "./run.js"
 import { modes, ways, type WorkloadName, workloadSizes } from "./workloads.js"
@@ -44,6 +45,7 @@ function workloadTable(report: Report, workload: WorkloadName): string[] {
     "speed-up",
     "÷ longer branch",
     "host time",
+    "weights",
   ]
   const lines = workloadSizes[workload].flatMap((size) =>
     modes.flatMap((mode) => peerNames.flatMap((peer) => workloadLine(report, workload, size, mode, peer))),
@@ -58,12 +60,22 @@ function workloadLine(report: Report, workload: string, size: number, mode: stri
   const [main, aux, sequential, parallel] = found.map((row) => row?.median)
   if (found.every((row) => row === undefined)) return []
   const longer = main === undefined || aux === undefined ? undefined : Math.max(main, aux)
-  const host = found[3]?.beside["host"]
+  const { host, bandwidth: read } = found[3]?.beside ?? {}
   const show = (value: number | undefined) => (value === undefined ? "" : time(value))
   const figures = [main, aux, sequential, parallel].map(show)
   const speedUp = times(quotient(sequential, parallel))
   const by = peer === ours ? `**${peer}**` : peer
-  return [[`${size}, ${mode}`, by, ...figures, speedUp, times(quotient(parallel, longer)), show(host)]]
+  return [
+    [
+      `${size}, ${mode}`,
+      by,
+      ...figures,
+      speedUp,
+      times(quotient(parallel, longer)),
+      show(host),
+      read === undefined ? "" : bandwidth(read),
+    ],
+  ]
 }
 
 function partsTable({ parts }: Report): string {

@@ -8,9 +8,11 @@ import type { Part } from "./run.js"
 export const ways = ["main", "aux", "sequential", "parallel"] as const
 export const modes = ["eager", "captured"] as const
 
-/** The sizes of each workload. See ours/experts.ts and ours/projections.ts. */
+/** The sizes of each workload. See ours/expert-vectors.ts, ours/expert-products.ts and ours/projections.ts. */
 export const workloadSizes = {
   experts: [1, 4, 16, 64, 256, 1024, 4096],
+  /** What our own kernels for a few tokens take the place of. */
+  "experts-cublas": [1, 4],
   norms: [1, 32, 64, 160],
   lora: [16, 64],
 } as const
@@ -19,7 +21,8 @@ export type WorkloadName = keyof typeof workloadSizes
 /** Who measures which. */
 const measuredBy: Readonly<Record<WorkloadName, readonly string[]>> = {
   experts: [ours, "PyTorch"],
-  norms: [ours, "PyTorch", "CuPy"],
+  "experts-cublas": [ours],
+  norms: [ours, "C++", "PyTorch", "CuPy"],
   lora: [ours, "PyTorch"],
 }
 
@@ -40,5 +43,6 @@ const workload = (name: WorkloadName): Part => ({
 })
 
 export const experts = workload("experts")
+export const expertsByCublas = workload("experts-cublas")
 export const norms = workload("norms")
 export const lora = workload("lora")

@@ -2,7 +2,11 @@
  * Learning of an event's completion without blocking the event loop.
  *
  * A waiter is first polled at every turn of the event loop, for {@link POLLING_WINDOW}: most work ends in that time, and
- * is then seen within microseconds. Whoever waits longer is served by one thread of Node's pool, which sleeps in
+ * is then seen within microseconds. Then it is looked at in naps, the longer it has waited the longer ({@link NAP_SHARE}),
+ * until they would take longer than a thread needs to wake from an event: on an H100 host, whose idle cores wake slowly,
+ * an event's own wake-up took 85 to 240 µs.
+ *
+ * Whoever waits longer than {@link NAPPING_WINDOW} is served by one thread of Node's pool, which sleeps in
  * `cuEventSynchronize` on the oldest waiter's event; when it wakes, all that wait are looked at, and it sleeps on the
  * next. A timer looks at the others meanwhile, and at all should every thread of the pool be busy with something else.
  *
@@ -18,10 +22,18 @@ import { performance } from "node:perf_hooks"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
 import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
+import { nap } from "./nap.js"
 import { SUCCESS } from "./status.js"
 
 /** How long a waiter is polled at every turn of the event loop, in milliseconds. It costs a core for that long. */
 export const POLLING_WINDOW = 0.2
+
+/** How long a waiter is looked at in naps, in milliseconds. It costs about a fifth of a core for that long. */
+export const NAPPING_WINDOW = 12
+
+/** A nap takes this share of the time waited so far, but no less than so many microseconds. */
+const NAP_SHARE = 1 / 64
+const LEAST_NAP = 40
 
 /** How often the timer looks at waiters that no sleeping thread watches for, and at all of them; in milliseconds. */
 const UNWATCHED_INTERVAL = 1
@@ -36,7 +48,8 @@ interface Waiter {
   owned: boolean
   /** The caller's event, while it is what is asked. */
   readonly event: EventHandle
-  readonly pollUntil: number
+  /** When the wait began. */
+  readonly began: number
   readonly settle: Settle
 }
 
@@ -46,6 +59,7 @@ export class Completions {
   readonly #pool: EventPool
   /** Oldest first. */
   readonly #polled = new Set<Waiter>()
+  readonly #napped = new Set<Waiter>()
   readonly #late = new Set<Waiter>()
   /** Waiters that ask the caller's own event, by it. */
   readonly #borrowed = new Map<EventHandle, Set<Waiter>>()
@@ -54,6 +68,7 @@ export class Completions {
   #pollScheduled = false
   #timer: NodeJS.Timeout | undefined
   #interval = 0
+  #isNapping = false
   #asleepOn: Waiter | undefined
   /** Turned off should the driver refuse to wait on a thread of the pool. */
   #canSleep = true
@@ -66,7 +81,7 @@ export class Completions {
 
   /** Is anyone waiting, or a thread asleep on one of our events? The context must live as long. */
   get isBusy(): boolean {
-    return this.#asleepOn !== undefined || this.#polled.size + this.#late.size > 0
+    return this.#asleepOn !== undefined || this.#polled.size + this.#napped.size + this.#late.size > 0
   }
 
   /** See `Driver.whenComplete`. */
@@ -75,18 +90,19 @@ export class Completions {
     this.#polled.add(waiter)
     this.#schedulePoll()
     return () => {
-      if (this.#polled.delete(waiter) || this.#late.delete(waiter)) this.#unbind(waiter)
-      if (this.#late.size === 0) this.#stopTimer()
+      const wasWaiting = [this.#polled, this.#napped, this.#late].some((waiters) => waiters.delete(waiter))
+      if (wasWaiting) this.#unbind(waiter)
+      if (this.#napped.size + this.#late.size === 0) this.#stopTimer()
     }
   }
 
   #bind(event: EventHandle, settle: Settle): Waiter {
     const context = this.#context
-    const pollUntil = performance.now() + POLLING_WINDOW
+    const began = performance.now()
     if (!hasPassed(context, event) && event === context.lastEvent) {
-      return { asked: this.#pool.record(context.lastStream), owned: true, event, pollUntil, settle }
+      return { asked: this.#pool.record(context.lastStream), owned: true, event, began, settle }
     }
-    const waiter: Waiter = { asked: event, owned: false, event, pollUntil, settle }
+    const waiter: Waiter = { asked: event, owned: false, event, began, settle }
     const others = this.#borrowed.get(event)
     if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
     else others.add(waiter)
@@ -164,16 +180,45 @@ export class Completions {
 
   #poll(): void {
     const settled: (() => void)[] = []
+    this.#lookAt(this.#polled, settled, POLLING_WINDOW, this.#napped)
+    if (this.#context.isLost) {
+      this.#lookAt(this.#napped, settled)
+      this.#lookAt(this.#late, settled)
+    }
+    if (this.#polled.size > 0) this.#schedulePoll()
+    this.#takeNap()
+    this.#rest()
+    run(settled)
+  }
+
+  /** Looks at waiters. Those that have waited for so long are others' to look at from now on. */
+  #lookAt(waiters: Set<Waiter>, settled: (() => void)[], window = Infinity, others = waiters): void {
     const now = performance.now()
-    for (const waiter of this.#polled) {
-      if (this.#look(waiter, settled)) this.#polled.delete(waiter)
-      else if (waiter.pollUntil <= now) {
-        this.#polled.delete(waiter)
-        this.#late.add(waiter)
+    for (const waiter of waiters) {
+      if (this.#look(waiter, settled)) {
+        waiters.delete(waiter)
+      } else if (now - waiter.began >= window) {
+        waiters.delete(waiter)
+        others.add(waiter)
       }
     }
-    if (this.#context.isLost) this.#lookAtLate(settled)
-    if (this.#polled.size > 0) this.#schedulePoll()
+  }
+
+  #takeNap(): void {
+    if (this.#isNapping || this.#napped.size === 0) return
+    const youngest = Math.max(...Array.from(this.#napped, ({ began }) => began))
+    const microseconds = Math.max(LEAST_NAP, Math.round((performance.now() - youngest) * 1000 * NAP_SHARE))
+    this.#isNapping = nap(microseconds, () => this.#endNap())
+    if (this.#isNapping) return
+    for (const waiter of this.#napped) this.#late.add(waiter)
+    this.#napped.clear()
+  }
+
+  #endNap(): void {
+    this.#isNapping = false
+    const settled: (() => void)[] = []
+    this.#lookAt(this.#napped, settled, NAPPING_WINDOW, this.#late)
+    this.#takeNap()
     this.#rest()
     run(settled)
   }
@@ -190,21 +235,15 @@ export class Completions {
     return true
   }
 
-  #lookAtLate(settled: (() => void)[]): void {
-    for (const waiter of this.#late) {
-      if (this.#look(waiter, settled)) this.#late.delete(waiter)
-    }
-  }
-
-  /** Goes on looking at the late ones: with a sleeping thread if it can, and with the timer. */
+  /** Goes on looking: with a sleeping thread if it can, and with the timer, should every thread of the pool be busy. */
   #rest(): void {
-    if (this.#late.size === 0) {
+    if (this.#napped.size + this.#late.size === 0) {
       this.#stopTimer()
       return
     }
-    if (this.#asleepOn === undefined && this.#canSleep) this.#sleep()
-    const watched = this.#late.size === 1 && this.#asleepOn !== undefined && this.#late.has(this.#asleepOn)
-    const interval = watched ? WATCHED_INTERVAL : UNWATCHED_INTERVAL
+    if (this.#late.size > 0 && this.#asleepOn === undefined && this.#canSleep) this.#sleep()
+    const sleeping = this.#asleepOn !== undefined && this.#late.has(this.#asleepOn) ? 1 : 0
+    const interval = this.#late.size === sleeping ? WATCHED_INTERVAL : UNWATCHED_INTERVAL
     if (this.#timer !== undefined && this.#interval <= interval) return
     this.#stopTimer()
     this.#interval = interval
@@ -232,7 +271,8 @@ export class Completions {
   #wake(): void {
     this.#stopTimer()
     const settled: (() => void)[] = []
-    this.#lookAtLate(settled)
+    this.#lookAt(this.#napped, settled, NAPPING_WINDOW, this.#late)
+    this.#lookAt(this.#late, settled)
     this.#rest()
     run(settled)
   }

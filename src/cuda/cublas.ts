@@ -61,10 +61,16 @@ const DEFAULT_ALGORITHM = -1
 const NO_TRANSPOSE = 0
 const TRANSPOSE = 1
 
+/** A handle that a stream was set for, which takes cuBLAS' own workspace away, and the address of the one set since. */
+interface BoundHandle {
+  readonly handle: number
+  workspace: number
+}
+
 /** The matrix products of one device. */
 export class Cublas {
   readonly #context: CudaContext
-  readonly #handles = new Map<StreamHandle, number>()
+  readonly #handles = new Map<StreamHandle, BoundHandle>()
   #idle: number[] = []
   /** alpha, and beta 8 bytes on. They are read when the call is made. */
   readonly #scalars = new CMemory(16)
@@ -79,9 +85,9 @@ export class Cublas {
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
     const calls = this.#library()
     this.#context.within(() => {
-      const handle = this.#handleFor(calls, stream)
-      this.#check(calls.cublasSetWorkspace(handle, workspace.address, workspace.length), "cublasSetWorkspace")
-      this.#check(this.#submit(calls, handle, product), "cublasGemmStridedBatchedEx")
+      const bound = this.#boundTo(calls, stream)
+      this.#setWorkspace(calls, bound, workspace)
+      this.#check(this.#submit(calls, bound.handle, product), "cublasGemmStridedBatchedEx")
     })
   }
 
@@ -122,13 +128,22 @@ export class Cublas {
   }
 
   /** A handle keeps state of what it queues next, so that each stream has its own. */
-  #handleFor(calls: CublasCalls, stream: StreamHandle): number {
+  #boundTo(calls: CublasCalls, stream: StreamHandle): BoundHandle {
     const known = this.#handles.get(stream)
     if (known !== undefined) return known
     const handle = this.#idle.pop() ?? this.#create(calls)
     this.#check(calls.cublasSetStream(handle, stream), "cublasSetStream")
-    this.#handles.set(stream, handle)
-    return handle
+    const bound = { handle, workspace: 0 }
+    this.#handles.set(stream, bound)
+    return bound
+  }
+
+  /** Mostly it is the one that the stream had before, which cuBLAS keeps. */
+  #setWorkspace(calls: CublasCalls, bound: BoundHandle, { address, length }: MemoryRange): void {
+    if (bound.workspace === address) return
+    bound.workspace = 0
+    this.#check(calls.cublasSetWorkspace(bound.handle, address, length), "cublasSetWorkspace")
+    bound.workspace = address
   }
 
   #create(calls: CublasCalls): number {
@@ -139,15 +154,15 @@ export class Cublas {
 
   /** The stream is being destroyed. Its handle goes to another one: destroying it would wait for the whole device. */
   forgetStream(stream: StreamHandle): void {
-    const handle = this.#handles.get(stream)
-    if (handle === undefined) return
+    const bound = this.#handles.get(stream)
+    if (bound === undefined) return
     this.#handles.delete(stream)
-    this.#idle.push(handle)
+    this.#idle.push(bound.handle)
   }
 
   /** Has the handles destroyed, once that waits for nothing. */
   close(): void {
-    const handles = [...this.#handles.values(), ...this.#idle]
+    const handles = [...Array.from(this.#handles.values(), ({ handle }) => handle), ...this.#idle]
     this.#handles.clear()
     this.#idle = []
     this.#context.atTheEnd(() => {

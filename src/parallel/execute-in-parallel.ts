@@ -4,7 +4,7 @@ import type { Event } from "../runtime/event.js"
 import { show } from "../runtime/show.js"
 import { currentStream, type Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { type AuxBranch, forkJoin } from "./fork-join.js"
+import { AuxBranch, forkJoin } from "./fork-join.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { type ParallelReason, report } from "./report.js"
 import { runInSequence } from "./sequential.js"
@@ -126,7 +126,7 @@ function checkOneDevice(first: Slot | undefined, stream: Stream, index: number):
 
 function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined): AuxBranch {
   checkJoinEvent(done, `doneEvents[${index}]`, stream)
-  return { slot: index + 1, fn, stream, done }
+  return new AuxBranch(index + 1, fn, stream, done)
 }
 
 function inSequence(reason: ParallelReason, fn0: () => unknown, auxFns: readonly Branch[], main?: Stream): unknown {

@@ -1,25 +1,29 @@
 import { context, runIn } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
+import { attach, settle } from "../runtime/failures.js"
 import type { Stream } from "../runtime/stream.js"
 import { adopt } from "../runtime/thenable.js"
-import { attach, settle } from "../runtime/failures.js"
 import { lease, release } from "./lease.js"
 
 /** A function beside the main one: where it runs, and the event that says that it is done. */
-export interface AuxBranch {
+export class AuxBranch {
   /** Where its result goes. */
   readonly slot: number
   readonly fn: () => unknown
   readonly stream: Stream
   /** One of the library's own if undefined. */
   readonly done: Event | undefined
-}
+  /** What stands for `done` once the function has been called. */
+  leased: Event | undefined
+  /** Is everything that the function has queued behind the record of `leased`? */
+  recorded = false
 
-/** A branch whose function has been called. */
-interface Started {
-  readonly branch: AuxBranch
-  readonly done: Event
-  recorded: boolean
+  constructor(slot: number, fn: () => unknown, stream: Stream, done: Event | undefined) {
+    this.slot = slot
+    this.fn = fn
+    this.stream = stream
+    this.done = done
+  }
 }
 
 /**
@@ -35,28 +39,29 @@ export function forkJoin(
   start: Event | undefined,
   count: number,
 ): unknown[] | Promise<unknown[]> {
-  return new ForkJoin(main, count).run(fn0, branches, start)
+  return new ForkJoin(main, branches, count).run(fn0, start)
 }
 
 class ForkJoin {
   readonly #main: Stream
+  readonly #branches: readonly AuxBranch[]
   readonly #results: unknown[] = []
-  readonly #started: Started[] = []
   /** The promises among the results, by slot. */
   #promises: { slot: number; promise: Promise<unknown> }[] | undefined
   #failure: { slot: number; error: unknown } | undefined
 
-  constructor(main: Stream, count: number) {
+  constructor(main: Stream, branches: readonly AuxBranch[], count: number) {
     this.#main = main
+    this.#branches = branches
     for (let slot = 0; slot < count; slot++) this.#results.push(undefined)
   }
 
-  run(fn0: () => unknown, branches: readonly AuxBranch[], start: Event | undefined): unknown[] | Promise<unknown[]> {
+  run(fn0: () => unknown, start: Event | undefined): unknown[] | Promise<unknown[]> {
     const fork = lease(start, this.#main.device)
     try {
       fork.record(this.#main)
       this.#take(0, fn0()) // A throw leaves here: nothing has been forked yet.
-      for (const branch of branches) {
+      for (const branch of this.#branches) {
         if (this.#failure === undefined) this.#start(branch, fork)
       }
     } finally {
@@ -78,37 +83,26 @@ class ForkJoin {
       this.#failure = { slot: branch.slot, error }
     }
     // Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it.
-    if (this.#promises === undefined) this.#recordLast()
+    if (this.#promises === undefined) tryToRecord(branch)
   }
 
   #call(branch: AuxBranch, fork: Event): void {
     fork.wait(branch.stream)
-    this.#started.push({ branch, done: lease(branch.done, branch.stream.device), recorded: false })
+    branch.leased = lease(branch.done, branch.stream.device)
     this.#take(branch.slot, branch.fn())
-  }
-
-  #recordLast(): void {
-    const last = this.#started.at(-1)
-    if (last === undefined || last.recorded) return
-    try {
-      last.done.record(last.branch.stream)
-      last.recorded = true
-    } catch {
-      // The join records it again, and says what is wrong.
-    }
   }
 
   #finish(): unknown[] {
     const joinErrors = this.#join()
-    if (this.#failure !== undefined) throw attach(this.#failure.error, joinErrors)
-    if (joinErrors.length > 0) throw settle(joinErrors)
+    if (this.#failure !== undefined) throw attach(this.#failure.error, joinErrors ?? [])
+    if (joinErrors !== undefined) throw settle(joinErrors)
     return this.#results
   }
 
   async #finishLater(promises: { slot: number; promise: Promise<unknown> }[]): Promise<unknown[]> {
     const outcomes = await Promise.allSettled(promises.map(({ promise }) => promise))
     // What was queued until now counts, too: each event is recorded and waited for in this one step.
-    for (const started of this.#started) started.recorded = false
+    for (const branch of this.#branches) branch.recorded = false
     const joinErrors = this.#join()
     const failures = this.#failure === undefined ? [] : [this.#failure]
     outcomes.forEach((outcome, index) => {
@@ -117,24 +111,35 @@ class ForkJoin {
       else failures.push({ slot, error: outcome.reason })
     })
     const errors = failures.toSorted((a, b) => a.slot - b.slot).map(({ error }) => error)
-    if (errors.length > 0) throw attach(settle(errors), joinErrors)
-    if (joinErrors.length > 0) throw settle(joinErrors)
+    if (errors.length > 0) throw attach(settle(errors), joinErrors ?? [])
+    if (joinErrors !== undefined) throw settle(joinErrors)
     return this.#results
   }
 
-  /** Joins every branch that was started, whatever happens to one of them. Returns what failed. */
-  #join(): unknown[] {
-    const errors: unknown[] = []
-    for (const { branch, done, recorded } of this.#started) {
+  /** Joins every branch that was started, whatever happens to one of them. Returns what failed, if anything. */
+  #join(): unknown[] | undefined {
+    let errors: unknown[] | undefined
+    for (const { leased, stream, recorded } of this.#branches) {
+      if (leased === undefined) continue
       try {
-        if (!recorded) done.record(branch.stream)
-        done.wait(this.#main)
+        if (!recorded) leased.record(stream)
+        leased.wait(this.#main)
       } catch (error) {
-        errors.push(error)
+        ;(errors ??= []).push(error)
       } finally {
-        release(done)
+        release(leased)
       }
     }
     return errors
+  }
+}
+
+function tryToRecord(branch: AuxBranch): void {
+  if (branch.leased === undefined) return
+  try {
+    branch.leased.record(branch.stream)
+    branch.recorded = true
+  } catch {
+    // The join records it again, and says what is wrong.
   }
 }

@@ -3,7 +3,7 @@ import { context } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import type { Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { forkJoin } from "./fork-join.js"
+import { AuxBranch, forkJoin } from "./fork-join.js"
 import { report } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
@@ -60,7 +60,7 @@ export function maybeExecuteInParallel(
   }
   checkJoinEvent(event0, "event0", auxStream)
   checkJoinEvent(event1, "event1", auxStream)
-  const branches = [{ slot: 1, fn: fn1, stream: auxStream, done: event1 }]
+  const branches = [new AuxBranch(1, fn1, auxStream, event1)]
   report("parallel", main, branches)
   return forkJoin(main, fn0, branches, event0, 2)
 }

@@ -3,7 +3,7 @@ import { AuxstreamError } from "../runtime/errors.js"
 import { show } from "../runtime/show.js"
 import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
 import { isEnabled, type ParallelOptions } from "./execute-in-parallel.js"
-import { type AuxBranch, forkJoin } from "./fork-join.js"
+import { AuxBranch, forkJoin } from "./fork-join.js"
 import { report } from "./report.js"
 import { runInSequence } from "./sequential.js"
 import type { Joined, Results } from "./types.js"
@@ -43,12 +43,7 @@ function checkList(fns: unknown): void {
 
 function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknown)[]): unknown[] | Promise<unknown[]> {
   const { device } = main
-  const branches = others.map((fn, index): AuxBranch => ({
-    slot: index + 1,
-    fn,
-    stream: device.pool.take(main),
-    done: undefined,
-  }))
+  const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, device.pool.take(main), undefined))
   const giveBack = () => {
     for (const { stream } of branches) device.pool.give(stream)
   }

@@ -70,12 +70,11 @@ export abstract class Capture {
 
   /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
   addGraph({ capture, group, handle }: GraphState, stream: StreamState): void {
-    const earlier = this.#graphs.find((graph) => graph.group.isOneWith(group))
-    if (earlier !== undefined && !stream.isAfter(earlier.stream, earlier.tick)) stream.waitFor(earlier.stream)
+    const earlier = this.#graphs.filter((graph) => graph.group.isOneWith(group))
+    for (const { stream: other, tick } of earlier) if (!stream.isAfter(other, tick)) stream.waitFor(other)
     this.order.driver.launchGraph(handle, stream.handle)
     const tick = stream.advance("graph")
-    this.#graphs = this.#graphs.filter((graph) => graph !== earlier)
-    this.#graphs.push({ group, stream, tick })
+    this.#graphs = [...this.#graphs.filter((graph) => !earlier.includes(graph)), { group, stream, tick }]
     this.include(capture, stream, tick)
   }
 

@@ -1,5 +1,5 @@
 import type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "../dtype.js"
-import type { Driver, MemoryUsage } from "../driver.js"
+import type { Driver, KernelHandle, MemoryUsage } from "../driver.js"
 import { Allocation } from "./allocation.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "./check.js"
 import { type CompletionOptions, deviceCompletion } from "./completion.js"
@@ -59,6 +59,8 @@ export class Device {
   readonly driver: Driver
   /** @internal */
   readonly order: DeviceOrder
+  /** @internal The kernels that are loaded here, each at the place that it has for itself. */
+  readonly kernels: (KernelHandle | undefined)[] = []
   /** @internal The streams that forks run on if none is named. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void

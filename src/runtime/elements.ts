@@ -11,7 +11,7 @@ export interface ElementType<D extends DType> {
   /** Is this the typed array that holds such elements? */
   holds(value: unknown): value is TypedArrayOf<D>
   /** Why a value is no scalar of this type; undefined if it is one. */
-  refuses(value: unknown): string | undefined
+  readonly refuses: (value: unknown) => string | undefined
   /** The bytes of one element. The value has passed `refuses`. */
   encode(value: number | bigint): Uint8Array
 }

@@ -6,6 +6,7 @@ import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
 import { checkCudaBody, checkDefinition, checkHostBody } from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
+import type { UsedMemory } from "./operation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
 import { type Arguments, type Parameter, parseSignature } from "./signature.js"
@@ -41,6 +42,11 @@ export interface LaunchOptions {
   readonly uses?: ExternalUses | undefined
 }
 
+/** How many kernels there are. */
+let count = 0
+
+const noMemories: readonly UsedMemory[] = []
+
 /** An argument that fits its parameter. */
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
@@ -52,13 +58,19 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly name: string
   readonly signature: S
   readonly #source: KernelSource
-  readonly #loaded = new WeakMap<Device, KernelHandle>()
+  /** For each parameter: why a scalar is refused. Arrays have a check of their own. */
+  readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
+  /** Where devices keep its handle. */
+  readonly #place = count++
 
   /** @internal */
   constructor(source: KernelSource, signature: S) {
     this.name = source.name
     this.signature = signature
     this.#source = source
+    this.#refusals = source.parameters.map(({ dtype, access }) =>
+      access === undefined ? elementsOf(dtype).refuses : undefined,
+    )
   }
 
   /**
@@ -72,9 +84,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device`)
     }
     device.checkUsable()
-    if (this.#loaded.has(device)) return
+    if (device.kernels[this.#place] !== undefined) return
     this.#checkAvailable(device)
-    this.#loaded.set(device, await device.driver.prepareKernel(this.#source))
+    device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
   }
 
   /**
@@ -100,12 +112,15 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const blockZ = sizeOf(block, 2)
     checkThreads(blockX * blockY * blockZ, limits)
     const attributes = launchAttributes(options.cluster, options.cooperative)
-    const extra = options.uses === undefined ? [] : usedMemories(options.uses, device)
+    const extra = options.uses === undefined ? noMemories : usedMemories(options.uses, device)
     const handle = this.load(device)
 
     const { state } = stream
     state.enter()
-    for (const argument of args) if (typeof argument === "object") state.prepare(argument.allocation)
+    for (let index = 0; index < args.length; index++) {
+      const argument = args[index]
+      if (typeof argument === "object") state.prepare(argument.allocation)
+    }
     for (const memory of extra) state.prepare(memory)
     device.driver.launch(
       state.handle,
@@ -121,7 +136,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       attributes,
     )
     const tick = state.advance(this.name)
-    for (const argument of args) if (typeof argument === "object") state.use(argument.allocation, tick)
+    for (let index = 0; index < args.length; index++) {
+      const argument = args[index]
+      if (typeof argument === "object") state.use(argument.allocation, tick)
+    }
     for (const memory of extra) state.use(memory, tick)
   }
 
@@ -148,8 +166,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     for (let index = 0; index < parameters.length; index++) {
       const parameter = parameters[index]
       if (parameter === undefined) continue
-      if (parameter.access !== undefined) this.#checkArray(args[index], index, parameter.dtype, device)
-      else if (elementsOf(parameter.dtype).refuses(args[index]) !== undefined) {
+      const refuses = this.#refusals[index]
+      if (refuses === undefined) this.#checkArray(args[index], index, parameter.dtype, device)
+      else if (refuses(args[index]) !== undefined) {
         checkScalar(parameter.dtype, args[index], `argument ${index} of kernel ${this.name}`)
       }
     }
@@ -181,12 +200,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 
   /** @internal Loads the kernel now, if it is not there. */
   load(device: Device): KernelHandle {
-    const loaded = this.#loaded.get(device)
-    if (loaded !== undefined) return loaded
+    return device.kernels[this.#place] ?? this.#loadAnew(device)
+  }
+
+  #loadAnew(device: Device): KernelHandle {
     device.checkUsable()
     this.#checkAvailable(device)
     const handle = device.driver.loadKernel(this.#source)
-    this.#loaded.set(device, handle)
+    device.kernels[this.#place] = handle
     return handle
   }
 

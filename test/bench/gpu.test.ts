@@ -144,7 +144,7 @@ describe("the summary of a run", () => {
   test("a speed-up and its host time come from the workload's rows", () => {
     const report = reportOf([
       row("experts:1:eager:sequential", "auxstream", 60_000),
-      row("experts:1:eager:parallel", "auxstream", 50_000, { host: 42_000 }),
+      row("experts:1:eager:parallel", "auxstream", 50_000, { host: 42_000, bandwidth: 2770 }),
       row("experts:1:eager:main", "auxstream", 40_000),
       row("experts:1:eager:aux", "auxstream", 20_000),
     ])
@@ -154,7 +154,7 @@ describe("the summary of a run", () => {
     const text = toMarkdown(report)
     assert.match(
       text,
-      /\| 1, eager \| \*\*auxstream\*\* \| 40 µs \| 20 µs \| 60 µs \| 50 µs \| 1\.20 × \| 1\.25 × \| 42 µs \|/,
+      /\| 1, eager \| \*\*auxstream\*\* \| 40 µs \| 20 µs \| 60 µs \| 50 µs \| 1\.20 × \| 1\.25 × \| 42 µs \| 2\.77 TB\/s \|/,
     )
   })
 

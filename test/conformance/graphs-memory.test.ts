@@ -181,7 +181,7 @@ forEachOpenDevice("graphs' memory", (open) => {
           currentStream(device).external({ reads: [part], writes: [sum] }, (handle) => {
             assert.equal(typeof handle, "bigint")
           })
-          combine.launch(once, 10, part, sum)
+          combine.launch(over(10), 10, part, sum)
         })
       }
       return sum

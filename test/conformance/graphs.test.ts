@@ -108,11 +108,11 @@ forEachOpenDevice("graphs", (open) => {
       affine.launch(once, 1, flags, 1, 1)
       using forked = fork(() => {
         aux.hold()
-        affine.launch(once, 2, flags, 1, 10)
+        affine.launch(over(2), 2, flags, 1, 10)
       })
       main.hold()
       forked.join()
-      affine.launch(once, 2, flags, 1, 100)
+      affine.launch(over(2), 2, flags, 1, 100)
     })
     graph.launch()
     main.waitUntilEntered()

@@ -80,6 +80,8 @@ struct command {
   /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
   size_t size;
   const void *kernel;
+  /* Of those that hold on to something: one more copy does, or one less. */
+  void (*hold)(struct command *, int change);
 };
 
 /* An event's record in a capture. */
@@ -163,6 +165,7 @@ void double_queue(struct stream *stream, struct command *command);
 /* Queues a command that can be captured; on a capturing stream it becomes part of the graph. Takes it either way. */
 CUresult double_submit(struct stream *stream, struct command *command);
 struct command *double_command_copy(const struct command *command);
+void double_command_free(struct command *command);
 /* A stream that no counter sees; NULL without a thread for it. It ends when its queue is empty. */
 struct stream *double_stream_make(struct context *context, int priority);
 void double_stream_end(struct stream *stream);

@@ -103,10 +103,7 @@ static struct graph *part_of(const struct command *command) {
 
 static void discard(struct graph *graph) {
   if (!graph || --graph->references > 0) return;
-  for (int i = 0; i < graph->count; i++) {
-    discard(part_of(graph->operations[i].command));
-    free(graph->operations[i].command);
-  }
+  for (int i = 0; i < graph->count; i++) double_command_free(graph->operations[i].command);
   free(graph->operations);
   free(graph->condition);
   double_bury(graph);
@@ -121,8 +118,14 @@ static void run_inline(const struct graph *graph, const struct command *by) {
     command->stream = by->stream;
     command->left = true;
     command->run(command);
-    free(command);
+    double_command_free(command);
   }
+}
+
+static void hold_part(struct command *command, int change) {
+  struct graph *graph = part_of(command);
+  if (change > 0) graph->references++;
+  else discard(graph);
 }
 
 static void run_part(struct command *command) {
@@ -143,7 +146,6 @@ static struct graph *copy_of(const struct graph *graph) {
     struct operation *operation = &copy->operations[i];
     *operation = graph->operations[i];
     if (operation->command) operation->command = double_command_copy(operation->command);
-    if (part_of(operation->command)) part_of(operation->command)->references++;
   }
   copy->capacity = graph->count;
   return copy;
@@ -196,7 +198,7 @@ CUresult double_capture_command(struct stream *stream, struct command *command) 
                     : capture->loose[branch] ? CUDA_ERROR_ILLEGAL_STATE
                                              : CUDA_SUCCESS;
   if (status) {
-    free(command);
+    double_command_free(command);
   } else {
     append(capture->graph, (struct operation){COMMAND, branch, 0, command});
     capture->known[branch][branch]++;
@@ -388,7 +390,7 @@ static CUresult add_part(struct node **out, struct graph *graph, struct node *co
   int branch = nodes[0]->branch;
   struct part_command *command = malloc(sizeof *command);
   *command = part;
-  command->command = (struct command){.run = run_part, .size = sizeof *command};
+  command->command = (struct command){.run = run_part, .size = sizeof *command, .hold = hold_part};
   CUresult status = double_capture_command(capture->members[branch], &command->command);
   if (status) return status;
   struct node *node = calloc(1, sizeof *node);
@@ -459,10 +461,7 @@ EXPORT CUresult cuGraphAddNode(struct node **out, struct graph *graph, struct no
   struct graph *body = make_graph(graph->context);
   struct part_command part = {.graph = body, .repeats = parameters->kind == 1};
   CUresult status = add_part(out, graph, nodes, count, part);
-  if (status) {
-    discard(body);
-    return status;
-  }
+  if (status) return status;
   body->condition = parameters->condition;
   bodies[0] = body;
   parameters->bodies = bodies;

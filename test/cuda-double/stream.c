@@ -113,7 +113,14 @@ void double_record_wait(struct stream *stream, struct record *record) {
 }
 
 struct command *double_command_copy(const struct command *command) {
-  return memcpy(malloc(command->size), command, command->size);
+  struct command *copy = memcpy(malloc(command->size), command, command->size);
+  if (copy->hold) copy->hold(copy, 1);
+  return copy;
+}
+
+void double_command_free(struct command *command) {
+  if (command && command->hold) command->hold(command, -1);
+  free(command);
 }
 
 CUresult double_submit(struct stream *stream, struct command *command) {
@@ -154,7 +161,7 @@ static void *serve(void *argument) {
     /* Commands themselves skip their work on a broken context, so that records and waits still settle. */
     command->run(command);
     if (!command->left) double_leave(command);
-    free(command);
+    double_command_free(command);
     pthread_mutex_lock(&stream->lock);
     if (stream->waiting && stream->queued == 0) pthread_cond_broadcast(&stream->drained);
   }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
-import { POLLING_WINDOW } from "../../src/cuda/completion.js"
+import { NAPPING_WINDOW, POLLING_WINDOW } from "../../src/cuda/completion.js"
+import { nap } from "../../src/cuda/nap.js"
 import { DeviceLostError } from "../../src/runtime/errors.js"
 import {
   completed,
@@ -19,11 +20,19 @@ import {
 } from "./device.js"
 import { double } from "./double.js"
 
-/** Passes the time in which waiters are polled at every turn of the event loop. */
-async function pastPolling(): Promise<void> {
-  const end = performance.now() + 4 * POLLING_WINDOW
+/** How waiters are served, and after how many milliseconds they are. */
+const stages = [
+  ["polled", 0],
+  ["looked at in naps", 4 * POLLING_WINDOW],
+  ["slept on", 1.5 * NAPPING_WINDOW],
+] as const
+
+async function pass(milliseconds: number): Promise<void> {
+  const end = performance.now() + milliseconds
   await until(() => performance.now() > end)
 }
+
+const pastNaps = () => pass(1.5 * NAPPING_WINDOW)
 
 onDouble("completion", () => {
   test("settles never inside the call, even of an event that is complete", async () => {
@@ -35,18 +44,20 @@ onDouble("completion", () => {
     await until(() => calls === 1)
   })
 
-  test("the event loop goes on meanwhile", async () => {
-    using driver = open()
-    const stream = driver.createStream(0)
-    using latch = new Latch(driver).hold(stream)
-    let done = false
-    const completion = completed(driver, stream).then(() => (done = true))
-    await pastPolling()
-    assert.equal(done, false)
-    latch.open()
-    await completion
-    assert.equal(latch.timedOut, false)
-  })
+  for (const [stage, waited] of stages) {
+    test(`the event loop goes on meanwhile: ${stage}`, async () => {
+      using driver = open()
+      const stream = driver.createStream(0)
+      using latch = new Latch(driver).hold(stream)
+      let done = false
+      const completion = completed(driver, stream).then(() => (done = true))
+      await pass(waited)
+      assert.equal(done, false)
+      latch.open()
+      await completion
+      assert.equal(latch.timedOut, false)
+    })
+  }
 
   test("many that wait long sleep on one thread, one at a time, and all settle", async () => {
     using driver = open()
@@ -56,102 +67,112 @@ onDouble("completion", () => {
     const before = double.count("cuEventSynchronize")
     const all = streams.flatMap((stream) => [completed(driver, stream), completed(driver, stream)])
     await until(() => double.count("cuEventSynchronize") > before)
-    await pastPolling()
+    await pastNaps()
     assert.equal(double.count("cuEventSynchronize") - before, 1)
     latch.open()
     await Promise.all(all)
     assert.equal(latch.timedOut, false)
   })
 
-  test("one that ends before the one that is slept on settles before it", async () => {
-    using driver = open()
-    const [long, short] = [driver.createStream(0), driver.createStream(0)]
-    using longLatch = new Latch(driver).hold(long)
-    using shortLatch = new Latch(driver).hold(short)
-    let longDone = false
-    const longCompletion = completed(driver, long).then(() => (longDone = true))
-    const shortCompletion = completed(driver, short)
-    await pastPolling()
-    shortLatch.open()
-    await shortCompletion
-    assert.equal(longDone, false)
-    longLatch.open()
-    await longCompletion
-  })
+  for (const [stage, waited] of stages) {
+    test(`one that ends before another settles before it: ${stage}`, async () => {
+      using driver = open()
+      const [long, short] = [driver.createStream(0), driver.createStream(0)]
+      using longLatch = new Latch(driver).hold(long)
+      using shortLatch = new Latch(driver).hold(short)
+      let longDone = false
+      const longCompletion = completed(driver, long).then(() => (longDone = true))
+      const shortCompletion = completed(driver, short)
+      await pass(waited)
+      shortLatch.open()
+      await shortCompletion
+      assert.equal(longDone, false)
+      longLatch.open()
+      await longCompletion
+    })
+  }
 
-  test("binds at the call: what is queued behind the record does not count", async () => {
-    using driver = open()
-    const stream = driver.createStream(0)
-    const event = driver.createEvent(false)
-    using first = new Latch(driver).hold(stream)
-    driver.recordEvent(event, stream)
-    using second = new Latch(driver).hold(stream)
-    const done = settled(driver, event)
-    await pastPolling()
-    first.open()
-    await done
-    assert.equal(driver.queryStream(stream), false)
-    second.open()
-    assert.ok(!first.timedOut && !second.timedOut)
-  })
+  for (const [stage, waited] of stages) {
+    test(`binds at the call: what is queued behind the record does not count: ${stage}`, async () => {
+      using driver = open()
+      const stream = driver.createStream(0)
+      const event = driver.createEvent(false)
+      using first = new Latch(driver).hold(stream)
+      driver.recordEvent(event, stream)
+      using second = new Latch(driver).hold(stream)
+      const done = settled(driver, event)
+      await pass(waited)
+      first.open()
+      await done
+      assert.equal(driver.queryStream(stream), false)
+      second.open()
+      assert.ok(!first.timedOut && !second.timedOut)
+    })
+  }
 
-  test("binds at the call: a record of the same event later does not count", async () => {
-    using driver = open()
-    const [stream, other] = [driver.createStream(0), driver.createStream(0)]
-    const event = driver.createEvent(false)
-    using first = new Latch(driver).hold(stream)
-    driver.recordEvent(event, stream)
-    launch(driver, stream, noop)
-    using second = new Latch(driver).hold(other)
-    let early = 0
-    // Not at its record any more, so that the event itself is asked: twice, as each must be kept at its point.
-    const done = Promise.all([settled(driver, event).then(() => early++), settled(driver, event).then(() => early++)])
-    driver.recordEvent(event, other)
-    await pastPolling()
-    assert.equal(early, 0)
-    first.open()
-    await done
-    assert.equal(driver.queryEvent(event), false)
-    second.open()
-    assert.ok(!first.timedOut && !second.timedOut)
-  })
+  for (const [stage, waited] of stages) {
+    test(`binds at the call: a record of the same event later does not count: ${stage}`, async () => {
+      using driver = open()
+      const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+      const event = driver.createEvent(false)
+      using first = new Latch(driver).hold(stream)
+      driver.recordEvent(event, stream)
+      launch(driver, stream, noop)
+      using second = new Latch(driver).hold(other)
+      let early = 0
+      // Not at its record any more, so that the event itself is asked: twice, as each must be kept at its point.
+      const done = Promise.all([settled(driver, event).then(() => early++), settled(driver, event).then(() => early++)])
+      driver.recordEvent(event, other)
+      await pass(waited)
+      assert.equal(early, 0)
+      first.open()
+      await done
+      assert.equal(driver.queryEvent(event), false)
+      second.open()
+      assert.ok(!first.timedOut && !second.timedOut)
+    })
+  }
 
-  test("an event may be destroyed while it is waited for", async () => {
-    using driver = open()
-    const stream = driver.createStream(0)
-    using latch = new Latch(driver).hold(stream)
-    const [fresh, stale] = [driver.createEvent(false), driver.createEvent(false)]
-    driver.recordEvent(stale, stream)
-    driver.recordEvent(fresh, stream)
-    const done = Promise.all([settled(driver, fresh), settled(driver, stale)])
-    driver.destroyEvent(fresh)
-    driver.destroyEvent(stale)
-    await pastPolling()
-    latch.open()
-    await done
-  })
+  for (const [stage, waited] of stages) {
+    test(`an event may be destroyed while it is waited for: ${stage}`, async () => {
+      using driver = open()
+      const stream = driver.createStream(0)
+      using latch = new Latch(driver).hold(stream)
+      const [fresh, stale] = [driver.createEvent(false), driver.createEvent(false)]
+      driver.recordEvent(stale, stream)
+      driver.recordEvent(fresh, stream)
+      const done = Promise.all([settled(driver, fresh), settled(driver, stale)])
+      driver.destroyEvent(fresh)
+      driver.destroyEvent(stale)
+      await pass(waited)
+      latch.open()
+      await done
+    })
+  }
 
-  test("who detaches is never called, asleep or not", async () => {
-    using driver = open()
-    const stream = driver.createStream(0)
-    using latch = new Latch(driver).hold(stream)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, stream)
-    const called: string[] = []
-    const detachEarly = driver.whenComplete(event, () => called.push("early"))
-    const detachLate = driver.whenComplete(event, () => called.push("late"))
-    detachEarly()
-    detachEarly()
-    await pastPolling()
-    detachLate()
-    const last = settled(driver, event)
-    await pastPolling()
-    latch.open()
-    await last
-    driver.synchronizeStream(stream)
-    await pastPolling()
-    assert.deepEqual(called, [])
-  })
+  for (const [stage, waited] of stages) {
+    test(`who detaches is never called: ${stage}`, async () => {
+      using driver = open()
+      const stream = driver.createStream(0)
+      using latch = new Latch(driver).hold(stream)
+      const event = driver.createEvent(false)
+      driver.recordEvent(event, stream)
+      const called: string[] = []
+      const detachEarly = driver.whenComplete(event, () => called.push("early"))
+      const detachLate = driver.whenComplete(event, () => called.push("late"))
+      detachEarly()
+      detachEarly()
+      await pass(waited)
+      detachLate()
+      const last = settled(driver, event)
+      await pass(waited)
+      latch.open()
+      await last
+      driver.synchronizeStream(stream)
+      await pass(waited)
+      assert.deepEqual(called, [])
+    })
+  }
 
   test("a callback that throws is an uncaught exception and keeps no other from its call", async () => {
     using driver = open()
@@ -173,24 +194,40 @@ onDouble("completion", () => {
     for (const listener of listeners) process.on("uncaughtException", listener)
   })
 
-  test("a lost device settles all that wait with the loss: the one that is slept on and those that the timer watches", async () => {
+  for (const [stage, waited] of stages) {
+    test(`a lost device settles all that wait with the loss: ${stage}`, async () => {
+      using driver = open()
+      const [held, broken] = [driver.createStream(0), driver.createStream(0)]
+      const address = driver.allocate(256, held, never)
+      using latch = new Latch(driver).hold(held)
+      const stale = driver.createEvent(false)
+      driver.recordEvent(stale, held)
+      const late = [completed(driver, held), completed(driver, held), settled(driver, stale)]
+      const outcomes = Promise.allSettled(late)
+      await pass(waited)
+      launch(driver, broken, fault)
+      deviceIsLost()
+      for (const outcome of await outcomes) {
+        assert.ok(outcome.status === "rejected" && outcome.reason instanceof DeviceLostError)
+      }
+      assert.throws(() => driver.whenComplete(stale, () => {}), DeviceLostError)
+      latch.open()
+      driver.free(address, held, mark)
+    })
+  }
+
+  test("while every thread of the pool is busy, the timer serves all", async () => {
     using driver = open()
-    const [held, broken] = [driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(256, held, never)
-    using latch = new Latch(driver).hold(held)
-    const stale = driver.createEvent(false)
-    driver.recordEvent(stale, held)
-    const late = [completed(driver, held), completed(driver, held), settled(driver, stale)]
-    const outcomes = Promise.allSettled(late)
-    await pastPolling()
-    launch(driver, broken, fault)
-    deviceIsLost()
-    for (const outcome of await outcomes) {
-      assert.ok(outcome.status === "rejected" && outcome.reason instanceof DeviceLostError)
-    }
-    assert.throws(() => driver.whenComplete(stale, () => {}), DeviceLostError)
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    let busy = 4 // libuv's own number
+    const naps = Array.from({ length: busy }, () => new Promise<void>((end) => nap(300_000, () => end(void busy--))))
+    const done = completed(driver, stream)
+    await pass(2 * POLLING_WINDOW)
     latch.open()
-    driver.free(address, held, mark)
+    await done
+    assert.equal(busy, 4)
+    await Promise.all(naps)
   })
 
   test("without threads that may wait, the timer serves all", async () => {
@@ -201,7 +238,7 @@ onDouble("completion", () => {
     const before = double.count("cuEventSynchronize")
     const done = completed(driver, stream)
     await until(() => double.count("cuEventSynchronize") > before)
-    await pastPolling()
+    await pastNaps()
     latch.open()
     await done
     assert.equal(double.count("cuEventSynchronize") - before, 1)

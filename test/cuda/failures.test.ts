@@ -140,13 +140,13 @@ async function alone(test: (ready: Ready) => unknown): Promise<void> {
   await until(() => double.alive().contexts === 0)
 }
 
-/** The calls that a method makes, each name as often as it comes. */
+/** The calls that a method makes, each name as often as it comes; how often a query does is a matter of time. */
 async function callsOf(run: (ready: Ready) => unknown): Promise<string[]> {
   let calls: string[] = []
   await alone((everything) => {
     calls = double.log(() => run(everything)).map(([name]) => String(name))
   })
-  return calls
+  return calls.filter((name, index) => name !== "cuEventQuery" || calls.indexOf(name) === index)
 }
 
 onDouble("every single call failing in turn", () => {

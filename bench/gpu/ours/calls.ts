@@ -3,9 +3,9 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type Device, maybeExecuteInParallel } from "auxstream"
 import { driver } from "./driver.js"
-import { captured, noGraphs } from "./graphs.js"
+import { captured } from "./graphs.js"
 import { once, spin, touch } from "./kernels.js"
-import { done, type MakeRow, nanosecondsSince, queued, type Run } from "./row.js"
+import { done, type MakeRow, nanosecondsSince, queued } from "./row.js"
 
 /** Two streams' worth of work that is next to nothing. */
 function pair(device: Device) {
@@ -37,10 +37,8 @@ function calls(device: Device): ReturnType<typeof pair> {
   return made
 }
 
-const graph = (device: Device, time: (device: Device, operation: () => void) => Run): Run | string => {
-  const launch = captured(calls(device).forkJoin)
-  return launch === undefined ? noGraphs : time(device, launch)
-}
+/** The fork-join of two launches as one graph. */
+const graph = (device: Device) => captured(device, calls(device).forkJoin)
 
 /** A block for each of half the multiprocessors. */
 const halfOfAll = () => ({ grid: Math.max(1, Math.floor(driver().multiprocessors() / 2)), block: 1024 })
@@ -120,9 +118,9 @@ export const callRows: Readonly<Record<string, MakeRow>> = {
   "four-calls": () => "auxstream does not send waits that add nothing, so that its bare calls are fewer",
   "fork-join": (device) => queued(device, calls(device).forkJoin),
   "fork-join-empty": (device) => queued(device, calls(device).empty),
-  "graph-launch": (device) => graph(device, queued),
+  "graph-launch": (device) => queued(device, graph(device)),
   "fork-join-done": (device) => done(device, calls(device).forkJoin),
-  "graph-done": (device) => graph(device, done),
+  "graph-done": (device) => done(device, graph(device)),
   "spin-one": spinOne,
   "spin-both": spinBoth,
   end,

@@ -3,7 +3,12 @@
 import { readFileSync } from "node:fs"
 import { defineKernel } from "auxstream"
 
-const cuda = { source: readFileSync(new URL("../peers/kernels.cu", import.meta.url), "utf8") }
+/** A file of kernels, by its name. */
+export const sourceOf = (name: string) => ({
+  source: readFileSync(new URL(`../peers/${name}`, import.meta.url), "utf8"),
+})
+
+const cuda = sourceOf("kernels.cu")
 
 /** One block of one thread. */
 export const once = { grid: 1, block: 1 } as const

@@ -6,7 +6,8 @@
 import { createInterface } from "node:readline"
 import { type Device, openDevice } from "auxstream"
 import { callRows } from "./calls.js"
-import { expertsWorkload } from "./experts.js"
+import { expertProducts } from "./expert-products.js"
+import { expertVectors, isFew } from "./expert-vectors.js"
 import { memoryRows } from "./memory.js"
 import { loraWorkload, normsWorkload } from "./projections.js"
 import type { Figures, MakeRow, Run } from "./row.js"
@@ -25,7 +26,10 @@ function workloads(make: (device: Device, size: number) => Workload): MakeRow {
 const rows: Readonly<Record<string, MakeRow>> = {
   ...callRows,
   ...memoryRows,
-  experts: workloads(expertsWorkload),
+  experts: workloads((device, tokens) =>
+    isFew(tokens) ? expertVectors(device, tokens) : expertProducts(device, tokens),
+  ),
+  "experts-cublas": workloads(expertProducts),
   norms: workloads(normsWorkload),
   lora: workloads(loraWorkload),
 }

@@ -1,8 +1,8 @@
-/** Rows about what grows over many fork-joins. */
+/** Rows about what grows over many fork-joins and graphs. */
 
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type Device, maybeExecuteInParallel } from "auxstream"
+import { captureGraph, type Device, type DeviceArray, maybeExecuteInParallel } from "auxstream"
 import { driver } from "./driver.js"
 import { once, over, touch } from "./kernels.js"
 import { type Figures, type MakeRow, nanosecondsSince } from "./row.js"
@@ -98,8 +98,53 @@ function check(found: Float32Array, expected: number): void {
   throw new Error(`element ${wrong} of an output is ${found[wrong]}, not ${expected}: its memory was given out again`)
 }
 
+/** Both branches of a fork-join make an output of 256 elements, each `value + 6`. */
+function outputs(device: Device): (value: number) => [DeviceArray<"float32">, DeviceArray<"float32">] {
+  const elements = 256
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+  const x = device.full("float32", elements, 3)
+  return (value) => {
+    const branch = () => {
+      const out = device.full("float32", elements, value)
+      touch.launch(over(elements), elements, 2, x, out)
+      return out
+    }
+    return maybeExecuteInParallel(branch, branch, event0, event1, aux)
+  }
+}
+
+/** Launches of one graph; every ten thousandth is looked at. */
+const graphLaunches: MakeRow = (device) => {
+  const make = outputs(device)
+  make(0).forEach((array) => array.dispose()) // Compiles.
+  device.synchronize()
+  const graph = captureGraph(() => make(1), { device })
+  let count = 0
+  return (operations) =>
+    growth(device, operations, () => {
+      graph.launch()
+      if (++count % 10_000 === 0) for (const array of graph.result) check(array.readSync(), 7)
+    })
+}
+
+/** Graphs captured, launched and disposed of at once; every thousandth is looked at. */
+const captures: MakeRow = (device) => {
+  const make = outputs(device)
+  let count = 0
+  return (operations) =>
+    growth(device, operations, () => {
+      const value = ++count % 1000
+      const graph = captureGraph(() => make(value), { device })
+      graph.launch()
+      if (value === 0) for (const array of graph.result) check(array.readSync(), 6)
+      graph.dispose()
+    })
+}
+
 /** By name. */
 export const memoryRows: Readonly<Record<string, MakeRow>> = {
   "many-fork-joins": forkJoins,
   "many-lifetimes": lifetimes,
+  "many-graph-launches": graphLaunches,
+  "many-captures": captures,
 }

@@ -14,7 +14,7 @@ export function normsWorkload(device: Device, rows: number): Workload {
   }
   const [query, key] = [branch(1536), branch(512)]
   const layer = { main: query.launch, aux: key.launch, join: () => {} }
-  return { layers: 64, layer: () => layer, output: key.out }
+  return { layers: 64, layer: () => layer, outputs: [query.out, key.out] }
 }
 
 /** A projection of 32 rows from 4096 to 11008 beside its low-rank addition. Four launches a layer. */
@@ -46,5 +46,5 @@ export function loraWorkload(device: Device, rank: number): Workload {
       join: () => add.launch(shape, rows * outputs, addition, output),
     }
   }
-  return { layers: 32, layer, output }
+  return { layers: 32, layer, outputs: [output] }
 }

@@ -8,6 +8,8 @@ export interface Figures {
   readonly nanoseconds: number
   /** Of that, the calling thread's time until all was queued. */
   readonly host?: number
+  /** Bytes read from memory in a nanosecond: GB/s. */
+  readonly bandwidth?: number
   /** Processor time of this process ÷ time passed: 1 is a whole core. */
   readonly cores?: number
   /** Whatever else a row tells. */
@@ -47,14 +49,19 @@ export function done(device: Device, operation: () => void): Run {
   }
 }
 
-/** The time for one of so many layers that an operation queues, until all are done. */
-export function layered(device: Device, operation: () => void, layers: number): Run {
+/**
+ * The time for one of so many layers that an operation queues, until all are done.
+ *
+ * @param bytes what a layer reads from memory, where that is of interest
+ */
+export function layered(device: Device, operation: () => void, layers: number, bytes?: number): Run {
   return (operations) => {
     const count = operations * layers
     const started = performance.now()
     for (let i = 0; i < operations; i++) operation()
     const host = nanosecondsSince(started) / count
     device.defaultStream.synchronize()
-    return { nanoseconds: nanosecondsSince(started) / count, host }
+    const nanoseconds = nanosecondsSince(started) / count
+    return { nanoseconds, host, ...(bytes === undefined ? {} : { bandwidth: bytes / nanoseconds }) }
   }
 }

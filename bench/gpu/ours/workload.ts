@@ -1,7 +1,7 @@
 /** Real pairs of branches, eager or captured, one after the other or side by side. */
 
 import { type Device, maybeExecuteInParallel, type DeviceArray } from "auxstream"
-import { captured, noGraphs } from "./graphs.js"
+import { captured } from "./graphs.js"
 import { over, random } from "./kernels.js"
 import { layered, type Run } from "./row.js"
 
@@ -18,7 +18,11 @@ export interface Workload {
   readonly layers: number
   layer(index: number): Layer
   /** What the layers have written, to compare. */
-  readonly output: DeviceArray<"bfloat16">
+  readonly outputs: readonly DeviceArray<"bfloat16">[]
+  /** How much a layer's branches read from memory, where that is what takes the time. */
+  readonly bytes?: { readonly main: number; readonly aux: number }
+  /** The same computed in another way, to compare. */
+  readonly reference?: () => Workload
 }
 
 const ways = ["main", "aux", "sequential", "parallel"] as const
@@ -28,13 +32,20 @@ type Way = (typeof ways)[number]
 export function workloadRow(device: Device, workload: Workload, mode: string, way: string): Run | string {
   const known = ways.find((known) => known === way)
   if (known === undefined) return `there is no way called ${way}, only ${ways.join(", ")}`
-  const layers = Array.from({ length: workload.layers }, (_, index) => workload.layer(index))
+  const layers = layersOf(workload)
   const queue = queueing(device, layers, known)
-  if (known === "parallel") checkResult(device, workload, layers)
-  queue()
+  const operation = mode === "captured" ? captured(device, queue) : queue
+  if (known === "sequential" || known === "parallel") checkResult(device, workload, layers, operation)
+  operation()
   device.synchronize()
-  const operation = mode === "captured" ? captured(queue) : queue
-  return operation === undefined ? noGraphs : layered(device, operation, workload.layers)
+  return layered(device, operation, workload.layers, bytesOf(workload, known))
+}
+
+const layersOf = (workload: Workload) => Array.from({ length: workload.layers }, (_, index) => workload.layer(index))
+
+function bytesOf({ bytes }: Workload, way: Way): number | undefined {
+  if (bytes === undefined) return undefined
+  return way === "main" || way === "aux" ? bytes[way] : bytes.main + bytes.aux
 }
 
 function queueing(device: Device, layers: readonly Layer[], way: Way): () => void {
@@ -50,22 +61,61 @@ function queueing(device: Device, layers: readonly Layer[], way: Way): () => voi
   }
 }
 
-/** What is fast and wrong is worth nothing: both ways have to give the same bits, and numbers. */
-function checkResult(device: Device, { output }: Workload, layers: readonly Layer[]): void {
-  const results = (["sequential", "parallel"] as const).map((way) => {
-    output.fill(0)
-    queueing(device, layers, way)()
-    return output.readSync()
-  })
-  const [sequential, parallel] = results
-  if (sequential === undefined || parallel === undefined) return
-  if (sequential.some((bits, index) => bits !== parallel[index])) {
-    throw new Error("side by side gave another result than one after the other")
+/**
+ * What is fast and wrong is worth nothing: everything has to give the bits that eager calls in sequence give, those have
+ * to be numbers, and close to what another way of computing them gives.
+ */
+function checkResult(device: Device, workload: Workload, layers: readonly Layer[], operation: () => void): void {
+  const expected = resultOf(workload, queueing(device, layers, "sequential"))
+  const found = resultOf(workload, operation)
+  if (expected.some((bits, index) => bits !== found[index])) {
+    throw new Error("side by side or as a graph the result is another one than one after the other")
   }
   const isNumber = (bits: number) => (bits & 0x7f80) !== 0x7f80
-  if (!sequential.every(isNumber) || sequential.every((bits) => bits === 0)) {
+  if (!expected.every(isNumber) || expected.every((bits) => bits === 0)) {
     throw new Error("the result is no result: zeros, infinities or what is no number")
   }
+  const reference = workload.reference?.()
+  if (reference !== undefined) {
+    checkClose(expected, resultOf(reference, queueing(device, layersOf(reference), "sequential")))
+  }
+}
+
+/** All bits of the outputs. */
+function resultOf({ outputs }: Workload, queue: () => void): Uint16Array {
+  for (const output of outputs) output.fill(0)
+  queue()
+  const all = new Uint16Array(outputs.reduce((total, { length }) => total + length, 0))
+  let end = 0
+  for (const output of outputs) {
+    all.set(output.readSync(), end)
+    end += output.length
+  }
+  return all
+}
+
+/** What results may differ by, relative to their size: they are rounded to eight bits at other places on the way. */
+const tolerance = 0.01
+
+function checkClose(found: Uint16Array, expected: Uint16Array): void {
+  let [size, error] = [0, 0]
+  expected.forEach((bits, index) => {
+    const value = toNumber(bits)
+    size += value ** 2
+    error += (value - toNumber(found[index] ?? NaN)) ** 2
+  })
+  const relative = Math.sqrt(error / size)
+  if (!(relative <= tolerance))
+    throw new Error(`the result differs by ${relative} of its size from that of another way`)
+}
+
+const bits32 = new Uint32Array(1)
+const float32 = new Float32Array(bits32.buffer)
+
+/** The number that bits of a bfloat16 stand for. */
+function toNumber(bits: number): number {
+  bits32[0] = bits << 16
+  return float32[0] ?? NaN
 }
 
 let seed = 0

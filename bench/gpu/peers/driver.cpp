@@ -13,6 +13,8 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -57,7 +59,7 @@ double nanosecondsSince(Clock::time_point start) {
 
 CUstream mainStream, auxStream;
 CUevent event0, event1, blockingEvent;
-CUfunction touch, spin;
+CUfunction touch, spin, rmsNorm;
 CUdeviceptr x, y, z;
 int half;
 
@@ -91,6 +93,7 @@ std::string setUp(const char* ptxPath) {
   CALL(cuLibraryLoadData, &library, ptx.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
   touch = kernel(library, "bench_touch");
   spin = kernel(library, "bench_spin");
+  rmsNorm = kernel(library, "bench_rms_norm");
   for (CUdeviceptr* array : {&x, &y, &z}) CALL(cuMemAlloc, array, 1024);
   int version;
   CALL(cuDriverGetVersion, &version);
@@ -128,21 +131,25 @@ void finishAll() {
   CALL(cuStreamSynchronize, auxStream);
 }
 
-CUgraphExec captured() {
-  static CUgraphExec executable = [] {
-    CALL(cuStreamBeginCapture, mainStream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
-    forkJoinOfTwo();
-    CUgraph graph;
-    CALL(cuStreamEndCapture, mainStream, &graph);
-    CUgraphExec made;
-    CALL(cuGraphInstantiate, &made, graph, 0);
-    return made;
-  }();
-  return executable;
+// What `queue` queues as one graph, which the returned function launches.
+std::function<void()> captured(const std::function<void()>& queue) {
+  CALL(cuStreamBeginCapture, mainStream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+  queue();
+  CUgraph graph;
+  CALL(cuStreamEndCapture, mainStream, &graph);
+  CUgraphExec executable;
+  CALL(cuGraphInstantiate, &executable, graph, 0);
+  return [executable] { CALL(cuGraphLaunch, executable, mainStream); };
 }
 
-// Nanoseconds for one of so many operations.
-using Row = std::function<double(int operations)>;
+// Of one operation, in nanoseconds: the time that the row is about; of that, the calling thread's until all was queued,
+// where that is another one.
+struct Figures {
+  double nanoseconds;
+  double host = -1;
+};
+
+using Row = std::function<Figures(int operations)>;
 
 // The calling thread's time; the work is waited for outside of it.
 template <typename Operation>
@@ -150,7 +157,7 @@ Row queued(Operation operation) {
   return [operation](int operations) {
     auto start = Clock::now();
     for (int i = 0; i < operations; i++) operation();
-    double taken = nanosecondsSince(start) / operations;
+    Figures taken{nanosecondsSince(start) / operations};
     finishAll();
     return taken;
   };
@@ -165,8 +172,53 @@ Row done(Operation operation) {
       operation();
       finish();
     }
-    return nanosecondsSince(start) / operations;
+    return Figures{nanosecondsSince(start) / operations};
   };
+}
+
+// The time for one of so many layers that an operation queues, until all are done.
+Row layered(const std::function<void()>& operation, int layers) {
+  return [=](int operations) {
+    auto start = Clock::now();
+    for (int i = 0; i < operations; i++) operation();
+    const double host = nanosecondsSince(start) / (operations * layers);
+    finishAll();
+    return Figures{nanosecondsSince(start) / (operations * layers), host};
+  };
+}
+
+// A norm of so many rows, as the other peers' are.
+struct Norm {
+  int rows, columns;
+  float epsilon = 1e-6f;
+  CUdeviceptr source, weight, out;
+
+  Norm(int rows, int columns) : rows(rows), columns(columns) {
+    const size_t count = (size_t)rows * columns;
+    for (CUdeviceptr* array : {&source, &weight, &out}) CALL(cuMemAlloc, array, 2 * count);
+    for (CUdeviceptr array : {source, weight}) CALL(cuMemsetD16, array, 0x3f80, count);
+  }
+
+  void launch(CUstream stream) {
+    void* arguments[] = {&columns, &epsilon, &source, &weight, &out};
+    CALL(cuLaunchKernel, rmsNorm, rows, 1, 1, 256, 1, 1, 0, stream, arguments, nullptr);
+  }
+};
+
+// norms:ROWS:MODE:WAY: both norms with the kernel that auxstream is measured with.
+Row norms(int rows, const std::string& mode, const std::string& way) {
+  constexpr int pairs = 64;
+  auto query = std::make_shared<Norm>(rows, 1536), key = std::make_shared<Norm>(rows, 512);
+  CALL(cuCtxSynchronize);
+  auto pair = [=] {
+    if (way == "parallel") return forkJoin([=] { query->launch(mainStream); }, [=] { key->launch(auxStream); });
+    if (way != "aux") query->launch(mainStream);
+    if (way != "main") key->launch(mainStream);
+  };
+  auto queue = [=] {
+    for (int i = 0; i < pairs; i++) pair();
+  };
+  return layered(mode == "captured" ? captured(queue) : queue, pairs);
 }
 
 // What is learned of a kernel's end, beyond its own time.
@@ -184,12 +236,12 @@ Row end(int microseconds, bool blocking) {
       }
       beyond += nanosecondsSince(start) - 1000.0 * microseconds;
     }
-    return beyond / operations;
+    return Figures{beyond / operations};
   };
 }
 
-Row makeRow(const std::string& name, const std::string& argument) {
-  const int number = atoi(argument.c_str());
+Row makeRow(const std::string& name, const std::vector<std::string>& arguments) {
+  const int number = arguments.empty() ? 0 : atoi(arguments[0].c_str());
   if (name == "launch") return queued([] { touchMain(); });
   if (name == "two-launches") {
     return queued([] {
@@ -199,15 +251,9 @@ Row makeRow(const std::string& name, const std::string& argument) {
   }
   if (name == "four-calls") return queued([] { forkJoin([] {}, [] {}); });
   if (name == "fork-join") return queued([] { forkJoinOfTwo(); });
-  if (name == "graph-launch") {
-    captured();
-    return queued([] { CALL(cuGraphLaunch, captured(), mainStream); });
-  }
+  if (name == "graph-launch") return queued(captured(forkJoinOfTwo));
   if (name == "fork-join-done") return done([] { forkJoinOfTwo(); });
-  if (name == "graph-done") {
-    captured();
-    return done([] { CALL(cuGraphLaunch, captured(), mainStream); });
-  }
+  if (name == "graph-done") return done(captured(forkJoinOfTwo));
   if (name == "spin-one") return done([=] { launchSpin(mainStream, number, half, 1024); });
   if (name == "spin-both") {
     return done([=] {
@@ -216,28 +262,46 @@ Row makeRow(const std::string& name, const std::string& argument) {
   }
   if (name == "end") return end(number, false);
   if (name == "end-blocking") return end(number, true);
+  if (name == "norms" && arguments.size() == 3) return norms(number, arguments[1], arguments[2]);
   return nullptr;
 }
 
+// "NAME:ARGUMENT:ARGUMENT"
+Row makeRow(const std::string& row) {
+  std::istringstream words(row);
+  std::vector<std::string> parts;
+  for (std::string part; std::getline(words, part, ':');) parts.push_back(part);
+  return makeRow(parts.at(0), {parts.begin() + 1, parts.end()});
+}
+
+std::string joined(const std::vector<Figures>& samples, double Figures::* which) {
+  std::string text;
+  char number[64];
+  for (const Figures& sample : samples) {
+    snprintf(number, sizeof number, "%s%.3f", text.empty() ? "" : ",", sample.*which);
+    text += number;
+  }
+  return text;
+}
+
 void answer(const std::string& line) {
+  // A row that is made ready is kept.
+  static std::map<std::string, Row> rows;
   std::istringstream words(line);
   std::string row;
   int batches = 1, operations = 1;
   words >> row >> batches >> operations;
-  const size_t colon = row.find(':');
-  const std::string argument = colon == std::string::npos ? "" : row.substr(colon + 1);
-  const Row run = makeRow(row.substr(0, colon), argument);
+  if (!rows.count(row)) rows[row] = makeRow(row);
+  const Row& run = rows[row];
   if (!run) {
     printf("{\"missing\":\"the C++ program has no such row\"}\n");
     return;
   }
-  std::string samples;
-  char text[64];
-  for (int batch = 0; batch < batches; batch++) {
-    snprintf(text, sizeof text, "%s%.3f", batch ? "," : "", run(operations));
-    samples += text;
-  }
-  printf("{\"nanoseconds\":[%s]}\n", samples.c_str());
+  std::vector<Figures> samples;
+  for (int batch = 0; batch < batches; batch++) samples.push_back(run(operations));
+  printf("{\"nanoseconds\":[%s]", joined(samples, &Figures::nanoseconds).c_str());
+  if (samples.at(0).host >= 0) printf(",\"host\":[%s]", joined(samples, &Figures::host).c_str());
+  printf("}\n");
 }
 
 }  // namespace

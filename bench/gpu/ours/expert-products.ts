@@ -1,51 +1,34 @@
-import { type Device, type DeviceArray } from "auxstream"
+import type { Device } from "auxstream"
 import { matmul } from "auxstream/blas"
+import {
+  firstExpert,
+  hidden,
+  inner,
+  inputOf,
+  layers,
+  shared,
+  top,
+  usedExperts,
+  weightBytes,
+  weightsOf,
+} from "./expert-layer.js"
 import { add, combine, gather, over, rowsOf, siluMul } from "./kernels.js"
-import { randomArray, type Workload } from "./workload.js"
-
-/** DeepSeek-V2-Lite. Its two shared experts are one of twice the width. */
-const [hidden, inner, experts, top, shared] = [2048, 1408, 64, 6, 2816]
-const keptLayers = 4
-
-type Matrix = DeviceArray<"bfloat16">
-interface Weights {
-  readonly gateUp: Matrix
-  readonly down: Matrix
-  readonly sharedGateUp: Matrix
-  readonly sharedDown: Matrix
-}
-
-const kept = new WeakMap<Device, readonly Weights[]>()
-
-/** Of four layers, so that each layer's come from memory and not from the cache. */
-function weights(device: Device): readonly Weights[] {
-  const made =
-    kept.get(device) ??
-    Array.from({ length: keptLayers }, () => ({
-      gateUp: randomArray(device, experts * 2 * inner * hidden, 0.03),
-      down: randomArray(device, experts * hidden * inner, 0.03),
-      sharedGateUp: randomArray(device, 2 * shared * hidden, 0.03),
-      sharedDown: randomArray(device, hidden * shared, 0.03),
-    }))
-  kept.set(device, made)
-  return made
-}
+import type { Workload } from "./workload.js"
 
 /**
- * Routed beside shared experts. Routing is given and even: pair p of a token and one of its six experts goes to expert
- * p mod the number of experts in use, as products of equal shape in one batch. Nine launches a layer.
+ * Routed beside shared experts by cuBLAS, for any number of tokens. Routing is even, so that the routed experts are
+ * products of equal shape in one batch. Nine launches a layer.
  */
-export function expertsWorkload(device: Device, tokens: number): Workload {
+export function expertProducts(device: Device, tokens: number): Workload {
   const pairs = tokens * top
-  const used = Math.min(experts, pairs)
+  const used = usedExperts(tokens)
   const rows = Math.ceil(pairs / used)
   const slots = Int32Array.from({ length: pairs }, (_, pair) => (pair % used) * rows + Math.floor(pair / used))
   const tokenOf = new Int32Array(used * rows)
   slots.forEach((slot, pair) => (tokenOf[slot] = Math.floor(pair / top)))
-  const all = weights(device)
   const [slotsThere, tokensThere] = [device.from(slots), device.from(tokenOf)]
   const shares = device.full("float32", pairs, 1 / top)
-  const x = randomArray(device, tokens * hidden, 1)
+  const x = inputOf(device, tokens)
   const array = (length: number) => device.empty("bfloat16", length)
   const gathered = array(used * rows * hidden)
   const gateUp = array(used * rows * 2 * inner)
@@ -64,9 +47,8 @@ export function expertsWorkload(device: Device, tokens: number): Workload {
   }
 
   const layer = (index: number) => {
-    const own = all[index % keptLayers]
-    if (own === undefined) throw new Error(`layer ${index} has no weights`)
-    const first = (index * used) % (experts - used + 1)
+    const own = weightsOf(device, index)
+    const first = firstExpert(tokens, index)
     const upWeights = own.gateUp.subarray(first * 2 * inner * hidden, (first + used) * 2 * inner * hidden)
     const downWeights = own.down.subarray(first * hidden * inner, (first + used) * hidden * inner)
     const upBatch = { count: used, strideA: rows * hidden, strideB: 2 * inner * hidden, strideOut: rows * 2 * inner }
@@ -100,5 +82,5 @@ export function expertsWorkload(device: Device, tokens: number): Workload {
       join: () => add.launch(shapes.add, tokens * hidden, routedOut, output),
     }
   }
-  return { layers: 32, layer, output }
+  return { layers, layer, outputs: [output], bytes: weightBytes(tokens) }
 }

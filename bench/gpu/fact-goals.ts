@@ -1,0 +1,93 @@
+/** What was to be reached by what the parts found that are no rows. */
+
+import { type GoalLine, times } from "./goal-line.js"
+import { ours } from "./peers.js"
+import type { Report } from "./run.js"
+import { toolNames } from "./sanitizers.js"
+
+type Facts = Readonly<Record<string, unknown>>
+
+/** What was found, and whether it is what was to be found. */
+interface Found {
+  readonly value: string
+  readonly reached: boolean
+}
+
+/** The lines of a report. Each is there, measured or not. */
+export function factLines({ parts }: Report): GoalLine[] {
+  const factsOf = (name: string) => parts.find((part) => part.name === name && part.status === "done")?.facts
+  const memory = factsOf("memory")
+  return [
+    line("fork-join on the host device: two tasks on piscina ÷ ours", "≥ 3 ×", hostForkJoin(factsOf("host"))),
+    line("overlap on the host device: two kernels ÷ the longer one", "≤ 1.08", hostOverlap(factsOf("host"))),
+    line("conformance on cuda:0", "none fails", conformance(factsOf("conformance"))),
+    ...toolNames.map((tool) =>
+      line(`the same under ${tool}`, "no errors, all watched", watched(factsOf("sanitizers")?.[tool])),
+    ),
+    line("the main job", "its checks pass", mainJob(factsOf("main-job"))),
+    ...["many-fork-joins", "many-lifetimes", "many-graph-launches", "many-captures", "disposals"].map((name) =>
+      line(`growth over ${countOf(memory?.[name])}${name}`, "flat memory", growth(memory?.[name])),
+    ),
+  ]
+}
+
+function line(what: string, goal: string, found: Found | undefined): GoalLine {
+  return { what, values: found === undefined ? {} : { [ours]: found.value }, ratio: "", goal, reached: found?.reached }
+}
+
+const isObject = (value: unknown): value is Facts => typeof value === "object" && value !== null
+
+function derived(host: Facts | undefined, name: string): number | undefined {
+  const value = isObject(host?.["derived"]) ? host["derived"][name] : undefined
+  return typeof value === "number" ? value : undefined
+}
+
+function hostForkJoin(host: Facts | undefined): Found | undefined {
+  const value = derived(host, "fork-join: piscina ÷ auxstream, await completed()")
+  return value === undefined ? undefined : { value: times(value), reached: value >= 3 }
+}
+
+function hostOverlap(host: Facts | undefined): Found | undefined {
+  const value = derived(host, "overlap: kernels of equal work: beside each other ÷ the longer one")
+  return value === undefined ? undefined : { value: value.toFixed(3), reached: value <= 1.08 }
+}
+
+function conformance(found: Facts | undefined): Found | undefined {
+  if (found === undefined) return undefined
+  const [passed, failed] = [Number(found["passed"]), Number(found["failed"])]
+  const reached = passed > 0 && Array.isArray(found["failing"]) && found["failing"].length === 0
+  return { value: `${passed} passed, ${failed} failed`, reached }
+}
+
+function watched(found: unknown): Found | undefined {
+  if (!isObject(found)) return undefined
+  const [errors, suites, all] = [Number(found["errors"]), Number(found["suites"]), Number(found["of"])]
+  const unwatched = isObject(found["unwatched"]) ? Object.entries(found["unwatched"]) : []
+  const rest = unwatched.map(([suite, why]) => `; ${suite} ${String(why).split("\n")[0]}`).join("")
+  return { value: `${errors} errors in ${suites} of ${all} suites${rest}`, reached: errors === 0 && suites === all }
+}
+
+function mainJob(found: Facts | undefined): Found | undefined {
+  if (found === undefined) return undefined
+  const { exitCode, report } = found
+  const speedUp = isObject(report) ? report["speedUp"] : undefined
+  const value =
+    typeof speedUp === "number" ? `side by side ${times(speedUp)} as fast` : `ended with ${String(exitCode)}`
+  return { value, reached: exitCode === 0 }
+}
+
+const mebibyte = 2 ** 20
+/** What the driver hands out at a time, and what a process's size swings by. */
+const flat = { taken: 2 * mebibyte, resident: 16 * mebibyte } as const
+
+const countOf = (found: unknown) => (isObject(found) ? `${Number(found["operations"] ?? found["rounds"])} ` : "")
+
+function growth(found: unknown): Found | undefined {
+  if (found === undefined) return undefined
+  if (!isObject(found)) return { value: typeof found === "string" ? found : "no figures", reached: false }
+  const [taken, resident] = [Number(found["takenGrowth"] ?? 0), Number(found["residentGrowth"] ?? 0)]
+  const value = `device ${megabytes(taken)}, process ${megabytes(resident)}`
+  return { value, reached: taken <= flat.taken && resident <= flat.resident }
+}
+
+const megabytes = (bytes: number) => `${bytes < 0 ? "−" : "+"}${(Math.abs(bytes) / mebibyte).toFixed(1)} MiB`

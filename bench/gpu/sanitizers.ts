@@ -1,0 +1,98 @@
+/** The conformance suites watched by compute-sanitizer. */
+
+import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
+import { type Ended, toolkitProgram } from "./programs.js"
+import type { Part } from "./run.js"
+import {
+  type EndedSuite,
+  needsAll,
+  notOnGpu,
+  resultOf,
+  runSuites,
+  suites,
+  sum,
+  type SuiteRun,
+  textOf,
+} from "./suites.js"
+
+/** Its tools, with options. */
+const tools = {
+  // A call that is refused is told to whoever made it, and some are made to be: how many parameters a kernel has is found
+  // by asking for one too many. What is left at a process's end is its pinned memory that is still reachable; what
+  // devices leave behind is counted by the part `memory`.
+  memcheck: ["--report-api-errors", "no"],
+  initcheck: [],
+} as const
+type Tool = keyof typeof tools
+export const toolNames = Object.keys(tools) as Tool[]
+
+const shortLatches = fileURLToPath(new URL("short-latches.js", import.meta.url))
+
+/** Bounds what this part may take. Suites of both tools run beside each other. */
+const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 150, secondsForAll: 240 } as const
+
+const leftOut = {
+  ...notOnGpu,
+  [needsAll]: "takes all the memory there is, which the suites beside it would miss",
+}
+
+export const sanitizers: Part = {
+  name: "sanitizers",
+  least: 60,
+  async run(run) {
+    const watchable = suites(run).filter((file) => file !== needsAll)
+    const runs = watchable.flatMap((file) => toolNames.map((tool) => suiteRun(tool, file)))
+    const secondsForAll = Math.min(limits.secondsForAll, run.secondsLeft - 10)
+    const ended = await runSuites(runs, { ...limits, secondsForAll })
+    const facts = toolNames.map((tool) => {
+      const suitesOfTool = ended.filter(({ run: { args } }) => args.includes(tool))
+      run.write(`${tool}.txt`, textOf(suitesOfTool))
+      return [tool, found(suitesOfTool)] as const
+    })
+    return { ...Object.fromEntries(facts), leftOut }
+  },
+}
+
+const suiteRun = (tool: Tool, file: string): SuiteRun => ({
+  file,
+  command: toolkitProgram("compute-sanitizer"),
+  args: [
+    "--tool",
+    tool,
+    ...tools[tool],
+    "--target-processes",
+    "all",
+    "--print-limit",
+    "20",
+    process.execPath,
+    "--import",
+    shortLatches,
+  ],
+})
+
+/** What a tool found. */
+function found(suitesOfTool: readonly EndedSuite[]) {
+  const results = suitesOfTool.map((suite) => ({ ...resultOf(suite), ...watched(suite.ended) }))
+  const complete = results.filter(({ unwatched }) => unwatched === undefined)
+  return {
+    suites: complete.length,
+    of: results.length,
+    errors: results.reduce((total, { errors }) => total + errors, 0),
+    unwatched: Object.fromEntries(results.flatMap(({ file, unwatched }) => (unwatched ? [[file, unwatched]] : []))),
+    passed: sum(results, "passed"),
+    failed: sum(results, "failed"),
+    files: results,
+  }
+}
+
+/** How many errors a suite had, and why it was not watched to its end, if it was not. */
+function watched(ended: Ended | undefined): { errors: number; unwatched?: string } {
+  if (ended === undefined) return { errors: 0, unwatched: "there was no time left" }
+  const summary = /ERROR SUMMARY: (\d+) error/.exec(ended.output)?.[1]
+  if (summary !== undefined) return { errors: Number(summary) }
+  // Without the summary, what was printed until then is what there is.
+  const errors = ended.output.match(/^========= (Invalid|Uninitialized|Misaligned|Program hit|Unused)/gm)?.length ?? 0
+  if (ended.timedOut) return { errors, unwatched: `was stopped after ${Math.round(ended.seconds)} s` }
+  return { errors, unwatched: `the sanitizer gave no summary: ${ended.output.slice(-400)}` }
+}

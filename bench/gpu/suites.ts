@@ -1,0 +1,110 @@
+/** The conformance suites on the GPU: which there are, running them, and what they said. */
+
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Ended, runProgram } from "./programs.js"
+import type { Run } from "./run.js"
+
+const folder = fileURLToPath(new URL("../../test/conformance/", import.meta.url))
+
+/** Takes all the memory there is, which the others would miss. */
+export const needsAll = "out-of-memory.test.js"
+
+/** Nothing of these runs on the GPU. */
+export const notOnGpu: Readonly<Record<string, string>> = {
+  "broken-streams.test.js": "is about the host device",
+  "lost-device.test.js": "is about the host device",
+  "on-the-double.test.js": "runs the others over the driver's double",
+}
+
+/** The suites that run on the GPU, as paths from their folder; those that take longest come first. */
+export function suites({ settings }: Run): string[] {
+  const files = readdirSync(folder, { encoding: "utf8", recursive: true }).filter((name) => name.endsWith(".test.js"))
+  if (files.length === 0) throw new Error(`there are no suites in ${folder}`)
+  const chosen = files.filter((file) => (settings.quick ? /^(views|copies)\./.test(file) : !(file in notOnGpu)))
+  // Random programs are many, whatever the size of their text.
+  const length = (file: string) => (file.includes("random") ? Infinity : statSync(join(folder, file)).size)
+  return chosen.toSorted((a, b) => length(b) - length(a))
+}
+
+/** A program that runs a suite. */
+export interface SuiteRun {
+  readonly file: string
+  readonly command: string
+  /** The suite's path is put behind them. */
+  readonly args: readonly string[]
+}
+
+/** How that went. */
+export interface EndedSuite {
+  readonly run: SuiteRun
+  /** Undefined if there was no time to begin. */
+  readonly ended: Ended | undefined
+}
+
+/** How much may run, and how long. */
+export interface Limits {
+  /** Each has a context of its own, and contexts take turns on the GPU. */
+  readonly atATime: number
+  readonly secondsEach: number
+  readonly secondsForAll: number
+}
+
+/** Runs programs, several at a time, in their order. None begins that could not do anything in the time left. */
+export async function runSuites(runs: readonly SuiteRun[], limits: Limits): Promise<EndedSuite[]> {
+  const end = performance.now() + limits.secondsForAll * 1000
+  const waiting = [...runs]
+  const done: EndedSuite[] = []
+  const work = async () => {
+    for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+      const seconds = Math.min(limits.secondsEach, (end - performance.now()) / 1000)
+      done.push({ run, ended: seconds < 5 ? undefined : await start(run, seconds) })
+    }
+  }
+  await Promise.all(Array.from({ length: limits.atATime }, work))
+  return done.toSorted((a, b) => a.run.file.localeCompare(b.run.file))
+}
+
+function start({ file, command, args }: SuiteRun, seconds: number): Promise<Ended> {
+  // See test/support/devices.ts.
+  const environment = { AUXSTREAM_TEST_DEVICE: "cuda:0" }
+  return runProgram(command, [...args, "--test-reporter=spec", join(folder, file)], { seconds, environment })
+}
+
+/** What is kept of a suite. */
+export interface SuiteResult {
+  readonly file: string
+  readonly passed: number
+  readonly failed: number
+  readonly seconds: number
+  readonly timedOut: boolean
+  readonly exitCode: number | null
+}
+
+export function resultOf({ run, ended }: EndedSuite): SuiteResult {
+  return {
+    file: run.file.replace(".test.js", ""),
+    passed: countOf("pass", ended),
+    failed: countOf("fail", ended),
+    seconds: Math.round((ended?.seconds ?? 0) * 10) / 10,
+    timedOut: ended?.timedOut ?? true,
+    exitCode: ended?.status ?? null,
+  }
+}
+
+function countOf(what: "pass" | "fail", ended: Ended | undefined): number {
+  return Number(new RegExp(`^ℹ ${what} (\\d+)$`, "m").exec(ended?.output ?? "")?.[1] ?? 0)
+}
+
+/** What all have printed. */
+export const textOf = (suites: readonly EndedSuite[]): string =>
+  suites
+    .map(({ run, ended }) => {
+      const how = ended === undefined ? ", not begun" : ended.timedOut ? ", stopped" : ""
+      return `# ${run.file}${how}\n${ended?.output ?? ""}`
+    })
+    .join("\n")
+
+export const sum = (results: readonly SuiteResult[], what: "passed" | "failed"): number =>
+  results.reduce((total, result) => total + result[what], 0)
