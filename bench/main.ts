@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { disabledPath } from "./disabled-path.js"
 import { forkJoin } from "./fork-join.js"
+import { graph } from "./graph.js"
 import type { Benchmark, Derived, Row } from "./harness.js"
 import { memory } from "./memory.js"
 import { OtherProcesses } from "./others.js"
@@ -21,6 +22,7 @@ import { scaling } from "./scaling.js"
 const benchmarks: readonly Benchmark[] = [
   forkJoin,
   queued,
+  graph,
   overlap,
   disabledPath,
   queueing,

@@ -5,6 +5,7 @@ import type { HostKernel } from "./kernels.js"
 import {
   BREAK,
   COPY,
+  END,
   FILL,
   KIND_BITS,
   LAUNCH,
@@ -126,6 +127,12 @@ export class Commands {
     words[at + 1] = branch
     words[at + 2] = position
     slot.publish(3)
+  }
+
+  /** In a block: what a conditional ends with, and is counted by. */
+  end(slot: CommandQueue): void {
+    this.begin(slot, END, 1)
+    slot.publish(1)
   }
 
   stamp(slot: CommandQueue, word: number): void {

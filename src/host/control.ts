@@ -46,6 +46,12 @@ export class ControlMemory {
     } while (this.words.length < extent)
   }
 
+  /** Looks again if there is more now. What was reserved before something that this thread has seen is in view then. */
+  catchUp(): Int32Array {
+    if ((this.words[EXTENT] as number) > this.words.length) this.refresh()
+    return this.words
+  }
+
   private grow(words: number): void {
     const needed = Math.ceil((words - this.words.length) / PAGE_WORDS)
     const generous = Math.max(needed, Math.min(this.words.length / PAGE_WORDS, 1024))

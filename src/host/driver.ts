@@ -1,4 +1,5 @@
 import type {
+  ConditionalKind,
   Driver,
   EventHandle,
   GraphHandle,
@@ -6,15 +7,15 @@ import type {
   KernelHandle,
   KernelSource,
   LaunchAttributes,
-  LaunchLimits,
   MemoryUsage,
   OrderMark,
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
-import { AuxstreamError, DeviceLostError, DisposedError } from "../runtime/errors.js"
+import { AuxstreamError, type DeviceLostError, DisposedError } from "../runtime/errors.js"
 import { Allocator } from "./allocator.js"
-import { HostCapture } from "./capture.js"
+import { Captures } from "./captures.js"
+import { captureLaunch } from "./child-graph.js"
 import { Commands } from "./commands.js"
 import { Completion } from "./completion.js"
 import { ControlMemory } from "./control.js"
@@ -25,24 +26,17 @@ import { GraphTable } from "./graph.js"
 import { GraphLauncher } from "./graph-launch.js"
 import { KeepAlive } from "./keep-alive.js"
 import { KernelTable } from "./kernel-table.js"
-import { CLOSING, KERNEL, LEVELS, LIFE, LOST, MAX_WRITE_BYTES } from "./layout.js"
+import { CLOSING, KERNEL, LEVELS, LIFE } from "./layout.js"
+import { LIMITS } from "./limits.js"
+import { Loss } from "./loss.js"
 import { DeviceMemory } from "./memory.js"
 import type { Report } from "./messages.js"
+import { Points } from "./points.js"
 import { Scheduler } from "./scheduler.js"
 import type { HostStream } from "./stream.js"
 import { StreamTable } from "./stream-table.js"
+import { Uploads } from "./uploads.js"
 import { WorkerPool } from "./worker-pool.js"
-
-/** How many times something was not done yet before the workers' health is looked at: that takes microseconds. */
-const LOOKS_PER_CHECK = 256
-
-/** CUDA's, so that a program that runs here runs there. */
-const LIMITS: LaunchLimits = {
-  threadsPerBlock: 1024,
-  block: [1024, 1024, 64],
-  grid: [2147483647, 65535, 65535],
-  sharedMemory: 232448,
-}
 
 /**
  * The host device. This thread only queues: commands go into shared memory, worker threads run them, and nothing
@@ -58,6 +52,7 @@ export class HostDriver implements Driver {
   private readonly scheduler = new Scheduler(this.control)
   private readonly commands = new Commands(this.control)
   private readonly allocator = new Allocator<HostStream>(this.memory)
+  private readonly uploads = new Uploads(this.memory, this.commands, this.allocator)
   private readonly pool: WorkerPool
   private readonly failures: Failures
   private readonly streams: StreamTable
@@ -67,8 +62,9 @@ export class HostDriver implements Driver {
   private readonly completion: Completion
   private readonly graphs = new GraphTable(this.control, new ControlBlocks(this.control))
   private readonly launcher: GraphLauncher
-  private loss: DeviceLostError | undefined
-  private looks = 0
+  private readonly captures = new Captures(this.control)
+  private readonly points: Points
+  private readonly loss: Loss
 
   constructor(
     threads: number,
@@ -77,8 +73,12 @@ export class HostDriver implements Driver {
   ) {
     this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
       reported: (report, block) => this.hear(report, block),
-      died: (reason, block, cause) => this.lose(reason, block, cause),
+      died: (reason, block, cause) => this.loss.declare(reason, this.lastKernelOf(block), cause),
       ended: () => this.memory.retire(),
+    })
+    this.loss = new Loss(this.control, {
+      findDead: () => this.pool.findDead(),
+      lost: (error) => this.failAll(error),
     })
     this.failures = new Failures(() => this.pool.drain())
     this.streams = new StreamTable(this.control, this.failures)
@@ -92,8 +92,9 @@ export class HostDriver implements Driver {
     })
     this.completion = new Completion(this.control, this.keepAlive, {
       failure: (stream, position) => this.failures.before(stream, position),
-      findLoss: () => this.findLoss(),
+      findLoss: () => this.loss.find(),
     })
+    this.points = new Points(this.completion, this.failures, this.loss)
   }
 
   createStream(priority: number): StreamHandle {
@@ -120,14 +121,14 @@ export class HostDriver implements Driver {
 
   queryStream(stream: StreamHandle): boolean {
     this.check()
-    const { slot } = this.streams.get(stream)
-    return this.query(this.streams.get(stream), slot.tail)
+    const target = this.streams.get(stream)
+    return this.points.query(target, target.slot.tail)
   }
 
   synchronizeStream(stream: StreamHandle): void {
     this.check()
     const target = this.streams.get(stream)
-    this.synchronize(target, target.slot.tail)
+    this.points.synchronize(target, target.slot.tail)
   }
 
   createEvent(timing: boolean): EventHandle {
@@ -179,13 +180,13 @@ export class HostDriver implements Driver {
   queryEvent(event: EventHandle): boolean {
     this.check()
     const { stream, position } = this.events.get(event)
-    return stream === undefined || this.query(stream, position)
+    return stream === undefined || this.points.query(stream, position)
   }
 
   synchronizeEvent(event: EventHandle): void {
     this.check()
     const { stream, position } = this.events.get(event)
-    if (stream !== undefined) this.synchronize(stream, position)
+    if (stream !== undefined) this.points.synchronize(stream, position)
   }
 
   elapsedTime(start: EventHandle, end: EventHandle): number {
@@ -205,7 +206,7 @@ export class HostDriver implements Driver {
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
-    if (this.loss !== undefined) return
+    if (this.loss.error !== undefined) return
     const target = this.streams.get(stream)
     this.allocator.release(address, target, target.slot.tail, mark)
   }
@@ -230,7 +231,7 @@ export class HostDriver implements Driver {
   }
 
   freePinned(address: number): void {
-    if (this.loss === undefined) this.allocator.releaseNow(address)
+    if (this.loss.error === undefined) this.allocator.releaseNow(address)
   }
 
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
@@ -243,13 +244,7 @@ export class HostDriver implements Driver {
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
     const target = this.usable(stream)
-    const { slot } = target
-    if (slot.isIdle()) {
-      this.memory.bytes.set(source, destination)
-      return
-    }
-    if (source.length <= MAX_WRITE_BYTES) this.commands.write(slot, destination, source)
-    else this.uploadStaged(target, destination, source)
+    this.uploads.queue(target, destination, source)
     this.submit(target)
   }
 
@@ -294,37 +289,37 @@ export class HostDriver implements Driver {
   }
 
   beginCapture(stream: StreamHandle): void {
-    new HostCapture(this.control).admit(this.usable(stream))
+    this.captures.begin(this.usable(stream))
   }
 
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
-    const capture = this.leaveCapture(stream)
+    const capture = this.captures.end(this.streams.get(stream))
     this.check()
     if (update !== undefined && this.graphs.update(update, capture)) return update
     return this.graphs.create(capture)
   }
 
   cancelCapture(stream: StreamHandle): void {
-    this.streams.get(stream).branch?.capture.end()
+    this.captures.cancel(this.streams.get(stream))
   }
 
-  beginConditional(): void {
-    throw new Error("not yet")
+  beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
+    this.captures.beginConditional(kind, condition, this.usable(stream), this.usable(body))
   }
 
-  endConditional(): void {}
+  endConditional(body: StreamHandle): void {
+    this.captures.endConditional(this.streams.get(body))
+  }
 
-  cancelConditional(): void {}
-
-  private leaveCapture(stream: StreamHandle): HostCapture {
-    const capture = this.streams.get(stream).branch?.capture
-    if (capture === undefined) throw new RangeError(`stream ${stream} is not captured`)
-    capture.end()
-    return capture
+  cancelConditional(body: StreamHandle): void {
+    this.captures.cancel(this.streams.get(body))
   }
 
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
-    this.launcher.launch(this.graphs.get(graph), this.usable(stream))
+    const target = this.usable(stream)
+    const launched = this.graphs.get(graph)
+    if (target.branch === undefined) this.launcher.launch(launched, target)
+    else captureLaunch(launched, this.control.words, target.branch)
   }
 
   destroyGraph(graph: GraphHandle): void {
@@ -341,7 +336,7 @@ export class HostDriver implements Driver {
   }
 
   private check(): void {
-    if (this.loss !== undefined) throw this.loss
+    this.loss.check()
   }
 
   /** The stream, if more work can be queued on it. */
@@ -355,40 +350,13 @@ export class HostDriver implements Driver {
     return stream
   }
 
-  private uploadStaged(stream: HostStream, destination: number, source: Uint8Array): void {
-    const staging = this.allocator.allocateNow(source.length)
-    try {
-      this.memory.bytes.set(source, staging)
-      this.commands.copy(stream.slot, destination, staging, source.length)
-    } finally {
-      this.allocator.release(staging, stream, stream.slot.tail, undefined)
-    }
-  }
-
   private submit(stream: HostStream): void {
     if (this.scheduler.submit(stream.slot.block)) this.pool.serve()
   }
 
-  private query(stream: HostStream, position: number): boolean {
-    if (stream.hasPassed(position)) {
-      const error = this.failures.before(stream, position)
-      if (error !== undefined) throw error
-      return true
-    }
-    if (++this.looks % LOOKS_PER_CHECK === 0) this.findLoss()
-    this.check()
-    return false
-  }
-
-  private synchronize(stream: HostStream, position: number): void {
-    this.completion.block(stream, position)
-    const error = this.failures.before(stream, position)
-    if (error !== undefined) throw error
-  }
-
   private timeOf(event: HostEvent, which: string): number {
     const { stream, position, timing } = event
-    if (timing && stream !== undefined && this.query(stream, position)) return this.events.timeOf(event)
+    if (timing && stream !== undefined && this.points.query(stream, position)) return this.events.timeOf(event)
     throw new AuxstreamError(
       "AUX_NOT_READY",
       `the ${which} event ${timing ? "has not been recorded and passed yet" : "was made without timing"}: ` +
@@ -402,27 +370,15 @@ export class HostDriver implements Driver {
   }
 
   private lookAfter(): void {
-    this.findLoss()
+    this.loss.find()
     this.completion.pump()
   }
 
-  private findLoss(): DeviceLostError | undefined {
-    if (this.loss === undefined) this.pool.findDead()
-    return this.loss
+  private lastKernelOf(worker: number): string | undefined {
+    return this.kernels.nameOf(this.control.words[worker + KERNEL] as number)
   }
 
-  private lose(reason: string, block: number, cause: Error | undefined): void {
-    if (this.loss !== undefined) return
-    const { words } = this.control
-    const kernel = this.kernels.nameOf(words[block + KERNEL] as number)
-    const during = kernel === undefined ? "" : `; the last kernel it ran was "${kernel}"`
-    const first = cause ?? new Error(`a worker thread ${reason}${during}`)
-    const loss = new DeviceLostError(
-      `the host device is lost: a worker thread ${reason}${during}: dispose the device and open it again`,
-      { cause: first },
-    )
-    this.loss = loss
-    Atomics.store(words, LIFE, LOST)
+  private failAll(loss: DeviceLostError): void {
     this.pool.end()
     this.pool.terminate()
     queueMicrotask(() => {

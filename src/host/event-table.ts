@@ -1,4 +1,4 @@
-import type { CapturedPoint } from "./capture.js"
+import type { CapturedPoint } from "./branch.js"
 import type { ControlMemory } from "./control.js"
 import type { HostStream } from "./stream.js"
 

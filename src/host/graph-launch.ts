@@ -18,6 +18,8 @@ interface Part {
   readonly index: number
   readonly branch: BranchBlock
   readonly slot: StreamSlot
+  /** Is everything done that was queued on its stream before? */
+  readonly isFirst: boolean
   /** Does it have to wait for the launch's place itself, as its first command waits for nothing? */
   readonly waits: boolean
   /** Words of the call. */
@@ -69,10 +71,11 @@ export class GraphLauncher {
     branches.forEach((branch, index) => {
       if (branch.count === 0) return
       const slot = index === 0 ? root : this.streamOf(graph, index, branch.level).slot
+      const isFirst = slot.isIdle()
       const waits = index > 0 && branch.firstWait === undefined && !isStarted
       const words = index > 0 ? CALL_WORDS : CALL_WORDS + TABLE_ENTRY_WORDS * branches.length
       const at = slot.room(waits ? WAIT_WORDS + words : words)
-      parts.push({ index, branch, slot, waits, words, at, base: waits ? slot.tail + 1 : slot.tail })
+      parts.push({ index, branch, slot, isFirst, waits, words, at, base: waits ? slot.tail + 1 : slot.tail })
     })
     return parts
   }
@@ -118,14 +121,18 @@ export class GraphLauncher {
     this.host.serve()
   }
 
-  /** The first branch comes last: whoever starts with it finds the others in their places. */
+  /**
+   * The first branch comes last: whoever starts with it finds the others in their places. A stream that has earlier
+   * launches to run, though a worker is about to leave it, must not sleep until this one may begin.
+   */
   private submit(parts: readonly Part[], root: StreamSlot, start: number): void {
-    for (const { index, branch, slot, waits } of parts) {
-      const awaited = parts.find((part) => part.index === branch.firstWait?.branch)
+    for (const { index, branch, slot, isFirst, waits } of parts) {
       if (index === 0) continue
-      if (branch.firstWait !== undefined && awaited !== undefined) {
-        this.submitBehind(slot, awaited.slot, awaited.base + branch.firstWait.position)
-      } else if (waits) {
+      const { firstWait } = branch
+      const awaited = parts.find((part) => part.index === firstWait?.branch)
+      if (isFirst && firstWait !== undefined && awaited !== undefined) {
+        this.submitBehind(slot, awaited.slot, awaited.base + firstWait.position)
+      } else if (isFirst && waits) {
         this.submitBehind(slot, root, start)
       } else {
         this.scheduler.submit(slot.block)

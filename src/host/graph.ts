@@ -1,4 +1,5 @@
-import type { Branch, HostCapture } from "./capture.js"
+import type { Branch } from "./branch.js"
+import type { HostCapture } from "./capture.js"
 import type { ControlBlocks } from "./control-blocks.js"
 import type { ControlMemory } from "./control.js"
 import { TIME_WORDS } from "./layout.js"
@@ -101,11 +102,11 @@ export class GraphTable {
   }
 
   private writeBranch(branch: Branch): BranchBlock {
-    const { length, count, level, firstWait } = branch
-    const block = this.blocks.take(TIME_WORDS + length)
-    const shape = branch.shape()
-    this.control.words.set(branch.words.subarray(0, length), block + TIME_WORDS)
-    return { block, length: TIME_WORDS + length, count, level, firstWait, shape, waits: branch.waits }
+    const { words, end, count, level, firstWait, waits } = branch
+    const length = TIME_WORDS + end
+    const block = this.blocks.take(length)
+    this.control.words.set(words.subarray(0, end), block + TIME_WORDS)
+    return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
 
   private retire(retired: Retired): void {
@@ -127,9 +128,15 @@ export class GraphTable {
   }
 }
 
+/** Have both the same commands, but for what they work on? */
 function isSameShape(blocks: readonly BranchBlock[], branches: readonly Branch[]): boolean {
   return (
     blocks.length === branches.length &&
-    blocks.every((block, index) => branches[index]?.level === block.level && branches[index]?.hasShapeOf(block.shape))
+    branches.every((branch, index) => {
+      const block = blocks[index]
+      if (block === undefined || branch.level !== block.level) return false
+      const shape = branch.shape()
+      return shape.length === block.shape.length && shape.every((word, place) => word === block.shape[place])
+    })
   )
 }

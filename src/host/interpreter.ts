@@ -217,6 +217,11 @@ export class Interpreter implements Operations {
     return kernel !== undefined
   }
 
+  isZero(read: number): boolean {
+    const { control, memory } = this.at
+    return memory.loadInt32((control.words[read + 2] as number) >>> 0) === 0
+  }
+
   runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
     const { control, memory } = this.at
     const { words } = control

@@ -134,6 +134,17 @@ export const BREAK = 7
 export const CALL = 9
 /** In a block: [branch, position behind the call's beginning] */
 export const WAIT_BRANCH = 10
+/** In a block: nothing. Counts a conditional, which it ends. */
+export const END = 11
+/**
+ * The jumps of a conditional. The first word is always how many words further the next command is, from the jump's own
+ * beginning. None is ever the last command of a block. [distance]
+ */
+export const JUMP = 12
+/** [distance, address]: jumps if the int32 there is zero, or the stream is broken. */
+export const JUMP_IF_ZERO = 13
+/** [distance, address]: jumps if the int32 there is not zero, or the stream is broken. */
+export const JUMP_UNLESS_ZERO = 14
 
 /** Words of a wait. */
 export const WAIT_WORDS = 4
@@ -148,8 +159,10 @@ export const TIME_WORDS = 2
 export const TABLE_ENTRY_WORDS = 3
 /** In a block: another branch waits for the position behind this command. */
 export const PUBLISH = 1 << 30
+/** In a block: the command is part of a conditional, and no position counts it. */
+export const INSIDE = 1 << 29
 /** A command's length in words, once shifted down: what a block's flags leave of it. */
-export const LENGTH_MASK = 0x3fffff
+export const LENGTH_MASK = 0x1fffff
 
 /** [destination, bytes, the bytes themselves...] */
 export const WRITE = 8

@@ -15,6 +15,7 @@ const LIMIT = MAXIMUM_PAGES * PAGE
 export class DeviceMemory implements GrowingMemory {
   readonly limit = LIMIT
   bytes: Uint8Array
+  private ints: Int32Array
   /**
    * V8 does not count shared memory when it decides whether to collect, and a closed device's memory would stay for
    * ever. A private buffer of that size, never touched, is counted and dies with it.
@@ -23,6 +24,7 @@ export class DeviceMemory implements GrowingMemory {
 
   constructor(readonly memory: WasmMemory) {
     this.bytes = new Uint8Array(memory.buffer)
+    this.ints = new Int32Array(memory.buffer)
   }
 
   static create(): DeviceMemory {
@@ -33,6 +35,13 @@ export class DeviceMemory implements GrowingMemory {
   reaching(end: number): Uint8Array {
     while (end > this.bytes.length) this.bytes = new Uint8Array(this.memory.buffer)
     return this.bytes
+  }
+
+  /** The int32 at an address, which others may be writing. */
+  loadInt32(address: number): number {
+    const { buffer } = this.reaching(address + 4)
+    if (this.ints.buffer !== buffer) this.ints = new Int32Array(buffer)
+    return Atomics.load(this.ints, address / 4)
   }
 
   get byteLength(): number {

@@ -6,46 +6,50 @@ import { ALONE, MEASURED } from "./layout.js"
 const HANDOVER = 0.0015
 const CALL = 0.02
 
-/** The first launches are measured, then one of so many. */
+/** The first launches are measured, as kernels are slow until they are compiled; then one of so many. */
 const TRIALS = 4
 const GAP = 32
 
 /**
- * Decides, from times that were measured, whether several workers run a graph or only one: passing small kernels
- * between threads costs more than running them one after another.
+ * Decides whether several workers run a graph or only one: passing small kernels between threads costs more than running
+ * them one after another. How long the branches take is measured, now and then and in either way. Without knowing,
+ * several workers run it.
  */
 export class Pace {
   private launches = 0
-  /** What several workers would save, in milliseconds, hand-overs not counted. */
+  /** The launch that is measured next, unless one is being measured. */
+  private due = 0
+  /** What several workers are believed to save, in milliseconds, hand-overs not counted. */
   private gain = Infinity
   /** A launch whose times are still to come. */
   private measured: LaunchEnd | undefined
 
   /** How a launch that will end there is run: in the bits of a call. */
-  choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: ControlMemory): number {
-    const { measured } = this
-    if (measured?.slot.hasPassed(measured.position) === true) {
+  choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: Pick<ControlMemory, "doubles">): number {
+    if (branches.length < 2) return 0
+    if (this.measured?.slot.hasPassed(this.measured.position) === true) {
       this.learn(branches.map(({ block }) => doubles[block / 2] ?? 0))
     }
-    const count = this.launches++
-    if (this.measured === undefined && (count < TRIALS || count % GAP === 0)) {
-      this.measured = end
-      return MEASURED
-    }
-    return this.isWorthIt(branches) ? 0 : ALONE
+    const how = this.isWorthIt(branches) ? 0 : ALONE
+    if (this.launches++ < this.due || this.measured !== undefined) return how
+    this.measured = end
+    return how | MEASURED
   }
 
-  /** The branches are others from here on. */
+  /** The branches are others from here on, which may take another time. */
   forget(): void {
     this.measured = undefined
     this.launches = 0
+    this.due = 0
   }
 
   /** Less is believed at once; more, which a busy machine may have caused, by and by. */
   private learn(times: readonly number[]): void {
-    this.measured = undefined
     const gain = times.reduce((sum, time) => sum + time, 0) - Math.max(...times)
-    this.gain = gain < this.gain ? gain : (this.gain + gain) / 2
+    const isMore = gain > this.gain
+    this.gain = isMore ? Math.min(gain, 2 * this.gain) : gain
+    this.due = isMore || this.launches < TRIALS ? this.launches : this.launches + GAP
+    this.measured = undefined
   }
 
   private isWorthIt(branches: readonly BranchBlock[]): boolean {

@@ -1,5 +1,5 @@
 import type { KernelError } from "../runtime/errors.js"
-import type { Branch } from "./capture.js"
+import type { Branch } from "./branch.js"
 import type { ControlMemory } from "./control.js"
 import {
   BROKEN,

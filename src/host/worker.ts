@@ -19,7 +19,7 @@ class Worker implements Surroundings {
   readonly memory: DeviceMemory
   readonly scheduler: Scheduler
   readonly block: number
-  private readonly interpreter = new Interpreter(this)
+  private readonly interpreter: Interpreter
   private readonly definitions = new Map<number, KernelDefinition>()
   private readonly loaded: (LoadedKernel | undefined)[] = []
   private readonly failures = new Map<number, unknown>()
@@ -33,6 +33,7 @@ class Worker implements Surroundings {
     this.memory = new DeviceMemory(start.memory)
     this.scheduler = new Scheduler(this.control)
     this.block = start.block
+    this.interpreter = new Interpreter(this)
   }
 
   async serve(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Capture } from "./capture.js"
-import { context } from "./context.js"
+import { context, outsideCaptures } from "./context.js"
 import { AuxstreamError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
 import type { RecordPoint } from "./record-point.js"
@@ -21,8 +21,9 @@ export class Captures {
     return capture?.order === this.#order && !capture.over ? capture : undefined
   }
 
-  /** Refuses a capturing stream to outsiders, and other streams to a capture. */
+  /** Refuses a capturing stream to outsiders, other streams to a capture, and any to code whose capture is over. */
   check(stream: StreamState): void {
+    this.#checkNotOver(stream)
     const here = this.here()
     if (stream.capture === here) return
     throw stream.capture === undefined ? notCapturing(stream) : capturing(stream.name, "be queued on from outside")
@@ -34,10 +35,17 @@ export class Captures {
    * @returns the capture that both the waiting stream and the point belong to, or are to belong to
    */
   checkWait(stream: StreamState, point: RecordPoint): Capture | undefined {
+    this.#checkNotOver(stream)
     const here = this.here()
     if (stream.capture !== undefined && stream.capture !== here) throw capturing(stream.name, "wait from outside")
     if (point.capture !== here) throw acrossBorder(stream, point)
     return here
+  }
+
+  /** Code that goes on after its capture queues work that its author wanted in the graph: it must not run outside. */
+  #checkNotOver(stream: StreamState): void {
+    const { capture } = context()
+    if (capture?.order === this.#order && capture.over) throw afterEnd(stream)
   }
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
@@ -69,13 +77,14 @@ export class Captures {
 
   /** Does something as soon as no capture is under way: what is given back meanwhile must not become part of one. */
   defer(action: () => void): void {
-    if (this.#order.capturing === 0) action()
+    if (this.#order.capturing === 0) outsideCaptures(action)
     else this.#deferred.push(action)
   }
 
   begin(capture: Capture): void {
     this.#running.add(capture)
     this.#order.capturing = this.#running.size
+    this.#order.hasCaptured = true
   }
 
   end(capture: Capture): void {
@@ -84,7 +93,7 @@ export class Captures {
     if (this.#order.capturing > 0) return
     const deferred = this.#deferred
     this.#deferred = []
-    for (const action of deferred) action()
+    for (const action of deferred) outsideCaptures(action)
   }
 
   /** The device is being closed. Bodies of conditionals end before the captures that they are in. */
@@ -105,6 +114,14 @@ function notCapturing(stream: StreamState): AuxstreamError {
     "AUX_STREAM_CAPTURING",
     `${stream.name} takes no part in the capture that queues on it; make it wait for the current stream first: ` +
       "stream.wait(currentStream()), or use fork()",
+  )
+}
+
+function afterEnd(stream: StreamState): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_NOT_CAPTURING",
+    `${stream.name} cannot be queued on by code that belongs to a capture which is over: make captureGraph()'s function ` +
+      "async and await there what it starts, or start it outside",
   )
 }
 

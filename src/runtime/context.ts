@@ -70,3 +70,9 @@ export function context(): Context {
 export function runIn<T>(inner: Context, fn: () => T): T {
   return storage.run(inner, fn)
 }
+
+/** Runs a function as no part of any capture. */
+export function outsideCaptures<T>(fn: () => T): T {
+  const inside = context()
+  return inside.capture === undefined ? fn() : runIn(inside.withCapture(undefined), fn)
+}

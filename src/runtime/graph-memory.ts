@@ -1,6 +1,6 @@
 import { Allocation } from "./allocation.js"
 import { Arena } from "./arena.js"
-import { context, runIn } from "./context.js"
+import { outsideCaptures } from "./context.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
@@ -27,7 +27,7 @@ export class GraphMemory extends RetainedMemory {
     super()
     this.#order = order
     const allocate = (byteLength: number) => Allocation.on(order.reaper, byteLength)
-    const allocateOutside = (byteLength: number) => runIn(context().withCapture(undefined), () => allocate(byteLength))
+    const allocateOutside = (byteLength: number) => outsideCaptures(() => allocate(byteLength))
     this.arena = new Arena(allocateOutside, around?.arena)
     this.arena.retain()
   }

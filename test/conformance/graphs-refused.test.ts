@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, currentStream, fork, maybeExecuteInParallel } from "../../src/index.js"
+import { captureGraph, currentStream, type DeviceArray, fork, maybeExecuteInParallel } from "../../src/index.js"
 import { forEachOpenDevice, openOther } from "../support/devices.js"
 import { refused, rejected } from "../support/errors.js"
 import { affine, once, over } from "../support/kernels.js"
@@ -180,7 +180,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     })
     go()
     await new Promise((resolve) => setTimeout(resolve, 1))
-    assert.equal(late instanceof Error && "code" in late && late.code, "AUX_DISPOSED")
+    assert.equal(late instanceof Error && "code" in late && late.code, "AUX_NOT_CAPTURING")
     graph.launch()
     assert.deepEqual(x.readSync(), new Int32Array(length))
   })
@@ -211,6 +211,46 @@ forEachOpenDevice("what a capture refuses", (open) => {
     assert.deepEqual(
       other.defaultStream.run(() => elsewhere.result.readSync()),
       new Int32Array(1),
+    )
+  })
+
+  test("§7 graphs: code that goes on after the capture it belongs to, and nobody else on the same streams", async () => {
+    using device = open()
+    using aux = device.createStream({ name: "aux" })
+    using other = device.createStream({ name: "other" })
+    using x = device.zeros("int32", length)
+    const [y, z] = [device.zeros("int32", length), device.zeros("int32", length)]
+    const step = () => affine.launch(over(length), length, x, 3, 1)
+    let goOn = () => {}
+    const end = new Promise<void>((resolve) => (goOn = resolve))
+    const refuseAll = async (last: DeviceArray) => {
+      await end
+      const isOver = (fn: () => unknown) => refused(fn, "AUX_NOT_CAPTURING", "a capture which is over")
+      isOver(step)
+      isOver(() => affine.launch({ grid: 1, block: 1, stream: other }, 1, x, 3, 1))
+      isOver(() => x.fill(1))
+      isOver(() => device.empty("int32", 1))
+      isOver(() => currentStream(device).record())
+      isOver(() => other.wait(aux))
+      isOver(() => aux.query())
+      isOver(() => fork(step))
+      last.dispose()
+    }
+    using graph = captureGraph(() => {
+      aux.wait(currentStream(device))
+      step()
+      const forked = fork(() => refuseAll(z))
+      return [aux.run(() => refuseAll(y)), rejected(() => forked.join(), "AUX_NOT_CAPTURING")] as const
+    })
+    aux.run(() => affine.launch(over(length), length, x, 1, 7))
+    aux.synchronize()
+    goOn()
+    await Promise.all(graph.result)
+    other.wait(aux)
+    other.run(step)
+    assert.deepEqual(
+      other.run(() => x.readSync()),
+      new Int32Array(length).fill(22),
     )
   })
 })

@@ -1,0 +1,240 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { ConditionalKind, Driver, GraphHandle, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
+import { KernelError } from "../../src/runtime/errors.js"
+import { Latch, launch, open, source, thrownBy } from "./device.js"
+
+const append = source("append", ["inout int32*", "int32"], "args[0][Atomics.add(args[0], 0, 1) + 1] = args[1]")
+const countDown = source("count_down", ["inout int32*"], "args[0][0]--")
+const set = source("set", ["out int32*", "int32"], "Atomics.store(args[0], 0, args[1])")
+const boom = source("boom", [], "throw new TypeError('no good')")
+
+/** A device with a log that kernels append to and a number that conditionals look at. */
+class Bench implements Disposable {
+  readonly driver: Driver & Disposable
+  readonly stream: StreamHandle
+  readonly log: MemoryRange
+  readonly condition: MemoryRange
+  readonly logged: Int32Array
+  readonly number: Int32Array
+
+  constructor(threads: number) {
+    this.driver = open(threads)
+    this.stream = this.driver.createStream(0)
+    const log = this.driver.allocatePinned(4096)
+    const number = this.driver.allocatePinned(4)
+    this.log = { address: log.address, length: 1024 }
+    this.condition = { address: number.address, length: 1 }
+    this.logged = new Int32Array(log.buffer, log.byteOffset, 1024)
+    this.number = new Int32Array(number.buffer, number.byteOffset, 1)
+  }
+
+  append(stream: StreamHandle, value: number): void {
+    launch(this.driver, stream, this.driver.loadKernel(append), this.log, value)
+  }
+
+  run(stream: StreamHandle, kernel: KernelSource): void {
+    launch(this.driver, stream, this.driver.loadKernel(kernel), this.condition)
+  }
+
+  capture(work: (stream: StreamHandle) => void, update?: GraphHandle): GraphHandle {
+    const root = this.driver.createStream(0)
+    this.driver.beginCapture(root)
+    work(root)
+    const graph = this.driver.endCapture(root, update)
+    this.driver.destroyStream(root)
+    return graph
+  }
+
+  conditional(kind: ConditionalKind, stream: StreamHandle, work: (body: StreamHandle) => void): void {
+    const body = this.driver.createStream(0)
+    this.driver.beginConditional(kind, this.condition.address, stream, body)
+    work(body)
+    this.driver.endConditional(body)
+    this.driver.destroyStream(body)
+  }
+
+  /** What has been logged by one launch. */
+  launch(graph: GraphHandle, condition: number): number[] {
+    this.logged.fill(0)
+    this.number[0] = condition
+    this.driver.launchGraph(graph, this.stream)
+    this.driver.synchronizeStream(this.stream)
+    return [...this.logged.subarray(1, 1 + (this.logged[0] ?? 0))]
+  }
+
+  order(before: StreamHandle, after: StreamHandle): void {
+    const event = this.driver.createEvent(false)
+    this.driver.recordEvent(event, before)
+    this.driver.waitEvent(after, event)
+    this.driver.destroyEvent(event)
+  }
+
+  [Symbol.dispose](): void {
+    this.driver.close()
+  }
+}
+
+test("conditionals: each kind runs its body when it says so, with kernels that no worker has loaded yet", () => {
+  using bench = new Bench(2)
+  const graph = bench.capture((stream) => {
+    bench.append(stream, 1)
+    bench.conditional("if", stream, (body) => bench.append(body, 2))
+    bench.conditional("unless", stream, (body) => bench.append(body, 3))
+    bench.conditional("while", stream, (body) => {
+      bench.append(body, 4)
+      bench.run(body, countDown)
+    })
+    bench.append(stream, 5)
+  })
+  assert.deepEqual(bench.launch(graph, 3), [1, 2, 4, 4, 4, 5])
+  assert.deepEqual(bench.launch(graph, 0), [1, 3, 5])
+})
+
+test("conditionals: bodies hold conditionals, streams of their own and nothing at all", () => {
+  using bench = new Bench(2)
+  const { driver } = bench
+  const graph = bench.capture((stream) => {
+    bench.conditional("while", stream, (body) => {
+      const other = driver.createStream(0)
+      bench.append(body, 1)
+      bench.order(body, other)
+      bench.append(other, 2)
+      bench.conditional("if", other, () => {})
+      bench.conditional("while", other, (inner) => {
+        bench.append(inner, 3)
+        bench.run(inner, countDown)
+      })
+      bench.order(other, body)
+      bench.append(body, 4)
+    })
+    bench.conditional("unless", stream, () => {})
+  })
+  assert.deepEqual(bench.launch(graph, 2), [1, 2, 3, 3, 4])
+  assert.deepEqual(bench.launch(graph, 0), [])
+})
+
+test("conditionals: the place is where it began, whatever is captured before the body ends", () => {
+  using bench = new Bench(2)
+  const { driver } = bench
+  const graph = bench.capture((stream) => {
+    const [first, second, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    driver.beginConditional("if", bench.condition.address, stream, first)
+    bench.order(stream, other)
+    bench.append(stream, 3)
+    driver.beginConditional("if", bench.condition.address, stream, second)
+    bench.append(other, 2)
+    bench.order(other, stream)
+    bench.append(second, 4)
+    bench.append(first, 1)
+    driver.endConditional(first)
+    driver.endConditional(second)
+    bench.append(stream, 5)
+  })
+  const withoutOther = (log: number[]) => log.filter((value) => value !== 2)
+  for (let count = 0; count < 20; count++) {
+    const log = bench.launch(graph, 1)
+    assert.deepEqual(withoutOther(log), [1, 3, 4, 5])
+    assert.ok(log.indexOf(2) > log.indexOf(1) && log.indexOf(2) < log.indexOf(5))
+  }
+})
+
+test("conditionals: a kernel that throws in a body breaks the stream and ends the loop", () => {
+  using bench = new Bench(2)
+  const graph = bench.capture((stream) => {
+    bench.conditional("while", stream, (body) => {
+      bench.append(body, 1)
+      launch(bench.driver, body, bench.driver.loadKernel(boom))
+      bench.append(body, 2)
+    })
+    bench.append(stream, 3)
+  })
+  const error = thrownBy(() => bench.launch(graph, 1))
+  assert.ok(error instanceof KernelError)
+  assert.equal(error.kernel, "boom")
+  const other = bench.driver.createStream(0)
+  bench.append(other, 9)
+  bench.driver.synchronizeStream(other)
+})
+
+for (const priority of [0, -1]) {
+  test(`conditionals: a loop on the only worker gives a stream of priority ${priority} its turn`, () => {
+    using bench = new Bench(1)
+    const { driver } = bench
+    const other = driver.createStream(priority)
+    const graph = bench.capture((stream) => {
+      bench.conditional("while", stream, (body) => driver.fill(bench.log.address, new Uint8Array(4), 1, body))
+      bench.append(stream, 1)
+    })
+    bench.number[0] = 1
+    driver.launchGraph(graph, bench.stream)
+    assert.equal(driver.queryStream(bench.stream), false)
+    launch(driver, other, driver.loadKernel(set), bench.condition, 0)
+    driver.synchronizeStream(other)
+    driver.synchronizeStream(bench.stream)
+  })
+}
+
+test("conditionals: a graph is updated in place only by one with the same conditionals", () => {
+  using bench = new Bench(2)
+  const program = (kind: ConditionalKind, values: readonly number[]) => (stream: StreamHandle) => {
+    bench.append(stream, 1)
+    bench.conditional(kind, stream, (body) => values.forEach((value) => bench.append(body, value)))
+  }
+  const graph = bench.capture(program("if", [2, 3]))
+  assert.equal(bench.capture(program("if", [4, 5]), graph), graph)
+  assert.deepEqual(bench.launch(graph, 1), [1, 4, 5])
+  for (const other of [program("unless", [2, 3]), program("if", [2])]) {
+    const made = bench.capture(other, graph)
+    assert.notEqual(made, graph)
+    bench.driver.destroyGraph(made)
+  }
+  assert.deepEqual(bench.launch(graph, 1), [1, 4, 5])
+})
+
+test("conditionals: a body that is cancelled leaves its streams usable, and the capture can be cancelled", () => {
+  using bench = new Bench(2)
+  const { driver } = bench
+  const [root, body, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+  driver.beginCapture(root)
+  driver.beginConditional("if", bench.condition.address, root, body)
+  bench.append(body, 1)
+  bench.order(body, other)
+  driver.cancelConditional(body)
+  driver.cancelCapture(root)
+  for (const stream of [root, body, other]) {
+    bench.append(stream, 1)
+    driver.synchronizeStream(stream)
+  }
+})
+
+test("a graph in a graph: its branches run side by side there, launched more than once", () => {
+  using bench = new Bench(3)
+  const { driver } = bench
+  const latches = [new Latch(driver), new Latch(driver)]
+  const child = bench.capture((stream) => {
+    const other = driver.createStream(0)
+    bench.order(stream, other)
+    latches[0]?.hold(stream)
+    latches[1]?.hold(other)
+    bench.append(other, 2)
+    bench.order(other, stream)
+    bench.append(stream, 3)
+  })
+  const graph = bench.capture((stream) => {
+    bench.append(stream, 1)
+    driver.launchGraph(child, stream)
+    driver.launchGraph(child, stream)
+    bench.append(stream, 4)
+  })
+  driver.destroyGraph(child)
+  driver.launchGraph(graph, bench.stream)
+  latches[1]?.open()
+  const end = performance.now() + 4000
+  while (Atomics.load(bench.logged, 0) < 2) assert.ok(performance.now() < end, "a branch waits for the one beside it")
+  assert.deepEqual([...bench.logged.subarray(1, 3)], [1, 2])
+  assert.equal(driver.queryStream(bench.stream), false)
+  latches[0]?.open()
+  driver.synchronizeStream(bench.stream)
+  assert.deepEqual(bench.launch(graph, 0), [1, 2, 3, 2, 3, 4])
+})

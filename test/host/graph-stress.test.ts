@@ -1,0 +1,150 @@
+import assert from "node:assert/strict"
+import { after, before, describe, test } from "node:test"
+import type { Driver, GraphHandle, KernelHandle, MemoryRange, StreamHandle } from "../../src/driver.js"
+import { launch, open, source } from "./device.js"
+
+/** How long each number of threads is tried, and when a stream that has not come to its end never will. */
+const milliseconds = 3000
+const patience = 5_000
+
+const cellCount = 64
+const step = source(
+  "step",
+  ["inout int32*", "int32", "int32"],
+  "args[0][args[1]] = Math.imul(args[0][args[1]], 5) + args[2]",
+)
+const combine = source(
+  "combine",
+  ["inout int32*", "int32", "int32"],
+  "args[0][args[1]] = Math.imul(args[0][args[1]], 3) + args[0][args[2]]",
+)
+
+/** Numbers that look random and are the same each time. */
+function numbersFrom(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+/** What one kernel does to the cells. */
+type Effect = (cells: Int32Array) => void
+
+/** A graph, and what one launch of it comes to. */
+interface Case {
+  readonly graph: GraphHandle
+  readonly effects: readonly Effect[]
+  /** The stream that it was launched on last. */
+  last: StreamHandle | undefined
+}
+
+/** Graphs of small kernels on several branches, launched back to back on several streams. */
+class Stress {
+  readonly #driver: Driver
+  readonly #cells: MemoryRange
+  readonly #words: Int32Array
+  readonly #expected = new Int32Array(cellCount)
+  readonly #streams: readonly StreamHandle[]
+  readonly #step: KernelHandle
+  readonly #combine: KernelHandle
+
+  constructor(driver: Driver) {
+    const { address, buffer, byteOffset } = driver.allocatePinned(4 * cellCount)
+    this.#driver = driver
+    this.#cells = { address, length: cellCount }
+    this.#words = new Int32Array(buffer, byteOffset, cellCount)
+    this.#streams = Array.from({ length: 4 }, () => driver.createStream(0))
+    this.#step = driver.loadKernel(step)
+    this.#combine = driver.loadKernel(combine)
+  }
+
+  /** Several graphs that are launched many times, in any order but for each one's own. */
+  round(seed: number): void {
+    const random = numbersFrom(seed)
+    const cases = Array.from({ length: 4 }, (_, index) => this.#capture(random, index * 8, 2 + random(4)))
+    for (let count = 0; count < 200; count++) this.#launch(seed, cases[random(4)], this.#streams[random(4)], random)
+    this.#finish(seed)
+    for (const { graph } of cases) this.#driver.destroyGraph(graph)
+  }
+
+  #order(before: StreamHandle, behind: StreamHandle): void {
+    const event = this.#driver.createEvent(false)
+    this.#driver.recordEvent(event, before)
+    this.#driver.waitEvent(behind, event)
+    this.#driver.destroyEvent(event)
+  }
+
+  /** Each branch has a cell; who reads another one's waits for it, and is waited for before that goes on. */
+  #capture(random: (below: number) => number, firstCell: number, width: number): Case {
+    const driver = this.#driver
+    const branches = Array.from({ length: width }, () => driver.createStream(0))
+    const effects: Effect[] = []
+    const [root = 0, ...others] = branches
+    driver.beginCapture(root)
+    for (const other of others) this.#order(root, other)
+    for (let count = 3 + random(12); count > 0; count--) {
+      const [place, from, value] = [random(width), random(width), random(1000)]
+      const stream = branches[place] ?? root
+      launch(driver, stream, this.#step, this.#cells, firstCell + place, value)
+      effects.push((cells) => void (cells[firstCell + place] = Math.imul(cells[firstCell + place] ?? 0, 5) + value))
+      if (from === place || random(2) === 0) continue
+      const other = branches[from] ?? root
+      this.#order(other, stream)
+      launch(driver, stream, this.#combine, this.#cells, firstCell + place, firstCell + from)
+      effects.push((cells) => {
+        cells[firstCell + place] = Math.imul(cells[firstCell + place] ?? 0, 3) + (cells[firstCell + from] ?? 0)
+      })
+      this.#order(stream, other)
+    }
+    for (const other of others) this.#order(other, root)
+    const graph = driver.endCapture(root, undefined)
+    for (const stream of branches) driver.destroyStream(stream)
+    return { graph, effects, last: undefined }
+  }
+
+  #launch(
+    seed: number,
+    launched: Case | undefined,
+    stream: StreamHandle | undefined,
+    random: (below: number) => number,
+  ): void {
+    if (launched === undefined || stream === undefined) return
+    if (launched.last !== undefined && launched.last !== stream) this.#order(launched.last, stream)
+    this.#driver.launchGraph(launched.graph, stream)
+    launched.last = stream
+    for (const effect of launched.effects) effect(this.#expected)
+    // Threads meet in ever new ways: now everything is queued at once, now a worker has just gone to sleep.
+    if (random(8) === 0) for (let turn = random(20_000); turn > 0; turn--) Math.sqrt(turn)
+    if (random(64) === 0) this.#await(stream, seed)
+  }
+
+  #finish(seed: number): void {
+    for (const stream of this.#streams) this.#await(stream, seed)
+    assert.deepEqual(this.#words, this.#expected, `seed ${seed}`)
+  }
+
+  #await(stream: StreamHandle, seed: number): void {
+    const end = performance.now() + patience
+    while (!this.#driver.queryStream(stream)) {
+      if (performance.now() > end) assert.fail(`a stream never came to its end, seed ${seed}`)
+    }
+  }
+}
+
+for (const threads of [1, 2, 3, 4]) {
+  describe(`graphs of small kernels on ${threads} threads`, () => {
+    let driver: Driver | undefined
+    before(() => {
+      driver = open(threads)
+    })
+    after(() => driver?.close())
+
+    test("launches back to back lose no branch and give exact results", () => {
+      assert.ok(driver)
+      const stress = new Stress(driver)
+      const end = performance.now() + milliseconds
+      for (let seed = threads; performance.now() < end; seed += 4) stress.round(seed)
+    })
+  })
+}
