@@ -46,11 +46,17 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
   test("§5 fork-joins are exact while it evaluates, and come to their end meanwhile", async () => {
     using device = openOurs()
     const layers = new Layers(device)
-    const evaluation = llama.start()
-    let rounds = 0
-    for (; !evaluation.isOver; rounds++) await layers.queue(20).check()
-    assert.deepEqual(await evaluation.steps, alone)
-    assert.ok(rounds > 2, `${rounds} rounds`)
+    // Rounds that began and ended within one evaluation. Few cores may be too busy with both for many of them.
+    let within = 0
+    for (let turn = 0; turn < 100 && within < 10; turn++) {
+      const evaluation = llama.start()
+      while (!evaluation.isOver) {
+        await layers.queue(20).check()
+        if (!evaluation.isOver) within++
+      }
+      assert.deepEqual(await evaluation.steps, alone)
+    }
+    assert.ok(within >= 10, `${within} rounds`)
   })
 
   test("§7 a capture of ours that is open while it evaluates is spoiled for neither", async () => {
