@@ -36,7 +36,7 @@ const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 
  * Watched one at a time. Beside others, whose contexts take turns with its own, both tools once told of reads in a
  * conditional's body of memory that was ours and written; by itself, and among many like it, there were none.
  */
-const byItself = ["graphs-parts.test.js"]
+const byItself = new Set(["graphs-parts.test.js"])
 
 const leftOut = {
   ...notOnGpu,
@@ -53,11 +53,11 @@ export const sanitizers: Part = {
     const runAll = (files: readonly string[], atATime: number) =>
       runSuites(runsOf(files), { ...limits, atATime, secondsForAll: (end - performance.now()) / 1000 })
     const apart = await runAll(
-      watchable.filter((file) => byItself.includes(file)),
+      watchable.filter((file) => byItself.has(file)),
       1,
     )
     const beside = await runAll(
-      watchable.filter((file) => !byItself.includes(file)),
+      watchable.filter((file) => !byItself.has(file)),
       limits.atATime,
     )
     const ended = [...apart, ...beside]
