@@ -106,6 +106,7 @@ export class Completions {
     const others = this.#borrowed.get(event)
     if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
     else others.add(waiter)
+    context.askedEvents = this.#borrowed.size
     return waiter
   }
 
@@ -118,13 +119,18 @@ export class Completions {
     const others = this.#borrowed.get(waiter.event)
     others?.delete(waiter)
     if (others?.size !== 0) return
-    this.#borrowed.delete(waiter.event)
+    this.#forgetAsked(waiter.event)
     if (this.#condemned.delete(waiter.event)) destroyEvent(this.#context, waiter.event)
+  }
+
+  #forgetAsked(event: EventHandle): void {
+    this.#borrowed.delete(event)
+    this.#context.askedEvents = this.#borrowed.size
   }
 
   /** Does a waiter ask this event itself? Then {@link beforeRecord} and {@link condemn} have something to do. */
   asks(event: EventHandle): boolean {
-    return this.#borrowed.size !== 0 && this.#borrowed.has(event)
+    return this.#borrowed.has(event)
   }
 
   /**
@@ -143,7 +149,7 @@ export class Completions {
       const status = this.#context.calls.cuStreamWaitEvent(stream, event, 0)
       if (status !== SUCCESS) this.#context.retry(status, "cuStreamWaitEvent", stream, event, 0)
       this.#lend(waiters, stream)
-      this.#borrowed.delete(event)
+      this.#forgetAsked(event)
     } finally {
       destroyStream(stream)
     }

@@ -48,6 +48,8 @@ export class CudaContext {
    */
   lastEvent = 0
   lastStream = 0
+  /** How many events of the caller's are asked for promises that wait: without any, a record has nobody to look after. */
+  askedEvents = 0
   /** How many captures are under way. */
   captures = 0
 

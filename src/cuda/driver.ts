@@ -140,7 +140,7 @@ export class CudaDriver implements Driver {
 
   recordEvent(event: EventHandle, stream: StreamHandle): void {
     const context = this.#context
-    if (this.#completions.asks(event)) this.#keepPoint(event)
+    if (context.askedEvents > 0 && this.#completions.asks(event)) this.#keepPoint(event)
     const status = context.calls.cuEventRecord(event, stream)
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event

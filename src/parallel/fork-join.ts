@@ -1,4 +1,4 @@
-import { context, runIn } from "../runtime/context.js"
+import { type Context, context, runIn } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import { attach, settle } from "../runtime/failures.js"
 import type { Stream } from "../runtime/stream.js"
@@ -39,27 +39,87 @@ export function forkJoin(
   start: Event | undefined,
   count: number,
 ): unknown[] | Promise<unknown[]> {
-  return new ForkJoin(main, branches, count).run(fn0, start)
+  return new ForkJoin(main, branches, Array.from({ length: count })).run(fn0, start)
+}
+
+/**
+ * The same for one branch, in one piece: between a driver's calls, which leave nothing of ours in the processor's caches,
+ * what is spread over many functions and objects takes twice as long. Whatever is not plain ends as any fork-join does.
+ *
+ * @param here the context of the running code
+ */
+export function forkJoinOfTwo(
+  here: Context,
+  main: Stream,
+  fn0: () => unknown,
+  branch: AuxBranch,
+  start: Event,
+): unknown[] | Promise<unknown[]> {
+  const fork = lease(start, main.device)
+  const { stream } = branch
+  let result0: unknown
+  let result1: unknown
+  let promise0: Promise<unknown> | undefined
+  let promise1: Promise<unknown> | undefined
+  let failure: { slot: number; error: unknown } | undefined
+  try {
+    fork.recordOn(main)
+    result0 = fn0()
+    promise0 = adopt(result0)
+    try {
+      runIn(here.withStream(stream), () => {
+        fork.waitOn(stream)
+        branch.leased = lease(branch.done, stream.device)
+        result1 = branch.fn()
+        promise1 = adopt(result1)
+      })
+    } catch (error) {
+      failure = { slot: branch.slot, error }
+    }
+  } finally {
+    release(fork)
+  }
+  const results = [result0, result1]
+  const { leased } = branch
+  if (promise0 === undefined && promise1 === undefined && failure === undefined && leased !== undefined) {
+    if (tryToJoin(leased, stream, main)) return results
+  }
+  const whole = new ForkJoin(main, [branch], results)
+  if (promise0 !== undefined) whole.takePromise(0, promise0)
+  if (promise1 !== undefined) whole.takePromise(branch.slot, promise1)
+  return whole.end(failure)
+}
+
+/** False if it failed: the branch is still to be joined. */
+function tryToJoin(leased: Event, stream: Stream, main: Stream): boolean {
+  try {
+    leased.recordOn(stream)
+    leased.waitOn(main)
+  } catch {
+    return false
+  }
+  release(leased)
+  return true
 }
 
 class ForkJoin {
   readonly #main: Stream
   readonly #branches: readonly AuxBranch[]
-  readonly #results: unknown[] = []
+  readonly #results: unknown[]
   /** The promises among the results, by slot. */
   #promises: { slot: number; promise: Promise<unknown> }[] | undefined
   #failure: { slot: number; error: unknown } | undefined
 
-  constructor(main: Stream, branches: readonly AuxBranch[], count: number) {
+  constructor(main: Stream, branches: readonly AuxBranch[], results: unknown[]) {
     this.#main = main
     this.#branches = branches
-    for (let slot = 0; slot < count; slot++) this.#results.push(undefined)
+    this.#results = results
   }
 
   run(fn0: () => unknown, start: Event | undefined): unknown[] | Promise<unknown[]> {
     const fork = lease(start, this.#main.device)
     try {
-      fork.record(this.#main)
+      fork.recordOn(this.#main)
       this.#take(0, fn0()) // A throw leaves here: nothing has been forked yet.
       for (const branch of this.#branches) {
         if (this.#failure === undefined) this.#start(branch, fork)
@@ -67,13 +127,17 @@ class ForkJoin {
     } finally {
       release(fork)
     }
-    return this.#promises === undefined ? this.#finish() : this.#finishLater(this.#promises)
+    return this.end(this.#failure)
   }
 
   #take(slot: number, result: unknown): void {
     const promise = adopt(result)
     if (promise === undefined) this.#results[slot] = result
-    else (this.#promises ??= []).push({ slot, promise })
+    else this.takePromise(slot, promise)
+  }
+
+  takePromise(slot: number, promise: Promise<unknown>): void {
+    ;(this.#promises ??= []).push({ slot, promise })
   }
 
   #start(branch: AuxBranch, fork: Event): void {
@@ -87,9 +151,15 @@ class ForkJoin {
   }
 
   #call(branch: AuxBranch, fork: Event): void {
-    fork.wait(branch.stream)
+    fork.waitOn(branch.stream)
     branch.leased = lease(branch.done, branch.stream.device)
     this.#take(branch.slot, branch.fn())
+  }
+
+  /** Joins what was started: now, or when all promises have settled. */
+  end(failure: { slot: number; error: unknown } | undefined): unknown[] | Promise<unknown[]> {
+    this.#failure = failure
+    return this.#promises === undefined ? this.#finish() : this.#finishLater(this.#promises)
   }
 
   #finish(): unknown[] {
@@ -122,8 +192,8 @@ class ForkJoin {
     for (const { leased, stream, recorded } of this.#branches) {
       if (leased === undefined) continue
       try {
-        if (!recorded) leased.record(stream)
-        leased.wait(this.#main)
+        if (!recorded) leased.recordOn(stream)
+        leased.waitOn(this.#main)
       } catch (error) {
         ;(errors ??= []).push(error)
       } finally {
@@ -137,7 +207,7 @@ class ForkJoin {
 function tryToRecord(branch: AuxBranch): void {
   if (branch.leased === undefined) return
   try {
-    branch.leased.record(branch.stream)
+    branch.leased.recordOn(branch.stream)
     branch.recorded = true
   } catch {
     // The join records it again, and says what is wrong.

@@ -3,8 +3,8 @@ import { context } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import type { Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { AuxBranch, forkJoin } from "./fork-join.js"
-import { report } from "./report.js"
+import { AuxBranch, forkJoinOfTwo } from "./fork-join.js"
+import { report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
 
@@ -60,7 +60,6 @@ export function maybeExecuteInParallel(
   }
   checkJoinEvent(event0, "event0", auxStream)
   checkJoinEvent(event1, "event1", auxStream)
-  const branches = [new AuxBranch(1, fn1, auxStream, event1)]
-  report("parallel", main, branches)
-  return forkJoin(main, fn0, branches, event0, 2)
+  reportTwo(main, auxStream)
+  return forkJoinOfTwo(here, main, fn0, new AuxBranch(1, fn1, auxStream, event1), event0)
 }

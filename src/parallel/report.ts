@@ -27,6 +27,11 @@ export function report(reason: ParallelReason, main?: Stream, branches: readonly
   if (parallelChannel.hasSubscribers) publish(reason, main, branches)
 }
 
+/** The same for two streams side by side, without a list that nobody may want. */
+export function reportTwo(main: Stream, stream: Stream): void {
+  if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }])
+}
+
 function publish(
   reason: ParallelReason,
   main: Stream | undefined,

@@ -28,16 +28,17 @@ export class EventState {
   disposed = false
   /** Its handle was shown: others may record and wait for it. */
   shared = false
+  /** The driver's event that the latest record is of. */
+  handle: EventHandle
   #current: LentHandle
+  /** Were promises bound to the handle, since it stands for the latest record? */
+  #isLent = false
 
   constructor(order: DeviceOrder, timing: boolean) {
     this.order = order
     this.timing = timing
     this.#current = this.#take()
-  }
-
-  get handle(): EventHandle {
-    return this.#current.handle
+    this.handle = this.#current.handle
   }
 
   #take(): LentHandle {
@@ -46,11 +47,15 @@ export class EventState {
 
   /** Comes before a record: leaves the handle to the promises that are bound to it, and goes on with another one. */
   renew(): void {
-    if (this.#current.lent > 0) this.#current = this.#take()
+    if (!this.#isLent) return
+    this.#current = this.#take()
+    this.handle = this.#current.handle
+    this.#isLent = false
   }
 
   /** Binds a promise to the record that the handle stands for now. */
   lend(): LentHandle {
+    this.#isLent = true
     this.#current.lent += 1
     return this.#current
   }
@@ -130,8 +135,13 @@ export class Event {
    * @param stream the current stream of the event's device unless given
    */
   record(stream: Stream = currentStream(this.device)): this {
-    this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
+    return this.recordOn(stream)
+  }
+
+  /** @internal The same on a stream that is known to be of the event's device. */
+  recordOn(stream: Stream): this {
+    this.#checkUsable()
     if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
     this.state.renew()
     stream.state.record(this.state.handle, this.point)
@@ -146,8 +156,13 @@ export class Event {
    * @param stream the stream that waits: the current one of the event's device unless given
    */
   wait(stream: Stream = currentStream(this.device)): void {
-    this.#checkUsable()
     checkStreamOf(this.device, stream, this.name)
+    this.waitOn(stream)
+  }
+
+  /** @internal The same for a stream that is known to be of the event's device. */
+  waitOn(stream: Stream): void {
+    this.#checkUsable()
     if (!this.#recorded && !this.state.shared) return stream.state.enter()
     stream.state.wait(this.state.handle, this.#known, !this.state.shared)
   }
