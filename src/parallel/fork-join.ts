@@ -81,8 +81,9 @@ export function forkJoinOfTwo(
   }
   const results = [result0, result1]
   const { leased } = branch
-  if (promise0 === undefined && promise1 === undefined && failure === undefined && leased !== undefined) {
-    if (tryToJoin(leased, stream, main)) return results
+  if (leased !== undefined && promise0 === undefined && promise1 === undefined) {
+    tryToRecord(branch)
+    if (branch.recorded && failure === undefined) return joined(leased, main, results)
   }
   const whole = new ForkJoin(main, [branch], results)
   if (promise0 !== undefined) whole.takePromise(0, promise0)
@@ -90,16 +91,13 @@ export function forkJoinOfTwo(
   return whole.end(failure)
 }
 
-/** False if it failed: the branch is still to be joined. */
-function tryToJoin(leased: Event, stream: Stream, main: Stream): boolean {
+function joined(leased: Event, main: Stream, results: unknown[]): unknown[] {
   try {
-    leased.recordOn(stream)
     leased.waitOn(main)
-  } catch {
-    return false
+    return results
+  } finally {
+    release(leased)
   }
-  release(leased)
-  return true
 }
 
 class ForkJoin {
