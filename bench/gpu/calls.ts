@@ -15,11 +15,12 @@ interface Group {
 }
 
 const rows = (batches: number, operations: number, ...names: string[]): RowPlan[] =>
-  names.map((row) => ({ row, batches, operations }))
+  names.map((row) => ({ row, batches, operations, warmUp: batches }))
 
 /** No batch queues more than the driver takes without waiting. */
 const groups: readonly Group[] = [
   { rows: rows(7, 100, "launch", "two-launches", "four-calls", "fork-join", "graph-launch") },
+  { rows: rows(25, 100, "fork-join-beyond") },
   { rows: rows(7, 100, "fork-join-empty"), by: ours },
   { rows: rows(7, 20_000, "two-functions", "null-aux"), by: ours },
   // All storages share the code of Node.js, which is slower from the second one on: the library's own is the first.

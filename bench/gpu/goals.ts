@@ -14,7 +14,7 @@ const everybody: readonly PeerName[] = [ours, "C++", "PyTorch", "cuda.core", "Cu
 /** The lines of a report. */
 export function goalLines(report: Report): GoalLine[] {
   const row = (name: string): Figure => figureOf(report, name)
-  const forkJoin = minus(row("fork-join"), row("two-launches"))
+  const forkJoin = row("fork-join-beyond")
   return [
     against("fork-join, host time, its two launches subtracted", forkJoin, "C++", 1.8),
     against("… beside cuda.core's four bare calls", either(forkJoin, row("four-calls")), "cuda.core", 1),

@@ -12,6 +12,8 @@ export interface RowPlan {
   readonly batches: number
   /** How many operations are timed at once. */
   readonly operations: number
+  /** So many batches of a turn come before and count for nothing: a process that waited finds cold caches and a slow core. */
+  readonly warmUp?: number
 }
 
 /** A row of one peer, measured. Times are in nanoseconds for one operation. */
@@ -77,9 +79,14 @@ async function turn(contender: Contender, round: number): Promise<void> {
   const { peer, plan, turns } = contender
   if (contender.reason !== undefined) return
   const limit = round < 0 ? seconds.first : seconds.later
-  const answer = await peer.ask(plan.row, plan.batches, plan.operations, limit)
+  const { row, batches, operations, warmUp = 0 } = plan
+  const answer = await peer.ask(row, warmUp + batches, operations, limit)
   if ("reason" in answer) contender.reason = answer.reason
-  else if (round >= 0) turns.push(answer.figures)
+  else if (round >= 0) turns.push(without(answer.figures, warmUp))
+}
+
+function without(figures: Figures, first: number): Figures {
+  return Object.fromEntries(Object.entries(figures).map(([name, values]) => [name, values.slice(first)]))
 }
 
 function findings(contenders: readonly Contender[]): Findings {

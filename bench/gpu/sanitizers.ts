@@ -87,7 +87,7 @@ function found(suitesOfTool: readonly EndedSuite[]) {
 }
 
 /** How many errors a suite had, and why it was not watched to its end, if it was not. */
-function watched(ended: Ended | undefined): { errors: number; unwatched?: string } {
+export function watched(ended: Ended | undefined): { errors: number; unwatched?: string } {
   if (ended === undefined) return { errors: 0, unwatched: "there was no time left" }
   const summary = /ERROR SUMMARY: (\d+) error/.exec(ended.output)?.[1]
   if (summary !== undefined) return { errors: Number(summary) }

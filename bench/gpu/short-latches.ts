@@ -1,7 +1,7 @@
 /**
- * Imported ahead of a suite that is watched by a sanitizer. The sanitizer has some calls wait for the whole device, so
- * that a test that holds a latch meanwhile waits for the latch's own time limit and fails. What it makes the GPU do is
- * watched all the same, if that does not take all the time there is.
+ * Imported ahead of a suite that is watched by a sanitizer. Tests that hold a latch often wait for the latch's own time
+ * limit there, and fail: it looks as if the sanitizer has some calls wait for the whole device. What they make the GPU
+ * do is watched all the same, if that waiting does not take all the time there is.
  */
 
 import { latch } from "../../test/support/kernels.js"

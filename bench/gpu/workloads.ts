@@ -20,7 +20,7 @@ export type WorkloadName = keyof typeof workloadSizes
 
 /** Who measures which. */
 const measuredBy: Readonly<Record<WorkloadName, readonly string[]>> = {
-  experts: [ours, "PyTorch"],
+  experts: [ours, "C++", "PyTorch"],
   "experts-cublas": [ours],
   norms: [ours, "C++", "PyTorch", "CuPy"],
   lora: [ours, "PyTorch"],
@@ -34,7 +34,8 @@ const workload = (name: WorkloadName): Part => ({
     const peers = present.filter((peer) => measuredBy[name].includes(peer.name))
     for (const size of run.settings.quick ? workloadSizes[name].slice(0, 1) : workloadSizes[name]) {
       for (const mode of modes) {
-        const plans = ways.map((way) => ({ row: `${name}:${size}:${mode}:${way}`, batches: 3, operations: 1 }))
+        const batches = size <= 160 ? 5 : 3
+        const plans = ways.map((way) => ({ row: `${name}:${size}:${mode}:${way}`, batches, operations: 1, warmUp: 1 }))
         await measureInto(run, peers, plans)
       }
     }

@@ -1,5 +1,6 @@
 /**
- * The main job of this project: mixture-of-experts layers, timed one after the other and side by side.
+ * The main job of this project: mixture-of-experts layers, timed one after the other and side by side, eager and
+ * captured as graphs.
  *
  * See model.ts for the layer itself, which is where the library is used.
  */
@@ -18,7 +19,7 @@ import { defaults, type Sizes, sizesFor } from "./sizes.js"
 import { makeWeights } from "./weights.js"
 
 /** A GPU warms up for longer, and takes milliseconds where threads take a second. */
-const rounds = { host: { warmUps: 1, timed: 5 }, cuda: { warmUps: 5, timed: 25 } }
+const rounds = { host: { warmUps: 1, timed: 4 }, cuda: { warmUps: 5, timed: 25 } }
 
 /** Runs the program. Gives its exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -92,6 +93,9 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
     signal.throwIfAborted()
   }
   const accuracy = await device.scope(() => measureAccuracy(bench, input.tokens, sizes, layerDone))
+  const eager = done.flatMap((round) => round.eager)
+  const captured = done.flatMap((round) => round.captured)
+  const { nodeCount, branchCount } = bench.graphs.parallel
   return makeReport({
     device: { id: device.id, name: device.name, threads: threadsOf(device) },
     input: { name: input.name, fileBytes: input.fileBytes },
@@ -99,7 +103,12 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
     layersThatFit: sizes.layers < wanted.layers ? sizes.layers : null,
     rounds: timed,
     milliseconds: medians(done),
-    checks: { parallelEqualsSequential: allEqual(done), reference: accuracy },
+    graph: { nodes: nodeCount, branches: branchCount },
+    checks: {
+      parallelEqualsSequential: allEqual(eager),
+      capturedEqualsEager: allEqual([...eager, ...captured]),
+      reference: accuracy,
+    },
   })
 }
 

@@ -1,7 +1,9 @@
-/** Times passes one after the other and side by side, in turns, with events on the device. */
+/** Times passes one after the other and side by side, eager and captured, in turns, with events on the device. */
 
-import type { Device, DeviceArray, Event } from "auxstream"
+import { captureGraph, type Device, type DeviceArray, type Event, type Graph } from "auxstream"
 import type { LayerOutput, Lanes, Model, Observe, Output } from "./model.js"
+
+type Hidden = DeviceArray<"float32">
 
 /** Milliseconds: medians over the rounds. */
 export interface Measurement {
@@ -9,6 +11,12 @@ export interface Measurement {
   readonly sequential: number
   /** A pass with the branches side by side. */
   readonly parallel: number
+  /** The two as graphs: captured once, launched each time. */
+  readonly capturedSequential: number
+  readonly capturedParallel: number
+  /** What the side-by-side passes take of the calling thread, until everything is queued. */
+  readonly queueing: number
+  readonly capturedQueueing: number
   /** All layers' routed branches, each alone on the device. */
   readonly routed: number
   /** All layers' shared branches, each alone on the device. */
@@ -17,10 +25,17 @@ export interface Measurement {
   readonly longer: number
 }
 
-/** What one round gives: its times, and the final states of both ways. */
+/** What one round gives: its times, and the final states of each pass. */
 export interface Round extends Measurement {
-  readonly sequentialHidden: Float32Array
-  readonly parallelHidden: Float32Array
+  readonly eager: readonly Float32Array[]
+  readonly captured: readonly Float32Array[]
+}
+
+/** One pass. */
+interface Timed {
+  readonly milliseconds: number
+  readonly queueing: number
+  readonly hidden: Float32Array
 }
 
 /** Times single passes of a model. */
@@ -31,6 +46,7 @@ export class Bench {
   readonly #sequential: Lanes
   readonly #parallel: Lanes
   readonly #signal: AbortSignal
+  #graphs: { readonly sequential: Graph<Hidden>; readonly parallel: Graph<Hidden> } | undefined
 
   constructor(device: Device, model: Model, tokens: DeviceArray<"uint8">, signal: AbortSignal) {
     this.#device = device
@@ -45,16 +61,29 @@ export class Bench {
   /** One pass each way, and one for the branches alone, as the events around them take time, too. */
   async round(): Promise<Round> {
     const branches = new BranchTimes(this.#device)
-    const sequential = await this.#pass(this.#sequential)
-    const parallel = await this.#pass(this.#parallel)
-    await this.#pass(this.#sequential, branches.observe)
+    const sequential = await this.#eager(this.#sequential)
+    const parallel = await this.#eager(this.#parallel)
+    const capturedSequential = await this.#captured(this.graphs.sequential)
+    const capturedParallel = await this.#captured(this.graphs.parallel)
+    await this.#eager(this.#sequential, branches.observe)
     return {
       sequential: sequential.milliseconds,
       parallel: parallel.milliseconds,
+      capturedSequential: capturedSequential.milliseconds,
+      capturedParallel: capturedParallel.milliseconds,
+      queueing: parallel.queueing,
+      capturedQueueing: capturedParallel.queueing,
       ...branches.take(),
-      sequentialHidden: sequential.hidden,
-      parallelHidden: parallel.hidden,
+      eager: [sequential.hidden, parallel.hidden],
+      captured: [capturedSequential.hidden, capturedParallel.hidden],
     }
+  }
+
+  /** Whole passes, captured when they are first asked for. By then an eager pass has loaded all kernels. */
+  get graphs(): { readonly sequential: Graph<Hidden>; readonly parallel: Graph<Hidden> } {
+    const capture = (lanes: Lanes) => captureGraph(() => this.#model.forward(this.#tokens, lanes).hidden)
+    this.#graphs ??= { sequential: capture(this.#sequential), parallel: capture(this.#parallel) }
+    return this.#graphs
   }
 
   /** A sequential pass, for what it gives. */
@@ -63,7 +92,7 @@ export class Bench {
   }
 
   /** One layer, sequentially, with all that it found out. */
-  layer(index: number, hidden: DeviceArray<"float32">): LayerOutput {
+  layer(index: number, hidden: Hidden): LayerOutput {
     return this.#model.layer(index, hidden, this.#sequential)
   }
 
@@ -72,17 +101,32 @@ export class Bench {
     return this.#device.scope(fn)
   }
 
-  async #pass(lanes: Lanes, observe?: Observe): Promise<{ milliseconds: number; hidden: Float32Array }> {
-    const start = this.#device.createEvent({ timing: true })
-    const end = this.#device.createEvent({ timing: true })
-    start.record()
-    const { states, experts } = this.#model.forward(this.#tokens, lanes, observe)
-    end.record()
-    await end.completed({ signal: this.#signal })
-    const hidden = await states.at(-1)?.read()
-    const milliseconds = start.elapsedTime(end)
-    for (const owned of [start, end, ...states, ...experts]) owned.dispose()
-    return { milliseconds, hidden: hidden ?? new Float32Array() }
+  #eager(lanes: Lanes, observe?: Observe): Promise<Timed> {
+    return this.#time(() => this.#model.forward(this.#tokens, lanes, observe).hidden)
+  }
+
+  /** The result is wiped out before, so that what is read is what this launch wrote. */
+  #captured(graph: Graph<Hidden>): Promise<Timed> {
+    graph.result.fill(NaN)
+    return this.#time(() => {
+      graph.launch()
+      return graph.result
+    })
+  }
+
+  /** The scope frees what an eager pass has made. A graph's arrays are the graph's. */
+  #time(queue: () => Hidden): Promise<Timed> {
+    return this.#device.scope(async () => {
+      using start = this.#device.createEvent({ timing: true })
+      using end = this.#device.createEvent({ timing: true })
+      start.record()
+      const begun = performance.now()
+      const hidden = queue()
+      const queueing = performance.now() - begun
+      end.record()
+      await end.completed({ signal: this.#signal })
+      return { milliseconds: start.elapsedTime(end), queueing, hidden: await hidden.read() }
+    })
   }
 }
 
@@ -119,19 +163,23 @@ class BranchTimes {
 
 /** The median of each figure over the rounds. */
 export function medians(rounds: readonly Measurement[]): Measurement {
+  const of = (figure: keyof Measurement) => median(rounds.map((round) => round[figure]))
   return {
-    sequential: median(rounds.map((round) => round.sequential)),
-    parallel: median(rounds.map((round) => round.parallel)),
-    routed: median(rounds.map((round) => round.routed)),
-    shared: median(rounds.map((round) => round.shared)),
-    longer: median(rounds.map((round) => round.longer)),
+    sequential: of("sequential"),
+    parallel: of("parallel"),
+    capturedSequential: of("capturedSequential"),
+    capturedParallel: of("capturedParallel"),
+    queueing: of("queueing"),
+    capturedQueueing: of("capturedQueueing"),
+    routed: of("routed"),
+    shared: of("shared"),
+    longer: of("longer"),
   }
 }
 
-/** Are the results of both ways the same, bit for bit, in every round? */
-export function allEqual(rounds: readonly Round[]): boolean {
-  const results = rounds.flatMap((round) => [round.sequentialHidden, round.parallelHidden])
-  const [first, ...others] = results.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength))
+/** Are these the same, bit for bit? */
+export function allEqual(rows: readonly Float32Array[]): boolean {
+  const [first, ...others] = rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength))
   return first !== undefined && others.every((other) => other.equals(first))
 }
 

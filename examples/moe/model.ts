@@ -35,6 +35,8 @@ export interface LayerOutput extends Findings {
 export interface Output {
   /** The state of all tokens, [tokens][hidden]: before the first layer, and after each. */
   readonly states: readonly DeviceArray<"float32">[]
+  /** The last of them. */
+  readonly hidden: DeviceArray<"float32">
   /** For each layer [tokens][topK]: the experts that were chosen. */
   readonly experts: readonly DeviceArray<"int32">[]
 }
@@ -63,7 +65,7 @@ export class Model {
       states.push(hidden)
       experts.push(layer.experts)
     }
-    return { states, experts }
+    return { states, hidden, experts }
   }
 
   /** The scope frees what a layer made on the way as soon as the streams have passed its last use. */

@@ -21,7 +21,7 @@ export interface Options {
 export class UsageError extends Error {}
 
 export const help = `Runs mixture-of-experts layers of the sizes of Qwen1.5-MoE-A2.7B, the routed experts beside the shared
-expert on two streams, and measures how much of the possible overlap that reaches.
+expert on two streams, and measures how much of the possible overlap that reaches, eager and captured as graphs.
 
   npm start -- [options]
 

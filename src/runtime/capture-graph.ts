@@ -47,11 +47,10 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
   return captured instanceof Promise ? captured.then((later) => graphOf(device, later)) : graphOf(device, captured)
 }
 
-function graphOf(device: Device, { capture, handle, result }: Captured): Graph<unknown> {
-  const state = new GraphState(capture, handle)
-  const graph = new Graph(device, state, result)
-  device.watchGraph(graph, state)
-  return graph
+function graphOf(device: Device, captured: Captured): Graph<unknown> {
+  const state = new GraphState(captured.capture, captured.handle)
+  device.watchGraph(captured.life, state)
+  return new Graph(device, state, captured)
 }
 
 /**
@@ -120,8 +119,9 @@ class CaptureSession {
   #end(result: unknown): Captured {
     try {
       this.#device.checkUsable()
+      const { life = {} } = this.#capture
       const handle = this.#inside(() => this.#capture.end(this.#update()))
-      return { capture: this.#capture, handle, result }
+      return { capture: this.#capture, handle, result, life }
     } finally {
       this.#root.dispose()
     }

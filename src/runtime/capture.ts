@@ -19,6 +19,8 @@ export abstract class Capture {
   readonly memory: GraphMemory
   /** It was ended or cancelled. */
   over = false
+  /** Whatever holds on to this, while the capture lasts and afterwards, keeps the graph: see {@link Device.watchGraph}. */
+  life: object | undefined
   protected readonly root: StreamState
   readonly #workspaces = new Map<StreamState, ArenaArray>()
   /** The streams that take part, each with the nodes that its next one comes directly after. */
@@ -27,11 +29,12 @@ export abstract class Capture {
   #graphs: { readonly group: LaunchGroup; readonly stream: StreamState; readonly tick: number }[] = []
   #failure: { readonly error: unknown } | undefined
 
-  /** `around`: the memory of the capture that this one is in. */
-  constructor(order: DeviceOrder, root: StreamState, around?: GraphMemory) {
+  /** `around`: the capture that this one is in. */
+  constructor(order: DeviceOrder, root: StreamState, around?: Capture) {
     this.order = order
     this.root = root
-    this.memory = new GraphMemory(order, around)
+    this.memory = new GraphMemory(order, around?.memory)
+    this.life = around?.life ?? {}
   }
 
   protected abstract beginInDriver(): void
@@ -146,6 +149,7 @@ export abstract class Capture {
 
   #leave(): void {
     this.over = true
+    this.life = undefined
     for (const stream of this.#tips.keys()) stream.leaveCapture()
     this.#tips.clear()
     this.memory.arena.seal()

@@ -50,8 +50,8 @@ export class Captures {
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
   checkLook(capture: Capture | undefined, name: string, what: string): void {
-    if (capture !== undefined) throw neverDone(name, what)
     if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
+    if (capture !== undefined) throw neverDone(name, what)
   }
 
   /** Refuses to change a stream that takes part in a capture. */

@@ -90,7 +90,7 @@ class BodyCapture extends Capture {
   readonly #around: StreamState
 
   constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState) {
-    super(root.order, root, around.capture?.memory)
+    super(root.order, root, around.capture)
     this.#kind = kind
     this.#condition = condition
     this.#around = around

@@ -43,6 +43,8 @@ export class DeviceArray<D extends DType = DType> {
   readonly base: DeviceArray<D>
   /** @internal */
   readonly allocation: ArrayMemory
+  /** Only held: what keeps the graph that the array was made in. */
+  protected readonly life: object | undefined
   #disposed = false
 
   /** @internal */
@@ -52,6 +54,7 @@ export class DeviceArray<D extends DType = DType> {
     length: number,
     allocation: ArrayMemory,
     view?: { base: DeviceArray<D>; address: number },
+    life?: object,
   ) {
     this.device = device
     this.dtype = dtype
@@ -60,6 +63,7 @@ export class DeviceArray<D extends DType = DType> {
     this.allocation = allocation
     this.address = view?.address ?? allocation.address
     this.base = view?.base ?? this
+    this.life = life
   }
 
   /** Has it, the array that it is a view of, or its device been disposed of? */

@@ -202,8 +202,10 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    const array = new DeviceArray(this, dtype, length, this.#allocate(length * elementsOf(dtype).byteLength))
-    if (array.allocation instanceof Allocation) this.#forgottenArrays.watch(array, array.allocation)
+    const allocation = this.#allocate(length * elementsOf(dtype).byteLength)
+    const life = currentStream(this).state.capture?.life
+    const array = new DeviceArray(this, dtype, length, allocation, undefined, life)
+    if (allocation instanceof Allocation) this.#forgottenArrays.watch(array, allocation)
     scopeOf(this, context().scope)?.adopt(array)
     return array
   }
@@ -361,10 +363,14 @@ export class Device {
     await deviceCompletion(this.order, options)
   }
 
-  /** @internal */
-  watchGraph(graph: object, state: GraphState): void {
+  /**
+   * @internal The graph is given back when nothing holds on to its life any more: neither the graph nor an array that
+   * was made inside.
+   */
+  watchGraph(life: object, state: GraphState): void {
     this.#graphs.add(state)
-    this.#forgottenGraphs.watch(graph, state)
+    this.#forgottenGraphs.unwatch(state)
+    this.#forgottenGraphs.watch(life, state)
   }
 
   /** @internal */

@@ -34,7 +34,7 @@ function warnOfForgotten(kind: string): void {
   warnOnce(
     `forgotten ${kind}`,
     `A ${kind} was collected by the garbage collector without dispose(); what it held is given back only now. ` +
-      "Call dispose(), declare it with `using`, or make it inside device.scope().",
+      `Call dispose()${kind === "DeviceArray" ? ", declare it with `using`, or make it inside device.scope()" : ", or declare it with `using`"}.`,
     "AUX_FORGOTTEN",
   )
 }

@@ -51,7 +51,8 @@ export class GraphPlan {
 
   /** The graph in Graphviz's language: a cluster for each stream, and for what a node consists of itself. */
   toDot(): string {
-    return ["digraph {", "  compound=true", ...this.#lines("").map((line) => `  ${line}`), "}", ""].join("\n")
+    const arrowsToClusters = this.parts.size > 0 ? ["  compound=true"] : []
+    return ["digraph {", ...arrowsToClusters, ...this.#lines("").map((line) => `  ${line}`), "}", ""].join("\n")
   }
 
   /** Nodes are called by the place of what they are part of, and their own. */

@@ -12,6 +12,8 @@ export interface Captured {
   readonly capture: GraphCapture
   readonly handle: GraphHandle
   readonly result: unknown
+  /** What the graph and the arrays made inside hold on to, so that either keeps the graph. */
+  readonly life: object
 }
 
 /**
@@ -24,12 +26,15 @@ export class Graph<T> {
   /** @internal */
   readonly state: GraphState
   #result: T
+  /** Only held, for {@link Device.watchGraph}. */
+  protected life: object
 
   /** @internal */
-  constructor(device: Device, state: GraphState, result: T) {
+  constructor(device: Device, state: GraphState, { result, life }: Captured) {
     this.device = device
     this.state = state
-    this.#result = result
+    this.#result = result as T // Whoever calls says what the function returns.
+    this.life = life
   }
 
   /** What the captured function returned. Its arrays hold what the latest launch wrote. */
@@ -94,13 +99,15 @@ export class Graph<T> {
     return captured instanceof Promise ? captured.then((later) => this.#take(later)) : this.#take(captured)
   }
 
-  #take({ capture, handle, result }: Captured): boolean {
+  #take({ capture, handle, result, life }: Captured): boolean {
     if (this.state.disposed) {
       new GraphState(capture, handle).dispose()
       this.#checkUsable()
     }
     const inPlace = handle === this.state.handle
     this.state.replace(capture, handle)
+    this.device.watchGraph(life, this.state)
+    this.life = life
     this.#result = result as T // The overloads say what the function returns.
     return inPlace
   }

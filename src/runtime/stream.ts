@@ -120,8 +120,8 @@ export class Stream {
   }
 
   #enterToLook(what: string): void {
-    this.state.enter()
     this.state.order.captures.checkLook(this.state.capture, this.name, what)
+    this.state.enter()
   }
 
   /** Is everything that was queued here done? Throws what broke the stream. */

@@ -7,6 +7,8 @@ import { goalLines } from "../../bench/gpu/goals.js"
 import { Peer } from "../../bench/gpu/peer.js"
 import { type Measured, measure } from "../../bench/gpu/rounds.js"
 import type { Report } from "../../bench/gpu/run.js"
+import { watched } from "../../bench/gpu/sanitizers.js"
+import { resultOf, runSuites } from "../../bench/gpu/suites.js"
 import { toMarkdown } from "../../bench/gpu/summary.js"
 
 describe("measuring in turns", () => {
@@ -67,6 +69,13 @@ describe("measuring in turns", () => {
     assert.deepEqual(found.beside, { host: 3 })
   })
 
+  test("batches that warm up are asked for, and count for nothing", async () => {
+    const answer = "{ nanoseconds: Array.from({ length: Number(line.split(' ')[1]) }, (_, batch) => 10 - batch) }"
+    const plan = { row: "left", batches: 3, operations: 1, warmUp: 4 }
+    const { measured } = await measure([await start("a", answer)], [plan], 1, always)
+    assert.deepEqual(measured[0]?.rounds, [5])
+  })
+
   test("who ends, hangs or lacks a row is told of, and the others go on", async () => {
     const ending = await start(
       "ending",
@@ -102,6 +111,37 @@ describe("measuring in turns", () => {
       measured.map(({ rounds }) => rounds.length),
       [2, 2],
     )
+  })
+})
+
+describe("running suites", () => {
+  /** A program that a suite's path is given to, and that does not look at it. */
+  const program = (file: string, code: string) => ({ file, command: process.execPath, args: ["-e", code] })
+  const limits = { atATime: 2, secondsEach: 60, secondsForAll: 60 }
+
+  test("what they print and how they end is kept, in the order of their names", async () => {
+    const code = "console.log('ℹ pass 3\\nℹ fail 1'); process.exitCode = 1"
+    const ended = await runSuites([program("b.test.js", code), program("a.test.js", "")], limits)
+    const [a, b] = ended.map(resultOf)
+    assert.deepEqual([a?.file, a?.passed, a?.failed, a?.exitCode], ["a", 0, 0, 0])
+    assert.deepEqual([b?.file, b?.passed, b?.failed, b?.exitCode, b?.timedOut], ["b", 3, 1, 1, false])
+  })
+
+  test("one that takes too long is stopped, and one that cannot begin in time is not begun", async () => {
+    const hangs = "setInterval(() => {}, 1000)"
+    const all = { atATime: 1, secondsEach: 5.2, secondsForAll: 6 }
+    const [first, second] = await runSuites([program("a.test.js", hangs), program("b.test.js", hangs)], all)
+    assert.equal(first?.ended?.timedOut, true)
+    assert.equal(second?.ended, undefined)
+  })
+
+  test("of a sanitizer's words the errors are read, also of a suite that was stopped", () => {
+    const ended = (output: string, timedOut = false) => ({ status: 0, timedOut, output, seconds: 9.6 })
+    assert.deepEqual(watched(ended("========= ERROR SUMMARY: 2 errors\n")), { errors: 2 })
+    const stopped = watched(ended("========= Invalid __global__ read of size 4 bytes\n", true))
+    assert.deepEqual(stopped, { errors: 1, unwatched: "was stopped after 10 s" })
+    assert.match(watched(ended("no device")).unwatched ?? "", /no summary: no device/)
+    assert.match(watched(undefined).unwatched ?? "", /no time/)
   })
 })
 
@@ -165,5 +205,30 @@ describe("the summary of a run", () => {
     const bad = reportOf([], [partOf({ passed: 9, failed: 0, failing: ["streams"] })])
     assert.equal(lineOf(good, "conformance")?.reached, true)
     assert.equal(lineOf(bad, "conformance")?.reached, false)
+  })
+
+  test("a suite that a sanitizer could not watch is named, and the goal is missed", () => {
+    const partOf = (unwatched: object, suites: number) => {
+      const found = { errors: 0, suites, of: 20, unwatched }
+      const facts = { memcheck: found, initcheck: { ...found, errors: 1 } }
+      return { name: "sanitizers", status: "done", seconds: 1, facts } as const
+    }
+    const whole = reportOf([], [partOf({}, 20)])
+    const part = reportOf([], [partOf({ "fork-join": "was stopped after 150 s" }, 19)])
+    assert.equal(lineOf(whole, "the same under memcheck")?.reached, true)
+    assert.equal(lineOf(whole, "the same under initcheck")?.reached, false)
+    const line = lineOf(part, "the same under memcheck")
+    assert.equal(line?.reached, false)
+    assert.match(line.values["auxstream"] ?? "", /0 errors in 19 of 20 suites; fork-join was stopped after 150 s/)
+  })
+
+  test("what the design asks of the host device is compared with what was measured beside the GPU", () => {
+    const derived = {
+      "fork-join: piscina ÷ auxstream, await completed()": 2.9,
+      "overlap: kernels of equal work: beside each other ÷ the longer one": 1.08,
+    }
+    const report = reportOf([], [{ name: "host", status: "done", seconds: 1, facts: { derived } }])
+    assert.equal(lineOf(report, "fork-join on the host device")?.reached, false)
+    assert.equal(lineOf(report, "overlap on the host device")?.reached, true)
   })
 })

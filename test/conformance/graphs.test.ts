@@ -339,7 +339,6 @@ forEachOpenDevice("graphs", (open) => {
     assert.equal(
       graph.toDot(),
       `digraph {
-  compound=true
   subgraph cluster_0 {
     label="captured stream of ${device.id}"
     n0 [label="fill"]

@@ -81,6 +81,19 @@ describe("the documentation", () => {
     assert.deepEqual(new Set(documented), new Set(codes))
   })
 
+  test("quotes what captures refuse as they say it", () => {
+    const said = ["captures", "event"]
+      .map((name) => readFileSync(join(project, `src/runtime/${name}.ts`), "utf8"))
+      .join("")
+      .replaceAll(/["`] \+\s+["`]/g, "")
+    const [, section = ""] = pageOf("docs/api/graph.md").split("## What is refused")
+    const rows = (section.split("\n## ")[0] ?? "").matchAll(/^\|[^|]+\| `([^`|]+)` \|/gm)
+    const pieces = [...rows].flatMap(([, words = ""]) => words.split("…")).map((piece) => piece.trim())
+    const missing = pieces.filter((piece) => !said.includes(piece))
+    assert.ok(pieces.length > 8)
+    assert.deepEqual(missing, [])
+  })
+
   test("names everything that is exported", () => {
     const text = [...pages]
       .filter(([path]) => path.startsWith("docs/api/"))

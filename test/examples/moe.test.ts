@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
-import { allEqual, medians, type Round } from "../../examples/moe/measure.js"
+import { allEqual, medians, type Measurement } from "../../examples/moe/measure.js"
 import { makeReport, type Report, reportText } from "../../examples/moe/report.js"
 import { sizesFor } from "../../examples/moe/sizes.js"
 import { allocateLayers, arraysOf } from "../../examples/moe/weights.js"
@@ -34,11 +34,13 @@ describe("the main job", () => {
     assert.deepEqual(report.sizes, { ...sizesFor("host", 1, 18) })
     assert.match(report.kept, /kept 12 of 60 experts, 1 of 24 layers, no attention; 18 of 18 bytes of .*short\.txt/)
     const { sequential, parallel, routed, shared, longer } = report.milliseconds
-    assert.ok(Math.min(sequential, parallel, routed, shared) > 0)
+    assert.ok(Math.min(...Object.values<number>({ ...report.milliseconds })) > 0)
     assert.equal(longer >= Math.max(routed, shared), true)
+    assert.deepEqual(report.graph, { nodes: 10, branches: 2 })
     assert.equal(report.speedUp, sequential / parallel)
     assert.equal(report.overlapShare, (sequential - parallel) / (sequential - longer))
     assert.equal(report.checks.parallelEqualsSequential, true)
+    assert.equal(report.checks.capturedEqualsEager, true)
     assert.equal(report.checks.reference.passed, true)
     assert.ok(report.checks.reference.largestError > 0 && report.checks.reference.largestError < 1e-3)
     assert.equal(report.passed, true)
@@ -51,8 +53,11 @@ describe("the main job", () => {
     for (const words of ["One after the other", "Side by side", "Longer branch", "Speed-up", "possible overlap"]) {
       assert.ok(output.includes(words), `${words}: ${output}`)
     }
+    assert.match(output, /eager +captured\n/)
+    assert.match(output, /19 operations on 2 streams, or one launch of their graph/)
     assert.match(output, /kept 12 of 60 experts, 2 of 24 layers, no attention; 1 of \d+ bytes of README\.md/)
     assert.match(output, /✓ side by side and one after the other agree bit for bit/)
+    assert.match(output, /✓ captured, both give the same bits as eager/)
     assert.match(output, /✓ float64 reference, 1 token in 2 layers: largest relative error/)
   })
 
@@ -113,20 +118,24 @@ describe("the main job", () => {
 })
 
 describe("the main job's figures", () => {
-  const round = (sequential: number, hidden: readonly number[]): Round => ({
+  const row = (...hidden: readonly number[]) => Float32Array.from(hidden)
+  const round = (sequential: number): Measurement => ({
     sequential,
     parallel: 6,
+    capturedSequential: 10,
+    capturedParallel: 5,
+    queueing: 2,
+    capturedQueueing: 1,
     routed: 5,
     shared: 4,
     longer: 5,
-    sequentialHidden: Float32Array.from(hidden),
-    parallelHidden: Float32Array.of(0, 1),
   })
 
   test("one bit that differs, in any round, is a failure", () => {
-    assert.equal(allEqual([round(9, [0, 1]), round(9, [0, 1])]), true)
-    assert.equal(allEqual([round(9, [0, 1]), round(9, [-0, 1])]), false)
-    assert.equal(allEqual([round(9, [0, 1]), round(9, [0, 1 + 2 ** -23])]), false)
+    assert.equal(allEqual([row(0, 1), row(0, 1), row(0, 1)]), true)
+    assert.equal(allEqual([row(0, 1), row(0, 1), row(-0, 1)]), false)
+    assert.equal(allEqual([row(0, 1), row(0, 1 + 2 ** -23)]), false)
+    assert.equal(allEqual([row(0, 1), row(NaN, 1)]), false)
     assert.equal(allEqual([]), false)
   })
 
@@ -136,18 +145,28 @@ describe("the main job's figures", () => {
     sizes: sizesFor("host", 1, 1),
     layersThatFit: null,
     rounds: 3,
-    milliseconds: medians([round(9, []), round(8, []), round(100, [])]),
+    milliseconds: medians([round(9), round(8), round(100)]),
+    graph: { nodes: 10, branches: 2 },
   }
   const reference = { tokens: 1, layers: [0], largestError: 1, tolerance: 1, steps: [], passed: true }
+  const hold = { parallelEqualsSequential: true, capturedEqualsEager: true, reference }
 
   test("each check can fail the whole run", () => {
-    const report = makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference } })
+    const report = makeReport({ ...facts, checks: hold })
     assert.equal(report.passed, true)
     assert.equal(report.speedUp, 1.5)
+    assert.equal(report.capturedSpeedUp, 2)
     assert.equal(report.overlapShare, 0.75)
-    assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: false, reference } }).passed, false)
-    const far = { ...reference, passed: false }
-    assert.equal(makeReport({ ...facts, checks: { parallelEqualsSequential: true, reference: far } }).passed, false)
+    const failures = [
+      { ...hold, parallelEqualsSequential: false },
+      { ...hold, capturedEqualsEager: false },
+      { ...hold, reference: { ...reference, passed: false } },
+    ]
+    for (const checks of failures) {
+      const failed = makeReport({ ...facts, checks })
+      assert.equal(failed.passed, false)
+      assert.match(reportText(failed), /✗ FAILED/)
+    }
   })
 
   test("a result that is off names the step and the layer", () => {
@@ -155,15 +174,14 @@ describe("the main job's figures", () => {
       { step: "norm", layer: 0, largestError: 0, tolerance: 0.5, passed: true },
       { step: "routed", layer: 7, largestError: 2, tolerance: 0.5, passed: false },
     ] as const
-    const checks = { parallelEqualsSequential: true, reference: { ...reference, steps, passed: false } }
+    const checks = { ...hold, reference: { ...reference, steps, passed: false } }
     const text = reportText(makeReport({ ...facts, checks }))
     assert.match(text, /✓ norm: error 0\.0e\+0, largest in layer 0, allowed 5\.0e-1/)
     assert.match(text, /✗ FAILED: routed: error 2\.0e\+0, largest in layer 7, allowed 5\.0e-1/)
   })
 
   test("layers that memory was too short for are named", () => {
-    const checks = { parallelEqualsSequential: true, reference }
-    const { kept } = makeReport({ ...facts, sizes: sizesFor("cuda", 17, 1), layersThatFit: 17, checks })
+    const { kept } = makeReport({ ...facts, sizes: sizesFor("cuda", 17, 1), layersThatFit: 17, checks: hold })
     assert.match(kept, /kept 60 of 60 experts, 17 of 24 layers \(more do not fit into the device's memory\)/)
   })
 })

@@ -34,4 +34,20 @@ describe("the small examples", () => {
       "package.json is counted on the aux stream.",
     ])
   })
+
+  test("graph: a step that is captured once decodes the tokens that the eager one does, from each beginning", () => {
+    const [captured, ...lines] = linesOf("graph")
+    assert.equal(captured, "Captured: 39 operations on 2 streams.")
+    const decoded = lines.slice(0, 4).map((line) => /^(\w+) +[\d.]+ ms a step: ([\d ]+) …$/.exec(line))
+    assert.deepEqual(
+      decoded.map((match) => match?.[1]),
+      ["eager", "captured", "eager", "captured"],
+    )
+    const [eager5, captured5, eager23, captured23] = decoded.map((match) => match?.[2]?.split(" ") ?? [])
+    assert.deepEqual(captured5, eager5)
+    assert.deepEqual(captured23, eager23)
+    assert.deepEqual([eager5?.[0], eager23?.[0], eager5?.length], ["5", "23", 12])
+    assert.notDeepEqual(eager5?.slice(1), eager23?.slice(1))
+    assert.match(lines.slice(4).join("\n"), /^digraph \{\n[^]*n0 \[label="embed"\]\n[^]*…$/)
+  })
 })

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs"
-import { type DeviceArray, fork, openDevice } from "../../src/index.js"
+import { captureGraph, type DeviceArray, fork, openDevice, runIf } from "../../src/index.js"
 import { collect, collectUntil } from "../support/collect.js"
 import { affine, combine, over, prepare } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
@@ -138,6 +138,31 @@ const programs: Record<string, () => Promise<unknown>> = {
     forget(50, () => device.pinned("int32", 1000).array.fill(7))
     await collectUntil(() => freed >= 50, "the pinned arrays")
     return {}
+  },
+
+  async graphs() {
+    const { used } = device.memory
+    const input = device.from(new Int32Array(100).fill(2))
+    const flag = device.full("int32", 1, 1)
+    const kept: DeviceArray[] = []
+    forget(5, (index) => {
+      const graph = captureGraph(() => {
+        const made = device.full("int32", 100, index)
+        runIf(flag, () => combine.launch(over(100), 100, input, made))
+        return made
+      })
+      graph.launch()
+      if (index === 4) kept.push(graph.result.subarray(10))
+    })
+    // The one whose result is held is not among those that come back.
+    await collectUntil(() => device.memory.used < used + 2 * 404 + 404 + 512, "four of the graphs")
+    for (let turn = 0; turn < 5; turn++) await collect()
+    const values = kept.map((view) => view.readSync()[0])
+    kept.length = 0
+    input.dispose()
+    flag.dispose()
+    await collectUntil(() => device.memory.used === used, "the last graph")
+    return { values }
   },
 
   async nothing() {

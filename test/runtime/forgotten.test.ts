@@ -68,6 +68,13 @@ test("§8 forgotten pinned arrays come back when the collector finds them, and o
   warnedOnce(forgetting("pinned"), "AUX_FORGOTTEN", "PinnedArray", "dispose()")
 })
 
+test("§7, §8 forgotten graphs come back, but for those whose results are held, and one warning says so", () => {
+  const report = forgetting("graphs")
+  assert.deepEqual(report.result["values"], [4 * 3 + 2])
+  warnedOnce(report, "AUX_FORGOTTEN", "Graph", "dispose()")
+  assert.ok(report.warnings.every(({ message }) => !message.includes("scope")))
+})
+
 test("§8 what is disposed of, made inside a scope, wrapped or joined is not warned about", () => {
   const report = forgetting("nothing")
   assert.deepEqual(report.warnings, [])

@@ -2,15 +2,19 @@
 
 import { expectTypeOf as type } from "expect-type"
 import {
+  captureGraph,
   defineKernel,
   executeInParallel,
   fork,
   maybeExecuteInParallel as maybe,
   parallel,
+  runIf,
+  runWhile,
   type Device,
   type DeviceArray,
   type DType,
   type Event,
+  type Graph,
   type HostKernel,
   type Kernel,
   type PinnedArray,
@@ -145,3 +149,39 @@ type(parallel([1, 2].map((i) => () => i))).toEqualTypeOf<number[]>()
 
 type(fork(number).join()).toEqualTypeOf<number>()
 type(fork(later).join()).toEqualTypeOf<Promise<number>>()
+
+// Graphs: the result is what the function returns; an async function gives a promise of the graph.
+
+type(captureGraph(array)).toEqualTypeOf<Graph<DeviceArray<"float32">>>()
+type(captureGraph(nothing)).toEqualTypeOf<Graph<void>>()
+type(captureGraph(later)).toEqualTypeOf<Promise<Graph<number>>>()
+type(captureGraph(perhaps)).toEqualTypeOf<Graph<number> | Promise<Graph<number>>>()
+type(captureGraph(() => parallel([array, number]), { device })).toEqualTypeOf<Graph<[DeviceArray<"float32">, number]>>()
+type(captureGraph(() => parallel([array, later]), { device: undefined })).toEqualTypeOf<
+  Promise<Graph<[DeviceArray<"float32">, number]>>
+>()
+
+const graph = captureGraph(array)
+type(graph.result).toEqualTypeOf<DeviceArray<"float32">>()
+type(graph.launch(stream)).toEqualTypeOf<void>()
+type(graph.update(() => y)).toEqualTypeOf<boolean>()
+type(graph.update(async () => y)).toEqualTypeOf<Promise<boolean>>()
+type(graph.edges).toEqualTypeOf<readonly (readonly [from: number, to: number])[]>()
+type(graph.toDot()).toEqualTypeOf<string>()
+
+// @ts-expect-error a number is no function
+void captureGraph(1)
+// @ts-expect-error a device's name is no device
+void captureGraph(array, { device: "host" })
+// @ts-expect-error another result than the one that was captured
+void graph.update(() => ints)
+// @ts-expect-error nothing is written to the result
+graph.result = y
+
+type(runIf(ints, nothing)).toEqualTypeOf<void>()
+runIf(device.pinned("int32", 1), nothing, nothing)
+type(runWhile(ints, nothing)).toEqualTypeOf<void>()
+// @ts-expect-error the condition is an int32
+runIf(x, nothing)
+// @ts-expect-error a number of the host's decides nothing on the device
+runWhile(1, nothing)

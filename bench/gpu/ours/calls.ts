@@ -5,7 +5,7 @@ import { type Device, maybeExecuteInParallel } from "auxstream"
 import { driver } from "./driver.js"
 import { captured } from "./graphs.js"
 import { once, spin, touch } from "./kernels.js"
-import { done, type MakeRow, nanosecondsSince, queued } from "./row.js"
+import { beyond, done, type MakeRow, nanosecondsSince, queued } from "./row.js"
 
 /** Two streams' worth of work that is next to nothing. */
 function pair(device: Device) {
@@ -117,6 +117,7 @@ export const callRows: Readonly<Record<string, MakeRow>> = {
   "two-launches": (device) => queued(device, calls(device).twoLaunches),
   "four-calls": () => "auxstream does not send waits that add nothing, so that its bare calls are fewer",
   "fork-join": (device) => queued(device, calls(device).forkJoin),
+  "fork-join-beyond": (device) => beyond(device, calls(device).forkJoin, calls(device).twoLaunches),
   "fork-join-empty": (device) => queued(device, calls(device).empty),
   "graph-launch": (device) => queued(device, graph(device)),
   "fork-join-done": (device) => done(device, calls(device).forkJoin),

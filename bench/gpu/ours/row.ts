@@ -36,6 +36,15 @@ export function queued(device: Device, operation: () => void): Run {
   }
 }
 
+/** The calling thread's time for an operation, less that of a part of it by itself, one right after the other. */
+export function beyond(device: Device, operation: () => void, part: () => void): Run {
+  const [whole, partial] = [queued(device, operation), queued(device, part)]
+  return async (operations) => {
+    const { nanoseconds } = await whole(operations)
+    return { nanoseconds: nanoseconds - (await partial(operations)).nanoseconds }
+  }
+}
+
 /** The time until the work is done, each time. */
 export function done(device: Device, operation: () => void): Run {
   const stream = device.defaultStream

@@ -5,7 +5,7 @@ import sys
 import cuda.core
 import numpy
 from cuda.core import Device, LaunchConfig, ObjectCode, launch
-from peer import Missing, done, queued, serve
+from peer import Missing, beyond, done, queued, serve
 
 device = Device()
 device.set_current()
@@ -79,6 +79,8 @@ def make_row(name, *arguments):
         return queued(four_calls, finish)
     if name == "fork-join":
         return queued(fork_join_of_two, finish)
+    if name == "fork-join-beyond":
+        return beyond(fork_join_of_two, two_launches, finish)
     if name == "graph-launch":
         return queued(captured(), finish)
     if name == "fork-join-done":

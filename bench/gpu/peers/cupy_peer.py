@@ -4,7 +4,7 @@ import sys
 
 import cupy
 import numpy
-from peer import Missing, done, layered, queued, serve
+from peer import Missing, beyond, done, layered, queued, serve
 
 main, aux = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
 event0, event1 = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
@@ -47,6 +47,12 @@ def two_launches():
     on_main()
     with aux:
         on_aux()
+
+
+def launch_twice():
+    """The launches of a fork-join and nothing else: switching the stream is the fork-join's."""
+    on_main()
+    on_main()
 
 
 def finish():
@@ -104,6 +110,8 @@ def make_row(name, *arguments):
         return queued(four_calls, finish)
     if name == "fork-join":
         return queued(lambda: fork_join(on_main, on_aux), finish)
+    if name == "fork-join-beyond":
+        return beyond(lambda: fork_join(on_main, on_aux), launch_twice, finish)
     if name == "graph-launch":
         return queued(captured(lambda: fork_join(on_main, on_aux)), finish)
     if name == "fork-join-done":

@@ -28,6 +28,16 @@ def queued(operation, finish, per=1):
     return run
 
 
+def beyond(operation, part, finish):
+    """The calling thread's time for an operation, less that of a part of it by itself, one right after the other."""
+    whole, partial = queued(operation, finish), queued(part, finish)
+
+    def run(operations):
+        return {"nanoseconds": whole(operations)["nanoseconds"] - partial(operations)["nanoseconds"]}
+
+    return run
+
+
 def done(operation, finish):
     """The time until the work is done, each time."""
 

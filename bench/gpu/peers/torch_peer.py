@@ -1,7 +1,7 @@
 """PyTorch, in its own words: current streams, events and CUDA graphs: torch_peer.py"""
 
 import torch
-from peer import Missing, done, queued, serve
+from peer import Missing, beyond, done, queued, serve
 from torch_workloads import workload
 
 torch.cuda.init()
@@ -44,6 +44,12 @@ def two_launches():
         on_aux()
 
 
+def launch_twice():
+    """The launches of a fork-join and nothing else: switching the stream is the fork-join's."""
+    on_main()
+    on_main()
+
+
 def finish():
     main.synchronize()
     aux.synchronize()
@@ -68,6 +74,8 @@ def make_row(name, *arguments):
         return queued(four_calls, finish)
     if name == "fork-join":
         return queued(lambda: fork_join(on_main, on_aux), finish)
+    if name == "fork-join-beyond":
+        return beyond(lambda: fork_join(on_main, on_aux), launch_twice, finish)
     if name == "graph-launch":
         return queued(captured(lambda: fork_join(on_main, on_aux)), finish)
     if name == "fork-join-done":
