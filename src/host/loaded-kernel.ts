@@ -94,6 +94,8 @@ class WasmKernel implements LoadedKernel {
 class ModuleKernel implements LoadedKernel {
   private readonly args: (View | number | bigint)[]
   private readonly views: ViewCache[]
+  /** What the latest launch asked for, as in its command: reading frozen arrays is slow. */
+  private readonly shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
   private launch: Launch = makeLaunch(1, 1, 1, 1, 1, 1, 0)
 
   constructor(
@@ -127,20 +129,18 @@ class ModuleKernel implements LoadedKernel {
   }
 
   private launchAt(words: Int32Array, at: number): Launch {
-    const { grid, block, sharedMemory } = this.launch
-    const same =
-      grid[0] === words[at + 2] &&
-      grid[1] === words[at + 3] &&
-      grid[2] === words[at + 4] &&
-      block[0] === words[at + 5] &&
-      block[1] === words[at + 6] &&
-      block[2] === words[at + 7] &&
-      sharedMemory === words[at + 8]
-    if (!same) {
-      const [x, y, z, blockX, blockY, blockZ, shared] = words.subarray(at + 2, at + 9)
+    if (!this.hasShape(words, at + 2)) {
+      this.shape.set(words.subarray(at + 2, at + LAUNCH_WORDS))
+      const [x, y, z, blockX, blockY, blockZ, shared] = this.shape
       this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0)
     }
     return this.launch
+  }
+
+  private hasShape(words: Int32Array, at: number): boolean {
+    const { shape } = this
+    for (let index = 0; index < shape.length; index++) if (shape[index] !== words[at + index]) return false
+    return true
   }
 }
 

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { ConditionalKind, Driver, GraphHandle, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
-import { KernelError } from "../../src/runtime/errors.js"
-import { Latch, launch, open, source, thrownBy } from "./device.js"
+import { DeviceLostError, KernelError } from "../../src/runtime/errors.js"
+import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
 
 const append = source("append", ["inout int32*", "int32"], "args[0][Atomics.add(args[0], 0, 1) + 1] = args[1]")
 const countDown = source("count_down", ["inout int32*"], "args[0][0]--")
 const set = source("set", ["out int32*", "int32"], "Atomics.store(args[0], 0, args[1])")
+const dying = source("dying", [], "process.exit(3)")
 const boom = source("boom", [], "throw new TypeError('no good')")
 
 /** A device with a log that kernels append to and a number that conditionals look at. */
@@ -174,6 +175,31 @@ for (const priority of [0, -1]) {
     driver.synchronizeStream(bench.stream)
   })
 }
+
+test("conditionals: a loop that never ends is lost with its device", () => {
+  using bench = new Bench(2)
+  const { driver } = bench
+  const graph = bench.capture((stream) => bench.conditional("while", stream, () => {}))
+  bench.number[0] = 1
+  driver.launchGraph(graph, bench.stream)
+  launch(driver, driver.createStream(0), driver.loadKernel(dying))
+  assert.ok(thrownBy(() => driver.synchronizeStream(bench.stream)) instanceof DeviceLostError)
+})
+
+test("conditionals: a loop that never ends does not keep the process of a closed device", () => {
+  const { status, stderr } = runAlone(`
+    const driver = open(2)
+    const [stream, root, body] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const condition = driver.allocatePinned(4)
+    new Int32Array(condition.buffer, condition.byteOffset, 1)[0] = 1
+    driver.beginCapture(root)
+    driver.beginConditional("while", condition.address, root, body)
+    driver.endConditional(body)
+    driver.launchGraph(driver.endCapture(root), stream)
+    driver.close()
+  `)
+  assert.equal(status, 0, stderr)
+})
 
 test("conditionals: a graph is updated in place only by one with the same conditionals", () => {
   using bench = new Bench(2)

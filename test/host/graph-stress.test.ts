@@ -5,9 +5,11 @@ import { launch, open, source } from "./device.js"
 
 /** How long each number of threads is tried, and when a stream that has not come to its end never will. */
 const milliseconds = 3000
-const patience = 5_000
+const patience = 20_000
 
 const cellCount = 64
+/** A cell that is never zero: what conditionals look at. */
+const trueCell = 63
 const step = source(
   "step",
   ["inout int32*", "int32", "int32"],
@@ -55,6 +57,8 @@ class Stress {
     this.#cells = { address, length: cellCount }
     this.#words = new Int32Array(buffer, byteOffset, cellCount)
     this.#streams = Array.from({ length: 4 }, () => driver.createStream(0))
+    this.#words[trueCell] = 1
+    this.#expected[trueCell] = 1
     this.#step = driver.loadKernel(step)
     this.#combine = driver.loadKernel(combine)
   }
@@ -62,7 +66,7 @@ class Stress {
   /** Several graphs that are launched many times, in any order but for each one's own. */
   round(seed: number): void {
     const random = numbersFrom(seed)
-    const cases = Array.from({ length: 4 }, (_, index) => this.#capture(random, index * 8, 2 + random(4)))
+    const cases = Array.from({ length: 4 }, (_, index) => this.#capture(random, index * 8, 2 + random(3), true))
     for (let count = 0; count < 200; count++) this.#launch(seed, cases[random(4)], this.#streams[random(4)], random)
     this.#finish(seed)
     for (const { graph } of cases) this.#driver.destroyGraph(graph)
@@ -75,9 +79,13 @@ class Stress {
     this.#driver.destroyEvent(event)
   }
 
-  /** Each branch has a cell; who reads another one's waits for it, and is waited for before that goes on. */
-  #capture(random: (below: number) => number, firstCell: number, width: number): Case {
+  /**
+   * Each branch has a cell; who reads another one's waits for it, and is waited for before that goes on. Some kernels
+   * stand in the body of a conditional, and a graph with cells of its own is launched now and then.
+   */
+  #capture(random: (below: number) => number, firstCell: number, width: number, hasChild: boolean): Case {
     const driver = this.#driver
+    const child = hasChild ? this.#capture(random, firstCell + 5, 2 + random(2), false) : undefined
     const branches = Array.from({ length: width }, () => driver.createStream(0))
     const effects: Effect[] = []
     const [root = 0, ...others] = branches
@@ -86,8 +94,14 @@ class Stress {
     for (let count = 3 + random(12); count > 0; count--) {
       const [place, from, value] = [random(width), random(width), random(1000)]
       const stream = branches[place] ?? root
-      launch(driver, stream, this.#step, this.#cells, firstCell + place, value)
+      this.#maybeInside(random(4) === 0, stream, (inside) => {
+        launch(driver, inside, this.#step, this.#cells, firstCell + place, value)
+      })
       effects.push((cells) => void (cells[firstCell + place] = Math.imul(cells[firstCell + place] ?? 0, 5) + value))
+      if (child !== undefined && random(6) === 0) {
+        driver.launchGraph(child.graph, root)
+        effects.push(...child.effects)
+      }
       if (from === place || random(2) === 0) continue
       const other = branches[from] ?? root
       this.#order(other, stream)
@@ -100,7 +114,17 @@ class Stress {
     for (const other of others) this.#order(other, root)
     const graph = driver.endCapture(root, undefined)
     for (const stream of branches) driver.destroyStream(stream)
+    if (child !== undefined) driver.destroyGraph(child.graph)
     return { graph, effects, last: undefined }
+  }
+
+  #maybeInside(isInside: boolean, stream: StreamHandle, work: (stream: StreamHandle) => void): void {
+    if (!isInside) return work(stream)
+    const body = this.#driver.createStream(0)
+    this.#driver.beginConditional("if", this.#cells.address + 4 * trueCell, stream, body)
+    work(body)
+    this.#driver.endConditional(body)
+    this.#driver.destroyStream(body)
   }
 
   #launch(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { type Device, fork, openDevice } from "../../src/index.js"
+import { captureGraph, type Device, fork, openDevice } from "../../src/index.js"
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
@@ -24,6 +24,7 @@ describe("a long loop without an await keeps nothing of what it disposes of or j
     ["events", (device) => device.createEvent().dispose()],
     ["streams", (device) => device.createStream().dispose()],
     ["forks", () => fork(() => {}).join()],
+    ["graphs", (device) => captureGraph(() => void fork(() => device.zeros("int32", 4)).join(), { device }).dispose()],
   ]
   for (const [what, turn] of turns) {
     test(what, () => {

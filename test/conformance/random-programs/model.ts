@@ -2,6 +2,7 @@ import {
   arrayCount,
   arrayLength,
   type Body,
+  type GraphStatement,
   initial,
   type ParallelStatement,
   type Slice,
@@ -91,6 +92,8 @@ export class Model implements Outcome {
         return void this.#body(statement.body, { ...place, stream: statement.stream ?? "another" })
       case "off":
         return void this.#body(statement.body, { ...place, multiStream: false })
+      case "graph":
+        return this.#graph(statement, place)
       case "parallel":
         if (statement.caught) return this.#catching(statement.id, () => this.#parallel(statement, place))
         return this.#parallel(statement, place)
@@ -98,6 +101,21 @@ export class Model implements Outcome {
       case "pause":
       case "synchronize":
         return
+    }
+  }
+
+  /** The capture itself changes nothing, whatever becomes of it. */
+  #graph({ captured, launches, between }: GraphStatement, place: Place): void {
+    const inside: Place = { ...place, stream: "another" }
+    const before = this.arrays.map((array) => array.slice())
+    try {
+      this.#body(captured, inside)
+    } finally {
+      before.forEach((array, index) => this.arrays[index]?.set(array))
+    }
+    for (let count = 0; count < launches; count++) {
+      this.#body(captured, inside)
+      this.#body(between, place)
     }
   }
 

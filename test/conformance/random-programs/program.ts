@@ -42,6 +42,16 @@ export interface ParallelStatement {
   readonly gift: { readonly source: Slice; readonly targets: readonly (Slice | undefined)[] } | undefined
 }
 
+/** A body that is captured, then launched several times with other work in between. */
+export interface GraphStatement {
+  readonly kind: "graph"
+  readonly captured: Body
+  readonly launches: number
+  /** Where it is launched, in order with the current stream; undefined is there. */
+  readonly stream: number | undefined
+  readonly between: Body
+}
+
 export type Statement =
   | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
   | { readonly kind: "combine" | "copy"; readonly source: Slice; readonly target: Slice }
@@ -59,6 +69,7 @@ export type Statement =
   | { readonly kind: "synchronize"; readonly way: number }
   | { readonly kind: "on"; readonly stream: number | undefined; readonly byEvents: boolean; readonly body: Body }
   | { readonly kind: "off"; readonly body: Body }
+  | GraphStatement
   | ParallelStatement
 
 /** What is drawn: numbers without meaning yet, so that every smaller one is a program, too. */
@@ -96,6 +107,8 @@ const mainDraws = fc.array(bodyDraw, { minLength: 1, maxLength: 4, size: "max" }
 /** Gives the numbers their meaning, such that no two branches that may run side by side touch what one of them writes. */
 class Meaning {
   #ids = 0
+  /** Nothing can be looked at, and no other capture begun. */
+  #isCaptured = false
 
   body(
     draw: BodyDraw,
@@ -127,6 +140,7 @@ class Meaning {
     const { kind } = draw
     if (kind < 8) return { kind: "spin", iterations: 2 ** (p0 % 16) }
     if (kind < 15) return mayAwait ? { kind: "pause", long: p0 % 4 === 0 } : undefined
+    if (kind < 22 && this.#isCaptured) return undefined
     if (kind < 20) {
       if (readable.length === 0) return undefined
       const blocking = p4 % 4 === 0
@@ -135,6 +149,7 @@ class Meaning {
     if (kind < 22) return { kind: "synchronize", way: p0 % (mayAwait ? 5 : 3) }
     if (kind >= 90) return this.#nested(draw, writable, readable, mayAwait)
     if (writable.length === 0) return undefined
+    if (kind >= 86 && !this.#isCaptured) return this.#graph(draw, writable, readable, mayAwait)
     if (kind >= 60) return this.#parallel(draw, writable, readable, mayAwait)
     const target = slice(writable, p0, p1, 1 + (p2 % arrayLength))
     if (kind < 36) return { kind: "affine", target, a: 3 + 2 * (p3 % 8), b: p4 }
@@ -159,6 +174,28 @@ class Meaning {
     if (draw.kind >= 97) return { kind: "off", body }
     const stream = p0 % (streamCount + 1)
     return { kind: "on", stream: stream === streamCount ? undefined : stream, byEvents: p1 % 2 === 0, body }
+  }
+
+  #graph(
+    draw: Draw,
+    writable: readonly number[],
+    readable: readonly number[],
+    mayAwait: boolean,
+  ): GraphStatement | undefined {
+    const [p0 = 0, p1 = 0] = draw.picks
+    const [captured, between = { flags: 9, draws: [] }] = draw.bodies
+    if (captured === undefined) return undefined
+    this.#isCaptured = true
+    const inside = this.body(captured, writable, readable, false)
+    this.#isCaptured = false
+    const stream = p1 % (streamCount + 1)
+    return {
+      kind: "graph",
+      captured: inside,
+      launches: p0 % 5,
+      stream: stream === streamCount ? undefined : stream,
+      between: this.body(between, writable, readable, mayAwait),
+    }
   }
 
   #parallel(

@@ -1,10 +1,12 @@
 import {
+  captureGraph,
   currentStream,
   type Device,
   type DeviceArray,
   type Event,
   executeInParallel,
   fork,
+  type Graph,
   maybeExecuteInParallel,
   parallel,
   type Stream,
@@ -16,6 +18,7 @@ import {
   arrayCount,
   arrayLength,
   type Body,
+  type GraphStatement,
   initial,
   type ParallelStatement,
   type Slice,
@@ -73,6 +76,8 @@ class Run {
   readonly #errors = new Map<number, readonly number[]>()
   /** What branches returned to callers that never got it, because another branch failed. */
   readonly #outputs = new Set<Ints>()
+  /** During a capture, the streams to be disposed of afterwards. */
+  #captured: Stream[] | undefined
 
   constructor(fixtures: Fixtures) {
     this.#at = fixtures
@@ -151,6 +156,8 @@ class Run {
         return yield* this.#on(statement.stream, statement.byEvents, statement.body)
       case "off":
         return void (yield withMultiStream(false, this.#function(statement.body)))
+      case "graph":
+        return yield* this.#graph(statement)
       case "parallel":
         if (statement.caught) return yield* this.#catching(statement.id, () => this.#parallel(statement))
         return yield* this.#parallel(statement)
@@ -191,8 +198,41 @@ class Run {
       yield other.run(this.#function(body))
     } finally {
       order(other, current, byEvents)
-      if (stream === undefined) other.dispose()
+      if (stream === undefined) this.#end(other)
     }
+  }
+
+  *#graph({ captured, launches, stream, between }: GraphStatement): Steps {
+    const current = currentStream(this.#device)
+    const other = stream === undefined ? current : (this.#at.streams[stream] ?? current)
+    const graph = this.#capture(captured)
+    try {
+      for (let count = 0; count < launches; count++) {
+        if (other !== current) other.wait(current)
+        graph.launch(other)
+        if (other !== current) current.wait(other)
+        yield this.#function(between)()
+      }
+    } finally {
+      graph.dispose()
+    }
+  }
+
+  #capture(body: Body): Graph<unknown> {
+    this.#captured = []
+    try {
+      return captureGraph(() => atOnce(this.#body(body)), { device: this.#device })
+    } finally {
+      const streams = this.#captured
+      this.#captured = undefined
+      for (const stream of streams) stream.dispose()
+    }
+  }
+
+  /** Ends a stream; one that takes part in a capture, behind that. */
+  #end(stream: Stream): void {
+    if (this.#captured === undefined) stream.dispose()
+    else this.#captured.push(stream)
   }
 
   *#parallel(statement: ParallelStatement): Steps {
