@@ -88,10 +88,16 @@ export class ForkState {
   }
 
   /** Joins the stream that disposes of the fork, now or when its function is over. */
-  dispose(current: StreamState): void {
+  dispose(current: () => StreamState): void {
     if (this.disposed) return
     this.disposed = true
-    this.#joinWhenFinished(current)
+    if (this.#joined) return
+    try {
+      this.#joinWhenFinished(current())
+    } catch (error) {
+      warn(`A fork could not be joined: ${String(error)}`) // There is no current stream here.
+      this.#end()
+    }
   }
 
   /** Nobody can join any more: the stream that the fork came from does. */

@@ -59,7 +59,7 @@ export class Fork<T> {
 
   /** Joins the current stream, unless the fork has been joined. */
   dispose(): void {
-    this.#state.dispose(currentStream(this.stream.device).state)
+    this.#state.dispose(() => currentStream(this.stream.device).state)
   }
 
   /** The same as {@link dispose}, for `using`. */

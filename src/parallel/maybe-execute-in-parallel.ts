@@ -1,7 +1,7 @@
 import { checkFunction } from "../runtime/check.js"
 import { context } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
-import type { Stream } from "../runtime/stream.js"
+import { currentStreamIn, type Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { AuxBranch, forkJoinOfTwo } from "./fork-join.js"
 import { report, reportTwo } from "./report.js"
@@ -53,7 +53,7 @@ export function maybeExecuteInParallel(
   }
   checkAuxStream(auxStream, "auxStream")
   const here = context()
-  const main = here.streamOf(auxStream.device) ?? auxStream.device.defaultStream
+  const main = currentStreamIn(here, auxStream.device)
   if (!here.multiStream || main === auxStream) {
     report(here.multiStream ? "same-stream" : "disabled", main)
     return runTwoInSequence(fn0, fn1)

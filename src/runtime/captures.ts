@@ -21,9 +21,8 @@ export class Captures {
     return capture?.order === this.#order && !capture.over ? capture : undefined
   }
 
-  /** Refuses a capturing stream to outsiders, other streams to a capture, and any to code whose capture is over. */
+  /** Refuses a capturing stream to outsiders, and other streams to a capture. */
   check(stream: StreamState): void {
-    this.#checkNotOver(stream)
     const here = this.here()
     if (stream.capture === here) return
     throw stream.capture === undefined ? notCapturing(stream) : capturing(stream.name, "be queued on from outside")
@@ -35,17 +34,18 @@ export class Captures {
    * @returns the capture that both the waiting stream and the point belong to, or are to belong to
    */
   checkWait(stream: StreamState, point: RecordPoint): Capture | undefined {
-    this.#checkNotOver(stream)
     const here = this.here()
     if (stream.capture !== undefined && stream.capture !== here) throw capturing(stream.name, "wait from outside")
     if (point.capture !== here) throw acrossBorder(stream, point)
     return here
   }
 
-  /** Code that goes on after its capture queues work that its author wanted in the graph: it must not run outside. */
-  #checkNotOver(stream: StreamState): void {
-    const { capture } = context()
-    if (capture?.order === this.#order && capture.over) throw afterEnd(stream)
+  /**
+   * Refuses the current stream to code that goes on after its capture: its author wanted in the graph what it queues, so
+   * that it must not run outside as if nothing were. Whoever names a stream is taken at his word.
+   */
+  checkNotOver(capture: Capture, name: string): void {
+    if (capture.over && capture.order === this.#order) throw afterEnd(name)
   }
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
@@ -84,7 +84,6 @@ export class Captures {
   begin(capture: Capture): void {
     this.#running.add(capture)
     this.#order.capturing = this.#running.size
-    this.#order.hasCaptured = true
   }
 
   end(capture: Capture): void {
@@ -117,10 +116,10 @@ function notCapturing(stream: StreamState): AuxstreamError {
   )
 }
 
-function afterEnd(stream: StreamState): AuxstreamError {
+function afterEnd(name: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_NOT_CAPTURING",
-    `${stream.name} cannot be queued on by code that belongs to a capture which is over: make captureGraph()'s function ` +
+    `${name} cannot be the current stream of code that belongs to a capture which is over: make captureGraph()'s function ` +
       "async and await there what it starts, or start it outside",
   )
 }

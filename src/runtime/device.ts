@@ -1,6 +1,7 @@
 import type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "../dtype.js"
 import type { Driver, KernelHandle, MemoryUsage } from "../driver.js"
 import { Allocation } from "./allocation.js"
+import { Belongings } from "./belongings.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "./check.js"
 import { type CompletionOptions, deviceCompletion } from "./completion.js"
 import { context, runIn } from "./context.js"
@@ -64,17 +65,14 @@ export class Device {
   /** @internal The streams that forks run on if none is named. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  readonly #allocations = new Set<ArrayMemory>()
+  readonly #memory = new Belongings<ArrayMemory>("DeviceArray")
   readonly #pinned = new Set<PinnedAllocation>()
-  readonly #events = new Set<EventState>()
-  readonly #graphs = new Set<GraphState>()
+  /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
+  readonly #events = new Belongings<EventState>(undefined)
+  readonly #graphs = new Belongings<GraphState>("Graph")
   /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
   readonly #shared = new Map<bigint, Stream>()
-  readonly #forgottenArrays = new ForgottenWatch<ArrayMemory>("DeviceArray", (held) => this.disposeMemory(held))
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
-  /** Events come from a pool and go back to it, so that one made for a single call may simply be dropped. */
-  readonly #forgottenEvents = new ForgottenWatch<EventState>(undefined, (held) => this.disposeEvent(held))
-  readonly #forgottenGraphs = new ForgottenWatch<GraphState>("Graph", (held) => this.disposeGraph(held))
   #defaultStream: Stream | undefined
   #references = 1
   #streamCount = 0
@@ -180,16 +178,13 @@ export class Device {
     this.checkUsable()
     const state = new EventState(this.order, timing)
     const event = new Event(this, state, name ?? `event ${++this.#eventCount}`)
-    this.#events.add(state)
-    this.#forgottenEvents.watch(event, state)
+    this.#events.add(event, state)
     return event
   }
 
   /** @internal */
   disposeEvent(state: EventState): void {
-    this.#events.delete(state)
-    this.#forgottenEvents.unwatch(state)
-    state.dispose()
+    this.#events.dispose(state)
   }
 
   /**
@@ -205,7 +200,7 @@ export class Device {
     const allocation = this.#allocate(length * elementsOf(dtype).byteLength)
     const life = currentStream(this).state.capture?.life
     const array = new DeviceArray(this, dtype, length, allocation, undefined, life)
-    if (allocation instanceof Allocation) this.#forgottenArrays.watch(array, allocation)
+    if (allocation instanceof Allocation) this.#memory.add(array, allocation)
     scopeOf(this, context().scope)?.adopt(array)
     return array
   }
@@ -216,9 +211,7 @@ export class Device {
       state.enter()
       return state.capture.memory.arena.allocate(state, byteLength)
     }
-    const allocation = Allocation.on(state, byteLength)
-    this.#allocations.add(allocation)
-    return allocation
+    return Allocation.on(state, byteLength)
   }
 
   /** An array of zeros. */
@@ -368,23 +361,17 @@ export class Device {
    * was made inside.
    */
   watchGraph(life: object, state: GraphState): void {
-    this.#graphs.add(state)
-    this.#forgottenGraphs.unwatch(state)
-    this.#forgottenGraphs.watch(life, state)
+    this.#graphs.add(life, state)
   }
 
   /** @internal */
   disposeGraph(state: GraphState): void {
-    this.#graphs.delete(state)
-    this.#forgottenGraphs.unwatch(state)
-    state.dispose()
+    this.#graphs.dispose(state)
   }
 
   /** @internal */
   disposeMemory(allocation: ArrayMemory): void {
-    this.#allocations.delete(allocation)
-    this.#forgottenArrays.unwatch(allocation)
-    allocation.dispose()
+    this.#memory.dispose(allocation)
   }
 
   /**
@@ -396,14 +383,11 @@ export class Device {
     this.#whenClosed()
     this.order.captures.cancelAll()
     this.pool.close()
-    for (const state of this.#events) state.dispose()
+    this.#events.disposeAll()
     this.order.close()
-    for (const allocation of this.#allocations) allocation.dispose()
+    this.#memory.disposeAll()
     for (const allocation of this.#pinned) allocation.letGo = true
-    for (const graph of this.#graphs) graph.dispose()
-    this.#allocations.clear()
-    this.#events.clear()
-    this.#graphs.clear()
+    this.#graphs.disposeAll()
     this.#shared.clear()
     this.driver.close()
     this.order.limbo.close()

@@ -21,8 +21,6 @@ export class DeviceOrder {
   readonly captures = new Captures(this)
   /** How many captures are under way. Without any, nobody has to ask about them. */
   capturing = 0
-  /** Has there been any? Code that belongs to one may still be running. */
-  hasCaptured = false
   readonly limbo = new Limbo(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Set<StreamState>()

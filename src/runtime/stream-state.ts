@@ -52,7 +52,7 @@ export class StreamState {
 
   /** Comes before everything that is queued: refuses what cannot be queued on, and takes in what the host knows. */
   enter(): void {
-    if (this.order.hasCaptured) this.order.captures.check(this)
+    if (this.order.capturing > 0) this.order.captures.check(this)
     this.#checkUsable()
     this.#learnFromHost()
   }
@@ -155,7 +155,7 @@ export class StreamState {
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     this.#checkUsable()
-    if (this.order.hasCaptured) {
+    if (this.order.capturing > 0 || point.capture !== undefined) {
       const capture = this.order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }

@@ -1,6 +1,6 @@
 import { checkFunction, checkOptions } from "./check.js"
 import { type CompletionOptions, streamCompletion } from "./completion.js"
-import { context, runIn } from "./context.js"
+import { type Context, context, runIn } from "./context.js"
 import type { Device } from "./device.js"
 import { type AnyArray, DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "./errors.js"
@@ -163,9 +163,17 @@ export class Stream {
  * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
  */
 export function currentStream(device: Device = currentDevice()): Stream {
-  const stream: unknown = context().streamOf(device) ?? device?.defaultStream
-  if (stream instanceof Stream) return stream
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
+  return currentStreamIn(context(), device)
+}
+
+/** @internal The same, for who has the context of the running code at hand. */
+export function currentStreamIn(here: Context, device: Device): Stream {
+  const stream: unknown = here.streamOf(device) ?? device?.defaultStream
+  if (!(stream instanceof Stream)) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
+  }
+  if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
+  return stream
 }
 
 /** The device that work goes to if nothing names one. */

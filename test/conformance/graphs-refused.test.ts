@@ -1,6 +1,13 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, currentStream, type DeviceArray, fork, maybeExecuteInParallel } from "../../src/index.js"
+import {
+  captureGraph,
+  currentStream,
+  type DeviceArray,
+  fork,
+  maybeExecuteInParallel,
+  parallel,
+} from "../../src/index.js"
 import { forEachOpenDevice, openOther } from "../support/devices.js"
 import { refused, rejected } from "../support/errors.js"
 import { affine, once, over } from "../support/kernels.js"
@@ -227,12 +234,11 @@ forEachOpenDevice("what a capture refuses", (open) => {
       await end
       const isOver = (fn: () => unknown) => refused(fn, "AUX_NOT_CAPTURING", "a capture which is over")
       isOver(step)
-      isOver(() => affine.launch({ grid: 1, block: 1, stream: other }, 1, x, 3, 1))
       isOver(() => x.fill(1))
       isOver(() => device.empty("int32", 1))
       isOver(() => currentStream(device).record())
-      isOver(() => other.wait(aux))
-      isOver(() => aux.query())
+      isOver(() => parallel([step, step]))
+      isOver(() => maybeExecuteInParallel(step, step, device.createEvent(), device.createEvent(), other))
       isOver(() => fork(step))
       last.dispose()
     }
@@ -240,7 +246,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
       aux.wait(currentStream(device))
       step()
       const forked = fork(() => refuseAll(z))
-      return [aux.run(() => refuseAll(y)), rejected(() => forked.join(), "AUX_NOT_CAPTURING")] as const
+      return [aux.run(() => refuseAll(y)), rejected(() => forked.join(), "AUX_DISPOSED")] as const
     })
     aux.run(() => affine.launch(over(length), length, x, 1, 7))
     aux.synchronize()

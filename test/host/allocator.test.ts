@@ -148,6 +148,17 @@ const steps = array(
   { maxLength: 150 },
 )
 
+/** What is left of a stretch of memory at both sides of another one. */
+function withoutRange<T extends { address: number; size: number }>(stretch: T, begin: number, end: number): T[] {
+  const [first, last] = [stretch.address, stretch.address + stretch.size]
+  if (last <= begin || end <= first) return [stretch]
+  const sides = [
+    { ...stretch, size: begin - first },
+    { ...stretch, address: end, size: last - end },
+  ]
+  return sides.filter(({ size }) => size > 0)
+}
+
 test("no two owners ever share a byte, and everything comes back", () => {
   check(
     property(steps, (program: Step[]) => {
@@ -167,6 +178,8 @@ test("no two owners ever share a byte, and everything comes back", () => {
           const mine = other.stream === stream || other.stream.hasPassed(other.position)
           assert.ok(mine || !overlaps(address, size, other))
         }
+        // Whoever frees it next is ordered behind this allocation, and thereby behind the free before it.
+        pending = pending.flatMap((other) => withoutRange(other, address, address + size))
         live.push({ address, size })
       }
       for (const step of program) {
