@@ -1,4 +1,4 @@
-import type { EventHandle } from "../driver.js"
+import type { EventHandle, StreamHandle } from "../driver.js"
 import { ArenaArray } from "./arena.js"
 import { GraphMemory } from "./graph-memory.js"
 import { GraphPlan, type Tip } from "./graph-plan.js"
@@ -47,9 +47,9 @@ export abstract class Capture {
     this.admit(this.root, undefined)
   }
 
-  /** A stream takes part from here on. `before` is recorded behind what it had queued. */
-  admit(stream: StreamState, before: EventHandle | undefined): void {
-    stream.joinCapture(this, before)
+  /** A stream takes part from here on. `before` is recorded behind what it had queued, `handle` may stand in for it. */
+  admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
+    stream.joinCapture(this, before, handle)
     this.#tips.set(stream, [])
   }
 
@@ -79,6 +79,11 @@ export abstract class Capture {
     const tick = stream.advance("graph")
     this.#graphs = [...this.#graphs.filter((graph) => !earlier.includes(graph)), { group, stream, tick }]
     this.include(capture, stream, tick)
+  }
+
+  /** May a stream that takes part in a capture around this one take part in this one, too? */
+  mayBorrow(_stream: StreamState): boolean {
+    return false
   }
 
   /** What another capture has become is part of this one, at the operation just counted. */

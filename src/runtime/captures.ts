@@ -25,7 +25,8 @@ export class Captures {
   check(stream: StreamState): void {
     const here = this.here()
     if (stream.capture === here) return
-    throw stream.capture === undefined ? notCapturing(stream) : capturing(stream.name, "be queued on from outside")
+    if (stream.capture === undefined || here?.mayBorrow(stream) === true) throw notCapturing(stream)
+    throw here === undefined ? capturing(stream.name, "be queued on from outside") : aroundBody(stream)
   }
 
   /**
@@ -35,7 +36,9 @@ export class Captures {
    */
   checkWait(stream: StreamState, point: RecordPoint): Capture | undefined {
     const here = this.here()
-    if (stream.capture !== undefined && stream.capture !== here) throw capturing(stream.name, "wait from outside")
+    if (stream.capture !== undefined && stream.capture !== here && here?.mayBorrow(stream) !== true) {
+      throw here === undefined ? capturing(stream.name, "wait from outside") : aroundBody(stream)
+    }
     if (point.capture !== here) throw acrossBorder(stream, point)
     return here
   }
@@ -105,6 +108,14 @@ function capturing(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
     `${name} takes part in a graph capture and cannot ${what}; use another stream, or wait for the capture's end`,
+  )
+}
+
+function aroundBody({ name }: StreamState): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} takes part in another capture, and has work there that this one is not behind; in the body of a conditional, ` +
+      "use fork() or parallel(), or streams that are joined before it begins",
   )
 }
 

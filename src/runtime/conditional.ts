@@ -1,6 +1,7 @@
-import type { ConditionalKind } from "../driver.js"
+import type { ConditionalKind, EventHandle, StreamHandle } from "../driver.js"
 import { Capture } from "./capture.js"
 import { checkFunction } from "./check.js"
+import type { VectorClock } from "./clock.js"
 import { context, runIn } from "./context.js"
 import { type AnyArray, DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "./errors.js"
@@ -88,12 +89,31 @@ class BodyCapture extends Capture {
   readonly #kind: ConditionalKind
   readonly #condition: Condition
   readonly #around: StreamState
+  readonly #outer: Capture
+  /** What the conditional is behind. */
+  readonly #behind: VectorClock
+  /** Streams of captures around this one that took part in it. */
+  readonly borrowed = new Set<StreamState>()
 
-  constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState) {
-    super(root.order, root, around.capture)
+  constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState, outer: Capture) {
+    super(root.order, root, outer)
     this.#kind = kind
     this.#condition = condition
     this.#around = around
+    this.#outer = outer
+    this.#behind = around.clock.copy()
+  }
+
+  /** If the conditional is behind all that it has captured there, so that its order stays one. */
+  override mayBorrow(stream: StreamState): boolean {
+    if (stream === this.#around) return false
+    if (stream.capture === this.#outer) return this.#behind.coversAll(stream.clock)
+    return this.#outer.mayBorrow(stream)
+  }
+
+  override admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
+    if (stream.capture !== undefined) this.borrowed.add(stream)
+    super.admit(stream, before, handle)
   }
 
   protected override beginInDriver(): void {
@@ -114,7 +134,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): v
   const { stream, capture } = checkCapturing(condition)
   const { state } = stream
   const root = condition.device.createStream({ name: `body of ${kind}` })
-  const body = new BodyCapture(root.state, kind, condition, state)
+  const body = new BodyCapture(root.state, kind, condition, state, capture)
   state.prepare(condition.allocation)
   try {
     body.begin()
@@ -122,6 +142,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): v
     const tick = state.advance(kind)
     state.use(condition.allocation, tick)
     capture.include(body, state, tick)
+    for (const borrowed of body.borrowed) giveBack(borrowed, capture, state)
     body.memory.dispose() // It is the other capture's alone from here on.
   } catch (error) {
     // The conditional may stand in the graph already, with half a body.
@@ -131,6 +152,12 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): v
   } finally {
     root.dispose()
   }
+}
+
+/** What a stream captures next comes behind the conditional that it took part in, as on any stream. */
+function giveBack(borrowed: StreamState, outer: Capture, state: StreamState): void {
+  if (borrowed.capture === outer) borrowed.waitFor(state)
+  else if (outer instanceof BodyCapture) outer.borrowed.add(borrowed)
 }
 
 function captureBody(body: BodyCapture, root: Stream, fn: () => void): void {

@@ -49,11 +49,13 @@ export class DeviceOrder {
 
   createStream(priority: number, name: string): StreamState {
     this.reapRetired(looks)
-    return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, false))
+    return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, priority, false))
   }
 
   adoptStream(foreign: bigint, name: string): StreamState {
-    return this.#enlist(new StreamState(this, this.driver.adoptStream(foreign), name, true))
+    return this.#enlist(
+      new StreamState(this, this.driver.adoptStream(foreign), name, this.driver.priorities.least, true),
+    )
   }
 
   #enlist(state: StreamState): StreamState {

@@ -7,14 +7,25 @@ import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
 import { RecordPoint } from "./record-point.js"
 
+/** What a stream was before it came into a capture, and goes back to. */
+interface Before {
+  readonly capture: Capture | undefined
+  readonly clock: VectorClock
+  readonly handle: StreamHandle
+  /** Recorded behind what had been queued; undefined if nothing was, or in a capture. */
+  readonly event: EventHandle | undefined
+}
+
 /**
  * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
  * {@link Stream} can still be collected.
  */
 export class StreamState {
   readonly order: DeviceOrder
-  readonly handle: StreamHandle
+  /** Another one while the stream takes part in a body, if it takes part in the capture around it, too. */
+  handle: StreamHandle
   readonly name: string
+  readonly priority: number
   readonly slot: number
   /** Another library's: never destroyed by us, and nothing is ever freed on it. */
   readonly foreign: boolean
@@ -29,15 +40,15 @@ export class StreamState {
   #tick: number
   #hostEpoch = 0
   #capture: Capture | undefined
-  /** While captured: the clock to go back to, and an event recorded behind what was queued before. */
-  #outside: VectorClock | undefined
-  #beforeCapture: EventHandle | undefined
+  /** One for each capture that it takes part in, the innermost last. */
+  readonly #before: Before[] = []
 
-  constructor(order: DeviceOrder, handle: StreamHandle, name: string, foreign: boolean) {
+  constructor(order: DeviceOrder, handle: StreamHandle, name: string, priority: number, foreign: boolean) {
     const { slot, tick } = order.slots.take()
     this.order = order
     this.handle = handle
     this.name = name
+    this.priority = priority
     this.foreign = foreign
     this.shared = foreign
     this.slot = slot
@@ -73,32 +84,39 @@ export class StreamState {
     return this.#clock
   }
 
-  /** Takes part in a capture from here on, with a clock that knows nothing. */
-  joinCapture(capture: Capture, before: EventHandle | undefined): void {
+  /**
+   * Takes part in a capture from here on, with a clock that knows nothing.
+   *
+   * @param event recorded behind what had been queued
+   * @param handle what is queued on from here on
+   */
+  joinCapture(capture: Capture, event: EventHandle | undefined, handle = this.handle): void {
+    this.#before.push({ capture: this.#capture, clock: this.#clock, handle: this.handle, event })
     this.#capture = capture
-    this.#beforeCapture = before
-    this.#outside = this.#clock
     this.#clock = new VectorClock()
+    this.handle = handle
   }
 
   /** Goes back to what it was before the capture. */
   leaveCapture(): void {
-    this.#capture = undefined
-    this.#clock = this.#outside ?? this.#clock
+    const before = this.#before.pop()
+    if (before === undefined) return
+    if (this.handle !== before.handle) this.order.driver.destroyStream(this.handle)
+    this.handle = before.handle
+    this.#capture = before.capture
+    this.#clock = before.clock
     this.#clock.set(this.slot, this.#tick)
-    this.#outside = undefined
-    if (this.#beforeCapture !== undefined) this.order.events.give(this.#beforeCapture)
-    this.#beforeCapture = undefined
+    if (before.event !== undefined) this.order.events.give(before.event)
   }
 
   /** While captured: an event behind all that was queued before; undefined if nothing was. */
   get beforeCapture(): EventHandle | undefined {
-    return this.#beforeCapture
+    return this.#before[0]?.event
   }
 
   /** The clock outside captures. */
   get outsideClock(): VectorClock {
-    return this.#outside ?? this.#clock
+    return this.#before[0]?.clock ?? this.#clock
   }
 
   /** Counts an operation that the driver accepted. `label` is what a graph calls it. */
@@ -167,8 +185,9 @@ export class StreamState {
 
   /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
   #waitInside(capture: Capture, event: EventHandle, point: RecordPoint): void {
-    if (this.#capture === undefined) this.#comeIn(capture, event)
-    else this.order.driver.waitEvent(this.handle, event)
+    if (this.#capture === capture) this.order.driver.waitEvent(this.handle, event)
+    else if (this.#capture === undefined) this.#comeIn(capture, event)
+    else this.#comeInTwice(capture, event)
     capture.addWait(this, point)
     this.#clock.merge(point.clock)
   }
@@ -184,6 +203,19 @@ export class StreamState {
       throw error
     }
     capture.admit(this, before)
+  }
+
+  /** The driver knows a stream in one capture only: in a body of that, another one stands in for it. */
+  #comeInTwice(capture: Capture, event: EventHandle): void {
+    const { driver } = this.order
+    const handle = driver.createStream(this.priority)
+    try {
+      driver.waitEvent(handle, event)
+    } catch (error) {
+      driver.destroyStream(handle)
+      throw error
+    }
+    capture.admit(this, undefined, handle)
   }
 
   /** Makes what is queued here next run after all that is queued on `target` so far. */

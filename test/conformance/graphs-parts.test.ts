@@ -6,6 +6,7 @@ import {
   type Device,
   type DeviceArray,
   fork,
+  maybeExecuteInParallel,
   parallel,
   runIf,
   runWhile,
@@ -388,6 +389,67 @@ forEachOpenDevice("conditionals", (open) => {
     })
   }
 
+  test("§5 rule 7: one aux stream serves around, in bodies and bodies in them, each in its order", () => {
+    using device = open()
+    using aux = device.createStream({ name: "aux" })
+    const [event0, event1] = [device.createEvent(), device.createEvent()]
+    using x = number(device, 1)
+    using y = number(device, 1)
+    using flag = number(device, 1)
+    const step = (factor: number) => {
+      maybeExecuteInParallel(
+        () => change(x, factor, 1),
+        () => change(y, factor, 2),
+        event0,
+        event1,
+        aux,
+      )
+      combine.launch(once, 1, x, y)
+    }
+    const program = (when: (body: () => void) => void) => {
+      step(3)
+      when(() => {
+        step(5)
+        when(() => step(7))
+        step(11)
+      })
+      // No wait: on a stream, what comes later runs later.
+      affine.launch({ ...once, stream: aux }, 1, y, 13, 1)
+      currentStream(device).wait(aux)
+      step(17)
+    }
+    aux.wait(device.defaultStream)
+    program((body) => body())
+    const expected = [x.readSync()[0], y.readSync()[0]]
+    set(x, 1)
+    set(y, 1)
+    using graph = captureGraph(() => program((body) => runIf(flag, body)))
+    graph.launch()
+    assert.deepEqual([x.readSync()[0], y.readSync()[0]], expected)
+    aux.wait(device.defaultStream)
+    aux.run(() => change(y, 1, 1))
+    assert.equal(aux.run(() => y.readSync())[0], (expected[1] ?? 0) + 1)
+    for (const event of [event0, event1]) event.dispose()
+  })
+
+  test("a stream that has work around which the conditional is not behind is refused in its body", () => {
+    using device = open()
+    using aux = device.createStream({ name: "aux" })
+    using flag = number(device, 1)
+    using x = number(device, 1)
+    using y = number(device, 1)
+    using graph = captureGraph(() => {
+      aux.wait(currentStream(device))
+      affine.launch({ ...once, stream: aux }, 1, y, 3, 0)
+      runIf(flag, () => {
+        refused(() => aux.wait(currentStream(device)), "AUX_STREAM_CAPTURING", "aux", "not behind")
+        change(x, 5, 0)
+      })
+    })
+    graph.launch()
+    assert.deepEqual([x.readSync()[0], y.readSync()[0]], [5, 3])
+  })
+
   test("a body is a capture of its own: streams and events from around are refused inside", () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
@@ -400,6 +462,7 @@ forEachOpenDevice("conditionals", (open) => {
       runIf(flag, () => {
         refused(() => affine.launch({ ...once, stream: around }, 1, x, 1, 1), "AUX_STREAM_CAPTURING", around.name)
         refused(() => aux.wait(around), "AUX_STREAM_CAPTURING", "captured stream")
+        refused(() => around.wait(currentStream(device)), "AUX_STREAM_CAPTURING", around.name)
         refused(() => event.wait(), "AUX_STREAM_CAPTURING", "border")
         change(x, 5, 0)
       })
