@@ -19,6 +19,8 @@ const { metafile } = await build({
   target: "node20",
   packages: "external",
   chunkNames: "shared-[hash]",
+  // Errors and messages name classes.
+  keepNames: true,
   metafile: true,
   logLevel: "warning",
 })

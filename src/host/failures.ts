@@ -53,7 +53,11 @@ export class Failures {
     if (report === undefined) return undefined
     if (report.kind === "failed") {
       const { kernel, thrown } = report
-      return new KernelError(`kernel "${kernel}" failed on the host device: ${thrown.text}`, kernel, thrown.stack)
+      return new KernelError(
+        `kernel "${kernel}" failed on the host device: ${thrown.text}; its stream stays broken until it is disposed of`,
+        kernel,
+        thrown.stack,
+      )
     }
     if (report.kind === "told") return waitedFor(this.told[report.failure])
     const owner = this.slots.get(report.cause)?.owner
@@ -68,7 +72,7 @@ function waitedFor(error: KernelError | undefined): KernelError | undefined {
   if (error === undefined) return undefined
   const first = error.cause instanceof KernelError ? error.cause : error
   return new KernelError(
-    `the stream waited for another one that is broken: ${first.message}`,
+    `the stream waited for another one that is broken, and is broken itself: ${first.message}`,
     first.kernel,
     first.kernelStack,
     {

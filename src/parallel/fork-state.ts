@@ -1,4 +1,7 @@
 import type { EventHandle } from "../driver.js"
+import type { Capture } from "../runtime/capture.js"
+import { AuxstreamError } from "../runtime/errors.js"
+import { outsideCaptures } from "../runtime/context.js"
 import { warnOnce } from "../runtime/forgotten.js"
 import { RecordPoint } from "../runtime/record-point.js"
 import type { Stream } from "../runtime/stream.js"
@@ -14,6 +17,8 @@ export class ForkState {
   /** Has anybody asked for the result of an async function? */
   delivered = false
   readonly #origin: StreamState
+  /** What the fork takes part in: its end joins whatever nobody has joined. */
+  readonly #capture: Capture | undefined
   readonly #pooled: boolean
   /** What the fork's work is ordered behind and contains, once its function is over. */
   readonly #point = new RecordPoint()
@@ -24,6 +29,7 @@ export class ForkState {
 
   constructor(origin: StreamState, stream: Stream, pooled: boolean) {
     this.#origin = origin
+    this.#capture = origin.capture
     this.stream = stream
     this.#pooled = pooled
   }
@@ -59,12 +65,28 @@ export class ForkState {
   joinOn(stream: StreamState): void {
     const { state } = this.stream
     stream.enter()
-    try {
-      if (this.#event !== undefined) stream.wait(this.#event, this.#point, !state.shared)
-      else if (state !== stream && !(stream.knows(this.#point.clock) && !state.shared)) stream.waitFor(state)
-    } finally {
-      this.#end()
-    }
+    this.#checkBorder(stream)
+    if (this.#event !== undefined) stream.wait(this.#event, this.#point, !state.shared)
+    else this.#joinAgainOn(stream)
+    this.release()
+  }
+
+  /** A fork is joined on its side of a capture's border. */
+  #checkBorder(stream: StreamState): void {
+    if (stream.capture === this.#capture) return
+    throw new AuxstreamError(
+      "AUX_STREAM_CAPTURING",
+      this.#capture === undefined
+        ? "a fork that was made outside the capture cannot be joined in it: join it before, or after the capture"
+        : "a fork that was made inside a capture cannot be joined outside: join it inside, where it is joined at the end " +
+            "in any case, and outside wait for what is behind a launch",
+    )
+  }
+
+  /** Without the event, the order is found in the clock, or the whole stream is waited for. */
+  #joinAgainOn(stream: StreamState): void {
+    const { state } = this.stream
+    if (state !== stream && !(stream.knows(this.#point.clock) && !state.shared)) stream.waitFor(state)
   }
 
   /** The same; returns the errors instead of throwing them. */
@@ -77,12 +99,12 @@ export class ForkState {
     }
   }
 
-  #end(): void {
+  /** It has been joined, or cannot be: gives back what is held for that. */
+  release(): void {
     if (!this.#joined) unjoined.unregister(this)
     if (this.#pooled && !this.#joined) this.stream.device.pool.give(this.stream)
     this.#joined = true
     if (this.#event === undefined) return
-    // A later join by another stream finds the order in the clock, or waits for the whole stream.
     this.stream.state.order.events.give(this.#event)
     this.#event = undefined
   }
@@ -96,13 +118,14 @@ export class ForkState {
       this.#joinWhenFinished(current())
     } catch (error) {
       warn(`A fork could not be joined: ${String(error)}`) // There is no current stream here.
-      this.#end()
+      this.release()
     }
   }
 
   /** Nobody can join any more: the stream that the fork came from does. */
   abandon(): void {
     if (this.#joined || this.disposed) return
+    if (this.#capture !== undefined) return this.release()
     warnOnce(
       "abandoned fork",
       `A fork on ${this.stream.name} was never joined; ${this.#origin.name} waits for it now. Call join(), or declare it with \`using\`.`,
@@ -124,8 +147,13 @@ export class ForkState {
 
   #joinOrWarn(stream: StreamState): void {
     if (stream.order.closed) return
-    if (stream.disposed) return this.#end()
-    for (const error of this.tryToJoinOn(stream)) warn(`A fork could not be joined: ${String(error)}`)
+    if (stream.disposed || this.#capture?.over === true) return this.release()
+    let errors = this.tryToJoinOn(stream)
+    // A capture that the fork is no part of cannot join it.
+    if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))
+    if (errors.length === 0) return
+    for (const error of errors) warn(`A fork could not be joined: ${String(error)}`)
+    this.release()
   }
 }
 

@@ -103,6 +103,8 @@ function start<T>(fn: () => T, main: Stream, stream: Stream, pooled: boolean, re
     })
   } catch (error) {
     state.finish()
-    throw attach(error, state.tryToJoinOn(main.state))
+    const joinErrors = state.tryToJoinOn(main.state)
+    state.release()
+    throw attach(error, joinErrors)
   }
 }

@@ -1,9 +1,10 @@
 import type { GraphHandle } from "../driver.js"
 import { checkFunction, checkOptions } from "./check.js"
-import { context, runIn } from "./context.js"
+import { context, outsideCaptures, runIn } from "./context.js"
 import { Device } from "./device.js"
 import { AuxstreamError } from "./errors.js"
 import { attach } from "./failures.js"
+import { warnOnce } from "./forgotten.js"
 import { type Captured, Graph } from "./graph.js"
 import { GraphCapture } from "./graph-capture.js"
 import { GraphState } from "./graph-state.js"
@@ -43,8 +44,12 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
   if (!(device instanceof Device)) {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
   }
-  const captured = captureOn(device, fn, () => undefined)
-  return captured instanceof Promise ? captured.then((later) => graphOf(device, later)) : graphOf(device, captured)
+  return captureOn(
+    device,
+    fn,
+    () => undefined,
+    (captured) => graphOf(device, captured),
+  )
 }
 
 function graphOf(device: Device, captured: Captured): Graph<unknown> {
@@ -57,31 +62,46 @@ function graphOf(device: Device, captured: Captured): Graph<unknown> {
  * Captures what a function queues.
  *
  * @param update gives the executable graph that is to be changed in place if the shape is the same
+ * @param take gets what was captured, in the same step, so that nobody sees a graph between its two states
  */
-export function captureOn(
+export function captureOn<R>(
   device: Device,
   fn: () => unknown,
   update: () => GraphHandle | undefined,
-): Captured | Promise<Captured> {
+  take: (captured: Captured) => R,
+): R | Promise<R> {
   device.checkUsable()
   device.order.captures.checkNotNested()
-  return new CaptureSession(device, update).run(fn)
+  return new CaptureSession(device, update, take).run(fn)
 }
 
-class CaptureSession {
+/** Captures whose function waits for what nobody can settle any more. What is freed meanwhile waits for their end. */
+const unending = new FinalizationRegistry<GraphCapture>((capture) => {
+  if (capture.over) return
+  outsideCaptures(() => capture.cancel())
+  warnOnce(
+    "unending capture",
+    "An async function that was captured can never end, as nobody can settle what it awaits; its capture was cancelled.",
+    "AUX_FORGOTTEN",
+  )
+})
+
+class CaptureSession<R> {
   readonly #device: Device
   readonly #root: Stream
   readonly #capture: GraphCapture
   readonly #update: () => GraphHandle | undefined
+  readonly #take: (captured: Captured) => R
 
-  constructor(device: Device, update: () => GraphHandle | undefined) {
+  constructor(device: Device, update: () => GraphHandle | undefined, take: (captured: Captured) => R) {
     this.#device = device
     this.#update = update
-    this.#root = device.createStream({ name: "captured stream" })
+    this.#take = take
+    this.#root = device.makeStream(0, "captured stream")
     this.#capture = new GraphCapture(device.order, this.#root.state)
   }
 
-  run(fn: () => unknown): Captured | Promise<Captured> {
+  run(fn: () => unknown): R | Promise<R> {
     let result: unknown
     let promise: Promise<unknown> | undefined
     try {
@@ -102,26 +122,29 @@ class CaptureSession {
   }
 
   /** Arrays made inside belong to the graph, not to a scope around it. */
-  #inside<R>(fn: () => R): R {
+  #inside<T>(fn: () => T): T {
     return runIn(context().withStream(this.#root).withScope(undefined).withCapture(this.#capture), fn)
   }
 
-  async #endAfter(promise: Promise<unknown>): Promise<Captured> {
+  async #endAfter(promise: Promise<unknown>): Promise<R> {
+    unending.register(this, this.#capture, this.#capture)
     let result: unknown
     try {
       result = await promise
     } catch (error) {
       throw this.#cancel(error)
+    } finally {
+      unending.unregister(this.#capture)
     }
     return this.#end(result)
   }
 
-  #end(result: unknown): Captured {
+  #end(result: unknown): R {
     try {
       this.#device.checkUsable()
       const { life = {} } = this.#capture
       const handle = this.#inside(() => this.#capture.end(this.#update()))
-      return { capture: this.#capture, handle, result, life }
+      return this.#take({ capture: this.#capture, handle, result, life })
     } finally {
       this.#root.dispose()
     }

@@ -73,12 +73,27 @@ export abstract class Capture {
 
   /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
   addGraph({ capture, group, handle }: GraphState, stream: StreamState): void {
-    const earlier = this.#graphs.filter((graph) => graph.group.isOneWith(group))
-    for (const { stream: other, tick } of earlier) if (!stream.isAfter(other, tick)) stream.waitFor(other)
+    this.#waitForGraphs(stream, (other) => other.isOneWith(group))
     this.order.driver.launchGraph(handle, stream.handle)
     const tick = stream.advance("graph")
-    this.#graphs = [...this.#graphs.filter((graph) => !earlier.includes(graph)), { group, stream, tick }]
+    this.#noteGraph(group, stream, tick)
     this.include(capture, stream, tick)
+  }
+
+  /** Before a conditional: which graphs its body will launch is not known, and it cannot be put behind any later. */
+  waitForAllGraphs(stream: StreamState): void {
+    this.#waitForGraphs(stream, () => true)
+  }
+
+  #waitForGraphs(stream: StreamState, isMeant: (group: LaunchGroup) => boolean): void {
+    for (const { group, stream: other, tick } of this.#graphs) {
+      if (isMeant(group) && !stream.isAfter(other, tick)) stream.waitFor(other)
+    }
+  }
+
+  #noteGraph(group: LaunchGroup, stream: StreamState, tick: number): void {
+    this.#graphs = this.#graphs.filter((graph) => !graph.group.isOneWith(group))
+    this.#graphs.push({ group, stream, tick })
   }
 
   /** May a stream that takes part in a capture around this one take part in this one, too? */
@@ -87,9 +102,11 @@ export abstract class Capture {
   }
 
   /** What another capture has become is part of this one, at the operation just counted. */
-  include({ memory, plan }: Capture, stream: StreamState, tick: number): void {
+  include(part: Capture, stream: StreamState, tick: number): void {
+    const { memory, plan } = part
     this.plan.include(plan)
     this.memory.include(memory)
+    for (const { group } of part.#graphs) this.#noteGraph(group, stream, tick)
     for (const used of memory.kept) {
       this.keep(used)
       this.use(used, stream, tick)

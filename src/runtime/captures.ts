@@ -48,7 +48,7 @@ export class Captures {
    * that it must not run outside as if nothing were. Whoever names a stream is taken at his word.
    */
   checkNotOver(capture: Capture, name: string): void {
-    if (capture.over && capture.order === this.#order) throw afterEnd(name)
+    if (capture.over && capture.order === this.#order && !this.#order.closed) throw afterEnd(name)
   }
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
@@ -140,7 +140,7 @@ function acrossBorder(stream: StreamState, point: RecordPoint): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
     `${stream.name} cannot wait for an event that was recorded ${where}: events do not reach across a capture's ` +
-      "border; record it again on this side",
+      "border; record it again on this side, or leave the wait out: a launch is ordered where it is queued",
   )
 }
 
@@ -154,6 +154,7 @@ function neverDone(name: string, what: string): AuxstreamError {
 function notInside(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} cannot ${what} inside a capture, where nothing runs; do it before captureGraph(), or after it`,
+    `${name} cannot ${what} inside a capture, where nothing runs; do it before captureGraph(), or launch the graph and look at ` +
+      "its result",
   )
 }

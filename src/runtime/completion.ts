@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events"
 import type { EventHandle } from "../driver.js"
 import { checkOptions } from "./check.js"
 import type { VectorClock } from "./clock.js"
-import type { DeviceOrder } from "./order.js"
+import { type DeviceOrder, noteBroken } from "./order.js"
 import type { StreamState } from "./stream-state.js"
 import { AuxstreamError, KernelError } from "./errors.js"
 import { RecordPoint } from "./record-point.js"
@@ -22,9 +22,13 @@ export async function streamCompletion(state: StreamState, options: CompletionOp
   const { events } = state.order
   const event = events.take()
   const point = new RecordPoint()
+  const { tick } = state
   try {
     state.record(event, point)
     await eventCompletion(state.order, event, point.clock, options)
+  } catch (error) {
+    noteBroken(state, tick, error)
+    throw error
   } finally {
     events.give(event)
   }

@@ -63,13 +63,19 @@ export function runWhile(condition: Condition, body: () => void): void {
 function checkCondition(condition: unknown): asserts condition is Condition {
   const array: AnyArray | undefined =
     condition instanceof DeviceArray || condition instanceof PinnedArray ? condition : undefined
-  if (array?.dtype !== "int32" || array.length !== 1) {
+  if (array === undefined) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `condition is ${array?.description ?? show(condition)}; it is an int32 array of one element: use subarray()`,
+      `condition is ${show(condition)}; it is an int32 array of one element, which the device looks at: have a kernel ` +
+        "write to it. What JavaScript knows already is decided with if",
     )
   }
   array.checkUsable()
+  if (array.dtype !== "int32") {
+    throw new AuxstreamError("AUX_DTYPE_MISMATCH", `condition is ${array.description}; it is of int32`)
+  }
+  if (array.length === 1) return
+  throw new AuxstreamError("AUX_LENGTH_MISMATCH", `condition is ${array.description}; it has one: use subarray()`)
 }
 
 /** The current stream of the condition's device, and the capture that it takes part in. */
@@ -133,7 +139,8 @@ class BodyCapture extends Capture {
 function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): void {
   const { stream, capture } = checkCapturing(condition)
   const { state } = stream
-  const root = condition.device.createStream({ name: `body of ${kind}` })
+  capture.waitForAllGraphs(state)
+  const root = condition.device.makeStream(0, `body of ${kind}`)
   const body = new BodyCapture(root.state, kind, condition, state, capture)
   state.prepare(condition.allocation)
   try {

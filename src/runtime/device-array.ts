@@ -73,7 +73,13 @@ export class DeviceArray<D extends DType = DType> {
 
   /** @internal Refuses the use of memory that has been given back. */
   checkUsable(): void {
-    if (this.disposed) throw new DisposedError(`${this.description} was disposed of; use arrays before dispose()`)
+    if (!this.disposed) return
+    const endedWithGraph = this.life !== undefined && !this.#disposed && !this.device.disposed
+    throw new DisposedError(
+      endedWithGraph
+        ? `${this.description} ended with the graph that it was made in, which was disposed of or updated; use graph.result`
+        : `${this.description} was disposed of; use arrays before dispose()`,
+    )
   }
 
   /** @internal What error messages call it. */

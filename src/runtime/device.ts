@@ -110,7 +110,7 @@ export class Device {
    */
   get defaultStream(): Stream {
     if (this.#defaultStream === undefined || this.#defaultStream.disposed) {
-      this.#defaultStream = this.#makeStream(0, "the default stream")
+      this.#defaultStream = this.makeStream(0, "the default stream")
     }
     return this.#defaultStream
   }
@@ -121,12 +121,13 @@ export class Device {
     const { priority = 0, name } = options
     checkInteger(priority, "priority", this.driver.priorities.greatest, this.driver.priorities.least)
     checkName(name, "name")
-    const stream = this.#makeStream(priority, name)
+    const stream = this.makeStream(priority, name)
     this.#forgottenStreams.watch(stream, stream.state)
     return stream
   }
 
-  #makeStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
+  /** @internal A stream that nobody has to dispose of. */
+  makeStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
     this.checkUsable()
     const state = this.order.createStream(priority, `${name} of ${this.id}`)
     return new Stream(this, ++this.#streamCount, name, priority, state)

@@ -180,6 +180,7 @@ export class Event {
   /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
   query(): boolean {
     this.#checkLook("be queried")
+    if (!this.#recorded && !this.state.shared) return true
     const passed = this.device.driver.queryEvent(this.state.handle)
     if (passed) this.device.order.hostLearns(this.#known.clock)
     return passed
@@ -188,6 +189,7 @@ export class Event {
   /** Blocks the calling thread until the latest record's point is passed. */
   synchronize(): void {
     this.#checkLook("be synchronised")
+    if (!this.#recorded && !this.state.shared) return
     this.device.driver.synchronizeEvent(this.state.handle)
     this.device.order.hostLearns(this.#known.clock)
   }

@@ -26,7 +26,7 @@ export class GraphMemory extends RetainedMemory {
   constructor(order: DeviceOrder, around?: GraphMemory) {
     super()
     this.#order = order
-    const allocate = (byteLength: number) => Allocation.on(order.reaper, byteLength)
+    const allocate = (byteLength: number) => Allocation.on(order.source, byteLength)
     const allocateOutside = (byteLength: number) => outsideCaptures(() => allocate(byteLength))
     this.arena = new Arena(allocateOutside, around?.arena)
     this.arena.retain()

@@ -3,6 +3,7 @@ import type { GraphCapture } from "./graph-capture.js"
 import { LaunchGroup } from "./launch-group.js"
 import { Origins } from "./origins.js"
 import type { StreamState } from "./stream-state.js"
+import type { Use } from "./uses.js"
 
 /** A graph below its public face: what outlives a forgotten {@link Graph}. */
 export class GraphState {
@@ -47,7 +48,8 @@ export class GraphState {
     const { order } = this.capture
     const { launches } = this.group
     if (!launches.areBefore(stream)) {
-      for (const use of launches.list()) if (!stream.isAfter(use.stream, use.tick)) stream.waitFor(use.stream)
+      for (const use of launches.list())
+        if (!isOver(use) && !stream.isAfter(use.stream, use.tick)) stream.waitFor(use.stream)
     }
     this.#origins.orderBefore(stream)
     order.driver.launchGraph(this.handle, stream.handle)
@@ -70,4 +72,9 @@ export class GraphState {
       if (!order.closed) order.driver.destroyGraph(handle)
     })
   }
+}
+
+/** A launch on a stream that broke breaks none of the next ones, once that is known. */
+function isOver({ stream, tick }: Use): boolean {
+  return tick <= stream.brokenAt
 }

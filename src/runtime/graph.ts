@@ -95,8 +95,12 @@ export class Graph<T> {
   update(fn: () => unknown): boolean | Promise<boolean> {
     this.#checkUsable()
     checkFunction(fn, "fn")
-    const captured = captureOn(this.device, fn, () => (this.state.disposed ? undefined : this.state.handle))
-    return captured instanceof Promise ? captured.then((later) => this.#take(later)) : this.#take(captured)
+    return captureOn(
+      this.device,
+      fn,
+      () => (this.state.disposed ? undefined : this.state.handle),
+      (captured) => this.#take(captured),
+    )
   }
 
   #take({ capture, handle, result, life }: Captured): boolean {

@@ -7,6 +7,8 @@ import { Uses } from "./uses.js"
 export class LaunchGroup {
   #launches = new Uses()
   #larger: LaunchGroup | undefined
+  /** How many it was made of. */
+  #size = 1
 
   /** The record of launches of the whole group. */
   get launches(): Uses {
@@ -18,8 +20,10 @@ export class LaunchGroup {
     const mine = this.#root()
     const theirs = other.#root()
     if (mine === theirs) return
-    for (const use of mine.#launches.list()) theirs.#launches.add(use)
-    mine.#larger = theirs
+    const [larger, smaller] = mine.#size > theirs.#size ? [mine, theirs] : [theirs, mine]
+    for (const use of smaller.#launches.list()) larger.#launches.add(use)
+    larger.#size += smaller.#size
+    smaller.#larger = larger
   }
 
   /** Are both in one group? */
@@ -27,9 +31,13 @@ export class LaunchGroup {
     return this.#root() === other.#root()
   }
 
+  /** Leaves every second one on the way with a shorter way. */
   #root(): LaunchGroup {
-    if (this.#larger === undefined) return this
-    this.#larger = this.#larger.#root()
-    return this.#larger
+    let group: LaunchGroup = this
+    while (group.#larger !== undefined) {
+      group.#larger = group.#larger.#larger ?? group.#larger
+      group = group.#larger
+    }
+    return group
   }
 }

@@ -25,6 +25,7 @@ export class DeviceOrder {
   readonly #live = new Set<StreamState>()
   readonly #retired = new Set<StreamState>()
   #reaper: StreamState | undefined
+  #source: StreamState | undefined
   closed = false
 
   constructor(driver: Driver) {
@@ -44,7 +45,7 @@ export class DeviceOrder {
 
   /** Is it of the library's own making, so that nobody wants to hear how it fares? */
   isInternal(state: StreamState): boolean {
-    return state === this.#reaper
+    return state === this.#reaper || state === this.#source
   }
 
   createStream(priority: number, name: string): StreamState {
@@ -122,6 +123,12 @@ export class DeviceOrder {
     return this.#reaper
   }
 
+  /** The internal stream that graphs' memory comes from. It waits for nobody, so that no launch waits with it. */
+  get source(): StreamState {
+    this.#source ??= this.createStream(this.driver.priorities.least, "the internal stream of graphs' memory")
+    return this.#source
+  }
+
   /** Gives up an internal stream that was broken by what it waited for. */
   replaceReaper(): void {
     if (this.#reaper === undefined) return
@@ -158,9 +165,28 @@ export class DeviceOrder {
     this.hostLearns(state.outsideClock)
   }
 
+  /** Is all that was queued done? Then the host knows. */
+  queryStream(state: StreamState): boolean {
+    let done: boolean
+    try {
+      done = this.driver.queryStream(state.handle)
+    } catch (error) {
+      noteBroken(state, state.tick, error)
+      throw error
+    }
+    if (done) this.hostLearns(state.clock)
+    return done
+  }
+
   synchronizeStream(state: StreamState): void {
-    this.driver.synchronizeStream(state.handle)
-    this.hostLearns(state.clock)
+    const { clock, tick } = state
+    try {
+      this.driver.synchronizeStream(state.handle)
+    } catch (error) {
+      noteBroken(state, tick, error)
+      throw error
+    }
+    this.hostLearns(clock)
   }
 
   close(): void {
@@ -186,6 +212,11 @@ export class DeviceOrder {
       if (foreign && end !== undefined) this.driver.waitEvent(this.reaper.handle, end)
     }
   }
+}
+
+/** A kernel's failure was seen on a stream: what had been queued there by then is over all the same. */
+export function noteBroken(state: StreamState, tick: number, error: unknown): void {
+  if (error instanceof KernelError) state.brokenAt = Math.max(state.brokenAt, tick)
 }
 
 /** What a call throws, if anything. */

@@ -36,6 +36,8 @@ export class StreamState {
   workspace: Allocation | undefined
   /** Behind the last of the stream's work, once it is disposed of. */
   end: EventHandle | undefined
+  /** Up to here its work is over, as it is known to be broken there: it was run or skipped. */
+  brokenAt = 0
   #clock = new VectorClock()
   #tick: number
   #hostEpoch = 0

@@ -127,9 +127,7 @@ export class Stream {
   /** Is everything that was queued here done? Throws what broke the stream. */
   query(): boolean {
     this.#enterToLook("be queried")
-    const done = this.device.driver.queryStream(this.state.handle)
-    if (done) this.device.order.hostLearns(this.state.clock)
-    return done
+    return this.device.order.queryStream(this.state)
   }
 
   /** Blocks the calling thread until everything that was queued here is done. Throws what broke the stream. */
@@ -187,10 +185,10 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream`)
   }
   if (stream.device === device) return
+  stream.device.checkUsable()
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; ` +
-      "events and waits order streams of one device: use a stream and an event of the same one",
+    `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; both must be of one device`,
   )
 }
 

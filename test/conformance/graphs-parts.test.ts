@@ -352,14 +352,14 @@ forEachOpenDevice("conditionals", (open) => {
     using float = device.zeros("float32", 1)
     using graph = captureGraph(() => {
       const nothing = () => {}
-      for (const [call, args, words] of [
-        [runIf, [two, nothing], "one element"],
-        [runIf, [float, nothing], "float32"],
-        [runWhile, [1, nothing], "condition is 1"],
-        [runIf, [flag, 3], "then is 3"],
-        [runIf, [flag, nothing, 3], "otherwise is 3"],
+      for (const [call, args, code, words] of [
+        [runIf, [two, nothing], "AUX_LENGTH_MISMATCH", "2 elements"],
+        [runIf, [float, nothing], "AUX_DTYPE_MISMATCH", "float32"],
+        [runWhile, [1, nothing], "AUX_INVALID_ARGUMENT", "condition is 1"],
+        [runIf, [flag, 3], "AUX_INVALID_ARGUMENT", "then is 3"],
+        [runIf, [flag, nothing, 3], "AUX_INVALID_ARGUMENT", "otherwise is 3"],
       ] as const) {
-        refused(() => Reflect.apply(call, undefined, args), "AUX_INVALID_ARGUMENT", words)
+        refused(() => Reflect.apply(call, undefined, args), code, words)
       }
       change(flag, 1, 1)
     })

@@ -82,8 +82,8 @@ describe("the documentation", () => {
   })
 
   test("quotes what captures refuse as they say it", () => {
-    const said = ["captures", "event"]
-      .map((name) => readFileSync(join(project, `src/runtime/${name}.ts`), "utf8"))
+    const said = ["runtime/captures", "runtime/event", "parallel/fork-state"]
+      .map((name) => readFileSync(join(project, `src/${name}.ts`), "utf8"))
       .join("")
       .replaceAll(/["`] \+\s+["`]/g, "")
     const [, section = ""] = pageOf("docs/api/graph.md").split("## What is refused")

@@ -165,6 +165,33 @@ const programs: Record<string, () => Promise<unknown>> = {
     return { values }
   },
 
+  async captures() {
+    forget(1, () => captureGraph(async () => void (await new Promise(() => {}))))
+    const { used } = device.memory
+    const held: number[] = []
+    for (let index = 0; index < 10; index++) device.zeros("int32", 100).dispose()
+    held.push(device.memory.used - used)
+    await collectUntil(() => device.memory.used === used, "the frees behind the capture")
+    using graph = captureGraph(() => device.full("int32", 1, 3))
+    graph.launch()
+    return { held, values: [...graph.result.readSync()] }
+  },
+
+  async capturedForks() {
+    const x = device.zeros("int32", 4)
+    const graph = await captureGraph(async () => {
+      forget(5, () => fork(() => affine.launch(over(4), 4, x, 1, 1)))
+      await collect()
+      forget(5, () => fork(() => affine.launch(over(4), 4, x, 1, 1)))
+    })
+    for (let turn = 0; turn < 5; turn++) await collect()
+    graph.launch()
+    device.synchronize()
+    graph.dispose()
+    x.dispose()
+    return {}
+  },
+
   async nothing() {
     for (let round = 0; round < 10; round++) {
       forget(50, () => {

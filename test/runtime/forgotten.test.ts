@@ -75,6 +75,16 @@ test("§7, §8 forgotten graphs come back, but for those whose results are held,
   assert.ok(report.warnings.every(({ message }) => !message.includes("scope")))
 })
 
+test("§7 a capture that can never end is cancelled when it is found forgotten, and one warning says so", () => {
+  const report = forgetting("captures")
+  assert.deepEqual(report.result, { held: [4000], values: [3] })
+  warnedOnce(report, "AUX_FORGOTTEN", "captured", "cancelled")
+})
+
+test("§5 rule 9: forks that nobody has joined are joined at their capture's end, without a word", () => {
+  assert.deepEqual(forgetting("capturedForks").warnings, [])
+})
+
 test("§8 what is disposed of, made inside a scope, wrapped or joined is not warned about", () => {
   const report = forgetting("nothing")
   assert.deepEqual(report.warnings, [])

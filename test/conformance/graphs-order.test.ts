@@ -1,0 +1,250 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { captureGraph, type Device, type DeviceArray, fork, runIf } from "../../src/index.js"
+import { KernelError } from "../../src/runtime/errors.js"
+import { forEachOpenDevice, onHost } from "../support/devices.js"
+import { refused } from "../support/errors.js"
+import { affine, once, prepare, throwing } from "../support/kernels.js"
+import { isHeld, Latch } from "../support/latch.js"
+
+const number = (device: Device, value: number) => device.from(Int32Array.of(value))
+const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(once, 1, x, a, b)
+
+/** A promise, and the function that settles it. */
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open: () => open() }
+}
+
+forEachOpenDevice("graphs and what goes on beside them", (open) => {
+  test("§7: a graph in a conditional's body and launches elsewhere in the capture run one after another", async () => {
+    using device = open()
+    await prepare(device)
+    using x = number(device, 1)
+    using flag = number(device, 1)
+    using doubled = captureGraph(() => change(x, 2, 1))
+    using trebled = captureGraph(() => change(x, 3, 5))
+    for (const [build, expected] of [
+      [
+        // The conditional comes first, on another branch.
+        (latch: Latch) => {
+          using forked = fork(() => {
+            latch.hold()
+            runIf(flag, () => doubled.launch())
+          })
+          trebled.launch()
+          forked.join()
+        },
+        14,
+      ],
+      [
+        // It comes second, and is behind what it shares memory with.
+        (latch: Latch) => {
+          using forked = fork(() => {
+            latch.hold()
+            trebled.launch()
+          })
+          runIf(flag, () => doubled.launch())
+          forked.join()
+        },
+        17,
+      ],
+    ] as const) {
+      x.fill(1)
+      using latch = new Latch(device)
+      using graph = captureGraph(() => build(latch))
+      graph.launch()
+      latch.waitUntilEntered()
+      assert.equal(isHeld(device.defaultStream), true)
+      latch.open()
+      assert.deepEqual([...x.readSync()], [expected])
+    }
+  })
+
+  test("§7: updates that overlap take turns, whichever changes the graph in place", async () => {
+    using device = open()
+    using x = number(device, 1)
+    using graph = captureGraph(() => change(x, 1, 1))
+    const { opened, open: go } = gate()
+    const updates = [
+      graph.update(async () => {
+        await opened
+        for (let count = 0; count < 3; count++) change(x, 2, 0)
+      }),
+      graph.update(async () => {
+        await opened
+        change(x, 1, 10)
+      }),
+    ]
+    go()
+    await Promise.all(updates)
+    graph.launch()
+    assert.deepEqual([...x.readSync()], [11])
+  })
+
+  test("§8: a graph that is disposed of between an update's end and its promise harms no other", async () => {
+    using device = open()
+    using x = number(device, 1)
+    const graph = captureGraph(() => change(x, 1, 1))
+    const { opened, open: go } = gate()
+    const update = graph.update(async () => opened.then(() => change(x, 1, 2)))
+    let next: { launch(): void; dispose(): void } | undefined
+    const between = async () => {
+      await opened
+      await Promise.resolve()
+      graph.dispose()
+      next = captureGraph(() => change(x, 5, 0))
+    }
+    const started = between()
+    go()
+    await Promise.allSettled([update, started])
+    next?.launch()
+    assert.deepEqual([...x.readSync()], [5])
+    next?.dispose()
+  })
+
+  test("§6 freeing: a graph's first launch waits for nobody that freed memory waits for", async () => {
+    using device = open()
+    await prepare(device)
+    const streams = [device.createStream(), device.createStream()]
+    using third = device.createStream()
+    const x = number(device, 1)
+    using graph = captureGraph(() => device.full("int32", 1, 7))
+    device.synchronize()
+    using latch = new Latch(device)
+    for (const stream of streams) {
+      latch.hold(stream)
+      affine.launch({ ...once, stream }, 1, x, 1, 1)
+    }
+    x.dispose()
+    graph.launch(third)
+    third.synchronize()
+    assert.equal(
+      streams.some((stream) => stream.query()),
+      false,
+    )
+    latch.open()
+    device.synchronize()
+    for (const stream of streams) stream.dispose()
+  })
+
+  test("§5 rule 11: a fork whose join was refused is still to be joined", async () => {
+    using device = open()
+    await prepare(device)
+    using x = device.pinned("int32", 1)
+    using latch = new Latch(device)
+    const forked = fork(() => {
+      latch.hold()
+      affine.launch(once, 1, x, 1, 1)
+    })
+    refused(() => captureGraph(() => forked.join()), "AUX_STREAM_CAPTURING", "fork", "outside the capture")
+    forked.dispose()
+    assert.equal(isHeld(device.defaultStream), true)
+    latch.open()
+    device.defaultStream.synchronize()
+    assert.equal(x.array[0], 1)
+  })
+
+  test("§5 rule 11: a fork from outside that is disposed of in a capture joins the stream that it came from", async () => {
+    using device = open()
+    await prepare(device)
+    using x = number(device, 1)
+    using latch = new Latch(device)
+    const forked = fork(() => void latch.hold())
+    using graph = captureGraph(() => {
+      change(x, 1, 1)
+      forked.dispose()
+    })
+    assert.equal(graph.nodeCount, 1)
+    assert.equal(isHeld(device.defaultStream), true)
+    latch.open()
+    device.synchronize()
+  })
+
+  test("§7: a fork of a capture cannot be joined outside, however often that is tried", () => {
+    using device = open()
+    using x = number(device, 1)
+    for (const inside of [true, false]) {
+      using graph = captureGraph(() => {
+        const forked = fork(() => change(x, 1, 1))
+        if (inside) forked.join()
+        return forked
+      })
+      for (let time = 0; time < 3; time++)
+        refused(() => graph.result.join(), "AUX_STREAM_CAPTURING", "fork", "joined outside")
+      graph.launch()
+      graph.result.dispose()
+    }
+    assert.deepEqual([...x.readSync()], [3])
+  })
+
+  test("§4 query: an event that was never recorded is passed, whatever its pooled one was used for before", async () => {
+    using device = open()
+    await prepare(device)
+    const [first, second] = [device.createStream(), device.createStream()]
+    using latch = new Latch(device)
+    latch.hold(first)
+    second.wait(first)
+    const events = Array.from({ length: 4 }, () => device.createEvent())
+    for (const event of events) {
+      assert.equal(event.query(), true)
+      event.synchronize()
+      event.dispose()
+    }
+    assert.equal(first.query(), false)
+    latch.open()
+    device.synchronize()
+    for (const stream of [first, second]) stream.dispose()
+  })
+})
+
+onHost("graphs beside broken streams", (open) => {
+  const isBroken = (fn: () => void) => assert.throws(fn, KernelError)
+
+  test("§7 host: what is freed behind a broken stream breaks no graph that has nothing to do with it", () => {
+    using device = open()
+    const [broken, other] = [device.createStream(), device.createStream()]
+    const x = number(device, 1)
+    throwing.launch({ ...once, stream: broken }, 3)
+    affine.launch({ ...once, stream: other }, 1, x, 1, 1)
+    broken.run(() => isBroken(() => change(x, 1, 1) ?? broken.synchronize()))
+    x.dispose()
+    for (let count = 0; count < 3; count++) {
+      using graph = captureGraph(() => device.full("int32", 1, 7))
+      graph.launch()
+      assert.deepEqual([...graph.result.readSync()], [7])
+    }
+  })
+
+  test("§7 host: a graph whose kernel threw breaks the stream of that launch, and is launched on another one", async () => {
+    using device = open()
+    using x = number(device, 1)
+    using graph = captureGraph(() => {
+      change(x, 1, 1)
+      throwing.launch(once, 3)
+    })
+    const seen = [
+      (stream: ReturnType<Device["createStream"]>) => stream.synchronize(),
+      (stream: ReturnType<Device["createStream"]>) => {
+        while (!stream.query());
+      },
+    ]
+    const streams = [...seen, undefined].map(() => device.createStream())
+    for (const [index, see] of seen.entries()) {
+      const stream = streams[index]
+      if (stream === undefined) continue
+      graph.launch(stream)
+      isBroken(() => see(stream))
+    }
+    const [, , last] = streams
+    graph.launch(last)
+    await assert.rejects(async () => last?.completed(), KernelError)
+    device.defaultStream.synchronize()
+    assert.deepEqual([...x.readSync()], [4])
+    graph.update(() => change(x, 2, 0))
+    graph.launch()
+    assert.deepEqual([...x.readSync()], [8])
+    for (const stream of streams) stream.dispose()
+  })
+})
