@@ -1,4 +1,5 @@
 import "./backends.js"
+import "./runtime/inspect.js"
 
 export type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "./dtype.js"
 export type { CudaKernelBody, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"

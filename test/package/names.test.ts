@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { inspect } from "node:util"
 import * as auxstream from "auxstream"
 
 /** Bundlers like to give classes names of their own, which errors and messages would show. */
@@ -15,4 +16,23 @@ test("classes have the names in the package that they have in the documentation"
     assert.equal(thing.constructor.name, name)
   }
   device.dispose()
+})
+
+test("console.log shows what things are, in one line", () => {
+  const device = auxstream.openDevice("host")
+  const array = device.zeros("int32", 3)
+  const graph = auxstream.captureGraph(() => array.fill(1))
+  const kernel = auxstream.defineKernel({ name: "nothing", signature: ["in int32*"] })
+  const shown: readonly [object, RegExp][] = [
+    [device, /^Device \{ host, .+ \}$/],
+    [device.createStream({ name: "aux" }), /^Stream \{ aux of host \}$/],
+    [device.createEvent({ name: "done" }), /^Event \{ done of host \}$/],
+    [array, /^DeviceArray \{ the int32 array of 3 elements on host \}$/],
+    [device.pinned("int8", 2), /^PinnedArray \{ the pinned int8 array of 2 elements on host \}$/],
+    [kernel, /^Kernel \{ nothing\(in int32\*\) \}$/],
+    [graph, /^Graph \{ 1 operations on 1 streams of host \}$/],
+  ]
+  for (const [thing, text] of shown) assert.match(inspect(thing), text)
+  device.dispose()
+  assert.match(inspect(array), /disposed/)
 })
