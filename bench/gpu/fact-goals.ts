@@ -24,6 +24,7 @@ export function factLines({ parts }: Report): GoalLine[] {
     ...toolNames.map((tool) =>
       line(`the same under ${tool}`, "no errors, all watched", watched(factsOf("sanitizers")?.[tool])),
     ),
+    controlLine(factsOf("sanitizers")?.["control"]),
     line("the main job", "its checks pass", mainJob(factsOf("main-job"))),
     ...["many-fork-joins", "many-lifetimes", "many-graph-launches", "many-captures", "disposals"].map((name) =>
       line(`growth over ${countOf(memory?.[name])}${name}`, "flat memory", growth(memory?.[name])),
@@ -65,6 +66,17 @@ function watched(found: unknown): Found | undefined {
   const unwatched = isObject(found["unwatched"]) ? Object.entries(found["unwatched"]) : []
   const rest = unwatched.map(([suite, why]) => `; ${suite} ${String(why).split("\n")[0]}`).join("")
   return { value: `${errors} errors in ${suites} of ${all} suites${rest}`, reached: errors === 0 && suites === all }
+}
+
+/** No goal of ours, but what else initcheck reports is worth. */
+function controlLine(found: unknown): GoalLine {
+  const what = "… initcheck on a graph of which nothing is read unwritten"
+  return { what, values: isObject(found) ? { "C++": controlled(found) } : {}, ratio: "", goal: "", reached: undefined }
+}
+
+function controlled({ errors, exitCode, unwatched }: Facts): string {
+  if (typeof unwatched === "string") return unwatched.split("\n")[0] ?? ""
+  return `${Number(errors)} errors, its results are ${exitCode === 0 ? "right" : "wrong"}`
 }
 
 function mainJob(found: Facts | undefined): Found | undefined {

@@ -1,7 +1,7 @@
 /** Starting everybody who is measured. */
 
 import { mkdirSync } from "node:fs"
-import { join } from "node:path"
+import { join, parse } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Peer } from "./peer.js"
 import { runProgram, tail, toolkitProgram } from "./programs.js"
@@ -42,7 +42,7 @@ export async function startPeers(scratch: string): Promise<Peers> {
   const [kernels, layerKernels, program] = await Promise.all([
     compileKernels(scratch, "kernels"),
     compileKernels(scratch, "expert-layer"),
-    compileProgram(scratch),
+    compileProgram(scratch, "driver.cpp"),
   ])
   const python = (script: string) => (name: PeerName) =>
     new Peer(name, "python3", [join(folder, script), kernels.path], {
@@ -68,7 +68,8 @@ export async function startPeers(scratch: string): Promise<Peers> {
   }
 }
 
-interface Built {
+/** What a compiler made. */
+export interface Built {
   readonly path: string
   /** What the compiler said if it failed. */
   readonly problem: string
@@ -85,9 +86,11 @@ async function compileKernels(scratch: string, name: string): Promise<Built> {
   return compile(path, ["-ptx", "-arch=compute_80", "-o", path, join(folder, `${name}.cu`)])
 }
 
-async function compileProgram(scratch: string): Promise<Built> {
-  const path = join(scratch, "driver")
-  return compile(path, ["-O2", "-std=c++17", "-o", path, join(folder, "driver.cpp"), "-ldl"])
+/** Compiles a program of the peers' folder. */
+export async function compileProgram(scratch: string, source: string): Promise<Built> {
+  mkdirSync(scratch, { recursive: true })
+  const path = join(scratch, parse(source).name)
+  return compile(path, ["-O2", "-std=c++17", "-o", path, join(folder, source), "-ldl"])
 }
 
 async function compile(path: string, args: readonly string[]): Promise<Built> {

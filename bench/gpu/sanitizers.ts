@@ -2,8 +2,9 @@
 
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
-import { type Ended, toolkitProgram } from "./programs.js"
-import type { Part } from "./run.js"
+import { compileProgram } from "./peers.js"
+import { type Ended, runProgram, toolkitProgram } from "./programs.js"
+import type { Part, Run } from "./run.js"
 import {
   type EndedSuite,
   needsAll,
@@ -66,8 +67,16 @@ export const sanitizers: Part = {
       run.write(`${tool}.txt`, textOf(suitesOfTool))
       return [tool, found(suitesOfTool)] as const
     })
-    return { ...Object.fromEntries(facts), leftOut }
+    return { ...Object.fromEntries(facts), control: await control(run), leftOut }
   },
+}
+
+/** What initcheck reports of a C++ program that reads nothing unwritten, by which its reports of ours are to be judged. */
+async function control({ scratch }: Run) {
+  const { path, problem } = await compileProgram(scratch, "graph-copies.cu")
+  if (problem !== "") return { unwatched: problem }
+  const ended = await runProgram(toolkitProgram("compute-sanitizer"), ["--tool", "initcheck", path], { seconds: 30 })
+  return { program: "graph-copies.cu", exitCode: ended.status ?? null, ...watched(ended) }
 }
 
 const suiteRun = (tool: Tool, file: string): SuiteRun => ({

@@ -14,6 +14,10 @@ import { adopt } from "./thenable.js"
 /** The one number that decides, in device or pinned memory: zero is false. */
 export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
 
+/** Anything but an async function, which the compiler refuses with these words. */
+type Sync<T> = (() => T) &
+  (T extends PromiseLike<unknown> ? "the body is captured while the function runs: it cannot be async" : unknown)
+
 /**
  * Inside a capture: has work run only if a number on the device is not zero when the graph gets there, with no word from
  * the host. What each function queues becomes a body of the conditional, forks included.
@@ -33,7 +37,7 @@ export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
  *
  * CUDA's conditional nodes (`cuGraphAddNode`); in PyTorch, `torch.cond`.
  */
-export function runIf(condition: Condition, then: () => void, otherwise?: () => void): void {
+export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Sync<U>): void {
   checkCondition(condition)
   checkFunction(then, "then")
   if (otherwise === undefined) return runBody("if", condition, then)
@@ -54,7 +58,7 @@ export function runIf(condition: Condition, then: () => void, otherwise?: () => 
  * @param body not async: what it queues is the body
  * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`
  */
-export function runWhile(condition: Condition, body: () => void): void {
+export function runWhile<T>(condition: Condition, body: Sync<T>): void {
   checkCondition(condition)
   checkFunction(body, "body")
   runBody("while", condition, body)
@@ -136,7 +140,7 @@ class BodyCapture extends Capture {
   }
 }
 
-function runBody(kind: ConditionalKind, condition: Condition, fn: () => void): void {
+function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown): void {
   const { stream, capture } = checkCapturing(condition)
   const { state } = stream
   capture.waitForAllGraphs(state)
@@ -167,7 +171,7 @@ function giveBack(borrowed: StreamState, outer: Capture, state: StreamState): vo
   else if (outer instanceof BodyCapture) outer.borrowed.add(borrowed)
 }
 
-function captureBody(body: BodyCapture, root: Stream, fn: () => void): void {
+function captureBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
   runIn(context().withStream(root).withScope(undefined).withCapture(body), () => {
     const promise = adopt(fn())
     if (promise === undefined) return body.end()

@@ -220,6 +220,20 @@ describe("the summary of a run", () => {
     assert.match(line.values["auxstream"] ?? "", /0 errors in 19 of 20 suites; fork-join was stopped after 150 s/)
   })
 
+  test("what a sanitizer says of a program without fault stands beside what it says of ours, and is no goal", () => {
+    const reportWith = (control: object) =>
+      reportOf([], [{ name: "sanitizers", status: "done", seconds: 1, facts: { control } }])
+    const said = (control: object) => {
+      const line = lineOf(reportWith(control), "… initcheck")
+      assert.deepEqual([line?.goal, line?.reached], ["", undefined])
+      return line?.values
+    }
+    assert.deepEqual(said({ errors: 288, exitCode: 0 }), { "C++": "288 errors, its results are right" })
+    assert.deepEqual(said({ errors: 0, exitCode: 1 }), { "C++": "0 errors, its results are wrong" })
+    assert.deepEqual(said({ errors: 0, exitCode: 1, unwatched: "no nvcc\nhere" }), { "C++": "no nvcc" })
+    assert.deepEqual(lineOf(reportOf([]), "… initcheck")?.values, {})
+  })
+
   test("what the design asks of the host device is compared with what was measured beside the GPU", () => {
     const derived = {
       "fork-join: piscina ÷ auxstream, await completed()": 2.9,

@@ -181,6 +181,14 @@ graph.result = y
 type(runIf(ints, nothing)).toEqualTypeOf<void>()
 runIf(device.pinned("int32", 1), nothing, nothing)
 type(runWhile(ints, nothing)).toEqualTypeOf<void>()
+runIf(ints, () => y.copyFrom(y))
+runIf(ints, () => JSON.parse("1"))
+// @ts-expect-error a body is captured while its function runs
+runIf(ints, async () => {})
+// @ts-expect-error nor is the other one async
+runIf(ints, nothing, async () => {})
+// @ts-expect-error nor a loop's
+runWhile(ints, () => Promise.resolve(1))
 // @ts-expect-error the condition is an int32
 runIf(x, nothing)
 // @ts-expect-error a number of the host's decides nothing on the device
