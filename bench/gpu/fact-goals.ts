@@ -74,9 +74,11 @@ function controlLine(found: unknown): GoalLine {
   return { what, values: isObject(found) ? { "C++": controlled(found) } : {}, ratio: "", goal: "", reached: undefined }
 }
 
-function controlled({ errors, exitCode, unwatched }: Facts): string {
+function controlled({ errors, wrong, unwatched }: Facts): string {
   if (typeof unwatched === "string") return unwatched.split("\n")[0] ?? ""
-  return `${Number(errors)} errors, its results are ${exitCode === 0 ? "right" : "wrong"}`
+  const counts = Array.isArray(errors) ? errors.map(Number) : []
+  const told = counts.filter((count) => count > 0).length
+  return `up to ${Math.max(0, ...counts)} errors, some in ${told} of ${counts.length} runs; ${Number(wrong)} wrong results`
 }
 
 function mainJob(found: Facts | undefined): Found | undefined {

@@ -5,7 +5,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 static void check(cudaError_t error, const char *call) {
   if (error == cudaSuccess) return;
@@ -37,6 +36,7 @@ static int *allocate(cudaStream_t stream) {
 static void branch(cudaStream_t stream, int *to, const int *from, int scale) {
   CHECK(cudaMemcpyAsync(to, from, n * sizeof(int), cudaMemcpyDeviceToDevice, stream));
   affine<<<blocks, threads, 0, stream>>>(n, to, scale, 1);
+  affine<<<blocks, threads, 0, stream>>>(n, to, scale + 2, 4);
 }
 
 int main() {
@@ -46,9 +46,12 @@ int main() {
   cudaEvent_t forked, joined;
   CHECK(cudaEventCreateWithFlags(&forked, cudaEventDisableTiming));
   CHECK(cudaEventCreateWithFlags(&joined, cudaEventDisableTiming));
-  int *x = allocate(stream), *left = allocate(stream), *right = allocate(stream);
-  std::vector<int> values(n, 2);
-  CHECK(cudaMemcpyAsync(x, values.data(), n * sizeof(int), cudaMemcpyHostToDevice, stream));
+  int *x = allocate(aux), *left = allocate(aux), *right = allocate(aux);
+  CHECK(cudaStreamSynchronize(aux));
+  int *values;
+  CHECK(cudaMallocHost(&values, n * sizeof(int)));
+  for (int i = 0; i < n; i++) values[i] = 1;
+  CHECK(cudaMemcpyAsync(x, values, n * sizeof(int), cudaMemcpyHostToDevice, stream));
   CHECK(cudaStreamSynchronize(stream));
 
   CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
@@ -67,11 +70,11 @@ int main() {
   CHECK(cudaGraphLaunch(executable, stream));
   CHECK(cudaStreamSynchronize(stream));
 
-  CHECK(cudaMemcpy(values.data(), right, n * sizeof(int), cudaMemcpyDeviceToHost));
-  const int forkedFrom = 2 * 5 + 2;
-  const int expected = forkedFrom * 3 + 1 + forkedFrom * 7 + 1;
+  CHECK(cudaMemcpy(values, right, n * sizeof(int), cudaMemcpyDeviceToHost));
+  const int x0 = 1 * 5 + 2;
+  const int expected = ((x0 * 3 + 1) * 5 + 4) + ((x0 * 7 + 1) * 9 + 4);
   int wrong = 0;
-  for (int value : values) wrong += value != expected;
+  for (int i = 0; i < n; i++) wrong += values[i] != expected;
   printf("%d wrong\n", wrong);
   return wrong == 0 ? 0 : 1;
 }
