@@ -1,4 +1,5 @@
 import type { ControlMemory } from "./control.js"
+import { Interruption } from "./interruption.js"
 import {
   ACTIVE,
   AWAITED_HIGH,
@@ -6,6 +7,9 @@ import {
   CLOSING,
   DOORBELL,
   EXTENT,
+  FLAT_INTERRUPTED,
+  FLAT_RUNNING,
+  FLAT_STEP,
   HOST_HIGH,
   HOST_LOW,
   HOST_WATCHES,
@@ -16,12 +20,6 @@ import {
   LOCK,
   LOST,
   NEXT,
-  OFFERED,
-  OFFERS,
-  OFFER_LISTED,
-  OFFER_NEXT,
-  OFFER_SEEN,
-  PROGRESS_LOW,
   READY,
   READY_COUNT,
   READY_HEADS,
@@ -37,14 +35,18 @@ import {
   WAITING,
   WAKING,
   WATCHED,
+  WATCHED_RUNS,
   WATCHERS,
+  WATCH_LISTED,
+  WATCH_NEXT,
+  WATCH_SEEN,
   hasProgressed,
   hasReached,
 } from "./layout.js"
 import { lock, unlock } from "./mutex.js"
 
-/** How often the offers are looked at, in milliseconds. */
-const WATCH = 1
+/** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
+const WATCH = 2
 
 /**
  * Which streams are ready, which ones wait for which, which workers sleep. One mutex guards it all; nobody holds it for
@@ -54,7 +56,11 @@ const WATCH = 1
  * at the thing once more after it has put itself down as a watcher (all sequentially consistent).
  */
 export class Scheduler {
-  constructor(private readonly control: ControlMemory) {}
+  private readonly interruption: Interruption
+
+  constructor(private readonly control: ControlMemory) {
+    this.interruption = new Interruption(control)
+  }
 
   /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
   submit(stream: number): boolean {
@@ -80,31 +86,6 @@ export class Scheduler {
     Atomics.add(words, ACTIVE, 1)
     if (!this.suspend(stream, other, high, low)) this.yield(stream)
     return true
-  }
-
-  /** Offers an idle stream's work to whoever will wait for it. On the opening thread, after it has published the tail. */
-  submitOffer(stream: number): boolean {
-    const words = this.control.words
-    if (Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) !== IDLE) return false
-    Atomics.add(words, ACTIVE, 1)
-    if (!this.offer(stream)) this.yield(stream)
-    return true
-  }
-
-  /**
-   * Leaves a stream that the caller has to whoever will wait for it.
-   * @returns false if somebody waits already, who has found it taken and does not come again: it is still the caller's
-   */
-  offer(stream: number): boolean {
-    const words = this.control.words
-    Atomics.store(words, stream + STATE, OFFERED)
-    if (Atomics.load(words, stream + OFFER_LISTED) === 0) this.listOffer(stream)
-    return (Atomics.load(words, stream + WATCHED) & STREAMS_WATCH) === 0 || !this.claim(stream)
-  }
-
-  /** Takes an offered stream, to be run by the caller. */
-  claim(stream: number): boolean {
-    return Atomics.compareExchange(this.control.words, stream + STATE, OFFERED, RUNNING) === OFFERED
   }
 
   /** Makes a stream that a worker runs ready again, for whoever comes first. */
@@ -170,9 +151,28 @@ export class Scheduler {
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
     if (watches) words[WATCHERS] = 0
-    if (watches && late) this.lookAtOffers()
+    if (watches && late) this.lookAtRuns()
     unlock(words, LOCK)
     return late && !watches
+  }
+
+  /** Has the flat runs of a stream looked at from now on, so that they are interrupted if they stand still. */
+  watchRuns(stream: number): void {
+    if (Atomics.load(this.control.words, stream + WATCH_LISTED) === 1) return
+    const words = this.lock()
+    Atomics.store(words, stream + WATCH_LISTED, 1)
+    // No step of a run: they are never negative before an interruption.
+    words[stream + WATCH_SEEN] = -1
+    words[stream + WATCH_NEXT] = words[WATCHED_RUNS] as number
+    words[WATCHED_RUNS] = stream
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
+  /** Returns once whoever has the lock now is through. */
+  passLock(): void {
+    unlock(this.lock(), LOCK)
   }
 
   /** Wakes every sleeping worker. */
@@ -310,53 +310,41 @@ export class Scheduler {
 
   private lacksWatcher(): boolean {
     const words = this.control.words
-    return words[OFFERS] !== 0 && words[WATCHERS] === 0
-  }
-
-  private listOffer(stream: number): void {
-    const words = this.lock()
-    if (words[stream + OFFER_LISTED] === 0) {
-      Atomics.store(words, stream + OFFER_LISTED, 1)
-      words[stream + OFFER_SEEN] = ~(words[stream + PROGRESS_LOW] as number)
-      words[stream + OFFER_NEXT] = words[OFFERS] as number
-      words[OFFERS] = stream
-    }
-    const wake = this.callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    return words[WATCHED_RUNS] !== 0 && words[WATCHERS] === 0
   }
 
   /**
-   * Makes ready, under the lock, what is offered and has not moved since the last look: who should have come for it may
-   * be held up. What has come to its end leaves the list.
+   * Interrupts, under the lock, what has not moved since the last look. What runs nothing flat any more leaves the list.
    */
-  private lookAtOffers(): void {
+  private lookAtRuns(): void {
     const words = this.control.words
     let kept = 0
-    let stream = words[OFFERS] as number
+    let stream = words[WATCHED_RUNS] as number
     while (stream !== 0) {
-      const next = words[stream + OFFER_NEXT] as number
-      if (!this.leavesOffers(stream)) {
-        words[stream + OFFER_NEXT] = kept
+      const next = words[stream + WATCH_NEXT] as number
+      if (!this.leavesList(stream)) {
+        words[stream + WATCH_NEXT] = kept
         kept = stream
       }
       stream = next
     }
-    words[OFFERS] = kept
+    words[WATCHED_RUNS] = kept
   }
 
-  private leavesOffers(stream: number): boolean {
+  private leavesList(stream: number): boolean {
     const words = this.control.words
-    const progress = Atomics.load(words, stream + PROGRESS_LOW)
-    const hasMoved = words[stream + OFFER_SEEN] !== progress
-    words[stream + OFFER_SEEN] = progress
+    const step = Atomics.load(words, stream + FLAT_STEP)
+    const hasMoved = words[stream + WATCH_SEEN] !== step
+    words[stream + WATCH_SEEN] = step
     if (hasMoved) return false
-    if (this.claim(stream)) this.push(stream)
-    if (Atomics.load(words, stream + STATE) !== IDLE) return false
-    Atomics.store(words, stream + OFFER_LISTED, 0)
-    // Whoever offers it just now looks whether it is listed after that.
-    if (Atomics.load(words, stream + STATE) === IDLE) return true
-    Atomics.store(words, stream + OFFER_LISTED, 1)
+    if (isUninterrupted(step)) {
+      this.interruption.tryAt(stream, step, (ready) => this.push(ready))
+      return false
+    }
+    Atomics.store(words, stream + WATCH_LISTED, 0)
+    // Whoever begins a run just now looks whether it is listed after that.
+    if (!isUninterrupted(Atomics.load(words, stream + FLAT_STEP))) return true
+    Atomics.store(words, stream + WATCH_LISTED, 1)
     return false
   }
 
@@ -389,4 +377,9 @@ export class Scheduler {
     Atomics.store(words, stream + STATE, RUNNING)
     return stream
   }
+}
+
+/** Is a flat run under way that nobody has interrupted? */
+function isUninterrupted(step: number): boolean {
+  return (step & (FLAT_RUNNING | FLAT_INTERRUPTED)) === FLAT_RUNNING
 }

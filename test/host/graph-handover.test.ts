@@ -32,7 +32,7 @@ class Bench {
   readonly made: HostStream[] = []
   /** What the launches that were run had as their argument. */
   readonly run: number[] = []
-  readonly #launcher = new GraphLauncher(this.#control, this.#scheduler, {
+  readonly #launcher = new GraphLauncher(this.#control, this.#scheduler, this.#graphs, {
     createStream: (level) => {
       const stream = this.#streams.create(-level, true)
       this.made.push(stream)
