@@ -146,12 +146,14 @@ export class Scheduler {
     words[SLEEPING] = (words[SLEEPING] as number) + 1
     if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
-    const late = mayStay() && Atomics.wait(words, DOORBELL, bell, watches ? WATCH : time) === "timed-out"
-    this.lock()
+    let late: boolean
+    do {
+      late = mayStay() && Atomics.wait(words, DOORBELL, bell, watches ? WATCH : time) === "timed-out"
+      this.lock()
+    } while (watches && late && this.mayWatchOn())
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
     if (watches) words[WATCHERS] = 0
-    if (watches && late) this.lookAtRuns()
     unlock(words, LOCK)
     return late && !watches
   }
@@ -311,6 +313,15 @@ export class Scheduler {
   private lacksWatcher(): boolean {
     const words = this.control.words
     return words[WATCHED_RUNS] !== 0 && words[WATCHERS] === 0
+  }
+
+  /** Looks at the flat runs; true, and the lock given back, if that is to be done again, as nothing has come of it. */
+  private mayWatchOn(): boolean {
+    this.lookAtRuns()
+    const words = this.control.words
+    const isToStay = words[WATCHED_RUNS] !== 0 && words[READY_MASK] === 0
+    if (isToStay) unlock(words, LOCK)
+    return isToStay
   }
 
   /**
