@@ -1,6 +1,17 @@
 import type { ControlMemory } from "./control.js"
 import type { BranchBlock, GraphTable, HostGraph } from "./graph.js"
-import { ALONE, CALL, CALL_WORDS, FLAT_CALL_WORDS, FLAT_TABLE, KIND_BITS, TABLE_ENTRY_WORDS, WAIT, WAIT_WORDS, highWord } from "./layout.js"
+import {
+  ALONE,
+  CALL,
+  CALL_WORDS,
+  FLAT_CALL_WORDS,
+  FLAT_TABLE,
+  KIND_BITS,
+  TABLE_ENTRY_WORDS,
+  WAIT,
+  WAIT_WORDS,
+  highWord,
+} from "./layout.js"
 import type { Scheduler } from "./scheduler.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 

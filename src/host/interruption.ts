@@ -19,7 +19,6 @@ import {
   PLACE_BRANCH,
   PLACE_END,
   PLACE_INDEX,
-  PLACE_START,
   PLACE_WORDS,
   PROGRESS_LOW,
   READ,
@@ -34,7 +33,7 @@ import { advance } from "./progress.js"
 /**
  * Interrupts flat runs: what the worker has not begun becomes ordinary branches, each on a stream of its own, as if
  * they had been run that way from the beginning. All of it happens under the scheduler's lock, which the worker passes
- * before it looks at anything: until then it is somewhere in the one command that is under way.
+ * before it looks at anything: until then it is somewhere in the one command that is under way, which is its own.
  *
  * The streams stand by for that, with a call each in the flat block; their positions begin anew with each interruption.
  */
@@ -66,8 +65,8 @@ export class Interruption {
     const places = words[flat + FLAT_PLACES] as number
     const held = words[places + PLACE_WORDS * current + PLACE_BRANCH] as number
     this.takeAll(call, flat)
-    for (let index = 0; index < current; index++) this.setBehind(call, places + PLACE_WORDS * index)
-    this.setBefore(call, places + PLACE_WORDS * current)
+    for (let index = 0; index < current; index++) this.putBehind(call, places + PLACE_WORDS * index)
+    this.putBefore(call, places + PLACE_WORDS * current)
     this.handOut(call, flat, held, ready)
   }
 
@@ -99,23 +98,20 @@ export class Interruption {
     }
   }
 
-  private setBehind(call: number, place: number): void {
+  /** Puts a branch behind a command that is done. */
+  private putBehind(call: number, place: number): void {
     const { words } = this.control
-    this.set(call, place, words[place + PLACE_END] as number, 1)
+    this.putBefore(call, place, 1)
+    words[this.point.stream + BLOCK_READ] = words[place + PLACE_END] as number
   }
 
-  private setBefore(call: number, place: number): void {
+  /** Says that a branch has come to a command, or so many commands further. */
+  private putBefore(call: number, place: number, further = 0): void {
     const { words } = this.control
-    this.set(call, place, words[place + PLACE_START] as number, 0)
-  }
-
-  private set(call: number, place: number, read: number, count: number): void {
-    const { control, point } = this
-    const { words } = control
-    const index = (words[place + PLACE_INDEX] as number) + count
-    point.at(words[call + 4] as number, words[place + PLACE_BRANCH] as number, index)
-    words[point.stream + BLOCK_READ] = read
-    advance(control, point.stream, point.low, point.high)
+    const { point } = this
+    const position = (words[place + PLACE_INDEX] as number) + further
+    point.at(words[call + 4] as number, words[place + PLACE_BRANCH] as number, position)
+    advance(this.control, point.stream, point.low, point.high)
   }
 
   /** The branch of the command under way is the worker's; others are for whoever comes, if anything is left of them. */

@@ -49,12 +49,16 @@ class Flat {
     const { run, control } = this.device
     assert.ok(stream.slot.isIdle(), "the launch stream has come to its end")
     assert.equal(control.words[ACTIVE], 0)
-    assert.equal(run.length, kernels.length * launches, `run: ${run}`)
+    assert.equal(run.length, kernels.length * launches, `run: ${String(run)}`)
     for (let first = 0; first < run.length; first += kernels.length) {
       const one = run.slice(first, first + kernels.length)
-      assert.deepEqual(one.toSorted((a, b) => a - b), kernels, `each runs once: ${run}`)
+      assert.deepEqual(
+        one.toSorted((a, b) => a - b),
+        kernels,
+        `each runs once: ${String(run)}`,
+      )
       for (const [kernel, before] of earlier)
-        for (const other of before) assert.ok(one.indexOf(other) < one.indexOf(kernel), `${other} first: ${run}`)
+        for (const other of before) assert.ok(one.indexOf(other) < one.indexOf(kernel), `${other} first: ${String(run)}`)
     }
   }
 
@@ -101,7 +105,11 @@ for (const kernel of kernels) {
     // A conditional is one command: what stands in it goes on where it began.
     const held = new Set([...behind(kernel), ...(kernel === 6 ? behind(7) : [])])
     const free = kernels.filter((other) => !held.has(other))
-    assert.deepEqual(device.run.toSorted((a, b) => a - b), free, "all has run that need not wait for it")
+    assert.deepEqual(
+      device.run.toSorted((a, b) => a - b),
+      free,
+      "all has run that need not wait for it",
+    )
   }
 
   test(`a run that kernel ${kernel} holds up is interrupted, again and again`, () => {
@@ -111,7 +119,10 @@ for (const kernel of kernels) {
       flat.device.inKernel = once(kernel, () => interrupt(flat.device))
       flat.launch(1)
       flat.check(1)
-      flat.device.inKernel = () => {}
+      const [aux] = flat.device.made
+      const tail = aux?.slot.tail ?? 0
+      flat.launch(1)
+      assert.ok((aux?.slot.tail ?? 0) > tail, "then several workers run it for a while")
       for (let launches = 0; launches < 100; launches++) flat.launch(1)
     }
   })
@@ -141,9 +152,10 @@ for (const kernel of kernels) {
     flat.launch(1)
     assert.ok(stream.slot.isIdle() && stream.slot.isBroken())
     assert.equal(device.control.words[ACTIVE], 0)
-    assert.deepEqual(device.reports.map((report) => [report.kind, "stream" in report && report.stream]), [
-      ["failed", stream.slot.block],
-    ])
+    assert.deepEqual(
+      device.reports.map((report) => [report.kind, "stream" in report && report.stream]),
+      [["failed", stream.slot.block]],
+    )
     for (let launches = 0; launches < 40; launches++) {
       const other = device.createStream()
       device.run.length = 0
@@ -163,7 +175,33 @@ test("a kernel that throws in a run that nobody interrupts breaks the launch str
   flat.launch(2)
   const { slot } = flat.stream
   assert.ok(slot.isIdle() && slot.isBroken())
-  assert.deepEqual(flat.device.reports.map((report) => "stream" in report && report.stream), [slot.block])
+  assert.deepEqual(
+    flat.device.reports.map((report) => "stream" in report && report.stream),
+    [slot.block],
+  )
+})
+
+test("a run is interrupted before the first branch has come to anything", () => {
+  const device = new Threadless()
+  const stream = device.createStream()
+  const graph = device.capture((main, fork) => {
+    const [left, right] = [fork(), fork()]
+    launchOn(left, 1)
+    main.waitFor(left.record())
+    launchOn(main, 2)
+    launchOn(right, 3)
+    main.waitFor(right.record())
+    launchOn(main, 4)
+  })
+  device.makeFlat(graph, stream)
+  device.inKernel = once(1, () => {
+    device.interrupt()
+    device.work()
+  })
+  device.launch(graph, stream)
+  device.work()
+  assert.deepEqual(device.run, [3, 1, 2, 4])
+  assert.ok(stream.slot.isIdle())
 })
 
 test("launches that are queued behind each other are interrupted one after the other", () => {

@@ -29,7 +29,8 @@ for (const branches of [2, 3, 4]) {
     const [root = 0, ...others] = Array.from({ length: branches }, () => driver.createStream(0))
     driver.beginCapture(root)
     for (const other of others) order(root, other)
-    for (const [index, branch] of [root, ...others].entries()) launch(driver, branch, kernel, range, index + 1, branches)
+    for (const [index, branch] of [root, ...others].entries())
+      launch(driver, branch, kernel, range, index + 1, branches)
     for (const other of others) order(other, root)
     const graph = driver.endCapture(root, undefined)
 
