@@ -217,9 +217,8 @@ export class FlatRun {
   private beginLap(call: number, isFirst: boolean): void {
     const { words, doubles } = this.at.control
     const flat = words[call + CALL_FLAT] as number
-    for (let branch = (words[flat + FLAT_BRANCHES] as number) - 1; isFirst && branch >= 0; branch--) {
-      doubles[this.cell(call, branch)] = 0
-    }
+    const branches = isFirst ? (words[flat + FLAT_BRANCHES] as number) : 0
+    for (let branch = 0; branch < branches; branch++) doubles[this.cell(call, branch)] = 0
     this.lapped = performance.now()
   }
 

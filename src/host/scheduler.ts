@@ -1,5 +1,4 @@
 import type { ControlMemory } from "./control.js"
-import { Interruption } from "./interruption.js"
 import {
   ACTIVE,
   AWAITED_HIGH,
@@ -7,9 +6,6 @@ import {
   CLOSING,
   DOORBELL,
   EXTENT,
-  FLAT_INTERRUPTED,
-  FLAT_RUNNING,
-  FLAT_STEP,
   HOST_HIGH,
   HOST_LOW,
   HOST_WATCHES,
@@ -35,15 +31,12 @@ import {
   WAITING,
   WAKING,
   WATCHED,
-  WATCHED_RUNS,
   WATCHERS,
-  WATCH_LISTED,
-  WATCH_NEXT,
-  WATCH_SEEN,
   hasProgressed,
   hasReached,
 } from "./layout.js"
 import { lock, unlock } from "./mutex.js"
+import { RunWatch } from "./run-watch.js"
 
 /** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
 const WATCH = 2
@@ -56,10 +49,10 @@ const WATCH = 2
  * at the thing once more after it has put itself down as a watcher (all sequentially consistent).
  */
 export class Scheduler {
-  private readonly interruption: Interruption
+  private readonly runs: RunWatch
 
   constructor(private readonly control: ControlMemory) {
-    this.interruption = new Interruption(control)
+    this.runs = new RunWatch(control, (stream) => this.push(stream))
   }
 
   /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
@@ -146,11 +139,8 @@ export class Scheduler {
     words[SLEEPING] = (words[SLEEPING] as number) + 1
     if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
-    let late: boolean
-    do {
-      late = mayStay() && Atomics.wait(words, DOORBELL, bell, watches ? WATCH : time) === "timed-out"
-      this.lock()
-    } while (watches && late && this.mayWatchOn())
+    let late = this.rest(mayStay, bell, watches ? WATCH : time)
+    if (watches) while (late && this.looksInVain()) late = this.rest(mayStay, bell, WATCH)
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
     if (watches) words[WATCHERS] = 0
@@ -160,13 +150,9 @@ export class Scheduler {
 
   /** Has the flat runs of a stream looked at from now on, so that they are interrupted if they stand still. */
   watchRuns(stream: number): void {
-    if (Atomics.load(this.control.words, stream + WATCH_LISTED) === 1) return
+    if (this.runs.has(stream)) return
     const words = this.lock()
-    Atomics.store(words, stream + WATCH_LISTED, 1)
-    // No step of a run: they are never negative before an interruption.
-    words[stream + WATCH_SEEN] = -1
-    words[stream + WATCH_NEXT] = words[WATCHED_RUNS] as number
-    words[WATCHED_RUNS] = stream
+    this.runs.add(stream)
     const wake = this.callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
@@ -312,51 +298,22 @@ export class Scheduler {
 
   private lacksWatcher(): boolean {
     const words = this.control.words
-    return words[WATCHED_RUNS] !== 0 && words[WATCHERS] === 0
+    return !this.runs.isEmpty() && words[WATCHERS] === 0
+  }
+
+  /** Sleeps, then takes the lock. @returns whether the time has run out */
+  private rest(mayStay: () => boolean, bell: number, time: number): boolean {
+    const late = mayStay() && Atomics.wait(this.control.words, DOORBELL, bell, time) === "timed-out"
+    this.lock()
+    return late
   }
 
   /** Looks at the flat runs; true, and the lock given back, if that is to be done again, as nothing has come of it. */
-  private mayWatchOn(): boolean {
-    this.lookAtRuns()
-    const words = this.control.words
-    const isToStay = words[WATCHED_RUNS] !== 0 && words[READY_MASK] === 0
-    if (isToStay) unlock(words, LOCK)
-    return isToStay
-  }
-
-  /**
-   * Interrupts, under the lock, what has not moved since the last look. What runs nothing flat any more leaves the list.
-   */
-  private lookAtRuns(): void {
-    const words = this.control.words
-    let kept = 0
-    let stream = words[WATCHED_RUNS] as number
-    while (stream !== 0) {
-      const next = words[stream + WATCH_NEXT] as number
-      if (!this.leavesList(stream)) {
-        words[stream + WATCH_NEXT] = kept
-        kept = stream
-      }
-      stream = next
-    }
-    words[WATCHED_RUNS] = kept
-  }
-
-  private leavesList(stream: number): boolean {
-    const words = this.control.words
-    const step = Atomics.load(words, stream + FLAT_STEP)
-    const hasMoved = words[stream + WATCH_SEEN] !== step
-    words[stream + WATCH_SEEN] = step
-    if (hasMoved) return false
-    if (isUninterrupted(step)) {
-      this.interruption.tryAt(stream, step, (ready) => this.push(ready))
-      return false
-    }
-    Atomics.store(words, stream + WATCH_LISTED, 0)
-    // Whoever begins a run just now looks whether it is listed after that.
-    if (!isUninterrupted(Atomics.load(words, stream + FLAT_STEP))) return true
-    Atomics.store(words, stream + WATCH_LISTED, 1)
-    return false
+  private looksInVain(): boolean {
+    this.runs.look()
+    const isInVain = !this.runs.isEmpty() && this.control.words[READY_MASK] === 0
+    if (isInVain) unlock(this.control.words, LOCK)
+    return isInVain
   }
 
   private push(stream: number): void {
@@ -388,9 +345,4 @@ export class Scheduler {
     Atomics.store(words, stream + STATE, RUNNING)
     return stream
   }
-}
-
-/** Is a flat run under way that nobody has interrupted? */
-function isUninterrupted(step: number): boolean {
-  return (step & (FLAT_RUNNING | FLAT_INTERRUPTED)) === FLAT_RUNNING
 }

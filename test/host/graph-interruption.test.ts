@@ -58,7 +58,8 @@ class Flat {
         `each runs once: ${String(run)}`,
       )
       for (const [kernel, before] of earlier)
-        for (const other of before) assert.ok(one.indexOf(other) < one.indexOf(kernel), `${other} first: ${String(run)}`)
+        for (const other of before)
+          assert.ok(one.indexOf(other) < one.indexOf(kernel), `${other} first: ${String(run)}`)
     }
   }
 
