@@ -1,26 +1,8 @@
 import assert from "node:assert/strict"
 import { afterEach, mock, test } from "node:test"
-import { IDLE, STATE } from "../../src/host/layout.js"
-import type { HostStream } from "../../src/host/stream.js"
-import { Threadless, launchOn } from "./threadless.js"
+import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
 /** How a graph's branches pass from worker to worker, step by step in one thread, as in handover.test.ts. */
-
-const store = Atomics.store.bind(Atomics)
-
-/** Does something just before and just after a worker gives a stream back, once. */
-function aroundGivingBack(stream: () => HostStream | undefined, then: () => void): void {
-  let done = false
-  mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {
-    const block = stream()?.slot.block
-    const isIt = !done && block !== undefined && index === block + STATE && value === IDLE
-    done ||= isIt
-    if (isIt) then()
-    const result = store(words, index, value)
-    if (isIt) then()
-    return result
-  })
-}
 
 afterEach(() => mock.restoreAll())
 
@@ -40,7 +22,7 @@ test("launches just before and just after a branch's stream is given back run on
   })
   const stream = bench.createStream()
   aroundGivingBack(
-    () => bench.made[0],
+    () => bench.made[0]?.slot.block,
     () => bench.launch(graph, stream),
   )
   bench.launch(graph, stream)

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { afterEach, mock, test } from "node:test"
 import type { Branch } from "../../src/host/branch.js"
-import { ACTIVE } from "../../src/host/layout.js"
+import { ACTIVE, FLAT_WAS_INTERRUPTED } from "../../src/host/layout.js"
 import type { HostStream } from "../../src/host/stream.js"
 import { numbersFrom } from "./random.js"
-import { Threadless, launchOn } from "./threadless.js"
+import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
 /** What each kernel of {@link Flat} runs behind. */
 const earlier: ReadonlyMap<number, readonly number[]> = new Map([
@@ -87,6 +87,8 @@ class Flat {
     launchOn(main, 11)
   }
 }
+
+afterEach(() => mock.restoreAll())
 
 /** Does something once, when a kernel runs. */
 function once(at: number, then: () => void): (kernel: number) => void {
@@ -203,6 +205,39 @@ test("a run is interrupted before the first branch has come to anything", () => 
   device.work()
   assert.deepEqual(device.run, [3, 1, 2, 4])
   assert.ok(stream.slot.isIdle())
+})
+
+test("a run is not interrupted while a branch's stream of the launch before is just being given back", () => {
+  const device = new Threadless()
+  const stream = device.createStream()
+  const graph = device.capture((main, fork) => {
+    const other = fork()
+    launchOn(main, 1)
+    launchOn(other, 2)
+    main.waitFor(other.record())
+    launchOn(main, 3)
+  })
+  device.makeFlat(graph, stream)
+  device.launch(graph, stream)
+  device.launch(graph, stream)
+  const interrupted: number[] = []
+  device.inKernel = (kernel) => {
+    // The first launch is interrupted in its second kernel, which so becomes the last one of its branch's stream.
+    if (kernel !== (device.run.length < 2 ? 2 : 1)) return
+    const flag = (device.graph(graph).flat?.block ?? 0) + FLAT_WAS_INTERRUPTED
+    device.control.words[flag] = 0
+    device.interrupt()
+    interrupted.push(device.control.words[flag] ?? 0)
+  }
+  aroundGivingBack(
+    () => device.graph(graph).flat?.streams[0],
+    () => device.work(),
+  )
+  device.work()
+  assert.deepEqual(interrupted, [1, 0])
+  assert.deepEqual(device.run, [1, 2, 3, 1, 2, 3])
+  assert.ok(stream.slot.isIdle())
+  assert.equal(device.control.words[ACTIVE], 0)
 })
 
 test("launches that are queued behind each other are interrupted one after the other", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { mock } from "node:test"
 import type { Branch } from "../../src/host/branch.js"
 import { HostCapture } from "../../src/host/capture.js"
 import { Captures } from "../../src/host/captures.js"
@@ -10,7 +11,7 @@ import { GraphTable, type HostGraph } from "../../src/host/graph.js"
 import { GraphLauncher } from "../../src/host/graph-launch.js"
 import { Interpreter } from "../../src/host/interpreter.js"
 import { type HostKernel, checkKernel } from "../../src/host/kernels.js"
-import { LAUNCH_WORDS, WORKER_WORDS } from "../../src/host/layout.js"
+import { IDLE, LAUNCH_WORDS, STATE, WORKER_WORDS } from "../../src/host/layout.js"
 import type { LoadedKernel } from "../../src/host/loaded-kernel.js"
 import { DeviceMemory } from "../../src/host/memory.js"
 import type { Report } from "../../src/host/messages.js"
@@ -92,7 +93,8 @@ export class Threadless {
 
   /** Does what a worker does that has nothing to do, until it has interrupted what stands still, if anything does. */
   interrupt(): void {
-    for (let looks = 0; looks < 4 && !this.scheduler.hasReady(); looks++) this.scheduler.sleep(() => true, 1)
+    let looks = 0
+    this.scheduler.sleep(() => looks++ < 4, 1)
   }
 
   /** Runs what is ready, as one more worker does. */
@@ -127,4 +129,20 @@ function kernelOf(value: number): HostKernel {
   const kernel = kernels[value]
   assert.ok(kernel)
   return kernel
+}
+
+const store = Atomics.store.bind(Atomics)
+
+/** Does something just before and just after a worker gives a stream back, once; until mocks are restored. */
+export function aroundGivingBack(stream: () => number | undefined, then: () => void): void {
+  let done = false
+  mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {
+    const block = stream()
+    const isIt = !done && block !== undefined && index === block + STATE && value === IDLE
+    done ||= isIt
+    if (isIt) then()
+    const result = store(words, index, value)
+    if (isIt) then()
+    return result
+  })
 }
