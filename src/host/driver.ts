@@ -85,10 +85,10 @@ export class HostDriver implements Driver {
     this.events = new EventTable(this.control)
     this.keepAlive = new KeepAlive(() => this.lookAfter())
     this.kernels = new KernelTable(this.pool, this.keepAlive)
-    this.launcher = new GraphLauncher(this.control, this.scheduler, {
+    this.launcher = new GraphLauncher(this.control, this.scheduler, this.graphs, {
       createStream: (level) => this.streams.create(-level, true),
       destroyStream: (stream) => this.streams.destroy(stream.handle),
-      serve: () => this.pool.serve(),
+      serve: (more) => this.pool.serve(more),
     })
     this.completion = new Completion(this.control, this.keepAlive, {
       failure: (stream, position) => this.failures.before(stream, position),

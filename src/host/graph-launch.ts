@@ -1,6 +1,17 @@
 import type { ControlMemory } from "./control.js"
-import type { BranchBlock, HostGraph } from "./graph.js"
-import { ALONE, CALL, CALL_WORDS, KIND_BITS, TABLE_ENTRY_WORDS, WAIT, WAIT_WORDS, highWord } from "./layout.js"
+import type { BranchBlock, GraphTable, HostGraph } from "./graph.js"
+import {
+  ALONE,
+  CALL,
+  CALL_WORDS,
+  FLAT_CALL_WORDS,
+  FLAT_TABLE,
+  KIND_BITS,
+  TABLE_ENTRY_WORDS,
+  WAIT,
+  WAIT_WORDS,
+  highWord,
+} from "./layout.js"
 import type { Scheduler } from "./scheduler.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 
@@ -9,8 +20,8 @@ export interface LaunchHost {
   /** A new stream that nobody else knows of. */
   createStream(level: number): HostStream
   destroyStream(stream: HostStream): void
-  /** Starts workers for what has been queued. */
-  serve(): void
+  /** Starts workers for what has been queued, and for so many streams more. */
+  serve(more: number): void
 }
 
 /** A branch of one launch. */
@@ -31,14 +42,15 @@ interface Part {
 }
 
 /**
- * Queues launches of graphs: one call for each branch. The launch stream runs the first branch, streams of the graph's
- * own run the others. Where they wait for each other, they name positions behind the calls' beginnings, so that
+ * Queues launches of graphs. What one worker runs is one call on the launch stream. Else it is one call for each branch:
+ * the launch stream runs the first one, streams of the graph's own run the others. Where they wait for each other, they name positions behind the calls' beginnings, so that
  * launches can be queued behind each other without touching the commands.
  */
 export class GraphLauncher {
   constructor(
     private readonly control: ControlMemory,
     private readonly scheduler: Scheduler,
+    private readonly graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">,
     private readonly host: LaunchHost,
   ) {}
 
@@ -47,20 +59,37 @@ export class GraphLauncher {
     const [first] = graph.branches
     if (first === undefined || first.count === 0) return
     const root = stream.slot
+    const end = { slot: root, position: root.tail + first.count }
+    if (this.graphs.wasInterrupted(graph)) graph.pace.distrust()
+    const how = graph.pace.choose(graph.branches, end, this.control)
+    if ((how & ALONE) === 0) this.launchBranches(graph, root, how)
+    else this.launchFlat(graph, first, root, how)
+    graph.lastLaunch = end
+  }
+
+  private launchFlat(graph: HostGraph, { block, length, count }: BranchBlock, root: StreamSlot, how: number): void {
+    const flat = this.graphs.flatOf(graph)
+    const at = root.room(FLAT_CALL_WORDS)
+    const { words } = this.control
+    const table = words[flat.block + FLAT_TABLE] as number
+    words.set([CALL | (FLAT_CALL_WORDS << KIND_BITS), block, length, count, table, how, flat.block], at)
+    root.publish(FLAT_CALL_WORDS, count)
+    this.scheduler.submit(root.block)
+    // Should the run be interrupted, its branches are run side by side.
+    this.host.serve(flat.streams.length)
+  }
+
+  private launchBranches(graph: HostGraph, root: StreamSlot, how: number): void {
     const start = root.tail
     const parts = this.makeRoom(graph, root)
     const table = (parts[0]?.at ?? 0) + CALL_WORDS
-    const end = { slot: root, position: start + first.count }
-    const how = graph.pace.choose(graph.branches, end, this.control)
     for (const part of parts) this.write(part, root, start, table, how)
     for (const { slot, branch, waits, words } of parts) {
       // Both at once, or a worker could find the call before it is counted.
       if (waits) slot.publish(WAIT_WORDS + words, 1 + branch.count)
       else slot.publish(words, branch.count)
     }
-    graph.lastLaunch = end
-    if (how === ALONE) this.offer(parts, root)
-    else this.submit(parts, root, start)
+    this.submit(parts, root, start)
   }
 
   /** Nothing is published before there is room for everything. */
@@ -114,13 +143,6 @@ export class GraphLauncher {
     words[entry + 2] = highWord(base)
   }
 
-  /** The worker that runs the first branch comes for the others. */
-  private offer(parts: readonly Part[], root: StreamSlot): void {
-    for (const { index, slot } of parts) if (index > 0) this.scheduler.submitOffer(slot.block)
-    this.scheduler.submit(root.block)
-    this.host.serve()
-  }
-
   /**
    * The first branch comes last: whoever starts with it finds the others in their places. A stream that has earlier
    * launches to run, though a worker is about to leave it, must not sleep until this one may begin.
@@ -139,7 +161,7 @@ export class GraphLauncher {
       }
     }
     this.scheduler.submit(root.block)
-    this.host.serve()
+    this.host.serve(0)
   }
 
   private submitBehind(slot: StreamSlot, awaited: StreamSlot, position: number): void {

@@ -2,6 +2,7 @@ import type { Branch } from "./branch.js"
 import type { HostCapture } from "./capture.js"
 import type { ControlBlocks } from "./control-blocks.js"
 import type { ControlMemory } from "./control.js"
+import { type FlatBlock, FlatBlocks } from "./flat-block.js"
 import { TIME_WORDS } from "./layout.js"
 import { Pace } from "./pace.js"
 import type { HostStream, StreamSlot } from "./stream.js"
@@ -35,11 +36,14 @@ export interface HostGraph {
   /** Undefined before the first launch. */
   lastLaunch: LaunchEnd | undefined
   readonly pace: Pace
+  /** How one worker runs it. Made when that is first wanted. */
+  flat: FlatBlock | undefined
 }
 
 /** Branches that were replaced or destroyed, and what has to be over before their memory is used again. */
 interface Retired {
   readonly branches: readonly BranchBlock[]
+  readonly flat: FlatBlock | undefined
   readonly end: LaunchEnd | undefined
 }
 
@@ -48,11 +52,14 @@ export class GraphTable {
   private readonly graphs: (HostGraph | undefined)[] = [undefined]
   private readonly freeHandles: number[] = []
   private retired: Retired[] = []
+  private readonly flatBlocks: FlatBlocks
 
   constructor(
     private readonly control: ControlMemory,
     private readonly blocks: ControlBlocks,
-  ) {}
+  ) {
+    this.flatBlocks = new FlatBlocks(control, blocks)
+  }
 
   get(handle: number): HostGraph {
     const graph = this.graphs[handle]
@@ -64,7 +71,7 @@ export class GraphTable {
   create(capture: HostCapture): number {
     const branches = this.write(capture)
     const handle = this.freeHandles.pop() ?? this.graphs.length
-    this.graphs[handle] = { branches, streams: [], lastLaunch: undefined, pace: new Pace() }
+    this.graphs[handle] = { branches, streams: [], lastLaunch: undefined, pace: new Pace(), flat: undefined }
     return handle
   }
 
@@ -73,8 +80,9 @@ export class GraphTable {
     const graph = this.get(handle)
     if (!isSameShape(graph.branches, capture.branches)) return false
     const branches = this.write(capture)
-    this.retire({ branches: graph.branches, end: graph.lastLaunch })
+    this.retire(graph)
     graph.branches = branches
+    graph.flat = undefined
     graph.pace.forget()
     return true
   }
@@ -85,8 +93,19 @@ export class GraphTable {
     if (graph === undefined) return []
     this.graphs[handle] = undefined
     this.freeHandles.push(handle)
-    this.retire({ branches: graph.branches, end: graph.lastLaunch })
+    this.retire(graph)
     return graph.streams
+  }
+
+  /** How one worker runs the graph. @throws OutOfMemoryError */
+  flatOf(graph: HostGraph): FlatBlock {
+    graph.flat ??= this.flatBlocks.make(graph.branches)
+    return graph.flat
+  }
+
+  /** Has a run by one worker been interrupted since this was asked last? */
+  wasInterrupted({ flat }: HostGraph): boolean {
+    return flat !== undefined && this.flatBlocks.wasInterrupted(flat)
   }
 
   private write(capture: HostCapture): BranchBlock[] {
@@ -109,16 +128,17 @@ export class GraphTable {
     return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
 
-  private retire(retired: Retired): void {
-    this.retired.push(retired)
+  private retire({ branches, flat, lastLaunch }: HostGraph): void {
+    this.retired.push({ branches, flat, end: lastLaunch })
     this.sweep()
   }
 
   private sweep(): void {
     if (this.retired.length === 0) return
-    this.retired = this.retired.filter(({ branches, end }) => {
+    this.retired = this.retired.filter(({ branches, flat, end }) => {
       if (end !== undefined && !end.slot.hasPassed(end.position)) return true
       this.give(branches)
+      if (flat !== undefined) this.flatBlocks.give(flat)
       return false
     })
   }

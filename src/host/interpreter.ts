@@ -16,6 +16,7 @@ import {
   KIND_BITS,
   KIND_MASK,
   LAUNCH,
+  LAUNCHED_ON,
   LEVEL,
   LIFE,
   LINK,
@@ -37,8 +38,9 @@ import {
 } from "./layout.js"
 import type { LoadedKernel } from "./loaded-kernel.js"
 import type { DeviceMemory } from "./memory.js"
-import type { Report } from "./messages.js"
-import { type Operations, Replay } from "./replay.js"
+import type { Report, Thrown } from "./messages.js"
+import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
+import { Replay } from "./replay.js"
 import type { Scheduler } from "./scheduler.js"
 import { describeThrown } from "./thrown.js"
 
@@ -62,6 +64,8 @@ export interface Surroundings {
 export class Interpreter implements Operations {
   /** The kernel that {@link run} has stopped before, because it has to be loaded first. */
   missing = 0
+  /** What was thrown last. */
+  private failure: { readonly kernel: string; readonly thrown: Thrown } | undefined
   private readonly replay: Replay
 
   constructor(private readonly at: Surroundings) {
@@ -119,7 +123,9 @@ export class Interpreter implements Operations {
         if (this.wait(stream, read, low, high)) return 0
         words = control.words
       } else if (kind === LAUNCH) {
-        if (!this.launch(stream, read, low, high)) {
+        const outcome = this.launch(stream, read)
+        if (outcome === THREW) this.breakOff(stream, low, high)
+        if (outcome === LOADING) {
           words[stream + READ] = read
           return stream
         }
@@ -197,24 +203,29 @@ export class Interpreter implements Operations {
     }
   }
 
-  /** Runs a launch; false if its kernel has to be loaded first. */
-  launch(stream: number, read: number, low: number, high: number): boolean {
+  launch(stream: number, read: number): Launched {
     const { control, block } = this.at
     const { words } = control
-    if (words[stream + BROKEN] === 1) return true
+    if (words[stream + BROKEN] === 1) return RAN
     const id = words[read + 1] as number
-    let kernel: LoadedKernel | undefined
     words[block + KERNEL] = id
     try {
-      kernel = this.at.kernel(id)
-      kernel?.run(control, read)
+      const kernel = this.at.kernel(id)
+      if (kernel === undefined) {
+        this.missing = id
+        return LOADING
+      }
+      kernel.run(control, read)
+      return RAN
     } catch (error) {
-      const { name } = this.at.definition(id)
-      this.fail(stream, low, high, { kind: "failed", stream, kernel: name, thrown: describeThrown(error, name) })
-      return true
+      const kernel = this.at.definition(id).name
+      this.failure = { kernel, thrown: describeThrown(error, kernel) }
+      return THREW
     }
-    if (kernel === undefined) this.missing = id
-    return kernel !== undefined
+  }
+
+  breakOff(stream: number, low: number, high: number): void {
+    if (this.failure !== undefined) this.fail(stream, low, high, { kind: "failed", stream, ...this.failure })
   }
 
   isZero(read: number): boolean {
@@ -249,11 +260,20 @@ export class Interpreter implements Operations {
     }
   }
 
-  /** Breaks a stream behind the command that it is at, unless it is broken already. */
+  private isReported(report: Report): boolean {
+    return report.kind === "waited" && this.at.control.words[report.cause + LAUNCHED_ON] !== 0
+  }
+
+  /**
+   * Breaks a stream behind the command that it is at, unless it is broken already. What breaks a branch of an interrupted
+   * run is reported as what breaks the stream of its launch, which will wait for it.
+   */
   private fail(stream: number, low: number, high: number, report: Report): void {
     const { words } = this.at.control
     if (words[stream + BROKEN] === 1) return
-    this.at.report(report)
+    const launchedOn = words[stream + LAUNCHED_ON] as number
+    if (report.kind === "failed") this.at.report({ ...report, stream: launchedOn === 0 ? stream : launchedOn })
+    else if (launchedOn === 0 && !this.isReported(report)) this.at.report(report)
     const brokenLow = (low + 1) | 0
     words[stream + BROKEN_LOW] = brokenLow
     words[stream + BROKEN_HIGH] = brokenLow === 0 ? high + 1 : high

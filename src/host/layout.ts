@@ -21,9 +21,9 @@ export const SPINNING = READY_MASK + 2
 export const SLEEPING = READY_MASK + 3
 /** Sleeping workers that have been woken. */
 export const WAKING = READY_MASK + 4
-/** First of the streams that are offered now and then. */
-export const OFFERS = READY_MASK + 5
-/** Workers that look at the offers now and then. */
+/** First of the streams whose flat runs are looked at now and then. */
+export const WATCHED_RUNS = READY_MASK + 5
+/** Workers that look at them. */
 export const WATCHERS = READY_MASK + 6
 /** First of the ready lists' heads and tails, one of each for every level. */
 export const READY_HEADS = 3 * LINE
@@ -82,18 +82,29 @@ export const AWAITED_HIGH = 2 * LINE + 3
 /** The position that the opening thread wants to hear of. */
 export const HOST_LOW = 2 * LINE + 4
 export const HOST_HIGH = 2 * LINE + 5
-/** The next stream in the list of offers, whether the stream is in it, and how far it had come at the last look. */
-export const OFFER_NEXT = 2 * LINE + 6
-export const OFFER_LISTED = 2 * LINE + 7
-export const OFFER_SEEN = 2 * LINE + 8
+/**
+ * In a flat run: a number that counts up with each command, never the same twice in a row of runs, and the bits
+ * {@link FLAT_RUNNING} and {@link FLAT_INTERRUPTED}. One word, so that who interrupts knows which command is under way.
+ */
+export const FLAT_STEP = 2 * LINE + 6
+/** The number of the first command. */
+export const FLAT_FIRST = 2 * LINE + 7
+/** The call that is run. */
+export const FLAT_CALL = 2 * LINE + 8
+/** Where a flat run was left between two workers: the index of the command that comes next, or is under way. */
+export const FLAT_INDEX = 2 * LINE + 9
+/** The next stream whose flat runs are watched, whether this one is, and its step at the last look. */
+export const WATCH_NEXT = 2 * LINE + 10
+export const WATCH_LISTED = 2 * LINE + 11
+export const WATCH_SEEN = 2 * LINE + 12
+/** Of a stream that runs a branch of an interrupted flat run: the stream that the graph was launched on. Else 0. */
+export const LAUNCHED_ON = 2 * LINE + 13
 
 /** Values of {@link STATE}. */
 export const IDLE = 0
 export const READY = 1
 export const RUNNING = 2
 export const WAITING = 3
-/** Whoever waits for the stream may run it. */
-export const OFFERED = 4
 
 /** Bits of {@link WATCHED}. */
 export const STREAMS_WATCH = 1
@@ -150,13 +161,47 @@ export const JUMP_UNLESS_ZERO = 14
 export const WAIT_WORDS = 4
 /** Words of a call without a table. */
 export const CALL_WORDS = 6
-/** How a call is run, in bits: all branches by one worker; noting the time. */
+/** Behind these, in a call that is run flat: the flat block. */
+export const CALL_FLAT = CALL_WORDS
+export const FLAT_CALL_WORDS = CALL_WORDS + 1
+/** How a call is run, in bits: all branches by one worker, from the flat block; noting the time. */
 export const ALONE = 1
 export const MEASURED = 2
 /** A block begins with the time that its commands have taken, in milliseconds, as a double. */
 export const TIME_WORDS = 2
 /** Words of each branch in a call's table. */
 export const TABLE_ENTRY_WORDS = 3
+
+/** Bits of {@link FLAT_STEP}, and its number. */
+export const FLAT_INTERRUPTED = 1 << 31
+export const FLAT_RUNNING = 1 << 30
+export const FLAT_NUMBER = FLAT_RUNNING - 1
+
+/**
+ * A flat block: all commands of a graph in one order, without the waits between branches. Words from its start: 1 once
+ * a run was interrupted, how many commands and branches there are, where the table of the branches is, their calls, the
+ * places of the commands, the commands and their end.
+ */
+export const FLAT_WAS_INTERRUPTED = 0
+export const FLAT_COUNT = 1
+export const FLAT_BRANCHES = 2
+export const FLAT_TABLE = 3
+export const FLAT_CALLS = 4
+export const FLAT_PLACES = 5
+export const FLAT_START = 6
+export const FLAT_END = 7
+export const FLAT_HEADER_WORDS = 8
+/**
+ * A command's place, words from its start: its branch, how many commands come before it there, where it begins and ends
+ * in that branch's block, and where it begins in the flat one.
+ */
+export const PLACE_BRANCH = 0
+export const PLACE_INDEX = 1
+export const PLACE_START = 2
+export const PLACE_END = 3
+export const PLACE_FLAT = 4
+export const PLACE_WORDS = 5
+
 /** In a block: another branch waits for the position behind this command. */
 export const PUBLISH = 1 << 30
 /** In a block: the command is part of a conditional, and no position counts it. */

@@ -10,6 +10,10 @@ const CALL = 0.02
 const TRIALS = 4
 const GAP = 32
 
+/** For so many launches several workers run a graph that has come to a standstill with one: at first, and at most. */
+const FIRST_DISTRUST = 16
+const LAST_DISTRUST = 65_536
+
 /**
  * Decides whether several workers run a graph or only one: passing small kernels between threads costs more than running
  * them one after another. How long the branches take is measured, now and then and in either way. Without knowing,
@@ -23,6 +27,9 @@ export class Pace {
   private gain = Infinity
   /** A launch whose times are still to come. */
   private measured: LaunchEnd | undefined
+  /** Up to which launch several workers run it whatever is measured, and how many launches that is the next time. */
+  private distrusted = 0
+  private patience = FIRST_DISTRUST
 
   /** How a launch that will end there is run: in the bits of a call. */
   choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: Pick<ControlMemory, "doubles">): number {
@@ -30,7 +37,7 @@ export class Pace {
     if (this.measured?.slot.hasPassed(this.measured.position) === true) {
       this.learn(branches.map(({ block }) => doubles[block / 2] ?? 0))
     }
-    const how = this.isWorthIt(branches) ? 0 : ALONE
+    const how = this.launches < this.distrusted || this.isWorthIt(branches) ? 0 : ALONE
     if (this.launches++ < this.due || this.measured !== undefined) return how
     this.measured = end
     return how | MEASURED
@@ -41,6 +48,15 @@ export class Pace {
     this.measured = undefined
     this.launches = 0
     this.due = 0
+    this.distrusted = 0
+    this.patience = FIRST_DISTRUST
+  }
+
+  /** A run by one worker has come to a standstill: kernels wait for each other, or the machine is busy. */
+  distrust(): void {
+    this.measured = undefined
+    this.distrusted = this.launches + this.patience
+    this.patience = Math.min(LAST_DISTRUST, 2 * this.patience)
   }
 
   /** Less is believed at once; more, which a busy machine may have caused, by and by. */

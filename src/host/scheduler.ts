@@ -16,12 +16,6 @@ import {
   LOCK,
   LOST,
   NEXT,
-  OFFERED,
-  OFFERS,
-  OFFER_LISTED,
-  OFFER_NEXT,
-  OFFER_SEEN,
-  PROGRESS_LOW,
   READY,
   READY_COUNT,
   READY_HEADS,
@@ -42,9 +36,10 @@ import {
   hasReached,
 } from "./layout.js"
 import { lock, unlock } from "./mutex.js"
+import { RunWatch } from "./run-watch.js"
 
-/** How often the offers are looked at, in milliseconds. */
-const WATCH = 1
+/** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
+const WATCH = 2
 
 /**
  * Which streams are ready, which ones wait for which, which workers sleep. One mutex guards it all; nobody holds it for
@@ -54,7 +49,11 @@ const WATCH = 1
  * at the thing once more after it has put itself down as a watcher (all sequentially consistent).
  */
 export class Scheduler {
-  constructor(private readonly control: ControlMemory) {}
+  private readonly runs: RunWatch
+
+  constructor(private readonly control: ControlMemory) {
+    this.runs = new RunWatch(control, (stream) => this.push(stream))
+  }
 
   /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
   submit(stream: number): boolean {
@@ -80,31 +79,6 @@ export class Scheduler {
     Atomics.add(words, ACTIVE, 1)
     if (!this.suspend(stream, other, high, low)) this.yield(stream)
     return true
-  }
-
-  /** Offers an idle stream's work to whoever will wait for it. On the opening thread, after it has published the tail. */
-  submitOffer(stream: number): boolean {
-    const words = this.control.words
-    if (Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) !== IDLE) return false
-    Atomics.add(words, ACTIVE, 1)
-    if (!this.offer(stream)) this.yield(stream)
-    return true
-  }
-
-  /**
-   * Leaves a stream that the caller has to whoever will wait for it.
-   * @returns false if somebody waits already, who has found it taken and does not come again: it is still the caller's
-   */
-  offer(stream: number): boolean {
-    const words = this.control.words
-    Atomics.store(words, stream + STATE, OFFERED)
-    if (Atomics.load(words, stream + OFFER_LISTED) === 0) this.listOffer(stream)
-    return (Atomics.load(words, stream + WATCHED) & STREAMS_WATCH) === 0 || !this.claim(stream)
-  }
-
-  /** Takes an offered stream, to be run by the caller. */
-  claim(stream: number): boolean {
-    return Atomics.compareExchange(this.control.words, stream + STATE, OFFERED, RUNNING) === OFFERED
   }
 
   /** Makes a stream that a worker runs ready again, for whoever comes first. */
@@ -165,14 +139,28 @@ export class Scheduler {
     words[SLEEPING] = (words[SLEEPING] as number) + 1
     if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
-    const late = mayStay() && Atomics.wait(words, DOORBELL, bell, watches ? WATCH : time) === "timed-out"
-    this.lock()
+    let late = this.rest(mayStay, bell, watches ? WATCH : time)
+    if (watches) while (late && this.looksInVain()) late = this.rest(mayStay, bell, WATCH)
     words[SLEEPING] = (words[SLEEPING] as number) - 1
     words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
     if (watches) words[WATCHERS] = 0
-    if (watches && late) this.lookAtOffers()
     unlock(words, LOCK)
     return late && !watches
+  }
+
+  /** Has the flat runs of a stream looked at from now on, so that they are interrupted if they stand still. */
+  watchRuns(stream: number): void {
+    if (this.runs.has(stream)) return
+    const words = this.lock()
+    this.runs.add(stream)
+    const wake = this.callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
+  /** Returns once whoever has the lock now is through. */
+  passLock(): void {
+    unlock(this.lock(), LOCK)
   }
 
   /** Wakes every sleeping worker. */
@@ -310,54 +298,22 @@ export class Scheduler {
 
   private lacksWatcher(): boolean {
     const words = this.control.words
-    return words[OFFERS] !== 0 && words[WATCHERS] === 0
+    return !this.runs.isEmpty() && words[WATCHERS] === 0
   }
 
-  private listOffer(stream: number): void {
-    const words = this.lock()
-    if (words[stream + OFFER_LISTED] === 0) {
-      Atomics.store(words, stream + OFFER_LISTED, 1)
-      words[stream + OFFER_SEEN] = ~(words[stream + PROGRESS_LOW] as number)
-      words[stream + OFFER_NEXT] = words[OFFERS] as number
-      words[OFFERS] = stream
-    }
-    const wake = this.callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+  /** Sleeps, then takes the lock. @returns whether the time has run out */
+  private rest(mayStay: () => boolean, bell: number, time: number): boolean {
+    const late = mayStay() && Atomics.wait(this.control.words, DOORBELL, bell, time) === "timed-out"
+    this.lock()
+    return late
   }
 
-  /**
-   * Makes ready, under the lock, what is offered and has not moved since the last look: who should have come for it may
-   * be held up. What has come to its end leaves the list.
-   */
-  private lookAtOffers(): void {
-    const words = this.control.words
-    let kept = 0
-    let stream = words[OFFERS] as number
-    while (stream !== 0) {
-      const next = words[stream + OFFER_NEXT] as number
-      if (!this.leavesOffers(stream)) {
-        words[stream + OFFER_NEXT] = kept
-        kept = stream
-      }
-      stream = next
-    }
-    words[OFFERS] = kept
-  }
-
-  private leavesOffers(stream: number): boolean {
-    const words = this.control.words
-    const progress = Atomics.load(words, stream + PROGRESS_LOW)
-    const hasMoved = words[stream + OFFER_SEEN] !== progress
-    words[stream + OFFER_SEEN] = progress
-    if (hasMoved) return false
-    if (this.claim(stream)) this.push(stream)
-    if (Atomics.load(words, stream + STATE) !== IDLE) return false
-    Atomics.store(words, stream + OFFER_LISTED, 0)
-    // Whoever offers it just now looks whether it is listed after that.
-    if (Atomics.load(words, stream + STATE) === IDLE) return true
-    Atomics.store(words, stream + OFFER_LISTED, 1)
-    return false
+  /** Looks at the flat runs; true, and the lock given back, if that is to be done again, as nothing has come of it. */
+  private looksInVain(): boolean {
+    this.runs.look()
+    const isInVain = !this.runs.isEmpty() && this.control.words[READY_MASK] === 0
+    if (isInVain) unlock(this.control.words, LOCK)
+    return isInVain
   }
 
   private push(stream: number): void {

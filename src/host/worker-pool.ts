@@ -43,9 +43,9 @@ export class WorkerPool {
     this.probe.port2.unref()
   }
 
-  /** Starts workers until there is one for each stream that is not idle, or as many as there may be. */
-  serve(): void {
-    if (this.members.length < this.limit) this.reach(Atomics.load(this.control.words, ACTIVE))
+  /** Starts workers until there is one for each stream that is not idle and so many more, or as many as there may be. */
+  serve(more = 0): void {
+    if (this.members.length < this.limit) this.reach(Atomics.load(this.control.words, ACTIVE) + more)
   }
 
   /** Starts workers until there are so many, or as many as there may be. */

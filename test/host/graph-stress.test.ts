@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import type { Driver, GraphHandle, KernelHandle, MemoryRange, StreamHandle } from "../../src/driver.js"
 import { launch, open, source } from "./device.js"
+import { numbersFrom } from "./random.js"
 
 /** How long each number of threads is tried, and when a stream that has not come to its end never will. */
 const milliseconds = 3000
@@ -10,25 +11,22 @@ const patience = 20_000
 const cellCount = 64
 /** A cell that is never zero: what conditionals look at. */
 const trueCell = 63
+/** How many kernels are to take so long that whoever runs the rest of their graph is interrupted. */
+const slowCell = 62
+/** A kernel that takes a while if it is told to. */
+const dawdle =
+  `if (Atomics.load(args[0], ${slowCell}) > 0 && Atomics.sub(args[0], ${slowCell}, 1) > 0) ` +
+  "for (const end = performance.now() + 6; performance.now() < end; );"
 const step = source(
   "step",
   ["inout int32*", "int32", "int32"],
-  "args[0][args[1]] = Math.imul(args[0][args[1]], 5) + args[2]",
+  `${dawdle} args[0][args[1]] = Math.imul(args[0][args[1]], 5) + args[2]`,
 )
 const combine = source(
   "combine",
   ["inout int32*", "int32", "int32"],
   "args[0][args[1]] = Math.imul(args[0][args[1]], 3) + args[0][args[2]]",
 )
-
-/** Numbers that look random and are the same each time. */
-function numbersFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
 
 /** What one kernel does to the cells. */
 type Effect = (cells: Int32Array) => void
@@ -141,10 +139,12 @@ class Stress {
     // Threads meet in ever new ways: now everything is queued at once, now a worker has just gone to sleep.
     if (random(8) === 0) for (let turn = random(20_000); turn > 0; turn--) Math.sqrt(turn)
     if (random(64) === 0) this.#await(stream, seed)
+    if (random(16) === 0) Atomics.store(this.#words, slowCell, 1)
   }
 
   #finish(seed: number): void {
     for (const stream of this.#streams) this.#await(stream, seed)
+    this.#words[slowCell] = 0
     assert.deepEqual(this.#words, this.#expected, `seed ${seed}`)
   }
 

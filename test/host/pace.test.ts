@@ -77,3 +77,20 @@ test("an update is measured anew, and the decision stays until then", () => {
   assert.equal(launches.run(1, 0.001), "alone")
   assert.equal(launches.measured, 1)
 })
+
+test("after a standstill several workers run it, for longer each time, until it is updated", () => {
+  const launches = new Launches(2)
+  launches.run(40, 0.001)
+  const countOfSeveral = () => {
+    launches.pace.distrust()
+    let count = 0
+    while (launches.run(1, 0.001) === "by several") count++
+    return count
+  }
+  const [first, second] = [countOfSeveral(), countOfSeveral()]
+  assert.ok(first > 0 && second === 2 * first, `${first}, then ${second}`)
+  launches.pace.distrust()
+  launches.pace.forget()
+  assert.equal(launches.run(1, 0.001), "alone")
+  assert.equal(countOfSeveral(), first)
+})

@@ -1,0 +1,148 @@
+import assert from "node:assert/strict"
+import { mock } from "node:test"
+import type { Branch } from "../../src/host/branch.js"
+import { HostCapture } from "../../src/host/capture.js"
+import { Captures } from "../../src/host/captures.js"
+import { OpenConditional } from "../../src/host/conditional.js"
+import { ControlBlocks } from "../../src/host/control-blocks.js"
+import { ControlMemory } from "../../src/host/control.js"
+import { Failures } from "../../src/host/failures.js"
+import { GraphTable, type HostGraph } from "../../src/host/graph.js"
+import { GraphLauncher } from "../../src/host/graph-launch.js"
+import { Interpreter } from "../../src/host/interpreter.js"
+import { type HostKernel, checkKernel } from "../../src/host/kernels.js"
+import { IDLE, LAUNCH_WORDS, STATE, WORKER_WORDS } from "../../src/host/layout.js"
+import type { LoadedKernel } from "../../src/host/loaded-kernel.js"
+import { DeviceMemory } from "../../src/host/memory.js"
+import type { Report } from "../../src/host/messages.js"
+import { Scheduler } from "../../src/host/scheduler.js"
+import type { HostStream } from "../../src/host/stream.js"
+import { StreamTable } from "../../src/host/stream-table.js"
+import { source } from "./device.js"
+
+const memory = DeviceMemory.create()
+/** Where a zero is. */
+const zero = 64
+/** One for each number that is launched, so that each can be missing. */
+const kernels = Array.from({ length: 16 }, (_, id) => checkKernel(source("count", ["int32"], ""), id))
+
+/** A device without threads, whose workers a test runs one after another, or one inside a kernel of another one. */
+export class Threadless {
+  readonly control = ControlMemory.create()
+  readonly scheduler = new Scheduler(this.control)
+  readonly reports: Report[] = []
+  /** The streams that graphs have of their own. */
+  readonly made: HostStream[] = []
+  /** What the launches that were run had as their argument. */
+  readonly run: number[] = []
+  /** What a kernel does beside that. */
+  inKernel: (value: number) => void = () => {}
+  /** False if the kernel that comes next has to be loaded first. */
+  isLoaded: (value: number) => boolean = () => true
+  readonly #streams = new StreamTable(this.control, new Failures(() => {}))
+  readonly #captures = new Captures(this.control)
+  readonly #graphs = new GraphTable(this.control, new ControlBlocks(this.control))
+  readonly #launcher = new GraphLauncher(this.control, this.scheduler, this.#graphs, {
+    createStream: (level) => {
+      const stream = this.#streams.create(-level, true)
+      this.made.push(stream)
+      return stream
+    },
+    destroyStream: (stream) => this.#streams.destroy(stream.handle),
+    serve: () => {},
+  })
+
+  createStream(): HostStream {
+    return this.#streams.create(0)
+  }
+
+  capture(work: (branch: Branch, fork: () => Branch) => void): number {
+    const root = this.createStream()
+    this.#captures.begin(root)
+    const { branch } = root
+    assert.ok(branch)
+    work(branch, () => branch.capture.admit(this.createStream()))
+    return this.#graphs.create(this.#captures.end(root))
+  }
+
+  graph(handle: number): HostGraph {
+    return this.#graphs.get(handle)
+  }
+
+  launch(graph: number, stream: HostStream): void {
+    this.#launcher.launch(this.graph(graph), stream)
+  }
+
+  /** Launches a graph until it is run by one worker. */
+  makeFlat(graph: number, stream: HostStream): void {
+    for (let count = 0; this.graph(graph).flat === undefined; count++) {
+      assert.ok(count < 100, "the graph is never run by one worker")
+      this.launch(graph, stream)
+      this.work()
+    }
+    this.run.length = 0
+  }
+
+  /** Captures a conditional whose body always runs. */
+  inside(branch: Branch, work: (body: Branch) => void): void {
+    const conditional = new OpenConditional("unless", zero, branch)
+    const body = new HostCapture(this.control, conditional)
+    work(body.admit(this.createStream()))
+    conditional.close(body)
+  }
+
+  /** Does what a worker does that has nothing to do, until it has interrupted what stands still, if anything does. */
+  interrupt(): void {
+    let looks = 0
+    this.scheduler.sleep(() => looks++ < 4, 1)
+  }
+
+  /** Runs what is ready, as one more worker does. */
+  work(): void {
+    const loaded: LoadedKernel = { run: (control, at) => this.#runKernel(control.words[at + LAUNCH_WORDS] ?? -1) }
+    const interpreter = new Interpreter({
+      control: this.control,
+      memory,
+      scheduler: this.scheduler,
+      block: this.control.reserve(WORKER_WORDS),
+      kernel: (value) => (this.isLoaded(value) ? loaded : undefined),
+      definition: (value) => kernelOf(value),
+      report: (report) => void this.reports.push(report),
+    })
+    for (let stream = this.scheduler.take(); stream !== 0; stream = this.scheduler.take()) {
+      for (let left = interpreter.run(stream); left !== 0; left = interpreter.run(left));
+    }
+  }
+
+  #runKernel(value: number): void {
+    this.inKernel(value)
+    this.run.push(value)
+  }
+}
+
+/** Captures the launch of a number. */
+export function launchOn(branch: Branch, value: number): void {
+  branch.commands.launch(branch, kernelOf(value), 1, 1, 1, 1, 1, 1, 0, [value])
+}
+
+function kernelOf(value: number): HostKernel {
+  const kernel = kernels[value]
+  assert.ok(kernel)
+  return kernel
+}
+
+const store = Atomics.store.bind(Atomics)
+
+/** Does something just before and just after a worker gives a stream back, once; until mocks are restored. */
+export function aroundGivingBack(stream: () => number | undefined, then: () => void): void {
+  let done = false
+  mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {
+    const block = stream()
+    const isIt = !done && block !== undefined && index === block + STATE && value === IDLE
+    done ||= isIt
+    if (isIt) then()
+    const result = store(words, index, value)
+    if (isIt) then()
+    return result
+  })
+}
