@@ -51,6 +51,17 @@ export function maybeExecuteInParallel(
     report("no-aux-stream")
     return runTwoInSequence(fn0, fn1)
   }
+  return executeOnTwo(fn0, fn1, event0, event1, auxStream)
+}
+
+/** Apart, so that the way without an aux stream is short enough for the engine to put it in its caller's place. */
+function executeOnTwo(
+  fn0: () => unknown,
+  fn1: () => unknown,
+  event0: Event | null,
+  event1: Event | null,
+  auxStream: Stream,
+): unknown[] | Promise<unknown[]> {
   checkAuxStream(auxStream, "auxStream")
   const here = context()
   const main = currentStreamIn(here, auxStream.device)
