@@ -290,7 +290,7 @@ export interface Driver {
   endConditional(body: StreamHandle): void
   /** Ends a body that has failed; the capture around it is cancelled next. Never throws. */
   cancelConditional(body: StreamHandle): void
-  /** Queues one run of the whole graph: an operation of the stream. */
+  /** Queues one run of the whole graph: an operation of the stream. The caller orders it behind the graph's earlier runs. */
   launchGraph(graph: GraphHandle, stream: StreamHandle): void
   /** No launch of the graph is queued or running any more. */
   destroyGraph(graph: GraphHandle): void
