@@ -13,6 +13,7 @@ import {
   FLAT_START,
   FLAT_TABLE,
   FLAT_WAS_INTERRUPTED,
+  IDLE,
   KIND_BITS,
   LEVEL,
   PLACE_BRANCH,
@@ -21,6 +22,7 @@ import {
   PLACE_INDEX,
   PLACE_START,
   PLACE_WORDS,
+  STATE,
   STREAM_WORDS,
   TABLE_ENTRY_WORDS,
   TIME_WORDS,
@@ -68,6 +70,11 @@ export class FlatBlocks {
   give({ block, length, streams }: FlatBlock): void {
     this.blocks.give(block, length)
     this.free.push(...streams)
+  }
+
+  /** Have the streams come to their ends that an interruption may have given branches to? */
+  isIdle({ streams }: FlatBlock): boolean {
+    return streams.every((stream) => Atomics.load(this.control.words, stream + STATE) === IDLE)
   }
 
   /** Has a run been interrupted since this was asked last? */

@@ -43,8 +43,9 @@ interface Part {
 
 /**
  * Queues launches of graphs. What one worker runs is one call on the launch stream. Else it is one call for each branch:
- * the launch stream runs the first one, streams of the graph's own run the others. Where they wait for each other, they name positions behind the calls' beginnings, so that
- * launches can be queued behind each other without touching the commands.
+ * the launch stream runs the first one, streams of the graph's own run the others. Where they wait for each other, they
+ * name positions behind the calls' beginnings, so that launches can be queued behind each other without touching the
+ * commands.
  */
 export class GraphLauncher {
   constructor(

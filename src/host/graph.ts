@@ -44,7 +44,7 @@ export interface HostGraph {
 interface Retired {
   readonly branches: readonly BranchBlock[]
   readonly flat: FlatBlock | undefined
-  readonly end: LaunchEnd | undefined
+  readonly ends: readonly LaunchEnd[]
 }
 
 /** The graphs of one device, by handle. */
@@ -128,15 +128,19 @@ export class GraphTable {
     return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
 
-  private retire({ branches, flat, lastLaunch }: HostGraph): void {
-    this.retired.push({ branches, flat, end: lastLaunch })
+  private retire({ branches, flat, lastLaunch, streams }: HostGraph): void {
+    // A branch that ends with a wait may come to its end after the launch has.
+    const ends = streams.flatMap((stream) => (stream ? [{ slot: stream.slot, position: stream.slot.tail }] : []))
+    if (lastLaunch !== undefined) ends.push(lastLaunch)
+    this.retired.push({ branches, flat, ends })
     this.sweep()
   }
 
   private sweep(): void {
     if (this.retired.length === 0) return
-    this.retired = this.retired.filter(({ branches, flat, end }) => {
-      if (end !== undefined && !end.slot.hasPassed(end.position)) return true
+    this.retired = this.retired.filter(({ branches, flat, ends }) => {
+      if (ends.some(({ slot, position }) => !slot.hasPassed(position))) return true
+      if (flat !== undefined && !this.flatBlocks.isIdle(flat)) return true
       this.give(branches)
       if (flat !== undefined) this.flatBlocks.give(flat)
       return false

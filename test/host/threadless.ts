@@ -69,6 +69,10 @@ export class Threadless {
     return this.#graphs.get(handle)
   }
 
+  destroy(graph: number): void {
+    this.#graphs.destroy(graph)
+  }
+
   launch(graph: number, stream: HostStream): void {
     this.#launcher.launch(this.graph(graph), stream)
   }
