@@ -1,4 +1,4 @@
-import { type Context, context, runIn } from "../runtime/context.js"
+import { type Context, context, enter, leave, runIn } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import { attach, settle } from "../runtime/failures.js"
 import type { Stream } from "../runtime/stream.js"
@@ -43,8 +43,9 @@ export function forkJoin(
 }
 
 /**
- * The same for one branch, in one piece: between a driver's calls, which leave nothing of ours in the processor's caches,
- * what is spread over many functions and objects takes twice as long. Whatever is not plain ends as any fork-join does.
+ * The same for two functions, in one piece: between a driver's calls, which leave nothing of ours in the processor's
+ * caches, what is spread over many functions and objects takes twice as long. Whatever is not plain ends as any fork-join
+ * does.
  *
  * @param here the context of the running code
  */
@@ -52,11 +53,13 @@ export function forkJoinOfTwo(
   here: Context,
   main: Stream,
   fn0: () => unknown,
-  branch: AuxBranch,
+  fn1: () => unknown,
+  stream: Stream,
   start: Event,
+  done: Event,
 ): unknown[] | Promise<unknown[]> {
   const fork = lease(start, main.device)
-  const { stream } = branch
+  let leased: Event | undefined
   let result0: unknown
   let result1: unknown
   let promise0: Promise<unknown> | undefined
@@ -66,28 +69,29 @@ export function forkJoinOfTwo(
     fork.recordOn(main)
     result0 = fn0()
     promise0 = adopt(result0)
+    enter(here.withStream(stream))
     try {
-      runIn(here.withStream(stream), () => {
-        fork.waitOn(stream)
-        branch.leased = lease(branch.done, stream.device)
-        result1 = branch.fn()
-        promise1 = adopt(result1)
-      })
+      fork.waitOn(stream)
+      leased = lease(done, stream.device)
+      result1 = fn1()
+      promise1 = adopt(result1)
     } catch (error) {
-      failure = { slot: branch.slot, error }
+      failure = { slot: 1, error }
+    } finally {
+      leave(here)
     }
   } finally {
     release(fork)
   }
   const results = [result0, result1]
-  const { leased } = branch
-  if (leased !== undefined && promise0 === undefined && promise1 === undefined) {
-    tryToRecord(branch)
-    if (branch.recorded && failure === undefined) return joined(leased, main, results)
-  }
+  const isPlain = failure === undefined && promise0 === undefined && promise1 === undefined
+  if (isPlain && leased !== undefined && tryToRecord(leased, stream)) return joined(leased, main, results)
+
+  const branch = new AuxBranch(1, fn1, stream, done)
+  branch.leased = leased
   const whole = new ForkJoin(main, [branch], results)
   if (promise0 !== undefined) whole.takePromise(0, promise0)
-  if (promise1 !== undefined) whole.takePromise(branch.slot, promise1)
+  if (promise1 !== undefined) whole.takePromise(1, promise1)
   return whole.end(failure)
 }
 
@@ -145,7 +149,9 @@ class ForkJoin {
       this.#failure = { slot: branch.slot, error }
     }
     // Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it.
-    if (this.#promises === undefined) tryToRecord(branch)
+    if (this.#promises === undefined && branch.leased !== undefined) {
+      branch.recorded = tryToRecord(branch.leased, branch.stream)
+    }
   }
 
   #call(branch: AuxBranch, fork: Event): void {
@@ -202,12 +208,12 @@ class ForkJoin {
   }
 }
 
-function tryToRecord(branch: AuxBranch): void {
-  if (branch.leased === undefined) return
+/** If it cannot be recorded, the join tries again, and says what is wrong. */
+function tryToRecord(leased: Event, stream: Stream): boolean {
   try {
-    branch.leased.recordOn(branch.stream)
-    branch.recorded = true
+    leased.recordOn(stream)
+    return true
   } catch {
-    // The join records it again, and says what is wrong.
+    return false
   }
 }

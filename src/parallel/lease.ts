@@ -24,7 +24,10 @@ function borrow(device: Device): Event {
 /** Gives back what {@link lease} gave. */
 export function release(event: Event): void {
   event.held = false
-  if (!event.pooled) return
+  if (event.pooled) giveBack(event)
+}
+
+function giveBack(event: Event): void {
   const pool = pools.get(event.device)
   if (pool === undefined) pools.set(event.device, [event])
   else pool.push(event)

@@ -3,7 +3,7 @@ import { context } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import { currentStreamIn, type Stream } from "../runtime/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { AuxBranch, forkJoinOfTwo } from "./fork-join.js"
+import { forkJoinOfTwo } from "./fork-join.js"
 import { report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
@@ -72,5 +72,5 @@ function executeOnTwo(
   checkJoinEvent(event0, "event0", auxStream)
   checkJoinEvent(event1, "event1", auxStream)
   reportTwo(main, auxStream)
-  return forkJoinOfTwo(here, main, fn0, new AuxBranch(1, fn1, auxStream, event1), event0)
+  return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1)
 }

@@ -9,8 +9,11 @@ export function checkInteger(value: unknown, what: string, least: number, most: 
 
 /** Refuses what cannot be called. */
 export function checkFunction(value: unknown, what: string): void {
-  if (typeof value === "function") return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a function`)
+  if (typeof value !== "function") throw refusedFunction(value, what)
+}
+
+function refusedFunction(value: unknown, what: string): Error {
+  return new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a function`)
 }
 
 /** Refuses options that are no object. Left out is allowed. */
