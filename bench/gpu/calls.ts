@@ -8,27 +8,29 @@ import type { Part, Run } from "./run.js"
 /** Rows that are measured in turns with each other. */
 interface Group {
   readonly rows: readonly RowPlan[]
-  /** Everybody unless given. */
-  readonly by?: PeerName
   /** Ours alone, in a process of its own: what these rows do slows others down that come after them. */
   readonly apart?: true
+  /** So many times as many rounds: what is a small difference of two large figures swings more than others. */
+  readonly times?: number
 }
 
 const rows = (batches: number, operations: number, ...names: string[]): RowPlan[] =>
   names.map((row) => ({ row, batches, operations, warmUp: batches }))
 
+const only = (by: PeerName, plans: RowPlan[]): RowPlan[] => plans.map((plan) => ({ ...plan, by }))
+
 /** No batch queues more than the driver takes without waiting. */
 const groups: readonly Group[] = [
   { rows: rows(7, 100, "launch", "two-launches", "four-calls", "fork-join", "graph-launch") },
-  { rows: rows(25, 100, "fork-join-beyond") },
-  { rows: rows(7, 100, "fork-join-empty"), by: ours },
-  { rows: rows(7, 20_000, "two-functions", "null-aux"), by: ours },
+  { rows: [...rows(25, 100, "fork-join-beyond"), ...only(ours, rows(25, 100, "four-calls-between"))], times: 3 },
+  { rows: only(ours, rows(7, 100, "fork-join-empty")) },
+  { rows: only(ours, rows(7, 20_000, "two-functions", "null-aux")) },
   // All storages share the code of Node.js, which is slower from the second one on: the library's own is the first.
   { rows: rows(7, 20_000, "async-local-storage"), apart: true },
   { rows: rows(7, 30, "fork-join-done", "graph-done") },
   { rows: rows(3, 5, "spin-one:1000", "spin-both:1000") },
   { rows: rows(5, 4, "end:50", "end:100", "end:500", "end:5000") },
-  { rows: rows(5, 4, "end-blocking:50", "end-blocking:500", "end-blocking:5000"), by: "C++" },
+  { rows: only("C++", rows(5, 4, "end-blocking:50", "end-blocking:500", "end-blocking:5000")) },
 ]
 
 export const calls: Part = {
@@ -36,9 +38,9 @@ export const calls: Part = {
   least: 60,
   async run(run) {
     const { present } = await run.peers()
-    for (const { rows, by, apart } of groups) {
+    for (const { rows, apart, times } of groups) {
       if (apart) await measureApart(run, rows)
-      else await measureInto(run, by === undefined ? present : present.filter(({ name }) => name === by), rows)
+      else await measureInto(run, present, rows, times)
     }
     return { versions: Object.fromEntries(present.map(({ name, versions }) => [name, versions])) }
   },
@@ -53,15 +55,16 @@ async function measureApart(run: Run, rows: readonly RowPlan[]): Promise<void> {
   }
 }
 
-/** Measures rows and puts what is found into the run's report. */
+/** Measures rows and puts what is found into the run's report. Stops in time for what comes after it. */
 export async function measureInto(
   run: Run,
   peers: readonly Peer[],
   plans: readonly RowPlan[],
-  reserve = 10,
+  times = 1,
 ): Promise<void> {
-  const scaled = run.settings.quick ? plans.map(({ row }) => ({ row, batches: 1, operations: 2 })) : plans
-  const { measured, missing } = await measure(peers, scaled, run.settings.rounds, () => run.secondsLeft > reserve)
+  const scaled = run.settings.quick ? plans.map((plan) => ({ ...plan, batches: 1, operations: 2, warmUp: 0 })) : plans
+  const rounds = run.settings.rounds * (run.settings.quick ? 1 : times)
+  const { measured, missing } = await measure(peers, scaled, rounds, () => run.secondsLeft > 10)
   run.measured.push(...measured)
   run.missing.push(...missing)
 }

@@ -19,6 +19,7 @@ export function goalLines(report: Report): GoalLine[] {
     against("fork-join, host time, its two launches subtracted", forkJoin, "C++", 1.8),
     against("… beside cuda.core's four bare calls", either(forkJoin, row("four-calls")), "cuda.core", 1),
     against("… beside PyTorch's, launches subtracted, too", forkJoin, "PyTorch", 1 / 20),
+    plain("… the same four driver calls alone, through koffi", row("four-calls-between")),
     plain("fork-join with two launches, host time", row("fork-join")),
     plain("fork-join of empty functions, host time", row("fork-join-empty")),
     plain("the two launches alone, on two streams", row("two-launches")),

@@ -14,6 +14,8 @@ export interface RowPlan {
   readonly operations: number
   /** So many batches of a turn come before and count for nothing: a process that waited finds cold caches and a slow core. */
   readonly warmUp?: number
+  /** Whose row it is: everybody's unless given. */
+  readonly by?: string
 }
 
 /** A row of one peer, measured. Times are in nanoseconds for one operation. */
@@ -62,7 +64,9 @@ export async function measure(
   hasTime: () => boolean,
 ): Promise<Findings> {
   const contenders = plans.flatMap((plan) =>
-    peers.map((peer): Contender => ({ peer, plan, turns: [], reason: undefined })),
+    peers
+      .filter(({ name }) => plan.by === undefined || plan.by === name)
+      .map((peer): Contender => ({ peer, plan, turns: [], reason: undefined })),
   )
   // The first round warms up.
   for (let round = -1; round < rounds && hasTime(); round++) {

@@ -1,13 +1,14 @@
 /** Runs the built tests. */
 
 import { availableParallelism } from "node:os"
+import { normalize } from "node:path/posix"
 import { filesBelow, node } from "./project.mjs"
 
 /** Longer than any test file needs on a slow machine: one that hangs fails. */
 const millisecondsPerFile = 600_000
 
 /**
- * Runs the tests whose source path starts with one of `prefixes` (all of them if there are none) under the Node.js at
+ * Runs the tests whose source path starts with one of `prefixes`, a folder's or a file's (all of them if there are none) under the Node.js at
  * `execPath`. Gives the exit code.
  *
  * The files are named one by one, because Node.js 20 takes no patterns. Half the cores run test files: the host
@@ -15,9 +16,8 @@ const millisecondsPerFile = 600_000
  */
 export function runTests(prefixes, execPath = process.execPath) {
   const files = filesBelow("build/test").filter((path) => path.endsWith(".test.js"))
-  const chosen = files.filter(
-    (path) => prefixes.length === 0 || prefixes.some((prefix) => path.startsWith(`build/${prefix}`)),
-  )
+  const starts = prefixes.map((prefix) => `build/${normalize(prefix).replace(/\.ts$/, ".js")}`)
+  const chosen = files.filter((path) => starts.length === 0 || starts.some((start) => path.startsWith(start)))
   if (chosen.length === 0) {
     console.error(`No test matches ${prefixes.join(", ")}. Name folders or files as in the sources: test/host`)
     return 1

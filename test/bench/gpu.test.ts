@@ -104,6 +104,21 @@ describe("measuring in turns", () => {
     assert.match((await absent.start(20)) ?? "", /absent cannot be started: .*ENOENT/)
   })
 
+  test("a row of one peer's is asked of that one only, in turns with the others' rows", async () => {
+    const peers = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [2] }")]
+    const shared = { row: "shared", batches: 1, operations: 1 }
+    const { measured, missing } = await measure(peers, [shared, { ...shared, row: "own", by: "b" }], 2, () => true)
+    assert.deepEqual(
+      measured.map(({ row, peer, median }) => [row, peer, median]),
+      [
+        ["shared", "a", 1],
+        ["shared", "b", 2],
+        ["own", "b", 2],
+      ],
+    )
+    assert.deepEqual(missing, [])
+  })
+
   test("it ends when there is no time left, with what there is", async () => {
     let left = 3
     const { measured } = await measure([await start("a", "{ nanoseconds: [1] }")], plans, 100, () => left-- > 0)

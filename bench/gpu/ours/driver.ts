@@ -11,6 +11,9 @@ export interface DriverFigures {
   multiprocessors(): number
   /** Bytes of device memory that nobody has taken, in this process or another. */
   freeMemory(): number
+  /** The driver's own calls, with handles as numbers. They give a status. */
+  readonly record: (event: number, stream: number) => number
+  readonly wait: (stream: number, event: number, flags: number) => number
 }
 
 let opened: DriverFigures | undefined
@@ -24,8 +27,9 @@ export function driver(): DriverFigures {
 function open(): DriverFigures {
   const library = koffi.load(process.env["AUXSTREAM_LIBCUDA"] || "libcuda.so.1")
   const out = new BigInt64Array(new ArrayBuffer(64))
+  const bare = (name: string, parameters: string[]) => library.func(name, "int", parameters) as Call
   const call = (name: string, parameters: string[]) => {
-    const native = library.func(name, "int", parameters) as Call
+    const native = bare(name, parameters)
     return (...args: unknown[]) => {
       const status = native(...args)
       if (status !== 0) throw new Error(`${name} gave ${status}`)
@@ -53,5 +57,7 @@ function open(): DriverFigures {
         pop(total)
       }
     },
+    record: bare("cuEventRecord", ["uintptr_t", "uintptr_t"]),
+    wait: bare("cuStreamWaitEvent", ["uintptr_t", "uintptr_t", "uint32_t"]),
   }
 }

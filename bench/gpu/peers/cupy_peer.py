@@ -60,7 +60,12 @@ def finish():
     aux.synchronize()
 
 
+# A graph does not keep the memory that it reads. Given back, it would be another row's.
+kept = []
+
+
 def captured(queue):
+    kept.append(queue)
     main.begin_capture()
     queue()
     graph = main.end_capture()

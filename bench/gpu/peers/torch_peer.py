@@ -55,7 +55,12 @@ def finish():
     aux.synchronize()
 
 
+# A graph does not keep the memory that it reads. Given back, it would be another row's.
+kept = []
+
+
 def captured(queue):
+    kept.append(queue)
     queue()  # makes what a capture cannot: handles, workspaces
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
