@@ -9,10 +9,11 @@ import { DeviceArray } from "./device-array.js"
 import { bytesOf, checkDType, checkScalar, dtypeOf, elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import { Event, EventState } from "./event.js"
-import { ForgottenWatch, warnOnce } from "./forgotten.js"
+import { ForgottenWatch } from "./forgotten.js"
 import { DeviceOrder } from "./order.js"
 import { PinnedAllocation } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
+import { PinnedBelongings } from "./pinned-belongings.js"
 import type { GraphState } from "./graph-state.js"
 import type { ArrayMemory } from "./operation.js"
 import { Scope, scopeOf } from "./scope.js"
@@ -38,14 +39,6 @@ export interface EventOptions {
 }
 
 /**
- * Pinned memory whose pages may still be looked at, whatever becomes of the device. It is nobody's field, as a registry
- * that is collected frees nothing.
- */
-const unreachablePinned = new FinalizationRegistry<{ device: Device; allocation: PinnedAllocation }>(
-  ({ device, allocation }) => device.freeUnreachable(allocation),
-)
-
-/**
  * A GPU, or the host's cores: where streams run and arrays live.
  *
  * Opened by {@link openDevice}. Its streams, events and arrays belong to the thread that opened it.
@@ -66,7 +59,7 @@ export class Device {
   readonly pool: StreamPool
   readonly #whenClosed: () => void
   readonly #memory = new Belongings<ArrayMemory>("DeviceArray")
-  readonly #pinned = new Set<PinnedAllocation>()
+  readonly #pinned = new PinnedBelongings()
   /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #events = new Belongings<EventState>(undefined)
   readonly #graphs = new Belongings<GraphState>("Graph")
@@ -285,18 +278,8 @@ export class Device {
     const allocation = new PinnedAllocation(this.order, memory)
     const array = new PinnedArray(this, dtype, length, memory, allocation)
     bytesOf(array.array).fill(0)
-    this.#pinned.add(allocation)
-    unreachablePinned.register(memory.buffer, { device: this, allocation })
+    this.#pinned.add(memory.buffer, allocation)
     return array
-  }
-
-  /** @internal Takes over pinned memory whose buffer nothing reaches any more. */
-  freeUnreachable(allocation: PinnedAllocation): void {
-    this.#pinned.delete(allocation)
-    if (!allocation.letGo) {
-      warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
-    }
-    allocation.dispose()
   }
 
   /**
@@ -387,7 +370,7 @@ export class Device {
     this.#events.disposeAll()
     this.order.close()
     this.#memory.disposeAll()
-    for (const allocation of this.#pinned) allocation.letGo = true
+    this.#pinned.letGo()
     this.#graphs.disposeAll()
     this.#shared.clear()
     this.driver.close()

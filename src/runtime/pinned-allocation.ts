@@ -23,7 +23,7 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   /** Pinned memory is valid from the start. */
   orderBefore(): void {}
 
-  /** Not before its buffer has been collected, too: that is what {@link Device} disposes of it for. */
+  /** Not before its buffer has been collected, too: that is what PinnedBelongings disposes of it for. */
   protected override giveBack(): void {
     this.#order.giveBackBehind(this.uses.list(), () => this.#order.driver.freePinned(this.address))
   }
