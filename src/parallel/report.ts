@@ -16,6 +16,7 @@ export interface ParallelMessage {
 }
 
 const parallelChannel = channel("auxstream:parallel")
+const none: readonly { stream: Stream }[] = []
 
 /**
  * Publishes how a call runs. Costs next to nothing while nobody listens.
@@ -23,7 +24,7 @@ const parallelChannel = channel("auxstream:parallel")
  * @param main the current stream, where it is known
  * @param branches what runs beside it
  */
-export function report(reason: ParallelReason, main?: Stream, branches: readonly { stream: Stream }[] = []): void {
+export function report(reason: ParallelReason, main?: Stream, branches: readonly { stream: Stream }[] = none): void {
   if (parallelChannel.hasSubscribers) publish(reason, main, branches)
 }
 
