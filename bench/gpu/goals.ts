@@ -17,9 +17,11 @@ export function goalLines(report: Report): GoalLine[] {
   const forkJoin = row("fork-join-beyond")
   return [
     against("fork-join, host time, its two launches subtracted", forkJoin, "C++", 1.8),
+    plain("… its four driver calls alone, through koffi", row("four-calls-between")),
+    against("… on streams that have allocated nothing", row("fork-join-beyond:elsewhere"), "C++", 1.8),
+    plain("… its four driver calls alone, through koffi", row("four-calls-between:elsewhere")),
     against("… beside cuda.core's four bare calls", either(forkJoin, row("four-calls")), "cuda.core", 1),
     against("… beside PyTorch's, launches subtracted, too", forkJoin, "PyTorch", 1 / 20),
-    plain("… the same four driver calls alone, through koffi", row("four-calls-between")),
     plain("fork-join with two launches, host time", row("fork-join")),
     plain("fork-join of empty functions, host time", row("fork-join-empty")),
     plain("the two launches alone, on two streams", row("two-launches")),

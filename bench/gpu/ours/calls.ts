@@ -7,21 +7,32 @@ import { captured } from "./graphs.js"
 import { once, spin, touch } from "./kernels.js"
 import { beyond, done, type MakeRow, nanosecondsSince, queued } from "./row.js"
 
-/** Two streams' worth of work that is next to nothing. */
-function pair(device: Device) {
-  const [event0, event1] = [device.createEvent(), device.createEvent()]
-  const [main, aux] = [device.defaultStream, device.createStream()]
-  const [x, y, z] = [device.zeros("float32", 256), device.zeros("float32", 256), device.zeros("float32", 256)]
+/**
+ * Two streams' worth of work that is next to nothing.
+ *
+ * @param home whose order the arrays are allocated in. The driver keeps account of such a stream, which makes recording
+ * and waiting for events there dearer for good, by a quarter or so.
+ */
+function pair(device: Device, main = device.defaultStream, home = main) {
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
+  const zeros = () => device.zeros("float32", 256)
+  const [x, y, z] = home.run(() => [zeros(), zeros(), zeros()] as const)
   device.synchronize()
   const onMain = { ...once, stream: main }
   const onAux = { ...once, stream: aux }
   const left = () => touch.launch(once, 1, 2, x, y)
   const right = () => touch.launch(once, 1, 2, x, z)
+  const touchMain = () => touch.launch(onMain, 1, 2, x, y)
+  const touchAux = () => touch.launch(onAux, 1, 2, x, z)
   return {
+    main,
+    aux,
+    touchMain,
+    touchAux,
     launch: left,
     twoLaunches: () => {
-      touch.launch(onMain, 1, 2, x, y)
-      touch.launch(onAux, 1, 2, x, z)
+      touchMain()
+      touchAux()
     },
     forkJoin: () => void maybeExecuteInParallel(left, right, event0, event1, aux),
     empty: () => void maybeExecuteInParallel(nothing, nothing, event0, event1, aux),
@@ -37,36 +48,33 @@ function calls(device: Device): ReturnType<typeof pair> {
   return made
 }
 
-/**
- * What a fork-join cannot be cheaper than here: its four driver calls through koffi, between the same launches. On streams
- * of its own: whose handle was shown, the library trusts less.
- */
-const fourCallsBetween: MakeRow = (device) => {
-  const [main, aux] = [device.createStream(), device.createStream()]
-  const [x, y, z] = [device.zeros("float32", 256), device.zeros("float32", 256), device.zeros("float32", 256)]
-  device.synchronize()
-  const [onMain, onAux] = [
-    { ...once, stream: main },
-    { ...once, stream: aux },
-  ]
-  const left = () => touch.launch(onMain, 1, 2, x, y)
-  const right = () => touch.launch(onAux, 1, 2, x, z)
+/** Two streams that have allocated nothing, whose arrays are of a third one's order. */
+const untouched = (device: Device) => pair(device, device.createStream(), device.createStream())
+
+/** fork-join-beyond, or fork-join-beyond:elsewhere with memory that neither stream has allocated. */
+const forkJoinBeyond: MakeRow = (device, memory) => {
+  const { main, forkJoin, twoLaunches } = memory === "elsewhere" ? untouched(device) : calls(device)
+  const run = beyond(device, forkJoin, twoLaunches)
+  return (operations) => main.run(() => run(operations))
+}
+
+/** four-calls-between, or four-calls-between:elsewhere: the four driver calls by themselves, between the same launches. */
+const fourCallsBetween: MakeRow = (device, memory) => {
+  // Streams of its own, as the library trusts one less whose handle was shown.
+  const own = memory === "elsewhere" ? untouched(device) : pair(device, device.createStream())
+  const { main, aux, touchMain, touchAux, twoLaunches } = own
   const [mainHandle, auxHandle] = [Number(main.handle), Number(aux.handle)]
   const [event0, event1] = [Number(device.createEvent().handle), Number(device.createEvent().handle)]
   const { record, wait } = driver()
-  const four = () => {
+  const fourCalls = () => {
     record(event0, mainHandle)
-    left()
+    touchMain()
     wait(auxHandle, event0, 0)
-    right()
+    touchAux()
     record(event1, auxHandle)
     wait(mainHandle, event1, 0)
   }
-  const two = () => {
-    left()
-    right()
-  }
-  return beyond(device, four, two)
+  return beyond(device, fourCalls, twoLaunches)
 }
 
 /** The fork-join of two launches as one graph. */
@@ -149,7 +157,7 @@ export const callRows: Readonly<Record<string, MakeRow>> = {
   "two-launches": (device) => queued(device, calls(device).twoLaunches),
   "four-calls": () => "auxstream does not send waits that add nothing, so that its bare calls are fewer",
   "fork-join": (device) => queued(device, calls(device).forkJoin),
-  "fork-join-beyond": (device) => beyond(device, calls(device).forkJoin, calls(device).twoLaunches),
+  "fork-join-beyond": forkJoinBeyond,
   "four-calls-between": fourCallsBetween,
   "fork-join-empty": (device) => queued(device, calls(device).empty),
   "graph-launch": (device) => queued(device, graph(device)),

@@ -19,6 +19,7 @@ CUlibrary kernels, layerKernels;
 CUevent blockingEvent;
 CUfunction touch, spin;
 CUdeviceptr x, y, z;
+CUdeviceptr ownedX, ownedY, ownedZ;
 unsigned half;
 
 std::string setUp(const char* kernelsPath, const char* layerPath) {
@@ -31,8 +32,9 @@ std::string setUp(const char* kernelsPath, const char* layerPath) {
   int multiprocessors;
   CALL(cuDeviceGetAttribute, &multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
   half = multiprocessors > 1 ? multiprocessors / 2 : 1;
-  CALL(cuStreamCreate, &mainStream, CU_STREAM_NON_BLOCKING);
-  CALL(cuStreamCreate, &auxStream, CU_STREAM_NON_BLOCKING);
+  for (CUstream* stream : {&mainStream, &auxStream, &ownerStream, &besideStream}) {
+    CALL(cuStreamCreate, stream, CU_STREAM_NON_BLOCKING);
+  }
   CALL(cuEventCreate, &event0, CU_EVENT_DISABLE_TIMING);
   CALL(cuEventCreate, &event1, CU_EVENT_DISABLE_TIMING);
   CALL(cuEventCreate, &blockingEvent, CU_EVENT_DISABLE_TIMING | CU_EVENT_BLOCKING_SYNC);
@@ -41,6 +43,7 @@ std::string setUp(const char* kernelsPath, const char* layerPath) {
   touch = kernel(kernels, "bench_touch");
   spin = kernel(kernels, "bench_spin");
   for (CUdeviceptr* array : {&x, &y, &z}) CALL(cuMemAlloc, array, 1024);
+  for (CUdeviceptr* array : {&ownedX, &ownedY, &ownedZ}) CALL(cuMemAllocAsync, array, 1024, ownerStream);
   int version;
   CALL(cuDriverGetVersion, &version);
   return std::to_string(version);
@@ -53,6 +56,14 @@ void touchBoth() {
   touchAux();
 }
 void forkJoinOfTwo() { forkJoin(touchMain, touchAux); }
+
+void touchOwned() { launch(touch, 1, 1, ownerStream, 1, 2.0f, ownedX, ownedY); }
+void touchBeside() { launch(touch, 1, 1, besideStream, 1, 2.0f, ownedX, ownedZ); }
+void touchBothOwned() {
+  touchOwned();
+  touchBeside();
+}
+void forkJoinOfOwned() { forkJoinOn(ownerStream, besideStream, touchOwned, touchBeside); }
 
 // What is learned of a kernel's end, beyond its own time.
 Row end(int microseconds, bool blocking) {
@@ -79,6 +90,7 @@ Row makeRow(const std::string& name, const std::vector<std::string>& arguments) 
   if (name == "two-launches") return queued(touchBoth);
   if (name == "four-calls") return queued([] { forkJoin([] {}, [] {}); });
   if (name == "fork-join") return queued([] { forkJoinOfTwo(); });
+  if (name == "fork-join-beyond" && arguments.empty()) return beyond([] { forkJoinOfOwned(); }, touchBothOwned);
   if (name == "fork-join-beyond") return beyond([] { forkJoinOfTwo(); }, touchBoth);
   if (name == "graph-launch") return queued(captured(forkJoinOfTwo));
   if (name == "fork-join-done") return done([] { forkJoinOfTwo(); });

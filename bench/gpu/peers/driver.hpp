@@ -50,6 +50,8 @@ double nanosecondsSince(Clock::time_point start) {
 }
 
 CUstream mainStream, auxStream;
+// Two more, whose arrays are allocated in the order of the first.
+CUstream ownerStream, besideStream;
 CUevent event0, event1;
 
 CUlibrary load(const char* ptxPath) {
@@ -81,19 +83,24 @@ void launch(CUfunction function, Grid grid, int block, CUstream stream, Argument
 }
 
 template <typename Main, typename Aux>
-void forkJoin(Main onMain, Aux onAux) {
-  CALL(cuEventRecord, event0, mainStream);
+void forkJoinOn(CUstream main, CUstream aux, Main onMain, Aux onAux) {
+  CALL(cuEventRecord, event0, main);
   onMain();
-  CALL(cuStreamWaitEvent, auxStream, event0, 0);
+  CALL(cuStreamWaitEvent, aux, event0, 0);
   onAux();
-  CALL(cuEventRecord, event1, auxStream);
-  CALL(cuStreamWaitEvent, mainStream, event1, 0);
+  CALL(cuEventRecord, event1, aux);
+  CALL(cuStreamWaitEvent, main, event1, 0);
+}
+
+template <typename Main, typename Aux>
+void forkJoin(Main onMain, Aux onAux) {
+  forkJoinOn(mainStream, auxStream, onMain, onAux);
 }
 
 void finish() { CALL(cuStreamSynchronize, mainStream); }
 void finishAll() {
   finish();
-  CALL(cuStreamSynchronize, auxStream);
+  for (CUstream stream : {auxStream, ownerStream, besideStream}) CALL(cuStreamSynchronize, stream);
 }
 
 // What `queue` queues as one graph, which the returned function launches.
