@@ -1,5 +1,5 @@
 import { AuxstreamError, DisposedError } from "../runtime/errors.js"
-import { Event } from "../runtime/event.js"
+import { Event, timedInCapture } from "../runtime/event.js"
 import { show } from "../runtime/show.js"
 import { Stream } from "../runtime/stream.js"
 
@@ -14,14 +14,15 @@ function refusedStream(stream: unknown, what: string): Error {
     : new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(stream)}; it is a Stream, or null`)
 }
 
-/** Refuses what is no event of the stream's device. */
-export function checkJoinEvent(event: unknown, what: string, stream: Stream): asserts event is Event {
-  if (!(event instanceof Event) || event.state.disposed || event.device !== stream.device) {
-    throw refusedEvent(event, what, stream)
+/** Refuses what cannot be recorded and waited for in a fork-join of the current stream. */
+export function checkJoinEvent(event: unknown, what: string, main: Stream): asserts event is Event {
+  if (!(event instanceof Event) || event.state.disposed || event.device !== main.device) {
+    throw refusedEvent(event, what, main)
   }
+  if (event.state.timing && main.state.capture !== undefined) throw timedInCapture(event.name)
 }
 
-function refusedEvent(event: unknown, what: string, stream: Stream): Error {
+function refusedEvent(event: unknown, what: string, main: Stream): Error {
   if (!(event instanceof Event)) {
     return new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
@@ -33,6 +34,6 @@ function refusedEvent(event: unknown, what: string, stream: Stream): Error {
   }
   return new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `${what} is of ${event.device.id}, the aux stream of ${stream.device.id}; use an event of the stream's device`,
+    `${what} is of ${event.device.id}, the aux stream of ${main.device.id}; use an event of the stream's device`,
   )
 }

@@ -68,7 +68,7 @@ export function executeInParallel(
   if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, main)
   checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
-  const branches = slots.map((slot) => branchOf(slot, doneEvents[slot.index]))
+  const branches = slots.map((slot) => branchOf(slot, doneEvents[slot.index], main))
   report("parallel", main, slots)
   return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1))
 }
@@ -124,8 +124,8 @@ function checkOneDevice(first: Slot | undefined, stream: Stream, index: number):
   )
 }
 
-function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined): AuxBranch {
-  checkJoinEvent(done, `doneEvents[${index}]`, stream)
+function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined, main: Stream): AuxBranch {
+  checkJoinEvent(done, `doneEvents[${index}]`, main)
   return new AuxBranch(index + 1, fn, stream, done)
 }
 

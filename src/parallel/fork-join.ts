@@ -1,4 +1,4 @@
-import { type Context, context, enter, leave, runIn } from "../runtime/context.js"
+import { type Context, context, enter, runIn } from "../runtime/context.js"
 import type { Event } from "../runtime/event.js"
 import { attach, settle } from "../runtime/failures.js"
 import type { Stream } from "../runtime/stream.js"
@@ -78,14 +78,24 @@ export function forkJoinOfTwo(
     } catch (error) {
       failure = { slot: 1, error }
     } finally {
-      leave(here)
+      enter(here)
     }
   } finally {
     release(fork)
   }
   const results = [result0, result1]
-  const isPlain = failure === undefined && promise0 === undefined && promise1 === undefined
-  if (isPlain && leased !== undefined && tryToRecord(leased, stream)) return joined(leased, main, results)
+  if (leased !== undefined && failure === undefined && promise0 === undefined && promise1 === undefined) {
+    try {
+      leased.recordOn(stream)
+      leased.waitOn(main)
+      return results
+    } catch (error) {
+      joinWhole(stream, main)
+      throw error
+    } finally {
+      release(leased)
+    }
+  }
 
   const branch = new AuxBranch(1, fn1, stream, done)
   branch.leased = leased
@@ -95,12 +105,15 @@ export function forkJoinOfTwo(
   return whole.end(failure)
 }
 
-function joined(leased: Event, main: Stream, results: unknown[]): unknown[] {
+/**
+ * Where the event cannot carry the join, as it or the stream was disposed of meanwhile: main waits for all that was
+ * queued on the stream. If that fails, too, there is nothing left to try; the first failure says what is wrong.
+ */
+function joinWhole(stream: Stream, main: Stream): void {
   try {
-    leased.waitOn(main)
-    return results
-  } finally {
-    release(leased)
+    main.state.waitFor(stream.state)
+  } catch {
+    // See above.
   }
 }
 
@@ -199,6 +212,7 @@ class ForkJoin {
         if (!recorded) leased.recordOn(stream)
         leased.waitOn(this.#main)
       } catch (error) {
+        joinWhole(stream, this.#main)
         ;(errors ??= []).push(error)
       } finally {
         release(leased)

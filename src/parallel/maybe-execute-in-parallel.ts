@@ -62,15 +62,19 @@ function executeOnTwo(
   event1: Event | null,
   auxStream: Stream,
 ): unknown[] | Promise<unknown[]> {
-  checkAuxStream(auxStream, "auxStream")
   const here = context()
-  const main = currentStreamIn(here, auxStream.device)
-  if (!here.multiStream || main === auxStream) {
-    report(here.multiStream ? "same-stream" : "disabled", main)
+  if (!here.multiStream) {
+    report("disabled")
     return runTwoInSequence(fn0, fn1)
   }
-  checkJoinEvent(event0, "event0", auxStream)
-  checkJoinEvent(event1, "event1", auxStream)
+  checkAuxStream(auxStream, "auxStream")
+  const main = currentStreamIn(here, auxStream.device)
+  if (main === auxStream) {
+    report("same-stream", main)
+    return runTwoInSequence(fn0, fn1)
+  }
+  checkJoinEvent(event0, "event0", main)
+  checkJoinEvent(event1, "event1", main)
   reportTwo(main, auxStream)
   return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1)
 }

@@ -72,16 +72,12 @@ export function runIn<T>(inner: Context, fn: () => T): T {
 }
 
 /**
- * Makes a context the running code's until {@link leave}, which must come in the same synchronous step. What is started
- * in between keeps it. The same as {@link runIn}, for the one place where a closure would cost more than what it runs.
+ * Makes a context the running code's. The same as {@link runIn}, for the one place where a closure would cost more than
+ * what it runs: called once more in the same synchronous step, with the context from before. What is started in between
+ * keeps its own. One function goes both ways, so that where the stack has room to enter it has room to come back.
  */
-export function enter(inner: Context): void {
-  storage.enterWith(inner)
-}
-
-/** Goes back to the context that was the running code's before {@link enter}. */
-export function leave(before: Context): void {
-  storage.enterWith(before === outermost ? undefined : before)
+export function enter(context: Context): void {
+  storage.enterWith(context === outermost ? undefined : context)
 }
 
 /** Runs a function as no part of any capture. */

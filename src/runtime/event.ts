@@ -13,7 +13,8 @@ interface LentHandle {
   lent: number
 }
 
-function timedInCapture(name: string): AuxstreamError {
+/** @internal */
+export function timedInCapture(name: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
     `${name} takes the time and cannot be recorded inside a capture, where nothing runs; record it around the launches, ` +

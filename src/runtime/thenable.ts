@@ -7,6 +7,11 @@ export function adopt(value: unknown): Promise<unknown> | undefined {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined
   const { then }: { then?: unknown } = value
   if (typeof then !== "function") return undefined
-  if (value instanceof Promise && then === Promise.prototype.then) return value
+  if (isPlainPromise(value) && then === Promise.prototype.then) return value
   return new Promise((resolve, reject) => void Reflect.apply(then, value, [resolve, reject]))
+}
+
+/** One that nothing of a subclass's or of its own stands in the way of: others may look at its constructor. */
+function isPlainPromise(value: object): value is Promise<unknown> {
+  return Object.getPrototypeOf(value) === Promise.prototype && !Object.hasOwn(value, "constructor")
 }

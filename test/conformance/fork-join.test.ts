@@ -3,6 +3,7 @@ import { test } from "node:test"
 import {
   currentStream,
   type Device,
+  type Event,
   executeInParallel,
   fork,
   maybeExecuteInParallel,
@@ -166,6 +167,66 @@ forEachOpenDevice("fork and join", (open) => {
       main.synchronize()
       assert.equal(held.timedOut, false)
     })
+  })
+
+  test("§5.5 what a function disposes of, the event or the aux stream, is joined all the same", async () => {
+    using device = open()
+    const calls = {
+      maybeExecuteInParallel: (main: Fn, beside: Fn, start: Event, done: Event, aux: Stream) =>
+        maybeExecuteInParallel(main, beside, start, done, aux),
+      executeInParallel: (main: Fn, beside: Fn, start: Event, done: Event, aux: Stream) =>
+        executeInParallel(main, [beside], start, [done], [aux]),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      for (const what of ["event", "stream"] as const) {
+        for (const way of ["main", "beside", "beside, throwing", "later"] as const) {
+          if (what === "stream" && way === "main") continue // Nothing can be queued there any more.
+          using main = device.createStream()
+          using aux = device.createStream()
+          using start = device.createEvent()
+          using done = device.createEvent()
+          using held = new Latch(device)
+          const dispose = () => (what === "event" ? done : aux).dispose()
+          const error = new Error("on purpose")
+          const functions: Record<typeof way, [Fn, Fn]> = {
+            main: [dispose, () => held.hold()],
+            beside: [
+              () => 1,
+              () => {
+                held.hold()
+                dispose()
+              },
+            ],
+            "beside, throwing": [
+              () => 1,
+              () => {
+                held.hold()
+                dispose()
+                throw error
+              },
+            ],
+            later: [
+              async () => 1,
+              async () => {
+                held.hold()
+                await Promise.resolve()
+                dispose()
+              },
+            ],
+          }
+          const label = `${name}, the ${what}, ${way}`
+          await assert.rejects(
+            async () => main.run(() => call(...functions[way], start, done, aux)),
+            way === "beside, throwing" ? (thrown) => thrown === error : { code: "AUX_DISPOSED" },
+            label,
+          )
+          assert.ok(isHeld(main), label)
+          held.open()
+          main.synchronize()
+          assert.equal(held.timedOut, false)
+        }
+      }
+    }
   })
 
   test("§5.4 async functions: joined once both have settled, with all that they queued until then", async () => {

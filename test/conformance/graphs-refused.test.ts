@@ -4,6 +4,7 @@ import {
   captureGraph,
   currentStream,
   type DeviceArray,
+  executeInParallel,
   fork,
   maybeExecuteInParallel,
   parallel,
@@ -138,9 +139,17 @@ forEachOpenDevice("what a capture refuses", (open) => {
   test("events that take the time", () => {
     using device = open()
     using timed = device.createEvent({ timing: true, name: "timed" })
+    using other = device.createEvent()
+    using aux = device.createStream()
+    const uncalled = () => assert.fail("what is refused is refused before anything is queued")
     using graph = captureGraph(() => {
       refused(() => timed.record(), code, "timed")
+      refused(() => maybeExecuteInParallel(uncalled, uncalled, timed, other, aux), code, "timed")
+      refused(() => maybeExecuteInParallel(uncalled, uncalled, other, timed, aux), code, "timed")
+      refused(() => executeInParallel(uncalled, [uncalled], timed, [other], [aux]), code, "timed")
+      refused(() => executeInParallel(uncalled, [uncalled], other, [timed], [aux]), code, "timed")
     })
+    assert.equal(graph.nodeCount, 0)
     timed.record()
     graph.launch()
     timed.synchronize()

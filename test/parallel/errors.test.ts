@@ -64,6 +64,29 @@ describe("§5 rule 5, errors", () => {
     }
   })
 
+  it("a promise that cannot be looked at is one that rejects: the other is waited for, and joined", async () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1 } = recorded
+    const error = new Error("no constructor")
+    const strange = Object.defineProperty(Promise.resolve(1), "constructor", { get: fail(error) })
+    const calls = [
+      (fn0: () => unknown, fn1: () => unknown) => maybeExecuteInParallel(fn0, fn1, event0, event1, aux),
+      (fn0: () => unknown, fn1: () => unknown) => executeInParallel(fn0, [fn1], event0, [event1], [aux]),
+    ]
+    for (const call of calls) {
+      recorded.log()
+      const result = call(
+        () => strange,
+        async () => {
+          await turn()
+          recorded.launch(1)
+        },
+      )
+      await assert.rejects(async () => result, error)
+      assert.deepEqual(recorded.log().slice(-3), ["launch 1 on aux", "record event1 on aux", "main waits for event1"])
+    }
+  })
+
   it("once a thenable was returned nothing is thrown at once: the promise waits for both, joins, then rejects", async () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded

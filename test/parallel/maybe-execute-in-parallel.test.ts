@@ -128,6 +128,23 @@ describe("§5 rule 2, sequential: maybeExecuteInParallel", () => {
     assert.deepEqual(recorded.log(), twoLaunches)
   })
 
+  it("with multi-stream off, is not even interested in whether they have been disposed of", () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1 } = recorded
+    for (const thing of [aux, event0, event1]) thing.dispose()
+    recorded.log()
+    withMultiStream(false, () =>
+      maybeExecuteInParallel(
+        () => recorded.launch(1),
+        () => recorded.launch(2),
+        event0,
+        event1,
+        aux,
+      ),
+    )
+    assert.deepEqual(recorded.log(), twoLaunches)
+  })
+
   it("needs no device at all", () => {
     assert.deepEqual(
       maybeExecuteInParallel(
