@@ -49,7 +49,10 @@ export const calls: Part = {
       if (apart) await measureApart(run, rows)
       else await measureInto(run, present, rows, times)
     }
-    return { versions: Object.fromEntries(present.map(({ name, versions }) => [name, versions])) }
+    return {
+      versions: Object.fromEntries(present.map(({ name, versions }) => [name, versions])),
+      onOneCore: present.every(({ onOneCore }) => onOneCore),
+    }
   },
 }
 

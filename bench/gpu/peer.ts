@@ -10,6 +10,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
+import { keepOnOneCore } from "./one-core.js"
 import { killGroup, tail } from "./programs.js"
 
 /** The figures of a turn, a list for each, with a value for each batch. */
@@ -24,6 +25,8 @@ type Message = Readonly<Record<string, unknown>>
 export class Peer {
   readonly name: string
   versions: Readonly<Record<string, string>> = {}
+  /** Is its main thread on the core that all take turns on? */
+  onOneCore = false
   /** Why it can be asked no more. */
   #gone: string | undefined
   readonly #child: ChildProcess | undefined
@@ -50,9 +53,14 @@ export class Peer {
     child.on("close", (status, signal) => this.#leave(`${name} ended (${signal ?? status}). ${tail(this.#errors, 6)}`))
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   /** Waits until it can be asked. Gives what is in the way, if anything is. */
   async start(seconds: number): Promise<string | undefined> {
     const message = await this.#next(seconds)
+    this.onOneCore = this.pid !== undefined && keepOnOneCore(this.pid)
     if (message["ready"] !== true) this.#leave(reasonOf(message))
     const versions = message["versions"]
     if (typeof versions === "object" && versions !== null) this.versions = Object.fromEntries(Object.entries(versions))

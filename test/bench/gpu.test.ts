@@ -99,6 +99,15 @@ describe("measuring in turns", () => {
     assert.deepEqual(await silent.ask("row", 1, 1, 20), { reason: "silent did not answer in 0.2 s" })
   })
 
+  test("all take their turns on one core, where the system lets us say so", async () => {
+    const peers = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [1] }")]
+    const coresOf = ({ pid, onOneCore }: Peer) =>
+      onOneCore ? /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] : "no taskset"
+    const [first, second] = peers.map(coresOf)
+    assert.match(first ?? "", /^\d+$|^no taskset$/)
+    assert.equal(first, second)
+  })
+
   test("what cannot be started says so", async () => {
     const absent = new Peer("absent", join(folder, "no-such-program"), [])
     assert.match((await absent.start(20)) ?? "", /absent cannot be started: .*ENOENT/)
