@@ -42,12 +42,25 @@ function readOptions() {
         quick: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         only: { type: "string" },
+        help: { type: "boolean", default: false },
       },
     })
     return { ...values, chosen: choose(values.only) }
   } catch (error) {
     throw new UsageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error))
   }
+}
+
+function usage(): string {
+  return [
+    "npm run bench -- [--only NAME,NAME] [--quick] [--json]",
+    "",
+    "Measures the host device. A whole run is kept as JSON in bench/results/.",
+    "  --only   some of it:",
+    ...benchmarks.map(({ name, title }) => `           ${name.padEnd(14)} ${title}`),
+    "  --quick  only shows that everything runs",
+    "  --json   prints JSON instead of tables",
+  ].join("\n")
 }
 
 function choose(only: string | undefined): readonly Benchmark[] {
@@ -61,7 +74,8 @@ function choose(only: string | undefined): readonly Benchmark[] {
 }
 
 async function main(): Promise<void> {
-  const { quick, json, only, chosen } = readOptions()
+  const { quick, json, only, chosen, help } = readOptions()
+  if (help) return console.log(usage())
   const run = circumstances(quick)
   const others = new OtherProcesses()
   const rows: Row[] = []

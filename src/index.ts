@@ -1,3 +1,5 @@
+// The declarations name AbortSignal, URL and Symbol.dispose, and compilers from TypeScript 6 on look at no @types by themselves.
+/// <reference types="node" preserve="true" />
 import "./backends.js"
 import "./runtime/inspect.js"
 

@@ -38,7 +38,7 @@ const cublas = toolkitLibrary<CublasCalls>({
     new AuxstreamError(
       "AUX_DEVICE_UNAVAILABLE",
       `cuBLAS, which multiplies matrices on CUDA devices, ${where}: install the CUDA toolkit or ` +
-        "`pip install nvidia-cublas`, or name the library in AUXSTREAM_LIBCUBLAS.",
+        "`pip install nvidia-cublas` (for a driver of CUDA 12, nvidia-cublas-cu12), or name the library in AUXSTREAM_LIBCUBLAS.",
     ),
 })
 

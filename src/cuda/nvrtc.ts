@@ -166,7 +166,7 @@ export const nvrtc = toolkitLibrary({
   missing: (where) =>
     new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
-      `NVRTC, which compiles CUDA C++, ${where}: install the CUDA toolkit or \`pip install nvidia-cuda-nvrtc\`, ` +
-        "name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
+      `NVRTC, which compiles CUDA C++, ${where}: install the CUDA toolkit or \`pip install nvidia-cuda-nvrtc\` (for a ` +
+        "driver of CUDA 12, nvidia-cuda-nvrtc-cu12), name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
     ),
 })

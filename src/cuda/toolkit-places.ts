@@ -16,11 +16,13 @@ function fileNames(file: ToolkitFile, driverMajor: number): string[] {
   return majors.map((major) => (process.platform === "win32" ? file[major].windows : file[major].linux))
 }
 
-/** What to try to load, best first: names that the loader knows, then files in the usual places. */
+/** What to try to load, best first: of each version the name that the loader may know, then files in the usual places. */
 export function toolkitCandidates(file: ToolkitFile, driverMajor: number): string[] {
-  const names = fileNames(file, driverMajor)
-  const files = libraryDirectories().flatMap((directory) => names.map((name) => join(directory, name)))
-  return [...names, ...files.filter((file) => existsSync(file))]
+  const directories = libraryDirectories()
+  return fileNames(file, driverMajor).flatMap((name) => {
+    const files = directories.map((directory) => join(directory, name))
+    return [name, ...files.filter((path) => existsSync(path))]
+  })
 }
 
 /** In words, for the message that says that it was found nowhere. */

@@ -94,7 +94,13 @@ export class Device {
 
   /** @internal Refuses a device that is closed. */
   checkUsable(): void {
-    if (this.order.closed) throw new DisposedError(`${this.id} was disposed of; open it again with openDevice()`)
+    if (this.order.closed) throw this.#disposedError()
+  }
+
+  #disposedError(): DisposedError {
+    return new DisposedError(
+      `${this.id} was disposed of, and with it all that was made from it; open it again with openDevice() and make them anew`,
+    )
   }
 
   /**

@@ -97,7 +97,10 @@ export function checkDType(value: unknown): asserts value is DType {
 export function checkScalar(dtype: DType, value: unknown, what: string): asserts value is number | bigint {
   const allowed = table[dtype].refuses(value)
   if (allowed === undefined) return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; a ${dtype} is ${allowed}`)
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    `${what} is ${show(value)}; ${/^[aeiou]/.test(dtype) ? "an" : "a"} ${dtype} is ${allowed}`,
+  )
 }
 
 /** The bytes under a typed array. */

@@ -186,7 +186,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (argument.dtype !== dtype) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
-        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${dtype}`,
+        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${dtype}: ` +
+          "give it an array of that, or name the array's in the signature",
       )
     }
     if (argument.device !== device) {

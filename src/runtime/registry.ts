@@ -65,7 +65,7 @@ function defaultThreads(): number {
 }
 
 function select(selector: unknown): { backend: Backend; ordinal: number } {
-  const wanted = selector === "auto" ? (process.env["AUXSTREAM_DEVICE"] ?? "auto") : selector
+  const wanted = selector === "auto" ? automaticSelector() : selector
   if (wanted === "auto") return automatic()
   const match = typeof wanted === "string" ? /^(host|cuda)(?::(\d{1,4}))?$/.exec(wanted) : null
   const backend = backends.find((candidate) => candidate.kind === match?.[1])
@@ -77,6 +77,12 @@ function select(selector: unknown): { backend: Backend; ordinal: number } {
     )
   }
   return { backend, ordinal: Number(match[2] ?? 0) }
+}
+
+/** What stands in for "auto". A variable that is set to nothing is not set. */
+function automaticSelector(): string {
+  const named = process.env["AUXSTREAM_DEVICE"]
+  return named === undefined || named === "" ? "auto" : named
 }
 
 function automatic(): { backend: Backend; ordinal: number } {

@@ -186,6 +186,7 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
   }
   if (stream.device === device) return
   stream.device.checkUsable()
+  device.checkUsable()
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
     `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; both must be of one device`,

@@ -154,6 +154,19 @@ forEachDevice("disposing of devices", (open) => {
     }
   })
 
+  test("§8 dispose: what a former device made is refused by the same one, opened anew, as disposed of", () => {
+    const former = open()
+    const event = former.createEvent().record()
+    const stream = former.createStream()
+    const array = former.zeros("int32", 4)
+    former.dispose()
+    using device = open()
+    const launch = () => affine.launch({ ...over(4), stream: device.defaultStream }, 4, array, 1, 1)
+    for (const use of [() => device.defaultStream.wait(event), () => device.defaultStream.wait(stream), launch]) {
+      refused(use, "AUX_DISPOSED", "was disposed of")
+    }
+  })
+
   test("§4 openDevice: other options than the open one's are refused by name", () => {
     using device = open()
     if (device.kind === "host") {

@@ -1,22 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { currentStream, listDevices, openDevice } from "../../src/index.js"
+import { withEnvironment } from "../support/environment.js"
 import { refused } from "../support/errors.js"
 import { once, spin } from "../support/kernels.js"
-
-/** Runs something with other environment variables. */
-function withEnvironment<T>(variables: Readonly<Record<string, string>>, run: () => T): T {
-  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const)
-  try {
-    Object.assign(process.env, variables)
-    return run()
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name]
-      else process.env[name] = value
-    }
-  }
-}
 
 const open = (...args: readonly unknown[]): unknown => Reflect.apply(openDevice, undefined, args)
 
@@ -53,6 +40,10 @@ test("§7 AUXSTREAM_DEVICE stands in for auto, and only for it", () => {
     assert.equal(device.id, "host")
     using again = openDevice("auto")
     assert.equal(again, device)
+  })
+  withEnvironment({ AUXSTREAM_DEVICE: "" }, () => {
+    using device = openDevice()
+    assert.equal(device.id, listDevices().find(({ usable }) => usable)?.id)
   })
   withEnvironment({ AUXSTREAM_DEVICE: "nonsense" }, () => {
     refused(() => open(), "AUX_INVALID_ARGUMENT", "AUXSTREAM_DEVICE", "'nonsense'")
