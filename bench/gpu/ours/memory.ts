@@ -1,6 +1,6 @@
 /** Rows about what grows over many fork-joins and graphs. */
 
-import { setFlagsFromString } from "node:v8"
+import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { captureGraph, type Device, type DeviceArray, maybeExecuteInParallel } from "auxstream"
 import { driver } from "./driver.js"
@@ -9,6 +9,7 @@ import { type Figures, type MakeRow, nanosecondsSince } from "./row.js"
 
 /** Bytes at one moment. */
 interface Sample {
+  /** Of the process, without what the engine's heap keeps free: it doubles and halves that as it sees fit. */
   readonly resident: number
   readonly heap: number
   readonly used: number
@@ -22,7 +23,8 @@ function sample(device: Device): Sample {
   collect()
   const { rss, heapUsed } = process.memoryUsage()
   const { used, reserved } = device.memory
-  return { resident: rss, heap: heapUsed, used, reserved, taken: -driver().freeMemory() }
+  const kept = getHeapStatistics().total_physical_size - heapUsed
+  return { resident: rss - kept, heap: heapUsed, used, reserved, taken: -driver().freeMemory() }
 }
 
 /** The garbage collector, without asking the user for a flag. */
