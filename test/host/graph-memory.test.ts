@@ -67,7 +67,7 @@ class Graphs {
   }
 }
 
-test("§7 graphs: 2000 captures and 20000 launches take no more memory than some", async () => {
+test("§7 graphs: thousands of captures and launches take no more memory than some", async () => {
   using driver = open(2)
   const graphs = new Graphs(driver)
   const rounds = (count: number) => {
@@ -76,10 +76,14 @@ test("§7 graphs: 2000 captures and 20000 launches take no more memory than some
   rounds(200)
   await collect()
   const extent = extentOf(driver)
-  const heap = process.memoryUsage().heapUsed
-  rounds(500)
-  await collect()
-  assert.equal(extentOf(driver), extent)
-  const growth = process.memoryUsage().heapUsed - heap
-  assert.ok(growth < 400_000, `the heap grew by ${growth} bytes`)
+  const heaps = [process.memoryUsage().heapUsed]
+  for (let part = 0; part < 3; part++) {
+    rounds(300)
+    await collect()
+    assert.equal(extentOf(driver), extent)
+    heaps.push(process.memoryUsage().heapUsed)
+  }
+  // What is lost is lost in each part; what the engine compiles meanwhile lies there, too, but in one of them.
+  const growths = heaps.slice(1).map((heap, part) => heap - (heaps[part] ?? 0))
+  assert.ok(Math.min(...growths) < 200_000, `the heap grew by ${growths.join(", ")} bytes`)
 })
