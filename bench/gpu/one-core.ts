@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process"
 import { availableParallelism } from "node:os"
 
-/** Milliseconds, at best, of something that only the core's speed decides. */
+/** Milliseconds, the median of some turns, of what only the core's speed decides. */
 const calibration = `
   const turns = Array.from({ length: 15 }, () => {
     const started = performance.now()
