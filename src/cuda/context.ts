@@ -95,6 +95,11 @@ export class CudaContext {
     return this.#loss !== undefined
   }
 
+  /** For what calls nothing that would say so. @throws DeviceLostError */
+  checkAlive(): void {
+    if (this.#loss !== undefined) throw this.#loss
+  }
+
   /** Runs `fn` with this context current, and leaves the thread's current context as it was. */
   within<T>(fn: () => T): T {
     this.check(this.calls.cuCtxPushCurrent(this.handle), "cuCtxPushCurrent")

@@ -29,9 +29,9 @@ import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
 import type { CudaLibrary } from "./library.js"
-import { DeviceMemory } from "./memory.js"
+import { createDeviceMemory, type DeviceMemory } from "./memory.js"
 import { PinnedMemoryOwner, PinnedPool } from "./pinned.js"
-import { NOT_READY, SUCCESS } from "./status.js"
+import { SUCCESS } from "./status.js"
 import { Streams } from "./streams.js"
 import { Uploads } from "./upload.js"
 
@@ -71,7 +71,7 @@ export class CudaDriver implements Driver {
       this.#markers = new EventPool(context, DISABLE_TIMING)
       this.#captures = new Captures(context)
       this.#streams = new Streams(context, this.#captures, this.#markers)
-      this.#memory = new DeviceMemory(context, this.#streams)
+      this.#memory = createDeviceMemory(context, this.#streams, this.#captures, this.#markers)
     } catch (error) {
       context.release()
       throw error
@@ -93,9 +93,9 @@ export class CudaDriver implements Driver {
 
   destroyStream(stream: StreamHandle): void {
     this.#context.lastEvent = 0
-    this.#memory.forgetStream(stream)
+    const whenOver = this.#memory.forgetStream(stream)
     this.#cublas.forgetStream(stream)
-    this.#streams.destroy(stream)
+    this.#streams.destroy(stream, whenOver)
   }
 
   adoptStream(foreign: bigint): StreamHandle {
@@ -109,16 +109,14 @@ export class CudaDriver implements Driver {
   }
 
   queryStream(stream: StreamHandle): boolean {
-    let status = this.#context.calls.cuStreamQuery(stream)
-    if (status === SUCCESS) return true
-    if (status !== NOT_READY) status = this.#context.again(status, "cuStreamQuery", stream)
-    if (status !== NOT_READY) this.#context.check(status, "cuStreamQuery")
-    return status === SUCCESS
+    const isIdle = this.#streams.isIdle(stream)
+    if (isIdle) this.#memory.hasPassed(stream)
+    return isIdle
   }
 
   synchronizeStream(stream: StreamHandle): void {
-    const status = this.#context.calls.cuStreamSynchronize(stream)
-    if (status !== SUCCESS) this.#context.retry(status, "cuStreamSynchronize", stream)
+    this.#streams.await(stream)
+    this.#memory.hasPassed(stream)
   }
 
   createEvent(timing: boolean): EventHandle {
@@ -182,14 +180,14 @@ export class CudaDriver implements Driver {
     return this.#completions.add(event, settle)
   }
 
-  allocate(byteLength: number, stream: StreamHandle, _covers: (mark: OrderMark) => boolean): number {
+  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
     this.#context.lastEvent = 0
-    return this.#memory.allocate(byteLength, stream)
+    return this.#memory.allocate(byteLength, stream, covers)
   }
 
-  free(address: number, stream: StreamHandle, _mark: OrderMark): void {
+  free(address: number, stream: StreamHandle, mark: OrderMark): void {
     this.#context.lastEvent = 0
-    this.#memory.free(address, stream)
+    this.#memory.free(address, stream, mark)
   }
 
   drainFrees(): void {

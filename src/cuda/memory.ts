@@ -1,168 +1,47 @@
-/**
- * Device memory: a pool of our own, in whose order allocations and frees take part as operations of their stream.
- *
- * The pool may hand freed memory to another stream when the free is over, or when that stream waits, over any chain of
- * events, for a point behind it; the driver knows those waits, and waits that were left out were implied by others. It
- * may not add waits of its own, which would put streams in an order nobody asked for, and it gives nothing back to the
- * system on its own, which would cost milliseconds at some synchronisation.
- */
-import { OutOfMemoryError } from "../runtime/errors.js"
-import type { MemoryUsage, StreamHandle } from "../driver.js"
-import { CMemory } from "./c-memory.js"
+/** Device memory, and the choice of who hands it out. */
+import type { MemoryUsage, OrderMark, StreamHandle } from "../driver.js"
+import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
-import { OUT_OF_MEMORY, SUCCESS } from "./status.js"
+import { DriverMemory } from "./driver-memory.js"
+import type { EventPool } from "./events.js"
+import { OwnMemory } from "./own-memory.js"
 import type { Streams } from "./streams.js"
 
-const ALLOCATION_PINNED = 1
-const LOCATION_DEVICE = 1
-const POOL_PROPERTIES_BYTES = 88
-
-const REUSE_FOLLOW_EVENT_DEPENDENCIES = 1
-const REUSE_ALLOW_OPPORTUNISTIC = 2
-const REUSE_ALLOW_INTERNAL_DEPENDENCIES = 3
-const RELEASE_THRESHOLD = 4
-const RESERVED_CURRENT = 5
-
-/** The device memory of one device. */
-export class DeviceMemory {
-  readonly #context: CudaContext
-  readonly #streams: Streams
-  readonly #pool: number
-  /** The bytes of each allocation that has not been freed. */
-  readonly #sizes = new Map<number, number>()
-  /** Streams with a free that may not have happened yet. */
-  readonly #freedOn = new Set<StreamHandle>()
-  #used = 0
-  #peak = 0
-
-  /** @throws CudaError */
-  constructor(context: CudaContext, streams: Streams) {
-    this.#context = context
-    this.#streams = streams
-    this.#pool = createPool(context)
-  }
-
+/** The device memory of one device. `allocate` and `free` are the seam's. */
+export interface DeviceMemory {
   /** @throws OutOfMemoryError when there is none, having waited for nothing */
-  allocate(byteLength: number, stream: StreamHandle): number {
-    const context = this.#context
-    const out = context.out
-    let status = context.calls.cuMemAllocFromPoolAsync(out.address, byteLength, this.#pool, stream)
-    if (status !== SUCCESS) {
-      status = context.again(status, "cuMemAllocFromPoolAsync", out.address, byteLength, this.#pool, stream)
-      if (status === OUT_OF_MEMORY) throw this.#outOfMemory(byteLength)
-      context.check(status, "cuMemAllocFromPoolAsync")
-    }
-    const address = out.number(0)
-    this.#sizes.set(address, byteLength)
-    this.#used += byteLength
-    if (this.#used > this.#peak) this.#peak = this.#used
-    return address
-  }
-
+  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
   /** Never throws: memory that cannot be freed is leaked, with a warning. */
-  free(address: number, stream: StreamHandle): void {
-    const byteLength = this.#sizes.get(address)
-    if (byteLength === undefined) return
-    this.#sizes.delete(address)
-    this.#used -= byteLength
-    const context = this.#context
-    if (context.isLost) return
-    let status = context.calls.cuMemFreeAsync(address, stream)
-    if (status !== SUCCESS) status = context.again(status, "cuMemFreeAsync", address, stream)
-    if (status === SUCCESS) this.#freedOn.add(stream)
-    else context.warnOfLeak(status, "cuMemFreeAsync")
-  }
-
-  #outOfMemory(byteLength: number): OutOfMemoryError {
-    const { used, reserved } = this.usage()
-    const { free, total } = this.#systemMemory()
-    return new OutOfMemoryError(
-      `${this.#context.label} has no room for ${byteLength} bytes: ${used} bytes are in arrays, ${reserved} are held ` +
-        `for them, and ${free} of its ${total} are free. Dispose of arrays that are not needed, or use smaller ones.`,
-    )
-  }
-
-  #systemMemory(): { free: number; total: number } {
-    const { out, calls } = this.#context
-    const status = this.#context.within(() => calls.cuMemGetInfo(out.address, out.address + 8))
-    this.#context.check(status, "cuMemGetInfo")
-    return { free: out.number(0), total: out.number(8) }
-  }
-
-  /** Blocks until every free so far has happened, and lets go of what the pool holds in pieces of the wrong size. */
-  drainFrees(): void {
-    const context = this.#context
-    for (const stream of this.#freedOn) {
-      const status = context.calls.cuStreamSynchronize(stream)
-      if (status !== SUCCESS) context.retry(status, "cuStreamSynchronize", stream)
-    }
-    this.#freedOn.clear()
-    this.#streams.awaitEnded()
-    this.trim()
-  }
-
-  /** Gives back to the system what the pool holds and nobody uses. @throws CudaError */
-  trim(): void {
-    this.#context.check(this.#context.calls.cuMemPoolTrimTo(this.#pool, 0), "cuMemPoolTrimTo")
-  }
-
-  /** A stream is destroyed: its end stands for its frees. */
-  forgetStream(stream: StreamHandle): void {
-    this.#freedOn.delete(stream)
-  }
-
-  usage(): MemoryUsage {
-    const { out, calls } = this.#context
-    this.#context.check(calls.cuMemPoolGetAttribute(this.#pool, RESERVED_CURRENT, out.address), "cuMemPoolGetAttribute")
-    return { used: this.#used, reserved: out.number(0), peak: this.#peak }
-  }
-
-  /** Has everything been freed? */
-  get isEmpty(): boolean {
-    return this.#sizes.size === 0
-  }
-
-  /** Frees what is left, on a stream made for it. Nothing is queued any more. Never throws. */
-  freeAll(): void {
-    const addresses = [...this.#sizes.keys()]
-    if (addresses.length === 0) return
-    try {
-      const stream = this.#streams.create(0)
-      for (const address of addresses) this.free(address, stream)
-    } catch {
-      // Without a stream the memory is the context's to free.
-      this.#sizes.clear()
-    }
-  }
-
-  /** Gives up the pool, which ends with its last allocation. */
-  close(): void {
-    if (this.#context.isLost) return
-    const status = this.#context.calls.cuMemPoolDestroy(this.#pool)
-    if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuMemPoolDestroy")
-  }
+  free(address: number, stream: StreamHandle, mark: OrderMark): void
+  /** Blocks until every free so far has happened. */
+  drainFrees(): void
+  /** Gives back to the system what is held and nobody uses. @throws CudaError */
+  trim(): void
+  /** A stream is being destroyed. Returns what is to be called when its work is over, if anything. */
+  forgetStream(stream: StreamHandle): (() => void) | undefined
+  /** Everything that was queued on the stream so far is over. */
+  hasPassed(stream: StreamHandle): void
+  usage(): MemoryUsage
+  /** Has everything been given back to the driver? */
+  readonly isEmpty: boolean
+  /** Gives back what is left, on a stream made for it. Nothing is queued any more. Never throws. */
+  freeAll(): void
+  close(): void
 }
 
-function createPool(context: CudaContext): number {
-  const properties = new CMemory(POOL_PROPERTIES_BYTES)
-  properties.setInt(0, ALLOCATION_PINNED)
-  properties.setInt(8, LOCATION_DEVICE)
-  properties.setInt(12, context.device)
-  context.check(context.calls.cuMemPoolCreate(context.out.address, properties.address), "cuMemPoolCreate")
-  const pool = context.out.number(0)
-  try {
-    setAttribute(context, pool, REUSE_FOLLOW_EVENT_DEPENDENCIES, 1)
-    setAttribute(context, pool, REUSE_ALLOW_OPPORTUNISTIC, 1)
-    setAttribute(context, pool, REUSE_ALLOW_INTERNAL_DEPENDENCIES, 0)
-    setAttribute(context, pool, RELEASE_THRESHOLD, Number.MAX_SAFE_INTEGER)
-  } catch (error) {
-    context.calls.cuMemPoolDestroy(pool)
-    throw error
-  }
-  return pool
-}
-
-function setAttribute(context: CudaContext, pool: number, attribute: number, value: number): void {
-  context.out.setNumber(0, value)
-  context.check(context.calls.cuMemPoolSetAttribute(pool, attribute, context.out.address), "cuMemPoolSetAttribute")
+/**
+ * Memory cut by ourselves, unless `AUXSTREAM_CUDA_MEMORY=driver` says that each array shall be an allocation of the
+ * driver's own: so that compute-sanitizer sees where it begins and ends, which costs a call of the driver for each.
+ *
+ * @throws CudaError
+ */
+export function createDeviceMemory(
+  context: CudaContext,
+  streams: Streams,
+  captures: Captures,
+  events: EventPool,
+): DeviceMemory {
+  const driverMemory = new DriverMemory(context, streams)
+  if (process.env["AUXSTREAM_CUDA_MEMORY"] === "driver") return driverMemory
+  return new OwnMemory(context, streams, captures, events, driverMemory)
 }

@@ -4,7 +4,7 @@ import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
-import { SUCCESS } from "./status.js"
+import { NOT_READY, SUCCESS } from "./status.js"
 
 const NON_BLOCKING = 1
 /** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
@@ -24,8 +24,8 @@ export class Streams {
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
-  /** An event behind the last work of each destroyed stream, while that work may be going on. */
-  readonly #ends = new Set<EventHandle>()
+  /** An event behind the last work of each destroyed stream, while that work may be going on, and who wants to know. */
+  readonly #ends = new Map<EventHandle, (() => void) | undefined>()
 
   constructor(context: CudaContext, captures: Captures, events: EventPool) {
     this.#context = context
@@ -45,20 +45,20 @@ export class Streams {
     return stream
   }
 
-  /** Never blocks, cancels nothing, never throws. */
-  destroy(stream: StreamHandle): void {
+  /** Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. */
+  destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
-    this.#markEnd(stream)
+    this.#markEnd(stream, whenOver)
     if (this.#context.isLost) return
     let status = this.#context.calls.cuStreamDestroy(stream)
     if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
   }
 
-  #markEnd(stream: StreamHandle): void {
+  #markEnd(stream: StreamHandle, whenOver: (() => void) | undefined): void {
     try {
       this.forgetEnded()
-      this.#ends.add(this.#events.record(stream))
+      this.#ends.set(this.#events.record(stream), whenOver)
     } catch (error) {
       if (this.#context.isLost) return
       process.emitWarning(`${this.#context.label}: the end of a stream's work cannot be seen. ${String(error)}`)
@@ -86,6 +86,21 @@ export class Streams {
     )
   }
 
+  /** Is everything queued so far done? @throws DeviceLostError, CudaError */
+  isIdle(stream: StreamHandle): boolean {
+    let status = this.#context.calls.cuStreamQuery(stream)
+    if (status === SUCCESS) return true
+    if (status !== NOT_READY) status = this.#context.again(status, "cuStreamQuery", stream)
+    if (status !== NOT_READY) this.#context.check(status, "cuStreamQuery")
+    return status === SUCCESS
+  }
+
+  /** Blocks until everything queued so far is done. @throws DeviceLostError, CudaError */
+  await(stream: StreamHandle): void {
+    const status = this.#context.calls.cuStreamSynchronize(stream)
+    if (status !== SUCCESS) this.#context.retry(status, "cuStreamSynchronize", stream)
+  }
+
   /** Marks what is queued now, to see when all of it has come to its end. */
   markNow(): QueuedWork {
     const marks = new Set<EventHandle>()
@@ -95,7 +110,7 @@ export class Streams {
         return this.forgetEnded() && marks.size === 0
       },
       forget: () => {
-        for (const mark of marks) this.#ends.add(mark)
+        for (const mark of marks) this.#ends.set(mark, undefined)
         marks.clear()
       },
     }
@@ -111,17 +126,18 @@ export class Streams {
 
   /** Forgets the ends that have been reached. True if none is left. */
   forgetEnded(): boolean {
-    for (const event of this.#ends) {
+    for (const [event, whenOver] of this.#ends) {
       if (!hasPassed(this.#context, event)) continue
       this.#ends.delete(event)
       this.#events.give(event)
+      whenOver?.()
     }
     return this.#ends.size === 0
   }
 
   /** Blocks until the work of destroyed streams is over. */
   awaitEnded(): void {
-    for (const event of this.#ends) {
+    for (const event of this.#ends.keys()) {
       const status = this.#context.calls.cuEventSynchronize(event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
     }

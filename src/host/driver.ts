@@ -12,8 +12,9 @@ import type {
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
+import { Allocator } from "../allocator/allocator.js"
+import { MemoryCount } from "../allocator/memory-count.js"
 import { AuxstreamError, type DeviceLostError, DisposedError } from "../runtime/errors.js"
-import { Allocator } from "./allocator.js"
 import { Captures } from "./captures.js"
 import { captureLaunch } from "./child-graph.js"
 import { Commands } from "./commands.js"
@@ -51,7 +52,7 @@ export class HostDriver implements Driver {
   private readonly memory = DeviceMemory.create()
   private readonly scheduler = new Scheduler(this.control)
   private readonly commands = new Commands(this.control)
-  private readonly allocator = new Allocator<HostStream>(this.memory)
+  private readonly allocator = new Allocator<HostStream>(this.memory, new MemoryCount(), this.memory.first)
   private readonly uploads = new Uploads(this.memory, this.commands, this.allocator)
   private readonly pool: WorkerPool
   private readonly failures: Failures
@@ -219,7 +220,8 @@ export class HostDriver implements Driver {
 
   memoryUsage(): MemoryUsage {
     this.check()
-    return this.allocator.usage()
+    const { used, peak } = this.allocator.count
+    return { used, reserved: this.memory.byteLength, peak }
   }
 
   allocatePinned(byteLength: number): PinnedMemory {

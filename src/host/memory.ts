@@ -1,4 +1,6 @@
-import type { GrowingMemory } from "./allocator.js"
+import { ALIGNMENT, type MemorySource, type Stretch } from "../allocator/allocator.js"
+import type { MemoryCount } from "../allocator/memory-count.js"
+import { OutOfMemoryError } from "../runtime/errors.js"
 import { MAXIMUM_PAGES, sharedMemory, type WasmMemory } from "./web-assembly.js"
 
 /** Bytes of a WebAssembly page. */
@@ -7,13 +9,14 @@ const PAGE = 65536
 const INITIAL_PAGES = 16
 const LEAST_BALLAST = 16 * 2 ** 20
 const MOST_BALLAST = 256 * 2 ** 20
+const GROWTH_LIMIT = 256 * 2 ** 20
 
 /** Bytes of the largest memory. */
 const LIMIT = MAXIMUM_PAGES * PAGE
 
 /** The device memory: one shared WebAssembly memory, an address is a byte offset in it. It grows and never shrinks. */
-export class DeviceMemory implements GrowingMemory {
-  readonly limit = LIMIT
+export class DeviceMemory implements MemorySource {
+  readonly isContiguous = true
   bytes: Uint8Array
   private ints: Int32Array
   /**
@@ -57,7 +60,30 @@ export class DeviceMemory implements GrowingMemory {
     }
   }
 
-  tryReach(byteLength: number): boolean {
+  /** All there is but the first bytes, which are never handed out, so that no address is 0. */
+  get first(): Stretch {
+    return { address: ALIGNMENT, byteLength: this.byteLength - ALIGNMENT }
+  }
+
+  /** Grows generously, so that it grows seldom. */
+  extend(byteLength: number, room: number): Stretch | undefined {
+    const before = this.byteLength
+    const needed = before + byteLength - room
+    if (needed > LIMIT) return undefined
+    const generous = Math.min(LIMIT, Math.max(needed, before + Math.min(before, GROWTH_LIMIT)))
+    if (!this.tryReach(generous) && !this.tryReach(needed)) return undefined
+    return { address: before, byteLength: this.byteLength - before }
+  }
+
+  outOfMemory(byteLength: number, { used, other }: MemoryCount): OutOfMemoryError {
+    return new OutOfMemoryError(
+      `the host device cannot allocate ${byteLength} bytes: ${used} bytes are used by arrays and ${other} by pinned ` +
+        `and staging memory, of ${this.byteLength} reserved and at most ${LIMIT}: dispose arrays, or work in smaller ` +
+        "pieces",
+    )
+  }
+
+  private tryReach(byteLength: number): boolean {
     try {
       this.memory.grow(Math.ceil((byteLength - this.bytes.length) / PAGE))
     } catch {

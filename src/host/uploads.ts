@@ -1,4 +1,4 @@
-import type { Allocator } from "./allocator.js"
+import type { Allocator } from "../allocator/allocator.js"
 import type { Commands } from "./commands.js"
 import { MAX_WRITE_BYTES } from "./layout.js"
 import type { DeviceMemory } from "./memory.js"

@@ -11,7 +11,17 @@ const folder = fileURLToPath(new URL(".", import.meta.url))
  * The same suite with the CUDA code over the driver's double, also where there is a GPU: it proves what our side of the
  * boundary does, never what a GPU does.
  */
-test("§7 the suite passes on the CUDA device over the driver's double", { skip }, () => {
+for (const memory of ["own", "driver"]) {
+  test(
+    `§7 the suite passes on the CUDA device over the driver's double, memory handed out by: ${memory}`,
+    { skip },
+    () => {
+      passes({ AUXSTREAM_CUDA_MEMORY: memory })
+    },
+  )
+}
+
+function passes(variables: Record<string, string>): void {
   const own = fileURLToPath(import.meta.url)
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((name) => folder + name)
@@ -23,6 +33,7 @@ test("§7 the suite passes on the CUDA device over the driver's double", { skip 
     timeout: 400_000,
     env: {
       ...environment,
+      ...variables,
       AUXSTREAM_TEST_DEVICE: "cuda:0",
       AUXSTREAM_LIBCUDA: doublePath,
       AUXSTREAM_LIBNVRTC: doublePath,
@@ -30,4 +41,4 @@ test("§7 the suite passes on the CUDA device over the driver's double", { skip 
   })
   assert.equal(status, 0, stdout)
   assert.match(stdout, /on cuda:0/)
-})
+}

@@ -52,7 +52,7 @@ test("without a driver the names that were tried are said, and what to do", () =
 test("without koffi the sentence says how to install it", () => {
   const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
   try {
-    for (const part of ["cuda", "runtime"])
+    for (const part of ["allocator", "cuda", "runtime"])
       cpSync(join(build, "src", part), join(alone, "src", part), { recursive: true })
     cpSync(join(build, "src", "driver.js"), join(alone, "src", "driver.js"))
     writeFileSync(join(alone, "package.json"), '{ "type": "module" }')

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { StreamHandle } from "../../src/driver.js"
-import { Latch, launch, mark, never, noop, onDouble, open, saxpy, settled } from "./device.js"
+import { Latch, launch, never, noop, onDouble, open, saxpy, settled } from "./device.js"
 import { double } from "./double.js"
 
 const push = /^cuCtxPushCurrent_v2 \d+$/
@@ -83,8 +83,6 @@ onDouble("what is sent to the driver", () => {
       ["cuMemsetD32Async", () => driver.fill(address, new Uint8Array(4), 256, stream)],
       ["cuMemsetD32Async", () => driver.fill(address, new Uint8Array(8), 128, stream)],
       ["cuLaunchKernel", () => driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [4, 2, range, range], undefined)],
-      ["cuMemAllocFromPoolAsync", () => driver.allocate(256, stream, never)],
-      ["cuMemFreeAsync", () => driver.free(address, stream, mark)],
       ["cuEventDestroy_v2", () => driver.destroyEvent(event)],
     ]
     for (const [name, call] of once) assert.deepEqual(names(call), [name])

@@ -15,7 +15,7 @@ import type {
 } from "../../src/driver.js"
 import { double, skip } from "./double.js"
 
-/** `allocate` needs no help from the runtime on CUDA. */
+/** Behind no free of another stream. */
 export const never = (): boolean => false
 export const mark: OrderMark = { slot: 0, tick: 0 }
 

@@ -48,6 +48,18 @@ test("arrays beyond 2 GiB work in every operation, up to 4 GiB", () => {
   assert.deepEqual(Array.from(new Int32Array(pinned.buffer, pinned.byteOffset, 2)), [77, -3])
 })
 
+test("without room the error says how much was wanted, how much is used and how much there is", () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  driver.allocate(1000, stream, never)
+  driver.allocatePinned(500)
+  const error = thrownBy(() => driver.allocate(5 * GIB, stream, never))
+  assert.ok(error instanceof OutOfMemoryError)
+  for (const figure of [5 * GIB, 1000, 500, driver.memoryUsage().reserved, 4 * GIB]) {
+    assert.match(error.message, new RegExp(`\\b${figure}\\b`))
+  }
+})
+
 test("workers and loaded modules see memory that is added later", () => {
   using driver = open()
   const stream = driver.createStream(0)

@@ -7,7 +7,7 @@ import { project } from "./packing.js"
 
 /**
  * What the files of each folder (or a single file) of src may import beside their own folder. Imports run one way:
- * parallel -> runtime -> driver <- cuda, host.
+ * parallel -> runtime -> driver <- cuda, host, which share what hands out memory.
  */
 const mayImport: Record<string, readonly string[]> = {
   "dtype.ts": [],
@@ -15,8 +15,9 @@ const mayImport: Record<string, readonly string[]> = {
   runtime: ["driver.ts", "dtype.ts"],
   parallel: ["runtime", "driver.ts", "dtype.ts"],
   trace: ["runtime", "parallel", "driver.ts", "dtype.ts"],
-  host: ["driver.ts", "dtype.ts", "runtime/errors.ts"],
-  cuda: ["driver.ts", "dtype.ts", "runtime/errors.ts", "koffi"],
+  allocator: ["driver.ts"],
+  host: ["driver.ts", "dtype.ts", "allocator", "runtime/errors.ts"],
+  cuda: ["driver.ts", "dtype.ts", "allocator", "runtime/errors.ts", "koffi"],
   blas: ["runtime", "driver.ts", "dtype.ts", "host", "cuda"],
   "backends.ts": ["runtime", "driver.ts", "host", "cuda"],
   "index.ts": ["runtime", "parallel", "trace", "driver.ts", "dtype.ts", "backends.ts"],

@@ -3,6 +3,7 @@ import { SizeClasses } from "./size-classes.js"
 
 /** How far a stream has come. */
 export interface Progress {
+  /** Is it known to have passed the position? */
   hasPassed(position: number): boolean
 }
 

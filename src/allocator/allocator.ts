@@ -1,6 +1,6 @@
-import type { MemoryUsage, OrderMark } from "../driver.js"
-import { OutOfMemoryError } from "../runtime/errors.js"
+import type { OrderMark } from "../driver.js"
 import { Block } from "./block.js"
+import { MemoryCount } from "./memory-count.js"
 import { PendingFrees, type Progress } from "./pending-frees.js"
 import { SizeClasses } from "./size-classes.js"
 
@@ -9,16 +9,29 @@ export const ALIGNMENT = 256
 
 const HARVEST_STEP = 4
 const PROBES = 16
-const GROWTH_LIMIT = 256 * 2 ** 20
+
+/** Memory that a source has given, in bytes. Begins at a multiple of 256. */
+export interface Stretch {
+  readonly address: number
+  readonly byteLength: number
+}
 
 /** Where an allocator's memory comes from. */
-export interface GrowingMemory {
-  /** Bytes there are now. */
-  readonly byteLength: number
-  /** Bytes there can be. */
-  readonly limit: number
-  /** Makes it so many bytes long at least; false if it cannot be had. */
-  tryReach(byteLength: number): boolean
+export interface MemorySource {
+  /** Is it one memory that grows, so that what lies side by side may become one block? */
+  readonly isContiguous: boolean
+  /**
+   * One more stretch of so many bytes at least; undefined if it cannot be had. Behind the end of the latest stretch
+   * `room` bytes are free: a stretch that follows there without a gap may be smaller by them.
+   */
+  extend(byteLength: number, room: number): Stretch | undefined
+  /**
+   * Finds out how far the streams have come, where that costs something: it is asked for when memory that is free for
+   * certain has run out.
+   */
+  refresh?(): void
+  /** What an allocation that cannot be had throws. */
+  outOfMemory(byteLength: number, count: MemoryCount): Error
 }
 
 /**
@@ -36,16 +49,19 @@ export class Allocator<S extends Progress = Progress> {
   /** The same as `pending`, in the order in which they are visited; left ones are replaced by the last. */
   private readonly rounds: PendingFrees<S>[] = []
   private turn = 0
+  /** The last block of the latest stretch. */
   private top: Block | undefined
-  private used = 0
-  private peak = 0
-  private uncounted = 0
 
-  constructor(private readonly memory: GrowingMemory) {
-    const units = Math.floor(memory.byteLength / ALIGNMENT)
-    // The first bytes are never handed out, so that no address is 0.
-    this.top = new Block(1, units - 1)
-    this.free.add(this.top)
+  /**
+   * @param count what is handed out; several allocators may share one
+   * @param first a stretch that is there already
+   */
+  constructor(
+    private readonly source: MemorySource,
+    readonly count = new MemoryCount(),
+    first?: Stretch,
+  ) {
+    if (first !== undefined) this.append(first)
   }
 
   /** @throws OutOfMemoryError */
@@ -102,8 +118,19 @@ export class Allocator<S extends Progress = Progress> {
     for (let index = this.rounds.length - 1; index >= 0; index--) this.harvestOne(index, Infinity)
   }
 
-  usage(): MemoryUsage {
-    return { used: this.used, reserved: this.memory.byteLength, peak: this.peak }
+  /** Was the address handed out, and not released since? */
+  owns(address: number): boolean {
+    return this.blocks.has(address / ALIGNMENT)
+  }
+
+  /** Forgets the stretches of which nothing is in use or pending, and gives them back to who gave them. */
+  releaseUnused(giveBack: (stretch: Stretch) => void): void {
+    for (const block of [...this.free.all()]) {
+      if (block.above !== undefined || block.below !== undefined) continue
+      this.free.remove(block)
+      if (block === this.top) this.top = undefined
+      giveBack({ address: block.start * ALIGNMENT, byteLength: block.size * ALIGNMENT })
+    }
   }
 
   private harvestSome(stream: S): void {
@@ -155,31 +182,29 @@ export class Allocator<S extends Progress = Progress> {
   }
 
   private findOrGrow(size: number, byteLength: number): Block {
+    if (this.rounds.length > 0) this.source.refresh?.()
     this.harvest()
     const found = this.free.find(size)
     if (found !== undefined) return found
     const grown = this.grow(size) ?? this.free.findAny(size)
     if (grown !== undefined) return grown
-    const { memory } = this
-    throw new OutOfMemoryError(
-      `the host device cannot allocate ${byteLength} bytes: ${this.used} bytes are used by arrays and ` +
-        `${this.uncounted} by pinned and staging memory, of ${memory.byteLength} reserved and at most ${memory.limit}: ` +
-        "dispose arrays, or work in smaller pieces",
-    )
+    throw this.source.outOfMemory(byteLength, this.count)
   }
 
   private grow(size: number): Block | undefined {
-    const { memory } = this
-    const before = memory.byteLength
     const room = this.top?.state === "free" ? this.top.size * ALIGNMENT : 0
-    const needed = before + size * ALIGNMENT - room
-    if (needed > memory.limit) return undefined
-    const generous = Math.min(memory.limit, Math.max(needed, before + Math.min(before, GROWTH_LIMIT)))
-    if (!memory.tryReach(generous) && !memory.tryReach(needed)) return undefined
-    const start = before / ALIGNMENT
-    const block = new Block(start, memory.byteLength / ALIGNMENT - start)
-    block.below = this.top
-    if (this.top !== undefined) this.top.above = block
+    const stretch = this.source.extend(size * ALIGNMENT, room)
+    return stretch === undefined ? undefined : this.append(stretch)
+  }
+
+  /** Takes in a stretch: one with the latest if it follows there, else on its own. */
+  private append({ address, byteLength }: Stretch): Block {
+    const block = new Block(address / ALIGNMENT, Math.floor(byteLength / ALIGNMENT))
+    const { top } = this
+    if (top !== undefined && this.source.isContiguous && top.start + top.size === block.start) {
+      block.below = top
+      top.above = block
+    }
     this.top = block
     return this.merge(block)
   }
@@ -188,9 +213,8 @@ export class Allocator<S extends Progress = Progress> {
   private hand(block: Block, size: number, byteLength: number, counted: boolean): number {
     if (block.frees !== undefined) {
       if (block.size > size) {
-        const wasTop = block.above === undefined
         block.frees.split(block, size)
-        if (wasTop) this.top = block.above
+        if (block === this.top) this.top = block.above
       }
       block.frees.remove(block)
     } else {
@@ -201,12 +225,8 @@ export class Allocator<S extends Progress = Progress> {
     block.byteLength = byteLength
     block.counted = counted
     this.blocks.set(block.start, block)
-    if (counted) {
-      this.used += byteLength
-      this.peak = Math.max(this.peak, this.used)
-    } else {
-      this.uncounted += byteLength
-    }
+    if (counted) this.count.add(byteLength)
+    else this.count.other += byteLength
     return block.start * ALIGNMENT
   }
 
@@ -215,7 +235,7 @@ export class Allocator<S extends Progress = Progress> {
     rest.below = block
     rest.above = block.above
     if (rest.above !== undefined) rest.above.below = rest
-    else this.top = rest
+    if (block === this.top) this.top = rest
     block.above = rest
     block.size = size
     this.free.add(rest)
@@ -226,8 +246,8 @@ export class Allocator<S extends Progress = Progress> {
     const block = this.blocks.get(start)
     if (block === undefined) throw new RangeError(`nothing is allocated at address ${address}`)
     this.blocks.delete(start)
-    if (block.counted) this.used -= block.byteLength
-    else this.uncounted -= block.byteLength
+    if (block.counted) this.count.used -= block.byteLength
+    else this.count.other -= block.byteLength
     return block
   }
 
@@ -252,8 +272,8 @@ export class Allocator<S extends Progress = Progress> {
   private join(lower: Block, upper: Block): void {
     lower.size += upper.size
     lower.above = upper.above
-    if (upper.above === undefined) this.top = lower
-    else upper.above.below = lower
+    if (upper.above !== undefined) upper.above.below = lower
+    if (upper === this.top) this.top = lower
   }
 }
 

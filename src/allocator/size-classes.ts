@@ -5,9 +5,14 @@ const STEPS = 1 << STEPS_LOG2
 /** Blocks of the class itself that are looked at before the next larger class, whose every block fits. */
 const LOOKS = 4
 
+/** From here on, bit operations do not take a size; those all are of one class, the last. */
+const BEYOND = 2 ** 31
+const LAST_CLASS = (31 - STEPS_LOG2 + 1) << STEPS_LOG2
+
 /** The size class of a block: 16 steps for each power of two; each size below 32 has a class of its own. */
 export function sizeClass(size: number): number {
   if (size < STEPS) return size
+  if (size >= BEYOND) return LAST_CLASS
   const power = 31 - Math.clz32(size)
   return ((power - STEPS_LOG2 + 1) << STEPS_LOG2) + ((size >>> (power - STEPS_LOG2)) & (STEPS - 1))
 }
@@ -71,6 +76,13 @@ export class SizeClasses {
     for (let index = this.nextFilled(sizeClass(size)); index >= 0; index = this.nextFilled(index + 1)) {
       const block = this.heads[index]
       if (block !== undefined && block.size >= size) yield block
+    }
+  }
+
+  /** Every block. */
+  *all(): Generator<Block> {
+    for (let index = this.nextFilled(0); index >= 0; index = this.nextFilled(index + 1)) {
+      for (let block = this.heads[index]; block !== undefined; block = block.nextInClass) yield block
     }
   }
 

@@ -1,0 +1,178 @@
+/**
+ * Device memory cut by ourselves out of large pieces of the driver's, in the streams' order, which the runtime's clocks
+ * know. An allocation or a free in a stream's order takes the driver a microsecond; and once a stream has had one, every
+ * record and every wait costs more on it for good (measured on an H200, driver 580). Nothing of that happens here: what
+ * a stream has freed it gets again by looking it up.
+ */
+import { Allocator, type MemorySource, type Stretch } from "../allocator/allocator.js"
+import { MemoryCount } from "../allocator/memory-count.js"
+import type { MemoryUsage, OrderMark, StreamHandle } from "../driver.js"
+import { OutOfMemoryError } from "../runtime/errors.js"
+import type { Captures } from "./captures.js"
+import type { CudaContext } from "./context.js"
+import type { DriverMemory } from "./driver-memory.js"
+import type { EventPool } from "./events.js"
+import type { DeviceMemory } from "./memory.js"
+import { StreamProgress } from "./stream-progress.js"
+import type { Streams } from "./streams.js"
+
+const MIB = 2 ** 20
+/** Smaller arrays are kept apart from larger ones, so that none of them holds on to a large piece of memory. */
+const LARGEST_SMALL = MIB
+const FIRST_SMALL_PIECE = 2 * MIB
+const LARGEST_SMALL_PIECE = 32 * MIB
+const LEAST_LARGE_PIECE = 32 * MIB
+
+/** Each array a part of a larger piece. */
+export class OwnMemory implements DeviceMemory {
+  readonly #context: CudaContext
+  readonly #streams: Streams
+  readonly #captures: Captures
+  readonly #events: EventPool
+  readonly #pieces: DriverMemory
+  readonly #count = new MemoryCount()
+  readonly #small: Allocator<StreamProgress>
+  readonly #large: Allocator<StreamProgress>
+  /** Of the streams that have freed something. */
+  readonly #progress = new Map<StreamHandle, StreamProgress>()
+  /** Stands for all streams that have freed nothing. */
+  readonly #withoutFrees: StreamProgress
+  #pieceStream: StreamHandle | undefined
+
+  /** `pieces` is where memory comes from. */
+  constructor(context: CudaContext, streams: Streams, captures: Captures, events: EventPool, pieces: DriverMemory) {
+    this.#context = context
+    this.#streams = streams
+    this.#captures = captures
+    this.#events = events
+    this.#pieces = pieces
+    this.#withoutFrees = this.#newProgress(0)
+    this.#small = new Allocator(this.#source(smallPiece), this.#count)
+    this.#large = new Allocator(this.#source(largePiece), this.#count)
+  }
+
+  #newProgress(stream: StreamHandle): StreamProgress {
+    return new StreamProgress(this.#context, this.#streams, this.#captures, this.#events, stream)
+  }
+
+  #source(pieceFor: (byteLength: number, before: number) => number): MemorySource {
+    let taken = 0
+    return {
+      isContiguous: false,
+      extend: (byteLength) => {
+        const stretch = this.#takePiece(byteLength, pieceFor(byteLength, taken))
+        taken += stretch?.byteLength ?? 0
+        return stretch
+      },
+      refresh: () => this.#refresh(),
+      outOfMemory: (byteLength, { used }) => this.#pieces.outOfMemory(byteLength, used),
+    }
+  }
+
+  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
+    this.#context.checkAlive()
+    const allocator = byteLength <= LARGEST_SMALL ? this.#small : this.#large
+    return allocator.allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, covers)
+  }
+
+  free(address: number, stream: StreamHandle, mark: OrderMark): void {
+    const allocator = this.#small.owns(address) ? this.#small : this.#large
+    if (this.#context.isLost || !allocator.owns(address)) return
+    let progress = this.#progress.get(stream)
+    if (progress === undefined) {
+      progress = this.#newProgress(stream)
+      this.#progress.set(stream, progress)
+    }
+    allocator.release(address, progress, progress.countFree(), mark)
+    progress.watch()
+  }
+
+  /** A piece of the size that is wanted, else of the least one that will do, else once what nobody uses is given back. */
+  #takePiece(least: number, wanted: number): Stretch | undefined {
+    const stretch = this.#tryToTake(wanted) ?? (wanted > least ? this.#tryToTake(least) : undefined)
+    if (stretch !== undefined) return stretch
+    this.#giveBackUnused()
+    return this.#tryToTake(least)
+  }
+
+  #tryToTake(byteLength: number): Stretch | undefined {
+    const stream = (this.#pieceStream ??= this.#streams.create(0))
+    let address: number
+    try {
+      address = this.#pieces.allocate(byteLength, stream)
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return undefined
+      throw error
+    }
+    try {
+      // From then on the piece is every stream's. Nothing is queued on this one that could hold it up.
+      this.#streams.await(stream)
+    } catch (error) {
+      this.#pieces.free(address, stream)
+      throw error
+    }
+    return { address, byteLength }
+  }
+
+  #refresh(): void {
+    this.#streams.forgetEnded()
+    for (const progress of this.#progress.values()) progress.refresh()
+  }
+
+  #giveBackUnused(): void {
+    const stream = this.#pieceStream
+    if (stream === undefined) return
+    for (const allocator of [this.#small, this.#large]) {
+      allocator.releaseUnused(({ address }) => this.#pieces.free(address, stream))
+    }
+    this.#pieces.drainFrees()
+  }
+
+  drainFrees(): void {
+    for (const progress of this.#progress.values()) progress.await()
+    this.#streams.awaitEnded()
+    for (const allocator of [this.#small, this.#large]) allocator.harvest()
+  }
+
+  trim(): void {
+    this.#pieces.trim()
+  }
+
+  forgetStream(stream: StreamHandle): (() => void) | undefined {
+    const progress = this.#progress.get(stream)
+    this.#progress.delete(stream)
+    progress?.end()
+    return progress && (() => progress.passedAll())
+  }
+
+  hasPassed(stream: StreamHandle): void {
+    this.#progress.get(stream)?.passedAll()
+  }
+
+  usage(): MemoryUsage {
+    const { used, peak } = this.#count
+    return { used, reserved: this.#pieces.usage().reserved, peak }
+  }
+
+  get isEmpty(): boolean {
+    return this.#pieces.isEmpty
+  }
+
+  freeAll(): void {
+    this.#pieces.freeAll()
+  }
+
+  close(): void {
+    for (const progress of this.#progress.values()) progress.end()
+    this.#pieces.close()
+  }
+}
+
+function smallPiece(byteLength: number, before: number): number {
+  return Math.max(byteLength, Math.min(Math.max(before, FIRST_SMALL_PIECE), LARGEST_SMALL_PIECE))
+}
+
+/** What is very large is on its own, so that it can be given back as it came. */
+function largePiece(byteLength: number): number {
+  return Math.max(byteLength, LEAST_LARGE_PIECE)
+}

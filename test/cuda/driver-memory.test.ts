@@ -1,0 +1,61 @@
+/** Each array an allocation of the driver's own (`AUXSTREAM_CUDA_MEMORY=driver`). */
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import { DeviceLostError } from "../../src/runtime/errors.js"
+import { mark, never, onDouble, open, takeWarnings, thrownBy, until } from "./device.js"
+import { double } from "./double.js"
+
+const [unknown, illegalAddress] = [999, 700]
+
+onDouble("device memory that the driver hands out", () => {
+  before(() => {
+    process.env["AUXSTREAM_CUDA_MEMORY"] = "driver"
+  })
+  after(() => {
+    delete process.env["AUXSTREAM_CUDA_MEMORY"]
+  })
+
+  test("an allocation and a free are one call each, on their stream", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const calls = double.log(() => driver.free(driver.allocate(1024, stream, never), stream, mark))
+    assert.deepEqual(
+      calls.map(([name, ...args]) => [name, args.at(-1)]),
+      [
+        ["cuMemAllocFromPoolAsync", stream],
+        ["cuMemFreeAsync", stream],
+      ],
+    )
+  })
+
+  test("an allocation that fails made nothing; a free that fails is a leak, and says so", async () => {
+    {
+      using driver = open()
+      const stream = driver.createStream(0)
+      double.fail("cuMemAllocFromPoolAsync", 1, unknown)
+      thrownBy(() => driver.allocate(1024, stream, never))
+      assert.equal(double.alive().allocations, 0)
+      const address = driver.allocate(1024, stream, never)
+      double.fail("cuMemFreeAsync", 1, unknown)
+      driver.free(address, stream, mark)
+      const [warning, ...others] = await takeWarnings()
+      assert.match(warning?.message ?? "", /cuda:0.+CUDA_ERROR_UNKNOWN/)
+      assert.equal(others.length, 0)
+    }
+    await until(() => double.alive().contexts === 0)
+    double.forgetLost()
+  })
+
+  test("a fault that a free meets first loses the device, and the free returns quietly", async () => {
+    {
+      using driver = open()
+      const stream = driver.createStream(0)
+      const address = driver.allocate(1024, stream, never)
+      double.fail("cuMemFreeAsync", 1, illegalAddress)
+      driver.free(address, stream, mark)
+      assert.ok(thrownBy(() => driver.allocate(1024, stream, never)) instanceof DeviceLostError)
+    }
+    await until(() => double.alive().contexts === 0)
+    double.forgetLost()
+  })
+})
