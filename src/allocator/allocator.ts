@@ -70,6 +70,8 @@ export class Allocator<S extends Progress = Progress> {
     this.harvestSome(stream)
     const own = this.pending.get(stream)
     const block =
+      // What was freed last is likely to be in a cache.
+      own?.classes.findLatest(size) ??
       own?.classes.findNear(size) ??
       this.free.find(size) ??
       own?.classes.find(size) ??

@@ -58,6 +58,12 @@ export class SizeClasses {
     return undefined
   }
 
+  /** The latest block of the size's own class, if it has just that size. */
+  findLatest(size: number): Block | undefined {
+    const block = this.tails[sizeClass(size)]
+    return block?.size === size ? block : undefined
+  }
+
   /** A block that is large enough, of nearly the smallest class that has one. */
   find(size: number): Block | undefined {
     return this.findNear(size) ?? this.heads[this.nextFilled(sizeClass(size) + 1)]

@@ -42,7 +42,7 @@ export class ForkState {
   /** The function is over: what it queued is what has to be joined. */
   finish(): void {
     const { state } = this.stream
-    this.#point.clock.copyFrom(state.clock)
+    this.#point.clock = state.clock
     if (state === this.#origin) return
     const event = state.order.events.take()
     try {
@@ -86,7 +86,7 @@ export class ForkState {
   /** Without the event, the order is found in the clock, or the whole stream is waited for. */
   #joinAgainOn(stream: StreamState): void {
     const { state } = this.stream
-    if (state !== stream && !(stream.knows(this.#point.clock) && !state.shared)) stream.waitFor(state)
+    if (state !== stream && !(this.#point.isCoveredBy(stream) && !state.shared)) stream.waitFor(state)
   }
 
   /** The same; returns the errors instead of throwing them. */

@@ -93,7 +93,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
 function allocate(stream: StreamState, byteLength: number): number {
   const { driver } = stream.order
-  const covers = (mark: { slot: number; tick: number }) => stream.clock.covers(mark.slot, mark.tick)
+  const covers = (mark: { slot: number; tick: number }) => stream.covers(mark.slot, mark.tick)
   try {
     return driver.allocate(byteLength, stream.handle, covers)
   } catch (error) {

@@ -60,11 +60,10 @@ export abstract class Capture {
 
   /** Comes before the stream's clock learns what the point knows: nodes that others of the two are behind go. */
   addWait(stream: StreamState, point: RecordPoint): void {
-    const known = stream.clock
     const own = this.tipsOf(stream).filter(
-      ({ node, slot, tick }) => !point.clock.covers(slot, tick) || point.tips.some((tip) => tip.node === node),
+      ({ node, slot, tick }) => !point.covers(slot, tick) || point.tips.some((tip) => tip.node === node),
     )
-    this.#tips.set(stream, [...own, ...point.tips.filter(({ slot, tick }) => !known.covers(slot, tick))])
+    this.#tips.set(stream, [...own, ...point.tips.filter(({ slot, tick }) => !stream.covers(slot, tick))])
   }
 
   tipsOf(stream: StreamState): readonly Tip[] {

@@ -1,68 +1,124 @@
 /**
  * Happens-before, as vector clocks.
  *
- * Every stream of a device has a *slot*, and counts its operations in *ticks*. A stream's clock holds, for each slot,
- * the newest tick that everything queued on the stream from now on runs after. `record` copies the clock into the
- * event, `wait` merges the event's copy, a synchronisation merges into the host's clock, which every stream merges
- * before it queues.
+ * Every stream of a device has a *slot*, and counts its operations in *ticks*. A clock holds, for each slot, the newest
+ * tick that is known of; a stream's, what everything queued on it from now on runs after. `record` keeps the stream's
+ * clock with the event, `wait` joins that to the waiting stream's, a synchronisation joins it to the host's, which
+ * counts for every stream.
  *
  * A slot is given to a new stream once the host knows that all work of the old one is done. Ticks go on counting
  * there, so that a pair of slot and tick never names two operations.
  */
-export class VectorClock {
+
+/** Whoever can say whether an operation is ordered before. */
+export interface Covers {
+  /** Is everything up to this tick of this slot ordered before? */
+  covers(slot: number, tick: number): boolean
+}
+
+/** The slot of no stream, of which there is nothing to know. */
+const NONE = -1
+
+/**
+ * What is known of the streams' order. It never changes, so that an event may keep it: a table that many clocks share,
+ * and one entry newer than the table's. What two streams learn of each other by turns, in one fork-join after another,
+ * is that entry, so that it costs the same however many streams there are.
+ */
+export class VectorClock implements Covers {
+  readonly #ticks: readonly number[]
+  readonly #slot: number
+  readonly #tick: number
+
+  constructor(ticks: readonly number[], slot: number, tick: number) {
+    this.#ticks = ticks
+    this.#slot = slot
+    this.#tick = tick
+  }
+
+  covers(slot: number, tick: number): boolean {
+    return (slot === this.#slot ? this.#tick : (this.#ticks[slot] ?? 0)) >= tick
+  }
+
+  /** Is everything that is known here known there, too? */
+  isCoveredBy(other: Covers): boolean {
+    if (this.#slot !== NONE && !other.covers(this.#slot, this.#tick)) return false
+    return this.#ticks.every((tick, slot) => other.covers(slot, tick))
+  }
+
+  /** Calls back with all that is known. */
+  forEach(visit: (slot: number, tick: number) => void): void {
+    this.#ticks.forEach((tick, slot) => visit(slot, tick))
+    if (this.#slot !== NONE) visit(this.#slot, this.#tick)
+  }
+
+  /** The same, and everything up to this tick of this slot. */
+  with(slot: number, tick: number): VectorClock {
+    if (slot === NONE || this.covers(slot, tick)) return this
+    const isFree = this.#slot === slot || this.#slot === NONE
+    return new VectorClock(isFree ? this.#ticks : this.#table(), slot, tick)
+  }
+
+  /** The one entry put into the table. */
+  #table(): readonly number[] {
+    const ticks = this.#ticks.slice()
+    while (ticks.length <= this.#slot) ticks.push(0)
+    ticks[this.#slot] = this.#tick
+    return ticks
+  }
+
+  /**
+   * The same, and what another stream is ordered behind: `clock`, and its own work up to `tick` of `slot`.
+   *
+   * @param own the slot of the stream that learns this, which needs not be told of itself
+   */
+  join(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
+    const ticks = this.#ticks
+    const isOneEntry =
+      clock.#ticks === ticks &&
+      (clock.#slot === own || clock.#slot === NONE) &&
+      (this.#slot === slot ? this.#tick <= tick : this.#slot === NONE) &&
+      (ticks[slot] ?? 0) <= tick
+    return isOneEntry ? new VectorClock(ticks, slot, tick) : this.#joinAll(own, clock, slot, tick)
+  }
+
+  #joinAll(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
+    let joined = new VectorClock(union(this.#ticks, clock.#ticks), NONE, 0)
+    if (this.#slot !== own) joined = joined.with(this.#slot, this.#tick)
+    if (clock.#slot !== own) joined = joined.with(clock.#slot, clock.#tick)
+    return joined.with(slot, tick)
+  }
+}
+
+/** Knows nothing. */
+export const emptyClock = new VectorClock([], NONE, 0)
+
+/** For each slot the newer tick. One of the tables itself, if that is all of it: so tables come to be shared. */
+function union(some: readonly number[], others: readonly number[]): readonly number[] {
+  if (some === others || isWithin(some, others)) return others
+  if (isWithin(others, some)) return some
+  return Array.from({ length: Math.max(some.length, others.length) }, (_, slot) =>
+    Math.max(some[slot] ?? 0, others[slot] ?? 0),
+  )
+}
+
+function isWithin(some: readonly number[], others: readonly number[]): boolean {
+  return some.every((tick, slot) => tick <= (others[slot] ?? 0))
+}
+
+/** What the host has seen done. */
+export class HostClock implements Covers {
   readonly #ticks: number[] = []
 
-  /** Is everything up to this tick of this slot ordered before? */
   covers(slot: number, tick: number): boolean {
     return (this.#ticks[slot] ?? 0) >= tick
   }
 
-  /** Is everything that the other clock knows ordered before? */
-  coversAll(other: VectorClock): boolean {
-    const mine = this.#ticks
-    const theirs = other.#ticks
-    for (let slot = 0; slot < theirs.length; slot++) {
-      if ((theirs[slot] ?? 0) > (mine[slot] ?? 0)) return false
-    }
-    return true
-  }
-
-  /** Takes in what the other clock knows. Returns whether that was news. */
-  merge(other: VectorClock): boolean {
-    const mine = this.#ticks
-    const theirs = other.#ticks
-    let news = false
-    for (let slot = 0; slot < theirs.length; slot++) {
-      const tick = theirs[slot] ?? 0
-      if (slot === mine.length) mine.push(0)
-      if (tick > (mine[slot] ?? 0)) {
-        mine[slot] = tick
-        news = true
-      }
-    }
-    return news
-  }
-
-  /** Becomes equal to the other clock. */
-  copyFrom(other: VectorClock): void {
-    const mine = this.#ticks
-    const theirs = other.#ticks
-    if (mine.length !== theirs.length) mine.length = theirs.length
-    for (let slot = 0; slot < theirs.length; slot++) mine[slot] = theirs[slot] ?? 0
-  }
-
-  /** A clock of its own with the same knowledge. */
-  copy(): VectorClock {
-    const copy = new VectorClock()
-    copy.copyFrom(this)
-    return copy
-  }
-
-  /** Sets a stream's own entry. */
-  set(slot: number, tick: number): void {
-    const ticks = this.#ticks
-    while (ticks.length <= slot) ticks.push(0)
-    ticks[slot] = tick
+  /** Everything that the clock knows is done. */
+  learn(clock: VectorClock): void {
+    clock.forEach((slot, tick) => {
+      while (this.#ticks.length <= slot) this.#ticks.push(0)
+      if (!this.covers(slot, tick)) this.#ticks[slot] = tick
+    })
   }
 }
 

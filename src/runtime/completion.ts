@@ -25,7 +25,7 @@ export async function streamCompletion(state: StreamState, options: CompletionOp
   const { tick } = state
   try {
     state.record(event, point)
-    await eventCompletion(state.order, event, point.clock, options)
+    await eventCompletion(state.order, event, point.wholeClock, options)
   } catch (error) {
     noteBroken(state, tick, error)
     throw error
@@ -38,7 +38,7 @@ export async function streamCompletion(state: StreamState, options: CompletionOp
 async function completionOutside(state: StreamState, options: CompletionOptions): Promise<void> {
   if (state.capture === undefined) return streamCompletion(state, options)
   const { beforeCapture, outsideClock, order } = state
-  if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, outsideClock.copy(), options)
+  if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, outsideClock, options)
 }
 
 /** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */

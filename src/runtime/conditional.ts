@@ -111,13 +111,13 @@ class BodyCapture extends Capture {
     this.#condition = condition
     this.#around = around
     this.#outer = outer
-    this.#behind = around.clock.copy()
+    this.#behind = around.clock
   }
 
   /** If the conditional is behind all that it has captured there, so that its order stays one. */
   override mayBorrow(stream: StreamState): boolean {
     if (stream === this.#around) return false
-    if (stream.capture === this.#outer) return this.#behind.coversAll(stream.clock)
+    if (stream.capture === this.#outer) return stream.clock.isCoveredBy(this.#behind)
     return this.#outer.mayBorrow(stream)
   }
 

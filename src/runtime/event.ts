@@ -183,7 +183,7 @@ export class Event {
     this.#checkLook("be queried")
     if (!this.#recorded && !this.state.shared) return true
     const passed = this.device.driver.queryEvent(this.state.handle)
-    if (passed) this.device.order.hostLearns(this.#known.clock)
+    if (passed) this.device.order.hostLearns(this.#known.wholeClock)
     return passed
   }
 
@@ -192,7 +192,7 @@ export class Event {
     this.#checkLook("be synchronised")
     if (!this.#recorded && !this.state.shared) return
     this.device.driver.synchronizeEvent(this.state.handle)
-    this.device.order.hostLearns(this.#known.clock)
+    this.device.order.hostLearns(this.#known.wholeClock)
   }
 
   /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
@@ -204,7 +204,7 @@ export class Event {
     if (!this.#recorded) return
     const borrowed = state.lend()
     try {
-      await eventCompletion(this.device.order, borrowed.handle, this.point.clock.copy(), options)
+      await eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options)
     } finally {
       state.giveBack(borrowed)
     }

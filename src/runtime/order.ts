@@ -1,6 +1,6 @@
 import type { Driver, EventHandle } from "../driver.js"
 import { Captures } from "./captures.js"
-import { ClockSlots, VectorClock } from "./clock.js"
+import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
 import { KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { Limbo } from "./limbo.js"
@@ -14,9 +14,7 @@ const looks = 4
 export class DeviceOrder {
   readonly driver: Driver
   readonly slots = new ClockSlots()
-  readonly hostClock = new VectorClock()
-  /** Changes whenever the host has learned something. */
-  hostEpoch = 0
+  readonly hostClock = new HostClock()
   readonly events: EventPool
   readonly captures = new Captures(this)
   /** How many captures are under way. Without any, nobody has to ask about them. */
@@ -66,7 +64,7 @@ export class DeviceOrder {
 
   /** The host has seen everything that this clock knows come to its end. */
   hostLearns(clock: VectorClock): void {
-    if (this.hostClock.merge(clock)) this.hostEpoch += 1
+    this.hostClock.learn(clock)
   }
 
   /** Ends a stream. What is queued on it goes on; its slot comes back when that is done. */

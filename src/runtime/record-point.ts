@@ -1,15 +1,32 @@
 import type { Capture } from "./capture.js"
-import { VectorClock } from "./clock.js"
+import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import type { Tip } from "./graph-plan.js"
 
 /** What an event's latest record stands for. */
-export class RecordPoint {
-  /** What the point is ordered behind. */
-  readonly clock = new VectorClock()
+export class RecordPoint implements Covers {
+  /** What the stream that it was recorded on was ordered behind, but for its own work. */
+  clock = emptyClock
+  /** That: up to which tick, of which slot. */
+  slot = 0
+  tick = 0
   /** The capture that it was recorded in. */
   capture: Capture | undefined
   /** The nodes of that capture's graph that it is directly behind. */
   tips: readonly Tip[] = []
+
+  /** All that it is ordered behind. */
+  get wholeClock(): VectorClock {
+    return this.clock.with(this.slot, this.tick)
+  }
+
+  covers(slot: number, tick: number): boolean {
+    return slot === this.slot ? tick <= this.tick : this.clock.covers(slot, tick)
+  }
+
+  /** Is everything that it is ordered behind ordered before there, too? */
+  isCoveredBy(other: Covers): boolean {
+    return other.covers(this.slot, this.tick) && this.clock.isCoveredBy(other)
+  }
 
   /** The same place in a capture, without what it is ordered behind. */
   withoutClock(): RecordPoint {
@@ -17,14 +34,5 @@ export class RecordPoint {
     point.capture = this.capture
     point.tips = this.tips
     return point
-  }
-
-  /** A point of its own that stands for the same record. */
-  copy(): RecordPoint {
-    const copy = new RecordPoint()
-    copy.clock.copyFrom(this.clock)
-    copy.capture = this.capture
-    copy.tips = this.tips
-    return copy
   }
 }

@@ -1,7 +1,7 @@
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Allocation } from "./allocation.js"
 import type { Capture } from "./capture.js"
-import { VectorClock } from "./clock.js"
+import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import { DisposedError } from "./errors.js"
 import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
@@ -20,7 +20,7 @@ interface Before {
  * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
  * {@link Stream} can still be collected.
  */
-export class StreamState {
+export class StreamState implements Covers {
   readonly order: DeviceOrder
   /** Another one while the stream takes part in a body, if it takes part in the capture around it, too. */
   handle: StreamHandle
@@ -38,9 +38,11 @@ export class StreamState {
   end: EventHandle | undefined
   /** Up to here its work is over, as it is known to be broken there: it was run or skipped. */
   brokenAt = 0
-  #clock = new VectorClock()
+  /** What its next operation runs after, but for its own work and what the host has seen done. */
+  #clock = emptyClock
   #tick: number
-  #hostEpoch = 0
+  /** Of its own work, what its next operation runs after; in a capture, only what is captured. */
+  #own: number
   #capture: Capture | undefined
   /** One for each capture that it takes part in, the innermost last. */
   readonly #before: Before[] = []
@@ -55,7 +57,7 @@ export class StreamState {
     this.shared = foreign
     this.slot = slot
     this.#tick = tick
-    this.#clock.set(slot, tick)
+    this.#own = tick
   }
 
   /** The capture that the stream takes part in. */
@@ -63,27 +65,19 @@ export class StreamState {
     return this.#capture
   }
 
-  /** Comes before everything that is queued: refuses what cannot be queued on, and takes in what the host knows. */
+  /** Comes before everything that is queued: refuses what cannot be queued on. */
   enter(): void {
     if (this.order.capturing > 0) this.order.captures.check(this)
     this.#checkUsable()
-    this.#learnFromHost()
   }
 
   #checkUsable(): void {
     if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
   }
 
-  /** A capture starts from nothing: what the host has seen done is no part of the graph. */
-  #learnFromHost(): void {
-    if (this.#hostEpoch === this.order.hostEpoch || this.#capture !== undefined) return
-    this.#clock.merge(this.order.hostClock)
-    this.#hostEpoch = this.order.hostEpoch
-  }
-
-  /** What is queued next runs after all that this knows. In a capture, a clock of the capture's own. */
+  /** What is queued next runs after all that this knows, and what the host does. In a capture, of the capture only. */
   get clock(): VectorClock {
-    return this.#clock
+    return this.#clock.with(this.slot, this.#own)
   }
 
   /**
@@ -93,9 +87,10 @@ export class StreamState {
    * @param handle what is queued on from here on
    */
   joinCapture(capture: Capture, event: EventHandle | undefined, handle = this.handle): void {
-    this.#before.push({ capture: this.#capture, clock: this.#clock, handle: this.handle, event })
+    this.#before.push({ capture: this.#capture, clock: this.clock, handle: this.handle, event })
     this.#capture = capture
-    this.#clock = new VectorClock()
+    this.#clock = emptyClock
+    this.#own = 0
     this.handle = handle
   }
 
@@ -107,7 +102,7 @@ export class StreamState {
     this.handle = before.handle
     this.#capture = before.capture
     this.#clock = before.clock
-    this.#clock.set(this.slot, this.#tick)
+    this.#own = this.#tick
     if (before.event !== undefined) this.order.events.give(before.event)
   }
 
@@ -118,7 +113,7 @@ export class StreamState {
 
   /** The clock outside captures. */
   get outsideClock(): VectorClock {
-    return this.#before[0]?.clock ?? this.#clock
+    return this.#before[0]?.clock ?? this.clock
   }
 
   /** Counts an operation that the driver accepted. `label` is what a graph calls it. */
@@ -130,7 +125,7 @@ export class StreamState {
 
   #count(): number {
     this.#tick += 1
-    this.#clock.set(this.slot, this.#tick)
+    this.#own = this.#tick
     return this.#tick
   }
 
@@ -150,16 +145,16 @@ export class StreamState {
     else this.#capture.use(memory, this, tick)
   }
 
-  /** Is all that the clock knows ordered before what is queued here next? */
-  knows(clock: VectorClock): boolean {
-    this.#learnFromHost()
-    return this.#clock.coversAll(clock)
+  /** Is everything up to this tick of this slot ordered before what is queued here next? */
+  covers(slot: number, tick: number): boolean {
+    if (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)) return true
+    // A capture starts from nothing: what the host has seen done is no part of the graph.
+    return this.#capture === undefined && this.order.hostClock.covers(slot, tick)
   }
 
   /** Is this tick of that stream ordered before what is queued here next? */
   isAfter(other: StreamState, tick: number): boolean {
-    this.#learnFromHost()
-    return this.#clock.covers(other.slot, tick)
+    return this.covers(other.slot, tick)
   }
 
   /** Records an event here and gives it the point. */
@@ -167,7 +162,9 @@ export class StreamState {
     this.enter()
     this.order.driver.recordEvent(event, this.handle)
     if (this.shared) this.#count()
-    point.clock.copyFrom(this.#clock)
+    point.clock = this.#clock
+    point.slot = this.slot
+    point.tick = this.#own
     point.capture = this.#capture
     if (this.#capture !== undefined) point.tips = this.#capture.tipsOf(this)
   }
@@ -179,10 +176,13 @@ export class StreamState {
       const capture = this.order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
-    this.#learnFromHost()
-    if (elidable && !this.shared && this.#clock.coversAll(point.clock)) return
+    if (elidable && !this.shared && point.isCoveredBy(this)) return
     this.order.driver.waitEvent(this.handle, event)
-    this.#clock.merge(point.clock)
+    this.#learn(point)
+  }
+
+  #learn({ clock, slot, tick }: RecordPoint): void {
+    this.#clock = this.#clock.join(this.slot, clock, slot, tick)
   }
 
   /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
@@ -191,7 +191,7 @@ export class StreamState {
     else if (this.#capture === undefined) this.#comeIn(capture, event)
     else this.#comeInTwice(capture, event)
     capture.addWait(this, point)
-    this.#clock.merge(point.clock)
+    this.#learn(point)
   }
 
   #comeIn(capture: Capture, event: EventHandle): void {
@@ -224,7 +224,7 @@ export class StreamState {
   waitFor(target: StreamState): void {
     this.#checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
-    if (elidable && this.knows(target.clock)) return
+    if (elidable && target.clock.isCoveredBy(this)) return
     if (target.disposed) return this.#waitForEnd(target, target.end)
     if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
       return this.#waitForEnd(target, target.beforeCapture)
@@ -243,6 +243,6 @@ export class StreamState {
   #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
     this.enter()
     if (end !== undefined) this.order.driver.waitEvent(this.handle, end)
-    this.#clock.merge(target.outsideClock)
+    this.#clock = this.#clock.join(this.slot, target.outsideClock, this.slot, 0)
   }
 }
