@@ -26,20 +26,37 @@ export function timedInCapture(name: string): AuxstreamError {
 export class EventState {
   readonly order: DeviceOrder
   readonly timing: boolean
-  disposed = false
-  /** Its handle was shown: others may record and wait for it. */
-  shared = false
+  #disposed = false
+  #shared = false
   /** The driver's event that the latest record is of. */
   handle: EventHandle
   #current: LentHandle
   /** Were promises bound to the handle, since it stands for the latest record? */
   #isLent = false
+  /** Does nothing about it need looking at before it is recorded or waited for? */
+  isPlain: boolean
 
   constructor(order: DeviceOrder, timing: boolean) {
     this.order = order
     this.timing = timing
     this.#current = this.#take()
     this.handle = this.#current.handle
+    this.isPlain = !timing
+  }
+
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  /** Was its handle shown? Then others may record and wait for it. */
+  get shared(): boolean {
+    return this.#shared
+  }
+
+  /** Its handle is shown from here on. */
+  share(): void {
+    this.#shared = true
+    this.isPlain = false
   }
 
   #take(): LentHandle {
@@ -52,11 +69,13 @@ export class EventState {
     this.#current = this.#take()
     this.handle = this.#current.handle
     this.#isLent = false
+    this.isPlain = !this.timing && !this.#shared && !this.#disposed
   }
 
   /** Binds a promise to the record that the handle stands for now. */
   lend(): LentHandle {
     this.#isLent = true
+    this.isPlain = false
     this.#current.lent += 1
     return this.#current
   }
@@ -64,18 +83,19 @@ export class EventState {
   /** A promise is done with what it borrowed; the last one gives back a handle that nobody else has. */
   giveBack(borrowed: LentHandle): void {
     borrowed.lent -= 1
-    if (borrowed.lent === 0 && (this.disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
+    if (borrowed.lent === 0 && (this.#disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
   }
 
   dispose(): void {
-    if (this.disposed) return
-    this.disposed = true
+    if (this.#disposed) return
+    this.#disposed = true
+    this.isPlain = false
     if (this.#current.lent === 0) this.#release(this.#current.handle)
   }
 
   #release(handle: EventHandle): void {
     if (this.order.closed) return
-    if (this.timing || this.shared) this.order.driver.destroyEvent(handle)
+    if (this.timing || this.#shared) this.order.driver.destroyEvent(handle)
     else this.order.events.give(handle)
   }
 }
@@ -99,9 +119,6 @@ export class Event {
   held = false
   /** @internal One of the library's own, that fork-joins use where the caller's cannot be. */
   pooled = false
-  #recorded = false
-  /** The latest record is on a stream where others may have queued behind it. */
-  #onShared = false
 
   /** @internal */
   constructor(device: Device, state: EventState, name: string) {
@@ -116,7 +133,7 @@ export class Event {
    */
   get handle(): bigint {
     this.#checkUsable()
-    this.state.shared = true
+    this.state.share()
     return this.device.driver.foreignEventHandle(this.state.handle)
   }
 
@@ -142,13 +159,16 @@ export class Event {
 
   /** @internal The same on a stream that is known to be of the event's device. */
   recordOn(stream: Stream): this {
+    const { state } = this
+    if (!state.isPlain) this.#prepareRecord(stream)
+    stream.state.record(state.handle, this.point)
+    return this
+  }
+
+  #prepareRecord(stream: Stream): void {
     this.#checkUsable()
     if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
     this.state.renew()
-    stream.state.record(this.state.handle, this.point)
-    this.#recorded = true
-    this.#onShared = stream.state.shared
-    return this
   }
 
   /**
@@ -163,8 +183,14 @@ export class Event {
 
   /** @internal The same for a stream that is known to be of the event's device. */
   waitOn(stream: Stream): void {
+    const { state, point } = this
+    if (state.isPlain && point.isRecorded) stream.state.wait(state.handle, point, true)
+    else this.#waitWithCare(stream)
+  }
+
+  #waitWithCare(stream: Stream): void {
     this.#checkUsable()
-    if (!this.#recorded && !this.state.shared) return stream.state.enter()
+    if (!this.point.isRecorded && !this.state.shared) return stream.state.enter()
     stream.state.wait(this.state.handle, this.#known, !this.state.shared)
   }
 
@@ -181,7 +207,7 @@ export class Event {
   /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
   query(): boolean {
     this.#checkLook("be queried")
-    if (!this.#recorded && !this.state.shared) return true
+    if (!this.point.isRecorded && !this.state.shared) return true
     const passed = this.device.driver.queryEvent(this.state.handle)
     if (passed) this.device.order.hostLearns(this.#known.wholeClock)
     return passed
@@ -190,7 +216,7 @@ export class Event {
   /** Blocks the calling thread until the latest record's point is passed. */
   synchronize(): void {
     this.#checkLook("be synchronised")
-    if (!this.#recorded && !this.state.shared) return
+    if (!this.point.isRecorded && !this.state.shared) return
     this.device.driver.synchronizeEvent(this.state.handle)
     this.device.order.hostLearns(this.#known.wholeClock)
   }
@@ -200,8 +226,8 @@ export class Event {
     this.#checkLook("be waited for")
     checkSignal(options)
     const { state } = this
-    if (state.shared || this.#onShared) return this.#relayedCompletion(options)
-    if (!this.#recorded) return
+    if (state.shared || this.point.isOnShared) return this.#relayedCompletion(options)
+    if (!this.point.isRecorded) return
     const borrowed = state.lend()
     try {
       await eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options)
@@ -248,7 +274,7 @@ export class Event {
     this.#checkUsable()
     const missing = !this.state.timing
       ? "was made without { timing: true }"
-      : !this.#recorded
+      : !this.point.isRecorded
         ? "was never recorded"
         : !this.query()
           ? "is not passed yet: synchronize() it first"

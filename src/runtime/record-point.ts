@@ -9,10 +9,24 @@ export class RecordPoint implements Covers {
   /** That: up to which tick, of which slot. */
   slot = 0
   tick = 0
+  /** Is there a record at all? */
+  isRecorded = false
+  /** Was it on a stream where others may have queued behind it? */
+  isOnShared = false
   /** The capture that it was recorded in. */
   capture: Capture | undefined
   /** The nodes of that capture's graph that it is directly behind. */
   tips: readonly Tip[] = []
+
+  /** Stands for a record outside captures. */
+  set(clock: VectorClock, slot: number, tick: number, isOnShared: boolean): void {
+    this.clock = clock
+    this.slot = slot
+    this.tick = tick
+    this.isRecorded = true
+    this.isOnShared = isOnShared
+    this.capture = undefined
+  }
 
   /** All that it is ordered behind. */
   get wholeClock(): VectorClock {

@@ -157,20 +157,37 @@ export class StreamState implements Covers {
     return this.covers(other.slot, tick)
   }
 
+  /** Does nothing about the stream need looking at before it records or waits? */
+  get #isPlain(): boolean {
+    return this.order.capturing === 0 && !this.disposed && !this.shared
+  }
+
   /** Records an event here and gives it the point. */
   record(event: EventHandle, point: RecordPoint): void {
+    if (!this.#isPlain) return this.#recordWithCare(event, point)
+    this.order.driver.recordEvent(event, this.handle)
+    point.set(this.#clock, this.slot, this.#own, false)
+  }
+
+  #recordWithCare(event: EventHandle, point: RecordPoint): void {
     this.enter()
     this.order.driver.recordEvent(event, this.handle)
     if (this.shared) this.#count()
-    point.clock = this.#clock
-    point.slot = this.slot
-    point.tick = this.#own
+    point.set(this.#clock, this.slot, this.#own, this.shared)
+    if (this.#capture === undefined) return
     point.capture = this.#capture
-    if (this.#capture !== undefined) point.tips = this.#capture.tipsOf(this)
+    point.tips = this.#capture.tipsOf(this)
   }
 
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+    if (!elidable || !this.#isPlain || point.capture !== undefined) return this.#waitWithCare(event, point, elidable)
+    if (point.isCoveredBy(this)) return
+    this.order.driver.waitEvent(this.handle, event)
+    this.#learn(point)
+  }
+
+  #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     this.#checkUsable()
     if (this.order.capturing > 0 || point.capture !== undefined) {
       const capture = this.order.captures.checkWait(this, point)
