@@ -60,6 +60,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #source: KernelSource
   /** For each parameter: why a scalar is refused. Arrays have a check of their own. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
+  /** The first argument that is an array, 0 if none is. */
+  readonly #firstArray: number
   /** Where devices keep its handle. */
   readonly #place = count++
 
@@ -68,6 +70,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.name = source.name
     this.signature = signature
     this.#source = source
+    const arrays = source.parameters.flatMap(({ access }, index) => (access === undefined ? [] : [index]))
+    this.#firstArray = arrays[0] ?? 0
     this.#refusals = source.parameters.map(({ dtype, access }) =>
       access === undefined ? elementsOf(dtype).refuses : undefined,
     )
@@ -148,10 +152,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (stream !== undefined) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
     }
-    for (const argument of args) {
-      if (argument instanceof DeviceArray || argument instanceof PinnedArray) return currentStream(argument.device)
-    }
-    return currentStream(currentDevice())
+    const array = args[this.#firstArray]
+    return currentStream(isArray(array) ? array.device : deviceFor(args))
   }
 
   #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
@@ -175,7 +177,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   #checkArray(argument: unknown, index: number, dtype: DType, device: Device): void {
-    if (!(argument instanceof DeviceArray || argument instanceof PinnedArray)) {
+    if (!isArray(argument)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
         `argument ${index} of kernel ${this.name} is ${show(argument)}; "${this.signature[index]}" takes a device array ` +
@@ -219,6 +221,15 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
     )
   }
+}
+
+function isArray(argument: unknown): argument is DeviceArray | PinnedArray {
+  return argument instanceof DeviceArray || argument instanceof PinnedArray
+}
+
+/** The device of a launch with no array where its first one should be. */
+function deviceFor(args: readonly unknown[]): Device {
+  return args.find(isArray)?.device ?? currentDevice()
 }
 
 /**

@@ -157,15 +157,11 @@ export class StreamState implements Covers {
     return this.covers(other.slot, tick)
   }
 
-  /** Does nothing about the stream need looking at before it records or waits? */
-  get #isPlain(): boolean {
-    return this.order.capturing === 0 && !this.disposed && !this.shared
-  }
-
   /** Records an event here and gives it the point. */
   record(event: EventHandle, point: RecordPoint): void {
-    if (!this.#isPlain) return this.#recordWithCare(event, point)
-    this.order.driver.recordEvent(event, this.handle)
+    const { order } = this
+    if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
+    order.driver.recordEvent(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
   }
 
@@ -181,10 +177,12 @@ export class StreamState implements Covers {
 
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
-    if (!elidable || !this.#isPlain || point.capture !== undefined) return this.#waitWithCare(event, point, elidable)
+    const { order } = this
+    const isPlain = order.capturing === 0 && point.capture === undefined && !this.disposed && !this.shared
+    if (!isPlain || !elidable) return this.#waitWithCare(event, point, elidable)
     if (point.isCoveredBy(this)) return
-    this.order.driver.waitEvent(this.handle, event)
-    this.#learn(point)
+    order.driver.waitEvent(this.handle, event)
+    this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
   }
 
   #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {

@@ -161,7 +161,10 @@ export class Stream {
  * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
  */
 export function currentStream(device: Device = currentDevice()): Stream {
-  return currentStreamIn(context(), device)
+  const here = context()
+  const { stream } = here
+  const isPlain = stream !== undefined && stream.device === device && here.capture === undefined
+  return isPlain ? stream : currentStreamIn(here, device)
 }
 
 /** @internal The same, for who has the context of the running code at hand. */

@@ -4,7 +4,10 @@
  * @returns its promise; undefined if the value is no thenable
  */
 export function adopt(value: unknown): Promise<unknown> | undefined {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null) return undefined
+  return (typeof value === "object" || typeof value === "function") && value !== null ? adoptObject(value) : undefined
+}
+
+function adoptObject(value: object): Promise<unknown> | undefined {
   const { then }: { then?: unknown } = value
   if (typeof then !== "function") return undefined
   if (isPlainPromise(value) && then === Promise.prototype.then) return value
