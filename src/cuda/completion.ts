@@ -99,8 +99,9 @@ export class Completions {
   #bind(event: EventHandle, settle: Settle): Waiter {
     const context = this.#context
     const began = performance.now()
-    if (!hasPassed(context, event) && event === context.lastEvent) {
-      return { asked: this.#pool.record(context.lastStream), owned: true, event, began, settle }
+    const { lastEvent, lastStream } = context
+    if (!hasPassed(context, event) && event === lastEvent && lastStream !== undefined) {
+      return { asked: this.#pool.record(lastStream), owned: true, event, began, settle }
     }
     const waiter: Waiter = { asked: event, owned: false, event, began, settle }
     const others = this.#borrowed.get(event)

@@ -19,6 +19,7 @@
  * is well, and nothing reaches the driver afterwards.
  */
 import { DeviceLostError, type CudaError } from "../runtime/errors.js"
+import type { EventHandle, StreamHandle } from "../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
@@ -43,11 +44,11 @@ export class CudaContext {
   /** The calls, until the device is lost. Read anew for each call. */
   calls: DriverCalls
   /**
-   * The event recorded last, and where, while nothing has been queued behind that record; else 0. So a second record
+   * The event recorded last, and where, while nothing has been queued behind that record. So a second record
    * there marks the same point. Every method that queues anything says so here.
    */
-  lastEvent = 0
-  lastStream = 0
+  lastEvent: EventHandle | undefined
+  lastStream: StreamHandle | undefined
   /** How many events of the caller's are asked for promises that wait: without any, a record has nobody to look after. */
   askedEvents = 0
   /** How many captures are under way. */

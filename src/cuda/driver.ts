@@ -92,7 +92,7 @@ export class CudaDriver implements Driver {
   }
 
   destroyStream(stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     const whenOver = this.#memory.forgetStream(stream)
     this.#cublas.forgetStream(stream)
     this.#streams.destroy(stream, whenOver)
@@ -104,7 +104,7 @@ export class CudaDriver implements Driver {
 
   foreignHandle(stream: StreamHandle): bigint {
     // Others may queue behind the record.
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     return BigInt(stream)
   }
 
@@ -127,7 +127,7 @@ export class CudaDriver implements Driver {
 
   destroyEvent(event: EventHandle): void {
     if (!this.#events.delete(event)) return
-    if (event === this.#context.lastEvent) this.#context.lastEvent = 0
+    if (event === this.#context.lastEvent) this.#context.lastEvent = undefined
     if (this.#completions.asks(event)) this.#completions.condemn(event)
     else destroyEvent(this.#context, event)
   }
@@ -138,14 +138,16 @@ export class CudaDriver implements Driver {
 
   recordEvent(event: EventHandle, stream: StreamHandle): void {
     const context = this.#context
-    if (context.askedEvents > 0 && this.#completions.asks(event)) this.#keepPoint(event)
+    if (context.askedEvents > 0) this.#keepPoint(event)
     const status = context.calls.cuEventRecord(event, stream)
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event
     context.lastStream = stream
   }
 
+  /** Promises that wait for the event's record go on waiting for that one. */
   #keepPoint(event: EventHandle): void {
+    if (!this.#completions.asks(event)) return
     this.#completions.beforeRecord(
       event,
       () => this.#streams.create(0),
@@ -155,7 +157,7 @@ export class CudaDriver implements Driver {
 
   waitEvent(stream: StreamHandle, event: EventHandle): void {
     const context = this.#context
-    context.lastEvent = 0
+    context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
     if (status !== SUCCESS) context.retry(status, "cuStreamWaitEvent", stream, event, 0)
   }
@@ -181,12 +183,12 @@ export class CudaDriver implements Driver {
   }
 
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     return this.#memory.allocate(byteLength, stream, covers)
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#memory.free(address, stream, mark)
   }
 
@@ -209,18 +211,18 @@ export class CudaDriver implements Driver {
 
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
     const context = this.#context
-    context.lastEvent = 0
+    context.lastEvent = undefined
     const status = context.calls.cuMemcpyAsync(destination, source, byteLength, stream)
     if (status !== SUCCESS) context.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
   }
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#uploads.upload(destination, source, stream)
   }
 
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     fill(this.#context, destination, element, count, stream)
   }
 
@@ -245,13 +247,13 @@ export class CudaDriver implements Driver {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     const loaded = this.#kernels.get(kernel)
     this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
   }
 
   beginCapture(stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#captures.begin(stream)
   }
 
@@ -264,7 +266,7 @@ export class CudaDriver implements Driver {
   }
 
   beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#conditionals.begin(kind, condition, stream, body)
   }
 
@@ -277,7 +279,7 @@ export class CudaDriver implements Driver {
   }
 
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#graphs.launch(graph, stream)
   }
 
@@ -286,7 +288,7 @@ export class CudaDriver implements Driver {
   }
 
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
-    this.#context.lastEvent = 0
+    this.#context.lastEvent = undefined
     this.#cublas.multiply(product, workspace, stream)
   }
 
