@@ -87,6 +87,8 @@ async function control({ scratch }: Run) {
 const suiteRun = (tool: Tool, file: string): SuiteRun => ({
   file,
   command: toolkitProgram("compute-sanitizer"),
+  // The tools see where an array ends only if it is an allocation of the driver's own.
+  environment: { AUXSTREAM_CUDA_MEMORY: "driver" },
   args: [
     "--tool",
     tool,

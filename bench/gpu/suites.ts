@@ -34,6 +34,7 @@ export interface SuiteRun {
   readonly command: string
   /** The suite's path is put behind them. */
   readonly args: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** How that went. */
@@ -66,9 +67,9 @@ export async function runSuites(runs: readonly SuiteRun[], limits: Limits): Prom
   return done.toSorted((a, b) => a.run.file.localeCompare(b.run.file))
 }
 
-function start({ file, command, args }: SuiteRun, seconds: number): Promise<Ended> {
+function start({ file, command, args, environment: own }: SuiteRun, seconds: number): Promise<Ended> {
   // See test/support/devices.ts.
-  const environment = { AUXSTREAM_TEST_DEVICE: "cuda:0" }
+  const environment = { ...own, AUXSTREAM_TEST_DEVICE: "cuda:0" }
   return runProgram(command, [...args, "--test-reporter=spec", join(folder, file)], { seconds, environment })
 }
 

@@ -1,5 +1,6 @@
 /** Device memory, and the choice of who hands it out. */
 import type { MemoryUsage, OrderMark, StreamHandle } from "../driver.js"
+import { AuxstreamError } from "../runtime/errors.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { DriverMemory } from "./driver-memory.js"
@@ -33,7 +34,7 @@ export interface DeviceMemory {
  * Memory cut by ourselves, unless `AUXSTREAM_CUDA_MEMORY=driver` says that each array shall be an allocation of the
  * driver's own: so that compute-sanitizer sees where it begins and ends, which costs a call of the driver for each.
  *
- * @throws CudaError
+ * @throws CudaError, AuxstreamError AUX_INVALID_ARGUMENT for another value of the variable
  */
 export function createDeviceMemory(
   context: CudaContext,
@@ -41,7 +42,16 @@ export function createDeviceMemory(
   captures: Captures,
   events: EventPool,
 ): DeviceMemory {
+  const by = whoHandsOut()
   const driverMemory = new DriverMemory(context, streams)
-  if (process.env["AUXSTREAM_CUDA_MEMORY"] === "driver") return driverMemory
-  return new OwnMemory(context, streams, captures, events, driverMemory)
+  return by === "driver" ? driverMemory : new OwnMemory(context, streams, captures, events, driverMemory)
+}
+
+function whoHandsOut(): "own" | "driver" {
+  const named = process.env["AUXSTREAM_CUDA_MEMORY"] || "own"
+  if (named === "own" || named === "driver") return named
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    `the environment variable AUXSTREAM_CUDA_MEMORY is ${JSON.stringify(named)}: give "own" or "driver", or leave it out`,
+  )
 }

@@ -67,21 +67,20 @@ export class VectorClock implements Covers {
   }
 
   /**
+   * What {@link join} gives, if that is the same table and a newer entry in place of the one there is: what two streams
+   * tell each other by turns. Else undefined.
+   */
+  next(own: number, clock: VectorClock, slot: number, tick: number): VectorClock | undefined {
+    const isNext = clock.#ticks === this.#ticks && clock.#slot === own && this.#slot === slot && this.#tick < tick
+    return isNext ? new VectorClock(this.#ticks, slot, tick) : undefined
+  }
+
+  /**
    * The same, and what another stream is ordered behind: `clock`, and its own work up to `tick` of `slot`.
    *
    * @param own the slot of the stream that learns this, which needs not be told of itself
    */
   join(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
-    const ticks = this.#ticks
-    const isOneEntry =
-      clock.#ticks === ticks &&
-      (clock.#slot === own || clock.#slot === NONE) &&
-      (this.#slot === slot ? this.#tick <= tick : this.#slot === NONE) &&
-      (ticks[slot] ?? 0) <= tick
-    return isOneEntry ? new VectorClock(ticks, slot, tick) : this.#joinAll(own, clock, slot, tick)
-  }
-
-  #joinAll(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
     let joined = new VectorClock(union(this.#ticks, clock.#ticks), NONE, 0)
     if (this.#slot !== own) joined = joined.with(this.#slot, this.#tick)
     if (clock.#slot !== own) joined = joined.with(clock.#slot, clock.#tick)

@@ -178,11 +178,14 @@ export class StreamState implements Covers {
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     const { order } = this
-    const isPlain = order.capturing === 0 && point.capture === undefined && !this.disposed && !this.shared
-    if (!isPlain || !elidable) return this.#waitWithCare(event, point, elidable)
-    if (point.isCoveredBy(this)) return
+    const { slot, tick } = point
+    const next = this.#clock.next(this.slot, point.clock, slot, tick)
+    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined
+    if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
+      return this.#waitWithCare(event, point, elidable)
+    }
     order.driver.waitEvent(this.handle, event)
-    this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
+    this.#clock = next
   }
 
   #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {

@@ -1,7 +1,8 @@
 /** Each array an allocation of the driver's own (`AUXSTREAM_CUDA_MEMORY=driver`). */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { DeviceLostError } from "../../src/runtime/errors.js"
+import { AuxstreamError, DeviceLostError } from "../../src/runtime/errors.js"
+import { withEnvironment } from "../support/environment.js"
 import { mark, never, onDouble, open, takeWarnings, thrownBy, until } from "./device.js"
 import { double } from "./double.js"
 
@@ -26,6 +27,13 @@ onDouble("device memory that the driver hands out", () => {
         ["cuMemFreeAsync", stream],
       ],
     )
+  })
+
+  test("another value of the variable is refused by name, and nothing was opened", () => {
+    const error = thrownBy(() => withEnvironment({ AUXSTREAM_CUDA_MEMORY: "pool" }, () => open()))
+    assert.ok(error instanceof AuxstreamError)
+    assert.match(error.message, /AUXSTREAM_CUDA_MEMORY is "pool": give "own" or "driver"/)
+    assert.equal(double.alive().contexts, 0)
   })
 
   test("an allocation that fails made nothing; a free that fails is a leak, and says so", async () => {

@@ -7,16 +7,11 @@ import { captured } from "./graphs.js"
 import { once, spin, touch } from "./kernels.js"
 import { beyond, done, type MakeRow, nanosecondsSince, queued } from "./row.js"
 
-/**
- * Two streams' worth of work that is next to nothing.
- *
- * @param home whose order the arrays are allocated in. The driver keeps account of such a stream, which makes recording
- * and waiting for events there dearer for good, by a quarter or so.
- */
-function pair(device: Device, main = device.defaultStream, home = main) {
+/** Two streams' worth of work that is next to nothing. */
+function pair(device: Device, main = device.defaultStream) {
   const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
   const zeros = () => device.zeros("float32", 256)
-  const [x, y, z] = home.run(() => [zeros(), zeros(), zeros()] as const)
+  const [x, y, z] = main.run(() => [zeros(), zeros(), zeros()] as const)
   device.synchronize()
   const onMain = { ...once, stream: main }
   const onAux = { ...once, stream: aux }
@@ -48,21 +43,16 @@ function calls(device: Device): ReturnType<typeof pair> {
   return made
 }
 
-/** Two streams that have allocated nothing, whose arrays are of a third one's order. */
-const untouched = (device: Device) => pair(device, device.createStream(), device.createStream())
-
-/** fork-join-beyond, or fork-join-beyond:elsewhere with memory that neither stream has allocated. */
-const forkJoinBeyond: MakeRow = (device, memory) => {
-  const { main, forkJoin, twoLaunches } = memory === "elsewhere" ? untouched(device) : calls(device)
+const forkJoinBeyond: MakeRow = (device) => {
+  const { main, forkJoin, twoLaunches } = calls(device)
   const run = beyond(device, forkJoin, twoLaunches)
   return (operations) => main.run(() => run(operations))
 }
 
-/** four-calls-between, or four-calls-between:elsewhere: the four driver calls by themselves, between the same launches. */
-const fourCallsBetween: MakeRow = (device, memory) => {
+/** The four driver calls by themselves, between the same launches. */
+const fourCallsBetween: MakeRow = (device) => {
   // Streams of its own, as the library trusts one less whose handle was shown.
-  const own = memory === "elsewhere" ? untouched(device) : pair(device, device.createStream())
-  const { main, aux, touchMain, touchAux, twoLaunches } = own
+  const { main, aux, touchMain, touchAux, twoLaunches } = pair(device, device.createStream())
   const [mainHandle, auxHandle] = [Number(main.handle), Number(aux.handle)]
   const [event0, event1] = [Number(device.createEvent().handle), Number(device.createEvent().handle)]
   const { record, wait } = driver()

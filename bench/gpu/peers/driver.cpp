@@ -90,8 +90,8 @@ Row makeRow(const std::string& name, const std::vector<std::string>& arguments) 
   if (name == "two-launches") return queued(touchBoth);
   if (name == "four-calls") return queued([] { forkJoin([] {}, [] {}); });
   if (name == "fork-join") return queued([] { forkJoinOfTwo(); });
-  if (name == "fork-join-beyond" && arguments.empty()) return beyond([] { forkJoinOfOwned(); }, touchBothOwned);
-  if (name == "fork-join-beyond") return beyond([] { forkJoinOfTwo(); }, touchBoth);
+  if (name == "fork-join-beyond" && arguments.empty()) return beyond([] { forkJoinOfTwo(); }, touchBoth);
+  if (name == "fork-join-beyond") return beyond([] { forkJoinOfOwned(); }, touchBothOwned);
   if (name == "graph-launch") return queued(captured(forkJoinOfTwo));
   if (name == "fork-join-done") return done([] { forkJoinOfTwo(); });
   if (name == "graph-done") return done(captured(forkJoinOfTwo));
