@@ -76,7 +76,7 @@ export class Allocator<S extends Progress = Progress> {
       this.free.find(size) ??
       own?.classes.find(size) ??
       this.findCovered(size, own, covers) ??
-      this.findOrGrow(size, byteLength)
+      this.findOrGrow(size, byteLength, own)
     return this.hand(block, size, byteLength, true)
   }
 
@@ -183,13 +183,12 @@ export class Allocator<S extends Progress = Progress> {
     return undefined
   }
 
-  private findOrGrow(size: number, byteLength: number): Block {
+  /** Before more is taken from the system, everything is looked at. */
+  private findOrGrow(size: number, byteLength: number, own?: PendingFrees<S>): Block {
     if (this.rounds.length > 0) this.source.refresh?.()
     this.harvest()
-    const found = this.free.find(size)
-    if (found !== undefined) return found
-    const grown = this.grow(size) ?? this.free.findAny(size)
-    if (grown !== undefined) return grown
+    const block = this.free.findAny(size) ?? own?.classes.findAny(size) ?? this.grow(size)
+    if (block !== undefined) return block
     throw this.source.outOfMemory(byteLength, this.count)
   }
 

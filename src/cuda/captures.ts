@@ -61,10 +61,20 @@ export class Captures {
     return status === SUCCESS ? this.#out.number(0) : undefined
   }
 
+  /** Is it captured by us? */
   isCapturing(stream: StreamHandle): boolean {
-    if (this.#context.captures === 0) return false
+    return this.#context.captures > 0 && this.#asks(stream)
+  }
+
+  /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
+  isCapturingForAnyone(stream: StreamHandle): boolean {
+    return (this.#context.captures > 0 || this.#context.isShared) && this.#asks(stream)
+  }
+
+  #asks(stream: StreamHandle): boolean {
     const { cuStreamIsCapturing } = this.#context.graphCalls
-    this.#context.check(cuStreamIsCapturing(stream, this.#out.address), "cuStreamIsCapturing")
+    const status = this.#context.within(() => cuStreamIsCapturing(stream, this.#out.address))
+    this.#context.check(status, "cuStreamIsCapturing")
     return this.#out.int(0) !== 0
   }
 

@@ -51,8 +51,10 @@ export class CudaContext {
   lastStream: StreamHandle | undefined
   /** How many events of the caller's are asked for promises that wait: without any, a record has nobody to look after. */
   askedEvents = 0
-  /** How many captures are under way. */
+  /** How many captures of ours are under way. */
   captures = 0
+  /** Do others have a stream of ours, or we of theirs? Then they may capture there. */
+  isShared = false
 
   readonly #cleanups: (() => void)[] = []
   #loss: DeviceLostError | undefined

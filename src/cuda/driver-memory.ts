@@ -93,8 +93,11 @@ export class DriverMemory implements DeviceMemory {
 
   /** Blocks until every free so far has happened, and lets go of what the pool holds in pieces of the wrong size. */
   drainFrees(): void {
-    for (const stream of this.#freedOn) this.#streams.await(stream)
-    this.#freedOn.clear()
+    for (const stream of this.#freedOn) {
+      if (this.#streams.isCapturing(stream)) continue
+      this.#streams.await(stream)
+      this.#freedOn.delete(stream)
+    }
     this.#streams.awaitEnded()
     this.trim()
   }

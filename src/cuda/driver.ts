@@ -99,12 +99,14 @@ export class CudaDriver implements Driver {
   }
 
   adoptStream(foreign: bigint): StreamHandle {
+    this.#context.isShared = true
     return this.#streams.adopt(foreign)
   }
 
   foreignHandle(stream: StreamHandle): bigint {
     // Others may queue behind the record.
     this.#context.lastEvent = undefined
+    this.#context.isShared = true
     return BigInt(stream)
   }
 

@@ -21,7 +21,11 @@ const MIB = 2 ** 20
 const LARGEST_SMALL = MIB
 const FIRST_SMALL_PIECE = 2 * MIB
 const LARGEST_SMALL_PIECE = 32 * MIB
-const LEAST_LARGE_PIECE = 32 * MIB
+/** Larger arrays have a piece for each: what is left of a shared one is too little for the next. */
+const LARGEST_SHARING = 8 * MIB
+const SHARED_PIECE = 32 * MIB
+/** A watched free costs a microsecond, so small ones are watched only now and then. */
+const SMALL_FREES_PER_WATCHER = 16
 
 /** Each array a part of a larger piece. */
 export class OwnMemory implements DeviceMemory {
@@ -71,12 +75,19 @@ export class OwnMemory implements DeviceMemory {
 
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
     this.#context.checkAlive()
-    const allocator = byteLength <= LARGEST_SMALL ? this.#small : this.#large
-    return allocator.allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, covers)
+    const progress = this.#progress.get(stream) ?? this.#withoutFrees
+    const [first, second] = byteLength <= LARGEST_SMALL ? [this.#small, this.#large] : [this.#large, this.#small]
+    try {
+      return first.allocate(byteLength, progress, covers)
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+      return second.allocate(byteLength, progress, covers) // Better out of place than not at all.
+    }
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
-    const allocator = this.#small.owns(address) ? this.#small : this.#large
+    const isSmall = this.#small.owns(address)
+    const allocator = isSmall ? this.#small : this.#large
     if (this.#context.isLost || !allocator.owns(address)) return
     let progress = this.#progress.get(stream)
     if (progress === undefined) {
@@ -84,7 +95,7 @@ export class OwnMemory implements DeviceMemory {
       this.#progress.set(stream, progress)
     }
     allocator.release(address, progress, progress.countFree(), mark)
-    progress.watch()
+    progress.watch(isSmall ? SMALL_FREES_PER_WATCHER : 1)
   }
 
   /** A piece of the size that is wanted, else of the least one that will do, else once what nobody uses is given back. */
@@ -116,7 +127,17 @@ export class OwnMemory implements DeviceMemory {
 
   #refresh(): void {
     this.#streams.forgetEnded()
-    for (const progress of this.#progress.values()) progress.refresh()
+    for (const progress of this.#progress.values()) this.#tryToRefresh(progress)
+  }
+
+  /** What is wrong with one stream, which others may use, too, is none of another one's business. */
+  #tryToRefresh(progress: StreamProgress): void {
+    try {
+      progress.refresh()
+    } catch (error) {
+      if (this.#context.isLost) throw error
+      progress.unwatch()
+    }
   }
 
   #giveBackUnused(): void {
@@ -125,10 +146,13 @@ export class OwnMemory implements DeviceMemory {
     for (const allocator of [this.#small, this.#large]) {
       allocator.releaseUnused(({ address }) => this.#pieces.free(address, stream))
     }
-    this.#pieces.drainFrees()
+    // Not behind what is queued elsewhere: who wants memory must not wait.
+    this.#streams.await(stream)
+    this.#pieces.trim()
   }
 
   drainFrees(): void {
+    this.#context.checkAlive()
     for (const progress of this.#progress.values()) progress.await()
     this.#streams.awaitEnded()
     for (const allocator of [this.#small, this.#large]) allocator.harvest()
@@ -172,7 +196,6 @@ function smallPiece(byteLength: number, before: number): number {
   return Math.max(byteLength, Math.min(Math.max(before, FIRST_SMALL_PIECE), LARGEST_SMALL_PIECE))
 }
 
-/** What is very large is on its own, so that it can be given back as it came. */
 function largePiece(byteLength: number): number {
-  return Math.max(byteLength, LEAST_LARGE_PIECE)
+  return byteLength <= LARGEST_SHARING ? SHARED_PIECE : byteLength
 }

@@ -58,6 +58,10 @@ export class Streams {
   #markEnd(stream: StreamHandle, whenOver: (() => void) | undefined): void {
     try {
       this.forgetEnded()
+    } catch {
+      // That is another stream's failure, which whoever looks next will meet.
+    }
+    try {
       this.#ends.set(this.#events.record(stream), whenOver)
     } catch (error) {
       if (this.#context.isLost) return
@@ -93,6 +97,11 @@ export class Streams {
     if (status !== NOT_READY) status = this.#context.again(status, "cuStreamQuery", stream)
     if (status !== NOT_READY) this.#context.check(status, "cuStreamQuery")
     return status === SUCCESS
+  }
+
+  /** See {@link Captures.isCapturingForAnyone}. */
+  isCapturing(stream: StreamHandle): boolean {
+    return this.#captures.isCapturingForAnyone(stream)
   }
 
   /** Blocks until everything queued so far is done. @throws DeviceLostError, CudaError */

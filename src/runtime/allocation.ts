@@ -98,7 +98,7 @@ function allocate(stream: StreamState, byteLength: number): number {
     return driver.allocate(byteLength, stream.handle, covers)
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error
-    driver.drainFrees()
+    stream.order.drainFrees()
     return driver.allocate(byteLength, stream.handle, covers)
   }
 }

@@ -31,8 +31,6 @@ export class EventState {
   /** The driver's event that the latest record is of. */
   handle: EventHandle
   #current: LentHandle
-  /** Were promises bound to the handle, since it stands for the latest record? */
-  #isLent = false
   /** Does nothing about it need looking at before it is recorded or waited for? */
   isPlain: boolean
 
@@ -42,6 +40,10 @@ export class EventState {
     this.#current = this.#take()
     this.handle = this.#current.handle
     this.isPlain = !timing
+  }
+
+  #look(): void {
+    this.isPlain = !this.timing && !this.#shared && !this.#disposed && this.#current.lent === 0
   }
 
   get disposed(): boolean {
@@ -56,40 +58,49 @@ export class EventState {
   /** Its handle is shown from here on. */
   share(): void {
     this.#shared = true
-    this.isPlain = false
+    this.#look()
   }
 
   #take(): LentHandle {
     return { handle: this.timing ? this.order.driver.createEvent(true) : this.order.events.take(), lent: 0 }
   }
 
-  /** Comes before a record: leaves the handle to the promises that are bound to it, and goes on with another one. */
-  renew(): void {
-    if (!this.#isLent) return
-    this.#current = this.#take()
-    this.handle = this.#current.handle
-    this.#isLent = false
-    this.isPlain = !this.timing && !this.#shared && !this.#disposed
+  /**
+   * Records, by `record`, and leaves the handle that was recorded last to the promises that are bound to it. If that
+   * fails, the event stands for what it stood for.
+   */
+  renew(record: (handle: EventHandle) => void): void {
+    if (this.#current.lent === 0) return record(this.handle)
+    const next = this.#take()
+    try {
+      record(next.handle)
+    } catch (error) {
+      this.#release(next.handle)
+      throw error
+    }
+    this.#current = next
+    this.handle = next.handle
+    this.#look()
   }
 
   /** Binds a promise to the record that the handle stands for now. */
   lend(): LentHandle {
-    this.#isLent = true
-    this.isPlain = false
     this.#current.lent += 1
+    this.#look()
     return this.#current
   }
 
   /** A promise is done with what it borrowed; the last one gives back a handle that nobody else has. */
   giveBack(borrowed: LentHandle): void {
     borrowed.lent -= 1
+    this.#look()
     if (borrowed.lent === 0 && (this.#disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.isPlain = false
+    this.#look()
     if (this.#current.lent === 0) this.#release(this.#current.handle)
   }
 
@@ -160,15 +171,15 @@ export class Event {
   /** @internal The same on a stream that is known to be of the event's device. */
   recordOn(stream: Stream): this {
     const { state } = this
-    if (!state.isPlain) this.#prepareRecord(stream)
-    stream.state.record(state.handle, this.point)
+    if (state.isPlain) stream.state.record(state.handle, this.point)
+    else this.#recordWithCare(stream)
     return this
   }
 
-  #prepareRecord(stream: Stream): void {
+  #recordWithCare(stream: Stream): void {
     this.#checkUsable()
     if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
-    this.state.renew()
+    this.state.renew((handle) => stream.state.record(handle, this.point))
   }
 
   /**

@@ -155,6 +155,14 @@ export class DeviceOrder {
     if (failures.length > 0) throw failures[0]
   }
 
+  /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
+  drainFrees(): void {
+    if (this.capturing > 0) {
+      for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
+    }
+    this.driver.drainFrees()
+  }
+
   /** Of a stream that is captured, what was queued before that. */
   #synchronizeOutside(state: StreamState): void {
     if (state.capture === undefined) return this.synchronizeStream(state)

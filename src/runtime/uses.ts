@@ -17,6 +17,11 @@ export class Uses {
 
   /** Notes a use by the operation that the stream has just counted. */
   note(stream: StreamState, tick: number): void {
+    if (stream === this.#stream && this.#others.length === 0) this.#tick = tick
+    else this.#noteBeside(stream, tick)
+  }
+
+  #noteBeside(stream: StreamState, tick: number): void {
     if (this.#others.length > 0) this.#others = this.#others.filter((use) => !stream.isAfter(use.stream, use.tick))
     const last = this.#stream
     if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {

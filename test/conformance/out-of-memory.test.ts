@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { type Device, type DeviceArray, OutOfMemoryError } from "../../src/index.js"
+import { captureGraph, currentStream, type Device, type DeviceArray, OutOfMemoryError } from "../../src/index.js"
 import { forEachDevice } from "../support/devices.js"
 import { affine, latch, once, over, prepare } from "../support/kernels.js"
 
@@ -69,6 +69,33 @@ forEachDevice("out of memory", (open) => {
     assert.equal(again.length, chunk)
     again.subarray(0, 32).fill(7)
     assert.deepEqual(again.subarray(0, 32).readSync(), new Uint8Array(32).fill(7))
+    for (const array of taken) array.dispose()
+  })
+
+  test("§6 running out of memory: drains what streams freed before they came into a capture", async () => {
+    using device = open()
+    await prepare(device)
+    using stream = device.createStream()
+    const taken = takeAll(device)
+    const last = taken.shift()
+    assert.ok(last)
+    stream.run(() => holdForAWhile(device))
+    stream.wait(device.defaultStream)
+    stream.run(() => last.subarray(0, 16).fill(1))
+    last.dispose()
+    const graph = captureGraph(
+      () => {
+        stream.wait(currentStream(device))
+        const inside = device.empty("uint8", chunk)
+        inside.subarray(0, 16).fill(7)
+        currentStream(device).wait(stream)
+        return inside.subarray(0, 16)
+      },
+      { device },
+    )
+    graph.launch()
+    assert.deepEqual(graph.result.readSync(), new Uint8Array(16).fill(7))
+    graph.dispose()
     for (const array of taken) array.dispose()
   })
 

@@ -251,6 +251,10 @@ onDouble("a lost device", () => {
     assert.match(loss.message, /restart the process/)
     assert.ok(loss.cause instanceof CudaError)
     assert.deepEqual([loss.cause.call, loss.cause.status], ["cuStreamSynchronize", "CUDA_ERROR_ILLEGAL_ADDRESS"])
+    assert.equal(
+      thrownBy(() => driver.drainFrees()),
+      loss,
+    )
     for (const [method, run] of Object.entries(throwing)) {
       const calls = double.log(() => {
         // Pinned memory may be there still.

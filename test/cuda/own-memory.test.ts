@@ -4,7 +4,7 @@ import { test } from "node:test"
 import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
 import { OutOfMemoryError } from "../../src/runtime/errors.js"
 import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"
-import { double } from "./double.js"
+import { double, native } from "./double.js"
 
 const MIB = 2 ** 20
 const [unknown, unlimited] = [999, 2 ** 34]
@@ -31,9 +31,11 @@ onDouble("device memory cut by ourselves", () => {
     const memory = calls.filter(([name]) => /Mem(Alloc|Free)/.test(String(name)))
     assert.equal(memory.length, 2) // A piece for small ones, and one for large ones.
     assert.ok(memory.every((call) => !call.includes(stream) && !call.includes(other)))
-    // One event watches each stream, however much is freed there.
-    assert.equal(calls.filter(([name]) => name === "cuEventRecord").length, 2)
-    assert.equal(calls.filter(([name]) => /Query/.test(String(name))).length, 0)
+    // Large frees are watched one by one, small ones now and then.
+    const watching = (watched: StreamHandle) =>
+      calls.filter((call) => call[0] === "cuEventRecord" && call[2] === watched)
+    assert.ok(watching(other).length >= 64)
+    assert.ok(watching(stream).length >= 6 && watching(stream).length <= 8)
   })
 
   test("what a stream has freed and not passed goes to itself, and to who is ordered behind the free; to nobody else", () => {
@@ -179,5 +181,174 @@ onDouble("device memory cut by ourselves", () => {
       for (const one of [address, rest]) driver.free(one, other, mark)
     }
     await untilGone()
+  })
+
+  test("what a stream that is never idle has passed is known, however much was freed there", () => {
+    using driver = open()
+    const [busy, other] = [driver.createStream(0), driver.createStream(0)]
+    using first = new Latch(driver).hold(busy)
+    const addresses = Array.from({ length: 16 }, () => driver.allocate(32 * MIB, busy, never))
+    for (const address of addresses) driver.free(address, busy, mark)
+    const passed = driver.createEvent(false)
+    driver.recordEvent(passed, busy)
+    using second = new Latch(driver).hold(busy)
+    first.open()
+    driver.synchronizeEvent(passed)
+    const { reserved } = driver.memoryUsage()
+    const taken = Array.from({ length: 16 }, () => driver.allocate(32 * MIB, other, never))
+    assert.equal(driver.memoryUsage().reserved, reserved)
+    second.open()
+    for (const address of taken) driver.free(address, other, mark)
+  })
+
+  test("loops of mixed sizes on a stream that is never idle need what is in flight, and no more", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const events = Array.from({ length: 8 }, () => driver.createEvent(false))
+    const usages: number[] = []
+    for (let round = 0; round < 4000; round++) {
+      const event = events[round % events.length] ?? assert.fail()
+      driver.synchronizeEvent(event) // Eight rounds are in flight at most.
+      const sizes = Array.from({ length: 6 }, (_, index) => 1000 + ((round * 31 + index * 17) % 12) * 300_000)
+      const addresses = sizes.map((size) => driver.allocate(size, stream, never))
+      launch(driver, stream, noop)
+      for (const address of addresses) driver.free(address, stream, mark)
+      driver.recordEvent(event, stream)
+      if (round % 1000 === 999) usages.push(driver.memoryUsage().reserved)
+    }
+    assert.ok((usages.at(-1) ?? Infinity) <= 512 * MIB, `${usages.join()} bytes`)
+    assert.equal(usages.at(-1), usages[0])
+  })
+
+  test("a free block that fits is found behind others of its class before more is taken", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const some = [1, 2, 3, 4].map(() => driver.allocate(33 * MIB, stream, never))
+    for (const address of some) driver.free(address, stream, mark)
+    driver.synchronizeStream(stream)
+    const reserved = new Set<number>()
+    for (let i = 0; i < 10; i++) {
+      driver.free(driver.allocate(33.5 * MIB, stream, never), stream, mark)
+      driver.synchronizeStream(stream)
+      reserved.add(driver.memoryUsage().reserved)
+    }
+    assert.equal(reserved.size, 1)
+  })
+
+  test("arrays of every size can have nearly all the memory there is", async () => {
+    for (const size of [1.1, 5, 8, 9, 11, 17, 20, 31]) {
+      {
+        using driver = open()
+        const stream = driver.createStream(0)
+        double.setMemory(1024 * MIB)
+        try {
+          let had = 0
+          const takeAll = () => {
+            for (; ; had += size) driver.allocate(size * MIB, stream, never)
+          }
+          assert.ok(thrownBy(takeAll) instanceof OutOfMemoryError)
+          assert.ok(had >= 850, `${had} of 1024 MiB in arrays of ${size} MiB`)
+        } finally {
+          double.setMemory(unlimited)
+        }
+      }
+      await untilGone()
+    }
+  })
+
+  test("small arrays can have what is free among large ones, before there is no memory at all", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    double.setMemory(128 * MIB)
+    try {
+      const taken: number[] = []
+      thrownBy(() => {
+        for (;;) taken.push(driver.allocate(2 * MIB, stream, never))
+      })
+      taken.forEach((address, index) => index % 16 === 0 || driver.free(address, stream, mark))
+      driver.synchronizeStream(stream)
+      driver.free(driver.allocate(1000, stream, never), stream, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("an allocation waits for no queued work, not even of a stream that is gone", () => {
+    using driver = open()
+    const [stream, gone] = [driver.createStream(0), driver.createStream(0)]
+    double.setMemory(256 * MIB)
+    try {
+      using latch = new Latch(driver).hold(gone)
+      driver.destroyStream(gone)
+      const some = [1, 2, 3, 4].map(() => driver.allocate(40 * MIB, stream, never))
+      for (const address of some) driver.free(address, stream, mark)
+      driver.synchronizeStream(stream)
+      const address = driver.allocate(200 * MIB, stream, never)
+      assert.equal(latch.timedOut, false)
+      latch.open()
+      driver.free(address, stream, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("what a stream freed before it came into a capture is drained, too", () => {
+    using driver = open()
+    const [root, stream, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    double.setMemory(300 * MIB)
+    try {
+      using latch = new Latch(driver).hold(stream)
+      driver.free(driver.allocate(200 * MIB, stream, never), stream, mark)
+      const [brought, joined] = [driver.createEvent(false), driver.createEvent(false)]
+      driver.beginCapture(root)
+      driver.recordEvent(brought, root)
+      driver.waitEvent(stream, brought)
+      latch.open()
+      driver.drainFrees()
+      driver.free(driver.allocate(200 * MIB, other, never), other, mark)
+      driver.recordEvent(joined, stream)
+      driver.waitEvent(root, joined)
+      driver.destroyGraph(driver.endCapture(root, undefined))
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("what one stream cannot tell is no failure of another's: its end, or its watchers in a capture of others", () => {
+    using driver = open()
+    const [held, stream, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    double.setMemory(100 * MIB)
+    try {
+      using latch = new Latch(driver).hold(held)
+      driver.destroyStream(held)
+      driver.free(driver.allocate(80 * MIB, stream, never), stream, mark)
+      double.fail("cuEventQuery", 1, unknown)
+      driver.destroyStream(stream) // The query was for the other one's end.
+      assert.equal(double.failuresLeft(), 0)
+      latch.open()
+      driver.drainFrees()
+      driver.free(driver.allocate(80 * MIB, other, never), other, mark)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("a stream that another library captures is neither asked nor recorded on for memory", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    const begin = native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])
+    const end = native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])
+    const destroy = native("cuGraphDestroy", "int", ["uintptr_t"])
+    const out = driver.allocatePinned(8)
+    const address = driver.allocate(33 * MIB, captured, never)
+    driver.foreignHandle(captured)
+    assert.equal(begin(captured, 2), 0)
+    driver.free(address, captured, mark)
+    const taken = [driver.allocate(34 * MIB, other, never), driver.allocate(34 * MIB, other, never)]
+    assert.equal(end(captured, out.address), 0)
+    assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
+    driver.synchronizeStream(captured)
+    for (const one of taken) driver.free(one, other, mark)
+    driver.freePinned(out.address)
   })
 })

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { HostDriver } from "../../src/host/driver.js"
+import { Device } from "../../src/runtime/device.js"
+import { RecordingDriver } from "../support/recording-driver.js"
+
+function open(): { device: Device; recording: RecordingDriver } {
+  const recording = new RecordingDriver(new HostDriver(2, 2, "host"))
+  return { device: new Device("host", recording.driver, () => {}), recording }
+}
+
+test("§7 completed binds at the call: an event that is recorded and awaited again and again needs one handle", async () => {
+  const { device, recording } = open()
+  using _ = device
+  const event = device.createEvent()
+  for (let round = 0; round < 50; round++) await event.record().completed()
+  assert.ok(recording.take("createEvent").length <= 2)
+})
+
+test("§7 completed binds at the call: while promises wait, each record has a handle, and all come back", async () => {
+  const { device, recording } = open()
+  using _ = device
+  const event = device.createEvent()
+  for (let round = 0; round < 20; round++) {
+    await Promise.all(Array.from({ length: 5 }, () => event.record().completed()))
+  }
+  assert.ok(recording.take("createEvent").length <= 7)
+})
+
+test("§5.1 an event whose record was refused stands for what it stood for", async () => {
+  const { device, recording } = open()
+  using _ = device
+  const [stream, other, gone] = [device.createStream(), device.createStream(), device.createStream()]
+  const x = stream.run(() => device.zeros("int32", 4))
+  stream.run(() => x.fill(1))
+  const event = stream.record()
+  const [record] = recording.take("recordEvent").slice(-1)
+  const promise = event.completed()
+  gone.dispose()
+  assert.throws(() => event.record(gone), { code: "AUX_DISPOSED" })
+  recording.failAt("recordEvent", 1, new Error("refused"))
+  assert.throws(() => event.record(other), /refused/)
+  recording.take()
+  event.wait(other)
+  assert.deepEqual(
+    recording.take("waitEvent").map(({ args }) => args),
+    [[other.state.handle, record?.args[0]]],
+  )
+  await promise
+})
