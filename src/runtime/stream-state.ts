@@ -11,6 +11,7 @@ import { RecordPoint } from "./record-point.js"
 interface Before {
   readonly capture: Capture | undefined
   readonly clock: VectorClock
+  readonly own: number
   readonly handle: StreamHandle
   /** Recorded behind what had been queued; undefined if nothing was, or in a capture. */
   readonly event: EventHandle | undefined
@@ -87,7 +88,7 @@ export class StreamState implements Covers {
    * @param handle what is queued on from here on
    */
   joinCapture(capture: Capture, event: EventHandle | undefined, handle = this.handle): void {
-    this.#before.push({ capture: this.#capture, clock: this.clock, handle: this.handle, event })
+    this.#before.push({ capture: this.#capture, clock: this.#clock, own: this.#own, handle: this.handle, event })
     this.#capture = capture
     this.#clock = emptyClock
     this.#own = 0
@@ -113,7 +114,8 @@ export class StreamState implements Covers {
 
   /** The clock outside captures. */
   get outsideClock(): VectorClock {
-    return this.#before[0]?.clock ?? this.clock
+    const before = this.#before[0]
+    return before === undefined ? this.clock : before.clock.with(this.slot, before.own)
   }
 
   /** Counts an operation that the driver accepted. `label` is what a graph calls it. */

@@ -99,6 +99,26 @@ describe("graphs: the driver's calls", () => {
     )
   })
 
+  it("after a capture a stream waits for no event of its own, as ever", () => {
+    using recorded = new Recorded()
+    const { device, aux, event0 } = recorded
+    aux.run(() => recorded.launch(0))
+    using graph = captureGraph(
+      () => {
+        aux.wait(currentStream(device))
+        aux.run(() => recorded.launch(1))
+        currentStream(device).wait(aux)
+      },
+      { device },
+    )
+    assert.equal(graph.nodeCount, 1)
+    aux.run(() => recorded.launch(2))
+    event0.record(aux)
+    recorded.log()
+    event0.wait(aux)
+    assert.deepEqual(recorded.log(), [])
+  })
+
   it("a launch in a loop is one driver call", () => {
     using recorded = new Recorded()
     const { device, recording } = recorded
