@@ -28,7 +28,7 @@ const beyondLaunches: readonly RowPlan[] = [
 
 /** No batch queues more than the driver takes without waiting. */
 const groups: readonly Group[] = [
-  { rows: rows(7, 100, "launch", "two-launches", "fork-join", "graph-launch") },
+  { rows: rows(7, 100, "launch", "two-launches", "fork-join", "graph-launch", "allocation") },
   { rows: beyondLaunches, times: 3 },
   { rows: only(ours, rows(7, 100, "fork-join-empty")) },
   { rows: only(ours, rows(7, 20_000, "two-functions", "null-aux")) },

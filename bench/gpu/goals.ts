@@ -27,6 +27,7 @@ export function goalLines(report: Report): GoalLine[] {
     plain("record, wait, record, wait, bare", row("four-calls")),
     against("kernel launch with four arguments, host time", row("launch"), "C++", 1.2),
     ...below("kernel launch", row("launch"), ["cuda.core", "CuPy", "PyTorch"]),
+    plain("an array made and dropped", row("allocation")),
     against("graph launch, host time", row("graph-launch"), "C++", 1.3),
     ...below("graph launch", row("graph-launch"), ["PyTorch"]),
     against("fork-join with two launches, until done", row("fork-join-done"), "C++", 1.2),

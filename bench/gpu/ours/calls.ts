@@ -150,6 +150,7 @@ export const callRows: Readonly<Record<string, MakeRow>> = {
   "fork-join-beyond": forkJoinBeyond,
   "four-calls-between": fourCallsBetween,
   "fork-join-empty": (device) => queued(device, calls(device).empty),
+  allocation: (device) => queued(device, () => device.empty("float32", 256).dispose()),
   "graph-launch": (device) => queued(device, graph(device)),
   "fork-join-done": (device) => done(device, calls(device).forkJoin),
   "graph-done": (device) => done(device, graph(device)),

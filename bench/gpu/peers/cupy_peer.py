@@ -117,6 +117,8 @@ def make_row(name, *arguments):
         return queued(lambda: fork_join(on_main, on_aux), finish)
     if name == "fork-join-beyond":
         return beyond(lambda: fork_join(on_main, on_aux), launch_twice, finish)
+    if name == "allocation":
+        return queued(lambda: cupy.empty(256, cupy.float32), finish)
     if name == "graph-launch":
         return queued(captured(lambda: fork_join(on_main, on_aux)), finish)
     if name == "fork-join-done":

@@ -57,6 +57,13 @@ void touchBoth() {
 }
 void forkJoinOfTwo() { forkJoin(touchMain, touchAux); }
 
+// In a stream's order, as whoever has no pool of its own allocates.
+void allocateAndFree() {
+  CUdeviceptr array;
+  CALL(cuMemAllocAsync, &array, 1024, ownerStream);
+  CALL(cuMemFreeAsync, array, ownerStream);
+}
+
 void touchOwned() { launch(touch, 1, 1, ownerStream, 1, 2.0f, ownedX, ownedY); }
 void touchBeside() { launch(touch, 1, 1, besideStream, 1, 2.0f, ownedX, ownedZ); }
 void touchBothOwned() {
@@ -92,6 +99,7 @@ Row makeRow(const std::string& name, const std::vector<std::string>& arguments) 
   if (name == "fork-join") return queued([] { forkJoinOfTwo(); });
   if (name == "fork-join-beyond" && arguments.empty()) return beyond([] { forkJoinOfTwo(); }, touchBoth);
   if (name == "fork-join-beyond") return beyond([] { forkJoinOfOwned(); }, touchBothOwned);
+  if (name == "allocation") return queued(allocateAndFree);
   if (name == "graph-launch") return queued(captured(forkJoinOfTwo));
   if (name == "fork-join-done") return done([] { forkJoinOfTwo(); });
   if (name == "graph-done") return done(captured(forkJoinOfTwo));
