@@ -228,6 +228,11 @@ export interface Driver {
   free(address: number, stream: StreamHandle, mark: OrderMark): void
   /** Blocks until every `free` queued so far has happened, so that an `allocate` can have the memory. */
   drainFrees(): void
+  /**
+   * Everything that was queued on the stream outside a capture is over, as the runtime knows from an event; a captured
+   * stream cannot be asked.
+   */
+  noteIdle(stream: StreamHandle): void
   memoryUsage(): MemoryUsage
 
   /** Pinned memory, zeroed at first use of its pages. @throws OutOfMemoryError */

@@ -199,6 +199,10 @@ export class CudaDriver implements Driver {
     drainClosing()
   }
 
+  noteIdle(stream: StreamHandle): void {
+    this.#memory.hasPassed(stream)
+  }
+
   memoryUsage(): MemoryUsage {
     return this.#memory.usage()
   }

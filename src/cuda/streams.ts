@@ -125,7 +125,7 @@ export class Streams {
     }
     try {
       // On a captured stream, a record would become part of the graph.
-      for (const stream of this.#own) if (!this.#captures.isCapturing(stream)) marks.add(this.#events.record(stream))
+      for (const stream of this.#own) if (!this.isCapturing(stream)) marks.add(this.#events.record(stream))
     } catch (error) {
       work.forget()
       throw error

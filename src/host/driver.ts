@@ -218,6 +218,9 @@ export class HostDriver implements Driver {
     this.allocator.harvest()
   }
 
+  /** Progress is read where it is made. */
+  noteIdle(): void {}
+
   memoryUsage(): MemoryUsage {
     this.check()
     const { used, peak } = this.allocator.count

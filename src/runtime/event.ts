@@ -55,8 +55,14 @@ export class EventState {
     return this.#shared
   }
 
-  /** Its handle is shown from here on. */
-  share(): void {
+  /** Its handle is shown from here on. Without a record, that is a new one: the pool's stands for what it last did. */
+  share(isRecorded: boolean): void {
+    if (!this.#shared && !isRecorded && !this.timing) {
+      const fresh = { handle: this.order.driver.createEvent(false), lent: 0 }
+      this.order.events.give(this.handle)
+      this.#current = fresh
+      this.handle = fresh.handle
+    }
     this.#shared = true
     this.#look()
   }
@@ -67,10 +73,11 @@ export class EventState {
 
   /**
    * Records, by `record`, and leaves the handle that was recorded last to the promises that are bound to it. If that
-   * fails, the event stands for what it stood for.
+   * fails, the event stands for what it stood for. A handle that was shown stays the event's: the driver keeps the
+   * promises' point.
    */
   renew(record: (handle: EventHandle) => void): void {
-    if (this.#current.lent === 0) return record(this.handle)
+    if (this.#current.lent === 0 || this.#shared) return record(this.handle)
     const next = this.#take()
     try {
       record(next.handle)
@@ -144,7 +151,7 @@ export class Event {
    */
   get handle(): bigint {
     this.#checkUsable()
-    this.state.share()
+    this.state.share(this.point.isRecorded)
     return this.device.driver.foreignEventHandle(this.state.handle)
   }
 

@@ -168,6 +168,7 @@ export class DeviceOrder {
     if (state.capture === undefined) return this.synchronizeStream(state)
     if (state.beforeCapture === undefined) return
     this.driver.synchronizeEvent(state.beforeCapture)
+    this.driver.noteIdle(state.outsideHandle)
     this.hostLearns(state.outsideClock)
   }
 

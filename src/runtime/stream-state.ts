@@ -112,6 +112,11 @@ export class StreamState implements Covers {
     return this.#before[0]?.event
   }
 
+  /** What the driver calls the stream outside captures. */
+  get outsideHandle(): StreamHandle {
+    return this.#before[0]?.handle ?? this.handle
+  }
+
   /** The clock outside captures. */
   get outsideClock(): VectorClock {
     const before = this.#before[0]

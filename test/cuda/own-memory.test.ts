@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
+import { captureGraph, currentStream, openDevice } from "../../src/index.js"
 import { OutOfMemoryError } from "../../src/runtime/errors.js"
 import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"
 import { double, native } from "./double.js"
@@ -349,6 +350,45 @@ onDouble("device memory cut by ourselves", () => {
     assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
     driver.synchronizeStream(captured)
     for (const one of taken) driver.free(one, other, mark)
+    driver.freePinned(out.address)
+  })
+
+  test("small frees are drained, too, of a stream that has come into a capture since", () => {
+    double.setMemory(100 * MIB)
+    try {
+      using device = openDevice("cuda:0")
+      const stream = device.createStream()
+      stream.run(() => {
+        for (const array of [1, 2].map(() => device.empty("uint8", 1000))) array.dispose()
+      })
+      using graph = captureGraph(
+        () => {
+          stream.wait(currentStream(device))
+          device.empty("uint8", 99 * MIB)
+          currentStream(device).wait(stream)
+        },
+        { device },
+      )
+      assert.equal(graph.nodeCount, 0)
+    } finally {
+      double.setMemory(unlimited)
+    }
+  })
+
+  test("a kernel is loaded while another library captures a shared stream, and both go on", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    const begin = native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])
+    const end = native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])
+    const destroy = native("cuGraphDestroy", "int", ["uintptr_t"])
+    const out = driver.allocatePinned(8)
+    driver.foreignHandle(captured)
+    assert.equal(begin(captured, 2), 0)
+    driver.loadKernel(noop)
+    assert.equal(end(captured, out.address), 0)
+    assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
+    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
+    driver.drainFrees()
     driver.freePinned(out.address)
   })
 })

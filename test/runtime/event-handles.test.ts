@@ -48,3 +48,30 @@ test("§5.1 an event whose record was refused stands for what it stood for", asy
   )
   await promise
 })
+
+test("§6 a shown handle stays the event's, though promises wait while it is recorded anew", async () => {
+  const { device } = open()
+  using _ = device
+  const [stream, other] = [device.createStream(), device.createStream()]
+  const event = stream.record()
+  const promise = event.completed()
+  const { handle } = event
+  event.record(other)
+  assert.equal(event.handle, handle)
+  await promise
+  assert.equal(event.handle, handle)
+})
+
+test("§6 an event that was never recorded holds nothing up once its handle is shown, whatever its handle was before", () => {
+  const { device, recording } = open()
+  using _ = device
+  const stream = device.createStream()
+  const used = stream.record()
+  const before = used.state.handle
+  used.dispose()
+  const event = device.createEvent()
+  assert.equal(event.state.handle, before)
+  assert.notEqual(event.handle, BigInt(before))
+  assert.equal(event.query(), true)
+  assert.ok(recording.take("createEvent").length > 0)
+})
