@@ -194,6 +194,8 @@ export interface Driver {
   adoptStream(foreign: bigint): StreamHandle
   /** The number under which other libraries know the stream. */
   foreignHandle(stream: StreamHandle): bigint
+  /** Does another library capture the stream, so that what is recorded there says nothing of what was queued before? */
+  isCapturedByOthers(stream: StreamHandle): boolean
   /** Is everything queued so far done? Throws what broke the stream. */
   queryStream(stream: StreamHandle): boolean
   /** Blocks the calling thread until everything queued so far is done. Throws what broke the stream. */

@@ -110,6 +110,10 @@ export class CudaDriver implements Driver {
     return BigInt(stream)
   }
 
+  isCapturedByOthers(stream: StreamHandle): boolean {
+    return this.#captures.isCapturingForAnyone(stream)
+  }
+
   queryStream(stream: StreamHandle): boolean {
     const isIdle = this.#streams.isIdle(stream)
     if (isIdle) this.#memory.hasPassed(stream)

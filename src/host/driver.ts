@@ -120,6 +120,10 @@ export class HostDriver implements Driver {
     return BigInt(stream)
   }
 
+  isCapturedByOthers(): boolean {
+    return false
+  }
+
   queryStream(stream: StreamHandle): boolean {
     this.check()
     const target = this.streams.get(stream)

@@ -32,6 +32,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   static on(stream: StreamState, byteLength: number): Allocation {
     stream.enter()
     const { order } = stream
+    order.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
     return new Allocation(order, allocate(stream, byteLength), byteLength, stream)
   }
@@ -60,6 +61,10 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   #freeOrWarn(home: StreamState): void {
     if (this.order.closed) return
     try {
+      // Until they have ended the capture, nobody can tell when the uses are over.
+      if (this.uses.list().some(({ stream }) => isCapturedByOthers(stream))) {
+        return this.order.hold(() => this.#freeOrWarn(home))
+      }
       this.#free(home)
     } catch (error) {
       this.order.replaceReaper()
@@ -89,6 +94,10 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }
+}
+
+function isCapturedByOthers({ shared, disposed, order, handle }: StreamState): boolean {
+  return shared && !disposed && order.driver.isCapturedByOthers(handle)
 }
 
 function allocate(stream: StreamState, byteLength: number): number {

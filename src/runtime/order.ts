@@ -22,6 +22,8 @@ export class DeviceOrder {
   readonly limbo = new Limbo(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Set<StreamState>()
+  /** Frees of memory that streams use which other libraries capture. */
+  readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
   #source: StreamState | undefined
   closed = false
@@ -153,6 +155,15 @@ export class DeviceOrder {
     }
     this.reapRetired()
     if (failures.length > 0) throw failures[0]
+  }
+
+  /** Has a free tried again whenever memory is wanted. */
+  hold(free: () => void): void {
+    this.#held.push(free)
+  }
+
+  retryHeld(): void {
+    if (this.#held.length > 0 && this.capturing === 0) for (const free of this.#held.splice(0)) free()
   }
 
   /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
