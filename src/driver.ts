@@ -189,6 +189,7 @@ export interface Driver {
 
   /** A new stream that has no implied order with any other. */
   createStream(priority: number): StreamHandle
+  /** What is queued is finished first. One that another library captures goes at the end of the capture. */
   destroyStream(stream: StreamHandle): void
   /** Takes in a stream that another library made. It is never passed to `destroyStream`. */
   adoptStream(foreign: bigint): StreamHandle

@@ -36,6 +36,7 @@ export const DRIVER_CALLS = {
   cuStreamCreateWithPriority: ["cuStreamCreateWithPriority", out, uint, int],
   cuStreamDestroy: ["cuStreamDestroy_v2", handle],
   cuStreamGetCtx: ["cuStreamGetCtx", handle, out],
+  cuStreamIsCapturing: ["cuStreamIsCapturing", handle, out],
   cuStreamQuery: ["cuStreamQuery", handle],
   cuStreamSynchronize: ["cuStreamSynchronize", handle],
   cuStreamWaitEvent: ["cuStreamWaitEvent", handle, handle, uint],

@@ -66,15 +66,17 @@ export class Captures {
     return this.#context.captures > 0 && this.#asks(stream)
   }
 
-  /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
+  /**
+   * Is it captured by anybody? Then it must not even be asked whether it is idle. Any stream may have come into the
+   * capture of a shared one, by a wait.
+   */
   isCapturingForAnyone(stream: StreamHandle): boolean {
     return (this.#context.captures > 0 || this.#context.isShared) && this.#asks(stream)
   }
 
   #asks(stream: StreamHandle): boolean {
-    const { cuStreamIsCapturing } = this.#context.graphCalls
-    const status = this.#context.within(() => cuStreamIsCapturing(stream, this.#out.address))
-    this.#context.check(status, "cuStreamIsCapturing")
+    const status = this.#context.calls.cuStreamIsCapturing(stream, this.#out.address)
+    if (status !== SUCCESS) this.#context.retry(status, "cuStreamIsCapturing", stream, this.#out.address)
     return this.#out.int(0) !== 0
   }
 

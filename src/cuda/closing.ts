@@ -54,11 +54,11 @@ export class Closing {
     this.#step()
   }
 
-  /** Blocks until the work is over, and gives back the device memory. */
+  /** Blocks until the work is over, and gives back the device memory: unless another library captures a stream of it. */
   drain(): void {
     const { context, memory, streams } = this.#parts
     if (context.isLost) return
-    streams.awaitEnded()
+    if (!streams.awaitEnded()) return
     memory.freeAll()
     streams.destroyAll()
     streams.awaitEnded()

@@ -9,7 +9,6 @@ const bytes = "size_t"
 export const GRAPH_CALLS = {
   cuStreamBeginCapture: ["cuStreamBeginCapture_v2", handle, "int"],
   cuStreamEndCapture: ["cuStreamEndCapture", handle, out],
-  cuStreamIsCapturing: ["cuStreamIsCapturing", handle, out],
   // Not the newest header's names, whose calls take what edges carry beside their order: nothing, here.
   cuStreamGetCaptureInfo: ["cuStreamGetCaptureInfo_v2", handle, out, out, out, out, out],
   cuStreamUpdateCaptureDependencies: ["cuStreamUpdateCaptureDependencies", handle, address, bytes, "uint32_t"],

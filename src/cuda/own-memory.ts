@@ -126,17 +126,22 @@ export class OwnMemory implements DeviceMemory {
   }
 
   #refresh(): void {
-    this.#streams.forgetEnded()
-    for (const progress of this.#progress.values()) this.#tryToRefresh(progress)
+    this.#unlessLost(() => this.#streams.forgetEnded())
+    for (const progress of this.#progress.values()) {
+      this.#unlessLost(
+        () => progress.refresh(),
+        () => progress.unwatch(),
+      )
+    }
   }
 
   /** What is wrong with one stream, which others may use, too, is none of another one's business. */
-  #tryToRefresh(progress: StreamProgress): void {
+  #unlessLost(look: () => void, otherwise?: () => void): void {
     try {
-      progress.refresh()
+      look()
     } catch (error) {
       if (this.#context.isLost) throw error
-      progress.unwatch()
+      otherwise?.()
     }
   }
 

@@ -18,14 +18,18 @@ export interface QueuedWork {
   forget(): void
 }
 
+type WhenOver = (() => void) | undefined
+
 /** The streams of one device. */
 export class Streams {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
+  /** Destroyed while they were captured, and who wants to know when their work is over. They go with the capture. */
+  readonly #captured = new Map<StreamHandle, WhenOver>()
   /** An event behind the last work of each destroyed stream, while that work may be going on, and who wants to know. */
-  readonly #ends = new Map<EventHandle, (() => void) | undefined>()
+  readonly #ends = new Map<EventHandle, WhenOver>()
 
   constructor(context: CudaContext, captures: Captures, events: EventPool) {
     this.#context = context
@@ -48,6 +52,20 @@ export class Streams {
   /** Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
+    // To destroy it would spoil the capture, in which nothing tells of what was queued before.
+    if (this.#isKnownToBeCaptured(stream)) this.#captured.set(stream, whenOver)
+    else this.#destroyNow(stream, whenOver)
+  }
+
+  #isKnownToBeCaptured(stream: StreamHandle): boolean {
+    try {
+      return this.isCapturing(stream)
+    } catch {
+      return false
+    }
+  }
+
+  #destroyNow(stream: StreamHandle, whenOver: WhenOver): void {
     this.#markEnd(stream, whenOver)
     if (this.#context.isLost) return
     let status = this.#context.calls.cuStreamDestroy(stream)
@@ -55,9 +73,9 @@ export class Streams {
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
   }
 
-  #markEnd(stream: StreamHandle, whenOver: (() => void) | undefined): void {
+  #markEnd(stream: StreamHandle, whenOver: WhenOver): void {
     try {
-      this.forgetEnded()
+      this.#forgetEnds()
     } catch {
       // That is another stream's failure, which whoever looks next will meet.
     }
@@ -133,24 +151,48 @@ export class Streams {
     return work
   }
 
-  /** Forgets the ends that have been reached. True if none is left. */
+  /** Forgets the ends that have been reached. True if none is left. @throws the first failure, having looked at all */
   forgetEnded(): boolean {
-    for (const [event, whenOver] of this.#ends) {
-      if (!hasPassed(this.#context, event)) continue
-      this.#ends.delete(event)
-      this.#events.give(event)
-      whenOver?.()
-    }
-    return this.#ends.size === 0
+    this.#destroyReleased()
+    this.#forgetEnds()
+    return this.#ends.size === 0 && this.#captured.size === 0
   }
 
-  /** Blocks until the work of destroyed streams is over. */
-  awaitEnded(): void {
+  /** Destroys what had to wait for the end of a capture. */
+  #destroyReleased(): void {
+    for (const [stream, whenOver] of this.#captured) {
+      if (this.#context.isLost || this.isCapturing(stream)) continue
+      this.#captured.delete(stream)
+      this.#destroyNow(stream, whenOver)
+    }
+  }
+
+  #forgetEnds(): void {
+    const failures: unknown[] = []
+    for (const [event, whenOver] of this.#ends) {
+      try {
+        if (hasPassed(this.#context, event)) this.#forgetEnd(event, whenOver)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  #forgetEnd(event: EventHandle, whenOver: WhenOver): void {
+    this.#ends.delete(event)
+    this.#events.give(event)
+    whenOver?.()
+  }
+
+  /** Blocks until the work of destroyed streams is over, but for those that are captured. True if none is left. */
+  awaitEnded(): boolean {
+    this.#destroyReleased()
     for (const event of this.#ends.keys()) {
       const status = this.#context.calls.cuEventSynchronize(event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
     }
-    this.forgetEnded()
+    return this.forgetEnded()
   }
 
   destroyAll(): void {

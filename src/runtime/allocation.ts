@@ -61,11 +61,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   #freeOrWarn(home: StreamState): void {
     if (this.order.closed) return
     try {
-      // Until they have ended the capture, nobody can tell when the uses are over.
-      if (this.uses.list().some(({ stream }) => isCapturedByOthers(stream))) {
-        return this.order.hold(() => this.#freeOrWarn(home))
-      }
-      this.#free(home)
+      if (this.order.areHeld(this.uses.list())) this.order.hold(() => this.#freeOrWarn(home))
+      else this.#free(home)
     } catch (error) {
       this.order.replaceReaper()
       warnOnce("free", `Device memory could not be given back and is lost until the end: ${String(error)}`, "AUX_LEAK")
@@ -94,10 +91,6 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }
-}
-
-function isCapturedByOthers({ shared, disposed, order, handle }: StreamState): boolean {
-  return shared && !disposed && order.driver.isCapturedByOthers(handle)
 }
 
 function allocate(stream: StreamState, byteLength: number): number {

@@ -57,9 +57,10 @@ export class Captures {
     if (capture !== undefined) throw neverDone(name, what)
   }
 
-  /** Refuses to change a stream that takes part in a capture. */
+  /** Refuses to change a stream that takes part in a capture, be it another library's. */
   checkFree(stream: StreamState, what: string): void {
     if (stream.capture !== undefined) throw capturing(stream.name, what)
+    if (this.#order.areHeld([{ stream, tick: stream.tick }])) throw capturedByOthers(stream.name, what)
   }
 
   /** Refuses what cannot become part of a graph. */
@@ -108,6 +109,13 @@ function capturing(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
     `${name} takes part in a graph capture and cannot ${what}; use another stream, or wait for the capture's end`,
+  )
+}
+
+function capturedByOthers(name: string, what: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} cannot ${what} while another library captures it; end the capture there first`,
   )
 }
 

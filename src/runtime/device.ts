@@ -380,7 +380,7 @@ export class Device {
     this.#graphs.disposeAll()
     this.#shared.clear()
     this.driver.close()
-    this.order.limbo.close()
+    this.order.giveBackAll()
   }
 
   /** The same as {@link dispose}, for `using`. */

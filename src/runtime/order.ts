@@ -1,7 +1,7 @@
 import type { Driver, EventHandle } from "../driver.js"
 import { Captures } from "./captures.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
-import { KernelError } from "./errors.js"
+import { DeviceLostError, KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
@@ -22,7 +22,7 @@ export class DeviceOrder {
   readonly limbo = new Limbo(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Set<StreamState>()
-  /** Frees of memory that streams use which other libraries capture. */
+  /** What is given back of streams that other libraries capture, or that such streams use. */
   readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
   #source: StreamState | undefined
@@ -49,6 +49,7 @@ export class DeviceOrder {
   }
 
   createStream(priority: number, name: string): StreamState {
+    this.retryHeld()
     this.reapRetired(looks)
     return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, priority, false))
   }
@@ -73,6 +74,7 @@ export class DeviceOrder {
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
+    if (this.#isCapturedByOthers(state)) return this.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.workspace?.dispose()
     try {
@@ -112,9 +114,23 @@ export class DeviceOrder {
   hasPassed(event: EventHandle): boolean {
     try {
       return this.driver.queryEvent(event)
-    } catch {
-      return true // A failure tells, too, that what was queued before is over.
+    } catch (error) {
+      // A broken stream and a lost device tell, too, that what was queued before is over. Nothing else does.
+      return error instanceof KernelError || error instanceof DeviceLostError
     }
+  }
+
+  #isCapturedByOthers({ disposed, handle }: StreamState): boolean {
+    try {
+      return !disposed && this.driver.isCapturedByOthers(handle)
+    } catch {
+      return false // The device is lost, or will say so to who queues something.
+    }
+  }
+
+  /** Is a user captured by another library? Until it has ended the capture, nobody can tell when the use is over. */
+  areHeld(uses: readonly Use[]): boolean {
+    return uses.some(({ stream }) => this.#isCapturedByOthers(stream))
   }
 
   /** The internal stream that memory is freed on when no stream of the user's is ordered behind every use. */
@@ -138,8 +154,11 @@ export class DeviceOrder {
 
   /** Gives something back outside every stream's order, once the uses are over and no capture is under way. */
   giveBackBehind(uses: readonly Use[], giveBack: () => void): void {
-    if (this.closed) giveBack()
-    else this.captures.defer(() => this.limbo.add(uses, giveBack))
+    if (this.closed) return giveBack()
+    this.captures.defer(() => {
+      if (this.areHeld(uses)) this.hold(() => this.giveBackBehind(uses, giveBack))
+      else this.limbo.add(uses, giveBack)
+    })
   }
 
   /** Blocks until all queued work is done; then throws what has broken a stream that has not been disposed of. */
@@ -157,13 +176,13 @@ export class DeviceOrder {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Has a free tried again whenever memory is wanted. */
-  hold(free: () => void): void {
-    this.#held.push(free)
+  /** Has it tried again whenever something is made. */
+  hold(action: () => void): void {
+    this.#held.push(action)
   }
 
   retryHeld(): void {
-    if (this.#held.length > 0 && this.capturing === 0) for (const free of this.#held.splice(0)) free()
+    if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0)) action()
   }
 
   /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
@@ -218,6 +237,12 @@ export class DeviceOrder {
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
     this.#retired.clear()
     this.events.close()
+  }
+
+  /** The driver is closed: everything is its to give back, behind its last work. */
+  giveBackAll(): void {
+    for (const action of this.#held.splice(0)) action()
+    this.limbo.close()
   }
 
   /**

@@ -170,6 +170,11 @@ export class Latch {
     return Atomics.load(this.#flags, 2) !== 0
   }
 
+  /** Gives its flags back, once nobody is held: for drivers that {@link open} has not opened. */
+  free(): void {
+    this.#driver.freePinned(this.#pinned.address)
+  }
+
   [Symbol.dispose](): void {
     this.open()
   }

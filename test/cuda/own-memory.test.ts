@@ -4,8 +4,8 @@ import { test } from "node:test"
 import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
 import { captureGraph, currentStream, openDevice } from "../../src/index.js"
 import { OutOfMemoryError } from "../../src/runtime/errors.js"
-import { kernel, Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"
-import { double, native } from "./double.js"
+import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"
+import { double } from "./double.js"
 
 const MIB = 2 ** 20
 const [unknown, unlimited] = [999, 2 ** 34]
@@ -334,25 +334,6 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("a stream that another library captures is neither asked nor recorded on for memory", () => {
-    using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    const begin = native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])
-    const end = native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])
-    const destroy = native("cuGraphDestroy", "int", ["uintptr_t"])
-    const out = driver.allocatePinned(8)
-    const address = driver.allocate(33 * MIB, captured, never)
-    driver.foreignHandle(captured)
-    assert.equal(begin(captured, 2), 0)
-    driver.free(address, captured, mark)
-    const taken = [driver.allocate(34 * MIB, other, never), driver.allocate(34 * MIB, other, never)]
-    assert.equal(end(captured, out.address), 0)
-    assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
-    driver.synchronizeStream(captured)
-    for (const one of taken) driver.free(one, other, mark)
-    driver.freePinned(out.address)
-  })
-
   test("small frees are drained, too, of a stream that has come into a capture since", () => {
     double.setMemory(100 * MIB)
     try {
@@ -373,54 +354,5 @@ onDouble("device memory cut by ourselves", () => {
     } finally {
       double.setMemory(unlimited)
     }
-  })
-
-  test("a kernel is loaded while another library captures a shared stream, and both go on", () => {
-    using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    const begin = native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])
-    const end = native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])
-    const destroy = native("cuGraphDestroy", "int", ["uintptr_t"])
-    const out = driver.allocatePinned(8)
-    driver.foreignHandle(captured)
-    assert.equal(begin(captured, 2), 0)
-    driver.loadKernel(noop)
-    assert.equal(end(captured, out.address), 0)
-    assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
-    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
-    driver.drainFrees()
-    driver.freePinned(out.address)
-  })
-
-  test("what a stream uses that another library captures is not handed out, though it is disposed of meanwhile", () => {
-    using device = openDevice("cuda:0")
-    const [used, other, third] = [device.createStream(), device.createStream(), device.createStream()]
-    const begin = native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])
-    const end = native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])
-    const destroy = native("cuGraphDestroy", "int", ["uintptr_t"])
-    const { driver } = device
-    const [out, flags] = [driver.allocatePinned(8), driver.allocatePinned(12)]
-    const handle = Number(used.handle)
-    const array = used.run(() => device.empty("uint8", 64 * MIB))
-    other.wait(used)
-    other.run(() => array.subarray(0, 4).fill(1)) // No stream is behind both uses.
-    const latch = kernel("test_latch", ["inout int32*", "int32"])
-    launch(driver, used.state.handle, latch, { address: flags.address, length: 3 }, 20_000)
-    used.run(() => array.fill(1))
-    const { address } = array
-    try {
-      assert.equal(begin(handle, 2), 0)
-      array.dispose()
-      assert.equal(end(handle, out.address), 0)
-      const taken = third.run(() => [1, 2].map(() => device.empty("uint8", 64 * MIB)))
-      assert.ok(taken.every((one) => one.address !== address))
-    } finally {
-      Atomics.store(new Int32Array(flags.buffer, flags.byteOffset, 3), 0, 1)
-    }
-    assert.equal(destroy(Number(new BigUint64Array(out.buffer, out.byteOffset, 1)[0])), 0)
-    device.synchronize()
-    device.empty("uint8", 1)
-    assert.ok(device.memory.used < 64 * MIB * 3)
-    for (const pinned of [out, flags]) driver.freePinned(pinned.address)
   })
 })

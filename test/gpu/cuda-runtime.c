@@ -25,6 +25,10 @@ extern CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream);
 extern CUresult cuMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, size_t bytes, struct stream *stream);
 extern CUresult cuMemsetD8Async(CUdeviceptr destination, unsigned char value, size_t count, struct stream *stream);
 
+extern CUresult cuStreamBeginCapture_v2(struct stream *stream, int mode);
+extern CUresult cuStreamEndCapture(struct stream *stream, struct graph **out);
+extern CUresult cuGraphDestroy(struct graph *graph);
+
 static struct context *primary;
 static struct pool *pool;
 static struct stream *own;
@@ -77,3 +81,11 @@ EXPORT CUresult cudaMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, siz
 EXPORT CUresult cudaMemsetAsync(CUdeviceptr destination, int value, size_t bytes, struct stream *stream) {
   return cuMemsetD8Async(destination, (unsigned char)value, bytes, stream);
 }
+
+EXPORT CUresult cudaStreamBeginCapture(struct stream *stream, int mode) {
+  return cuStreamBeginCapture_v2(stream, mode);
+}
+EXPORT CUresult cudaStreamEndCapture(struct stream *stream, struct graph **out) {
+  return cuStreamEndCapture(stream, out);
+}
+EXPORT CUresult cudaGraphDestroy(struct graph *graph) { return cuGraphDestroy(graph); }

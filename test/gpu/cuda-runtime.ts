@@ -27,11 +27,15 @@ const CALLS = {
   free: ["cudaFree", "uintptr_t"],
   memcpyAsync: ["cudaMemcpyAsync", "uintptr_t", "uintptr_t", "size_t", "int", "uintptr_t"],
   memsetAsync: ["cudaMemsetAsync", "uintptr_t", "int", "size_t", "uintptr_t"],
+  streamBeginCapture: ["cudaStreamBeginCapture", "uintptr_t", "int"],
+  streamEndCapture: ["cudaStreamEndCapture", "uintptr_t", "uintptr_t"],
+  graphDestroy: ["cudaGraphDestroy", "uintptr_t"],
 } as const satisfies Record<string, Signature>
 
 const NON_BLOCKING = 1
 const DISABLE_TIMING = 2
 const COPY_DEFAULT = 4
+const CAPTURE_RELAXED = 2
 const SUCCESS = 0
 const NOT_READY = 600
 
@@ -69,6 +73,18 @@ export class CudaRuntime {
 
   streamWaitEvent(stream: bigint, event: bigint): void {
     succeeded(this.#calls.streamWaitEvent(Number(stream), Number(event), 0), "cudaStreamWaitEvent")
+  }
+
+  /** In the mode that leaves the other streams of the thread alone. */
+  streamBeginCapture(stream: bigint): void {
+    succeeded(this.#calls.streamBeginCapture(Number(stream), CAPTURE_RELAXED), "cudaStreamBeginCapture")
+  }
+
+  /** The graph is given back: it is of interest only whether it could be made. */
+  streamEndCapture(stream: bigint): void {
+    const out = new CMemory(8)
+    succeeded(this.#calls.streamEndCapture(Number(stream), out.address), "cudaStreamEndCapture")
+    succeeded(this.#calls.graphDestroy(out.number(0)), "cudaGraphDestroy")
   }
 
   eventCreate(): bigint {

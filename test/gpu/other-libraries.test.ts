@@ -327,6 +327,45 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     })
   })
 
+  test("§6 its capture of our stream: what the stream uses is kept meanwhile, and nothing spoils the capture", () => {
+    using device = open()
+    const [used, other] = [device.createStream(), device.createStream()]
+    using brought = device.createStream()
+    const [x, y] = [used.run(() => device.full("int32", count, 1)), brought.run(() => device.full("int32", count, 1))]
+    using latch = new Latch(device).hold(used)
+    latch.hold(brought)
+    affine.launch({ ...over(count), stream: used }, count, x, 10, 1)
+    affine.launch({ ...over(count), stream: brought }, count, y, 10, 1)
+    const [taken, handle] = [[x.address, y.address], used.handle]
+    runtime.streamBeginCapture(handle)
+    runtime.memsetAsync(x.address, 1, bytes, handle)
+    brought.wait(used)
+    for (const array of [x, y]) array.dispose()
+    for (const stream of [used, brought]) {
+      refused(() => stream.dispose(), "AUX_STREAM_CAPTURING", "another library captures")
+    }
+    used.wait(brought)
+    const others = other.run(() => Array.from({ length: 10 }, () => device.full("int32", count, -1)))
+    other.synchronize()
+    runtime.streamEndCapture(handle)
+    used.dispose()
+    others.push(...other.run(() => Array.from({ length: 10 }, () => device.full("int32", count, -1))))
+    assert.ok(others.every(({ address }) => !taken.includes(address)))
+    latch.open()
+    device.synchronize()
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§8 dispose: a device waits for the end of its capture of a stream", async () => {
+    const closed = new DeviceClass("cuda:0, again", cudaBackend.open(0, {}), () => {})
+    const { handle } = closed.createStream()
+    runtime.streamBeginCapture(handle)
+    closed.dispose()
+    // All the time that closing would need, were it not to wait.
+    for (let turn = 0; turn < 100; turn++) await setTimeout(1)
+    runtime.streamEndCapture(handle)
+  })
+
   test("§7 completed: comes behind its work on our stream", async () => {
     using device = open()
     using x = device.full("int32", count, 4)

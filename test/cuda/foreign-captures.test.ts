@@ -1,0 +1,177 @@
+/** Streams of ours that another library captures: what is queued there meanwhile becomes part of a graph of theirs. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { openDevice } from "../../src/index.js"
+import { refused } from "../support/errors.js"
+import { Latch, mark, never, noop, onDouble, open, takeWarnings } from "./device.js"
+import { double } from "./double.js"
+import { ForeignCapture } from "./foreign-capture.js"
+
+const MIB = 2 ** 20
+
+onDouble("a stream that another library captures", () => {
+  test("is neither asked nor recorded on for memory", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    const address = driver.allocate(33 * MIB, captured, never)
+    driver.foreignHandle(captured)
+    const capture = new ForeignCapture(captured)
+    driver.free(address, captured, mark)
+    const taken = [driver.allocate(34 * MIB, other, never), driver.allocate(34 * MIB, other, never)]
+    capture.end()
+    driver.synchronizeStream(captured)
+    for (const one of taken) driver.free(one, other, mark)
+  })
+
+  test("lets a kernel be loaded, and both go on", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    driver.foreignHandle(captured)
+    const capture = new ForeignCapture(captured)
+    driver.loadKernel(noop)
+    capture.end()
+    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
+    driver.drainFrees()
+  })
+
+  test("keeps what it uses from being handed out, though it is disposed of meanwhile", () => {
+    using device = openDevice("cuda:0")
+    const [used, other, third] = [device.createStream(), device.createStream(), device.createStream()]
+    const array = used.run(() => device.empty("uint8", 64 * MIB))
+    other.wait(used)
+    other.run(() => array.subarray(0, 4).fill(1)) // No stream is behind both uses.
+    using latch = new Latch(device.driver).hold(used.state.handle)
+    used.run(() => array.fill(1))
+    const { address } = array
+    const capture = new ForeignCapture(Number(used.handle))
+    array.dispose()
+    capture.end()
+    const taken = third.run(() => [1, 2].map(() => device.empty("uint8", 64 * MIB)))
+    assert.ok(taken.every((one) => one.address !== address))
+    latch.open()
+    device.synchronize()
+    device.empty("uint8", 1)
+    assert.ok(device.memory.used < 64 * MIB * 3)
+    latch.free()
+  })
+
+  test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    const address = driver.allocate(33 * MIB, captured, never)
+    using latch = new Latch(driver).hold(captured)
+    driver.free(address, captured, mark)
+    driver.foreignHandle(captured)
+    const capture = new ForeignCapture(captured)
+    const calls = double.log(() => {
+      driver.destroyStream(captured)
+      driver.free(driver.allocate(34 * MIB, other, never), other, mark)
+    })
+    const onCaptured = calls.filter(([name, ...args]) => args.includes(captured) && name !== "cuStreamIsCapturing")
+    assert.deepEqual(onCaptured, [])
+    capture.end()
+    const before = double.alive().streams
+    driver.free(driver.allocate(35 * MIB, other, never), other, mark)
+    assert.equal(double.alive().streams, before - 1)
+    latch.open()
+    driver.drainFrees()
+    assert.equal(driver.allocate(33 * MIB, other, never), address)
+    driver.free(address, other, mark)
+  })
+
+  test("is destroyed with its device when the capture has ended, and its context lives as long", async () => {
+    const driver = open()
+    const captured = driver.createStream(0)
+    driver.allocate(1000, captured, never)
+    const { allocations } = double.alive()
+    driver.foreignHandle(captured)
+    const capture = new ForeignCapture(captured)
+    driver.close()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    using again = open()
+    again.drainFrees() // Of the closed one's memory, too: nothing of it can be had yet, and nobody is waited for.
+    const now = double.alive()
+    assert.deepEqual([now.contexts, now.allocations, now.streams], [1, allocations, 1])
+    capture.end()
+  })
+
+  test("cannot be disposed of by name; one that was forgotten goes later", () => {
+    using device = openDevice("cuda:0")
+    const stream = device.createStream()
+    const capture = new ForeignCapture(Number(stream.handle))
+    refused(() => stream.dispose(), "AUX_STREAM_CAPTURING", "another library captures")
+    assert.equal(stream.disposed, false)
+    device.order.disposeStream(stream.state)
+    assert.equal(stream.disposed, false)
+    capture.end()
+    device.empty("uint8", 1).dispose()
+    assert.equal(stream.disposed, true)
+  })
+
+  test("tells nothing of its earlier work, whose pinned memory is kept until that is over", () => {
+    using device = openDevice("cuda:0")
+    const used = device.createStream()
+    using latch = new Latch(device.driver).hold(used.state.handle)
+    const tick = used.state.advance("the latch")
+    let given = false
+    const capture = new ForeignCapture(Number(used.handle))
+    device.order.giveBackBehind([{ stream: used.state, tick }], () => (given = true))
+    device.order.limbo.sweep()
+    assert.equal(given, false)
+    capture.end()
+    device.empty("uint8", 1).dispose()
+    device.order.limbo.sweep()
+    assert.equal(given, false)
+    double.fail("cuEventQuery", 1, 999)
+    device.order.limbo.sweep()
+    assert.equal(double.failuresLeft(), 0)
+    assert.equal(given, false)
+    latch.open()
+    device.driver.synchronizeStream(used.state.handle) // Of which the runtime hears nothing.
+    device.order.limbo.sweep()
+    assert.equal(given, true)
+    latch.free()
+  })
+
+  test("brings in a stream whose handle nobody asked for, by a wait: the same holds there", () => {
+    using device = openDevice("cuda:0")
+    const [shown, brought] = [device.createStream(), device.createStream()]
+    using latch = new Latch(device.driver).hold(brought.state.handle)
+    const array = brought.run(() => device.empty("uint8", 64 * MIB).fill(1))
+    const capture = new ForeignCapture(Number(shown.handle))
+    brought.wait(shown)
+    const { address } = array
+    array.dispose()
+    refused(() => brought.dispose(), "AUX_STREAM_CAPTURING", "another library captures")
+    shown.wait(brought)
+    capture.end()
+    const taken = shown.run(() => [1, 2].map(() => device.empty("uint8", 64 * MIB)))
+    assert.ok(taken.every((one) => one.address !== address))
+    assert.equal(latch.timedOut, false)
+    latch.open()
+    device.synchronize()
+    latch.free()
+  })
+})
+
+onDouble("the end of a destroyed stream that cannot be told once", () => {
+  test("is no failure of anybody's who wants memory, and is told later", async () => {
+    using driver = open()
+    const [first, second, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const address = driver.allocate(33 * MIB, first, never)
+    const rest = driver.allocate(40 * MIB, second, never)
+    using latch = new Latch(driver).hold(first)
+    driver.free(address, first, mark)
+    driver.free(rest, second, mark)
+    driver.destroyStream(first)
+    driver.destroyStream(second)
+    double.fail("cuEventQuery", 1, 999)
+    driver.free(driver.allocate(41 * MIB, other, never), other, mark)
+    assert.equal(double.failuresLeft(), 0)
+    latch.open()
+    driver.drainFrees()
+    assert.equal(driver.allocate(33 * MIB, other, never), address)
+    driver.free(address, other, mark)
+    assert.deepEqual(await takeWarnings(), [])
+  })
+})
