@@ -23,7 +23,7 @@ const only = (by: PeerName, plans: RowPlan[]): RowPlan[] => plans.map((plan) => 
 const beyondLaunches: readonly RowPlan[] = [
   ...rows(25, 100, "fork-join-beyond", "four-calls"),
   ...only("C++", rows(25, 100, "fork-join-beyond:allocated")),
-  ...only(ours, rows(25, 100, "four-calls-between")),
+  ...only(ours, rows(25, 100, "fork-join-beyond:named", "four-calls-between")),
 ]
 
 /** No batch queues more than the driver takes without waiting. */

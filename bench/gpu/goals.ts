@@ -17,6 +17,7 @@ export function goalLines(report: Report): GoalLine[] {
   const forkJoin = row("fork-join-beyond")
   return [
     against("fork-join, host time, its two launches subtracted", forkJoin, "C++", 1.8),
+    plain("… with launches that name their streams, as the others' do", row("fork-join-beyond:named")),
     plain("… its four driver calls alone, through koffi", row("four-calls-between")),
     plain("… on streams that have allocated through the driver", row("fork-join-beyond:allocated")),
     against("… beside cuda.core's four bare calls", either(forkJoin, row("four-calls")), "cuda.core", 1),

@@ -30,6 +30,7 @@ function pair(device: Device, main = device.defaultStream) {
       touchAux()
     },
     forkJoin: () => void maybeExecuteInParallel(left, right, event0, event1, aux),
+    forkJoinNamed: () => void maybeExecuteInParallel(touchMain, touchAux, event0, event1, aux),
     empty: () => void maybeExecuteInParallel(nothing, nothing, event0, event1, aux),
   }
 }
@@ -43,9 +44,10 @@ function calls(device: Device): ReturnType<typeof pair> {
   return made
 }
 
-const forkJoinBeyond: MakeRow = (device) => {
-  const { main, forkJoin, twoLaunches } = calls(device)
-  const run = beyond(device, forkJoin, twoLaunches)
+/** The launches that are subtracted name their streams; those in the functions only in `fork-join-beyond:named`. */
+const forkJoinBeyond: MakeRow = (device, launches) => {
+  const { main, forkJoin, forkJoinNamed, twoLaunches } = calls(device)
+  const run = beyond(device, launches === "named" ? forkJoinNamed : forkJoin, twoLaunches)
   return (operations) => main.run(() => run(operations))
 }
 
