@@ -21,6 +21,7 @@ export function factLines({ parts }: Report): GoalLine[] {
     line("fork-join on the host device: two tasks on piscina ÷ ours", "≥ 3 ×", hostForkJoin(factsOf("host"))),
     line("overlap on the host device: two kernels ÷ the longer one", "≤ 1.08", hostOverlap(factsOf("host"))),
     line("conformance on cuda:0", "none fails", conformance(factsOf("conformance"))),
+    line("matrix products by cuBLAS, against float64", "none fails", conformance(factsOf("products"))),
     ...toolNames.map((tool) =>
       line(`the same under ${tool}`, "no errors, all watched", watched(factsOf("sanitizers")?.[tool])),
     ),

@@ -10,7 +10,7 @@
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { calls } from "./calls.js"
-import { conformance } from "./conformance.js"
+import { conformance, products } from "./conformance.js"
 import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
@@ -24,6 +24,7 @@ import { experts, expertsByCublas, lora, norms } from "./workloads.js"
 const parts: readonly Part[] = [
   machine,
   conformance,
+  products,
   calls,
   experts,
   norms,

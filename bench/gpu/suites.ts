@@ -6,7 +6,10 @@ import { fileURLToPath } from "node:url"
 import { type Ended, runProgram } from "./programs.js"
 import type { Run } from "./run.js"
 
-const folder = fileURLToPath(new URL("../../test/conformance/", import.meta.url))
+/** Folders of suites that run on the GPU: of everything but matrix products, and of those. */
+export type SuiteFolder = "conformance" | "blas"
+
+const pathOf = (folder: SuiteFolder) => fileURLToPath(new URL(`../../test/${folder}/`, import.meta.url))
 
 /** Takes all the memory there is, which the others would miss. */
 export const needsAll = "out-of-memory.test.js"
@@ -19,10 +22,11 @@ export const notOnGpu: Readonly<Record<string, string>> = {
 }
 
 /** The suites that run on the GPU, as paths from their folder; those that take longest come first. */
-export function suites({ settings }: Run): string[] {
+export function suites({ settings }: Run, of: SuiteFolder = "conformance"): string[] {
+  const folder = pathOf(of)
   const files = readdirSync(folder, { encoding: "utf8", recursive: true }).filter((name) => name.endsWith(".test.js"))
   if (files.length === 0) throw new Error(`there are no suites in ${folder}`)
-  const chosen = files.filter((file) => (settings.quick ? /^(views|copies)\./.test(file) : !(file in notOnGpu)))
+  const chosen = files.filter((file) => (settings.quick ? /^(views|copies|order)\./.test(file) : !(file in notOnGpu)))
   // Random programs are many, whatever the size of their text.
   const length = (file: string) => (file.includes("random") ? Infinity : statSync(join(folder, file)).size)
   return chosen.toSorted((a, b) => length(b) - length(a))
@@ -35,6 +39,8 @@ export interface SuiteRun {
   /** The suite's path is put behind them. */
   readonly args: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** Where it is: in `conformance` unless given. */
+  readonly folder?: SuiteFolder
 }
 
 /** How that went. */
@@ -67,10 +73,13 @@ export async function runSuites(runs: readonly SuiteRun[], limits: Limits): Prom
   return done.toSorted((a, b) => a.run.file.localeCompare(b.run.file))
 }
 
-function start({ file, command, args, environment: own }: SuiteRun, seconds: number): Promise<Ended> {
+function start({ file, folder, command, args, environment: own }: SuiteRun, seconds: number): Promise<Ended> {
   // See test/support/devices.ts.
   const environment = { ...own, AUXSTREAM_TEST_DEVICE: "cuda:0" }
-  return runProgram(command, [...args, "--test-reporter=spec", join(folder, file)], { seconds, environment })
+  return runProgram(command, [...args, "--test-reporter=spec", join(pathOf(folder ?? "conformance"), file)], {
+    seconds,
+    environment,
+  })
 }
 
 /** What is kept of a suite. */

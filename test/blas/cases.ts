@@ -14,13 +14,16 @@ interface Validator {
 
 const { WebAssembly } = globalThis as typeof globalThis & Validator
 
-/** Every way there is on this machine. */
-export const ways: readonly (readonly [name: string, multiply: Multiply])[] = [
-  ["matmul", matmul],
-  ...Object.entries({ simd, relaxedSimd })
-    .filter(([, build]) => WebAssembly.validate(build()))
-    .map(([name, build]) => [name, withBuild(build())] as const),
-]
+type Ways = readonly (readonly [name: string, multiply: Multiply])[]
+
+/** Every way there is on a device. */
+export function waysOn(id: string): Ways {
+  return id === "host" ? [["matmul", matmul], ...onHost] : [["matmul", matmul]]
+}
+
+const onHost: Ways = Object.entries({ simd, relaxedSimd })
+  .filter(([, build]) => WebAssembly.validate(build()))
+  .map(([name, build]) => [name, withBuild(build())] as const)
 
 function withBuild(wasm: Uint8Array): Multiply {
   const kernels = new HostKernels(wasm)

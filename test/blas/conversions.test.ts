@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fromFloat32, toFloat32 } from "../../src/index.js"
-import { onHost } from "../support/devices.js"
-import { download, upload, ways } from "./cases.js"
+import { forEachDevice } from "../support/devices.js"
+import { download, upload, waysOn } from "./cases.js"
 
 const types = ["float16", "bfloat16"] as const
 const everyPattern = Uint16Array.from({ length: 65_536 }, (_, bits) => bits)
@@ -16,8 +16,8 @@ const shapes = [
   { way: "packed along the depth", m: 9, k: 4, transposeB: true },
 ]
 
-onHost("matmul, 16-bit types", (open) => {
-  for (const [name, multiply] of ways) {
+forEachDevice("matmul, 16-bit types", (open, id) => {
+  for (const [name, multiply] of waysOn(id)) {
     for (const dtype of types) {
       for (const { way, m, k, transposeB } of shapes) {
         test(`§4 each of the 65 536 ${dtype} patterns is read exactly, ${way}: ${name}`, () => {

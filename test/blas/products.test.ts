@@ -8,8 +8,8 @@ import {
   FEW_ROWS_COLUMNS,
   FEW_ROWS_DEPTH,
 } from "../../src/blas/blocks.js"
-import { onHost } from "../support/devices.js"
-import { type Case, check, plain, ways } from "./cases.js"
+import { forEachDevice } from "../support/devices.js"
+import { type Case, check, plain, waysOn } from "./cases.js"
 
 const combinations = [
   { dtype: "float32", outDtype: "float32" },
@@ -45,8 +45,8 @@ const anyCase: fc.Arbitrary<Case> = fc
   .map(({ types, ...rest }) => ({ ...types, ...rest }))
   .filter(({ m, n, k, count }) => m * n * k * count < 1_500_000 && count * (m * n + m * k + k * n) < 400_000)
 
-onHost("matmul", (open) => {
-  for (const [name, multiply] of ways) {
+forEachDevice("matmul", (open, id) => {
+  for (const [name, multiply] of waysOn(id)) {
     test(`§4 any shape, type, transposition, factor and batch is right against float64: ${name}`, () => {
       using device = open()
       fc.assert(

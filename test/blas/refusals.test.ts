@@ -2,10 +2,10 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
 import type { ErrorCode } from "../../src/index.js"
-import { onHost, openOther } from "../support/devices.js"
+import { forEachDevice, openOther } from "../support/devices.js"
 import { refused, type Words } from "../support/errors.js"
 
-onHost("matmul refuses", (open) => {
+forEachDevice("matmul refuses", (open, id) => {
   test("§8 bad input, with a code and a sentence, before anything is queued", () => {
     using device = open()
     using other = openOther()
@@ -31,7 +31,7 @@ onHost("matmul refuses", (open) => {
       [{ a: halves.a }, "AUX_DTYPE_MISMATCH", "a is of float16, b of float32"],
       [{ ...halves, out: device.zeros("bfloat16", 8) }, "AUX_DTYPE_MISMATCH", "out of bfloat16"],
       [{ out: device.zeros("float16", 8) }, "AUX_DTYPE_MISMATCH", "out of float16"],
-      [{ b: other.zeros("float32", 12) }, "AUX_DEVICE_MISMATCH", "a is on host, b on other"],
+      [{ b: other.zeros("float32", 12) }, "AUX_DEVICE_MISMATCH", `a is on ${id}, b on other`],
       [{ out: other.zeros("float32", 8) }, "AUX_DEVICE_MISMATCH", "out on other"],
       [{ m: -1 }, "AUX_OUT_OF_RANGE", "m is -1"],
       [{ n: 1.5 }, "AUX_OUT_OF_RANGE", "n is 1.5"],

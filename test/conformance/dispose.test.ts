@@ -172,7 +172,7 @@ forEachDevice("disposing of devices", (open) => {
     if (device.kind === "host") {
       refused(() => openDevice("host", { threads: 3 }), "AUX_INVALID_ARGUMENT", "threads", "3", "4")
     }
-    using again = openDevice(device.kind === "host" ? "host" : "cuda:0")
+    using again = openDevice(device.kind === "host" ? "host" : `cuda:${Number(device.id.replace("cuda:", ""))}`)
     assert.equal(again, device)
   })
 

@@ -14,25 +14,25 @@ interface Present {
 }
 
 /** CUDA loads no kernel while a latch is closed, so what tests launch meanwhile has to be there before. */
-function openCuda(): Device {
-  const device = openDevice("cuda:0")
+function openCuda(id: `cuda:${number}`): Device {
+  const device = openDevice(id)
   for (const kernel of [kernels.latch, kernels.affine, kernels.combine, kernels.spin, kernels.fill, kernels.add]) {
     kernel.load(device)
   }
   return device
 }
 
-/** The host, and the first CUDA device where there is one. */
+/** The host, and every CUDA device. */
 const found: readonly Present[] = [
   { id: "host", open: () => openDevice("host", { threads: hostThreads }) },
   ...listDevices()
-    .filter((listing) => listing.id === "cuda:0" && listing.usable)
-    .map(({ id }) => ({ id, open: openCuda })),
+    .filter(({ kind, usable }) => kind === "cuda" && usable)
+    .map((_, ordinal) => ({ id: `cuda:${ordinal}`, open: () => openCuda(`cuda:${ordinal}`) })),
 ]
 
-/** The devices that the suites run over: all, or the one that AUXSTREAM_TEST_DEVICE names. */
+/** The devices that the suites run over: the host and the first GPU, or the one that AUXSTREAM_TEST_DEVICE names. */
 const only = process.env["AUXSTREAM_TEST_DEVICE"]
-const present = found.filter(({ id }) => only === undefined || id === only)
+const present = found.filter(({ id }) => (only === undefined ? id === "host" || id === "cuda:0" : id === only))
 if (present.length === 0) throw new Error(`AUXSTREAM_TEST_DEVICE names ${only}, which cannot be used here`)
 
 /**
@@ -45,8 +45,8 @@ if (present.length === 0) throw new Error(`AUXSTREAM_TEST_DEVICE names ${only}, 
  *   })
  * })
  */
-export function forEachDevice(name: string, tests: (open: () => Device) => void): void {
-  for (const { id, open } of present) describe(`${name} on ${id}`, () => tests(open))
+export function forEachDevice(name: string, tests: (open: () => Device, id: string) => void): void {
+  for (const { id, open } of present) describe(`${name} on ${id}`, () => tests(open, id))
 }
 
 /** The same with the device kept open between the tests, which saves starting it for each. */
