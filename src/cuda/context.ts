@@ -157,9 +157,23 @@ export class CudaContext {
     return this.#loss
   }
 
+  /**
+   * For a failure that another library reports: a kernel's fault shows in whatever call comes next.
+   *
+   * @throws DeviceLostError if it is one
+   */
+  checkFaults(): void {
+    const status = this.within(() => this.calls.cuMemGetInfo(this.out.address, this.out.address + 8))
+    if (isSticky(status)) throw this.failure(status, "cuMemGetInfo")
+  }
+
   /** Says that something could not be freed and is leaked. Where freeing fails there is nothing better to do. */
   warnOfLeak(status: number, call: string): void {
-    const error = this.failure(status, call)
+    this.warnOfLeakBy(this.failure(status, call))
+  }
+
+  /** The same for another library's failure. */
+  warnOfLeakBy(error: Error): void {
     if (this.isLost) return
     process.emitWarning(`${this.label}: something could not be freed and is leaked. ${error.message}`, {
       code: "AUX_LEAK",

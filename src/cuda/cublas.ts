@@ -70,6 +70,7 @@ interface BoundHandle {
 /** The matrix products of one device. */
 export class Cublas {
   readonly #context: CudaContext
+  #calls: CublasCalls | undefined
   readonly #handles = new Map<StreamHandle, BoundHandle>()
   #idle: number[] = []
   /** alpha, and beta 8 bytes on. They are read when the call is made. */
@@ -92,7 +93,7 @@ export class Cublas {
   }
 
   #library(): CublasCalls {
-    return cublas(Math.floor(this.#context.library.version / 1000))
+    return (this.#calls ??= cublas(Math.floor(this.#context.library.version / 1000)))
   }
 
   /** cuBLAS stores columns one after another: read so, our rows are the transposed matrices, and out^T = b^T a^T. */
@@ -132,7 +133,9 @@ export class Cublas {
     const known = this.#handles.get(stream)
     if (known !== undefined) return known
     const handle = this.#idle.pop() ?? this.#create(calls)
-    this.#check(calls.cublasSetStream(handle, stream), "cublasSetStream")
+    const status = calls.cublasSetStream(handle, stream)
+    if (status !== SUCCESS) this.#idle.push(handle)
+    this.#check(status, "cublasSetStream")
     const bound = { handle, workspace: 0 }
     this.#handles.set(stream, bound)
     return bound
@@ -165,15 +168,23 @@ export class Cublas {
     const handles = [...Array.from(this.#handles.values(), ({ handle }) => handle), ...this.#idle]
     this.#handles.clear()
     this.#idle = []
-    this.#context.atTheEnd(() => {
-      if (this.#context.isLost) return
-      for (const handle of handles) this.#context.within(() => this.#library().cublasDestroy(handle))
-    })
+    this.#context.atTheEnd(() => handles.forEach((handle) => this.#destroy(handle)))
+  }
+
+  #destroy(handle: number): void {
+    if (this.#context.isLost) return
+    const status = this.#context.within(() => this.#library().cublasDestroy(handle))
+    if (status !== SUCCESS) this.#context.warnOfLeakBy(failure(status, "cublasDestroy"))
   }
 
   #check(status: number, call: string): void {
     if (status === SUCCESS) return
-    const name = STATUS_NAMES[status] ?? `CUBLAS_STATUS_${status}`
-    throw new CudaError(`${call} failed with ${name}`, name, call)
+    this.#context.checkFaults()
+    throw failure(status, call)
   }
+}
+
+function failure(status: number, call: string): CudaError {
+  const name = STATUS_NAMES[status] ?? `CUBLAS_STATUS_${status}`
+  return new CudaError(`${call} failed with ${name}`, name, call)
 }

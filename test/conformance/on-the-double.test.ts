@@ -5,7 +5,8 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { doublePath, skip } from "../cuda/double.js"
 
-const folder = fileURLToPath(new URL(".", import.meta.url))
+/** Of everything but matrix products, and of those. */
+const folders = ["../conformance/", "../blas/"].map((path) => fileURLToPath(new URL(path, import.meta.url)))
 
 /**
  * The same suite with the CUDA code over the driver's double, also where there is a GPU: it proves what our side of the
@@ -23,8 +24,8 @@ for (const memory of ["own", "driver"]) {
 
 function passes(variables: Record<string, string>): void {
   const own = fileURLToPath(import.meta.url)
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .map((name) => folder + name)
+  const files = folders
+    .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => folder + name))
     .filter((path) => path.endsWith(".test.js") && path !== own)
   assert.ok(files.length > 15)
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env
@@ -37,6 +38,7 @@ function passes(variables: Record<string, string>): void {
       AUXSTREAM_TEST_DEVICE: "cuda:0",
       AUXSTREAM_LIBCUDA: doublePath,
       AUXSTREAM_LIBNVRTC: doublePath,
+      AUXSTREAM_LIBCUBLAS: doublePath,
     },
   })
   assert.equal(status, 0, stdout)

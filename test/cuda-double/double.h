@@ -4,7 +4,7 @@
  *
  * One file a concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * graph.c captures and graphs; nvrtc.c the compiler. What tests ask and set has the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler; cublas.c matrix products. What tests ask and set has the prefix double_.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ enum {
 };
 
 /* Handles that were destroyed are told from live ones by this word, which every object begins with. */
-enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE };
+enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE, CUBLAS };
 
 #define MAX_DEVICES 4
 
@@ -151,7 +151,7 @@ struct context *double_primary(CUdevice device);
 
 /* What is alive: asked by tests, so that nothing leaks unseen. */
 struct live {
-  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables;
+  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products;
 };
 extern struct live double_live;
 

@@ -1,6 +1,6 @@
 /**
- * The CUDA driver's double: built from `test/cuda-double/` with the system's C compiler, loaded in place of the driver
- * and of NVRTC, and asked what happened to it.
+ * The CUDA driver's double: built from `test/cuda-double/` with the system's C compiler, loaded in place of the driver,
+ * of NVRTC and of cuBLAS, and asked what happened to it.
  */
 import { spawnSync } from "node:child_process"
 import { createHash, randomUUID } from "node:crypto"
@@ -34,7 +34,9 @@ function build(): string | undefined {
   // Beside its place and moved there: several test files may build it at the same time.
   const unfinished = join(built, `${randomUUID()}.so`)
   const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(directory, name))
-  const result = spawnSync(compiler, [...FLAGS, "-shared", "-fPIC", ...sources, "-o", unfinished], { encoding: "utf8" })
+  const result = spawnSync(compiler, [...FLAGS, "-shared", "-fPIC", ...sources, "-lm", "-o", unfinished], {
+    encoding: "utf8",
+  })
   if (result.status !== 0) throw new Error(`the CUDA double does not build:\n${result.stderr}`)
   renameSync(unfinished, library)
   return library
@@ -58,6 +60,7 @@ process.env["AUXSTREAM_CACHE_DIR"] = cacheDirectory
 if (doublePath !== undefined) {
   process.env["AUXSTREAM_LIBCUDA"] = doublePath
   process.env["AUXSTREAM_LIBNVRTC"] = doublePath
+  process.env["AUXSTREAM_LIBCUBLAS"] = doublePath
 }
 
 type Call = (...args: (number | string)[]) => number
@@ -94,6 +97,7 @@ const LIVE = [
   "programs",
   "graphs",
   "executables",
+  "products",
 ] as const
 
 /** What is alive, of each kind. */

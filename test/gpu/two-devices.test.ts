@@ -1,7 +1,15 @@
 /** §4, §5 rule 8, §7: two CUDA devices in one process, used by turns on one thread. */
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
-import { captureGraph, currentStream, type Device, maybeExecuteInParallel, openDevice } from "../../src/index.js"
+import { matmul } from "../../src/blas/index.js"
+import {
+  captureGraph,
+  currentStream,
+  type Device,
+  maybeExecuteInParallel,
+  openDevice,
+  parallel,
+} from "../../src/index.js"
 import { refused } from "../support/errors.js"
 import * as kernels from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
@@ -112,6 +120,31 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
       })
       assert.equal(currentStream(second), second.defaultStream)
     })
+  })
+
+  test("§4 matmul: products of both by turns, on two streams of each", () => {
+    const parts = devices.map((device, index) => ({
+      a: device.from(Float32Array.of(1, 2, 3, 4 + index)),
+      outs: [device.zeros("float32", 4), device.zeros("float32", 4)] as const,
+    }))
+    for (let round = 0; round < 20; round++) {
+      for (const { a, outs } of parts) {
+        const products = outs.map((out) => () => matmul({ a, b: a, out, m: 2, n: 2, k: 2, beta: 1 }))
+        a.device.defaultStream.run(() => parallel(products))
+      }
+    }
+    for (const [index, { a, outs }] of parts.entries()) {
+      const d = 4 + index
+      const square = [7, 2 * (1 + d), 3 * (1 + d), 6 + d * d]
+      for (const out of outs) {
+        assert.deepEqual(
+          [...out.readSync()],
+          square.map((value) => 20 * value),
+        )
+        out.dispose()
+      }
+      a.dispose()
+    }
   })
 
   test("§5 rule 8: streams, events and arrays of the other one are refused by name, and nothing is queued", () => {
