@@ -9,19 +9,21 @@ export function findGpu(): string | undefined {
   return device?.name
 }
 
-/** Two devices to test with, or why there are none. */
-export type Two = { readonly names: readonly string[] } | { readonly missing: string }
+/** Devices to test with, by name, or why there are not enough. */
+export type FoundDevices = { readonly names: readonly string[] } | { readonly missing: string }
 
-/** The first two GPUs; where there is no GPU at all, the driver's double plays two. */
-export async function findTwo(): Promise<Two> {
+/** So many GPUs; where there is no GPU at all, the driver's double plays them. */
+export async function findDevices(count: number): Promise<FoundDevices> {
   if (findGpu() === undefined) {
     // Imported only here: it makes the library use the double in place of the driver.
     const { double, skip } = await import("../cuda/double.js")
     if (skip !== false) return { missing: skip }
-    double.setDevices(2)
+    double.setDevices(count)
   }
   const names = listDevices().flatMap(({ kind, name, usable }) => (kind === "cuda" && usable ? [name] : []))
-  return names.length < 2 ? { missing: `NOT TESTED: two GPUs. There is one, ${names[0]}.` } : { names }
+  return names.length < count
+    ? { missing: `NOT TESTED: ${count} GPUs in one process. Here is ${names.join(", ")}.` }
+    : { names: names.slice(0, count) }
 }
 
 /** As the driver's double names its devices. */

@@ -13,10 +13,10 @@ import {
 import { refused } from "../support/errors.js"
 import * as kernels from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
-import { findTwo } from "./gpu.js"
+import { findDevices } from "./gpu.js"
 
 const { affine, combine, over } = kernels
-const found = await findTwo()
+const found = await findDevices(2)
 const skip = "missing" in found ? found.missing : false
 // Said beside the test reporter's own line, which is easily missed.
 if (skip !== false) process.emitWarning(skip)
