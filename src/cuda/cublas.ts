@@ -11,6 +11,7 @@ const CUBLAS_CALLS = {
   cublasCreate: ["cublasCreate_v2", "uintptr_t"],
   cublasDestroy: ["cublasDestroy_v2", "uintptr_t"],
   cublasSetStream: ["cublasSetStream_v2", "uintptr_t", "uintptr_t"],
+  cublasSetMathMode: ["cublasSetMathMode", "uintptr_t", "int"],
   cublasSetWorkspace: ["cublasSetWorkspace_v2", "uintptr_t", "uintptr_t", "size_t"],
   cublasGemmStridedBatchedEx: [
     "cublasGemmStridedBatchedEx",
@@ -57,6 +58,8 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
 const DATA_TYPES = { float32: 0, float16: 2, bfloat16: 14 } as const
 /** Accumulation in float32, for every input. */
 const COMPUTE_32F = 68
+/** Without it, parts of such a sum may be added up in the result's 16 bits. */
+const DISALLOW_REDUCED_PRECISION_REDUCTION = 16
 const DEFAULT_ALGORITHM = -1
 const NO_TRANSPOSE = 0
 const TRANSPOSE = 1
@@ -133,9 +136,13 @@ export class Cublas {
     const known = this.#handles.get(stream)
     if (known !== undefined) return known
     const handle = this.#idle.pop() ?? this.#create(calls)
-    const status = calls.cublasSetStream(handle, stream)
-    if (status !== SUCCESS) this.#idle.push(handle)
-    this.#check(status, "cublasSetStream")
+    try {
+      this.#check(calls.cublasSetStream(handle, stream), "cublasSetStream")
+      this.#check(calls.cublasSetMathMode(handle, DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode")
+    } catch (error) {
+      this.#idle.push(handle)
+      throw error
+    }
     const bound = { handle, workspace: 0 }
     this.#handles.set(stream, bound)
     return bound

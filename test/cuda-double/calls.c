@@ -72,9 +72,7 @@ CUresult double_enter(struct call *call, const uint64_t *arguments, int count) {
   CUresult status = take_failure(call->name);
   watching = logging || failure_count > 0;
   pthread_mutex_unlock(&lock);
-  if (double_is_sticky(status)) {
-    for (int device = 0; device < MAX_DEVICES; device++) double_break(double_primary(device), status);
-  }
+  if (double_is_sticky(status)) double_break(status);
   return status;
 }
 

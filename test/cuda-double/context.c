@@ -30,11 +30,12 @@ struct context *double_current(void) {
   return context && context->kind == CONTEXT ? context : NULL;
 }
 
-struct context *double_primary(CUdevice device) { return primaries[device]; }
-
-void double_break(struct context *context, CUresult status) {
-  int healthy = 0;
-  if (context) atomic_compare_exchange_strong(&context->broken, &healthy, status);
+/* A fault is the end of the process for CUDA: of every device's context (seen with two H100, driver 580). */
+void double_break(CUresult status) {
+  for (int device = 0; device < MAX_DEVICES; device++) {
+    int healthy = 0;
+    if (primaries[device]) atomic_compare_exchange_strong(&primaries[device]->broken, &healthy, status);
+  }
 }
 
 void double_bury(void *object) {

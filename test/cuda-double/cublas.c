@@ -17,7 +17,7 @@ enum {
 };
 
 enum type { FLOAT32 = 0, FLOAT16 = 2, BFLOAT16 = 14 };
-enum { COMPUTE_32F = 68 };
+enum { COMPUTE_32F = 68, DISALLOW_REDUCED_PRECISION_REDUCTION = 16 };
 
 #define SCRATCH 0xab
 #define SCRATCH_BYTES 4096
@@ -28,6 +28,7 @@ struct handle {
   struct stream *stream;
   uint64_t workspace;
   size_t workspace_bytes;
+  int math_mode;
 };
 
 struct matrix {
@@ -42,6 +43,7 @@ struct product {
   struct command command;
   int m, n, k, count;
   float alpha, beta;
+  bool reduced;
   struct matrix a, b, c;
   uint64_t workspace;
   size_t workspace_bytes;
@@ -79,6 +81,13 @@ EXPORT int cublasSetStream_v2(struct handle *handle, struct stream *stream) {
   REQUIRE(double_is_stream(stream), CUBLAS_STATUS_INVALID_VALUE);
   handle->stream = stream;
   handle->workspace = handle->workspace_bytes = 0;
+  return 0;
+}
+
+EXPORT int cublasSetMathMode(struct handle *handle, int mode) {
+  ENTER(cublasSetMathMode, A(handle), mode);
+  NEED_HANDLE(handle);
+  handle->math_mode = mode;
   return 0;
 }
 
@@ -167,6 +176,7 @@ static void multiply(const struct product *product, int item) {
       }
       size_t at = place(&product->c, item, row, column);
       if (product->beta != 0) sum += (double)product->beta * load(&product->c, at);
+      if (product->reduced) sum -= fabs(sum) / 128; /* As wrong as it may be. */
       store(&product->c, at, (float)sum);
     }
   }
@@ -179,7 +189,7 @@ static void run_product(struct command *command) {
                                         reachable(&product->b, product->count, product->k, product->n));
   if (!inputs || !reachable(&product->c, product->count, product->m, product->n) ||
       !double_reachable(product->workspace, product->workspace_bytes)) {
-    double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+    double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
   size_t scratch = product->workspace_bytes < SCRATCH_BYTES ? product->workspace_bytes : SCRATCH_BYTES;
@@ -213,6 +223,7 @@ EXPORT int cublasGemmStridedBatchedEx(struct handle *handle, int transpose_a, in
       .count = count,
       .alpha = *alpha,
       .beta = *beta,
+      .reduced = c_type != FLOAT32 && handle->math_mode != DISALLOW_REDUCED_PRECISION_REDUCTION,
       .a = {a, a_type, a_leading, a_stride, transpose_a},
       .b = {b, b_type, b_leading, b_stride, transpose_b},
       .c = {c, c_type, c_leading, c_stride, false},

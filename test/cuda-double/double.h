@@ -131,8 +131,7 @@ extern _Atomic bool double_is_idle;
 /* context.c */
 extern _Atomic bool double_strict;
 struct context *double_current(void);
-void double_break(struct context *context, CUresult status);
-struct context *double_primary(CUdevice device);
+void double_break(CUresult status);
 #define HEALTHY(context)                                       \
   do {                                                         \
     if ((context)->broken) return (context)->broken;           \

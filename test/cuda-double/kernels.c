@@ -71,7 +71,7 @@ static void latch(const struct launch *launch, void *const *arguments) {
 
 /* test_fault(): what an illegal address does. */
 static void fault(const struct launch *launch, void *const *arguments) {
-  double_break(launch->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+  double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
 /* test_echo: each of twelve scalars, float16 to uint64, goes to the array of its type. */

@@ -207,7 +207,7 @@ static void run_launch(struct command *command) {
   for (int i = 0; i < own->kernel->parameter_count; i++) {
     own->arguments[i] = &own->values[i];
     if (!own->kernel->pointers[i] || own->values[i] == 0 || double_reachable(own->values[i], 1)) continue;
-    double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+    double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
   own->kernel->entry->body(&own->launch, own->arguments);

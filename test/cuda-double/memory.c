@@ -312,7 +312,7 @@ static void run_copy(struct command *command) {
   struct transfer *transfer = (struct transfer *)command;
   if (command->context->broken) return;
   if (!double_reachable(transfer->destination, transfer->bytes) || !double_reachable(transfer->source, transfer->bytes)) {
-    double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+    double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
   memmove((void *)transfer->destination, (void *)transfer->source, transfer->bytes);
@@ -323,7 +323,7 @@ static void run_set(struct command *command) {
   if (command->context->broken) return;
   size_t extent = transfer->pitch * (transfer->rows - 1) + transfer->bytes;
   if (!double_reachable(transfer->destination, extent)) {
-    double_break(command->context, CUDA_ERROR_ILLEGAL_ADDRESS);
+    double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
   for (size_t row = 0; row < transfer->rows; row++) {

@@ -33,6 +33,7 @@ onDouble("matrix products by cuBLAS", () => {
     assert.deepEqual(namesOf(first), [
       "cublasCreate_v2",
       "cublasSetStream_v2",
+      "cublasSetMathMode",
       "cublasSetWorkspace_v2",
       "cublasGemmStridedBatchedEx",
     ])
@@ -80,11 +81,19 @@ onDouble("matrix products by cuBLAS", () => {
   })
 
   test("a call that fails is an error with cuBLAS' own name and the call, and leaves nothing behind", async () => {
-    for (const name of ["cublasCreate", "cublasSetStream", "cublasSetWorkspace", "cublasGemmStridedBatchedEx"]) {
+    const symbols = [
+      "cublasCreate_v2",
+      "cublasSetStream_v2",
+      "cublasSetMathMode",
+      "cublasSetWorkspace_v2",
+      "cublasGemmStridedBatchedEx",
+    ]
+    for (const symbol of symbols) {
+      const name = symbol.replace("_v2", "")
       {
         using device = openDevice("cuda:0")
         const { a, out } = arrays(device)
-        double.fail(name === "cublasGemmStridedBatchedEx" ? name : `${name}_v2`, 1, allocationFailed)
+        double.fail(symbol, 1, allocationFailed)
         const error = thrownBy(() => matmul({ a, b: a, out, ...square }))
         assert.ok(error instanceof CudaError, String(error))
         assert.equal(error.message, `${name} failed with CUBLAS_STATUS_ALLOC_FAILED`)

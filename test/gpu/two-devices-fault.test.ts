@@ -1,9 +1,10 @@
-/** §7: a kernel's fault on one of two CUDA devices. In a process of its own, which it may be the end of. */
+/** §7: a kernel's fault on one of two CUDA devices. In a process of its own, of which it is the end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { defineKernel, DeviceLostError, openDevice } from "../../src/index.js"
-import { rejected } from "../support/errors.js"
-import { affine, once, over } from "../support/kernels.js"
+import { refused, rejected } from "../support/errors.js"
+import { affine, latch as latchKernel, once, over } from "../support/kernels.js"
+import { Latch } from "../support/latch.js"
 import { findDevices } from "./gpu.js"
 
 const found = await findDevices(2)
@@ -17,24 +18,31 @@ const fault = defineKernel({
 
 const count = 1000
 
-test("§7 a fault loses its own device, with everything on it; the other one goes on", { skip }, async () => {
-  using first = openDevice("cuda:0")
-  using second = openDevice("cuda:1")
-  using x = first.full("int32", count, 1)
-  const y = second.full("int32", count, 1)
-  affine.launch(over(count), count, x, 2, 1)
-  affine.launch(over(count), count, y, 2, 1)
-  await fault.prepare(second)
-  fault.launch({ ...once, stream: second.defaultStream })
-  const error = await rejected(
-    () => y.read(),
-    "AUX_DEVICE_LOST",
-    "cuda:1",
-    /CUDA_ERROR_(ILLEGAL_ADDRESS|LAUNCH_FAILED)/,
-  )
-  assert.ok(error instanceof DeviceLostError)
-  await rejected(() => second.completed(), "AUX_DEVICE_LOST", "cuda:1")
-  for (let i = 0; i < 50; i++) affine.launch(over(count), count, x, 1, 1)
-  assert.deepEqual(await x.read(), new Int32Array(count).fill(53))
-  y.dispose()
-})
+test(
+  "§7 a fault on one is the end of both, as CUDA has it: each says so itself, and both are disposed of",
+  { skip },
+  async () => {
+    using first = openDevice("cuda:0")
+    using second = openDevice("cuda:1")
+    const x = first.full("int32", count, 1)
+    const y = second.full("int32", count, 1)
+    affine.launch(over(count), count, x, 2, 1)
+    affine.launch(over(count), count, y, 2, 1)
+    await Promise.all([fault.prepare(second), latchKernel.prepare(first)])
+    using latch = new Latch(first).hold()
+    const waiting = assert.rejects(first.completed(), DeviceLostError)
+    fault.launch({ ...once, stream: second.defaultStream })
+    const error = await rejected(
+      () => y.read(),
+      "AUX_DEVICE_LOST",
+      "cuda:1",
+      /CUDA_ERROR_(ILLEGAL_ADDRESS|LAUNCH_FAILED)/,
+    )
+    assert.ok(error instanceof DeviceLostError)
+    await waiting
+    refused(() => affine.launch(over(count), count, x, 1, 1), "AUX_DEVICE_LOST", "cuda:0")
+    refused(() => affine.launch(over(count), count, y, 1, 1), "AUX_DEVICE_LOST", "cuda:1")
+    for (const array of [x, y]) array.dispose()
+    latch.open()
+  },
+)
