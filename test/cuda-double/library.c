@@ -35,6 +35,11 @@ struct function {
 struct library {
   enum kind kind;
   struct kernel *kernels;
+  /* PTX with an error, which is met when a kernel is asked for, and where to write what is wrong. */
+  bool wrong;
+  int option_count;
+  const int *options;
+  void *const *values;
 };
 
 static _Atomic long launches_that_load;
@@ -99,12 +104,12 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
   NOT_BESIDE_CAPTURES();
   bool image = strncmp(code, IMAGE_HEADER, strlen(IMAGE_HEADER)) == 0;
   if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
-  if (!image && strstr(code, "wrong")) {
-    write_log((int)option_count, options, values, "ptxas application ptx input, line 3; fatal: Parsing error near 'wrong'");
-    return CUDA_ERROR_INVALID_PTX;
-  }
   struct library *library = calloc(1, sizeof *library);
   library->kind = LIBRARY;
+  library->wrong = !image && strstr(code, "wrong");
+  library->option_count = (int)option_count;
+  library->options = options;
+  library->values = values;
   if (image) read_image(library, code);
   else read_ptx(library, code);
   double_live.libraries++;
@@ -130,6 +135,11 @@ EXPORT CUresult cuLibraryUnload(struct library *library) {
 EXPORT CUresult cuLibraryGetKernel(struct kernel **out, struct library *library, const char *name) {
   ENTER(cuLibraryGetKernel, A(library));
   REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  if (library->wrong) {
+    write_log(library->option_count, library->options, library->values,
+              "ptxas application ptx input, line 3; fatal: Parsing error near 'wrong'");
+    return CUDA_ERROR_INVALID_PTX;
+  }
   for (struct kernel *kernel = library->kernels; kernel; kernel = kernel->next) {
     if (strcmp(kernel->name, name) != 0) continue;
     if (!kernel->entry) fprintf(stderr, "cuda-double: kernels.c has no kernel named %s\n", name);

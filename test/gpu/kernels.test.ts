@@ -1,0 +1,190 @@
+/** §4, §7: kernels in every form, with the compiler and the driver of a GPU. The double has images of its own. */
+import assert from "node:assert/strict"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, describe, test } from "node:test"
+import { defineKernel, type Device, openDevice } from "../../src/index.js"
+import { nvrtc } from "../../src/cuda/nvrtc.js"
+import { refused, rejected } from "../support/errors.js"
+import { findGpu } from "./gpu.js"
+
+const gpu = findGpu()
+const skip = gpu === undefined ? "NOT TESTED: kernels as PTX and cubin. That needs an NVIDIA GPU." : false
+// Said beside the test reporter's own line, which is easily missed.
+if (skip !== false) process.emitWarning(skip)
+
+const signature = ["int32", "float32", "in float32*", "inout float32*"] as const
+const source = `
+  extern "C" __global__ void saxpy(int n, float a, const float* x, float* y) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] += a * x[i];
+  }`
+const count = 1000
+const shape = { grid: 4, block: 256 }
+
+describe(`kernels on ${gpu}`, { skip }, () => {
+  let device: Device
+  const cache = mkdtempSync(join(tmpdir(), "auxstream-kernels-"))
+  const outside = process.env["AUXSTREAM_CACHE_DIR"]
+
+  before(() => {
+    process.env["AUXSTREAM_CACHE_DIR"] = cache
+    device = openDevice("cuda:0")
+  })
+  after(() => {
+    device.dispose()
+    if (outside === undefined) delete process.env["AUXSTREAM_CACHE_DIR"]
+    else process.env["AUXSTREAM_CACHE_DIR"] = outside
+    rmSync(cache, { recursive: true })
+  })
+
+  /** What the compiler makes of the source. */
+  function image(output: "ptx" | "cubin", ...options: string[]): Uint8Array {
+    return nvrtc(13).compile({ name: "saxpy", source, options, output })
+  }
+
+  function computes(kernel: ReturnType<typeof defineKernel<typeof signature>>): void {
+    using x = device.from(Float32Array.from({ length: count }, (_, i) => i))
+    using y = device.full("float32", count, 1)
+    kernel.launch(shape, count, 2, x, y)
+    assert.deepEqual(
+      y.readSync(),
+      Float32Array.from({ length: count }, (_, i) => 2 * i + 1),
+    )
+  }
+
+  test("§4 CUDA C++, PTX as text and as bytes, and cubin compute the same", () => {
+    const ptx = image("ptx", "--gpu-architecture=compute_80")
+    const text = new TextDecoder().decode(ptx).replace(/\0+$/, "")
+    assert.match(text, /\.visible \.entry saxpy\(/)
+    computes(defineKernel({ name: "saxpy", signature, cuda: { source } }))
+    computes(defineKernel({ name: "saxpy", signature, cuda: { ptx } }))
+    computes(defineKernel({ name: "saxpy", signature, cuda: { ptx: text } }))
+    // The cache holds the first one's, made for this very GPU, behind a hash of 32 bytes.
+    const [entry] = readdirSync(cache)
+    const cubin = readFileSync(join(cache, entry ?? assert.fail("nothing was kept"))).subarray(32)
+    computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
+  })
+
+  test("§7 what the compiler says of a source is in the error: line, place, words", async () => {
+    const broken = source.replace("a * x[i]", "b * x[i]")
+    const kernel = defineKernel({ name: "saxpy", signature, cuda: { source: broken, options: ["--use_fast_math"] } })
+    const words = [
+      /does not compile \(NVRTC_ERROR_COMPILATION, NVRTC 1\d\.\d/,
+      "--use_fast_math",
+      /saxpy\.cu\(4\): error: identifier "b" is undefined/,
+    ]
+    using x = device.zeros("float32", count)
+    refused(() => kernel.launch(shape, count, 2, x, x), "AUX_KERNEL_INVALID", ...words)
+    await rejected(() => kernel.prepare(device), "AUX_KERNEL_INVALID", ...words)
+  })
+
+  test("§7 what the driver says of PTX is in the error; an image that is none, or for no such GPU, is refused", () => {
+    const text = new TextDecoder().decode(image("ptx", "--gpu-architecture=compute_80")).replace(/\0+$/, "")
+    const wrong = defineKernel({ name: "saxpy", signature, cuda: { ptx: text.replace("fma.rn.f32", "fmx.rn.f32") } })
+    refused(() => wrong.load(device), "AUX_KERNEL_INVALID", "CUDA_ERROR_INVALID_PTX", /fmx/)
+    const none = defineKernel({ name: "saxpy", signature, cuda: { cubin: new Uint8Array(100) } })
+    refused(
+      () => none.load(device),
+      "AUX_KERNEL_INVALID",
+      /CUDA_ERROR_(INVALID_IMAGE|NO_BINARY_FOR_GPU|INVALID_SOURCE)/,
+    )
+    const older = defineKernel({
+      name: "saxpy",
+      signature,
+      cuda: { cubin: image("cubin", "--gpu-architecture=sm_75") },
+    })
+    refused(() => older.load(device), "AUX_KERNEL_INVALID", "CUDA_ERROR_NO_BINARY_FOR_GPU")
+    computes(defineKernel({ name: "saxpy", signature, cuda: { source } }))
+  })
+
+  test("§7 a name that the code has not, and a signature of another shape, are refused with both", () => {
+    const hidden = defineKernel({ name: "saxpy", signature, cuda: { source: source.replace('extern "C"', "") } })
+    refused(() => hidden.load(device), "AUX_KERNEL_INVALID", 'extern "C"')
+    const short = defineKernel({ name: "saxpy", signature: ["int32", "float32", "in float32*"], cuda: { source } })
+    refused(() => short.load(device), "AUX_KERNEL_INVALID", "3 parameters", "4 parameters of 4, 4, 8, 8 bytes")
+    const wide = defineKernel({
+      name: "saxpy",
+      signature: ["int32", "float64", "in float32*", "inout float32*"],
+      cuda: { source },
+    })
+    refused(() => wide.load(device), "AUX_KERNEL_INVALID", "float64 (8 bytes)", "entry 1")
+  })
+
+  test("§4 launch: more shared memory than a kernel has by itself, clusters, and blocks that wait for each other", () => {
+    const bytes = 100 * 1024
+    const shared = defineKernel({
+      name: "mirrored",
+      signature: ["int32", "inout int32*"],
+      cuda: {
+        source: `
+          extern "C" __global__ void mirrored(int n, int* x) {
+            extern __shared__ int staged[];
+            for (int i = threadIdx.x; i < n; i += blockDim.x) staged[i] = x[i];
+            __syncthreads();
+            for (int i = threadIdx.x; i < n; i += blockDim.x) x[i] = staged[n - 1 - i];
+          }`,
+      },
+    })
+    const numbers = Int32Array.from({ length: bytes / 4 }, (_, i) => i)
+    using x = device.from(numbers)
+    shared.launch({ grid: 1, block: 256, sharedMemory: bytes }, numbers.length, x)
+    assert.deepEqual(x.readSync(), numbers.toReversed())
+
+    const ranks = defineKernel({
+      name: "ranks",
+      signature: ["out uint32*"],
+      cuda: {
+        source: `
+          extern "C" __global__ void ranks(unsigned* out) {
+            unsigned rank, size;
+            asm("mov.u32 %0, %cluster_ctarank;" : "=r"(rank));
+            asm("mov.u32 %0, %cluster_nctarank;" : "=r"(size));
+            if (threadIdx.x == 0) out[blockIdx.x] = 10 * size + rank;
+          }`,
+      },
+    })
+    using out = device.zeros("uint32", 8)
+    ranks.launch({ grid: 8, block: 32, cluster: [4, 1, 1] }, out)
+    assert.deepEqual([...out.readSync()], [40, 41, 42, 43, 40, 41, 42, 43])
+
+    const barrier = defineKernel({
+      name: "barrier",
+      signature: ["inout uint32*", "out uint32*"],
+      cuda: {
+        source: `
+          extern "C" __global__ void barrier(unsigned* arrived, unsigned* seen) {
+            if (threadIdx.x != 0) return;
+            atomicAdd(arrived, 1);
+            while (atomicAdd(arrived, 0) < gridDim.x) __nanosleep(100);
+            seen[blockIdx.x] = 1;
+          }`,
+      },
+    })
+    using arrived = device.zeros("uint32", 1)
+    using seen = device.zeros("uint32", 64)
+    barrier.launch({ grid: 64, block: 32, cooperative: true }, arrived, seen)
+    assert.deepEqual(seen.readSync(), new Uint32Array(64).fill(1))
+    refused(
+      () => barrier.launch({ grid: 1_000_000, block: 32, cooperative: true }, arrived, seen),
+      "AUX_CUDA_FAILED",
+      "COOPERATIVE_LAUNCH_TOO_LARGE",
+    )
+  })
+
+  test("§7 the cache: one file for a source and its options; a damaged one is compiled anew", () => {
+    const files = () => readdirSync(cache)
+    const marked = source.replace("saxpy(int", "marked(int")
+    const load = () => computes(defineKernel({ name: "marked", signature, cuda: { source: marked } }))
+    const known = new Set(files())
+    load()
+    const [added, ...others] = files().filter((name) => !known.has(name))
+    assert.ok(added !== undefined && others.length === 0, files().join())
+    load()
+    assert.equal(files().length, known.size + 1)
+    writeFileSync(join(cache, added), "not what it was")
+    load()
+    assert.equal(files().length, known.size + 1)
+  })
+})
