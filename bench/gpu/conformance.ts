@@ -1,4 +1,4 @@
-/** The conformance suites on the GPU, and those of matrix products. */
+/** The tests on the GPU. */
 
 import type { Part, Run } from "./run.js"
 import {
@@ -18,6 +18,9 @@ const limits = { atATime: 4, secondsEach: 120 } as const
 export const conformance = partOf("conformance", "conformance")
 /** By cuBLAS, each element held against float64. */
 export const products = partOf("products", "blas")
+
+/** Kernels in every form, a fault, another library in the process, two devices where there are two. */
+export const gpuTests = partOf("gpu-tests", "gpu")
 
 /** Runs every suite of a folder. Fails when a test does, or when there are none. */
 function partOf(name: string, folder: SuiteFolder): Part {
@@ -39,7 +42,7 @@ async function runFolder(run: Run, name: string, folder: SuiteFolder) {
     passed: sum(results, "passed"),
     failed: sum(results, "failed"),
     failing: failing.map(({ file }) => file),
-    leftOut: folder === "conformance" ? notOnGpu : {},
+    leftOut: notOnGpu,
     files: results,
   }
 }

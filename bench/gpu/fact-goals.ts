@@ -22,6 +22,7 @@ export function factLines({ parts }: Report): GoalLine[] {
     line("overlap on the host device: two kernels ÷ the longer one", "≤ 1.08", hostOverlap(factsOf("host"))),
     line("conformance on cuda:0", "none fails", conformance(factsOf("conformance"))),
     line("matrix products by cuBLAS, against float64", "none fails", conformance(factsOf("products"))),
+    line("what only a GPU shows: PTX and cubin, a fault, …", "none fails", conformance(factsOf("gpu-tests"))),
     ...toolNames.map((tool) =>
       line(`the same under ${tool}`, "no errors, all watched", watched(factsOf("sanitizers")?.[tool])),
     ),

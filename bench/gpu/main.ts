@@ -10,7 +10,7 @@
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { calls } from "./calls.js"
-import { conformance, products } from "./conformance.js"
+import { conformance, gpuTests, products } from "./conformance.js"
 import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
@@ -25,6 +25,7 @@ const parts: readonly Part[] = [
   machine,
   conformance,
   products,
+  gpuTests,
   calls,
   experts,
   norms,

@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url"
 import { type Ended, runProgram } from "./programs.js"
 import type { Run } from "./run.js"
 
-/** Folders of suites that run on the GPU: of everything but matrix products, and of those. */
-export type SuiteFolder = "conformance" | "blas"
+/** Folders of suites that run on the GPU: of everything but matrix products, of those, and of what needs a GPU. */
+export type SuiteFolder = "conformance" | "blas" | "gpu"
 
 const pathOf = (folder: SuiteFolder) => fileURLToPath(new URL(`../../test/${folder}/`, import.meta.url))
 
@@ -19,6 +19,8 @@ export const notOnGpu: Readonly<Record<string, string>> = {
   "broken-streams.test.js": "is about the host device",
   "lost-device.test.js": "is about the host device",
   "on-the-double.test.js": "runs the others over the driver's double",
+  "node-llama-cpp.test.js": "needs that package, which `npm run pack:beside` takes along",
+  "node-llama-cpp-second.test.js": "needs that package, too",
 }
 
 /** The suites that run on the GPU, as paths from their folder; those that take longest come first. */
