@@ -6,73 +6,48 @@ export interface Use {
   readonly tick: number
 }
 
-/** The same, as it is kept: what a use is forgotten for takes its place. */
-interface Kept {
-  stream: StreamState
-  tick: number
-  next: Kept | undefined
-}
-
 /**
- * Who used a piece of memory last: each stream's newest use, but for those that a later use is ordered behind. What the
- * branches of a fork-join read in common has two by turns, so they are a list that is changed in place.
+ * Who used a piece of memory last: each stream's newest use, but for those that a later use is ordered behind. Mostly
+ * that is a single one, which is why it has fields of its own.
  */
 export class Uses {
-  #newest: Kept | undefined
+  #stream: StreamState | undefined
+  #tick = 0
+  #others: Use[] = []
 
   /** Notes a use by the operation that the stream has just counted. */
   note(stream: StreamState, tick: number): void {
-    const newest = this.#newest
-    if (newest !== undefined && newest.stream === stream && newest.next === undefined) newest.tick = tick
+    if (stream === this.#stream && this.#others.length === 0) this.#tick = tick
     else this.#noteBeside(stream, tick)
   }
 
   #noteBeside(stream: StreamState, tick: number): void {
-    let forgotten: Kept | undefined
-    let kept: Kept | undefined
-    let use = this.#newest
-    while (use !== undefined) {
-      const { next } = use
-      if (use.stream === stream || stream.isAfter(use.stream, use.tick)) {
-        forgotten = use
-      } else {
-        use.next = kept
-        kept = use
-      }
-      use = next
+    if (this.#others.length > 0) this.#others = this.#others.filter((use) => !stream.isAfter(use.stream, use.tick))
+    const last = this.#stream
+    if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {
+      this.#others.push({ stream: last, tick: this.#tick })
     }
-    if (forgotten === undefined) {
-      this.#newest = { stream, tick, next: kept }
-      return
-    }
-    forgotten.stream = stream
-    forgotten.tick = tick
-    forgotten.next = kept
-    this.#newest = forgotten
+    this.#stream = stream
+    this.#tick = tick
   }
 
   /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
   add({ stream, tick }: Use): void {
-    for (let use = this.#newest; use !== undefined; use = use.next) {
-      if (use.stream !== stream) continue
-      use.tick = Math.max(use.tick, tick)
-      return
-    }
-    this.#newest = { stream, tick, next: this.#newest }
+    const known = this.list().filter((use) => use.stream !== stream || use.tick > tick)
+    if (known.some((use) => use.stream === stream)) return
+    this.#others = known
+    this.#stream = stream
+    this.#tick = tick
   }
 
   /** The uses that no later use is ordered behind. */
   list(): Use[] {
-    const uses: Use[] = []
-    for (let use = this.#newest; use !== undefined; use = use.next) uses.push({ stream: use.stream, tick: use.tick })
-    return uses
+    return this.#stream === undefined ? [] : [...this.#others, { stream: this.#stream, tick: this.#tick }]
   }
 
   /** Is the stream ordered behind every use? */
   areBefore(stream: StreamState): boolean {
-    for (let use = this.#newest; use !== undefined; use = use.next) {
-      if (!stream.isAfter(use.stream, use.tick)) return false
-    }
-    return true
+    if (this.#stream === undefined) return true
+    return stream.isAfter(this.#stream, this.#tick) && this.#others.every((use) => stream.isAfter(use.stream, use.tick))
   }
 }
