@@ -7,7 +7,7 @@ import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
 import type { Use } from "./uses.js"
 
-/** Ended streams that are looked at whenever one is made or ended, so that thousands cost no more for each than a few. */
+/** Ended streams, or what is held, that is looked at whenever one is made or ended: thousands cost no more than a few. */
 const looks = 4
 
 /** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
@@ -176,13 +176,13 @@ export class DeviceOrder {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Has it tried again whenever something is made. */
+  /** Has it tried again when something is made, in its turn. */
   hold(action: () => void): void {
     this.#held.push(action)
   }
 
-  retryHeld(): void {
-    if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0)) action()
+  retryHeld(count = looks): void {
+    if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0, count)) action()
   }
 
   /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
@@ -190,6 +190,7 @@ export class DeviceOrder {
     if (this.capturing > 0) {
       for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
     }
+    this.retryHeld(this.#held.length)
     this.driver.drainFrees()
   }
 

@@ -55,6 +55,25 @@ onDouble("a stream that another library captures", () => {
     latch.free()
   })
 
+  test("costs no more the more is held for it; what is held is had before memory runs out", () => {
+    double.setMemory(640 * MIB)
+    try {
+      using device = openDevice("cuda:0")
+      const [used, other] = [device.createStream(), device.createStream()]
+      const arrays = used.run(() => Array.from({ length: 100 }, () => device.empty("uint8", 4 * MIB)))
+      const capture = new ForeignCapture(Number(used.handle))
+      for (const array of arrays) array.dispose()
+      const asked = double.count("cuStreamIsCapturing")
+      other.run(() => device.empty("uint8", 1000).dispose())
+      assert.ok(double.count("cuStreamIsCapturing") - asked < 20)
+      capture.end()
+      used.synchronize()
+      other.run(() => device.empty("uint8", 500 * MIB)) // Not without what the hundred had.
+    } finally {
+      double.setMemory(2 ** 34)
+    }
+  })
+
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
     using driver = open()
     const [captured, other] = [driver.createStream(0), driver.createStream(0)]
