@@ -217,6 +217,9 @@ struct kernel_entry {
 };
 const struct kernel_entry *double_find_kernel(const char *name);
 
+/* nvrtc.c: takes as long as a test says that compiling takes. */
+void double_compile_pause(void);
+
 /*
  * library.c: what the compiler's double writes. A first line with the architecture, then a line a kernel: its name, and
  * for each parameter p or s, a pointer or a scalar, and its size.

@@ -35,8 +35,8 @@ struct function {
 struct library {
   enum kind kind;
   struct kernel *kernels;
-  /* PTX with an error, which is met when a kernel is asked for, and where to write what is wrong. */
-  bool wrong;
+  /* PTX is translated when a kernel is asked for, where an error is met, too, and told of. */
+  bool ptx, wrong;
   int option_count;
   const int *options;
   void *const *values;
@@ -106,6 +106,7 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
   if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
   struct library *library = calloc(1, sizeof *library);
   library->kind = LIBRARY;
+  library->ptx = !image;
   library->wrong = !image && strstr(code, "wrong");
   library->option_count = (int)option_count;
   library->options = options;
@@ -135,6 +136,7 @@ EXPORT CUresult cuLibraryUnload(struct library *library) {
 EXPORT CUresult cuLibraryGetKernel(struct kernel **out, struct library *library, const char *name) {
   ENTER(cuLibraryGetKernel, A(library));
   REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  if (library->ptx) double_compile_pause();
   if (library->wrong) {
     write_log(library->option_count, library->options, library->values,
               "ptxas application ptx input, line 3; fatal: Parsing error near 'wrong'");

@@ -35,6 +35,11 @@ EXPORT void double_set_newest_architecture(int newest) {
 }
 EXPORT void double_set_compile_time(int milliseconds) { compile_milliseconds = milliseconds; }
 
+void double_compile_pause(void) {
+  const struct timespec pause = {compile_milliseconds / 1000, compile_milliseconds % 1000 * 1000000L};
+  nanosleep(&pause, NULL);
+}
+
 EXPORT const char *nvrtcGetErrorString(int status) {
   return status == 0 ? "NVRTC_SUCCESS" : status == NVRTC_COMPILATION ? "NVRTC_ERROR_COMPILATION" : "NVRTC_ERROR_INTERNAL_ERROR";
 }
@@ -130,8 +135,7 @@ static void compile(struct program *program, const char *architecture) {
 
 EXPORT int nvrtcCompileProgram(struct program *program, int count, const char *const *options) {
   ENTER(nvrtcCompileProgram, A(program));
-  const struct timespec pause = {compile_milliseconds / 1000, compile_milliseconds % 1000 * 1000000L};
-  nanosleep(&pause, NULL);
+  double_compile_pause();
   const char *architecture = "compute_75";
   int length = 0;
   for (int i = 0; i < count; i++) {

@@ -41,6 +41,9 @@ function compiledIn(fn: () => void): number {
   return compilations() - before
 }
 
+const ptx = `.version 8.0\n.target sm_90\n.address_size 64
+.visible .entry test_saxpy(\n.param .u32 n,\n.param .f32 a,\n.param .u64 x,\n.param .u64 y\n)\n{ ret; }\n`
+
 onDouble("compiling", () => {
   beforeEach(freshCache)
 
@@ -114,20 +117,33 @@ onDouble("compiling", () => {
 onDouble("preparing", () => {
   beforeEach(freshCache)
 
+  /** How often the event loop turns while `fn` is awaited, with a compiler and a driver that take their time. */
+  async function turnsDuring(fn: () => Promise<unknown>): Promise<number> {
+    double.setCompileTime(50)
+    let turns = 0
+    const turn = setInterval(() => turns++, 1)
+    await fn()
+    clearInterval(turn)
+    double.setCompileTime(0)
+    return turns
+  }
+
+  test("translates PTX beside the event loop", async () => {
+    using driver = open()
+    assert.ok((await turnsDuring(() => driver.prepareKernel(saxpyFrom({ ptx })))) > 5)
+  })
+
   test("compiles beside the event loop, and the launch finds it done", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     const source = kernel("test_noop", [])
-    double.setCompileTime(50)
-    let turns = 0
-    const turn = setInterval(() => turns++, 1)
-    const prepared = driver.prepareKernel(source)
-    const again = driver.prepareKernel(source)
-    const handle = await prepared
-    clearInterval(turn)
-    double.setCompileTime(0)
-    assert.ok(turns > 5)
-    assert.equal(await again, handle)
+    let handles: unknown[] = []
+    const prepareTwice = async () => {
+      handles = await Promise.all([driver.prepareKernel(source), driver.prepareKernel(source)])
+    }
+    assert.ok((await turnsDuring(prepareTwice)) > 5)
+    const [handle, again] = handles
+    assert.equal(again, handle)
     assert.equal(await driver.prepareKernel(source), handle)
     assert.equal(
       compiledIn(() => launch(driver, stream, source)),
@@ -213,9 +229,6 @@ onDouble("the signature", () => {
 })
 
 onDouble("PTX and cubin", () => {
-  const ptx = `.version 8.0\n.target sm_90\n.address_size 64
-.visible .entry test_saxpy(\n.param .u32 n,\n.param .f32 a,\n.param .u64 x,\n.param .u64 y\n)\n{ ret; }\n`
-
   test("PTX is taken as text and as bytes", () => {
     using driver = open()
     driver.loadKernel(saxpyFrom({ ptx }))
