@@ -2,20 +2,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
-import { captureGraph, CudaError, defineKernel, DeviceLostError, fork, openDevice } from "../../src/index.js"
+import { captureGraph, CudaError, DeviceLostError, fork, openDevice } from "../../src/index.js"
 import { refused, rejected } from "../support/errors.js"
 import { affine, latch as latchKernel, once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
+import { fault } from "./fault-kernel.js"
 import { findDevices } from "./gpu.js"
 
 const found = await findDevices(1)
 const skip = "missing" in found ? found.missing : false
-
-const fault = defineKernel({
-  name: "test_fault",
-  signature: [],
-  cuda: { source: `extern "C" __global__ void test_fault() { *(volatile int*)8 = 1; }` },
-})
 
 const count = 1000
 

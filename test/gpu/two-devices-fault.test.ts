@@ -1,20 +1,15 @@
 /** §7: a kernel's fault on one of two CUDA devices. In a process of its own, of which it is the end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { defineKernel, DeviceLostError, openDevice } from "../../src/index.js"
+import { DeviceLostError, openDevice } from "../../src/index.js"
 import { refused, rejected } from "../support/errors.js"
 import { affine, latch as latchKernel, once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
+import { fault } from "./fault-kernel.js"
 import { findDevices } from "./gpu.js"
 
 const found = await findDevices(2)
 const skip = "missing" in found ? found.missing : false
-
-const fault = defineKernel({
-  name: "test_fault",
-  signature: [],
-  cuda: { source: `extern "C" __global__ void test_fault() { *(volatile int*)8 = 1; }` },
-})
 
 const count = 1000
 

@@ -1,0 +1,8 @@
+import { defineKernel } from "../../src/index.js"
+
+/** Writes where nothing is. */
+export const fault = defineKernel({
+  name: "test_fault",
+  signature: [],
+  cuda: { source: `extern "C" __global__ void test_fault() { *(volatile int*)8 = 1; }` },
+})
