@@ -139,6 +139,8 @@ export class CudaDriver implements Driver {
   }
 
   foreignEventHandle(event: EventHandle): bigint {
+    // Recorded in a capture of theirs, it brings in the stream of ours that waits for it.
+    this.#context.isShared = true
     return BigInt(event)
   }
 

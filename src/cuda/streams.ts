@@ -53,15 +53,15 @@ export class Streams {
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
     // To destroy it would spoil the capture, in which nothing tells of what was queued before.
-    if (this.#isKnownToBeCaptured(stream)) this.#captured.set(stream, whenOver)
+    if (this.#mayBeCaptured(stream)) this.#captured.set(stream, whenOver)
     else this.#destroyNow(stream, whenOver)
   }
 
-  #isKnownToBeCaptured(stream: StreamHandle): boolean {
+  #mayBeCaptured(stream: StreamHandle): boolean {
     try {
       return this.isCapturing(stream)
     } catch {
-      return false
+      return !this.#context.isLost // Asked again later.
     }
   }
 
@@ -161,7 +161,7 @@ export class Streams {
   /** Destroys what had to wait for the end of a capture. */
   #destroyReleased(): void {
     for (const [stream, whenOver] of this.#captured) {
-      if (this.#context.isLost || this.isCapturing(stream)) continue
+      if (this.#mayBeCaptured(stream)) continue
       this.#captured.delete(stream)
       this.#destroyNow(stream, whenOver)
     }

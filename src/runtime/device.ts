@@ -120,6 +120,8 @@ export class Device {
     const { priority = 0, name } = options
     checkInteger(priority, "priority", this.driver.priorities.greatest, this.driver.priorities.least)
     checkName(name, "name")
+    this.checkUsable()
+    this.order.retryHeld()
     const stream = this.makeStream(priority, name)
     this.#forgottenStreams.watch(stream, stream.state)
     return stream
@@ -279,6 +281,7 @@ export class Device {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
+    this.order.retryHeld()
     this.order.limbo.sweep()
     const memory = this.driver.allocatePinned(Math.max(1, length * elementsOf(dtype).byteLength))
     const allocation = new PinnedAllocation(this.order, memory)

@@ -49,7 +49,6 @@ export class DeviceOrder {
   }
 
   createStream(priority: number, name: string): StreamState {
-    this.retryHeld()
     this.reapRetired(looks)
     return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, priority, false))
   }
@@ -123,8 +122,8 @@ export class DeviceOrder {
   #isCapturedByOthers({ disposed, handle }: StreamState): boolean {
     try {
       return !disposed && this.driver.isCapturedByOthers(handle)
-    } catch {
-      return false // The device is lost, or will say so to who queues something.
+    } catch (error) {
+      return !(error instanceof DeviceLostError) // Asked again later.
     }
   }
 

@@ -51,7 +51,7 @@ export class StreamPool {
   }
 
   close(): void {
-    for (const stream of this.#streams) stream.dispose()
+    for (const stream of this.#streams) this.#device.disposeStream(stream)
     this.#streams = []
     this.#idle = []
   }

@@ -1,10 +1,10 @@
 /** Streams of ours that another library captures: what is queued there meanwhile becomes part of a graph of theirs. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { openDevice } from "../../src/index.js"
+import { openDevice, parallel } from "../../src/index.js"
 import { refused } from "../support/errors.js"
 import { Latch, mark, never, noop, onDouble, open, takeWarnings } from "./device.js"
-import { double } from "./double.js"
+import { double, native } from "./double.js"
 import { ForeignCapture } from "./foreign-capture.js"
 
 const MIB = 2 ** 20
@@ -72,6 +72,90 @@ onDouble("a stream that another library captures", () => {
     } finally {
       double.setMemory(2 ** 34)
     }
+  })
+
+  test("has what thousands held for it given back by one internal stream", () => {
+    using device = openDevice("cuda:0")
+    const [used, beside, other] = [device.createStream(), device.createStream(), device.createStream()]
+    const arrays = used.run(() => Array.from({ length: 3000 }, () => device.empty("uint8", 1000)))
+    beside.wait(used)
+    for (const array of arrays) {
+      for (const stream of [used, beside]) stream.run(() => array.fill(1)) // No stream is behind both uses.
+    }
+    const before = double.alive().streams
+    const capture = new ForeignCapture(Number(used.handle))
+    for (const array of arrays) array.dispose()
+    capture.end()
+    for (let i = 0; i < 1000; i++) other.run(() => device.empty("uint8", 8).dispose())
+    assert.equal(double.alive().streams, before + 1)
+    assert.equal(device.memory.used, 0)
+  })
+
+  test("is no obstacle to disposing of the device, though a fork has brought in a stream of the pool", () => {
+    const device = openDevice("cuda:0")
+    const shown = device.createStream()
+    const [x, y] = [device.zeros("int32", 4), device.zeros("int32", 4)]
+    device.synchronize()
+    const capture = new ForeignCapture(Number(shown.handle))
+    shown.run(() => parallel([() => x.fill(1), () => y.fill(2)]))
+    device.dispose()
+    assert.equal(device.disposed, true)
+    capture.end()
+  })
+
+  test("is known by an event alone that the other library has recorded", () => {
+    using keeper = open()
+    using device = openDevice("cuda:0")
+    const stream = device.createStream()
+    const array = stream.run(() => device.empty("uint8", 33 * MIB).fill(1))
+    device.synchronize()
+    using event = device.createEvent()
+    const handle = Number(event.handle)
+    const theirs = keeper.createStream(0)
+    const capture = new ForeignCapture(theirs)
+    assert.equal(native("cuEventRecord", "int", ["uintptr_t", "uintptr_t"])(handle, theirs), 0)
+    stream.wait(event)
+    const calls = double.log(() => {
+      array.dispose()
+      refused(() => stream.dispose(), "AUX_STREAM_CAPTURING")
+    })
+    const { state } = stream
+    assert.ok(calls.every(([name, ...args]) => !args.includes(state.handle) || name === "cuStreamIsCapturing"))
+    // It is brought back, as its author would.
+    using back = device.createEvent().record(stream)
+    native("cuStreamWaitEvent", "int", ["uintptr_t", "uintptr_t", "uint32_t"])(theirs, Number(back.handle), 0)
+    capture.end()
+  })
+
+  test("keeps pinned memory no longer than the capture, though nothing but that is made", () => {
+    using device = openDevice("cuda:0")
+    const stream = device.createStream()
+    const source = stream.run(() => device.empty("uint8", MIB))
+    const handle = Number(stream.handle)
+    for (let round = 0; round < 40; round++) {
+      const pinned = device.pinned("uint8", MIB)
+      stream.run(() => pinned.copyFrom(source))
+      const capture = new ForeignCapture(handle)
+      pinned.allocation.dispose() // As the collector does.
+      capture.end()
+      stream.synchronize()
+    }
+    assert.ok(double.alive().pinned < 8, `${double.alive().pinned} blocks`)
+  })
+
+  test("that cannot be asked whether it is captured is taken to be", () => {
+    using driver = open()
+    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
+    driver.foreignHandle(captured)
+    const capture = new ForeignCapture(captured)
+    double.fail("cuStreamIsCapturing", 1, 999)
+    const calls = double.log(() => driver.destroyStream(captured))
+    assert.deepEqual(
+      calls.map(([name]) => name),
+      ["cuStreamIsCapturing"],
+    )
+    capture.end()
+    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
   })
 
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
