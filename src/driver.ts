@@ -312,8 +312,11 @@ export interface Driver {
   /**
    * Lets queued work finish, then gives everything back. Never blocks. Pending
    * `whenComplete` callbacks still come. No other method is called afterwards, but for `freePinned`.
+   *
+   * @param unseen why another library's stream may have work left that the driver does not see: then memory that it may
+   * use is never given back, which is warned of
    */
-  close(): void
+  close(unseen?: unknown): void
 }
 
 /** What a device's backend tells of a device before it is opened. */

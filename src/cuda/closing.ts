@@ -12,17 +12,21 @@ import type { Streams } from "./streams.js"
 
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 64
+/** So many failures in a row, in a quarter of a second, and the end of the work is taken to be out of sight. */
+const MOST_FAILURES = 8
 
 /** The devices that are not gone yet. */
 const pending = new Set<Closing>()
 
-/**
- * Blocks until devices that are being closed have given back their memory, so that another one can have it.
- *
- * @throws DeviceLostError, CudaError
- */
+/** Blocks until devices that are being closed have given back their memory, so that another one can have it. */
 export function drainClosing(): void {
-  for (const closing of pending) closing.drain()
+  for (const closing of pending) {
+    try {
+      closing.drain()
+    } catch {
+      // What cannot be told of one device is no failure of another one's.
+    }
+  }
 }
 
 /** What is closed. */
@@ -43,18 +47,26 @@ export interface ClosingParts {
 export class Closing {
   readonly #parts: ClosingParts
   #pause = FIRST_PAUSE
+  /** In a row. */
+  #failures: unknown[] = []
 
   constructor(parts: ClosingParts) {
     this.#parts = parts
   }
 
-  begin(): void {
+  /** `unseen`: why there may be work whose end the driver does not see. */
+  begin(unseen: unknown): void {
     pending.add(this)
     this.#parts.streams.destroyAll()
-    this.#step()
+    if (unseen === undefined || this.#parts.context.isLost) this.#step()
+    else this.#giveUp(unseen)
   }
 
-  /** Blocks until the work is over, and gives back the device memory: unless another library captures a stream of it. */
+  /**
+   * Blocks until the work is over, and gives back the device memory: unless another library captures a stream of it.
+   *
+   * @throws DeviceLostError, CudaError
+   */
   drain(): void {
     const { context, memory, streams } = this.#parts
     if (context.isLost) return
@@ -67,6 +79,7 @@ export class Closing {
 
   #step(): void {
     const { completions, context, kernels, memory, streams } = this.#parts
+    if (this.#failures.length >= MOST_FAILURES) return this.#giveUp(this.#failures[0])
     if (completions.isBusy || kernels.isBusy || this.#hasWork()) {
       this.#again()
     } else if (!memory.isEmpty && !context.isLost) {
@@ -82,18 +95,33 @@ export class Closing {
   #hasWork(): boolean {
     const { context, streams } = this.#parts
     try {
-      return !context.isLost && !streams.forgetEnded()
+      const hasWork = !context.isLost && !streams.forgetEnded()
+      this.#failures = []
+      return hasWork
     } catch (error) {
-      if (!context.isLost) this.#warn(error)
-      return false
+      if (context.isLost) return false
+      this.#failures.push(error)
+      return true
     }
   }
 
   #again(): void {
     const timer = setTimeout(() => this.#step(), this.#pause)
-    // The process may end meanwhile, as that gives back everything. A Worker's end does not.
-    if (isMainThread) timer.unref()
+    // The process may end meanwhile, as that gives back everything. A Worker's end does not, but another library may
+    // have its reasons never to end a capture.
+    if (isMainThread || this.#parts.streams.onlyCapturedAreLeft) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
+  }
+
+  /** Memory that is in use must not be given back, so all of it stays. */
+  #giveUp(reason: unknown): void {
+    pending.delete(this)
+    const { context } = this.#parts
+    process.emitWarning(
+      `${context.label} was closed, and its memory stays until the process ends: work may be going on there whose end ` +
+        `cannot be seen. ${String(reason)}`,
+      { code: "AUX_LEAK" },
+    )
   }
 
   #finish(): void {

@@ -18,14 +18,14 @@
  * calls is exchanged for one that calls nothing and gives that status: the fast paths have nothing to look at while all
  * is well, and nothing reaches the driver afterwards.
  */
-import { DeviceLostError, type CudaError } from "../runtime/errors.js"
+import { AuxstreamError, DeviceLostError, type CudaError } from "../runtime/errors.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
-import { INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
+import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
 
 /** A call whose arguments are all numbers. */
 type NumericCall = Exclude<CallName, "cuLibraryGetKernel">
@@ -137,6 +137,7 @@ export class CudaContext {
   failure(status: number, call: string): Error {
     if (this.#loss !== undefined) return this.#loss
     const error = this.library.error(status, call)
+    if (status === CAPTURED_EVENT) return recordedInCapture(error)
     return isSticky(status) ? this.#lose(status, error) : error
   }
 
@@ -179,6 +180,16 @@ export class CudaContext {
       code: "AUX_LEAK",
     })
   }
+}
+
+/** Captures of ours are known to the runtime, which refuses such events by name. */
+function recordedInCapture(cause: CudaError): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `The event was recorded on a stream that another library captured: it marks a point of that library's graph, which ` +
+      `nobody can wait for. Record it again when the capture has ended. (${cause.message})`,
+    { cause },
+  )
 }
 
 /** Calls that call nothing and give one status. */

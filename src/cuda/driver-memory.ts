@@ -11,6 +11,7 @@ import { OutOfMemoryError } from "../runtime/errors.js"
 import { MemoryCount } from "../allocator/memory-count.js"
 import type { MemoryUsage, StreamHandle } from "../driver.js"
 import { CMemory } from "./c-memory.js"
+import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import type { DeviceMemory } from "./memory.js"
 import { OUT_OF_MEMORY, SUCCESS } from "./status.js"
@@ -36,16 +37,44 @@ export class DriverMemory implements DeviceMemory {
   /** Streams with a free that may not have happened yet. */
   readonly #freedOn = new Set<StreamHandle>()
   readonly #count = new MemoryCount()
+  readonly #captures: Captures
+  #outside: StreamHandle | undefined
 
   /** @throws CudaError */
-  constructor(context: CudaContext, streams: Streams) {
+  constructor(context: CudaContext, streams: Streams, captures: Captures) {
     this.#context = context
     this.#streams = streams
+    this.#captures = captures
     this.#pool = createPool(context)
   }
 
   /** @throws OutOfMemoryError when there is none, having waited for nothing */
   allocate(byteLength: number, stream: StreamHandle): number {
+    // In a capture it would be the graph's memory, there only while that runs.
+    const isCaptured = this.#captures.isCapturingForAnyone(stream)
+    return isCaptured ? this.allocateForAll(byteLength) : this.#allocateOn(stream, byteLength)
+  }
+
+  /** A stream on which nothing is queued that could hold it up. */
+  get outside(): StreamHandle {
+    this.#outside ??= this.#streams.create(0)
+    return this.#outside
+  }
+
+  /** The same for the use of every stream from now on. */
+  allocateForAll(byteLength: number): number {
+    const { outside } = this
+    const address = this.#allocateOn(outside, byteLength)
+    try {
+      this.#streams.await(outside)
+      return address
+    } catch (error) {
+      this.free(address, outside)
+      throw error
+    }
+  }
+
+  #allocateOn(stream: StreamHandle, byteLength: number): number {
     const context = this.#context
     const out = context.out
     let status = context.calls.cuMemAllocFromPoolAsync(out.address, byteLength, this.#pool, stream)

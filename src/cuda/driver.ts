@@ -79,7 +79,7 @@ export class CudaDriver implements Driver {
     this.#completions = new Completions(context)
     this.#pinnedPool = new PinnedPool(context)
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
-    this.#uploads = new Uploads(context, this.#markers)
+    this.#uploads = new Uploads(context, this.#captures, this.#markers)
     this.#launcher = new Launcher(context)
     this.#cublas = new Cublas(context)
     this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
@@ -304,7 +304,7 @@ export class CudaDriver implements Driver {
     this.#cublas.multiply(product, workspace, stream)
   }
 
-  close(): void {
+  close(unseen?: unknown): void {
     if (this.#closed) return
     this.#closed = true
     this.#kernels.refuseMore()
@@ -317,7 +317,7 @@ export class CudaDriver implements Driver {
       pinned: this.#pinned,
       release: () => this.#release(),
       releasePinned: () => this.#pinnedPool.close(),
-    }).begin()
+    }).begin(unseen)
   }
 
   #release(): void {

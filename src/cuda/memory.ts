@@ -43,7 +43,7 @@ export function createDeviceMemory(
   events: EventPool,
 ): DeviceMemory {
   const by = whoHandsOut()
-  const driverMemory = new DriverMemory(context, streams)
+  const driverMemory = new DriverMemory(context, streams, captures)
   return by === "driver" ? driverMemory : new OwnMemory(context, streams, captures, events, driverMemory)
 }
 

@@ -41,7 +41,6 @@ export class OwnMemory implements DeviceMemory {
   readonly #progress = new Map<StreamHandle, StreamProgress>()
   /** Stands for all streams that have freed nothing. */
   readonly #withoutFrees: StreamProgress
-  #pieceStream: StreamHandle | undefined
 
   /** `pieces` is where memory comes from. */
   constructor(context: CudaContext, streams: Streams, captures: Captures, events: EventPool, pieces: DriverMemory) {
@@ -75,7 +74,12 @@ export class OwnMemory implements DeviceMemory {
 
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
     this.#context.checkAlive()
-    const progress = this.#progress.get(stream) ?? this.#withoutFrees
+    // What is captured runs nobody knows when, so that it is behind nothing.
+    if (this.#captures.isCapturingForAnyone(stream)) return this.#allocate(byteLength, this.#withoutFrees, nothing)
+    return this.#allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, covers)
+  }
+
+  #allocate(byteLength: number, progress: StreamProgress, covers: (mark: OrderMark) => boolean): number {
     const [first, second] = byteLength <= LARGEST_SMALL ? [this.#small, this.#large] : [this.#large, this.#small]
     try {
       return first.allocate(byteLength, progress, covers)
@@ -107,22 +111,12 @@ export class OwnMemory implements DeviceMemory {
   }
 
   #tryToTake(byteLength: number): Stretch | undefined {
-    const stream = (this.#pieceStream ??= this.#streams.create(0))
-    let address: number
     try {
-      address = this.#pieces.allocate(byteLength, stream)
+      return { address: this.#pieces.allocateForAll(byteLength), byteLength }
     } catch (error) {
       if (error instanceof OutOfMemoryError) return undefined
       throw error
     }
-    try {
-      // From then on the piece is every stream's. Nothing is queued on this one that could hold it up.
-      this.#streams.await(stream)
-    } catch (error) {
-      this.#pieces.free(address, stream)
-      throw error
-    }
-    return { address, byteLength }
   }
 
   #refresh(): void {
@@ -146,13 +140,13 @@ export class OwnMemory implements DeviceMemory {
   }
 
   #giveBackUnused(): void {
-    const stream = this.#pieceStream
-    if (stream === undefined) return
+    if (this.#pieces.isEmpty) return
+    const { outside } = this.#pieces
     for (const allocator of [this.#small, this.#large]) {
-      allocator.releaseUnused(({ address }) => this.#pieces.free(address, stream))
+      allocator.releaseUnused(({ address }) => this.#pieces.free(address, outside))
     }
     // Not behind what is queued elsewhere: who wants memory must not wait.
-    this.#streams.await(stream)
+    this.#streams.await(outside)
     this.#pieces.trim()
   }
 
@@ -195,6 +189,10 @@ export class OwnMemory implements DeviceMemory {
     for (const progress of this.#progress.values()) progress.end()
     this.#pieces.close()
   }
+}
+
+function nothing(): boolean {
+  return false
 }
 
 function smallPiece(byteLength: number, before: number): number {

@@ -8,6 +8,7 @@ export const INVALID_CONTEXT = 201
 export const INVALID_HANDLE = 400
 export const NOT_FOUND = 500
 export const NOT_READY = 600
+export const CAPTURED_EVENT = 907
 
 /** After one of these the context is of no use any more: every later call gives the same. */
 const STICKY = new Set([

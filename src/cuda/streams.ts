@@ -26,8 +26,11 @@ export class Streams {
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
-  /** Destroyed while they were captured, and who wants to know when their work is over. They go with the capture. */
-  readonly #captured = new Map<StreamHandle, WhenOver>()
+  /**
+   * To be destroyed when their ends can be marked: once who captures them has ended that, or a call that failed works.
+   * With them, who wants to know when their work is over.
+   */
+  readonly #leaving = new Map<StreamHandle, WhenOver>()
   /** An event behind the last work of each destroyed stream, while that work may be going on, and who wants to know. */
   readonly #ends = new Map<EventHandle, WhenOver>()
 
@@ -52,39 +55,22 @@ export class Streams {
   /** Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
-    // To destroy it would spoil the capture, in which nothing tells of what was queued before.
-    if (this.#mayBeCaptured(stream)) this.#captured.set(stream, whenOver)
-    else this.#destroyNow(stream, whenOver)
-  }
-
-  #mayBeCaptured(stream: StreamHandle): boolean {
+    this.#leaving.set(stream, whenOver)
     try {
-      return this.isCapturing(stream)
+      this.forgetEnded()
     } catch {
-      return !this.#context.isLost // Asked again later.
+      // It is tried again by whoever looks next.
     }
   }
 
-  #destroyNow(stream: StreamHandle, whenOver: WhenOver): void {
-    this.#markEnd(stream, whenOver)
-    if (this.#context.isLost) return
+  #leave(stream: StreamHandle, whenOver: WhenOver): void {
+    // To destroy it would spoil the capture, in which nothing tells of what was queued before.
+    if (this.isCapturing(stream)) return
+    this.#ends.set(this.#events.record(stream), whenOver)
+    this.#leaving.delete(stream)
     let status = this.#context.calls.cuStreamDestroy(stream)
     if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
-  }
-
-  #markEnd(stream: StreamHandle, whenOver: WhenOver): void {
-    try {
-      this.#forgetEnds()
-    } catch {
-      // That is another stream's failure, which whoever looks next will meet.
-    }
-    try {
-      this.#ends.set(this.#events.record(stream), whenOver)
-    } catch (error) {
-      if (this.#context.isLost) return
-      process.emitWarning(`${this.#context.label}: the end of a stream's work cannot be seen. ${String(error)}`)
-    }
   }
 
   /** @throws AuxstreamError AUX_INVALID_ARGUMENT for CUDA's default streams, AUX_DEVICE_MISMATCH for another context's */
@@ -134,7 +120,7 @@ export class Streams {
     const work: QueuedWork = {
       isOver: () => {
         for (const mark of marks) if (hasPassed(this.#context, mark) && marks.delete(mark)) this.#events.give(mark)
-        return this.forgetEnded() && marks.size === 0
+        return this.#haveEnded() && marks.size === 0
       },
       forget: () => {
         for (const mark of marks) this.#ends.set(mark, undefined)
@@ -151,43 +137,44 @@ export class Streams {
     return work
   }
 
-  /** Forgets the ends that have been reached. True if none is left. @throws the first failure, having looked at all */
+  /**
+   * Forgets the ends that have been reached, and marks those of streams that had to wait for it. True if none is left.
+   *
+   * @throws the first failure, having looked at all
+   */
   forgetEnded(): boolean {
-    this.#destroyReleased()
-    this.#forgetEnds()
-    return this.#ends.size === 0 && this.#captured.size === 0
-  }
-
-  /** Destroys what had to wait for the end of a capture. */
-  #destroyReleased(): void {
-    for (const [stream, whenOver] of this.#captured) {
-      if (this.#mayBeCaptured(stream)) continue
-      this.#captured.delete(stream)
-      this.#destroyNow(stream, whenOver)
-    }
-  }
-
-  #forgetEnds(): void {
     const failures: unknown[] = []
-    for (const [event, whenOver] of this.#ends) {
-      try {
-        if (hasPassed(this.#context, event)) this.#forgetEnd(event, whenOver)
-      } catch (error) {
-        failures.push(error)
-      }
-    }
+    forEach(this.#ends, (event, whenOver) => this.#forgetIfReached(event, whenOver), failures)
+    forEach(this.#leaving, (stream, whenOver) => this.#leave(stream, whenOver), failures)
     if (failures.length > 0) throw failures[0]
+    return this.#ends.size + this.#leaving.size === 0
   }
 
-  #forgetEnd(event: EventHandle, whenOver: WhenOver): void {
+  /** What cannot be told of a stream that was destroyed is no failure of who loads a kernel. */
+  #haveEnded(): boolean {
+    try {
+      return this.forgetEnded()
+    } catch (error) {
+      if (this.#context.isLost) throw error
+      return false
+    }
+  }
+
+  #forgetIfReached(event: EventHandle, whenOver: WhenOver): void {
+    if (!hasPassed(this.#context, event)) return
     this.#ends.delete(event)
     this.#events.give(event)
     whenOver?.()
   }
 
+  /** Is nothing waited for but streams that others capture, for who knows how long? */
+  get onlyCapturedAreLeft(): boolean {
+    return this.#ends.size === 0 && this.#leaving.size > 0
+  }
+
   /** Blocks until the work of destroyed streams is over, but for those that are captured. True if none is left. */
   awaitEnded(): boolean {
-    this.#destroyReleased()
+    this.#haveEnded()
     for (const event of this.#ends.keys()) {
       const status = this.#context.calls.cuEventSynchronize(event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
@@ -197,5 +184,16 @@ export class Streams {
 
   destroyAll(): void {
     for (const stream of this.#own) this.destroy(stream)
+  }
+}
+
+/** Visits all, whatever some throw. */
+function forEach<K, V>(map: ReadonlyMap<K, V>, visit: (key: K, value: V) => void, failures: unknown[]): void {
+  for (const [key, value] of map) {
+    try {
+      visit(key, value)
+    } catch (error) {
+      failures.push(error)
+    }
   }
 }

@@ -4,6 +4,7 @@
  * behind its copy has passed.
  */
 import type { EventHandle, StreamHandle } from "../driver.js"
+import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
 import { viewMemory } from "./ffi.js"
@@ -28,9 +29,13 @@ export class Uploads {
   readonly #views = new Map<number, Uint8Array>()
   /** Uploads whose copies may be going on, by stream, oldest first: a stream that is held up holds up only its own. */
   readonly #staged = new Map<StreamHandle, Staged[]>()
+  /** Read by other libraries' graphs at each launch, for who knows how long. */
+  readonly #captured: PinnedBlock[] = []
+  readonly #captures: Captures
 
-  constructor(context: CudaContext, events: EventPool) {
+  constructor(context: CudaContext, captures: Captures, events: EventPool) {
     this.#context = context
+    this.#captures = captures
     this.#events = events
     this.#pool = new PinnedPool(context, () => this.#reclaimAll())
   }
@@ -86,6 +91,10 @@ export class Uploads {
   /** Keeps the blocks until the stream has passed what is queued now. Copies may be queued: nothing may throw here. */
   #keepUntilCopied(blocks: readonly PinnedBlock[], stream: StreamHandle): void {
     try {
+      if (this.#captures.isCapturingForAnyone(stream)) {
+        this.#captured.push(...blocks)
+        return
+      }
       const event = this.#events.record(stream)
       const staged = this.#staged.get(stream)
       if (staged === undefined) this.#staged.set(stream, [{ blocks, event }])
@@ -114,8 +123,15 @@ export class Uploads {
     if (staged.length === 0) this.#staged.delete(stream)
   }
 
+  /** Of all streams, but for those of which it cannot be told. */
   #reclaimAll(): void {
-    for (const [stream, staged] of this.#staged) this.#reclaim(stream, staged)
+    for (const [stream, staged] of this.#staged) {
+      try {
+        this.#reclaim(stream, staged)
+      } catch (error) {
+        if (this.#context.isLost) throw error
+      }
+    }
   }
 
   /** Gives all back. Nothing is queued any more. */
@@ -124,6 +140,7 @@ export class Uploads {
       this.#events.give(event)
       for (const block of blocks) this.#pool.give(block)
     }
+    for (const block of this.#captured.splice(0)) this.#pool.give(block)
     this.#staged.clear()
     this.#views.clear()
     this.#pool.close()

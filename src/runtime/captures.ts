@@ -60,7 +60,18 @@ export class Captures {
   /** Refuses to change a stream that takes part in a capture, be it another library's. */
   checkFree(stream: StreamState, what: string): void {
     if (stream.capture !== undefined) throw capturing(stream.name, what)
-    if (this.#order.areHeld([{ stream, tick: stream.tick }])) throw capturedByOthers(stream.name, what)
+    this.checkNotOthers(stream, what)
+  }
+
+  /** Refuses what would spoil another library's capture, or would never be done. */
+  checkNotOthers(stream: StreamState, what: string): void {
+    if (this.#order.isCapturedByOthers(stream)) throw capturedByOthers(stream.name, what)
+  }
+
+  /** See {@link checkLook}. */
+  checkLookAt(stream: StreamState, what: string): void {
+    this.checkLook(stream.capture, stream.name, what)
+    this.checkNotOthers(stream, what)
   }
 
   /** Refuses what cannot become part of a graph. */

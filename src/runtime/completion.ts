@@ -17,7 +17,7 @@ export interface CompletionOptions {
 /** A promise of everything that is queued on a stream so far. */
 export async function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
   checkSignal(options)
-  state.order.captures.checkLook(state.capture, state.name, "be waited for")
+  state.order.captures.checkLookAt(state, "be waited for")
   state.enter()
   const { events } = state.order
   const event = events.take()

@@ -1,4 +1,4 @@
-import type { ConditionalKind, EventHandle, StreamHandle } from "../driver.js"
+import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../driver.js"
 import { Capture } from "./capture.js"
 import { checkFunction } from "./check.js"
 import type { VectorClock } from "./clock.js"
@@ -102,8 +102,8 @@ class BodyCapture extends Capture {
   readonly #outer: Capture
   /** What the conditional is behind. */
   readonly #behind: VectorClock
-  /** Streams of captures around this one that took part in it. */
-  readonly borrowed = new Set<StreamState>()
+  /** Streams of captures around this one that took part in it, with the bodies in it in which they did. */
+  readonly #borrowed = new Map<StreamState, OrderMark[]>()
 
   constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState, outer: Capture) {
     super(root.order, root, outer)
@@ -118,11 +118,16 @@ class BodyCapture extends Capture {
   override mayBorrow(stream: StreamState): boolean {
     if (stream === this.#around) return false
     if (stream.capture === this.#outer) return stream.clock.isCoveredBy(this.#behind)
-    return this.#outer.mayBorrow(stream)
+    return this.#outer.mayBorrow(stream) && this.#isBehindBodiesWith(stream)
+  }
+
+  #isBehindBodiesWith(stream: StreamState): boolean {
+    const bodies = this.#outer instanceof BodyCapture ? this.#outer.#borrowed.get(stream) : undefined
+    return bodies === undefined || bodies.every(({ slot, tick }) => this.#behind.covers(slot, tick))
   }
 
   override admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
-    if (stream.capture !== undefined) this.borrowed.add(stream)
+    if (stream.capture !== undefined && !this.#borrowed.has(stream)) this.#borrowed.set(stream, [])
     super.admit(stream, before, handle)
   }
 
@@ -137,6 +142,18 @@ class BodyCapture extends Capture {
 
   end(): void {
     this.endWith(() => this.order.driver.endConditional(this.root.handle))
+  }
+
+  /** It has become the operation of this tick: what its streams capture next comes behind that, as on any stream. */
+  giveBackStreams(tick: number): void {
+    for (const stream of this.#borrowed.keys()) {
+      if (stream.capture === this.#outer) stream.waitFor(this.#around)
+      else if (this.#outer instanceof BodyCapture) this.#outer.#lend(stream, { slot: this.#around.slot, tick })
+    }
+  }
+
+  #lend(stream: StreamState, body: OrderMark): void {
+    this.#borrowed.set(stream, [...(this.#borrowed.get(stream) ?? []), body])
   }
 }
 
@@ -153,7 +170,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
     const tick = state.advance(kind)
     state.use(condition.allocation, tick)
     capture.include(body, state, tick)
-    for (const borrowed of body.borrowed) giveBack(borrowed, capture, state)
+    body.giveBackStreams(tick)
     body.memory.dispose() // It is the other capture's alone from here on.
   } catch (error) {
     // The conditional may stand in the graph already, with half a body.
@@ -163,12 +180,6 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   } finally {
     root.dispose()
   }
-}
-
-/** What a stream captures next comes behind the conditional that it took part in, as on any stream. */
-function giveBack(borrowed: StreamState, outer: Capture, state: StreamState): void {
-  if (borrowed.capture === outer) borrowed.waitFor(state)
-  else if (outer instanceof BodyCapture) outer.borrowed.add(borrowed)
 }
 
 function captureBody(body: BodyCapture, root: Stream, fn: () => unknown): void {

@@ -377,12 +377,12 @@ export class Device {
     this.order.captures.cancelAll()
     this.pool.close()
     this.#events.disposeAll()
-    this.order.close()
+    const unseen = this.order.close()
     this.#memory.disposeAll()
     this.#pinned.letGo()
     this.#graphs.disposeAll()
     this.#shared.clear()
-    this.driver.close()
+    this.driver.close(unseen)
     this.order.giveBackAll()
   }
 

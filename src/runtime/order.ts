@@ -73,20 +73,27 @@ export class DeviceOrder {
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
-    if (this.#isCapturedByOthers(state)) return this.hold(() => this.disposeStream(state))
+    if (this.isCapturedByOthers(state) || !this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.workspace?.dispose()
-    try {
-      const end = this.events.take()
-      this.driver.recordEvent(end, state.handle)
-      state.end = end
-    } catch {
-      // The device is lost: nothing runs on it any more, so there is no end to wait for.
-    }
     state.disposed = true
     if (!state.foreign) this.driver.destroyStream(state.handle)
     this.#retired.add(state)
     this.reapRetired(looks)
+  }
+
+  /** False if it has to be tried again. */
+  #markEnd(state: StreamState): boolean {
+    let end: EventHandle | undefined
+    try {
+      end = this.events.take()
+      this.driver.recordEvent(end, state.handle)
+      state.end = end
+      return true
+    } catch (error) {
+      if (end !== undefined) this.events.give(end)
+      return error instanceof DeviceLostError // Nothing runs on it any more, so there is no end to wait for.
+    }
   }
 
   /** Looks which ended streams have come to the end of their work: those first that were not looked at for longest. */
@@ -119,7 +126,8 @@ export class DeviceOrder {
     }
   }
 
-  #isCapturedByOthers({ disposed, handle }: StreamState): boolean {
+  /** Does another library capture the stream, or may it? */
+  isCapturedByOthers({ disposed, handle }: StreamState): boolean {
     try {
       return !disposed && this.driver.isCapturedByOthers(handle)
     } catch (error) {
@@ -129,7 +137,7 @@ export class DeviceOrder {
 
   /** Is a user captured by another library? Until it has ended the capture, nobody can tell when the use is over. */
   areHeld(uses: readonly Use[]): boolean {
-    return uses.some(({ stream }) => this.#isCapturedByOthers(stream))
+    return uses.some(({ stream }) => this.isCapturedByOthers(stream))
   }
 
   /** The internal stream that memory is freed on when no stream of the user's is ordered behind every use. */
@@ -195,7 +203,10 @@ export class DeviceOrder {
 
   /** Of a stream that is captured, what was queued before that. */
   #synchronizeOutside(state: StreamState): void {
-    if (state.capture === undefined) return this.synchronizeStream(state)
+    if (state.capture === undefined) {
+      this.captures.checkNotOthers(state, "be synchronised")
+      return this.synchronizeStream(state)
+    }
     if (state.beforeCapture === undefined) return
     this.driver.synchronizeEvent(state.beforeCapture)
     this.driver.noteIdle(state.outsideHandle)
@@ -226,8 +237,9 @@ export class DeviceOrder {
     this.hostLearns(clock)
   }
 
-  close(): void {
-    failureOf(() => this.#awaitForeign())
+  /** Returns why work may be left on other libraries' streams whose end the driver does not see, if so. */
+  close(): unknown {
+    const unseen = failureOf(() => this.#awaitForeign())
     this.closed = true
     for (const state of this.#live) {
       state.disposed = true
@@ -237,6 +249,7 @@ export class DeviceOrder {
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
     this.#retired.clear()
     this.events.close()
+    return unseen
   }
 
   /** The driver is closed: everything is its to give back, behind its last work. */
@@ -250,7 +263,11 @@ export class DeviceOrder {
    * frees what is left behind them.
    */
   #awaitForeign(): void {
-    for (const state of this.#live) if (state.foreign) this.reaper.waitFor(state)
+    for (const state of this.#live) {
+      if (!state.foreign) continue
+      if (!this.isCapturedByOthers(state)) this.reaper.waitFor(state)
+      else if (!this.hostClock.covers(state.slot, state.tick)) this.captures.checkNotOthers(state, "be waited for")
+    }
     for (const { foreign, end } of this.#retired) {
       if (foreign && end !== undefined) this.driver.waitEvent(this.reaper.handle, end)
     }

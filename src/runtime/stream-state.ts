@@ -103,7 +103,7 @@ export class StreamState implements Covers {
     this.handle = before.handle
     this.#capture = before.capture
     this.#clock = before.clock
-    this.#own = this.#tick
+    this.#own = before.own
     if (before.event !== undefined) this.order.events.give(before.event)
   }
 

@@ -120,7 +120,7 @@ export class Stream {
   }
 
   #enterToLook(what: string): void {
-    this.state.order.captures.checkLook(this.state.capture, this.name, what)
+    this.state.order.captures.checkLookAt(this.state, what)
     this.state.enter()
   }
 

@@ -77,6 +77,69 @@ forEachOpenDevice("conditionals", (open) => {
     ])
   })
 
+  test("runIf: both functions may use a stream that was joined before", () => {
+    using device = open()
+    using flag = number(device, 0)
+    using x = number(device, 1)
+    const aux = device.createStream()
+    /** Queues on the auxiliary stream, forked from the current one and joined to it. */
+    const aside = (a: number, b: number) => {
+      aux.wait(currentStream())
+      aux.run(() => change(x, a, b))
+      currentStream().wait(aux)
+    }
+    using graph = captureGraph(() => {
+      aside(2, 0)
+      runIf(
+        flag,
+        () => aside(10, 0),
+        () => aside(100, 0),
+      )
+      runIf(flag, () => aside(1, 1))
+      aside(1, 3)
+    })
+    const seen = [1, 0].map((value) => {
+      set(flag, value)
+      set(x, 1)
+      graph.launch()
+      return x.readSync()[0]
+    })
+    assert.deepEqual(seen, [24, 203])
+  })
+
+  test("runIf: in a body, too, its functions may use a stream that was joined before, one behind the other", () => {
+    using device = open()
+    using flag = number(device, 1)
+    using x = number(device, 1)
+    using y = number(device, 1)
+    const aux = device.createStream()
+    const aside = (array: DeviceArray<"int32">, a: number, b: number) => {
+      aux.wait(currentStream())
+      aux.run(() => change(array, a, b))
+      currentStream().wait(aux)
+    }
+    using graph = captureGraph(() => {
+      aside(x, 2, 0)
+      runIf(flag, () => {
+        runIf(flag, () => aside(x, 10, 0))
+        runIf(flag, () => runIf(flag, () => aside(x, 1, 5)))
+      })
+      aside(x, 1, 3)
+    })
+    graph.launch()
+    assert.deepEqual([...x.readSync()], [28])
+    const unordered = () =>
+      captureGraph(() => {
+        aside(x, 2, 0)
+        runIf(flag, () => {
+          using forked = fork(() => runIf(flag, () => aside(x, 10, 0)))
+          runIf(flag, () => aside(y, 1, 5))
+          forked.join()
+        })
+      })
+    refused(unordered, "AUX_STREAM_CAPTURING", aux.name)
+  })
+
   test("runIf: the condition may be pinned memory", () => {
     using device = open()
     using flag = device.pinned("int32", 1)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FAILURES 16
+#define MAX_FAILURES 64
 #define MAX_LOGGED_ARGUMENTS 6
 
 struct failure {
@@ -48,15 +48,19 @@ static void append(const char *name, const uint64_t *arguments, int count) {
 }
 
 static CUresult take_failure(const char *name) {
+  CUresult status = CUDA_SUCCESS;
+  int left = 0;
   for (int i = 0; i < failure_count; i++) {
-    struct failure *failure = &failures[i];
-    if (strcmp(failure->name, name) != 0 || --failure->nth > 0) continue;
-    CUresult status = failure->status;
-    free((char *)failure->name);
-    *failure = failures[--failure_count];
-    return status;
+    struct failure failure = failures[i];
+    if (strcmp(failure.name, name) == 0 && --failure.nth == 0) {
+      status = failure.status;
+      free((char *)failure.name);
+    } else {
+      failures[left++] = failure;
+    }
   }
-  return CUDA_SUCCESS;
+  failure_count = left;
+  return status;
 }
 
 CUresult double_enter(struct call *call, const uint64_t *arguments, int count) {
@@ -79,7 +83,8 @@ CUresult double_enter(struct call *call, const uint64_t *arguments, int count) {
 /* The nth call of this name from now on gives the status and does nothing. A sticky status loses the device. */
 EXPORT void double_fail(const char *name, int nth, int status) {
   pthread_mutex_lock(&lock);
-  if (failure_count < MAX_FAILURES) failures[failure_count++] = (struct failure){strdup(name), nth, status};
+  if (failure_count == MAX_FAILURES) abort();
+  failures[failure_count++] = (struct failure){strdup(name), nth, status};
   watching = true;
   pthread_mutex_unlock(&lock);
 }

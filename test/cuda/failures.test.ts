@@ -96,6 +96,8 @@ const harmless: Readonly<Record<string, readonly string[]>> = {
   "*": ["cuCtxPopCurrent_v2"],
   // How far the stream has come is asked again when memory is wanted.
   drainFrees: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
+  // Where its end cannot be marked, a stream is destroyed later.
+  destroyStream: ["cuEventRecord"],
   // The copy is queued: its staging memory is leaked, and said.
   upload: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
   // The parameters' end is known by a failure, and the compiler's object by its handle.

@@ -18,8 +18,29 @@ export class ForeignCapture {
 
   /** Everything was captured that the other library wanted. Its graph is given back. */
   end(): void {
+    this.#destroy(this.#endCapture())
+  }
+
+  /** The other library launches its graph as well, and waits for that. */
+  endAndRun(): void {
+    const graph = this.#endCapture()
+    const { address } = this.#out
+    const instantiate = native("cuGraphInstantiateWithFlags", "int", ["uintptr_t", "uintptr_t", "uint64_t"])
+    assert.equal(instantiate(address, graph, 0), 0)
+    const executable = this.#out.number(0)
+    assert.equal(native("cuGraphLaunch", "int", ["uintptr_t", "uintptr_t"])(executable, this.#stream), 0)
+    assert.equal(native("cuStreamSynchronize", "int", ["uintptr_t"])(this.#stream), 0)
+    assert.equal(native("cuGraphExecDestroy", "int", ["uintptr_t"])(executable), 0)
+    this.#destroy(graph)
+  }
+
+  #endCapture(): number {
     const { address } = this.#out
     assert.equal(native("cuStreamEndCapture", "int", ["uintptr_t", "uintptr_t"])(this.#stream, address), 0)
-    assert.equal(native("cuGraphDestroy", "int", ["uintptr_t"])(this.#out.number(0)), 0)
+    return this.#out.number(0)
+  }
+
+  #destroy(graph: number): void {
+    assert.equal(native("cuGraphDestroy", "int", ["uintptr_t"])(graph), 0)
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice, parallel } from "../../src/index.js"
-import { refused } from "../support/errors.js"
+import { refused, rejected } from "../support/errors.js"
 import { Latch, mark, never, noop, onDouble, open, takeWarnings } from "./device.js"
 import { double, native } from "./double.js"
 import { ForeignCapture } from "./foreign-capture.js"
@@ -156,6 +156,89 @@ onDouble("a stream that another library captures", () => {
     )
     capture.end()
     driver.free(driver.allocate(40 * MIB, other, never), other, mark)
+  })
+
+  test("keeps what is uploaded there for as long as the graph may run; other uploads go on", () => {
+    using device = openDevice("cuda:0")
+    const [shown, other] = [device.createStream(), device.createStream()]
+    const [x, y] = [shown, other].map((stream) => stream.run(() => device.zeros("uint8", 8192)))
+    device.synchronize()
+    const handle = Number(shown.handle)
+    const capture = new ForeignCapture(handle)
+    shown.run(() => x?.copyFrom(new Uint8Array(8192).fill(7)))
+    for (let i = 1; i <= 20; i++) other.run(() => y?.copyFrom(new Uint8Array(8192).fill(i)))
+    capture.endAndRun()
+    assert.deepEqual(
+      [x, y].map((array) => array?.readSync()[8191]),
+      [7, 20],
+    )
+  })
+
+  test("is given no memory whose earlier use may go on: nobody knows when its graph runs", () => {
+    using device = openDevice("cuda:0")
+    const shown = device.createStream()
+    const array = shown.run(() => device.empty("uint8", 64 * MIB))
+    using latch = new Latch(device.driver).hold(shown.state.handle)
+    shown.run(() => array.fill(1))
+    const { address } = array
+    array.dispose()
+    const capture = new ForeignCapture(Number(shown.handle))
+    assert.notEqual(shown.run(() => device.empty("uint8", 64 * MIB)).address, address)
+    capture.end()
+    latch.open()
+    device.synchronize()
+    latch.free()
+  })
+
+  test("takes no part in allocations and frees of the driver's own", () => {
+    process.env["AUXSTREAM_CUDA_MEMORY"] = "driver"
+    try {
+      using device = openDevice("cuda:0")
+      const [shown, other] = [device.createStream(), device.createStream()]
+      const array = shown.run(() => device.empty("uint8", 64))
+      other.wait(shown)
+      other.run(() => array.fill(1))
+      shown.wait(other)
+      const handle = Number(shown.handle)
+      const capture = new ForeignCapture(handle)
+      const calls = double.log(() => {
+        array.dispose()
+        shown.run(() => device.empty("uint8", 64))
+      })
+      const memoryCalls = calls.filter(([name]) => String(name).startsWith("cuMem"))
+      assert.deepEqual(
+        memoryCalls.map(([name, ...args]) => [name, args.includes(handle)]),
+        [
+          ["cuMemFreeAsync", false],
+          ["cuMemAllocFromPoolAsync", false],
+        ],
+      )
+      capture.end()
+      // What was made inside is given back behind the capture.
+      device.synchronize()
+    } finally {
+      delete process.env["AUXSTREAM_CUDA_MEMORY"]
+    }
+  })
+
+  test("cannot be asked or waited for, nor can its device, which does the capture no harm", async () => {
+    using device = openDevice("cuda:0")
+    const shown = device.createStream()
+    using event = device.createEvent()
+    const capture = new ForeignCapture(Number(shown.handle))
+    const words = [shown.state.name, "another library captures"] as const
+    refused(() => shown.query(), "AUX_STREAM_CAPTURING", ...words)
+    refused(() => shown.synchronize(), "AUX_STREAM_CAPTURING", ...words)
+    await rejected(() => shown.completed(), "AUX_STREAM_CAPTURING", ...words)
+    refused(() => device.synchronize(), "AUX_STREAM_CAPTURING", ...words)
+    await rejected(() => device.completed(), "AUX_STREAM_CAPTURING", ...words)
+    event.record(shown)
+    refused(() => event.query(), "AUX_STREAM_CAPTURING", "another library")
+    refused(() => event.synchronize(), "AUX_STREAM_CAPTURING", "another library")
+    await rejected(() => event.completed(), "AUX_STREAM_CAPTURING", "another library")
+    capture.end()
+    device.synchronize()
+    await device.completed()
   })
 
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {

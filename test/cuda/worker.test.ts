@@ -5,6 +5,7 @@ import { onDouble } from "./device.js"
 
 const helpers = new URL("./device.js", import.meta.url).href
 const double = new URL("./double.js", import.meta.url).href
+const foreignCapture = new URL("./foreign-capture.js", import.meta.url).href
 
 /** Runs a program whose `body` is a Worker's, and whose `main` has that worker at hand. Gives what it prints. */
 function run(body: string, main: string): string {
@@ -65,6 +66,15 @@ onDouble("Workers", () => {
         console.log("nothing left")
       })`
     assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+  })
+
+  test("end though another library still captures a stream of a device that they have closed", () => {
+    const body = `
+      const { ForeignCapture } = await import("${foreignCapture}")
+      driver.foreignHandle(stream)
+      new ForeignCapture(stream)
+      driver.close()`
+    assert.equal(run(body, ""), "worker ended 0\n")
   })
 
   test("may end in the midst of things: by process.exit, with work queued", () => {

@@ -1,0 +1,56 @@
+/**
+ * Devices that are closed while work may be going on whose end cannot be seen. What they leave stays until the process
+ * ends, so that these tests have one of their own.
+ */
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import { openDevice } from "../../src/index.js"
+import { Latch, never, open, takeWarnings } from "./device.js"
+import { double, skip } from "./double.js"
+import { ForeignCapture } from "./foreign-capture.js"
+
+/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+const unknown = 999
+
+async function firstWarning(): Promise<Error | undefined> {
+  for (;;) {
+    const [warning] = await takeWarnings()
+    if (warning !== undefined) return warning
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+describe("a device that is closed while work may be going on whose end cannot be seen", { skip }, () => {
+  for (const call of ["cuEventQuery", "cuEventRecord"]) {
+    test(`keeps its memory for good if ${call} goes on failing, and says so`, async () => {
+      const driver = open()
+      const stream = driver.createStream(0)
+      driver.allocate(1000, stream, never)
+      const latch = new Latch(driver).hold(stream)
+      const { allocations } = double.alive()
+      for (let nth = 1; nth <= 30; nth++) double.fail(call, nth, unknown)
+      driver[Symbol.dispose]()
+      const warning = await firstWarning()
+      double.failNothing()
+      assert.match(String(warning), /^Warning: cuda:0 .* stays until the process ends.*CUDA_ERROR_UNKNOWN/)
+      assert.equal(double.alive().allocations, allocations)
+      latch.open()
+    })
+  }
+
+  test("keeps its memory for good if another library captures a foreign stream just then, and says so", async () => {
+    const keeper = open()
+    const device = openDevice("cuda:0")
+    const theirs = keeper.createStream(0)
+    const foreign = device.streamFromHandle(BigInt(theirs))
+    const latch = new Latch(keeper).hold(theirs)
+    foreign.run(() => device.empty("uint8", 1000).fill(1))
+    const { allocations } = double.alive()
+    const capture = new ForeignCapture(theirs)
+    device.dispose()
+    capture.end()
+    assert.match(String(await firstWarning()), /stays until the process ends.*another library captures/)
+    assert.equal(double.alive().allocations, allocations)
+    latch.open()
+  })
+})

@@ -1,0 +1,69 @@
+/** Devices that are closed while work is queued: nothing is given back before that is over, whatever fails. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { openDevice } from "../../src/index.js"
+import { Latch, never, onDouble, open, untilGone } from "./device.js"
+import { double } from "./double.js"
+
+/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+const unknown = 999
+// A latch that `using` opens once more at the end would write to memory that is gone by then.
+
+/** Many steps of a closing device. */
+const aWhile = () => new Promise((resolve) => setTimeout(resolve, 20))
+
+onDouble("a device that is closed while work is queued", () => {
+  for (const call of ["cuEventQuery", "cuEventRecord", "cuStreamIsCapturing"]) {
+    test(`keeps its memory until that is over, though ${call} fails once`, async () => {
+      const driver = open()
+      const stream = driver.createStream(0)
+      driver.foreignHandle(stream) // So that it is asked whether it is captured.
+      driver.allocate(1000, stream, never)
+      const latch = new Latch(driver).hold(stream)
+      const { allocations } = double.alive()
+      double.fail(call, 1, unknown)
+      driver[Symbol.dispose]()
+      await aWhile()
+      assert.equal(double.failuresLeft(), 0)
+      assert.equal(double.alive().allocations, allocations)
+      latch.open()
+      await untilGone()
+    })
+  }
+
+  test("waits for a foreign stream, too", async () => {
+    using keeper = open()
+    const device = openDevice("cuda:0")
+    const theirs = keeper.createStream(0)
+    const foreign = device.streamFromHandle(BigInt(theirs))
+    using latch = new Latch(keeper).hold(theirs)
+    foreign.run(() => device.empty("uint8", 1000).fill(1))
+    const { allocations } = double.alive()
+    device.dispose()
+    await aWhile()
+    assert.equal(double.alive().allocations, allocations)
+    latch.open()
+  })
+})
+
+onDouble("a stream that is disposed of", () => {
+  test("is kept until its end can be marked: memory that it uses is not given to others before", () => {
+    using device = openDevice("cuda:0")
+    const [used, other] = [device.createStream(), device.createStream()]
+    const array = used.run(() => device.empty("uint8", 64 * 2 ** 20))
+    using latch = new Latch(device.driver).hold(used.state.handle)
+    used.run(() => array.fill(1))
+    const { address } = array
+    double.fail("cuEventRecord", 1, unknown)
+    used.dispose()
+    assert.equal(double.failuresLeft(), 0)
+    array.dispose()
+    const taken = other.run(() => [1, 2].map(() => device.empty("uint8", 64 * 2 ** 20)))
+    assert.ok(taken.every((one) => one.address !== address))
+    latch.open()
+    device.synchronize()
+    device.empty("uint8", 1).dispose()
+    assert.equal(used.disposed, true)
+    latch.free()
+  })
+})
