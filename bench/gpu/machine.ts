@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism, cpus, platform, release, totalmem } from "node:os"
 import { listDevices } from "auxstream"
 import { runProgram, tail, toolkitProgram } from "./programs.js"
@@ -28,6 +29,7 @@ export const machine: Part = {
     ])
     const values = smi.status === 0 ? smi.output.trim().split(", ") : []
     run.machine = {
+      commit: await commit(),
       gpu: Object.fromEntries(queried.split(",").map((name, index) => [name, values[index] ?? null])),
       devices: listDevices(),
       cpu: cpus()[0]?.model.trim() ?? "unknown",
@@ -42,6 +44,15 @@ export const machine: Part = {
     }
     return {}
   },
+}
+
+/** Of what is measured: a pack has it written down. */
+async function commit(): Promise<string> {
+  if (existsSync("COMMIT")) return readFileSync("COMMIT", "utf8").trim()
+  const { status, output } = await runProgram("git", ["describe", "--always", "--dirty", "--exclude=*"], {
+    seconds: 30,
+  })
+  return status === 0 ? output.trim() : "unknown"
 }
 
 async function versionOfKoffi(): Promise<unknown> {

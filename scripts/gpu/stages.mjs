@@ -1,7 +1,16 @@
 /** What goes into each archive. */
 
 import { spawnSync } from "node:child_process"
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs"
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { at, filesBelow } from "../lib/project.mjs"
 import { archive, inScratch } from "./archive.mjs"
@@ -16,12 +25,18 @@ const koffiBinary = "@koromix/koffi-linux-x64"
 const cache = at("node_modules/.cache/gpu")
 
 /**
- * dist/, build/ and the package.json that makes `import "auxstream"` find them; the main job's input, which is the README.
+ * dist/, build/ and the package.json that makes `import "auxstream"` find them; the main job's input, which is the README;
+ * and which commit it is, for the results.
  */
 export function stageProject(scratch) {
   const built = ["dist", "build/src", "build/test", "build/bench", "build/examples"].flatMap((path) => filesBelow(path))
   if (built.length === 0) throw new Error("Nothing is built yet: npm run build")
   for (const path of ["package.json", "README.md", ...built.filter(isRun)]) copy(path, scratch)
+  const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty", "--exclude=*"], {
+    cwd: at("."),
+    encoding: "utf8",
+  })
+  writeFileSync(join(scratch, "COMMIT"), status === 0 ? stdout : "unknown\n")
 }
 
 const isRun = (path) => !/\.(map|d\.ts|d\.mts)$/.test(path) && !path.startsWith("build/bench/results/")

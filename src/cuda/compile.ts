@@ -1,4 +1,5 @@
 /** From a kernel's CUDA C++ to an image for one device, through the cache on disk. */
+import { AuxstreamError } from "../runtime/errors.js"
 import { cacheKey, readCache, writeCache } from "./kernel-cache.js"
 import { nvrtc, type Nvrtc, type Program } from "./nvrtc.js"
 
@@ -46,7 +47,7 @@ interface Plan {
 
 function plan({ name, source, options, architecture, driverVersion }: CompileRequest): Plan {
   const compiler = nvrtc(Math.floor(driverVersion / 1000))
-  const target = options.find(namesArchitecture) ?? `--gpu-architecture=${targetFor(compiler, architecture)}`
+  const target = options.find(namesArchitecture) ?? `--gpu-architecture=${targetFor(compiler, architecture, name)}`
   const includes = compiler.includes.map((directory) => `--include-path=${directory}`)
   const all = [...new Set([target, ...options, ...includes])]
   const output = /sm_\d+[a-z]?$/.test(target) ? "cubin" : "ptx"
@@ -65,8 +66,20 @@ function namesHeaders(option: string): boolean {
 }
 
 /** Machine code for the device, or PTX of the newest kind if the compiler is older than the device. */
-function targetFor(compiler: Nvrtc, architecture: number): string {
+function targetFor(compiler: Nvrtc, architecture: number, name: string): string {
   if (compiler.architectures.includes(architecture)) return `sm_${architecture}`
   const older = compiler.architectures.findLast((known) => known < architecture)
-  return older === undefined ? `sm_${architecture}` : `compute_${older}`
+  if (older !== undefined) return `compute_${older}`
+  throw new AuxstreamError(
+    "AUX_KERNEL_UNAVAILABLE",
+    `Kernel "${name}" cannot be compiled for this device: NVRTC ${compiler.version} is for compute capability ` +
+      `${capability(compiler.architectures[0] ?? 0)} and later, and the device's is ${capability(architecture)}. Name an ` +
+      "older NVRTC in AUXSTREAM_LIBNVRTC (that of CUDA 12 comes with pip install nvidia-cuda-nvrtc-cu12), or give the " +
+      "kernel as PTX or cubin.",
+  )
+}
+
+/** `75` as `"7.5"`. */
+function capability(architecture: number): string {
+  return `${Math.floor(architecture / 10)}.${architecture % 10}`
 }

@@ -27,7 +27,8 @@ export function toolkitCandidates(file: ToolkitFile, driverMajor: number): strin
 
 /** In words, for the message that says that it was found nowhere. */
 export const TOOLKIT_PLACES =
-  "the loader's path, CUDA_PATH, CUDA_HOME, /usr/local/cuda*, and the nvidia packages in Python's site-packages"
+  "the loader's path, CUDA_PATH, CUDA_HOME, CONDA_PREFIX, /usr/local/cuda*, /opt/cuda, and pip's nvidia packages below " +
+  "VIRTUAL_ENV, CONDA_PREFIX, ~/.local and /usr/local"
 
 function libraryDirectories(): string[] {
   const ofToolkits = toolkits().flatMap((root) => [join(root, "lib64"), join(root, "lib"), join(root, "bin")])

@@ -88,8 +88,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device`)
     }
     device.checkUsable()
-    if (device.kernels[this.#place] !== undefined) return
     this.#checkAvailable(device)
+    // A launch before tells nothing: on host it finds out later that a kernel is broken.
     device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
   }
 

@@ -196,6 +196,19 @@ forEachOpenDevice("kernels", (open) => {
     device.synchronize()
   })
 
+  test("§4 prepare: rejects for a kernel that is broken, launched before or not", async () => {
+    using device = open()
+    if (device.kind === "cuda") return // There the launch says so.
+    using stream = device.createStream()
+    const broken = defineKernel({
+      name: "test_broken",
+      signature: [],
+      host: { source: "export function test_broken( {" },
+    })
+    stream.run(() => broken.launch(once))
+    await rejected(() => broken.prepare(device), "AUX_KERNEL_INVALID", "test_broken")
+  })
+
   test("§4 prepare: loads ahead, as often as asked, and the launches after it are right", async () => {
     using device = open()
     const kernel = defineKernel({

@@ -87,6 +87,20 @@ onDouble("compiling", () => {
     }
   })
 
+  test("a device that is too old for the compiler: the message says what would do", () => {
+    double.setAttribute(75, 7)
+    try {
+      using driver = open()
+      const kernel = saxpyFrom({ source: sourceOf("test_saxpy", signature) })
+      const error = thrownBy(() => driver.loadKernel(kernel))
+      assert.ok(error instanceof AuxstreamError)
+      assert.equal(error.code, "AUX_KERNEL_UNAVAILABLE")
+      assert.match(error.message, /"test_saxpy".*NVRTC 13\.0.*7\.5.*7\.0.*AUXSTREAM_LIBNVRTC/s)
+    } finally {
+      double.setAttribute(75, 9)
+    }
+  })
+
   test("an architecture that the user names is kept", () => {
     using driver = open()
     const broken = saxpyFrom({ source: "#error", options: ["--gpu-architecture=sm_90a"] })

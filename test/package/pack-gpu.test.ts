@@ -61,6 +61,11 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     assert.deepEqual(lines.slice(7), ["4", `file://${place}/dist/index.js`])
   })
 
+  test("the commit is written down", () => {
+    const { stdout } = run("cat", "COMMIT")
+    assert.match(stdout, /^([0-9a-f]{7,40}(-dirty)?|unknown)\n$/)
+  })
+
   test("the suites run there", () => {
     const { stdout, status } = run("node", "--test-reporter=spec", "build/test/conformance/views.test.js")
     assert.equal(status, 0, stdout)
