@@ -73,9 +73,11 @@ export class DeviceOrder {
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
-    if (this.isCapturedByOthers(state) || !this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
-    this.#live.delete(state)
+    if (this.isCapturedByOthers(state)) return this.hold(() => this.disposeStream(state))
     state.workspace?.dispose()
+    state.workspace = undefined
+    if (!this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
+    this.#live.delete(state)
     state.disposed = true
     if (!state.foreign) this.driver.destroyStream(state.handle)
     this.#retired.add(state)

@@ -27,6 +27,9 @@ extern CUresult cuMemsetD8Async(CUdeviceptr destination, unsigned char value, si
 
 extern CUresult cuStreamBeginCapture_v2(struct stream *stream, int mode);
 extern CUresult cuStreamEndCapture(struct stream *stream, struct graph **out);
+extern CUresult cuGraphInstantiateWithFlags(struct executable **out, struct graph *graph, unsigned long long flags);
+extern CUresult cuGraphLaunch(struct executable *executable, struct stream *stream);
+extern CUresult cuGraphExecDestroy(struct executable *executable);
 extern CUresult cuGraphDestroy(struct graph *graph);
 
 static struct context *primary;
@@ -89,3 +92,10 @@ EXPORT CUresult cudaStreamEndCapture(struct stream *stream, struct graph **out) 
   return cuStreamEndCapture(stream, out);
 }
 EXPORT CUresult cudaGraphDestroy(struct graph *graph) { return cuGraphDestroy(graph); }
+EXPORT CUresult cudaGraphInstantiate(struct executable **out, struct graph *graph, unsigned long long flags) {
+  return cuGraphInstantiateWithFlags(out, graph, flags);
+}
+EXPORT CUresult cudaGraphLaunch(struct executable *executable, struct stream *stream) {
+  return cuGraphLaunch(executable, stream);
+}
+EXPORT CUresult cudaGraphExecDestroy(struct executable *executable) { return cuGraphExecDestroy(executable); }

@@ -30,6 +30,9 @@ const CALLS = {
   streamBeginCapture: ["cudaStreamBeginCapture", "uintptr_t", "int"],
   streamEndCapture: ["cudaStreamEndCapture", "uintptr_t", "uintptr_t"],
   graphDestroy: ["cudaGraphDestroy", "uintptr_t"],
+  graphInstantiate: ["cudaGraphInstantiate", "uintptr_t", "uintptr_t", "size_t"],
+  graphLaunch: ["cudaGraphLaunch", "uintptr_t", "uintptr_t"],
+  graphExecDestroy: ["cudaGraphExecDestroy", "uintptr_t"],
 } as const satisfies Record<string, Signature>
 
 const NON_BLOCKING = 1
@@ -80,11 +83,24 @@ export class CudaRuntime {
     succeeded(this.#calls.streamBeginCapture(Number(stream), CAPTURE_RELAXED), "cudaStreamBeginCapture")
   }
 
-  /** The graph is given back: it is of interest only whether it could be made. */
-  streamEndCapture(stream: bigint): void {
+  /** The graph is launched as often as asked on that stream, which is waited for, and given back. */
+  streamEndCapture(stream: bigint, launches = 0): void {
     const out = new CMemory(8)
     succeeded(this.#calls.streamEndCapture(Number(stream), out.address), "cudaStreamEndCapture")
-    succeeded(this.#calls.graphDestroy(out.number(0)), "cudaGraphDestroy")
+    const graph = out.number(0)
+    if (launches > 0) this.#launch(graph, stream, launches)
+    succeeded(this.#calls.graphDestroy(graph), "cudaGraphDestroy")
+  }
+
+  #launch(graph: number, stream: bigint, launches: number): void {
+    const out = new CMemory(8)
+    succeeded(this.#calls.graphInstantiate(out.address, graph, 0), "cudaGraphInstantiate")
+    const executable = out.number(0)
+    for (let launch = 0; launch < launches; launch++) {
+      succeeded(this.#calls.graphLaunch(executable, Number(stream)), "cudaGraphLaunch")
+    }
+    this.streamSynchronize(stream)
+    succeeded(this.#calls.graphExecDestroy(executable), "cudaGraphExecDestroy")
   }
 
   eventCreate(): bigint {

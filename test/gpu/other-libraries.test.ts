@@ -5,7 +5,7 @@ import { setTimeout } from "node:timers/promises"
 import { cudaBackend } from "../../src/cuda/backend.js"
 import { currentStream, type Device, maybeExecuteInParallel, openDevice } from "../../src/index.js"
 import { Device as DeviceClass } from "../../src/runtime/device.js"
-import { refused } from "../support/errors.js"
+import { refused, rejected } from "../support/errors.js"
 import * as kernels from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { type CudaRuntime, findRuntime } from "./cuda-runtime.js"
@@ -354,6 +354,40 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     latch.open()
     device.synchronize()
     assert.equal(latch.timedOut, false)
+  })
+
+  test("§6 its capture of our stream: what we queue there is in its graph, and asking is refused by name", async () => {
+    using device = open()
+    using used = device.createStream()
+    using other = device.createStream()
+    using event = device.createEvent()
+    using x = used.run(() => device.full("int32", count, 1))
+    using y = used.run(() => device.full("int32", count, 0))
+    device.synchronize()
+    const { handle } = used
+    runtime.streamBeginCapture(handle)
+    const made = used.run(() => {
+      y.copyFrom(all(3))
+      affine.launch(over(count), count, x, 2, 0)
+      return device.full("int32", count, 5)
+    })
+    event.record(used)
+    for (const look of [() => used.query(), () => used.synchronize(), () => device.synchronize()]) {
+      refused(look, "AUX_STREAM_CAPTURING", "another library captures")
+    }
+    for (const look of [() => event.query(), () => event.synchronize()]) {
+      refused(look, "AUX_STREAM_CAPTURING", "another library captured")
+    }
+    for (const look of [() => used.completed(), () => device.completed(), () => event.completed()]) {
+      await rejected(look, "AUX_STREAM_CAPTURING", "another library")
+    }
+    // Uploads elsewhere go on, and take no pages that the graph copies from.
+    const others = Array.from({ length: 20 }, (_, value) => other.run(() => device.from(all(value))))
+    runtime.streamEndCapture(handle, 3)
+    assert.deepEqual(x.readSync(), all(8))
+    assert.deepEqual(y.readSync(), all(3))
+    assert.deepEqual(made.readSync(), all(5))
+    others.forEach((array, value) => assert.deepEqual(array.readSync(), all(value)))
   })
 
   test("§8 dispose: a device waits for the end of its capture of a stream", async () => {
