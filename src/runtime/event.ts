@@ -235,6 +235,8 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
+    // To be asked says what is wrong in another library's capture; to be waited for does not.
+    if (this.#isOthersToo && this.query()) return
     this.device.driver.synchronizeEvent(this.state.handle)
     this.device.order.hostLearns(this.#known.wholeClock)
   }
@@ -244,7 +246,7 @@ export class Event {
     this.#checkLook("be waited for")
     checkSignal(options)
     const { state } = this
-    if (state.shared || this.point.isOnShared) return this.#relayedCompletion(options)
+    if (this.#isOthersToo) return this.#relayedCompletion(options)
     if (!this.point.isRecorded) return
     const borrowed = state.lend()
     try {
@@ -252,6 +254,11 @@ export class Event {
     } finally {
       state.giveBack(borrowed)
     }
+  }
+
+  /** May others record it, too, or queue behind it on its stream? */
+  get #isOthersToo(): boolean {
+    return this.state.shared || this.point.isOnShared
   }
 
   /**
