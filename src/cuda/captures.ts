@@ -66,12 +66,10 @@ export class Captures {
     return this.#context.captures > 0 && this.#asks(stream)
   }
 
-  /**
-   * Is it captured by anybody? Then it must not even be asked whether it is idle. Any stream may have come into the
-   * capture of a shared one, by a wait.
-   */
+  /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
   isCapturingForAnyone(stream: StreamHandle): boolean {
-    return (this.#context.captures > 0 || this.#context.isShared) && this.#asks(stream)
+    const { captures, foreignCaptures } = this.#context
+    return (captures > 0 || foreignCaptures.mayInclude(stream)) && this.#asks(stream)
   }
 
   #asks(stream: StreamHandle): boolean {

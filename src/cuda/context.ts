@@ -18,11 +18,12 @@
  * calls is exchanged for one that calls nothing and gives that status: the fast paths have nothing to look at while all
  * is well, and nothing reaches the driver afterwards.
  */
-import { AuxstreamError, DeviceLostError, type CudaError } from "../runtime/errors.js"
+import { DeviceLostError, type CudaError } from "../runtime/errors.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
+import { ForeignCaptures, recordedInCapture } from "./foreign-captures.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
 import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
@@ -53,8 +54,8 @@ export class CudaContext {
   askedEvents = 0
   /** How many captures of ours are under way. */
   captures = 0
-  /** Do others have a stream of ours, or we of theirs? Then they may capture there. */
-  isShared = false
+  /** What others may capture. */
+  readonly foreignCaptures = new ForeignCaptures()
 
   readonly #cleanups: (() => void)[] = []
   #loss: DeviceLostError | undefined
@@ -180,16 +181,6 @@ export class CudaContext {
       code: "AUX_LEAK",
     })
   }
-}
-
-/** Captures of ours are known to the runtime, which refuses such events by name. */
-function recordedInCapture(cause: CudaError): AuxstreamError {
-  return new AuxstreamError(
-    "AUX_STREAM_CAPTURING",
-    `The event was recorded on a stream that another library captured: it marks a point of that library's graph, which ` +
-      `nobody can wait for. Record it again when the capture has ended. (${cause.message})`,
-    { cause },
-  )
 }
 
 /** Calls that call nothing and give one status. */

@@ -99,14 +99,15 @@ export class CudaDriver implements Driver {
   }
 
   adoptStream(foreign: bigint): StreamHandle {
-    this.#context.isShared = true
-    return this.#streams.adopt(foreign)
+    const stream = this.#streams.adopt(foreign)
+    this.#context.foreignCaptures.shareStream(stream)
+    return stream
   }
 
   foreignHandle(stream: StreamHandle): bigint {
     // Others may queue behind the record.
     this.#context.lastEvent = undefined
-    this.#context.isShared = true
+    this.#context.foreignCaptures.shareStream(stream)
     return BigInt(stream)
   }
 
@@ -133,14 +134,14 @@ export class CudaDriver implements Driver {
 
   destroyEvent(event: EventHandle): void {
     if (!this.#events.delete(event)) return
+    this.#context.foreignCaptures.forgetEvent(event)
     if (event === this.#context.lastEvent) this.#context.lastEvent = undefined
     if (this.#completions.asks(event)) this.#completions.condemn(event)
     else destroyEvent(this.#context, event)
   }
 
   foreignEventHandle(event: EventHandle): bigint {
-    // Recorded in a capture of theirs, it brings in the stream of ours that waits for it.
-    this.#context.isShared = true
+    this.#context.foreignCaptures.shareEvent(event)
     return BigInt(event)
   }
 
@@ -151,6 +152,11 @@ export class CudaDriver implements Driver {
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event
     context.lastStream = stream
+    if (context.foreignCaptures.arePossible) this.#noteRecord(event, stream)
+  }
+
+  #noteRecord(event: EventHandle, stream: StreamHandle): void {
+    this.#context.foreignCaptures.noteRecord(event, stream, (one) => this.#captures.isCapturingForAnyone(one))
   }
 
   /** Promises that wait for the event's record go on waiting for that one. */
@@ -168,25 +174,30 @@ export class CudaDriver implements Driver {
     context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
     if (status !== SUCCESS) context.retry(status, "cuStreamWaitEvent", stream, event, 0)
+    if (context.foreignCaptures.arePossible) context.foreignCaptures.noteWait(stream, event)
   }
 
   queryEvent(event: EventHandle): boolean {
+    this.#context.foreignCaptures.checkLook(event)
     return hasPassed(this.#context, event)
   }
 
   synchronizeEvent(event: EventHandle): void {
+    this.#context.foreignCaptures.checkLook(event)
     const status = this.#context.calls.cuEventSynchronize(event)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
   }
 
   elapsedTime(start: EventHandle, end: EventHandle): number {
-    const { calls, out } = this.#context
+    const { calls, foreignCaptures, out } = this.#context
+    for (const event of [start, end]) foreignCaptures.checkLook(event)
     const status = calls.cuEventElapsedTime(out.address, start, end)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventElapsedTime", out.address, start, end)
     return out.float(0)
   }
 
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
+    this.#context.foreignCaptures.checkLook(event)
     return this.#completions.add(event, settle)
   }
 

@@ -68,6 +68,7 @@ export class Streams {
     if (this.isCapturing(stream)) return
     this.#ends.set(this.#events.record(stream), whenOver)
     this.#leaving.delete(stream)
+    this.#context.foreignCaptures.forgetStream(stream)
     let status = this.#context.calls.cuStreamDestroy(stream)
     if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")

@@ -235,8 +235,6 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    // To be asked says what is wrong in another library's capture; to be waited for does not.
-    if (this.#isOthersToo && this.query()) return
     this.device.driver.synchronizeEvent(this.state.handle)
     this.device.order.hostLearns(this.#known.wholeClock)
   }

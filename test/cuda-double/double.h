@@ -192,6 +192,8 @@ CUresult double_capture_record(struct stream *stream, struct point **out);
 CUresult double_capture_wait(struct stream *stream, struct point *point);
 /* The stream is being destroyed. */
 void double_capture_forget(struct stream *stream);
+/* Refuses to look at a captured event, and spoils the capture. */
+CUresult double_point_look(struct point *point);
 void double_point_drop(struct point *point);
 #define CHECK(call)                  \
   do {                               \

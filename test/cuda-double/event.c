@@ -73,7 +73,7 @@ EXPORT CUresult cuEventQuery(struct event *event) {
   ENTER(cuEventQuery, A(event));
   IDLE();
   NEED_EVENT(event);
-  REQUIRE(!event->captured, CUDA_ERROR_CAPTURED_EVENT);
+  CHECK(double_point_look(event->captured));
   return !event->latest || event->latest->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
@@ -82,7 +82,7 @@ EXPORT CUresult cuEventSynchronize(struct event *event) {
   REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
   struct context *context = event->context;
   HEALTHY(context);
-  REQUIRE(!event->captured, CUDA_ERROR_INVALID_VALUE); /* as seen on an H200, driver 580 */
+  CHECK(double_point_look(event->captured));
   struct record *record = keep_latest(event);
   if (record) double_record_await(record);
   double_record_drop(record);

@@ -229,11 +229,21 @@ void double_point_drop(struct point *point) {
   free(point);
 }
 
+/* To ask a captured event spoils its capture, and there is no asking afterwards (seen on an H100, driver 580). */
+CUresult double_point_look(struct point *point) {
+  if (!point) return CUDA_SUCCESS;
+  pthread_mutex_lock(&lock);
+  bool is_valid = !point->capture->over && !point->capture->invalid;
+  point->capture->invalid = true;
+  pthread_mutex_unlock(&lock);
+  return is_valid ? CUDA_ERROR_CAPTURED_EVENT : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult wait_inside(struct stream *stream, struct point *point) {
   struct capture *own = double_stream_capture(stream), *other = point->capture;
   if (other->over) {
     if (own) own->invalid = true;
-    return own ? CUDA_ERROR_STREAM_CAPTURE_ISOLATION : CUDA_ERROR_CAPTURED_EVENT;
+    return own ? CUDA_ERROR_STREAM_CAPTURE_ISOLATION : CUDA_ERROR_INVALID_VALUE;
   }
   if (own && own != other) {
     own->invalid = other->invalid = true;

@@ -239,6 +239,8 @@ onDouble("a stream that another library captures", () => {
     capture.end()
     device.synchronize()
     await device.completed()
+    refused(() => event.query(), "AUX_STREAM_CAPTURING", "another library", "record it again")
+    assert.equal(event.record(shown).query(), true)
   })
 
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {

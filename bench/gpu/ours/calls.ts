@@ -56,9 +56,12 @@ const fourCallsBetween: MakeRow = (device) => {
   // Streams of its own, as the library trusts one less whose handle was shown.
   const { main, aux, touchMain, touchAux, twoLaunches } = pair(device, device.createStream())
   const [mainHandle, auxHandle] = [Number(main.handle), Number(aux.handle)]
-  const [event0, event1] = [Number(device.createEvent().handle), Number(device.createEvent().handle)]
+  // Held by the row: an event that nothing reaches is destroyed, and its number with it.
+  const events = [device.createEvent(), device.createEvent()] as const
+  const numbers = [Number(events[0].handle), Number(events[1].handle)] as const
   const { record, wait } = driver()
   const fourCalls = () => {
+    const [event0, event1] = numbers
     record(event0, mainHandle)
     touchMain()
     wait(auxHandle, event0, 0)
@@ -66,7 +69,12 @@ const fourCallsBetween: MakeRow = (device) => {
     record(event1, auxHandle)
     wait(mainHandle, event1, 0)
   }
-  return beyond(device, fourCalls, twoLaunches)
+  const run = beyond(device, fourCalls, twoLaunches)
+  return (operations) => {
+    const figures = run(operations)
+    for (const event of events) if (event.disposed) throw new Error("An event was destroyed under its user")
+    return figures
+  }
 }
 
 /** The fork-join of two launches as one graph. */
