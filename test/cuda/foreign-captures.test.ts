@@ -240,7 +240,8 @@ onDouble("a stream that another library captures", () => {
     device.synchronize()
     await device.completed()
     refused(() => event.query(), "AUX_STREAM_CAPTURING", "another library", "record it again")
-    assert.equal(event.record(shown).query(), true)
+    event.record(shown).synchronize()
+    assert.equal(event.query(), true)
   })
 
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
