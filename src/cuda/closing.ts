@@ -69,8 +69,7 @@ export class Closing {
    */
   drain(): void {
     const { context, memory, streams } = this.#parts
-    if (context.isLost) return
-    if (!streams.awaitEnded()) return
+    if (context.isLost || !streams.awaitEnded()) return
     memory.freeAll()
     streams.destroyAll()
     streams.awaitEnded()
@@ -78,38 +77,41 @@ export class Closing {
   }
 
   #step(): void {
-    const { completions, context, kernels, memory, streams } = this.#parts
-    if (this.#failures.length >= MOST_FAILURES) return this.#giveUp(this.#failures[0])
-    if (completions.isBusy || kernels.isBusy || this.#hasWork()) {
-      this.#again()
-    } else if (!memory.isEmpty && !context.isLost) {
-      // Behind all work, so any stream will do; its own end has to be reached, too.
-      memory.freeAll()
-      streams.destroyAll()
-      this.#again()
-    } else {
-      this.#finish()
+    if (this.#failures.length >= MOST_FAILURES) this.#giveUp(this.#failures[0])
+    else if (this.#isDone()) this.#finish()
+    else this.#again()
+  }
+
+  #isDone(): boolean {
+    const { completions, context, kernels } = this.#parts
+    if (completions.isBusy || kernels.isBusy) return false
+    try {
+      const isDone = context.isLost || this.#freeWhatIsOver()
+      this.#failures = []
+      return isDone
+    } catch (error) {
+      this.#failures.push(error)
+      return context.isLost
     }
   }
 
-  #hasWork(): boolean {
-    const { context, streams } = this.#parts
-    try {
-      const hasWork = !context.isLost && !streams.forgetEnded()
-      this.#failures = []
-      return hasWork
-    } catch (error) {
-      if (context.isLost) return false
-      this.#failures.push(error)
-      return true
-    }
+  /** Returns whether nothing is left. */
+  #freeWhatIsOver(): boolean {
+    const { memory, streams } = this.#parts
+    if (!streams.forgetEnded()) return false
+    if (memory.isEmpty) return true
+    // Behind all work, so any stream will do; its own end has to be reached, too.
+    memory.freeAll()
+    streams.destroyAll()
+    return false
   }
 
   #again(): void {
     const timer = setTimeout(() => this.#step(), this.#pause)
     // The process may end meanwhile, as that gives back everything. A Worker's end does not, but another library may
     // have its reasons never to end a capture.
-    if (isMainThread || this.#parts.streams.onlyCapturedAreLeft) timer.unref()
+    const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.onlyCapturedAreLeft
+    if (isMainThread || hasOnlyCaptured) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
   }
 

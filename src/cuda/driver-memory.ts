@@ -156,17 +156,11 @@ export class DriverMemory implements DeviceMemory {
     return this.#sizes.size === 0
   }
 
-  /** Frees what is left, on a stream made for it. Nothing is queued any more. Never throws. */
+  /** Frees what is left, on a stream made for it. Nothing is queued any more. @throws CudaError, having freed nothing */
   freeAll(): void {
-    const addresses = [...this.#sizes.keys()]
-    if (addresses.length === 0) return
-    try {
-      const stream = this.#streams.create(0)
-      for (const address of addresses) this.free(address, stream)
-    } catch {
-      // Without a stream the memory is the context's to free.
-      this.#sizes.clear()
-    }
+    if (this.isEmpty) return
+    const stream = this.#streams.create(0)
+    for (const address of [...this.#sizes.keys()]) this.free(address, stream)
   }
 
   /** Gives up the pool, which ends with its last allocation. */

@@ -147,16 +147,14 @@ export class CudaDriver implements Driver {
 
   recordEvent(event: EventHandle, stream: StreamHandle): void {
     const context = this.#context
+    const { foreignCaptures } = context
     if (context.askedEvents > 0) this.#keepPoint(event)
+    const isCaptured = foreignCaptures.arePossible && this.#captures.isCapturingForAnyone(stream)
     const status = context.calls.cuEventRecord(event, stream)
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event
     context.lastStream = stream
-    if (context.foreignCaptures.arePossible) this.#noteRecord(event, stream)
-  }
-
-  #noteRecord(event: EventHandle, stream: StreamHandle): void {
-    this.#context.foreignCaptures.noteRecord(event, stream, (one) => this.#captures.isCapturingForAnyone(one))
+    if (foreignCaptures.arePossible) foreignCaptures.noteRecord(event, stream, isCaptured)
   }
 
   /** Promises that wait for the event's record go on waiting for that one. */

@@ -33,12 +33,14 @@ export class ForeignCaptures {
     return this.arePossible && (this.#knownStreams.has(stream) || this.#broughtIn.has(stream))
   }
 
-  /** We have recorded the event on the stream. `isCapturing` asks CUDA. */
-  noteRecord(event: EventHandle, stream: StreamHandle, isCapturing: (stream: StreamHandle) => boolean): void {
-    this.#captured.delete(event)
-    if (!this.mayInclude(stream)) return
-    if (isCapturing(stream)) this.#captured.add(event)
-    else this.#broughtIn.delete(stream)
+  /** We have recorded the event on the stream, which was captured or not. */
+  noteRecord(event: EventHandle, stream: StreamHandle, isCaptured: boolean): void {
+    if (isCaptured) {
+      this.#captured.add(event)
+    } else {
+      this.#captured.delete(event)
+      this.#broughtIn.delete(stream)
+    }
   }
 
   /** We have the stream wait for the event. */

@@ -25,7 +25,7 @@ export interface DeviceMemory {
   usage(): MemoryUsage
   /** Has everything been given back to the driver? */
   readonly isEmpty: boolean
-  /** Gives back what is left, on a stream made for it. Nothing is queued any more. Never throws. */
+  /** Gives back what is left, on a stream made for it. Nothing is queued any more. @throws CudaError, having freed nothing */
   freeAll(): void
   close(): void
 }

@@ -1,5 +1,6 @@
 /** Streams, and the ends of those that were destroyed while work was queued on them. */
 import { AuxstreamError } from "../runtime/errors.js"
+import { failureOf } from "../runtime/failures.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
@@ -10,6 +11,8 @@ const NON_BLOCKING = 1
 /** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
 const SPECIAL_HANDLES = 2n
 const ADDRESS_LIMIT = 2n ** 53n
+/** Ends that are looked at whenever a stream is destroyed. */
+const LOOKS = 4
 
 /** What was queued on every stream at one time. */
 export interface QueuedWork {
@@ -56,11 +59,20 @@ export class Streams {
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
     this.#leaving.set(stream, whenOver)
-    try {
-      this.forgetEnded()
-    } catch {
-      // It is tried again by whoever looks next.
+    // What fails is tried again by whoever looks next.
+    for (const [event, over] of this.#turn()) failureOf(() => this.#forgetIfReached(event, over))
+    failureOf(() => this.#leave(stream, whenOver))
+  }
+
+  /** A few of the ends, those that were not looked at for longest: thousands cost no more than these. */
+  #turn(): [EventHandle, WhenOver][] {
+    const turn: [EventHandle, WhenOver][] = []
+    for (const end of this.#ends) if (turn.push(end) === LOOKS) break
+    for (const [event, whenOver] of turn) {
+      this.#ends.delete(event)
+      this.#ends.set(event, whenOver)
     }
+    return turn
   }
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
@@ -144,10 +156,12 @@ export class Streams {
    * @throws the first failure, having looked at all
    */
   forgetEnded(): boolean {
-    const failures: unknown[] = []
-    forEach(this.#ends, (event, whenOver) => this.#forgetIfReached(event, whenOver), failures)
-    forEach(this.#leaving, (stream, whenOver) => this.#leave(stream, whenOver), failures)
-    if (failures.length > 0) throw failures[0]
+    const failures = [
+      ...[...this.#ends].map(([event, whenOver]) => failureOf(() => this.#forgetIfReached(event, whenOver))),
+      ...[...this.#leaving].map(([stream, whenOver]) => failureOf(() => this.#leave(stream, whenOver))),
+    ]
+    const failure = failures.find((one) => one !== undefined)
+    if (failure !== undefined) throw failure
     return this.#ends.size + this.#leaving.size === 0
   }
 
@@ -185,16 +199,5 @@ export class Streams {
 
   destroyAll(): void {
     for (const stream of this.#own) this.destroy(stream)
-  }
-}
-
-/** Visits all, whatever some throw. */
-function forEach<K, V>(map: ReadonlyMap<K, V>, visit: (key: K, value: V) => void, failures: unknown[]): void {
-  for (const [key, value] of map) {
-    try {
-      visit(key, value)
-    } catch (error) {
-      failures.push(error)
-    }
   }
 }

@@ -62,6 +62,8 @@ export class Device {
   readonly #pinned = new PinnedBelongings()
   /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #events = new Belongings<EventState>(undefined)
+  /** By their states, until they are disposed of. */
+  readonly #sharedEvents = new Map<EventState, Event>()
   readonly #graphs = new Belongings<GraphState>("Graph")
   /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
   readonly #shared = new Map<bigint, Stream>()
@@ -184,8 +186,15 @@ export class Device {
     return event
   }
 
+  /** @internal Others may use an event whose number they know, so it stays although nobody here reaches it. */
+  shareEvent(event: Event): bigint {
+    this.#sharedEvents.set(event.state, event)
+    return this.driver.foreignEventHandle(event.state.handle)
+  }
+
   /** @internal */
   disposeEvent(state: EventState): void {
+    this.#sharedEvents.delete(state)
     this.#events.dispose(state)
   }
 
@@ -377,6 +386,7 @@ export class Device {
     this.order.captures.cancelAll()
     this.pool.close()
     this.#events.disposeAll()
+    this.#sharedEvents.clear()
     const unseen = this.order.close()
     this.#memory.disposeAll()
     this.#pinned.letGo()

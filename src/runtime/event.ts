@@ -147,12 +147,13 @@ export class Event {
 
   /**
    * The event's number in the device's own library (`CUevent`), for use with other libraries. Reading it means that
-   * others may record and wait, too, so that no wait for this event is elided from then on.
+   * others may record and wait, too, so that no wait for this event is elided from then on, and that it stays until it or
+   * its device is disposed of.
    */
   get handle(): bigint {
     this.#checkUsable()
     this.state.share(this.point.isRecorded)
-    return this.device.driver.foreignEventHandle(this.state.handle)
+    return this.device.shareEvent(this)
   }
 
   /** Has it been disposed of? */

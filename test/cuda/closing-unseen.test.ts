@@ -5,12 +5,9 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { openDevice } from "../../src/index.js"
-import { Latch, never, open, takeWarnings } from "./device.js"
+import { Latch, never, open, takeWarnings, unknown } from "./device.js"
 import { double, skip } from "./double.js"
 import { ForeignCapture } from "./foreign-capture.js"
-
-/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
-const unknown = 999
 
 async function firstWarning(): Promise<Error | undefined> {
   for (;;) {

@@ -2,12 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice } from "../../src/index.js"
-import { Latch, never, onDouble, open, untilGone } from "./device.js"
+import { Latch, never, onDouble, open, unknown, untilGone } from "./device.js"
 import { double } from "./double.js"
-
-/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
-const unknown = 999
-// A latch that `using` opens once more at the end would write to memory that is gone by then.
 
 /** Many steps of a closing device. */
 const aWhile = () => new Promise((resolve) => setTimeout(resolve, 20))
@@ -19,6 +15,7 @@ onDouble("a device that is closed while work is queued", () => {
       const stream = driver.createStream(0)
       driver.foreignHandle(stream) // So that it is asked whether it is captured.
       driver.allocate(1000, stream, never)
+      // `using` would open it once more at the end, when its memory is gone.
       const latch = new Latch(driver).hold(stream)
       const { allocations } = double.alive()
       double.fail(call, 1, unknown)
@@ -30,6 +27,15 @@ onDouble("a device that is closed while work is queued", () => {
       await untilGone()
     })
   }
+
+  test("gives its memory back, though the stream to free it on cannot be made at once", async () => {
+    const driver = open()
+    driver.allocate(1000, driver.createStream(0), never)
+    double.fail("cuStreamCreateWithPriority", 1, unknown)
+    driver.close()
+    await untilGone()
+    assert.equal(double.failuresLeft(), 0)
+  })
 
   test("waits for a foreign stream, too", async () => {
     using keeper = open()

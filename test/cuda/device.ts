@@ -15,6 +15,9 @@ import type {
 } from "../../src/driver.js"
 import { double, skip } from "./double.js"
 
+/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+export const unknown = 999
+
 /** Behind no free of another stream. */
 export const never = (): boolean => false
 export const mark: OrderMark = { slot: 0, tick: 0 }

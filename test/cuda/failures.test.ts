@@ -17,12 +17,11 @@ import {
   settled,
   takeWarnings,
   thrownBy,
+  unknown,
   until,
 } from "./device.js"
 import { double } from "./double.js"
 
-/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
-const unknown = 999
 const illegalAddress = 700
 
 interface Ready {

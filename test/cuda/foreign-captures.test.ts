@@ -244,6 +244,29 @@ onDouble("a stream that another library captures", () => {
     assert.equal(event.query(), true)
   })
 
+  test("asks a few times each when very many are destroyed, and a few ends each are looked at", () => {
+    using driver = open()
+    const others = Array.from({ length: 200 }, () => driver.createStream(0))
+    const captured = Array.from({ length: 200 }, () => driver.createStream(0))
+    const gate = driver.createStream(0)
+    const event = driver.createEvent(false)
+    using latch = new Latch(driver).hold(gate)
+    driver.recordEvent(event, gate)
+    for (const stream of others) driver.waitEvent(stream, event)
+    for (const stream of captured) driver.foreignHandle(stream)
+    const captures = captured.map((stream) => new ForeignCapture(stream))
+    const names = ["cuStreamIsCapturing", "cuEventQuery"]
+    const before = names.map((name) => double.count(name))
+    for (const stream of [...others, ...captured]) driver.destroyStream(stream)
+    const asked = names.map((name, index) => double.count(name) - (before[index] ?? 0))
+    assert.ok(
+      asked.every((count) => count <= 400 * 8),
+      String(asked),
+    )
+    for (const capture of captures) capture.end()
+    latch.open()
+  })
+
   test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
     using driver = open()
     const [captured, other] = [driver.createStream(0), driver.createStream(0)]

@@ -16,11 +16,9 @@ import {
   saxpy,
   takeWarnings,
   thrownBy,
+  unknown,
 } from "./device.js"
 import { double } from "./double.js"
-
-/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
-const unknown = 999
 
 /** Two streams and two events, and memory for two numbers that kernels change, in an order that shows in them. */
 class ForkJoin {

@@ -68,6 +68,21 @@ onDouble("Workers", () => {
     assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
   })
 
+  test("stay until a device that was closed has given everything back, though calls fail several times", () => {
+    const body = `
+      const { double } = await import("${double}")
+      driver.allocate(1000, stream, never)
+      for (let nth = 1; nth <= 5; nth++) double.fail("cuEventRecord", nth, 999)
+      driver.close()`
+    const main = `
+      worker.on("exit", async () => {
+        const { untilGone } = await import("${helpers}")
+        await untilGone()
+        console.log("nothing left")
+      })`
+    assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+  })
+
   test("end though another library still captures a stream of a device that they have closed", () => {
     const body = `
       const { ForeignCapture } = await import("${foreignCapture}")

@@ -94,6 +94,22 @@ const programs: Record<string, () => Promise<unknown>> = {
     return {}
   },
 
+  async shownEvents() {
+    const { driver } = device
+    const { destroyEvent } = driver
+    let destroyed = 0
+    driver.destroyEvent = (event) => {
+      destroyed += 1
+      destroyEvent.call(driver, event)
+    }
+    forget(100, () => device.createEvent().handle)
+    for (let turn = 0; turn < 5; turn++) await collect()
+    const before = destroyed
+    const event = device.createEvent()
+    if (event.handle !== undefined) event.dispose()
+    return { destroyed: before, whenDisposed: destroyed - before }
+  },
+
   async events() {
     const { driver } = device
     let made = 0

@@ -58,6 +58,10 @@ test("§8 forgotten events go back to their pool, without a word", () => {
   assert.ok(made < 1000, `${made} of 2000 events were made`)
 })
 
+test("§8 forgotten events whose handles were shown stay until the device closes, as others may use them", () => {
+  assert.deepEqual(forgetting("shownEvents").result, { destroyed: 0, whenDisposed: 1 })
+})
+
 test("§5.11 forgotten forks are joined by the stream that they came from, and one warning says so", () => {
   const report = forgetting("forks")
   assert.equal(report.result["timedOut"], false)

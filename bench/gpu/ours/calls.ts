@@ -56,12 +56,9 @@ const fourCallsBetween: MakeRow = (device) => {
   // Streams of its own, as the library trusts one less whose handle was shown.
   const { main, aux, touchMain, touchAux, twoLaunches } = pair(device, device.createStream())
   const [mainHandle, auxHandle] = [Number(main.handle), Number(aux.handle)]
-  // Held by the row: an event that nothing reaches is destroyed, and its number with it.
-  const events = [device.createEvent(), device.createEvent()] as const
-  const numbers = [Number(events[0].handle), Number(events[1].handle)] as const
+  const [event0, event1] = [Number(device.createEvent().handle), Number(device.createEvent().handle)]
   const { record, wait } = driver()
   const fourCalls = () => {
-    const [event0, event1] = numbers
     record(event0, mainHandle)
     touchMain()
     wait(auxHandle, event0, 0)
@@ -69,12 +66,7 @@ const fourCallsBetween: MakeRow = (device) => {
     record(event1, auxHandle)
     wait(mainHandle, event1, 0)
   }
-  const run = beyond(device, fourCalls, twoLaunches)
-  return (operations) => {
-    const figures = run(operations)
-    for (const event of events) if (event.disposed) throw new Error("An event was destroyed under its user")
-    return figures
-  }
+  return beyond(device, fourCalls, twoLaunches)
 }
 
 /** The fork-join of two launches as one graph. */
