@@ -1,6 +1,5 @@
 /** Streams, and the ends of those that were destroyed while work was queued on them. */
 import { AuxstreamError } from "../runtime/errors.js"
-import { failureOf } from "../runtime/failures.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
@@ -60,8 +59,8 @@ export class Streams {
     if (!this.#own.delete(stream) || this.#context.isLost) return
     this.#leaving.set(stream, whenOver)
     // What fails is tried again by whoever looks next.
-    for (const [event, over] of this.#turn()) failureOf(() => this.#forgetIfReached(event, over))
-    failureOf(() => this.#leave(stream, whenOver))
+    failuresOf(this.#turn(), ([event, over]) => this.#forgetIfReached(event, over))
+    failuresOf([stream], () => this.#leave(stream, whenOver))
   }
 
   /** A few of the ends, those that were not looked at for longest: thousands cost no more than these. */
@@ -157,11 +156,10 @@ export class Streams {
    */
   forgetEnded(): boolean {
     const failures = [
-      ...[...this.#ends].map(([event, whenOver]) => failureOf(() => this.#forgetIfReached(event, whenOver))),
-      ...[...this.#leaving].map(([stream, whenOver]) => failureOf(() => this.#leave(stream, whenOver))),
+      ...failuresOf(this.#ends, ([event, whenOver]) => this.#forgetIfReached(event, whenOver)),
+      ...failuresOf(this.#leaving, ([stream, whenOver]) => this.#leave(stream, whenOver)),
     ]
-    const failure = failures.find((one) => one !== undefined)
-    if (failure !== undefined) throw failure
+    if (failures.length > 0) throw failures[0]
     return this.#ends.size + this.#leaving.size === 0
   }
 
@@ -200,4 +198,17 @@ export class Streams {
   destroyAll(): void {
     for (const stream of this.#own) this.destroy(stream)
   }
+}
+
+/** Visits all, and gives what was thrown. */
+function failuresOf<T>(all: Iterable<T>, visit: (one: T) => void): unknown[] {
+  const failures: unknown[] = []
+  for (const one of all) {
+    try {
+      visit(one)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  return failures
 }

@@ -1,13 +1,3 @@
-/** What a call throws, if anything. */
-export function failureOf(call: () => void): unknown {
-  try {
-    call()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
-
 /** The one error, or an `AggregateError` of several. */
 export function settle(errors: readonly unknown[]): unknown {
   return errors.length === 1 ? errors[0] : new AggregateError(errors, "several of the functions run in parallel failed")

@@ -3,7 +3,6 @@ import { Captures } from "./captures.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
 import { DeviceLostError, KernelError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
-import { failureOf } from "./failures.js"
 import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
 import type { Use } from "./uses.js"
@@ -280,4 +279,14 @@ export class DeviceOrder {
 /** A kernel's failure was seen on a stream: what had been queued there by then is over all the same. */
 export function noteBroken(state: StreamState, tick: number, error: unknown): void {
   if (error instanceof KernelError) state.brokenAt = Math.max(state.brokenAt, tick)
+}
+
+/** What a call throws, if anything. */
+function failureOf(call: () => void): unknown {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
