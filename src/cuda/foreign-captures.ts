@@ -5,17 +5,18 @@
  */
 import type { EventHandle, StreamHandle } from "../driver.js"
 import { AuxstreamError, type CudaError } from "../runtime/errors.js"
+import { HandleSet } from "./handle-set.js"
 
 /** What others may capture of one device. */
 export class ForeignCaptures {
   /** Has any handle been shown, or taken in? Until then there is nothing to look after. */
   arePossible = false
-  readonly #knownStreams = new Set<StreamHandle>()
-  readonly #knownEvents = new Set<EventHandle>()
+  readonly #knownStreams = new HandleSet()
+  readonly #knownEvents = new HandleSet()
   /** Streams that waited for what may have been captured. */
-  readonly #broughtIn = new Set<StreamHandle>()
+  readonly #broughtIn = new HandleSet()
   /** Events whose latest record of ours is part of a capture. */
-  readonly #captured = new Set<EventHandle>()
+  readonly #captured = new HandleSet()
 
   /** Others know the stream. */
   shareStream(stream: StreamHandle): void {
