@@ -37,7 +37,7 @@ const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 
  * Watched one at a time. Beside others, whose contexts take turns with its own, both tools once told of reads in a
  * conditional's body of memory that was ours and written; by itself, and among many like it, there were none.
  */
-const byItself = new Set(["graphs-conditionals.test.js"])
+const byItself = new Set(["graphs-conditionals.test.js", "random-conditionals.test.js"])
 
 const leftOut = {
   ...notOnGpu,
