@@ -44,6 +44,9 @@
  *
  * The body of a conditional is a capture of its own inside the other one, from `beginConditional` to `endConditional`.
  *
+ * Other libraries capture streams of ours, too, where they know their handles. `recordEvent` tells it; what is recorded
+ * there is an edge of their graph, and says nothing of what was queued before, nor of what is queued afterwards.
+ *
  * ## Failures
  *
  * - A call that throws has queued nothing and made nothing.
@@ -206,7 +209,8 @@ export interface Driver {
   destroyEvent(event: EventHandle): void
   /** The number under which other libraries know the event. */
   foreignEventHandle(event: EventHandle): bigint
-  recordEvent(event: EventHandle, stream: StreamHandle): void
+  /** @returns whether another library captures the stream; while the caller does, either answer */
+  recordEvent(event: EventHandle, stream: StreamHandle): boolean
   waitEvent(stream: StreamHandle, event: EventHandle): void
   /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before that point. */
   queryEvent(event: EventHandle): boolean

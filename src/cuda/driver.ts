@@ -145,7 +145,7 @@ export class CudaDriver implements Driver {
     return BigInt(event)
   }
 
-  recordEvent(event: EventHandle, stream: StreamHandle): void {
+  recordEvent(event: EventHandle, stream: StreamHandle): boolean {
     const context = this.#context
     const { foreignCaptures } = context
     if (context.askedEvents > 0) this.#keepPoint(event)
@@ -155,6 +155,7 @@ export class CudaDriver implements Driver {
     context.lastEvent = event
     context.lastStream = stream
     if (foreignCaptures.arePossible) foreignCaptures.noteRecord(event, stream, isCaptured)
+    return isCaptured
   }
 
   /** Promises that wait for the event's record go on waiting for that one. */
@@ -171,8 +172,17 @@ export class CudaDriver implements Driver {
     const context = this.#context
     context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
-    if (status !== SUCCESS) context.retry(status, "cuStreamWaitEvent", stream, event, 0)
+    if (status !== SUCCESS) this.#retryWait(status, stream, event)
     if (context.foreignCaptures.arePossible) context.foreignCaptures.noteWait(stream, event)
+  }
+
+  #retryWait(status: number, stream: StreamHandle, event: EventHandle): void {
+    const context = this.#context
+    try {
+      context.retry(status, "cuStreamWaitEvent", stream, event, 0)
+    } catch (error) {
+      throw context.isLost ? error : context.foreignCaptures.explain(error, event)
+    }
   }
 
   queryEvent(event: EventHandle): boolean {

@@ -4,7 +4,7 @@
  * for it, spoils the capture (measured on an H100, driver 580), so it has to be known before.
  */
 import type { EventHandle, StreamHandle } from "../driver.js"
-import { AuxstreamError, type CudaError } from "../runtime/errors.js"
+import { AuxstreamError } from "../runtime/errors.js"
 import { HandleSet } from "./handle-set.js"
 
 /** What others may capture of one device. */
@@ -54,6 +54,11 @@ export class ForeignCaptures {
     if (this.#captured.has(event)) throw recordedInCapture()
   }
 
+  /** Why a wait for the event failed: of one that is recorded in a capture, all know but the driver's error. */
+  explain(error: unknown, event: EventHandle): unknown {
+    return this.#captured.has(event) ? recordedInCapture(error) : error
+  }
+
   /** The stream is destroyed: its number may come again. */
   forgetStream(stream: StreamHandle): void {
     this.#knownStreams.delete(stream)
@@ -67,7 +72,7 @@ export class ForeignCaptures {
 }
 
 /** Captures of ours are known to the runtime, which refuses such events by name. */
-export function recordedInCapture(cause?: CudaError): AuxstreamError {
+export function recordedInCapture(cause?: unknown): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
     "the event was recorded on a stream that another library captured: it marks a point of that library's graph, which " +

@@ -150,7 +150,7 @@ export class HostDriver implements Driver {
     return BigInt(event)
   }
 
-  recordEvent(event: EventHandle, stream: StreamHandle): void {
+  recordEvent(event: EventHandle, stream: StreamHandle): boolean {
     this.check()
     const target = this.streams.get(stream)
     const record = this.events.get(event)
@@ -161,6 +161,7 @@ export class HostDriver implements Driver {
     }
     record.stream = target
     record.position = target.slot.tail
+    return false
   }
 
   waitEvent(stream: StreamHandle, event: EventHandle): void {

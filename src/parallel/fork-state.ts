@@ -86,7 +86,9 @@ export class ForkState {
   /** Without the event, the order is found in the clock, or the whole stream is waited for. */
   #joinAgainOn(stream: StreamState): void {
     const { state } = this.stream
-    if (state !== stream && !(this.#point.isCoveredBy(stream) && !state.shared)) stream.waitFor(state)
+    if (state === stream) return
+    const addsNothing = this.#point.isCoveredBy(stream) && !state.shared && !state.order.isCapturedByOthers(state)
+    if (!addsNothing) stream.waitFor(state)
   }
 
   /** The same; returns the errors instead of throwing them. */

@@ -13,8 +13,10 @@ export class RecordPoint implements Covers {
   isRecorded = false
   /** Was it on a stream where others may have queued behind it? */
   isOnShared = false
-  /** The capture that it was recorded in. */
+  /** The capture of ours that it was recorded in. */
   capture: Capture | undefined
+  /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
+  isElsewhere = false
   /** The nodes of that capture's graph that it is directly behind. */
   tips: readonly Tip[] = []
 
@@ -25,6 +27,7 @@ export class RecordPoint implements Covers {
     this.tick = tick
     this.isRecorded = true
     this.isOnShared = isOnShared
+    this.isElsewhere = false
     this.capture = undefined
   }
 

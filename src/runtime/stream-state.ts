@@ -168,16 +168,20 @@ export class StreamState implements Covers {
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
     if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
-    order.driver.recordEvent(event, this.handle)
+    const isElsewhere = order.driver.recordEvent(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
+    if (isElsewhere) point.isElsewhere = true
   }
 
   #recordWithCare(event: EventHandle, point: RecordPoint): void {
     this.enter()
-    this.order.driver.recordEvent(event, this.handle)
+    const isCaptured = this.order.driver.recordEvent(event, this.handle)
     if (this.shared) this.#count()
     point.set(this.#clock, this.slot, this.#own, this.shared)
-    if (this.#capture === undefined) return
+    if (this.#capture === undefined) {
+      point.isElsewhere = isCaptured
+      return
+    }
     point.capture = this.#capture
     point.tips = this.#capture.tipsOf(this)
   }
@@ -187,7 +191,7 @@ export class StreamState implements Covers {
     const { order } = this
     const { slot, tick } = point
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
-    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined
+    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined && !point.isElsewhere
     if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
       return this.#waitWithCare(event, point, elidable)
     }
@@ -201,9 +205,9 @@ export class StreamState implements Covers {
       const capture = this.order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
-    if (elidable && !this.shared && point.isCoveredBy(this)) return
+    if (elidable && !this.shared && !point.isElsewhere && point.isCoveredBy(this)) return
     this.order.driver.waitEvent(this.handle, event)
-    this.#learn(point)
+    if (!point.isElsewhere) this.#learn(point)
   }
 
   #learn({ clock, slot, tick }: RecordPoint): void {
@@ -249,7 +253,7 @@ export class StreamState implements Covers {
   waitFor(target: StreamState): void {
     this.#checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
-    if (elidable && target.clock.isCoveredBy(this)) return
+    if (elidable && target.clock.isCoveredBy(this) && !this.order.isCapturedByOthers(target)) return
     if (target.disposed) return this.#waitForEnd(target, target.end)
     if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
       return this.#waitForEnd(target, target.beforeCapture)
