@@ -110,28 +110,30 @@ export class Uploads {
     }
   }
 
-  /** Takes back what a stream has copied. */
+  /** Takes back what a stream has copied. What cannot be told now is asked again later. @throws DeviceLostError */
   #reclaim(stream: StreamHandle, staged: Staged[]): void {
-    let done = 0
-    for (const { event, blocks } of staged) {
-      if (!hasPassed(this.#context, event)) break
-      done++
+    for (const { event, blocks } of staged.splice(0, this.#countCopied(staged))) {
       this.#events.give(event)
       for (const block of blocks) this.#pool.give(block)
     }
-    staged.splice(0, done)
     if (staged.length === 0) this.#staged.delete(stream)
   }
 
-  /** Of all streams, but for those of which it cannot be told. */
-  #reclaimAll(): void {
-    for (const [stream, staged] of this.#staged) {
-      try {
-        this.#reclaim(stream, staged)
-      } catch (error) {
-        if (this.#context.isLost) throw error
+  #countCopied(staged: readonly Staged[]): number {
+    let count = 0
+    try {
+      for (const { event } of staged) {
+        if (!hasPassed(this.#context, event)) break
+        count++
       }
+    } catch (error) {
+      if (this.#context.isLost) throw error
     }
+    return count
+  }
+
+  #reclaimAll(): void {
+    for (const [stream, staged] of this.#staged) this.#reclaim(stream, staged)
   }
 
   /** Gives all back. Nothing is queued any more. */

@@ -16,6 +16,7 @@ import {
   thrownBy,
   until,
   untilGone,
+  unknown,
 } from "./device.js"
 import { withEnvironment } from "../support/environment.js"
 import { double } from "./double.js"
@@ -222,6 +223,31 @@ onDouble("uploads", () => {
     latch.open()
     driver.synchronizeStream(held)
     driver.free(address, busy, mark)
+  })
+
+  test("§8 a look at earlier uploads that fails is no failure of the next one, and gives nothing back twice", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const bytes = 8192
+    const address = driver.allocate(5 * bytes, stream, never)
+    const upload = (place: number, value: number) =>
+      driver.upload(address + place * bytes, new Uint8Array(bytes).fill(value), stream)
+    using first = new Latch(driver).hold(stream)
+    for (const place of [0, 1]) upload(place, 1)
+    first.open()
+    driver.synchronizeStream(stream)
+    double.fail("cuEventQuery", 2, unknown)
+    upload(2, 3)
+    assert.equal(double.failuresLeft(), 0)
+    using second = new Latch(driver).hold(stream)
+    for (const place of [0, 1, 2, 3, 4]) upload(place, 11 + place)
+    second.open()
+    const found = read(driver, address, 5 * bytes, stream)
+    assert.deepEqual(
+      [0, 1, 2, 3, 4].map((place) => found[place * bytes]),
+      [11, 12, 13, 14, 15],
+    )
+    driver.free(address, stream, mark)
   })
 
   test("without pinned memory nothing is queued, and none is lost", () => {
