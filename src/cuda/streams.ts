@@ -10,7 +10,7 @@ const NON_BLOCKING = 1
 /** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
 const SPECIAL_HANDLES = 2n
 const ADDRESS_LIMIT = 2n ** 53n
-/** Ends that are looked at whenever a stream is destroyed. */
+/** How many ends, and streams that could not be destroyed, are looked at whenever one is destroyed. */
 const LOOKS = 4
 
 /** What was queued on every stream at one time. */
@@ -57,21 +57,11 @@ export class Streams {
   /** Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     if (!this.#own.delete(stream) || this.#context.isLost) return
+    const leaving = [...turnOf(this.#leaving), [stream, whenOver] as const]
     this.#leaving.set(stream, whenOver)
     // What fails is tried again by whoever looks next.
-    failuresOf(this.#turn(), ([event, over]) => this.#forgetIfReached(event, over))
-    failuresOf([stream], () => this.#leave(stream, whenOver))
-  }
-
-  /** A few of the ends, those that were not looked at for longest: thousands cost no more than these. */
-  #turn(): [EventHandle, WhenOver][] {
-    const turn: [EventHandle, WhenOver][] = []
-    for (const end of this.#ends) if (turn.push(end) === LOOKS) break
-    for (const [event, whenOver] of turn) {
-      this.#ends.delete(event)
-      this.#ends.set(event, whenOver)
-    }
-    return turn
+    failuresOf(turnOf(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
+    failuresOf(leaving, ([one, over]) => this.#leave(one, over))
   }
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
@@ -198,6 +188,17 @@ export class Streams {
   destroyAll(): void {
     for (const stream of this.#own) this.destroy(stream)
   }
+}
+
+/** A few, those that were not looked at for longest: thousands cost no more than these. */
+function turnOf<T>(waiting: Map<number, T>): [number, T][] {
+  const turn: [number, T][] = []
+  for (const one of waiting) if (turn.push(one) === LOOKS) break
+  for (const [key, value] of turn) {
+    waiting.delete(key)
+    waiting.set(key, value)
+  }
+  return turn
 }
 
 /** Visits all, and gives what was thrown. */

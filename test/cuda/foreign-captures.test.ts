@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice, parallel } from "../../src/index.js"
 import { refused, rejected } from "../support/errors.js"
-import { Latch, mark, never, noop, onDouble, open, takeWarnings } from "./device.js"
+import { Latch, mark, never, noop, onDouble, open, takeWarnings, unknown } from "./device.js"
 import { double, native } from "./double.js"
 import { ForeignCapture } from "./foreign-capture.js"
 
@@ -385,5 +385,18 @@ onDouble("the end of a destroyed stream that cannot be told once", () => {
     assert.equal(driver.allocate(33 * MIB, other, never), address)
     driver.free(address, other, mark)
     assert.deepEqual(await takeWarnings(), [])
+  })
+
+  test("leaves the stream to be destroyed with the next ones, though nobody wants memory", () => {
+    using driver = open()
+    const before = double.alive().streams
+    for (let count = 0; count < 20; count++) {
+      const stream = driver.createStream(0)
+      double.fail("cuEventRecord", 1, unknown)
+      driver.destroyStream(stream)
+    }
+    assert.equal(double.failuresLeft(), 0)
+    for (let count = 0; count < 20; count++) driver.destroyStream(driver.createStream(0))
+    assert.equal(double.alive().streams, before)
   })
 })
