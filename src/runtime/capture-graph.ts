@@ -107,7 +107,7 @@ class CaptureSession<R> {
     try {
       this.#capture.begin()
     } catch (error) {
-      this.#root.dispose()
+      this.#device.disposeStream(this.#root)
       throw error
     }
     try {
@@ -146,7 +146,7 @@ class CaptureSession<R> {
       const handle = this.#inside(() => this.#capture.end(this.#update()))
       return this.#take({ capture: this.#capture, handle, result, life })
     } finally {
-      this.#root.dispose()
+      this.#device.disposeStream(this.#root)
     }
   }
 
@@ -157,7 +157,7 @@ class CaptureSession<R> {
     } catch (cancelError) {
       return attach(error, [cancelError])
     } finally {
-      this.#root.dispose()
+      this.#device.disposeStream(this.#root)
     }
   }
 }

@@ -178,7 +178,8 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
     capture.spoil(error)
     throw error
   } finally {
-    root.dispose()
+    // Not by its public name, which refuses where the driver cannot say whether others capture it: that would hide the error.
+    root.device.disposeStream(root)
   }
 }
 

@@ -1,0 +1,40 @@
+/** Captures of ours while the driver cannot be asked. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { captureGraph, CudaError, currentStream, openDevice, runIf } from "../../src/index.js"
+import { onDouble, thrownBy, unknown } from "./device.js"
+import { double } from "./double.js"
+
+/** More than a capture with a conditional asks for. */
+const questions = 8
+
+onDouble("a capture whose streams cannot be asked once whether others capture them", () => {
+  for (const kind of ["a conditional", "a graph"]) {
+    test(`§5 rule 5: what ${kind}'s function throws comes out, or the driver's failure; no stream is left`, () => {
+      using device = openDevice("cuda:0")
+      const flag = device.from(Int32Array.of(1))
+      const x = device.zeros("int32", 1)
+      const mine = new Error("mine")
+      const capture = (work: () => void) => captureGraph(() => (kind === "a graph" ? work() : runIf(flag, work)))
+      const stream = device.createStream()
+      void stream.handle
+      const round = (work: () => void) => stream.run(() => thrownBy(() => capture(work).dispose()))
+      device.synchronize()
+      for (let nth = 1; nth <= questions; nth++) {
+        const before = double.alive().streams
+        double.fail("cuStreamIsCapturing", nth, unknown)
+        const error = round(() => {
+          void currentStream(device).handle
+          x.fill(3)
+          throw mine
+        })
+        double.failNothing()
+        assert.ok(error === mine || error instanceof CudaError, `question ${nth}: ${String(error)}`)
+        for (let count = 0; count < 4; count++) device.createStream().dispose()
+        device.synchronize()
+        device.createStream().dispose()
+        assert.ok(double.alive().streams <= before, `question ${nth} has left a stream`)
+      }
+    })
+  }
+})
