@@ -390,6 +390,60 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     others.forEach((array, value) => assert.deepEqual(array.readSync(), all(value)))
   })
 
+  test("§6 its capture of our stream: a fork-join in it orders nothing of what was queued before", () => {
+    using device = open()
+    const length = 2 ** 20
+    using used = device.createStream()
+    using brought = device.createStream()
+    using aux = device.createStream()
+    using event0 = device.createEvent()
+    using event1 = device.createEvent()
+    using z = used.run(() => device.zeros("int32", count))
+    const x = brought.run(() => device.zeros("int32", length))
+    device.synchronize()
+    using latch = new Latch(device).hold(used)
+    affine.launch({ ...over(length), stream: used }, length, x, 1, 1)
+    runtime.streamBeginCapture(used.handle)
+    used.run(() => {
+      maybeExecuteInParallel(
+        () => affine.launch(over(count), count, z, 2, 1),
+        () => {},
+        event0,
+        event1,
+        brought,
+      )
+      affine.launch(over(count), count, z, 2, 1)
+    })
+    runtime.streamEndCapture(used.handle)
+    x.dispose()
+    const fresh = brought.run(() => device.full("int32", length, 2))
+    // The wait is sent: what it names is held up.
+    affine.launch({ ...over(count), stream: used }, count, z, 1, 7)
+    aux.wait(used)
+    assert.ok(isHeld(aux))
+    latch.open()
+    used.synchronize()
+    assert.ok(brought.run(() => fresh.readSync()).every((value) => value === 2))
+    assert.deepEqual(
+      aux.run(() => z.readSync()),
+      all(7),
+    )
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§8 its capture of our stream: an event recorded in it cannot be waited for afterwards, which is said by name", () => {
+    using device = open()
+    using used = device.createStream()
+    using other = device.createStream()
+    using event = device.createEvent()
+    runtime.streamBeginCapture(used.handle)
+    event.record(used)
+    runtime.streamEndCapture(used.handle)
+    refused(() => event.wait(other), "AUX_STREAM_CAPTURING", "record it again when the capture has ended")
+    event.record(used).wait(other)
+    other.synchronize()
+  })
+
   test("§8 dispose: a device waits for the end of its capture of a stream", async () => {
     const closed = new DeviceClass("cuda:0, again", cudaBackend.open(0, {}), () => {})
     const { handle } = closed.createStream()
