@@ -26,7 +26,8 @@ export function factLines({ parts }: Report): GoalLine[] {
     ...toolNames.map((tool) =>
       line(`the same under ${tool}`, "no errors, all watched", watched(factsOf("sanitizers")?.[tool])),
     ),
-    controlLine(factsOf("sanitizers")?.["control"]),
+    controlLine("a graph of which nothing is read unwritten", factsOf("sanitizers")?.["control"]),
+    controlLine("a graph with a loop, without fault", factsOf("sanitizers")?.["conditionalControl"]),
     line("the main job", "its checks pass", mainJob(factsOf("main-job"))),
     ...["many-fork-joins", "many-lifetimes", "many-graph-launches", "many-captures", "disposals"].map((name) =>
       line(`growth over ${countOf(memory?.[name])}${name}`, "flat memory", growth(memory?.[name])),
@@ -71,16 +72,16 @@ function watched(found: unknown): Found | undefined {
 }
 
 /** No goal of ours, but what else initcheck reports is worth. */
-function controlLine(found: unknown): GoalLine {
-  const what = "… initcheck on a graph of which nothing is read unwritten"
+function controlLine(program: string, found: unknown): GoalLine {
+  const what = `… initcheck on ${program}`
   return { what, values: isObject(found) ? { "C++": controlled(found) } : {}, ratio: "", goal: "", reached: undefined }
 }
 
-function controlled({ errors, wrong, unwatched }: Facts): string {
+function controlled({ errors, failed, unwatched }: Facts): string {
   if (typeof unwatched === "string") return unwatched.split("\n")[0] ?? ""
   const counts = Array.isArray(errors) ? errors.map(Number) : []
   const told = counts.filter((count) => count > 0).length
-  return `up to ${Math.max(0, ...counts)} errors, some in ${told} of ${counts.length} runs; ${Number(wrong)} wrong results`
+  return `up to ${Math.max(0, ...counts)} errors, some in ${told} of ${counts.length} runs; ${Number(failed)} failed`
 }
 
 function mainJob(found: Facts | undefined): Found | undefined {

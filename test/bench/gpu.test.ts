@@ -252,8 +252,8 @@ describe("the summary of a run", () => {
       assert.deepEqual([line?.goal, line?.reached], ["", undefined])
       return line?.values
     }
-    const found = said({ errors: [0, 288, 0], wrong: 0 })
-    assert.deepEqual(found, { "C++": "up to 288 errors, some in 1 of 3 runs; 0 wrong results" })
+    const found = said({ errors: [0, 288, 0], failed: 1 })
+    assert.deepEqual(found, { "C++": "up to 288 errors, some in 1 of 3 runs; 1 failed" })
     assert.deepEqual(said({ unwatched: "no nvcc\nhere" }), { "C++": "no nvcc" })
     assert.deepEqual(lineOf(reportOf([]), "… initcheck")?.values, {})
   })

@@ -1,0 +1,107 @@
+// Graphs with a loop in each of two branches, whose counters the graph itself has filled just before: nothing is read that
+// was not written, and it says so by its results. What a tool reports of it is the tool's own. Needs CUDA 13, whose calls take edges' data.
+
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+static void check(cudaError_t error, const char *call) {
+  if (error == cudaSuccess) return;
+  fprintf(stderr, "%s: %s\n", call, cudaGetErrorString(error));
+  exit(1);
+}
+#define CHECK(call) check(call, #call)
+
+__global__ void decide(const int *left, cudaGraphConditionalHandle handle) {
+  cudaGraphSetConditional(handle, *left != 0 ? 1 : 0);
+}
+
+__global__ void countDown(int *left, int *turns, int step) {
+  *left -= step;
+  *turns += 1;
+}
+
+static const int turns = 3;
+static const int step = 0x01010101;
+
+struct Point {
+  cudaGraph_t graph;
+  const cudaGraphNode_t *nodes;
+  size_t count;
+};
+
+static Point pointOf(cudaStream_t stream) {
+  cudaStreamCaptureStatus status;
+  const cudaGraphEdgeData *edges = nullptr;
+  Point point{};
+  CHECK(cudaStreamGetCaptureInfo(stream, &status, nullptr, &point.graph, &point.nodes, &edges, &point.count));
+  return point;
+}
+
+/** The counter is filled and the loop decided in the graph; the body counts down, and decides again. */
+static void capture(cudaStream_t stream, cudaStream_t body, int *left, int *done) {
+  CHECK(cudaMemsetAsync(left, turns, sizeof(int), stream));
+  cudaGraphConditionalHandle handle;
+  CHECK(cudaGraphConditionalHandleCreate(&handle, pointOf(stream).graph, 0, 0));
+  decide<<<1, 1, 0, stream>>>(left, handle);
+  cudaGraphNodeParams parameters = {};
+  parameters.type = cudaGraphNodeTypeConditional;
+  parameters.conditional.handle = handle;
+  parameters.conditional.type = cudaGraphCondTypeWhile;
+  parameters.conditional.size = 1;
+  const Point point = pointOf(stream);
+  cudaGraphNode_t node;
+  CHECK(cudaGraphAddNode(&node, point.graph, point.nodes, nullptr, point.count, &parameters));
+  CHECK(cudaStreamUpdateCaptureDependencies(stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));
+  cudaGraph_t inside = parameters.conditional.phGraph_out[0];
+  CHECK(cudaStreamBeginCaptureToGraph(body, inside, nullptr, nullptr, 0, cudaStreamCaptureModeRelaxed));
+  countDown<<<1, 1, 0, body>>>(left, done, step);
+  decide<<<1, 1, 0, body>>>(left, handle);
+  CHECK(cudaStreamEndCapture(body, &inside));
+}
+
+static const int branches = 2;
+
+int main() {
+  cudaStream_t stream, aux, body, source;
+  for (cudaStream_t *one : {&stream, &aux, &body, &source}) CHECK(cudaStreamCreateWithFlags(one, cudaStreamNonBlocking));
+  cudaEvent_t allocated, forked, joined;
+  for (cudaEvent_t *one : {&allocated, &forked, &joined}) CHECK(cudaEventCreateWithFlags(one, cudaEventDisableTiming));
+  int wrong = 0;
+  for (int round = 0; round < 20; round++) {
+    int *left[branches], *done[branches];
+    for (int branch = 0; branch < branches; branch++) {
+      CHECK(cudaMallocAsync(&left[branch], sizeof(int), source));
+      CHECK(cudaMallocAsync(&done[branch], sizeof(int), source));
+      CHECK(cudaMemsetAsync(done[branch], 0, sizeof(int), source));
+    }
+    CHECK(cudaEventRecord(allocated, source));
+    CHECK(cudaStreamWaitEvent(stream, allocated, 0));
+    CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+    CHECK(cudaEventRecord(forked, stream));
+    CHECK(cudaStreamWaitEvent(aux, forked, 0));
+    capture(stream, body, left[0], done[0]);
+    capture(aux, body, left[1], done[1]);
+    CHECK(cudaEventRecord(joined, aux));
+    CHECK(cudaStreamWaitEvent(stream, joined, 0));
+    cudaGraph_t graph;
+    CHECK(cudaStreamEndCapture(stream, &graph));
+    cudaGraphExec_t executable;
+    CHECK(cudaGraphInstantiate(&executable, graph, 0));
+    CHECK(cudaGraphLaunch(executable, stream));
+    CHECK(cudaStreamSynchronize(stream));
+    CHECK(cudaGraphExecDestroy(executable));
+    CHECK(cudaGraphDestroy(graph));
+    for (int branch = 0; branch < branches; branch++) {
+      int found[2];
+      CHECK(cudaMemcpy(&found[0], left[branch], sizeof(int), cudaMemcpyDeviceToHost));
+      CHECK(cudaMemcpy(&found[1], done[branch], sizeof(int), cudaMemcpyDeviceToHost));
+      wrong += found[0] != 0 || found[1] != turns;
+      CHECK(cudaFreeAsync(left[branch], source));
+      CHECK(cudaFreeAsync(done[branch], source));
+    }
+  }
+  printf("%d wrong\n", wrong);
+  return wrong == 0 ? 0 : 1;
+}
