@@ -39,7 +39,10 @@ const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 
  */
 const byItself = new Set(["graphs-conditionals.test.js", "random-conditionals.test.js"])
 
-/** Branches with conditionals in them, side by side, end with an illegal access under initcheck even by themselves. */
+/**
+ * Under initcheck, branches with loops in them, side by side, came to an illegal access by themselves, too, in half of the
+ * runs (H100, driver 580). Memcheck has nothing to say of them, and the results are exact.
+ */
 const notUnderInitcheck = "random-conditionals.test.js"
 
 /** Programs without fault, by which what the tools report of ours is to be judged: under what name, and of what. */

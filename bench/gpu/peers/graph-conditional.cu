@@ -17,10 +17,9 @@ __global__ void decide(const int *left, cudaGraphConditionalHandle handle) {
   cudaGraphSetConditional(handle, *left != 0 ? 1 : 0);
 }
 
-__global__ void countDown(int *left, int *turns, int step) {
-  *left -= step;
-  *turns += 1;
-}
+__global__ void countDown(int *left, int step) { *left -= step; }
+
+__global__ void add(const int *from, int *to) { *to += *from & 0xff; }
 
 static const int turns = 3;
 static const int step = 0x01010101;
@@ -39,8 +38,15 @@ static Point pointOf(cudaStream_t stream) {
   return point;
 }
 
+/** What a branch has for itself. */
+struct Arrays {
+  /** How many turns are left, what the body fills with ones and reads, and how many turns there were. */
+  int *left, *one, *done;
+};
+
 /** The counter is filled and the loop decided in the graph; the body counts down, and decides again. */
-static void capture(cudaStream_t stream, cudaStream_t body, int *left, int *done) {
+static void capture(cudaStream_t stream, cudaStream_t body, const Arrays &arrays) {
+  const auto [left, one, done] = arrays;
   CHECK(cudaMemsetAsync(left, turns, sizeof(int), stream));
   cudaGraphConditionalHandle handle;
   CHECK(cudaGraphConditionalHandleCreate(&handle, pointOf(stream).graph, 0, 0));
@@ -56,12 +62,15 @@ static void capture(cudaStream_t stream, cudaStream_t body, int *left, int *done
   CHECK(cudaStreamUpdateCaptureDependencies(stream, &node, nullptr, 1, cudaStreamSetCaptureDependencies));
   cudaGraph_t inside = parameters.conditional.phGraph_out[0];
   CHECK(cudaStreamBeginCaptureToGraph(body, inside, nullptr, nullptr, 0, cudaStreamCaptureModeRelaxed));
-  countDown<<<1, 1, 0, body>>>(left, done, step);
+  CHECK(cudaMemsetAsync(one, 1, sizeof(int), body));
+  add<<<1, 1, 0, body>>>(one, done);
+  countDown<<<1, 1, 0, body>>>(left, step);
   decide<<<1, 1, 0, body>>>(left, handle);
   CHECK(cudaStreamEndCapture(body, &inside));
 }
 
 static const int branches = 2;
+static const int launches = 2;
 
 int main() {
   cudaStream_t stream, aux, body, source;
@@ -70,36 +79,34 @@ int main() {
   for (cudaEvent_t *one : {&allocated, &forked, &joined}) CHECK(cudaEventCreateWithFlags(one, cudaEventDisableTiming));
   int wrong = 0;
   for (int round = 0; round < 20; round++) {
-    int *left[branches], *done[branches];
-    for (int branch = 0; branch < branches; branch++) {
-      CHECK(cudaMallocAsync(&left[branch], sizeof(int), source));
-      CHECK(cudaMallocAsync(&done[branch], sizeof(int), source));
-      CHECK(cudaMemsetAsync(done[branch], 0, sizeof(int), source));
+    Arrays arrays[branches];
+    for (auto &[left, one, done] : arrays) {
+      for (int **array : {&left, &one, &done}) CHECK(cudaMallocAsync(array, sizeof(int), source));
+      CHECK(cudaMemsetAsync(done, 0, sizeof(int), source));
     }
     CHECK(cudaEventRecord(allocated, source));
     CHECK(cudaStreamWaitEvent(stream, allocated, 0));
     CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
     CHECK(cudaEventRecord(forked, stream));
     CHECK(cudaStreamWaitEvent(aux, forked, 0));
-    capture(stream, body, left[0], done[0]);
-    capture(aux, body, left[1], done[1]);
+    capture(stream, body, arrays[0]);
+    capture(aux, body, arrays[1]);
     CHECK(cudaEventRecord(joined, aux));
     CHECK(cudaStreamWaitEvent(stream, joined, 0));
     cudaGraph_t graph;
     CHECK(cudaStreamEndCapture(stream, &graph));
     cudaGraphExec_t executable;
     CHECK(cudaGraphInstantiate(&executable, graph, 0));
-    CHECK(cudaGraphLaunch(executable, stream));
+    for (int launch = 0; launch < launches; launch++) CHECK(cudaGraphLaunch(executable, stream));
     CHECK(cudaStreamSynchronize(stream));
     CHECK(cudaGraphExecDestroy(executable));
     CHECK(cudaGraphDestroy(graph));
-    for (int branch = 0; branch < branches; branch++) {
+    for (const auto &[left, one, done] : arrays) {
       int found[2];
-      CHECK(cudaMemcpy(&found[0], left[branch], sizeof(int), cudaMemcpyDeviceToHost));
-      CHECK(cudaMemcpy(&found[1], done[branch], sizeof(int), cudaMemcpyDeviceToHost));
-      wrong += found[0] != 0 || found[1] != turns;
-      CHECK(cudaFreeAsync(left[branch], source));
-      CHECK(cudaFreeAsync(done[branch], source));
+      CHECK(cudaMemcpy(&found[0], left, sizeof(int), cudaMemcpyDeviceToHost));
+      CHECK(cudaMemcpy(&found[1], done, sizeof(int), cudaMemcpyDeviceToHost));
+      wrong += found[0] != 0 || found[1] != launches * turns;
+      for (int *array : {left, one, done}) CHECK(cudaFreeAsync(array, source));
     }
   }
   printf("%d wrong\n", wrong);
