@@ -17,6 +17,7 @@ import { PinnedBelongings } from "./pinned-belongings.js"
 import type { GraphState } from "./graph-state.js"
 import type { ArrayMemory } from "./operation.js"
 import { Scope, scopeOf } from "./scope.js"
+import { SharedHandles } from "./shared-handles.js"
 import { show } from "./show.js"
 import { currentStream, Stream } from "./stream.js"
 import type { StreamState } from "./stream-state.js"
@@ -62,11 +63,8 @@ export class Device {
   readonly #pinned = new PinnedBelongings()
   /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
   readonly #events = new Belongings<EventState>(undefined)
-  /** By their states, until they are disposed of. */
-  readonly #sharedEvents = new Map<EventState, Event>()
   readonly #graphs = new Belongings<GraphState>("Graph")
-  /** The streams whose numbers others know. They are never forgotten: others may still queue there. */
-  readonly #shared = new Map<bigint, Stream>()
+  readonly #shared = new SharedHandles()
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   #defaultStream: Stream | undefined
   #references = 1
@@ -147,19 +145,19 @@ export class Device {
     if (typeof handle !== "bigint" || handle < 0n) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `handle is ${show(handle)}; it is the stream's number, a bigint`)
     }
-    const known = this.#shared.get(handle)
+    const known = this.#shared.stream(handle)
     if (known !== undefined) return known
     const name = `foreign stream 0x${handle.toString(16)}`
     const state = this.order.adoptStream(handle, `${name} of ${this.id}`)
     const stream = new Stream(this, ++this.#streamCount, name, 0, state)
-    this.#shared.set(handle, stream)
+    this.#shared.addStream(handle, stream)
     return stream
   }
 
   /** @internal Shows a stream's number, and remembers whose it is. */
   shareHandle(stream: Stream): bigint {
     const handle = this.driver.foreignHandle(stream.state.handle)
-    this.#shared.set(handle, stream)
+    this.#shared.addStream(handle, stream)
     return handle
   }
 
@@ -167,7 +165,7 @@ export class Device {
   disposeStream(stream: Stream): void {
     if (stream.disposed) return
     this.#forgottenStreams.unwatch(stream.state)
-    for (const [handle, shared] of this.#shared) if (shared === stream) this.#shared.delete(handle)
+    this.#shared.forgetStream(stream)
     this.order.disposeStream(stream.state)
   }
 
@@ -186,15 +184,15 @@ export class Device {
     return event
   }
 
-  /** @internal Others may use an event whose number they know, so it stays although nobody here reaches it. */
+  /** @internal Shows an event's number, and keeps the event. */
   shareEvent(event: Event): bigint {
-    this.#sharedEvents.set(event.state, event)
+    this.#shared.addEvent(event)
     return this.driver.foreignEventHandle(event.state.handle)
   }
 
   /** @internal */
   disposeEvent(state: EventState): void {
-    this.#sharedEvents.delete(state)
+    this.#shared.forgetEvent(state)
     this.#events.dispose(state)
   }
 
@@ -386,7 +384,6 @@ export class Device {
     this.order.captures.cancelAll()
     this.pool.close()
     this.#events.disposeAll()
-    this.#sharedEvents.clear()
     const unseen = this.order.close()
     this.#memory.disposeAll()
     this.#pinned.letGo()

@@ -31,6 +31,19 @@ function run(body: string, main: string): string {
   return stdout
 }
 
+/** The end of a main thread's program: says so once nothing is left of any device, the worker's included. */
+const untilNothingIsLeft = `
+  worker.on("exit", async () => {
+    const { untilGone } = await import("${helpers}")
+    await untilGone()
+    console.log("nothing left")
+  })`
+
+/** A worker's devices are given back whole, and it ends as it should. */
+function checkNothingLeft(body: string): void {
+  assert.deepEqual(run(body, untilNothingIsLeft).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+}
+
 onDouble("Workers", () => {
   test("have devices of their own, beside the main thread's, and end when they are done", () => {
     const use = `
@@ -46,11 +59,7 @@ onDouble("Workers", () => {
       const driver = open()
       const stream = driver.createStream(0)
       ${use}
-      worker.on("exit", async () => {
-        const { untilGone } = await import("${helpers}")
-        await untilGone()
-        console.log("nothing left")
-      })`
+      ${untilNothingIsLeft}`
     assert.deepEqual(run(use, main).trim().split("\n").sort(), ["7", "7", "nothing left", "worker ended 0"])
   })
 
@@ -59,13 +68,7 @@ onDouble("Workers", () => {
       const latch = new Latch(driver).hold(stream)
       driver[Symbol.dispose]()
       setTimeout(() => latch.open(), 20).unref()`
-    const main = `
-      worker.on("exit", async () => {
-        const { untilGone } = await import("${helpers}")
-        await untilGone()
-        console.log("nothing left")
-      })`
-    assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+    checkNothingLeft(body)
   })
 
   test("stay until a device that was closed has given everything back, though calls fail several times", () => {
@@ -74,13 +77,7 @@ onDouble("Workers", () => {
       driver.allocate(1000, stream, never)
       for (let nth = 1; nth <= 5; nth++) double.fail("cuEventRecord", nth, 999)
       driver.close()`
-    const main = `
-      worker.on("exit", async () => {
-        const { untilGone } = await import("${helpers}")
-        await untilGone()
-        console.log("nothing left")
-      })`
-    assert.deepEqual(run(body, main).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
+    checkNothingLeft(body)
   })
 
   test("end though another library still captures a stream of a device that they have closed", () => {

@@ -1,5 +1,6 @@
 // Graphs with a loop in each of two branches, whose counters the graph itself has filled just before: nothing is read that
-// was not written, and it says so by its results. What a tool reports of it is the tool's own. Needs CUDA 13, whose calls take edges' data.
+// was not written, and it says so by its results. What a tool reports of it is the tool's own. Needs CUDA 13, whose calls
+// take edges' data.
 
 #include <cuda_runtime.h>
 

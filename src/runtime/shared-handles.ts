@@ -1,0 +1,38 @@
+import type { Event, EventState } from "./event.js"
+import type { Stream } from "./stream.js"
+
+/**
+ * The streams and events of a device whose numbers others know. They stay, whether anything here reaches them or not, as
+ * others may still use them: until they are disposed of, or the device is.
+ */
+export class SharedHandles {
+  readonly #streams = new Map<bigint, Stream>()
+  readonly #events = new Map<EventState, Event>()
+
+  /** One Stream for each number. */
+  stream(handle: bigint): Stream | undefined {
+    return this.#streams.get(handle)
+  }
+
+  addStream(handle: bigint, stream: Stream): void {
+    this.#streams.set(handle, stream)
+  }
+
+  forgetStream(stream: Stream): void {
+    for (const [handle, shared] of this.#streams) if (shared === stream) this.#streams.delete(handle)
+  }
+
+  addEvent(event: Event): void {
+    this.#events.set(event.state, event)
+  }
+
+  forgetEvent(state: EventState): void {
+    this.#events.delete(state)
+  }
+
+  /** The device is closed. */
+  clear(): void {
+    this.#streams.clear()
+    this.#events.clear()
+  }
+}
