@@ -7,7 +7,7 @@ const helpers = new URL("./device.js", import.meta.url).href
 const double = new URL("./double.js", import.meta.url).href
 const foreignCapture = new URL("./foreign-capture.js", import.meta.url).href
 
-/** Runs a program whose `body` is a Worker's, and whose `main` has that worker at hand. Gives what it prints. */
+/** Runs a program whose `body` is a Worker's, and whose `main` has that worker and its end at hand. Gives what it prints. */
 function run(body: string, main: string): string {
   const worker = `
     import { parentPort } from "node:worker_threads"
@@ -20,6 +20,7 @@ function run(body: string, main: string): string {
     const worker = new Worker(new URL("data:text/javascript,${encodeURIComponent(worker)}"))
     worker.on("error", (error) => { console.error(error); process.exitCode = 1 })
     worker.on("exit", (code) => console.log("worker ended", code))
+    const ended = new Promise((resolve) => worker.on("exit", resolve))
     ${main}`
   const options = { encoding: "utf8", timeout: 60_000 } as const
   const { status, signal, stdout, stderr } = spawnSync(
@@ -33,11 +34,10 @@ function run(body: string, main: string): string {
 
 /** The end of a main thread's program: says so once nothing is left of any device, the worker's included. */
 const untilNothingIsLeft = `
-  worker.on("exit", async () => {
-    const { untilGone } = await import("${helpers}")
-    await untilGone()
-    console.log("nothing left")
-  })`
+  await ended
+  const { untilGone } = await import("${helpers}")
+  await untilGone()
+  console.log("nothing left")`
 
 /** A worker's devices are given back whole, and it ends as it should. */
 function checkNothingLeft(body: string): void {
