@@ -3,9 +3,9 @@
  * the call returns. The pointers to the arguments never change, so a launch writes values only.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../driver.js"
+import { bfloat16Bits, float16Bits } from "../half.js"
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
-import { bfloat16Bits, float16Bits } from "./half.js"
 import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./signature.js"
 import { SUCCESS } from "./status.js"
 

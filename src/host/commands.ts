@@ -1,6 +1,6 @@
 import type { KernelArgument, MemoryRange } from "../driver.js"
+import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../half.js"
 import type { ControlMemory } from "./control.js"
-import { roundToBfloat16, roundToFloat16 } from "./half.js"
 import type { HostKernel } from "./kernels.js"
 import {
   BREAK,
@@ -175,9 +175,9 @@ export class Commands {
   private writeScalar(word: number, code: number, value: number | bigint): void {
     const { words, floats } = this.control
     if (code === FLOAT16) {
-      floats[word] = roundToFloat16(Number(value))
+      floats[word] = float16Value(float16Bits(Number(value)))
     } else if (code === BFLOAT16) {
-      floats[word] = roundToBfloat16(Number(value))
+      floats[word] = bfloat16Value(bfloat16Bits(Number(value)))
     } else if (code === FLOAT64 || code === INT64 || code === UINT64) {
       if (code === FLOAT64) asDouble[0] = Number(value)
       else asBigint[0] = BigInt(value)

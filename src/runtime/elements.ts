@@ -1,6 +1,6 @@
 import type { DType, TypedArray, TypedArrayOf } from "../dtype.js"
+import { bfloat16Bits, float16Bits } from "../half.js"
 import { AuxstreamError } from "./errors.js"
-import { numberToBfloat16, numberToFloat16 } from "./float16.js"
 import { show } from "./show.js"
 
 /** What the library knows of one dtype's elements. */
@@ -54,8 +54,8 @@ function elementType<D extends DType>(
 }
 
 const table: { readonly [D in DType]: ElementType<D> } = {
-  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(numberToFloat16(Number(value)))),
-  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(numberToBfloat16(Number(value)))),
+  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(float16Bits(Number(value)))),
+  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(bfloat16Bits(Number(value)))),
   float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
   float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
   int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), (value) => Int8Array.of(Number(value))),

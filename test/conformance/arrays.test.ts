@@ -98,6 +98,24 @@ forEachOpenDevice("arrays", (open) => {
     })
   }
 
+  test("§4 float16, bfloat16: full and fill round a float64 once, a tie in float32 or not", () => {
+    using device = open()
+    // Each is just beside the middle of two neighbours, which the nearest float32 is.
+    const beside: readonly (readonly ["float16" | "bfloat16", number, number])[] = [
+      ["float16", 1 + 2 ** -11 + 2 ** -40, 0x3c01],
+      ["float16", 1 + 3 * 2 ** -11 - 2 ** -40, 0x3c01],
+      ["float16", -(2 ** -25) * (1 + 2 ** -40), 0x8001],
+      ["bfloat16", 1 + 2 ** -8 + 2 ** -40, 0x3f81],
+      ["bfloat16", -1 - 3 * 2 ** -8 + 2 ** -40, 0xbf81],
+    ]
+    for (const [dtype, value, element] of beside) {
+      using x = device.full(dtype, 3, value)
+      assert.deepEqual(x.readSync(), Uint16Array.of(element, element, element))
+      using y = device.zeros(dtype, 3)
+      assert.deepEqual(y.fill(value).readSync(), Uint16Array.of(element, element, element))
+    }
+  })
+
   test("§4 float16, bfloat16: bit patterns in a Uint16Array, widened and rounded by toFloat32 and fromFloat32", () => {
     using device = open()
     for (const dtype of ["float16", "bfloat16"] as const) {

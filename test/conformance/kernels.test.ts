@@ -28,6 +28,8 @@ type N = number
 type B = number | bigint
 type EchoScalars = [N, N, N, N, N, N, N, N, N, N, B, B]
 
+const zeros = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0] as const
+
 forEachOpenDevice("kernels", (open) => {
   test("§4 launch: scalars of all twelve dtypes arrive, the extremes and plain integers for bigints too", () => {
     using device = open()
@@ -56,6 +58,9 @@ forEachOpenDevice("kernels", (open) => {
       ...[0x7bff, 0x7f62, -0, -0, 127, 0, 32767, 0, 2 ** 31 - 1, 0],
       ...[-5n, 2n ** 53n - 1n],
     ])
+    // Just beside a tie, which float32 cannot tell from it.
+    const [float16, bfloat16] = echoed(device, 1 + 2 ** -11 + 2 ** -40, 1 + 2 ** -8 + 2 ** -40, ...zeros)
+    assert.deepEqual([float16, bfloat16], [0x3c01, 0x3f81])
   })
 
   test("§4 launch: 16-bit scalars are rounded to nearest, ties to even", () => {

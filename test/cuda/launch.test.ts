@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { bfloat16Bits, float16Bits } from "../../src/cuda/half.js"
 import type { Driver, KernelArgument, LaunchAttributes } from "../../src/driver.js"
+import { bfloat16Bits, float16Bits } from "../../src/half.js"
 import { CudaError } from "../../src/runtime/errors.js"
 import { bytesOf, kernel, mark, never, noop, onDouble, open, read, thrownBy } from "./device.js"
 import { double } from "./double.js"
@@ -161,58 +161,4 @@ onDouble("a launch", () => {
     assert.deepEqual([error.call, error.status], ["cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE"])
     assert.equal(driver.queryStream(stream), true)
   })
-})
-
-test("float16 bits are those of the nearest number, ties to even", () => {
-  const cases: [number, number][] = [
-    [0, 0x0000],
-    [-0, 0x8000],
-    [1, 0x3c00],
-    [-2, 0xc000],
-    [65504, 0x7bff],
-    [65519.99, 0x7bff],
-    [65520, 0x7c00],
-    [Infinity, 0x7c00],
-    [-Infinity, 0xfc00],
-    [NaN, 0x7e00],
-    [2 ** -14, 0x0400],
-    [2 ** -24, 0x0001],
-    [2 ** -25, 0x0000],
-    [2 ** -25 * 1.0001, 0x0001],
-    [2 ** -14 - 2 ** -24, 0x03ff],
-    [2 ** -14 - 2 ** -25, 0x0400],
-    [1 + 2 ** -11, 0x3c00],
-    [1 + 3 * 2 ** -11, 0x3c02],
-    // Rounding to float32 first would make a tie of it.
-    [1 + 2 ** -11 + 2 ** -30, 0x3c01],
-    [2 - 2 ** -12, 0x4000],
-    [0.1, 0x2e66],
-  ]
-  for (const [value, expected] of cases) assert.equal(float16Bits(value), expected, String(value))
-})
-
-test("every float16 is its own nearest", () => {
-  for (let bits = 0; bits < 0x7c00; bits++) {
-    const exponent = bits >> 10
-    const significand = bits & 0x3ff
-    const value = exponent === 0 ? significand * 2 ** -24 : (1024 + significand) * 2 ** (exponent - 25)
-    assert.equal(float16Bits(value), bits)
-    assert.equal(float16Bits(-value), bits | 0x8000)
-  }
-})
-
-test("bfloat16 bits are those of the nearest number, ties to even", () => {
-  const cases: [number, number][] = [
-    [0, 0x0000],
-    [-0, 0x8000],
-    [1, 0x3f80],
-    [-2, 0xc000],
-    [1 + 2 ** -8, 0x3f80],
-    [1 + 3 * 2 ** -8, 0x3f82],
-    [Infinity, 0x7f80],
-    [-Infinity, 0xff80],
-    [3.4e38, 0x7f80],
-    [NaN, 0x7fc0],
-  ]
-  for (const [value, expected] of cases) assert.equal(bfloat16Bits(value), expected, String(value))
 })

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { type Float16DType, fromFloat32, toFloat32 } from "../../src/index.js"
+import { numbersFrom } from "../host/random.js"
 
 const words = new DataView(new ArrayBuffer(4))
 
@@ -29,6 +30,15 @@ const widen: { readonly [D in Float16DType]: (bits: number) => number } = {
     }
     return float32Of((sign | ((exponent + 112) << 23) | ((fraction & 0x3ff) << 13)) >>> 0)
   },
+}
+
+const doubles = new DataView(new ArrayBuffer(8))
+
+/** The float64 next to a positive one. */
+function neighbour(value: number, step: 1n | -1n): number {
+  doubles.setFloat64(0, value)
+  doubles.setBigUint64(0, doubles.getBigUint64(0) + step)
+  return doubles.getFloat64(0)
 }
 
 const all = Uint16Array.from({ length: 65_536 }, (_, bits) => bits)
@@ -91,6 +101,63 @@ for (const dtype of ["float16", "bfloat16"] as const) {
       [...fromFloat32([least, half, float32Of(bitsOf(half) + 1), 0, -0, -half], dtype)],
       [...[1, 0, 1, 0, 0x8000, 0x8000]],
     )
+  })
+}
+
+/**
+ * The nearest, found among all values of the type: for each, the least number that is not rounded to a smaller one. The
+ * middle of two neighbours is exact in float64, so every comparison is.
+ */
+function nearest(value: number, edges: readonly { readonly from: number; readonly included: boolean }[]): number {
+  const magnitude = Math.abs(value)
+  let [low, high] = [0, edges.length]
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    const edge = edges[middle]
+    if (edge !== undefined && (magnitude > edge.from || (magnitude === edge.from && edge.included))) low = middle
+    else high = middle
+  }
+  return (value < 0 || Object.is(value, -0) ? 0x8000 : 0) | low
+}
+
+for (const dtype of ["float16", "bfloat16"] as const) {
+  const magnitudes = Array.from({ length: largest[dtype] + 1 }, (_, bits) => widen[dtype](bits))
+  const step = (magnitudes.at(-1) ?? 0) - (magnitudes.at(-2) ?? 0)
+  const ends = [...magnitudes, (magnitudes.at(-1) ?? 0) + step]
+  const edges = ends.map((value, bits) => ({
+    from: bits === 0 ? 0 : (value + (ends[bits - 1] ?? 0)) / 2,
+    included: bits % 2 === 0,
+  }))
+
+  test(`§4 fromFloat32: rounds float64 to ${dtype} once: just beside every tie, nearer than float32 can tell`, () => {
+    for (const [bits, { from }] of edges.entries()) {
+      if (bits === 0) continue
+      const given = [neighbour(from, -1n), from, neighbour(from, 1n)]
+      const expected = [bits - 1, bits % 2 === 0 ? bits : bits - 1, bits]
+      assert.deepEqual(
+        [...fromFloat32([...given, ...given.map((value) => -value)], dtype)],
+        [...expected, ...expected.map((one) => one | 0x8000)],
+      )
+    }
+  })
+
+  test(`§4 fromFloat32: a million random float64 go to the nearest ${dtype}`, () => {
+    const random = numbersFrom(16)
+    const given = Float64Array.from({ length: 1_000_000 }, (_, index) => {
+      doubles.setUint32(0, random(2 ** 32))
+      doubles.setUint32(4, random(2 ** 32))
+      const any = doubles.getFloat64(0)
+      if (index % 2 === 0) return any
+      // Every other one within the type's range, with a random exponent.
+      const exponent = random(dtype === "float16" ? 45 : 265) - (dtype === "float16" ? 27 : 136)
+      return (1 + random(2 ** 32) / 2 ** 32 + random(2 ** 20) / 2 ** 52) * 2 ** exponent * (index % 4 === 1 ? 1 : -1)
+    })
+    const actual = fromFloat32(given, dtype)
+    for (const [index, value] of given.entries()) {
+      const bits = actual[index] ?? 0
+      if (Number.isNaN(value)) assert.ok(Number.isNaN(widen[dtype](bits)))
+      else if (bits !== nearest(value, edges)) assert.fail(`${value} becomes 0x${bits.toString(16)}`)
+    }
   })
 }
 

@@ -1,0 +1,64 @@
+/**
+ * The 16-bit floating point types as bit patterns: the only place that rounds to them. Every rounding is one step from the
+ * float64 that JavaScript has, to nearest, ties to even. A way over float32 would round twice.
+ */
+
+interface Format {
+  readonly fractionBits: number
+  /** The exponent of the least normal number. Subnormal numbers have the same step. */
+  readonly leastExponent: number
+  readonly infinity: number
+}
+
+const FLOAT16: Format = { fractionBits: 10, leastExponent: -14, infinity: 0x7c00 }
+const BFLOAT16: Format = { fractionBits: 7, leastExponent: -126, infinity: 0x7f80 }
+
+const float64 = new Float64Array(1)
+const words = new Uint32Array(float64.buffer)
+const float32 = new Float32Array(1)
+const word = new Uint32Array(float32.buffer)
+
+/** The bits of the float16 nearest to a number, ties to even. Numbers beyond the largest become infinity. */
+export function float16Bits(value: number): number {
+  return bitsOf(value, FLOAT16)
+}
+
+/** The bits of the bfloat16 nearest to a number, ties to even. Numbers beyond the largest become infinity. */
+export function bfloat16Bits(value: number): number {
+  return bitsOf(value, BFLOAT16)
+}
+
+function bitsOf(value: number, { fractionBits, leastExponent, infinity }: Format): number {
+  float64[0] = value
+  const high = words[1] ?? 0
+  const sign = (high >>> 16) & 0x8000
+  if (value !== value) return infinity | (1 << (fractionBits - 1))
+  const exponent = Math.max(leastExponent, ((high >>> 20) & 0x7ff) - 1023)
+  // Scaled so that the format's step is 1, which is exact. Adding 2^52 then leaves no fraction: float64 addition rounds.
+  const steps = Math.abs(value) * powerOfTwo(fractionBits - exponent) + 2 ** 52 - 2 ** 52
+  const bits = (exponent - leastExponent) * 2 ** fractionBits + steps
+  return sign | Math.min(bits, infinity)
+}
+
+/** Exact, for exponents from -1022 to 1023. */
+function powerOfTwo(exponent: number): number {
+  words[0] = 0
+  words[1] = (exponent + 1023) << 20
+  return float64[0] ?? 0
+}
+
+/** The number that float16 bits stand for. */
+export function float16Value(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >>> 10) & 0x1f
+  const fraction = bits & 0x3ff
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  return sign * (1024 + fraction) * powerOfTwo(exponent - 25)
+}
+
+/** The number that bfloat16 bits stand for. */
+export function bfloat16Value(bits: number): number {
+  word[0] = bits << 16
+  return float32[0] ?? 0
+}
