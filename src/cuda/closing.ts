@@ -9,6 +9,8 @@ import type { Kernels } from "./kernels.js"
 import type { DeviceMemory } from "./memory.js"
 import type { PinnedMemoryOwner } from "./pinned.js"
 import type { Streams } from "./streams.js"
+import { setTimeout } from "../timers.js"
+import { warn } from "../warn.js"
 
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 64
@@ -119,10 +121,10 @@ export class Closing {
   #giveUp(reason: unknown): void {
     pending.delete(this)
     const { context } = this.#parts
-    process.emitWarning(
+    warn(
+      "AUX_LEAK",
       `${context.label} was closed, and its memory stays until the process ends: work may be going on there whose end ` +
         `cannot be seen. ${String(reason)}`,
-      { code: "AUX_LEAK" },
     )
   }
 
@@ -141,6 +143,6 @@ export class Closing {
   }
 
   #warn(error: unknown): void {
-    process.emitWarning(`${this.#parts.context.label} was not closed cleanly. ${String(error)}`, { code: "AUX_LEAK" })
+    warn("AUX_LEAK", `${this.#parts.context.label} was not closed cleanly. ${String(error)}`)
   }
 }

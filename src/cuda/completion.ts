@@ -18,12 +18,12 @@
  *
  * `process.exit` and a Worker's end wait for the sleeping thread, as they do for any work of Node's pool.
  */
-import { performance } from "node:perf_hooks"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
 import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
 import { nap } from "./nap.js"
 import { SUCCESS } from "./status.js"
+import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../timers.js"
 
 /** How long a waiter is polled at every turn of the event loop, in milliseconds. It costs a core for that long. */
 export const POLLING_WINDOW = 0.2
@@ -98,7 +98,7 @@ export class Completions {
 
   #bind(event: EventHandle, settle: Settle): Waiter {
     const context = this.#context
-    const began = performance.now()
+    const began = now()
     const { lastEvent, lastStream } = context
     if (!hasPassed(context, event) && event === lastEvent && lastStream !== undefined) {
       return { asked: this.#pool.record(lastStream), owned: true, event, began, settle }
@@ -200,11 +200,11 @@ export class Completions {
 
   /** Looks at waiters. Those that have waited for so long are others' to look at from now on. */
   #lookAt(waiters: Set<Waiter>, settled: (() => void)[], window = Infinity, others = waiters): void {
-    const now = performance.now()
+    const time = now()
     for (const waiter of waiters) {
       if (this.#look(waiter, settled)) {
         waiters.delete(waiter)
-      } else if (now - waiter.began >= window) {
+      } else if (time - waiter.began >= window) {
         waiters.delete(waiter)
         others.add(waiter)
       }
@@ -214,7 +214,7 @@ export class Completions {
   #takeNap(): void {
     if (this.#isNapping || this.#napped.size === 0) return
     const youngest = Math.max(...Array.from(this.#napped, ({ began }) => began))
-    const microseconds = Math.max(LEAST_NAP, Math.round((performance.now() - youngest) * 1000 * NAP_SHARE))
+    const microseconds = Math.max(LEAST_NAP, Math.round((now() - youngest) * 1000 * NAP_SHARE))
     this.#isNapping = nap(microseconds, () => this.#endNap())
     if (this.#isNapping) return
     for (const waiter of this.#napped) this.#late.add(waiter)
@@ -302,7 +302,7 @@ function run(settled: readonly (() => void)[]): void {
     try {
       settle()
     } catch (error) {
-      process.nextTick(() => {
+      nextTick(() => {
         throw error
       })
     }

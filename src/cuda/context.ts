@@ -27,6 +27,8 @@ import { ForeignCaptures, recordedInCapture } from "./foreign-captures.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
 import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
+import { setImmediate } from "../timers.js"
+import { warn } from "../warn.js"
 
 /** A call whose arguments are all numbers. */
 type NumericCall = Exclude<CallName, "cuLibraryGetKernel">
@@ -177,9 +179,7 @@ export class CudaContext {
   /** The same for another library's failure. */
   warnOfLeakBy(error: Error): void {
     if (this.isLost) return
-    process.emitWarning(`${this.label}: something could not be freed and is leaked. ${error.message}`, {
-      code: "AUX_LEAK",
-    })
+    warn("AUX_LEAK", `${this.label}: something could not be freed and is leaked. ${error.message}`)
   }
 }
 

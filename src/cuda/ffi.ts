@@ -6,6 +6,7 @@
  */
 import { createRequire } from "node:module"
 import { unavailable } from "./unavailable.js"
+import { warn } from "../warn.js"
 
 /** The C types that the tables of calls use. A pointer, a handle or an address is a `uintptr_t`. */
 export type CType = "int" | "uint32_t" | "uint8_t" | "uint16_t" | "uintptr_t" | "size_t" | "str"
@@ -94,10 +95,10 @@ function setStackSizes(module: Koffi): void {
   } catch {
     // Other code has loaded a library through koffi before us: the sizes it chose hold.
     if (module.config().sync_stack_size >= STACK_SIZE) return
-    process.emitWarning(
+    warn(
+      "AUX_SMALL_STACK",
       "koffi was configured before auxstream's first use of it, with stacks that compiling a large kernel may " +
         "overflow: open the CUDA device before other users of koffi load a library.",
-      { code: "AUX_SMALL_STACK" },
     )
   }
 }

@@ -8,7 +8,6 @@
  * driver 580, lazy and eager loading alike). A stream that is held up by the thread that asks would hold it for ever, so
  * the work queued before is waited for first, with patience that ends: see {@link Kernels.load}.
  */
-import { setTimeout } from "node:timers/promises"
 import { AuxstreamError } from "../runtime/errors.js"
 import type { CudaKernelBody, KernelHandle, KernelSource } from "../driver.js"
 import { compile, compileInBackground, type CompileRequest } from "./compile.js"
@@ -16,6 +15,7 @@ import type { CudaContext } from "./context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
 import type { Streams } from "./streams.js"
+import { now, sleep } from "../timers.js"
 
 /** How long loading waits for what runs on the device, in milliseconds. */
 const PATIENCE = 5000
@@ -111,10 +111,10 @@ export class Kernels {
 
   #awaitStreams(source: KernelSource): void {
     const work = this.#streams.markNow()
-    const deadline = performance.now() + PATIENCE
+    const deadline = now() + PATIENCE
     try {
       while (!work.isOver()) {
-        if (performance.now() > deadline) throw this.#outOfPatience(source)
+        if (now() > deadline) throw this.#outOfPatience(source)
         Atomics.wait(NEVER, 0, 0, 1)
       }
     } finally {
@@ -124,11 +124,11 @@ export class Kernels {
 
   async #streamsPassed(source: KernelSource): Promise<void> {
     const work = this.#streams.markNow()
-    const deadline = performance.now() + PATIENCE
+    const deadline = now() + PATIENCE
     try {
       while (!work.isOver()) {
-        if (performance.now() > deadline) throw this.#outOfPatience(source)
-        await setTimeout(1)
+        if (now() > deadline) throw this.#outOfPatience(source)
+        await sleep(1)
       }
     } finally {
       work.forget()

@@ -10,6 +10,7 @@ import { type EventPool, hasPassed } from "./events.js"
 import { viewMemory } from "./ffi.js"
 import { type PinnedBlock, PinnedPool } from "./pinned.js"
 import { SUCCESS } from "./status.js"
+import { warn } from "../warn.js"
 
 /** Larger sources take several blocks, so that the pool's powers of two waste nothing. */
 const LARGEST_BLOCK = 16 * 1024 * 1024
@@ -101,12 +102,7 @@ export class Uploads {
       else staged.push({ blocks, event })
     } catch (error) {
       if (this.#context.isLost) return
-      process.emitWarning(
-        `${this.#context.label}: pinned memory that an upload was staged in is leaked. ${String(error)}`,
-        {
-          code: "AUX_LEAK",
-        },
-      )
+      warn("AUX_LEAK", `${this.#context.label}: pinned memory that an upload was staged in is leaked. ${String(error)}`)
     }
   }
 

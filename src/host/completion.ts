@@ -3,6 +3,7 @@ import { HOST_HIGH, HOST_LOW, HOST_WATCHES, SIGNAL, WATCHED, highWord } from "./
 import type { KeepAlive } from "./keep-alive.js"
 import { Spinner } from "./spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
+import { microtask, nextTick } from "../timers.js"
 
 /** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
 const SLICE = 50
@@ -69,7 +70,7 @@ export class Completion {
   /** Calls back once a stream has passed a position. @returns what detaches the callback */
   add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
     const entry: Pending = { stream, position, settle }
-    if (stream.hasPassed(position)) queueMicrotask(() => this.settle(entry))
+    if (stream.hasPassed(position)) microtask(() => this.settle(entry))
     else this.insert(stream.slot, entry)
     return () => this.detach(entry)
   }
@@ -77,7 +78,7 @@ export class Completion {
   /** The same for something that holds nothing up. */
   addPassed(settle: (error?: Error) => void): () => void {
     let attached = true
-    queueMicrotask(() => {
+    microtask(() => {
       if (attached) settle()
     })
     return () => (attached = false)
@@ -117,7 +118,7 @@ export class Completion {
     this.keepAlive.hold()
     if (index === 0) this.watch(slot, entry.position)
     this.arm()
-    if (slot.hasPassed(entry.position)) queueMicrotask(() => this.pump())
+    if (slot.hasPassed(entry.position)) microtask(() => this.pump())
   }
 
   private pumpSlot(slot: StreamSlot): void {
@@ -164,7 +165,7 @@ export class Completion {
       settle(error)
     } catch (thrown) {
       // One callback's own failure is no reason to leave out the others.
-      queueMicrotask(() => {
+      nextTick(() => {
         throw thrown
       })
     }
@@ -174,7 +175,7 @@ export class Completion {
     const first = this.pending.get(slot)?.[0]
     if (first === undefined) return
     this.watch(slot, first.position)
-    if (slot.hasPassed(first.position)) queueMicrotask(() => this.pump())
+    if (slot.hasPassed(first.position)) microtask(() => this.pump())
   }
 
   /** The order makes it safe: who passes the position meanwhile is seen by the look that follows each call. */
@@ -193,7 +194,7 @@ export class Completion {
     const wait = waitAsync(words, SIGNAL, Atomics.load(words, SIGNAL))
     this.armed = true
     if (wait.async) void wait.value.then(() => this.wake())
-    else queueMicrotask(() => this.wake())
+    else microtask(() => this.wake())
   }
 
   private wake(): void {

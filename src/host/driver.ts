@@ -38,6 +38,7 @@ import type { HostStream } from "./stream.js"
 import { StreamTable } from "./stream-table.js"
 import { Uploads } from "./uploads.js"
 import { WorkerPool } from "./worker-pool.js"
+import { microtask } from "../timers.js"
 
 /**
  * The host device. This thread only queues: commands go into shared memory, worker threads run them, and nothing
@@ -391,7 +392,7 @@ export class HostDriver implements Driver {
   private failAll(loss: DeviceLostError): void {
     this.pool.end()
     this.pool.terminate()
-    queueMicrotask(() => {
+    microtask(() => {
       this.completion.failAll(loss)
       this.kernels.failAll(loss)
       this.completion.stop()

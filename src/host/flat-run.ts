@@ -40,6 +40,7 @@ import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, jump } 
 import { advance } from "./progress.js"
 import type { Scheduler } from "./scheduler.js"
 import { TURN, type Turns } from "./turns.js"
+import { now } from "../timers.js"
 
 /**
  * Runs all of a graph from its flat block, on the stream that it was launched on: passing small kernels between threads
@@ -219,16 +220,16 @@ export class FlatRun {
     const flat = words[call + CALL_FLAT] as number
     const branches = isFirst ? (words[flat + FLAT_BRANCHES] as number) : 0
     for (let branch = 0; branch < branches; branch++) doubles[this.cell(call, branch)] = 0
-    this.lapped = performance.now()
+    this.lapped = now()
   }
 
   /** Adds the time that a command has taken to its branch's. */
   private endLap(call: number, index: number): void {
     const { words, doubles } = this.at.control
     const cell = this.cell(call, words[this.place(call, index) + PLACE_BRANCH] as number)
-    const now = performance.now()
-    doubles[cell] = (doubles[cell] as number) + now - this.lapped
-    this.lapped = now
+    const time = now()
+    doubles[cell] = (doubles[cell] as number) + time - this.lapped
+    this.lapped = time
   }
 
   /** Where a branch's time is kept: at the beginning of its block. */

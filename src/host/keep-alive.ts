@@ -1,3 +1,5 @@
+import { clearInterval, setInterval } from "../timers.js"
+
 /** Long enough to cost nothing, short enough to notice what no event has told. */
 const PERIOD = 250
 

@@ -1,5 +1,6 @@
 import type { ControlMemory } from "./control.js"
 import { MEASURED } from "./layout.js"
+import { now } from "../timers.js"
 
 /**
  * Measures how long the commands of a block take, over all the times that a worker comes to it, where its call asks for
@@ -13,7 +14,7 @@ export class LapTimer {
   /** A worker goes on with a call's block. */
   begin(call: number, isFirst: boolean): void {
     if (!this.isMeasured(call)) return
-    this.started = performance.now()
+    this.started = now()
     if (isFirst) this.control.doubles[this.cell(call)] = 0
   }
 
@@ -22,9 +23,9 @@ export class LapTimer {
     if (!this.isMeasured(call)) return
     const { doubles } = this.control
     const cell = this.cell(call)
-    const now = performance.now()
-    doubles[cell] = (doubles[cell] as number) + now - this.started
-    this.started = now
+    const time = now()
+    doubles[cell] = (doubles[cell] as number) + time - this.started
+    this.started = time
   }
 
   private isMeasured(call: number): boolean {

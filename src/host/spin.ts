@@ -1,3 +1,5 @@
+import { now } from "../timers.js"
+
 /** How long spinning is tried while it pays, in milliseconds: about what a sleeping core takes to wake. */
 const PATIENCE = 0.05
 /** Below this a spin is not worth reading the clock for. */
@@ -34,9 +36,9 @@ export class Spinner {
 }
 
 function watch(isTrue: () => boolean, time: number): boolean {
-  const end = performance.now() + time
+  const end = now() + time
   do {
     for (let look = 0; look < LOOKS_PER_CLOCK; look++) if (isTrue()) return true
-  } while (performance.now() < end)
+  } while (now() < end)
   return false
 }

@@ -9,6 +9,7 @@ import type { Order, Report, WorkerStart } from "./messages.js"
 import { Scheduler } from "./scheduler.js"
 import { Spinner } from "./spin.js"
 import { describeThrown } from "./thrown.js"
+import { setImmediate } from "../timers.js"
 
 /** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
 const TURN_AFTER = 5

@@ -6,6 +6,7 @@ import { warnOnce } from "../runtime/forgotten.js"
 import { RecordPoint } from "../runtime/record-point.js"
 import type { Stream } from "../runtime/stream.js"
 import type { StreamState } from "../runtime/stream-state.js"
+import { warn } from "../warn.js"
 
 /** Forks that nobody has joined yet. */
 const unjoined = new FinalizationRegistry<ForkState>((state) => state.abandon())
@@ -119,7 +120,7 @@ export class ForkState {
     try {
       this.#joinWhenFinished(current())
     } catch (error) {
-      warn(`A fork could not be joined: ${String(error)}`) // There is no current stream here.
+      warn("AUX_UNJOINED", `A fork could not be joined: ${String(error)}`) // There is no current stream here.
       this.release()
     }
   }
@@ -143,7 +144,7 @@ export class ForkState {
     const join = () => this.#joinOrWarn(stream)
     void this.#promise.then(join, (error: unknown) => {
       join()
-      if (!this.delivered) warn(`A fork failed and was disposed of without join(): ${String(error)}`)
+      if (!this.delivered) warn("AUX_UNJOINED", `A fork failed and was disposed of without join(): ${String(error)}`)
     })
   }
 
@@ -154,11 +155,7 @@ export class ForkState {
     // A capture that the fork is no part of cannot join it.
     if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))
     if (errors.length === 0) return
-    for (const error of errors) warn(`A fork could not be joined: ${String(error)}`)
+    for (const error of errors) warn("AUX_UNJOINED", `A fork could not be joined: ${String(error)}`)
     this.release()
   }
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, { type: "AuxstreamWarning", code: "AUX_UNJOINED" })
 }

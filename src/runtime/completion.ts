@@ -1,12 +1,11 @@
-import { setMaxListeners } from "node:events"
 import type { EventHandle } from "../driver.js"
+import { checkSignal, onAbort } from "./abort.js"
 import { checkOptions } from "./check.js"
 import type { VectorClock } from "./clock.js"
 import { type DeviceOrder, noteBroken } from "./order.js"
 import type { StreamState } from "./stream-state.js"
-import { AuxstreamError, KernelError } from "./errors.js"
+import { KernelError } from "./errors.js"
 import { RecordPoint } from "./record-point.js"
-import { show } from "./show.js"
 
 /** How to give up waiting for a promise of the device's. */
 export interface CompletionOptions {
@@ -16,7 +15,7 @@ export interface CompletionOptions {
 
 /** A promise of everything that is queued on a stream so far. */
 export async function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
-  checkSignal(options)
+  checkCompletionOptions(options)
   state.order.captures.checkLookAt(state, "be waited for")
   state.enter()
   const { events } = state.order
@@ -43,27 +42,18 @@ async function completionOutside(state: StreamState, options: CompletionOptions)
 
 /** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
-  checkSignal(options)
+  checkCompletionOptions(options)
   order.captures.checkOutside("the device", "be waited for")
-  const everywhere = { signal: forManyListeners(options.signal) }
   const live = Array.from(order.live, (state) => {
-    const promise = completionOutside(state, everywhere)
+    const promise = completionOutside(state, options)
     return order.isInternal(state) ? promise.catch(passOver) : promise
   })
   const retired = Array.from(order.retired, ({ end, clock }) =>
-    end === undefined ? undefined : eventCompletion(order, end, clock, everywhere).catch(passOver),
+    end === undefined ? undefined : eventCompletion(order, end, clock, options).catch(passOver),
   )
   for (const outcome of await Promise.allSettled([...live, ...retired])) {
     if (outcome.status === "rejected") throw outcome.reason
   }
-}
-
-/** Each stream listens to the signal, and Node.js takes more than ten listeners for a leak. */
-function forManyListeners(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal === undefined) return undefined
-  const shared = AbortSignal.any([signal])
-  setMaxListeners(0, shared)
-  return shared
 }
 
 /** Nobody wants to hear of a kernel's failure on a stream that is not the user's, or is none any more. */
@@ -80,24 +70,23 @@ export function eventCompletion(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason)
-    const abort = () => {
-      detach()
-      reject(signal?.reason)
-    }
     const detach = order.driver.whenComplete(event, (error) => {
-      signal?.removeEventListener("abort", abort)
+      forget?.()
       if (error !== undefined) return reject(error)
       order.hostLearns(clock)
       resolve()
     })
-    signal?.addEventListener("abort", abort, { once: true })
+    const forget =
+      signal &&
+      onAbort(signal, () => {
+        detach()
+        reject(signal.reason)
+      })
   })
 }
 
-/** Refuses a signal that is none. */
-export function checkSignal(options: CompletionOptions): void {
+/** Refuses options that are none. */
+export function checkCompletionOptions(options: CompletionOptions): void {
   checkOptions(options, "options")
-  const { signal } = options
-  if (signal === undefined || signal instanceof AbortSignal) return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `signal is ${show(signal)}; it is an AbortSignal, or left out`)
+  checkSignal(options.signal)
 }

@@ -1,5 +1,5 @@
 import type { EventHandle } from "../driver.js"
-import { checkSignal, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
+import { checkCompletionOptions, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
 import type { Device } from "./device.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
@@ -243,7 +243,7 @@ export class Event {
   /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.#checkLook("be waited for")
-    checkSignal(options)
+    checkCompletionOptions(options)
     const { state } = this
     if (this.#isOthersToo) return this.#relayedCompletion(options)
     if (!this.point.isRecorded) return

@@ -1,3 +1,5 @@
+import { warn } from "../warn.js"
+
 /** The one error, or an `AggregateError` of several. */
 export function settle(errors: readonly unknown[]): unknown {
   return errors.length === 1 ? errors[0] : new AggregateError(errors, "several of the functions run in parallel failed")
@@ -12,10 +14,7 @@ export function attach(error: unknown, joinErrors: readonly unknown[]): unknown 
   if (typeof error === "object" && error !== null && Object.isExtensible(error)) {
     Object.defineProperty(error, "joinErrors", { value: joinErrors, configurable: true, writable: true })
   } else {
-    process.emitWarning(`A join failed after another error: ${joinErrors.map(String).join("; ")}`, {
-      type: "AuxstreamWarning",
-      code: "AUX_JOIN",
-    })
+    warn("AUX_JOIN", `A join failed after another error: ${joinErrors.map(String).join("; ")}`)
   }
   return error
 }

@@ -1,3 +1,5 @@
+import { warn } from "../warn.js"
+
 const warned = new Set<string>()
 
 /**
@@ -40,8 +42,8 @@ function warnOfForgotten(kind: string): void {
 }
 
 /** Warns the process, once for each key. */
-export function warnOnce(key: string, message: string, code: string): void {
+export function warnOnce(key: string, message: string, code: `AUX_${string}`): void {
   if (warned.has(key)) return
   warned.add(key)
-  process.emitWarning(message, { type: "AuxstreamWarning", code })
+  warn(code, message)
 }

@@ -132,6 +132,48 @@ forEachOpenDevice("completion", (open) => {
     controller.abort()
   })
 
+  test("§8 abort: one signal for any number of promises is no leak of listeners, and rejects them all", async () => {
+    using device = open()
+    const warnings: Error[] = []
+    const note = (warning: Error) => warnings.push(warning)
+    process.on("warning", note)
+    const streams = Array.from({ length: 12 }, () => device.createStream())
+    const controller = new AbortController()
+    const { signal } = controller
+    await Promise.all(streams.map((stream) => stream.completed({ signal })))
+    using latch = new Latch(device).hold(streams[0])
+    const event = device.createEvent().record(streams[0])
+    const waiting = [...Array.from({ length: 12 }, () => event), device].map((target) => target.completed({ signal }))
+    controller.abort("enough")
+    for (const outcome of await Promise.allSettled(waiting)) {
+      assert.deepEqual(outcome, { status: "rejected", reason: "enough" })
+    }
+    latch.open()
+    await new Promise(setImmediate)
+    process.off("warning", note)
+    assert.deepEqual(warnings, [])
+    assert.equal(latch.timedOut, false)
+    for (const stream of streams) stream.dispose()
+  })
+
+  test("§8 abort: the signal of another realm, or of a test's DOM, is one", async () => {
+    using device = open()
+    const listeners = new Set<() => void>()
+    const signal = {
+      aborted: false,
+      reason: undefined as unknown,
+      addEventListener: (_: string, listener: () => void) => listeners.add(listener),
+      removeEventListener: (_: string, listener: () => void) => listeners.delete(listener),
+    }
+    using latch = new Latch(device).hold()
+    const promise: unknown = Reflect.apply(device.completed, device, [{ signal }])
+    Object.assign(signal, { aborted: true, reason: "enough" })
+    for (const listener of listeners) listener()
+    await assert.rejects(Promise.resolve(promise), (reason) => reason === "enough")
+    latch.open()
+    assert.equal(listeners.size, 0)
+  })
+
   test("§8 completed: of something disposed of is refused by a rejection", async () => {
     using device = open()
     const stream = device.createStream({ name: "gone" })

@@ -29,7 +29,7 @@ describe("a device that is closed while work may be going on whose end cannot be
       driver[Symbol.dispose]()
       const warning = await firstWarning()
       double.failNothing()
-      assert.match(String(warning), /^Warning: cuda:0 .* stays until the process ends.*CUDA_ERROR_UNKNOWN/)
+      assert.match(String(warning), /^AuxstreamWarning: cuda:0 .* stays until the process ends.*CUDA_ERROR_UNKNOWN/)
       assert.equal(double.alive().allocations, allocations)
       latch.open()
     })

@@ -38,6 +38,7 @@ process.on("warning", (warning) => warnings.push(warning))
 /** The warnings since the last call. */
 export async function takeWarnings(): Promise<Error[]> {
   await new Promise((resolve) => setImmediate(resolve))
+  for (const { name, message } of warnings) assert.equal(name, "AuxstreamWarning", message)
   return warnings.splice(0)
 }
 

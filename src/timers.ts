@@ -1,0 +1,27 @@
+/**
+ * Timers, microtasks and the clock as they were when the library was imported: nothing else in the library may use the
+ * global ones. A test that fakes those would otherwise stop the library, and a `read()` in it would never settle.
+ */
+
+import { performance } from "node:perf_hooks"
+import process from "node:process"
+import * as timers from "node:timers"
+
+export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = timers
+
+export const nextTick = process.nextTick.bind(process)
+
+/** Milliseconds since some point in the past. */
+export const now = performance.now.bind(performance)
+
+const resolved = Promise.resolve()
+
+/** Calls a function as a microtask. It must not throw. */
+export function microtask(fn: () => void): void {
+  void resolved.then(fn)
+}
+
+/** A promise that resolves after so many milliseconds. */
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
