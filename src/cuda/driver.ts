@@ -80,7 +80,7 @@ export class CudaDriver implements Driver {
     this.#pinnedPool = new PinnedPool(context)
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#captures, this.#markers)
-    this.#launcher = new Launcher(context)
+    this.#launcher = new Launcher(context, facts.limits.sharedMemory)
     this.#cublas = new Cublas(context)
     this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)

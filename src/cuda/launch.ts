@@ -4,12 +4,13 @@
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../driver.js"
 import { bfloat16Bits, float16Bits } from "../half.js"
+import { AuxstreamError } from "../runtime/errors.js"
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
 import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./signature.js"
 import { SUCCESS } from "./status.js"
 
-/** Dynamic shared memory that a kernel may have without being asked. */
+/** Shared memory of a block, static and dynamic together, that a kernel may have without asking for more. */
 const DEFAULT_SHARED_MEMORY = 48 * 1024
 /** Larger clusters run on some devices only, and must be asked for. */
 const PORTABLE_CLUSTER = 8
@@ -27,6 +28,8 @@ export interface LaunchableKernel {
   readonly name: string
   /** The driver's handle. */
   readonly function: number
+  /** Bytes of shared memory that the kernel's code declares for each block. */
+  readonly staticSharedMemory: number
   /** How each argument is written, as `signature.ts` numbers it. */
   readonly encodings: Uint8Array
 }
@@ -59,14 +62,17 @@ class ArgumentBlock {
 /** The launches of one device. */
 export class Launcher {
   readonly #context: CudaContext
+  /** The most shared memory, static and dynamic together, that a block may have on this device. */
+  readonly #mostSharedMemory: number
   readonly #config = new CMemory(CONFIG_BYTES + 2 * ATTRIBUTE_BYTES)
   #block = new ArgumentBlock(64)
-  /** Dynamic shared memory that kernels were given leave for, where that is more than any kernel has. */
+  /** Dynamic shared memory that kernels may use, where they had to ask for it. */
   readonly #sharedMemory = new Map<LaunchableKernel, number>()
   readonly #largeClusters = new Set<LaunchableKernel>()
 
-  constructor(context: CudaContext) {
+  constructor(context: CudaContext, mostSharedMemory: number) {
     this.#context = context
+    this.#mostSharedMemory = mostSharedMemory
   }
 
   /** Makes room for kernels with so many parameters. */
@@ -89,7 +95,7 @@ export class Launcher {
     attributes: LaunchAttributes | undefined,
   ): void {
     this.#write(kernel.encodings, args)
-    if (sharedMemory > DEFAULT_SHARED_MEMORY) this.#allowSharedMemory(kernel, sharedMemory)
+    if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#allowSharedMemory(kernel, sharedMemory)
     const { pointers } = this.#block
     const entry = kernel.function
     const { calls } = this.#context
@@ -151,9 +157,20 @@ export class Launcher {
   }
 
   #allowSharedMemory(kernel: LaunchableKernel, byteLength: number): void {
-    if (byteLength <= (this.#sharedMemory.get(kernel) ?? DEFAULT_SHARED_MEMORY)) return
+    if (byteLength <= (this.#sharedMemory.get(kernel) ?? 0)) return
+    this.#checkSharedMemory(kernel, byteLength)
     this.#setAttribute(kernel, MAX_DYNAMIC_SHARED_SIZE_BYTES, byteLength)
     this.#sharedMemory.set(kernel, byteLength)
+  }
+
+  #checkSharedMemory({ name, staticSharedMemory }: LaunchableKernel, byteLength: number): void {
+    const most = this.#mostSharedMemory - staticSharedMemory
+    if (byteLength <= most) return
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `\`sharedMemory\` of kernel "${name}" must be at most ${most} bytes; got ${byteLength}. The kernel's code declares ` +
+        `${staticSharedMemory} bytes itself, and a block has ${this.#mostSharedMemory} bytes on ${this.#context.label}.`,
+    )
   }
 
   #allowLargeClusters(kernel: LaunchableKernel): void {

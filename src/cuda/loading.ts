@@ -8,7 +8,7 @@ import type { LaunchableKernel } from "./launch.js"
 import { encodings, parameterBytes, parameterText } from "./signature.js"
 import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "./status.js"
 
-const NUM_REGS = 4
+const SHARED_SIZE_BYTES = 1
 const ERROR_LOG_BUFFER = 5
 const ERROR_LOG_BUFFER_SIZE_BYTES = 6
 const LOG_BYTES = 16 * 1024
@@ -61,6 +61,7 @@ export class Loading {
   readonly #out = new CMemory(16)
   #library = 0
   #kernel = 0
+  #staticSharedMemory = 0
 
   constructor(context: CudaContext, source: KernelSource, image: Uint8Array) {
     this.#context = context
@@ -99,7 +100,7 @@ export class Loading {
 
   /** An attribute that is known only after the translation. */
   #translateArguments(): [number, number, number, number] {
-    return [this.#out.address, NUM_REGS, this.#kernel, this.#context.device]
+    return [this.#out.address, SHARED_SIZE_BYTES, this.#kernel, this.#context.device]
   }
 
   #setLibrary(status: number): void {
@@ -121,6 +122,7 @@ export class Loading {
 
   #setTranslated(status: number): void {
     this.#checkImage(status, "cuKernelGetAttribute")
+    this.#staticSharedMemory = this.#out.int(0)
   }
 
   #checkImage(status: number, call: string): void {
@@ -142,6 +144,7 @@ export class Loading {
     return {
       name: this.#source.name,
       function: entry,
+      staticSharedMemory: this.#staticSharedMemory,
       encodings: encodings(this.#source.parameters),
       library: this.#library,
       jit: this.#jit,

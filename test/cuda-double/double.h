@@ -216,6 +216,8 @@ typedef void (*kernel_body)(const struct launch *launch, void *const *arguments)
 struct kernel_entry {
   const char *name;
   kernel_body body;
+  /* Bytes: shared memory that a block has by itself, and local memory of a thread. */
+  int static_shared, local;
 };
 const struct kernel_entry *double_find_kernel(const char *name);
 

@@ -118,6 +118,7 @@ static const struct kernel_entry entries[] = {
     {"test_fault", fault},
     {"test_echo", echo},
     {"test_shape", shape},
+    {"test_static_shared", shape, .static_shared = 8192},
     {"test_reverse_int8", reverse1},
     {"test_reverse_uint8", reverse1},
     {"test_reverse_int16", reverse2},

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_DYNAMIC_SHARED 49152
-#define MAX_DYNAMIC_SHARED 232448
+/* Of a block, static and dynamic together: what every kernel may have, and what it may have if it asks. */
+#define DEFAULT_SHARED 49152
+#define MAX_SHARED 232448
 
 struct library;
 
@@ -19,7 +20,6 @@ struct kernel {
   unsigned char sizes[MAX_PARAMETERS];
   bool pointers[MAX_PARAMETERS];
   const struct kernel_entry *entry;
-  int dynamic_shared;
   struct function *function;
 };
 
@@ -52,7 +52,6 @@ static void add_kernel(struct library *library, const char *name, const char *pa
   kernel->library = library;
   snprintf(kernel->name, sizeof kernel->name, "%s", name);
   kernel->entry = double_find_kernel(name);
-  kernel->dynamic_shared = DEFAULT_DYNAMIC_SHARED;
   char letter;
   int size, length;
   while (sscanf(parameters, " %c%d%n", &letter, &size, &length) == 2) {
@@ -162,7 +161,7 @@ EXPORT CUresult cuKernelGetFunction(struct function **out, struct kernel *kernel
   if (!kernel->function) {
     NOT_BESIDE_CAPTURES();
     kernel->function = calloc(1, sizeof *kernel->function);
-    *kernel->function = (struct function){FUNCTION, kernel, context, false, DEFAULT_DYNAMIC_SHARED};
+    *kernel->function = (struct function){FUNCTION, kernel, context, false, DEFAULT_SHARED - kernel->entry->static_shared};
   }
   *out = kernel->function;
   return CUDA_SUCCESS;
@@ -171,7 +170,8 @@ EXPORT CUresult cuKernelGetFunction(struct function **out, struct kernel *kernel
 EXPORT CUresult cuKernelGetAttribute(int *value, int attribute, struct kernel *kernel, CUdevice device) {
   ENTER(cuKernelGetAttribute, A(attribute), A(kernel), A(device));
   NEED_KERNEL(kernel);
-  *value = attribute == 8 ? kernel->dynamic_shared : 0;
+  REQUIRE(kernel->entry, CUDA_ERROR_NOT_FOUND);
+  *value = attribute == 1 ? kernel->entry->static_shared : attribute == 3 ? kernel->entry->local : 0;
   return CUDA_SUCCESS;
 }
 
@@ -199,7 +199,7 @@ EXPORT CUresult cuFuncSetAttribute(struct function *function, int attribute, int
   NEED_FUNCTION(function);
   HEALTHY(function->context);
   if (attribute != 8) return CUDA_SUCCESS;
-  REQUIRE(value <= MAX_DYNAMIC_SHARED, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(value <= MAX_SHARED - function->kernel->entry->static_shared, CUDA_ERROR_INVALID_VALUE);
   function->dynamic_shared = value;
   return CUDA_SUCCESS;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, KernelArgument, LaunchAttributes } from "../../src/driver.js"
 import { bfloat16Bits, float16Bits } from "../../src/half.js"
-import { CudaError } from "../../src/runtime/errors.js"
+import { AuxstreamError, CudaError } from "../../src/runtime/errors.js"
 import { bytesOf, kernel, mark, never, noop, onDouble, open, read, thrownBy } from "./device.js"
 import { double } from "./double.js"
 
@@ -94,11 +94,29 @@ onDouble("a launch", () => {
       assert.deepEqual([...values], [1, 2, 3, 4, 5, 6, sharedMemory])
     }
     assert.equal(double.count("cuFuncSetAttribute") - leaveAskedFor, 2)
-    const error = thrownBy(() =>
-      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, driver.limits.sharedMemory + 1, args, undefined),
-    )
-    assert.ok(error instanceof CudaError)
-    assert.equal(error.call, "cuFuncSetAttribute")
+    driver.freePinned(pinned.address)
+  })
+
+  test("asks for leave if the kernel's own shared memory and the launch's are more than 48 KiB together", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const pinned = driver.allocatePinned(28)
+    const values = new Int32Array(pinned.buffer, pinned.byteOffset, 7)
+    const handle = driver.loadKernel(kernel("test_static_shared", ["out int32*"])) // 8 KiB of its own
+    const args = [{ address: pinned.address, length: 7 }]
+    const go = (bytes: number): void => {
+      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, bytes, args, undefined)
+      driver.synchronizeStream(stream)
+      assert.equal(values[6], bytes)
+    }
+    const most = driver.limits.sharedMemory - 8192
+    const before = double.count("cuFuncSetAttribute")
+    for (const bytes of [0, 40_960]) go(bytes)
+    assert.equal(double.count("cuFuncSetAttribute"), before)
+    for (const bytes of [40_961, 44 * 1024, 48 * 1024, 60 * 1024, 44 * 1024, most]) go(bytes)
+    const error = thrownBy(() => go(most + 1))
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_OUT_OF_RANGE")
+    assert.match(error.message, /"test_static_shared" must be at most 224256 bytes; got 224257.+ 8192 bytes itself/)
     driver.freePinned(pinned.address)
   })
 

@@ -112,6 +112,35 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     refused(() => wide.load(device), "AUX_KERNEL_INVALID", "float64 (8 bytes)", "entry 1")
   })
 
+  test("§4 launch: shared memory that the kernel declares counts towards the limit, too", () => {
+    const both = defineKernel({
+      name: "declares_shared",
+      signature: ["inout int32*"],
+      cuda: {
+        source: `
+          extern __shared__ int dynamic[];
+          extern "C" __global__ void declares_shared(int* x) {
+            __shared__ int declared[2048];
+            declared[threadIdx.x] = x[threadIdx.x];
+            dynamic[threadIdx.x] = 10 * threadIdx.x;
+            __syncthreads();
+            x[threadIdx.x] = declared[31 - threadIdx.x] + dynamic[31 - threadIdx.x];
+          }`,
+      },
+    })
+    const numbers = Int32Array.from({ length: 32 }, (_, i) => i)
+    const expected = numbers.map((_, i) => 11 * (31 - i))
+    for (const kibibytes of [40, 44, 48, 100, 44]) {
+      using x = device.from(numbers)
+      both.launch({ grid: 1, block: 32, sharedMemory: kibibytes * 1024 }, x)
+      assert.deepEqual(x.readSync(), expected, `${kibibytes} KiB`)
+    }
+    const { sharedMemory } = device.driver.limits
+    using x = device.from(numbers)
+    const tooMuch = () => both.launch({ grid: 1, block: 32, sharedMemory }, x)
+    refused(tooMuch, "AUX_OUT_OF_RANGE", "declares_shared", String(sharedMemory - 8192), String(sharedMemory))
+  })
+
   test("§4 launch: more shared memory than a kernel has by itself, clusters, and blocks that wait for each other", () => {
     const bytes = 100 * 1024
     const shared = defineKernel({
