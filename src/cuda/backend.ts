@@ -1,5 +1,5 @@
 /** The CUDA devices of this machine. Importing this loads neither koffi nor the CUDA driver. */
-import { AuxstreamError } from "../runtime/errors.js"
+import { AuxstreamError, CudaError } from "../runtime/errors.js"
 import type { Backend, DeviceListing, Driver } from "../driver.js"
 import { deviceCount, deviceFacts } from "./device-facts.js"
 import { CudaDriver } from "./driver.js"
@@ -41,8 +41,20 @@ function open(ordinal: number): Driver {
   } catch (error) {
     if (error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE") throw error
     const reason = error instanceof Error ? error.message : String(error)
-    throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `cuda:${ordinal} cannot be opened: ${reason}`, { cause: error })
+    throw new AuxstreamError(
+      "AUX_DEVICE_UNAVAILABLE",
+      `cuda:${ordinal} cannot be opened: ${reason}${isTaken(error) ? TAKEN : ""}`,
+      { cause: error },
+    )
   }
+}
+
+const TAKEN =
+  ". Another process uses it in exclusive mode: end that process, name another device, or allow sharing with " +
+  "`nvidia-smi --compute-mode=0`."
+
+function isTaken(error: unknown): boolean {
+  return error instanceof CudaError && error.status === "CUDA_ERROR_DEVICE_UNAVAILABLE"
 }
 
 function checkOrdinal(ordinal: number, count: number): void {

@@ -7,11 +7,14 @@ import { SUCCESS } from "./status.js"
 const MAX_THREADS_PER_BLOCK = 1
 const MAX_BLOCK_DIM_X = 2
 const MAX_GRID_DIM_X = 5
+const COMPUTE_MODE = 20
 const COMPUTE_CAPABILITY_MAJOR = 75
 const COMPUTE_CAPABILITY_MINOR = 76
 const MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97
 const MEMORY_POOLS_SUPPORTED = 115
 const NAME_BYTES = 256
+/** Nobody may use the device. */
+const PROHIBITED = 2
 
 /** A device. */
 export interface DeviceFacts {
@@ -64,10 +67,17 @@ export function deviceFacts(library: CudaLibrary, ordinal: number): DeviceFacts 
       sharedMemory: attribute(MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
     },
     architecture: attribute(COMPUTE_CAPABILITY_MAJOR) * 10 + attribute(COMPUTE_CAPABILITY_MINOR),
-    reason:
-      attribute(MEMORY_POOLS_SUPPORTED) === 1
-        ? undefined
-        : `${name} has no memory pools, which stream-ordered allocation needs: use another device, or on Windows the ` +
-          "TCC or MCDM driver model.",
+    reason: reasonOf(name, attribute),
   }
+}
+
+function reasonOf(name: string, attribute: (which: number) => number): string | undefined {
+  if (attribute(COMPUTE_MODE) === PROHIBITED) {
+    return `${name} is in prohibited mode, in which nobody may use it: allow it with \`nvidia-smi --compute-mode=0\`.`
+  }
+  if (attribute(MEMORY_POOLS_SUPPORTED) === 1) return undefined
+  return (
+    `${name} has no memory pools, which stream-ordered allocation needs: use another device, or on Windows the TCC or ` +
+    "MCDM driver model."
+  )
 }

@@ -10,6 +10,8 @@ export type DeviceSelector = "auto" | "host" | "cuda" | `cuda:${number}`
 
 const backends: Backend[] = []
 const open = new Map<string, { device: Device; options: OpenOptions }>()
+/** The device that `"auto"` chose, while it is open: the same call gives the same device. */
+let automaticChoice: string | undefined
 
 /** Makes a kind of device known. The earlier one is preferred by `"auto"`. */
 export function registerBackend(backend: Backend): void {
@@ -29,7 +31,7 @@ export function listDevices(): DeviceListing[] {
 /**
  * Opens a device, or counts one more reference to it if it is open: the last {@link Device.dispose} closes it.
  *
- * @param selector `"auto"`, the default, is the first usable CUDA device, else the host device; the environment
+ * @param selector `"auto"`, the default, is the first CUDA device that opens, else the host device; the environment
  * variable `AUXSTREAM_DEVICE` stands in for it
  * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying why in one sentence
  * @example
@@ -39,13 +41,44 @@ export function listDevices(): DeviceListing[] {
 export function openDevice(selector: DeviceSelector = "auto", options: OpenOptions = {}): Device {
   checkOptions(options, "options")
   if (options.threads !== undefined) checkInteger(options.threads, "threads", 1, 256)
-  const { backend, ordinal } = select(selector)
+  const named = selector === "auto" ? automaticSelector() : selector
+  if (named === "auto") return openAutomatic(options)
+  const { backend, ordinal } = select(named, named === selector ? "selector" : "AUXSTREAM_DEVICE")
+  return openOne(backend, ordinal, options)
+}
+
+function openOne(backend: Backend, ordinal: number, options: OpenOptions): Device {
   const id = backend.kind === "host" ? "host" : `${backend.kind}:${ordinal}`
   const opened = open.get(id)
   if (opened !== undefined) return again(opened, options)
   const device = new Device(id, backend.open(ordinal, options), () => open.delete(id))
   open.set(id, { device, options })
   return device
+}
+
+/**
+ * The first device that opens. One that is listed as usable may still be taken: a GPU in exclusive mode says so only
+ * when it is opened.
+ */
+function openAutomatic(options: OpenOptions): Device {
+  const chosen = automaticChoice === undefined ? undefined : open.get(automaticChoice)
+  if (chosen !== undefined) return again(chosen, options)
+  const reasons: string[] = []
+  const candidates = backends.flatMap((backend) =>
+    backend.list().map((listing, ordinal) => ({ backend, ordinal, listing })),
+  )
+  for (const { backend, ordinal, listing } of candidates) {
+    try {
+      if (!listing.usable) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", listing.reason ?? "it is not usable")
+      const device = openOne(backend, ordinal, options)
+      automaticChoice = device.id
+      return device
+    } catch (error) {
+      if (!(error instanceof AuxstreamError) || error.code !== "AUX_DEVICE_UNAVAILABLE") throw error
+      reasons.push(`${listing.id}: ${error.message}`)
+    }
+  }
+  throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `no device can be used. ${reasons.join(" ")}`)
 }
 
 function again(opened: { device: Device; options: OpenOptions }, options: OpenOptions): Device {
@@ -64,16 +97,13 @@ function defaultThreads(): number {
   return Math.max(2, availableParallelism())
 }
 
-function select(selector: unknown): { backend: Backend; ordinal: number } {
-  const wanted = selector === "auto" ? automaticSelector() : selector
-  if (wanted === "auto") return automatic()
-  const match = typeof wanted === "string" ? /^(host|cuda)(?::(\d{1,4}))?$/.exec(wanted) : null
+function select(named: unknown, source: string): { backend: Backend; ordinal: number } {
+  const match = typeof named === "string" ? /^(host|cuda)(?::(\d{1,4}))?$/.exec(named) : null
   const backend = backends.find((candidate) => candidate.kind === match?.[1])
   if (match === null || backend === undefined || (backend.kind === "host" && match[2] !== undefined)) {
-    const source = wanted === selector ? "selector" : "AUXSTREAM_DEVICE"
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `${source} is ${show(wanted)}; it is "auto", "host", "cuda" or "cuda:0" with the device's number`,
+      `${source} is ${show(named)}; it is "auto", "host", "cuda" or "cuda:0" with the device's number`,
     )
   }
   return { backend, ordinal: Number(match[2] ?? 0) }
@@ -83,17 +113,6 @@ function select(selector: unknown): { backend: Backend; ordinal: number } {
 function automaticSelector(): string {
   const named = process.env["AUXSTREAM_DEVICE"]
   return named === undefined || named === "" ? "auto" : named
-}
-
-function automatic(): { backend: Backend; ordinal: number } {
-  const reasons: string[] = []
-  for (const backend of backends) {
-    const listings = backend.list()
-    const ordinal = listings.findIndex((listing) => listing.usable)
-    if (ordinal >= 0) return { backend, ordinal }
-    reasons.push(...listings.map((listing) => `${listing.id}: ${listing.reason ?? "not usable"}`))
-  }
-  throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `no device can be used. ${reasons.join(" ")}`)
 }
 
 /** The device that is meant when nothing names one: the only open one. */

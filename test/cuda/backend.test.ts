@@ -7,7 +7,8 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { cudaBackend } from "../../src/cuda/backend.js"
 import { AuxstreamError } from "../../src/runtime/errors.js"
-import { onDouble, open, thrownBy } from "./device.js"
+import { openDevice } from "../../src/index.js"
+import { onDouble, open, thrownBy, untilGone } from "./device.js"
 import { double, doublePath } from "./double.js"
 
 const build = join(dirname(fileURLToPath(import.meta.url)), "..", "..")
@@ -127,6 +128,44 @@ onDouble("listing and opening", () => {
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
     assert.equal(error.message, listing.reason)
     double.setAttribute(115, 1)
+  })
+
+  test("a device in prohibited mode is listed with the reason", () => {
+    again()
+    double.setAttribute(20, 2)
+    const [listing] = cudaBackend.list()
+    assert.equal(listing?.usable, false)
+    assert.match(listing.reason ?? "", /prohibited mode.+nvidia-smi/)
+    double.setAttribute(20, 0)
+  })
+
+  const taken = 46 // CUDA_ERROR_DEVICE_UNAVAILABLE: what a device gives that another process has for itself
+
+  test("a device that another process has for itself is refused by name, with what to do", () => {
+    double.fail("cuDevicePrimaryCtxRetain", 1, taken)
+    const error = thrownBy(() => open())
+    assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
+    assert.match(error.message, /CUDA_ERROR_DEVICE_UNAVAILABLE.+ exclusive mode.+nvidia-smi/)
+  })
+
+  test("auto goes on to the next device where the first is taken, stays with it, and ends on the host device", async () => {
+    again()
+    double.setDevices(2)
+    double.fail("cuDevicePrimaryCtxRetain", 1, taken)
+    const device = openDevice()
+    assert.equal(device.id, "cuda:1")
+    using same = openDevice("auto")
+    assert.equal(same, device, "although cuda:0 would open now")
+    using first = openDevice("cuda:0")
+    assert.equal(first.id, "cuda:0")
+    device.dispose()
+    double.setDevices(1)
+    first.dispose()
+    same.dispose()
+    await untilGone()
+    double.fail("cuDevicePrimaryCtxRetain", 1, taken)
+    using last = openDevice("auto")
+    assert.equal(last.id, "host")
   })
 
   test("a device that does not open leaves nothing behind, whichever call fails", () => {
