@@ -67,10 +67,13 @@ export class Completion {
     this.rewatch(slot)
   }
 
-  /** Calls back once a stream has passed a position. @returns what detaches the callback */
+  /**
+   * Calls back once a stream has passed a position: in the order of the positions, so a position that has been passed
+   * already still comes behind earlier ones whose callbacks are pending. @returns what detaches the callback
+   */
   add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
     const entry: Pending = { stream, position, settle }
-    if (stream.hasPassed(position)) microtask(() => this.settle(entry))
+    if (stream.hasPassed(position) && !this.pending.has(stream.slot)) microtask(() => this.settle(entry))
     else this.insert(stream.slot, entry)
     return () => this.detach(entry)
   }

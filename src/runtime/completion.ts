@@ -14,23 +14,42 @@ export interface CompletionOptions {
 }
 
 /** A promise of everything that is queued on a stream so far. */
-export async function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
-  checkCompletionOptions(options)
-  state.order.captures.checkLookAt(state, "be waited for")
-  state.enter()
-  const { events } = state.order
-  const event = events.take()
-  const point = new RecordPoint()
-  const { tick } = state
-  try {
-    state.record(event, point)
-    await eventCompletion(state.order, event, point.wholeClock, options)
-  } catch (error) {
-    noteBroken(state, tick, error)
-    throw error
-  } finally {
-    events.give(event)
-  }
+export function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
+  return streamResult(state, options, nothing)
+}
+
+/**
+ * The same with a result. `result` is called when the stream gets there, and the promise settles in that very step:
+ * promises of one stream settle in the order in which they were asked for only if none takes more steps than another.
+ */
+export function streamResult<T>(state: StreamState, options: CompletionOptions, result: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    checkCompletionOptions(options)
+    const { order, tick } = state
+    order.captures.checkLookAt(state, "be waited for")
+    state.enter()
+    const event = order.events.take()
+    const point = new RecordPoint()
+    const failed = (reason: unknown) => {
+      order.events.give(event)
+      noteBroken(state, tick, reason)
+      reject(reason)
+    }
+    const passed = () => {
+      order.events.give(event)
+      try {
+        resolve(result())
+      } catch (error) {
+        reject(error)
+      }
+    }
+    try {
+      state.record(event, point)
+      whenPassed(order, event, point.wholeClock, options, { passed, failed })
+    } catch (error) {
+      failed(error)
+    }
+  })
 }
 
 /** The same of a stream that may be captured: of what was queued there before that. */
@@ -61,28 +80,72 @@ function passOver(error: unknown): void {
   if (!(error instanceof KernelError)) throw error
 }
 
-/** A promise of an event's latest record. The event must not be recorded again before it settles. */
+/**
+ * A promise of an event's latest record. The event must not be recorded again before it settles; `ended` is called just
+ * before that.
+ */
 export function eventCompletion(
   order: DeviceOrder,
   event: EventHandle,
   clock: VectorClock,
-  { signal }: CompletionOptions,
+  options: CompletionOptions,
+  ended: () => void = nothing,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted === true) return reject(signal.reason)
-    const detach = order.driver.whenComplete(event, (error) => {
-      forget?.()
-      if (error !== undefined) return reject(error)
-      order.hostLearns(clock)
+    const failed = (reason: unknown) => {
+      ended()
+      reject(reason)
+    }
+    const passed = () => {
+      ended()
       resolve()
-    })
-    const forget =
-      signal &&
-      onAbort(signal, () => {
-        detach()
-        reject(signal.reason)
-      })
+    }
+    try {
+      whenPassed(order, event, clock, options, { passed, failed })
+    } catch (error) {
+      failed(error)
+    }
   })
+}
+
+function nothing(): void {}
+
+/** What a function promises; what it throws, too, comes as a rejection. */
+export function attempt<T>(start: () => Promise<T>): Promise<T> {
+  try {
+    return start()
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+/** Exactly one of the two is called, once. */
+interface Waiter {
+  passed(): void
+  failed(reason: unknown): void
+}
+
+/** Tells a waiter when an event's latest record has been passed, or that waiting has been given up. */
+function whenPassed(
+  order: DeviceOrder,
+  event: EventHandle,
+  clock: VectorClock,
+  { signal }: CompletionOptions,
+  waiter: Waiter,
+): void {
+  if (signal?.aborted === true) return waiter.failed(signal.reason)
+  const detach = order.driver.whenComplete(event, (error) => {
+    forget?.()
+    if (error !== undefined) return waiter.failed(error)
+    order.hostLearns(clock)
+    waiter.passed()
+  })
+  const forget =
+    signal &&
+    onAbort(signal, () => {
+      detach()
+      waiter.failed(signal.reason)
+    })
 }
 
 /** Refuses options that are none. */

@@ -1,6 +1,6 @@
 import type { DType, ScalarOf, TypedArrayOf } from "../dtype.js"
 import type { PinnedMemory } from "../driver.js"
-import { streamCompletion } from "./completion.js"
+import { attempt, streamResult } from "./completion.js"
 import { checkInteger } from "./check.js"
 import type { Capture } from "./capture.js"
 import type { Device } from "./device.js"
@@ -191,20 +191,16 @@ export class DeviceArray<D extends DType = DType> {
    * The elements, once the work queued on the current stream so far is done. Work queued later is not seen. Does not
    * block the event loop.
    */
-  async read(): Promise<TypedArrayOf<D, ArrayBuffer>> {
-    this.checkUsable()
-    const stream = currentStream(this.device).state
-    return this.#readThrough(stream, () => streamCompletion(stream))
-  }
-
-  async #readThrough(stream: StreamState, completed: () => Promise<void>): Promise<TypedArrayOf<D, ArrayBuffer>> {
-    const staging = this.#queueRead(stream)
-    try {
-      await completed()
-      return this.#take(staging)
-    } finally {
-      this.#giveBack(staging)
-    }
+  read(): Promise<TypedArrayOf<D, ArrayBuffer>> {
+    return attempt(() => {
+      this.checkUsable()
+      const stream = currentStream(this.device).state
+      const staging = this.#queueRead(stream)
+      const giveBack = () => this.#giveBack(staging)
+      const elements = streamResult(stream, {}, () => this.#take(staging))
+      elements.then(giveBack, giveBack)
+      return elements
+    })
   }
 
   /** The same, blocking the calling thread. */

@@ -1,5 +1,5 @@
 import type { EventHandle } from "../driver.js"
-import { checkCompletionOptions, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
+import { attempt, checkCompletionOptions, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
 import type { Device } from "./device.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
@@ -241,18 +241,19 @@ export class Event {
   }
 
   /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
-  async completed(options: CompletionOptions = {}): Promise<void> {
+  completed(options: CompletionOptions = {}): Promise<void> {
+    return attempt(() => this.#completion(options))
+  }
+
+  #completion(options: CompletionOptions): Promise<void> {
     this.#checkLook("be waited for")
     checkCompletionOptions(options)
     const { state } = this
     if (this.#isOthersToo) return this.#relayedCompletion(options)
-    if (!this.point.isRecorded) return
+    if (!this.point.isRecorded) return Promise.resolve()
     const borrowed = state.lend()
-    try {
-      await eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options)
-    } finally {
-      state.giveBack(borrowed)
-    }
+    const giveBack = () => state.giveBack(borrowed)
+    return eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options, giveBack)
   }
 
   /** May others record it, too, or queue behind it on its stream? */

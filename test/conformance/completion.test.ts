@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { forEachOpenDevice } from "../support/devices.js"
+import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { rejected } from "../support/errors.js"
 import { affine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
@@ -198,5 +198,26 @@ forEachOpenDevice("completion", (open) => {
       expected = (Math.imul((Math.imul(expected, 3) + round) | 0, 5) + 1) | 0
     }
     assert.deepEqual(x.readSync(), new Int32Array(64).fill(expected))
+  })
+})
+
+onHost("completion", (open) => {
+  test("§4 completed: the promises of one stream settle in the order in which they were asked for", async () => {
+    using device = open()
+    using stream = device.createStream()
+    using x = device.zeros("int32", 1)
+    device.synchronize()
+    await stream.run(async () => {
+      for (let round = 0; round < 50; round++) {
+        const settled: number[] = []
+        const promises = Array.from({ length: 30 }, (_, index) => {
+          affine.launch(over(1), 1, x, 1, 1)
+          const promise = [() => stream.completed(), () => x.read(), () => stream.record().completed()][index % 3]
+          return promise?.().then(() => settled.push(index))
+        })
+        await Promise.all(promises)
+        assert.deepEqual(settled, Array.from(settled.keys()))
+      }
+    })
   })
 })
