@@ -24,6 +24,9 @@
  * a driver refuses all the same is the device's own refusal. A `copy`'s two ends must stay as they are until the
  * stream has passed it; `upload` has read its source when it returns.
  *
+ * A method that finds no memory, for arrays, pinned memory or staging, throws `OutOfMemoryError` without having waited
+ * for anything. The runtime then calls `drainFrees` and tries once more.
+ *
  * ## Handles
  *
  * A handle is a number that means something to its driver alone. Drivers may give the number of a destroyed object to

@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from "./errors.js"
+import type { OrderMark } from "../driver.js"
 import { warnOnce } from "./forgotten.js"
 import type { ArrayMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
@@ -34,7 +34,9 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const { order } = stream
     order.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
-    return new Allocation(order, allocate(stream, byteLength), byteLength, stream)
+    const covers = (mark: OrderMark) => stream.covers(mark.slot, mark.tick)
+    const address = order.allocate(() => order.driver.allocate(byteLength, stream.handle, covers))
+    return new Allocation(order, address, byteLength, stream)
   }
 
   /** Memory that is not ours: its uses are known, but it is never freed. */
@@ -90,17 +92,5 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const { reaper } = this.order
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
     return reaper
-  }
-}
-
-function allocate(stream: StreamState, byteLength: number): number {
-  const { driver } = stream.order
-  const covers = (mark: { slot: number; tick: number }) => stream.covers(mark.slot, mark.tick)
-  try {
-    return driver.allocate(byteLength, stream.handle, covers)
-  } catch (error) {
-    if (!(error instanceof OutOfMemoryError)) throw error
-    stream.order.drainFrees()
-    return driver.allocate(byteLength, stream.handle, covers)
   }
 }

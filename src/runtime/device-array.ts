@@ -153,7 +153,7 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return
     if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
     queueOperation(stream, "upload", [this.allocation], () => {
-      this.device.driver.upload(this.address, bytesOf(source), stream.handle)
+      stream.order.allocate(() => this.device.driver.upload(this.address, bytesOf(source), stream.handle))
     })
   }
 
@@ -161,7 +161,7 @@ export class DeviceArray<D extends DType = DType> {
   #captureUpload(source: Uint8Array, stream: StreamState, capture: Capture): void {
     const { driver } = this.device
     stream.enter()
-    const memory = driver.allocatePinned(source.length)
+    const memory = stream.order.allocate(() => driver.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
     queueOperation(stream, "upload", [this.allocation], () => {
@@ -221,7 +221,7 @@ export class DeviceArray<D extends DType = DType> {
     stream.order.captures.checkLook(stream.capture, this.description, "be read")
     if (this.length === 0) return undefined
     const { driver } = this.device
-    const memory = driver.allocatePinned(this.byteLength)
+    const memory = stream.order.allocate(() => driver.allocatePinned(this.byteLength))
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
       queueOperation(stream, "read", [this.allocation, staging.allocation], () => {

@@ -58,6 +58,22 @@ export class Limbo {
     })
   }
 
+  /** Blocks until all uses are over, and gives everything back. */
+  drain(): void {
+    for (const { pending } of this.#waiting) for (const one of pending) this.#synchronize(one)
+    this.sweep()
+  }
+
+  #synchronize({ use, event }: PendingUse): void {
+    const end = event ?? use.stream.end
+    if (end === undefined || this.#isKnown(use)) return
+    try {
+      this.#order.driver.synchronizeEvent(end)
+    } catch {
+      // A broken stream has come to that point all the same; any other failure leaves the memory where it is.
+    }
+  }
+
   #isKnown({ stream, tick }: Use): boolean {
     return this.#order.hostClock.covers(stream.slot, tick)
   }

@@ -1,7 +1,7 @@
 import type { Driver, EventHandle } from "../driver.js"
 import { Captures } from "./captures.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
-import { DeviceLostError, KernelError } from "./errors.js"
+import { DeviceLostError, KernelError, OutOfMemoryError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
@@ -194,12 +194,27 @@ export class DeviceOrder {
     if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0, count)) action()
   }
 
+  /**
+   * Has the driver allocate something. If there is no memory, waits for everything that is about to be freed and tries
+   * once more: every allocation behind the seam must be made through this.
+   */
+  allocate<T>(attempt: () => T): T {
+    try {
+      return attempt()
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error
+      this.drainFrees()
+      return attempt()
+    }
+  }
+
   /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
   drainFrees(): void {
     if (this.capturing > 0) {
       for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
     }
     this.retryHeld(this.#held.length)
+    this.limbo.drain()
     this.driver.drainFrees()
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, currentStream, type Device, type DeviceArray, OutOfMemoryError } from "../../src/index.js"
-import { forEachDevice } from "../support/devices.js"
+import { forEachDevice, onHost } from "../support/devices.js"
 import { affine, latch, once, over, prepare } from "../support/kernels.js"
 
 const chunk = 2 ** 29
@@ -72,6 +72,32 @@ forEachDevice("out of memory", (open) => {
     for (const array of taken) array.dispose()
   })
 
+  test("§6 running out of memory: pinned memory, uploads and reads wait for what is about to be freed, too", async () => {
+    using device = open()
+    await prepare(device)
+    const taken = takeAll(device)
+    const kept = taken.pop()
+    assert.ok(kept)
+    const { length } = kept
+    const data = new Uint8Array(length).fill(7)
+    const needs: (() => unknown)[] = [
+      () => device.pinned("uint8", length),
+      () => kept.copyFrom(data),
+      () => assert.deepEqual(kept.readSync(), data),
+      async () => assert.deepEqual(await kept.read(), data),
+      () => captureGraph(() => kept.copyFrom(data), { device }),
+    ]
+    for (const need of needs) {
+      const last = taken.shift()
+      assert.ok(last)
+      holdForAWhile(device)
+      last.dispose()
+      await need()
+      taken.push(...takeAll(device))
+    }
+    for (const array of taken) array.dispose()
+  })
+
   test("§6 running out of memory: drains what streams freed before they came into a capture", async () => {
     using device = open()
     await prepare(device)
@@ -118,6 +144,25 @@ forEachDevice("out of memory", (open) => {
       aux.run(() => sum.readSync()),
       new Uint8Array(8).fill(19),
     )
+    for (const array of taken) array.dispose()
+  })
+})
+
+onHost("out of memory", (open) => {
+  test("§6 running out of memory: waits for pinned memory that queued work still uses", async () => {
+    using device = open()
+    await prepare(device)
+    const data = new Uint8Array(2 ** 22).fill(3)
+    using x = device.empty("uint8", data.length)
+    const graph = captureGraph(() => x.copyFrom(data), { device })
+    device.synchronize()
+    const taken = takeAll(device)
+    holdForAWhile(device)
+    graph.launch()
+    graph.dispose()
+    using again = device.empty("uint8", data.length)
+    assert.equal(again.length, data.length)
+    assert.equal(x.subarray(0, 1).readSync()[0], 3)
     for (const array of taken) array.dispose()
   })
 })
