@@ -210,10 +210,10 @@ onHost("completion", (open) => {
     await stream.run(async () => {
       for (let round = 0; round < 50; round++) {
         const settled: number[] = []
-        const promises = Array.from({ length: 30 }, (_, index) => {
+        const promises = Array.from({ length: 30 }, async (_, index) => {
           affine.launch(over(1), 1, x, 1, 1)
-          const promise = [() => stream.completed(), () => x.read(), () => stream.record().completed()][index % 3]
-          return promise?.().then(() => settled.push(index))
+          await [() => stream.completed(), () => x.read(), () => stream.record().completed()][index % 3]?.()
+          settled.push(index)
         })
         await Promise.all(promises)
         assert.deepEqual(settled, Array.from(settled.keys()))
