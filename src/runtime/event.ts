@@ -1,5 +1,11 @@
 import type { EventHandle } from "../driver.js"
-import { attempt, checkCompletionOptions, type CompletionOptions, eventCompletion, streamCompletion } from "./completion.js"
+import {
+  attempt,
+  checkCompletionOptions,
+  type CompletionOptions,
+  eventCompletion,
+  streamCompletion,
+} from "./completion.js"
 import type { Device } from "./device.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
