@@ -1,3 +1,18 @@
+/** The type of an array's elements, in PyTorch's words. */
+export type DType =
+  | "float16"
+  | "bfloat16"
+  | "float32"
+  | "float64"
+  | "int8"
+  | "uint8"
+  | "int16"
+  | "uint16"
+  | "int32"
+  | "uint32"
+  | "int64"
+  | "uint64"
+
 /** The typed array that holds each element type on the host. `float16` and `bfloat16` are bit patterns. */
 export interface TypedArrays<B extends ArrayBufferLike = ArrayBufferLike> {
   float16: Uint16Array<B>
@@ -14,9 +29,6 @@ export interface TypedArrays<B extends ArrayBufferLike = ArrayBufferLike> {
   uint64: BigUint64Array<B>
 }
 
-/** The type of an array's elements, in PyTorch's words. */
-export type DType = keyof TypedArrays
-
 /** The typed array that holds elements of a dtype. */
 export type TypedArrayOf<D extends DType, B extends ArrayBufferLike = ArrayBufferLike> = {
   [K in D]: TypedArrays<B>[K]
@@ -28,8 +40,17 @@ export type ScalarOf<D extends DType> = D extends "int64" | "uint64" ? bigint | 
 /** Any typed array whose elements a device knows. */
 export type TypedArray = TypedArrays[DType]
 
+/** A `Float16Array`, which Node.js has from version 24 on. */
+export interface Float16Elements extends ArrayBufferView {
+  readonly [Symbol.toStringTag]: "Float16Array"
+  readonly length: number
+}
+
+/** What is copied to an array of a dtype: the typed array that holds its elements, or for float16 a `Float16Array`. */
+export type SourceOf<D extends DType> = TypedArrayOf<D> | (D extends "float16" ? Float16Elements : never)
+
 /** What a typed array is taken for when no dtype is named. */
-export type DTypeOf<A extends TypedArray> = A extends Float32Array
+export type DTypeOf<A extends TypedArray | Float16Elements> = A extends Float32Array
   ? "float32"
   : A extends Float64Array
     ? "float64"
@@ -49,4 +70,6 @@ export type DTypeOf<A extends TypedArray> = A extends Float32Array
                   ? "int64"
                   : A extends BigUint64Array
                     ? "uint64"
-                    : never
+                    : A extends Float16Elements
+                      ? "float16"
+                      : never

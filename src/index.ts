@@ -3,7 +3,7 @@
 import "./backends.js"
 import "./runtime/inspect.js"
 
-export type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "./dtype.js"
+export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
 export type { CudaKernelBody, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/completion.js"

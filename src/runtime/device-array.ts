@@ -1,10 +1,11 @@
-import type { DType, ScalarOf, TypedArrayOf } from "../dtype.js"
+import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../dtype.js"
 import type { PinnedMemory } from "../driver.js"
+import { bytesOf, lengthOf } from "../typed-array.js"
 import { attempt, streamResult } from "./completion.js"
 import { checkInteger } from "./check.js"
 import type { Capture } from "./capture.js"
 import type { Device } from "./device.js"
-import { bytesOf, checkScalar, elementsOf } from "./elements.js"
+import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import { type ArrayMemory, queueOperation } from "./operation.js"
 import { PinnedAllocation } from "./pinned-allocation.js"
@@ -108,7 +109,7 @@ export class DeviceArray<D extends DType = DType> {
    *
    * @param source of this dtype and length
    */
-  copyFrom(source: TypedArrayOf<D> | PinnedArray<D> | DeviceArray<D>): this {
+  copyFrom(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>): this {
     this.checkUsable()
     const stream = currentStream(this.device).state
     if (source instanceof DeviceArray) this.#copyFromDevice(source, stream)
@@ -141,7 +142,7 @@ export class DeviceArray<D extends DType = DType> {
     })
   }
 
-  #upload(source: TypedArrayOf<D>, stream: StreamState): void {
+  #upload(source: SourceOf<D>, stream: StreamState): void {
     if (!elementsOf(this.dtype).holds(source)) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
@@ -149,7 +150,7 @@ export class DeviceArray<D extends DType = DType> {
           "a pinned array or a device array of its dtype",
       )
     }
-    checkSameLength(this.length, source.length)
+    checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
     if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
     queueOperation(stream, "upload", [this.allocation], () => {

@@ -1,12 +1,13 @@
-import type { DType, DTypeOf, ScalarOf, TypedArray, TypedArrayOf } from "../dtype.js"
+import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } from "../dtype.js"
 import type { Driver, KernelHandle, MemoryUsage } from "../driver.js"
+import { bytesOf, lengthOf } from "../typed-array.js"
 import { Allocation } from "./allocation.js"
 import { Belongings } from "./belongings.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "./check.js"
 import { type CompletionOptions, deviceCompletion } from "./completion.js"
 import { context, runIn } from "./context.js"
 import { DeviceArray } from "./device-array.js"
-import { bytesOf, checkDType, checkScalar, dtypeOf, elementsOf } from "./elements.js"
+import { checkDType, checkScalar, dtypeOf, elementsOf } from "./elements.js"
 import { AuxstreamError, DisposedError } from "./errors.js"
 import { Event, EventState } from "./event.js"
 import { ForgottenWatch } from "./forgotten.js"
@@ -259,9 +260,9 @@ export class Device {
    * const x = device.from(new Float32Array([1, 2, 3]))
    * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
    */
-  from<A extends TypedArray>(source: A): DeviceArray<DTypeOf<A>>
-  from<D extends DType>(source: TypedArrayOf<D>, dtype: D): DeviceArray<D>
-  from(source: TypedArray, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
+  from<A extends TypedArray | Float16Elements>(source: A): DeviceArray<DTypeOf<A>>
+  from<D extends DType>(source: SourceOf<D>, dtype: D): DeviceArray<D>
+  from(source: SourceOf<DType>, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
     if (dtype === undefined) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
@@ -275,7 +276,7 @@ export class Device {
         `source is ${show(source)}; an array of ${dtype} is made from a ${elementsOf(dtype).create(0).constructor.name}`,
       )
     }
-    const array: DeviceArray = this.empty(dtype, source.length)
+    const array: DeviceArray = this.empty(dtype, lengthOf(source))
     return this.#orDispose(array, () => array.copyFrom(source))
   }
 

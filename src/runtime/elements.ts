@@ -1,5 +1,6 @@
-import type { DType, TypedArray, TypedArrayOf } from "../dtype.js"
+import type { DType, SourceOf, TypedArray, TypedArrayOf } from "../dtype.js"
 import { bfloat16Bits, float16Bits } from "../half.js"
+import { bytesOf, typedArrayName } from "../typed-array.js"
 import { AuxstreamError } from "./errors.js"
 import { show } from "./show.js"
 
@@ -9,7 +10,7 @@ export interface ElementType<D extends DType> {
   create(length: number): TypedArrayOf<D, ArrayBuffer>
   view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
   /** Is this the typed array that holds such elements? */
-  holds(value: unknown): value is TypedArrayOf<D>
+  holds(value: unknown): value is SourceOf<D>
   /** Why a value is no scalar of this type; undefined if it is one. */
   readonly refuses: (value: unknown) => string | undefined
   /** The bytes of one element. The value has passed `refuses`. */
@@ -34,6 +35,7 @@ function bigIntegerBetween(least: bigint, most: bigint) {
 
 interface Constructor<D extends DType> {
   readonly BYTES_PER_ELEMENT: number
+  readonly name: string
   new (length: number): TypedArrayOf<D, ArrayBuffer>
   new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
 }
@@ -42,19 +44,23 @@ function elementType<D extends DType>(
   Elements: Constructor<D>,
   refuses: (value: unknown) => string | undefined,
   one: (value: number | bigint) => TypedArray,
+  names: readonly (string | undefined)[] = [Elements.name],
 ): ElementType<D> {
   return {
     byteLength: Elements.BYTES_PER_ELEMENT,
     create: (length) => new Elements(length),
     view: (buffer, byteOffset, length) => new Elements(buffer, byteOffset, length),
-    holds: (value): value is TypedArrayOf<D> => value instanceof Elements,
+    holds: (value): value is SourceOf<D> => names.includes(typedArrayName(value)),
     refuses,
     encode: (value) => bytesOf(one(value)),
   }
 }
 
 const table: { readonly [D in DType]: ElementType<D> } = {
-  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(float16Bits(Number(value)))),
+  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(float16Bits(Number(value))), [
+    "Uint16Array",
+    "Float16Array",
+  ]),
   bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(bfloat16Bits(Number(value)))),
   float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
   float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
@@ -103,22 +109,21 @@ export function checkScalar(dtype: DType, value: unknown, what: string): asserts
   )
 }
 
-/** The bytes under a typed array. */
-export function bytesOf(array: TypedArray): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+const dtypesByName: { readonly [name: string]: DType | undefined } = {
+  Float16Array: "float16",
+  Float32Array: "float32",
+  Float64Array: "float64",
+  Int8Array: "int8",
+  Uint8Array: "uint8",
+  Int16Array: "int16",
+  Uint16Array: "uint16",
+  Int32Array: "int32",
+  Uint32Array: "uint32",
+  BigInt64Array: "int64",
+  BigUint64Array: "uint64",
 }
 
 /** The dtype that a typed array is taken for when none is named. */
 export function dtypeOf(source: unknown): DType | undefined {
-  if (source instanceof Float32Array) return "float32"
-  if (source instanceof Float64Array) return "float64"
-  if (source instanceof Int8Array) return "int8"
-  if (source instanceof Uint8Array) return "uint8"
-  if (source instanceof Int16Array) return "int16"
-  if (source instanceof Uint16Array) return "uint16"
-  if (source instanceof Int32Array) return "int32"
-  if (source instanceof Uint32Array) return "uint32"
-  if (source instanceof BigInt64Array) return "int64"
-  if (source instanceof BigUint64Array) return "uint64"
-  return undefined
+  return dtypesByName[typedArrayName(source) ?? ""]
 }

@@ -1,4 +1,7 @@
+import type { Float16Elements } from "../dtype.js"
 import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../half.js"
+import { bytesOf, isTypedArray, lengthOf } from "../typed-array.js"
+import { elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
 import { show } from "./show.js"
 
@@ -12,10 +15,11 @@ export type Float16DType = "float16" | "bfloat16"
  * const half = await array.read()              // Uint16Array of a "bfloat16" array
  * const values = toFloat32(half, "bfloat16")   // Float32Array
  */
-export function toFloat32(source: Uint16Array, dtype: Float16DType): Float32Array<ArrayBuffer> {
+export function toFloat32(source: Uint16Array | Float16Elements, dtype: Float16DType): Float32Array<ArrayBuffer> {
   const { widen } = dtypeFunctions(dtype)
-  if (!(source instanceof Uint16Array)) throw invalidSource(source, "a Uint16Array of bit patterns")
-  return Float32Array.from(source, widen)
+  if (!elementsOf(dtype).holds(source)) throw invalidSource(source, "a Uint16Array of bit patterns")
+  const { buffer, byteOffset } = bytesOf(source)
+  return Float32Array.from(new Uint16Array(buffer, byteOffset, lengthOf(source)), widen)
 }
 
 /**
@@ -24,18 +28,20 @@ export function toFloat32(source: Uint16Array, dtype: Float16DType): Float32Arra
  */
 export function fromFloat32(source: ArrayLike<number>, dtype: Float16DType): Uint16Array<ArrayBuffer> {
   const { round } = dtypeFunctions(dtype)
-  if (!Array.isArray(source) && !ArrayBuffer.isView(source)) throw invalidSource(source, "a list of numbers")
-  const result = new Uint16Array(source.length)
+  if (!Array.isArray(source) && !isTypedArray(source))
+    throw invalidSource(source, "an array or a typed array of numbers")
+  const result = new Uint16Array(isTypedArray(source) ? lengthOf(source) : source.length)
   for (let i = 0; i < result.length; i++) {
     const value: unknown = source[i]
-    if (typeof value !== "number") throw invalidSource(source, `a list of numbers, without the ${show(value)} at ${i}`)
+    if (typeof value !== "number")
+      throw invalidSource(source, `an array of numbers, without the ${show(value)} at ${i}`)
     result[i] = round(value)
   }
   return result
 }
 
 function invalidSource(source: unknown, allowed: string): AuxstreamError {
-  return new AuxstreamError("AUX_INVALID_ARGUMENT", `source is ${show(source)}; it is ${allowed}`)
+  return new AuxstreamError("AUX_INVALID_ARGUMENT", `source must be ${allowed}; got ${show(source)}`)
 }
 
 function dtypeFunctions(dtype: Float16DType) {

@@ -70,13 +70,13 @@ describe("§8 bad input: arrays", () => {
       "dtype",
     ),
     ...each(
-      [undefined, null, 5, [1, 2], new Float32Array(2), "x"],
+      [undefined, null, 5, [1, 2], new Float32Array(2), "x", new DataView(new ArrayBuffer(8)), new Int16Array(1)],
       (source) => Reflect.apply(toFloat32, undefined, [source, "float16"]),
       "AUX_INVALID_ARGUMENT",
       "source",
     ),
     ...each(
-      [undefined, null, 5, {}, "12"],
+      [undefined, null, 5, {}, "12", new DataView(new ArrayBuffer(8)), new ArrayBuffer(8), { length: 1, 0: 1 }],
       (source) => Reflect.apply(fromFloat32, undefined, [source, "float16"]),
       "AUX_INVALID_ARGUMENT",
       "source",

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { runInNewContext } from "node:vm"
+import { type DType, type DeviceArray, fromFloat32, toFloat32, type TypedArray } from "../../src/index.js"
+import { forEachOpenDevice } from "../support/devices.js"
+import { refused } from "../support/errors.js"
+
+/** A typed array of a vm context, as test runners hand them out. */
+function foreign(text: string): TypedArray {
+  return runInNewContext(text) as TypedArray
+}
+
+const sources: { readonly [D in Exclude<DType, "float16" | "bfloat16">]: string } = {
+  float32: "new Float32Array([1, -2.5])",
+  float64: "new Float64Array([1, -2.5])",
+  int8: "new Int8Array([1, -2])",
+  uint8: "new Uint8Array([1, 2])",
+  int16: "new Int16Array([1, -2])",
+  uint16: "new Uint16Array([1, 2])",
+  int32: "new Int32Array([1, -2])",
+  uint32: "new Uint32Array([1, 2])",
+  int64: "new BigInt64Array([1n, -2n])",
+  uint64: "new BigUint64Array([1n, 2n])",
+}
+
+/** What `Float16Array` makes of numbers; undefined before Node.js 24. */
+function float16Array(numbers: readonly number[]): TypedArray | undefined {
+  const constructor: unknown = Reflect.get(globalThis, "Float16Array")
+  return typeof constructor === "function" ? (Reflect.construct(constructor, [numbers]) as TypedArray) : undefined
+}
+
+forEachOpenDevice("typed arrays", (open) => {
+  test("§4 from, copyFrom: the typed arrays of another realm are typed arrays", () => {
+    using device = open()
+    for (const [dtype, text] of Object.entries(sources)) {
+      const source = foreign(text)
+      using x: DeviceArray = device.from(source)
+      assert.equal(x.dtype, dtype)
+      assert.deepEqual(Array.from<unknown>(x.readSync()), Array.from<unknown>(source))
+      using y: DeviceArray = device.empty(x.dtype, 2).copyFrom(source)
+      assert.deepEqual(y.readSync(), x.readSync())
+    }
+    using half = device.from(foreign("new Uint16Array([0x3c00])") as Uint16Array, "float16")
+    assert.deepEqual(toFloat32(foreign("new Uint16Array([0x3c00])") as Uint16Array, "float16"), Float32Array.of(1))
+    assert.deepEqual(half.readSync(), Uint16Array.of(0x3c00))
+    assert.deepEqual(fromFloat32(foreign("new Float64Array([1])") as Float64Array, "float16"), Uint16Array.of(0x3c00))
+    refused(
+      () => device.from(foreign("new Uint8ClampedArray(2)") as Uint8Array),
+      "AUX_INVALID_ARGUMENT",
+      "Uint8ClampedArray",
+    )
+    refused(() => half.copyFrom(foreign("new Int16Array(1)") as Uint16Array), "AUX_DTYPE_MISMATCH", "Int16Array")
+  })
+
+  test("§4 from, copyFrom: sizes are the engine's, whatever a typed array says of itself", () => {
+    using device = open()
+    const three = [5, 6, 7].map((value) => device.full("int32", 4, value))
+    const [x] = three
+    for (const lie of ["length", "byteLength", "byteOffset", "buffer"]) {
+      const values = { length: 4, byteLength: 16, byteOffset: 8, buffer: new ArrayBuffer(4096) }
+      const source = Object.defineProperty(new Int32Array(256).fill(99), lie, { value: Reflect.get(values, lie) })
+      refused(() => x?.copyFrom(source), "AUX_LENGTH_MISMATCH", "256", "4")
+      using y = device.from(source)
+      assert.deepEqual(y.readSync(), new Int32Array(256).fill(99))
+    }
+    class Liar extends Int32Array {
+      override get length(): never {
+        throw new Error("asked")
+      }
+    }
+    x?.copyFrom(new Liar(4).fill(1))
+    assert.deepEqual(
+      three.map((array) => Array.from(array.readSync())),
+      [1, 6, 7].map((value) => [value, value, value, value]),
+    )
+    for (const array of three) array.dispose()
+  })
+
+  test("§4 from, copyFrom, toFloat32: a Float16Array is what it says", (context) => {
+    const source = float16Array([1, -2.5, 65504])
+    if (source === undefined) return context.skip("this Node.js has no Float16Array")
+    using device = open()
+    using x: DeviceArray = device.from(source)
+    assert.equal(x.dtype, "float16")
+    assert.deepEqual(x.readSync(), fromFloat32([1, -2.5, 65504], "float16"))
+    using y = device.zeros("float16", 3)
+    Reflect.apply(y.copyFrom, y, [source])
+    assert.deepEqual(y.readSync(), x.readSync())
+    assert.deepEqual(Reflect.apply(toFloat32, undefined, [source, "float16"]), Float32Array.of(1, -2.5, 65504))
+    for (const dtype of ["bfloat16", "uint16"] as const) {
+      refused(() => device.from(source as Uint16Array, dtype), "AUX_DTYPE_MISMATCH", "Float16Array", dtype)
+      using z = device.zeros(dtype, 3)
+      refused(() => z.copyFrom(source as Uint16Array), "AUX_DTYPE_MISMATCH", "Float16Array", dtype)
+    }
+  })
+})
