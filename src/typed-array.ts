@@ -11,13 +11,11 @@ interface Facts {
   readonly buffer: ArrayBufferLike
 }
 
-const prototype: object = Object.getPrototypeOf(Uint8Array.prototype)
+/** Where the engine's own getters are, which look into the array itself. */
+const prototype = Reflect.getPrototypeOf(Uint8Array.prototype) ?? {}
 
-/** The engine's own getter, which finds what it tells in the array itself. */
 function fact<K extends keyof Facts>(key: K): (array: unknown) => Facts[K] {
-  const get: unknown = Object.getOwnPropertyDescriptor(prototype, key)?.get
-  // `call` bound to a getter is that getter with its object as an argument.
-  return Function.prototype.call.bind(get as (this: unknown) => Facts[K])
+  return (array) => Reflect.get(prototype, key, array)
 }
 
 /** `"Float32Array"` and the like; undefined for what is no typed array, a DataView for one. Never throws. */
