@@ -254,6 +254,12 @@ export interface Driver {
    */
   freePinned(address: number): void
 
+  /**
+   * Refuses memory of another library's that is not the device's. Absent where the driver cannot tell.
+   * @throws AuxstreamError AUX_OUT_OF_RANGE
+   */
+  checkMemory?(address: number, byteLength: number): void
+
   /** Copies bytes between any two of device and pinned memory. */
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
   /** Copies from the caller's own memory, which has been read when the call returns. */

@@ -245,6 +245,11 @@ export class HostDriver implements Driver {
     if (this.loss.error === undefined) this.allocator.releaseNow(address)
   }
 
+  checkMemory(address: number, byteLength: number): void {
+    this.check()
+    this.memory.check(address, byteLength)
+  }
+
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
     const target = this.usable(stream)
     const { branch } = target

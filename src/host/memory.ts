@@ -1,6 +1,6 @@
 import { ALIGNMENT, type MemorySource, type Stretch } from "../allocator/allocator.js"
 import type { MemoryCount } from "../allocator/memory-count.js"
-import { OutOfMemoryError } from "../runtime/errors.js"
+import { AuxstreamError, OutOfMemoryError } from "../runtime/errors.js"
 import { MAXIMUM_PAGES, sharedMemory, type WasmMemory } from "./web-assembly.js"
 
 /** Bytes of a WebAssembly page. */
@@ -63,6 +63,16 @@ export class DeviceMemory implements MemorySource {
   /** All there is but the first bytes, which are never handed out, so that no address is 0. */
   get first(): Stretch {
     return { address: ALIGNMENT, byteLength: this.byteLength - ALIGNMENT }
+  }
+
+  /** Refuses bytes that are not in the memory, or that no array may hold. @throws AuxstreamError AUX_OUT_OF_RANGE */
+  check(address: number, byteLength: number): void {
+    if (address + byteLength <= this.byteLength && (address >= ALIGNMENT || byteLength === 0)) return
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `address must name memory of the host device, which is bytes ${ALIGNMENT} to ${this.byteLength}; got ${address} ` +
+        `for ${byteLength} bytes: addresses come from the arrays of the device itself`,
+    )
   }
 
   /** Grows generously, so that it grows seldom. */

@@ -318,6 +318,7 @@ export class Device {
       )
     }
     this.checkUsable()
+    this.driver.checkMemory?.(address, length * byteLength)
     return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address, length * byteLength))
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { forEachOpenDevice } from "../support/devices.js"
+import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { affine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
@@ -33,6 +33,21 @@ forEachOpenDevice("memory of other libraries", (open) => {
     refused(() => device.wrap(258, "int32", 1), "AUX_INVALID_ARGUMENT", "258", "4")
     refused(() => device.wrap(256, "int32", -1), "AUX_OUT_OF_RANGE", "-1")
     assert.equal(device.wrap(0, "int32", 0).length, 0)
+  })
+})
+
+onHost("memory of other libraries", (open) => {
+  test("§4 wrap: an address outside the host device's memory is refused, and not cut to 32 bits", async () => {
+    using device = open()
+    using x = device.full("int32", 4, 1)
+    await device.completed()
+    const { reserved } = device.memory
+    for (const address of [2 ** 32 + x.address, 2 ** 31, 2 ** 52, reserved, reserved - 8, 4, 252]) {
+      refused(() => device.wrap(address, "int32", 4), "AUX_OUT_OF_RANGE", "address", String(address))
+    }
+    refused(() => device.wrap(2 ** 32, "int32", 0), "AUX_OUT_OF_RANGE", String(2 ** 32))
+    device.wrap(reserved - 16, "int32", 4).fill(5)
+    assert.deepEqual(await x.read(), new Int32Array(4).fill(1))
   })
 })
 
