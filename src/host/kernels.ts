@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs"
+import { accessSync, constants, readFileSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -72,13 +72,16 @@ function checkBody(
   body: HostKernelBody,
   compiled: CompiledWasm | undefined,
 ): KernelDefinition["body"] {
-  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }
+  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(name, body.source)}` }
   if ("module" in body) return { url: moduleUrl(name, body.module) }
   return { module: checkWasm(name, exportName, compiled ?? compile(name, readWasm(name, body.wasm))) }
 }
 
 /** Encodes parentheses and quotes, too, so that the URL can be found in a stack. */
-function encode(source: string): string {
+function encode(name: string, source: string): string {
+  if (/\p{Surrogate}/u.test(source)) {
+    throw invalid(name, "its source holds half of a surrogate pair, which no file can: write it as an escape (\\ud83d)")
+  }
   return encodeURIComponent(source).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
 }
 
@@ -104,8 +107,18 @@ function fileUrl(text: string): URL | undefined {
 
 function checkFile(name: string, url: URL): void {
   const path = filePath(name, url)
-  const stats = statSync(path, { throwIfNoEntry: false })
-  if (stats?.isFile() !== true) throw invalid(name, `there is no file ${path}`)
+  if (!isReadable(name, path)) throw invalid(name, `there is no file ${path}`)
+}
+
+/** False if there is no such file. Whatever else is wrong with a path is the system's to say. */
+function isReadable(name: string, path: string): boolean {
+  try {
+    const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true
+    if (isFile) accessSync(path, constants.R_OK)
+    return isFile
+  } catch (error) {
+    throw invalid(name, `its file cannot be read: ${error instanceof Error ? error.message : ""}`, error)
+  }
 }
 
 function filePath(name: string, url: URL): string {
@@ -148,7 +161,14 @@ function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void
     throw invalid(name, `its WebAssembly module imports ${entry.kind} "${entry.module}" "${entry.name}", but ${wanted}`)
   }
   const { memory, dataEnd, hasPassiveData } = inspectWasm(bytes)
-  if (memory !== undefined && !(memory.shared && memory.maximum === 65536 && memory.minimum <= 16)) {
+  if (memory === undefined) {
+    throw invalid(
+      name,
+      `its WebAssembly module does not import the device's memory, so it cannot reach any array: ${wanted} (clang, Rust: ` +
+        "link with --import-memory --shared-memory; AssemblyScript: --importMemory --sharedMemory)",
+    )
+  }
+  if (!(memory.shared && memory.maximum === 65536 && memory.minimum <= 16)) {
     const { minimum, maximum, shared } = memory
     throw invalid(
       name,

@@ -4,6 +4,7 @@ import { AuxstreamError } from "../runtime/errors.js"
 import { outsideCaptures } from "../runtime/context.js"
 import { warnOnce } from "../runtime/forgotten.js"
 import { RecordPoint } from "../runtime/record-point.js"
+import { showThrown } from "../runtime/show.js"
 import type { Stream } from "../runtime/stream.js"
 import type { StreamState } from "../runtime/stream-state.js"
 import { warn } from "../warn.js"
@@ -120,7 +121,7 @@ export class ForkState {
     try {
       this.#joinWhenFinished(current())
     } catch (error) {
-      warn("AUX_UNJOINED", `A fork could not be joined: ${String(error)}`) // There is no current stream here.
+      warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`) // There is no current stream here.
       this.release()
     }
   }
@@ -144,7 +145,8 @@ export class ForkState {
     const join = () => this.#joinOrWarn(stream)
     void this.#promise.then(join, (error: unknown) => {
       join()
-      if (!this.delivered) warn("AUX_UNJOINED", `A fork failed and was disposed of without join(): ${String(error)}`)
+      if (!this.delivered)
+        warn("AUX_UNJOINED", `A fork failed and was disposed of without join(): ${showThrown(error)}`)
     })
   }
 
@@ -155,7 +157,7 @@ export class ForkState {
     // A capture that the fork is no part of cannot join it.
     if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))
     if (errors.length === 0) return
-    for (const error of errors) warn("AUX_UNJOINED", `A fork could not be joined: ${String(error)}`)
+    for (const error of errors) warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)
     this.release()
   }
 }

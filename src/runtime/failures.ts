@@ -1,4 +1,5 @@
 import { warn } from "../warn.js"
+import { showThrown } from "./show.js"
 
 /** The one error, or an `AggregateError` of several. */
 export function settle(errors: readonly unknown[]): unknown {
@@ -14,7 +15,7 @@ export function attach(error: unknown, joinErrors: readonly unknown[]): unknown 
   if (typeof error === "object" && error !== null && Object.isExtensible(error)) {
     Object.defineProperty(error, "joinErrors", { value: joinErrors, configurable: true, writable: true })
   } else {
-    warn("AUX_JOIN", `A join failed after another error: ${joinErrors.map(String).join("; ")}`)
+    warn("AUX_JOIN", `A join failed after another error: ${joinErrors.map(showThrown).join("; ")}`)
   }
   return error
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
@@ -26,6 +26,7 @@ test("a kernel that cannot work is refused before anything is queued", () => {
   const wasm = (shape: Partial<Parameters<typeof wasmModule>[0]>) => ({
     wasm: wasmModule({ parameters: [], code: [], ...shape }),
   })
+  symlinkSync("loop", join(folder, "loop"))
   const cases: [body: HostKernelBody | undefined, code: string, message: RegExp][] = [
     [undefined, "AUX_KERNEL_UNAVAILABLE", /no body for the host/],
     [{ module: "./kernel.js" }, "AUX_KERNEL_INVALID", /new URL\(\.\.\., import\.meta\.url\)/],
@@ -33,6 +34,14 @@ test("a kernel that cannot work is refused before anything is queued", () => {
     [{ module: new URL("https://example.com/k.js") }, "AUX_KERNEL_INVALID", /example\.com/],
     [{ module: join(folder, "missing.js") }, "AUX_KERNEL_INVALID", /missing\.js/],
     [{ module: pathToFileURL(folder) }, "AUX_KERNEL_INVALID", /no file/],
+    [{ module: join(folder, "k\0.js") }, "AUX_KERNEL_INVALID", /cannot be read.*null bytes/],
+    [{ module: join(folder, "k".repeat(300)) }, "AUX_KERNEL_INVALID", /cannot be read.*ENAMETOOLONG/],
+    [{ module: join(folder, "loop") }, "AUX_KERNEL_INVALID", /cannot be read.*ELOOP/],
+    [{ module: join(folder, "kernel.js", "k.js") }, "AUX_KERNEL_INVALID", /no file/],
+    [{ wasm: pathToFileURL(join(folder, "loop")) }, "AUX_KERNEL_INVALID", /cannot be read.*ELOOP/],
+    [{ source: "export function k() { return '\ud83d' }" }, "AUX_KERNEL_INVALID", /surrogate/],
+    [wasm({ memory: "own" }), "AUX_KERNEL_INVALID", /does not import the device's memory/],
+    [wasm({ memory: "none" }), "AUX_KERNEL_INVALID", /does not import the device's memory/],
     [{ wasm: Uint8Array.of(1, 2, 3) }, "AUX_KERNEL_INVALID", /does not compile/],
     [{ wasm: pathToFileURL(join(folder, "missing.wasm")) }, "AUX_KERNEL_INVALID", /missing\.wasm/],
     [{ ...wasm({}), export: "other" }, "AUX_KERNEL_INVALID", /exports no function "other", only: "k"/],

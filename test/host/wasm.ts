@@ -8,6 +8,8 @@ export interface WasmShape {
   /** Limits of the imported memory: flags, minimum, maximum. */
   readonly limits?: readonly number[]
   readonly memoryName?: string
+  /** A memory of its own instead of the imported one, or none at all. */
+  readonly memory?: "own" | "none"
   /** Active data segments: offset and bytes. */
   readonly data?: readonly { readonly offset: number; readonly bytes: readonly number[] }[]
   /** A passive data segment, which only code can put somewhere. */
@@ -28,13 +30,15 @@ const MAXIMUM = [0x80, 0x80, 0x04]
 /** A module that exports the function as "k". */
 export function wasmModule(shape: WasmShape): Uint8Array {
   const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [], passiveData } = shape
+  const imports = [1, ...text("env"), ...text(memoryName), 2, ...limits]
   const segments = data.map(({ offset, bytes }) => [0, 0x41, ...unsigned(offset), 0x0b, ...sized(bytes)])
   if (passiveData !== undefined) segments.push([1, ...sized(passiveData)])
   return Uint8Array.from([
     ...MAGIC,
     ...section(1, [1, 0x60, ...sized(parameters), 0]),
-    ...section(2, [1, ...text("env"), ...text(memoryName), 2, ...limits]),
+    ...(shape.memory === undefined ? section(2, imports) : []),
     ...section(3, [1, 0]),
+    ...(shape.memory === "own" ? section(5, [1, 0, 16]) : []),
     ...section(7, [1, ...text("k"), 0, 0]),
     ...section(10, [1, ...sized([0, ...code, 0x0b])]),
     ...(segments.length === 0 ? [] : section(11, [segments.length, ...segments.flat()])),
