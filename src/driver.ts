@@ -184,6 +184,17 @@ export interface PinnedMemory {
   readonly byteLength: number
 }
 
+/** How one stream fares, where a kernel's failure breaks its stream alone. Right after the stream's end, too. */
+export interface StreamFailures {
+  /** How far the stream's queue reaches now: grows with everything that is queued. */
+  readonly position: number
+  /**
+   * What has broken the stream at or before a position, as far as is known: it is the same error each time. What is
+   * queued up to that position may still be waiting to be skipped.
+   */
+  before(position: number): Error | undefined
+}
+
 /** One device. See the head of this file for what every method keeps to. */
 export interface Driver {
   readonly kind: "cuda" | "host"
@@ -203,6 +214,8 @@ export interface Driver {
   foreignHandle(stream: StreamHandle): bigint
   /** Does another library capture the stream, so that what is recorded there says nothing of what was queued before? */
   isCapturedByOthers(stream: StreamHandle): boolean
+  /** Watches for what breaks the stream. Absent where a failure loses the device. Costs no call of the device's library. */
+  watchFailures?(stream: StreamHandle): StreamFailures
   /** Is everything queued so far done? Throws what broke the stream. */
   queryStream(stream: StreamHandle): boolean
   /** Blocks the calling thread until everything queued so far is done. Throws what broke the stream. */

@@ -10,6 +10,7 @@ import type {
   MemoryUsage,
   OrderMark,
   PinnedMemory,
+  StreamFailures,
   StreamHandle,
 } from "../driver.js"
 import { Allocator } from "../allocator/allocator.js"
@@ -123,6 +124,10 @@ export class HostDriver implements Driver {
 
   isCapturedByOthers(): boolean {
     return false
+  }
+
+  watchFailures(stream: StreamHandle): StreamFailures {
+    return this.failures.watch(this.streams.get(stream))
   }
 
   queryStream(stream: StreamHandle): boolean {

@@ -1,3 +1,4 @@
+import type { StreamFailures } from "../driver.js"
 import { KernelError } from "../runtime/errors.js"
 import type { Report } from "./messages.js"
 import type { HostStream, StreamSlot } from "./stream.js"
@@ -37,6 +38,11 @@ export class Failures {
     return error !== undefined && stream.brokenAt <= position ? error : undefined
   }
 
+  /** The failures of one stream alone. */
+  watch(stream: HostStream): StreamFailures {
+    return new Watch(this, stream)
+  }
+
   /** A number under which a worker can name a failure that only this thread still knows. */
   tell(error: KernelError): number {
     const known = this.told.indexOf(error)
@@ -64,6 +70,21 @@ export class Failures {
     const first = owner === undefined ? undefined : this.of(owner)
     // What happens in a graph happens on the stream that it was launched on: its branches are nobody's streams.
     return owner?.internal === true ? first : waitedFor(first)
+  }
+}
+
+class Watch implements StreamFailures {
+  constructor(
+    private readonly failures: Failures,
+    private readonly stream: HostStream,
+  ) {}
+
+  get position(): number {
+    return this.stream.slot.tail
+  }
+
+  before(position: number): KernelError | undefined {
+    return this.failures.before(this.stream, position)
   }
 }
 

@@ -6,6 +6,7 @@ import { warnOnce } from "../runtime/forgotten.js"
 import { RecordPoint } from "../runtime/record-point.js"
 import { showThrown } from "../runtime/show.js"
 import type { Stream } from "../runtime/stream.js"
+import type { PoolLease } from "../runtime/stream-pool.js"
 import type { StreamState } from "../runtime/stream-state.js"
 import { warn } from "../warn.js"
 
@@ -21,7 +22,8 @@ export class ForkState {
   readonly #origin: StreamState
   /** What the fork takes part in: its end joins whatever nobody has joined. */
   readonly #capture: Capture | undefined
-  readonly #pooled: boolean
+  /** Of the stream, if it is one of the pool's. */
+  readonly #lease: PoolLease | undefined
   /** What the fork's work is ordered behind and contains, once its function is over. */
   readonly #point = new RecordPoint()
   /** Behind the fork's work; given back at the first join. */
@@ -29,11 +31,11 @@ export class ForkState {
   #joined = false
   #promise: Promise<unknown> | undefined
 
-  constructor(origin: StreamState, stream: Stream, pooled: boolean) {
+  constructor(origin: StreamState, stream: Stream, lease: PoolLease | undefined) {
     this.#origin = origin
     this.#capture = origin.capture
     this.stream = stream
-    this.#pooled = pooled
+    this.#lease = lease
   }
 
   /** Should `fork` be collected before anybody has joined, the stream that it came from does. */
@@ -106,7 +108,7 @@ export class ForkState {
   /** It has been joined, or cannot be: gives back what is held for that. */
   release(): void {
     if (!this.#joined) unjoined.unregister(this)
-    if (this.#pooled && !this.#joined) this.stream.device.pool.give(this.stream)
+    if (!this.#joined) this.#lease?.end()
     this.#joined = true
     if (this.#event === undefined) return
     this.stream.state.order.events.give(this.#event)

@@ -1,6 +1,7 @@
 import { checkFunction, checkOptions } from "../runtime/check.js"
 import { context, runIn } from "../runtime/context.js"
 import { DisposedError } from "../runtime/errors.js"
+import { PoolLease } from "../runtime/stream-pool.js"
 import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
 import { adopt } from "../runtime/thenable.js"
 import { checkAuxStream } from "./arguments.js"
@@ -84,15 +85,22 @@ export function fork<T>(fn: () => T, options: ForkOptions = {}): Fork<T> {
   checkOptions(options, "options")
   if (options.stream !== undefined) checkAuxStream(options.stream, "stream")
   const main = currentStream(options.stream?.device ?? currentDevice())
-  if (!isMultiStreamEnabled()) return start(fn, main, main, false, "disabled")
-  if (options.stream === main) return start(fn, main, main, false, "same-stream")
-  if (options.stream !== undefined) return start(fn, main, options.stream, false, "parallel")
-  return start(fn, main, main.device.pool.take(main), true, "parallel")
+  if (!isMultiStreamEnabled()) return start(fn, main, main, undefined, "disabled")
+  if (options.stream === main) return start(fn, main, main, undefined, "same-stream")
+  if (options.stream !== undefined) return start(fn, main, options.stream, undefined, "parallel")
+  const lease = new PoolLease(main)
+  return start(fn, main, lease.take(), lease, "parallel")
 }
 
-function start<T>(fn: () => T, main: Stream, stream: Stream, pooled: boolean, reason: ParallelReason): Fork<T> {
+function start<T>(
+  fn: () => T,
+  main: Stream,
+  stream: Stream,
+  lease: PoolLease | undefined,
+  reason: ParallelReason,
+): Fork<T> {
   report(reason, main, stream === main ? [] : [{ stream }])
-  const state = new ForkState(main.state, stream, pooled)
+  const state = new ForkState(main.state, stream, lease)
   try {
     return runIn(context().withStream(stream), () => {
       if (stream !== main) stream.wait(main)

@@ -1,6 +1,7 @@
 import { checkFunction } from "../runtime/check.js"
 import { AuxstreamError } from "../runtime/errors.js"
 import { show } from "../runtime/show.js"
+import { PoolLease } from "../runtime/stream-pool.js"
 import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
 import { isEnabled, type ParallelOptions } from "./execute-in-parallel.js"
 import { AuxBranch, forkJoin } from "./fork-join.js"
@@ -42,17 +43,14 @@ function checkList(fns: unknown): void {
 }
 
 function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknown)[]): unknown[] | Promise<unknown[]> {
-  const { device } = main
-  const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, device.pool.take(main), undefined))
-  const giveBack = () => {
-    for (const { stream } of branches) device.pool.give(stream)
-  }
-  report("parallel", main, branches)
+  const lease = new PoolLease(main)
   let results: unknown[] | Promise<unknown[]> | undefined
   try {
+    const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.take(), undefined))
+    report("parallel", main, branches)
     results = forkJoin(main, fn0, branches, undefined, others.length + 1)
-    return results instanceof Promise ? results.finally(giveBack) : results
+    return results instanceof Promise ? results.finally(() => lease.end()) : results
   } finally {
-    if (!(results instanceof Promise)) giveBack()
+    if (!(results instanceof Promise)) lease.end()
   }
 }

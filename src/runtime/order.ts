@@ -74,14 +74,19 @@ export class DeviceOrder {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
     if (this.isCapturedByOthers(state)) return this.hold(() => this.disposeStream(state))
-    state.workspace?.dispose()
-    state.workspace = undefined
+    this.freeWorkspace(state)
     if (!this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.disposed = true
     if (!state.foreign) this.driver.destroyStream(state.handle)
     this.#retired.add(state)
     this.reapRetired(looks)
+  }
+
+  /** Frees the scratch memory of library calls in the stream's order. The next call allocates it anew. */
+  freeWorkspace(state: StreamState): void {
+    state.workspace?.dispose()
+    state.workspace = undefined
   }
 
   /** False if it has to be tried again. */

@@ -1,4 +1,4 @@
-import type { EventHandle, StreamHandle } from "../driver.js"
+import type { EventHandle, StreamFailures, StreamHandle } from "../driver.js"
 import type { Allocation } from "./allocation.js"
 import type { Capture } from "./capture.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
@@ -33,6 +33,8 @@ export class StreamState implements Covers {
   /** Others may queue here, too: each record counts as new work, and no wait is elided. */
   shared: boolean
   disposed = false
+  /** How it fares, where a kernel's failure breaks its stream alone. */
+  readonly failures: StreamFailures | undefined
   /** The scratch memory of library calls here. */
   workspace: Allocation | undefined
   /** Behind the last of the stream's work, once it is disposed of. */
@@ -55,6 +57,7 @@ export class StreamState implements Covers {
     this.name = name
     this.priority = priority
     this.foreign = foreign
+    this.failures = order.driver.watchFailures?.(handle)
     this.shared = foreign
     this.slot = slot
     this.#tick = tick
@@ -164,6 +167,16 @@ export class StreamState implements Covers {
     return this.covers(other.slot, tick)
   }
 
+  /** Is all that was queued on another stream so far, its waits included, ordered before what is queued here next? */
+  isBehind(other: StreamState): boolean {
+    return this.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this, this.#clock)
+  }
+
+  /** What has broken the stream, as far as is known. */
+  get failure(): Error | undefined {
+    return this.failures?.before(Infinity)
+  }
+
   /** Records an event here and gives it the point. */
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
@@ -253,7 +266,7 @@ export class StreamState implements Covers {
   waitFor(target: StreamState): void {
     this.#checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
-    if (elidable && target.clock.isCoveredBy(this) && !this.order.isCapturedByOthers(target)) return
+    if (elidable && this.isBehind(target) && !this.order.isCapturedByOthers(target)) return
     if (target.disposed) return this.#waitForEnd(target, target.end)
     if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
       return this.#waitForEnd(target, target.beforeCapture)
