@@ -33,14 +33,15 @@ export class Captures {
 
   begin(stream: StreamHandle): void {
     const { cuStreamBeginCapture } = this.#context.graphCalls
-    this.#context.check(cuStreamBeginCapture(stream, MODE_RELAXED), "cuStreamBeginCapture")
+    const status = this.#context.room.for(() => cuStreamBeginCapture(stream, MODE_RELAXED))
+    this.#context.check(status, "cuStreamBeginCapture")
     this.#context.captures += 1
   }
 
   /** Captures into a graph that exists, behind nothing. */
   beginInto(graph: number, stream: StreamHandle): void {
     const { cuStreamBeginCaptureToGraph } = this.#context.conditionalCalls
-    const status = cuStreamBeginCaptureToGraph(stream, graph, 0, 0, 0, MODE_RELAXED)
+    const status = this.#context.room.for(() => cuStreamBeginCaptureToGraph(stream, graph, 0, 0, 0, MODE_RELAXED))
     this.#context.check(status, "cuStreamBeginCaptureToGraph")
     this.#context.captures += 1
   }

@@ -105,7 +105,9 @@ export class Conditionals {
 
   #createHandle(graph: number): bigint {
     const { cuGraphConditionalHandleCreate } = this.#context.conditionalCalls
-    const status = cuGraphConditionalHandleCreate(this.#out.address, graph, this.#context.handle, 0, 0)
+    const status = this.#context.room.for(() =>
+      cuGraphConditionalHandleCreate(this.#out.address, graph, this.#context.handle, 0, 0),
+    )
     this.#context.check(status, "cuGraphConditionalHandleCreate")
     return this.#out.bigint(0)
   }
@@ -126,7 +128,9 @@ export class Conditionals {
     parameters.setInt(28, 1) // one body
     parameters.setNumber(40, this.#context.handle)
     const { cuGraphAddNode } = this.#context.conditionalCalls
-    const status = cuGraphAddNode(this.#out.address, graph, dependencies, count, parameters.address)
+    const status = this.#context.room.for(() =>
+      cuGraphAddNode(this.#out.address, graph, dependencies, count, parameters.address),
+    )
     this.#context.check(status, "cuGraphAddNode")
     this.#captures.goOnBehind(this.#out.number(0), stream)
     return Number(new BigUint64Array(viewMemory(parameters.number(32), 8))[0])

@@ -11,6 +11,7 @@
  * - Calls that name a stream or an event of ours take the context from that; a launch takes it from its function. They
  *   are made bare, because they are the fast ones. Should a driver refuse one for the current context, it has queued
  *   nothing, and {@link CudaContext.again} makes it again with ours current.
+ * - Copies and fills do so, too, unless they may be captured: see {@link CudaContext.queue}.
  *
  * ## A lost device
  *
@@ -18,7 +19,7 @@
  * calls is exchanged for one that calls nothing and gives that status: the fast paths have nothing to look at while all
  * is well, and nothing reaches the driver afterwards.
  */
-import { DeviceLostError, type CudaError } from "../runtime/errors.js"
+import { DeviceLostError, OutOfMemoryError, type CudaError } from "../runtime/errors.js"
 import type { EventHandle, StreamHandle } from "../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
@@ -26,7 +27,8 @@ import { eachCall } from "./ffi.js"
 import { ForeignCaptures, recordedInCapture } from "./foreign-captures.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
 import type { CudaLibrary } from "./library.js"
-import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, SUCCESS } from "./status.js"
+import { Room } from "./room.js"
+import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, OUT_OF_MEMORY, SUCCESS } from "./status.js"
 import { setImmediate } from "../timers.js"
 import { warn } from "../warn.js"
 
@@ -58,6 +60,8 @@ export class CudaContext {
   captures = 0
   /** What others may capture. */
   readonly foreignCaptures = new ForeignCaptures()
+  /** For calls that may find no memory. */
+  readonly room = new Room()
 
   readonly #cleanups: (() => void)[] = []
   #loss: DeviceLostError | undefined
@@ -117,14 +121,33 @@ export class CudaContext {
     }
   }
 
+  /**
+   * Queues a copy or a fill. In a graph, it becomes a node that keeps the context which is current at the call. Without
+   * one, CUDA 13 takes the call, but refuses to update the graph, or crashes at its next launch: see docs/cuda.md.
+   */
+  queue(call: NumericCall, ...args: number[]): void {
+    const native = this.#native(call)
+    const mayBeCaptured = this.captures > 0 || this.foreignCaptures.arePossible
+    const status = mayBeCaptured ? this.within(() => native(...args)) : native(...args)
+    if (status !== SUCCESS) this.retry(status, call, ...args)
+  }
+
   /** @throws what {@link failure} makes of a status that is not success */
   check(status: number, call: string): void {
     if (status !== SUCCESS) throw this.failure(status, call)
   }
 
-  /** The slow path of a fast call: tries again if the current context was to blame, and throws if that does not help. */
+  /**
+   * The slow path of a fast call: tries again if the current context or a lack of memory was to blame, and throws if that
+   * does not help.
+   */
   retry(status: number, call: NumericCall, ...args: number[]): void {
-    this.check(this.again(status, call, ...args), call)
+    const again = () => this.again(this.#native(call)(...args), call, ...args)
+    this.check(this.room.for(again, this.again(status, call, ...args)), call)
+  }
+
+  #native(call: NumericCall): (...args: number[]) => number {
+    return this.calls[call]
   }
 
   /** The status of a call that failed, made again with our context current if the current context was to blame. */
@@ -132,8 +155,7 @@ export class CudaContext {
     if (status !== INVALID_CONTEXT && status !== INVALID_HANDLE) return status
     this.calls.cuCtxGetCurrent(this.out.address + 56)
     if (this.out.number(56) === this.handle) return status
-    const native: (...args: number[]) => number = this.calls[call]
-    return this.within(() => native(...args))
+    return this.within(() => this.#native(call)(...args))
   }
 
   /** The error of a status. A sticky one loses the device, and then it is the same error for ever. */
@@ -141,7 +163,16 @@ export class CudaContext {
     if (this.#loss !== undefined) return this.#loss
     const error = this.library.error(status, call)
     if (status === CAPTURED_EVENT) return recordedInCapture(error)
+    if (status === OUT_OF_MEMORY) return this.#outOfMemory(error)
     return isSticky(status) ? this.#lose(status, error) : error
+  }
+
+  #outOfMemory(cause: CudaError): OutOfMemoryError {
+    return new OutOfMemoryError(
+      `${this.label} has no memory left for the CUDA driver itself: ${cause.message}. Dispose of arrays, graphs or streams ` +
+        "that are not needed, or end other programs that use this device.",
+      { cause },
+    )
   }
 
   /** Calls `listener` once, when the device is lost. */

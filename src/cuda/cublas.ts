@@ -1,6 +1,6 @@
 /** cuBLAS: matrix products, with a handle for each stream. */
 import type { MatrixProduct, MemoryRange, StreamHandle } from "../driver.js"
-import { AuxstreamError, CudaError } from "../runtime/errors.js"
+import { AuxstreamError, CudaError, OutOfMemoryError } from "../runtime/errors.js"
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
 import { bind, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
@@ -43,6 +43,8 @@ const cublas = toolkitLibrary<CublasCalls>({
     ),
 })
 
+const NOT_INITIALIZED = 1
+const ALLOC_FAILED = 3
 const STATUS_NAMES: Readonly<Record<number, string>> = {
   1: "CUBLAS_STATUS_NOT_INITIALIZED",
   3: "CUBLAS_STATUS_ALLOC_FAILED",
@@ -91,7 +93,7 @@ export class Cublas {
     this.#context.within(() => {
       const bound = this.#boundTo(calls, stream)
       this.#setWorkspace(calls, bound, workspace)
-      this.#check(this.#submit(calls, bound.handle, product), "cublasGemmStridedBatchedEx")
+      this.#checkInRoom(() => this.#submit(calls, bound.handle, product), "cublasGemmStridedBatchedEx")
     })
   }
 
@@ -158,7 +160,7 @@ export class Cublas {
 
   #create(calls: CublasCalls): number {
     const out = new CMemory(8)
-    this.#check(calls.cublasCreate(out.address), "cublasCreate")
+    this.#checkInRoom(() => calls.cublasCreate(out.address), "cublasCreate")
     return out.number(0)
   }
 
@@ -184,6 +186,10 @@ export class Cublas {
     if (status !== SUCCESS) this.#context.warnOfLeakBy(failure(status, "cublasDestroy"))
   }
 
+  #checkInRoom(make: () => number, call: string): void {
+    this.#check(this.#context.room.for(make, make(), isShortOfMemory), call)
+  }
+
   #check(status: number, call: string): void {
     if (status === SUCCESS) return
     this.#context.checkFaults()
@@ -191,7 +197,19 @@ export class Cublas {
   }
 }
 
-function failure(status: number, call: string): CudaError {
+/** A status of cuBLAS, which takes memory for itself when a handle is made, and for its kernels when they are loaded. */
+function isShortOfMemory(status: number): boolean {
+  return status === NOT_INITIALIZED || status === ALLOC_FAILED
+}
+
+function failure(status: number, call: string): AuxstreamError {
   const name = STATUS_NAMES[status] ?? `CUBLAS_STATUS_${status}`
-  return new CudaError(`${call} failed with ${name}`, name, call)
+  const error = new CudaError(`${call} failed with ${name}`, name, call)
+  if (status !== ALLOC_FAILED) return error
+  return new OutOfMemoryError(
+    `cuBLAS has no device memory left: ${error.message}. Dispose of arrays that are not needed.`,
+    {
+      cause: error,
+    },
+  )
 }

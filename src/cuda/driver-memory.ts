@@ -131,6 +131,10 @@ export class DriverMemory implements DeviceMemory {
     this.trim()
   }
 
+  giveBackIdle(): void {
+    this.trim()
+  }
+
   /** Gives back to the system what the pool holds and nobody uses. @throws CudaError */
   trim(): void {
     this.#context.check(this.#context.calls.cuMemPoolTrimTo(this.#pool, 0), "cuMemPoolTrimTo")

@@ -72,6 +72,7 @@ export class CudaDriver implements Driver {
       this.#captures = new Captures(context)
       this.#streams = new Streams(context, this.#captures, this.#markers)
       this.#memory = createDeviceMemory(context, this.#streams, this.#captures, this.#markers)
+      context.room.use(this.#memory)
     } catch (error) {
       context.release()
       throw error
@@ -241,10 +242,8 @@ export class CudaDriver implements Driver {
   }
 
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
-    const context = this.#context
-    context.lastEvent = undefined
-    const status = context.calls.cuMemcpyAsync(destination, source, byteLength, stream)
-    if (status !== SUCCESS) context.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
+    this.#context.lastEvent = undefined
+    this.#context.queue("cuMemcpyAsync", destination, source, byteLength, stream)
   }
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {

@@ -11,8 +11,12 @@ export const DISABLE_TIMING = 2
 /** @throws CudaError */
 export function createEvent(context: CudaContext, flags: number): EventHandle {
   return context.within(() => {
-    context.check(context.calls.cuEventCreate(context.out.address, flags), "cuEventCreate")
-    return context.out.number(0)
+    const { out, room } = context
+    context.check(
+      room.for(() => context.calls.cuEventCreate(out.address, flags)),
+      "cuEventCreate",
+    )
+    return out.number(0)
   })
 }
 

@@ -44,7 +44,9 @@ export class Graphs {
 
   #instantiate(graph: number): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
-    const status = this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, graph, 0))
+    const status = this.#context.room.for(() =>
+      this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, graph, 0)),
+    )
     this.#context.check(status, "cuGraphInstantiateWithFlags")
     return this.#out.number(0)
   }
@@ -71,8 +73,13 @@ export class Graphs {
   /** Queues a launch; on a captured stream, the graph becomes one node. */
   launch(graph: GraphHandle, stream: StreamHandle): void {
     if (this.#captures.isCapturing(stream)) return this.#addTo(stream, graph)
-    const status = this.#context.graphCalls.cuGraphLaunch(graph, stream)
-    if (status !== SUCCESS) this.#context.check(status, "cuGraphLaunch")
+    const { cuGraphLaunch } = this.#context.graphCalls
+    const status = cuGraphLaunch(graph, stream)
+    if (status === SUCCESS) return
+    this.#context.check(
+      this.#context.room.for(() => cuGraphLaunch(graph, stream), status),
+      "cuGraphLaunch",
+    )
   }
 
   #addTo(stream: StreamHandle, executable: GraphHandle): void {
@@ -85,7 +92,9 @@ export class Graphs {
     }
     const { graph, dependencies, count } = this.#captures.pointOf(stream)
     const { cuGraphAddChildGraphNode } = this.#context.graphCalls
-    const status = cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template)
+    const status = this.#context.room.for(() =>
+      cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template),
+    )
     this.#context.check(status, "cuGraphAddChildGraphNode")
     this.#captures.goOnBehind(this.#out.number(0), stream)
   }

@@ -73,19 +73,22 @@ export class Loading {
 
   /** Loads the image and has the driver translate it for the device. */
   start(): void {
-    const { calls } = this.#context
-    this.#setLibrary(calls.cuLibraryLoadData(...this.#loadArguments()))
-    this.#setKernel(calls.cuLibraryGetKernel(...this.#findArguments()))
-    this.#setTranslated(calls.cuKernelGetAttribute(...this.#translateArguments()))
+    const { calls, room } = this.#context
+    this.#setLibrary(room.for(() => calls.cuLibraryLoadData(...this.#loadArguments())))
+    this.#setKernel(room.for(() => calls.cuLibraryGetKernel(...this.#findArguments())))
+    this.#setTranslated(room.for(() => calls.cuKernelGetAttribute(...this.#translateArguments())))
   }
 
   /** The same, on a thread of Node's pool. */
   async startInBackground(): Promise<void> {
+    const { room } = this.#context
     const { cuLibraryLoadData, cuLibraryGetKernel, cuKernelGetAttribute } = this.#context.calls
-    this.#setLibrary(await inBackground(cuLibraryLoadData, ...this.#loadArguments()))
+    this.#setLibrary(await room.forBackground(() => inBackground(cuLibraryLoadData, ...this.#loadArguments())))
     // PTX is translated here (measured on an H100, driver 580).
-    this.#setKernel(await inBackground(cuLibraryGetKernel, ...this.#findArguments()))
-    this.#setTranslated(await inBackground(cuKernelGetAttribute, ...this.#translateArguments()))
+    this.#setKernel(await room.forBackground(() => inBackground(cuLibraryGetKernel, ...this.#findArguments())))
+    this.#setTranslated(
+      await room.forBackground(() => inBackground(cuKernelGetAttribute, ...this.#translateArguments())),
+    )
     this.#image.release()
   }
 
@@ -155,10 +158,19 @@ export class Loading {
     const context = this.#context
     const { cuFuncLoad } = context.library.newer
     return context.within(() => {
-      this.#checkImage(context.calls.cuKernelGetFunction(context.out.address, this.#kernel), "cuKernelGetFunction")
-      const entry = context.out.number(0)
+      const { calls, out, room } = context
+      this.#checkImage(
+        room.for(() => calls.cuKernelGetFunction(out.address, this.#kernel)),
+        "cuKernelGetFunction",
+      )
+      const entry = out.number(0)
       // Before 12.4 there is no such call, and resolving a kernel is what loads it.
-      if (cuFuncLoad !== undefined) this.#checkImage(cuFuncLoad(entry), "cuFuncLoad")
+      if (cuFuncLoad !== undefined) {
+        this.#checkImage(
+          room.for(() => cuFuncLoad(entry)),
+          "cuFuncLoad",
+        )
+      }
       return entry
     })
   }

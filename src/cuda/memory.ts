@@ -16,6 +16,8 @@ export interface DeviceMemory {
   free(address: number, stream: StreamHandle, mark: OrderMark): void
   /** Blocks until every free so far has happened. */
   drainFrees(): void
+  /** Gives back to the system what nobody uses, whether it was known to be free or not. Waits for no work. @throws CudaError */
+  giveBackIdle(): void
   /** Gives back to the system what is held and nobody uses. @throws CudaError */
   trim(): void
   /** A stream is being destroyed. Returns what is to be called when its work is over, if anything. */

@@ -157,6 +157,12 @@ export class OwnMemory implements DeviceMemory {
     for (const allocator of [this.#small, this.#large]) allocator.harvest()
   }
 
+  giveBackIdle(): void {
+    this.#refresh()
+    for (const allocator of [this.#small, this.#large]) allocator.harvest()
+    this.#giveBackUnused()
+  }
+
   trim(): void {
     this.#pieces.trim()
   }

@@ -46,9 +46,10 @@ export class Streams {
   create(priority: number): StreamHandle {
     const context = this.#context
     const stream = context.within(() => {
-      const status = context.calls.cuStreamCreateWithPriority(context.out.address, NON_BLOCKING, priority)
+      const { out, room } = context
+      const status = room.for(() => context.calls.cuStreamCreateWithPriority(out.address, NON_BLOCKING, priority))
       context.check(status, "cuStreamCreateWithPriority")
-      return context.out.number(0)
+      return out.number(0)
     })
     this.#own.add(stream)
     return stream

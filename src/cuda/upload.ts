@@ -9,7 +9,6 @@ import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
 import { viewMemory } from "./ffi.js"
 import { type PinnedBlock, PinnedPool } from "./pinned.js"
-import { SUCCESS } from "./status.js"
 import { warn } from "../warn.js"
 
 /** Larger sources take several blocks, so that the pool's powers of two waste nothing. */
@@ -50,7 +49,7 @@ export class Uploads {
     try {
       for (const block of blocks) {
         const byteLength = Math.min(LARGEST_BLOCK, source.length - offset)
-        this.#copy(destination + offset, block.address, byteLength, stream)
+        this.#context.queue("cuMemcpyAsync", destination + offset, block.address, byteLength, stream)
         offset += byteLength
       }
     } finally {
@@ -82,11 +81,6 @@ export class Uploads {
       this.#views.set(block.address, view)
     }
     return view
-  }
-
-  #copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
-    const status = this.#context.calls.cuMemcpyAsync(destination, source, byteLength, stream)
-    if (status !== SUCCESS) this.#context.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
   }
 
   /** Keeps the blocks until the stream has passed what is queued now. Copies may be queued: nothing may throw here. */

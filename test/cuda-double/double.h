@@ -80,6 +80,9 @@ struct command {
   /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
   size_t size;
   const void *kernel;
+  /* Of copies and fills: the context that was current at the call. A graph keeps it. */
+  const struct context *current;
+  bool keeps_current;
   /* Of those that hold on to something: one more copy does, or one less. */
   void (*hold)(struct command *, int change);
 };

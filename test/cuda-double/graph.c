@@ -506,6 +506,8 @@ static bool alike(const struct operation *one, const struct operation *other) {
   if (one->kind != other->kind || one->branch != other->branch || one->record != other->record) return false;
   if (one->kind != COMMAND) return true;
   if (one->command->run != other->command->run || one->command->kernel != other->command->kernel) return false;
+  /* Without one, an H200 with driver 580 refuses every second update, or crashes at the next launch. */
+  if (one->command->keeps_current && !(one->command->current && other->command->current)) return false;
   return !part_of(one->command) || same_shape(part_of(one->command), part_of(other->command));
 }
 

@@ -150,9 +150,12 @@ export class Latch {
   readonly #driver: Driver
   readonly #pinned: PinnedMemory
   readonly #flags: Int32Array
+  readonly #limit: number
 
-  constructor(driver: Driver) {
+  /** `limit`: after so many milliseconds it opens by itself. */
+  constructor(driver: Driver, limit = LIMIT) {
     this.#driver = driver
+    this.#limit = limit
     this.#pinned = driver.allocatePinned(12)
     this.#flags = new Int32Array(this.#pinned.buffer, this.#pinned.byteOffset, 3)
     this.#flags.fill(0)
@@ -162,7 +165,7 @@ export class Latch {
   hold(stream: StreamHandle): this {
     // CUDA loads nothing while the latch is closed, so what tests launch meanwhile has to be there before.
     for (const source of [noop, fault]) this.#driver.loadKernel(source)
-    launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, LIMIT)
+    launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, this.#limit)
     return this
   }
 

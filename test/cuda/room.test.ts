@@ -1,0 +1,151 @@
+/** Driver calls that find no memory: they are made again once room has been made for them. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, KernelSource, MatrixProduct, StreamHandle } from "../../src/driver.js"
+import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { affine, kernel, Latch, launch, mark, never, noop, onDouble, open } from "./device.js"
+import { withEnvironment } from "../support/environment.js"
+import { double } from "./double.js"
+
+/** CUDA_ERROR_OUT_OF_MEMORY, CUBLAS_STATUS_ALLOC_FAILED */
+const [outOfMemory, allocationFailed] = [2, 3]
+const MIB = 2 ** 20
+
+interface Ready {
+  readonly driver: Driver
+  readonly stream: StreamHandle
+  readonly address: number
+}
+
+/** What makes a call that takes memory of the driver's own. Each is made once for each way of failing. */
+const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, where?: string])[] = [
+  ["cuStreamCreateWithPriority", ({ driver }) => driver.createStream(0)],
+  ["cuEventCreate", ({ driver }) => driver.createEvent(false)],
+  ["cuEventRecord", ({ driver, stream }) => driver.recordEvent(driver.createEvent(false), stream)],
+  ["cuMemcpyAsync", ({ driver, stream, address }) => driver.copy(address, address + 64, 64, stream)],
+  ["cuMemsetD8Async", ({ driver, stream, address }) => driver.fill(address, new Uint8Array(1), 64, stream)],
+  ["cuLibraryLoadData", ({ driver }) => driver.loadKernel(anotherKernel())],
+  ["cuLibraryLoadData", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
+  ["cuLibraryGetKernel", ({ driver }) => driver.loadKernel(anotherKernel())],
+  ["cuLibraryGetKernel", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
+  ["cuKernelGetFunction", ({ driver }) => driver.loadKernel(anotherKernel())],
+  ["cuFuncLoad", ({ driver }) => driver.loadKernel(anotherKernel())],
+  ["cuFuncLoad", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
+  ["cuLaunchKernel", ({ driver, stream }) => launch(driver, stream, noop)],
+  [
+    "cuLaunchKernelEx",
+    ({ driver, stream }) => {
+      const attributes = { cluster: undefined, cooperative: true }
+      driver.launch(stream, driver.loadKernel(noop), 1, 1, 1, 1, 1, 1, 0, [], attributes)
+    },
+  ],
+  ["cuStreamBeginCapture_v2", capture],
+  ["cuGraphInstantiateWithFlags", capture],
+  ["cuGraphLaunch", (ready) => ready.driver.launchGraph(capture(ready), ready.stream)],
+  ["cuGraphAddChildGraphNode", (ready) => capture(ready, capture(ready))],
+  ["cublasCreate_v2", multiply],
+  ["cublasGemmStridedBatchedEx", multiply],
+]
+
+/** One that has not been loaded. */
+function anotherKernel(): KernelSource {
+  return kernel("test_noop", [])
+}
+
+function capture({ driver, stream }: Ready, inner?: number): number {
+  driver.beginCapture(stream)
+  try {
+    launch(driver, stream, noop)
+    if (inner !== undefined) driver.launchGraph(inner, stream)
+    return driver.endCapture(stream, undefined)
+  } catch (error) {
+    driver.cancelCapture(stream)
+    throw error
+  }
+}
+
+function multiply({ driver, stream, address }: Ready): void {
+  const sizes = { m: 2, n: 2, k: 2, count: 1, strideA: 0, strideB: 0, strideOut: 0 }
+  const product: MatrixProduct = {
+    ...{ inputs: "float32", output: "float32", a: address, b: address, out: address + 64, ...sizes },
+    ...{ transposeA: false, transposeB: false, alpha: 1, beta: 0 },
+  }
+  driver.multiply?.(product, { address: address + 1024, length: 1024 }, stream)
+}
+
+function ready(driver: Driver): Ready {
+  const stream = driver.createStream(0)
+  for (const source of [noop, affine]) driver.loadKernel(source)
+  return { driver, stream, address: driver.allocate(4096, stream, never) }
+}
+
+function openBy(by: string): Driver & Disposable {
+  return withEnvironment({ AUXSTREAM_CUDA_MEMORY: by }, () => open())
+}
+
+/** A failure of another library says so by its cause. */
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof OutOfMemoryError || (error instanceof Error && isOutOfMemory(error.cause))
+}
+
+/** Leaves memory that nobody uses any more, and that the driver is not known to be done with. */
+function leaveIdle({ driver, stream }: Ready): void {
+  driver.free(driver.allocate(64 * MIB, stream, never), stream, mark)
+  driver.synchronizeStream(stream)
+}
+
+/** The calls fail so often from now on. */
+function failShort(call: string, times: number): void {
+  const status = call.startsWith("cublas") ? allocationFailed : outOfMemory
+  for (let time = 1; time <= times; time++) double.fail(call, time, status)
+}
+
+for (const by of ["", "driver"]) {
+  onDouble(`room for the driver itself${by && ", each array the driver's own"}`, () => {
+    for (const [call, need, where = ""] of needs) {
+      test(`${call}${where}: without memory it is made again, once what lies idle has been given back`, async () => {
+        using driver = openBy(by)
+        const state = ready(driver)
+        leaveIdle(state)
+        const { reserved } = driver.memoryUsage()
+        failShort(call, 1)
+        await need(state)
+        assert.equal(double.failuresLeft(), 0)
+        assert.ok(driver.memoryUsage().reserved <= reserved - 64 * MIB)
+      })
+
+      test(`${call}${where}: a third time once everything that was freed is free, then it is out of memory`, async () => {
+        using driver = openBy(by)
+        const state = ready(driver)
+        failShort(call, 3)
+        const error: unknown = await Promise.resolve()
+          .then(() => need(state))
+          .then(
+            () => undefined,
+            (reason: unknown) => reason,
+          )
+        assert.ok(isOutOfMemory(error), String(error))
+        assert.equal(double.failuresLeft(), 0)
+        await need(state)
+        driver.synchronizeStream(state.stream)
+      })
+    }
+
+    test("what is freed behind queued work is waited for before it is given up", () => {
+      using driver = openBy(by)
+      const state = ready(driver)
+      const other = driver.createStream(0)
+      const before = driver.memoryUsage().reserved
+      const address = driver.allocate(64 * MIB, other, never)
+      using latch = new Latch(driver, 200).hold(other)
+      driver.free(address, other, mark)
+      failShort("cuGraphInstantiateWithFlags", 2)
+      const graph = capture(state)
+      assert.equal(driver.queryStream(other), true)
+      assert.equal(latch.timedOut, true)
+      assert.ok(driver.memoryUsage().reserved <= before)
+      driver.launchGraph(graph, state.stream)
+      driver.synchronizeStream(state.stream)
+    })
+  })
+}
