@@ -42,7 +42,12 @@ export class PinnedArray<D extends DType = DType> {
     this.#array = elementsOf(dtype).view(memory.buffer, memory.byteOffset, length)
   }
 
-  /** The memory itself, alive: what the device writes shows here. */
+  /**
+   * The memory itself, alive: what the device writes shows here. Its buffer cannot be transferred.
+   *
+   * Do not keep a clone of it beyond {@link dispose}. On host, what `structuredClone()` and `postMessage()` give is no
+   * copy: it reaches the device's shared memory, which belongs to other arrays afterwards. `array.slice()` copies.
+   */
   get array(): TypedArrayOf<D> {
     if (this.#array === undefined || this.allocation.letGo) throw this.#disposedError()
     return this.#array

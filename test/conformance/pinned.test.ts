@@ -23,6 +23,30 @@ forEachOpenDevice("pinned arrays", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(33, 35, 37, 39, 41, 43))
   })
 
+  test("§8 pinned: the pages stay where they are, whoever tries to transfer the buffer", () => {
+    using device = open()
+    using pinned = device.pinned("int32", 4)
+    const { buffer } = pinned.array
+    for (const method of ["transfer", "transferToFixedLength", "transferToImmutable"].filter(
+      (name) => name in buffer,
+    )) {
+      const transfer: unknown = Reflect.get(buffer, method)
+      assert.ok(typeof transfer === "function")
+      refused(() => Reflect.apply(transfer, buffer, []), "AUX_INVALID_ARGUMENT", method, "pinned")
+    }
+    if (buffer instanceof ArrayBuffer) {
+      try {
+        structuredClone(buffer, { transfer: [buffer] })
+      } catch {
+        // Node.js 20 makes a copy, later ones refuse.
+      }
+    }
+    using x = device.full("int32", 4, 7)
+    pinned.copyFrom(x)
+    device.synchronize()
+    assert.deepEqual([...pinned.array], [7, 7, 7, 7])
+  })
+
   test("§4 pinned: memory that was used before comes zeroed again", async () => {
     using device = open()
     for (let round = 0; round < 20; round++) {
