@@ -114,15 +114,15 @@ export interface KernelSource {
 
 /** Where a kernel's code for CUDA comes from. */
 export type CudaKernelBody =
-  | { readonly source: string; readonly options?: readonly string[] }
+  | { readonly source: string; readonly options?: readonly string[] | undefined }
   | { readonly ptx: string | Uint8Array }
   | { readonly cubin: Uint8Array }
 
 /** Where a kernel's code for the host device comes from. `export` is the kernel's name unless given. */
 export type HostKernelBody =
-  | { readonly source: string; readonly export?: string }
-  | { readonly module: URL | string; readonly export?: string }
-  | { readonly wasm: URL | Uint8Array; readonly export?: string }
+  | { readonly source: string; readonly export?: string | undefined }
+  | { readonly module: URL | string; readonly export?: string | undefined }
+  | { readonly wasm: URL | Uint8Array; readonly export?: string | undefined }
 
 /** The attributes of a launch that few kernels need. */
 export interface LaunchAttributes {
@@ -345,15 +345,18 @@ export interface Driver {
   close(unseen?: unknown): void
 }
 
+/** The name of one device: `"host"`, `"cuda:0"`. */
+export type DeviceId = "host" | `cuda:${number}`
+
 /** What a device's backend tells of a device before it is opened. */
 export interface DeviceListing {
-  /** What `openDevice` takes: `"host"`, `"cuda:0"`. */
-  readonly id: string
+  /** What `openDevice` takes; `"cuda"` alone where no CUDA device can be counted. */
+  readonly id: DeviceId | "cuda"
   readonly kind: "cuda" | "host"
   readonly name: string
   readonly usable: boolean
   /** Why it is not usable, in one sentence that says what to do. */
-  readonly reason?: string
+  readonly reason?: string | undefined
 }
 
 /** The options of `openDevice`. */

@@ -16,7 +16,7 @@ function list(): DeviceListing[] {
 }
 
 function listing(ordinal: number): DeviceListing {
-  const id = `cuda:${ordinal}`
+  const id = `cuda:${ordinal}` as const
   try {
     const { name, reason } = deviceFacts(cudaLibrary(), ordinal)
     const usable = reason === undefined
@@ -26,7 +26,7 @@ function listing(ordinal: number): DeviceListing {
   }
 }
 
-function unusable(id: string, name: string, error: unknown): DeviceListing {
+function unusable(id: DeviceListing["id"], name: string, error: unknown): DeviceListing {
   const reason = error instanceof Error ? error.message : String(error)
   return { id, kind: "cuda", name, usable: false, reason }
 }

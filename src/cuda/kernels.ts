@@ -149,7 +149,10 @@ export class Kernels {
     }
   }
 
-  #request(name: string, { source, options = [] }: { source: string; options?: readonly string[] }): CompileRequest {
+  #request(
+    name: string,
+    { source, options = [] }: { source: string; options?: readonly string[] | undefined },
+  ): CompileRequest {
     return {
       name,
       source,

@@ -8,7 +8,7 @@ import { AuxBranch, forkJoin } from "./fork-join.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { type ParallelReason, report } from "./report.js"
 import { runInSequence } from "./sequential.js"
-import type { AllAwaited, AllNow, Branch, Join, Now, Results } from "./types.js"
+import type { Branch, JoinedWith, Results } from "./types.js"
 
 /** Options of {@link executeInParallel} and {@link parallel}. */
 export interface ParallelOptions {
@@ -27,7 +27,8 @@ interface Slot {
  * Runs a main function beside any number of others, each on its own aux stream.
  *
  * The main function is queued first. An empty slot gives undefined, and its stream and event are ignored; several slots
- * may share a stream. Without aux streams everything runs in sequence, and neither events nor streams are touched.
+ * may share a stream. Without aux streams everything runs in sequence, and neither events nor streams are touched: they may
+ * be null.
  *
  * @param fn0 the main function: its work goes to the current stream
  * @param auxFns the others
@@ -43,17 +44,17 @@ interface Slot {
 export function executeInParallel<R0, const F extends readonly Branch[]>(
   fn0: () => R0,
   auxFns: F,
-  startEvent: Event | null,
-  doneEvents: readonly (Event | null)[],
-  auxStreams?: readonly (Stream | null)[] | null,
+  startEvent: Event | null | undefined,
+  doneEvents: readonly (Event | null | undefined)[] | null | undefined,
+  auxStreams?: readonly (Stream | null | undefined)[] | null,
   options?: ParallelOptions,
-): Join<[R0, ...Results<F>], [Now<R0>, AllNow<Results<F>>], [Awaited<R0>, AllAwaited<Results<F>>]>
+): JoinedWith<R0, Results<F>>
 export function executeInParallel(
   fn0: () => unknown,
   auxFns: readonly Branch[],
-  startEvent: Event | null,
-  doneEvents: readonly (Event | null)[],
-  auxStreams: readonly (Stream | null)[] | null = null,
+  startEvent: Event | null | undefined,
+  doneEvents: readonly (Event | null | undefined)[] | null | undefined,
+  auxStreams: readonly (Stream | null | undefined)[] | null = null,
   options: ParallelOptions = {},
 ): unknown {
   checkFunction(fn0, "fn0")
@@ -68,7 +69,7 @@ export function executeInParallel(
   if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, main)
   checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
-  const branches = slots.map((slot) => branchOf(slot, doneEvents[slot.index], main))
+  const branches = slots.map((slot) => branchOf(slot, doneEvents?.[slot.index], main))
   report("parallel", main, slots)
   return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1))
 }
@@ -93,7 +94,7 @@ function checkBranches(fns: unknown, what: string): void {
   })
 }
 
-function slotsOf(auxFns: readonly Branch[], auxStreams: readonly (Stream | null)[]): Slot[] {
+function slotsOf(auxFns: readonly Branch[], auxStreams: readonly (Stream | null | undefined)[]): Slot[] {
   checkLength("auxStreams", auxStreams, auxFns.length)
   const slots: Slot[] = []
   auxFns.forEach((fn, index) => {

@@ -34,15 +34,15 @@ import type { Joined } from "./types.js"
 export function maybeExecuteInParallel<R0, R1>(
   fn0: () => R0,
   fn1: () => R1,
-  event0: Event | null,
-  event1: Event | null,
+  event0: Event | null | undefined,
+  event1: Event | null | undefined,
   auxStream?: Stream | null,
 ): Joined<[R0, R1]>
 export function maybeExecuteInParallel(
   fn0: () => unknown,
   fn1: () => unknown,
-  event0: Event | null,
-  event1: Event | null,
+  event0: Event | null | undefined,
+  event1: Event | null | undefined,
   auxStream?: Stream | null,
 ): unknown[] | Promise<unknown[]> {
   checkFunction(fn0, "fn0")
@@ -58,8 +58,8 @@ export function maybeExecuteInParallel(
 function executeOnTwo(
   fn0: () => unknown,
   fn1: () => unknown,
-  event0: Event | null,
-  event1: Event | null,
+  event0: Event | null | undefined,
+  event1: Event | null | undefined,
   auxStream: Stream,
 ): unknown[] | Promise<unknown[]> {
   const here = context()

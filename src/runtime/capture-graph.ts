@@ -8,6 +8,7 @@ import { warnOnce } from "./forgotten.js"
 import { type Captured, Graph } from "./graph.js"
 import { GraphCapture } from "./graph-capture.js"
 import { GraphState } from "./graph-state.js"
+import type { Join, Now } from "./results.js"
 import { show } from "./show.js"
 import { currentDevice, type Stream } from "./stream.js"
 import { adopt } from "./thenable.js"
@@ -33,10 +34,7 @@ export interface CaptureOptions {
  * graph.launch()
  * console.log(await graph.result.read())
  */
-export function captureGraph<T>(
-  fn: () => T,
-  options?: CaptureOptions,
-): T extends PromiseLike<unknown> ? Promise<Graph<Awaited<T>>> : Graph<T>
+export function captureGraph<T>(fn: () => T, options?: CaptureOptions): Join<[T], Graph<Now<T>>, Graph<Awaited<T>>>
 export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): unknown {
   checkFunction(fn, "fn")
   checkOptions(options, "options")

@@ -16,7 +16,10 @@ export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
 
 /** Anything but an async function, which the compiler refuses with these words. */
 type Sync<T> = (() => T) &
-  (T extends PromiseLike<unknown> ? "the body is captured while the function runs: it cannot be async" : unknown)
+  ([Thenable<T>] extends [never] ? unknown : "the body is captured while the function runs: it cannot be async")
+
+/** What of a type is a promise. Of `any` nothing is known. */
+type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
 
 /**
  * Inside a capture: has work run only if a number on the device is not zero when the graph gets there, with no word from

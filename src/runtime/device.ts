@@ -1,5 +1,5 @@
 import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } from "../dtype.js"
-import type { Driver, KernelHandle, MemoryUsage } from "../driver.js"
+import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../driver.js"
 import { bytesOf, lengthOf } from "../typed-array.js"
 import { Allocation } from "./allocation.js"
 import { Belongings } from "./belongings.js"
@@ -46,8 +46,8 @@ export interface EventOptions {
  * Opened by {@link openDevice}. Its streams, events and arrays belong to the thread that opened it.
  */
 export class Device {
-  /** What {@link openDevice} takes: `"host"`, `"cuda:0"`. */
-  readonly id: string
+  /** What {@link openDevice} takes. */
+  readonly id: DeviceId
   readonly kind: "cuda" | "host"
   /** What its maker calls it. */
   readonly name: string
@@ -73,7 +73,7 @@ export class Device {
   #eventCount = 0
 
   /** @internal */
-  constructor(id: string, driver: Driver, whenClosed: () => void) {
+  constructor(id: DeviceId, driver: Driver, whenClosed: () => void) {
     this.id = id
     this.kind = driver.kind
     this.name = driver.name

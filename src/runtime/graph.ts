@@ -5,6 +5,7 @@ import type { Device } from "./device.js"
 import { DisposedError } from "./errors.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { GraphState } from "./graph-state.js"
+import type { Join } from "./results.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
 
 /** What a capture has given: its memory and plan, the executable graph, what the function returned. */
@@ -90,8 +91,7 @@ export class Graph<T> {
    *
    * @returns was it changed in place? A promise of that if the function is async
    */
-  update(fn: () => PromiseLike<T>): Promise<boolean>
-  update(fn: () => T): boolean
+  update<R extends T | PromiseLike<T>>(fn: () => R): Join<[R], boolean, boolean>
   update(fn: () => unknown): boolean | Promise<boolean> {
     this.#checkUsable()
     checkFunction(fn, "fn")

@@ -4,7 +4,9 @@ import { AuxstreamError } from "./errors.js"
 import { show } from "./show.js"
 
 /** A grid's or block's size: x, or x, y and z, where what is left out is 1. */
-export type Dimensions = number | readonly [x: number, y?: number, z?: number]
+export type Dimensions =
+  | number
+  | readonly [x: number, y?: number | undefined, z?: number | undefined, ...tooMany: "there are at most three sizes"[]]
 
 const axes = ["x", "y", "z"] as const
 

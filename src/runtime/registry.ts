@@ -1,12 +1,12 @@
 import { availableParallelism } from "node:os"
-import type { Backend, DeviceListing, OpenOptions } from "../driver.js"
+import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver.js"
 import { checkInteger, checkOptions } from "./check.js"
 import { Device } from "./device.js"
 import { AuxstreamError } from "./errors.js"
 import { show } from "./show.js"
 
 /** What `openDevice` takes. */
-export type DeviceSelector = "auto" | "host" | "cuda" | `cuda:${number}`
+export type DeviceSelector = "auto" | "cuda" | DeviceId
 
 const backends: Backend[] = []
 const open = new Map<string, { device: Device; options: OpenOptions }>()
@@ -48,7 +48,7 @@ export function openDevice(selector: DeviceSelector = "auto", options: OpenOptio
 }
 
 function openOne(backend: Backend, ordinal: number, options: OpenOptions): Device {
-  const id = backend.kind === "host" ? "host" : `${backend.kind}:${ordinal}`
+  const id = backend.kind === "host" ? "host" : (`${backend.kind}:${ordinal}` as const)
   const opened = open.get(id)
   if (opened !== undefined) return again(opened, options)
   const device = new Device(id, backend.open(ordinal, options), () => open.delete(id))

@@ -12,12 +12,13 @@ export type Access = "in" | "out" | "inout"
 /** A kernel's parameter: a scalar's dtype, or an array's access and dtype as in `"in float32*"`. */
 export type Parameter = DType | `${Access} ${DType}*`
 
-/** What `launch` takes for a parameter. */
-export type Argument<P extends Parameter> = P extends `${Access} ${infer D extends DType}*`
-  ? DeviceArray<D> | PinnedArray<D>
-  : P extends DType
-    ? ScalarOf<P>
-    : never
+/** The dtypes of the arrays that parameters take. */
+type ArrayDType<P extends Parameter> = P extends `${Access} ${infer D extends DType}*` ? D : never
+
+/** What `launch` takes for a parameter; of a kernel whose signature is not known, any array and any number. */
+export type Argument<P extends Parameter> =
+  | ([ArrayDType<P>] extends [never] ? never : DeviceArray<ArrayDType<P>> | PinnedArray<ArrayDType<P>>)
+  | (P extends DType ? ScalarOf<P> : never)
 
 /** What `launch` takes for a whole signature. */
 export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }

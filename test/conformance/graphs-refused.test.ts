@@ -209,7 +209,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     // @ts-expect-error: a string is no device
     refused(() => captureGraph(() => {}, { device: "host" }), "AUX_INVALID_ARGUMENT", "host")
     using graph = captureGraph(() => {}, { device })
-    refused(() => graph.launch(other.defaultStream), "AUX_DEVICE_MISMATCH", "other")
+    refused(() => graph.launch(other.defaultStream), "AUX_DEVICE_MISMATCH", "cuda:99")
     // @ts-expect-error: an object is no stream
     refused(() => graph.launch({}), "AUX_INVALID_ARGUMENT")
     // @ts-expect-error: a number is no function

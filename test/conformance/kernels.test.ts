@@ -148,11 +148,11 @@ forEachOpenDevice("kernels", (open) => {
     refused(() => launch(4, new Int32Array(4), 1, 1), "AUX_INVALID_ARGUMENT", "argument 1", "Int32Array")
     refused(() => launch(4, x.address, 1, 1), "AUX_INVALID_ARGUMENT", "argument 1", String(x.address))
     refused(() => launch(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "argument 1", "float32", "int32")
-    refused(() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "other", device.id)
-    refused(() => combine.launch(over(4), 4, foreign, x), "AUX_DEVICE_MISMATCH", "argument 2", "other", device.id)
+    refused(() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "cuda:99", device.id)
+    refused(() => combine.launch(over(4), 4, foreign, x), "AUX_DEVICE_MISMATCH", "argument 2", "cuda:99", device.id)
     refused(() => launch(4, gone, 1, 1), "AUX_DISPOSED", "int32 array of 4")
     const there = { ...over(4), stream: other.defaultStream }
-    refused(() => affine.launch(there, 4, x, 1, 1), "AUX_DEVICE_MISMATCH", "argument 1", "other", device.id)
+    refused(() => affine.launch(there, 4, x, 1, 1), "AUX_DEVICE_MISMATCH", "argument 1", "cuda:99", device.id)
     assert.deepEqual(x.readSync(), Int32Array.of(1, 1, 1, 1))
   })
 

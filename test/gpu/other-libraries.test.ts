@@ -445,7 +445,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   })
 
   test("§8 dispose: a device waits for the end of its capture of a stream", async () => {
-    const closed = new DeviceClass("cuda:0, again", cudaBackend.open(0, {}), () => {})
+    const closed = new DeviceClass("cuda:99", cudaBackend.open(0, {}), () => {})
     const { handle } = closed.createStream()
     runtime.streamBeginCapture(handle)
     closed.dispose()
@@ -505,7 +505,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
       runtime.streamWaitEvent(handle, event)
 
       // On the same GPU, as openDevice would give the same device again.
-      const closed = new DeviceClass("cuda:0, again", cudaBackend.open(0, {}), () => {})
+      const closed = new DeviceClass("cuda:99", cudaBackend.open(0, {}), () => {})
       const theirs = closed.streamFromHandle(handle)
       const x = closed.full("int32", count, 5)
       theirs.external({ reads: [x] }, () => runtime.memcpyAsync(seen, x.address, bytes, handle))

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { build, type BuildOptions } from "esbuild"
@@ -52,13 +52,33 @@ describe("the installed package", () => {
     }
   })
 
-  function compile(options: Readonly<Record<string, readonly string[]>>): void {
+  test("lets a library of TypeScript export what it infers from it, with declarations", () => {
+    write("library.ts", programs.libraryProgram)
+    compile({ lib: ["es2022"] }, ["library.ts"], { declaration: true })
+    // Compiled against the declarations alone, as its users have them.
+    rmSync(join(consumer, "library.ts"))
+    write("user.ts", programs.libraryUser)
+    compile({ lib: ["es2022"] }, ["user.ts"])
+    assert.match(readFileSync(join(consumer, "library.d.ts"), "utf8"), /arrays: Map<string, DeviceArray(<DType>)?>/)
+  })
+
+  function compile(
+    options: Readonly<Record<string, readonly string[]>>,
+    files = ["typed.ts", "using.ts"],
+    more: Readonly<Record<string, boolean>> = {},
+  ): void {
     mkdirSync(join(consumer, "node_modules/@types"), { recursive: true })
     const types = join(consumer, "node_modules/@types/node")
     rmSync(types, { force: true, recursive: true })
     symlinkSync(join(project, "node_modules/@types/node"), types, "junction")
-    const compilerOptions = { module: "nodenext", target: "es2022", strict: true, skipLibCheck: false, ...options }
-    const files = ["typed.ts", "using.ts"]
+    const compilerOptions = {
+      module: "nodenext",
+      target: "es2022",
+      strict: true,
+      skipLibCheck: false,
+      ...options,
+      ...more,
+    }
     write("tsconfig.json", JSON.stringify({ compilerOptions, files }))
     node(consumer, join(project, "node_modules/typescript/bin/tsc"), "-p", ".")
     rmSync(types)

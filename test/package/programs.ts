@@ -77,6 +77,67 @@ export const product: typeof matmul = matmul
 await main()
 `
 
+/** A library's module: everything that it exports has an inferred type, which its declarations must be able to name. */
+export const libraryProgram = `
+import {
+  captureGraph, currentStream, defineKernel, executeInParallel, fork, fromFloat32, listDevices, maybeExecuteInParallel,
+  openDevice, parallel, toFloat32,
+} from "auxstream"
+import type { Device, DeviceArray, DType, Graph, Kernel, PinnedArray } from "auxstream"
+import { matmul } from "auxstream/blas"
+
+export class Weights {
+  arrays = new Map<string, DeviceArray>()
+  pinned = new Set<PinnedArray>()
+  graphs: Graph<DeviceArray>[] = []
+  kernels: Kernel[] = []
+  get = (name: string) => this.arrays.get(name)
+  dtypes = () => [...this.arrays.values()].map((array) => array.dtype)
+}
+
+export const open = () => openDevice("host")
+export const devices = () => listDevices()
+export const ids = () => listDevices().map(({ id }) => id)
+export const scale = defineKernel({ name: "scale", signature: ["float32", "inout float32*", "in bfloat16*"] })
+export const launch = scale.launch.bind(scale)
+export const make = (device: Device) => ({
+  zeros: device.zeros("float32", 4),
+  half: device.from(fromFloat32([1], "float16"), "float16"),
+  pinned: device.pinned("int64", 1),
+  stream: device.createStream(),
+  event: device.createEvent({ timing: true }),
+  memory: device.memory,
+})
+export const like = <D extends DType>(array: DeviceArray<D>) => array.device.empty(array.dtype, array.length)
+export const read = <D extends DType>(array: DeviceArray<D>) => array.read()
+export const view = <D extends DType>(array: PinnedArray<D>) => array.array
+export const widen = (bits: Uint16Array) => toFloat32(bits, "bfloat16")
+export const both = <A, B>(a: () => A, b: () => B) => maybeExecuteInParallel(a, b, null, null)
+export const pair = (device: Device) => parallel([() => device.zeros("int8", 1), () => device.zeros("uint8", 1)])
+export const later = (device: Device) => parallel([async () => device.zeros("int8", 1), () => 1])
+export const fan = (device: Device) => executeInParallel(() => device.id, [() => 1, null], null, null)
+export const side = (device: Device) => fork(() => device.zeros("uint16", 1))
+export const graph = (device: Device) => captureGraph(() => device.zeros("uint32", 1))
+export const graphLater = (device: Device) => captureGraph(async () => [device.zeros("float64", 1)] as const)
+export const here = () => currentStream()
+export const product = matmul
+`
+
+/** Uses what {@link libraryProgram} exports, by its declarations. */
+export const libraryUser = `
+import * as library from "./library.js"
+
+const device = library.open()
+const { zeros, half } = library.make(device)
+const like: Promise<Uint16Array> = library.read(library.like(half))
+export const numbers: Float32Array = library.widen(await like)
+library.launch({ grid: 1, block: 1 }, 2, zeros, device.empty("bfloat16", 1))
+const [left, right] = library.pair(device)
+export const bytes: (Int8Array | Uint8Array)[] = [left.readSync(), right.readSync()]
+export const graph: Uint32Array = library.graph(device).result.readSync()
+export const dtypes: string[] = new library.Weights().dtypes()
+`
+
 /** The same with \`using\`. */
 export const usingProgram = `
 import { defineKernel, openDevice, parallel } from "auxstream"

@@ -69,5 +69,5 @@ export function onHost(name: string, tests: (open: () => Device) => void): void 
 
 /** A second device, which `openDevice` does not know: what belongs to it is refused by the first. */
 export function openOther(): Device {
-  return new DeviceClass("other", new HostDriver(2, availableParallelism(), "another host"), () => {})
+  return new DeviceClass("cuda:99", new HostDriver(2, availableParallelism(), "another host"), () => {})
 }

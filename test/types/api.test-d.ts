@@ -10,18 +10,26 @@ import {
   parallel,
   runIf,
   runWhile,
+  listDevices,
+  openDevice,
+  type Argument,
   type Device,
   type DeviceArray,
+  type DeviceSelector,
+  type Dimensions,
   type DType,
   type Event,
+  type Float16Elements,
   type Graph,
   type HostKernel,
   type Kernel,
+  type KernelDefinition,
   type PinnedArray,
   type Stream,
 } from "auxstream"
 
 declare const device: Device
+declare const flag: boolean
 declare const event: Event
 declare const stream: Stream
 declare const x: DeviceArray<"float32">
@@ -55,8 +63,13 @@ saxpy.launch(shape, 1, 2, new Float32Array(2), y)
 saxpy.launch(shape, "1", 2, x, y)
 // @ts-expect-error a bigint for an int32
 saxpy.launch(shape, 1n, 2, x, y)
-// @ts-expect-error a grid of four dimensions
+// @ts-expect-error a grid of four dimensions: "there are at most three sizes"
 saxpy.launch({ grid: [1, 1, 1, 1], block: 1 }, 1, 2, x, y)
+type<4>().toExtend<Dimensions>()
+type<readonly [1, 2, 3]>().toExtend<Dimensions>()
+type<[1, undefined, 3]>().toExtend<Dimensions>()
+type<[1, 2, 3, 4]>().not.toExtend<Dimensions>()
+type<[]>().not.toExtend<Dimensions>()
 // @ts-expect-error no such dtype
 defineKernel({ name: "f", signature: ["float31"] })
 // @ts-expect-error a pointer without its access
@@ -67,6 +80,41 @@ export const onHost: HostKernel<typeof saxpy.signature> = (_launch, n, a, from, 
 }
 export const kernels: Kernel[] = [saxpy, wide]
 
+// A kernel whose signature is not known takes any array and any number, so that a function may be generic over dtypes.
+
+export function reversed<D extends DType>(kernel: Kernel, from: DeviceArray<D>, to: DeviceArray<D>): void {
+  kernel.launch(shape, from.length, from, to, device.pinned(from.dtype, 1), 3n)
+}
+declare const loose: Kernel
+declare const anyArray: DeviceArray
+declare const anyPinned: PinnedArray
+loose.launch(shape, anyArray, anyPinned, x, pinned)
+// @ts-expect-error a string is neither
+loose.launch(shape, "1")
+type<Argument<"in int32*" | "out float32*">>().toEqualTypeOf<
+  DeviceArray<"int32" | "float32"> | PinnedArray<"int32" | "float32">
+>()
+type<Argument<"int32">>().toEqualTypeOf<number>()
+type<Argument<"int64">>().toEqualTypeOf<number | bigint>()
+type<Argument<"in int32*">>().toEqualTypeOf<DeviceArray<"int32"> | PinnedArray<"int32">>()
+
+// What is optional may be undefined, too, also where the compiler tells the two apart.
+
+export const optionals: KernelDefinition<[]> = {
+  name: "f",
+  signature: [],
+  cuda: { source: "", options: undefined },
+  host: { source: "", export: undefined },
+}
+
+// Devices: a listed one, and an open one, can be opened by its name.
+
+type(listDevices()[0]?.id).toExtend<DeviceSelector | undefined>()
+openDevice(listDevices()[0]?.id)
+type(openDevice(device.id)).toEqualTypeOf<Device>()
+// @ts-expect-error no such device
+openDevice("gpu")
+
 // Arrays: the element type follows from the typed array, and is told by the one that comes back.
 
 type(device.from(new Uint16Array(1))).toEqualTypeOf<DeviceArray<"uint16">>()
@@ -75,6 +123,12 @@ type(device.from(Buffer.from("x"))).toEqualTypeOf<DeviceArray<"uint8">>()
 type(device.from(new Int32Array(1))).toEqualTypeOf<DeviceArray<"int32">>()
 type(device.from(new Float64Array(1))).toEqualTypeOf<DeviceArray<"float64">>()
 type(device.from(new BigInt64Array(1))).toEqualTypeOf<DeviceArray<"int64">>()
+type(device.from({} as Float16Elements)).toEqualTypeOf<DeviceArray<"float16">>()
+device.empty("float16", 1).copyFrom({} as Float16Elements)
+// @ts-expect-error a Float16Array holds no bfloat16
+device.from({} as Float16Elements, "bfloat16")
+// @ts-expect-error nor is it copied to one
+device.empty("bfloat16", 1).copyFrom({} as Float16Elements)
 type(x.read()).resolves.toEqualTypeOf<Float32Array<ArrayBuffer>>()
 type(pinned.array).toEqualTypeOf<Float32Array>()
 
@@ -109,6 +163,8 @@ type(maybe(any, string, event, event, stream)).toEqualTypeOf<[any, string] | Pro
 type(maybe(array, () => undefined, event, event, stream)).toEqualTypeOf<[DeviceArray<"float32">, undefined]>()
 type(maybe(nothing, () => null, event, event, stream)).toEqualTypeOf<[void, null]>()
 
+type(maybe(number, string, undefined, undefined)).toEqualTypeOf<[number, string]>()
+
 const [first, nested] = maybe(array, () => [y], event, event, stream)
 type(first).toEqualTypeOf<DeviceArray<"float32">>()
 type(nested).toEqualTypeOf<DeviceArray<"float32">[]>()
@@ -137,6 +193,11 @@ type(executeInParallel(number, [string, null, later], event, two, [stream, null]
 type(executeInParallel(number, [optional, number], event, two, [stream, stream])).toEqualTypeOf<
   [number, [DeviceArray<"int32"> | undefined, number]]
 >()
+type(executeInParallel(number, [string], undefined, undefined, undefined)).toEqualTypeOf<[number, [string]]>()
+type(executeInParallel(number, [string], null, [undefined], [undefined])).toEqualTypeOf<[number, [string]]>()
+type(executeInParallel(number, flag ? [string] : [later], null, null)).toEqualTypeOf<
+  [number, [string]] | Promise<[number, [number]]>
+>()
 type(executeInParallel(number, list, event, two, [stream])).toEqualTypeOf<[number, (number | undefined)[]]>()
 const [main, [aux, empty]] = executeInParallel(array, [() => ints, null], event, two, [stream, stream])
 type(main).toEqualTypeOf<DeviceArray<"float32">>()
@@ -146,6 +207,16 @@ type(empty).toEqualTypeOf<undefined>()
 type(parallel([number, string])).toEqualTypeOf<[number, string]>()
 type(parallel([number, later])).toEqualTypeOf<Promise<[number, number]>>()
 type(parallel([1, 2].map((i) => () => i))).toEqualTypeOf<number[]>()
+
+// Lists that may or may not be async, and lists that may be empty: no promise for sure.
+
+type(parallel(flag ? [number] : [later])).toEqualTypeOf<[number] | Promise<[number]>>()
+type(parallel([flag ? number : later])).toEqualTypeOf<[number] | Promise<[number]>>()
+type(parallel([1, 2].map((i) => async () => i))).toEqualTypeOf<never[] | Promise<number[]>>()
+declare const fewAsync: [() => Promise<string>, ...(() => number)[]]
+type(parallel(fewAsync)).toEqualTypeOf<Promise<[string, ...number[]]>>()
+// @ts-expect-error there may be no promise
+void parallel(flag ? [number] : [later]).then
 
 type(fork(number).join()).toEqualTypeOf<number>()
 type(fork(later).join()).toEqualTypeOf<Promise<number>>()
@@ -160,6 +231,21 @@ type(captureGraph(() => parallel([array, number]), { device })).toEqualTypeOf<Gr
 type(captureGraph(() => parallel([array, later]), { device: undefined })).toEqualTypeOf<
   Promise<Graph<[DeviceArray<"float32">, number]>>
 >()
+
+type(captureGraph(boolean)).toEqualTypeOf<Graph<boolean>>()
+type(captureGraph(boolean).update(boolean)).toEqualTypeOf<boolean>()
+type(captureGraph(() => (flag ? x : ints))).toEqualTypeOf<Graph<DeviceArray<"float32"> | DeviceArray<"int32">>>()
+type(captureGraph(never)).toEqualTypeOf<Graph<never>>()
+type(captureGraph(unknown)).toEqualTypeOf<Graph<unknown> | Promise<Graph<unknown>>>()
+
+const pair = captureGraph((): [DeviceArray<"float32">, number] => [x, 1])
+type(pair.update(() => [y, 2])).toEqualTypeOf<boolean>()
+type(pair.update(async () => [y, 2])).toEqualTypeOf<Promise<boolean>>()
+type(pair.update(() => (flag ? [y, 2] : Promise.resolve<[DeviceArray<"float32">, number]>([y, 2])))).toEqualTypeOf<
+  boolean | Promise<boolean>
+>()
+// @ts-expect-error another tuple
+void pair.update(() => [2, y])
 
 const graph = captureGraph(array)
 type(graph.result).toEqualTypeOf<DeviceArray<"float32">>()
@@ -183,6 +269,15 @@ runIf(device.pinned("int32", 1), nothing, nothing)
 type(runWhile(ints, nothing)).toEqualTypeOf<void>()
 runIf(ints, () => y.copyFrom(y))
 runIf(ints, () => JSON.parse("1"))
+runIf(ints, never, never)
+runWhile(ints, never)
+runIf(ints, unknown)
+// @ts-expect-error one that may be async is as wrong as one that is
+runIf(ints, perhaps)
+// @ts-expect-error in either place
+runIf(ints, nothing, perhaps)
+// @ts-expect-error and in a loop
+runWhile(ints, perhaps)
 // @ts-expect-error a body is captured while its function runs
 runIf(ints, async () => {})
 // @ts-expect-error nor is the other one async

@@ -29,9 +29,9 @@ describe("§8 bad input: fork and join", () => {
     [() => maybe(fn, fn, event, event, goneStream), "AUX_DISPOSED", "auxStream", "gone stream"],
     [() => maybe(fn, fn, goneEvent, event, at.aux), "AUX_DISPOSED", "event0", "gone event"],
     [() => maybe(fn, fn, event, goneEvent, at.aux), "AUX_DISPOSED", "event1", "gone event"],
-    [() => maybe(fn, fn, foreignEvent, event, at.aux), "AUX_DEVICE_MISMATCH", "event0", "other", "host"],
-    [() => maybe(fn, fn, event, foreignEvent, at.aux), "AUX_DEVICE_MISMATCH", "event1", "other", "host"],
-    [() => maybe(fn, fn, event, event, foreignStream), "AUX_DEVICE_MISMATCH", "other", "host"],
+    [() => maybe(fn, fn, foreignEvent, event, at.aux), "AUX_DEVICE_MISMATCH", "event0", "cuda:99", "host"],
+    [() => maybe(fn, fn, event, foreignEvent, at.aux), "AUX_DEVICE_MISMATCH", "event1", "cuda:99", "host"],
+    [() => maybe(fn, fn, event, event, foreignStream), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
   ])
   refuses("executeInParallel", () => [
     ...each(noFunctions, (value) => execute(value, [fn], event, [event], [at.aux]), "AUX_INVALID_ARGUMENT", "fn0"),
@@ -88,12 +88,18 @@ describe("§8 bad input: fork and join", () => {
     ),
     [() => execute(fn, [fn], event, [event], [goneStream]), "AUX_DISPOSED", "auxStreams[0]", "gone stream"],
     [() => execute(fn, [fn], goneEvent, [event], [at.aux]), "AUX_DISPOSED", "startEvent", "gone event"],
-    [() => execute(fn, [fn], event, [foreignEvent], [at.aux]), "AUX_DEVICE_MISMATCH", "doneEvents[0]", "other", "host"],
+    [
+      () => execute(fn, [fn], event, [foreignEvent], [at.aux]),
+      "AUX_DEVICE_MISMATCH",
+      "doneEvents[0]",
+      "cuda:99",
+      "host",
+    ],
     [
       () => execute(fn, [fn, fn], event, [event, event], [at.aux, foreignStream]),
       "AUX_DEVICE_MISMATCH",
       "auxStreams[1]",
-      "other",
+      "cuda:99",
       "host",
     ],
   ])

@@ -131,12 +131,12 @@ describe("§8 bad input: kernels", () => {
     ...each([0, 17, 0.5], (cluster) => launch({ ...once, cluster }), "AUX_OUT_OF_RANGE", "cluster"),
     ...each([null, ...noStreams], (stream) => launch({ ...once, stream }), "AUX_INVALID_ARGUMENT", "stream"),
     [() => launch({ ...once, stream: goneStream }), "AUX_DISPOSED", "gone stream"],
-    [() => launch({ ...once, stream: foreignStream }), "AUX_DEVICE_MISMATCH", "argument 1", "other", "host"],
+    [() => launch({ ...once, stream: foreignStream }), "AUX_DEVICE_MISMATCH", "argument 1", "cuda:99", "host"],
     ...each(noObjects, (uses) => launch({ ...once, uses }), "AUX_INVALID_ARGUMENT", "uses"),
     ...each([5, null, {}], (reads) => launch({ ...once, uses: { reads } }), "AUX_INVALID_ARGUMENT", "reads"),
     ...each([5, null, {}], (array) => launch({ ...once, uses: { writes: [array] } }), "AUX_INVALID_ARGUMENT", "uses"),
     [() => launch({ ...once, uses: { reads: [gone] } }), "AUX_DISPOSED", "4 elements"],
-    [() => launch({ ...once, uses: { reads: [foreign] } }), "AUX_DEVICE_MISMATCH", "other", "host"],
+    [() => launch({ ...once, uses: { reads: [foreign] } }), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
   ])
   const launchWith: Loose = (...args) =>
     at.main.run(() => Reflect.apply(affine.launch, affine, [over(4), ...args]) as unknown)
@@ -159,7 +159,7 @@ describe("§8 bad input: kernels", () => {
     ),
     [() => launchWith(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "argument 1", "float32", "int32"],
     [() => launchWith(4, gone, 1, 1), "AUX_DISPOSED", "4 elements"],
-    [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "other", "host"],
+    [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "cuda:99", "host"],
     [() => bodiless.launch({ ...once, stream: at.main }, 1), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
   ])
   rejects("prepare", () => [

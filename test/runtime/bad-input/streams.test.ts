@@ -23,15 +23,15 @@ import {
 describe("§8 bad input: streams and events", () => {
   refuses("stream.record", () => [
     ...each([5, null, {}, at.main], loose(at.main, "record"), "AUX_INVALID_ARGUMENT", "event"),
-    [() => at.main.record(foreignEvent), "AUX_DEVICE_MISMATCH", "other", "host", "foreign event"],
+    [() => at.main.record(foreignEvent), "AUX_DEVICE_MISMATCH", "cuda:99", "host", "foreign event"],
     [() => at.main.record(goneEvent), "AUX_DISPOSED", "gone event"],
     [() => goneStream.record(event), "AUX_DISPOSED", "gone stream"],
     [() => goneStream.record(), "AUX_DISPOSED", "gone stream"],
   ])
   refuses("stream.wait", () => [
     ...each([undefined, ...noStreams], loose(at.main, "wait"), "AUX_INVALID_ARGUMENT", "target"),
-    [() => at.main.wait(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "other", "host"],
-    [() => at.main.wait(foreignEvent), "AUX_DEVICE_MISMATCH", "foreign event", "other", "host"],
+    [() => at.main.wait(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "cuda:99", "host"],
+    [() => at.main.wait(foreignEvent), "AUX_DEVICE_MISMATCH", "foreign event", "cuda:99", "host"],
     [() => at.main.wait(goneStream), "AUX_DISPOSED", "gone stream"],
     [() => at.main.wait(goneEvent), "AUX_DISPOSED", "gone event"],
     [() => goneStream.wait(at.main), "AUX_DISPOSED", "gone stream"],
@@ -52,7 +52,7 @@ describe("§8 bad input: streams and events", () => {
       "AUX_INVALID_ARGUMENT",
     ),
     [() => at.main.external({ reads: [gone] }, fn), "AUX_DISPOSED", "4 elements"],
-    [() => at.main.external({ writes: [foreign] }, fn), "AUX_DEVICE_MISMATCH", "other", "host"],
+    [() => at.main.external({ writes: [foreign] }, fn), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
     [() => goneStream.external({}, fn), "AUX_DISPOSED", "gone stream"],
   ])
   refuses("a disposed stream", () => [
@@ -68,8 +68,8 @@ describe("§8 bad input: streams and events", () => {
   refuses("event.record, event.wait", () => [
     ...each([null, ...noStreams], loose(event, "record"), "AUX_INVALID_ARGUMENT", "stream"),
     ...each([null, ...noStreams], loose(event, "wait"), "AUX_INVALID_ARGUMENT", "stream"),
-    [() => event.record(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "an event", "other", "host"],
-    [() => event.wait(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "an event", "other", "host"],
+    [() => event.record(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "an event", "cuda:99", "host"],
+    [() => event.wait(foreignStream), "AUX_DEVICE_MISMATCH", "foreign stream", "an event", "cuda:99", "host"],
     [() => event.record(goneStream), "AUX_DISPOSED", "gone stream"],
     [() => event.wait(goneStream), "AUX_DISPOSED", "gone stream"],
     [() => goneEvent.record(), "AUX_DISPOSED", "gone event"],
@@ -80,7 +80,7 @@ describe("§8 bad input: streams and events", () => {
   ])
   refuses("event.elapsedTime", () => [
     ...each([undefined, null, 5, {}], loose(event, "elapsedTime"), "AUX_INVALID_ARGUMENT", "end"),
-    [() => event.elapsedTime(foreignEvent), "AUX_DEVICE_MISMATCH", "foreign event", "other", "host"],
+    [() => event.elapsedTime(foreignEvent), "AUX_DEVICE_MISMATCH", "foreign event", "cuda:99", "host"],
     [() => event.elapsedTime(event), "AUX_NOT_READY", "an event", "timing: true"],
     [() => event.elapsedTime(goneEvent), "AUX_NOT_READY", "an event"],
     [() => goneEvent.elapsedTime(event), "AUX_DISPOSED", "gone event"],
