@@ -33,6 +33,8 @@ export const DRIVER_CALLS = {
   cuCtxPopCurrent: ["cuCtxPopCurrent_v2", out],
   cuCtxGetStreamPriorityRange: ["cuCtxGetStreamPriorityRange", out, out],
 
+  cuThreadExchangeStreamCaptureMode: ["cuThreadExchangeStreamCaptureMode", address],
+
   cuStreamCreateWithPriority: ["cuStreamCreateWithPriority", out, uint, int],
   cuStreamDestroy: ["cuStreamDestroy_v2", handle],
   cuStreamGetCtx: ["cuStreamGetCtx", handle, out],

@@ -6,21 +6,15 @@
  * until they would take longer than a thread needs to wake from an event: on an H100 host, whose idle cores wake slowly,
  * an event's own wake-up took 85 to 240 µs.
  *
- * Whoever waits longer than {@link NAPPING_WINDOW} is served by one thread of Node's pool, which sleeps in
- * `cuEventSynchronize` on the oldest waiter's event; when it wakes, all that wait are looked at, and it sleeps on the
- * next. A timer looks at the others meanwhile, and at all should every thread of the pool be busy with something else.
+ * Whoever waits longer than {@link NAPPING_WINDOW} is looked at by a timer, each millisecond.
  *
- * Sleeping needs an event with BLOCKING_SYNC, which the streams' own events are not: CUDA documents that such events
- * serve waits and queries less well. So a waiter gets an event of ours, recorded at the same point. That is possible
- * when nothing has been queued behind the record it waits for, as when a stream's end is awaited; in the other case the
- * timer alone serves it. The alternative, a stream of ours that waits for the event, could hold up other streams:
- * streams share the hardware's queues.
- *
- * `process.exit` and a Worker's end wait for the sleeping thread, as they do for any work of Node's pool.
+ * No thread sleeps in `cuEventSynchronize` meanwhile. While another library captures a stream in CUDA's global mode, that
+ * call spoils the capture unless its own thread's mode is relaxed (measured on an H200, driver 580), and nothing can set
+ * the mode of the very thread of Node's pool that a call will run on.
  */
 import type { EventHandle, StreamHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
-import { BLOCKING_SYNC, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
+import { destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
 import { nap } from "./nap.js"
 import { SUCCESS } from "./status.js"
 import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../timers.js"
@@ -29,22 +23,22 @@ import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../timers
 export const POLLING_WINDOW = 0.2
 
 /** How long a waiter is looked at in naps, in milliseconds. It costs about a fifth of a core for that long. */
-export const NAPPING_WINDOW = 12
+export const NAPPING_WINDOW = 100
 
-/** A nap takes this share of the time waited so far, but no less than so many microseconds. */
+/** A nap takes this share of the time waited so far, within these bounds in microseconds. */
 const NAP_SHARE = 1 / 64
 const LEAST_NAP = 40
+const LONGEST_NAP = 200
 
-/** How often the timer looks at waiters that no sleeping thread watches for, and at all of them; in milliseconds. */
-const UNWATCHED_INTERVAL = 1
-const WATCHED_INTERVAL = 20
+/** How often the timer looks at all that wait, in milliseconds: at the others, too, should every thread be busy. */
+const INTERVAL = 1
 
 type Settle = (error?: Error) => void
 
 interface Waiter {
   /** The event that is asked. Another one once `event` is recorded again. */
   asked: EventHandle
-  /** Is `asked` ours, so that it can be slept on and goes back to the pool? */
+  /** Is `asked` from our pool, so that it goes back there? */
   owned: boolean
   /** The caller's event, while it is what is asked. */
   readonly event: EventHandle
@@ -67,21 +61,17 @@ export class Completions {
   readonly #condemned = new Set<EventHandle>()
   #pollScheduled = false
   #timer: NodeJS.Timeout | undefined
-  #interval = 0
   #isNapping = false
-  #asleepOn: Waiter | undefined
-  /** Turned off should the driver refuse to wait on a thread of the pool. */
-  #canSleep = true
 
   constructor(context: CudaContext) {
     this.#context = context
-    this.#pool = new EventPool(context, BLOCKING_SYNC | DISABLE_TIMING)
+    this.#pool = new EventPool(context, DISABLE_TIMING)
     context.onLoss(() => this.#schedulePoll())
   }
 
-  /** Is anyone waiting, or a thread asleep on one of our events? The context must live as long. */
+  /** Is anyone waiting? The context must live as long. */
   get isBusy(): boolean {
-    return this.#asleepOn !== undefined || this.#polled.size + this.#napped.size + this.#late.size > 0
+    return this.#polled.size + this.#napped.size + this.#late.size > 0
   }
 
   /** See `Driver.whenComplete`. */
@@ -112,11 +102,7 @@ export class Completions {
   }
 
   #unbind(waiter: Waiter): void {
-    if (waiter.owned) {
-      // What is slept on goes back when the thread wakes: it must not be recorded anew under the sleeper.
-      if (waiter !== this.#asleepOn) this.#pool.give(waiter.asked)
-      return
-    }
+    if (waiter.owned) return this.#pool.give(waiter.asked)
     const others = this.#borrowed.get(waiter.event)
     others?.delete(waiter)
     if (others?.size !== 0) return
@@ -214,7 +200,8 @@ export class Completions {
   #takeNap(): void {
     if (this.#isNapping || this.#napped.size === 0) return
     const youngest = Math.max(...Array.from(this.#napped, ({ began }) => began))
-    const microseconds = Math.max(LEAST_NAP, Math.round((now() - youngest) * 1000 * NAP_SHARE))
+    const share = Math.round((now() - youngest) * 1000 * NAP_SHARE)
+    const microseconds = Math.min(Math.max(LEAST_NAP, share), LONGEST_NAP)
     this.#isNapping = nap(microseconds, () => this.#endNap())
     if (this.#isNapping) return
     for (const waiter of this.#napped) this.#late.add(waiter)
@@ -242,37 +229,10 @@ export class Completions {
     return true
   }
 
-  /** Goes on looking: with a sleeping thread if it can, and with the timer, should every thread of the pool be busy. */
+  /** Goes on looking. */
   #rest(): void {
-    if (this.#napped.size + this.#late.size === 0) {
-      this.#stopTimer()
-      return
-    }
-    if (this.#late.size > 0 && this.#asleepOn === undefined && this.#canSleep) this.#sleep()
-    const sleeping = this.#asleepOn !== undefined && this.#late.has(this.#asleepOn) ? 1 : 0
-    const interval = this.#late.size === sleeping ? WATCHED_INTERVAL : UNWATCHED_INTERVAL
-    if (this.#timer !== undefined && this.#interval <= interval) return
-    this.#stopTimer()
-    this.#interval = interval
-    this.#timer = setTimeout(() => this.#wake(), interval)
-  }
-
-  #sleep(): void {
-    for (const waiter of this.#late) {
-      if (!waiter.owned) continue
-      this.#asleepOn = waiter
-      this.#context.calls.cuEventSynchronize.async(waiter.asked, (_, status) => this.#awaken(waiter, status))
-      return
-    }
-  }
-
-  #awaken(waiter: Waiter, status: number): void {
-    this.#asleepOn = undefined
-    if (status !== SUCCESS && !this.#context.isLost) {
-      this.#canSleep = false
-    }
-    if (!this.#late.has(waiter)) this.#pool.give(waiter.asked)
-    this.#wake()
+    if (this.#napped.size + this.#late.size === 0) this.#stopTimer()
+    else this.#timer ??= setTimeout(() => this.#wake(), INTERVAL)
   }
 
   #wake(): void {

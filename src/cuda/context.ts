@@ -73,6 +73,7 @@ export class CudaContext {
     this.calls = library.calls
     this.device = device
     this.label = label
+    library.relaxThread()
     this.check(this.calls.cuDevicePrimaryCtxRetain(this.out.address, device), "cuDevicePrimaryCtxRetain")
     this.handle = this.out.number(0)
     this.library.holders.opened(device)

@@ -3,8 +3,6 @@ import type { EventHandle } from "../driver.js"
 import type { CudaContext } from "./context.js"
 import { NOT_READY, SUCCESS } from "./status.js"
 
-/** A thread that waits for the event sleeps instead of spinning. Such events cost more to record and to wait for. */
-export const BLOCKING_SYNC = 1
 /** The event records no time, which makes it several times cheaper. */
 export const DISABLE_TIMING = 2
 

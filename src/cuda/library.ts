@@ -11,6 +11,7 @@ import { unavailable } from "./unavailable.js"
 /** CUDA 12.0: kernels that belong to no context, and with them all that is used here. */
 const LEAST_VERSION = 12000
 const LEAST_VERSION_WITH_CONDITIONALS = 12040
+const CAPTURE_MODE_RELAXED = 2
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   linux: ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"],
@@ -29,6 +30,7 @@ export class CudaLibrary {
   /** Who holds the devices' contexts. */
   readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
+  #isRelaxed = false
   readonly #out = new CMemory(8)
 
   /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
@@ -63,6 +65,21 @@ export class CudaLibrary {
     }
     this.#conditionalCalls ??= bind(this.#native, CONDITIONAL_CALLS)
     return this.#conditionalCalls
+  }
+
+  /**
+   * Lets this thread query, allocate and wait while any thread captures a stream in one of CUDA's stricter modes, as other
+   * libraries do. Otherwise CUDA refuses these calls and spoils that capture (measured on an H200, driver 580). The mode
+   * belongs to the thread and stays.
+   *
+   * @throws CudaError
+   */
+  relaxThread(): void {
+    if (this.#isRelaxed) return
+    this.#out.setInt(0, CAPTURE_MODE_RELAXED)
+    const status = this.calls.cuThreadExchangeStreamCaptureMode(this.#out.address)
+    if (status !== SUCCESS) throw this.error(status, "cuThreadExchangeStreamCaptureMode")
+    this.#isRelaxed = true
   }
 
   #readVersion(): number {

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define STACK_DEPTH 64
+#define DEFAULT_LOCAL 1024
 #define BURIAL_PLOTS 4096
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,12 +25,22 @@ static _Thread_local struct context *stack[STACK_DEPTH];
 static _Thread_local int depth;
 
 _Atomic bool double_strict;
+static _Atomic long waits;
 struct live double_live;
 
 struct context *double_current(void) {
   struct context *context = depth ? stack[depth - 1] : NULL;
   return context && context->kind == CONTEXT ? context : NULL;
 }
+
+void double_await_device(struct context *context) {
+  if (context->busy > 0) waits++;
+  const struct timespec pause = {0, 50000};
+  while (context->busy > 0 && !context->broken) nanosleep(&pause, NULL);
+}
+
+/* How often a call had to wait for the device: each of them stands still behind a kernel that the caller would release. */
+EXPORT double double_waits(void) { return waits; }
 
 /* A fault is the end of the process for CUDA: of every device's context (seen with two H100, driver 580). */
 void double_break(CUresult status) {
@@ -175,6 +187,7 @@ EXPORT CUresult cuDevicePrimaryCtxRetain(struct context **out, CUdevice device) 
     struct context *context = calloc(1, sizeof *context);
     context->kind = CONTEXT;
     context->device = device;
+    context->local = DEFAULT_LOCAL;
     primaries[device] = context;
     double_live.contexts++;
   }
@@ -234,6 +247,26 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
   NEED_CURRENT(context);
   *least = 0;
   *greatest = -5;
+  return CUDA_SUCCESS;
+}
+
+/* CU_LIMIT_STACK_SIZE is 0. Less than there is makes room, too: what is there is given back, which waits. */
+EXPORT CUresult cuCtxSetLimit(int limit, size_t value) {
+  ENTER(cuCtxSetLimit, A(limit), value);
+  NEED_CURRENT(context);
+  NOT_BESIDE_CAPTURES();
+  REQUIRE(limit == 0, CUDA_ERROR_INVALID_VALUE);
+  if ((int)value == context->local) return CUDA_SUCCESS;
+  double_await_device(context);
+  context->local = (int)value;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxGetLimit(size_t *value, int limit) {
+  ENTER(cuCtxGetLimit, A(limit));
+  NEED_CURRENT(context);
+  REQUIRE(limit == 0, CUDA_ERROR_INVALID_VALUE);
+  *value = context->local;
   return CUDA_SUCCESS;
 }
 

@@ -58,6 +58,7 @@ EXPORT int cublasCreate_v2(struct handle **out) {
   ENTER(cublasCreate_v2, 0);
   struct context *context = double_current();
   REQUIRE(context && !context->broken, CUBLAS_STATUS_NOT_INITIALIZED);
+  double_await_device(context);
   struct handle *handle = calloc(1, sizeof *handle);
   handle->kind = CUBLAS;
   handle->context = context;
@@ -69,6 +70,7 @@ EXPORT int cublasCreate_v2(struct handle **out) {
 EXPORT int cublasDestroy_v2(struct handle *handle) {
   ENTER(cublasDestroy_v2, A(handle));
   NEED_HANDLE(handle);
+  double_await_device(handle->context);
   handle->kind = DEAD;
   double_live.products--;
   double_bury(handle);
@@ -199,6 +201,14 @@ static void run_product(struct command *command) {
 
 static bool is_type(int type) { return type == FLOAT32 || type == FLOAT16 || type == BFLOAT16; }
 
+/* The first product of each kind loads its kernel, be it captured or not. */
+static void load_kernel(struct context *context, int a_type, int c_type, bool transpose_a, bool transpose_b) {
+  uint64_t bit = (uint64_t)1 << ((a_type % 12 * 2 + c_type % 12) * 4 + transpose_a * 2 + transpose_b);
+  if (context->products & bit) return;
+  double_await_device(context);
+  context->products |= bit;
+}
+
 EXPORT int cublasGemmStridedBatchedEx(struct handle *handle, int transpose_a, int transpose_b, int m, int n, int k,
                                       const float *alpha, uint64_t a, int a_type, int a_leading, size_t a_stride,
                                       uint64_t b, int b_type, int b_leading, size_t b_stride, const float *beta,
@@ -214,6 +224,7 @@ EXPORT int cublasGemmStridedBatchedEx(struct handle *handle, int transpose_a, in
   REQUIRE(compute == COMPUTE_32F && algorithm == -1, CUBLAS_STATUS_NOT_SUPPORTED);
   REQUIRE(is_type(a_type) && a_type == b_type && is_type(c_type), CUBLAS_STATUS_NOT_SUPPORTED);
   if (m == 0 || n == 0 || count == 0) return 0;
+  load_kernel(handle->context, a_type, c_type, transpose_a, transpose_b);
   struct product *product = malloc(sizeof *product);
   *product = (struct product){
       .command = {.run = run_product, .size = sizeof *product},

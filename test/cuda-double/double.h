@@ -59,6 +59,10 @@ struct context {
   _Atomic int broken;
   /* Commands queued and not yet run, on all streams. */
   _Atomic long busy;
+  /* Bytes of local memory that there is room for in every thread. */
+  _Atomic int local;
+  /* The kinds of products whose kernels are there, a bit for each. */
+  _Atomic uint64_t products;
 };
 
 /* A point in a stream's order. An event's record, a free, a synchronisation: all are one of these. */
@@ -151,6 +155,9 @@ void double_break(CUresult status);
     REQUIRE(!double_strict || double_current() == (context), CUDA_ERROR_INVALID_CONTEXT); \
   } while (0)
 
+/* Some calls wait for all that runs in the context (seen on an H200, driver 580). Counts those that find work there. */
+void double_await_device(struct context *context);
+
 /* What is alive: asked by tests, so that nothing leaks unseen. */
 struct live {
   _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products;
@@ -186,7 +193,10 @@ void double_record_drop(struct record *record);
 /* graph.c */
 /* Refuses what cannot be captured, and spoils the stream's capture if it takes part in one. */
 CUresult double_capture_refuse(struct stream *stream);
-/* Refuses what may wait for the device while a capture forbids this thread to, and spoils that capture. */
+/*
+ * Refuses what CUDA calls unsafe beside a capture, unless this thread's mode is relaxed, and spoils that capture. Which
+ * calls these are was seen on an H200, driver 580: queries and waits, allocations, what unloads and what instantiates.
+ */
 CUresult double_capture_unsafe(void);
 /* On a capturing stream. */
 CUresult double_capture_command(struct stream *stream, struct command *command);

@@ -73,6 +73,7 @@ EXPORT CUresult cuEventQuery(struct event *event) {
   ENTER(cuEventQuery, A(event));
   IDLE();
   NEED_EVENT(event);
+  NOT_BESIDE_CAPTURES();
   CHECK(double_point_look(event->captured));
   return !event->latest || event->latest->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
@@ -82,6 +83,7 @@ EXPORT CUresult cuEventSynchronize(struct event *event) {
   REQUIRE(event && event->kind == EVENT, CUDA_ERROR_INVALID_HANDLE);
   struct context *context = event->context;
   HEALTHY(context);
+  NOT_BESIDE_CAPTURES();
   CHECK(double_point_look(event->captured));
   struct record *record = keep_latest(event);
   if (record) double_record_await(record);

@@ -80,11 +80,16 @@ struct executable {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Those under way. */
-static struct capture *captures;
+static struct capture *_Atomic captures;
 static _Thread_local enum capture_mode thread_mode = MODE_GLOBAL;
 
 /* CU_STREAM_CAPTURE_MODE_GLOBAL, which is 0, unless it was exchanged. */
 EXPORT int double_thread_capture_mode(void) { return thread_mode; }
+
+static bool has_conditionals(const struct graph *graph);
+CUresult cuCtxPushCurrent_v2(struct context *context);
+CUresult cuStreamEndCapture(struct stream *stream, struct graph **out);
+CUresult cuGraphDestroy(struct graph *graph);
 
 static void append(struct graph *graph, struct operation operation) {
   if (graph->count == graph->capacity) {
@@ -178,11 +183,11 @@ CUresult double_capture_refuse(struct stream *stream) {
 }
 
 CUresult double_capture_unsafe(void) {
-  if (thread_mode == MODE_RELAXED) return CUDA_SUCCESS;
+  if (!captures || thread_mode == MODE_RELAXED) return CUDA_SUCCESS;
   bool refused = false;
   pthread_mutex_lock(&lock);
   for (struct capture *capture = captures; capture; capture = capture->next) {
-    bool own = capture->mode == MODE_THREAD_LOCAL && pthread_equal(capture->thread, pthread_self());
+    bool own = capture->mode != MODE_RELAXED && pthread_equal(capture->thread, pthread_self());
     if (!own && !(capture->mode == MODE_GLOBAL && thread_mode == MODE_GLOBAL)) continue;
     refused = capture->invalid = true;
   }
@@ -323,14 +328,56 @@ EXPORT CUresult cuStreamBeginCaptureToGraph(struct stream *stream, struct graph 
   return CUDA_SUCCESS;
 }
 
+/* A capture that another library makes, of a stream of its own, on a thread of its own. */
+static struct {
+  struct context *context;
+  int mode;
+  struct stream *stream;
+  CUresult ended;
+  pthread_t thread;
+  pthread_barrier_t barrier;
+} elsewhere;
+
+static void *capture_elsewhere(void *unused) {
+  elsewhere.stream = double_stream_make(elsewhere.context, 0);
+  begin_capture(elsewhere.stream, make_graph(elsewhere.context), elsewhere.mode, false);
+  pthread_barrier_wait(&elsewhere.barrier);
+  pthread_barrier_wait(&elsewhere.barrier);
+  struct graph *graph = NULL;
+  cuCtxPushCurrent_v2(elsewhere.context);
+  elsewhere.ended = cuStreamEndCapture(elsewhere.stream, &graph);
+  if (graph) cuGraphDestroy(graph);
+  double_stream_end(elsewhere.stream);
+  return NULL;
+}
+
+EXPORT void double_capture_elsewhere(struct stream *beside, int mode) {
+  elsewhere.context = double_stream_context(beside);
+  elsewhere.mode = mode;
+  pthread_barrier_init(&elsewhere.barrier, NULL, 2);
+  if (pthread_create(&elsewhere.thread, NULL, capture_elsewhere, NULL)) abort();
+  pthread_barrier_wait(&elsewhere.barrier);
+}
+
+/* Ends it and gives the status of that. */
+EXPORT int double_capture_elsewhere_end(void) {
+  pthread_barrier_wait(&elsewhere.barrier);
+  pthread_join(elsewhere.thread, NULL);
+  return elsewhere.ended;
+}
+
 /* All streams are what they were before. */
 static void leave(struct capture *capture) {
   for (int i = 0; i < capture->graph->branches; i++) {
     if (capture->members[i]) double_stream_set_capture(capture->members[i], NULL);
   }
-  struct capture **place = &captures;
-  while (*place != capture) place = &(*place)->next;
-  *place = capture->next;
+  if (captures == capture) {
+    captures = capture->next;
+  } else {
+    struct capture *before = captures;
+    while (before->next != capture) before = before->next;
+    before->next = capture->next;
+  }
   capture->over = true;
 }
 
@@ -489,6 +536,7 @@ EXPORT CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
 
 EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct graph *graph, uint64_t flags) {
   ENTER(cuGraphInstantiateWithFlags, A(graph), flags);
+  NOT_BESIDE_CAPTURES();
   NEED_GRAPH(graph);
   HEALTHY(graph->context);
   struct executable *executable = calloc(1, sizeof *executable);
@@ -579,7 +627,9 @@ EXPORT CUresult cuGraphLaunch(struct executable *executable, struct stream *stre
 
 EXPORT CUresult cuGraphExecDestroy(struct executable *executable) {
   ENTER(cuGraphExecDestroy, A(executable));
+  NOT_BESIDE_CAPTURES();
   NEED_EXECUTABLE(executable);
+  if (has_conditionals(executable->graph)) double_await_device(executable->graph->context);
   for (int i = 1; i < executable->graph->branches; i++) double_stream_end(executable->branches[i]);
   double_record_drop(executable->latest);
   discard(executable->graph);

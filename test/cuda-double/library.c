@@ -42,6 +42,16 @@ struct library {
   void *const *values;
 };
 
+/* CUDA_MODULE_LOADING=EAGER. */
+static _Atomic bool eager;
+EXPORT void double_set_eager(int is_eager) { eager = is_eager; }
+
+EXPORT CUresult cuModuleGetLoadingMode(int *mode) {
+  ENTER(cuModuleGetLoadingMode, 0);
+  *mode = eager ? 1 : 2;
+  return CUDA_SUCCESS;
+}
+
 static _Atomic long launches_that_load;
 /* How many launches found their kernel not loaded yet. */
 EXPORT double double_launches_that_load(void) { return launches_that_load; }
@@ -100,7 +110,6 @@ static void write_log(int count, const int *options, void *const *values, const 
 EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const int *options, void *const *values,
                                   unsigned option_count, void *library_options, void *library_values, unsigned count) {
   ENTER(cuLibraryLoadData, 0);
-  NOT_BESIDE_CAPTURES();
   bool image = strncmp(code, IMAGE_HEADER, strlen(IMAGE_HEADER)) == 0;
   if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
   struct library *library = calloc(1, sizeof *library);
@@ -114,6 +123,7 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
   else read_ptx(library, code);
   double_live.libraries++;
   *out = library;
+  if (eager && double_current()) double_await_device(double_current());
   return CUDA_SUCCESS;
 }
 
@@ -121,6 +131,9 @@ EXPORT CUresult cuLibraryUnload(struct library *library) {
   ENTER(cuLibraryUnload, A(library));
   NOT_BESIDE_CAPTURES();
   REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  for (struct kernel *kernel = library->kernels; kernel; kernel = kernel->next) {
+    if (kernel->function) double_await_device(kernel->function->context);
+  }
   while (library->kernels) {
     struct kernel *kernel = library->kernels;
     library->kernels = kernel->next;
@@ -159,7 +172,7 @@ EXPORT CUresult cuKernelGetFunction(struct function **out, struct kernel *kernel
   NEED_CURRENT(context);
   NEED_KERNEL(kernel);
   if (!kernel->function) {
-    NOT_BESIDE_CAPTURES();
+    if (!eager) double_await_device(context);
     kernel->function = calloc(1, sizeof *kernel->function);
     *kernel->function = (struct function){FUNCTION, kernel, context, false, DEFAULT_SHARED - kernel->entry->static_shared};
   }
@@ -235,6 +248,10 @@ static CUresult queue_launch(struct function *function, struct launch launch, st
   REQUIRE(launch.block[0] * launch.block[1] * launch.block[2] <= 1024, CUDA_ERROR_INVALID_VALUE);
   if (!function->loaded) launches_that_load++;
   struct kernel *kernel = function->kernel;
+  if (kernel->entry->local > function->context->local) {
+    double_await_device(function->context);
+    function->context->local = kernel->entry->local;
+  }
   int count = kernel->parameter_count;
   size_t size = sizeof(struct launch_command) + (count ? count : 1) * sizeof(uint64_t);
   struct launch_command *command = calloc(1, size);

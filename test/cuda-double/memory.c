@@ -106,6 +106,7 @@ bool double_reachable(uint64_t address, size_t bytes) {
 
 EXPORT CUresult cuMemPoolCreate(struct pool **out, const int *properties) {
   ENTER(cuMemPoolCreate, A(properties[0]), A(properties[2]), A(properties[3]));
+  NOT_BESIDE_CAPTURES();
   REQUIRE(properties[0] == 1 && properties[1] == 0 && properties[2] == 1, CUDA_ERROR_INVALID_VALUE);
   for (int i = 4; i < 22; i++) REQUIRE(properties[i] == 0, CUDA_ERROR_INVALID_VALUE);
   struct pool *pool = calloc(1, sizeof *pool);
@@ -130,6 +131,7 @@ static void trim(struct pool *pool) {
 
 EXPORT CUresult cuMemPoolDestroy(struct pool *pool) {
   ENTER(cuMemPoolDestroy, A(pool));
+  NOT_BESIDE_CAPTURES();
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
   pool->destroyed = true;
@@ -142,6 +144,7 @@ EXPORT CUresult cuMemPoolDestroy(struct pool *pool) {
 
 EXPORT CUresult cuMemPoolTrimTo(struct pool *pool, size_t keep) {
   ENTER(cuMemPoolTrimTo, A(pool), keep);
+  NOT_BESIDE_CAPTURES();
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
   trim(pool);
@@ -217,6 +220,7 @@ static struct block *reuse(struct pool *pool, size_t capacity, struct stream *st
 
 EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct pool *pool, struct stream *stream) {
   ENTER(cuMemAllocFromPoolAsync, bytes, A(pool), A(stream));
+  NOT_BESIDE_CAPTURES();
   NEED_STREAM(stream);
   NOT_CAPTURED(stream);
   NEED_POOL(pool);
@@ -246,6 +250,7 @@ EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct p
 
 EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream) {
   ENTER(cuMemFreeAsync, address, A(stream));
+  NOT_BESIDE_CAPTURES();
   NEED_STREAM(stream);
   NOT_CAPTURED(stream);
   pthread_mutex_lock(&lock);
@@ -292,6 +297,7 @@ EXPORT CUresult cuMemFreeHost(void *address) {
   NEED_CURRENT(context);
   NOT_BESIDE_CAPTURES();
   if (context->busy > 0) host_frees_while_busy++;
+  double_await_device(context);
   pthread_mutex_lock(&lock);
   struct block *block = find((uint64_t)(uintptr_t)address);
   bool valid = block && block->pinned && block->address == (uint64_t)(uintptr_t)address;

@@ -222,6 +222,7 @@ EXPORT CUresult cuStreamDestroy_v2(struct stream *stream) {
 EXPORT CUresult cuStreamQuery(struct stream *stream) {
   ENTER(cuStreamQuery, A(stream));
   NEED_STREAM(stream);
+  NOT_BESIDE_CAPTURES();
   NOT_CAPTURED(stream);
   bool drained = stream->queued == 0;
   HEALTHY(stream->context);
@@ -231,6 +232,7 @@ EXPORT CUresult cuStreamQuery(struct stream *stream) {
 EXPORT CUresult cuStreamSynchronize(struct stream *stream) {
   ENTER(cuStreamSynchronize, A(stream));
   NEED_STREAM(stream);
+  NOT_BESIDE_CAPTURES();
   NOT_CAPTURED(stream);
   pthread_mutex_lock(&stream->lock);
   stream->waiting++;

@@ -131,6 +131,15 @@ export const double = {
   setCompileTime: (milliseconds: number) => void call("double_set_compile_time", "void", ["int"], milliseconds),
   releasedWhileBusy: () => call("double_released_while_busy", "double", []),
   hostFreesWhileBusy: () => call("double_host_frees_while_busy", "double", []),
+  /** How often a call had to wait for the device. */
+  waits: () => call("double_waits", "double", []),
+  /** Kernels are loaded with their image, as with CUDA_MODULE_LOADING=EAGER. */
+  setEager: (eager: boolean) => void call("double_set_eager", "void", ["int"], Number(eager)),
+  /** What another library may do on a thread of its own: captures a stream there, in global mode unless given. */
+  captureElsewhere: (beside: number, mode = 0) =>
+    void call("double_capture_elsewhere", "void", ["uintptr_t", "int"], beside, mode),
+  /** Ends that capture, and gives the status of its end. */
+  endCaptureElsewhere: () => call("double_capture_elsewhere_end", "int", []),
   launchesThatLoad: () => call("double_launches_that_load", "double", []),
   eventFlags: (event: number) => call("double_event_flags", "int", ["uintptr_t"], event),
   streamPriority: (stream: number) => call("double_stream_priority", "int", ["uintptr_t"], stream),

@@ -118,23 +118,6 @@ onDouble("Workers", () => {
     )
     assert.equal(output, "leaving\n")
   })
-
-  test("that sleep for a completion are ended once that is there", () => {
-    const output = run(
-      `const { double } = await import("${double}")
-       const latch = new Latch(driver).hold(stream)
-       completed(driver, stream)
-       const wait = setInterval(() => {
-         if (double.count("cuEventSynchronize") === 0) return
-         clearInterval(wait)
-         parentPort.postMessage("asleep")
-         latch.open()
-         process.exit(0)
-       }, 1)`,
-      "",
-    )
-    assert.equal(output, "worker ended 0\n")
-  })
 })
 
 test("a process ends by process.exit with a device open and a stream held up", () => {
