@@ -54,11 +54,15 @@ struct product {
   REQUIRE(double_current() == (handle)->context, CUBLAS_STATUS_NOT_INITIALIZED);        \
   REQUIRE(!(handle)->context->broken, CUBLAS_STATUS_EXECUTION_FAILED)
 
+/* Among the bits of the products: the first handle loads what all share. */
+#define IS_LOADED ((uint64_t)1 << 63)
+
 EXPORT int cublasCreate_v2(struct handle **out) {
   ENTER(cublasCreate_v2, 0);
   struct context *context = double_current();
   REQUIRE(context && !context->broken, CUBLAS_STATUS_NOT_INITIALIZED);
-  double_await_device(context);
+  if (!(context->products & IS_LOADED)) double_await_device(context);
+  context->products |= IS_LOADED;
   struct handle *handle = calloc(1, sizeof *handle);
   handle->kind = CUBLAS;
   handle->context = context;
