@@ -26,6 +26,7 @@ export const DRIVER_CALLS = {
   cuDeviceGetName: ["cuDeviceGetName", out, int, int],
   cuDeviceGetAttribute: ["cuDeviceGetAttribute", out, int, int],
 
+  cuDevicePrimaryCtxGetState: ["cuDevicePrimaryCtxGetState", int, out, out],
   cuDevicePrimaryCtxRetain: ["cuDevicePrimaryCtxRetain", out, int],
   cuDevicePrimaryCtxRelease: ["cuDevicePrimaryCtxRelease_v2", int],
   cuCtxGetCurrent: ["cuCtxGetCurrent", out],

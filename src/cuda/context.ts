@@ -42,6 +42,8 @@ export class CudaContext {
   readonly device: number
   /** `"cuda:0 (NVIDIA H200)"`, for messages. */
   readonly label: string
+  /** Did nobody hold the context when this was made, so that nothing of others can run there yet? */
+  readonly isNew: boolean
   /** The context's handle. */
   readonly handle: number
   /** Where calls put what they give back. Each result is read before the next call. */
@@ -74,6 +76,9 @@ export class CudaContext {
     this.device = device
     this.label = label
     library.relaxThread()
+    const state = this.out.address
+    this.check(this.calls.cuDevicePrimaryCtxGetState(device, state, state + 8), "cuDevicePrimaryCtxGetState")
+    this.isNew = this.out.int(8) === 0
     this.check(this.calls.cuDevicePrimaryCtxRetain(this.out.address, device), "cuDevicePrimaryCtxRetain")
     this.handle = this.out.number(0)
     this.library.holders.opened(device)

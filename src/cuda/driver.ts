@@ -25,7 +25,7 @@ import { CudaContext } from "./context.js"
 import { Cublas } from "./cublas.js"
 import type { DeviceFacts } from "./device-facts.js"
 import { createEvent, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
-import { fill } from "./fill.js"
+import { Fills } from "./fill.js"
 import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
@@ -54,6 +54,7 @@ export class CudaDriver implements Driver {
   readonly #pinnedPool: PinnedPool
   readonly #pinned: PinnedMemoryOwner
   readonly #uploads: Uploads
+  readonly #fills: Fills
   readonly #launcher: Launcher
   readonly #kernels: Kernels
   readonly #cublas: Cublas
@@ -87,6 +88,7 @@ export class CudaDriver implements Driver {
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)
     this.#cublas = new Cublas(context)
     this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
+    this.#fills = new Fills(context, this.#kernels, this.#launcher)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
     this.#graphs = new Graphs(context, this.#captures, this.#conditionals)
   }
@@ -276,7 +278,7 @@ export class CudaDriver implements Driver {
 
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
-    fill(this.#context, destination, element, count, stream)
+    this.#fills.queue(destination, element, count, stream)
   }
 
   loadKernel(source: KernelSource): KernelHandle {

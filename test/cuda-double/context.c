@@ -179,6 +179,16 @@ EXPORT CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *active) {
+  ENTER(cuDevicePrimaryCtxGetState, A(device));
+  REQUIRE(initialized, CUDA_ERROR_NOT_INITIALIZED);
+  pthread_mutex_lock(&lock);
+  *flags = 0;
+  *active = primaries[device] != NULL;
+  pthread_mutex_unlock(&lock);
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuDevicePrimaryCtxRetain(struct context **out, CUdevice device) {
   ENTER(cuDevicePrimaryCtxRetain, A(device));
   REQUIRE(initialized, CUDA_ERROR_NOT_INITIALIZED);

@@ -105,7 +105,14 @@ static void set_condition(const struct launch *launch, void *const *arguments) {
   *P(0, unsigned) = (*P(1, const int) == 0) == (S(2, int) != 0);
 }
 
+/* auxstream_fill64(uint64_t *destination, uint64_t count, uint64_t value) */
+static void fill64(const struct launch *launch, void *const *arguments) {
+  uint64_t threads = (uint64_t)launch->grid[0] * launch->block[0];
+  for (uint64_t i = 0; i < S(1, uint64_t) && i < threads; i++) P(0, uint64_t)[i] = S(2, uint64_t);
+}
+
 static const struct kernel_entry entries[] = {
+    {"auxstream_fill64", fill64},
     {"auxstream_set_condition", set_condition},
     {"test_noop", noop},
     {"test_saxpy", saxpy},

@@ -172,8 +172,10 @@ onDouble("listing and opening", () => {
       opened = open()
     })
     opened?.close()
-    // Leaving the thread's current context as it was cannot fail, and nothing could be done about it.
-    const names = new Set(calls.map(([name]) => String(name)).filter((name) => name !== "cuCtxPopCurrent_v2"))
+    // Leaving the thread's current context as it was cannot fail, and nothing could be done about it. A device opens
+    // without its kernel for fills, too.
+    const harmless = /^cu(CtxPopCurrent|Library|Kernel|FuncLoad)/
+    const names = new Set(calls.map(([name]) => String(name)).filter((name) => !harmless.test(name)))
     assert.ok(names.has("cuMemPoolCreate"))
     for (const name of names) {
       double.fail(name, 1, 999)

@@ -168,13 +168,14 @@ onDouble("preparing", () => {
 
   test("loading the same kernel meanwhile is no conflict", async () => {
     using driver = open()
+    const { libraries } = double.alive()
     const source = kernel("test_noop", [])
     double.setCompileTime(20)
     const prepared = driver.prepareKernel(source)
     const loaded = driver.loadKernel(source)
     double.setCompileTime(0)
     assert.equal(await prepared, loaded)
-    assert.equal(double.alive().libraries, 1)
+    assert.equal(double.alive().libraries, libraries + 1)
   })
 
   test("rejects with what loading would throw", async () => {

@@ -1,0 +1,67 @@
+/** Fills with 8 bytes whose halves differ, which CUDA itself has no fast call for. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, StreamHandle } from "../../src/driver.js"
+import { Latch, mark, never, onDouble, open, read, unknown } from "./device.js"
+import { double } from "./double.js"
+
+const element = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
+const counts = [1, 2, 511, 512, 513, 8191, 8192, 8193, 16_384, 16_385, 100_003]
+
+/** Fills so many elements in the middle of others, and looks at all. @returns the names of the calls that filled */
+function checkFill(driver: Driver, stream: StreamHandle, count: number): string[] {
+  const byteLength = 8 * (count + 2)
+  const address = driver.allocate(byteLength, stream, never)
+  driver.fill(address, Uint8Array.of(0xee), byteLength, stream)
+  const calls = double.log(() => driver.fill(address + 8, element, count, stream))
+  const expected = new Uint8Array(byteLength).fill(0xee)
+  for (let index = 1; index <= count; index++) expected.set(element, index * 8)
+  assert.ok(Buffer.from(read(driver, address, byteLength, stream)).equals(expected), `${count} elements`)
+  driver.free(address, stream, mark)
+  return calls.map(([name]) => String(name))
+}
+
+onDouble("fills with 8 bytes", () => {
+  test("are one launch of a kernel that is loaded when the device is opened, without a compiler", () => {
+    let driver: (Driver & Disposable) | undefined
+    const opening = double.log(() => {
+      driver = open()
+    })
+    using opened = driver
+    assert.ok(opened)
+    assert.equal(opening.filter(([name]) => name === "cuLibraryLoadData").length, 1)
+    assert.ok(!opening.some(([name]) => String(name).startsWith("nvrtc")))
+    const stream = opened.createStream(0)
+    for (const count of counts) assert.deepEqual(checkFill(opened, stream, count), ["cuLaunchKernel"])
+  })
+
+  test("are a short fill and copies of it where others may already use the context, as loading would wait for them", () => {
+    using first = open()
+    using latch = new Latch(first).hold(first.createStream(0))
+    let driver: (Driver & Disposable) | undefined
+    const opening = double.log(() => {
+      driver = open()
+    })
+    using second = driver
+    assert.ok(second)
+    assert.ok(!opening.some(([name]) => name === "cuKernelGetFunction"))
+    const stream = second.createStream(0)
+    const halves = ["cuMemsetD2D32Async", "cuMemsetD2D32Async"]
+    for (const count of counts) {
+      const copies = Array.from({ length: Math.ceil(Math.log2(Math.max(1, count / 8192))) }, () => "cuMemcpyAsync")
+      assert.deepEqual(checkFill(second, stream, count), [...halves, ...copies])
+    }
+    assert.equal(latch.timedOut, false)
+  })
+
+  for (const call of ["cuLibraryLoadData", "cuLibraryGetKernel", "cuKernelGetFunction", "cuFuncLoad"]) {
+    test(`are right where the kernel cannot be loaded, and the device opens: ${call}`, () => {
+      double.fail(call, 1, unknown)
+      using driver = open()
+      assert.equal(double.failuresLeft(), 0)
+      assert.equal(double.alive().libraries, 0)
+      const stream = driver.createStream(0)
+      for (const count of counts) assert.equal(checkFill(driver, stream, count)[0], "cuMemsetD2D32Async")
+    })
+  }
+})
