@@ -34,6 +34,7 @@ const cublas = toolkitLibrary<CublasCalls>({
     12: { linux: "libcublas.so.12", windows: "cublas64_12.dll" },
   },
   variable: "AUXSTREAM_LIBCUBLAS",
+  needs: (name) => name.replace("cublas", "cublasLt"),
   make: (library: NativeLibrary) => bind(library, CUBLAS_CALLS),
   missing: (where) =>
     new AuxstreamError(

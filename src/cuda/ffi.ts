@@ -9,7 +9,7 @@ import { unavailable } from "./unavailable.js"
 import { warn } from "../warn.js"
 
 /** The C types that the tables of calls use. A pointer, a handle or an address is a `uintptr_t`. */
-export type CType = "int" | "uint32_t" | "uint8_t" | "uint16_t" | "uintptr_t" | "size_t" | "str"
+export type CType = "int" | "uint32_t" | "uint8_t" | "uint16_t" | "uintptr_t" | "size_t" | "str" | "str16"
 
 /** A C function that gives a status. `async` runs it on a thread of Node's pool. */
 export interface NativeCall<A extends readonly unknown[]> {
@@ -20,7 +20,7 @@ export interface NativeCall<A extends readonly unknown[]> {
 /** A C function in a table: its symbol in the library, then the types of its parameters. */
 export type Signature = readonly [symbol: string, ...parameters: CType[]]
 
-type Argument<T> = T extends "str" ? string : number
+type Argument<T> = T extends "str" | "str16" ? string : number
 type Arguments<P extends readonly CType[]> = { [I in keyof P]: Argument<P[I]> }
 
 /** The calls of a table, bound to a library. */
@@ -73,7 +73,12 @@ export function koffi(): Koffi {
  */
 export function loadLibrary(path: string): NativeLibrary {
   const library = koffi().load(path)
-  if (process.platform === "linux") keepLoaded(path)
+  try {
+    if (process.platform === "win32") pinModule(path)
+    if (process.platform === "linux") keepLoaded(path)
+  } catch {
+    // A system without this function unloads nothing.
+  }
   return library
 }
 
@@ -82,11 +87,21 @@ const RTLD_LAZY = 0x0001
 const RTLD_NODELETE = 0x1000
 
 function keepLoaded(path: string): void {
-  try {
-    bind(koffi().load(null), DYNAMIC_LOADER).dlopen(path, RTLD_LAZY | RTLD_NODELETE)
-  } catch {
-    // A C library that has no such function unloads nothing.
-  }
+  bind(koffi().load(null), DYNAMIC_LOADER).dlopen(path, RTLD_LAZY | RTLD_NODELETE)
+}
+
+const MODULES = {
+  getModuleHandle: ["GetModuleHandleExW", "uint32_t", "str16", "uintptr_t"],
+} as const satisfies Record<string, Signature>
+const GET_MODULE_HANDLE_EX_FLAG_PIN = 1
+/** Bytes that V8 does not keep on its own heap, where they could move. */
+const LARGE = 256
+
+/** Windows' way of the same: the module stays until the process ends, however often it is freed. */
+function pinModule(path: string): void {
+  const handle = koffi().address(new ArrayBuffer(LARGE))
+  const { getModuleHandle } = bind(koffi().load("kernel32.dll"), MODULES)
+  getModuleHandle(GET_MODULE_HANDLE_EX_FLAG_PIN, path.replaceAll("/", "\\"), Number(handle))
 }
 
 function setStackSizes(module: Koffi): void {

@@ -5,6 +5,7 @@ import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
 import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
 import { ContextHolders } from "./context-holders.js"
+import { joined, type Machine, named, thisMachine } from "./machine.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
 
@@ -12,11 +13,6 @@ import { unavailable } from "./unavailable.js"
 const LEAST_VERSION = 12000
 const LEAST_VERSION_WITH_CONDITIONALS = 12040
 const CAPTURE_MODE_RELAXED = 2
-
-const NAMES: Readonly<Record<string, readonly string[]>> = {
-  linux: ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"],
-  win32: ["nvcuda.dll"],
-}
 
 /** The driver of this process, initialised. */
 export class CudaLibrary {
@@ -142,10 +138,22 @@ export function cudaLibrary(): CudaLibrary {
   return opened.library
 }
 
+/**
+ * The names of the driver library to try; none where there is no CUDA driver. Windows' loader looks for a bare name in
+ * the current folder, too, so there it is the driver's own place.
+ */
+export function driverLibraries(machine: Machine): readonly string[] {
+  if (machine.platform === "linux") return ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"]
+  if (machine.platform !== "win32") return []
+  return [joined(machine, named(machine, "SystemRoot") ?? "C:\\Windows", "System32", "nvcuda.dll")]
+}
+
 function load(path: string | undefined): NativeLibrary {
+  const names = path === undefined ? driverLibraries(thisMachine()) : [path]
+  // Asked before koffi is: on macOS no package helps.
+  if (names.length === 0) throw unavailable(`CUDA runs on Linux and Windows, not on ${process.platform}.`)
   // Where koffi is missing, that is what has to be said.
   koffi()
-  const { platform } = process
   if (path !== undefined) {
     try {
       return loadLibrary(path)
@@ -153,8 +161,6 @@ function load(path: string | undefined): NativeLibrary {
       throw unavailable(`AUXSTREAM_LIBCUDA names ${path}, which cannot be loaded: ${firstLine(error)}`)
     }
   }
-  const names = NAMES[platform]
-  if (names === undefined) throw unavailable(`CUDA runs on Linux and Windows, not on ${platform}.`)
   for (const name of names) {
     try {
       return loadLibrary(name)

@@ -1,10 +1,12 @@
 /** NVRTC: CUDA C++ to machine code, in this process. */
+import { statSync } from "node:fs"
 import { AuxstreamError } from "../runtime/errors.js"
 import { CMemory, cStrings } from "./c-memory.js"
 import { bind, inBackground, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
+import { type Machine, thisMachine } from "./machine.js"
 import { SUCCESS } from "./status.js"
-import { toolkitLibrary } from "./toolkit-library.js"
-import { includeDirectories, type ToolkitFile } from "./toolkit-places.js"
+import { loadBeside, toolkitLibrary } from "./toolkit-library.js"
+import { includeFolders, type ToolkitFile } from "./toolkit-places.js"
 
 const NVRTC_CALLS = {
   nvrtcVersion: ["nvrtcVersion", "uintptr_t", "uintptr_t"],
@@ -49,19 +51,25 @@ export interface Program {
 export class Nvrtc {
   /** `"13.0"` */
   readonly version: string
+  /** Differs between two builds of one version. */
+  readonly build: string
   /** What it can compile for, as `90` for `sm_90`, in rising order. */
   readonly architectures: readonly number[]
   /** Directories with CUDA's own headers. */
   readonly includes: readonly string[]
   readonly #calls: NvrtcCalls
 
-  constructor(library: NativeLibrary, path: string) {
+  /** `file`: where the library lies, if that is known. */
+  constructor(library: NativeLibrary, file: string | undefined) {
     this.#calls = bind(library, NVRTC_CALLS)
     const out = new CMemory(16)
     check(this.#calls.nvrtcVersion(out.address, out.address + 8), "nvrtcVersion")
     this.version = `${out.int(0)}.${out.int(8)}`
     this.architectures = this.#readArchitectures()
-    this.includes = includeDirectories(path)
+    this.includes = includeFolders(thisMachine(), file)
+    this.build = `${this.version} ${file === undefined ? "" : stamp(file)}`
+    // NVRTC opens it by its name at the first compilation, and as pip installs both, the loader does not look there.
+    if (file !== undefined) loadBeside(file, builtinsName(thisMachine(), this.version))
   }
 
   #readArchitectures(): number[] {
@@ -140,6 +148,16 @@ export class Nvrtc {
   }
 }
 
+/** The library of NVRTC's own headers and device code. */
+export function builtinsName({ platform }: Machine, version: string): string {
+  return platform === "win32" ? `nvrtc-builtins64_${version.replace(".", "")}.dll` : `libnvrtc-builtins.so.${version}`
+}
+
+function stamp(file: string): string {
+  const { size, mtimeMs } = statSync(file)
+  return `${size} ${mtimeMs}`
+}
+
 function statusName(status: number): string {
   return STATUS_NAMES[status] ?? `NVRTC status ${status}`
 }
@@ -162,7 +180,7 @@ const NVRTC_FILE: ToolkitFile = {
 export const nvrtc = toolkitLibrary({
   file: NVRTC_FILE,
   variable: "AUXSTREAM_LIBNVRTC",
-  make: (library, path) => new Nvrtc(library, path),
+  make: (library, file) => new Nvrtc(library, file),
   missing: (where) =>
     new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",

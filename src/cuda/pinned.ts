@@ -5,6 +5,7 @@
  * millisecond, and giving them back makes the driver wait for the device, which may be held up by the very thread that
  * gives them back.
  */
+import { raiseLimit } from "../raise-limit.js"
 import { OutOfMemoryError } from "../runtime/errors.js"
 import type { PinnedMemory } from "../driver.js"
 import type { CudaContext } from "./context.js"
@@ -59,8 +60,8 @@ export class PinnedPool {
     const status = this.#context.within(() => calls.cuMemHostAlloc(out.address, byteLength, PORTABLE))
     if (status === OUT_OF_MEMORY) {
       throw new OutOfMemoryError(
-        `No ${byteLength} bytes of host memory could be page-locked: use less pinned memory, or raise the limit on ` +
-          "locked memory (ulimit -l).",
+        `No ${byteLength} bytes of host memory could be page-locked: ${raiseLimit("locked memory", "-l")}use less ` +
+          "pinned memory.",
       )
     }
     this.#context.check(status, "cuMemHostAlloc")

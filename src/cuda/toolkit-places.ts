@@ -1,7 +1,5 @@
-/** Where the toolkit's libraries (NVRTC, cuBLAS) and headers are usually found. */
-import { existsSync, readdirSync } from "node:fs"
-import { homedir } from "node:os"
-import { dirname, join } from "node:path"
+/** Where the toolkit's libraries (NVRTC, cuBLAS) and headers are usually found, on each platform. */
+import { absolute, joined, named, versions, type Machine } from "./machine.js"
 
 const MAJORS = [13, 12] as const
 
@@ -10,86 +8,111 @@ export type ToolkitFile = Readonly<
   Record<(typeof MAJORS)[number], { readonly linux: string; readonly windows: string }>
 >
 
+/** pip's packages below `site-packages/nvidia` that hold the libraries or the headers: CUDA 13's is one for all. */
+const PYTHON_PACKAGES = ["cu13", "cuda_nvrtc", "cublas", "cuda_runtime"]
+
 /** The file names, that of the driver's own CUDA version first: what a newer one makes, a driver may not take. */
-function fileNames(file: ToolkitFile, driverMajor: number): string[] {
+function fileNames({ platform }: Machine, file: ToolkitFile, driverMajor: number): string[] {
   const majors = [...MAJORS].sort((a, b) => Number(b === driverMajor) - Number(a === driverMajor))
-  return majors.map((major) => (process.platform === "win32" ? file[major].windows : file[major].linux))
+  return majors.map((major) => (platform === "win32" ? file[major].windows : file[major].linux))
 }
 
-/** What to try to load, best first: of each version the name that the loader may know, then files in the usual places. */
-export function toolkitCandidates(file: ToolkitFile, driverMajor: number): string[] {
-  const directories = libraryDirectories()
-  return fileNames(file, driverMajor).flatMap((name) => {
-    const files = directories.map((directory) => join(directory, name))
-    return [name, ...files.filter((path) => existsSync(path))]
+/**
+ * What to try to load, best first: of each version the name that the loader may know, then files in the usual places.
+ * Windows' loader looks for a name in the current folder, too, so there the folders of `PATH` are searched instead.
+ */
+export function toolkitCandidates(machine: Machine, file: ToolkitFile, driverMajor: number): string[] {
+  const folders = [...pathFolders(machine), ...libraryFolders(machine)]
+  return fileNames(machine, file, driverMajor).flatMap((name) => {
+    const files = folders.map((folder) => joined(machine, folder, name)).filter((path) => machine.exists(path))
+    return machine.platform === "win32" ? files : [name, ...files]
   })
 }
 
 /** In words, for the message that says that it was found nowhere. */
-export const TOOLKIT_PLACES =
-  "the loader's path, CUDA_PATH, CUDA_HOME, CONDA_PREFIX, /usr/local/cuda*, /opt/cuda, and pip's nvidia packages below " +
-  "VIRTUAL_ENV, CONDA_PREFIX, ~/.local and /usr/local"
-
-function libraryDirectories(): string[] {
-  const ofToolkits = toolkits().flatMap((root) => [join(root, "lib64"), join(root, "lib"), join(root, "bin")])
-  return [...ofToolkits, ...pythonPackages().map((root) => join(root, "lib"))]
+export function toolkitPlaces({ platform }: Machine): string {
+  return platform === "win32"
+    ? "PATH, CUDA_PATH, CUDA_HOME, CONDA_PREFIX, the NVIDIA GPU Computing Toolkit below ProgramFiles, and pip's nvidia " +
+        "packages below VIRTUAL_ENV, CONDA_PREFIX, APPDATA and LOCALAPPDATA"
+    : "the loader's path, CUDA_PATH, CUDA_HOME, CONDA_PREFIX, /usr/local/cuda*, /opt/cuda, and pip's nvidia packages " +
+        "below VIRTUAL_ENV, CONDA_PREFIX, ~/.local and /usr/local"
 }
 
-function toolkits(): string[] {
-  const named = [process.env["CUDA_PATH"], process.env["CUDA_HOME"], process.env["CONDA_PREFIX"]]
-  return [...named.filter(isNamed), ...installedToolkits()]
-}
-
-function isNamed(root: string | undefined): root is string {
-  return root !== undefined && root !== ""
-}
-
-function installedToolkits(): string[] {
-  if (process.platform === "win32") return []
-  const versions = children("/usr/local").filter((name) => name.startsWith("cuda-"))
-  return [
-    "/usr/local/cuda",
-    ...versions
-      .sort()
-      .toReversed()
-      .map((name) => join("/usr/local", name)),
-    "/opt/cuda",
-  ]
-}
-
-/** The directories of pip's NVIDIA packages that hold the libraries or the headers. */
-function pythonPackages(): string[] {
-  const environments = [
-    process.env["VIRTUAL_ENV"],
-    process.env["CONDA_PREFIX"],
-    join(homedir(), ".local"),
-    "/usr/local",
-  ]
-  return environments
-    .filter(isNamed)
-    .flatMap((root) => children(join(root, "lib")).map((name) => join(root, "lib", name)))
-    .flatMap((python) => [join(python, "site-packages", "nvidia"), join(python, "dist-packages", "nvidia")])
-    .flatMap((nvidia) => ["cu13", "cuda_nvrtc", "cublas", "cuda_runtime"].map((name) => join(nvidia, name)))
-    .filter((root) => existsSync(root))
-}
-
-function children(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-  } catch {
-    return []
-  }
-}
-
-/** The directory with `cuda_fp16.h` and its like that belongs to the NVRTC at a path, or the first there is. */
-export function includeDirectories(nvrtcPath: string): string[] {
-  const library = dirname(nvrtcPath)
-  const beside =
-    nvrtcPath.includes("/") || nvrtcPath.includes("\\") ? [dirname(library), dirname(dirname(library))] : []
-  const sibling = beside.map((root) => join(root, "cuda_runtime"))
-  const roots = [...beside, ...sibling, ...toolkits(), ...pythonPackages()]
-  const include = roots.map((root) => join(root, "include")).find((path) => existsSync(join(path, "cuda_fp16.h")))
+/** The folder with `cuda_fp16.h` and its like that belongs to the NVRTC at a path, or the first there is. */
+export function includeFolders(machine: Machine, nvrtcPath: string | undefined): string[] {
+  const roots = [...rootsAround(machine, nvrtcPath), ...toolkits(machine), ...pythonPackages(machine)]
+  const folders = roots.flatMap((root) => [
+    joined(machine, root, "include"),
+    ...targets(machine, root).map((target) => joined(machine, target, "include")),
+    ...versions(machine, joined(machine, root, "include", "targets"), /./),
+  ])
+  const include = folders.find((folder) => machine.exists(joined(machine, folder, "cuda_fp16.h")))
   if (include === undefined) return []
-  const standard = join(include, "cccl")
-  return existsSync(standard) ? [include, standard] : [include]
+  const standard = joined(machine, include, "cccl")
+  return machine.exists(standard) ? [include, standard] : [include]
+}
+
+/** The folders above a library's, up to the toolkit's own: `lib`, `lib64`, `bin\x64` or `targets/x86_64-linux/lib` lies below it. */
+function rootsAround(machine: Machine, path: string | undefined): string[] {
+  if (absolute(machine, path) === undefined) return []
+  const above = ["..", "../..", "../../.."].map((steps) => joined(machine, path ?? "", "..", steps))
+  return [...above, ...above.map((root) => joined(machine, root, "cuda_runtime"))]
+}
+
+function pathFolders(machine: Machine): string[] {
+  if (machine.platform !== "win32") return []
+  const path = machine.environment["PATH"] ?? machine.environment["Path"] ?? ""
+  return path.split(";").flatMap((folder) => absolute(machine, folder.replaceAll('"', "")) ?? [])
+}
+
+function libraryFolders(machine: Machine): string[] {
+  const roots = [...toolkits(machine), ...pythonPackages(machine)]
+  const inside = machine.platform === "win32" ? ["bin/x64", "bin/x86_64", "bin"] : ["lib64", "lib"]
+  return roots.flatMap((root) => [
+    ...inside.map((folder) => joined(machine, root, folder)),
+    ...targets(machine, root).map((target) => joined(machine, target, "lib")),
+  ])
+}
+
+/** A toolkit on Linux may keep the files of each kind of machine apart, as conda's does. */
+function targets(machine: Machine, root: string): string[] {
+  return machine.platform === "win32" ? [] : versions(machine, joined(machine, root, "targets"), /-linux$/)
+}
+
+function toolkits(machine: Machine): string[] {
+  const conda = named(machine, "CONDA_PREFIX")
+  const chosen = [named(machine, "CUDA_PATH"), named(machine, "CUDA_HOME")]
+  if (machine.platform !== "win32") {
+    const installed = ["/usr/local/cuda", ...versions(machine, "/usr/local", /^cuda-/), "/opt/cuda"]
+    return present([...chosen, conda, ...installed])
+  }
+  const programs = named(machine, "ProgramFiles")
+  const installed = programs && joined(machine, programs, "NVIDIA GPU Computing Toolkit", "CUDA")
+  return present([...chosen, conda && joined(machine, conda, "Library"), ...versions(machine, installed, /^v\d/)])
+}
+
+/** The folders of pip's NVIDIA packages. */
+function pythonPackages(machine: Machine): string[] {
+  return sitePackages(machine)
+    .flatMap((site) => PYTHON_PACKAGES.map((name) => joined(machine, site, "nvidia", name)))
+    .filter((folder) => machine.exists(folder))
+}
+
+function sitePackages(machine: Machine): string[] {
+  const environments = present([named(machine, "VIRTUAL_ENV"), named(machine, "CONDA_PREFIX")])
+  if (machine.platform !== "win32") {
+    const home = absolute(machine, machine.home)
+    const roots = present([...environments, home && joined(machine, home, ".local"), "/usr/local"])
+    const pythons = roots.flatMap((root) => versions(machine, joined(machine, root, "lib"), /./))
+    return pythons.flatMap((python) => ["site-packages", "dist-packages"].map((name) => joined(machine, python, name)))
+  }
+  const [roaming, local] = [named(machine, "APPDATA"), named(machine, "LOCALAPPDATA")]
+  const ofUser = versions(machine, roaming && joined(machine, roaming, "Python"), /^Python\d/)
+  const installed = versions(machine, local && joined(machine, local, "Programs", "Python"), /^Python\d/)
+  const libraries = [...environments, ...installed].map((root) => joined(machine, root, "Lib"))
+  return [...libraries, ...ofUser].map((root) => joined(machine, root, "site-packages"))
+}
+
+function present(paths: readonly (string | undefined)[]): string[] {
+  return paths.filter((path) => path !== undefined)
 }

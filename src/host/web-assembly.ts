@@ -3,6 +3,7 @@
  * Node.js library has no business to pull in.
  */
 
+import { raiseLimit } from "../raise-limit.js"
 import { OutOfMemoryError } from "../runtime/errors.js"
 
 /** A memory. Shared here always. */
@@ -52,8 +53,8 @@ export function sharedMemory(initial: number): WasmMemory {
     return new wasm.Memory({ initial, maximum: MAXIMUM_PAGES, shared: true })
   } catch (error) {
     throw new OutOfMemoryError(
-      "the host device could not reserve address space for its memory: raise the process's limit on virtual memory " +
-        "(ulimit -v), or dispose other devices",
+      `The host device could not reserve address space for its memory: ${raiseLimit("virtual memory", "-v")}dispose ` +
+        "of other devices.",
       { cause: error },
     )
   }

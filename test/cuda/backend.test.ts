@@ -61,6 +61,20 @@ test("without koffi the sentence says how to install it", () => {
   }
 })
 
+test("on macOS the missing driver is the reason, with and without koffi", () => {
+  const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
+  try {
+    cpSync(join(build, "src"), join(alone, "src"), { recursive: true })
+    writeFileSync(join(alone, "package.json"), '{ "type": "module" }')
+    const onMac = `Object.defineProperty(process, "platform", { value: "darwin" }); ${listed}`
+    for (const source of [build, alone]) {
+      assert.equal(run(onMac, {}, source), "cuda false CUDA runs on Linux and Windows, not on darwin.")
+    }
+  } finally {
+    rmSync(alone, { recursive: true })
+  }
+})
+
 /** The driver library is opened once a path: another path to the double asks it again. */
 let paths = 0
 function again(): void {

@@ -10,7 +10,8 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { CMemory } from "../../src/cuda/c-memory.js"
 import { bind, loadLibrary, type Bound, type NativeLibrary, type Signature } from "../../src/cuda/ffi.js"
-import { TOOLKIT_PLACES, toolkitCandidates } from "../../src/cuda/toolkit-places.js"
+import { thisMachine } from "../../src/cuda/machine.js"
+import { toolkitCandidates, toolkitPlaces } from "../../src/cuda/toolkit-places.js"
 import { findGpu } from "./gpu.js"
 
 const CALLS = {
@@ -154,11 +155,12 @@ export async function findRuntime(): Promise<Found> {
     13: { linux: "libcudart.so.13", windows: "cudart64_13.dll" },
     12: { linux: "libcudart.so.12", windows: "cudart64_12.dll" },
   }
-  for (const path of toolkitCandidates(file, 13)) {
+  for (const path of toolkitCandidates(thisMachine(), file, 13)) {
     const library = loaded(path)
     if (library !== undefined) return { name: `${path} on ${gpu}`, open: () => new CudaRuntime(library) }
   }
-  return { missing: `NOT TESTED: other libraries on this GPU. The CUDA runtime was not found in ${TOOLKIT_PLACES}.` }
+  const places = toolkitPlaces(thisMachine())
+  return { missing: `NOT TESTED: other libraries on this GPU. The CUDA runtime was not found in ${places}.` }
 }
 
 function loaded(path: string): NativeLibrary | undefined {
