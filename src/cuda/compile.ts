@@ -1,10 +1,12 @@
 /** From a kernel's CUDA C++ to an image for one device, through the cache on disk. */
 import { AuxstreamError } from "../runtime/errors.js"
+import { hashHeaders } from "./headers.js"
 import { cacheKey, readCache, writeCache } from "./kernel-cache.js"
+import { summarize } from "./nvrtc-options.js"
 import { nvrtc, type Nvrtc, type Program } from "./nvrtc.js"
 
-/** Raised when what an entry of the cache holds changes. */
-const CACHE_FORMAT = "1"
+/** Raised when what an entry of the cache holds, or what its name stands for, changes. */
+const CACHE_FORMAT = "2"
 
 /** CUDA C++, and the device to compile it for. */
 export interface CompileRequest {
@@ -17,52 +19,71 @@ export interface CompileRequest {
   readonly driverVersion: number
 }
 
+/** What was compiled, perhaps earlier. */
+export interface Compiled {
+  readonly image: Uint8Array
+  /** For an image that was on disk, where not everything need be what was compiled: what to compile if it does not load. */
+  readonly again?: CompileRequest
+}
+
 /** @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's log, AUX_KERNEL_UNAVAILABLE without a compiler */
-export function compile(request: CompileRequest): Uint8Array {
-  const { compiler, program, key } = plan(request)
-  const cached = key === undefined ? undefined : readCache(key)
-  if (cached !== undefined) return cached
-  return store(key, compiler.compile(program))
+export function compile(request: CompileRequest): Compiled {
+  const key = keyOf(request)
+  return cached(request, key) ?? compileAnew(request, key)
 }
 
-/** The same, without holding up the event loop. */
-export async function compileInBackground(request: CompileRequest): Promise<Uint8Array> {
-  const { compiler, program, key } = plan(request)
-  const cached = key === undefined ? undefined : readCache(key)
-  if (cached !== undefined) return cached
-  return store(key, await compiler.compileInBackground(program))
+/** {@link compile}, without holding up the event loop. */
+export async function compileInBackground(request: CompileRequest): Promise<Compiled> {
+  const key = keyOf(request)
+  return cached(request, key) ?? compileAnewInBackground(request, key)
 }
 
-function store(key: string | undefined, image: Uint8Array): Uint8Array {
-  if (key !== undefined) writeCache(key, image)
-  return image
+/** The same without looking into the cache, whose entry is replaced. */
+export function compileAnew(request: CompileRequest, key = keyOf(request)): Compiled {
+  return store(request, key, compilerFor(request).compile(programOf(request)))
 }
 
-interface Plan {
-  readonly compiler: Nvrtc
-  readonly program: Program
-  /** Undefined if the result must not be cached. */
-  readonly key: string | undefined
+/** {@link compileAnew}, without holding up the event loop. */
+export async function compileAnewInBackground(request: CompileRequest, key = keyOf(request)): Promise<Compiled> {
+  return store(request, key, await compilerFor(request).compileInBackground(programOf(request)))
 }
 
-function plan({ name, source, options, architecture, driverVersion }: CompileRequest): Plan {
-  const compiler = nvrtc(Math.floor(driverVersion / 1000))
-  const target = options.find(namesArchitecture) ?? `--gpu-architecture=${targetFor(compiler, architecture, name)}`
-  const includes = compiler.includes.map((directory) => `--include-path=${directory}`)
-  const all = [...new Set([target, ...options, ...includes])]
-  const output = /sm_\d+[a-z]?$/.test(target) ? "cubin" : "ptx"
-  // Headers of the user's may change without the source changing.
-  const cacheable = !options.some(namesHeaders)
-  const key = cacheKey(CACHE_FORMAT, source, compiler.version, String(architecture), ...all)
-  return { compiler, program: { name, source, options: all, output }, key: cacheable ? key : undefined }
+function cached(request: CompileRequest, key: string | undefined): Compiled | undefined {
+  const image = key === undefined ? undefined : readCache(key)
+  return image && { image, again: request }
 }
 
-function namesArchitecture(option: string): boolean {
-  return /^(--gpu-architecture|-arch)=/.test(option)
+function store(request: CompileRequest, key: string | undefined, image: Uint8Array): Compiled {
+  // If a header has changed meanwhile, it is not known which of its contents was compiled.
+  if (key !== undefined && key === keyOf(request)) writeCache(key, image)
+  return { image }
 }
 
-function namesHeaders(option: string): boolean {
-  return /^(-I|--include-path|-include|--pre-include)/.test(option)
+function compilerFor({ driverVersion }: CompileRequest): Nvrtc {
+  return nvrtc(Math.floor(driverVersion / 1000))
+}
+
+function programOf(request: CompileRequest): Program {
+  const { name, source, options, architecture } = request
+  const compiler = compilerFor(request)
+  const named = summarize(options).architecture
+  const target = named ?? targetFor(compiler, architecture, name)
+  const ours = named === undefined ? [`--gpu-architecture=${target}`] : []
+  const includes = compiler.includes.map((folder) => `--include-path=${folder}`)
+  const output = /^sm_\d+[a-z]?$/.test(target) ? "cubin" : "ptx"
+  return { name, source, options: [...ours, ...options, ...includes], output }
+}
+
+/** The name of the cache's entry; undefined if the result must not be kept, as its headers cannot be known. */
+function keyOf(request: CompileRequest): string | undefined {
+  const { source, architecture } = request
+  const compiler = compilerFor(request)
+  const { options } = programOf(request)
+  const { includePaths, preIncludes, usesPrecompiledHeaders } = summarize(options)
+  if (usesPrecompiledHeaders) return undefined
+  const headers = hashHeaders({ source, preIncludes, folders: includePaths, toolkit: compiler.includes })
+  if (headers === undefined) return undefined
+  return cacheKey([CACHE_FORMAT, source, compiler.build, architecture, options, headers])
 }
 
 /** Machine code for the device, or PTX of the newest kind if the compiler is older than the device. */

@@ -10,7 +10,14 @@
  */
 import { AuxstreamError } from "../runtime/errors.js"
 import type { CudaKernelBody, KernelHandle, KernelSource } from "../driver.js"
-import { compile, compileInBackground, type CompileRequest } from "./compile.js"
+import {
+  compile,
+  compileAnew,
+  compileAnewInBackground,
+  type Compiled,
+  compileInBackground,
+  type CompileRequest,
+} from "./compile.js"
 import type { CudaContext } from "./context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
@@ -58,17 +65,35 @@ export class Kernels {
   load(source: KernelSource): KernelHandle {
     const known = this.#handles.get(source)
     if (known !== undefined) return known
-    const body = cudaBody(source)
-    const image = "source" in body ? compile(this.#request(source.name, body)) : imageOf(body)
-    const loading = new Loading(this.#context, source, image)
+    const loading = this.#start(source)
     try {
-      loading.start()
       this.#awaitStreams(source)
       return this.#finish(source, loading)
     } catch (error) {
       loading.abandon()
       throw error
     }
+  }
+
+  #start(source: KernelSource): Loading {
+    const { image, again } = this.#image(source)
+    try {
+      return this.#startWith(source, image)
+    } catch (error) {
+      if (again === undefined || !isInvalid(error)) throw error
+      return this.#startWith(source, compileAnew(again).image)
+    }
+  }
+
+  #image(source: KernelSource): Compiled {
+    const body = cudaBody(source)
+    return "source" in body ? compile(this.#request(source.name, body)) : { image: imageOf(body) }
+  }
+
+  #startWith(source: KernelSource, image: Uint8Array): Loading {
+    const loading = new Loading(this.#context, source, image)
+    loading.start()
+    return loading
   }
 
   /** See `Driver.prepareKernel`. */
@@ -83,13 +108,39 @@ export class Kernels {
   }
 
   async #prepare(source: KernelSource): Promise<KernelHandle> {
-    const body = cudaBody(source)
-    const image = "source" in body ? await compileInBackground(this.#request(source.name, body)) : imageOf(body)
+    const compiled = await this.#imageInBackground(source)
     this.#checkOpen(source)
-    const loading = new Loading(this.#context, source, image)
     this.#inBackground++
     try {
-      await loading.startInBackground()
+      const loading = await this.#startInBackground(source, compiled)
+      return await this.#finishInBackground(source, loading)
+    } finally {
+      this.#inBackground--
+    }
+  }
+
+  async #imageInBackground(source: KernelSource): Promise<Compiled> {
+    const body = cudaBody(source)
+    return "source" in body ? compileInBackground(this.#request(source.name, body)) : { image: imageOf(body) }
+  }
+
+  async #startInBackground(source: KernelSource, { image, again }: Compiled): Promise<Loading> {
+    try {
+      return await this.#startWithInBackground(source, image)
+    } catch (error) {
+      if (again === undefined || !isInvalid(error)) throw error
+      return this.#startWithInBackground(source, (await compileAnewInBackground(again)).image)
+    }
+  }
+
+  async #startWithInBackground(source: KernelSource, image: Uint8Array): Promise<Loading> {
+    const loading = new Loading(this.#context, source, image)
+    await loading.startInBackground()
+    return loading
+  }
+
+  async #finishInBackground(source: KernelSource, loading: Loading): Promise<KernelHandle> {
+    try {
       await this.#streamsPassed(source)
       this.#checkOpen(source)
       const known = this.#handles.get(source)
@@ -99,8 +150,6 @@ export class Kernels {
     } catch (error) {
       loading.abandon()
       throw error
-    } finally {
-      this.#inBackground--
     }
   }
 
@@ -180,6 +229,10 @@ export class Kernels {
     if (this.#context.isLost) return
     for (const { library } of this.#loaded.splice(0)) this.#context.atTheEnd(() => unload(this.#context, library))
   }
+}
+
+function isInvalid(error: unknown): boolean {
+  return error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID"
 }
 
 function cudaBody({ cuda, name }: KernelSource): CudaKernelBody {
