@@ -4,6 +4,7 @@ import type { KernelParameter, KernelSource } from "../driver.js"
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
 import { inBackground } from "./ffi.js"
+import { checkImage } from "./image.js"
 import type { LaunchableKernel } from "./launch.js"
 import { encodings, parameterBytes, parameterText } from "./signature.js"
 import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "./status.js"
@@ -16,8 +17,6 @@ const LOG_BYTES = 16 * 1024
 /** A kernel, and what it keeps in the driver. */
 export interface LoadedKernel extends LaunchableKernel {
   readonly library: number
-  /** The driver writes here when it translates PTX, which may be after the image was loaded. */
-  readonly jit: JitOptions
 }
 
 export function unload(context: CudaContext, library: number): void {
@@ -25,17 +24,41 @@ export function unload(context: CudaContext, library: number): void {
   if (status !== SUCCESS) context.warnOfLeak(status, "cuLibraryUnload")
 }
 
-/** Asks the driver for its log of translating PTX. */
-class JitOptions {
+/**
+ * Where the driver writes what is wrong with PTX. It may do so after the image was loaded, so such memory is never freed:
+ * it serves the next loading.
+ */
+class JitLog {
+  static readonly #idle: JitLog[] = []
   readonly #log = new CMemory(LOG_BYTES)
   readonly #options = new CMemory(8)
   readonly #values = new CMemory(16)
   readonly count = 2
+  #isIdle = false
+
+  static acquire(): JitLog {
+    const log = JitLog.#idle.pop() ?? new JitLog()
+    log.#isIdle = false
+    return log
+  }
+
+  /** Once the kernel is in its place, or given up. */
+  release(): void {
+    if (this.#isIdle) return
+    this.#isIdle = true
+    JitLog.#idle.push(this)
+  }
 
   constructor() {
     this.#options.setInt(0, ERROR_LOG_BUFFER)
     this.#options.setInt(4, ERROR_LOG_BUFFER_SIZE_BYTES)
     this.#values.setNumber(0, this.#log.address)
+  }
+
+  /** Before each time that the driver is told of it. */
+  clear(): void {
+    this.#log.bytes[0] = 0
+    // The driver puts the text's length here.
     this.#values.setNumber(8, LOG_BYTES)
   }
 
@@ -57,43 +80,58 @@ export class Loading {
   readonly #context: CudaContext
   readonly #source: KernelSource
   readonly #image: CMemory
-  readonly #jit = new JitOptions()
+  readonly #log: JitLog
   readonly #out = new CMemory(16)
   #library = 0
   #kernel = 0
   #staticSharedMemory = 0
 
+  /** @throws AuxstreamError AUX_KERNEL_INVALID if the image is not whole */
   constructor(context: CudaContext, source: KernelSource, image: Uint8Array) {
     this.#context = context
     this.#source = source
     // One byte more than the image: PTX must end with a zero.
     this.#image = new CMemory(image.length + 1)
     this.#image.bytes.set(image)
+    // The copy is looked at: nobody changes it afterwards.
+    checkImage(source.name, this.#image.bytes.subarray(0, image.length))
+    this.#log = JitLog.acquire()
   }
 
-  /** Loads the image and has the driver translate it for the device. */
+  /** Loads the image and has the driver translate it for the device. If that fails, nothing is left of it. */
   start(): void {
     const { calls, room } = this.#context
-    this.#setLibrary(room.for(() => calls.cuLibraryLoadData(...this.#loadArguments())))
-    this.#setKernel(room.for(() => calls.cuLibraryGetKernel(...this.#findArguments())))
-    this.#setTranslated(room.for(() => calls.cuKernelGetAttribute(...this.#translateArguments())))
+    try {
+      this.#setLibrary(room.for(() => calls.cuLibraryLoadData(...this.#loadArguments())))
+      this.#setKernel(room.for(() => calls.cuLibraryGetKernel(...this.#findArguments())))
+      this.#setTranslated(room.for(() => calls.cuKernelGetAttribute(...this.#translateArguments())))
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
   }
 
   /** The same, on a thread of Node's pool. */
   async startInBackground(): Promise<void> {
     const { room } = this.#context
     const { cuLibraryLoadData, cuLibraryGetKernel, cuKernelGetAttribute } = this.#context.calls
-    this.#setLibrary(await room.forBackground(() => inBackground(cuLibraryLoadData, ...this.#loadArguments())))
-    // PTX is translated here (measured on an H100, driver 580).
-    this.#setKernel(await room.forBackground(() => inBackground(cuLibraryGetKernel, ...this.#findArguments())))
-    this.#setTranslated(
-      await room.forBackground(() => inBackground(cuKernelGetAttribute, ...this.#translateArguments())),
-    )
-    this.#image.release()
+    try {
+      this.#setLibrary(await room.forBackground(() => inBackground(cuLibraryLoadData, ...this.#loadArguments())))
+      // PTX is translated here (measured on an H100, driver 580).
+      this.#setKernel(await room.forBackground(() => inBackground(cuLibraryGetKernel, ...this.#findArguments())))
+      this.#setTranslated(
+        await room.forBackground(() => inBackground(cuKernelGetAttribute, ...this.#translateArguments())),
+      )
+      this.#image.release()
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
   }
 
   #loadArguments(): [number, number, number, number, number, number, number, number] {
-    const { options, values, count } = this.#jit
+    this.#log.clear()
+    const { options, values, count } = this.#log
     return [this.#out.address, this.#image.address, options, values, count, 0, 0, 0]
   }
 
@@ -132,7 +170,7 @@ export class Loading {
     if (status === SUCCESS) return
     const error = this.#context.failure(status, call)
     if (!(error instanceof CudaError)) throw error
-    const log = this.#jit.text
+    const log = this.#log.text
     throw new AuxstreamError(
       "AUX_KERNEL_INVALID",
       `Kernel "${this.#source.name}" cannot be loaded: ${error.message}.${log === "" ? "" : `\n${log}`}`,
@@ -144,13 +182,13 @@ export class Loading {
   finish(): LoadedKernel {
     const entry = this.#resolve()
     this.#checkSignature()
+    this.#log.release()
     return {
       name: this.#source.name,
       function: entry,
       staticSharedMemory: this.#staticSharedMemory,
       encodings: encodings(this.#source.parameters),
       library: this.#library,
-      jit: this.#jit,
     }
   }
 
@@ -206,6 +244,7 @@ export class Loading {
   abandon(): void {
     if (this.#library !== 0 && !this.#context.isLost) unload(this.#context, this.#library)
     this.#library = 0
+    this.#log.release()
   }
 }
 

@@ -89,11 +89,7 @@ export class OwnMemory implements DeviceMemory {
     }
   }
 
-  isEarly(address: number): boolean {
-    return this.#small.isEarly(address) || this.#large.isEarly(address)
-  }
-
-  free(address: number, stream: StreamHandle, mark: OrderMark | undefined): void {
+  free(address: number, stream: StreamHandle, mark: OrderMark): void {
     const isSmall = this.#small.owns(address)
     const allocator = isSmall ? this.#small : this.#large
     if (this.#context.isLost || !allocator.owns(address)) return

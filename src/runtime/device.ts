@@ -238,14 +238,13 @@ export class Device {
 
   #filled<D extends DType>(dtype: D, length: number, value: number | bigint): DeviceArray<D> {
     const array = this.empty(dtype, length)
-    return this.#withContents(array, () => array.fillChecked(value))
+    return this.#orDispose(array, () => array.fillChecked(value))
   }
 
-  /** Queues the first contents, which the array begins with. A create that throws made nothing. */
-  #withContents<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
+  /** A create that throws made nothing. */
+  #orDispose<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
     try {
       initialise()
-      if (array.length > 0) array.allocation.noteContents(currentStream(this).state)
       return array
     } catch (error) {
       array.dispose()
@@ -278,7 +277,7 @@ export class Device {
       )
     }
     const array: DeviceArray = this.empty(dtype, lengthOf(source))
-    return this.#withContents(array, () => array.copyFrom(source))
+    return this.#orDispose(array, () => array.copyFrom(source))
   }
 
   /**

@@ -1,23 +1,22 @@
-import type { Birth } from "./birth.js"
+import { emptyClock } from "./clock.js"
 import type { UsedMemory } from "./operation.js"
 import type { StreamState } from "./stream-state.js"
 
-/** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
+/** The allocations of many pieces of memory, as one point in the order: behind the newest one of each stream. */
 export class Origins {
-  readonly #births = new Set<Birth>()
-  readonly #behind = new WeakSet<StreamState>()
+  #clock = emptyClock
+  readonly #streams = new Set<StreamState>()
 
-  add({ birth }: UsedMemory): void {
-    if (birth !== undefined) this.#births.add(birth)
+  add({ origin }: UsedMemory): void {
+    if (origin === undefined) return
+    const { stream, tick } = origin
+    this.#streams.add(stream)
+    this.#clock = this.#clock.with(stream.slot, tick)
   }
 
-  /** Makes the stream's next operation run after all of the births. */
+  /** Makes the stream's next operation run after all of the allocations. */
   orderBefore(stream: StreamState): void {
-    if (this.#births.size === 0 || this.#behind.has(stream)) return
-    for (const birth of this.#births) {
-      birth.orderBefore(stream)
-      if (birth.isOver) this.#births.delete(birth)
-    }
-    this.#behind.add(stream)
+    if (this.#clock.isCoveredBy(stream)) return
+    for (const origin of this.#streams) if (origin !== stream) stream.waitFor(origin)
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -7,6 +8,8 @@ import { beforeEach, test } from "node:test"
 import type { KernelSource } from "../../src/driver.js"
 import { AuxstreamError } from "../../src/runtime/errors.js"
 import { kernel, Latch, launch, noop, onDouble, open, saxpy, sourceOf, thrownBy, until } from "./device.js"
+import { collect } from "../support/collect.js"
+import { cubinOf } from "../support/images.js"
 import { double } from "./double.js"
 
 const signature = ["int32", "float32", "in float32*", "inout float32*"]
@@ -106,6 +109,18 @@ onDouble("compiling", () => {
     const broken = saxpyFrom({ source: "#error", options: ["--gpu-architecture=sm_90a"] })
     const { message } = invalid(() => driver.loadKernel(broken), /--gpu-architecture=sm_90a/)
     assert.doesNotMatch(message, /--gpu-architecture=sm_90 /)
+  })
+
+  test("options in two strings reach the compiler as they are, and an architecture among them is kept", () => {
+    using driver = open()
+    const options = ["-D", "A=1", "-D", "B=2", "--gpu-architecture", "sm_90a"]
+    const { message } = invalid(() => driver.loadKernel(saxpyFrom({ source: "#error", options })))
+    assert.match(message, /NVRTC 13\.0, -D A=1 -D B=2 --gpu-architecture sm_90a[ )]/)
+    assert.doesNotMatch(message, /--gpu-architecture=/)
+    const calls = double.log(() =>
+      driver.loadKernel(saxpyFrom({ source: sourceOf("test_saxpy", signature), options: ["-arch", "sm_90a"] })),
+    )
+    assert.ok(calls.some(([name]) => name === "nvrtcGetCUBIN"))
   })
 
   test("without a compiler the message names it and what to do", () => {
@@ -212,6 +227,33 @@ onDouble("preparing", () => {
   })
 })
 
+onDouble("loading many kernels", () => {
+  test("keeps no memory for the driver's log of each", async () => {
+    using driver = open()
+    const load = (count: number) => {
+      for (let i = 0; i < count; i++) driver.loadKernel(saxpyFrom({ ptx }))
+    }
+    const prepare = () => Promise.all(Array.from({ length: 20 }, () => driver.prepareKernel(saxpyFrom({ ptx }))))
+    load(20)
+    await prepare()
+    await collect()
+    const before = process.memoryUsage().arrayBuffers
+    load(200)
+    await prepare()
+    for (let i = 0; i < 200; i++) thrownBy(() => driver.loadKernel(saxpyFrom({ ptx: ".version wrong" })))
+    await collect()
+    const grown = process.memoryUsage().arrayBuffers - before
+    assert.ok(grown < 420 * 1024, `${grown} bytes`)
+  })
+
+  test("a failure's log is its own: nothing of an earlier one is in it", () => {
+    using driver = open()
+    invalid(() => driver.loadKernel(saxpyFrom({ ptx: ".version 8.0\nwrong" })), /Parsing error near 'wrong'/)
+    const { message } = invalid(() => driver.loadKernel(saxpyFrom({ ptx: "none" })), /CUDA_ERROR_INVALID_IMAGE/)
+    assert.doesNotMatch(message, /Parsing error/)
+  })
+})
+
 onDouble("the signature", () => {
   test("must have as many parameters as the code", () => {
     using driver = open()
@@ -265,7 +307,7 @@ onDouble("PTX and cubin", () => {
     using driver = open()
     const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\ntest_saxpy s4 s4 p8 p8\n")
     driver.loadKernel(saxpyFrom({ cubin: image }))
-    invalid(() => driver.loadKernel(saxpyFrom({ cubin: new Uint8Array(100) })), /CUDA_ERROR_INVALID_IMAGE/)
+    invalid(() => driver.loadKernel(saxpyFrom({ cubin: new TextEncoder().encode("none") })), /CUDA_ERROR_INVALID_IMAGE/)
   })
 })
 
@@ -323,17 +365,71 @@ onDouble("the cache on disk", () => {
     )
   })
 
-  test("headers of the user's may change, so that nothing with them is kept", () => {
-    const options = ["-I/usr/include"]
+  test("a header that changed is compiled anew, whether an option names its folder or the source its path", () => {
+    const folder = mkdtempSync(join(tmpdir(), "auxstream-header-"))
+    const header = join(folder, "value.h")
+    try {
+      for (const [included, options] of [
+        ["<value.h>", ["-I", folder]],
+        [`"${header}"`, []],
+      ] as const) {
+        const withHeader = `#include ${included}\n${source}`
+        for (const [text, times] of [
+          ["1", 1],
+          ["1", 0],
+          ["2", 1],
+          ["1", 0],
+        ] as const) {
+          writeFileSync(header, text)
+          assert.equal(
+            compiledIn(() => load(withHeader, [...options])),
+            times,
+          )
+        }
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test("a source whose headers only the compiler can know is not kept", () => {
+    for (const unknown of [
+      `#define H <cuda_fp16.h>\n#include H\n${source}`,
+      `// none\nint at = __TIME__[0];\n${source}`,
+    ]) {
+      for (let round = 0; round < 2; round++) {
+        assert.equal(
+          compiledIn(() => load(unknown)),
+          1,
+        )
+      }
+    }
     assert.equal(
-      compiledIn(() => load(source, options)),
-      1,
-    )
-    assert.equal(
-      compiledIn(() => load(source, options)),
+      compiledIn(() => load(source, ["--pch"])),
       1,
     )
     assert.deepEqual(readdirSync(cache), [])
+  })
+
+  test("an entry that somebody else wrote, whole but no image, is compiled over", async () => {
+    load(source)
+    const [name] = readdirSync(cache)
+    const path = join(cache, name ?? "")
+    const whole = readFileSync(path)
+    const { cubin, mangled } = { cubin: cubinOf(new Uint8Array(9)), mangled: Buffer.from("CUDA-DOUBLE sm_90\nother\n") }
+    for (const image of [Buffer.from("junk"), Buffer.from([0, 1, 2]), cubin.subarray(0, 100), mangled]) {
+      const planted = Buffer.concat([createHash("sha256").update(image).digest(), image])
+      writeFileSync(path, planted)
+      assert.equal(
+        compiledIn(() => load(source)),
+        1,
+      )
+      assert.deepEqual(readFileSync(path), whole)
+      writeFileSync(path, planted)
+      using driver = open()
+      await driver.prepareKernel({ ...noop, cuda: { source, options: [] } })
+      assert.deepEqual(readFileSync(path), whole)
+    }
   })
 
   test("a damaged entry is compiled anew and mended", () => {
