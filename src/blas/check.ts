@@ -1,4 +1,4 @@
-import { checkInteger, checkOptions } from "../runtime/check.js"
+import { checkInteger, checkNames, checkOptions } from "../runtime/check.js"
 import { DeviceArray } from "../runtime/device-array.js"
 import { AuxstreamError, DisposedError } from "../runtime/errors.js"
 import { show } from "../runtime/show.js"
@@ -7,6 +7,14 @@ import type { MatmulBatch, MatmulOptions } from "./matmul.js"
 import type { Product, ProductArray, ProductTypes } from "./product.js"
 
 const LARGEST = 2 ** 31 - 1
+
+const matmulNames: ReadonlySet<string> = new Set([
+  ...(["a", "b", "out", "m", "n", "k"] satisfies (keyof MatmulOptions)[]),
+  ...(["transposeA", "transposeB", "alpha", "beta", "batch", "stream"] satisfies (keyof MatmulOptions)[]),
+])
+const batchNames: ReadonlySet<string> = new Set([
+  ...(["count", "strideA", "strideB", "strideOut"] satisfies (keyof MatmulBatch)[]),
+])
 
 const combinations: Readonly<Record<string, ProductTypes | undefined>> = {
   float32_float32: "float32_float32",
@@ -21,6 +29,7 @@ export function checkProduct(options: MatmulOptions): Product {
   if (typeof options !== "object" || options === null) {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { a, b, out, m, n, k }`)
   }
+  checkNames(options, "options", matmulNames)
   const { a, b, out, m, n, k, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options
   checkArray(a, "a")
   checkArray(b, "b")
@@ -85,7 +94,7 @@ function checkNumber(value: unknown, what: string): void {
 
 /** One product is a batch of one. */
 function checkBatch(batch: MatmulBatch | undefined, elementsOut: number): MatmulBatch {
-  checkOptions(batch, "batch")
+  checkOptions(batch, "batch", batchNames)
   if (batch === undefined) return { count: 1, strideA: 0, strideB: 0, strideOut: 0 }
   const { count, strideA, strideB, strideOut } = batch
   checkInteger(count, "batch.count", 0, LARGEST)

@@ -16,6 +16,8 @@ export interface ParallelOptions {
   readonly enable?: boolean | undefined
 }
 
+const parallelOptions: ReadonlySet<string> = new Set(["enable"] satisfies (keyof ParallelOptions)[])
+
 /** A slot that has a function, with the stream that it runs on. */
 interface Slot {
   readonly index: number
@@ -76,7 +78,7 @@ export function executeInParallel(
 
 /** Is the use of aux streams asked for, and not turned off around the call? */
 export function isEnabled(options: ParallelOptions): boolean {
-  checkOptions(options, "options")
+  checkOptions(options, "options", parallelOptions)
   const { enable = true } = options
   if (typeof enable !== "boolean") {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `enable is ${show(enable)}; it is true or false, or left out`)

@@ -16,6 +16,8 @@ export interface ForkOptions {
   readonly stream?: Stream | undefined
 }
 
+const forkOptions: ReadonlySet<string> = new Set(["stream"] satisfies (keyof ForkOptions)[])
+
 /** Work that was started beside the current stream by {@link fork}, to be joined later. */
 export class Fork<T> {
   /** Where the work went. */
@@ -82,7 +84,7 @@ export class Fork<T> {
  */
 export function fork<T>(fn: () => T, options: ForkOptions = {}): Fork<T> {
   checkFunction(fn, "fn")
-  checkOptions(options, "options")
+  checkOptions(options, "options", forkOptions)
   if (options.stream !== undefined) checkAuxStream(options.stream, "stream")
   const main = currentStream(options.stream?.device ?? currentDevice())
   if (!isMultiStreamEnabled()) return start(fn, main, main, undefined, "disabled")

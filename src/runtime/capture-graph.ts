@@ -19,6 +19,8 @@ export interface CaptureOptions {
   readonly device?: Device | undefined
 }
 
+const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof CaptureOptions)[])
+
 /**
  * Captures what a function queues, forks included, into one graph. Nothing of it runs before the graph is launched.
  *
@@ -37,7 +39,7 @@ export interface CaptureOptions {
 export function captureGraph<T>(fn: () => T, options?: CaptureOptions): Join<[T], Graph<Now<T>>, Graph<Awaited<T>>>
 export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): unknown {
   checkFunction(fn, "fn")
-  checkOptions(options, "options")
+  checkOptions(options, "options", captureOptions)
   const { device = currentDevice() } = options
   if (!(device instanceof Device)) {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)

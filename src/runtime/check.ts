@@ -16,10 +16,23 @@ function refusedFunction(value: unknown, what: string): Error {
   return new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a function`)
 }
 
-/** Refuses options that are no object. Left out is allowed. */
-export function checkOptions(value: unknown, what: string): void {
-  if (value === undefined || (typeof value === "object" && value !== null)) return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is an object, or left out`)
+/** Refuses options that are no object, and names that do not exist. Left out is allowed. */
+export function checkOptions(value: unknown, what: string, names: ReadonlySet<string>): void {
+  if (value === undefined) return
+  if (typeof value !== "object" || value === null) {
+    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} must be an object, or left out; got ${show(value)}`)
+  }
+  checkNames(value, what, names)
+}
+
+/** Refuses an object with a name of its own that does not exist: a name that is misspelled must not be passed over. */
+export function checkNames(value: object, what: string, names: ReadonlySet<string>): void {
+  for (const name in value) if (!names.has(name) && Object.hasOwn(value, name)) throw refusedName(name, what, names)
+}
+
+function refusedName(name: string, what: string, names: ReadonlySet<string>): Error {
+  const known = [...names].join(", ")
+  return new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} must have no ${show(name)}; the names are: ${known}`)
 }
 
 /** Refuses a name that is no string. Left out is allowed. */

@@ -13,6 +13,8 @@ export interface CompletionOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const completionOptions: ReadonlySet<string> = new Set(["signal"] satisfies (keyof CompletionOptions)[])
+
 /** A promise of everything that is queued on a stream so far. */
 export function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
   return streamResult(state, options, nothing)
@@ -150,6 +152,6 @@ function whenPassed(
 
 /** Refuses options that are none. */
 export function checkCompletionOptions(options: CompletionOptions): void {
-  checkOptions(options, "options")
+  checkOptions(options, "options", completionOptions)
   checkSignal(options.signal)
 }

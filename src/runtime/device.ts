@@ -40,6 +40,9 @@ export interface EventOptions {
   readonly name?: string | undefined
 }
 
+const streamOptions: ReadonlySet<string> = new Set(["priority", "name"] satisfies (keyof StreamOptions)[])
+const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (keyof EventOptions)[])
+
 /**
  * A GPU, or the host's cores: where streams run and arrays live.
  *
@@ -117,7 +120,7 @@ export class Device {
 
   /** A new stream, without any order with the others. */
   createStream(options: StreamOptions = {}): Stream {
-    checkOptions(options, "options")
+    checkOptions(options, "options", streamOptions)
     const { priority = 0, name } = options
     checkInteger(priority, "priority", this.driver.priorities.greatest, this.driver.priorities.least)
     checkName(name, "name")
@@ -172,7 +175,7 @@ export class Device {
 
   /** A new event, not recorded yet. */
   createEvent(options: EventOptions = {}): Event {
-    checkOptions(options, "options")
+    checkOptions(options, "options", eventOptions)
     const { timing = false, name } = options
     if (typeof timing !== "boolean") {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `timing is ${show(timing)}; it is true or false, or left out`)

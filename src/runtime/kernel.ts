@@ -2,9 +2,10 @@ import type { DType } from "../dtype.js"
 import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../driver.js"
 import { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
+import { checkNames } from "./check.js"
 import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
-import { checkCudaBody, checkDefinition, checkHostBody } from "./kernel-body.js"
+import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
 import type { UsedMemory } from "./operation.js"
 import { PinnedArray } from "./pinned-array.js"
@@ -40,6 +41,26 @@ export interface LaunchOptions {
   readonly stream?: Stream | undefined
   /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
   readonly uses?: ExternalUses | undefined
+}
+
+const launchOptions: ReadonlySet<string> = new Set([
+  ...(["grid", "block", "sharedMemory", "cluster", "cooperative", "stream", "uses"] satisfies (keyof LaunchOptions)[]),
+])
+
+/** Spelled out, as each launch asks it: a set takes several times as long. */
+function isLaunchOption(name: string): boolean {
+  switch (name) {
+    case "grid":
+    case "block":
+    case "stream":
+    case "sharedMemory":
+    case "uses":
+    case "cluster":
+    case "cooperative":
+      return true
+    default:
+      return false
+  }
 }
 
 /** How many kernels there are. */
@@ -105,6 +126,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (typeof options !== "object" || options === null) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { grid, block }`)
     }
+    for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
     this.#checkArguments(args, device)
@@ -256,7 +278,7 @@ export function defineKernel<const S extends readonly Parameter[]>(definition: K
     )
   }
   const parameters = parseSignature(signature, name)
-  checkCudaBody(name, cuda)
-  checkHostBody(name, host)
-  return new Kernel({ name, parameters, cuda, host }, signature)
+  const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }
+  if (bodies.cuda === undefined && bodies.host === undefined) throw withoutCode(name)
+  return new Kernel({ name, parameters, ...bodies }, signature)
 }

@@ -8,6 +8,8 @@ import { show } from "./show.js"
 /** What `openDevice` takes. */
 export type DeviceSelector = "auto" | "cuda" | DeviceId
 
+const openOptions: ReadonlySet<string> = new Set(["threads"] satisfies (keyof OpenOptions)[])
+
 const backends: Backend[] = []
 const open = new Map<string, { device: Device; options: OpenOptions }>()
 /** The device that `"auto"` chose, while it is open: the same call gives the same device. */
@@ -39,7 +41,7 @@ export function listDevices(): DeviceListing[] {
  * const x = device.from(new Float32Array([1, 2, 3]))
  */
 export function openDevice(selector: DeviceSelector = "auto", options: OpenOptions = {}): Device {
-  checkOptions(options, "options")
+  checkOptions(options, "options", openOptions)
   if (options.threads !== undefined) checkInteger(options.threads, "threads", 1, 256)
   const named = selector === "auto" ? automaticSelector() : selector
   if (named === "auto") return openAutomatic(options)

@@ -17,6 +17,8 @@ export interface ExternalUses {
   readonly writes?: readonly AnyArray[] | undefined
 }
 
+const usesNames: ReadonlySet<string> = new Set(["reads", "writes"] satisfies (keyof ExternalUses)[])
+
 /**
  * A queue of work on a device. What is queued on one stream runs in the order of the calls; two streams run side by
  * side, but for what events and waits order.
@@ -198,7 +200,7 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
 
 /** The memory behind declared uses, checked to be of the device. */
 export function usedMemories(uses: ExternalUses, device: Device): UsedMemory[] {
-  checkOptions(uses, "uses")
+  checkOptions(uses, "uses", usesNames)
   const arrays = [...listOf(uses?.reads, "reads"), ...listOf(uses?.writes, "writes")]
   return arrays.map((array) => {
     if (!(array instanceof DeviceArray || array instanceof PinnedArray)) {

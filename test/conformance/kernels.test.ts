@@ -195,8 +195,8 @@ forEachOpenDevice("kernels", (open) => {
   test("§4 kernels: without a body for the device, launch and prepare say so, and nothing is queued", async () => {
     using device = open()
     const words = ["test_bodiless", device.kind]
-    refused(() => bodiless.launch(once, 1), "AUX_KERNEL_UNAVAILABLE", ...words)
-    await rejected(() => bodiless.prepare(device), "AUX_KERNEL_UNAVAILABLE", ...words)
+    refused(() => bodiless[device.kind].launch(once, 1), "AUX_KERNEL_UNAVAILABLE", ...words)
+    await rejected(() => bodiless[device.kind].prepare(device), "AUX_KERNEL_UNAVAILABLE", ...words)
     spin.launch(once, 1)
     device.synchronize()
   })

@@ -43,8 +43,13 @@ test("§4 signature: whatever else is refused with its place, its value and what
 
 test("§4 defineKernel: the name is an identifier", () => {
   for (const name of ["a", "_a", "$a", "a1", "saxpy_float32"])
-    assert.equal(defineKernel({ name, signature: [] }).name, name)
+    assert.equal(defineKernel({ name, signature: [], host: { source: "" } }).name, name)
   for (const name of ["", "1a", "a b", "a-b", "a.b", "a\n", "ä"]) {
-    refused(() => defineKernel({ name, signature: [] }), "AUX_INVALID_ARGUMENT", "name", "identifier")
+    refused(
+      () => defineKernel({ name, signature: [], host: { source: "" } }),
+      "AUX_INVALID_ARGUMENT",
+      "name",
+      "identifier",
+    )
   }
 })

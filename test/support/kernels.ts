@@ -228,7 +228,7 @@ export const echo = defineKernel({
 
 /** Copies an array in reverse, so that an element's size that is taken wrongly shows. */
 export function reverse<D extends DType>(source: DeviceArray<D>, destination: DeviceArray<D>): void {
-  const kernel = reversing.get(source.dtype) ?? bodiless
+  const kernel = reversing.get(source.dtype) ?? bodiless.host
   // The dtype is not known when this is compiled, so the launch cannot be checked by the compiler.
   Reflect.apply(kernel.launch, kernel, [over(source.length), source.length, source, destination])
 }
@@ -304,8 +304,19 @@ export const dying = defineKernel({
   host: { source: "export function test_dying() { process.exit(7) }" },
 })
 
-/** Has no code at all. */
-export const bodiless = defineKernel({ name: "test_bodiless", signature: ["int32"] })
+/** For each kind of device a kernel without code for it. */
+export const bodiless = {
+  cuda: defineKernel({
+    name: "test_bodiless",
+    signature: ["int32"],
+    host: { source: "export function test_bodiless() {}" },
+  }),
+  host: defineKernel({
+    name: "test_bodiless",
+    signature: ["int32"],
+    cuda: { source: 'extern "C" __global__ void test_bodiless(int value) {}' },
+  }),
+}
 
 /** Loads what a test will hold up, so that nothing is compiled while a latch is shut. */
 export async function prepare(device: Device): Promise<void> {

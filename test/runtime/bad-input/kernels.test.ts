@@ -12,6 +12,7 @@ import {
   goneStream,
   each,
   loose,
+  type Case,
   type Loose,
   noObjects,
   noStreams,
@@ -24,6 +25,35 @@ describe("§8 bad input: kernels", () => {
   refuses("defineKernel", () => [
     ...each([undefined, ...noObjects], define, "AUX_INVALID_ARGUMENT", "definition"),
     ...each([undefined, null, 5, "", "a b"], (name) => define({ name, signature: [] }), "AUX_INVALID_ARGUMENT", "name"),
+    [() => define({ name: "k", signature: [] }), "AUX_INVALID_ARGUMENT", "kernel k", "code", "cuda", "host"],
+    [
+      () => define({ name: "k", signature: [], cuda: undefined, host: undefined }),
+      "AUX_INVALID_ARGUMENT",
+      "kernel k",
+      "code",
+    ],
+    ...each(
+      ["\ud800", "x = '\udc00'", 5],
+      (source) => define({ name: "k", signature: [], host: { source } }),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+      "surrogate",
+    ),
+    ...["\ud800", "a\0b"].flatMap((source) => [
+      ...each(
+        [{ source }, { source: "", options: ["-O3", source] }, { ptx: source }],
+        (cuda) => define({ name: "k", signature: [], cuda }),
+        "AUX_INVALID_ARGUMENT",
+        "cuda",
+        "surrogate",
+      ).map(([call, code, , ...words]): Case => [call, code, ...words]),
+    ]),
+    ...each(
+      [{ module: "/\ud800" }, { source: "", export: "\udfff" }],
+      (host) => define({ name: "k", signature: [], host }),
+      "AUX_INVALID_ARGUMENT",
+      "host",
+    ).map(([call, code, , ...words]): Case => [call, code, ...words]),
     ...each(
       [undefined, null, 5, "int32"],
       (signature) => define({ name: "k", signature }),
@@ -160,10 +190,10 @@ describe("§8 bad input: kernels", () => {
     [() => launchWith(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "argument 1", "float32", "int32"],
     [() => launchWith(4, gone, 1, 1), "AUX_DISPOSED", "4 elements"],
     [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "cuda:99", "host"],
-    [() => bodiless.launch({ ...once, stream: at.main }, 1), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
+    [() => bodiless.host.launch({ ...once, stream: at.main }, 1), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
   ])
   rejects("prepare", () => [
     ...each([undefined, null, 5, "host", {}], loose(affine, "prepare"), "AUX_INVALID_ARGUMENT", "device"),
-    [() => bodiless.prepare(device), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
+    [() => bodiless.host.prepare(device), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
   ])
 })
