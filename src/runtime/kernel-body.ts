@@ -11,7 +11,7 @@ import { show } from "./show.js"
  */
 interface Part<T> {
   readonly allowed: string
-  take(value: unknown): T | undefined
+  readonly take: (value: unknown) => T | undefined
 }
 
 const definitionNames: ReadonlySet<string> = new Set(["name", "signature", "cuda", "host"])
@@ -28,7 +28,7 @@ const cText: Part<string> = {
 }
 const cTexts: Part<readonly string[]> = {
   allowed: "an array of strings without NUL and without half a surrogate pair",
-  take(value) {
+  take: (value) => {
     if (!Array.isArray(value)) return undefined
     const texts = Array.from(value, cText.take)
     return texts.every((word) => word !== undefined) ? texts : undefined

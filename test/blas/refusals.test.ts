@@ -46,7 +46,7 @@ forEachDevice("matmul refuses", (open, id) => {
       [{ n: 5 }, "AUX_LENGTH_MISMATCH", "b has 12 elements", "15"],
       [{ out: out.subarray(1) }, "AUX_LENGTH_MISMATCH", "out has 7 elements", "8"],
       [{ m: 2 ** 31 - 1, n: 2 ** 31 - 1, k: 2 ** 31 - 1 }, "AUX_LENGTH_MISMATCH", "a has 6 elements"],
-      [{ batch: 2 }, "AUX_INVALID_ARGUMENT", "batch is 2"],
+      [{ batch: 2 }, "AUX_INVALID_ARGUMENT", "batch must be an object, or left out; got 2"],
       [{ batch: { ...batch, count: -1 } }, "AUX_OUT_OF_RANGE", "batch.count is -1"],
       [{ batch: { ...batch, strideA: 0.5 } }, "AUX_OUT_OF_RANGE", "batch.strideA is 0.5"],
       [{ batch: { count: 2 } }, "AUX_OUT_OF_RANGE", "batch.strideA is undefined"],
@@ -58,7 +58,7 @@ forEachDevice("matmul refuses", (open, id) => {
       [{ b: device.wrap(out.address - 16, "float32", 12) }, "AUX_INVALID_ARGUMENT", "out shares memory with b"],
       [{ stream: 7n }, "AUX_INVALID_ARGUMENT", "stream is 7n"],
       [{ stream: goneStream }, "AUX_DISPOSED", "createStream()"],
-      [{ stream: other.defaultStream }, "AUX_DEVICE_MISMATCH", "stream is of other"],
+      [{ stream: other.defaultStream }, "AUX_DEVICE_MISMATCH", "stream is of cuda:99"],
     ]
     for (const [given, code, ...words] of table) {
       refused(() => matmul({ ...good, ...given }), code, ...words)
