@@ -15,6 +15,8 @@
  *   to the caller from that place in the stream's order until the place of its `free`. A driver may hand out memory
  *   again when the earlier `free` is over, when it was queued on the same stream, or when `covers` says that the
  *   allocating stream is ordered behind it. It never makes a stream wait for another one on its own account.
+ * - Memory is born where `allocate` stands in its stream's order or, after `noteContents`, where that stands. Another
+ *   stream must not use it before `orderBehindBirth`, which orders it behind that point and behind nothing else.
  * - Nothing is ordered with the calling thread but what `synchronize…`, a `query…` that gave true, or a settled
  *   {@link Driver.whenComplete} says.
  *
@@ -247,6 +249,16 @@ export interface Driver {
    * @throws OutOfMemoryError when there is none, having waited for nothing
    */
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
+  /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */
+  noteContents(address: number, stream: StreamHandle): void
+  /**
+   * Has everything queued on the stream later run after the birth of what `allocate` gave. What else the birth's own
+   * stream has queued, before or after, breaks nobody; but if the first contents were skipped because that stream was
+   * broken before them, this stream breaks, too.
+   *
+   * @returns true if the birth is over: no stream has to be ordered behind it any more
+   */
+  orderBehindBirth(address: number, stream: StreamHandle): boolean
   /** Gives back what `allocate` gave, at this place in the stream's order. */
   free(address: number, stream: StreamHandle, mark: OrderMark): void
   /** Blocks until every `free` queued so far has happened, so that an `allocate` can have the memory. */

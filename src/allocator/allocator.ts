@@ -125,6 +125,11 @@ export class Allocator<S extends Progress = Progress> {
     return this.blocks.has(address / ALIGNMENT)
   }
 
+  /** Was memory that is in use handed out while its earlier use was perhaps not over? See {@link Block.isEarly}. */
+  isEarly(address: number): boolean {
+    return this.blocks.get(address / ALIGNMENT)?.isEarly === true
+  }
+
   /** Forgets the stretches of which nothing is in use or pending, and gives them back to who gave them. */
   releaseUnused(giveBack: (stretch: Stretch) => void): void {
     for (const block of [...this.free.all()]) {
@@ -212,6 +217,7 @@ export class Allocator<S extends Progress = Progress> {
 
   /** Takes a free or pending block out of its lists and cuts off what is not needed. */
   private hand(block: Block, size: number, byteLength: number, counted: boolean): number {
+    block.isEarly = block.frees !== undefined
     if (block.frees !== undefined) {
       if (block.size > size) {
         block.frees.split(block, size)

@@ -11,6 +11,8 @@ export class Block {
   byteLength = 0
   /** Does it count as memory in use? Staging and pinned memory do not. */
   counted = false
+  /** While in use: was it handed out before the stream that it had been freed on was known to have passed the free? */
+  isEarly = false
   /** While pending: freed at this position of its stream. */
   position = 0
   mark: OrderMark | undefined

@@ -34,6 +34,8 @@ export class DriverMemory implements DeviceMemory {
   readonly #pool: number
   /** The bytes of each allocation that has not been freed. */
   readonly #sizes = new Map<number, number>()
+  /** Those of them that every stream may use. */
+  readonly #forAll = new Set<number>()
   /** Streams with a free that may not have happened yet. */
   readonly #freedOn = new Set<StreamHandle>()
   readonly #count = new MemoryCount()
@@ -67,6 +69,7 @@ export class DriverMemory implements DeviceMemory {
     const address = this.#allocateOn(outside, byteLength)
     try {
       this.#streams.await(outside)
+      this.#forAll.add(address)
       return address
     } catch (error) {
       this.free(address, outside)
@@ -89,11 +92,16 @@ export class DriverMemory implements DeviceMemory {
     return address
   }
 
+  isEarly(address: number): boolean {
+    return !this.#forAll.has(address)
+  }
+
   /** Never throws: memory that cannot be freed is leaked, with a warning. */
   free(address: number, stream: StreamHandle): void {
     const byteLength = this.#sizes.get(address)
     if (byteLength === undefined) return
     this.#sizes.delete(address)
+    this.#forAll.delete(address)
     this.#count.used -= byteLength
     const context = this.#context
     if (context.isLost) return

@@ -16,6 +16,7 @@ import type {
   PinnedMemory,
   StreamHandle,
 } from "../driver.js"
+import { Births } from "./births.js"
 import { Captures } from "./captures.js"
 import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./completion.js"
@@ -49,6 +50,7 @@ export class CudaDriver implements Driver {
   readonly #events = new Set<EventHandle>()
   readonly #completions: Completions
   readonly #memory: DeviceMemory
+  readonly #births: Births
   readonly #pinnedPool: PinnedPool
   readonly #pinned: PinnedMemoryOwner
   readonly #uploads: Uploads
@@ -78,6 +80,7 @@ export class CudaDriver implements Driver {
       context.release()
       throw error
     }
+    this.#births = new Births(context, this.#markers)
     this.#completions = new Completions(context)
     this.#pinnedPool = new PinnedPool(context)
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
@@ -214,11 +217,31 @@ export class CudaDriver implements Driver {
 
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
     this.#context.lastEvent = undefined
-    return this.#memory.allocate(byteLength, stream, covers)
+    const address = this.#memory.allocate(byteLength, stream, covers)
+    if (!this.#memory.isEarly(address)) return address
+    try {
+      this.#births.note(address, stream)
+      return address
+    } catch (error) {
+      this.#memory.free(address, stream, undefined)
+      throw error
+    }
+  }
+
+  noteContents(address: number, stream: StreamHandle): void {
+    // In another library's capture nobody else can be put behind them.
+    if (!this.#captures.isCapturingForAnyone(stream)) this.#births.note(address, stream)
+  }
+
+  orderBehindBirth(address: number, stream: StreamHandle): boolean {
+    const event = this.#births.pending(address)
+    if (event !== undefined) this.waitEvent(stream, event)
+    return event === undefined
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
     this.#context.lastEvent = undefined
+    this.#births.forget(address)
     this.#memory.free(address, stream, mark)
   }
 
@@ -342,6 +365,7 @@ export class CudaDriver implements Driver {
 
   #release(): void {
     this.#memory.close()
+    this.#births.close()
     this.#graphs.close()
     this.#cublas.close()
     this.#uploads.close()

@@ -12,8 +12,10 @@ import type { Streams } from "./streams.js"
 export interface DeviceMemory {
   /** @throws OutOfMemoryError when there is none, having waited for nothing */
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
-  /** Never throws: memory that cannot be freed is leaked, with a warning. */
-  free(address: number, stream: StreamHandle, mark: OrderMark): void
+  /** Is memory that was allocated perhaps in use still, up to its place in its stream's order? */
+  isEarly(address: number): boolean
+  /** Never throws: memory that cannot be freed is leaked, with a warning. Without a mark nobody is known to be behind it. */
+  free(address: number, stream: StreamHandle, mark: OrderMark | undefined): void
   /** Blocks until every free so far has happened. */
   drainFrees(): void
   /** Gives back to the system what nobody uses, whether it was known to be free or not. Waits for no work. @throws CudaError */

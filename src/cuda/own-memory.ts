@@ -89,7 +89,11 @@ export class OwnMemory implements DeviceMemory {
     }
   }
 
-  free(address: number, stream: StreamHandle, mark: OrderMark): void {
+  isEarly(address: number): boolean {
+    return this.#small.isEarly(address) || this.#large.isEarly(address)
+  }
+
+  free(address: number, stream: StreamHandle, mark: OrderMark | undefined): void {
     const isSmall = this.#small.owns(address)
     const allocator = isSmall ? this.#small : this.#large
     if (this.#context.isLost || !allocator.owns(address)) return

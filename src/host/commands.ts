@@ -13,6 +13,7 @@ import {
   STAMP,
   WAIT,
   WAIT_BRANCH,
+  WAIT_WORDS,
   WRITE,
   highWord,
 } from "./layout.js"
@@ -111,13 +112,15 @@ export class Commands {
     slot.publish(6)
   }
 
-  wait(slot: CommandQueue, other: { readonly block: number }, position: number): void {
-    const at = this.begin(slot, WAIT, 4)
+  /** `how`: the bits of a wait. */
+  wait(slot: CommandQueue, other: { readonly block: number }, position: number, how: number): void {
+    const at = this.begin(slot, WAIT, WAIT_WORDS)
     const { words } = this.control
     words[at + 1] = other.block
     words[at + 2] = position | 0
     words[at + 3] = highWord(position)
-    slot.publish(4)
+    words[at + 4] = how
+    slot.publish(WAIT_WORDS)
   }
 
   /** In a block: waits for a position of another branch. */

@@ -16,6 +16,7 @@ import type {
 import { Allocator } from "../allocator/allocator.js"
 import { MemoryCount } from "../allocator/memory-count.js"
 import { AuxstreamError, type DeviceLostError, DisposedError } from "../runtime/errors.js"
+import { Births } from "./births.js"
 import { Captures } from "./captures.js"
 import { captureLaunch } from "./child-graph.js"
 import { Commands } from "./commands.js"
@@ -28,7 +29,7 @@ import { GraphTable } from "./graph.js"
 import { GraphLauncher } from "./graph-launch.js"
 import { KeepAlive } from "./keep-alive.js"
 import { KernelTable } from "./kernel-table.js"
-import { CLOSING, KERNEL, LEVELS, LIFE } from "./layout.js"
+import { CLOSING, ENDS_BROKEN, KERNEL, LEVELS, LIFE, TAKES_OVER } from "./layout.js"
 import { LIMITS } from "./limits.js"
 import { Loss } from "./loss.js"
 import { DeviceMemory } from "./memory.js"
@@ -55,6 +56,7 @@ export class HostDriver implements Driver {
   private readonly scheduler = new Scheduler(this.control)
   private readonly commands = new Commands(this.control)
   private readonly allocator = new Allocator<HostStream>(this.memory, new MemoryCount(), this.memory.first)
+  private readonly births = new Births()
   private readonly uploads = new Uploads(this.memory, this.commands, this.allocator)
   private readonly pool: WorkerPool
   private readonly failures: Failures
@@ -185,7 +187,7 @@ export class HostDriver implements Driver {
     const error = passed ? this.failures.before(other, position) : undefined
     if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
     else if (passed && !other.slot.isBroken()) return
-    else this.commands.wait(target.slot, other.slot, position)
+    else this.commands.wait(target.slot, other.slot, position, TAKES_OVER)
     this.submit(target)
   }
 
@@ -214,11 +216,37 @@ export class HostDriver implements Driver {
 
   allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
     this.check()
-    return this.allocator.allocate(byteLength, this.streams.get(stream), covers)
+    const target = this.streams.get(stream)
+    const address = this.allocator.allocate(byteLength, target, covers)
+    if (this.allocator.isEarly(address)) this.births.noteAllocation(address, target)
+    return address
+  }
+
+  noteContents(address: number, stream: StreamHandle): void {
+    this.births.noteContents(address, this.streams.get(stream))
+  }
+
+  orderBehindBirth(address: number, stream: StreamHandle): boolean {
+    this.check()
+    const birth = this.births.get(address)
+    if (birth === undefined) return true
+    const { stream: home, position, hasContents, isEarly } = birth
+    const passed = home.hasPassed(position)
+    const error = passed && hasContents ? this.failures.before(home, position) : undefined
+    if (passed && error === undefined) {
+      this.births.forget(address)
+      return true
+    }
+    const target = this.streams.get(stream)
+    if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
+    else this.commands.wait(target.slot, home.slot, position, howToWait(hasContents, isEarly))
+    this.submit(target)
+    return false
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
     if (this.loss.error !== undefined) return
+    this.births.forget(address)
     const target = this.streams.get(stream)
     this.allocator.release(address, target, target.slot.tail, mark)
   }
@@ -408,4 +436,13 @@ export class HostDriver implements Driver {
       this.completion.stop()
     })
   }
+}
+
+/**
+ * First contents that were skipped break who waits for them, as soon as that is sure; no other failure does. Whoever uses
+ * the memory early keeps to all that its stream waits for, broken or not: somebody there may be using it still.
+ */
+function howToWait(hasContents: boolean, isEarly: boolean): number {
+  if (!hasContents) return 0
+  return isEarly ? TAKES_OVER : TAKES_OVER | ENDS_BROKEN
 }

@@ -8,6 +8,7 @@ import {
   FLAT_TABLE,
   KIND_BITS,
   TABLE_ENTRY_WORDS,
+  TAKES_OVER,
   WAIT,
   WAIT_WORDS,
   highWord,
@@ -130,6 +131,7 @@ export class GraphLauncher {
       words[at + 1] = root.block
       words[at + 2] = start | 0
       words[at + 3] = highWord(start)
+      words[at + 4] = TAKES_OVER
       at += WAIT_WORDS
     }
     words[at] = CALL | (part.words << KIND_BITS)

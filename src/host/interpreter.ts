@@ -30,6 +30,7 @@ import {
   STREAMS_WATCH,
   STREAM_WORDS,
   TAIL,
+  TAKES_OVER,
   WAIT,
   WATCHED,
   WRITE,
@@ -184,11 +185,12 @@ export class Interpreter implements Operations {
       control.refresh()
       words = control.words
     }
+    const how = words[read + 4] as number
     if (!hasProgressed(words, other, awaitedHigh, awaitedLow)) {
-      if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow)) return true
+      if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow, how)) return true
       words = control.words
     }
-    this.takeOver(stream, other, awaitedHigh, awaitedLow, low, high)
+    if ((how & TAKES_OVER) !== 0) this.takeOver(stream, other, awaitedHigh, awaitedLow, low, high)
     return false
   }
 

@@ -99,6 +99,8 @@ export const WATCH_LISTED = 2 * LINE + 11
 export const WATCH_SEEN = 2 * LINE + 12
 /** Of a stream that runs a branch of an interrupted flat run: the stream that the graph was launched on. Else 0. */
 export const LAUNCHED_ON = 2 * LINE + 13
+/** While waiting: {@link ENDS_BROKEN} if the other stream's breaking ends the wait. */
+export const AWAITED_HOW = 2 * LINE + 14
 
 /** Values of {@link STATE}. */
 export const IDLE = 0
@@ -131,7 +133,7 @@ export const LAUNCH = 2
 export const COPY = 3
 /** [destination, element's bytes, element low, element high, count] */
 export const FILL = 4
-/** [stream, position low, position high] */
+/** [stream, position low, position high, how] */
 export const WAIT = 5
 /** [8-byte slot, as a word index]: writes the time there. */
 export const STAMP = 6
@@ -158,7 +160,10 @@ export const JUMP_IF_ZERO = 13
 export const JUMP_UNLESS_ZERO = 14
 
 /** Words of a wait. */
-export const WAIT_WORDS = 4
+export const WAIT_WORDS = 5
+/** How a stream waits, in bits: it breaks if the other one was broken before the position; that ends the wait. */
+export const TAKES_OVER = 1
+export const ENDS_BROKEN = 2
 /** Words of a call without a table. */
 export const CALL_WORDS = 6
 /** Behind these, in a call that is run flat: the flat block. */

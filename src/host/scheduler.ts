@@ -2,9 +2,12 @@ import type { ControlMemory } from "./control.js"
 import {
   ACTIVE,
   AWAITED_HIGH,
+  AWAITED_HOW,
   AWAITED_LOW,
+  BROKEN,
   CLOSING,
   DOORBELL,
+  ENDS_BROKEN,
   EXTENT,
   HOST_HIGH,
   HOST_LOW,
@@ -185,18 +188,19 @@ export class Scheduler {
   }
 
   /**
-   * Makes a stream wait for a position of another one, holding no worker meanwhile.
-   * @returns false if the position has been reached: then the stream is still the caller's
+   * Makes a stream wait for a position of another one, holding no worker meanwhile. `how`: the bits of a wait.
+   * @returns false if there is nothing to wait for: then the stream is still the caller's
    */
-  suspend(stream: number, other: number, high: number, low: number): boolean {
+  suspend(stream: number, other: number, high: number, low: number, how = 0): boolean {
     const words = this.lock()
+    words[stream + AWAITED_HOW] = how & ENDS_BROKEN
     words[stream + AWAITED_HIGH] = high
     words[stream + AWAITED_LOW] = low
     const first = words[other + WAITERS] as number
     words[stream + NEXT] = first
     words[other + WAITERS] = stream
     Atomics.or(words, other + WATCHED, STREAMS_WATCH)
-    const waits = !hasProgressed(words, other, high, low)
+    const waits = !hasProgressed(words, other, high, low) && !endsBroken(words, stream, other)
     if (waits) {
       Atomics.store(words, stream + STATE, WAITING)
     } else {
@@ -218,7 +222,7 @@ export class Scheduler {
     let waiter = words[stream + WAITERS] as number
     while (waiter !== 0) {
       const next = words[waiter + NEXT] as number
-      if (!hasReached(high, low, words[waiter + AWAITED_HIGH] as number, words[waiter + AWAITED_LOW] as number)) {
+      if (!isOver(words, waiter, stream, high, low)) {
         words[waiter + NEXT] = kept
         kept = waiter
       } else if (first === 0) {
@@ -247,7 +251,7 @@ export class Scheduler {
     let waiter = words[stream + WAITERS] as number
     while (waiter !== 0) {
       const next = words[waiter + NEXT] as number
-      if (hasReached(high, low, words[waiter + AWAITED_HIGH] as number, words[waiter + AWAITED_LOW] as number)) {
+      if (isOver(words, waiter, stream, high, low)) {
         this.push(waiter)
       } else {
         words[waiter + NEXT] = kept
@@ -345,4 +349,16 @@ export class Scheduler {
     Atomics.store(words, stream + STATE, RUNNING)
     return stream
   }
+}
+
+/** Is the wait over, now that the other stream has come to the position (high, low)? */
+function isOver(words: Int32Array, waiter: number, other: number, high: number, low: number): boolean {
+  const awaitedHigh = words[waiter + AWAITED_HIGH] as number
+  const awaitedLow = words[waiter + AWAITED_LOW] as number
+  return hasReached(high, low, awaitedHigh, awaitedLow) || endsBroken(words, waiter, other)
+}
+
+/** Has the other stream's breaking ended the wait? */
+function endsBroken(words: Int32Array, waiter: number, other: number): boolean {
+  return words[waiter + AWAITED_HOW] === ENDS_BROKEN && Atomics.load(words, other + BROKEN) === 1
 }

@@ -1,4 +1,5 @@
 import type { OrderMark } from "../driver.js"
+import { Birth } from "./birth.js"
 import { warnOnce } from "./forgotten.js"
 import type { ArrayMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
@@ -14,9 +15,9 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly order: DeviceOrder
   readonly address: number
   readonly byteLength: number
+  readonly birth: Birth | undefined
   /** Where the memory came from: undefined if it is another library's, or empty. */
   readonly #home: StreamState | undefined
-  readonly #homeTick: number
 
   private constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
     super()
@@ -24,8 +25,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     this.address = address
     this.byteLength = byteLength
     this.#home = home
-    this.#homeTick = home === undefined ? 0 : home.advance("allocate")
-    if (home !== undefined) this.uses.note(home, this.#homeTick)
+    this.birth = home && new Birth(home, address, home.advance("allocate"))
   }
 
   /** Allocates on a stream. Running out of memory first drains what is waiting to be freed. */
@@ -44,15 +44,16 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     return new Allocation(order, address, byteLength, undefined)
   }
 
-  get origin(): Use | undefined {
-    return this.#home === undefined ? undefined : { stream: this.#home, tick: this.#homeTick }
+  /** Every use comes after the birth, so that this one is a part of it. */
+  noteContents(): void {
+    this.birth?.noteContents()
+    this.uses.clear()
   }
 
-  /** Makes the stream's next operation run after the allocation. */
-  orderBefore(stream: StreamState): void {
-    const home = this.#home
-    if (home === undefined || home === stream || stream.isAfter(home, this.#homeTick)) return
-    stream.waitFor(home)
+  /** Who has to be waited for before the memory is given back. */
+  #lastUses(): Use[] {
+    const uses = this.uses.list()
+    return uses.length === 0 && this.birth !== undefined ? [this.birth.use] : uses
   }
 
   protected override giveBack(): void {
@@ -63,7 +64,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   #freeOrWarn(home: StreamState): void {
     if (this.order.closed) return
     try {
-      if (this.order.areHeld(this.uses.list())) this.order.hold(() => this.#freeOrWarn(home))
+      if (this.order.areHeld(this.#lastUses())) this.order.hold(() => this.#freeOrWarn(home))
       else this.#free(home)
     } catch (error) {
       this.order.replaceReaper()
@@ -90,6 +91,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
   #reaperBehindUses(): StreamState {
     const { reaper } = this.order
+    this.birth?.orderBefore(reaper)
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }

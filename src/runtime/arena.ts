@@ -1,4 +1,8 @@
+import type { EventHandle } from "../driver.js"
 import type { Allocation } from "./allocation.js"
+import type { Birth } from "./birth.js"
+import { CapturedBirth } from "./captured-birth.js"
+import type { EventPool } from "./event-pool.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { ArrayMemory } from "./operation.js"
 import type { StreamState } from "./stream-state.js"
@@ -16,6 +20,8 @@ export class Arena extends RetainedMemory {
   readonly #allocateOutside: (byteLength: number) => Allocation
   readonly #around: Arena | undefined
   #sealed = false
+  /** Of births inside the capture. */
+  readonly #events: EventHandle[] = []
 
   /** `around`: of the graph that the arena's is a body in. */
   constructor(allocateOutside: (byteLength: number) => Allocation, around?: Arena) {
@@ -31,7 +37,9 @@ export class Arena extends RetainedMemory {
 
   /** Memory for an array that is made on a capturing stream. */
   allocate(stream: StreamState, byteLength: number): ArenaArray {
-    return new ArenaArray(this, this.#reuse(stream, byteLength) ?? this.#grow(byteLength))
+    const used = this.#reuse(stream, byteLength)
+    if (used === undefined) return new ArenaArray(this, this.#grow(byteLength))
+    return new ArenaArray(this, used, this.birthOn(stream))
   }
 
   /** The smallest block that is free, large enough without waste, and whose last uses the stream is ordered behind. */
@@ -46,6 +54,13 @@ export class Arena extends RetainedMemory {
     return best
   }
 
+  /** Something begins behind all that the stream has captured so far. */
+  birthOn(stream: StreamState): CapturedBirth {
+    const event = stream.order.events.take()
+    this.#events.push(event)
+    return CapturedBirth.on(stream, event)
+  }
+
   #grow(byteLength: number): ArenaBlock {
     const block = { allocation: this.#allocateOutside(byteLength), uses: new Uses() }
     this.#blocks.push(block)
@@ -58,8 +73,9 @@ export class Arena extends RetainedMemory {
   }
 
   /** The capture is over: no block is given out any more. */
-  seal(): void {
+  seal(pool: EventPool): void {
     this.#sealed = true
+    for (const event of this.#events.splice(0)) pool.give(event)
   }
 
   /** An array inside the capture is done with its block. */
@@ -89,10 +105,13 @@ export class ArenaArray implements ArrayMemory {
   readonly address: number
   readonly #block: ArenaBlock
   #disposed = false
+  /** Where it begins inside the capture; undefined if that is the memory's {@link birth}, which launches come behind. */
+  #capturedBirth: CapturedBirth | undefined
 
-  constructor(arena: Arena, block: ArenaBlock) {
+  constructor(arena: Arena, block: ArenaBlock, birth?: CapturedBirth) {
     this.arena = arena
     this.#block = block
+    this.#capturedBirth = birth
     this.address = block.allocation.address
   }
 
@@ -110,13 +129,17 @@ export class ArenaArray implements ArrayMemory {
     return this.#block.uses
   }
 
-  get origin(): Use | undefined {
-    return this.#block.allocation.origin
+  /** Of the memory, outside the capture: before the graph's first launch, nothing has been written to it. */
+  get birth(): Birth | undefined {
+    return this.#block.allocation.birth
   }
 
-  /** The memory is valid from the graph's first launch on; before, nothing has been written to it. */
-  orderBefore(stream: StreamState): void {
-    this.#block.allocation.orderBefore(stream)
+  get capturedBirth(): CapturedBirth | undefined {
+    return this.#capturedBirth
+  }
+
+  noteContents(stream: StreamState): void {
+    this.#capturedBirth = this.arena.birthOn(stream)
   }
 
   dispose(): void {

@@ -63,7 +63,10 @@ export abstract class Capture {
     const own = this.tipsOf(stream).filter(
       ({ node, slot, tick }) => !point.covers(slot, tick) || point.tips.some((tip) => tip.node === node),
     )
-    this.#tips.set(stream, [...own, ...point.tips.filter(({ slot, tick }) => !stream.covers(slot, tick))])
+    const added = point.tips.filter(
+      (tip) => !stream.covers(tip.slot, tip.tick) && !own.some(({ node }) => node === tip.node),
+    )
+    this.#tips.set(stream, [...own, ...added])
   }
 
   tipsOf(stream: StreamState): readonly Tip[] {
@@ -121,17 +124,28 @@ export abstract class Capture {
     return workspace
   }
 
+  /** Has the stream's next operation, which uses the memory, come behind its birth. */
+  prepare(memory: UsedMemory, stream: StreamState): void {
+    if (this.owns(memory)) return memory.capturedBirth?.orderBefore(stream)
+    this.checkBirth(memory)
+    this.memory.keep(memory)
+  }
+
+  /** Refuses memory that begins in a capture around this one, at a point that this one is not behind. */
+  checkBirth(_memory: UsedMemory): void {}
+
   /** The graph names this memory. */
   keep(memory: UsedMemory): void {
-    if (!this.#owns(memory)) this.memory.keep(memory)
+    if (!this.owns(memory)) this.memory.keep(memory)
   }
 
   /** Notes a use: inside the capture where it is the graph's own memory; of other memory, launches are the uses. */
   use(memory: UsedMemory, stream: StreamState, tick: number): void {
-    if (this.#owns(memory)) memory.captureUses.note(stream, tick)
+    if (this.owns(memory)) memory.captureUses.note(stream, tick)
   }
 
-  #owns(memory: UsedMemory): memory is ArenaArray {
+  /** Was it made inside? */
+  owns(memory: UsedMemory): memory is ArenaArray {
     return memory instanceof ArenaArray && memory.arena === this.memory.arena
   }
 
@@ -173,7 +187,7 @@ export abstract class Capture {
     this.life = undefined
     for (const stream of this.#tips.keys()) stream.leaveCapture()
     this.#tips.clear()
-    this.memory.arena.seal()
+    this.memory.arena.seal(this.order.events)
     this.order.captures.end(this)
   }
 }

@@ -5,6 +5,7 @@ import type { VectorClock } from "./clock.js"
 import { context, runIn } from "./context.js"
 import { type AnyArray, DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "./errors.js"
+import type { UsedMemory } from "./operation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
 import { currentStream, type Stream } from "./stream.js"
@@ -127,6 +128,16 @@ class BodyCapture extends Capture {
   #isBehindBodiesWith(stream: StreamState): boolean {
     const bodies = this.#outer instanceof BodyCapture ? this.#outer.#borrowed.get(stream) : undefined
     return bodies === undefined || bodies.every(({ slot, tick }) => this.#behind.covers(slot, tick))
+  }
+
+  override checkBirth(memory: UsedMemory): void {
+    this.#outer.checkBirth(memory)
+    if (!this.#outer.owns(memory) || memory.capturedBirth?.isBefore(this.#around) !== false) return
+    throw new AuxstreamError(
+      "AUX_STREAM_CAPTURING",
+      `an array that ${memory.capturedBirth.name} made cannot be used in the body of a conditional on ${this.#around.name}, which is not ordered ` +
+        "behind that; make the conditional's stream wait first: stream.wait(other)",
+    )
   }
 
   override admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {

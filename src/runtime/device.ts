@@ -241,13 +241,14 @@ export class Device {
 
   #filled<D extends DType>(dtype: D, length: number, value: number | bigint): DeviceArray<D> {
     const array = this.empty(dtype, length)
-    return this.#orDispose(array, () => array.fillChecked(value))
+    return this.#withContents(array, () => array.fillChecked(value))
   }
 
-  /** A create that throws made nothing. */
-  #orDispose<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
+  /** Queues the first contents, which the array begins with. A create that throws made nothing. */
+  #withContents<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
     try {
       initialise()
+      if (array.length > 0) array.allocation.noteContents(currentStream(this).state)
       return array
     } catch (error) {
       array.dispose()
@@ -280,7 +281,7 @@ export class Device {
       )
     }
     const array: DeviceArray = this.empty(dtype, lengthOf(source))
-    return this.#orDispose(array, () => array.copyFrom(source))
+    return this.#withContents(array, () => array.copyFrom(source))
   }
 
   /**

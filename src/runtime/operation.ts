@@ -1,3 +1,4 @@
+import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { Use, Uses } from "./uses.js"
 import type { StreamState } from "./stream-state.js"
@@ -7,10 +8,8 @@ export interface UsedMemory {
   readonly uses: Uses
   /** The graphs that name it. */
   readonly launchGroup: LaunchGroup
-  /** The operation from which on it is valid; undefined if it always was. */
-  readonly origin: Use | undefined
-  /** Makes the stream's next operation run after the memory has become valid. */
-  orderBefore(stream: StreamState): void
+  /** Where it begins; undefined if it was always there. */
+  readonly birth: Birth | undefined
   /** A graph names it: it stays when its owner disposes of it. */
   retain(): void
   /** A graph that named it is gone. */
@@ -21,11 +20,13 @@ export interface UsedMemory {
 export interface ArrayMemory extends UsedMemory {
   readonly address: number
   readonly disposed: boolean
+  /** The first contents have just been queued on the stream that it comes from: it begins behind them. */
+  noteContents(stream: StreamState): void
   dispose(): void
 }
 
 /**
- * Queues one operation that uses memory: behind the memory's allocation, noted with the memory once the driver has
+ * Queues one operation that uses memory: behind the memory's birth, noted with the memory once the driver has
  * accepted it. A failed submission changes nothing. `label` is what a graph calls the operation.
  */
 export function queueOperation(

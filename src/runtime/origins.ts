@@ -1,22 +1,23 @@
-import { emptyClock } from "./clock.js"
+import type { Birth } from "./birth.js"
 import type { UsedMemory } from "./operation.js"
 import type { StreamState } from "./stream-state.js"
 
-/** The allocations of many pieces of memory, as one point in the order: behind the newest one of each stream. */
+/** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
 export class Origins {
-  #clock = emptyClock
-  readonly #streams = new Set<StreamState>()
+  readonly #births = new Set<Birth>()
+  readonly #behind = new WeakSet<StreamState>()
 
-  add({ origin }: UsedMemory): void {
-    if (origin === undefined) return
-    const { stream, tick } = origin
-    this.#streams.add(stream)
-    this.#clock = this.#clock.with(stream.slot, tick)
+  add({ birth }: UsedMemory): void {
+    if (birth !== undefined) this.#births.add(birth)
   }
 
-  /** Makes the stream's next operation run after all of the allocations. */
+  /** Makes the stream's next operation run after all of the births. */
   orderBefore(stream: StreamState): void {
-    if (this.#clock.isCoveredBy(stream)) return
-    for (const origin of this.#streams) if (origin !== stream) stream.waitFor(origin)
+    if (this.#births.size === 0 || this.#behind.has(stream)) return
+    for (const birth of this.#births) {
+      birth.orderBefore(stream)
+      if (birth.isOver) this.#births.delete(birth)
+    }
+    this.#behind.add(stream)
   }
 }

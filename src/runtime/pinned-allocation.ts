@@ -16,12 +16,10 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
     this.address = memory.address
   }
 
-  get origin(): undefined {
+  /** Pinned memory is in no stream's order: it is there from the start. */
+  get birth(): undefined {
     return undefined
   }
-
-  /** Pinned memory is valid from the start. */
-  orderBefore(): void {}
 
   /** Not before its buffer has been collected, too: that is what PinnedBelongings disposes of it for. */
   protected override giveBack(): void {

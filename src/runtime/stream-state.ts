@@ -143,10 +143,10 @@ export class StreamState implements Covers {
     return this.#tick
   }
 
-  /** Makes the next operation run after the memory has become valid. */
+  /** Makes the next operation run after the memory's birth. */
   prepare(memory: UsedMemory): void {
-    if (this.#capture === undefined) memory.orderBefore(this)
-    else this.#capture.keep(memory)
+    if (this.#capture === undefined) memory.birth?.orderBefore(this)
+    else this.#capture.prepare(memory, this)
   }
 
   /** Notes that the operation just counted uses the memory. */
@@ -260,6 +260,12 @@ export class StreamState implements Covers {
       throw error
     }
     capture.admit(this, undefined, handle)
+  }
+
+  /** In a capture: what is captured here next comes behind a point that the clock needs not know. */
+  comeBehind(event: EventHandle, point: RecordPoint): void {
+    this.order.driver.waitEvent(this.handle, event)
+    this.#capture?.addWait(this, point)
   }
 
   /** Makes what is queued here next run after all that is queued on `target` so far. */

@@ -31,6 +31,12 @@ export class Uses {
     this.#tick = tick
   }
 
+  /** Forgets all: what comes next is ordered behind them in another way. */
+  clear(): void {
+    this.#stream = undefined
+    this.#others = []
+  }
+
   /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
   add({ stream, tick }: Use): void {
     const known = this.list().filter((use) => use.stream !== stream || use.tick > tick)

@@ -183,30 +183,6 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 order after an allocation: the first use on another stream waits for it, without a word from the caller", () => {
-    using device = open()
-    using producer = device.createStream()
-    using user = device.createStream()
-    using third = device.createStream()
-    using latch = new Latch(device).hold(producer)
-    using x = producer.run(() => device.empty("int32", length))
-    using y = producer.run(() => device.empty("int32", length))
-    user.run(() => x.fill(4))
-    third.run(() => y.copyFrom(new Int32Array(length).fill(6)))
-    assert.ok(isHeld(user))
-    assert.ok(isHeld(third))
-    latch.open()
-    assert.deepEqual(
-      user.run(() => x.readSync()),
-      new Int32Array(length).fill(4),
-    )
-    assert.deepEqual(
-      third.run(() => y.readSync()),
-      new Int32Array(length).fill(6),
-    )
-    assert.equal(latch.timedOut, false)
-  })
-
   test("§6 freeing: after the last use's stream was disposed of, too", () => {
     using device = open()
     const { used } = device.memory

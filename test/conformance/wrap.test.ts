@@ -99,12 +99,12 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 order after an allocation: external work on another stream waits for it", () => {
+  test("§4 whose order: external work on another stream waits for an array's birth", () => {
     using device = open()
     using producer = device.createStream()
     using user = device.createStream()
     using latch = new Latch(device).hold(producer)
-    using x = producer.run(() => device.empty("int32", 4))
+    using x = producer.run(() => device.zeros("int32", 4))
     user.external({ writes: [x] }, () => {})
     assert.ok(isHeld(user))
     latch.open()

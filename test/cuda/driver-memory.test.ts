@@ -16,14 +16,16 @@ onDouble("device memory that the driver hands out", () => {
     delete process.env["AUXSTREAM_CUDA_MEMORY"]
   })
 
-  test("an allocation and a free are one call each, on their stream", () => {
+  test("an allocation is a call and a record on its stream, for others to wait for; a free is a call", () => {
     using driver = open()
     const stream = driver.createStream(0)
+    driver.free(driver.allocate(1024, stream, never), stream, mark)
     const calls = double.log(() => driver.free(driver.allocate(1024, stream, never), stream, mark))
     assert.deepEqual(
       calls.map(([name, ...args]) => [name, args.at(-1)]),
       [
         ["cuMemAllocFromPoolAsync", stream],
+        ["cuEventRecord", stream],
         ["cuMemFreeAsync", stream],
       ],
     )

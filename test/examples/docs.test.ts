@@ -82,7 +82,7 @@ describe("the documentation", () => {
   })
 
   test("quotes what captures refuse as they say it", () => {
-    const said = ["runtime/captures", "runtime/event", "parallel/fork-state"]
+    const said = ["runtime/captures", "runtime/conditional", "runtime/event", "parallel/fork-state"]
       .map((name) => readFileSync(join(project, `src/${name}.ts`), "utf8"))
       .join("")
       .replaceAll(/["`] \+\s+["`]/g, "")

@@ -86,6 +86,11 @@ export class Model implements Outcome {
         affine(made, 5, statement.b)
         return combine(made, this.#slice(statement.target))
       }
+      case "birth": {
+        const made = new Int32Array(statement.target.length).fill(statement.made === "zeros" ? 0 : statement.value)
+        affine(made, 3, statement.value)
+        return combine(made, this.#slice(statement.target))
+      }
       case "read":
         return void this.reads.set(statement.id, this.#slice(statement.source).slice())
       case "on":

@@ -52,6 +52,23 @@ export interface GraphStatement {
   readonly between: Body
 }
 
+/** How an array is made: the last way leaves its contents to the first use. */
+export const makers = ["full", "from", "zeros", "empty"] as const
+
+/**
+ * An array that one stream makes and another one uses, with no order between the two but the array's birth. What the
+ * first one queues next is held up until the use is over.
+ */
+export interface BirthStatement {
+  readonly kind: "birth"
+  readonly made: (typeof makers)[number]
+  readonly value: number
+  /** Where it is made; undefined is a new stream. */
+  readonly home: number | undefined
+  /** What the array is combined into in the end. */
+  readonly target: Slice
+}
+
 export type Statement =
   | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
   | { readonly kind: "combine" | "copy"; readonly source: Slice; readonly target: Slice }
@@ -63,6 +80,7 @@ export type Statement =
       readonly b: number
       readonly scoped: boolean
     }
+  | BirthStatement
   | { readonly kind: "spin"; readonly iterations: number }
   | { readonly kind: "pause"; readonly long: boolean }
   | { readonly kind: "read"; readonly id: number; readonly source: Slice; readonly blocking: boolean }
@@ -156,7 +174,12 @@ class Meaning {
     if (kind < 39) return { kind: "fill", target, value: p3 }
     if (kind < 42) return { kind: "upload", target, value: p3 }
     const source = slice(readable, p3, p4, target.length)
-    if (kind < 50) return { kind: "temporary", source, target, b: p5, scoped: p5 % 2 === 0 }
+    if (kind < 47) return { kind: "temporary", source, target, b: p5, scoped: p5 % 2 === 0 }
+    if (kind < 50) {
+      const home = p3 % (streamCount + 1)
+      const made = makers[p4 % makers.length] ?? "empty"
+      return { kind: "birth", made, value: p5, home: home === streamCount ? undefined : home, target }
+    }
     if (source.array === target.array) return undefined
     return { kind: kind < 57 ? "combine" : "copy", source, target }
   }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict"
 import {
   captureGraph,
   currentStream,
@@ -13,10 +14,12 @@ import {
   withMultiStream,
 } from "../../../src/index.js"
 import { affine, combine, once, over, spin } from "../../support/kernels.js"
+import { Latch } from "../../support/latch.js"
 import type { Outcome } from "./model.js"
 import {
   arrayCount,
   arrayLength,
+  type BirthStatement,
   type Body,
   type GraphStatement,
   initial,
@@ -148,6 +151,8 @@ class Run {
         return void (yield statement.long ? new Promise(setImmediate) : Promise.resolve())
       case "temporary":
         return statement.scoped ? this.#device.scope(() => this.#temporary(statement)) : this.#temporary(statement)
+      case "birth":
+        return this.#captured === undefined ? this.#birth(statement) : this.#capturedBirth(statement)
       case "read":
         return this.#read(statement.id, this.#slice(statement.source), statement.blocking)
       case "synchronize":
@@ -169,6 +174,61 @@ class Run {
     launchAffine(made, 5, b)
     launchCombine(made, this.#slice(target))
     made.dispose()
+  }
+
+  #make({ made, value, target: { length } }: BirthStatement): Ints {
+    if (made === "zeros") return this.#device.zeros("int32", length)
+    if (made === "full") return this.#device.full("int32", length, value)
+    if (made === "from") return this.#device.from(new Int32Array(length).fill(value))
+    return this.#device.empty("int32", length)
+  }
+
+  /** The use of the array that comes first, on the current stream. */
+  #useFirst(array: Ints, { made, value }: BirthStatement): void {
+    if (made === "empty") array.fill(value)
+    launchAffine(array, 3, value)
+  }
+
+  #birth(statement: BirthStatement): void {
+    const home = this.#streamOf(statement.home)
+    const user = this.#device.createStream()
+    using latch = new Latch(this.#device)
+    const array = home.run(() => this.#make(statement))
+    latch.hold(home)
+    user.run(() => this.#useFirst(array, statement))
+    user.synchronize()
+    assert.equal(home.query(), false)
+    latch.open()
+    assert.equal(latch.timedOut, false)
+    this.#endBirth(array, statement, home, user)
+  }
+
+  /** In a capture it is an edge, which shows in the results alone. */
+  #capturedBirth(statement: BirthStatement): void {
+    const current = currentStream(this.#device)
+    const home = this.#streamOf(statement.home)
+    const user = this.#device.createStream()
+    for (const stream of [home, user]) if (stream !== current) stream.wait(current)
+    const array = home.run(() => {
+      const made = this.#make(statement)
+      spin.launch(once, 1000)
+      return made
+    })
+    user.run(() => this.#useFirst(array, statement))
+    this.#endBirth(array, statement, home, user)
+  }
+
+  #endBirth(array: Ints, { home: named, target }: BirthStatement, home: Stream, user: Stream): void {
+    currentStream(this.#device).wait(user)
+    launchCombine(array, this.#slice(target))
+    array.dispose()
+    this.#end(user)
+    if (named === undefined) this.#end(home)
+  }
+
+  /** One with a name; a new one without. */
+  #streamOf(named: number | undefined): Stream {
+    return (named === undefined ? undefined : this.#at.streams[named]) ?? this.#device.createStream()
   }
 
   #read(id: number, source: Ints, blocking: boolean): void {

@@ -1,0 +1,34 @@
+import type { HostStream } from "./stream.js"
+
+/** Where memory begins in its stream's order. */
+export interface HostBirth {
+  readonly stream: HostStream
+  readonly position: number
+  /** Was the memory handed out while earlier work of its stream, or what that waits for, may have used it still? */
+  readonly isEarly: boolean
+  /** Is it behind first contents? */
+  readonly hasContents: boolean
+}
+
+/** The births that are not known to be over, by the memory's address. */
+export class Births {
+  private readonly births = new Map<number, HostBirth>()
+
+  noteAllocation(address: number, stream: HostStream): void {
+    this.births.set(address, { stream, position: stream.slot.tail, isEarly: true, hasContents: false })
+  }
+
+  noteContents(address: number, stream: HostStream): void {
+    const isEarly = this.births.get(address)?.isEarly === true
+    this.births.set(address, { stream, position: stream.slot.tail, isEarly, hasContents: true })
+  }
+
+  get(address: number): HostBirth | undefined {
+    return this.births.get(address)
+  }
+
+  /** The memory is freed, or its birth is over. */
+  forget(address: number): void {
+    this.births.delete(address)
+  }
+}

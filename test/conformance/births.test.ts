@@ -1,0 +1,393 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { captureGraph, currentStream, type Device, type DeviceArray, runIf, type Stream } from "../../src/index.js"
+import { KernelError } from "../../src/runtime/errors.js"
+import { forEachOpenDevice, onHost } from "../support/devices.js"
+import { refused } from "../support/errors.js"
+import { affine, once, over, prepare, throwing } from "../support/kernels.js"
+import { isHeld, Latch } from "../support/latch.js"
+
+const length = 1000
+
+/** The ways to make an array with first contents: 7 in every element. */
+const withContents: readonly (readonly [string, (device: Device) => DeviceArray<"int32">])[] = [
+  ["full", (device) => device.full("int32", length, 7)],
+  ["from", (device) => device.from(new Int32Array(length).fill(7))],
+  ["zeros", (device) => device.zeros("int32", length)],
+]
+
+const change = (x: DeviceArray<"int32">, a: number, b: number, stream: Stream) =>
+  affine.launch({ ...over(x.length), stream }, x.length, x, a, b)
+
+/** Is each array an allocation of CUDA's own, which is there only once its stream gets to it? */
+function isTheDriversOwn(device: Device): boolean {
+  return device.kind === "cuda" && process.env["AUXSTREAM_CUDA_MEMORY"] === "driver"
+}
+
+/** An array on the stream whose memory is handed out while its earlier use, which the latch holds up, is queued there. */
+function handedOutEarly(device: Device, stream: Stream): DeviceArray<"int32"> {
+  return stream.run(() => {
+    const former = device.empty("int32", length)
+    change(former, 0, -1, stream)
+    const { address } = former
+    former.dispose()
+    const early = device.empty("int32", length)
+    assert.equal(early.address, address)
+    return early
+  })
+}
+
+forEachOpenDevice("births", (open) => {
+  test("§4 whose order: memory that nobody uses any more is there at once, whatever its stream has queued", async () => {
+    using device = open()
+    await prepare(device)
+    using home = device.createStream()
+    using user = device.createStream()
+    device.synchronize()
+    using latch = new Latch(device).hold(home)
+    using x = home.run(() => device.empty("int32", length))
+    user.run(() => x.fill(4))
+    assert.equal(isHeld(user), isTheDriversOwn(device))
+    assert.equal(home.query(), false)
+    latch.open()
+    assert.deepEqual(
+      user.run(() => x.readSync()),
+      new Int32Array(length).fill(4),
+    )
+    device.synchronize()
+    assert.equal(latch.timedOut, false)
+  })
+
+  for (const [name, make] of withContents) {
+    test(`§4 whose order: the first use of what ${name}() made waits for the contents`, () => {
+      using device = open()
+      using home = device.createStream()
+      using user = device.createStream()
+      using latch = new Latch(device).hold(home)
+      using x = home.run(() => make(device))
+      change(x, 2, 1, user)
+      assert.ok(isHeld(user))
+      latch.open()
+      assert.deepEqual(
+        user.run(() => x.readSync()),
+        new Int32Array(length).fill(name === "zeros" ? 1 : 15),
+      )
+      assert.equal(latch.timedOut, false)
+    })
+
+    test(`§4 whose order: the first use of what ${name}() made waits for nothing that its stream queued later`, () => {
+      using device = open()
+      using home = device.createStream()
+      using user = device.createStream()
+      using x = home.run(() => make(device))
+      using latch = new Latch(device).hold(home)
+      change(x, 2, 1, user)
+      assert.deepEqual(
+        user.run(() => x.readSync()),
+        new Int32Array(length).fill(name === "zeros" ? 1 : 15),
+      )
+      assert.ok(isHeld(home))
+      latch.open()
+      device.synchronize()
+      assert.equal(latch.timedOut, false)
+    })
+  }
+
+  test("§4 whose order: memory that is handed out early is used elsewhere once its former use is over, and then at once", () => {
+    using device = open()
+    using home = device.createStream()
+    using user = device.createStream()
+    using before = new Latch(device).hold(home)
+    using x = handedOutEarly(device, home)
+    using after = new Latch(device).hold(home)
+    user.run(() => x.fill(3))
+    assert.ok(isHeld(user))
+    before.open()
+    assert.deepEqual(
+      user.run(() => x.readSync()),
+      new Int32Array(length).fill(3),
+    )
+    assert.ok(isHeld(home))
+    after.open()
+    device.synchronize()
+    assert.equal(before.timedOut || after.timedOut, false)
+  })
+
+  test("§4 whose order: each stream waits for itself; reads, copies and other libraries' work do, too", async () => {
+    using device = open()
+    using home = device.createStream()
+    const users = Array.from({ length: 3 }, () => device.createStream())
+    const [reader, copier, external] = users
+    if (reader === undefined || copier === undefined || external === undefined) return assert.fail()
+    using copy = copier.run(() => device.empty("int32", length))
+    using latch = new Latch(device).hold(home)
+    using x = home.run(() => device.full("int32", length, 7))
+    const read = reader.run(() => x.read())
+    copier.run(() => copy.copyFrom(x))
+    external.external({ reads: [x] }, () => {})
+    for (const user of users) assert.ok(isHeld(user), user.name)
+    latch.open()
+    assert.deepEqual(
+      copier.run(() => copy.readSync()),
+      new Int32Array(length).fill(7),
+    )
+    for (const user of users) user.synchronize()
+    assert.equal(latch.timedOut, false)
+    assert.deepEqual(await read, new Int32Array(length).fill(7))
+    for (const user of users) user.dispose()
+  })
+
+  test("§4 whose order: clocks learn nothing of it: a wait for the array's stream is sent all the same", () => {
+    using device = open()
+    using home = device.createStream()
+    using user = device.createStream()
+    using latch = new Latch(device).hold(home)
+    using y = home.run(() => device.empty("int32", length))
+    home.run(() => y.fill(1))
+    latch.open()
+    using x = home.run(() => device.zeros("int32", length))
+    using again = new Latch(device).hold(home)
+    change(x, 1, 1, user)
+    user.synchronize()
+    user.wait(home)
+    assert.ok(isHeld(user))
+    again.open()
+    user.synchronize()
+    assert.equal(latch.timedOut || again.timedOut, false)
+  })
+
+  test("§6 freeing: what only another stream used is freed there, and used again there while its own stream is held up", () => {
+    using device = open()
+    using home = device.createStream()
+    using user = device.createStream()
+    const x = home.run(() => device.full("int32", length, 7))
+    const { address } = x
+    using latch = new Latch(device).hold(home)
+    change(x, 2, 0, user)
+    x.dispose()
+    using again = user.run(() => device.full("int32", length, 5))
+    assert.equal(again.address, address)
+    assert.deepEqual(
+      user.run(() => again.readSync()),
+      new Int32Array(length).fill(5),
+    )
+    assert.ok(isHeld(home))
+    latch.open()
+    device.synchronize()
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§6 freeing: what nobody used is given back behind its birth, its stream having been disposed of", () => {
+    using device = open()
+    const { used } = device.memory
+    const home = device.createStream()
+    using latch = new Latch(device).hold(home)
+    const arrays = [...withContents.map(([, make]) => home.run(() => make(device))), handedOutEarly(device, home)]
+    home.dispose()
+    for (const array of arrays) array.dispose()
+    using other = device.full("int32", length, 3)
+    assert.ok(arrays.every(({ address }) => address !== other.address))
+    latch.open()
+    device.synchronize()
+    assert.deepEqual(other.readSync(), new Int32Array(length).fill(3))
+    other.dispose()
+    assert.equal(device.memory.used, used)
+    assert.equal(latch.timedOut, false)
+  })
+})
+
+forEachOpenDevice("births and graphs", (open) => {
+  test("§4 whose order: a graph's launches wait for the births of what it names, and for nothing later", () => {
+    using device = open()
+    using home = device.createStream()
+    const users = [device.createStream(), device.createStream()]
+    using before = new Latch(device).hold(home)
+    using x = home.run(() => device.full("int32", length, 7))
+    using after = new Latch(device).hold(home)
+    using graph = captureGraph(() => change(x, 2, 1, currentStream(device)))
+    for (const user of users) graph.launch(user)
+    for (const user of users) assert.ok(isHeld(user))
+    before.open()
+    for (const user of users) user.synchronize()
+    assert.ok(isHeld(home))
+    assert.deepEqual(
+      users[1]?.run(() => x.readSync()),
+      new Int32Array(length).fill(31),
+    )
+    after.open()
+    device.synchronize()
+    for (const user of users) user.dispose()
+    assert.equal(before.timedOut || after.timedOut, false)
+  })
+
+  for (const [name, make] of withContents) {
+    test(`§4 whose order: in a capture, the first use of what ${name}() made gets an edge from the contents alone`, () => {
+      using device = open()
+      using other = device.createStream()
+      using result = device.full("int32", length, -1)
+      using y = device.full("int32", length, 1)
+      using graph = captureGraph(() => {
+        const root = currentStream(device)
+        change(y, 3, 0, root)
+        other.wait(root)
+        const x = make(device)
+        change(y, 1, 1, root)
+        change(y, 1, 1, root)
+        change(x, 2, 1, other)
+        other.run(() => result.copyFrom(x))
+      })
+      assert.deepEqual(graph.edges, [
+        [0, 1],
+        [1, 2],
+        [2, 3],
+        [1, 4],
+        [4, 5],
+      ])
+      for (let launch = 0; launch < 20; launch++) {
+        result.fill(-1)
+        graph.launch()
+        assert.deepEqual(result.readSync(), new Int32Array(length).fill(name === "zeros" ? 1 : 15))
+      }
+    })
+  }
+
+  test("§4 whose order: in a capture, memory that is used again inside begins behind its former use", () => {
+    using device = open()
+    using other = device.createStream()
+    using graph = captureGraph(() => {
+      const root = currentStream(device)
+      other.wait(root)
+      const former = device.empty("int32", length)
+      change(former, 0, 1, root)
+      const { address } = former
+      former.dispose()
+      const x = device.empty("int32", length)
+      assert.equal(x.address, address)
+      const y = device.empty("int32", length)
+      change(y, 0, 2, root)
+      other.run(() => x.fill(3))
+      return x
+    })
+    assert.deepEqual(graph.edges, [
+      [0, 1],
+      [0, 2],
+    ])
+    graph.launch()
+    assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(3))
+  })
+
+  test("§4 whose order: the body of a conditional uses what its stream is behind; else it is refused by name", () => {
+    using device = open()
+    using other = device.createStream({ name: "the maker" })
+    using flag = device.full("int32", 1, 1)
+    const build = (prepareArray: (x: DeviceArray<"int32">, maker: Stream) => void) => () => {
+      const root = currentStream(device)
+      other.wait(root)
+      const x = other.run(() => device.full("int32", length, 7))
+      prepareArray(x, other)
+      runIf(flag, () => {
+        runIf(flag, () => change(x, 2, 1, currentStream(device)))
+      })
+      return x
+    }
+    refused(() => captureGraph(build(() => {})), "AUX_STREAM_CAPTURING", "the maker", "wait")
+    for (const prepareArray of [
+      (_: DeviceArray, maker: Stream) => currentStream(device).wait(maker),
+      (x: DeviceArray<"int32">) => change(x, 1, 0, currentStream(device)),
+    ]) {
+      using graph = captureGraph(build(prepareArray))
+      graph.launch()
+      assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(15))
+    }
+  })
+})
+
+onHost("births on streams that break", (open) => {
+  /** What the stream's work comes to. */
+  const outcome = (stream: Stream): Promise<unknown> =>
+    stream.completed().then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+
+  test("§4 whose order: a failure behind the birth breaks nobody, be it known or not", async () => {
+    using device = open()
+    for (const isKnown of [false, true]) {
+      using home = device.createStream()
+      using user = device.createStream()
+      using latch = new Latch(device).hold(home)
+      using x = home.run(() => device.full("int32", length, 7))
+      throwing.launch({ ...once, stream: home }, 1)
+      if (isKnown) {
+        latch.open()
+        assert.ok((await outcome(home)) instanceof KernelError)
+      }
+      change(x, 2, 1, user)
+      latch.open()
+      assert.deepEqual(await user.run(() => x.read()), new Int32Array(length).fill(15))
+      assert.ok((await outcome(home)) instanceof KernelError)
+    }
+  })
+
+  test("§4 whose order: memory without contents breaks nobody, even if its stream was broken before", async () => {
+    using device = open()
+    for (const make of [handedOutEarly, (of: Device) => of.empty("int32", length)]) {
+      using home = device.createStream()
+      using user = device.createStream()
+      using latch = new Latch(device).hold(home)
+      throwing.launch({ ...once, stream: home }, 1)
+      using x = home.run(() => make(device, home))
+      user.run(() => x.fill(5))
+      latch.open()
+      assert.deepEqual(await user.run(() => x.read()), new Int32Array(length).fill(5))
+      assert.ok((await outcome(home)) instanceof KernelError)
+    }
+  })
+
+  test("§4 whose order: contents that were skipped are nobody's: their use fails as soon as that is sure", async () => {
+    using device = open()
+    using home = device.createStream()
+    using user = device.createStream()
+    using slow = device.createStream()
+    using before = new Latch(device).hold(home)
+    using after = new Latch(device).hold(slow)
+    throwing.launch({ ...once, stream: home }, 1)
+    home.wait(slow)
+    using x = home.run(() => device.full("int32", length, 7))
+    change(x, 2, 1, user)
+    const failure = outcome(user)
+    before.open()
+    const error = await failure
+    assert.ok(error instanceof KernelError)
+    assert.match(error.message, /thrown on purpose: 1/)
+    assert.equal(slow.query(), false)
+    after.open()
+    assert.equal(await outcome(slow), undefined)
+    assert.equal(before.timedOut || after.timedOut, false)
+  })
+
+  test("§6 freeing: early memory stays its former user's, whatever has broken the stream that it was handed out on", async () => {
+    using device = open()
+    using home = device.createStream()
+    using user = device.createStream()
+    using reader = device.createStream()
+    using seen = device.pinned("int32", length)
+    using latch = new Latch(device)
+    const former = home.run(() => device.full("int32", length, 7))
+    reader.wait(home)
+    latch.hold(reader)
+    reader.run(() => seen.copyFrom(former))
+    throwing.launch({ ...once, stream: home }, 1)
+    home.wait(reader)
+    const { address } = former
+    former.dispose()
+    using x = home.run(() => device.empty("int32", length))
+    assert.equal(x.address, address)
+    user.run(() => x.fill(5))
+    assert.ok(isHeld(user))
+    latch.open()
+    await user.completed()
+    assert.deepEqual(seen.array, new Int32Array(length).fill(7))
+    assert.equal(latch.timedOut, false)
+  })
+})

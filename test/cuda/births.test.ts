@@ -1,0 +1,186 @@
+/** Where arrays begin: which events that costs, who waits for them, and when they come back. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, StreamHandle } from "../../src/driver.js"
+import { openDevice } from "../../src/index.js"
+import { affine, once } from "../support/kernels.js"
+import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, unknown } from "./device.js"
+import { double } from "./double.js"
+
+const KIB = 1024
+
+/** The records and waits that `fn` sends: each with its stream. */
+function ordering(fn: () => void): (string | number | undefined)[][] {
+  return double
+    .log(fn)
+    .flatMap(([name, first, second]) =>
+      name === "cuEventRecord" ? [["record", second]] : name === "cuStreamWaitEvent" ? [["wait", first]] : [],
+    )
+}
+
+/** Memory of the stream's whose former use is queued there still. */
+function allocateEarly(driver: Driver, stream: StreamHandle): number {
+  const former = driver.allocate(KIB, stream, never)
+  driver.free(former, stream, mark)
+  const early = driver.allocate(KIB, stream, never)
+  assert.equal(early, former)
+  return early
+}
+
+onDouble("births of arrays", () => {
+  test("memory that is free for certain costs no event, and nobody waits for it", () => {
+    using driver = open()
+    const [home, user] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(home)
+    let address = 0
+    assert.deepEqual(
+      ordering(() => {
+        address = driver.allocate(KIB, home, never)
+        assert.equal(driver.orderBehindBirth(address, user), true)
+      }),
+      [],
+    )
+    driver.free(address, home, mark)
+    latch.open()
+    driver.synchronizeStream(home)
+  })
+
+  test("memory that is handed out early is one record, and one wait on each other stream until it is passed", () => {
+    using driver = open()
+    const [home, user, third] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(home)
+    driver.free(driver.allocate(KIB, home, never), home, mark)
+    let address = 0
+    const order = (stream: StreamHandle, isOver: boolean) =>
+      assert.equal(driver.orderBehindBirth(address, stream), isOver)
+    assert.deepEqual(
+      ordering(() => {
+        address = driver.allocate(KIB, home, never)
+        order(user, false)
+        order(third, false)
+      }),
+      [
+        ["record", home],
+        ["wait", user],
+        ["wait", third],
+      ],
+    )
+    latch.open()
+    driver.synchronizeStream(home)
+    assert.deepEqual(
+      ordering(() => order(user, true)),
+      [],
+    )
+    driver.free(address, home, mark)
+  })
+
+  test("first contents are one record, in place of the memory's own", () => {
+    using driver = open()
+    const [home, user] = [driver.createStream(0), driver.createStream(0)]
+    using latch = new Latch(driver).hold(home)
+    const address = allocateEarly(driver, home)
+    const { events } = double.alive()
+    driver.fill(address, new Uint8Array(1), KIB, home)
+    assert.deepEqual(
+      ordering(() => {
+        driver.noteContents(address, home)
+        driver.orderBehindBirth(address, user)
+      }),
+      [
+        ["record", home],
+        ["wait", user],
+      ],
+    )
+    assert.ok(double.alive().events <= events + 1)
+    driver.fill(address, new Uint8Array(1), KIB, user)
+    assert.equal(driver.queryStream(user), false)
+    latch.open()
+    driver.synchronizeStream(user)
+    driver.free(address, user, mark)
+  })
+
+  test("a record that fails is an allocation that fails, and has made nothing", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    driver.free(driver.allocate(KIB, stream, never), stream, mark)
+    const { used } = driver.memoryUsage()
+    double.fail("cuEventRecord", 1, unknown)
+    assert.match(String(thrownBy(() => driver.allocate(KIB, stream, never))), /cuEventRecord/)
+    assert.equal(driver.memoryUsage().used, used)
+    const address = driver.allocate(KIB, stream, never)
+    double.fail("cuEventRecord", 1, unknown)
+    assert.match(String(thrownBy(() => driver.noteContents(address, stream))), /cuEventRecord/)
+    driver.free(address, stream, mark)
+    latch.open()
+    driver.synchronizeStream(stream)
+  })
+
+  test("the events come back: when the memory is freed, when somebody asks, and when there are very many", () => {
+    using device = openDevice("cuda:0")
+    const held = () => double.alive().events
+    for (let count = 0; count < 10; count++) device.zeros("int32", 4).dispose()
+    const before = held()
+    for (let count = 0; count < 3000; count++) device.zeros("int32", 4).dispose()
+    assert.ok(held() <= before + 64, `${held()} events after ${before}`)
+    const arrays = Array.from({ length: 5000 }, (_, index) => {
+      if (index % 100 === 0) device.defaultStream.synchronize()
+      return device.zeros("int32", 4)
+    })
+    assert.ok(held() <= before + 1400, `${held()} events after ${before}`)
+    for (const array of arrays) array.dispose()
+    device.synchronize()
+  })
+
+  test("§6 one stream: launches, copies and fills cost no event; arrays one each", () => {
+    using device = openDevice("cuda:0")
+    const handle = device.defaultStream.state.handle
+    const [x, y] = [device.zeros("int32", 4), device.zeros("int32", 4)]
+    affine.launch(once, 4, x, 1, 1)
+    const calls = ordering(() => {
+      for (let count = 0; count < 100; count++) {
+        affine.launch(once, 4, x, 1, 1)
+        y.copyFrom(x)
+        x.fill(count)
+      }
+    })
+    assert.deepEqual(calls, [])
+    assert.deepEqual(
+      ordering(() => device.full("int32", 4, 1)),
+      [["record", handle]],
+    )
+  })
+
+  test("a stream that is ordered behind the birth anyway, as after a fork-join, waits no more and asks nobody", () => {
+    using device = openDevice("cuda:0")
+    using aux = device.createStream()
+    const x = device.zeros("int32", 4)
+    aux.wait(device.defaultStream)
+    affine.launch({ ...once, stream: aux }, 4, x, 1, 1)
+    const before = double.count("cuEventQuery")
+    const calls = ordering(() => {
+      for (let count = 0; count < 10; count++) affine.launch({ ...once, stream: aux }, 4, x, 1, 1)
+    })
+    assert.deepEqual(calls, [])
+    assert.equal(double.count("cuEventQuery"), before)
+  })
+
+  test("on a stream that another library captures, first contents are a part of its graph, and nobody waits for them", () => {
+    using driver = open()
+    const [captured, user] = [driver.createStream(0), driver.createStream(0)]
+    driver.foreignHandle(captured)
+    driver.beginCapture(captured)
+    const address = driver.allocate(KIB, captured, never)
+    driver.fill(address, new Uint8Array(1), KIB, captured)
+    assert.deepEqual(
+      ordering(() => {
+        driver.noteContents(address, captured)
+        assert.equal(driver.orderBehindBirth(address, user), true)
+      }),
+      [],
+    )
+    driver.destroyGraph(driver.endCapture(captured, undefined))
+    launch(driver, user, noop)
+    driver.free(address, user, mark)
+  })
+})
