@@ -212,6 +212,8 @@ export interface Driver {
   destroyStream(stream: StreamHandle): void
   /** Takes in a stream that another library made. It is never passed to `destroyStream`. */
   adoptStream(foreign: bigint): StreamHandle
+  /** The priority of a stream that was taken in. */
+  adoptedPriority(stream: StreamHandle): number
   /** The number under which other libraries know the stream. */
   foreignHandle(stream: StreamHandle): bigint
   /** Does another library capture the stream, so that what is recorded there says nothing of what was queued before? */
@@ -319,8 +321,10 @@ export interface Driver {
    *
    * @param update an executable graph that is to become this one; what is returned is that same handle if its shape
    * allowed it, else a new one, and the old one stays as it was
+   * @param keepsPriorities some of its streams have priorities of their own, with which their operations run; otherwise
+   * all run with the priority of the stream that the graph is launched on
    */
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities?: boolean): GraphHandle
   /** Ends the capture that began on this stream and drops it, whatever state it is in. Never throws. */
   cancelCapture(stream: StreamHandle): void
   /**

@@ -39,6 +39,7 @@ export const DRIVER_CALLS = {
   cuStreamCreateWithPriority: ["cuStreamCreateWithPriority", out, uint, int],
   cuStreamDestroy: ["cuStreamDestroy_v2", handle],
   cuStreamGetCtx: ["cuStreamGetCtx", handle, out],
+  cuStreamGetPriority: ["cuStreamGetPriority", handle, out],
   cuStreamIsCapturing: ["cuStreamIsCapturing", handle, out],
   cuStreamQuery: ["cuStreamQuery", handle],
   cuStreamSynchronize: ["cuStreamSynchronize", handle],

@@ -110,6 +110,10 @@ export class CudaDriver implements Driver {
     return stream
   }
 
+  adoptedPriority(stream: StreamHandle): number {
+    return this.#streams.priorityOf(stream)
+  }
+
   foreignHandle(stream: StreamHandle): bigint {
     // Others may queue behind the record.
     this.#context.lastEvent = undefined
@@ -312,8 +316,8 @@ export class CudaDriver implements Driver {
     this.#captures.begin(stream)
   }
 
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
-    return this.#graphs.endCapture(stream, update)
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities = false): GraphHandle {
+    return this.#graphs.endCapture(stream, update, keepsPriorities)
   }
 
   cancelCapture(stream: StreamHandle): void {

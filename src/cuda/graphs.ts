@@ -8,14 +8,22 @@ import type { CudaContext } from "./context.js"
 import { SUCCESS } from "./status.js"
 
 const RESULT_INFO_BYTES = 64
+/** Nodes run with the priorities of the streams that they were captured on, not with that of the launching one. */
+const USE_NODE_PRIORITY = 8
+
+/** What an executable was made from. */
+interface Origin {
+  readonly template: number
+  /** Of its instantiation: an update does not change them. */
+  readonly flags: number
+}
 
 /** The graphs of one device. Handles are the executables'. */
 export class Graphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
-  /** What each executable was made from. */
-  readonly #templates = new Map<GraphHandle, number>()
+  readonly #origins = new Map<GraphHandle, Origin>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
   constructor(context: CudaContext, captures: Captures, conditionals: Conditionals) {
@@ -25,14 +33,15 @@ export class Graphs {
   }
 
   /** See `Driver.endCapture`. */
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
-    const graph = this.#captures.end(stream)
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities: boolean): GraphHandle {
+    const template = this.#captures.end(stream)
+    const origin = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
     try {
-      const handle = update !== undefined && this.#updates(update, graph) ? update : this.#instantiate(graph)
-      this.#keep(handle, graph)
+      const handle = update !== undefined && this.#updates(update, origin) ? update : this.#instantiate(origin)
+      this.#keep(handle, origin)
       return handle
     } catch (error) {
-      this.#destroyTemplate(graph)
+      this.#destroyTemplate(template)
       throw error
     }
   }
@@ -42,25 +51,26 @@ export class Graphs {
     if (graph !== undefined) this.#destroyTemplate(graph)
   }
 
-  #instantiate(graph: number): GraphHandle {
+  #instantiate({ template, flags }: Origin): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
     const status = this.#context.room.for(() =>
-      this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, graph, 0)),
+      this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template, flags)),
     )
     this.#context.check(status, "cuGraphInstantiateWithFlags")
     return this.#out.number(0)
   }
 
   /** Does the executable take the graph's parameters? A graph of another shape leaves it as it was. */
-  #updates(executable: GraphHandle, graph: number): boolean {
+  #updates(executable: GraphHandle, { template, flags }: Origin): boolean {
+    if (this.#origins.get(executable)?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
-    return this.#context.within(() => cuGraphExecUpdate(executable, graph, this.#out.address)) === SUCCESS
+    return this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS
   }
 
-  #keep(executable: GraphHandle, graph: number): void {
-    const former = this.#templates.get(executable)
-    this.#templates.set(executable, graph)
-    if (former !== undefined) this.#destroyTemplate(former)
+  #keep(executable: GraphHandle, origin: Origin): void {
+    const former = this.#origins.get(executable)
+    this.#origins.set(executable, origin)
+    if (former !== undefined) this.#destroyTemplate(former.template)
   }
 
   #destroyTemplate(graph: number): void {
@@ -83,7 +93,7 @@ export class Graphs {
   }
 
   #addTo(stream: StreamHandle, executable: GraphHandle): void {
-    const template = this.#templates.get(executable) ?? 0
+    const { template } = this.#origins.get(executable) ?? { template: 0 }
     if (this.#conditionals.areIn(template)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
@@ -100,10 +110,10 @@ export class Graphs {
   }
 
   destroy(executable: GraphHandle): void {
-    const template = this.#templates.get(executable)
-    if (template === undefined) return
-    this.#templates.delete(executable)
-    this.#destroyTemplate(template)
+    const origin = this.#origins.get(executable)
+    if (origin === undefined) return
+    this.#origins.delete(executable)
+    this.#destroyTemplate(origin.template)
     if (this.#context.isLost) return
     const status = this.#context.graphCalls.cuGraphExecDestroy(executable)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphExecDestroy")
@@ -111,6 +121,6 @@ export class Graphs {
 
   /** All work is over. */
   close(): void {
-    for (const executable of [...this.#templates.keys()]) this.destroy(executable)
+    for (const executable of [...this.#origins.keys()]) this.destroy(executable)
   }
 }

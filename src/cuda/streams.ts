@@ -97,6 +97,14 @@ export class Streams {
     )
   }
 
+  /** @throws DeviceLostError, CudaError */
+  priorityOf(stream: StreamHandle): number {
+    const { calls, out } = this.#context
+    const status = calls.cuStreamGetPriority(stream, out.address)
+    if (status !== SUCCESS) this.#context.retry(status, "cuStreamGetPriority", stream, out.address)
+    return out.int(0)
+  }
+
   /** Is everything queued so far done? @throws DeviceLostError, CudaError */
   isIdle(stream: StreamHandle): boolean {
     let status = this.#context.calls.cuStreamQuery(stream)

@@ -119,6 +119,10 @@ export class HostDriver implements Driver {
     )
   }
 
+  adoptedPriority(): number {
+    return this.priorities.least
+  }
+
   foreignHandle(stream: StreamHandle): bigint {
     this.check()
     return BigInt(stream)
@@ -341,6 +345,7 @@ export class HostDriver implements Driver {
     this.captures.begin(this.usable(stream))
   }
 
+  /** Each branch but the first has the priority of its stream. */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
     const capture = this.captures.end(this.streams.get(stream))
     this.check()

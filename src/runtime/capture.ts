@@ -19,6 +19,8 @@ export abstract class Capture {
   readonly memory: GraphMemory
   /** It was ended or cancelled. */
   over = false
+  /** Does a stream of it, or of a part, have a priority of its own? */
+  hasPriorities = false
   /** Whatever holds on to this, while the capture lasts and afterwards, keeps the graph: see {@link Device.watchGraph}. */
   life: object | undefined
   protected readonly root: StreamState
@@ -50,6 +52,7 @@ export abstract class Capture {
   /** A stream takes part from here on. `before` is recorded behind what it had queued, `handle` may stand in for it. */
   admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
     stream.joinCapture(this, before, handle)
+    if (stream.priority !== this.order.driver.priorities.least) this.hasPriorities = true
     this.#tips.set(stream, [])
   }
 
@@ -105,7 +108,8 @@ export abstract class Capture {
 
   /** What another capture has become is part of this one, at the operation just counted. */
   include(part: Capture, stream: StreamState, tick: number): void {
-    const { memory, plan } = part
+    const { hasPriorities, memory, plan } = part
+    if (hasPriorities) this.hasPriorities = true
     this.plan.include(plan)
     this.memory.include(memory)
     for (const { group } of part.#graphs) this.#noteGraph(group, stream, tick)

@@ -175,7 +175,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   const { stream, capture } = checkCapturing(condition)
   const { state } = stream
   capture.waitForAllGraphs(state)
-  const root = condition.device.makeStream(0, `body of ${kind}`)
+  const root = condition.device.makeStream(state.priority, `body of ${kind}`)
   const body = new BodyCapture(root.state, kind, condition, state, capture)
   state.prepare(condition.allocation)
   try {

@@ -153,7 +153,7 @@ export class Device {
     if (known !== undefined) return known
     const name = `foreign stream 0x${handle.toString(16)}`
     const state = this.order.adoptStream(handle, `${name} of ${this.id}`)
-    const stream = new Stream(this, ++this.#streamCount, name, 0, state)
+    const stream = new Stream(this, ++this.#streamCount, name, state.priority, state)
     this.#shared.addStream(handle, stream)
     return stream
   }

@@ -17,6 +17,6 @@ export class GraphCapture extends Capture {
    * @param update the executable graph that is to be changed in place if the shape is the same
    */
   end(update: GraphHandle | undefined): GraphHandle {
-    return this.endWith(() => this.order.driver.endCapture(this.root.handle, update))
+    return this.endWith(() => this.order.driver.endCapture(this.root.handle, update, this.hasPriorities))
   }
 }

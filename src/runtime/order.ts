@@ -54,9 +54,8 @@ export class DeviceOrder {
   }
 
   adoptStream(foreign: bigint, name: string): StreamState {
-    return this.#enlist(
-      new StreamState(this, this.driver.adoptStream(foreign), name, this.driver.priorities.least, true),
-    )
+    const handle = this.driver.adoptStream(foreign)
+    return this.#enlist(new StreamState(this, handle, name, this.driver.adoptedPriority(handle), true))
   }
 
   #enlist(state: StreamState): StreamState {

@@ -255,6 +255,13 @@ EXPORT CUresult cuStreamWaitEvent(struct stream *stream, struct event *event, un
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuStreamGetPriority(struct stream *stream, int *priority) {
+  ENTER(cuStreamGetPriority, A(stream));
+  NEED_STREAM(stream);
+  *priority = stream->priority;
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuStreamGetCtx(struct stream *stream, struct context **out) {
   ENTER(cuStreamGetCtx, A(stream));
   NEED_STREAM(stream);

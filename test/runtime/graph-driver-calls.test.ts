@@ -73,7 +73,7 @@ describe("graphs: the driver's calls", () => {
     const names = recording.calls.map(({ name }) => name)
     assert.equal(names.filter((name) => name === "beginCapture").length, 1)
     assert.deepEqual(recording.calls.find(({ name }) => name === "beginCapture")?.args, [graph.result])
-    assert.deepEqual(recording.calls.find(({ name }) => name === "endCapture")?.args, [graph.result, undefined])
+    assert.deepEqual(recording.calls.find(({ name }) => name === "endCapture")?.args, [graph.result, undefined, false])
     const captured = recording.calls.slice(names.indexOf("beginCapture") + 1, names.indexOf("endCapture"))
     const forbidden = /^(allocate|free|upload|query|synchronize|whenComplete|drainFrees)/
     assert.deepEqual(
