@@ -1,4 +1,5 @@
 import { checkFunction, checkOptions } from "../runtime/check.js"
+import { contents } from "../runtime/contents.js"
 import { context, runIn } from "../runtime/context.js"
 import { DisposedError } from "../runtime/errors.js"
 import { PoolLease } from "../runtime/stream-pool.js"
@@ -58,6 +59,11 @@ export class Fork<T> {
     }
     this.#state.joinOn(stream.state)
     return result
+  }
+
+  /** @internal What its function returned, for a scope that the fork is the result of. */
+  [contents](): unknown {
+    return this.#promise ?? this.#result
   }
 
   /** Joins the current stream, unless the fork has been joined. */

@@ -10,6 +10,7 @@ import { AuxstreamError, DisposedError } from "./errors.js"
 import { type ArrayMemory, queueOperation } from "./operation.js"
 import { PinnedAllocation } from "./pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
+import type { Scope } from "./scope.js"
 import { show } from "./show.js"
 import type { StreamState } from "./stream-state.js"
 import { currentStream } from "./stream.js"
@@ -44,6 +45,8 @@ export class DeviceArray<D extends DType = DType> {
   readonly base: DeviceArray<D>
   /** @internal */
   readonly allocation: ArrayMemory
+  /** @internal The scope that it is to be disposed of with. */
+  scope: Scope | undefined
   /** Only held: what keeps the graph that the array was made in. */
   protected readonly life: object | undefined
   #disposed = false
@@ -254,7 +257,10 @@ export class DeviceArray<D extends DType = DType> {
    */
   dispose(): void {
     this.#disposed = true
-    if (this.base === this) this.device.disposeMemory(this.allocation)
+    if (this.base !== this) return
+    this.scope?.forget(this)
+    this.scope = undefined
+    this.device.disposeMemory(this.allocation)
   }
 
   /** The same as {@link dispose}, for `using`. */

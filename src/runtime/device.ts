@@ -327,8 +327,9 @@ export class Device {
   }
 
   /**
-   * Runs a function and disposes of every array made inside on this device, except those that its result leads to, in
-   * any nesting of objects, arrays, maps and sets. An async function's scope ends when its promise settles.
+   * Runs a function and disposes of every array made inside on this device, except those reachable from its result, in
+   * any nesting of objects, arrays, maps and sets, and through what forks and graphs give. An async function's scope ends
+   * when its promise settles; with an async fork in the result, a scope ends when that is over.
    *
    * @example
    * const sum = device.scope(() => {

@@ -1,6 +1,7 @@
 import type { GraphHandle } from "../driver.js"
 import { checkFunction } from "./check.js"
 import { captureOn } from "./capture-graph.js"
+import { contents } from "./contents.js"
 import type { Device } from "./device.js"
 import { DisposedError } from "./errors.js"
 import type { GraphCapture } from "./graph-capture.js"
@@ -42,6 +43,11 @@ export class Graph<T> {
   get result(): T {
     this.#checkUsable()
     return this.#result
+  }
+
+  /** @internal For a scope that the graph is the result of. */
+  [contents](): unknown {
+    return this.disposed ? undefined : this.#result
   }
 
   /** How many operations it has. A conditional is one, and so is a graph that was launched inside. */

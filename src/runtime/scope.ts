@@ -1,21 +1,34 @@
+import { contents, isHolder } from "./contents.js"
 import type { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
 import { adopt } from "./thenable.js"
 
-/** The arrays made inside one `device.scope()`. */
+/** The arrays made inside one `device.scope()` that have not been disposed of. */
 export class Scope {
   readonly device: Device
   /** The scope around this one. */
   readonly outer: Scope | undefined
   readonly #arrays = new Set<DeviceArray>()
+  #isOver = false
 
-  constructor(device: Device, outer: Scope | undefined) {
+  constructor(device: Device, innermost: Scope | undefined) {
     this.device = device
-    this.outer = outer
+    this.outer = goingOn(innermost)
+  }
+
+  /** Has it ended, so that it takes in nothing any more? */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   adopt(array: DeviceArray): void {
     this.#arrays.add(array)
+    array.scope = this
+  }
+
+  /** The array was disposed of. */
+  forget(array: DeviceArray): void {
+    this.#arrays.delete(array)
   }
 
   /** Runs the scope's function and ends the scope: at once, or when the promise that it returns settles. */
@@ -43,11 +56,24 @@ export class Scope {
     }
   }
 
-  /** Disposes of every array but those reachable from the result, which the scope around takes over. */
-  #end(result: unknown): void {
-    const kept = arraysIn(result)
+  /** Ends the scope, once all promises that its result leads to have settled. */
+  #end(result: unknown, settled: Settled = new Map()): void {
+    const { arrays, pending } = reachableFrom(result, settled)
+    if (pending.length === 0) return this.#close(arrays)
+    const settle = (promise: Promise<unknown>) =>
+      promise.then(
+        (value) => settled.set(promise, value),
+        () => settled.set(promise, undefined),
+      )
+    void Promise.all(pending.map(settle)).then(() => this.#end(result, settled))
+  }
+
+  /** Disposes of every array but those kept, which the scope around takes over. */
+  #close(kept: ReadonlySet<DeviceArray>): void {
+    this.#isOver = true
     const outer = scopeOf(this.device, this.outer)
     for (const array of this.#arrays) {
+      array.scope = undefined
       if (!kept.has(array)) array.dispose()
       else outer?.adopt(array)
     }
@@ -55,15 +81,30 @@ export class Scope {
   }
 }
 
-/** The innermost scope of a device. */
+/** The innermost scope of a device that has not ended. */
 export function scopeOf(device: Device, innermost: Scope | undefined): Scope | undefined {
-  for (let scope = innermost; scope !== undefined; scope = scope.outer) if (scope.device === device) return scope
-  return undefined
+  let scope = goingOn(innermost)
+  while (scope !== undefined && scope.device !== device) scope = goingOn(scope.outer)
+  return scope
 }
 
-/** Every array that is reachable from a value; of a view, the array that it is a view of. */
-function arraysIn(value: unknown): Set<DeviceArray> {
-  const found = new Set<DeviceArray>()
+/** The innermost scope that has not ended: a timer that was started inside one outlives it. */
+function goingOn(innermost: Scope | undefined): Scope | undefined {
+  let scope = innermost
+  while (scope?.isOver === true) scope = scope.outer
+  return scope
+}
+
+/** What promises that were found have come to. */
+type Settled = Map<Promise<unknown>, unknown>
+
+/**
+ * Every array that is reachable from a value: of a view, the array that it is a view of. And the promises on the way, of
+ * forks that are not over.
+ */
+function reachableFrom(value: unknown, settled: Settled): { arrays: Set<DeviceArray>; pending: Promise<unknown>[] } {
+  const arrays = new Set<DeviceArray>()
+  const pending: Promise<unknown>[] = []
   const seen = new Set<object>()
   const open: unknown[] = [value]
   while (open.length > 0) {
@@ -71,10 +112,16 @@ function arraysIn(value: unknown): Set<DeviceArray> {
     if (typeof next !== "object" || next === null || seen.has(next) || ArrayBuffer.isView(next)) continue
     seen.add(next)
     const array: DeviceArray | undefined = next instanceof DeviceArray ? next : undefined
-    if (array !== undefined) found.add(array.base)
-    else open.push(...contentsOf(next))
+    if (array !== undefined) arrays.add(array.base)
+    else if (!isHolder(next)) open.push(...contentsOf(next))
+    else {
+      const held = next[contents]()
+      if (!(held instanceof Promise)) open.push(held)
+      else if (settled.has(held)) open.push(settled.get(held))
+      else pending.push(held)
+    }
   }
-  return found
+  return { arrays, pending }
 }
 
 function contentsOf(object: object): unknown[] {

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { type Device, type DeviceArray, fork, openDevice } from "../../src/index.js"
+import {
+  captureGraph,
+  type Device,
+  type DeviceArray,
+  type Fork,
+  fork,
+  openDevice,
+  withMultiStream,
+} from "../../src/index.js"
+import { Scope } from "../../src/runtime/scope.js"
+import { collectUntil } from "../support/collect.js"
 
 let device: Device
 
@@ -11,6 +21,17 @@ after(() => device.dispose())
 
 function one(): DeviceArray<"int32"> {
   return device.full("int32", 4, 1)
+}
+
+/** Counts which of the objects that it watches have been collected. */
+class Collected {
+  count = 0
+  readonly #registry = new FinalizationRegistry(() => (this.count += 1))
+
+  watch<T extends object>(object: T): T {
+    this.#registry.register(object, undefined)
+    return object
+  }
 }
 
 /** Runs a scope whose result holds an array in some way. Is it kept? */
@@ -159,4 +180,102 @@ test("§4 scope: what an outer scope's end finds disposed of, and what was made 
   assert.equal(made[0]?.disposed, true)
   assert.equal(late[0]?.disposed, false)
   late[0]?.dispose()
+})
+
+test("§4 scope: what a fork or a graph in its result gives is kept", () => {
+  for (const enabled of [true, false]) {
+    assert.equal(
+      withMultiStream(enabled, () => keeps((array) => [fork(() => ({ array }))])),
+      true,
+    )
+  }
+  assert.equal(
+    keeps((array) => captureGraph(() => ({ array }), { device })),
+    true,
+  )
+  const forked = device.scope(() => fork(() => [one(), fork(one)] as const))
+  const [first, inner] = forked.join()
+  assert.deepEqual([...first.readSync(), ...inner.join().readSync()], [1, 1, 1, 1, 1, 1, 1, 1])
+  first.dispose()
+  inner.join().dispose()
+})
+
+test("§4 scope: it ends when the async forks in its result are over, and keeps what they give", async () => {
+  const made: DeviceArray[] = []
+  let finish = () => {}
+  const finished = new Promise<void>((resolve) => (finish = resolve))
+  const states = () => made.map((array) => array.disposed)
+  let forked: Fork<Promise<DeviceArray>> | undefined
+  let failing: Fork<Promise<DeviceArray>> | undefined
+  const outer = device.scope(async () => {
+    ;[forked, failing] = device.scope(() => {
+      made.push(one())
+      const make = async () => {
+        made.push(one())
+        await finished
+        const result = one()
+        made.push(result)
+        return result
+      }
+      const fail = async () => {
+        await make()
+        throw new Error("on purpose")
+      }
+      return [fork(make), fork(fail)] as const
+    })
+    assert.deepEqual(states(), [false, false, false])
+    finish()
+    await forked.join()
+    await assert.rejects(failing.join(), /on purpose/)
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(states(), [true, true, true, false, true])
+  })
+  await outer
+  assert.deepEqual(states(), [true, true, true, true, true])
+})
+
+test("§4 scope: one that goes on for long does not hold what was disposed of inside", async () => {
+  const arrays = new Collected()
+  await device.scope(async () => {
+    const make = () => arrays.watch(one()).dispose()
+    for (let count = 0; count < 10; count++) make()
+    await collectUntil(() => arrays.count === 10, "arrays that were disposed of")
+  })
+})
+
+test("§4 scope: what a timer makes that was started inside belongs to the scope around, or to nobody", async () => {
+  const made: DeviceArray[] = []
+  let forgotten = new Collected()
+  const forget = () => void forgotten.watch(one())
+  const makeLater = () =>
+    new Promise<void>((resolve) => {
+      device.scope(() => {
+        setImmediate(() => {
+          made.push(one())
+          for (let count = 0; count < 10; count++) forget()
+          device.scope(() => made.push(one()))
+          resolve()
+        })
+      })
+    })
+  await device.scope(makeLater)
+  assert.deepEqual(
+    made.map((array) => array.disposed),
+    [true, true],
+  )
+  forgotten = new Collected()
+  await makeLater()
+  assert.deepEqual(
+    made.map((array) => array.disposed),
+    [true, true, false, true],
+  )
+  made[2]?.dispose()
+  await collectUntil(() => forgotten.count === 10, "arrays that were forgotten")
+})
+
+test("§4 scope: one that begins inside an ended one does not hold it", () => {
+  const outer = new Scope(device, undefined)
+  const ended = new Scope(device, outer)
+  ended.endAfter(() => undefined)
+  assert.equal(new Scope(device, ended).outer, outer)
 })
