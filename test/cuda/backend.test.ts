@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
@@ -50,29 +50,53 @@ test("without a driver the names that were tried are said, and what to do", () =
   if (text.includes("not found")) assert.match(text, /tried libcuda\.so\.1, .+ install the NVIDIA driver, or name/)
 })
 
-test("without koffi the sentence says how to install it", () => {
+/** Hands over a copy of what is built, with another koffi: one that cannot be loaded, unless its text is given. */
+function withOtherKoffi(use: (source: string) => void, text?: string): void {
   const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
   try {
     cpSync(join(build, "src"), join(alone, "src"), { recursive: true })
     writeFileSync(join(alone, "package.json"), '{ "type": "module" }')
-    assert.match(run(listed, {}, alone), /^cuda false The package koffi, .+ `npm install koffi`/)
+    mkdirSync(join(alone, "node_modules", "koffi"), { recursive: true })
+    writeFileSync(join(alone, "node_modules", "koffi", "package.json"), '{ "main": "koffi.cjs" }')
+    if (text !== undefined) writeFileSync(join(alone, "node_modules", "koffi", "koffi.cjs"), text)
+    use(alone)
   } finally {
     rmSync(alone, { recursive: true })
   }
+}
+
+test("without koffi the sentence says how to install it", () => {
+  withOtherKoffi((source) => {
+    assert.match(run(listed, {}, source), /^cuda false The package koffi, .+ `npm install koffi`/)
+  })
 })
 
 test("on macOS the missing driver is the reason, with and without koffi", () => {
-  const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
-  try {
-    cpSync(join(build, "src"), join(alone, "src"), { recursive: true })
-    writeFileSync(join(alone, "package.json"), '{ "type": "module" }')
-    const onMac = `Object.defineProperty(process, "platform", { value: "darwin" }); ${listed}`
-    for (const source of [build, alone]) {
-      assert.equal(run(onMac, {}, source), "cuda false CUDA runs on Linux and Windows, not on darwin.")
-    }
-  } finally {
-    rmSync(alone, { recursive: true })
-  }
+  const onMac = `Object.defineProperty(process, "platform", { value: "darwin" }); ${listed}`
+  const sentence = "cuda false CUDA runs on Linux and Windows, not on darwin."
+  assert.equal(run(onMac), sentence)
+  withOtherKoffi((source) => assert.equal(run(onMac, {}, source), sentence))
+})
+
+test("on Windows the driver comes from the system's folder, and stays loaded when the thread that loaded it ends", () => {
+  const onWindows = `Object.defineProperty(process, "platform", { value: "win32" }); ${listed}`
+  const koffi = `module.exports = {
+    config: () => ({ sync_stack_size: 8388608 }),
+    address: () => 4096n,
+    decode: { string: () => "" },
+    load: (path) => {
+      console.log("load", path)
+      return { func: (name) => (...args) => { if (name.startsWith("Get")) console.log(name, ...args); return 0 } }
+    },
+  }`
+  withOtherKoffi((source) => {
+    const lines = run(onWindows, { SystemRoot: "D:\\Win" }, source).split("\n")
+    assert.deepEqual(lines.slice(0, 3), [
+      "load D:\\Win\\System32\\nvcuda.dll",
+      "load kernel32.dll",
+      "GetModuleHandleExW 1 D:\\Win\\System32\\nvcuda.dll 4096",
+    ])
+  }, koffi)
 })
 
 /** The driver library is opened once a path: another path to the double asks it again. */
