@@ -190,6 +190,8 @@ export interface PinnedMemory {
 export interface StreamFailures {
   /** How far the stream's queue reaches now: grows with everything that is queued. */
   readonly position: number
+  /** Is everything up to a position over: run, or skipped because of a failure? */
+  hasPassed(position: number): boolean
   /**
    * What has broken the stream at or before a position, as far as is known: it is the same error each time. What is
    * queued up to that position may still be waiting to be skipped.

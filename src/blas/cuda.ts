@@ -13,7 +13,8 @@ export function multiplyByLibrary(product: Product): void {
   stream.state.enter()
   const workspace = workspaceOf(stream.state)
   const range = { address: workspace.address, length: WORKSPACE_BYTES }
-  queueOperation(stream.state, "matmul", [a.allocation, b.allocation, out.allocation, workspace], () => {
+  const scratch = { allocation: workspace, address: workspace.address, byteLength: WORKSPACE_BYTES }
+  queueOperation(stream.state, "matmul", { reads: [a, b], writes: [out], overwrites: [scratch] }, () => {
     driver.multiply?.(
       { ...product, inputs: a.dtype, output: out.dtype, a: a.address, b: b.address, out: out.address },
       range,

@@ -83,7 +83,13 @@ class Watch implements StreamFailures {
     return this.stream.slot.tail
   }
 
+  hasPassed(position: number): boolean {
+    return this.stream.hasPassed(position)
+  }
+
   before(position: number): KernelError | undefined {
+    const { error, slot } = this.stream
+    if (error === undefined && !slot.isBroken()) return undefined
     return this.failures.before(this.stream, position)
   }
 }

@@ -6,6 +6,7 @@ import type { DeviceOrder } from "./order.js"
 import { RetainedMemory } from "./retained.js"
 import type { StreamState } from "./stream-state.js"
 import type { Use } from "./uses.js"
+import { Writes } from "./writes.js"
 
 /**
  * A piece of device memory: what an array and its views share. It knows every use that the library queued, which is
@@ -18,6 +19,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly birth: Birth | undefined
   /** Where the memory came from: undefined if it is another library's, or empty. */
   readonly #home: StreamState | undefined
+
+  #writes: Writes | undefined
 
   private constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
     super()
@@ -42,6 +45,11 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   /** Memory that is not ours: its uses are known, but it is never freed. */
   static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
     return new Allocation(order, address, byteLength, undefined)
+  }
+
+  get writes(): Writes {
+    this.#writes ??= new Writes()
+    return this.#writes
   }
 
   /** Every use comes after the birth, so that this one is a part of it. */

@@ -8,6 +8,7 @@ import type { ArrayMemory } from "./operation.js"
 import type { StreamState } from "./stream-state.js"
 import { RetainedMemory } from "./retained.js"
 import { type Use, Uses } from "./uses.js"
+import { Writes } from "./writes.js"
 
 /**
  * The memory of the arrays that are made inside a capture. It belongs to the graph: taken outside the capture, so that
@@ -19,6 +20,8 @@ export class Arena extends RetainedMemory {
   #free: ArenaBlock[] = []
   readonly #allocateOutside: (byteLength: number) => Allocation
   readonly #around: Arena | undefined
+  /** Of all arrays together: each launch writes what it reads of them. */
+  readonly writes = new Writes()
   #sealed = false
   /** Of births inside the capture. */
   readonly #events: EventHandle[] = []
@@ -122,6 +125,10 @@ export class ArenaArray implements ArrayMemory {
   /** Uses outside the capture: all arrays of a graph share one record. */
   get uses(): Uses {
     return this.arena.uses
+  }
+
+  get writes(): Writes {
+    return this.arena.writes
   }
 
   /** Uses inside the capture. */

@@ -82,7 +82,7 @@ export abstract class Capture {
     this.order.driver.launchGraph(handle, stream.handle)
     const tick = stream.advance("graph")
     this.#noteGraph(group, stream, tick)
-    this.include(capture, stream, tick)
+    this.include(capture, stream, tick, false)
   }
 
   /** Before a conditional: which graphs its body will launch is not known, and it cannot be put behind any later. */
@@ -107,10 +107,11 @@ export abstract class Capture {
   }
 
   /** What another capture has become is part of this one, at the operation just counted. */
-  include(part: Capture, stream: StreamState, tick: number): void {
+  include(part: Capture, stream: StreamState, tick: number, isBody: boolean): void {
     const { hasPriorities, memory, plan } = part
     if (hasPriorities) this.hasPriorities = true
     this.plan.include(plan)
+    this.memory.accesses.include(memory.accesses, isBody)
     this.memory.include(memory)
     for (const { group } of part.#graphs) this.#noteGraph(group, stream, tick)
     for (const used of memory.kept) {

@@ -6,6 +6,7 @@ import { type DeviceOrder, noteBroken } from "./order.js"
 import type { StreamState } from "./stream-state.js"
 import { KernelError } from "./errors.js"
 import { RecordPoint } from "./record-point.js"
+import { tell } from "./told-failures.js"
 
 /** How to give up waiting for a promise of the device's. */
 export interface CompletionOptions {
@@ -66,8 +67,9 @@ export async function deviceCompletion(order: DeviceOrder, options: CompletionOp
   checkCompletionOptions(options)
   order.captures.checkOutside("the device", "be waited for")
   const live = Array.from(order.live, (state) => {
+    const isSilent = order.isSilent(state)
     const promise = completionOutside(state, options)
-    return order.isInternal(state) ? promise.catch(passOver) : promise
+    return isSilent ? promise.catch(passOver) : promise
   })
   const retired = Array.from(order.retired, ({ end, clock }) =>
     end === undefined ? undefined : eventCompletion(order, end, clock, options).catch(passOver),
@@ -138,7 +140,7 @@ function whenPassed(
   if (signal?.aborted === true) return waiter.failed(signal.reason)
   const detach = order.driver.whenComplete(event, (error) => {
     forget?.()
-    if (error !== undefined) return waiter.failed(error)
+    if (error !== undefined) return waiter.failed(tell(error))
     order.hostLearns(clock)
     waiter.passed()
   })

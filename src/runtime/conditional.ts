@@ -177,13 +177,13 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   capture.waitForAllGraphs(state)
   const root = condition.device.makeStream(state.priority, `body of ${kind}`)
   const body = new BodyCapture(root.state, kind, condition, state, capture)
-  state.prepare(condition.allocation)
+  state.prepareSpan(condition)
   try {
     body.begin()
     captureBody(body, root, fn)
     const tick = state.advance(kind)
-    state.use(condition.allocation, tick)
-    capture.include(body, state, tick)
+    state.useSpan(condition, tick, false)
+    capture.include(body, state, tick, true)
     body.giveBackStreams(tick)
     body.memory.dispose() // It is the other capture's alone from here on.
   } catch (error) {

@@ -131,7 +131,7 @@ export class DeviceArray<D extends DType = DType> {
         "source and destination of the copy overlap; copy through a third array",
       )
     }
-    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -140,7 +140,7 @@ export class DeviceArray<D extends DType = DType> {
     source.checkUsable()
     checkSameKind(this, source)
     if (this.length === 0) return
-    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -156,7 +156,7 @@ export class DeviceArray<D extends DType = DType> {
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
     if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
-    queueOperation(stream, "upload", [this.allocation], () => {
+    queueOperation(stream, "upload", { overwrites: [this] }, () => {
       stream.order.allocate(() => this.device.driver.upload(this.address, bytesOf(source), stream.handle))
     })
   }
@@ -168,7 +168,7 @@ export class DeviceArray<D extends DType = DType> {
     const memory = stream.order.allocate(() => driver.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
-    queueOperation(stream, "upload", [this.allocation], () => {
+    queueOperation(stream, "upload", { overwrites: [this] }, () => {
       driver.copy(this.address, memory.address, this.byteLength, stream.handle)
     })
   }
@@ -185,7 +185,7 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
-    queueOperation(stream, "fill", [this.allocation], () => {
+    queueOperation(stream, "fill", { overwrites: [this] }, () => {
       this.device.driver.fill(this.address, element, this.length, stream.handle)
     })
     return this
@@ -228,7 +228,8 @@ export class DeviceArray<D extends DType = DType> {
     const memory = stream.order.allocate(() => driver.allocatePinned(this.byteLength))
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
-      queueOperation(stream, "read", [this.allocation, staging.allocation], () => {
+      const copied = { allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }
+      queueOperation(stream, "read", { reads: [this], overwrites: [copied] }, () => {
         driver.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {

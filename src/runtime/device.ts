@@ -23,6 +23,7 @@ import { show } from "./show.js"
 import { currentStream, Stream } from "./stream.js"
 import type { StreamState } from "./stream-state.js"
 import { StreamPool } from "./stream-pool.js"
+import { wasTold } from "./told-failures.js"
 
 /** Options of {@link Device.createStream}. */
 export interface StreamOptions {
@@ -70,6 +71,8 @@ export class Device {
   readonly #graphs = new Belongings<GraphState>("Graph")
   readonly #shared = new SharedHandles()
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
+  /** Former default streams that broke. Somebody may hold on to one. */
+  readonly #formerStreams = new ForgottenWatch<StreamState>(undefined, (held) => this.order.disposeStream(held))
   #defaultStream: Stream | undefined
   #references = 1
   #streamCount = 0
@@ -108,13 +111,15 @@ export class Device {
   }
 
   /**
-   * The stream that work goes to if no other is current: a non-blocking one, never CUDA's legacy null stream. When it
-   * has been disposed of, a new one takes its place.
+   * The stream that work goes to if no other is current: a non-blocking one, never CUDA's legacy null stream. A new
+   * stream takes its place when it has been disposed of, and when a kernel has broken it and the failure has reached
+   * somebody: been thrown, or rejected a promise. Whoever holds the broken one keeps getting its error.
    */
   get defaultStream(): Stream {
-    if (this.#defaultStream === undefined || this.#defaultStream.disposed) {
-      this.#defaultStream = this.makeStream(0, "the default stream")
-    }
+    const stream = this.#defaultStream
+    if (stream !== undefined && !stream.disposed && !wasTold(stream.state.failure)) return stream
+    if (stream !== undefined) this.#formerStreams.watch(stream, stream.state)
+    this.#defaultStream = this.makeStream(0, "the default stream")
     return this.#defaultStream
   }
 
@@ -126,14 +131,20 @@ export class Device {
     checkName(name, "name")
     this.checkUsable()
     this.order.retryHeld()
-    const stream = this.makeStream(priority, name)
+    const stream = this.#newStream(priority, name)
     this.#forgottenStreams.watch(stream, stream.state)
     return stream
   }
 
-  /** @internal A stream that nobody has to dispose of. */
-  makeStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
+  /** @internal A stream that the library chooses, and that nobody has to dispose of. */
+  makeStream(priority: number, name: string): Stream {
     this.checkUsable()
+    const stream = this.#newStream(priority, name)
+    stream.state.chosen = true
+    return stream
+  }
+
+  #newStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
     const state = this.order.createStream(priority, `${name} of ${this.id}`)
     return new Stream(this, ++this.#streamCount, name, priority, state)
   }

@@ -11,6 +11,7 @@ import { AuxstreamError, DisposedError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
 import { RecordPoint } from "./record-point.js"
 import { show } from "./show.js"
+import { telling } from "./told-failures.js"
 import { checkStreamOf, currentStream, type Stream } from "./stream.js"
 
 /** An event of the driver's, and how many promises are bound to the record that it stands for. */
@@ -233,7 +234,7 @@ export class Event {
   query(): boolean {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
-    const passed = this.device.driver.queryEvent(this.state.handle)
+    const passed = telling(() => this.device.driver.queryEvent(this.state.handle))
     if (passed) this.device.order.hostLearns(this.#known.wholeClock)
     return passed
   }
@@ -242,7 +243,7 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    this.device.driver.synchronizeEvent(this.state.handle)
+    telling(() => this.device.driver.synchronizeEvent(this.state.handle))
     this.device.order.hostLearns(this.#known.wholeClock)
   }
 

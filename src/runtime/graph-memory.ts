@@ -1,6 +1,8 @@
 import { Allocation } from "./allocation.js"
 import { Arena } from "./arena.js"
+import type { StreamFailures } from "../driver.js"
 import { outsideCaptures } from "./context.js"
+import { GraphAccesses } from "./graph-accesses.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
@@ -17,6 +19,7 @@ export class GraphMemory extends RetainedMemory {
   readonly arena: Arena
   /** What the operations name of memory that was not made inside. */
   readonly kept = new Set<UsedMemory>()
+  readonly accesses: GraphAccesses
   /** Addresses of pinned memory with the host's data. */
   readonly pinned: number[] = []
   readonly #parts = new Set<GraphMemory>()
@@ -30,6 +33,7 @@ export class GraphMemory extends RetainedMemory {
     const allocateOutside = (byteLength: number) => outsideCaptures(() => allocate(byteLength))
     this.arena = new Arena(allocateOutside, around?.arena)
     this.arena.retain()
+    this.accesses = new GraphAccesses(this.arena.writes)
   }
 
   /** The operations name this memory, which was not made inside. */
@@ -51,6 +55,22 @@ export class GraphMemory extends RetainedMemory {
     group.unite(this.arena.launchGroup)
     for (const { launchGroup } of this.kept) group.unite(launchGroup)
     for (const part of this.#parts) part.joinGroup(group)
+  }
+
+  /** Refuses a launch that would use what a failure has left. */
+  checkWritten(): void {
+    this.accesses.check()
+  }
+
+  /** Notes what the launch that was queued last on a stream writes. */
+  noteWrites(stream: StreamFailures): void {
+    this.accesses.note(stream)
+    this.#noteOwnWrites(stream)
+  }
+
+  #noteOwnWrites(stream: StreamFailures): void {
+    this.arena.writes.overwrite(stream, 0, Infinity)
+    for (const part of this.#parts) part.#noteOwnWrites(stream)
   }
 
   /** Where the memory comes from: what every launch is ordered behind. */

@@ -3,6 +3,7 @@ import type { GraphCapture } from "./graph-capture.js"
 import { LaunchGroup } from "./launch-group.js"
 import { Origins } from "./origins.js"
 import type { StreamState } from "./stream-state.js"
+import { telling } from "./told-failures.js"
 import type { Use } from "./uses.js"
 
 /** A graph below its public face: what outlives a forgotten {@link Graph}. */
@@ -45,15 +46,17 @@ export class GraphState {
   launch(stream: StreamState): void {
     stream.enter()
     if (stream.capture !== undefined) return stream.capture.addGraph(this, stream)
-    const { order } = this.capture
+    const { memory, order } = this.capture
+    if (stream.failures !== undefined) memory.checkWritten()
     const { launches } = this.group
     if (!launches.areBefore(stream)) {
       for (const use of launches.list())
         if (!isOver(use) && !stream.isAfter(use.stream, use.tick)) stream.waitFor(use.stream)
     }
     this.#origins.orderBefore(stream)
-    order.driver.launchGraph(this.handle, stream.handle)
+    telling(() => order.driver.launchGraph(this.handle, stream.handle))
     launches.note(stream, stream.advance("graph"))
+    if (stream.failures !== undefined) memory.noteWrites(stream.failures)
   }
 
   dispose(): void {

@@ -7,11 +7,11 @@ import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
 import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
-import type { UsedMemory } from "./operation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
 import { type Arguments, type Parameter, parseSignature } from "./signature.js"
-import { currentDevice, currentStream, type ExternalUses, Stream, usedMemories } from "./stream.js"
+import { currentDevice, currentStream, type ExternalUses, Stream, type UsedArrays, usedArrays } from "./stream.js"
+import { tell } from "./told-failures.js"
 
 /** What {@link defineKernel} takes. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
@@ -66,7 +66,7 @@ function isLaunchOption(name: string): boolean {
 /** How many kernels there are. */
 let count = 0
 
-const noMemories: readonly UsedMemory[] = []
+const noUses: UsedArrays = { reads: [], writes: [], all: [] }
 
 /** An argument that fits its parameter. */
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
@@ -81,6 +81,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #source: KernelSource
   /** For each parameter: why a scalar is refused. Arrays have a check of their own. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
+  /** For each parameter: may the kernel write there? */
+  readonly #writes: readonly boolean[]
   /** The first argument that is an array, 0 if none is. */
   readonly #firstArray: number
   /** Where devices keep its handle. */
@@ -91,6 +93,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.name = source.name
     this.signature = signature
     this.#source = source
+    this.#writes = source.parameters.map(({ access }) => access === "out" || access === "inout")
     const arrays = source.parameters.flatMap(({ access }, index) => (access === undefined ? [] : [index]))
     this.#firstArray = arrays[0] ?? 0
     this.#refusals = source.parameters.map(({ dtype, access }) =>
@@ -138,35 +141,45 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const blockZ = sizeOf(block, 2)
     checkThreads(blockX * blockY * blockZ, limits)
     const attributes = launchAttributes(options.cluster, options.cooperative)
-    const extra = options.uses === undefined ? noMemories : usedMemories(options.uses, device)
+    const extra = options.uses === undefined ? noUses : usedArrays(options.uses, device)
     const handle = this.load(device)
 
     const { state } = stream
+    const { failures } = state
     state.enter()
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
-      if (typeof argument === "object") state.prepare(argument.allocation)
+      if (typeof argument !== "object") continue
+      if (failures !== undefined) state.checkWritten(argument)
+      state.prepare(argument.allocation)
     }
-    for (const memory of extra) state.prepare(memory)
-    device.driver.launch(
-      state.handle,
-      handle,
-      sizeOf(grid, 0),
-      sizeOf(grid, 1),
-      sizeOf(grid, 2),
-      blockX,
-      blockY,
-      blockZ,
-      sharedMemory,
-      args,
-      attributes,
-    )
+    for (const array of extra.all) state.prepareSpan(array)
+    try {
+      device.driver.launch(
+        state.handle,
+        handle,
+        sizeOf(grid, 0),
+        sizeOf(grid, 1),
+        sizeOf(grid, 2),
+        blockX,
+        blockY,
+        blockZ,
+        sharedMemory,
+        args,
+        attributes,
+      )
+    } catch (error) {
+      throw tell(error)
+    }
     const tick = state.advance(this.name)
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
-      if (typeof argument === "object") state.use(argument.allocation, tick)
+      if (typeof argument !== "object") continue
+      if (failures === undefined) state.use(argument.allocation, tick)
+      else state.useSpan(argument, tick, this.#writes[index] === true)
     }
-    for (const memory of extra) state.use(memory, tick)
+    for (const array of extra.reads) state.useSpan(array, tick, false)
+    for (const array of extra.writes) state.useSpan(array, tick, true)
   }
 
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {

@@ -1,6 +1,8 @@
 import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { Use, Uses } from "./uses.js"
+import { telling } from "./told-failures.js"
+import type { Writes } from "./writes.js"
 import type { StreamState } from "./stream-state.js"
 
 /** Memory that operations use: an array's allocation, or pinned memory. */
@@ -10,6 +12,8 @@ export interface UsedMemory {
   readonly launchGroup: LaunchGroup
   /** Where it begins; undefined if it was always there. */
   readonly birth: Birth | undefined
+  /** What may fail to be written, where a failure breaks a stream alone; undefined for what JavaScript writes, too. */
+  readonly writes: Writes | undefined
   /** A graph names it: it stays when its owner disposes of it. */
   retain(): void
   /** A graph that named it is gone. */
@@ -25,6 +29,24 @@ export interface ArrayMemory extends UsedMemory {
   dispose(): void
 }
 
+/** Bytes that an operation uses: an array, a view, or a part of pinned memory. */
+export interface Span {
+  readonly allocation: UsedMemory
+  readonly address: number
+  readonly byteLength: number
+}
+
+/** What an operation does with memory. */
+export interface Accesses {
+  readonly reads?: readonly Span[]
+  /** Some bytes may stay as they are. */
+  readonly writes?: readonly Span[]
+  /** Every byte is written. */
+  readonly overwrites?: readonly Span[]
+}
+
+const none: readonly Span[] = []
+
 /**
  * Queues one operation that uses memory: behind the memory's birth, noted with the memory once the driver has
  * accepted it. A failed submission changes nothing. `label` is what a graph calls the operation.
@@ -32,12 +54,16 @@ export interface ArrayMemory extends UsedMemory {
 export function queueOperation(
   stream: StreamState,
   label: string,
-  memories: readonly UsedMemory[],
+  { reads = none, writes = none, overwrites = none }: Accesses,
   submit: () => void,
 ): void {
   stream.enter()
-  for (const memory of memories) stream.prepare(memory)
-  submit()
+  for (const span of reads) stream.prepareSpan(span)
+  for (const span of writes) stream.prepareSpan(span)
+  for (const { allocation } of overwrites) stream.prepare(allocation)
+  telling(submit)
   const tick = stream.advance(label)
-  for (const memory of memories) stream.use(memory, tick)
+  for (const span of reads) stream.useSpan(span, tick, false)
+  for (const span of writes) stream.useSpan(span, tick, true)
+  for (const span of overwrites) stream.overwrite(span, tick)
 }

@@ -5,6 +5,7 @@ import { DeviceLostError, KernelError, OutOfMemoryError } from "./errors.js"
 import { EventPool } from "./event-pool.js"
 import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
+import { tell, wasTold } from "./told-failures.js"
 import type { Use } from "./uses.js"
 
 /** Ended streams, or what is held, that is looked at whenever one is made or ended: thousands cost no more than a few. */
@@ -43,9 +44,12 @@ export class DeviceOrder {
     return this.#retired
   }
 
-  /** Is it of the library's own making, so that nobody wants to hear how it fares? */
-  isInternal(state: StreamState): boolean {
-    return state === this.#reaper || state === this.#source
+  /**
+   * Must nobody hear how the stream fares who asks about the whole device? Nobody wants to know of an internal stream.
+   * A stream that the library chose, nobody can dispose of; its failure counts until somebody has been told.
+   */
+  isSilent(state: StreamState): boolean {
+    return state === this.#reaper || state === this.#source || (state.chosen && wasTold(state.failure))
   }
 
   createStream(priority: number, name: string): StreamState {
@@ -178,8 +182,9 @@ export class DeviceOrder {
   synchronize(): void {
     const failures: unknown[] = []
     for (const state of this.#live) {
+      const isSilent = this.isSilent(state)
       const failure = failureOf(() => this.#synchronizeOutside(state))
-      if (failure !== undefined && !(this.isInternal(state) && failure instanceof KernelError)) failures.push(failure)
+      if (failure !== undefined && !(isSilent && failure instanceof KernelError)) failures.push(failure)
     }
     for (const { end } of this.#retired) {
       const failure = end === undefined ? undefined : failureOf(() => this.driver.synchronizeEvent(end))
@@ -247,6 +252,18 @@ export class DeviceOrder {
     return done
   }
 
+  /** The same for the library's own purposes: a broken stream is not done, and nobody is told. */
+  isDone(state: StreamState): boolean {
+    try {
+      const done = this.driver.queryStream(state.handle)
+      if (done) this.hostLearns(state.clock)
+      return done
+    } catch (error) {
+      if (error instanceof KernelError) return false
+      throw error
+    }
+  }
+
   synchronizeStream(state: StreamState): void {
     const { clock, tick } = state
     try {
@@ -298,6 +315,7 @@ export class DeviceOrder {
 /** A kernel's failure was seen on a stream: what had been queued there by then is over all the same. */
 export function noteBroken(state: StreamState, tick: number, error: unknown): void {
   if (error instanceof KernelError) state.brokenAt = Math.max(state.brokenAt, tick)
+  tell(error)
 }
 
 /** What a call throws, if anything. */

@@ -16,6 +16,11 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
     this.address = memory.address
   }
 
+  /** JavaScript writes here, too, unseen: nothing can be said about the contents. */
+  get writes(): undefined {
+    return undefined
+  }
+
   /** Pinned memory is in no stream's order: it is there from the start. */
   get birth(): undefined {
     return undefined

@@ -89,7 +89,7 @@ export class PinnedArray<D extends DType = DType> {
     checkSameKind(this, source)
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
-    queueOperation(stream, "copy", [this.allocation, source.allocation], () => {
+    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
     return this

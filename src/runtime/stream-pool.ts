@@ -1,5 +1,4 @@
 import type { Device } from "./device.js"
-import { KernelError } from "./errors.js"
 import { warnOnce } from "./forgotten.js"
 import type { Stream } from "./stream.js"
 
@@ -43,7 +42,7 @@ export class StreamPool {
   #takeNewest(current: Stream): Stream | undefined {
     for (let index = this.#pending.length - 1; index >= 0; index--) {
       const stream = this.#pending[index]
-      if (stream === undefined || !isFree(stream, current) || !current.state.isBehind(stream.state)) continue
+      if (stream === undefined || !isFree(stream, current) || !current.state.hasJoined(stream.state)) continue
       this.#pending.splice(index, 1)
       if (this.#isFit(stream)) return stream
     }
@@ -114,7 +113,7 @@ export class StreamPool {
       )
       for (const stream of this.#all) if (isFree(stream, current) && isUsable(stream)) return this.#share(stream)
     }
-    const stream = this.#device.createStream({ name: `pool stream ${++this.#made}` })
+    const stream = this.#device.makeStream(0, `pool stream ${++this.#made}`)
     this.#all.add(stream)
     return stream
   }
@@ -190,12 +189,7 @@ function isDone(stream: Stream, current: Stream): boolean {
   const { state } = stream
   const { order } = state
   if (stream.disposed || state.capture !== undefined) return false
-  if (state.clock.isCoveredBy(order.hostClock)) return true
+  if (state.isKnownDone) return true
   if (current.state.capture !== undefined || (state.shared && order.isCapturedByOthers(state))) return false
-  try {
-    return order.queryStream(state)
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error
-    return false
-  }
+  return order.isDone(state)
 }

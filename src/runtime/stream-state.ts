@@ -3,7 +3,7 @@ import type { Allocation } from "./allocation.js"
 import type { Capture } from "./capture.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import { DisposedError } from "./errors.js"
-import type { UsedMemory } from "./operation.js"
+import type { Span, UsedMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
 import { RecordPoint } from "./record-point.js"
 
@@ -33,6 +33,8 @@ export class StreamState implements Covers {
   /** Others may queue here, too: each record counts as new work, and no wait is elided. */
   shared: boolean
   disposed = false
+  /** Was it chosen by the library, so that no caller can dispose of it: a default stream, or one of the pool? */
+  chosen = false
   /** How it fares, where a kernel's failure breaks its stream alone. */
   readonly failures: StreamFailures | undefined
   /** The scratch memory of library calls here. */
@@ -155,6 +157,37 @@ export class StreamState implements Covers {
     else this.#capture.use(memory, this, tick)
   }
 
+  /**
+   * Comes before an operation that uses these bytes as they are: refuses what a failure has left there, and makes the
+   * operation run after the memory has become valid.
+   */
+  prepareSpan(span: Span): void {
+    if (this.failures !== undefined) this.checkWritten(span)
+    this.prepare(span.allocation)
+  }
+
+  /** Notes that the operation just counted uses these bytes, and whether it may write some. */
+  useSpan(span: Span, tick: number, writes: boolean): void {
+    this.use(span.allocation, tick)
+    if (this.failures === undefined || !writes) return
+    if (this.#capture !== undefined) this.#capture.memory.accesses.write(span)
+    else span.allocation.writes?.note(this.failures, span.address, span.byteLength)
+  }
+
+  /** Notes that the operation just counted writes all of these bytes. */
+  overwrite(span: Span, tick: number): void {
+    this.use(span.allocation, tick)
+    if (this.failures === undefined) return
+    if (this.#capture !== undefined) this.#capture.memory.accesses.overwrite(span)
+    else span.allocation.writes?.overwrite(this.failures, span.address, span.byteLength)
+  }
+
+  /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
+  checkWritten(span: Span): void {
+    if (this.#capture !== undefined) this.#capture.memory.accesses.read(span)
+    else span.allocation.writes?.check(span.address, span.byteLength, this.failures)
+  }
+
   /** Is everything up to this tick of this slot ordered before what is queued here next? */
   covers(slot: number, tick: number): boolean {
     if (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)) return true
@@ -170,6 +203,22 @@ export class StreamState implements Covers {
   /** Is all that was queued on another stream so far, its waits included, ordered before what is queued here next? */
   isBehind(other: StreamState): boolean {
     return this.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this, this.#clock)
+  }
+
+  /**
+   * The same by the waits of this stream alone, whatever the host has seen: if something there breaks, or is skipped, so
+   * is what is queued here next.
+   */
+  hasJoined(other: StreamState): boolean {
+    const { clock } = this
+    return clock.covers(other.slot, other.#own) && other.#clock.isCoveredBy(clock, this.#clock)
+  }
+
+  /** Is everything that was queued on the stream over, as the host has seen, and known to have succeeded or not? */
+  get isKnownDone(): boolean {
+    const { failures } = this
+    const isCertain = failures === undefined || failures.hasPassed(failures.position)
+    return isCertain && this.clock.isCoveredBy(this.order.hostClock)
   }
 
   /** What has broken the stream, as far as is known. */

@@ -5,7 +5,6 @@ import type { Device } from "./device.js"
 import { type AnyArray, DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "./errors.js"
 import { Event } from "./event.js"
-import { type UsedMemory } from "./operation.js"
 import { onlyOpenDevice } from "./registry.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "./show.js"
@@ -108,16 +107,17 @@ export class Stream {
    * stream.external({ reads: [input], writes: [output] }, (handle) => library.run(handle, input.address, output.address))
    */
   external<T>(uses: ExternalUses, fn: (handle: bigint) => T): T {
-    const memories = usedMemories(uses, this.device)
+    const { all, reads, writes } = usedArrays(uses, this.device)
     checkFunction(fn, "fn")
     this.state.enter()
-    for (const memory of memories) this.state.prepare(memory)
+    for (const array of all) this.state.prepareSpan(array)
     try {
       return fn(this.device.driver.foreignHandle(this.state.handle))
     } finally {
       // Whatever was thrown, something may have been queued before.
       const tick = this.state.advance("external")
-      for (const memory of memories) this.state.use(memory, tick)
+      for (const array of reads) this.state.useSpan(array, tick, false)
+      for (const array of writes) this.state.useSpan(array, tick, true)
     }
   }
 
@@ -198,11 +198,23 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
   )
 }
 
-/** The memory behind declared uses, checked to be of the device. */
-export function usedMemories(uses: ExternalUses, device: Device): UsedMemory[] {
+/** Declared uses. */
+export interface UsedArrays {
+  readonly reads: readonly AnyArray[]
+  readonly writes: readonly AnyArray[]
+  readonly all: readonly AnyArray[]
+}
+
+/** The arrays of declared uses, checked to be of the device. */
+export function usedArrays(uses: ExternalUses, device: Device): UsedArrays {
   checkOptions(uses, "uses", usesNames)
-  const arrays = [...listOf(uses?.reads, "reads"), ...listOf(uses?.writes, "writes")]
-  return arrays.map((array) => {
+  const reads = checkedArrays(uses?.reads, "reads", device)
+  const writes = checkedArrays(uses?.writes, "writes", device)
+  return { reads, writes, all: [...reads, ...writes] }
+}
+
+function checkedArrays(list: unknown, what: string, device: Device): AnyArray[] {
+  return listOf(list, what).map((array) => {
     if (!(array instanceof DeviceArray || array instanceof PinnedArray)) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `uses name ${show(array)}; they name device and pinned arrays`)
     }
@@ -213,7 +225,7 @@ export function usedMemories(uses: ExternalUses, device: Device): UsedMemory[] {
         `${array.description} is used on a stream of ${device.id}; use arrays on their own device`,
       )
     }
-    return array.allocation
+    return array
   })
 }
 

@@ -178,6 +178,12 @@ onHost("kernels that throw in a graph", (open) => {
         }),
         false,
       )
+      assert.equal(
+        kernelError(() => graph.launch(next)),
+        error,
+        "x is garbage",
+      )
+      next.run(() => x.fill(0))
       graph.launch(next)
       next.synchronize()
     })
@@ -247,6 +253,7 @@ onHost("kernels that throw in a graph", (open) => {
     using graph = failing(x, "aux", () => fails)
     for (let count = 0; count < 20; count++) {
       const stream = device.createStream()
+      stream.run(() => x.fill(0))
       graph.launch(stream)
       assert.ok(errorOf(() => stream.synchronize()) instanceof AuxstreamError)
       stream.dispose()
@@ -254,6 +261,7 @@ onHost("kernels that throw in a graph", (open) => {
     fails = false
     using sound = failing(x, "aux", () => fails)
     using stream = device.createStream()
+    stream.run(() => x.fill(0))
     sound.launch(stream)
     stream.synchronize()
   })

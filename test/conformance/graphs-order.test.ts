@@ -234,14 +234,17 @@ onHost("graphs beside broken streams", (open) => {
     for (const [index, see] of seen.entries()) {
       const stream = streams[index]
       if (stream === undefined) continue
+      stream.run(() => x.fill(index))
       graph.launch(stream)
       isBroken(() => see(stream))
     }
     const [, , last] = streams
+    last?.run(() => x.fill(3))
     graph.launch(last)
     await assert.rejects(async () => last?.completed(), KernelError)
     device.defaultStream.synchronize()
-    assert.deepEqual([...x.readSync()], [4])
+    assert.throws(() => x.readSync(), KernelError)
+    x.fill(4)
     graph.update(() => change(x, 2, 0))
     graph.launch()
     assert.deepEqual([...x.readSync()], [8])

@@ -1,0 +1,82 @@
+import type { StreamFailures } from "../driver.js"
+import { tell } from "./told-failures.js"
+
+/** So many writes are kept before those that are done are looked for. */
+const crowd = 8
+
+/** The newest write of one stream to some bytes of the memory. An older one fails whenever this one does. */
+interface Write {
+  readonly stream: StreamFailures
+  position: number
+  readonly begin: number
+  readonly end: number
+}
+
+/**
+ * Which bytes of a piece of memory have been written, on devices where a kernel's failure breaks its stream alone.
+ * Operations behind the failure are skipped: what they should have written is garbage, which nobody may use before it
+ * is overwritten. Writes that are done are forgotten.
+ */
+export class Writes {
+  #writes: Write[] = []
+  #limit = crowd
+
+  /** The operation queued last on a stream writes these bytes, or some of them. */
+  note(stream: StreamFailures, begin: number, byteLength: number): void {
+    const writes = this.#writes
+    const end = begin + byteLength
+    for (let index = 0; index < writes.length; index++) {
+      const write = writes[index]
+      if (write?.stream === stream && write.begin === begin && write.end === end) {
+        write.position = stream.position
+        return
+      }
+    }
+    if (writes.length >= this.#limit) this.#forgetDone()
+    this.#writes.push({ stream, position: stream.position, begin, end })
+  }
+
+  /** The operation queued last on a stream overwrites all of these bytes: what they were before does not matter. */
+  overwrite(stream: StreamFailures, begin: number, byteLength: number): void {
+    const end = begin + byteLength
+    const [only] = this.#writes
+    const isOnlySame = this.#writes.length === 1 && only?.begin === begin && only.end === end && only.stream === stream
+    if (only !== undefined && !isOnlySame) this.#writes = this.#writes.flatMap((write) => without(write, begin, end))
+    this.note(stream, begin, byteLength)
+  }
+
+  /**
+   * Refuses bytes that a failed operation should have written, or one that was skipped because of it.
+   *
+   * @param by the stream that wants to use them, which refuses everything by itself if it is the broken one
+   */
+  check(begin: number, byteLength: number, by?: StreamFailures): void {
+    const writes = this.#writes
+    for (let index = 0; index < writes.length; index++) {
+      const write = writes[index]
+      if (write === undefined || write.stream === by) continue
+      if (write.begin >= begin + byteLength || write.end <= begin) continue
+      const failure = write.stream.before(write.position)
+      if (failure !== undefined) throw tell(failure)
+    }
+  }
+
+  /** Where so many are left, the next look comes later, so that a write costs the same however many there are. */
+  #forgetDone(): void {
+    this.#writes = this.#writes.filter(({ stream, position }) => !isDone(stream, position))
+    this.#limit = Math.max(crowd, 2 * this.#writes.length)
+  }
+}
+
+function isDone(stream: StreamFailures, position: number): boolean {
+  return stream.hasPassed(position) && stream.before(position) === undefined
+}
+
+/** What is left of a write, but for these bytes. */
+function without(write: Write, begin: number, end: number): Write[] {
+  if (write.begin >= end || write.end <= begin) return [write]
+  const left: Write[] = []
+  if (write.begin < begin) left.push({ ...write, end: begin })
+  if (write.end > end) left.push({ ...write, begin: end })
+  return left
+}
