@@ -256,6 +256,11 @@ export interface Driver {
   /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */
   noteContents(address: number, stream: StreamHandle): void
   /**
+   * All of what `allocate` gave is about to be overwritten: if its first contents are skipped, that breaks nobody any
+   * more. Absent where a failure loses the device.
+   */
+  forgetContents?(address: number): void
+  /**
    * Has everything queued on the stream later run after the birth of what `allocate` gave. What else the birth's own
    * stream has queued, before or after, breaks nobody; but if the first contents were skipped because that stream was
    * broken before them, this stream breaks, too.

@@ -8,6 +8,8 @@ export interface HostBirth {
   readonly isEarly: boolean
   /** Is it behind first contents? */
   readonly hasContents: boolean
+  /** Must nobody use the memory if they were skipped? Not once they have been overwritten. */
+  readonly needsContents: boolean
 }
 
 /** The births that are not known to be over, by the memory's address. */
@@ -15,12 +17,24 @@ export class Births {
   private readonly births = new Map<number, HostBirth>()
 
   noteAllocation(address: number, stream: HostStream): void {
-    this.births.set(address, { stream, position: stream.slot.tail, isEarly: true, hasContents: false })
+    this.births.set(address, {
+      stream,
+      position: stream.slot.tail,
+      isEarly: true,
+      hasContents: false,
+      needsContents: false,
+    })
   }
 
   noteContents(address: number, stream: HostStream): void {
     const isEarly = this.births.get(address)?.isEarly === true
-    this.births.set(address, { stream, position: stream.slot.tail, isEarly, hasContents: true })
+    this.births.set(address, { stream, position: stream.slot.tail, isEarly, hasContents: true, needsContents: true })
+  }
+
+  /** All of the memory is about to be overwritten. */
+  forgetContents(address: number): void {
+    const birth = this.births.get(address)
+    if (birth !== undefined) this.births.set(address, { ...birth, needsContents: false })
   }
 
   get(address: number): HostBirth | undefined {

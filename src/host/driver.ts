@@ -16,7 +16,7 @@ import type {
 import { Allocator } from "../allocator/allocator.js"
 import { MemoryCount } from "../allocator/memory-count.js"
 import { AuxstreamError, type DeviceLostError, DisposedError } from "../runtime/errors.js"
-import { Births } from "./births.js"
+import { Births, type HostBirth } from "./births.js"
 import { Captures } from "./captures.js"
 import { captureLaunch } from "./child-graph.js"
 import { Commands } from "./commands.js"
@@ -230,20 +230,24 @@ export class HostDriver implements Driver {
     this.births.noteContents(address, this.streams.get(stream))
   }
 
+  forgetContents(address: number): void {
+    this.births.forgetContents(address)
+  }
+
   orderBehindBirth(address: number, stream: StreamHandle): boolean {
     this.check()
     const birth = this.births.get(address)
     if (birth === undefined) return true
-    const { stream: home, position, hasContents, isEarly } = birth
+    const { stream: home, position, needsContents } = birth
     const passed = home.hasPassed(position)
-    const error = passed && hasContents ? this.failures.before(home, position) : undefined
+    const error = passed && needsContents ? this.failures.before(home, position) : undefined
     if (passed && error === undefined) {
       this.births.forget(address)
       return true
     }
     const target = this.streams.get(stream)
     if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
-    else this.commands.wait(target.slot, home.slot, position, howToWait(hasContents, isEarly))
+    else this.commands.wait(target.slot, home.slot, position, howToWait(birth))
     this.submit(target)
     return false
   }
@@ -447,7 +451,6 @@ export class HostDriver implements Driver {
  * First contents that were skipped break who waits for them, as soon as that is sure; no other failure does. Whoever uses
  * the memory early keeps to all that its stream waits for, broken or not: somebody there may be using it still.
  */
-function howToWait(hasContents: boolean, isEarly: boolean): number {
-  if (!hasContents) return 0
-  return isEarly ? TAKES_OVER : TAKES_OVER | ENDS_BROKEN
+function howToWait({ hasContents, needsContents, isEarly }: HostBirth): number {
+  return (needsContents ? TAKES_OVER : 0) | (hasContents && !isEarly ? ENDS_BROKEN : 0)
 }

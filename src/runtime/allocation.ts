@@ -28,7 +28,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     this.address = address
     this.byteLength = byteLength
     this.#home = home
-    this.birth = home && new Birth(home, address, home.advance("allocate"))
+    this.birth = home && new Birth(home, address, byteLength, home.advance("allocate"))
   }
 
   /** Allocates on a stream. Running out of memory first drains what is waiting to be freed. */

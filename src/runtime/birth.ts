@@ -10,15 +10,17 @@ import type { Use } from "./uses.js"
 export class Birth {
   readonly #home: StreamState
   readonly #address: number
+  readonly #byteLength: number
   #tick: number
   #isOver = false
   /** Streams that are ordered behind it by a wait of ours. */
   #behind: WeakSet<StreamState> | undefined
 
   /** `tick`: of the allocation. */
-  constructor(home: StreamState, address: number, tick: number) {
+  constructor(home: StreamState, address: number, byteLength: number, tick: number) {
     this.#home = home
     this.#address = address
+    this.#byteLength = byteLength
     this.#tick = tick
   }
 
@@ -36,6 +38,11 @@ export class Birth {
   noteContents(): void {
     this.#home.order.driver.noteContents(this.#address, this.#home.handle)
     this.#tick = this.#home.tick
+  }
+
+  /** So many bytes are about to be overwritten. Whether all had been written before does not matter any more. */
+  noteOverwrite(byteLength: number): void {
+    if (byteLength === this.#byteLength && !this.#isOver) this.#home.order.driver.forgetContents?.(this.#address)
   }
 
   /** Makes the stream's next operation run after it. */

@@ -60,7 +60,7 @@ export function queueOperation(
   stream.enter()
   for (const span of reads) stream.prepareSpan(span)
   for (const span of writes) stream.prepareSpan(span)
-  for (const { allocation } of overwrites) stream.prepare(allocation)
+  for (const span of overwrites) stream.prepareOverwrite(span)
   telling(submit)
   const tick = stream.advance(label)
   for (const span of reads) stream.useSpan(span, tick, false)

@@ -166,6 +166,12 @@ export class StreamState implements Covers {
     this.prepare(span.allocation)
   }
 
+  /** Comes before an operation that writes all of these bytes: what is there does not matter. */
+  prepareOverwrite({ allocation, byteLength }: Span): void {
+    if (this.failures !== undefined && this.#capture === undefined) allocation.birth?.noteOverwrite(byteLength)
+    this.prepare(allocation)
+  }
+
   /** Notes that the operation just counted uses these bytes, and whether it may write some. */
   useSpan(span: Span, tick: number, writes: boolean): void {
     this.use(span.allocation, tick)

@@ -203,6 +203,26 @@ onHost("nobody reads garbage", (open) => {
     for (const array of [...arrays, ...born]) array.dispose()
   })
 
+  test("§5.12 skipped first contents break nobody who overwrites them, nor who uses the array afterwards", () => {
+    using device = open()
+    const stream = device.createStream()
+    const born: DeviceArray<"int32">[] = []
+    breakStream(stream, () => born.push(device.zeros("int32", length), device.full("int32", length, 1)))
+    stream.dispose()
+    using next = device.createStream()
+    for (const array of born) {
+      array.fill(5)
+      next.wait(device.defaultStream)
+      next.run(() => affine.launch(over(length), length, array, 2, 1))
+      assert.deepEqual(
+        next.run(() => array.readSync()),
+        ints(11, 11, 11, 11),
+      )
+      array.dispose()
+    }
+    device.synchronize()
+  })
+
   test("§5.12 products: their results are garbage, their inputs are not", () => {
     using device = open()
     const a = device.full("float32", length, 1)
