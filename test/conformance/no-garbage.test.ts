@@ -8,6 +8,7 @@ import {
   type DeviceArray,
   KernelError,
   parallel,
+  type PinnedArray,
   runIf,
   type Stream,
 } from "../../src/index.js"
@@ -27,15 +28,37 @@ function thrownBy(fn: () => unknown): unknown {
   return undefined
 }
 
+/** Kernels that throw once everything else has been queued: a launch on a broken stream would throw at once. */
+class Failure {
+  readonly #flags: PinnedArray<"int32">
+
+  constructor(device: Device) {
+    this.#flags = device.pinned("int32", 3)
+  }
+
+  queue(stream?: Stream): void {
+    throwingLater.launch({ ...once, stream }, this.#flags)
+  }
+
+  happen(): void {
+    Atomics.store(this.#flags.array, 0, 1)
+    Atomics.notify(this.#flags.array, 0)
+  }
+
+  [Symbol.dispose](): void {
+    this.happen()
+    this.#flags.dispose()
+  }
+}
+
 /** Breaks a stream. What `skipped` queues is skipped. */
 function breakStream(stream: Stream, skipped: () => void = () => {}): KernelError {
-  using flags = stream.device.pinned("int32", 3)
+  using failure = new Failure(stream.device)
   stream.run(() => {
-    throwingLater.launch(once, flags)
+    failure.queue()
     skipped()
   })
-  Atomics.store(flags.array, 0, 1)
-  Atomics.notify(flags.array, 0)
+  failure.happen()
   const error = thrownBy(() => stream.synchronize())
   assert.ok(error instanceof KernelError)
   return error
@@ -142,13 +165,15 @@ onHost("nobody reads garbage", (open) => {
     using all = device.zeros("int32", 40 * length)
     const part = (index: number) => all.subarray(index * length, (index + 1) * length)
     const streams = Array.from({ length: 40 }, () => device.createStream())
+    using failure = new Failure(device)
     streams.forEach((stream, index) => {
       stream.wait(device.defaultStream)
       stream.run(() => {
-        if (index % 4 === 1) throwing.launch(once, index)
+        if (index % 4 === 1) failure.queue()
         affine.launch(over(length), length, part(index), 1, index)
       })
     })
+    failure.happen()
     streams.forEach((stream, index) => {
       assert.equal(thrownBy(() => stream.synchronize()) instanceof KernelError, index % 4 === 1)
       stream.dispose()
@@ -247,10 +272,12 @@ onHost("nobody reads garbage", (open) => {
     using x = device.full("int32", length, 1)
     device.synchronize()
     using latch = new Latch(device).hold(held)
-    throwing.launch({ ...once, stream }, 1)
+    using failure = new Failure(device)
+    failure.queue(stream)
     using event = stream.record()
     stream.wait(held)
     affine.launch({ ...over(length), stream }, length, x, 2, 1)
+    failure.happen()
     const error = thrownBy(() => event.synchronize())
     assert.ok(error instanceof KernelError)
     assert.equal(
@@ -439,12 +466,7 @@ onHost("the default stream breaks", (open) => {
     using x = device.full("int32", length, 1)
     using y = device.full("int32", length, 1)
     device.synchronize()
-    throwing.launch(once, 1)
-    affine.launch(over(length), length, x, 2, 1)
-    const error = await y.read().then(
-      () => assert.fail("it was to reject"),
-      (reason: unknown) => reason,
-    )
+    const error = breakStream(device.defaultStream, () => affine.launch(over(length), length, x, 2, 1))
     await assert.rejects(x.read(), (reason) => reason === error)
     assert.deepEqual(await y.read(), ints(1, 1, 1, 1))
   })
