@@ -154,8 +154,8 @@ export function builtinsName({ platform }: Machine, version: string): string {
 }
 
 function stamp(file: string): string {
-  const { size, mtimeMs } = statSync(file)
-  return `${size} ${mtimeMs}`
+  const stats = statSync(file, { throwIfNoEntry: false })
+  return stats === undefined ? "" : `${stats.size} ${stats.mtimeMs}`
 }
 
 function statusName(status: number): string {

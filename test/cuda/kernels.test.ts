@@ -392,6 +392,25 @@ onDouble("the cache on disk", () => {
     }
   })
 
+  test("a header that changes while it is compiled leaves nothing in the cache", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "auxstream-header-"))
+    const header = join(folder, "value.h")
+    writeFileSync(header, "1")
+    using driver = open()
+    double.setCompileTime(50)
+    try {
+      const compiled = compilations()
+      const prepared = driver.prepareKernel({ ...noop, cuda: { source: `#include "${header}"\n${source}` } })
+      await until(() => compilations() > compiled)
+      writeFileSync(header, "2")
+      await prepared
+      assert.deepEqual(readdirSync(cache), [])
+    } finally {
+      double.setCompileTime(0)
+      rmSync(folder, { recursive: true })
+    }
+  })
+
   test("a source whose headers only the compiler can know is not kept", () => {
     for (const unknown of [
       `#define H <cuda_fp16.h>\n#include H\n${source}`,
