@@ -33,13 +33,14 @@ import { CLOSING, ENDS_BROKEN, KERNEL, LEVELS, LIFE, TAKES_OVER } from "./layout
 import { LIMITS } from "./limits.js"
 import { Loss } from "./loss.js"
 import { DeviceMemory } from "./memory.js"
-import type { Report } from "./messages.js"
+import type { Report, Thrown } from "./messages.js"
 import { Points } from "./points.js"
 import { Scheduler } from "./scheduler.js"
 import type { HostStream } from "./stream.js"
 import { StreamTable } from "./stream-table.js"
 import { Uploads } from "./uploads.js"
 import { WorkerPool } from "./worker-pool.js"
+import { warn } from "../warn.js"
 import { microtask } from "../timers.js"
 
 /**
@@ -79,6 +80,7 @@ export class HostDriver implements Driver {
     this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
       reported: (report, block) => this.hear(report, block),
       died: (reason, block, cause) => this.loss.declare(reason, this.lastKernelOf(block), cause),
+      failedToStart: () => this.kernels.checkAnswers(),
       ended: () => this.memory.retire(),
     })
     this.loss = new Loss(this.control, {
@@ -424,6 +426,7 @@ export class HostDriver implements Driver {
 
   private hear(report: Report, block: number): void {
     if (report.kind === "loaded") this.kernels.loaded(report.kernel, block, report.thrown)
+    else if (report.kind === "stray") warnOfStray(report.kernel, report.thrown)
     else this.failures.note(report)
   }
 
@@ -453,4 +456,12 @@ export class HostDriver implements Driver {
  */
 function howToWait({ hasContents, needsContents, isEarly }: HostBirth): number {
   return (needsContents ? TAKES_OVER : 0) | (hasContents && !isEarly ? ENDS_BROKEN : 0)
+}
+
+function warnOfStray(kernel: string, { stack }: Thrown): void {
+  warn(
+    "AUX_KERNEL_STRAY",
+    `Code of a kernel's module failed on a worker thread of the host device after the kernel had returned; no stream is ` +
+      `broken by that. The last kernel on that thread was "${kernel}". ${stack}`,
+  )
 }

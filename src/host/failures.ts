@@ -1,14 +1,12 @@
 import type { StreamFailures } from "../driver.js"
 import { KernelError } from "../runtime/errors.js"
-import type { Report } from "./messages.js"
+import type { FailureReport } from "./messages.js"
 import type { HostStream, StreamSlot } from "./stream.js"
-
-type Failure = Exclude<Report, { readonly kind: "loaded" }>
 
 /** What broke which stream. The workers' reports become errors when somebody asks. */
 export class Failures {
   private readonly slots = new Map<number, StreamSlot>()
-  private readonly reports = new Map<number, Failure>()
+  private readonly reports = new Map<number, FailureReport>()
   private readonly told: KernelError[] = []
 
   /** @param drain reads all reports that have been made */
@@ -18,7 +16,7 @@ export class Failures {
     this.slots.set(slot.block, slot)
   }
 
-  note(report: Failure): void {
+  note(report: FailureReport): void {
     this.reports.set(report.stream, report)
   }
 

@@ -67,8 +67,16 @@ export class KernelTable {
     if (thrown !== undefined) {
       const reason = `kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
       this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
-    } else if (this.pool.awaited(preparation.answered) === 0) {
-      this.finish(handle, preparation).resolve(handle)
+    } else {
+      this.checkAnswers()
+    }
+  }
+
+  /** Settles what every worker has answered that can. */
+  checkAnswers(): void {
+    for (const [handle, preparation] of this.preparations) {
+      const { answered } = preparation
+      if (answered.size > 0 && this.pool.awaited(answered) === 0) this.finish(handle, preparation).resolve(handle)
     }
   }
 

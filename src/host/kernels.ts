@@ -63,6 +63,9 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
     throw invalid(name, `${codes.length} parameters are more than a launch can carry`)
   }
   const exportName = host.export ?? name
+  if (exportName === "then") {
+    throw invalid(name, 'a module that exports "then" is taken for a promise by import(): export it by another name')
+  }
   return { id, name, exportName, codes, words, body: checkBody(name, exportName, host, compiled) }
 }
 

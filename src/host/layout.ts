@@ -116,8 +116,10 @@ export const HOST_WATCHES = 2
 export const WORKER_WORDS = LINE
 /** 1 while the worker runs streams. */
 export const BUSY = 0
-/** The kernel that it ran last. */
+/** The kernel that it ran or loaded last. */
 export const KERNEL = 1
+/** 1 once the worker serves streams. */
+export const STARTED = 2
 
 /** Words of one piece of a stream's queue. */
 export const CHUNK_WORDS = 2048

@@ -1,3 +1,4 @@
+import { types } from "node:util"
 import type { ControlMemory } from "./control.js"
 import type { KernelDefinition } from "./kernels.js"
 import { LAUNCH_WORDS } from "./layout.js"
@@ -37,13 +38,40 @@ export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): Lo
 export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
   const { body, exportName, codes } = definition
   if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
-  const module = (await import(body.url)) as { readonly [name: string]: unknown }
+  const module = await orNever(import(body.url) as Promise<{ readonly [name: string]: unknown }>)
+  if (!types.isModuleNamespaceObject(module)) throw new TypeError(EXPORTS_THEN)
   const kernel = module[exportName]
   if (typeof kernel !== "function") {
     const names = Object.keys(module).join(", ")
     throw new TypeError(`its module exports no function "${exportName}", only: ${names || "nothing"}`)
   }
+  if (types.isGeneratorFunction(kernel) || types.isAsyncFunction(kernel)) {
+    const kind = types.isGeneratorFunction(kernel)
+      ? "a generator function"
+      : "an async function, which returns a promise"
+    throw new TypeError(`it is ${kind}: ${MUST_BE_DONE}`)
+  }
   return new ModuleKernel(kernel as ModuleFunction, codes, memory)
+}
+
+const MUST_BE_DONE = "a kernel must be done when it returns"
+const EXPORTS_THEN = "its module exports `then`, so that import() takes it for a promise: give it another name"
+
+/** Node.js ends a thread that has nothing left to do: a module that is not loaded by then never will be. */
+async function orNever<T>(loading: Promise<T>): Promise<T> {
+  let giveUp: (() => void) | undefined
+  const never = new Promise<never>((_resolve, reject) => {
+    giveUp = () =>
+      reject(
+        new Error("its module never finishes loading: it awaits something that nothing settles, or exports `then`"),
+      )
+    process.once("beforeExit", giveUp)
+  })
+  try {
+    return await Promise.race([loading, never])
+  } finally {
+    if (giveUp !== undefined) process.off("beforeExit", giveUp)
+  }
 }
 
 type View =
@@ -123,9 +151,7 @@ class ModuleKernel implements LoadedKernel {
       }
     }
     const result = this.kernel(this.launchAt(words, at), ...args)
-    if (result !== undefined && isThenable(result)) {
-      throw new TypeError("it returned a promise: a kernel has to be done when it returns")
-    }
+    if (result !== undefined) refuseUnfinished(result)
   }
 
   private launchAt(words: Int32Array, at: number): Launch {
@@ -159,8 +185,16 @@ function makeLaunch(
   return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory })
 }
 
-function isThenable(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+/** Refuses a promise, whose rejection is then nobody else's business, and an iterator, which has done nothing yet. */
+function refuseUnfinished(result: unknown): void {
+  if (typeof result !== "object" || result === null) return
+  if (types.isPromise(result)) void Promise.prototype.catch.call(result, () => undefined)
+  if (hasMethod(result, "then")) throw new TypeError(`it returned a promise: ${MUST_BE_DONE}`)
+  if (hasMethod(result, "next")) throw new TypeError(`it returned an iterator: ${MUST_BE_DONE}`)
+}
+
+function hasMethod(value: object, name: string): boolean {
+  return typeof Reflect.get(value, name) === "function"
 }
 
 const WAYS = 4

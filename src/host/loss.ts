@@ -34,7 +34,7 @@ export class Loss {
   /** @param kernel the last one that the worker ran */
   declare(reason: string, kernel: string | undefined, cause: Error | undefined): void {
     if (this.error !== undefined) return
-    const during = kernel === undefined ? "" : `; the last kernel it ran was "${kernel}"`
+    const during = kernel === undefined ? "" : `; the last kernel it loaded or ran was "${kernel}"`
     const first = cause ?? new Error(`a worker thread ${reason}${during}`)
     this.error = new DeviceLostError(
       `the host device is lost: a worker thread ${reason}${during}: dispose the device and open it again`,

@@ -1,4 +1,4 @@
-import type { MessagePort } from "node:worker_threads"
+import { isMainThread, type MessagePort, workerData } from "node:worker_threads"
 import type { KernelDefinition } from "./kernels.js"
 import type { WasmMemory } from "./web-assembly.js"
 
@@ -13,6 +13,15 @@ export interface WorkerStart {
   readonly spinners: number
 }
 
+/** Where a worker finds its start in `workerData`, which kernels can reach. The worker takes it out and leaves the key. */
+export const START = "auxstream: host worker"
+
+/** Does this code run in a worker thread of a host device? Two copies of the library know each other's threads, too. */
+export function isHostWorker(): boolean {
+  const data: unknown = isMainThread ? undefined : workerData
+  return typeof data === "object" && data !== null && START in data
+}
+
 /** To a worker: a kernel that launches may name from now on, or a request to load one ahead of its first launch. */
 export type Order = { readonly define: KernelDefinition } | { readonly load: number }
 
@@ -22,9 +31,30 @@ export interface Thrown {
   readonly stack: string
 }
 
-/** From a worker: what broke a stream, or that a kernel has been loaded. Posted before anything shows it. */
-export type Report =
+/** From a worker: what broke a stream. */
+export type FailureReport =
   | { readonly kind: "failed"; readonly stream: number; readonly kernel: string; readonly thrown: Thrown }
   | { readonly kind: "waited"; readonly stream: number; readonly cause: number }
   | { readonly kind: "told"; readonly stream: number; readonly failure: number }
+
+/**
+ * From a worker: what broke a stream, that a kernel has been loaded, or that kernels' code failed outside of every call.
+ * Posted before anything shows it.
+ */
+export type Report =
+  | FailureReport
   | { readonly kind: "loaded"; readonly kernel: number; readonly thrown: Thrown | undefined }
+  | { readonly kind: "stray"; readonly kernel: string; readonly thrown: Thrown }
+
+/** A worker's last words: why it ends, going on from "a worker thread". */
+export interface Farewell {
+  readonly kind: "left"
+  readonly reason: string
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(["failed", "waited", "told", "loaded", "stray", "left"])
+
+/** Kernels' code may reach a worker's port, and post anything. */
+export function isReport(message: unknown): message is Report | Farewell {
+  return typeof message === "object" && message !== null && "kind" in message && KINDS.has(message.kind)
+}

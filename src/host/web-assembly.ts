@@ -41,7 +41,7 @@ interface WebAssemblyNamespace {
   ) => { readonly exports: { readonly [name: string]: unknown } }
 }
 
-/** JavaScript's `WebAssembly`. */
+/** JavaScript's `WebAssembly`. With --jitless there is none, and no host device: `worker-file.ts` asks. */
 export const wasm = (globalThis as typeof globalThis & { readonly WebAssembly: WebAssemblyNamespace }).WebAssembly
 
 /** Pages of 32-bit WebAssembly's largest memory: 4 GiB. Kernels import a memory of just this size. */

@@ -1,24 +1,37 @@
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from "node:worker_threads"
 import type { ControlMemory } from "./control.js"
 import type { KernelDefinition } from "./kernels.js"
-import { ACTIVE, BUSY, LOADS, WORKER_WORDS } from "./layout.js"
+import { ACTIVE, BUSY, LOADS, STARTED, WORKER_WORDS } from "./layout.js"
 import type { DeviceMemory } from "./memory.js"
-import type { Order, Report, WorkerStart } from "./messages.js"
+import { isReport, type Order, type Report, START, type WorkerStart } from "./messages.js"
 import type { Scheduler } from "./scheduler.js"
+import { describeEnd, whyNotStarted } from "./worker-end.js"
 import { workerFile } from "./worker-file.js"
+import { workerFlags } from "./worker-flags.js"
+import { now } from "../timers.js"
 
 interface Member {
   readonly worker: Worker
   readonly port: MessagePort
   readonly block: number
+  readonly since: number
+  /** Why it has left, as it said itself. */
+  reason: string | undefined
+  /** What Node.js says has ended it. */
+  error: Error | undefined
 }
+
+/** How long a worker may take to serve its first stream before it is asked what could keep it, in milliseconds. */
+const START_PATIENCE = 1000
 
 /** What the pool tells its device. */
 export interface PoolEvents {
   /** A worker has reported something. */
   reported(report: Report, block: number): void
-  /** A worker ended that should not have. `block` is its control block. */
+  /** A worker ended that should not have, for this reason ("a worker thread …"). `block` is its control block. */
   died(reason: string, block: number, cause: Error | undefined): void
+  /** A worker could not be started; others do its work. */
+  failedToStart(): void
   /** Every worker has ended after a close. */
   ended(): void
 }
@@ -74,30 +87,28 @@ export class WorkerPool {
 
   /** Hands on what the workers have reported. Needs no event loop. */
   drain(): void {
-    for (const { port, block } of this.members) {
+    for (const member of this.members) {
       for (;;) {
-        const received: { readonly message: Report } | undefined = receiveMessageOnPort(port)
+        const received: { readonly message: unknown } | undefined = receiveMessageOnPort(member.port)
         if (received === undefined) break
-        this.events.reported(received.message, block)
+        this.hear(received.message, member)
       }
     }
   }
 
   /** Notices a worker that has died, without the event loop. */
   findDead(): void {
-    if (this.ending) return
+    if (this.mayEnd()) return
     // Draining a port whose other end is gone closes it.
     this.drain()
-    for (const { port, block } of this.members) {
-      if (this.isClosed(port)) this.events.died("has ended", block, undefined)
-    }
+    for (const member of [...this.members]) if (this.isClosed(member.port)) this.remove(member)
+    this.findStartless()
   }
 
-  /** From now on workers may end. */
+  /** From now on workers may end, once nothing is left for them to do. */
   end(): void {
     this.ending = true
-    this.probe.port1.close()
-    if (this.running === 0) this.events.ended()
+    this.finish()
   }
 
   /** Ends all workers in the middle of what they do. */
@@ -112,27 +123,27 @@ export class WorkerPool {
   private start(): void {
     const { port1, port2 } = new MessageChannel()
     const block = this.control.reserve(WORKER_WORDS)
-    const start: WorkerStart = {
+    const worker = this.spawn({
       control: this.control.memory,
       memory: this.memory.memory,
       port: port2,
       block,
       spinners: this.spinners,
-    }
-    const worker = this.spawn(start)
+    })
     if (worker === undefined) return
-    port1.on("message", (report: Report) => this.events.reported(report, block))
+    const member: Member = { worker, port: port1, block, since: now(), reason: undefined, error: undefined }
+    port1.on("message", (report: unknown) => this.hear(report, member))
     port1.unref()
     worker.unref()
     this.running++
-    this.members.push({ worker, port: port1, block })
+    this.members.push(member)
     for (const definition of this.definitions) port1.postMessage({ define: definition } satisfies Order)
-    let cause: Error | undefined
-    worker.on("error", (error: Error) => (cause = error))
-    worker.on("exit", (code) => {
+    worker.on("error", (error: unknown) => (member.error = asError(error)))
+    worker.on("exit", () => {
       this.running--
-      if (!this.ending) this.events.died(`ended with exit code ${code}`, block, cause)
-      else if (this.running === 0) this.events.ended()
+      this.drain()
+      this.remove(member)
+      this.finish()
     })
   }
 
@@ -140,17 +151,67 @@ export class WorkerPool {
   private spawn(start: WorkerStart): Worker | undefined {
     try {
       return new Worker(workerFile(), {
-        workerData: start,
+        workerData: { [START]: start },
         transferList: [start.port],
         name: "auxstream",
-        ...flags(),
+        ...workerFlags(),
       })
     } catch (error) {
-      this.limit = this.members.length
-      const cause = error instanceof Error ? error : new Error(String(error))
-      if (this.limit === 0) this.events.died(`could not be started (${cause.message})`, start.block, cause)
+      this.doWithout(start.block, asError(error))
       return undefined
     }
+  }
+
+  private hear(report: unknown, member: Member): void {
+    if (!isReport(report)) return
+    if (report.kind === "left") member.reason ??= report.reason
+    else this.events.reported(report, member.block)
+  }
+
+  /** A worker has ended. */
+  private remove(member: Member): void {
+    const index = this.members.indexOf(member)
+    if (index < 0) return
+    this.members.splice(index, 1)
+    const { block, reason, error } = member
+    if (this.mayEnd()) return
+    const started = this.hasStarted(member)
+    if (started) this.events.died(describeEnd({ reason, error }), block, error)
+    else this.doWithout(block, error ?? whyNotStarted())
+  }
+
+  /** A worker could not be started. That is no loss while there are others, as it has taken no stream. */
+  private doWithout(block: number, error: Error | undefined): void {
+    this.limit = this.members.length
+    if (this.limit > 0) this.events.failedToStart()
+    else this.events.died(`could not be started (${error?.message ?? "Node.js does not say why"})`, block, error)
+  }
+
+  /**
+   * While the opening thread is blocked, nothing tells it that threads could not be started. If none has started after
+   * some time, what they need is tried here.
+   */
+  private findStartless(): void {
+    const [first] = this.members
+    if (first === undefined || now() - first.since < START_PATIENCE) return
+    if (this.members.some((member) => this.hasStarted(member))) return
+    const error = whyNotStarted()
+    if (error !== undefined) this.events.died(`could not be started (${error.message})`, first.block, error)
+  }
+
+  private hasStarted({ block }: Member): boolean {
+    return Atomics.load(this.control.words, block + STARTED) === 1
+  }
+
+  /** Is the device closed, and nothing left to do? Nothing comes any more then. */
+  private mayEnd(): boolean {
+    return this.ending && Atomics.load(this.control.words, ACTIVE) === 0
+  }
+
+  private finish(): void {
+    if (!this.ending || this.running > 0) return
+    this.probe.port1.close()
+    this.events.ended()
   }
 
   /** A port whose other end is gone can no longer be transferred; an attempt that fails later leaves it as it is. */
@@ -171,10 +232,6 @@ export class WorkerPool {
   }
 }
 
-/**
- * The process's own flags are inherited as they are, but never named: flags of the whole process, such as
- * `--max-old-space-size`, are refused where they are named. A worker with `--input-type`, in turn, refuses its file.
- */
-function flags(): { execArgv?: string[] } {
-  return process.execArgv.some((argument) => argument.startsWith("--input-type")) ? { execArgv: [] } : {}
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown))
 }

@@ -2,10 +2,10 @@ import { receiveMessageOnPort, workerData } from "node:worker_threads"
 import { ControlMemory } from "./control.js"
 import { Interpreter, type Surroundings } from "./interpreter.js"
 import type { KernelDefinition } from "./kernels.js"
-import { BUSY, LIFE, LOADS } from "./layout.js"
+import { BUSY, KERNEL, LIFE, LOADS, STARTED } from "./layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "./loaded-kernel.js"
 import { DeviceMemory } from "./memory.js"
-import type { Order, Report, WorkerStart } from "./messages.js"
+import { type Farewell, type Order, type Report, START, type WorkerStart } from "./messages.js"
 import { Scheduler } from "./scheduler.js"
 import { Spinner } from "./spin.js"
 import { describeThrown } from "./thrown.js"
@@ -24,6 +24,7 @@ class Worker implements Surroundings {
   private readonly definitions = new Map<number, KernelDefinition>()
   private readonly loaded: (LoadedKernel | undefined)[] = []
   private readonly failures = new Map<number, unknown>()
+  private readonly strays = new Set<string>()
   private readonly asked: number[] = []
   private readonly spinner = new Spinner()
   private loads = 0
@@ -39,6 +40,7 @@ class Worker implements Surroundings {
 
   async serve(): Promise<void> {
     const { scheduler } = this
+    Atomics.store(this.control.words, this.block + STARTED, 1)
     while (!scheduler.isOver()) {
       if (this.isAsked()) await this.loadAsked()
       let stream = scheduler.take()
@@ -77,8 +79,19 @@ class Worker implements Surroundings {
     return received
   }
 
-  report(report: Report): void {
+  report(report: Report | Farewell): void {
     this.start.port.postMessage(report)
+  }
+
+  /**
+   * Tells of something that kernels' code left behind and that failed outside of every call, such as a promise that
+   * nobody holds: it breaks no stream. Once for each kernel, or a kernel in a loop would drown the opening thread.
+   */
+  noteStray(error: unknown): void {
+    const kernel = this.definitions.get(this.control.words[this.block + KERNEL] as number)?.name ?? ""
+    if (this.strays.has(kernel)) return
+    this.strays.add(kernel)
+    this.report({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
   }
 
   private isAsked(): boolean {
@@ -113,6 +126,7 @@ class Worker implements Surroundings {
   /** Never rejects: what goes wrong is thrown where the kernel is used. */
   private async load(id: number): Promise<void> {
     if (this.loaded[id] !== undefined || this.failures.has(id)) return
+    this.control.words[this.block + KERNEL] = id
     try {
       const definition = this.definition(id)
       this.loaded[id] = loadWasm(definition, this.memory) ?? (await loadModule(definition, this.memory))
@@ -133,5 +147,22 @@ class Worker implements Surroundings {
   }
 }
 
-const worker = new Worker(workerData as WorkerStart)
-void worker.serve().then(() => process.exit())
+/** Takes the start out of `workerData`, where kernels would reach the port and the queues. */
+function takeStart(data: Record<string, WorkerStart | undefined>): WorkerStart {
+  const start = data[START]
+  if (start === undefined) throw new Error("this file is the program of a host device's worker threads")
+  data[START] = undefined
+  return start
+}
+
+const worker = new Worker(takeStart(workerData as Record<string, WorkerStart | undefined>))
+// A rejection that nobody handles comes here, too, unless the process was told to treat it otherwise.
+process.on("uncaughtException", (error) => worker.noteStray(error))
+process.on("exit", (code) => worker.report({ kind: "left", reason: `was ended by process.exit(${code})` }))
+worker.serve().then(
+  () => process.exit(),
+  (error: unknown) => {
+    worker.report({ kind: "left", reason: `failed (${describeThrown(error, "").text})` })
+    process.exit(1)
+  },
+)

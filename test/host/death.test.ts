@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { AuxstreamError, DeviceLostError } from "../../src/runtime/errors.js"
+import { setTimeout as turn } from "node:timers/promises"
+import { AuxstreamError, DeviceLostError, KernelError } from "../../src/runtime/errors.js"
 import { completed, launch, never, open, runAlone, source, thrownBy } from "./device.js"
 
 const exit = source("leave", [], "process.exit(3)")
@@ -92,20 +93,116 @@ test("a worker that runs out of memory loses the device, whether the thread is b
   assert.equal(run.status, 0)
 })
 
-test("an error outside every kernel call ends the worker and loses the device", async () => {
-  using driver = open()
-  const stream = driver.createStream(0)
-  launch(driver, stream, driver.loadKernel(source("late", [], "setImmediate(() => { throw new Error('late') })")))
-  driver.synchronizeStream(stream)
-  const end = performance.now() + 10_000
-  let loss: unknown
-  while (loss === undefined && performance.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    loss = thrownBy(() => driver.queryStream(stream))
+/** Bodies that leave something behind which fails after the kernel has returned. */
+const strays = {
+  rejection: "void Promise.reject(new Error('left behind'))",
+  exception: "setImmediate(() => { throw new Error('left behind') })",
+}
+
+for (const [kind, body] of Object.entries(strays)) {
+  test(`a stray ${kind} of a kernel's code breaks no stream and loses no device; one warning tells of it`, async () => {
+    using driver = open(1)
+    const stream = driver.createStream(0)
+    const kernel = driver.loadKernel(source("careless", [], body))
+    const warnings: Error[] = []
+    const note = (warning: Error) => warnings.push(warning)
+    process.on("warning", note)
+    while (warnings.length === 0) {
+      launch(driver, stream, kernel)
+      launch(driver, stream, kernel)
+      driver.synchronizeStream(stream)
+      await turn(5)
+    }
+    driver.synchronizeStream(stream)
+    await turn(20)
+    process.off("warning", note)
+    assert.equal(warnings.length, 1)
+    assert.match(String(warnings[0]), /AuxstreamWarning: .*"careless".*left behind/s)
+  })
+}
+
+test("a kernel that returns a promise breaks its stream alone, whatever becomes of the promise", async () => {
+  using driver = open(1)
+  const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+  launch(driver, stream, driver.loadKernel(source("late", [], "return Promise.reject(new Error('late'))")))
+  await assert.rejects(completed(driver, stream), KernelError)
+  launch(driver, other, driver.loadKernel(source("idle", [], "return setTimeout(() => {}, 1), undefined")))
+  for (let round = 0; round < 5; round++) {
+    await turn(10)
+    launch(driver, other, driver.loadKernel(nothing))
+    await completed(driver, other)
   }
-  assert.ok(loss instanceof DeviceLostError)
-  assert.ok(loss.cause instanceof Error)
-  assert.equal(loss.cause.message, "late")
+})
+
+test("a worker that dies after the device was closed ends what is pending, and the process", () => {
+  const ends = {
+    exit: ["process.exit(3)", "AUX_DEVICE_LOST"],
+    heap: ["const all = []; for (;;) all.push(new Array(1e5).fill(0.5))", "AUX_DEVICE_LOST"],
+  }
+  for (const [text, code] of Object.values(ends)) {
+    const run = runAlone(
+      `const driver = open()
+      const stream = driver.createStream(0)
+      launch(driver, stream, driver.loadKernel(source("last", [], ${JSON.stringify(text)})))
+      const promise = completed(driver, stream)
+      driver.close()
+      await promise.catch((error) => console.log(error.code))`,
+      ["--max-old-space-size=64"],
+    )
+    assert.equal(run.stdout, `${code}\n`)
+    assert.equal(run.status, 0)
+  }
+})
+
+test("the loss of a device names its cause, whether the thread is blocked or not", () => {
+  const causes: [text: string, blocked: RegExp, told: RegExp][] = [
+    ["process.exit(3)", /ended by process\.exit\(3\).*"last"/, /ended by process\.exit\(3\).*"last"/],
+    [
+      "const all = []; for (;;) all.push(new Array(1e5).fill(0.5))",
+      /heap was full.*--max-old-space-size.*"last"/,
+      /full JavaScript heap.*--max-old-space-size.*"last"/,
+    ],
+  ]
+  for (const [text, ...messages] of causes) {
+    for (const [index, message] of messages.entries()) {
+      const wait = index === 0 ? "driver.synchronizeStream(stream)" : "await completed(driver, stream)"
+      const run = runAlone(
+        `const driver = open()
+        const stream = driver.createStream(0)
+        launch(driver, stream, driver.loadKernel(source("last", [], ${JSON.stringify(text)})))
+        try { ${wait} } catch (error) { console.log(error.message) }
+        driver.close()`,
+        ["--max-old-space-size=64"],
+      )
+      assert.match(run.stdout, message)
+      assert.equal(run.status, 0)
+    }
+  }
+})
+
+test("whatever kernels' code posts to the opening thread is no report", async () => {
+  using driver = open(1)
+  const stream = driver.createStream(0)
+  const text = `
+    import { MessagePort, parentPort, workerData } from "node:worker_threads"
+    const { postMessage } = MessagePort.prototype
+    const junk = [null, undefined, 5, "failed", {}, { kind: "unknown" }]
+    MessagePort.prototype.postMessage = function (message) {
+      for (const item of [...junk, message]) postMessage.call(this, item)
+    }
+    export function k() {
+      for (const item of junk) parentPort.postMessage(item)
+      if (Object.values(workerData).some((value) => value !== undefined)) throw new Error("the queues can be reached")
+      void Promise.reject(new Error("has something to tell"))
+    }`
+  const warnings: Error[] = []
+  process.once("warning", (warning) => warnings.push(warning))
+  const kernel = { name: "k", parameters: [], cuda: undefined, host: { source: text } }
+  launch(driver, stream, await driver.prepareKernel(kernel))
+  await completed(driver, stream)
+  while (warnings.length === 0) await turn(5)
+  launch(driver, stream, driver.loadKernel(nothing))
+  driver.synchronizeStream(stream)
 })
 
 test("a device can be opened again after a loss", () => {

@@ -91,15 +91,22 @@ export function thrownBy(action: () => unknown): unknown {
 }
 
 /** Runs a module's text in a process of its own, with `backend` and `source` of this test's build at hand. */
-export function runAlone(body: string, options: readonly string[] = []): Run {
+export function runAlone(body: string, options: readonly string[] = [], { env, files }: Surroundings = {}): Run {
   const helpers = new URL("./device.js", import.meta.url).href
   const text = `import { open, source, launch, completed, never, Latch, latchSource } from ${JSON.stringify(helpers)}\n${body}`
   const start = performance.now()
-  const result = spawnSync(process.execPath, [...options, "--input-type=module", "-e", text], {
-    encoding: "utf8",
-    timeout: 120_000,
-  })
+  const node = [process.execPath, ...options, "--input-type=module", "-e", text]
+  const [command = "", ...words] =
+    files === undefined ? node : ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...node]
+  const result = spawnSync(command, words, { encoding: "utf8", timeout: 120_000, env: { ...process.env, ...env } })
   return { status: result.status, stdout: result.stdout, stderr: result.stderr, time: performance.now() - start }
+}
+
+/** What a process of its own finds around it. */
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>
+  /** How many files it may have open. Not on Windows. */
+  readonly files?: number
 }
 
 export interface Run {

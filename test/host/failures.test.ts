@@ -176,6 +176,7 @@ test("whatever a kernel throws is survived", () => {
     ["throw Object.create(null)", /cannot be shown/],
     ["return { then() {} }", /returned a promise/],
     ["return Promise.resolve()", /returned a promise/],
+    ["return [1, 2][Symbol.iterator]()", /returned an iterator/],
     ["args.length.x.y", /TypeError/],
   ]
   for (const [body, message] of cases) {

@@ -226,6 +226,58 @@ test("preparing loads a kernel on every worker, and says what is wrong with it",
   assert.equal(code(error), "AUX_KERNEL_INVALID")
 })
 
+const unfinished: readonly [what: string, text: string, message: RegExp][] = [
+  ["a generator function", "export function* k(launch, out) { out[0] = 1 }", /generator function.*must be done/],
+  ["an async generator function", "export async function* k(launch, out) { out[0] = 1 }", /generator function/],
+  ["an async function", "export async function k(launch, out) { out[0] = 1 }", /async function/],
+  [
+    "a module that awaits what never comes",
+    "await new Promise(() => {}); export function k() {}",
+    /never finishes loading/,
+  ],
+  [
+    "a module that exports `then`",
+    "export function then() {} export function k(launch, out) { out[0] = 1 }",
+    /exports `then`/,
+  ],
+  [
+    "a module whose `then` settles at once",
+    "export function then(resolve) { resolve(5) } export function k(launch, out) { out[0] = 1 }",
+    /exports `then`/,
+  ],
+]
+
+for (const [what, text, message] of unfinished) {
+  test(`no kernel, and no reason to lose the device: ${what}`, async () => {
+    using driver = open(1)
+    const memory = driver.allocatePinned(4)
+    const range = { address: memory.address, length: 1 }
+    const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+    const bad = kernel(["inout int32*"], { source: text })
+    const error = await driver.prepareKernel(bad).catch((reason: unknown) => reason)
+    assert.equal(code(error), "AUX_KERNEL_INVALID")
+    assert.match(String(error), message)
+    launch(driver, stream, driver.loadKernel(bad), range)
+    const failure = thrownBy(() => driver.synchronizeStream(stream))
+    assert.ok(failure instanceof KernelError)
+    assert.match(failure.message, message)
+    assert.equal(new Int32Array(memory.buffer, memory.byteOffset, 1)[0], 0)
+    launch(driver, other, driver.loadKernel(source("add", ["inout int32*"], "args[0][0] += 7")), range)
+    driver.synchronizeStream(other)
+    assert.equal(new Int32Array(memory.buffer, memory.byteOffset, 1)[0], 7)
+  })
+}
+
+test("a kernel cannot be exported as `then`, which import() would call", () => {
+  using driver = open()
+  const body = { source: "export function then() {}" }
+  for (const named of [{ ...kernel([], body), name: "then" }, kernel([], { ...body, export: "then" })]) {
+    const error = thrownBy(() => driver.loadKernel(named))
+    assert.equal(code(error), "AUX_KERNEL_INVALID")
+    assert.match(String(error), /"then"/)
+  }
+})
+
 test("preparing does not wait for workers that are in a kernel", async () => {
   using driver = open(2)
   const latch = new Latch(driver)

@@ -120,15 +120,3 @@ test("a completion that throws stops no other one", () => {
     driver.whenComplete(event, () => setTimeout(() => console.log("second"), 20))`)
   assert.equal(run.stdout, "thrown\nsecond\n")
 })
-
-test("where no thread can be started the device is lost, with the reason", () => {
-  const permission = Number(process.versions.node.split(".")[0]) < 24 ? "--experimental-permission" : "--permission"
-  const run = runAlone(
-    `const driver = open()
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(source("nothing", [], "")))
-    try { driver.synchronizeStream(stream) } catch (error) { console.log(error.code, error.cause.code) }`,
-    [permission, "--allow-fs-read=*"],
-  )
-  assert.equal(run.stdout, "AUX_DEVICE_LOST ERR_ACCESS_DENIED\n")
-})

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, test } from "node:test"
+import { pathToFileURL } from "node:url"
+import { runAlone } from "./device.js"
+
+const library = JSON.stringify(new URL("../../src/index.js", import.meta.url).href)
+const folder = mkdtempSync(join(tmpdir(), "auxstream-"))
+after(() => rmSync(folder, { recursive: true }))
+
+const permission = Number(process.versions.node.split(".")[0]) < 24 ? "--experimental-permission" : "--permission"
+const noLimits = process.platform === "win32" && "Windows has no such limit"
+
+/** Flags that leave the host device no way to work, and what the device says. */
+const impossible: readonly [flags: readonly string[], reason: RegExp][] = [
+  [["--jitless"], /--jitless/],
+  [[permission, "--allow-fs-read=*"], /--allow-worker/],
+]
+
+for (const [flags, reason] of impossible) {
+  test(`§4 listDevices and openDevice say why the host device cannot be used: ${flags[0]}`, () => {
+    const run = runAlone(
+      `const { listDevices, openDevice } = await import(${library})
+      const { usable, reason } = listDevices().find(({ id }) => id === "host")
+      try { openDevice("host") } catch (error) { console.log(usable, error.code, error.message === reason, reason) }`,
+      flags,
+    )
+    assert.match(run.stdout, /^false AUX_DEVICE_UNAVAILABLE true /)
+    assert.match(run.stdout, reason)
+  })
+}
+
+test("a worker that cannot be started is no loss while there are others", { skip: noLimits }, () => {
+  const run = runAlone(
+    `const driver = open(32)
+    const count = driver.loadKernel(source("count", ["inout int32*"], "Atomics.add(args[0], 0, 1)"))
+    const nap = driver.loadKernel(source("nap", [], "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)"))
+    const memory = driver.allocatePinned(4)
+    const streams = Array.from({ length: 32 }, () => driver.createStream(0))
+    for (let round = 0; round < 3; round++) {
+      for (const stream of streams) {
+        launch(driver, stream, nap)
+        launch(driver, stream, count, { address: memory.address, length: 1 })
+      }
+      for (const stream of streams) round === 1 ? driver.synchronizeStream(stream) : await completed(driver, stream)
+      await driver.prepareKernel(source("more", [], ""))
+    }
+    console.log(new Int32Array(memory.buffer, memory.byteOffset, 1)[0])
+    driver.close()`,
+    [],
+    { files: 64 },
+  )
+  assert.equal(run.stdout, "96\n")
+  assert.equal(run.status, 0)
+})
+
+/** Where no thread can be started at all: what a program does for that, and what the loss says. */
+const hopeless: readonly [what: string, prepare: string, reason: RegExp][] = [
+  [
+    "the current folder is gone",
+    `const gone = mkdtempSync(join(tmpdir(), "auxstream-")); process.chdir(gone); rmSync(gone, { recursive: true })`,
+    /could not be started \(ENOENT/,
+  ],
+  [
+    "too many files are open",
+    "try { for (;;) openSync(process.execPath) } catch {}",
+    /could not be started \(.*EMFILE/,
+  ],
+]
+
+for (const [what, prepare, reason] of hopeless) {
+  test(`where no worker can be started, the loss says why: ${what}`, { skip: noLimits }, () => {
+    for (const wait of ["driver.synchronizeStream(stream)", "await completed(driver, stream)"]) {
+      const run = runAlone(
+        `import { mkdtempSync, openSync, rmSync } from "node:fs"
+        import { tmpdir } from "node:os"
+        import { join } from "node:path"
+        const driver = open()
+        const stream = driver.createStream(0)
+        const kernel = driver.loadKernel(source("nothing", [], ""))
+        console.log("begin")
+        ${prepare}
+        launch(driver, stream, kernel)
+        try { ${wait} } catch (error) { console.log(error.code, error.message) }
+        driver.close()`,
+        [],
+        { files: 128 },
+      )
+      assert.match(run.stdout, /AUX_DEVICE_LOST/)
+      assert.match(run.stdout, reason)
+      assert.equal(run.status, 0)
+    }
+  })
+}
+
+test("a program that is a kernel's module, too, cannot open the host device in its worker threads", () => {
+  const program = join(folder, "program.mjs")
+  writeFileSync(
+    program,
+    `import { defineKernel, listDevices, openDevice } from ${library}
+    export function double(launch, x) { x[0] *= 2 }
+    const kernel = defineKernel({ name: "double", signature: ["inout int32*"], host: { module: import.meta.url } })
+    const { usable, reason } = listDevices().find(({ id }) => id === "host")
+    process._rawDebug(usable ? "usable" : reason)
+    using_(openDevice("host", { threads: 1 }))
+    function using_(device) {
+      const x = device.full("int32", 1, 3)
+      try {
+        kernel.launch({ grid: 1, block: 1 }, x)
+        x.readSync()
+      } catch (error) {
+        process._rawDebug(error.code, error.message)
+      }
+      device.dispose()
+    }`,
+  )
+  const run = runAlone(`await import(${JSON.stringify(pathToFileURL(program).href)})`)
+  const [outside, inside, failure, ...others] = run.stderr.trim().split("\n")
+  assert.equal(outside, "usable")
+  assert.match(inside ?? "", /^this is a worker thread of the host device.*isMainThread/)
+  assert.match(failure ?? "", /^AUX_KERNEL_FAILED .*"double".*isMainThread/)
+  assert.deepEqual(others, [])
+  assert.equal(run.status, 0)
+})
+
+/** Prints the number of the thread that it runs in. */
+const preload = join(folder, "pre load.mjs")
+writeFileSync(preload, 'import { threadId } from "node:worker_threads"; process._rawDebug(`preloaded in ${threadId}`)')
+
+/** Says which flags its thread has. */
+const flagged = `
+  const driver = open(1)
+  const stream = driver.createStream(0)
+  const text = "throw new Error([process.noDeprecation, process.permission?.has('fs.write')].join(' '))"
+  launch(driver, stream, driver.loadKernel(source("flagged", [], text)))
+  try { driver.synchronizeStream(stream) } catch (error) { console.log(error.message) }
+  driver.close()`
+
+const url = pathToFileURL(preload).href
+const preloaded: readonly [flags: readonly string[], options: string][] = [
+  [["--import", url], ""],
+  [[`--import=${url}`, "--max-old-space-size=200"], ""],
+  [[], `--import "${url}" --max-old-space-size=200`],
+  [["--require", join(folder, "pre load.cjs")], ""],
+]
+writeFileSync(
+  join(folder, "pre load.cjs"),
+  "process._rawDebug(`preloaded in ${require('node:worker_threads').threadId}`)",
+)
+
+for (const [flags, options] of preloaded) {
+  test(`worker threads inherit the program's flags, but no preloaded file: ${[...flags, options][0]}`, () => {
+    const others = ["--no-deprecation", permission, "--allow-worker", "--allow-fs-read=*", "--no-warnings"]
+    const run = runAlone(flagged, [...flags, ...others], { env: { NODE_OPTIONS: options } })
+    assert.equal(run.stderr, "preloaded in 0\n")
+    assert.match(run.stdout, /Error: true false;/)
+    assert.equal(run.status, 0)
+  })
+}
