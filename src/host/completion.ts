@@ -1,6 +1,17 @@
 import type { ControlMemory } from "./control.js"
-import { HOST_HIGH, HOST_LOW, HOST_WATCHES, SIGNAL, WATCHED, highWord } from "./layout.js"
+import {
+  HOST_HIGH,
+  HOST_LISTED,
+  HOST_LOW,
+  HOST_NEXT,
+  HOST_PASSED,
+  HOST_WATCHES,
+  SIGNAL,
+  WATCHED,
+  highWord,
+} from "./layout.js"
 import type { KeepAlive } from "./keep-alive.js"
+import { PendingHeap, type Waiting } from "./pending-heap.js"
 import { Spinner } from "./spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 import { microtask, nextTick } from "../timers.js"
@@ -8,9 +19,8 @@ import { microtask, nextTick } from "../timers.js"
 /** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
 const SLICE = 50
 
-interface Pending {
+interface Pending extends Waiting {
   readonly stream: HostStream
-  readonly position: number
   settle: ((error?: Error) => void) | undefined
 }
 
@@ -37,8 +47,11 @@ export interface CompletionHost {
  * on it: this thread in a blocking call, or one `Atomics.waitAsync` for everything pending.
  */
 export class Completion {
-  /** Of each slot with something pending: in the order of their positions. */
-  private readonly pending = new Map<StreamSlot, Pending[]>()
+  /** Of each slot with something pending. */
+  private readonly pending = new Map<StreamSlot, PendingHeap<Pending>>()
+  /** The same slots, by their control blocks. */
+  private readonly slots = new Map<number, StreamSlot>()
+  private turn = 0
   private readonly spinner = new Spinner()
   private armed = false
   private stopped = false
@@ -56,7 +69,7 @@ export class Completion {
     for (;;) {
       const { words } = this.control
       const seen = Atomics.load(words, SIGNAL)
-      this.watch(slot, Math.min(position, this.pending.get(slot)?.[0]?.position ?? Infinity))
+      this.watch(slot, Math.min(position, this.pending.get(slot)?.first?.position ?? Infinity))
       if (slot.hasPassed(position)) break
       const late = Atomics.wait(words, SIGNAL, seen, SLICE) === "timed-out"
       if (slot.hasPassed(position)) break
@@ -72,7 +85,7 @@ export class Completion {
    * already still comes behind earlier ones whose callbacks are pending. @returns what detaches the callback
    */
   add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
-    const entry: Pending = { stream, position, settle }
+    const entry: Pending = { stream, position, settle, turn: ++this.turn, place: -1 }
     if (stream.hasPassed(position) && !this.pending.has(stream.slot)) microtask(() => this.settle(entry))
     else this.insert(stream.slot, entry)
     return () => this.detach(entry)
@@ -87,19 +100,32 @@ export class Completion {
     return () => (attached = false)
   }
 
-  /** Settles whatever has come true. */
+  /** Settles whatever has come true: of the streams that the workers have listed, which are all that can have. */
   pump(): void {
-    for (const slot of this.pending.keys()) this.pumpSlot(slot)
+    const { words } = this.control
+    let block = Atomics.exchange(words, HOST_PASSED, 0)
+    while (block !== 0) {
+      const next = words[block + HOST_NEXT] as number
+      // From here on a worker lists it anew: what it has done before is seen by the look that follows.
+      Atomics.store(words, block + HOST_LISTED, 0)
+      const slot = this.slots.get(block)
+      if (slot !== undefined) this.pumpSlot(slot)
+      block = next
+    }
     this.stopIfDone()
   }
 
   /** Calls everything pending back with an error. */
   failAll(error: Error): void {
-    const all = [...this.pending.values()].flat()
+    const all = [...this.pending.values()]
     this.pending.clear()
-    for (const entry of all) {
-      this.keepAlive.release()
-      this.call(entry, error)
+    this.slots.clear()
+    for (const heap of all) {
+      for (let entry = heap.first; entry !== undefined; entry = heap.first) {
+        heap.remove(entry)
+        this.keepAlive.release()
+        this.call(entry, error)
+      }
     }
   }
 
@@ -110,48 +136,69 @@ export class Completion {
   }
 
   private insert(slot: StreamSlot, entry: Pending): void {
-    let list = this.pending.get(slot)
-    if (list === undefined) {
-      list = []
-      this.pending.set(slot, list)
-    }
-    let index = list.length
-    while (index > 0 && (list[index - 1]?.position ?? 0) > entry.position) index--
-    list.splice(index, 0, entry)
+    const heap = this.heapOf(slot)
+    heap.add(entry)
     this.keepAlive.hold()
-    if (index === 0) this.watch(slot, entry.position)
+    if (heap.first === entry) this.watch(slot, entry.position)
     this.arm()
-    if (slot.hasPassed(entry.position)) microtask(() => this.pump())
+    if (slot.hasPassed(entry.position)) microtask(() => this.look(slot))
+  }
+
+  private heapOf(slot: StreamSlot): PendingHeap<Pending> {
+    const known = this.pending.get(slot)
+    if (known !== undefined) return known
+    const heap = new PendingHeap<Pending>()
+    this.pending.set(slot, heap)
+    this.slots.set(slot.block, slot)
+    return heap
+  }
+
+  private look(slot: StreamSlot): void {
+    this.pumpSlot(slot)
+    this.stopIfDone()
   }
 
   private pumpSlot(slot: StreamSlot): void {
-    for (;;) {
-      const list = this.pending.get(slot)
-      if (list === undefined) return
-      let count = 0
-      while (count < list.length && slot.hasPassed(list[count]?.position ?? Infinity)) count++
-      const passed = list.splice(0, count)
-      const next = list[0]
-      if (next === undefined) this.pending.delete(slot)
-      else this.watch(slot, next.position)
-      for (const entry of passed) {
-        this.keepAlive.release()
-        this.settle(entry)
-      }
+    const heap = this.pending.get(slot)
+    if (heap === undefined) return
+    let next = this.settlePassed(slot, heap)
+    while (next !== undefined) {
+      this.watch(slot, next.position)
       // Whatever was passed before the watch was set has sent no signal.
-      if (next === undefined || !slot.hasPassed(next.position)) return
+      if (!slot.hasPassed(next.position)) return
+      next = this.settlePassed(slot, heap)
     }
+  }
+
+  /** @returns the first that is not passed */
+  private settlePassed(slot: StreamSlot, heap: PendingHeap<Pending>): Pending | undefined {
+    const passed: Pending[] = []
+    for (let first = heap.first; first !== undefined && slot.hasPassed(first.position); first = heap.first) {
+      heap.remove(first)
+      passed.push(first)
+    }
+    this.forgetIfEmpty(slot, heap)
+    for (const entry of passed) {
+      this.keepAlive.release()
+      this.settle(entry)
+    }
+    return heap.first
+  }
+
+  private forgetIfEmpty(slot: StreamSlot, heap: PendingHeap<Pending>): void {
+    if (heap.first !== undefined) return
+    this.pending.delete(slot)
+    this.slots.delete(slot.block)
   }
 
   private detach(entry: Pending): void {
     if (entry.settle === undefined) return
     entry.settle = undefined
     const { slot } = entry.stream
-    const list = this.pending.get(slot)
-    const index = list?.indexOf(entry) ?? -1
-    if (list === undefined || index < 0) return
-    list.splice(index, 1)
-    if (list.length === 0) this.pending.delete(slot)
+    const heap = this.pending.get(slot)
+    if (heap === undefined || entry.place < 0) return
+    heap.remove(entry)
+    this.forgetIfEmpty(slot, heap)
     this.keepAlive.release()
     this.stopIfDone()
   }
@@ -175,10 +222,10 @@ export class Completion {
   }
 
   private rewatch(slot: StreamSlot): void {
-    const first = this.pending.get(slot)?.[0]
+    const first = this.pending.get(slot)?.first
     if (first === undefined) return
     this.watch(slot, first.position)
-    if (slot.hasPassed(first.position)) microtask(() => this.pump())
+    if (slot.hasPassed(first.position)) microtask(() => this.look(slot))
   }
 
   /** The order makes it safe: who passes the position meanwhile is seen by the look that follows each call. */

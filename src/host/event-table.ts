@@ -1,6 +1,7 @@
 import type { CapturedPoint } from "./branch.js"
 import type { ControlMemory } from "./control.js"
 import type { HostStream } from "./stream.js"
+import { Rounds } from "../rounds.js"
 
 const SLOT_WORDS = 2
 
@@ -27,7 +28,10 @@ export interface HostEvent {
 export class EventTable {
   private readonly events: (HostEvent | undefined)[] = [undefined]
   private readonly free: HostEvent[] = []
-  private readonly stamps: Stamp[] = []
+  /** Words for stamps that are free. */
+  private readonly words: number[] = []
+  /** Given back by their events; a word is free once its stream has written there for the last time. */
+  private readonly stamps = new Rounds<Stamp>()
 
   constructor(private readonly control: ControlMemory) {}
 
@@ -82,16 +86,12 @@ export class EventTable {
   }
 
   private giveStamp(event: HostEvent): void {
-    if (event.stamp !== undefined) this.stamps.push(event.stamp)
+    if (event.stamp !== undefined) this.stamps.add(event.stamp)
     event.stamp = undefined
   }
 
   private takeWord(): number {
-    const oldest = this.stamps[0]
-    if (oldest?.stream.hasPassed(oldest.position) === true) {
-      this.stamps.shift()
-      return oldest.word
-    }
-    return this.control.reserve(SLOT_WORDS)
+    for (const { word } of this.stamps.take(({ stream, position }) => stream.hasPassed(position))) this.words.push(word)
+    return this.words.pop() ?? this.control.reserve(SLOT_WORDS)
   }
 }

@@ -6,6 +6,7 @@ import { type FlatBlock, FlatBlocks } from "./flat-block.js"
 import { TIME_WORDS } from "./layout.js"
 import { Pace } from "./pace.js"
 import type { HostStream, StreamSlot } from "./stream.js"
+import { Rounds } from "../rounds.js"
 
 /** A branch of a graph as it is run: its commands, in one piece. */
 export interface BranchBlock {
@@ -51,7 +52,7 @@ interface Retired {
 export class GraphTable {
   private readonly graphs: (HostGraph | undefined)[] = [undefined]
   private readonly freeHandles: number[] = []
-  private retired: Retired[] = []
+  private readonly retired = new Rounds<Retired>()
   private readonly flatBlocks: FlatBlocks
 
   constructor(
@@ -132,19 +133,23 @@ export class GraphTable {
     // A branch that ends with a wait may come to its end after the launch has.
     const ends = streams.flatMap((stream) => (stream ? [{ slot: stream.slot, position: stream.slot.tail }] : []))
     if (lastLaunch !== undefined) ends.push(lastLaunch)
-    this.retired.push({ branches, flat, ends })
+    this.retired.add({ branches, flat, ends })
     this.sweep()
   }
 
+  /** Gives back the memory of a few that are over. */
   private sweep(): void {
-    if (this.retired.length === 0) return
-    this.retired = this.retired.filter(({ branches, flat, ends }) => {
-      if (ends.some(({ slot, position }) => !slot.hasPassed(position))) return true
-      if (flat !== undefined && !this.flatBlocks.isIdle(flat)) return true
+    for (const { branches, flat } of this.retired.take((one) => this.isOver(one))) {
       this.give(branches)
       if (flat !== undefined) this.flatBlocks.give(flat)
-      return false
-    })
+    }
+  }
+
+  private isOver({ flat, ends }: Retired): boolean {
+    return (
+      ends.every(({ slot, position }) => slot.hasPassed(position)) &&
+      (flat === undefined || this.flatBlocks.isIdle(flat))
+    )
   }
 
   private give(branches: readonly BranchBlock[]): void {

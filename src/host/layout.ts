@@ -32,6 +32,8 @@ export const READY_TAILS = 3 * LINE + 8
 export const DOORBELL = 4 * LINE
 /** What the opening thread waits on; counts up when something that it waits for has happened. */
 export const SIGNAL = 5 * LINE
+/** First of the streams that have come to what the opening thread waits for. */
+export const HOST_PASSED = 5 * LINE + 1
 /** Streams that are not idle. */
 export const ACTIVE = 6 * LINE
 /** One of {@link OPEN}, {@link CLOSING} and {@link LOST}. */
@@ -72,6 +74,9 @@ export const BROKEN_LOW = LINE + 5
 export const BROKEN_HIGH = LINE + 6
 /** Inside a call: where the next command is in its block. 0 outside. */
 export const BLOCK_READ = LINE + 7
+/** Is the stream in the list that begins at {@link HOST_PASSED}, and which one comes next there? */
+export const HOST_LISTED = LINE + 8
+export const HOST_NEXT = LINE + 9
 /** The next stream in the ready list or waiters' list that this one is in, 0 at its end. */
 export const NEXT = 2 * LINE
 /** First of the streams that wait for this one. */

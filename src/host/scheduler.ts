@@ -10,7 +10,10 @@ import {
   ENDS_BROKEN,
   EXTENT,
   HOST_HIGH,
+  HOST_LISTED,
   HOST_LOW,
+  HOST_NEXT,
+  HOST_PASSED,
   HOST_WATCHES,
   IDLE,
   LEVEL,
@@ -271,7 +274,19 @@ export class Scheduler {
     const words = this.control.words
     if (!hasReached(high, low, words[stream + HOST_HIGH] as number, words[stream + HOST_LOW] as number)) return
     Atomics.and(words, stream + WATCHED, ~HOST_WATCHES)
+    this.listForHost(stream)
     this.signal()
+  }
+
+  /** Puts a stream in the list of those that the opening thread looks at, unless it is there and not yet looked at. */
+  private listForHost(stream: number): void {
+    const { words } = this.control
+    if (Atomics.exchange(words, stream + HOST_LISTED, 1) === 1) return
+    let first: number
+    do {
+      first = Atomics.load(words, HOST_PASSED)
+      words[stream + HOST_NEXT] = first
+    } while (Atomics.compareExchange(words, HOST_PASSED, first, stream) !== first)
   }
 
   /** Wakes the opening thread. */

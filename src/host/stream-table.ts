@@ -1,21 +1,20 @@
 import type { ControlMemory } from "./control.js"
 import type { Failures } from "./failures.js"
 import { LEVELS } from "./layout.js"
+import { Quarantine } from "./quarantine.js"
 import { ChunkPool, HostStream, StreamSlot } from "./stream.js"
-
-/** The slot of a broken stream that is gone; it is clean once these positions are passed. */
-interface Quarantine {
-  readonly slot: StreamSlot
-  readonly until: readonly { readonly slot: StreamSlot; readonly position: number }[]
-}
+import { Rounds } from "../rounds.js"
 
 /** The streams of one device, by handle; and what is left of destroyed ones until their work is over. */
 export class StreamTable {
   private readonly streams: (HostStream | undefined)[] = [undefined]
   private readonly freeHandles: number[] = []
   private readonly slots: StreamSlot[] = []
-  private readonly retired: HostStream[] = []
-  private readonly quarantine: Quarantine[] = []
+  /** Destroyed, and not known to be done. */
+  private readonly retired = new Rounds<HostStream>()
+  /** Slots for new streams. */
+  private readonly clean: StreamSlot[] = []
+  private readonly quarantine = new Quarantine(this.slots)
   private readonly chunks: ChunkPool
 
   constructor(
@@ -27,7 +26,7 @@ export class StreamTable {
 
   /** @param internal nobody outside the driver knows of it */
   create(priority: number, internal = false): HostStream {
-    const slot = this.cleanSlot() ?? this.newSlot()
+    const slot = this.clean.pop() ?? this.cleanSlot() ?? this.newSlot()
     const handle = this.freeHandles.pop() ?? this.streams.length
     const stream = new HostStream(slot, handle)
     stream.internal = internal
@@ -47,7 +46,7 @@ export class StreamTable {
     if (stream === undefined) return
     this.streams[handle] = undefined
     this.freeHandles.push(handle)
-    this.retired.push(stream)
+    this.retired.add(stream)
   }
 
   private newSlot(): StreamSlot {
@@ -57,34 +56,22 @@ export class StreamTable {
     return slot
   }
 
-  /** A slot whose last stream is destroyed and done. */
+  /** A slot whose last stream is destroyed and done, if a look at a few of those finds one. */
   private cleanSlot(): StreamSlot | undefined {
-    for (let tries = this.retired.length; tries > 0; tries--) {
-      const stream = this.retired.shift()
-      if (stream === undefined) break
-      const { slot } = stream
-      if (!slot.isIdle()) this.retired.push(stream)
-      else if (this.failures.of(stream) === undefined) return slot
-      else this.isolate(slot)
+    for (const stream of this.retired.take(({ slot }) => slot.isIdle())) {
+      if (this.failures.of(stream) === undefined) this.clean.push(stream.slot)
+      else this.quarantine.add(stream.slot)
     }
-    return this.leaveQuarantine()
+    if (this.clean.length === 0) for (const slot of this.leaveQuarantine()) this.clean.push(slot)
+    return this.clean.pop()
   }
 
-  /** Waits that name a broken stream may still be queued; they have to find it broken. */
-  private isolate(slot: StreamSlot): void {
-    const until = this.slots.filter((other) => !other.isIdle()).map((other) => ({ slot: other, position: other.tail }))
-    this.quarantine.push({ slot, until })
-  }
-
-  private leaveQuarantine(): StreamSlot | undefined {
-    const index = this.quarantine.findIndex(({ until }) =>
-      until.every(({ slot, position }) => slot.hasPassed(position)),
-    )
-    const [left] = index < 0 ? [] : this.quarantine.splice(index, 1)
-    if (left === undefined) return undefined
-    // Who broke by waiting for it is told why, before that is forgotten.
+  private leaveQuarantine(): readonly StreamSlot[] {
+    const left = this.quarantine.take()
+    if (left.length === 0) return left
+    // Who broke by waiting for them is told why, before that is forgotten.
     for (const { owner } of this.slots) if (owner !== undefined) this.failures.of(owner)
-    this.failures.forget(left.slot)
-    return left.slot
+    for (const slot of left) this.failures.forget(slot)
+    return left
   }
 }

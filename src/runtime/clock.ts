@@ -1,3 +1,5 @@
+import { TickTable } from "./tick-table.js"
+
 /**
  * Happens-before, as vector clocks.
  *
@@ -25,18 +27,18 @@ const NONE = -1
  * is that entry, so that it costs the same however many streams there are.
  */
 export class VectorClock implements Covers {
-  readonly #ticks: readonly number[]
+  readonly #table: TickTable
   readonly #slot: number
   readonly #tick: number
 
-  constructor(ticks: readonly number[], slot: number, tick: number) {
-    this.#ticks = ticks
+  constructor(table: TickTable, slot: number, tick: number) {
+    this.#table = table
     this.#slot = slot
     this.#tick = tick
   }
 
   covers(slot: number, tick: number): boolean {
-    return (slot === this.#slot ? this.#tick : (this.#ticks[slot] ?? 0)) >= tick
+    return (slot === this.#slot ? this.#tick : this.#table.get(slot)) >= tick
   }
 
   /**
@@ -46,12 +48,12 @@ export class VectorClock implements Covers {
    */
   isCoveredBy(other: Covers, known: VectorClock = emptyClock): boolean {
     if (this.#slot !== NONE && !other.covers(this.#slot, this.#tick)) return false
-    return this.#ticks === known.#ticks || this.#ticks.every((tick, slot) => other.covers(slot, tick))
+    return this.#table.every(known.#table, (slot, tick) => other.covers(slot, tick))
   }
 
-  /** Calls back with all that is known. */
-  forEach(visit: (slot: number, tick: number) => void): void {
-    this.#ticks.forEach((tick, slot) => visit(slot, tick))
+  /** Calls back with what is known, but not with all that it has in common with clocks that were visited before. */
+  visitNew(visited: WeakSet<TickTable>, visit: (slot: number, tick: number) => void): void {
+    this.#table.visitNew(visited, visit)
     if (this.#slot !== NONE) visit(this.#slot, this.#tick)
   }
 
@@ -59,15 +61,7 @@ export class VectorClock implements Covers {
   with(slot: number, tick: number): VectorClock {
     if (slot === NONE || this.covers(slot, tick)) return this
     const isFree = this.#slot === slot || this.#slot === NONE
-    return new VectorClock(isFree ? this.#ticks : this.#table(), slot, tick)
-  }
-
-  /** The one entry put into the table. */
-  #table(): readonly number[] {
-    const ticks = this.#ticks.slice()
-    while (ticks.length <= this.#slot) ticks.push(0)
-    ticks[this.#slot] = this.#tick
-    return ticks
+    return new VectorClock(isFree ? this.#table : this.#table.with(this.#slot, this.#tick), slot, tick)
   }
 
   /**
@@ -75,8 +69,8 @@ export class VectorClock implements Covers {
    * tell each other by turns. Else undefined.
    */
   next(own: number, clock: VectorClock, slot: number, tick: number): VectorClock | undefined {
-    const isNext = clock.#ticks === this.#ticks && clock.#slot === own && this.#slot === slot && this.#tick < tick
-    return isNext ? new VectorClock(this.#ticks, slot, tick) : undefined
+    const isNext = clock.#table === this.#table && clock.#slot === own && this.#slot === slot && this.#tick < tick
+    return isNext ? new VectorClock(this.#table, slot, tick) : undefined
   }
 
   /**
@@ -85,7 +79,7 @@ export class VectorClock implements Covers {
    * @param own the slot of the stream that learns this, which needs not be told of itself
    */
   join(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
-    let joined = new VectorClock(union(this.#ticks, clock.#ticks), NONE, 0)
+    let joined = new VectorClock(this.#table.union(clock.#table), NONE, 0)
     if (this.#slot !== own) joined = joined.with(this.#slot, this.#tick)
     if (clock.#slot !== own) joined = joined.with(clock.#slot, clock.#tick)
     return joined.with(slot, tick)
@@ -93,24 +87,13 @@ export class VectorClock implements Covers {
 }
 
 /** Knows nothing. */
-export const emptyClock = new VectorClock([], NONE, 0)
-
-/** For each slot the newer tick. One of the tables itself, if that is all of it: so tables come to be shared. */
-function union(some: readonly number[], others: readonly number[]): readonly number[] {
-  if (some === others || isWithin(some, others)) return others
-  if (isWithin(others, some)) return some
-  return Array.from({ length: Math.max(some.length, others.length) }, (_, slot) =>
-    Math.max(some[slot] ?? 0, others[slot] ?? 0),
-  )
-}
-
-function isWithin(some: readonly number[], others: readonly number[]): boolean {
-  return some.every((tick, slot) => tick <= (others[slot] ?? 0))
-}
+export const emptyClock = new VectorClock(new TickTable(), NONE, 0)
 
 /** What the host has seen done. */
 export class HostClock implements Covers {
   readonly #ticks: number[] = []
+  /** Parts of the clocks that it has learned: each is shared by many clocks, and needs to be learned once only. */
+  readonly #learned = new WeakSet<TickTable>()
 
   covers(slot: number, tick: number): boolean {
     return (this.#ticks[slot] ?? 0) >= tick
@@ -118,7 +101,7 @@ export class HostClock implements Covers {
 
   /** Everything that the clock knows is done. */
   learn(clock: VectorClock): void {
-    clock.forEach((slot, tick) => {
+    clock.visitNew(this.#learned, (slot, tick) => {
       while (this.#ticks.length <= slot) this.#ticks.push(0)
       if (!this.covers(slot, tick)) this.#ticks[slot] = tick
     })

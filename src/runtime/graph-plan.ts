@@ -57,11 +57,11 @@ export class GraphPlan {
 
   /** Nodes are called by the place of what they are part of, and their own. */
   #lines(prefix: string): string[] {
-    const clusters = this.streams.flatMap((stream, place) => {
-      const members = [...this.nodes.keys()].filter((index) => this.nodes[index]?.stream === place)
-      const nodes = members.map((index) => `n${prefix}${index} [label=${quote(this.nodes[index]?.label ?? "")}]`)
-      return cluster(`${prefix}${place}`, stream, nodes)
-    })
+    const members: string[][] = this.streams.map(() => [])
+    for (const [index, { stream, label }] of this.nodes.entries()) {
+      members[stream]?.push(`n${prefix}${index} [label=${quote(label)}]`)
+    }
+    const clusters = this.streams.flatMap((stream, place) => cluster(`${prefix}${place}`, stream, members[place] ?? []))
     const parts = [...this.parts].flatMap(([index, part]) => {
       const name = `n${prefix}${index}`
       const whole = cluster(name, this.nodes[index]?.label ?? "", part.#lines(`${prefix}${index}_`))

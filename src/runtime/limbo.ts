@@ -1,4 +1,5 @@
 import type { EventHandle } from "../driver.js"
+import { Rounds } from "../rounds.js"
 import type { DeviceOrder } from "./order.js"
 import { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
@@ -10,13 +11,19 @@ interface PendingUse {
   readonly event: EventHandle | undefined
 }
 
+/** Something to give back, and the uses that it waits for. */
+interface Waiting {
+  readonly pending: readonly PendingUse[]
+  readonly giveBack: () => void
+}
+
 /**
  * What is to be given back outside every stream's order, once queued work no longer uses it: pinned memory, graphs.
  * It is looked at when more comes in or is wanted, so that it holds up neither a stream nor the process.
  */
 export class Limbo {
   readonly #order: DeviceOrder
-  #waiting: { pending: PendingUse[]; giveBack: () => void }[] = []
+  readonly #waiting = new Rounds<Waiting>()
 
   constructor(order: DeviceOrder) {
     this.#order = order
@@ -26,7 +33,7 @@ export class Limbo {
   add(uses: readonly Use[], giveBack: () => void): void {
     if (uses.every((use) => this.#isKnown(use))) return giveBack()
     const pending = uses.map((use) => ({ use, event: this.#eventBehind(use.stream) }))
-    this.#waiting.push({ pending, giveBack })
+    this.#waiting.add({ pending, giveBack })
     this.sweep()
   }
 
@@ -46,22 +53,19 @@ export class Limbo {
     return event
   }
 
-  /** Gives back what is no longer in use. */
+  /** Gives back what is no longer in use, of a few that are looked at in their turn. */
   sweep(): void {
-    if (this.#waiting.length === 0 || this.#order.capturing > 0) return
+    if (this.#waiting.size === 0 || this.#order.capturing > 0) return
     this.#order.reapRetired()
-    this.#waiting = this.#waiting.filter(({ pending, giveBack }) => {
-      if (!pending.every((one) => this.#isOver(one))) return true
-      for (const { event } of pending) if (event !== undefined) this.#order.events.give(event)
-      giveBack()
-      return false
-    })
+    for (const one of this.#waiting.take((waiting) => this.#isOver(waiting))) this.#end(one)
   }
 
   /** Blocks until all uses are over, and gives everything back. */
   drain(): void {
     for (const { pending } of this.#waiting) for (const one of pending) this.#synchronize(one)
-    this.sweep()
+    if (this.#order.capturing > 0) return
+    this.#order.reapAllRetired()
+    for (const one of this.#waiting.takeAll((waiting) => this.#isOver(waiting))) this.#end(one)
   }
 
   #synchronize({ use, event }: PendingUse): void {
@@ -78,15 +82,19 @@ export class Limbo {
     return this.#order.hostClock.covers(stream.slot, tick)
   }
 
-  #isOver({ use, event }: PendingUse): boolean {
-    if (this.#isKnown(use)) return true
-    return event !== undefined && this.#order.hasPassed(event)
+  #isOver({ pending }: Waiting): boolean {
+    return pending.every(({ use, event }) => {
+      return this.#isKnown(use) || (event !== undefined && this.#order.hasPassed(event))
+    })
+  }
+
+  #end({ pending, giveBack }: Waiting): void {
+    for (const { event } of pending) if (event !== undefined) this.#order.events.give(event)
+    giveBack()
   }
 
   /** The device is closed: everything is the driver's to give back, behind its last work. */
   close(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const { giveBack } of waiting) giveBack()
+    for (const { giveBack } of this.#waiting.clear()) giveBack()
   }
 }

@@ -6,9 +6,10 @@ import { EventPool } from "./event-pool.js"
 import { Limbo } from "./limbo.js"
 import { StreamState } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
+import { Rounds } from "../rounds.js"
 import type { Use } from "./uses.js"
 
-/** Ended streams, or what is held, that is looked at whenever one is made or ended: thousands cost no more than a few. */
+/** How much of what is held is tried again whenever something is made: thousands cost no more than a few. */
 const looks = 4
 
 /** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
@@ -22,7 +23,7 @@ export class DeviceOrder {
   capturing = 0
   readonly limbo = new Limbo(this)
   readonly #live = new Set<StreamState>()
-  readonly #retired = new Set<StreamState>()
+  readonly #retired = new Rounds<StreamState>()
   /** What is given back of streams that other libraries capture, or that such streams use. */
   readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
@@ -53,7 +54,7 @@ export class DeviceOrder {
   }
 
   createStream(priority: number, name: string): StreamState {
-    this.reapRetired(looks)
+    this.reapRetired()
     return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, priority, false))
   }
 
@@ -83,7 +84,7 @@ export class DeviceOrder {
     state.disposed = true
     if (!state.foreign) this.driver.destroyStream(state.handle)
     this.#retired.add(state)
-    this.reapRetired(looks)
+    this.reapRetired()
   }
 
   /** Frees the scratch memory of library calls in the stream's order. The next call allocates it anew. */
@@ -106,15 +107,13 @@ export class DeviceOrder {
     }
   }
 
-  /** Looks which ended streams have come to the end of their work: those first that were not looked at for longest. */
-  reapRetired(count = this.#retired.size): void {
-    if (this.capturing > 0) return
-    let left = count
-    for (const state of this.#retired) {
-      if (left-- <= 0) return
-      this.#retired.delete(state)
-      if (!this.#reap(state)) this.#retired.add(state)
-    }
+  /** Looks whether a few ended streams, in their turn, have come to the end of their work. */
+  reapRetired(): void {
+    if (this.capturing === 0) this.#retired.take((state) => this.#reap(state))
+  }
+
+  reapAllRetired(): void {
+    if (this.capturing === 0) this.#retired.takeAll((state) => this.#reap(state))
   }
 
   #reap(state: StreamState): boolean {
@@ -190,7 +189,7 @@ export class DeviceOrder {
       const failure = end === undefined ? undefined : failureOf(() => this.driver.synchronizeEvent(end))
       if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
     }
-    this.reapRetired()
+    this.reapAllRetired()
     if (failures.length > 0) throw failures[0]
   }
 

@@ -7,6 +7,8 @@ import type { Stream } from "./stream.js"
  */
 export class SharedHandles {
   readonly #streams = new Map<bigint, Stream>()
+  /** A stream's numbers. It has another one where it stands in for itself in a conditional's body. */
+  readonly #numbers = new Map<Stream, Set<bigint>>()
   readonly #events = new Map<EventState, Event>()
 
   /** One Stream for each number. */
@@ -16,10 +18,16 @@ export class SharedHandles {
 
   addStream(handle: bigint, stream: Stream): void {
     this.#streams.set(handle, stream)
+    const numbers = this.#numbers.get(stream)
+    if (numbers === undefined) this.#numbers.set(stream, new Set([handle]))
+    else numbers.add(handle)
   }
 
   forgetStream(stream: Stream): void {
-    for (const [handle, shared] of this.#streams) if (shared === stream) this.#streams.delete(handle)
+    for (const handle of this.#numbers.get(stream) ?? []) {
+      if (this.#streams.get(handle) === stream) this.#streams.delete(handle)
+    }
+    this.#numbers.delete(stream)
   }
 
   addEvent(event: Event): void {
@@ -33,6 +41,7 @@ export class SharedHandles {
   /** The device is closed. */
   clear(): void {
     this.#streams.clear()
+    this.#numbers.clear()
     this.#events.clear()
   }
 }

@@ -6,6 +6,9 @@ export interface Use {
   readonly tick: number
 }
 
+/** So few other uses are looked through at each new one. */
+const FEW = 8
+
 /**
  * Who used a piece of memory last: each stream's newest use, but for those that a later use is ordered behind. Mostly
  * that is a single one, which is why it has fields of its own.
@@ -13,7 +16,9 @@ export interface Use {
 export class Uses {
   #stream: StreamState | undefined
   #tick = 0
+  /** With many, some that could go, too: they are looked through once there are twice as many as the last time. */
   #others: Use[] = []
+  #limit = FEW
 
   /** Notes a use by the operation that the stream has just counted. */
   note(stream: StreamState, tick: number): void {
@@ -22,7 +27,8 @@ export class Uses {
   }
 
   #noteBeside(stream: StreamState, tick: number): void {
-    if (this.#others.length > 0) this.#others = this.#others.filter((use) => !stream.isAfter(use.stream, use.tick))
+    const count = this.#others.length
+    if (count > 0 && (count <= FEW || count >= this.#limit)) this.#keep((use) => !stream.isAfter(use.stream, use.tick))
     const last = this.#stream
     if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {
       this.#others.push({ stream: last, tick: this.#tick })
@@ -37,18 +43,31 @@ export class Uses {
     this.#others = []
   }
 
-  /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
-  add({ stream, tick }: Use): void {
-    const known = this.list().filter((use) => use.stream !== stream || use.tick > tick)
-    if (known.some((use) => use.stream === stream)) return
-    this.#others = known
-    this.#stream = stream
-    this.#tick = tick
+  /** Keeps some of the other uses; of each stream only the newest. */
+  #keep(isKept: (use: Use) => boolean): void {
+    const kept = this.#others.filter(isKept)
+    this.#others = kept.length > FEW ? newestOfEach(kept) : kept
+    this.#limit = 2 * Math.max(FEW, this.#others.length)
   }
 
-  /** The uses that no later use is ordered behind. */
+  /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
+  add(use: Use): void {
+    const { stream, tick } = use
+    if (this.#stream === undefined) {
+      this.#stream = stream
+      this.#tick = tick
+    } else if (stream === this.#stream) {
+      this.#tick = Math.max(this.#tick, tick)
+    } else {
+      this.#others.push(use)
+      if (this.#others.length >= this.#limit) this.#keep(() => true)
+    }
+  }
+
+  /** Each stream's newest use: those that no later use is ordered behind, and perhaps some that one is. */
   list(): Use[] {
-    return this.#stream === undefined ? [] : [...this.#others, { stream: this.#stream, tick: this.#tick }]
+    if (this.#stream === undefined) return []
+    return newestOfEach([...this.#others, { stream: this.#stream, tick: this.#tick }])
   }
 
   /** Is the stream ordered behind every use? */
@@ -56,4 +75,14 @@ export class Uses {
     if (this.#stream === undefined) return true
     return stream.isAfter(this.#stream, this.#tick) && this.#others.every((use) => stream.isAfter(use.stream, use.tick))
   }
+}
+
+function newestOfEach(uses: readonly Use[]): Use[] {
+  if (uses.length < 2) return [...uses]
+  const newest = new Map<StreamState, Use>()
+  for (const use of uses) {
+    const known = newest.get(use.stream)
+    if (known === undefined || known.tick < use.tick) newest.set(use.stream, use)
+  }
+  return [...newest.values()]
 }

@@ -1,0 +1,41 @@
+import type { StreamSlot } from "./stream.js"
+
+/** A snapshot of all slots is taken only when at least one in so many slots waits for it. */
+const SLOTS_PER_WAITING = 16
+
+/**
+ * Slots of broken streams that are gone. Waits that name such a slot may still be queued, and must find it broken: it
+ * is clean once everything is done that was queued when it came here. All slots that come in between two snapshots of
+ * the queues share the next one, so that many broken streams beside many busy ones cost no more than a few.
+ */
+export class Quarantine {
+  private arrived: StreamSlot[] = []
+  private leaving: StreamSlot[] = []
+  /** What the leaving ones wait for. */
+  private until: { readonly slot: StreamSlot; readonly position: number }[] = []
+
+  /** @param slots all slots of the device */
+  constructor(private readonly slots: readonly StreamSlot[]) {}
+
+  add(slot: StreamSlot): void {
+    this.arrived.push(slot)
+  }
+
+  /** Takes out slots that no queued wait names any more. */
+  take(): StreamSlot[] {
+    for (let last = this.until.at(-1); last !== undefined; last = this.until.at(-1)) {
+      if (!last.slot.hasPassed(last.position)) return []
+      this.until.pop()
+    }
+    const left = this.leaving
+    this.leaving = []
+    if (this.arrived.length * SLOTS_PER_WAITING >= this.slots.length) this.begin()
+    return left
+  }
+
+  private begin(): void {
+    this.leaving = this.arrived
+    this.arrived = []
+    for (const slot of this.slots) if (!slot.isIdle()) this.until.push({ slot, position: slot.tail })
+  }
+}

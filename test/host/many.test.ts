@@ -1,0 +1,166 @@
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import type { Driver, StreamHandle } from "../../src/driver.js"
+import { StreamSlot } from "../../src/host/stream.js"
+import { countCalls } from "../support/count.js"
+import { completed, Latch, launch, open, source, thrownBy } from "./device.js"
+
+const noop = source("noop", ["int32"], "")
+const failing = source("failing", ["int32"], "throw new Error('on purpose')")
+
+/** How often the driver looks whether a stream has come to a position while something runs. */
+const looks = (run: () => unknown): Promise<number> => countCalls(StreamSlot.prototype, "hasPassed", run)
+
+/** Runs something with a stream that is held, and lets that go afterwards. */
+async function behindLatch<T>(run: (driver: Driver, held: StreamHandle, latch: Latch) => Promise<T>): Promise<T> {
+  using driver = open(3)
+  const held = driver.createStream(0)
+  const latch = new Latch(driver)
+  latch.hold(held)
+  try {
+    return await run(driver, held, latch)
+  } finally {
+    latch.open()
+    driver.synchronizeStream(held)
+  }
+}
+
+function waitFor(driver: Driver, stream: StreamHandle, other: StreamHandle): void {
+  const event = driver.createEvent(false)
+  driver.recordEvent(event, other)
+  driver.waitEvent(stream, event)
+  driver.destroyEvent(event)
+}
+
+/** A stream with work that waits for another stream. */
+function waitingStream(driver: Driver, other: StreamHandle): StreamHandle {
+  const stream = driver.createStream(0)
+  waitFor(driver, stream, other)
+  launch(driver, stream, driver.loadKernel(noop), 1)
+  return stream
+}
+
+type Cost = (count: number) => Promise<number>
+
+/** Looks of the last few, in the presence of so many. */
+const costs: [string, Cost][] = [
+  [
+    "a graph destroyed behind queued work",
+    (count) =>
+      behindLatch((driver, held) => {
+        const destroy = (times: number): void => {
+          for (let i = 0; i < times; i++) {
+            const stream = driver.createStream(0)
+            driver.beginCapture(stream)
+            launch(driver, stream, driver.loadKernel(noop), 1)
+            const graph = driver.endCapture(stream, undefined)
+            driver.launchGraph(graph, held)
+            driver.destroyGraph(graph)
+            driver.destroyStream(stream)
+          }
+        }
+        destroy(count)
+        return looks(() => destroy(10))
+      }),
+  ],
+  [
+    "a stream made, used and destroyed behind queued work",
+    (count) =>
+      behindLatch((driver, held) => {
+        const make = (times: number): void => {
+          for (let i = 0; i < times; i++) driver.destroyStream(waitingStream(driver, held))
+        }
+        make(count)
+        return looks(() => make(10))
+      }),
+  ],
+  [
+    "a promise of a stream while others are pending",
+    (count) =>
+      behindLatch(async (driver, held, latch) => {
+        const pending = Array.from({ length: count }, () => completed(driver, waitingStream(driver, held)))
+        const free = driver.createStream(0)
+        const cost = await looks(async () => {
+          for (let i = 0; i < 10; i++) {
+            launch(driver, free, driver.loadKernel(noop), 1)
+            await completed(driver, free)
+          }
+        })
+        latch.open()
+        await Promise.all(pending)
+        return cost
+      }),
+  ],
+  [
+    "a timing event recorded and destroyed behind queued work",
+    (count) =>
+      behindLatch((driver, held) => {
+        const record = (times: number): void => {
+          for (let i = 0; i < times; i++) {
+            const event = driver.createEvent(true)
+            driver.recordEvent(event, held)
+            driver.destroyEvent(event)
+          }
+        }
+        record(count)
+        return looks(() => record(10))
+      }),
+  ],
+]
+
+describe("the host device with many of a kind: one more costs the same beside 2000 as beside 200", () => {
+  for (const [what, cost] of costs) {
+    test(what, async () => {
+      const [few, many] = [await cost(200), await cost(2000)]
+      assert.ok(many <= 2 * few + 100, `${few} looks beside 200, ${many} beside 2000`)
+    })
+  }
+})
+
+/** Looks for breaking, destroying and replacing as many streams as are busy meanwhile. */
+function breakingBeside(count: number): Promise<number> {
+  return behindLatch((driver, held) => {
+    for (let i = 0; i < count; i++) waitingStream(driver, held)
+    const broken = Array.from({ length: count }, () => {
+      const stream = driver.createStream(0)
+      launch(driver, stream, driver.loadKernel(failing), 1)
+      thrownBy(() => driver.synchronizeStream(stream))
+      return stream
+    })
+    return looks(() => {
+      for (const stream of broken) driver.destroyStream(stream)
+      for (let i = 0; i < count; i++) driver.createStream(0)
+    })
+  })
+}
+
+test("ten times as many broken streams beside ten times as many busy ones cost about ten times as much", async () => {
+  const [few, many] = [await breakingBeside(100), await breakingBeside(1000)]
+  assert.ok(many <= 20 * few, `${few} looks for 100, ${many} for 1000`)
+})
+
+test("promises of one stream settle in the order of its work, in whatever order they were asked for", async () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const latch = new Latch(driver)
+  latch.hold(stream)
+  const events = Array.from({ length: 50 }, () => {
+    launch(driver, stream, driver.loadKernel(noop), 1)
+    const event = driver.createEvent(false)
+    driver.recordEvent(event, stream)
+    return event
+  })
+  const settled: number[] = []
+  const promises = events.map(async (_, index) => {
+    const place = (index * 17) % events.length
+    await new Promise<void>((resolve) => {
+      driver.whenComplete(events[place] ?? assert.fail(), () => {
+        settled.push(place)
+        resolve()
+      })
+    })
+  })
+  latch.open()
+  await Promise.all(promises)
+  assert.deepEqual(settled, [...events.keys()])
+})

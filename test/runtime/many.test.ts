@@ -1,0 +1,98 @@
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import { captureGraph, type Device, type Stream } from "../../src/index.js"
+import { StreamState } from "../../src/runtime/stream-state.js"
+import { countCalls } from "../support/count.js"
+import { Latch } from "../support/latch.js"
+import { nothing, Recorded } from "../support/recorded.js"
+import { affine, once } from "../support/kernels.js"
+
+interface Held {
+  readonly device: Device
+  readonly held: Stream
+  readonly recorded: Recorded
+}
+
+/** Runs something on a device of which one stream is held. */
+function behindLatch<T>(run: (held: Held) => T): T {
+  using recorded = new Recorded()
+  const { device } = recorded
+  using latch = new Latch(device)
+  const held = device.createStream()
+  latch.hold(held)
+  return run({ device, held, recorded })
+}
+
+function waitingStream({ device, held }: Held): Stream {
+  const stream = device.createStream()
+  stream.wait(held)
+  nothing.launch({ ...once, stream }, 1)
+  return stream
+}
+
+function disposeGraph({ device, held }: Held): void {
+  const graph = captureGraph(() => nothing.launch(once, 1), { device })
+  graph.launch(held)
+  graph.dispose()
+}
+
+const kinds: [string, (held: Held) => void][] = [
+  ["a graph disposed of behind queued work", disposeGraph],
+  ["a stream made, used and disposed of behind queued work", (held) => waitingStream(held).dispose()],
+  ["a graph launched on a stream of its own", (held) => disposeGraph({ ...held, held: waitingStream(held) })],
+]
+
+describe("one more asks the driver as often beside 1000 as beside 100", () => {
+  for (const [what, make] of kinds) {
+    const queries = (count: number): number =>
+      behindLatch((held) => {
+        for (let i = 0; i < count; i++) make(held)
+        held.recorded.recording.take()
+        for (let i = 0; i < 10; i++) make(held)
+        return held.recorded.recording.take("queryEvent").length
+      })
+    test(what, () => {
+      const [few, many] = [queries(100), queries(1000)]
+      assert.ok(many <= few + 20, `${few} queries beside 100, ${many} beside 1000`)
+    })
+  }
+})
+
+test("pinned memory, graphs and streams that wait for a long latch leave those alone that come and go meanwhile", () => {
+  behindLatch((held) => {
+    const { device, recorded } = held
+    for (let i = 0; i < 200; i++) disposeGraph(held)
+    const free = device.createStream()
+    const destroyed = (): number => recorded.recording.take("destroyGraph").length
+    destroyed()
+    let gone = 0
+    for (let i = 0; i < 400; i++) {
+      disposeGraph({ ...held, held: free })
+      free.synchronize()
+      gone += destroyed()
+    }
+    // Those that wait are looked at in their turn, so some of the others are still there.
+    assert.ok(gone > 250, `${gone} of 400 graphs whose work is done are gone`)
+  })
+})
+
+/** How often the streams' order is looked at when so many streams use one array. */
+function looksAtOrder(count: number): Promise<number> {
+  return behindLatch(async (held) => {
+    const { device } = held
+    const array = device.zeros("int32", 4)
+    device.defaultStream.synchronize()
+    const streams = Array.from({ length: count }, () => waitingStream(held))
+    return countCalls(StreamState.prototype, "isAfter", () => {
+      for (let round = 0; round < 2; round++) {
+        for (const stream of streams) affine.launch({ ...once, stream }, 1, array, 1, 1)
+      }
+      array.dispose()
+    })
+  })
+}
+
+test("an array that ten times as many streams use costs about ten times as much", async () => {
+  const [few, many] = [await looksAtOrder(100), await looksAtOrder(1000)]
+  assert.ok(many <= 20 * few, `${few} looks for 100 streams, ${many} for 1000`)
+})
