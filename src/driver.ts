@@ -301,7 +301,10 @@ export interface Driver {
   /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
 
-  /** Loads a kernel now, compiling where that is needed. Loading the same source object again gives the same handle. */
+  /**
+   * Loads a kernel now, compiling where that is needed. Loading the same source object again gives the same handle, which
+   * is good for as long as that object is reachable, and so must be for as long as a graph has a launch of the kernel.
+   */
   loadKernel(source: KernelSource): KernelHandle
   /** The same, without holding up the event loop. */
   prepareKernel(source: KernelSource): Promise<KernelHandle>

@@ -30,13 +30,19 @@ const PATIENCE = 5000
 /** A place to sleep at: nobody ever wakes a sleeper there. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
+/** Forgotten kernels that one load unloads at most, so that it stays short. */
+const MOST_UNLOADED = 16
+
 /** The kernels of one device. Handles are places in a list. */
 export class Kernels {
   readonly #context: CudaContext
   readonly #streams: Streams
   readonly #launcher: Launcher
   readonly #architecture: number
-  readonly #loaded: LoadedKernel[] = []
+  readonly #loaded: (LoadedKernel | undefined)[] = []
+  /** Of kernels that nobody can launch any more. They are unloaded when the next one is loaded. */
+  readonly #forgotten: KernelHandle[] = []
+  readonly #watch = new FinalizationRegistry((handle: KernelHandle) => this.#forgotten.push(handle))
   readonly #handles = new WeakMap<KernelSource, KernelHandle>()
   readonly #preparing = new WeakMap<KernelSource, Promise<KernelHandle>>()
   /** How many are being loaded on threads of Node's pool. */
@@ -211,12 +217,26 @@ export class Kernels {
     }
   }
 
+  /** Nothing runs on the device, as far as is known. */
   #finish(source: KernelSource, loading: Loading): KernelHandle {
+    this.#unloadForgotten()
     const kernel = loading.finish()
     this.#launcher.reserve(source.parameters.length)
     const handle = this.#loaded.push(kernel) - 1
     this.#handles.set(source, handle)
+    this.#watch.register(source, handle)
     return handle
+  }
+
+  /** CUDA waits for all that runs before it unloads a kernel, as it does before it loads one (measured on an H200). */
+  #unloadForgotten(): void {
+    for (const handle of this.#forgotten.splice(0, MOST_UNLOADED)) {
+      const kernel = this.#loaded[handle]
+      if (kernel === undefined) continue
+      this.#loaded[handle] = undefined
+      this.#launcher.forget(kernel)
+      unload(this.#context, kernel.library)
+    }
   }
 
   /** What is being prepared is given up. */
@@ -227,7 +247,9 @@ export class Kernels {
   /** Nothing is queued any more: all is unloaded with the context. */
   close(): void {
     if (this.#context.isLost) return
-    for (const { library } of this.#loaded.splice(0)) this.#context.atTheEnd(() => unload(this.#context, library))
+    for (const kernel of this.#loaded.splice(0)) {
+      if (kernel !== undefined) this.#context.atTheEnd(() => unload(this.#context, kernel.library))
+    }
   }
 }
 

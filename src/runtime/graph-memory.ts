@@ -1,6 +1,6 @@
 import { Allocation } from "./allocation.js"
 import { Arena } from "./arena.js"
-import type { StreamFailures } from "../driver.js"
+import type { KernelSource, StreamFailures } from "../driver.js"
 import { outsideCaptures } from "./context.js"
 import { GraphAccesses } from "./graph-accesses.js"
 import type { LaunchGroup } from "./launch-group.js"
@@ -22,6 +22,8 @@ export class GraphMemory extends RetainedMemory {
   readonly accesses: GraphAccesses
   /** Addresses of pinned memory with the host's data. */
   readonly pinned: number[] = []
+  /** What its launches run: a driver may unload a kernel whose source nobody holds any more. */
+  readonly kernels = new Set<KernelSource>()
   readonly #parts = new Set<GraphMemory>()
   readonly #order: DeviceOrder
 
@@ -87,6 +89,7 @@ export class GraphMemory extends RetainedMemory {
   }
 
   protected override giveBack(): void {
+    this.kernels.clear()
     const uses = this.uses.list()
     this.arena.dispose()
     for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)

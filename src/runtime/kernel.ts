@@ -172,6 +172,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw tell(error)
     }
     const tick = state.advance(this.name)
+    state.capture?.memory.kernels.add(this.#source)
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
       if (typeof argument !== "object") continue

@@ -8,7 +8,8 @@ import { beforeEach, test } from "node:test"
 import type { KernelSource } from "../../src/driver.js"
 import { AuxstreamError } from "../../src/runtime/errors.js"
 import { kernel, Latch, launch, noop, onDouble, open, saxpy, sourceOf, thrownBy, until } from "./device.js"
-import { collect } from "../support/collect.js"
+import { captureGraph, defineKernel, openDevice } from "../../src/index.js"
+import { collect, collectUntil } from "../support/collect.js"
 import { cubinOf } from "../support/images.js"
 import { double } from "./double.js"
 
@@ -244,6 +245,50 @@ onDouble("loading many kernels", () => {
     await collect()
     const grown = process.memoryUsage().arrayBuffers - before
     assert.ok(grown < 420 * 1024, `${grown} bytes`)
+  })
+
+  test("unloads those whose definitions are gone when another one is loaded", async () => {
+    using driver = open()
+    const held = saxpyFrom({ ptx })
+    const handle = driver.loadKernel(held)
+    for (let i = 0; i < 40; i++) driver.loadKernel(saxpyFrom({ ptx }))
+    await collectUntil(() => {
+      driver.loadKernel(saxpyFrom({ ptx }))
+      return double.alive().libraries < 10
+    }, "few libraries are left")
+    assert.equal(driver.loadKernel(held), handle)
+    launch(driver, driver.createStream(0), held, 0, 1, { address: 0, length: 0 }, { address: 0, length: 0 })
+  })
+
+  test("keeps one that a graph launches", async () => {
+    using device = openDevice("cuda:0")
+    using x = device.full("int32", 4, 1)
+    const define = () => defineKernel({ ...definition, signature: ["int32", "inout int32*", "int32", "int32"] })
+    const definition = {
+      name: "test_affine",
+      cuda: { source: sourceOf("test_affine", ["int32", "inout int32*", "int32", "int32"]) },
+    }
+    const graph = captureGraph(() => define().launch({ grid: 1, block: 1 }, 4, x, 3, 1))
+    const others = [define()]
+    const before = double.alive().libraries
+    const another = () => {
+      const kernel = define()
+      kernel.launch({ grid: 1, block: 1 }, 0, x, 1, 0)
+      others.push(kernel)
+    }
+    for (let round = 0; round < 5; round++) {
+      await collect()
+      another()
+    }
+    assert.equal(double.alive().libraries, before + 5)
+    graph.launch()
+    assert.deepEqual([...(await x.read())], [4, 4, 4, 4])
+    graph.dispose()
+    let loaded = 5
+    await collectUntil(() => {
+      another()
+      return double.alive().libraries < before + ++loaded
+    }, "the graph's kernel is unloaded")
   })
 
   test("a failure's log is its own: nothing of an earlier one is in it", () => {
