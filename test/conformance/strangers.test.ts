@@ -1,6 +1,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, currentStream, type Device, fork, parallel, type Stream } from "../../src/index.js"
+import {
+  captureGraph,
+  currentStream,
+  type Device,
+  fork,
+  KernelError,
+  openDevice,
+  parallel,
+  type Stream,
+} from "../../src/index.js"
 import { forEachDevice, onHost } from "../support/devices.js"
 import { affine, combine, once, over, throwing } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
@@ -211,6 +220,29 @@ forEachDevice("strangers", (open) => {
 })
 
 onHost("strangers that fail", (open) => {
+  test("§5.12 a pool stream that is still to break, though the host has seen the end of all it waits for, is not taken", () => {
+    using device = openDevice("host", { threads: 1 })
+    const [failing, held, other] = [device.createStream(), device.createStream(), device.createStream()]
+    using x = device.full("int32", 4, 1)
+    device.synchronize()
+    throwing.launch({ ...once, stream: failing }, 1)
+    assert.throws(() => failing.synchronize(), KernelError)
+    // The only thread is taken, so that the pool stream does not come to its wait for the broken one.
+    using latch = new Latch(device).hold(held).waitUntilEntered()
+    failing.run(() => fork(nothing).join())
+    failing.dispose()
+    for (let count = 0; count < 10; count++) device.createStream().dispose()
+    other.run(() => parallel([nothing, () => affine.launch(over(4), 4, x, 2, 1)]))
+    latch.open()
+    assert.deepEqual(
+      other.run(() => x.readSync()),
+      Int32Array.of(3, 3, 3, 3),
+    )
+    assert.equal(latch.timedOut, false)
+    held.dispose()
+    other.dispose()
+  })
+
   test("§5.12 independent callers, some of whose branches throw: nobody else fails or loses a result", async () => {
     using device = open()
     const caller = async (index: number): Promise<number | undefined> => {
