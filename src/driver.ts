@@ -40,7 +40,8 @@
  *
  * Between `beginCapture(stream)` and `endCapture(stream)`, what is queued on the stream does not run. `waitEvent` on an
  * event that was recorded on a capturing stream brings the waiting stream into the capture, whatever it has queued
- * before; from then on its operations are captured, too. Every one is ordered in the graph as it would have been
+ * before (an event recorded behind that comes directly
+ * before the wait); from then on its operations are captured, too. Every one is ordered in the graph as it would have been
  * without the capture. `launch`, `copy`, `fill`, `multiply`, `recordEvent`, `waitEvent`, `launchGraph` and
  * `beginConditional` may be captured; the runtime never allocates, frees, uploads, queries or synchronises on a
  * capturing stream, nor waits across the border of a capture. A graph that is launched inside becomes part of the other
@@ -154,6 +155,14 @@ export interface MatrixProduct {
   readonly strideOut: number
 }
 
+/** What {@link Driver.prepare} makes ready. */
+export interface PreparedNeeds {
+  /** What `beginConditional` needs. */
+  readonly conditionals: boolean
+  /** Bytes of local memory for each thread of a kernel. */
+  readonly localMemory: number
+}
+
 /** What one launch may ask for at most. The host device has CUDA's limits. */
 export interface LaunchLimits {
   readonly threadsPerBlock: number
@@ -210,9 +219,12 @@ export interface Driver {
 
   /** A new stream that has no implied order with any other. */
   createStream(priority: number): StreamHandle
-  /** What is queued is finished first. One that another library captures goes at the end of the capture. */
+  /**
+   * What is queued is finished first. One that another library captures goes at the end of the capture. One that was
+   * adopted is let go of: its owner destroys it.
+   */
   destroyStream(stream: StreamHandle): void
-  /** Takes in a stream that another library made. It is never passed to `destroyStream`. */
+  /** Takes in a stream that another library made. */
   adoptStream(foreign: bigint): StreamHandle
   /** The priority of a stream that was taken in. */
   adoptedPriority(stream: StreamHandle): number
@@ -308,6 +320,11 @@ export interface Driver {
   loadKernel(source: KernelSource): KernelHandle
   /** The same, without holding up the event loop. */
   prepareKernel(source: KernelSource): Promise<KernelHandle>
+  /**
+   * Makes ready what the device would otherwise make ready at first use, when some devices have to wait for all queued
+   * work. Does not hold up the event loop.
+   */
+  prepare(needs: PreparedNeeds): Promise<void>
   /** Queues a launch. The arguments have been read when the call returns. */
   launch(
     stream: StreamHandle,

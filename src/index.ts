@@ -7,7 +7,7 @@ export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, T
 export type { CudaKernelBody, DeviceId, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/completion.js"
-export type { Device, EventOptions, StreamOptions } from "./runtime/device.js"
+export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device.js"
 export type { AnyArray, DeviceArray } from "./runtime/device-array.js"
 export * from "./runtime/errors.js"
 export type { Event } from "./runtime/event.js"

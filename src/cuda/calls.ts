@@ -32,6 +32,8 @@ export const DRIVER_CALLS = {
   cuCtxGetCurrent: ["cuCtxGetCurrent", out],
   cuCtxPushCurrent: ["cuCtxPushCurrent_v2", handle],
   cuCtxPopCurrent: ["cuCtxPopCurrent_v2", out],
+  cuCtxGetLimit: ["cuCtxGetLimit", out, int],
+  cuCtxSetLimit: ["cuCtxSetLimit", int, bytes],
   cuCtxGetStreamPriorityRange: ["cuCtxGetStreamPriorityRange", out, out],
 
   cuThreadExchangeStreamCaptureMode: ["cuThreadExchangeStreamCaptureMode", address],
@@ -69,6 +71,7 @@ export const DRIVER_CALLS = {
   cuMemsetD32Async: ["cuMemsetD32Async", address, uint, bytes, handle],
   cuMemsetD2D32Async: ["cuMemsetD2D32Async", address, bytes, uint, bytes, bytes, handle],
 
+  cuModuleGetLoadingMode: ["cuModuleGetLoadingMode", out],
   cuLibraryLoadData: ["cuLibraryLoadData", out, address, address, address, uint, address, address, uint],
   cuLibraryUnload: ["cuLibraryUnload", handle],
   cuLibraryGetKernel: ["cuLibraryGetKernel", out, handle, "str"],

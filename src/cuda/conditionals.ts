@@ -9,10 +9,16 @@ import type { CudaContext } from "./context.js"
 import { viewMemory } from "./ffi.js"
 import type { Kernels } from "./kernels.js"
 import type { Launcher } from "./launch.js"
+import type { Need } from "./quiet.js"
 
 const NODE_TYPE_CONDITIONAL = 13
 const CONDITIONAL_TYPES = { if: 0, unless: 0, while: 1 } as const
 const NODE_PARAMETERS_BYTES = 256
+
+const NEED: Need = {
+  what: "What runIf() and runWhile() need cannot be loaded",
+  advice: "Load it before: await device.prepare().",
+}
 
 /** Sets a conditional's handle: to 1 if the number is zero or not, as `zero` says. The driver knows the function. */
 const setCondition: KernelSource = {
@@ -80,6 +86,17 @@ export class Conditionals {
     this.#captures = captures
     this.#kernels = kernels
     this.#launcher = launcher
+    if (context.isNew) this.#loadAhead()
+  }
+
+  /** Nothing can run yet. Where it fails, the first conditional says why. */
+  #loadAhead(): void {
+    try {
+      void this.#context.conditionalCalls // Does the driver have them?
+      this.#kernels.load(setCondition, NEED)
+    } catch {
+      // See above.
+    }
   }
 
   /** Does the graph have any itself? */
@@ -90,6 +107,12 @@ export class Conditionals {
   /** The graph is destroyed. */
   forget(graph: number): void {
     this.#graphs.delete(graph)
+  }
+
+  /** Loads what conditionals need, off the event loop. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, AUX_NOT_READY */
+  async prepare(): Promise<void> {
+    void this.#context.conditionalCalls // Does the driver have them?
+    await this.#kernels.prepare(setCondition, NEED)
   }
 
   /** See `Driver.beginConditional`. */
@@ -113,7 +136,7 @@ export class Conditionals {
   }
 
   #setHandle(kind: ConditionalKind, handle: bigint, condition: number, stream: StreamHandle): void {
-    const kernel = this.#kernels.get(this.#kernels.load(setCondition))
+    const kernel = this.#kernels.get(this.#kernels.load(setCondition, NEED))
     const args = [handle, { address: condition, length: 1 }, kind === "unless" ? 1 : 0]
     this.#launcher.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
   }

@@ -4,6 +4,8 @@ import { AuxstreamError, CudaError, OutOfMemoryError } from "../runtime/errors.j
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
 import { bind, type Bound, type NativeLibrary, type Signature } from "./ffi.js"
+import { KnownProducts } from "./known-products.js"
+import type { Need, Quiet } from "./quiet.js"
 import { SUCCESS } from "./status.js"
 import { toolkitLibrary } from "./toolkit-library.js"
 
@@ -76,6 +78,8 @@ interface BoundHandle {
 /** The matrix products of one device. */
 export class Cublas {
   readonly #context: CudaContext
+  readonly #quiet: Quiet
+  readonly #known = new KnownProducts()
   #calls: CublasCalls | undefined
   readonly #handles = new Map<StreamHandle, BoundHandle>()
   #idle: number[] = []
@@ -83,13 +87,25 @@ export class Cublas {
   readonly #scalars = new CMemory(16)
   readonly #scalarValues: Float32Array<ArrayBuffer>
 
-  constructor(context: CudaContext) {
+  constructor(context: CudaContext, quiet: Quiet) {
     this.#context = context
+    this.#quiet = quiet
     this.#scalarValues = new Float32Array(this.#scalars.bytes.buffer)
   }
 
-  /** Queues products on a stream, with the workspace for scratch. */
+  /**
+   * Queues products on a stream, with the workspace for scratch. The first ones of a kind may have to load a kernel, which
+   * makes CUDA wait for all that runs.
+   *
+   * @throws AuxstreamError AUX_NOT_READY when products of a new kind find the device busy for too long
+   */
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
+    if (this.#known.has(product)) return this.#queue(product, workspace, stream)
+    this.#quiet.block(needOf(product), () => this.#queue(product, workspace, stream))
+    this.#known.add(product)
+  }
+
+  #queue(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
     const calls = this.#library()
     this.#context.within(() => {
       const bound = this.#boundTo(calls, stream)
@@ -195,6 +211,13 @@ export class Cublas {
     if (status === SUCCESS) return
     this.#context.checkFaults()
     throw failure(status, call)
+  }
+}
+
+function needOf({ m, n, k, inputs }: MatrixProduct): Need {
+  return {
+    what: `The first product of ${m} x ${k} by ${k} x ${n} in ${inputs} cannot be queued`,
+    advice: "Multiply once with these sizes and types before, while the device has nothing else to do.",
   }
 }
 

@@ -14,6 +14,7 @@ import type {
   MemoryUsage,
   OrderMark,
   PinnedMemory,
+  PreparedNeeds,
   StreamHandle,
 } from "../driver.js"
 import { Births } from "./births.js"
@@ -30,11 +31,19 @@ import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
 import type { CudaLibrary } from "./library.js"
+import { reserveLocalMemory, roomForLocalMemory } from "./local-memory.js"
 import { createDeviceMemory, type DeviceMemory } from "./memory.js"
+import { type Need, Quiet } from "./quiet.js"
 import { PinnedMemoryOwner, PinnedPool } from "./pinned.js"
+import { AuxstreamError } from "../runtime/errors.js"
 import { SUCCESS } from "./status.js"
 import { Streams } from "./streams.js"
 import { Uploads } from "./upload.js"
+
+const LOCAL_MEMORY: Need = {
+  what: "Room for local memory cannot be made",
+  advice: "Prepare the device before: await device.prepare({ localMemory }).",
+}
 
 /** See `Driver`. Streams, events and addresses are CUDA's own handles, as numbers. */
 export class CudaDriver implements Driver {
@@ -56,6 +65,7 @@ export class CudaDriver implements Driver {
   readonly #uploads: Uploads
   readonly #fills: Fills
   readonly #launcher: Launcher
+  readonly #quiet: Quiet
   readonly #kernels: Kernels
   readonly #cublas: Cublas
   readonly #captures: Captures
@@ -86,11 +96,12 @@ export class CudaDriver implements Driver {
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#captures, this.#markers)
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)
-    this.#cublas = new Cublas(context)
-    this.#kernels = new Kernels(context, this.#streams, this.#launcher, facts.architecture)
+    this.#quiet = new Quiet(context, this.#streams)
+    this.#cublas = new Cublas(context, this.#quiet)
+    this.#kernels = new Kernels(context, this.#quiet, this.#launcher, facts.architecture)
     this.#fills = new Fills(context, this.#kernels, this.#launcher)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
-    this.#graphs = new Graphs(context, this.#captures, this.#conditionals)
+    this.#graphs = new Graphs(context, this.#captures, this.#conditionals, this.#quiet)
   }
 
   createStream(priority: number): StreamHandle {
@@ -180,6 +191,7 @@ export class CudaDriver implements Driver {
 
   waitEvent(stream: StreamHandle, event: EventHandle): void {
     const context = this.#context
+    if (context.captures > 0) this.#streams.mayComeIn(stream)
     context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
     if (status !== SUCCESS) this.#retryWait(status, stream, event)
@@ -251,6 +263,7 @@ export class CudaDriver implements Driver {
 
   drainFrees(): void {
     this.#memory.drainFrees()
+    this.#graphs.sweep()
     drainClosing()
   }
 
@@ -291,6 +304,16 @@ export class CudaDriver implements Driver {
 
   prepareKernel(source: KernelSource): Promise<KernelHandle> {
     return this.#kernels.prepare(source)
+  }
+
+  async prepare({ conditionals, localMemory }: PreparedNeeds): Promise<void> {
+    if (conditionals) await this.#conditionals.prepare()
+    if (localMemory === 0) return
+    if (localMemory <= roomForLocalMemory(this.#context)) return
+    await this.#quiet.wait(LOCAL_MEMORY, () => {
+      if (this.#closed) throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} was disposed of meanwhile.`)
+      reserveLocalMemory(this.#context, localMemory, "prepare()")
+    })
   }
 
   launch(

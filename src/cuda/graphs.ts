@@ -5,6 +5,7 @@ import { CMemory } from "./c-memory.js"
 import type { Captures } from "./captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "./context.js"
+import type { Quiet } from "./quiet.js"
 import { SUCCESS } from "./status.js"
 
 const RESULT_INFO_BYTES = 64
@@ -18,22 +19,31 @@ interface Origin {
   readonly flags: number
 }
 
+/** So many executables wait for a quiet device at most, unless it is busy for so many milliseconds at a time. */
+const MOST_RETIRED = 16
+const LONGEST_SWEEP = 20
+
 /** The graphs of one device. Handles are the executables'. */
 export class Graphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #origins = new Map<GraphHandle, Origin>()
+  readonly #quiet: Quiet
+  /** Executables with conditionals that nobody needs: CUDA waits for all that runs when it destroys one. */
+  readonly #retired = new Set<GraphHandle>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
-  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals) {
+  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals, quiet: Quiet) {
     this.#context = context
+    this.#quiet = quiet
     this.#captures = captures
     this.#conditionals = conditionals
   }
 
   /** See `Driver.endCapture`. */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities: boolean): GraphHandle {
+    this.sweep()
     const template = this.#captures.end(stream)
     const origin = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
     try {
@@ -113,14 +123,39 @@ export class Graphs {
     const origin = this.#origins.get(executable)
     if (origin === undefined) return
     this.#origins.delete(executable)
+    const waits = this.#conditionals.areIn(origin.template)
     this.#destroyTemplate(origin.template)
+    if (waits) this.#retired.add(executable)
+    else this.#destroyExecutable(executable)
+    this.sweep()
+  }
+
+  #destroyExecutable(executable: GraphHandle): void {
     if (this.#context.isLost) return
     const status = this.#context.graphCalls.cuGraphExecDestroy(executable)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphExecDestroy")
   }
 
+  /** Destroys what was retired, if nothing runs. Should there be too many, it is waited for, but not for long. */
+  sweep(): void {
+    if (this.#retired.size === 0 || this.#context.isLost) return
+    if (!this.#isQuiet()) return
+    for (const executable of this.#retired) this.#destroyExecutable(executable)
+    this.#retired.clear()
+  }
+
+  #isQuiet(): boolean {
+    try {
+      return this.#quiet.within(this.#retired.size > MOST_RETIRED ? LONGEST_SWEEP : 0)
+    } catch {
+      return false // The device has just been lost. The next call that may throw says so.
+    }
+  }
+
   /** All work is over. */
   close(): void {
     for (const executable of [...this.#origins.keys()]) this.destroy(executable)
+    for (const executable of this.#retired) this.#context.atTheEnd(() => this.#destroyExecutable(executable))
+    this.#retired.clear()
   }
 }

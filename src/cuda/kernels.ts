@@ -4,9 +4,9 @@
  * A kernel is loaded wholly before its first launch. What takes long, compiling and the driver's own translation of
  * PTX, is asked for with calls that need no current context, so that it can also be done on a thread of Node's pool.
  *
- * The last step, bringing the code into the context, makes CUDA wait for all that runs there (measured on an H200,
- * driver 580, lazy and eager loading alike). A stream that is held up by the thread that asks would hold it for ever, so
- * the work queued before is waited for first, with patience that ends: see {@link Kernels.load}.
+ * The last step, bringing the code into the context, makes CUDA wait for all that runs there, so it is taken when nothing
+ * does: see `quiet.ts`. If the user has CUDA load eagerly (`CUDA_MODULE_LOADING=EAGER`), the first step is the one that
+ * waits (measured on an H200, driver 580), and all of them are taken then.
  */
 import { AuxstreamError } from "../runtime/errors.js"
 import type { CudaKernelBody, KernelHandle, KernelSource } from "../driver.js"
@@ -21,14 +21,7 @@ import {
 import type { CudaContext } from "./context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
-import type { Streams } from "./streams.js"
-import { now, sleep } from "../timers.js"
-
-/** How long loading waits for what runs on the device, in milliseconds. */
-const PATIENCE = 5000
-
-/** A place to sleep at: nobody ever wakes a sleeper there. */
-const NEVER = new Int32Array(new SharedArrayBuffer(4))
+import type { Need, Quiet } from "./quiet.js"
 
 /** Forgotten kernels that one load unloads at most, so that it stays short. */
 const MOST_UNLOADED = 16
@@ -36,7 +29,7 @@ const MOST_UNLOADED = 16
 /** The kernels of one device. Handles are places in a list. */
 export class Kernels {
   readonly #context: CudaContext
-  readonly #streams: Streams
+  readonly #quiet: Quiet
   readonly #launcher: Launcher
   readonly #architecture: number
   readonly #loaded: (LoadedKernel | undefined)[] = []
@@ -50,9 +43,9 @@ export class Kernels {
   #closed = false
 
   /** `architecture`: the device's compute capability, 90 for 9.0. */
-  constructor(context: CudaContext, streams: Streams, launcher: Launcher, architecture: number) {
+  constructor(context: CudaContext, quiet: Quiet, launcher: Launcher, architecture: number) {
     this.#context = context
-    this.#streams = streams
+    this.#quiet = quiet
     this.#launcher = launcher
     this.#architecture = architecture
   }
@@ -64,25 +57,34 @@ export class Kernels {
   }
 
   /**
-   * See `Driver.loadKernel`.
+   * See `Driver.loadKernel`. `need`: how a refusal says what was asked for.
    *
    * @throws AuxstreamError AUX_NOT_READY when what was queued before does not come to its end
    */
-  load(source: KernelSource): KernelHandle {
+  load(source: KernelSource, need = needOf(source)): KernelHandle {
     const known = this.#handles.get(source)
     if (known !== undefined) return known
-    const loading = this.#start(source)
+    const compiled = this.#image(source)
+    if (this.#context.library.loadsEagerly) return this.#quiet.block(need, () => this.#loadNow(source, compiled))
+    const loading = this.#start(source, compiled)
     try {
-      this.#awaitStreams(source)
-      return this.#finish(source, loading)
-    } catch (error) {
+      return this.#quiet.block(need, () => this.#finish(source, loading))
+    } finally {
       loading.abandon()
-      throw error
     }
   }
 
-  #start(source: KernelSource): Loading {
-    const { image, again } = this.#image(source)
+  /** All steps, one after another. Nothing runs on the device. */
+  #loadNow(source: KernelSource, compiled: Compiled): KernelHandle {
+    const loading = this.#start(source, compiled)
+    try {
+      return this.#finish(source, loading)
+    } finally {
+      loading.abandon()
+    }
+  }
+
+  #start(source: KernelSource, { image, again }: Compiled): Loading {
     try {
       return this.#startWith(source, image)
     } catch (error) {
@@ -103,26 +105,34 @@ export class Kernels {
   }
 
   /** See `Driver.prepareKernel`. */
-  prepare(source: KernelSource): Promise<KernelHandle> {
+  prepare(source: KernelSource, need = needOf(source)): Promise<KernelHandle> {
     const known = this.#handles.get(source)
     if (known !== undefined) return Promise.resolve(known)
     const under = this.#preparing.get(source)
     if (under !== undefined) return under
-    const preparing = this.#prepare(source).finally(() => this.#preparing.delete(source))
+    const preparing = this.#prepare(source, need).finally(() => this.#preparing.delete(source))
     this.#preparing.set(source, preparing)
     return preparing
   }
 
-  async #prepare(source: KernelSource): Promise<KernelHandle> {
+  async #prepare(source: KernelSource, need: Need): Promise<KernelHandle> {
     const compiled = await this.#imageInBackground(source)
     this.#checkOpen(source)
+    if (this.#context.library.loadsEagerly) {
+      return this.#quiet.wait(need, () => this.#knownOr(source, () => this.#loadNow(source, compiled)))
+    }
     this.#inBackground++
     try {
       const loading = await this.#startInBackground(source, compiled)
-      return await this.#finishInBackground(source, loading)
+      return await this.#finishInBackground(source, need, loading)
     } finally {
       this.#inBackground--
     }
+  }
+
+  #knownOr(source: KernelSource, load: () => KernelHandle): KernelHandle {
+    this.#checkOpen(source)
+    return this.#handles.get(source) ?? load()
   }
 
   async #imageInBackground(source: KernelSource): Promise<Compiled> {
@@ -145,57 +155,17 @@ export class Kernels {
     return loading
   }
 
-  async #finishInBackground(source: KernelSource, loading: Loading): Promise<KernelHandle> {
+  async #finishInBackground(source: KernelSource, need: Need, loading: Loading): Promise<KernelHandle> {
     try {
-      await this.#streamsPassed(source)
-      this.#checkOpen(source)
-      const known = this.#handles.get(source)
-      if (known === undefined) return this.#finish(source, loading)
+      return await this.#quiet.wait(need, () => this.#knownOr(source, () => this.#finish(source, loading)))
+    } finally {
       loading.abandon()
-      return known
-    } catch (error) {
-      loading.abandon()
-      throw error
     }
   }
 
   /** Is a thread of the pool loading one? The context must live as long. */
   get isBusy(): boolean {
     return this.#inBackground > 0
-  }
-
-  #awaitStreams(source: KernelSource): void {
-    const work = this.#streams.markNow()
-    const deadline = now() + PATIENCE
-    try {
-      while (!work.isOver()) {
-        if (now() > deadline) throw this.#outOfPatience(source)
-        Atomics.wait(NEVER, 0, 0, 1)
-      }
-    } finally {
-      work.forget()
-    }
-  }
-
-  async #streamsPassed(source: KernelSource): Promise<void> {
-    const work = this.#streams.markNow()
-    const deadline = now() + PATIENCE
-    try {
-      while (!work.isOver()) {
-        if (now() > deadline) throw this.#outOfPatience(source)
-        await sleep(1)
-      }
-    } finally {
-      work.forget()
-    }
-  }
-
-  #outOfPatience({ name }: KernelSource): AuxstreamError {
-    return new AuxstreamError(
-      "AUX_NOT_READY",
-      `Kernel "${name}" cannot be loaded now: CUDA loads kernels only while nothing runs on ${this.#context.label}, and ` +
-        `what was queued before has not ended within ${PATIENCE / 1000} s. Load it before: await kernel.prepare(device).`,
-    )
   }
 
   #checkOpen({ name }: KernelSource): void {
@@ -251,6 +221,10 @@ export class Kernels {
       if (kernel !== undefined) this.#context.atTheEnd(() => unload(this.#context, kernel.library))
     }
   }
+}
+
+function needOf({ name }: KernelSource): Need {
+  return { what: `Kernel "${name}" cannot be loaded`, advice: "Load it before: await kernel.prepare(device)." }
 }
 
 function isInvalid(error: unknown): boolean {

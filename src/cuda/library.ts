@@ -13,6 +13,7 @@ import { unavailable } from "./unavailable.js"
 const LEAST_VERSION = 12000
 const LEAST_VERSION_WITH_CONDITIONALS = 12040
 const CAPTURE_MODE_RELAXED = 2
+const EAGER_LOADING = 1
 
 /** The driver of this process, initialised. */
 export class CudaLibrary {
@@ -27,6 +28,7 @@ export class CudaLibrary {
   readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
   #isRelaxed = false
+  #loadsEagerly: boolean | undefined
   readonly #out = new CMemory(8)
 
   /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
@@ -76,6 +78,15 @@ export class CudaLibrary {
     const status = this.calls.cuThreadExchangeStreamCaptureMode(this.#out.address)
     if (status !== SUCCESS) throw this.error(status, "cuThreadExchangeStreamCaptureMode")
     this.#isRelaxed = true
+  }
+
+  /** Has the user asked CUDA to load all kernels with their image? */
+  get loadsEagerly(): boolean {
+    if (this.#loadsEagerly === undefined) {
+      const status = this.calls.cuModuleGetLoadingMode(this.#out.address)
+      this.#loadsEagerly = status === SUCCESS && this.#out.int(0) === EAGER_LOADING
+    }
+    return this.#loadsEagerly
   }
 
   #readVersion(): number {

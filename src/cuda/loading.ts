@@ -4,12 +4,14 @@ import type { KernelParameter, KernelSource } from "../driver.js"
 import { CMemory } from "./c-memory.js"
 import type { CudaContext } from "./context.js"
 import { inBackground } from "./ffi.js"
+import { reserveLocalMemory } from "./local-memory.js"
 import { checkImage } from "./image.js"
 import type { LaunchableKernel } from "./launch.js"
 import { encodings, parameterBytes, parameterText } from "./signature.js"
 import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "./status.js"
 
 const SHARED_SIZE_BYTES = 1
+const LOCAL_SIZE_BYTES = 3
 const ERROR_LOG_BUFFER = 5
 const ERROR_LOG_BUFFER_SIZE_BYTES = 6
 const LOG_BYTES = 16 * 1024
@@ -178,18 +180,33 @@ export class Loading {
     )
   }
 
-  /** Resolves the kernel in the device's context, loaded there, its parameters checked. */
+  /**
+   * Resolves the kernel in the device's context, loaded there, its parameters checked, with room for its local memory.
+   * Nothing runs on the device.
+   */
   finish(): LoadedKernel {
     const entry = this.#resolve()
     this.#checkSignature()
+    reserveLocalMemory(this.#context, this.#localMemory(), `Kernel "${this.#source.name}"`)
     this.#log.release()
-    return {
+    const kernel = {
       name: this.#source.name,
       function: entry,
       staticSharedMemory: this.#staticSharedMemory,
       encodings: encodings(this.#source.parameters),
       library: this.#library,
     }
+    this.#library = 0
+    return kernel
+  }
+  }
+
+  /** Bytes for each thread. */
+  #localMemory(): number {
+    const { calls, device } = this.#context
+    const status = calls.cuKernelGetAttribute(this.#out.address, LOCAL_SIZE_BYTES, this.#kernel, device)
+    this.#checkImage(status, "cuKernelGetAttribute")
+    return this.#out.int(0)
   }
 
   #resolve(): number {
@@ -240,7 +257,7 @@ export class Loading {
     }
   }
 
-  /** Undoes what was done, if the kernel will not be used. */
+  /** Undoes what was done, unless it was finished. */
   abandon(): void {
     if (this.#library !== 0 && !this.#context.isLost) unload(this.#context, this.#library)
     this.#library = 0

@@ -13,13 +13,6 @@ const ADDRESS_LIMIT = 2n ** 53n
 /** How many ends, and streams that could not be destroyed, are looked at whenever one is destroyed. */
 const LOOKS = 4
 
-/** What was queued on every stream at one time. */
-export interface QueuedWork {
-  isOver(): boolean
-  /** Nobody asks any more. */
-  forget(): void
-}
-
 type WhenOver = (() => void) | undefined
 
 /** The streams of one device. */
@@ -28,6 +21,10 @@ export class Streams {
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
+  /** Other libraries' streams that we queue on. */
+  readonly #adopted = new Set<StreamHandle>()
+  /** Of streams that came into a capture of ours: the event behind what they had queued. */
+  readonly #before = new Map<StreamHandle, EventHandle>()
   /**
    * To be destroyed when their ends can be marked: once who captures them has ended that, or a call that failed works.
    * With them, who wants to know when their work is over.
@@ -55,14 +52,28 @@ export class Streams {
     return stream
   }
 
-  /** Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. */
+  /**
+   * Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. A stream that was
+   * adopted is let go of: its owner destroys it.
+   */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
+    this.#before.delete(stream)
+    if (this.#adopted.delete(stream)) return this.#letGo(stream, whenOver)
     if (!this.#own.delete(stream) || this.#context.isLost) return
     const leaving = [...turnOf(this.#leaving), [stream, whenOver] as const]
     this.#leaving.set(stream, whenOver)
     // What fails is tried again by whoever looks next.
     failuresOf(turnOf(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
     failuresOf(leaving, ([one, over]) => this.#leave(one, over))
+  }
+
+  /** What was queued on another library's stream goes on: its end is marked, unless that library captures it now. */
+  #letGo(stream: StreamHandle, whenOver: WhenOver): void {
+    if (this.#context.isLost) return
+    failuresOf([stream], () => {
+      if (!this.isCapturing(stream)) this.#ends.set(this.#events.record(stream), whenOver)
+    })
+    this.#context.foreignCaptures.forgetStream(stream)
   }
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
@@ -89,7 +100,10 @@ export class Streams {
     const context = this.#context
     const status = context.calls.cuStreamGetCtx(stream, context.out.address)
     if (status !== SUCCESS) context.retry(status, "cuStreamGetCtx", stream, context.out.address)
-    if (context.out.number(0) === context.handle) return stream
+    if (context.out.number(0) === context.handle) {
+      this.#adopted.add(stream)
+      return stream
+    }
     throw new AuxstreamError(
       "AUX_DEVICE_MISMATCH",
       `Stream ${foreign} belongs to another context than the primary one of ${context.label}: open the device that it ` +
@@ -125,27 +139,40 @@ export class Streams {
     if (status !== SUCCESS) this.#context.retry(status, "cuStreamSynchronize", stream)
   }
 
-  /** Marks what is queued now, to see when all of it has come to its end. */
-  markNow(): QueuedWork {
-    const marks = new Set<EventHandle>()
-    const work: QueuedWork = {
-      isOver: () => {
-        for (const mark of marks) if (hasPassed(this.#context, mark) && marks.delete(mark)) this.#events.give(mark)
-        return this.#haveEnded() && marks.size === 0
-      },
-      forget: () => {
-        for (const mark of marks) this.#ends.set(mark, undefined)
-        marks.clear()
-      },
-    }
+  /**
+   * Has everything ended that was queued on streams of ours, adopted ones included? Of a captured stream, that is what it
+   * had queued before the capture.
+   *
+   * @throws DeviceLostError
+   */
+  areIdle(): boolean {
+    this.#lookAtEnds()
+    if (this.#ends.size > 0) return false
+    for (const stream of this.#own) if (!this.#isOver(stream)) return false
+    for (const stream of this.#adopted) if (!this.#isOver(stream)) return false
+    return true
+  }
+
+  /** What cannot be told of one stream, which others may use, too, is no failure of who waits for all. */
+  #isOver(stream: StreamHandle): boolean {
     try {
-      // On a captured stream, a record would become part of the graph.
-      for (const stream of this.#own) if (!this.isCapturing(stream)) marks.add(this.#events.record(stream))
+      if (!this.isCapturing(stream)) return this.isIdle(stream)
+      const before = this.#before.get(stream)
+      return before === undefined || hasPassed(this.#context, before)
     } catch (error) {
-      work.forget()
-      throw error
+      if (this.#context.isLost) throw error
+      return true
     }
-    return work
+  }
+
+  /**
+   * The stream waits for something while we capture, which may bring it in. If so, an event has just been recorded behind
+   * all that it has queued.
+   */
+  mayComeIn(stream: StreamHandle): void {
+    const { lastEvent, lastStream } = this.#context
+    if (lastEvent === undefined || lastStream !== stream || this.isCapturing(stream)) return
+    this.#before.set(stream, lastEvent)
   }
 
   /**
@@ -162,13 +189,12 @@ export class Streams {
     return this.#ends.size + this.#leaving.size === 0
   }
 
-  /** What cannot be told of a stream that was destroyed is no failure of who loads a kernel. */
-  #haveEnded(): boolean {
+  /** What cannot be told of a stream that was destroyed is no failure of who asks for all. */
+  #lookAtEnds(): void {
     try {
-      return this.forgetEnded()
+      this.forgetEnded()
     } catch (error) {
       if (this.#context.isLost) throw error
-      return false
     }
   }
 
@@ -186,7 +212,7 @@ export class Streams {
 
   /** Blocks until the work of destroyed streams is over, but for those that are captured. True if none is left. */
   awaitEnded(): boolean {
-    this.#haveEnded()
+    this.#lookAtEnds()
     for (const event of this.#ends.keys()) {
       const status = this.#context.calls.cuEventSynchronize(event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)

@@ -320,6 +320,9 @@ export class HostDriver implements Driver {
     return this.kernels.load(source)
   }
 
+  /** Everything is ready from the beginning. */
+  async prepare(): Promise<void> {}
+
   async prepareKernel(source: KernelSource): Promise<KernelHandle> {
     this.check()
     return this.kernels.prepare(source)

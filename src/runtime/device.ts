@@ -33,6 +33,21 @@ export interface StreamOptions {
   readonly name?: string | undefined
 }
 
+/** Options of {@link Device.prepare}. */
+export interface PrepareOptions {
+  /** Load what `runIf` and `runWhile` need. */
+  readonly conditionals?: boolean | undefined
+  /**
+   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. A kernel's own need is
+   * known, and is seen to when the kernel is loaded; this is for kernels that recurse, and for other libraries' kernels. The
+   * device sets so much aside for each thread that it can run at a time: 16 KiB are 4 GB on an H200.
+   */
+  readonly localMemory?: number | undefined
+}
+
+/** CUDA's limit, in bytes for each thread. */
+const MOST_LOCAL_MEMORY = 512 * 1024
+
 /** Options of {@link Device.createEvent}. */
 export interface EventOptions {
   /** Does it take the time, for {@link Event.elapsedTime}? Such an event costs more. */
@@ -354,6 +369,31 @@ export class Device {
     this.checkUsable()
     const scope = new Scope(this, context().scope)
     return runIn(context().withScope(scope), () => scope.endAfter(fn))
+  }
+
+  /**
+   * Makes ready ahead what a CUDA device otherwise makes ready at first use, when CUDA waits for all queued work: so that
+   * nothing waits in the midst of things. Waits for queued work itself, off the event loop. On the host device everything is
+   * ready from the beginning. Kernels have a `prepare` of their own.
+   *
+   * @throws AuxstreamError AUX_NOT_READY when queued work does not end within seconds, AUX_DEVICE_UNAVAILABLE for
+   * conditionals that the driver does not have, OutOfMemoryError for local memory that there is no room for
+   * @example
+   * await device.prepare() // for runIf and runWhile
+   * await device.prepare({ localMemory: 16 * 1024 }) // for kernels that recurse
+   */
+  async prepare(options: PrepareOptions = { conditionals: true }): Promise<void> {
+    checkOptions(options, "options")
+    const { conditionals = false, localMemory = 0 } = options
+    if (typeof conditionals !== "boolean") {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `\`conditionals\` must be true or false, or left out; got ${show(conditionals)}`,
+      )
+    }
+    checkInteger(localMemory, "localMemory", 0, MOST_LOCAL_MEMORY)
+    this.checkUsable()
+    await this.driver.prepare({ conditionals, localMemory })
   }
 
   /** Bytes of device memory: in arrays, taken from the system, and the most that arrays ever held. */

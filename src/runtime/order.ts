@@ -82,7 +82,7 @@ export class DeviceOrder {
     if (!this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.disposed = true
-    if (!state.foreign) this.driver.destroyStream(state.handle)
+    this.driver.destroyStream(state.handle)
     this.#retired.add(state)
     this.reapRetired()
   }
@@ -280,7 +280,7 @@ export class DeviceOrder {
     this.closed = true
     for (const state of this.#live) {
       state.disposed = true
-      if (!state.foreign) this.driver.destroyStream(state.handle)
+      this.driver.destroyStream(state.handle)
     }
     this.#live.clear()
     for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)

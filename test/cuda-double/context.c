@@ -15,8 +15,8 @@ static bool initialized;
 static int device_count = 1;
 static int driver_version = 13000;
 static int attributes[256];
-static bool attributes_set;
 static struct context *primaries[MAX_DEVICES];
+static bool attributes_set;
 static _Atomic long released_while_busy;
 static void *graves[BURIAL_PLOTS];
 static unsigned next_grave;
@@ -26,6 +26,7 @@ static _Thread_local int depth;
 
 _Atomic bool double_strict;
 static _Atomic long waits;
+static size_t most_local = 1 << 19;
 struct live double_live;
 
 struct context *double_current(void) {
@@ -38,6 +39,15 @@ void double_await_device(struct context *context) {
   const struct timespec pause = {0, 50000};
   while (context->busy > 0 && !context->broken) nanosleep(&pause, NULL);
 }
+
+void double_await_devices(void) {
+  for (int device = 0; device < MAX_DEVICES; device++) {
+    if (primaries[device]) double_await_device(primaries[device]);
+  }
+}
+
+/* How many bytes of local memory there is memory for. */
+EXPORT void double_set_most_local(int bytes) { most_local = bytes; }
 
 /* How often a call had to wait for the device: each of them stands still behind a kernel that the caller would release. */
 EXPORT double double_waits(void) { return waits; }
@@ -267,6 +277,7 @@ EXPORT CUresult cuCtxSetLimit(int limit, size_t value) {
   NOT_BESIDE_CAPTURES();
   REQUIRE(limit == 0, CUDA_ERROR_INVALID_VALUE);
   if ((int)value == context->local) return CUDA_SUCCESS;
+  REQUIRE(value <= most_local, CUDA_ERROR_OUT_OF_MEMORY);
   double_await_device(context);
   context->local = (int)value;
   return CUDA_SUCCESS;

@@ -157,6 +157,8 @@ void double_break(CUresult status);
 
 /* Some calls wait for all that runs in the context (seen on an H200, driver 580). Counts those that find work there. */
 void double_await_device(struct context *context);
+/* The same for every context. */
+void double_await_devices(void);
 
 /* What is alive: asked by tests, so that nothing leaks unseen. */
 struct live {

@@ -123,7 +123,7 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
   else read_ptx(library, code);
   double_live.libraries++;
   *out = library;
-  if (eager && double_current()) double_await_device(double_current());
+  if (eager) double_await_devices();
   return CUDA_SUCCESS;
 }
 

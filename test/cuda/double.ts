@@ -133,6 +133,8 @@ export const double = {
   hostFreesWhileBusy: () => call("double_host_frees_while_busy", "double", []),
   /** How often a call had to wait for the device. */
   waits: () => call("double_waits", "double", []),
+  /** How many bytes of local memory for each thread the device has memory for. */
+  setMostLocalMemory: (bytes: number) => void call("double_set_most_local", "void", ["int"], bytes),
   /** Kernels are loaded with their image, as with CUDA_MODULE_LOADING=EAGER. */
   setEager: (eager: boolean) => void call("double_set_eager", "void", ["int"], Number(eager)),
   /** What another library may do on a thread of its own: captures a stream there, in global mode unless given. */
