@@ -199,7 +199,6 @@ export class Loading {
     this.#library = 0
     return kernel
   }
-  }
 
   /** Bytes for each thread. */
   #localMemory(): number {

@@ -149,16 +149,20 @@ export class Streams {
     this.#lookAtEnds()
     if (this.#ends.size > 0) return false
     for (const stream of this.#own) if (!this.#isOver(stream)) return false
-    for (const stream of this.#adopted) if (!this.#isOver(stream)) return false
+    for (const stream of this.#adopted) if (!this.#isOverElsewhere(stream)) return false
     return true
   }
 
-  /** What cannot be told of one stream, which others may use, too, is no failure of who waits for all. */
   #isOver(stream: StreamHandle): boolean {
+    if (!this.isCapturing(stream)) return this.isIdle(stream)
+    const before = this.#before.get(stream)
+    return before === undefined || hasPassed(this.#context, before)
+  }
+
+  /** What its owner has done to a stream is no failure of who waits for all. */
+  #isOverElsewhere(stream: StreamHandle): boolean {
     try {
-      if (!this.isCapturing(stream)) return this.isIdle(stream)
-      const before = this.#before.get(stream)
-      return before === undefined || hasPassed(this.#context, before)
+      return this.#isOver(stream)
     } catch (error) {
       if (this.#context.isLost) throw error
       return true
@@ -221,6 +225,7 @@ export class Streams {
   }
 
   destroyAll(): void {
+    this.#adopted.clear()
     for (const stream of this.#own) this.destroy(stream)
   }
 }

@@ -58,6 +58,7 @@ export interface EventOptions {
 
 const streamOptions: ReadonlySet<string> = new Set(["priority", "name"] satisfies (keyof StreamOptions)[])
 const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (keyof EventOptions)[])
+const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory"])
 
 /**
  * A GPU, or the host's cores: where streams run and arrays live.
@@ -383,7 +384,7 @@ export class Device {
    * await device.prepare({ localMemory: 16 * 1024 }) // for kernels that recurse
    */
   async prepare(options: PrepareOptions = { conditionals: true }): Promise<void> {
-    checkOptions(options, "options")
+    checkOptions(options, "options", prepareOptions)
     const { conditionals = false, localMemory = 0 } = options
     if (typeof conditionals !== "boolean") {
       throw new AuxstreamError(

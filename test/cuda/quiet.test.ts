@@ -17,7 +17,7 @@ import {
 } from "../../src/index.js"
 import { refused, rejected } from "../support/errors.js"
 import { once } from "../support/kernels.js"
-import { Latch, onDouble, sourceOf, until } from "./device.js"
+import { Latch, onDouble, open, sourceOf, until } from "./device.js"
 import { double } from "./double.js"
 
 /** A kernel that nobody has loaded. */
@@ -96,7 +96,7 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
     using graph = await captureGraph(
       async () => {
         held.wait(currentStream(device))
-        held.run(() => void device.createEvent().record().wait(currentStream(device)))
+        held.run(() => device.createEvent().record().wait(currentStream(device)))
         await waitsBesideTheLoop(latch, prepared(device))
         noop.launch({ ...once, stream: held })
       },
@@ -139,11 +139,11 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
     using stream = device.createStream()
     const noop = fresh()
     await noop.prepare(device)
-    let done = false
+    const state = { done: false }
     const loading = fresh()
       .prepare(device)
-      .finally(() => (done = true))
-    while (!done) {
+      .finally(() => (state.done = true))
+    while (!state.done) {
       for (let i = 0; i < 200; i++) noop.launch({ ...once, stream })
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -203,6 +203,7 @@ onDouble("§11 local memory", () => {
 
 onDouble("§11 conditionals", () => {
   test("are loaded ahead by device.prepare(): the first one does not wait", async () => {
+    using _keeper = open() // A device loads them itself only where it is the first one.
     using device = openDevice("cuda:0")
     await device.prepare()
     using flag = device.zeros("int32", 1)
@@ -215,6 +216,7 @@ onDouble("§11 conditionals", () => {
   })
 
   test("that are not loaded are refused while something runs, and the error says what to do", () => {
+    using _keeper = open() // A device loads them itself only where it is the first one.
     using device = openDevice("cuda:0")
     using flag = device.zeros("int32", 1)
     using latch = new Hold(device)
@@ -283,6 +285,7 @@ onDouble("§8 device.prepare", () => {
     using device = openDevice("cuda:0")
     const prepare = (options: unknown) => Reflect.apply(device.prepare, device, [options]) as Promise<void>
     await rejected(() => prepare(5), "AUX_INVALID_ARGUMENT", "options")
+    await rejected(() => prepare({ conditional: true }), "AUX_INVALID_ARGUMENT", "conditional", "localMemory")
     await rejected(() => prepare({ conditionals: 1 }), "AUX_INVALID_ARGUMENT", "conditionals", "1")
     for (const localMemory of [-1, 1.5, "8", 2 ** 20]) {
       await rejected(() => prepare({ localMemory }), "AUX_OUT_OF_RANGE", "localMemory", "524288")
@@ -292,6 +295,7 @@ onDouble("§8 device.prepare", () => {
   })
 
   test("is given up by a device that is disposed of meanwhile", async () => {
+    using _keeper = open() // A device loads them itself only where it is the first one.
     const device = openDevice("cuda:0")
     using latch = new Hold(device)
     const preparing = Promise.allSettled([device.prepare(), device.prepare({ localMemory: 20_000 })])
