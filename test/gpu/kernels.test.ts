@@ -4,8 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
-import { defineKernel, type Device, openDevice } from "../../src/index.js"
+import { captureGraph, defineKernel, type Device, openDevice } from "../../src/index.js"
 import { nvrtc } from "../../src/cuda/nvrtc.js"
+import { collect } from "../support/collect.js"
+import { withEnvironment } from "../support/environment.js"
 import { refused, rejected } from "../support/errors.js"
 import { findGpu } from "./gpu.js"
 
@@ -44,6 +46,16 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     return nvrtc(13).compile({ name: "saxpy", source, options, output })
   }
 
+  /** The cubin of the source for this very GPU: what the cache keeps of it, behind a hash of 32 bytes. */
+  function compiled(): Uint8Array {
+    const folder = join(cache, "alone")
+    return withEnvironment({ AUXSTREAM_CACHE_DIR: folder }, () => {
+      defineKernel({ name: "saxpy", signature, cuda: { source } }).load(device)
+      const [entry] = readdirSync(folder)
+      return readFileSync(join(folder, entry ?? assert.fail("nothing was kept"))).subarray(32)
+    })
+  }
+
   function computes(kernel: ReturnType<typeof defineKernel<typeof signature>>): void {
     using x = device.from(Float32Array.from({ length: count }, (_, i) => i))
     using y = device.full("float32", count, 1)
@@ -61,10 +73,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     computes(defineKernel({ name: "saxpy", signature, cuda: { source } }))
     computes(defineKernel({ name: "saxpy", signature, cuda: { ptx } }))
     computes(defineKernel({ name: "saxpy", signature, cuda: { ptx: text } }))
-    // The cache holds the first one's, made for this very GPU, behind a hash of 32 bytes.
-    const [entry] = readdirSync(cache)
-    const cubin = readFileSync(join(cache, entry ?? assert.fail("nothing was kept"))).subarray(32)
-    computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
+    computes(defineKernel({ name: "saxpy", signature, cuda: { cubin: compiled() } }))
   })
 
   test("§7 what the compiler says of a source is in the error: line, place, words", async () => {
@@ -84,7 +93,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     const text = new TextDecoder().decode(image("ptx", "--gpu-architecture=compute_80")).replace(/\0+$/, "")
     const wrong = defineKernel({ name: "saxpy", signature, cuda: { ptx: text.replace("fma.rn.f32", "fmx.rn.f32") } })
     refused(() => wrong.load(device), "AUX_KERNEL_INVALID", "CUDA_ERROR_INVALID_PTX", /fmx/)
-    const none = defineKernel({ name: "saxpy", signature, cuda: { cubin: new Uint8Array(100) } })
+    const none = defineKernel({ name: "saxpy", signature, cuda: { cubin: new TextEncoder().encode("none") } })
     refused(
       () => none.load(device),
       "AUX_KERNEL_INVALID",
@@ -97,6 +106,61 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     })
     refused(() => older.load(device), "AUX_KERNEL_INVALID", "CUDA_ERROR_NO_BINARY_FOR_GPU")
     computes(defineKernel({ name: "saxpy", signature, cuda: { source } }))
+  })
+
+  test("§7 a part of a cubin is refused, and the device is as good as before", async () => {
+    const cubin = compiled()
+    for (const share of [0.01, 0.03, 0.1, 0.5, 0.9, 0.97, 0.999]) {
+      const part = cubin.subarray(0, Math.floor(cubin.length * share))
+      const kernel = defineKernel({ name: "saxpy", signature, cuda: { cubin: part } })
+      refused(() => kernel.load(device), "AUX_KERNEL_INVALID", /cubin that is cut off/)
+      await rejected(() => kernel.prepare(device), "AUX_KERNEL_INVALID", /cubin that is cut off/)
+    }
+    computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
+  })
+
+  test("§11 a header that changed is compiled anew, wherever it is found; options may be in two strings", () => {
+    const folder = mkdtempSync(join(tmpdir(), "auxstream-headers-"))
+    const includes = [`#include "${folder}/value.h"`, "#include <value.h>", '#include "outer.h"']
+    writeFileSync(join(folder, "outer.h"), '#include "value.h"')
+    try {
+      for (const include of includes) {
+        for (const value of [5, 6, 5]) {
+          writeFileSync(join(folder, "value.h"), `#define VALUE ${value}`)
+          const kernel = defineKernel({
+            name: "set",
+            signature: ["out int32*"],
+            cuda: {
+              source: `${include}\nextern "C" __global__ void set(int* x) { *x = VALUE * A + B; }`,
+              options: ["-I", folder, "-D", "A=10", "-D", "B=2"],
+            },
+          })
+          using x = device.zeros("int32", 1)
+          kernel.launch({ grid: 1, block: 1 }, x)
+          assert.equal(x.readSync()[0], value * 10 + 2, include)
+        }
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test("§7 a graph keeps the kernels that it launches; those that nobody can launch are unloaded", async () => {
+    const define = (value: number) =>
+      defineKernel({
+        name: "set",
+        signature: ["out int32*"],
+        cuda: { source: `extern "C" __global__ void set(int* x) { *x = ${value}; }` },
+      })
+    using x = device.zeros("int32", 1)
+    using graph = captureGraph(() => define(1).launch({ grid: 1, block: 1 }, x))
+    for (let value = 2; value < 40; value++) {
+      define(value).launch({ grid: 1, block: 1 }, x)
+      assert.equal(x.readSync()[0], value)
+      await collect()
+    }
+    graph.launch()
+    assert.equal(x.readSync()[0], 1)
   })
 
   test("§7 a name that the code has not, and a signature of another shape, are refused with both", () => {
