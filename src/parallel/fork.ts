@@ -7,6 +7,7 @@ import { currentDevice, currentStream, type Stream } from "../runtime/stream.js"
 import { adopt } from "../runtime/thenable.js"
 import { checkAuxStream } from "./arguments.js"
 import { attach } from "../runtime/failures.js"
+import { showAs } from "../runtime/inspect.js"
 import { ForkState } from "./fork-state.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { type ParallelReason, report } from "./report.js"
@@ -76,6 +77,8 @@ export class Fork<T> {
     this.dispose()
   }
 }
+
+showAs<Fork<unknown>>(Fork, ({ stream }) => `Fork { on ${stream.name} of ${stream.device.id} }`)
 
 /**
  * Starts a function beside the current stream, now, and lets the caller go on: its work runs behind what is queued on

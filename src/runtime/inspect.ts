@@ -1,17 +1,35 @@
 import { inspect } from "node:util"
+import { markAsOurs } from "./copy.js"
 import { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
+import { AuxstreamError } from "./errors.js"
 import { Event } from "./event.js"
 import { Graph } from "./graph.js"
 import { Kernel } from "./kernel.js"
 import { PinnedArray } from "./pinned-array.js"
 import { Stream } from "./stream.js"
 
-/** Has `console.log` show what an object is, instead of all that it is made of. */
-function showAs<T>(kind: { readonly prototype: T }, text: (object: T) => string): void {
-  Object.defineProperty(kind.prototype, inspect.custom, {
-    value(this: T) {
-      return text(this)
+/**
+ * Has `console.log` show what an object is, instead of all that it is made of, and `JSON.stringify` say that it cannot. Test
+ * runners that print objects call `toJSON` themselves, without the key: they get the same text as `console.log`.
+ */
+export function showAs<T extends object>(
+  kind: { readonly prototype: T },
+  text: (object: T) => string,
+  advice = "write what you need of it",
+): void {
+  markAsOurs(kind)
+  Object.defineProperties(kind.prototype, {
+    [inspect.custom]: {
+      value(this: T) {
+        return text(this)
+      },
+    },
+    toJSON: {
+      value(this: T, ...key: readonly unknown[]) {
+        if (key.length === 0) return text(this)
+        throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${text(this)} cannot be written as JSON; ${advice}`)
+      },
     },
   })
 }
@@ -22,8 +40,16 @@ showAs(Device, (device) => `Device { ${device.id}, ${device.name}${ended(device)
 showAs(Stream, (stream) => `Stream { ${stream.name} of ${stream.device.id}${ended(stream)} }`)
 showAs(Event, (event) => `Event { ${event.name} of ${event.device.id}${ended(event)} }`)
 showAs<Kernel>(Kernel, ({ name, signature }) => `Kernel { ${name}(${signature.join(", ")}) }`)
-showAs(DeviceArray, (array) => `DeviceArray { ${array.description}${ended(array)} }`)
-showAs(PinnedArray, (array) => `PinnedArray { ${array.description}${ended(array)} }`)
+showAs(
+  DeviceArray,
+  (array) => `DeviceArray { ${array.description}${ended(array)} }`,
+  "its elements are on the device: write Array.from(await array.read())",
+)
+showAs(
+  PinnedArray,
+  (array) => `PinnedArray { ${array.description}${ended(array)} }`,
+  "write Array.from(pinned.array) once the device is done with it",
+)
 showAs(
   Graph,
   (graph) =>

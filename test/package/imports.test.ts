@@ -5,23 +5,31 @@ import { join, posix } from "node:path"
 import { describe, test } from "node:test"
 import { project } from "./packing.js"
 
+/** What every layer may use, and what imports nothing itself. */
+const common = ["dtype.ts", "half.ts", "raise-limit.ts", "timers.ts", "typed-array.ts", "warn.ts"]
+
 /**
  * What the files of each folder (or a single file) of src may import beside their own folder. Imports run one way:
  * parallel -> runtime -> driver <- cuda, host, which share what hands out memory.
  */
 const mayImport: Record<string, readonly string[]> = {
   "dtype.ts": [],
+  "half.ts": [],
+  "raise-limit.ts": [],
+  "timers.ts": [],
+  "typed-array.ts": [],
+  "warn.ts": [],
   "driver.ts": ["dtype.ts"],
-  runtime: ["driver.ts", "dtype.ts"],
-  parallel: ["runtime", "driver.ts", "dtype.ts"],
-  trace: ["runtime", "parallel", "driver.ts", "dtype.ts"],
+  runtime: ["driver.ts", ...common],
+  parallel: ["runtime", "driver.ts", ...common],
+  trace: ["runtime", "parallel", "driver.ts", ...common],
   allocator: ["driver.ts"],
-  host: ["driver.ts", "dtype.ts", "allocator", "runtime/errors.ts"],
-  cuda: ["driver.ts", "dtype.ts", "allocator", "runtime/errors.ts", "koffi"],
-  blas: ["runtime", "driver.ts", "dtype.ts", "host", "cuda"],
+  host: ["driver.ts", "allocator", "runtime/errors.ts", ...common],
+  cuda: ["driver.ts", "allocator", "runtime/errors.ts", "koffi", ...common],
+  blas: ["runtime", "driver.ts", "host", "cuda", ...common],
   "backends.ts": ["runtime", "driver.ts", "host", "cuda"],
   "index.ts": ["runtime", "parallel", "trace", "driver.ts", "dtype.ts", "backends.ts"],
-  cli: ["index.ts", "runtime", "parallel", "trace", "blas", "dtype.ts"],
+  cli: ["index.ts", "runtime", "parallel", "trace", "blas", ...common],
 }
 
 const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm

@@ -22,7 +22,7 @@ test("console.log shows what things are, in one line", () => {
   const device = auxstream.openDevice("host")
   const array = device.zeros("int32", 3)
   const graph = auxstream.captureGraph(() => array.fill(1))
-  const kernel = auxstream.defineKernel({ name: "nothing", signature: ["in int32*"] })
+  const kernel = auxstream.defineKernel({ name: "nothing", signature: ["in int32*"], host: { source: "" } })
   const shown: readonly [object, RegExp][] = [
     [device, /^Device \{ host, .+ \}$/],
     [device.createStream({ name: "aux" }), /^Stream \{ aux of host \}$/],
