@@ -23,7 +23,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
-import { warnOnce } from "../runtime/forgotten.js"
+import { warnOnce } from "../warn.js"
 import { absolute, isAbsolute, joined, type Machine, named, thisMachine } from "./machine.js"
 
 const HASH_BYTES = 32

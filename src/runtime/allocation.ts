@@ -1,6 +1,6 @@
 import type { OrderMark } from "../driver.js"
 import { Birth } from "./birth.js"
-import { warnOnce } from "./forgotten.js"
+import { warnOnce } from "../warn.js"
 import type { ArrayMemory } from "./operation.js"
 import type { DeviceOrder } from "./order.js"
 import { RetainedMemory } from "./retained.js"

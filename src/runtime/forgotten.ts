@@ -1,6 +1,4 @@
-import { warn } from "../warn.js"
-
-const warned = new Set<string>()
+import { warnOnce } from "../warn.js"
 
 /**
  * Watches objects that own something: what is collected without having been disposed of is released, and the first of
@@ -39,11 +37,4 @@ function warnOfForgotten(kind: string): void {
       `Call dispose()${kind === "DeviceArray" ? ", declare it with `using`, or make it inside device.scope()" : ", or declare it with `using`"}.`,
     "AUX_FORGOTTEN",
   )
-}
-
-/** Warns the process, once for each key. */
-export function warnOnce(key: string, message: string, code: `AUX_${string}`): void {
-  if (warned.has(key)) return
-  warned.add(key)
-  warn(code, message)
 }

@@ -1,5 +1,5 @@
 import { AuxstreamError } from "./errors.js"
-import { warnOnce } from "./forgotten.js"
+import { warnOnce } from "../warn.js"
 import type { PinnedAllocation } from "./pinned-allocation.js"
 
 /**

@@ -1,5 +1,5 @@
 import type { Device } from "./device.js"
-import { warnOnce } from "./forgotten.js"
+import { warnOnce } from "../warn.js"
 import type { Stream } from "./stream.js"
 
 /** How many streams the pool has at most. Beyond, calls share them. */
