@@ -6,19 +6,14 @@ import { describe, test } from "node:test"
 import { project } from "./packing.js"
 
 /** What every layer may use, and what imports nothing itself. */
-const common = ["dtype.ts", "half.ts", "raise-limit.ts", "timers.ts", "typed-array.ts", "warn.ts"]
+const common = ["dtype.ts", "half.ts", "raise-limit.ts", "rounds.ts", "timers.ts", "typed-array.ts", "warn.ts"]
 
 /**
  * What the files of each folder (or a single file) of src may import beside their own folder. Imports run one way:
  * parallel -> runtime -> driver <- cuda, host, which share what hands out memory.
  */
 const mayImport: Record<string, readonly string[]> = {
-  "dtype.ts": [],
-  "half.ts": [],
-  "raise-limit.ts": [],
-  "timers.ts": [],
-  "typed-array.ts": [],
-  "warn.ts": [],
+  ...Object.fromEntries(common.map((file) => [file, []])),
   "driver.ts": ["dtype.ts"],
   runtime: ["driver.ts", ...common],
   parallel: ["runtime", "driver.ts", ...common],
