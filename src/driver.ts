@@ -291,7 +291,7 @@ export interface Driver {
   noteIdle(stream: StreamHandle): void
   memoryUsage(): MemoryUsage
 
-  /** Pinned memory, zeroed at first use of its pages. @throws OutOfMemoryError */
+  /** Pinned memory, with whatever it held before. @throws OutOfMemoryError */
   allocatePinned(byteLength: number): PinnedMemory
   /**
    * Takes the memory at this address back; its pages may be given out again at once. Not in any stream's order: the

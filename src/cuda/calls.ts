@@ -59,6 +59,7 @@ export const DRIVER_CALLS = {
   cuMemPoolCreate: ["cuMemPoolCreate", out, address],
   cuMemPoolDestroy: ["cuMemPoolDestroy", handle],
   cuMemPoolSetAttribute: ["cuMemPoolSetAttribute", handle, int, address],
+  cuMemPoolSetAccess: ["cuMemPoolSetAccess", handle, address, bytes],
   cuMemPoolGetAttribute: ["cuMemPoolGetAttribute", handle, int, out],
   cuMemPoolTrimTo: ["cuMemPoolTrimTo", handle, bytes],
   cuMemAllocFromPoolAsync: ["cuMemAllocFromPoolAsync", out, bytes, handle, handle],

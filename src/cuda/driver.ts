@@ -92,9 +92,9 @@ export class CudaDriver implements Driver {
     }
     this.#births = new Births(context, this.#markers)
     this.#completions = new Completions(context)
-    this.#pinnedPool = new PinnedPool(context)
+    this.#pinnedPool = new PinnedPool(context, () => this.#uploads.reclaim())
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
-    this.#uploads = new Uploads(context, this.#captures, this.#markers)
+    this.#uploads = new Uploads(context, this.#captures, this.#markers, this.#pinnedPool)
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)
     this.#quiet = new Quiet(context, this.#streams)
     this.#cublas = new Cublas(context, this.#quiet)
@@ -264,6 +264,10 @@ export class CudaDriver implements Driver {
   drainFrees(): void {
     this.#memory.drainFrees()
     this.#graphs.sweep()
+    if (this.#pinnedPool.isShort) {
+      this.#uploads.drain()
+      this.#pinnedPool.drain()
+    }
     drainClosing()
   }
 

@@ -7,11 +7,11 @@ import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
-import { viewMemory } from "./ffi.js"
-import { type PinnedBlock, PinnedPool } from "./pinned.js"
+import type { PinnedBlock, PinnedPool } from "./pinned.js"
+import { SUCCESS } from "./status.js"
 import { warn } from "../warn.js"
 
-/** Larger sources take several blocks, so that the pool's powers of two waste nothing. */
+/** Larger sources take several blocks, which are more likely to be found again than one of their size. */
 const LARGEST_BLOCK = 16 * 1024 * 1024
 
 interface Staged {
@@ -25,19 +25,17 @@ export class Uploads {
   readonly #context: CudaContext
   readonly #events: EventPool
   readonly #pool: PinnedPool
-  /** By address: a view over each block that was ever staged in. */
-  readonly #views = new Map<number, Uint8Array>()
   /** Uploads whose copies may be going on, by stream, oldest first: a stream that is held up holds up only its own. */
   readonly #staged = new Map<StreamHandle, Staged[]>()
   /** Read by other libraries' graphs at each launch, for who knows how long. */
   readonly #captured: PinnedBlock[] = []
   readonly #captures: Captures
 
-  constructor(context: CudaContext, captures: Captures, events: EventPool) {
+  constructor(context: CudaContext, captures: Captures, events: EventPool, pool: PinnedPool) {
     this.#context = context
     this.#captures = captures
     this.#events = events
-    this.#pool = new PinnedPool(context, () => this.#reclaimAll())
+    this.#pool = pool
   }
 
   /** Queues a copy; the source has been read when it returns. @throws OutOfMemoryError without pinned memory for it */
@@ -65,22 +63,13 @@ export class Uploads {
         const piece = source.subarray(offset, offset + LARGEST_BLOCK)
         const block = this.#pool.take(piece.length)
         blocks.push(block)
-        this.#view(block).set(piece)
+        block.bytes.set(piece)
       }
       return blocks
     } catch (error) {
       for (const block of blocks) this.#pool.give(block)
       throw error
     }
-  }
-
-  #view(block: PinnedBlock): Uint8Array {
-    let view = this.#views.get(block.address)
-    if (view === undefined) {
-      view = new Uint8Array(viewMemory(block.address, block.byteLength))
-      this.#views.set(block.address, view)
-    }
-    return view
   }
 
   /** Keeps the blocks until the stream has passed what is queued now. Copies may be queued: nothing may throw here. */
@@ -122,8 +111,20 @@ export class Uploads {
     return count
   }
 
-  #reclaimAll(): void {
+  /** Takes back what any stream has copied. @throws DeviceLostError */
+  reclaim(): void {
     for (const [stream, staged] of this.#staged) this.#reclaim(stream, staged)
+  }
+
+  /** Blocks until everything that is staged has been copied, and takes it back. @throws DeviceLostError, CudaError */
+  drain(): void {
+    for (const staged of this.#staged.values()) {
+      const newest = staged.at(-1)
+      if (newest === undefined) continue
+      const status = this.#context.calls.cuEventSynchronize(newest.event)
+      if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", newest.event)
+    }
+    this.reclaim()
   }
 
   /** Gives all back. Nothing is queued any more. */
@@ -134,7 +135,5 @@ export class Uploads {
     }
     for (const block of this.#captured.splice(0)) this.#pool.give(block)
     this.#staged.clear()
-    this.#views.clear()
-    this.#pool.close()
   }
 }

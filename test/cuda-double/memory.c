@@ -16,6 +16,10 @@ struct pool {
   int device;
   uint64_t attributes[9];
   bool destroyed;
+  /* Of page-locked memory of the host, which the device can only reach once it was given access. */
+  bool host, accessible;
+  /* Of such a pool. The others share what the device has. */
+  uint64_t reserved;
   long outstanding;
 };
 
@@ -38,6 +42,10 @@ static size_t block_count, block_capacity;
 static uint64_t reserved, used, used_high, reserved_high;
 static uint64_t limit = (uint64_t)1 << 34;
 static _Atomic long host_frees_while_busy;
+static _Atomic bool has_host_pools = true;
+
+/* Are there pools of host memory? Older drivers have none. */
+EXPORT void double_set_host_pools(int has) { has_host_pools = has; }
 
 EXPORT void double_set_memory(double bytes) { limit = (uint64_t)bytes; }
 /* How often pinned memory was given back while commands were queued: the real driver waits for the device there. */
@@ -107,27 +115,43 @@ bool double_reachable(uint64_t address, size_t bytes) {
 EXPORT CUresult cuMemPoolCreate(struct pool **out, const int *properties) {
   ENTER(cuMemPoolCreate, A(properties[0]), A(properties[2]), A(properties[3]));
   NOT_BESIDE_CAPTURES();
-  REQUIRE(properties[0] == 1 && properties[1] == 0 && properties[2] == 1, CUDA_ERROR_INVALID_VALUE);
+  /* CU_MEM_LOCATION_TYPE_DEVICE is 1, CU_MEM_LOCATION_TYPE_HOST is 2. */
+  bool host = properties[2] == 2 && has_host_pools;
+  REQUIRE(properties[0] == 1 && properties[1] == 0 && (properties[2] == 1 || host), CUDA_ERROR_INVALID_VALUE);
   for (int i = 4; i < 22; i++) REQUIRE(properties[i] == 0, CUDA_ERROR_INVALID_VALUE);
   struct pool *pool = calloc(1, sizeof *pool);
   pool->kind = POOL;
   pool->device = properties[3];
+  pool->host = host;
   double_live.pools++;
   *out = pool;
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuMemPoolSetAccess(struct pool *pool, const int *access, size_t count) {
+  ENTER(cuMemPoolSetAccess, A(pool), A(access[1]), count);
+  NEED_POOL(pool);
+  REQUIRE(count == 1 && access[0] == 1 && access[2] == 3, CUDA_ERROR_INVALID_VALUE);
+  pool->accessible = true;
+  return CUDA_SUCCESS;
+}
+
 static bool belongs(const struct block *block, const struct pool *pool) { return block->pool == pool; }
 
-/* Gives back freed blocks whose free has happened. */
-static void trim(struct pool *pool) {
-  for (size_t i = block_count; i-- > 0;) {
+static uint64_t *reserved_by(struct pool *pool) { return pool->host ? &pool->reserved : &reserved; }
+
+/* Gives back freed blocks whose free has happened, but for so many bytes. */
+static void trim_to(struct pool *pool, size_t keep) {
+  uint64_t *held = reserved_by(pool);
+  for (size_t i = block_count; i-- > 0 && *held > keep;) {
     struct block *block = blocks[i];
     if (!belongs(block, pool) || !block->freed || !block->freed->done) continue;
-    reserved -= block->capacity;
+    *held -= block->capacity;
     discard(block);
   }
 }
+
+static void trim(struct pool *pool) { trim_to(pool, 0); }
 
 EXPORT CUresult cuMemPoolDestroy(struct pool *pool) {
   ENTER(cuMemPoolDestroy, A(pool));
@@ -147,7 +171,7 @@ EXPORT CUresult cuMemPoolTrimTo(struct pool *pool, size_t keep) {
   NOT_BESIDE_CAPTURES();
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
-  trim(pool);
+  trim_to(pool, keep);
   pthread_mutex_unlock(&lock);
   return CUDA_SUCCESS;
 }
@@ -165,7 +189,7 @@ EXPORT CUresult cuMemPoolGetAttribute(struct pool *pool, int attribute, void *va
   ENTER(cuMemPoolGetAttribute, A(pool), A(attribute));
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
-  const uint64_t measured[] = {reserved, reserved_high, used, used_high};
+  const uint64_t measured[] = {*reserved_by(pool), reserved_high, used, used_high};
   if (attribute < 4) *(uint32_t *)value = (uint32_t)pool->attributes[attribute];
   else *(uint64_t *)value = attribute == 4 ? pool->attributes[4] : measured[attribute - 5];
   pthread_mutex_unlock(&lock);
@@ -190,7 +214,7 @@ static void run_free(struct command *command) {
   double_leave(command);
   double_record_finish(own->record);
   if (block->pool->destroyed && block->freed == own->record) {
-    reserved -= block->capacity;
+    *reserved_by(block->pool) -= block->capacity;
     discard(block);
   }
   pthread_mutex_unlock(&lock);
@@ -224,26 +248,27 @@ EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct p
   NEED_STREAM(stream);
   NOT_CAPTURED(stream);
   NEED_POOL(pool);
-  REQUIRE(bytes > 0, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(bytes > 0 && (!pool->host || pool->accessible), CUDA_ERROR_INVALID_VALUE);
   size_t capacity = (bytes + 511) / 512 * 512;
   pthread_mutex_lock(&lock);
   struct block *block = reuse(pool, capacity, stream);
   if (!block) {
-    if (reserved + capacity > limit) trim(pool);
-    if (reserved + capacity <= limit) block = make_block(capacity, 512);
+    if (!pool->host && reserved + capacity > limit) trim(pool);
+    if (pool->host ? capacity <= limit : reserved + capacity <= limit) block = make_block(capacity, pool->host ? 4096 : 512);
     if (!block) {
       pthread_mutex_unlock(&lock);
       return CUDA_ERROR_OUT_OF_MEMORY;
     }
     block->pool = pool;
-    reserved += capacity;
+    *reserved_by(pool) += capacity;
     if (reserved > reserved_high) reserved_high = reserved;
   }
-  used += capacity;
+  if (!pool->host) used += capacity;
   if (used > used_high) used_high = used;
   queue_block(stream, block, run_alloc, NULL);
   pthread_mutex_unlock(&lock);
-  double_live.allocations++;
+  if (pool->host) double_live.pinned++;
+  else double_live.allocations++;
   *out = block->address;
   return CUDA_SUCCESS;
 }
@@ -259,9 +284,10 @@ EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream) {
   if (valid) {
     block->freed = double_record_make();
     block->freed_on = stream;
-    used -= block->capacity;
+    if (!block->pool->host) used -= block->capacity;
+    if (block->pool->host) double_live.pinned--;
+    else double_live.allocations--;
     queue_block(stream, block, run_free, block->freed);
-    double_live.allocations--;
   }
   pthread_mutex_unlock(&lock);
   return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;

@@ -99,7 +99,9 @@ const harmless: Readonly<Record<string, readonly string[]>> = {
   drainFrees: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
   // Where its end cannot be marked, a stream is destroyed later.
   destroyStream: ["cuEventRecord"],
-  // Whether earlier copies are done is asked again. The copy is queued: its staging memory is leaked, and said.
+  // Whether earlier copies are done is asked again.
+  allocatePinned: ["cuEventQuery"],
+  // The copy is queued: its staging memory is leaked, and said.
   upload: ["cuEventQuery", "cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
   // The parameters' end is known by a failure, and the compiler's object by its handle.
   loadKernel: ["cuKernelGetParamInfo", "nvrtcDestroyProgram"],

@@ -1,0 +1,180 @@
+/** Pinned memory below the runtime: how much a block takes, who gets it next, and when it goes back to the system. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver } from "../../src/driver.js"
+import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { Latch, mark, never, onDouble, open, read, thrownBy, until, unknown } from "./device.js"
+import { double } from "./double.js"
+
+const MIB = 2 ** 20
+const outOfMemory = 2
+
+/** The bytes that allocations asked the driver for meanwhile. */
+function asked(fn: () => void): number {
+  let sum = 0
+  for (const [name, byteLength] of double.log(fn)) {
+    if (name === "cuMemHostAlloc" || name === "cuMemAllocFromPoolAsync") sum += Number(byteLength)
+  }
+  return sum
+}
+
+/** Allocates, and gives back. */
+function useOnce(driver: Driver, byteLength: number): number {
+  const { address } = driver.allocatePinned(byteLength)
+  driver.freePinned(address)
+  return address
+}
+
+/** With a driver that has pools of host memory, or none. */
+function where(hasPools: boolean, fn: () => void): void {
+  double.setHostPools(hasPools)
+  try {
+    fn()
+  } finally {
+    double.setHostPools(true)
+  }
+}
+
+onDouble("pinned memory of any size", () => {
+  test("takes little more than was asked for", () => {
+    for (const hasPools of [true, false]) {
+      where(hasPools, () => {
+        using driver = open()
+        for (const byteLength of [100_000, 3 * MIB, 5 * MIB + 1, 33 * MIB, 65 * MIB, 257 * MIB]) {
+          const sum = asked(() => useOnce(driver, byteLength))
+          assert.ok(sum >= byteLength && sum <= 1.07 * byteLength, `${byteLength} took ${sum}`)
+        }
+      })
+    }
+  })
+
+  test("is used again for what is a little smaller, and not for what is much smaller", () => {
+    using driver = open()
+    const address = useOnce(driver, 50 * MIB)
+    assert.equal(useOnce(driver, 50 * MIB - 1), address)
+    assert.equal(useOnce(driver, 44 * MIB), address)
+    assert.notEqual(useOnce(driver, 30 * MIB), address)
+  })
+
+  test("goes back to the system when nobody has used it for a while, whatever the device does meanwhile", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    using latch = new Latch(driver).hold(stream)
+    const before = double.alive().pinned
+    for (const byteLength of [33 * MIB, 100 * MIB, 257 * MIB]) useOnce(driver, byteLength)
+    const kept = driver.allocatePinned(40 * MIB)
+    assert.ok(double.alive().pinned > before)
+    // What is in use stays.
+    await until(() => double.alive().pinned === before + 1)
+    assert.equal(double.hostFreesWhileBusy(), 0)
+    assert.equal(driver.queryStream(stream), false)
+    driver.freePinned(kept.address)
+    await until(() => double.alive().pinned === before)
+    latch.open()
+  })
+
+  test("small blocks stay, however often they are used", () => {
+    using driver = open()
+    const address = useOnce(driver, 1000)
+    const calls = double.log(() => {
+      for (let i = 0; i < 100; i++) assert.equal(useOnce(driver, 1000 + i), address)
+    })
+    assert.deepEqual(calls, [])
+  })
+
+  test("is all kept where the driver has no pools of host memory, as giving it back would wait for the device", () => {
+    where(false, () => {
+      using driver = open()
+      const address = useOnce(driver, 257 * MIB)
+      const calls = double.log(() => assert.equal(useOnce(driver, 257 * MIB), address))
+      assert.deepEqual(calls, [])
+    })
+  })
+
+  for (const call of ["cuMemPoolCreate", "cuMemPoolSetAccess", "cuMemPoolSetAttribute", "cuStreamCreateWithPriority"]) {
+    test(`is had without a pool if ${call} fails, and nothing is left of it`, () => {
+      using driver = open()
+      const { pools, streams } = double.alive()
+      double.fail(call, 1, unknown)
+      useOnce(driver, 40 * MIB)
+      assert.equal(double.failuresLeft(), 0)
+      assert.deepEqual([double.alive().pools, double.alive().streams], [pools, streams])
+    })
+  }
+
+  test("holds what is copied there and from there, in both directions and by uploads", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const byteLength = 70 * MIB
+    const address = driver.allocate(byteLength, stream, never)
+    const pinned = driver.allocatePinned(byteLength)
+    const bytes = new Uint8Array(pinned.buffer, pinned.byteOffset, byteLength)
+    bytes.fill(3)
+    bytes[byteLength - 1] = 4
+    driver.copy(address, pinned.address, byteLength, stream)
+    assert.deepEqual([...read(driver, address + byteLength - 2, 2, stream)], [3, 4])
+    driver.upload(address, new Uint8Array(byteLength).fill(5), stream)
+    driver.copy(pinned.address, address, byteLength, stream)
+    driver.synchronizeStream(stream)
+    assert.ok(bytes.every((byte) => byte === 5))
+    driver.freePinned(pinned.address)
+    driver.free(address, stream, mark)
+  })
+})
+
+onDouble("pinned memory that cannot be had", () => {
+  for (const hasPools of [true, false]) {
+    const name = hasPools ? "" : ", without pools of host memory"
+    const call = hasPools ? "cuMemAllocFromPoolAsync" : "cuMemHostAlloc"
+
+    test(`is had once what lies idle has gone back${name}`, () => {
+      where(hasPools, () => {
+        using driver = open()
+        for (const byteLength of [40 * MIB, 50 * MIB, 100 * MIB]) useOnce(driver, byteLength)
+        const before = double.alive().pinned
+        double.fail(call, 1, outOfMemory)
+        if (!hasPools) {
+          // Giving back waits for the device there, so it is done behind a drain.
+          double.fail(call, 2, outOfMemory)
+          assert.ok(thrownBy(() => driver.allocatePinned(200 * MIB)) instanceof OutOfMemoryError)
+          driver.drainFrees()
+        }
+        useOnce(driver, 200 * MIB)
+        assert.ok(double.alive().pinned < before)
+        assert.equal(double.failuresLeft(), 0)
+      })
+    })
+
+    test(`is had once uploads that hold it have been copied${name}`, () => {
+      where(hasPools, () => {
+        using driver = open()
+        const stream = driver.createStream(0)
+        const address = driver.allocate(MIB, stream, never)
+        using latch = new Latch(driver, 100).hold(stream)
+        for (let i = 0; i < 50; i++) driver.upload(address, new Uint8Array(MIB).fill(i), stream)
+        for (const nth of [1, 2]) double.fail(call, nth, outOfMemory)
+        assert.ok(thrownBy(() => driver.allocatePinned(60 * MIB)) instanceof OutOfMemoryError)
+        const before = double.alive().pinned
+        driver.drainFrees()
+        assert.ok(double.alive().pinned <= before - 50)
+        assert.equal(driver.queryStream(stream), true)
+        useOnce(driver, 60 * MIB)
+        assert.equal(read(driver, address, 1, stream)[0], 49)
+        driver.free(address, stream, mark)
+        latch.open()
+      })
+    })
+  }
+
+  test("makes nobody who wants device memory wait for uploads", () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(MIB, stream, never)
+    using latch = new Latch(driver).hold(stream)
+    driver.upload(address, new Uint8Array(1000), stream)
+    driver.drainFrees()
+    assert.equal(driver.queryStream(stream), false)
+    latch.open()
+    driver.free(address, stream, mark)
+  })
+})
