@@ -150,8 +150,8 @@ onDouble("pinned memory that cannot be had", () => {
         using driver = open()
         const stream = driver.createStream(0)
         const address = driver.allocate(MIB, stream, never)
-        using latch = new Latch(driver, 100).hold(stream)
-        for (let i = 0; i < 50; i++) driver.upload(address, new Uint8Array(MIB).fill(i), stream)
+        using latch = new Latch(driver, 1000).hold(stream)
+        for (let i = 0; i < 50; i++) driver.upload(address, new Uint8Array(4096).fill(i), stream)
         for (const nth of [1, 2]) double.fail(call, nth, outOfMemory)
         assert.ok(thrownBy(() => driver.allocatePinned(60 * MIB)) instanceof OutOfMemoryError)
         const before = double.alive().pinned
