@@ -75,16 +75,13 @@ function checkBody(
   body: HostKernelBody,
   compiled: CompiledWasm | undefined,
 ): KernelDefinition["body"] {
-  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(name, body.source)}` }
+  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }
   if ("module" in body) return { url: moduleUrl(name, body.module) }
   return { module: checkWasm(name, exportName, compiled ?? compile(name, readWasm(name, body.wasm))) }
 }
 
 /** Encodes parentheses and quotes, too, so that the URL can be found in a stack. */
-function encode(name: string, source: string): string {
-  if (/\p{Surrogate}/u.test(source)) {
-    throw invalid(name, "its source holds half of a surrogate pair, which no file can: write it as an escape (\\ud83d)")
-  }
+function encode(source: string): string {
   return encodeURIComponent(source).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
 }
 

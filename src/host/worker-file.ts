@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { isHostWorker } from "./messages.js"
 import { wasm } from "./web-assembly.js"
 
@@ -22,15 +21,11 @@ export function whyNoWorkers(): string | undefined {
   return whyForbidden() ?? whyNoFile()
 }
 
-/** Node.js with `--permission` starts threads and reads files only where that is allowed. */
+/** Under `--permission`, Node.js starts threads only where that is allowed. */
 function whyForbidden(): string | undefined {
-  const { permission } = process as { readonly permission?: { has(scope: string, reference?: string): boolean } }
-  if (permission?.has("worker") === false) {
-    return "the host device runs on worker threads, which --permission forbids: start Node.js with --allow-worker"
-  }
-  const path = URL.canParse("./worker.js", import.meta.url) ? fileURLToPath(workerFile()) : undefined
-  if (path === undefined || permission?.has("fs.read", path) !== false) return undefined
-  return `--permission forbids to read the program of the worker threads: start Node.js with --allow-fs-read=${path}`
+  const { permission } = process as { readonly permission?: { has(scope: string): boolean } }
+  if (permission?.has("worker") !== false) return undefined
+  return "the host device runs on worker threads, which --permission forbids: start Node.js with --allow-worker"
 }
 
 function whyNoFile(): string | undefined {

@@ -1,4 +1,5 @@
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from "node:worker_threads"
+import { showThrown } from "../runtime/show.js"
 import type { ControlMemory } from "./control.js"
 import type { KernelDefinition } from "./kernels.js"
 import { ACTIVE, BUSY, LOADS, STARTED, WORKER_WORDS } from "./layout.js"
@@ -233,5 +234,5 @@ export class WorkerPool {
 }
 
 function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown))
+  return thrown instanceof Error ? thrown : new Error(showThrown(thrown))
 }

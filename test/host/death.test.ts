@@ -138,6 +138,7 @@ test("a worker that dies after the device was closed ends what is pending, and t
   const ends = {
     exit: ["process.exit(3)", "AUX_DEVICE_LOST"],
     heap: ["const all = []; for (;;) all.push(new Array(1e5).fill(0.5))", "AUX_DEVICE_LOST"],
+    "an import that never settles": ["} await new Promise(() => {}); {", "AUX_KERNEL_FAILED"],
   }
   for (const [text, code] of Object.values(ends)) {
     const run = runAlone(

@@ -39,7 +39,6 @@ test("a kernel that cannot work is refused before anything is queued", () => {
     [{ module: join(folder, "loop") }, "AUX_KERNEL_INVALID", /cannot be read.*ELOOP/],
     [{ module: join(folder, "kernel.js", "k.js") }, "AUX_KERNEL_INVALID", /no file/],
     [{ wasm: pathToFileURL(join(folder, "loop")) }, "AUX_KERNEL_INVALID", /cannot be read.*ELOOP/],
-    [{ source: "export function k() { return '\ud83d' }" }, "AUX_KERNEL_INVALID", /surrogate/],
     [wasm({ memory: "own" }), "AUX_KERNEL_INVALID", /does not import the device's memory/],
     [wasm({ memory: "none" }), "AUX_KERNEL_INVALID", /does not import the device's memory/],
     [{ wasm: Uint8Array.of(1, 2, 3) }, "AUX_KERNEL_INVALID", /does not compile/],
