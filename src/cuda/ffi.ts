@@ -57,7 +57,8 @@ export function koffi(): Koffi {
   } catch (error) {
     throw unavailable(
       "The package koffi, which calls the CUDA driver, cannot be loaded: install it with `npm install koffi` " +
-        `(npm leaves it out with --omit=optional). ${firstLine(error)}`,
+        "(npm leaves it out with --omit=optional), and keep auxstream out of bundles, which cannot hold koffi. " +
+        firstLine(error),
     )
   }
   setStackSizes(module)

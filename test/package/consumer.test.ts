@@ -1,5 +1,14 @@
 import assert from "node:assert/strict"
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { build, type BuildOptions } from "esbuild"
@@ -87,6 +96,19 @@ describe("the installed package", () => {
   test("works beside a bundle that leaves it out", async () => {
     await bundle(programs.moduleProgram, { external: ["auxstream"], outfile: join(consumer, "bundled/main.mjs") })
     assert.equal(node(consumer, "bundled/main.mjs").trim(), programs.printed)
+  })
+
+  test("works in a bundle that has the workers' file beside it, which imports nothing but Node.js", async () => {
+    const worker = join(consumer, "node_modules/auxstream/dist/worker.js")
+    const imported = [...readFileSync(worker, "utf8").matchAll(/^import .*? from "([^"]+)"/gm)].map(([, name]) => name)
+    assert.ok(imported.length > 0)
+    assert.deepEqual(
+      imported.filter((name) => name?.startsWith("node:") !== true),
+      [],
+    )
+    await bundle(programs.moduleProgram, { outfile: join(consumer, "with-worker/main.mjs") })
+    copyFileSync(worker, join(consumer, "with-worker/worker.js"))
+    assert.equal(node(consumer, "with-worker/main.mjs").trim(), programs.printed)
   })
 
   test("says what to do where a bundle has swallowed it without its worker's file", async () => {
