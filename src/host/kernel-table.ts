@@ -18,6 +18,8 @@ export class KernelTable {
   // Handle 0 is no kernel, so that a worker's control block can say that none has run.
   private readonly kernels: (HostKernel | undefined)[] = [undefined]
   private readonly handles = new WeakMap<KernelSource, KernelHandle>()
+  /** Kernels given as text, by all that they are: one that is defined in a loop is one kernel here. */
+  private readonly texts = new Map<string, KernelHandle>()
   private readonly preparations = new Map<KernelHandle, Preparation>()
   private end: Error | undefined
 
@@ -30,10 +32,17 @@ export class KernelTable {
     const known = this.handles.get(source)
     if (known !== undefined) return known
     const kernel = checkKernel(source, this.kernels.length, compiled)
+    const text = textOf(kernel)
+    const id = (text === undefined ? undefined : this.texts.get(text)) ?? this.add(kernel)
+    if (text !== undefined) this.texts.set(text, id)
+    this.handles.set(source, id)
+    return id
+  }
+
+  private add(kernel: HostKernel): KernelHandle {
     const { id, name, exportName, codes, body } = kernel
     this.pool.define({ id, name, exportName, codes, body })
     this.kernels.push(kernel)
-    this.handles.set(source, id)
     return id
   }
 
@@ -105,4 +114,9 @@ export class KernelTable {
     this.preparations.delete(handle)
     return preparation
   }
+}
+
+/** All that a kernel given as text is; a file may hold something else the next time. */
+function textOf({ name, exportName, codes, body }: HostKernel): string | undefined {
+  return "url" in body && body.url.startsWith("data:") ? JSON.stringify([name, exportName, codes, body.url]) : undefined
 }
