@@ -74,6 +74,7 @@ export class Model implements Outcome {
       case "combine":
         return combine(this.#slice(statement.source), this.#slice(statement.target))
       case "copy":
+      case "relay":
         return this.#slice(statement.target).set(this.#slice(statement.source))
       case "fill":
         return void this.#slice(statement.target).fill(statement.value)
@@ -109,18 +110,24 @@ export class Model implements Outcome {
     }
   }
 
-  /** The capture itself changes nothing, whatever becomes of it. */
   #graph({ captured, launches, between }: GraphStatement, place: Place): void {
     const inside: Place = { ...place, stream: "another" }
+    for (const body of captured) {
+      this.#capture(body, inside)
+      for (let count = 0; count < launches; count++) {
+        this.#body(body, inside)
+        this.#body(between, place)
+      }
+    }
+  }
+
+  /** Changes nothing, whatever becomes of it. */
+  #capture(body: Body, inside: Place): void {
     const before = this.arrays.map((array) => array.slice())
     try {
-      this.#body(captured, inside)
+      this.#body(body, inside)
     } finally {
       before.forEach((array, index) => this.arrays[index]?.set(array))
-    }
-    for (let count = 0; count < launches; count++) {
-      this.#body(captured, inside)
-      this.#body(between, place)
     }
   }
 

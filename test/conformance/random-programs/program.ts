@@ -42,10 +42,12 @@ export interface ParallelStatement {
   readonly gift: { readonly source: Slice; readonly targets: readonly (Slice | undefined)[] } | undefined
 }
 
-/** A body that is captured, then launched several times with other work in between. */
+/**
+ * Bodies that are captured one after another into the same graph, each launched several times with other work in between.
+ */
 export interface GraphStatement {
   readonly kind: "graph"
-  readonly captured: Body
+  readonly captured: readonly Body[]
   readonly launches: number
   /** Where it is launched, in order with the current stream; undefined is there. */
   readonly stream: number | undefined
@@ -71,7 +73,7 @@ export interface BirthStatement {
 
 export type Statement =
   | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
-  | { readonly kind: "combine" | "copy"; readonly source: Slice; readonly target: Slice }
+  | { readonly kind: "combine" | "copy" | "relay"; readonly source: Slice; readonly target: Slice }
   | { readonly kind: "fill" | "upload"; readonly target: Slice; readonly value: number }
   | {
       readonly kind: "temporary"
@@ -181,7 +183,8 @@ class Meaning {
       return { kind: "birth", made, value: p5, home: home === streamCount ? undefined : home, target }
     }
     if (source.array === target.array) return undefined
-    return { kind: kind < 57 ? "combine" : "copy", source, target }
+    if (kind < 55) return { kind: "combine", source, target }
+    return { kind: kind < 58 ? "copy" : "relay", source, target }
   }
 
   #nested(
@@ -205,16 +208,17 @@ class Meaning {
     readable: readonly number[],
     mayAwait: boolean,
   ): GraphStatement | undefined {
-    const [p0 = 0, p1 = 0] = draw.picks
-    const [captured, between = { flags: 9, draws: [] }] = draw.bodies
-    if (captured === undefined) return undefined
+    const [p0 = 0, p1 = 0, p2 = 0] = draw.picks
+    const [first, between = { flags: 9, draws: [] }, another] = draw.bodies
+    if (first === undefined) return undefined
+    const others = [...(p2 % 2 === 0 ? [withOtherValues(first)] : []), ...(another === undefined ? [] : [another])]
     this.#isCaptured = true
-    const inside = this.body(captured, writable, readable, false)
+    const captured = [first, ...others].map((body) => this.body(body, writable, readable, false))
     this.#isCaptured = false
     const stream = p1 % (streamCount + 1)
     return {
       kind: "graph",
-      captured: inside,
+      captured,
       launches: p0 % 5,
       stream: stream === streamCount ? undefined : stream,
       between: this.body(between, writable, readable, mayAwait),
@@ -254,6 +258,16 @@ class Meaning {
       gift: p6 % 5 === 0 ? { source: slice(readable, p3, p2, 8), targets: shares.map(firstOf) } : undefined,
     }
   }
+}
+
+/** The same operations, most of them, on other values and from other arrays. */
+function withOtherValues({ flags, draws }: BodyDraw): BodyDraw {
+  const changed = draws.map(({ kind, picks: [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, ...rest], bodies }) => ({
+    kind,
+    picks: [p0, p1, p2, p3 + 1, p4 + 1, ...rest],
+    bodies: bodies.map(withOtherValues),
+  }))
+  return { flags, draws: changed }
 }
 
 function viaOf(kind: number): Via {

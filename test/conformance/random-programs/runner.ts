@@ -10,6 +10,7 @@ import {
   type Graph,
   maybeExecuteInParallel,
   parallel,
+  type PinnedArray,
   type Stream,
   withMultiStream,
 } from "../../../src/index.js"
@@ -52,6 +53,7 @@ export class Fixtures {
   readonly streams: readonly Stream[]
   readonly start: Event
   readonly done: readonly Event[]
+  readonly #pinned = new Map<string, PinnedArray<"int32">>()
 
   constructor(readonly device: Device) {
     this.streams = [device.defaultStream, device.createStream(), device.createStream(), device.createStream()]
@@ -61,8 +63,16 @@ export class Fixtures {
     void this.streams[3]?.handle
   }
 
+  /** Pinned memory for copies into an array. */
+  pinned(array: number, length: number): PinnedArray<"int32"> {
+    const name = `${length} for ${array}`
+    const pinned = this.#pinned.get(name) ?? this.device.pinned("int32", length)
+    this.#pinned.set(name, pinned)
+    return pinned
+  }
+
   [Symbol.dispose](): void {
-    for (const thing of [...this.streams, this.start, ...this.done]) thing.dispose()
+    for (const thing of [...this.streams, this.start, ...this.done, ...this.#pinned.values()]) thing.dispose()
   }
 }
 
@@ -139,6 +149,8 @@ class Run {
         return launchCombine(this.#slice(statement.source), this.#slice(statement.target))
       case "copy":
         return void this.#slice(statement.target).copyFrom(this.#slice(statement.source))
+      case "relay":
+        return this.#relay(statement.source, statement.target)
       case "fill":
         return void this.#slice(statement.target).fill(statement.value)
       case "upload":
@@ -231,6 +243,13 @@ class Run {
     return (named === undefined ? undefined : this.#at.streams[named]) ?? this.#device.createStream()
   }
 
+  /** A copy by way of pinned memory that belongs to the target. */
+  #relay(source: Slice, target: Slice): void {
+    const pinned = this.#at.pinned(target.array, target.length)
+    pinned.copyFrom(this.#slice(source))
+    this.#slice(target).copyFrom(pinned)
+  }
+
   #read(id: number, source: Ints, blocking: boolean): void {
     const read = blocking ? source.readSync() : source.read()
     if (read instanceof Promise) read.catch(() => {})
@@ -265,23 +284,30 @@ class Run {
   *#graph({ captured, launches, stream, between }: GraphStatement): Steps {
     const current = currentStream(this.#device)
     const other = stream === undefined ? current : (this.#at.streams[stream] ?? current)
-    const graph = this.#capture(captured)
+    let graph: Graph<unknown> | undefined
     try {
-      for (let count = 0; count < launches; count++) {
-        if (other !== current) other.wait(current)
-        graph.launch(other)
-        if (other !== current) current.wait(other)
-        yield this.#function(between)()
+      for (const body of captured) {
+        graph = this.#capture(body, graph)
+        for (let count = 0; count < launches; count++) {
+          if (other !== current) other.wait(current)
+          graph.launch(other)
+          if (other !== current) current.wait(other)
+          yield this.#function(between)()
+        }
       }
     } finally {
-      graph.dispose()
+      graph?.dispose()
     }
   }
 
-  #capture(body: Body): Graph<unknown> {
+  /** Into a graph that is there, or a new one. */
+  #capture(body: Body, graph: Graph<unknown> | undefined): Graph<unknown> {
     this.#captured = []
+    const fn = () => atOnce(this.#body(body))
     try {
-      return captureGraph(() => atOnce(this.#body(body)), { device: this.#device })
+      if (graph === undefined) return captureGraph(fn, { device: this.#device })
+      graph.update(fn)
+      return graph
     } finally {
       const streams = this.#captured
       this.#captured = undefined
