@@ -214,6 +214,8 @@ export interface Driver {
   /** What the maker calls the device, for people to read. */
   readonly name: string
   readonly limits: LaunchLimits
+  /** Worker threads, where streams run on such. */
+  readonly threads?: number
   /** Lower numbers run first: `greatest` is the smaller number, `least` is 0. */
   readonly priorities: { readonly least: number; readonly greatest: number }
 

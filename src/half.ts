@@ -13,10 +13,7 @@ interface Format {
 const FLOAT16: Format = { fractionBits: 10, leastExponent: -14, infinity: 0x7c00 }
 const BFLOAT16: Format = { fractionBits: 7, leastExponent: -126, infinity: 0x7f80 }
 
-const float64 = new Float64Array(1)
-const words = new Uint32Array(float64.buffer)
-const float32 = new Float32Array(1)
-const word = new Uint32Array(float32.buffer)
+const scratch = new DataView(new ArrayBuffer(8))
 
 /** The bits of the float16 nearest to a number, ties to even. Numbers beyond the largest become infinity. */
 export function float16Bits(value: number): number {
@@ -29,8 +26,8 @@ export function bfloat16Bits(value: number): number {
 }
 
 function bitsOf(value: number, { fractionBits, leastExponent, infinity }: Format): number {
-  float64[0] = value
-  const high = words[1] ?? 0
+  scratch.setFloat64(0, value)
+  const high = scratch.getUint32(0)
   const sign = (high >>> 16) & 0x8000
   if (value !== value) return infinity | (1 << (fractionBits - 1))
   const exponent = Math.max(leastExponent, ((high >>> 20) & 0x7ff) - 1023)
@@ -42,9 +39,9 @@ function bitsOf(value: number, { fractionBits, leastExponent, infinity }: Format
 
 /** Exact, for exponents from -1022 to 1023. */
 function powerOfTwo(exponent: number): number {
-  words[0] = 0
-  words[1] = (exponent + 1023) << 20
-  return float64[0] ?? 0
+  scratch.setUint32(0, (exponent + 1023) << 20)
+  scratch.setUint32(4, 0)
+  return scratch.getFloat64(0)
 }
 
 /** The number that float16 bits stand for. */
@@ -59,6 +56,6 @@ export function float16Value(bits: number): number {
 
 /** The number that bfloat16 bits stand for. */
 export function bfloat16Value(bits: number): number {
-  word[0] = bits << 16
-  return float32[0] ?? 0
+  scratch.setUint32(0, bits << 16)
+  return scratch.getFloat32(0)
 }

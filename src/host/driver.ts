@@ -73,7 +73,7 @@ export class HostDriver implements Driver {
   private readonly loss: Loss
 
   constructor(
-    threads: number,
+    readonly threads: number,
     cores: number,
     readonly name: string,
   ) {

@@ -33,7 +33,7 @@ export interface LaunchOptions {
   readonly block: Dimensions
   /** Dynamic shared memory of a block, in bytes. */
   readonly sharedMemory?: number | undefined
-  /** Blocks in a cluster, on devices that have clusters. */
+  /** Blocks in a cluster, on devices that have clusters: 16 at most, on some 8. The grid has whole clusters. */
   readonly cluster?: Dimensions | undefined
   /** May the blocks wait for each other? */
   readonly cooperative?: boolean | undefined
@@ -140,7 +140,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const blockY = sizeOf(block, 1)
     const blockZ = sizeOf(block, 2)
     checkThreads(blockX * blockY * blockZ, limits)
-    const attributes = launchAttributes(options.cluster, options.cooperative)
+    const attributes = launchAttributes(options.cluster, options.cooperative, grid)
     const extra = options.uses === undefined ? noUses : usedArrays(options.uses, device)
     const handle = this.load(device)
 

@@ -47,17 +47,38 @@ export function checkThreads(threads: number, limits: LaunchLimits): void {
 }
 
 /** The attributes that few launches need, checked; undefined where none is asked for. */
-export function launchAttributes(cluster: unknown, cooperative: unknown): LaunchAttributes | undefined {
+export function launchAttributes(
+  cluster: unknown,
+  cooperative: unknown,
+  grid: Dimensions,
+): LaunchAttributes | undefined {
   if (cluster === undefined && cooperative === undefined) return undefined
   if (cooperative !== undefined && typeof cooperative !== "boolean") {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `cooperative is ${show(cooperative)}; it is true or false`)
   }
-  return { cluster: cluster === undefined ? undefined : clusterOf(cluster), cooperative: cooperative ?? false }
+  return { cluster: cluster === undefined ? undefined : clusterOf(cluster, grid), cooperative: cooperative ?? false }
 }
 
-function clusterOf(cluster: unknown): readonly [number, number, number] {
-  checkDimensions(cluster, "cluster", [16, 16, 16])
-  const sizes: readonly number[] = typeof cluster === "number" ? [cluster] : Array.isArray(cluster) ? cluster : []
-  const [x = 1, y = 1, z = 1] = sizes
+/** The most blocks that any GPU has in a cluster. Some have no more than 8, and say so themselves. */
+const LARGEST_CLUSTER = 16
+
+function clusterOf(cluster: unknown, grid: Dimensions): readonly [number, number, number] {
+  checkDimensions(cluster, "cluster", [LARGEST_CLUSTER, LARGEST_CLUSTER, LARGEST_CLUSTER])
+  const given: readonly number[] = typeof cluster === "number" ? [cluster] : Array.isArray(cluster) ? cluster : []
+  const [x = 1, y = 1, z = 1] = given
+  if (x * y * z > LARGEST_CLUSTER) {
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `cluster must have at most ${LARGEST_CLUSTER} blocks; got ${show(cluster)}, which are ${x * y * z}`,
+    )
+  }
+  for (const axis of [0, 1, 2] as const) {
+    const [blocks, size] = [sizeOf(grid, axis), [x, y, z][axis] ?? 1]
+    if (blocks % size === 0) continue
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `grid.${axes[axis]} must be a multiple of cluster.${axes[axis]}; got ${blocks} blocks in clusters of ${size}`,
+    )
+  }
   return [x, y, z]
 }

@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os"
+import { endianness } from "node:os"
 import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver.js"
 import { checkInteger, checkOptions } from "./check.js"
 import { Device } from "./device.js"
@@ -11,7 +11,7 @@ export type DeviceSelector = "auto" | "cuda" | DeviceId
 const openOptions: ReadonlySet<string> = new Set(["threads"] satisfies (keyof OpenOptions)[])
 
 const backends: Backend[] = []
-const open = new Map<string, { device: Device; options: OpenOptions }>()
+const open = new Map<string, Device>()
 /** The device that `"auto"` chose, while it is open: the same call gives the same device. */
 let automaticChoice: string | undefined
 
@@ -27,7 +27,9 @@ export function registerBackend(backend: Backend): void {
  * for (const device of listDevices()) console.log(device.id, device.name, device.reason ?? "usable")
  */
 export function listDevices(): DeviceListing[] {
-  return backends.flatMap((backend) => backend.list())
+  const reason = whyNotHere()
+  const listings = backends.flatMap((backend) => backend.list())
+  return reason === undefined ? listings : listings.map((listing) => ({ ...listing, usable: false, reason }))
 }
 
 /**
@@ -53,9 +55,17 @@ function openOne(backend: Backend, ordinal: number, options: OpenOptions): Devic
   const id = backend.kind === "host" ? "host" : (`${backend.kind}:${ordinal}` as const)
   const opened = open.get(id)
   if (opened !== undefined) return again(opened, options)
+  const reason = whyNotHere()
+  if (reason !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", reason)
   const device = new Device(id, backend.open(ordinal, options), () => open.delete(id))
-  open.set(id, { device, options })
+  open.set(id, device)
   return device
+}
+
+/** Why no device can be used on this machine; undefined where they can. */
+function whyNotHere(): string | undefined {
+  if (endianness() === "LE") return undefined
+  return "This machine is big-endian. auxstream needs a little-endian one, as the numbers of GPUs and of WebAssembly are."
 }
 
 /**
@@ -83,20 +93,18 @@ function openAutomatic(options: OpenOptions): Device {
   throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `no device can be used. ${reasons.join(" ")}`)
 }
 
-function again(opened: { device: Device; options: OpenOptions }, options: OpenOptions): Device {
-  if (options.threads !== undefined && options.threads !== (opened.options.threads ?? defaultThreads())) {
+/** One more reference to a device. What it was opened with counts, whether by option, environment or default. */
+function again(opened: Device, { threads }: OpenOptions): Device {
+  const { threads: running } = opened.driver
+  if (threads !== undefined && running !== undefined && threads !== running) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `threads is ${options.threads}, but ${opened.device.id} is open with ${opened.options.threads ?? "the default"}; ` +
-        "dispose of it first, or leave the option out",
+      `threads must be ${running}, as ${opened.id} is open with ${running} threads; got ${threads}. Dispose of the device ` +
+        "first, or leave the option out",
     )
   }
-  opened.device.retain()
-  return opened.device
-}
-
-function defaultThreads(): number {
-  return Math.max(2, availableParallelism())
+  opened.retain()
+  return opened
 }
 
 function select(named: unknown, source: string): { backend: Backend; ordinal: number } {
@@ -120,7 +128,7 @@ function automaticSelector(): string {
 /** The device that is meant when nothing names one: the only open one. */
 export function onlyOpenDevice(): Device {
   const [first, second] = open.values()
-  if (first !== undefined && second === undefined) return first.device
+  if (first !== undefined && second === undefined) return first
   throw new AuxstreamError(
     "AUX_AMBIGUOUS_DEVICE",
     first === undefined

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict"
+import { syncBuiltinESMExports } from "node:module"
+import os, { availableParallelism } from "node:os"
 import { test } from "node:test"
 import { currentStream, listDevices, openDevice } from "../../src/index.js"
 import { withEnvironment } from "../support/environment.js"
@@ -62,6 +64,45 @@ test("§7 AUXSTREAM_HOST_THREADS: how many threads, unless the option says so", 
       device.synchronize()
     })
   }
+})
+
+test("§4 openDevice: other threads than the open device has are refused, wherever it has them from", () => {
+  const cases: [environment: string, options: object, running: number][] = [
+    ["3", {}, 3],
+    ["3", { threads: 5 }, 5],
+    ["", {}, Math.max(2, availableParallelism())],
+    ["", { threads: 5 }, 5],
+  ]
+  for (const [environment, options, running] of cases) {
+    withEnvironment({ AUXSTREAM_HOST_THREADS: environment }, () => {
+      using device = openDevice("host", options)
+      using again = openDevice("host", { threads: running })
+      assert.equal(again, device)
+      const error = refused(() => open("host", { threads: running + 1 }), "AUX_INVALID_ARGUMENT", "threads")
+      assert.ok(error.message.includes(`${running}, as`) && error.message.includes(`got ${running + 1}`), error.message)
+    })
+    // The variable counts when the device is opened, not later.
+    using device = openDevice("host", { threads: 2 })
+    withEnvironment({ AUXSTREAM_HOST_THREADS: "7" }, () => openDevice("host", { threads: 2 }).dispose())
+    assert.equal(device.disposed, false)
+  }
+})
+
+test("§4 a big-endian machine is refused by name, by listDevices and by openDevice", () => {
+  const { endianness } = os
+  Object.assign(os, { endianness: () => "BE" })
+  syncBuiltinESMExports()
+  try {
+    for (const { usable, reason } of listDevices()) {
+      assert.equal(usable, false)
+      assert.match(reason ?? "", /big-endian/)
+    }
+    for (const selector of ["auto", "host"]) refused(() => open(selector), "AUX_DEVICE_UNAVAILABLE", "big-endian")
+  } finally {
+    Object.assign(os, { endianness })
+    syncBuiltinESMExports()
+  }
+  openDevice("host").dispose()
 })
 
 test("§4 listDevices: never throws, and says why a device cannot be used", () => {
