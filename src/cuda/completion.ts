@@ -42,6 +42,8 @@ interface Waiter {
   owned: boolean
   /** The caller's event, while it is what is asked. */
   readonly event: EventHandle
+  /** The stream whose end so far is waited for, where that is known. */
+  readonly stream: StreamHandle | undefined
   /** When the wait began. */
   readonly began: number
   readonly settle: Settle
@@ -55,6 +57,8 @@ export class Completions {
   readonly #polled = new Set<Waiter>()
   readonly #napped = new Set<Waiter>()
   readonly #late = new Set<Waiter>()
+  /** Those of each stream, oldest first: they settle in this order. */
+  readonly #ofStream = new Map<StreamHandle, Set<Waiter>>()
   /** Waiters that ask the caller's own event, by it. */
   readonly #borrowed = new Map<EventHandle, Set<Waiter>>()
   /** Events that were destroyed while a waiter asked them. */
@@ -80,8 +84,7 @@ export class Completions {
     this.#polled.add(waiter)
     this.#schedulePoll()
     return () => {
-      const wasWaiting = [this.#polled, this.#napped, this.#late].some((waiters) => waiters.delete(waiter))
-      if (wasWaiting) this.#unbind(waiter)
+      if (this.#remove(waiter)) this.#unbind(waiter)
       if (this.#napped.size + this.#late.size === 0) this.#stopTimer()
     }
   }
@@ -89,11 +92,11 @@ export class Completions {
   #bind(event: EventHandle, settle: Settle): Waiter {
     const context = this.#context
     const began = now()
-    const { lastEvent, lastStream } = context
-    if (!hasPassed(context, event) && event === lastEvent && lastStream !== undefined) {
-      return { asked: this.#pool.record(lastStream), owned: true, event, began, settle }
+    const stream = event === context.lastEvent ? context.lastStream : undefined
+    if (!hasPassed(context, event) && stream !== undefined) {
+      return this.#enlist({ asked: this.#pool.record(stream), owned: true, event, stream, began, settle })
     }
-    const waiter: Waiter = { asked: event, owned: false, event, began, settle }
+    const waiter = this.#enlist({ asked: event, owned: false, event, stream, began, settle })
     const others = this.#borrowed.get(event)
     if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
     else others.add(waiter)
@@ -101,7 +104,26 @@ export class Completions {
     return waiter
   }
 
+  #enlist(waiter: Waiter): Waiter {
+    const { stream } = waiter
+    if (stream === undefined) return waiter
+    const others = this.#ofStream.get(stream)
+    if (others === undefined) this.#ofStream.set(stream, new Set([waiter]))
+    else others.add(waiter)
+    return waiter
+  }
+
+  /** Was it still waiting? */
+  #remove(waiter: Waiter): boolean {
+    return [this.#polled, this.#napped, this.#late].some((waiters) => waiters.delete(waiter))
+  }
+
   #unbind(waiter: Waiter): void {
+    if (waiter.stream !== undefined) {
+      const ofStream = this.#ofStream.get(waiter.stream)
+      ofStream?.delete(waiter)
+      if (ofStream?.size === 0) this.#ofStream.delete(waiter.stream)
+    }
     if (waiter.owned) return this.#pool.give(waiter.asked)
     const others = this.#borrowed.get(waiter.event)
     others?.delete(waiter)
@@ -219,14 +241,25 @@ export class Completions {
 
   /** Is the waiter's point passed, or the device lost? Then it is unbound, and its settling added. */
   #look(waiter: Waiter, settled: (() => void)[]): boolean {
+    let failure: Error | undefined
     try {
       if (!hasPassed(this.#context, waiter.asked)) return false
-      settled.push(() => waiter.settle())
     } catch (error) {
-      settled.push(() => waiter.settle(error instanceof Error ? error : new Error(String(error))))
+      failure = error instanceof Error ? error : new Error(String(error))
     }
+    this.#lookAtOlder(waiter, settled)
+    settled.push(() => waiter.settle(failure))
     this.#unbind(waiter)
     return true
+  }
+
+  /** Older waiters of its stream are over, too, and settle first, though it is not yet their turn to be looked at. */
+  #lookAtOlder(waiter: Waiter, settled: (() => void)[]): void {
+    if (waiter.stream === undefined) return
+    for (const older of this.#ofStream.get(waiter.stream) ?? []) {
+      if (older === waiter) return
+      if (this.#look(older, settled)) this.#remove(older)
+    }
   }
 
   /** Goes on looking. */

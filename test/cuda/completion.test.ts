@@ -45,6 +45,32 @@ onDouble("completion", () => {
   })
 
   for (const [stage, waited] of stages) {
+    test(`those of one stream settle in the order of the calls, the first of them ${stage}`, async () => {
+      using driver = open()
+      const stream = driver.createStream(0)
+      using latch = new Latch(driver).hold(stream)
+      const order: number[] = []
+      const all: Promise<number>[] = []
+      const add = () => {
+        const number = all.length
+        all.push(completed(driver, stream).then(() => order.push(number)))
+      }
+      add()
+      await pass(waited)
+      latch.open()
+      // New ones all the time, so that some of them are looked at often when the stream gets there.
+      for (let isOver = false; !isOver; await new Promise(setImmediate)) {
+        isOver = driver.queryStream(stream)
+        add()
+      }
+      await Promise.all(all)
+      assert.deepEqual(
+        order,
+        all.map((_, number) => number),
+      )
+      assert.equal(latch.timedOut, false)
+    })
+
     test(`the event loop goes on meanwhile: ${stage}`, async () => {
       using driver = open()
       const stream = driver.createStream(0)
