@@ -19,7 +19,7 @@ const mayImport: Record<string, readonly string[]> = {
   parallel: ["runtime", "driver.ts", ...common],
   trace: ["runtime", "parallel", "driver.ts", ...common],
   allocator: ["driver.ts"],
-  host: ["driver.ts", "allocator", "runtime/errors.ts", ...common],
+  host: ["driver.ts", "allocator", "runtime/errors.ts", "runtime/show.ts", ...common],
   cuda: ["driver.ts", "allocator", "runtime/errors.ts", "koffi", ...common],
   blas: ["runtime", "driver.ts", "host", "cuda", ...common],
   "backends.ts": ["runtime", "driver.ts", "host", "cuda"],
