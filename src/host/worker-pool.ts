@@ -1,11 +1,11 @@
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from "node:worker_threads"
-import { showThrown } from "../runtime/show.js"
 import type { ControlMemory } from "./control.js"
 import type { KernelDefinition } from "./kernels.js"
 import { ACTIVE, BUSY, LOADS, STARTED, WORKER_WORDS } from "./layout.js"
 import type { DeviceMemory } from "./memory.js"
 import { isReport, type Order, type Report, START, type WorkerStart } from "./messages.js"
 import type { Scheduler } from "./scheduler.js"
+import { describeThrown } from "./thrown.js"
 import { describeEnd, whyNotStarted } from "./worker-end.js"
 import { workerFile } from "./worker-file.js"
 import { workerFlags } from "./worker-flags.js"
@@ -23,7 +23,7 @@ interface Member {
 }
 
 /** How long a worker may take to serve its first stream before it is asked what could keep it, in milliseconds. */
-const START_PATIENCE = 1000
+const START_PATIENCE = 3000
 
 /** What the pool tells its device. */
 export interface PoolEvents {
@@ -234,5 +234,5 @@ export class WorkerPool {
 }
 
 function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(showThrown(thrown))
+  return thrown instanceof Error ? thrown : new Error(describeThrown(thrown, "").text)
 }
