@@ -8,7 +8,7 @@
  */
 import { createHash, type Hash } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
-import { dirname, isAbsolute, resolve, sep } from "node:path"
+import { dirname, extname, isAbsolute, resolve, sep } from "node:path"
 
 /** More files than this are not followed. */
 const MOST_FILES = 20_000
@@ -76,7 +76,11 @@ class Walk {
     for (const name of names) {
       this.#hash.update(JSON.stringify(name))
       const folders = isAbsolute(name) ? ["."] : [folder, ".", ...this.#folders]
-      for (const place of folders) yield resolve(place, name)
+      for (const place of folders) {
+        yield resolve(place, name)
+        // What NVRTC adds to the name of a standard header.
+        if (extname(name) === "") yield resolve(place, `${name}.stdh`)
+      }
     }
   }
 

@@ -66,6 +66,12 @@ test("a header that appears in a place that is searched earlier counts, and one 
   assert.ok(dependsOn("later.h", '#if __has_include("later.h")\n#include "later.h"\n#endif'))
 })
 
+test("a name without a suffix is looked for with NVRTC's own, too", () => {
+  write("inc/array", "")
+  assert.ok(dependsOn("inc/array", "#include <array>", { folders: ["inc"] }))
+  assert.ok(dependsOn("inc/array.stdh", "#include <array>", { folders: ["inc"] }))
+})
+
 test("every way to write an include is seen", () => {
   const ways = [
     '#include"value.h"',
