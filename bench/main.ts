@@ -18,6 +18,7 @@ import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
 import { circumstances, type Report, toMarkdown } from "./report.js"
 import { scaling } from "./scaling.js"
+import { server } from "./server.js"
 
 const benchmarks: readonly Benchmark[] = [
   forkJoin,
@@ -27,6 +28,7 @@ const benchmarks: readonly Benchmark[] = [
   disabledPath,
   queueing,
   scaling,
+  server,
   openDispose,
   memory,
 ]

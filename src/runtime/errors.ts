@@ -69,11 +69,10 @@ export class DeviceLostError extends AuxstreamError {
 
 /**
  * A kernel on the host device threw. Its stream is broken until it is disposed: what was queued behind the kernel is
- * skipped, and later launches and synchronisations throw this same error.
+ * skipped, and later launches and synchronisations throw this same error. So does every use of an array that should have
+ * been written, until a copy or a fill overwrites it whole.
  */
 export class KernelError extends AuxstreamError {
-  /** @internal How many there have been. Whoever keeps streams has to look for broken ones only after the first. */
-  static count = 0
   /** The name of the kernel that threw. */
   readonly kernel: string
   /** The stack of what it threw, on its worker thread. */
@@ -83,7 +82,6 @@ export class KernelError extends AuxstreamError {
     super("AUX_KERNEL_FAILED", message, options)
     this.kernel = kernel
     this.kernelStack = kernelStack
-    KernelError.count += 1
   }
 }
 

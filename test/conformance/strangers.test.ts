@@ -156,13 +156,12 @@ forEachDevice("strangers", (open) => {
 
   test("§5.12 the pool: streams with work left are kept, however many", () => {
     using device = open()
-    using latch = new Latch(device)
     using held = device.createStream()
-    latch.hold(held)
+    using main = device.createStream()
     using forks = forksOf(device, 40)
+    using latch = new Latch(device).hold(held)
     for (const stream of forks.streams) stream.wait(held)
     forks.join()
-    using main = device.createStream()
     for (let call = 0; call < 40; call++) leasedFrom(main)
     assert.equal(forks.streams.filter(({ disposed }) => disposed).length, 0)
     latch.open()

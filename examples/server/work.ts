@@ -1,0 +1,97 @@
+/** What the server does for a request: two pieces of work that need only the input, then one that needs both. */
+
+import { defineKernel, type Device, type DeviceArray, maybeExecuteInParallel, parallel } from "auxstream"
+
+const host = { module: new URL("host-kernels.js", import.meta.url) }
+
+const iterate = defineKernel({
+  name: "iterate",
+  signature: ["int32", "int32", "float32", "in float32*", "out float32*"],
+  cuda: {
+    source: `extern "C" __global__ void iterate(int n, int rounds, float factor, const float* x, float* y) {
+      int i = blockIdx.x * blockDim.x + threadIdx.x;
+      if (i >= n) return;
+      float value = x[i];
+      for (int round = 0; round < rounds; round++) value = value * factor + 1;
+      y[i] = value;
+    }`,
+  },
+  host,
+})
+
+const add = defineKernel({
+  name: "add",
+  signature: ["int32", "in float32*", "inout float32*"],
+  cuda: {
+    source: `extern "C" __global__ void add(int n, const float* x, float* y) {
+      int i = blockIdx.x * blockDim.x + threadIdx.x;
+      if (i < n) y[i] += x[i];
+    }`,
+  },
+  host,
+})
+
+/** What a request asks for. */
+export interface Question {
+  readonly numbers: Float32Array<ArrayBuffer>
+  readonly rounds: number
+}
+
+const over = (n: number) => ({ grid: Math.ceil(n / 256), block: 256 })
+
+/** Compiles and loads everything, so that the first request does not wait for that. */
+export async function prepare(device: Device): Promise<void> {
+  await Promise.all([iterate.prepare(device), add.prepare(device)])
+}
+
+/** The two independent pieces, as functions that queue them on the current stream. */
+function piecesOf(
+  { numbers, rounds }: Question,
+  x: DeviceArray<"float32">,
+  left: DeviceArray<"float32">,
+  right: DeviceArray<"float32">,
+) {
+  const n = numbers.length
+  return [
+    () => iterate.launch(over(n), n, rounds, 0.5, x, left),
+    () => iterate.launch(over(n), n, rounds, 0.25, x, right),
+  ] as const
+}
+
+/**
+ * Answers on two streams that belong to this request alone. Nothing is shared with other requests, so that none waits
+ * for another and none fails with another. When the request fails or is aborted, everything is disposed of at once:
+ * what is queued already ends by itself, and the memory is used again behind it.
+ */
+export async function answer(device: Device, question: Question, signal?: AbortSignal): Promise<Float32Array> {
+  using main = device.createStream()
+  using aux = device.createStream()
+  using event0 = device.createEvent()
+  using event1 = device.createEvent()
+  return await main.run(async () => {
+    const n = question.numbers.length
+    using x = device.from(question.numbers)
+    using left = device.empty("float32", n)
+    using right = device.empty("float32", n)
+    const [toLeft, toRight] = piecesOf(question, x, left, right)
+    maybeExecuteInParallel(toLeft, toRight, event0, event1, aux)
+    add.launch(over(n), n, left, right)
+    await main.completed({ signal })
+    return await right.read()
+  })
+}
+
+/** The same with an aux stream of the device's pool. */
+export async function answerOnPool(device: Device, question: Question, signal?: AbortSignal): Promise<Float32Array> {
+  using main = device.createStream()
+  return await main.run(async () => {
+    const n = question.numbers.length
+    using x = device.from(question.numbers)
+    using left = device.empty("float32", n)
+    using right = device.empty("float32", n)
+    parallel(piecesOf(question, x, left, right))
+    add.launch(over(n), n, left, right)
+    await main.completed({ signal })
+    return await right.read()
+  })
+}
