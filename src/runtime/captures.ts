@@ -23,9 +23,17 @@ export class Captures {
 
   /** Refuses a capturing stream to outsiders, and other streams to a capture. */
   check(stream: StreamState): void {
+    this.checkCurrent(stream)
+    if (stream.capture !== this.here()) throw notCapturing(stream)
+  }
+
+  /**
+   * Refuses to make a stream current that is another capture's. In a capture it may be one that takes no part yet: its
+   * first operation may be the wait that brings it in, and each of the others is checked.
+   */
+  checkCurrent(stream: StreamState): void {
     const here = this.here()
-    if (stream.capture === here) return
-    if (stream.capture === undefined || here?.mayBorrow(stream) === true) throw notCapturing(stream)
+    if (stream.capture === undefined || stream.capture === here || here?.mayBorrow(stream) === true) return
     throw here === undefined ? capturing(stream.name, "be queued on from outside") : aroundBody(stream)
   }
 

@@ -77,6 +77,12 @@ export class StreamState implements Covers {
     this.#checkUsable()
   }
 
+  /** Comes before it is made current: refuses what the code inside can never queue on. */
+  checkCurrent(): void {
+    if (this.order.capturing > 0) this.order.captures.checkCurrent(this)
+    this.#checkUsable()
+  }
+
   #checkUsable(): void {
     if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
   }

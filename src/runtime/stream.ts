@@ -94,7 +94,7 @@ export class Stream {
    */
   run<T>(fn: () => T): T {
     checkFunction(fn, "fn")
-    this.state.enter()
+    this.state.checkCurrent()
     return runIn(context().withStream(this), fn)
   }
 

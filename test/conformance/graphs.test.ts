@@ -9,6 +9,7 @@ import {
   fork,
   maybeExecuteInParallel,
   parallel,
+  runIf,
 } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, combine, once, over, prepare } from "../support/kernels.js"
@@ -257,6 +258,43 @@ forEachOpenDevice("graphs", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length))
     graph.launch()
     assert.deepEqual(y.readSync(), new Int32Array(length).fill(5 * 3 + 4))
+  })
+
+  test("a stream may be made current before the wait that brings it in; the same code runs eagerly", async () => {
+    using device = open()
+    using aux = device.createStream()
+    using start = device.createEvent()
+    using end = device.createEvent()
+    using x = device.full("int32", length, 1)
+    const onAux = async () => {
+      start.record()
+      await aux.run(async () => {
+        start.wait()
+        await Promise.resolve()
+        affine.launch(over(length), length, x, 3, 1)
+        end.record()
+      })
+      end.wait()
+      affine.launch(over(length), length, x, 2, 0)
+    }
+    await onAux()
+    using graph = await captureGraph(onAux)
+    assert.deepEqual(graph.edges, [[0, 1]])
+    graph.launch()
+    assert.deepEqual(x.readSync(), new Int32Array(length).fill(50))
+    // In the body of a conditional, too.
+    using flag = device.full("int32", 1, 1)
+    using conditional = captureGraph(() =>
+      runIf(flag, () => {
+        start.record()
+        aux.run(() => {
+          start.wait()
+          x.fill(9)
+        })
+      }),
+    )
+    conditional.launch()
+    assert.deepEqual(x.readSync(), new Int32Array(length).fill(9))
   })
 
   test("forks that nobody joined are joined at the end", async () => {
