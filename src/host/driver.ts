@@ -15,7 +15,7 @@ import type {
 } from "../driver.js"
 import { Allocator } from "../allocator/allocator.js"
 import { MemoryCount } from "../allocator/memory-count.js"
-import { AuxstreamError, type DeviceLostError, DisposedError } from "../runtime/errors.js"
+import { AuxstreamError, type DeviceLostError, DisposedError, type KernelError } from "../runtime/errors.js"
 import { Births, type HostBirth } from "./births.js"
 import { Captures } from "./captures.js"
 import { captureLaunch } from "./child-graph.js"
@@ -191,7 +191,7 @@ export class HostDriver implements Driver {
     // A broken stream keeps to its waits, and who waits for it to all of them: what is freed behind is free only then.
     const passed = other.hasPassed(position)
     const error = passed ? this.failures.before(other, position) : undefined
-    if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
+    if (error !== undefined) this.breakBecauseOf(error, target)
     else if (passed && !other.slot.isBroken()) return
     else this.commands.wait(target.slot, other.slot, position, TAKES_OVER)
     this.submit(target)
@@ -248,7 +248,7 @@ export class HostDriver implements Driver {
       return true
     }
     const target = this.streams.get(stream)
-    if (error !== undefined) this.commands.break(target.slot, this.failures.tell(error))
+    if (error !== undefined) this.breakBecauseOf(error, target)
     else this.commands.wait(target.slot, home.slot, position, howToWait(birth))
     this.submit(target)
     return false
@@ -411,6 +411,11 @@ export class HostDriver implements Driver {
       if (error !== undefined) throw error
     }
     return stream
+  }
+
+  /** What the stream waits for is known to have failed. */
+  private breakBecauseOf(error: KernelError, stream: HostStream): void {
+    if (!stream.slot.isBroken()) this.commands.break(stream.slot, this.failures.tell(stream, error))
   }
 
   private submit(stream: HostStream): void {

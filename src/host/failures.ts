@@ -7,7 +7,6 @@ import type { HostStream, StreamSlot } from "./stream.js"
 export class Failures {
   private readonly slots = new Map<number, StreamSlot>()
   private readonly reports = new Map<number, FailureReport>()
-  private readonly told: KernelError[] = []
 
   /** @param drain reads all reports that have been made */
   constructor(private readonly drain: () => void) {}
@@ -25,7 +24,7 @@ export class Failures {
     if (stream.error === undefined && stream.slot.owner === stream && stream.slot.isBroken()) {
       this.drain()
       stream.brokenAt = stream.slot.brokenAt()
-      stream.error = this.resolve(stream.slot.block)
+      stream.error = this.resolve(stream)
     }
     return stream.error
   }
@@ -41,10 +40,13 @@ export class Failures {
     return new Watch(this, stream)
   }
 
-  /** A number under which a worker can name a failure that only this thread still knows. */
-  tell(error: KernelError): number {
-    const known = this.told.indexOf(error)
-    return known >= 0 ? known : this.told.push(error) - 1
+  /**
+   * A number under which a worker can name what is to break a stream, as only this thread still knows it. The stream
+   * alone holds the error: one list for all of them would only grow.
+   */
+  tell({ told }: HostStream, error: KernelError): number {
+    const known = told.indexOf(error)
+    return known >= 0 ? known : told.push(error) - 1
   }
 
   /** Forgets what is known about a slot's former owner. */
@@ -52,8 +54,8 @@ export class Failures {
     this.reports.delete(slot.block)
   }
 
-  private resolve(block: number): KernelError | undefined {
-    const report = this.reports.get(block)
+  private resolve({ slot, told }: HostStream): KernelError | undefined {
+    const report = this.reports.get(slot.block)
     if (report === undefined) return undefined
     if (report.kind === "failed") {
       const { kernel, thrown } = report
@@ -63,7 +65,7 @@ export class Failures {
         thrown.stack,
       )
     }
-    if (report.kind === "told") return waitedFor(this.told[report.failure])
+    if (report.kind === "told") return waitedFor(told[report.failure])
     const owner = this.slots.get(report.cause)?.owner
     const first = owner === undefined ? undefined : this.of(owner)
     // What happens in a graph happens on the stream that it was launched on: its branches are nobody's streams.

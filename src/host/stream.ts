@@ -131,6 +131,8 @@ export class HostStream {
   /** What broke the stream, once that is known on this thread. */
   error: KernelError | undefined
   brokenAt = Infinity
+  /** What commands in its queue name as what is to break it. */
+  readonly told: KernelError[] = []
   /** While the stream is captured: what takes its commands instead of the queue. */
   branch: Branch | undefined
   /** A graph's own: nobody outside knows of it. */
