@@ -124,6 +124,14 @@ export class Branch implements CommandQueue {
     return shape
   }
 
+  /** Forgets the commands. What was recorded here may be held for long. */
+  clear(): void {
+    this.words = new Int32Array(0)
+    this.bytes = new Uint8Array(0)
+    this.floats = new Float32Array(0)
+    this.starts.length = 0
+  }
+
   private markAwaited(position: number): void {
     const start = this.starts[position - 1]
     if (start !== undefined) this.words[start] = (this.words[start] as number) | PUBLISH

@@ -35,4 +35,9 @@ export class HostCapture {
   end(): void {
     for (const stream of this.streams) stream.branch = undefined
   }
+
+  /** What was captured has become a graph, or part of one, or is dropped. */
+  clear(): void {
+    for (const branch of this.branches) branch.clear()
+  }
 }

@@ -21,7 +21,9 @@ export class Captures {
   }
 
   cancel(stream: HostStream): void {
-    stream.branch?.capture.end()
+    const capture = stream.branch?.capture
+    capture?.end()
+    capture?.clear()
   }
 
   beginConditional(kind: ConditionalKind, condition: number, stream: HostStream, body: HostStream): void {
@@ -32,6 +34,7 @@ export class Captures {
   endConditional(body: HostStream): void {
     const capture = this.end(body)
     capture.conditional?.close(capture)
+    capture.clear()
   }
 }
 

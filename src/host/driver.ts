@@ -357,9 +357,13 @@ export class HostDriver implements Driver {
   /** Each branch but the first has the priority of its stream. */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
     const capture = this.captures.end(this.streams.get(stream))
-    this.check()
-    if (update !== undefined && this.graphs.update(update, capture)) return update
-    return this.graphs.create(capture)
+    try {
+      this.check()
+      if (update !== undefined && this.graphs.update(update, capture)) return update
+      return this.graphs.create(capture)
+    } finally {
+      capture.clear()
+    }
   }
 
   cancelCapture(stream: StreamHandle): void {

@@ -62,7 +62,7 @@ export class StreamTable {
       if (this.failures.of(stream) === undefined) this.clean.push(stream.slot)
       else this.quarantine.add(stream.slot)
     }
-    if (this.clean.length === 0) for (const slot of this.leaveQuarantine()) this.clean.push(slot)
+    for (const slot of this.leaveQuarantine()) this.clean.push(slot)
     return this.clean.pop()
   }
 
@@ -71,7 +71,10 @@ export class StreamTable {
     if (left.length === 0) return left
     // Who broke by waiting for them is told why, before that is forgotten.
     for (const { owner } of this.slots) if (owner !== undefined) this.failures.of(owner)
-    for (const slot of left) this.failures.forget(slot)
+    for (const slot of left) {
+      this.failures.forget(slot)
+      slot.owner = undefined
+    }
     return left
   }
 }

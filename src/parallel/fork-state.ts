@@ -1,5 +1,5 @@
 import type { EventHandle } from "../driver.js"
-import type { Capture } from "../runtime/capture.js"
+import type { CaptureLink } from "../runtime/capture-link.js"
 import { AuxstreamError } from "../runtime/errors.js"
 import { outsideCaptures } from "../runtime/context.js"
 import { warnOnce } from "../warn.js"
@@ -21,7 +21,7 @@ export class ForkState {
   delivered = false
   readonly #origin: StreamState
   /** What the fork takes part in: its end joins whatever nobody has joined. */
-  readonly #capture: Capture | undefined
+  readonly #capture: CaptureLink | undefined
   /** Of the stream, if it is one of the pool's. */
   readonly #lease: PoolLease | undefined
   /** What the fork's work is ordered behind and contains, once its function is over. */
@@ -33,7 +33,7 @@ export class ForkState {
 
   constructor(origin: StreamState, stream: Stream, lease: PoolLease | undefined) {
     this.#origin = origin
-    this.#capture = origin.capture
+    this.#capture = origin.capture?.link
     this.stream = stream
     this.#lease = lease
   }
@@ -75,9 +75,13 @@ export class ForkState {
     this.release()
   }
 
+  get #isCaptureOver(): boolean {
+    return this.#capture !== undefined && this.#capture.capture === undefined
+  }
+
   /** A fork is joined on its side of a capture's border. */
   #checkBorder(stream: StreamState): void {
-    if (stream.capture === this.#capture) return
+    if (stream.capture?.link === this.#capture) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
       this.#capture === undefined
@@ -154,7 +158,7 @@ export class ForkState {
 
   #joinOrWarn(stream: StreamState): void {
     if (stream.order.closed) return
-    if (stream.disposed || this.#capture?.over === true) return this.release()
+    if (stream.disposed || this.#isCaptureOver) return this.release()
     let errors = this.tryToJoinOn(stream)
     // A capture that the fork is no part of cannot join it.
     if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))

@@ -123,7 +123,7 @@ class CaptureSession<R> {
 
   /** Arrays made inside belong to the graph, not to a scope around it. */
   #inside<T>(fn: () => T): T {
-    return runIn(context().withStream(this.#root).withScope(undefined).withCapture(this.#capture), fn)
+    return runIn(context().withStream(this.#root).withScope(undefined).withCapture(this.#capture.link), fn)
   }
 
   async #endAfter(promise: Promise<unknown>): Promise<R> {

@@ -1,5 +1,6 @@
 import type { EventHandle, StreamHandle } from "../driver.js"
 import { ArenaArray } from "./arena.js"
+import { CaptureLink } from "./capture-link.js"
 import { GraphMemory } from "./graph-memory.js"
 import { GraphPlan, type Tip } from "./graph-plan.js"
 import type { GraphState } from "./graph-state.js"
@@ -17,8 +18,8 @@ export abstract class Capture {
   readonly order: DeviceOrder
   readonly plan = new GraphPlan()
   readonly memory: GraphMemory
-  /** It was ended or cancelled. */
-  over = false
+  /** What outlives the capture holds this in its place. */
+  readonly link: CaptureLink
   /** Does a stream of it, or of a part, have a priority of its own? */
   hasPriorities = false
   /** Whatever holds on to this, while the capture lasts and afterwards, keeps the graph: see {@link Device.watchGraph}. */
@@ -34,9 +35,15 @@ export abstract class Capture {
   /** `around`: the capture that this one is in. */
   constructor(order: DeviceOrder, root: StreamState, around?: Capture) {
     this.order = order
+    this.link = new CaptureLink(order, this)
     this.root = root
     this.memory = new GraphMemory(order, around?.memory)
     this.life = around?.life ?? {}
+  }
+
+  /** Was it ended or cancelled? */
+  get over(): boolean {
+    return this.link.capture === undefined
   }
 
   protected abstract beginInDriver(): void
@@ -188,7 +195,7 @@ export abstract class Capture {
   }
 
   #leave(): void {
-    this.over = true
+    this.link.cut()
     this.life = undefined
     for (const stream of this.#tips.keys()) stream.leaveCapture()
     this.#tips.clear()

@@ -1,4 +1,5 @@
 import type { Capture } from "./capture.js"
+import type { CaptureLink } from "./capture-link.js"
 import { context, outsideCaptures } from "./context.js"
 import { AuxstreamError } from "./errors.js"
 import type { DeviceOrder } from "./order.js"
@@ -17,8 +18,8 @@ export class Captures {
 
   /** The capture that the running code belongs to. */
   here(): Capture | undefined {
-    const { capture } = context()
-    return capture?.order === this.#order && !capture.over ? capture : undefined
+    const capture = context().capture?.capture
+    return capture?.order === this.#order ? capture : undefined
   }
 
   /** Refuses a capturing stream to outsiders, and other streams to a capture. */
@@ -47,7 +48,7 @@ export class Captures {
     if (stream.capture !== undefined && stream.capture !== here && here?.mayBorrow(stream) !== true) {
       throw here === undefined ? capturing(stream.name, "wait from outside") : aroundBody(stream)
     }
-    if (point.capture !== here) throw acrossBorder(stream, point)
+    if (point.capture !== here?.link) throw acrossBorder(stream, point)
     return here
   }
 
@@ -55,12 +56,12 @@ export class Captures {
    * Refuses the current stream to code that goes on after its capture: its author wanted in the graph what it queues, so
    * that it must not run outside as if nothing were. Whoever names a stream is taken at his word.
    */
-  checkNotOver(capture: Capture, name: string): void {
-    if (capture.over && capture.order === this.#order && !this.#order.closed) throw afterEnd(name)
+  checkNotOver({ capture, order }: CaptureLink, name: string): void {
+    if (capture === undefined && order === this.#order && !order.closed) throw afterEnd(name)
   }
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
-  checkLook(capture: Capture | undefined, name: string, what: string): void {
+  checkLook(capture: Capture | CaptureLink | undefined, name: string, what: string): void {
     if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
     if (capture !== undefined) throw neverDone(name, what)
   }
@@ -89,8 +90,7 @@ export class Captures {
 
   /** Refuses a capture inside a capture, whatever the device. */
   checkNotNested(): void {
-    const { capture } = context()
-    if (capture === undefined || capture.over) return
+    if (context().capture?.capture === undefined) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
       "a capture cannot begin inside another one; call the inner function as part of the outer one, or launch its " +

@@ -101,7 +101,8 @@ function checkCapturing({ device }: Condition): { stream: Stream; capture: Captu
 /** The body of a conditional, while it is captured. */
 class BodyCapture extends Capture {
   readonly #kind: ConditionalKind
-  readonly #condition: Condition
+  /** The address of its int32. The array itself would keep the graph, should it have been made inside. */
+  readonly #condition: number
   readonly #around: StreamState
   readonly #outer: Capture
   /** What the conditional is behind. */
@@ -112,7 +113,7 @@ class BodyCapture extends Capture {
   constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState, outer: Capture) {
     super(root.order, root, outer)
     this.#kind = kind
-    this.#condition = condition
+    this.#condition = condition.address
     this.#around = around
     this.#outer = outer
     this.#behind = around.clock
@@ -147,7 +148,7 @@ class BodyCapture extends Capture {
 
   protected override beginInDriver(): void {
     const { driver } = this.order
-    driver.beginConditional(this.#kind, this.#condition.address, this.#around.handle, this.root.handle)
+    driver.beginConditional(this.#kind, this.#condition, this.#around.handle, this.root.handle)
   }
 
   protected override cancelInDriver(): void {
@@ -198,7 +199,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
 }
 
 function captureBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
-  runIn(context().withStream(root).withScope(undefined).withCapture(body), () => {
+  runIn(context().withStream(root).withScope(undefined).withCapture(body.link), () => {
     const promise = adopt(fn())
     if (promise === undefined) return body.end()
     promise.catch(() => {}) // What is wrong is said here.

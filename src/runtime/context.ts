@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import type { Capture } from "./capture.js"
+import type { CaptureLink } from "./capture-link.js"
 import type { Device } from "./device.js"
 import type { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
@@ -15,14 +15,14 @@ export class Context {
   readonly outer: Context | undefined
   readonly multiStream: boolean
   readonly scope: Scope | undefined
-  readonly capture: Capture | undefined
+  readonly capture: CaptureLink | undefined
 
   constructor(
     stream: Stream | undefined,
     outer: Context | undefined,
     multiStream: boolean,
     scope: Scope | undefined,
-    capture: Capture | undefined,
+    capture: CaptureLink | undefined,
   ) {
     this.stream = stream
     this.outer = outer
@@ -53,7 +53,7 @@ export class Context {
     return new Context(this.stream, this.outer, this.multiStream, scope, this.capture)
   }
 
-  withCapture(capture: Capture | undefined): Context {
+  withCapture(capture: CaptureLink | undefined): Context {
     return new Context(this.stream, this.outer, this.multiStream, this.scope, capture)
   }
 }

@@ -1,4 +1,4 @@
-import type { Capture } from "./capture.js"
+import type { CaptureLink } from "./capture-link.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import type { Tip } from "./graph-plan.js"
 
@@ -14,7 +14,7 @@ export class RecordPoint implements Covers {
   /** Was it on a stream where others may have queued behind it? */
   isOnShared = false
   /** The capture of ours that it was recorded in. */
-  capture: Capture | undefined
+  capture: CaptureLink | undefined
   /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
   isElsewhere = false
   /** The nodes of that capture's graph that it is directly behind. */

@@ -256,7 +256,7 @@ export class StreamState implements Covers {
       point.isElsewhere = isCaptured
       return
     }
-    point.capture = this.#capture
+    point.capture = this.#capture.link
     point.tips = this.#capture.tipsOf(this)
   }
 

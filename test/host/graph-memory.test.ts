@@ -87,3 +87,33 @@ test("§7 graphs: thousands of captures and launches take no more memory than so
   const growths = heaps.slice(1).map((heap, part) => heap - (heaps[part] ?? 0))
   assert.ok(Math.min(...growths) < 200_000, `the heap grew by ${growths.join(", ")} bytes`)
 })
+
+test("§7 captures: an event that was recorded in one does not hold what was captured", async () => {
+  using driver = open()
+  const kernel = driver.loadKernel(source("nothing", [], ""))
+  const [stream, body] = [driver.createStream(0), driver.createStream(0)]
+  const memory = driver.allocatePinned(4)
+  const ends: ((handle: StreamHandle) => void)[] = [
+    (handle) => driver.destroyGraph(driver.endCapture(handle, undefined)),
+    (handle) => driver.cancelCapture(handle),
+  ]
+  const capture = (on: StreamHandle): void => {
+    for (let count = 0; count < 2000; count++) launch(driver, on, kernel)
+    driver.recordEvent(driver.createEvent(false), on)
+  }
+  const buffers = async (): Promise<number> => {
+    for (let count = 0; count < 3; count++) await collect()
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = await buffers()
+  for (let count = 0; count < 40; count++) {
+    driver.beginCapture(stream)
+    driver.beginConditional("if", memory.address, stream, body)
+    capture(body)
+    driver.endConditional(body)
+    capture(stream)
+    ends[count % 2]?.(stream)
+  }
+  const grown = (await buffers()) - before
+  assert.ok(grown < 2 ** 20, `${grown} bytes`)
+})

@@ -11,6 +11,7 @@ import {
 } from "../../src/index.js"
 import { Scope } from "../../src/runtime/scope.js"
 import { collectUntil } from "../support/collect.js"
+import { Collected } from "../support/collected.js"
 
 let device: Device
 
@@ -21,17 +22,6 @@ after(() => device.dispose())
 
 function one(): DeviceArray<"int32"> {
   return device.full("int32", 4, 1)
-}
-
-/** Counts which of the objects that it watches have been collected. */
-class Collected {
-  count = 0
-  readonly #registry = new FinalizationRegistry(() => (this.count += 1))
-
-  watch<T extends object>(object: T): T {
-    this.#registry.register(object, undefined)
-    return object
-  }
 }
 
 /** Runs a scope whose result holds an array in some way. Is it kept? */

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import {
+  captureGraph,
+  currentStream,
+  type Device,
+  type DeviceArray,
+  fork,
+  KernelError,
+  openDevice,
+  parallel,
+  runIf,
+} from "../../src/index.js"
+import { collectUntil } from "../support/collect.js"
+import { Collected } from "../support/collected.js"
+import { affine, once, over, throwing } from "../support/kernels.js"
+
+/** What is done with must not be held by what goes on. */
+
+let device: Device
+
+before(() => {
+  device = openDevice("host", { threads: 2 })
+})
+after(() => device.dispose())
+
+const rounds = 20
+const length = 10_000
+
+/** What is made in a captured function, there and in the body of a conditional, and lives longer than the graph. */
+const survivors: Readonly<Record<string, () => object | undefined>> = {
+  "the library's own events": () => void parallel([() => {}, () => {}]),
+  "an event": () => currentStream(device).record(),
+  "a fork": () => fork(() => {}),
+  "a timer": () => setInterval(() => {}, 1_000_000),
+}
+
+/** Captures a graph, launches it and forgets it. */
+function forgetGraph(captures: Collected, survive: () => object | undefined): unknown[] {
+  const kept: unknown[] = []
+  const inside = (x: DeviceArray<"int32">): void => {
+    kept.push(survive())
+    captures.watch(currentStream(device).state.capture ?? assert.fail())
+    affine.launch(over(length), length, x, 3, 1)
+  }
+  captureGraph(() => {
+    const flag = device.full("int32", 1, 1)
+    const x = device.zeros("int32", length)
+    inside(x)
+    runIf(flag, () => inside(x))
+  }).launch()
+  return kept
+}
+
+for (const [what, survive] of Object.entries(survivors)) {
+  test(`§8 a forgotten graph comes back, and what was captured, though ${what} that was made in it stays`, async () => {
+    const { used } = device.memory
+    const captures = new Collected()
+    const kept = Array.from({ length: rounds }, () => forgetGraph(captures, survive)).flat()
+    await device.completed()
+    await collectUntil(
+      () => {
+        device.zeros("int32", 1).dispose()
+        return device.memory.used === used && captures.count === 2 * rounds
+      },
+      `${captures.count} of ${2 * rounds} captures, ${device.memory.used - used} bytes`,
+    )
+    assert.equal(kept.length, 2 * rounds)
+    for (const one of kept) clearInterval(one as NodeJS.Timeout | undefined)
+  })
+}
+
+test("§7 a broken stream that others have waited for leaves nothing behind, be its failure known by then or not", async () => {
+  const errors = new Collected()
+  const outcome = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(
+      () => assert.fail("a broken stream completed"),
+      (error: unknown) => error,
+    )
+  const round = async (isKnown: boolean): Promise<void> => {
+    using broken = device.createStream()
+    using waiting = device.createStream()
+    throwing.launch({ ...once, stream: broken }, 1)
+    if (isKnown) await outcome(broken.completed())
+    waiting.wait(broken)
+    for (const stream of [waiting, broken]) {
+      const error = await outcome(stream.completed())
+      assert.ok(error instanceof KernelError)
+      errors.watch(error)
+    }
+  }
+  for (let count = 0; count < rounds; count++) await round(count % 2 === 0)
+  await collectUntil(
+    () => {
+      device.createStream().dispose()
+      return errors.count >= 2 * (rounds - 2)
+    },
+    `errors of broken streams: ${errors.count} of ${2 * rounds}`,
+  )
+})
