@@ -48,6 +48,10 @@ export class StreamState implements Covers {
   #tick: number
   /** Of its own work, what its next operation runs after; in a capture, only what is captured. */
   #own: number
+  /** What its next operation runs after by its own waits, whatever the host has seen. */
+  readonly #waits: Covers = {
+    covers: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)),
+  }
   #capture: Capture | undefined
   /** One for each capture that it takes part in, the innermost last. */
   readonly #before: Before[] = []
@@ -222,15 +226,15 @@ export class StreamState implements Covers {
    * is what is queued here next.
    */
   hasJoined(other: StreamState): boolean {
-    const { clock } = this
-    return clock.covers(other.slot, other.#own) && other.#clock.isCoveredBy(clock, this.#clock)
+    return this.#waits.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this.#waits, this.#clock)
   }
 
   /** Is everything that was queued on the stream over, as the host has seen, and known to have succeeded or not? */
   get isKnownDone(): boolean {
     const { failures } = this
     const isCertain = failures === undefined || failures.hasPassed(failures.position)
-    return isCertain && this.clock.isCoveredBy(this.order.hostClock)
+    const { hostClock } = this.order
+    return isCertain && hostClock.covers(this.slot, this.#own) && this.#clock.isCoveredBy(hostClock)
   }
 
   /** What has broken the stream, as far as is known. */

@@ -59,9 +59,9 @@ function valuesOf({ steps, failure: failed }: Caller, initial: number) {
   let [x, y] = [initial, initial]
   let sure = { x: 0, y: 0 }
   steps.forEach(({ main, aux }, index) => {
-    for (let count = 0; count < main; count++) xs.push((x = Math.imul(x, 3) + count))
-    for (let count = 0; count < aux; count++) ys.push((y = Math.imul(y, 5) + count))
-    ys.push((y = Math.imul(y, 3) + x))
+    for (let count = 0; count < main; count++) xs.push((x = (Math.imul(x, 3) + count) | 0))
+    for (let count = 0; count < aux; count++) ys.push((y = (Math.imul(y, 5) + count) | 0))
+    ys.push((y = (Math.imul(y, 3) + x) | 0))
     if (failed === undefined || index < failed.step) sure = { x: xs.length - 1, y: ys.length - 1 }
   })
   return { xs, ys, sure }
