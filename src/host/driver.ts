@@ -54,7 +54,8 @@ export class HostDriver implements Driver {
 
   private readonly control = ControlMemory.create()
   private readonly memory = DeviceMemory.create()
-  private readonly scheduler = new Scheduler(this.control)
+  /** A worker that died inside the scheduler has its lock for ever. */
+  private readonly scheduler = new Scheduler(this.control, () => this.queryLoss())
   private readonly commands = new Commands(this.control)
   private readonly allocator = new Allocator<HostStream>(this.memory, new MemoryCount(), this.memory.first)
   private readonly births = new Births()
@@ -400,6 +401,12 @@ export class HostDriver implements Driver {
     this.scheduler.wakeAll()
     this.kernels.failAll(new DisposedError("the host device was closed before the kernel had been prepared"))
     this.completion.stop()
+  }
+
+  /** @throws DeviceLostError */
+  private queryLoss(): void {
+    const loss = this.loss.find()
+    if (loss !== undefined) throw loss
   }
 
   private check(): void {

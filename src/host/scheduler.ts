@@ -57,7 +57,11 @@ const WATCH = 2
 export class Scheduler {
   private readonly runs: RunWatch
 
-  constructor(private readonly control: ControlMemory) {
+  /** @param whenLate called while the lock is waited for in vain; what it throws ends the waiting */
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly whenLate?: () => void,
+  ) {
     this.runs = new RunWatch(control, (stream) => this.push(stream))
   }
 
@@ -67,7 +71,7 @@ export class Scheduler {
     if (Atomics.load(words, stream + STATE) !== IDLE) return false
     if (Atomics.compareExchange(words, stream + STATE, IDLE, READY) !== IDLE) return false
     Atomics.add(words, ACTIVE, 1)
-    lock(words, LOCK)
+    lock(words, LOCK, this.whenLate)
     this.push(stream)
     const wake = this.callWorker()
     unlock(words, LOCK)
@@ -297,7 +301,7 @@ export class Scheduler {
   }
 
   private lock(): Int32Array {
-    lock(this.control.words, LOCK)
+    lock(this.control.words, LOCK, this.whenLate)
     // Streams made since the last look may lie beyond this thread's view.
     if ((this.control.words[EXTENT] as number) > this.control.words.length) this.control.refresh()
     return this.control.words

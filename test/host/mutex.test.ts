@@ -1,0 +1,30 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { ControlMemory } from "../../src/host/control.js"
+import { LOCK, STREAM_WORDS } from "../../src/host/layout.js"
+import { Scheduler } from "../../src/host/scheduler.js"
+
+test("queueing does not wait for ever for the scheduler's lock, which a worker may have had when it died", () => {
+  const control = ControlMemory.create()
+  const loss = new Error("a worker has died")
+  let looks = 0
+  const scheduler = new Scheduler(control, () => {
+    if (++looks === 3) throw loss
+  })
+  const stream = control.reserve(STREAM_WORDS)
+  Atomics.store(control.words, LOCK, 1)
+  assert.throws(
+    () => scheduler.submit(stream),
+    (error) => error === loss,
+  )
+  assert.equal(looks, 3)
+})
+
+test("the scheduler's lock is only late while somebody has it", () => {
+  const control = ControlMemory.create()
+  const scheduler = new Scheduler(control, () => Atomics.store(control.words, LOCK, 0))
+  Atomics.store(control.words, LOCK, 1)
+  const stream = control.reserve(STREAM_WORDS)
+  assert.equal(scheduler.submit(stream), true)
+  assert.equal(scheduler.take(), stream)
+})
