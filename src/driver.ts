@@ -60,6 +60,8 @@
  *   it is over, or was skipped.
  * - A failure of queued work shows itself later: at `query…`, `synchronize…`, `whenComplete`, and at whatever is queued
  *   next on the broken stream. Which streams it breaks is the device's business (on CUDA: all of them).
+ * - Where a failure breaks its stream alone, what the operations skipped because of it should have written is garbage. The
+ *   runtime learns from {@link Driver.watchFailures} what that is, and keeps it from being used.
  * - When the device itself is gone, every method but `close`, `destroy…` and `free…` throws `DeviceLostError` with the
  *   first failure as its cause; pending `whenComplete` callbacks are called with it; the exceptions return quietly.
  *
