@@ -31,8 +31,19 @@ export interface LoadedKernel {
 export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): LoadedKernel | undefined {
   if (!("module" in definition.body)) return undefined
   const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
-  return new WasmKernel(instance.exports[definition.exportName] as WasmFunction, definition.codes)
+  const kernel = instance.exports[definition.exportName] as WasmFunction
+  const passed = definition.codes.length + GRID_AND_BLOCK
+  if (kernel.length > passed) {
+    throw new TypeError(
+      `its export declares ${kernel.length} parameters, but a launch of this signature passes ${passed}: the arguments, ` +
+        "grid x, y, z and block x, y, z",
+    )
+  }
+  return new WasmKernel(kernel, definition.codes)
 }
+
+/** How many numbers a WebAssembly kernel gets behind its arguments. */
+const GRID_AND_BLOCK = 6
 
 /** Makes a JavaScript kernel ready. Rejects with what is wrong with its module. */
 export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
@@ -114,7 +125,7 @@ class WasmKernel implements LoadedKernel {
       args[index] = code >= POINTER ? (words[word] as number) : scalar(control, word, code)
       word += argumentWords(code)
     }
-    for (let axis = 0; axis < 6; axis++) args[count + axis] = words[at + 2 + axis] as number
+    for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = words[at + 2 + axis] as number
     this.kernel(...args)
   }
 }

@@ -186,6 +186,19 @@ test("a WebAssembly kernel works on the device memory in place", () => {
   assert.match(error.message, /unreachable/)
 })
 
+test("a WebAssembly kernel that declares more parameters than a launch passes breaks its stream", async () => {
+  using driver = open()
+  const stream = driver.createStream(0)
+  const wasm = (count: number) => ({ wasm: wasmModule({ parameters: Array<number>(count).fill(I32), code: [] }) })
+  launch(driver, stream, driver.loadKernel(kernel(["int32"], wasm(7))), 1)
+  driver.synchronizeStream(stream)
+  const error = await driver.prepareKernel(kernel(["int32"], wasm(8))).catch((reason: unknown) => reason)
+  assert.equal(code(error), "AUX_KERNEL_INVALID")
+  assert.match(String(error), /declares 8 parameters, but a launch .* passes 7/)
+  launch(driver, stream, driver.loadKernel(kernel(["int32"], wasm(8))), 1)
+  assert.match(String(thrownBy(() => driver.synchronizeStream(stream))), /declares 8 parameters/)
+})
+
 test("a module file is loaded from a path, a URL or a URL's text, with its own imports", () => {
   using driver = open()
   const stream = driver.createStream(0)
