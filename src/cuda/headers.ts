@@ -1,26 +1,26 @@
 /**
  * The files that a CUDA C++ source may include, so that the cache on disk can tell when one of them has changed.
  *
- * NVRTC does not say what it read, so the includes are followed here. Which of them count (conditions, macros) and where
- * each is found is the compiler's to decide: here every place where a name could be found is looked at, and the hash
- * covers what is there, and that nothing is there. A header that appears later in an earlier place changes the hash, too.
- * What only the compiler can know, a name made by a macro or the time of day, ends the search without a hash.
+ * NVRTC does not say which files it read, so this search follows the includes. The compiler decides which of them count
+ * (conditions, macros) and where it finds each. So the search looks at every place where a name could be found, and hashes
+ * the file there, or the fact that there is none: a header that appears later, in a place that comes earlier, changes the
+ * hash. Only the compiler knows a name that a macro makes, and the time of day. Then there is no hash.
  */
 import { createHash, type Hash } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { dirname, extname, isAbsolute, resolve, sep } from "node:path"
 
-/** More files than this are not followed. */
-const MOST_FILES = 20_000
+/** With more places than this to look at, there is no hash. */
+const MOST_PLACES = 200_000
 
-/** A source and what is included before it, and the folders in which NVRTC searches. */
+/** A source, the files included before it, and the folders in which NVRTC searches. */
 export interface HeaderSearch {
   readonly source: string
   readonly preIncludes: readonly string[]
   readonly folders: readonly string[]
   /**
-   * CUDA's own among the folders. Names that macros make there are of its own files, whose versions are hashed; like the
-   * compiler itself, they are read once in a process.
+   * The folders of CUDA's own headers. Where those make a name by a macro, it is the name of another one of them, and the
+   * headers with their versions are hashed anyway. They are read once in a process, as the compiler is loaded once.
    */
   readonly toolkit: readonly string[]
 }
@@ -32,7 +32,7 @@ export function hashHeaders(search: HeaderSearch): string | undefined {
   return new Walk(search).hash([...search.preIncludes, ...ofSource.names])
 }
 
-/** What is at a place: its contents as a hash, and the names that it includes. */
+/** A place that was looked at: the hash of its file, and the names that the file includes. */
 interface Found {
   readonly fingerprint: string
   readonly included: IncludedNames
@@ -61,7 +61,7 @@ class Walk {
       for (const path of this.#places(next.names, next.folder)) {
         const known = this.#found.get(path)
         const found = known ?? this.#read(path)
-        if (found === undefined || this.#found.size > MOST_FILES) return undefined
+        if (found === undefined || this.#found.size > MOST_PLACES) return undefined
         this.#hash.update(found.fingerprint)
         if (known !== undefined) continue
         this.#found.set(path, found)
@@ -78,13 +78,13 @@ class Walk {
       const folders = isAbsolute(name) ? ["."] : [folder, ".", ...this.#folders]
       for (const place of folders) {
         yield resolve(place, name)
-        // What NVRTC adds to the name of a standard header.
+        // NVRTC adds this suffix to a name without one.
         if (extname(name) === "") yield resolve(place, `${name}.stdh`)
       }
     }
   }
 
-  /** What is at a place; undefined if that cannot be known. */
+  /** Looks at a place; undefined if what it includes cannot be known. */
   #read(path: string): Found | undefined {
     if (!this.#toolkit.some((folder) => path.startsWith(folder))) {
       const found = read(path, withoutComments)
@@ -138,7 +138,7 @@ function nameIn(operand: string): string | undefined {
   return quoted ?? angled
 }
 
-/** A text in one line for each of the compiler's: with continued lines joined, and a space for each comment. */
+/** Joins continued lines, and puts a space in place of each comment, as the compiler does. */
 function withoutComments(text: string): string {
   const joined = text.replaceAll(/\\\r?\n/g, "")
   return joined.replaceAll(LITERAL_OR_COMMENT, (part) => (part.startsWith("/") ? " " : part))

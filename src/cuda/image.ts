@@ -1,9 +1,9 @@
 /**
  * Whether a kernel's image is whole.
  *
- * The CUDA driver follows the offsets in an image without asking where it ends: part of a file makes it read other memory,
- * and the process is gone. So every table and every section that an image names must lie inside it before the driver
- * sees it. An image for another device, or with wrong code, is the driver's to refuse.
+ * The CUDA driver follows the offsets in an image without checking where the image ends. With a part of a file it reads
+ * other memory, and the process crashes. So every table and every section that an image names must lie inside it before
+ * the driver gets it. The driver itself refuses an image for another device, or with wrong code.
  */
 import { AuxstreamError } from "../runtime/errors.js"
 
@@ -98,9 +98,10 @@ function fatbinFault(image: Image): string | undefined {
 
 const COMMENT_OR_STRING = /\/\*[^]*?(?:\*\/|$)|\/\/[^\n]*|"[^"\n]*"/g
 
-const NOT_IN_TEXT = /(?!\s)\p{Cc}|\uFFFD/u
+/** Control characters of ASCII. Comments may have other bytes, in any encoding. */
+const NOT_IN_TEXT = /(?![\s\u0080-\u009F])\p{Cc}/u
 
-/** Everything else is text to the driver, up to its first zero. */
+/** The driver reads everything else as text, up to the first zero. */
 function textFault(image: Image): string | undefined {
   const text = image.text()
   const at = text.search(NOT_IN_TEXT)
@@ -146,10 +147,11 @@ class Image {
     return end <= this.length ? new Image(this.#bytes.subarray(begin, end)) : undefined
   }
 
-  /** As text, without the zeros at its end. */
+  /** As text, one character for each byte, without the zeros at its end. */
   text(): string {
+    const { buffer, byteOffset } = this.#bytes
     const last = this.#bytes.findLastIndex((byte) => byte !== 0)
-    return new TextDecoder().decode(this.#bytes.subarray(0, last + 1))
+    return Buffer.from(buffer, byteOffset, last + 1).toString("latin1")
   }
 
   cutOff(kind: string, what: string, end: number): string {

@@ -5,8 +5,8 @@
  * that other processes see all of it or nothing; it begins with the hash of its contents, so that a damaged one is
  * noticed and made anew. A cache that cannot be written is no error: the kernel has been compiled.
  *
- * What an entry holds is run on the GPU, with all that this process may read there. So the folder and each entry must
- * belong to this user, and nobody else may be able to write them; otherwise nothing is read or written.
+ * The code in an entry runs on the GPU with the rights of this process. So the folder and each entry must belong to this
+ * user, and other users must not be able to write to them. Otherwise the cache is not used.
  */
 import { createHash, randomUUID } from "node:crypto"
 import {
@@ -28,7 +28,7 @@ import { absolute, isAbsolute, joined, type Machine, named, thisMachine } from "
 
 const HASH_BYTES = 32
 const WRITABLE_BY_OTHERS = 0o022
-/** A pipe in an entry's place is opened without waiting for a writer; Windows has neither. */
+/** Opening a pipe does not wait for a writer, and links are refused. Windows has neither flag. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
 function hash(data: string | Uint8Array): Buffer {

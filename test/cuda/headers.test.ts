@@ -60,7 +60,7 @@ test("what a header includes counts, too, found in its own folder first, around 
   assert.ok(dependsOn("inc/deep/c.h", "#include <a.h>", { folders: ["inc"] }))
 })
 
-test("a header that appears in a place that is searched earlier counts, and one that nobody has yet", () => {
+test("a header that appears in a place that is searched earlier counts, and one that does not exist yet", () => {
   write("second/value.h", "")
   assert.ok(dependsOn("first/value.h", "#include <value.h>", { folders: ["first", "second"] }))
   assert.ok(dependsOn("later.h", '#if __has_include("later.h")\n#include "later.h"\n#endif'))

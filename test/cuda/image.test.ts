@@ -25,8 +25,8 @@ function refusal(image: Uint8Array): string | undefined {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** The lengths at which the beginning of an image is taken for a whole one. */
-function takenBeginnings(image: Uint8Array, least = 2): number[] {
+/** The lengths at which the beginning of an image passes as a whole one. */
+function takenBeginnings(image: Uint8Array, least = 4): number[] {
   const lengths = Array.from({ length: image.length - least }, (_, index) => index + least)
   return lengths.filter((length) => refusal(image.subarray(0, length)) === undefined)
 }
@@ -90,7 +90,8 @@ test("PTX that ends in a function or a comment is refused, and bytes that are no
   }
   assert.match(refusal(bytes(`${ptx}/* more`)) ?? "", /PTX that ends within/)
   assert.match(refusal(bytes(`${ptx}\0${ptx}`)) ?? "", /character \d+ is in no PTX/)
-  assert.match(refusal(new Uint8Array([80, 0xed])) ?? "", /neither a cubin nor a fatbin/)
+  assert.match(refusal(new Uint8Array([0x7f, 69])) ?? "", /neither a cubin nor a fatbin/)
+  assert.equal(refusal(Buffer.from(`// \u00e9\n${ptx}`, "latin1")), undefined, "a comment may be in any encoding")
 })
 
 test("an image without bytes is refused", () => {

@@ -45,7 +45,7 @@ onDouble("a library of the toolkit", () => {
     assert.ok(isLoaded(needed))
   })
 
-  test("that a link leads to has its companion beside itself", () => {
+  test("found through a link has its companion beside the file itself", () => {
     const [file, needed] = [put("real", "libmine.so.13"), put("real", "libmineLt.so.13")]
     symlinkSync(file, join(root, "libmine.so.13"))
     withEnvironment({ TEST_LIBMINE: join(root, "libmine.so.13") }, () => toolkitLibrary(wanted)(13))
