@@ -265,10 +265,16 @@ export interface Driver {
 
   /**
    * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `covers(mark)` tells
-   * whether the stream is ordered behind a `free` that was given `mark`.
+   * whether the stream is ordered behind a `free` that was given `mark`. `contentsFollow`: nobody else uses the memory
+   * before `noteContents`.
    * @throws OutOfMemoryError when there is none, having waited for nothing
    */
-  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
+  allocate(
+    byteLength: number,
+    stream: StreamHandle,
+    covers: (mark: OrderMark) => boolean,
+    contentsFollow?: boolean,
+  ): number
   /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */
   noteContents(address: number, stream: StreamHandle): void
   /**

@@ -231,10 +231,15 @@ export class CudaDriver implements Driver {
     return this.#completions.add(event, settle)
   }
 
-  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
+  allocate(
+    byteLength: number,
+    stream: StreamHandle,
+    covers: (mark: OrderMark) => boolean,
+    contentsFollow = false,
+  ): number {
     this.#context.lastEvent = undefined
     const address = this.#memory.allocate(byteLength, stream, covers)
-    if (!this.#memory.isEarly(address)) return address
+    if (contentsFollow || !this.#memory.isEarly(address)) return address
     try {
       this.#births.note(address, stream)
       return address

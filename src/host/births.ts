@@ -26,8 +26,7 @@ export class Births {
     })
   }
 
-  noteContents(address: number, stream: HostStream): void {
-    const isEarly = this.births.get(address)?.isEarly === true
+  noteContents(address: number, stream: HostStream, isEarly: boolean): void {
     this.births.set(address, { stream, position: stream.slot.tail, isEarly, hasContents: true, needsContents: true })
   }
 

@@ -221,16 +221,21 @@ export class HostDriver implements Driver {
     return stream === undefined ? this.completion.addPassed(settle) : this.completion.add(stream, position, settle)
   }
 
-  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
+  allocate(
+    byteLength: number,
+    stream: StreamHandle,
+    covers: (mark: OrderMark) => boolean,
+    contentsFollow = false,
+  ): number {
     this.check()
     const target = this.streams.get(stream)
     const address = this.allocator.allocate(byteLength, target, covers)
-    if (this.allocator.isEarly(address)) this.births.noteAllocation(address, target)
+    if (!contentsFollow && this.allocator.isEarly(address)) this.births.noteAllocation(address, target)
     return address
   }
 
   noteContents(address: number, stream: StreamHandle): void {
-    this.births.noteContents(address, this.streams.get(stream))
+    this.births.noteContents(address, this.streams.get(stream), this.allocator.isEarly(address))
   }
 
   forgetContents(address: number): void {

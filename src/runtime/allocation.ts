@@ -31,14 +31,14 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     this.birth = home && new Birth(home, address, byteLength, home.advance("allocate"))
   }
 
-  /** Allocates on a stream. Running out of memory first drains what is waiting to be freed. */
-  static on(stream: StreamState, byteLength: number): Allocation {
+  /** Allocates on a stream. `contentsFollow`: {@link noteContents} is called before anybody else gets it. Running out of memory first drains what is waiting to be freed. */
+  static on(stream: StreamState, byteLength: number, contentsFollow = false): Allocation {
     stream.enter()
     const { order } = stream
     order.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
     const covers = (mark: OrderMark) => stream.covers(mark.slot, mark.tick)
-    const address = order.allocate(() => order.driver.allocate(byteLength, stream.handle, covers))
+    const address = order.allocate(() => order.driver.allocate(byteLength, stream.handle, covers, contentsFollow))
     return new Allocation(order, address, byteLength, stream)
   }
 

@@ -234,10 +234,14 @@ export class Device {
    * @throws OutOfMemoryError once everything that was waiting to be freed has been freed and it still does not fit
    */
   empty<D extends DType>(dtype: D, length: number): DeviceArray<D> {
+    return this.#make(dtype, length, false)
+  }
+
+  #make<D extends DType>(dtype: D, length: number, contentsFollow: boolean): DeviceArray<D> {
     checkDType(dtype)
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
-    const allocation = this.#allocate(length * elementsOf(dtype).byteLength)
+    const allocation = this.#allocate(length * elementsOf(dtype).byteLength, contentsFollow)
     const life = currentStream(this).state.capture?.life
     const array = new DeviceArray(this, dtype, length, allocation, undefined, life)
     if (allocation instanceof Allocation) this.#memory.add(array, allocation)
@@ -245,13 +249,13 @@ export class Device {
     return array
   }
 
-  #allocate(byteLength: number): ArrayMemory {
+  #allocate(byteLength: number, contentsFollow: boolean): ArrayMemory {
     const { state } = currentStream(this)
     if (state.capture !== undefined) {
       state.enter()
       return state.capture.memory.arena.allocate(state, byteLength)
     }
-    return Allocation.on(state, byteLength)
+    return Allocation.on(state, byteLength, contentsFollow)
   }
 
   /** An array of zeros. */
@@ -267,7 +271,7 @@ export class Device {
   }
 
   #filled<D extends DType>(dtype: D, length: number, value: number | bigint): DeviceArray<D> {
-    const array = this.empty(dtype, length)
+    const array = this.#make(dtype, length, true)
     return this.#withContents(array, () => array.fillChecked(value))
   }
 
@@ -307,7 +311,7 @@ export class Device {
         `source is ${show(source)}; an array of ${dtype} is made from a ${elementsOf(dtype).create(0).constructor.name}`,
       )
     }
-    const array: DeviceArray = this.empty(dtype, lengthOf(source))
+    const array: DeviceArray = this.#make(dtype, lengthOf(source), true)
     return this.#withContents(array, () => array.copyFrom(source))
   }
 
