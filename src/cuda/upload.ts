@@ -9,6 +9,7 @@ import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
 import type { PinnedBlock, PinnedPool } from "./pinned.js"
 import { SUCCESS } from "./status.js"
+import { Rounds } from "../rounds.js"
 import { warn } from "../warn.js"
 
 /** Larger sources take several blocks, which are more likely to be found again than one of their size. */
@@ -27,6 +28,8 @@ export class Uploads {
   readonly #pool: PinnedPool
   /** Uploads whose copies may be going on, by stream, oldest first: a stream that is held up holds up only its own. */
   readonly #staged = new Map<StreamHandle, Staged[]>()
+  /** The same streams, to be looked at in their turn. */
+  readonly #streams = new Rounds<StreamHandle>()
   /** Read by other libraries' graphs at each launch, for who knows how long. */
   readonly #captured: PinnedBlock[] = []
   readonly #captures: Captures
@@ -41,7 +44,7 @@ export class Uploads {
   /** Queues a copy; the source has been read when it returns. @throws OutOfMemoryError without pinned memory for it */
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
     const staged = this.#staged.get(stream)
-    if (staged !== undefined) this.#reclaim(stream, staged)
+    if (staged !== undefined) this.#reclaim(staged)
     const blocks = this.#stage(source)
     let offset = 0
     try {
@@ -81,8 +84,9 @@ export class Uploads {
       }
       const event = this.#events.record(stream)
       const staged = this.#staged.get(stream)
-      if (staged === undefined) this.#staged.set(stream, [{ blocks, event }])
-      else staged.push({ blocks, event })
+      if (staged !== undefined) return void staged.push({ blocks, event })
+      this.#staged.set(stream, [{ blocks, event }])
+      this.#streams.add(stream)
     } catch (error) {
       if (this.#context.isLost) return
       warn("AUX_LEAK", `${this.#context.label}: pinned memory that an upload was staged in is leaked. ${String(error)}`)
@@ -90,12 +94,11 @@ export class Uploads {
   }
 
   /** Takes back what a stream has copied. What cannot be told now is asked again later. @throws DeviceLostError */
-  #reclaim(stream: StreamHandle, staged: Staged[]): void {
+  #reclaim(staged: Staged[]): void {
     for (const { event, blocks } of staged.splice(0, this.#countCopied(staged))) {
       this.#events.give(event)
       for (const block of blocks) this.#pool.give(block)
     }
-    if (staged.length === 0) this.#staged.delete(stream)
   }
 
   #countCopied(staged: readonly Staged[]): number {
@@ -111,9 +114,19 @@ export class Uploads {
     return count
   }
 
-  /** Takes back what any stream has copied. @throws DeviceLostError */
+  /** Takes back what a few streams, in their turn, have copied. @throws DeviceLostError */
   reclaim(): void {
-    for (const [stream, staged] of this.#staged) this.#reclaim(stream, staged)
+    this.#forget(this.#streams.take((stream) => this.#isOver(stream)))
+  }
+
+  #isOver(stream: StreamHandle): boolean {
+    const staged = this.#staged.get(stream)
+    if (staged !== undefined) this.#reclaim(staged)
+    return staged === undefined || staged.length === 0
+  }
+
+  #forget(streams: readonly StreamHandle[]): void {
+    for (const stream of streams) this.#staged.delete(stream)
   }
 
   /** Blocks until everything that is staged has been copied, and takes it back. @throws DeviceLostError, CudaError */
@@ -124,7 +137,7 @@ export class Uploads {
       const status = this.#context.calls.cuEventSynchronize(newest.event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", newest.event)
     }
-    this.reclaim()
+    this.#forget(this.#streams.takeAll((stream) => this.#isOver(stream)))
   }
 
   /** Gives all back. Nothing is queued any more. */
@@ -135,5 +148,6 @@ export class Uploads {
     }
     for (const block of this.#captured.splice(0)) this.#pool.give(block)
     this.#staged.clear()
+    this.#streams.clear()
   }
 }
