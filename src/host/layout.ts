@@ -77,10 +77,13 @@ export const BLOCK_READ = LINE + 7
 /** Is the stream in the list that begins at {@link HOST_PASSED}, and which one comes next there? */
 export const HOST_LISTED = LINE + 8
 export const HOST_NEXT = LINE + 9
-/** The next stream in the ready list or waiters' list that this one is in, 0 at its end. */
+/** The next stream in the ready list or waiters' heap that this one is in, 0 at its end. */
 export const NEXT = 2 * LINE
-/** First of the streams that wait for this one. */
+/** The streams that wait for this one, as a heap; those whose waits end when it breaks, too, are in a second one. */
 export const WAITERS = 2 * LINE + 1
+export const ENDING_WAITERS = LINE + 10
+/** In such a heap: the first of the streams below this one. */
+export const CHILD = 2 * LINE + 15
 /** While waiting: the position of the other stream that is waited for. */
 export const AWAITED_LOW = 2 * LINE + 2
 export const AWAITED_HIGH = 2 * LINE + 3
@@ -104,8 +107,6 @@ export const WATCH_LISTED = 2 * LINE + 11
 export const WATCH_SEEN = 2 * LINE + 12
 /** Of a stream that runs a branch of an interrupted flat run: the stream that the graph was launched on. Else 0. */
 export const LAUNCHED_ON = 2 * LINE + 13
-/** While waiting: {@link ENDS_BROKEN} if the other stream's breaking ends the wait. */
-export const AWAITED_HOW = 2 * LINE + 14
 
 /** Values of {@link STATE}. */
 export const IDLE = 0

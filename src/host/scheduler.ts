@@ -2,11 +2,11 @@ import type { ControlMemory } from "./control.js"
 import {
   ACTIVE,
   AWAITED_HIGH,
-  AWAITED_HOW,
   AWAITED_LOW,
   BROKEN,
   CLOSING,
   DOORBELL,
+  ENDING_WAITERS,
   ENDS_BROKEN,
   EXTENT,
   HOST_HIGH,
@@ -42,6 +42,7 @@ import {
   hasReached,
 } from "./layout.js"
 import { lock, unlock } from "./mutex.js"
+import { addWaiter, isReached, takeFirstWaiter } from "./waiters.js"
 import { RunWatch } from "./run-watch.js"
 
 /** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
@@ -200,19 +201,17 @@ export class Scheduler {
    */
   suspend(stream: number, other: number, high: number, low: number, how = 0): boolean {
     const words = this.lock()
-    words[stream + AWAITED_HOW] = how & ENDS_BROKEN
+    const endsBroken = (how & ENDS_BROKEN) !== 0
     words[stream + AWAITED_HIGH] = high
     words[stream + AWAITED_LOW] = low
-    const first = words[other + WAITERS] as number
-    words[stream + NEXT] = first
-    words[other + WAITERS] = stream
+    // Before the look at the progress, so that whoever makes progress after it comes here for the lock.
     Atomics.or(words, other + WATCHED, STREAMS_WATCH)
-    const waits = !hasProgressed(words, other, high, low) && !endsBroken(words, stream, other)
+    const waits = !hasProgressed(words, other, high, low) && !(endsBroken && Atomics.load(words, other + BROKEN) === 1)
     if (waits) {
       Atomics.store(words, stream + STATE, WAITING)
+      addWaiter(words, other + (endsBroken ? ENDING_WAITERS : WAITERS), stream)
     } else {
-      words[other + WAITERS] = first
-      if (first === 0) Atomics.and(words, other + WATCHED, ~STREAMS_WATCH)
+      this.unwatchIfAlone(other)
     }
     unlock(words, LOCK)
     return waits
@@ -225,14 +224,8 @@ export class Scheduler {
   settle(stream: number, high: number, low: number): number {
     const words = this.lock()
     let first = 0
-    let kept = 0
-    let waiter = words[stream + WAITERS] as number
-    while (waiter !== 0) {
-      const next = words[waiter + NEXT] as number
-      if (!isOver(words, waiter, stream, high, low)) {
-        words[waiter + NEXT] = kept
-        kept = waiter
-      } else if (first === 0) {
+    for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
+      if (first === 0) {
         first = waiter
       } else if ((words[waiter + LEVEL] as number) > (words[first + LEVEL] as number)) {
         this.push(first)
@@ -240,11 +233,9 @@ export class Scheduler {
       } else {
         this.push(waiter)
       }
-      waiter = next
     }
     if (first !== 0) Atomics.store(words, first + STATE, RUNNING)
-    words[stream + WAITERS] = kept
-    if (kept === 0) Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
+    this.unwatchIfAlone(stream)
     const wake = this.callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
@@ -254,23 +245,31 @@ export class Scheduler {
   /** After progress of a watched stream: makes what has waited for it ready, while the caller goes on with its own. */
   release(stream: number, high: number, low: number): void {
     const words = this.lock()
-    let kept = 0
-    let waiter = words[stream + WAITERS] as number
-    while (waiter !== 0) {
-      const next = words[waiter + NEXT] as number
-      if (isOver(words, waiter, stream, high, low)) {
-        this.push(waiter)
-      } else {
-        words[waiter + NEXT] = kept
-        kept = waiter
-      }
-      waiter = next
+    for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
+      this.push(waiter)
     }
-    words[stream + WAITERS] = kept
-    if (kept === 0) Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
+    this.unwatchIfAlone(stream)
     const wake = this.callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
+  }
+
+  /** Takes out one of the streams whose wait for another one is over, now that that has come to a position; 0 if none. */
+  private takeOver(other: number, high: number, low: number): number {
+    const { words } = this.control
+    const waiter = words[other + WAITERS] as number
+    if (waiter !== 0 && isReached(words, waiter, high, low)) return takeFirstWaiter(words, other + WAITERS)
+    const ending = words[other + ENDING_WAITERS] as number
+    if (ending === 0) return 0
+    const isOver = isReached(words, ending, high, low) || Atomics.load(words, other + BROKEN) === 1
+    return isOver ? takeFirstWaiter(words, other + ENDING_WAITERS) : 0
+  }
+
+  /** Nobody has to hear of a stream's progress that no stream waits for. */
+  private unwatchIfAlone(stream: number): void {
+    const { words } = this.control
+    if (words[stream + WAITERS] !== 0 || words[stream + ENDING_WAITERS] !== 0) return
+    Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
   }
 
   /** After progress of a stream that the opening thread watches: wakes it if its position has been reached. */
@@ -368,16 +367,4 @@ export class Scheduler {
     Atomics.store(words, stream + STATE, RUNNING)
     return stream
   }
-}
-
-/** Is the wait over, now that the other stream has come to the position (high, low)? */
-function isOver(words: Int32Array, waiter: number, other: number, high: number, low: number): boolean {
-  const awaitedHigh = words[waiter + AWAITED_HIGH] as number
-  const awaitedLow = words[waiter + AWAITED_LOW] as number
-  return hasReached(high, low, awaitedHigh, awaitedLow) || endsBroken(words, waiter, other)
-}
-
-/** Has the other stream's breaking ended the wait? */
-function endsBroken(words: Int32Array, waiter: number, other: number): boolean {
-  return words[waiter + AWAITED_HOW] === ENDS_BROKEN && Atomics.load(words, other + BROKEN) === 1
 }
