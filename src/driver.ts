@@ -199,6 +199,8 @@ export interface PinnedMemory {
 
 /** How one stream fares, where a kernel's failure breaks its stream alone. Right after the stream's end, too. */
 export interface StreamFailures {
+  /** Has any stream of the device ever been broken? Until then nobody needs to ask about one. */
+  readonly arePossible: boolean
   /** How far the stream's queue reaches now: grows with everything that is queued. */
   readonly position: number
   /** Is everything up to a position over: run, or skipped because of a failure? */

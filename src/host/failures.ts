@@ -79,6 +79,10 @@ class Watch implements StreamFailures {
     private readonly stream: HostStream,
   ) {}
 
+  get arePossible(): boolean {
+    return this.stream.slot.isAnyBroken()
+  }
+
   get position(): number {
     return this.stream.slot.tail
   }

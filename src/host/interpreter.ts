@@ -1,6 +1,7 @@
 import type { ControlMemory } from "./control.js"
 import type { KernelDefinition } from "./kernels.js"
 import {
+  ANY_BROKEN,
   BREAK,
   BROKEN,
   BROKEN_HIGH,
@@ -279,6 +280,7 @@ export class Interpreter implements Operations {
     const brokenLow = (low + 1) | 0
     words[stream + BROKEN_LOW] = brokenLow
     words[stream + BROKEN_HIGH] = brokenLow === 0 ? high + 1 : high
+    Atomics.store(words, ANY_BROKEN, 1)
     Atomics.store(words, stream + BROKEN, 1)
   }
 }

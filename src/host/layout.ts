@@ -42,6 +42,8 @@ export const LIFE = 7 * LINE
 export const LOADS = 7 * LINE + 1
 /** Words of the control memory in use, so that a worker knows when its view has become too short. */
 export const EXTENT = 7 * LINE + 2
+/** 1 once a stream has been broken, set before that stream is marked. */
+export const ANY_BROKEN = 7 * LINE + 3
 /** The first word that is given out. */
 export const FIRST_FREE_WORD = 8 * LINE
 

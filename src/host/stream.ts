@@ -2,6 +2,7 @@ import type { KernelError } from "../runtime/errors.js"
 import type { Branch } from "./branch.js"
 import type { ControlMemory } from "./control.js"
 import {
+  ANY_BROKEN,
   BROKEN,
   BROKEN_HIGH,
   BROKEN_LOW,
@@ -78,6 +79,11 @@ export class StreamSlot {
 
   isIdle(): boolean {
     return this.hasPassed(this.tail)
+  }
+
+  /** Has any stream of the device ever been broken? */
+  isAnyBroken(): boolean {
+    return Atomics.load(this.control.words, ANY_BROKEN) === 1
   }
 
   isBroken(): boolean {

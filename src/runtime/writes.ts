@@ -25,7 +25,7 @@ export class Writes {
   note(stream: StreamFailures, begin: number, byteLength: number): void {
     const writes = this.#writes
     const end = begin + byteLength
-    for (let index = 0; index < writes.length; index++) {
+    for (let index = writes.length - 1; index >= 0 && index >= writes.length - crowd; index--) {
       const write = writes[index]
       if (write?.stream === stream && write.begin === begin && write.end === end) {
         write.position = stream.position
@@ -52,6 +52,7 @@ export class Writes {
    */
   check(begin: number, byteLength: number, by?: StreamFailures): void {
     const writes = this.#writes
+    if (writes[0]?.stream.arePossible !== true) return
     for (let index = 0; index < writes.length; index++) {
       const write = writes[index]
       if (write === undefined || write.stream === by) continue
@@ -63,9 +64,25 @@ export class Writes {
 
   /** Where so many are left, the next look comes later, so that a write costs the same however many there are. */
   #forgetDone(): void {
-    this.#writes = this.#writes.filter(({ stream, position }) => !isDone(stream, position))
+    this.#writes = newestOfEach(this.#writes.filter(({ stream, position }) => !isDone(stream, position)))
     this.#limit = Math.max(crowd, 2 * this.#writes.length)
   }
+}
+
+/** Of the writes of one stream to the same bytes, the newest. */
+function newestOfEach(writes: readonly Write[]): Write[] {
+  const seen = new Map<StreamFailures, Set<string>>()
+  return writes
+    .toReversed()
+    .filter(({ stream, begin, end }) => {
+      const bytes = `${begin}-${end}`
+      const known = seen.get(stream)
+      if (known === undefined) seen.set(stream, new Set([bytes]))
+      else if (known.has(bytes)) return false
+      else known.add(bytes)
+      return true
+    })
+    .toReversed()
 }
 
 function isDone(stream: StreamFailures, position: number): boolean {

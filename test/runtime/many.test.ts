@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { captureGraph, type Device, type Stream } from "../../src/index.js"
+import { StreamSlot } from "../../src/host/stream.js"
 import { StreamState } from "../../src/runtime/stream-state.js"
 import { countCalls } from "../support/count.js"
 import { Latch } from "../support/latch.js"
@@ -76,14 +77,14 @@ test("pinned memory, graphs and streams that wait for a long latch leave those a
   })
 })
 
-/** How often the streams' order is looked at when so many streams use one array. */
-function looksAtOrder(count: number): Promise<number> {
+/** How often something is called when so many streams use one array, and write it. */
+function callsFor(count: number, of: (run: () => void) => Promise<number>): Promise<number> {
   return behindLatch(async (held) => {
     const { device } = held
     const array = device.zeros("int32", 4)
     device.defaultStream.synchronize()
     const streams = Array.from({ length: count }, () => waitingStream(held))
-    return countCalls(StreamState.prototype, "isAfter", () => {
+    return of(() => {
       for (let round = 0; round < 2; round++) {
         for (const stream of streams) affine.launch({ ...once, stream }, 1, array, 1, 1)
       }
@@ -92,7 +93,12 @@ function looksAtOrder(count: number): Promise<number> {
   })
 }
 
-test("an array that ten times as many streams use costs about ten times as much", async () => {
-  const [few, many] = [await looksAtOrder(100), await looksAtOrder(1000)]
-  assert.ok(many <= 20 * few, `${few} looks for 100 streams, ${many} for 1000`)
-})
+for (const [what, of] of [
+  ["looks at the streams' order", (run: () => void) => countCalls(StreamState.prototype, "isAfter", run)],
+  ["looks for failures", (run: () => void) => countCalls(StreamSlot.prototype, "isBroken", run)],
+] as const) {
+  test(`an array that ten times as many streams use costs about ten times as much: ${what}`, async () => {
+    const [few, many] = [await callsFor(100, of), await callsFor(1000, of)]
+    assert.ok(many <= 20 * few + 100, `${few} for 100 streams, ${many} for 1000`)
+  })
+}
