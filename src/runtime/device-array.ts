@@ -1,7 +1,7 @@
 import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../dtype.js"
 import type { PinnedMemory } from "../driver.js"
 import { bytesOf, lengthOf } from "../typed-array.js"
-import { attempt, streamResult } from "./completion.js"
+import { attempt, checkCompletionOptions, type CompletionOptions, streamResult } from "./completion.js"
 import { checkInteger } from "./check.js"
 import type { Capture } from "./capture.js"
 import type { Device } from "./device.js"
@@ -194,14 +194,18 @@ export class DeviceArray<D extends DType = DType> {
   /**
    * The elements, once the work queued on the current stream so far is done. Work queued later is not seen. Does not
    * block the event loop.
+   *
+   * @param options.signal rejects the promise with its reason; one that has aborted already queues nothing
    */
-  read(): Promise<TypedArrayOf<D, ArrayBuffer>> {
+  read(options: CompletionOptions = {}): Promise<TypedArrayOf<D, ArrayBuffer>> {
     return attempt(() => {
+      checkCompletionOptions(options)
       this.checkUsable()
+      options.signal?.throwIfAborted()
       const stream = currentStream(this.device).state
       const staging = this.#queueRead(stream)
       const giveBack = () => this.#giveBack(staging)
-      const elements = streamResult(stream, {}, () => this.#take(staging))
+      const elements = streamResult(stream, options, () => this.#take(staging))
       elements.then(giveBack, giveBack)
       return elements
     })

@@ -21,6 +21,25 @@ forEachOpenDevice("reads", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
+  test("§8 abort: a read is given up with the signal's reason, and its memory comes back behind the work", async () => {
+    using device = open()
+    using x = device.full("int32", 1 << 20, 1)
+    const controller = new AbortController()
+    const { signal } = controller
+    using latch = new Latch(device).hold()
+    const reads = Array.from({ length: 12 }, () => x.read({ signal }))
+    const last = x.read({ signal: undefined })
+    controller.abort("enough")
+    for (const outcome of await Promise.allSettled(reads)) {
+      assert.deepEqual(outcome, { status: "rejected", reason: "enough" })
+    }
+    await assert.rejects(x.read({ signal }), (reason) => reason === "enough")
+    assert.ok(isHeld(device.defaultStream))
+    latch.open()
+    assert.deepEqual((await last).subarray(0, 2), Int32Array.of(1, 1))
+    assert.equal(latch.timedOut, false)
+  })
+
   test("§4 read: on the stream that is current at the call, not behind others", async () => {
     using device = open()
     using stream = device.createStream()

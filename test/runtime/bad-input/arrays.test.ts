@@ -1,6 +1,19 @@
 import { describe } from "node:test"
 import { fromFloat32, toFloat32 } from "../../../src/index.js"
-import { x, floats, gone, foreign, pinned, each, loose, noIntegers, refuses, rejects } from "./bench.js"
+import {
+  x,
+  floats,
+  gone,
+  foreign,
+  pinned,
+  each,
+  loose,
+  noIntegers,
+  noObjects,
+  noSignals,
+  refuses,
+  rejects,
+} from "./bench.js"
 
 describe("§8 bad input: arrays", () => {
   refuses("subarray", () => [
@@ -55,7 +68,12 @@ describe("§8 bad input: arrays", () => {
     [() => pinned.copyFrom(gone), "AUX_DISPOSED", "4 elements"],
   ])
   refuses("readSync", () => [[() => gone.readSync(), "AUX_DISPOSED", "4 elements"]])
-  rejects("read", () => [[() => gone.read(), "AUX_DISPOSED", "4 elements"]])
+  rejects("read", () => [
+    ...each(noObjects, loose(x, "read"), "AUX_INVALID_ARGUMENT", "options"),
+    ...each(noSignals, (signal) => loose(x, "read")({ signal }), "AUX_INVALID_ARGUMENT", "signal"),
+    [() => loose(x, "read")({ abort: 1 }), "AUX_INVALID_ARGUMENT", "abort", "signal"],
+    [() => gone.read(), "AUX_DISPOSED", "4 elements"],
+  ])
   refuses("toFloat32, fromFloat32", () => [
     ...each(
       ["float32", 5, null, undefined],
