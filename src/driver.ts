@@ -133,6 +133,16 @@ export type HostKernelBody =
 export interface LaunchAttributes {
   readonly cluster: readonly [x: number, y: number, z: number] | undefined
   readonly cooperative: boolean
+  /** Can it be taken back while it has not begun? Where a device cannot do that, it is a launch like any other. */
+  readonly droppable?: boolean
+}
+
+/** A launch that has been queued, and that may be taken back. */
+export interface DroppableLaunch {
+  /** Has the stream come past it? */
+  readonly isOver: boolean
+  /** Unless it has begun, its stream breaks when it gets there, as if the kernel had failed. */
+  drop(reason: unknown): void
 }
 
 /** A batch of matrix products `out = alpha · op(a) · op(b) + beta · out`: row-major, without gaps, sizes above 0. */
@@ -337,7 +347,10 @@ export interface Driver {
    * work. Does not hold up the event loop.
    */
   prepare(needs: PreparedNeeds): Promise<void>
-  /** Queues a launch. The arguments have been read when the call returns. */
+  /**
+   * Queues a launch. The arguments have been read when the call returns.
+   * @returns what takes it back, if that was asked for and is possible
+   */
   launch(
     stream: StreamHandle,
     kernel: KernelHandle,
@@ -350,7 +363,7 @@ export interface Driver {
     sharedMemory: number,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
-  ): void
+  ): DroppableLaunch | undefined
 
   /** Begins a capture: what is queued on the stream from here on becomes part of a graph. */
   beginCapture(stream: StreamHandle): void

@@ -337,7 +337,7 @@ export class CudaDriver implements Driver {
     sharedMemory: number,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
-  ): void {
+  ): undefined {
     this.#context.lastEvent = undefined
     const loaded = this.#kernels.get(kernel)
     this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)

@@ -99,7 +99,7 @@ export class Launcher {
     const { pointers } = this.#block
     const entry = kernel.function
     const { calls } = this.#context
-    if (attributes !== undefined) {
+    if (attributes?.cluster !== undefined || attributes?.cooperative === true) {
       this.#configure(gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, stream)
       this.#launchWith(kernel, attributes)
       return

@@ -5,6 +5,8 @@ import type { HostKernel } from "./kernels.js"
 import {
   BREAK,
   COPY,
+  DROPPABLE,
+  DROPPABLE_WORDS,
   END,
   FILL,
   KIND_BITS,
@@ -64,7 +66,44 @@ export class Commands {
     sharedMemory: number,
     args: readonly KernelArgument[],
   ): void {
-    const at = slot.room(kernel.words)
+    this.writeLaunch(slot.room(kernel.words), kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    slot.publish(kernel.words)
+  }
+
+  /** A launch that can be dropped. @returns the word that drops it once it is not 0 */
+  launchDroppable(
+    slot: CommandQueue,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): number {
+    const length = DROPPABLE_WORDS + kernel.words
+    const at = this.begin(slot, DROPPABLE, length)
+    this.control.words[at + 1] = 0
+    const launch = at + DROPPABLE_WORDS
+    this.writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    slot.publish(length)
+    return at + 1
+  }
+
+  private writeLaunch(
+    at: number,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): void {
     const { words } = this.control
     words[at] = LAUNCH | (kernel.words << KIND_BITS)
     words[at + 1] = kernel.id
@@ -76,7 +115,6 @@ export class Commands {
     words[at + 7] = blockZ
     words[at + 8] = sharedMemory
     this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
-    slot.publish(kernel.words)
   }
 
   copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {

@@ -6,6 +6,7 @@ import type {
   KernelArgument,
   KernelHandle,
   KernelSource,
+  DroppableLaunch,
   LaunchAttributes,
   MemoryUsage,
   OrderMark,
@@ -24,6 +25,7 @@ import { Completion } from "./completion.js"
 import { ControlMemory } from "./control.js"
 import { ControlBlocks } from "./control-blocks.js"
 import { EventTable, type HostEvent } from "./event-table.js"
+import { QueuedLaunch } from "./droppable.js"
 import { Failures } from "./failures.js"
 import { GraphTable } from "./graph.js"
 import { GraphLauncher } from "./graph-launch.js"
@@ -42,6 +44,9 @@ import { Uploads } from "./uploads.js"
 import { WorkerPool } from "./worker-pool.js"
 import { warn } from "../warn.js"
 import { microtask } from "../timers.js"
+
+/** All but the first. */
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
 
 /**
  * The host device. This thread only queues: commands go into shared memory, worker threads run them, and nothing
@@ -345,15 +350,29 @@ export class HostDriver implements Driver {
     blockZ: number,
     sharedMemory: number,
     args: readonly KernelArgument[],
-    _attributes: LaunchAttributes | undefined,
-  ): void {
+    attributes: LaunchAttributes | undefined,
+  ): DroppableLaunch | undefined {
     const target = this.usable(stream)
     const found = this.kernels.get(kernel)
     const { branch } = target
     const commands = branch === undefined ? this.commands : branch.commands
     const queue = branch ?? target.slot
+    if (attributes?.droppable === true && branch === undefined) {
+      return this.launchDroppable(target, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    }
     commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
     if (branch === undefined) this.submit(target)
+    return undefined
+  }
+
+  private launchDroppable(
+    target: HostStream,
+    ...launch: Tail<Parameters<Commands["launchDroppable"]>>
+  ): DroppableLaunch {
+    const flag = this.commands.launchDroppable(target.slot, ...launch)
+    const droppable = new QueuedLaunch(this.control, target, flag)
+    this.submit(target)
+    return droppable
   }
 
   beginCapture(stream: StreamHandle): void {

@@ -54,7 +54,7 @@ export class Failures {
     this.reports.delete(slot.block)
   }
 
-  private resolve({ slot, told }: HostStream): KernelError | undefined {
+  private resolve({ slot, told, dropReason }: HostStream): KernelError | undefined {
     const report = this.reports.get(slot.block)
     if (report === undefined) return undefined
     if (report.kind === "failed") {
@@ -65,6 +65,7 @@ export class Failures {
         thrown.stack,
       )
     }
+    if (report.kind === "dropped") return dropped(report.kernel, dropReason)
     if (report.kind === "told") return waitedFor(told[report.failure])
     const owner = this.slots.get(report.cause)?.owner
     const first = owner === undefined ? undefined : this.of(owner)
@@ -96,6 +97,16 @@ class Watch implements StreamFailures {
     if (error === undefined && !slot.isBroken()) return undefined
     return this.failures.before(this.stream, position)
   }
+}
+
+/** The error of a launch that its signal has dropped. */
+function dropped(kernel: string, reason: unknown): KernelError {
+  return new KernelError(
+    `kernel "${kernel}" was dropped before it began, as its signal aborted; its stream stays broken until it is disposed of`,
+    kernel,
+    "",
+    { cause: reason },
+  )
 }
 
 /** The error of a stream that has waited for a failed one. Its cause is the very first failure. */

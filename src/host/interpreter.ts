@@ -9,6 +9,8 @@ import {
   CALL,
   CHUNK_WORDS,
   COPY,
+  DROPPABLE,
+  DROPPABLE_WORDS,
   EXTENT,
   FILL,
   HOST_WATCHES,
@@ -66,8 +68,11 @@ export interface Surroundings {
 export class Interpreter implements Operations {
   /** The kernel that {@link run} has stopped before, because it has to be loaded first. */
   missing = 0
-  /** What was thrown last. */
-  private failure: { readonly kernel: string; readonly thrown: Thrown } | undefined
+  /** What was thrown last, or dropped. */
+  private failure:
+    | { readonly kind: "failed"; readonly kernel: string; readonly thrown: Thrown }
+    | { readonly kind: "dropped"; readonly kernel: string }
+    | undefined
   private readonly replay: Replay
 
   constructor(private readonly at: Surroundings) {
@@ -124,8 +129,8 @@ export class Interpreter implements Operations {
         words[stream + READ] = read
         if (this.wait(stream, read, low, high)) return 0
         words = control.words
-      } else if (kind === LAUNCH) {
-        const outcome = this.launch(stream, read)
+      } else if (kind === LAUNCH || kind === DROPPABLE) {
+        const outcome = kind === LAUNCH ? this.launch(stream, read) : this.launchUnlessDropped(stream, read)
         if (outcome === THREW) this.breakOff(stream, low, high)
         if (outcome === LOADING) {
           words[stream + READ] = read
@@ -222,13 +227,21 @@ export class Interpreter implements Operations {
       return RAN
     } catch (error) {
       const kernel = this.at.definition(id).name
-      this.failure = { kernel, thrown: describeThrown(error, kernel) }
+      this.failure = { kind: "failed", kernel, thrown: describeThrown(error, kernel) }
       return THREW
     }
   }
 
+  private launchUnlessDropped(stream: number, read: number): Launched {
+    const { words } = this.at.control
+    const launch = read + DROPPABLE_WORDS
+    if (words[stream + BROKEN] === 1 || Atomics.load(words, read + 1) === 0) return this.launch(stream, launch)
+    this.failure = { kind: "dropped", kernel: this.at.definition(words[launch + 1] as number).name }
+    return THREW
+  }
+
   breakOff(stream: number, low: number, high: number): void {
-    if (this.failure !== undefined) this.fail(stream, low, high, { kind: "failed", stream, ...this.failure })
+    if (this.failure !== undefined) this.fail(stream, low, high, { ...this.failure, stream })
   }
 
   isZero(read: number): boolean {

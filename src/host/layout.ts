@@ -151,6 +151,14 @@ export const STAMP = 6
 export const BREAK = 7
 
 /**
+ * [flag, a whole launch]: the launch, unless the opening thread has set the flag before it begins. Then it breaks its
+ * stream, as a kernel that fails does.
+ */
+export const DROPPABLE = 8
+/** Words of it ahead of the launch. */
+export const DROPPABLE_WORDS = 2
+
+/**
  * [block, words of the block, count of its commands, table, how]: runs a graph's branch. It counts as so many commands.
  * The table has three words for each branch: its stream, and the position of that stream before the call.
  */
@@ -232,7 +240,7 @@ export const MAX_WRITE_BYTES = 4096
 /** Words of a launch before its arguments. */
 export const LAUNCH_WORDS = 9
 /** The longest command; a link has to fit behind it. */
-export const MAX_COMMAND_WORDS = CHUNK_WORDS - 2
+export const MAX_COMMAND_WORDS = CHUNK_WORDS - 2 - DROPPABLE_WORDS
 
 /** Is position (high, low) at or behind the position (ofHigh, ofLow)? The words are as they come from an Int32Array. */
 export function hasReached(high: number, low: number, ofHigh: number, ofLow: number): boolean {

@@ -34,6 +34,7 @@ export interface Thrown {
 /** From a worker: what broke a stream. */
 export type FailureReport =
   | { readonly kind: "failed"; readonly stream: number; readonly kernel: string; readonly thrown: Thrown }
+  | { readonly kind: "dropped"; readonly stream: number; readonly kernel: string }
   | { readonly kind: "waited"; readonly stream: number; readonly cause: number }
   | { readonly kind: "told"; readonly stream: number; readonly failure: number }
 
@@ -52,7 +53,7 @@ export interface Farewell {
   readonly reason: string
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(["failed", "waited", "told", "loaded", "stray", "left"])
+const KINDS: ReadonlySet<unknown> = new Set(["failed", "dropped", "waited", "told", "loaded", "stray", "left"])
 
 /** Kernels' code may reach a worker's port, and post anything. */
 export function isReport(message: unknown): message is Report | Farewell {

@@ -137,6 +137,8 @@ export class HostStream {
   /** What broke the stream, once that is known on this thread. */
   error: KernelError | undefined
   brokenAt = Infinity
+  /** Why launches of it have been dropped, if any have. */
+  dropReason: unknown
   /** What commands in its queue name as what is to break it. */
   readonly told: KernelError[] = []
   /** While the stream is captured: what takes its commands instead of the queue. */

@@ -3,6 +3,7 @@ import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from 
 import { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
 import { checkNames } from "./check.js"
+import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { checkScalar, elementsOf } from "./elements.js"
 import { AuxstreamError } from "./errors.js"
 import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
@@ -41,10 +42,18 @@ export interface LaunchOptions {
   readonly stream?: Stream | undefined
   /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
   readonly uses?: ExternalUses | undefined
+  /**
+   * On host, drops the launch if it aborts before the kernel begins: its stream breaks, as if the kernel had failed, and
+   * so neither it nor what is queued behind it there runs. A kernel that has begun runs to its end. On CUDA, queued work
+   * cannot be taken back: there only a signal that has aborted before the call has an effect. Such a signal's reason is
+   * thrown, on both devices.
+   */
+  readonly signal?: AbortSignal | undefined
 }
 
 const launchOptions: ReadonlySet<string> = new Set([
-  ...(["grid", "block", "sharedMemory", "cluster", "cooperative", "stream", "uses"] satisfies (keyof LaunchOptions)[]),
+  ...(["grid", "block", "sharedMemory", "cluster", "cooperative"] satisfies (keyof LaunchOptions)[]),
+  ...(["stream", "uses", "signal"] satisfies (keyof LaunchOptions)[]),
 ])
 
 /** Spelled out, as each launch asks it: a set takes several times as long. */
@@ -57,6 +66,7 @@ function isLaunchOption(name: string): boolean {
     case "uses":
     case "cluster":
     case "cooperative":
+    case "signal":
       return true
     default:
       return false
@@ -140,7 +150,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const blockY = sizeOf(block, 1)
     const blockZ = sizeOf(block, 2)
     checkThreads(blockX * blockY * blockZ, limits)
-    const attributes = launchAttributes(options.cluster, options.cooperative, grid)
+    const { signal } = options
+    if (signal !== undefined) checkLaunchSignal(signal, stream.state)
+    const attributes = launchAttributes(options.cluster, options.cooperative, grid, signal !== undefined)
     const extra = options.uses === undefined ? noUses : usedArrays(options.uses, device)
     const handle = this.load(device)
 
@@ -155,7 +167,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
     for (const array of extra.all) state.prepareSpan(array)
     try {
-      device.driver.launch(
+      const launch = device.driver.launch(
         state.handle,
         handle,
         sizeOf(grid, 0),
@@ -168,6 +180,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
         args,
         attributes,
       )
+      if (launch !== undefined && signal !== undefined) dropOnAbort(signal, launch)
     } catch (error) {
       throw tell(error)
     }

@@ -51,12 +51,14 @@ export function launchAttributes(
   cluster: unknown,
   cooperative: unknown,
   grid: Dimensions,
+  droppable: boolean,
 ): LaunchAttributes | undefined {
-  if (cluster === undefined && cooperative === undefined) return undefined
+  if (cluster === undefined && cooperative === undefined && !droppable) return undefined
   if (cooperative !== undefined && typeof cooperative !== "boolean") {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `cooperative is ${show(cooperative)}; it is true or false`)
   }
-  return { cluster: cluster === undefined ? undefined : clusterOf(cluster, grid), cooperative: cooperative ?? false }
+  const blocks = cluster === undefined ? undefined : clusterOf(cluster, grid)
+  return { cluster: blocks, cooperative: cooperative ?? false, droppable }
 }
 
 /** The most blocks that any GPU has in a cluster. Some have no more than 8, and say so themselves. */

@@ -103,7 +103,7 @@ onDouble("graphs", () => {
     using driver = open()
     const { main, aux, forked, joined, ...all } = new ForkJoin(driver)
     const kernel = driver.loadKernel(noop)
-    const go = (stream: StreamHandle): void => driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+    const go = (stream: StreamHandle): void => void driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
     let graph = 0
     const calls = double.log(() => {
       driver.beginCapture(main)

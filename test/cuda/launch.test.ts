@@ -125,7 +125,7 @@ onDouble("a launch", () => {
     const stream = driver.createStream(0)
     const handle = driver.loadKernel(noop)
     const go = (attributes: LaunchAttributes): void =>
-      driver.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
+      void driver.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
     const [cooperative, clusterDimension] = [2, 4]
     go({ cooperative: true, cluster: undefined })
     assert.deepEqual(
@@ -142,8 +142,12 @@ onDouble("a launch", () => {
       double.launchAttributes().map(([id]) => id),
       [cooperative, clusterDimension],
     )
-    go({ cooperative: false, cluster: undefined })
-    assert.deepEqual(double.launchAttributes(), [])
+    // Neither, as with a signal alone: a launch like any other.
+    const calls = double.log(() => go({ cooperative: false, cluster: undefined, droppable: true }))
+    assert.deepEqual(
+      calls.map(([call]) => call),
+      ["cuLaunchKernel"],
+    )
   })
 
   test("takes kernels with more parameters than most have", () => {
