@@ -34,6 +34,8 @@ import { warn } from "../warn.js"
 
 /** A call whose arguments are all numbers. */
 type NumericCall = Exclude<CallName, "cuLibraryGetKernel">
+/** Calls for a destination, a source or value, a size and a stream. */
+type TransferCall = "cuMemcpyAsync" | "cuMemsetD8Async" | "cuMemsetD16Async" | "cuMemsetD32Async"
 
 /** A device's primary context. */
 export class CudaContext {
@@ -131,11 +133,29 @@ export class CudaContext {
    * Queues a copy or a fill. In a graph, it becomes a node that keeps the context which is current at the call. Without
    * one, CUDA 13 takes the call, but refuses to update the graph, or crashes at its next launch: see docs/cuda.md.
    */
-  queue(call: NumericCall, ...args: number[]): void {
-    const native = this.#native(call)
-    const mayBeCaptured = this.captures > 0 || this.foreignCaptures.arePossible
-    const status = mayBeCaptured ? this.within(() => native(...args)) : native(...args)
-    if (status !== SUCCESS) this.retry(status, call, ...args)
+  queue(call: TransferCall, destination: number, what: number, count: number, stream: StreamHandle): void {
+    const status = this.#mayBeCaptured
+      ? this.within(() => this.calls[call](destination, what, count, stream))
+      : this.calls[call](destination, what, count, stream)
+    if (status !== SUCCESS) this.retry(status, call, destination, what, count, stream)
+  }
+
+  /** The same for a fill of so many rows, `pitch` bytes apart. */
+  queueRows(
+    destination: number,
+    pitch: number,
+    value: number,
+    width: number,
+    rows: number,
+    stream: StreamHandle,
+  ): void {
+    const queue = () => this.calls.cuMemsetD2D32Async(destination, pitch, value, width, rows, stream)
+    const status = this.#mayBeCaptured ? this.within(queue) : queue()
+    if (status !== SUCCESS) this.retry(status, "cuMemsetD2D32Async", destination, pitch, value, width, rows, stream)
+  }
+
+  get #mayBeCaptured(): boolean {
+    return this.captures > 0 || this.foreignCaptures.arePossible
   }
 
   /** @throws what {@link failure} makes of a status that is not success */

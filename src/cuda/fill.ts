@@ -107,8 +107,8 @@ export class Fills {
   #fillByCopies(destination: number, low: number, high: number, count: number, stream: StreamHandle): void {
     let filled = Math.min(count, SHORT_FILL)
     const pitch = 8
-    this.#context.queue("cuMemsetD2D32Async", destination, pitch, low, 1, filled, stream)
-    this.#context.queue("cuMemsetD2D32Async", destination + 4, pitch, high, 1, filled, stream)
+    this.#context.queueRows(destination, pitch, low, 1, filled, stream)
+    this.#context.queueRows(destination + 4, pitch, high, 1, filled, stream)
     while (filled < count) {
       const more = Math.min(filled, count - filled)
       this.#context.queue("cuMemcpyAsync", destination + filled * 8, destination, more * 8, stream)
