@@ -2,9 +2,9 @@
  * Page-locked host memory, in blocks that are used again: locking pages takes the driver a third of a millisecond for each
  * MiB.
  *
- * The first blocks, of 32 MiB together, are locked one by one and kept until the device is closed, as giving them back would
- * wait for whatever the device does. The others come from a {@link HostPool}, and go back to the system when nobody has used
- * them for a while. Where there are no such pools, all are kept.
+ * The first blocks, of 32 MiB together, and small ones are locked by `cuMemHostAlloc` and kept until the device is closed, as
+ * giving them back would wait for whatever the device does. The others are {@link MappedMemory}, and go back to the system
+ * when nobody has used them for a while. Where the driver cannot map any, all are kept.
  */
 import { OutOfMemoryError } from "../runtime/errors.js"
 import type { PinnedMemory } from "../driver.js"
@@ -12,15 +12,17 @@ import { raiseLimit } from "../raise-limit.js"
 import { clearTimeout, now, setTimeout } from "../timers.js"
 import type { CudaContext } from "./context.js"
 import { viewMemory } from "./ffi.js"
-import { HostPool } from "./host-pool.js"
+import { MappedMemory } from "./mapped-memory.js"
 import { OUT_OF_MEMORY, SUCCESS } from "./status.js"
 
 const MIB = 2 ** 20
 const PORTABLE = 1
 /** A page: less cannot be locked. */
 const LEAST_BLOCK = 4096
-/** So much is locked block by block, and kept. */
+/** So much is kept, and besides blocks that are too small to be mapped. */
 const MOST_KEPT = 32 * MIB
+/** What is mapped is a multiple of this. */
+const LEAST_MAPPED = 2 * MIB
 /** Up to here, blocks come in powers of two. */
 const LARGEST_POWER = 64 * 1024
 /** Above, so many sizes lie between two powers of two: a new block is larger than it must be by 6 % at most. */
@@ -29,23 +31,20 @@ const SIZES = 16
 const SLACK = 1.25
 /** A block that nobody has used for so many milliseconds goes back to the system. */
 const IDLE_TIME = 1000
-/** So much goes back in one turn of the event loop, which takes a few milliseconds. */
-const PORTION = 64 * MIB
 
 /** A block of page-locked memory. */
 export class PinnedBlock {
   readonly address: number
   readonly byteLength: number
-  /** Does it come from the pool? */
-  readonly isPooled: boolean
+  readonly isMapped: boolean
   /** When it was given back last. */
   idleSince = 0
   #bytes: Uint8Array | undefined
 
-  constructor(address: number, byteLength: number, isPooled: boolean) {
+  constructor(address: number, byteLength: number, isMapped: boolean) {
     this.address = address
     this.byteLength = byteLength
-    this.isPooled = isPooled
+    this.isMapped = isMapped
   }
 
   get bytes(): Uint8Array {
@@ -61,7 +60,7 @@ export class PinnedPool {
   readonly #idle = new Map<number, PinnedBlock[]>()
   #kept = 0
   /** Undefined until more is wanted than is kept, null where there is none. */
-  #hostPool: HostPool | null | undefined
+  #mapped: MappedMemory | null | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   /** An allocation has failed, so that what is waiting to come back has to be waited for. */
   isShort = false
@@ -94,11 +93,11 @@ export class PinnedPool {
     const idle = this.#idle.get(block.byteLength)
     if (idle === undefined) this.#idle.set(block.byteLength, [block])
     else idle.push(block)
-    if (block.isPooled) this.#timer ??= setTimeout(() => this.#giveBackOld(), IDLE_TIME).unref()
+    if (block.isMapped) this.#giveBackLater(IDLE_TIME)
   }
 
   #allocate(byteLength: number): PinnedBlock {
-    const block = this.#tryToAllocate(byteLength) ?? this.#allocateInRoom(byteLength)
+    const block = this.#tryToAllocate(byteLength)
     if (block !== undefined) return block
     this.isShort = true
     throw new OutOfMemoryError(
@@ -107,17 +106,25 @@ export class PinnedPool {
     )
   }
 
-  /** Idle blocks of another size may be in the way. */
-  #allocateInRoom(byteLength: number): PinnedBlock | undefined {
+  #tryToAllocate(byteLength: number): PinnedBlock | undefined {
+    const mapped = this.#mappedFor(byteLength)
+    const attempt = () => (mapped === undefined ? this.#lock(byteLength) : this.#map(byteLength, mapped))
+    const block = attempt()
+    if (block !== undefined) return block
+    // Idle blocks of other sizes may be in the way.
     this.#giveBackIdle()
-    return this.#tryToAllocate(byteLength)
+    return attempt() ?? (mapped && this.#lock(byteLength))
   }
 
-  #tryToAllocate(byteLength: number): PinnedBlock | undefined {
-    if (this.#kept + byteLength <= MOST_KEPT) return this.#lock(byteLength)
-    if (this.#hostPool === undefined) this.#hostPool = HostPool.make(this.#context) ?? null
-    if (this.#hostPool === null) return this.#lock(byteLength)
-    const address = this.#hostPool.allocate(byteLength)
+  /** Where a block that is not kept comes from. */
+  #mappedFor(byteLength: number): MappedMemory | undefined {
+    if (byteLength < LEAST_MAPPED || this.#kept + byteLength <= MOST_KEPT) return undefined
+    if (this.#mapped === undefined) this.#mapped = MappedMemory.of(this.#context) ?? null
+    return this.#mapped ?? undefined
+  }
+
+  #map(byteLength: number, mapped: MappedMemory): PinnedBlock | undefined {
+    const address = mapped.allocate(byteLength)
     return address === undefined ? undefined : new PinnedBlock(address, byteLength, true)
   }
 
@@ -130,64 +137,56 @@ export class PinnedPool {
     return new PinnedBlock(out.number(0), byteLength, false)
   }
 
-  /** Called by a timer, from which nothing may be thrown. What fails is tried again with the next block. */
+  #giveBackLater(milliseconds: number): void {
+    this.#timer ??= setTimeout(() => this.#giveBackOld(), milliseconds).unref()
+  }
+
+  /** One block each time, as unmapping takes a few milliseconds. Called by a timer, from which nothing may be thrown. */
   #giveBackOld(): void {
     this.#timer = undefined
-    const hostPool = this.#hostPool
-    if (!hostPool || this.#context.isLost) return
+    if (this.#context.isLost) return
     const latest = now() - IDLE_TIME
-    this.#freePooled((block) => block.idleSince <= latest)
-    try {
-      if (hostPool.trim(PORTION)) this.#timer = setTimeout(() => this.#giveBackOld(), 1).unref()
-    } catch {
-      // See above.
-    }
-    if (this.#hasIdlePooled()) this.#timer ??= setTimeout(() => this.#giveBackOld(), IDLE_TIME).unref()
+    const mapped = [...this.#idle.values()].flat().filter(({ isMapped }) => isMapped)
+    const old = mapped.filter(({ idleSince }) => idleSince <= latest)
+    const [block] = old
+    if (block !== undefined) this.#giveBack(block)
+    if (old.length > 1) this.#giveBackLater(1)
+    else if (mapped.length > old.length) this.#giveBackLater(IDLE_TIME)
   }
 
-  #hasIdlePooled(): boolean {
-    return [...this.#idle.values()].some((blocks) => blocks.some(({ isPooled }) => isPooled))
-  }
-
-  #freePooled(isMeant: (block: PinnedBlock) => boolean): void {
-    for (const [size, blocks] of this.#idle) {
-      const left = blocks.filter((block) => !block.isPooled || !isMeant(block))
-      for (const block of blocks) if (block.isPooled && isMeant(block)) this.#hostPool?.free(block.address)
-      if (left.length > 0) this.#idle.set(size, left)
-      else this.#idle.delete(size)
-    }
+  #giveBack(block: PinnedBlock): void {
+    const others = this.#idle.get(block.byteLength)?.filter((other) => other !== block) ?? []
+    this.#idle.set(block.byteLength, others)
+    this.#mapped?.free(block.address)
   }
 
   /** Gives back what waits for nothing. */
   #giveBackIdle(): void {
-    this.#freePooled(() => true)
-    this.#hostPool?.trim(Infinity)
+    for (const block of [...this.#idle.values()].flat()) if (block.isMapped) this.#giveBack(block)
   }
 
   /** Blocks until what is idle has gone back to the system, for who has found no memory. @throws DeviceLostError, CudaError */
   drain(): void {
     this.isShort = false
     this.#giveBackIdle()
-    for (const block of [...this.#idle.values()].flat()) {
+    for (const block of this.#takeAll()) {
       this.#kept -= block.byteLength
       this.#release(block)
     }
-    this.#idle.clear()
   }
 
   /** Has the idle blocks given back to the system, once that waits for nothing. */
   close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const hostPool = this.#hostPool
+    this.#giveBackIdle()
+    for (const block of this.#takeAll()) this.#context.atTheEnd(() => this.#release(block))
+  }
+
+  #takeAll(): PinnedBlock[] {
     const blocks = [...this.#idle.values()].flat()
     this.#idle.clear()
-    this.#hostPool = null
-    for (const block of blocks) {
-      if (block.isPooled) hostPool?.free(block.address)
-      else this.#context.atTheEnd(() => this.#release(block))
-    }
-    hostPool?.close()
+    return blocks
   }
 
   #release({ address }: PinnedBlock): void {

@@ -84,6 +84,9 @@ static void set_attributes(void) {
   attributes[76] = 0;
   attributes[97] = 232448;
   attributes[115] = 1;
+  /* The device is near the host's memory of node 0, and can map it. */
+  attributes[134] = 0;
+  attributes[141] = 1;
 }
 
 EXPORT void double_set_devices(int count) { device_count = count; }

@@ -16,10 +16,6 @@ struct pool {
   int device;
   uint64_t attributes[9];
   bool destroyed;
-  /* Of page-locked memory of the host, which the device can only reach once it was given access. */
-  bool host, accessible;
-  /* Of such a pool. The others share what the device has. */
-  uint64_t reserved;
   long outstanding;
 };
 
@@ -29,6 +25,8 @@ struct block {
   /* Where the queues are: between the alloc's place and the free's. */
   _Atomic bool alive;
   bool pinned;
+  /* Of the host, mapped at this address. */
+  struct mappable *mappable;
   struct pool *pool;
   /* Freed: the free's place, and the stream that it was queued on. */
   struct record *freed;
@@ -42,10 +40,6 @@ static size_t block_count, block_capacity;
 static uint64_t reserved, used, used_high, reserved_high;
 static uint64_t limit = (uint64_t)1 << 34;
 static _Atomic long host_frees_while_busy;
-static _Atomic bool has_host_pools = true;
-
-/* Are there pools of host memory? Older drivers have none. */
-EXPORT void double_set_host_pools(int has) { has_host_pools = has; }
 
 EXPORT void double_set_memory(double bytes) { limit = (uint64_t)bytes; }
 /* How often pinned memory was given back while commands were queued: the real driver waits for the device there. */
@@ -80,10 +74,14 @@ static void insert(struct block *block) {
   block_count++;
 }
 
-static void discard(struct block *block) {
+static void remove_block(struct block *block) {
   size_t at = place(block->address) - 1;
   memmove(&blocks[at], &blocks[at + 1], (block_count - at - 1) * sizeof *blocks);
   block_count--;
+}
+
+static void discard(struct block *block) {
+  remove_block(block);
   double_record_drop(block->freed);
   free((void *)block->address);
   free(block);
@@ -115,43 +113,27 @@ bool double_reachable(uint64_t address, size_t bytes) {
 EXPORT CUresult cuMemPoolCreate(struct pool **out, const int *properties) {
   ENTER(cuMemPoolCreate, A(properties[0]), A(properties[2]), A(properties[3]));
   NOT_BESIDE_CAPTURES();
-  /* CU_MEM_LOCATION_TYPE_DEVICE is 1, CU_MEM_LOCATION_TYPE_HOST is 2. */
-  bool host = properties[2] == 2 && has_host_pools;
-  REQUIRE(properties[0] == 1 && properties[1] == 0 && (properties[2] == 1 || host), CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(properties[0] == 1 && properties[1] == 0 && properties[2] == 1, CUDA_ERROR_INVALID_VALUE);
   for (int i = 4; i < 22; i++) REQUIRE(properties[i] == 0, CUDA_ERROR_INVALID_VALUE);
   struct pool *pool = calloc(1, sizeof *pool);
   pool->kind = POOL;
   pool->device = properties[3];
-  pool->host = host;
   double_live.pools++;
   *out = pool;
   return CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuMemPoolSetAccess(struct pool *pool, const int *access, size_t count) {
-  ENTER(cuMemPoolSetAccess, A(pool), A(access[1]), count);
-  NEED_POOL(pool);
-  REQUIRE(count == 1 && access[0] == 1 && access[2] == 3, CUDA_ERROR_INVALID_VALUE);
-  pool->accessible = true;
-  return CUDA_SUCCESS;
-}
-
 static bool belongs(const struct block *block, const struct pool *pool) { return block->pool == pool; }
 
-static uint64_t *reserved_by(struct pool *pool) { return pool->host ? &pool->reserved : &reserved; }
-
-/* Gives back freed blocks whose free has happened, but for so many bytes. */
-static void trim_to(struct pool *pool, size_t keep) {
-  uint64_t *held = reserved_by(pool);
-  for (size_t i = block_count; i-- > 0 && *held > keep;) {
+/* Gives back freed blocks whose free has happened. */
+static void trim(struct pool *pool) {
+  for (size_t i = block_count; i-- > 0;) {
     struct block *block = blocks[i];
     if (!belongs(block, pool) || !block->freed || !block->freed->done) continue;
-    *held -= block->capacity;
+    reserved -= block->capacity;
     discard(block);
   }
 }
-
-static void trim(struct pool *pool) { trim_to(pool, 0); }
 
 EXPORT CUresult cuMemPoolDestroy(struct pool *pool) {
   ENTER(cuMemPoolDestroy, A(pool));
@@ -171,7 +153,7 @@ EXPORT CUresult cuMemPoolTrimTo(struct pool *pool, size_t keep) {
   NOT_BESIDE_CAPTURES();
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
-  trim_to(pool, keep);
+  trim(pool);
   pthread_mutex_unlock(&lock);
   return CUDA_SUCCESS;
 }
@@ -189,7 +171,7 @@ EXPORT CUresult cuMemPoolGetAttribute(struct pool *pool, int attribute, void *va
   ENTER(cuMemPoolGetAttribute, A(pool), A(attribute));
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
-  const uint64_t measured[] = {*reserved_by(pool), reserved_high, used, used_high};
+  const uint64_t measured[] = {reserved, reserved_high, used, used_high};
   if (attribute < 4) *(uint32_t *)value = (uint32_t)pool->attributes[attribute];
   else *(uint64_t *)value = attribute == 4 ? pool->attributes[4] : measured[attribute - 5];
   pthread_mutex_unlock(&lock);
@@ -214,7 +196,7 @@ static void run_free(struct command *command) {
   double_leave(command);
   double_record_finish(own->record);
   if (block->pool->destroyed && block->freed == own->record) {
-    *reserved_by(block->pool) -= block->capacity;
+    reserved -= block->capacity;
     discard(block);
   }
   pthread_mutex_unlock(&lock);
@@ -248,27 +230,26 @@ EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *out, size_t bytes, struct p
   NEED_STREAM(stream);
   NOT_CAPTURED(stream);
   NEED_POOL(pool);
-  REQUIRE(bytes > 0 && (!pool->host || pool->accessible), CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(bytes > 0, CUDA_ERROR_INVALID_VALUE);
   size_t capacity = (bytes + 511) / 512 * 512;
   pthread_mutex_lock(&lock);
   struct block *block = reuse(pool, capacity, stream);
   if (!block) {
-    if (!pool->host && reserved + capacity > limit) trim(pool);
-    if (pool->host ? capacity <= limit : reserved + capacity <= limit) block = make_block(capacity, pool->host ? 4096 : 512);
+    if (reserved + capacity > limit) trim(pool);
+    if (reserved + capacity <= limit) block = make_block(capacity, 512);
     if (!block) {
       pthread_mutex_unlock(&lock);
       return CUDA_ERROR_OUT_OF_MEMORY;
     }
     block->pool = pool;
-    *reserved_by(pool) += capacity;
+    reserved += capacity;
     if (reserved > reserved_high) reserved_high = reserved;
   }
-  if (!pool->host) used += capacity;
+  used += capacity;
   if (used > used_high) used_high = used;
   queue_block(stream, block, run_alloc, NULL);
   pthread_mutex_unlock(&lock);
-  if (pool->host) double_live.pinned++;
-  else double_live.allocations++;
+  double_live.allocations++;
   *out = block->address;
   return CUDA_SUCCESS;
 }
@@ -284,10 +265,9 @@ EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream) {
   if (valid) {
     block->freed = double_record_make();
     block->freed_on = stream;
-    if (!block->pool->host) used -= block->capacity;
-    if (block->pool->host) double_live.pinned--;
-    else double_live.allocations--;
+    used -= block->capacity;
     queue_block(stream, block, run_free, block->freed);
+    double_live.allocations--;
   }
   pthread_mutex_unlock(&lock);
   return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
@@ -330,6 +310,107 @@ EXPORT CUresult cuMemFreeHost(void *address) {
   if (valid) discard(block);
   pthread_mutex_unlock(&lock);
   if (valid) double_live.pinned--;
+  return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* Memory of the host that can be mapped. Nothing of it is ever waited for. */
+struct mappable {
+  size_t size;
+  int holders;
+};
+
+#define GRANULARITY ((size_t)2 << 20)
+
+static void leave_mappable(struct mappable *mappable) {
+  if (--mappable->holders == 0) free(mappable);
+}
+
+EXPORT CUresult cuMemGetAllocationGranularity(size_t *out, const int *properties, int option) {
+  ENTER(cuMemGetAllocationGranularity, A(properties[2]), A(option));
+  *out = GRANULARITY;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemCreate(struct mappable **out, size_t size, const int *properties, uint64_t flags) {
+  ENTER(cuMemCreate, size, A(properties[2]), A(properties[3]));
+  /* CU_MEM_LOCATION_TYPE_HOST_NUMA is 3. */
+  REQUIRE(properties[0] == 1 && properties[1] == 0 && properties[2] == 3 && properties[3] == 0, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(size > 0 && size % GRANULARITY == 0 && flags == 0, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(size <= limit, CUDA_ERROR_OUT_OF_MEMORY);
+  struct mappable *mappable = malloc(sizeof *mappable);
+  *mappable = (struct mappable){size, 1};
+  double_live.allocations++;
+  *out = mappable;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemRelease(struct mappable *mappable) {
+  ENTER(cuMemRelease, A(mappable));
+  leave_mappable(mappable);
+  double_live.allocations--;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemAddressReserve(uint64_t *out, size_t size, size_t alignment, uint64_t wanted, uint64_t flags) {
+  ENTER(cuMemAddressReserve, size, alignment, wanted);
+  REQUIRE(size % GRANULARITY == 0 && wanted == 0, CUDA_ERROR_INVALID_VALUE);
+  void *memory;
+  REQUIRE(!posix_memalign(&memory, GRANULARITY, size), CUDA_ERROR_OUT_OF_MEMORY);
+  double_live.allocations++;
+  *out = (uint64_t)(uintptr_t)memory;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemAddressFree(uint64_t address, size_t size) {
+  ENTER(cuMemAddressFree, address, size);
+  pthread_mutex_lock(&lock);
+  bool mapped = find(address);
+  pthread_mutex_unlock(&lock);
+  REQUIRE(!mapped, CUDA_ERROR_INVALID_VALUE);
+  free((void *)address);
+  double_live.allocations--;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemMap(uint64_t address, size_t size, size_t offset, struct mappable *mappable, uint64_t flags) {
+  ENTER(cuMemMap, address, size, offset);
+  REQUIRE(size == mappable->size && offset == 0, CUDA_ERROR_INVALID_VALUE);
+  struct block *block = calloc(1, sizeof *block);
+  block->address = address;
+  block->capacity = size;
+  block->mappable = mappable;
+  mappable->holders++;
+  pthread_mutex_lock(&lock);
+  insert(block);
+  pthread_mutex_unlock(&lock);
+  double_live.pinned++;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuMemUnmap(uint64_t address, size_t size) {
+  ENTER(cuMemUnmap, address, size);
+  pthread_mutex_lock(&lock);
+  struct block *block = find(address);
+  bool valid = block && block->mappable && block->address == address && block->capacity == size;
+  if (valid) remove_block(block);
+  pthread_mutex_unlock(&lock);
+  REQUIRE(valid, CUDA_ERROR_INVALID_VALUE);
+  leave_mappable(block->mappable);
+  free(block);
+  double_live.pinned--;
+  return CUDA_SUCCESS;
+}
+
+/* Both the device and the host's node need access. */
+EXPORT CUresult cuMemSetAccess(uint64_t address, size_t size, const int *accesses, size_t count) {
+  ENTER(cuMemSetAccess, address, size, count);
+  REQUIRE(count == 2 && accesses[0] == 1 && accesses[2] == 3, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(accesses[3] == 3 && accesses[4] == 0 && accesses[5] == 3, CUDA_ERROR_INVALID_VALUE);
+  pthread_mutex_lock(&lock);
+  struct block *block = find(address);
+  bool valid = block && block->mappable && block->capacity == size;
+  if (valid) block->alive = true;
+  pthread_mutex_unlock(&lock);
   return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

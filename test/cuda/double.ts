@@ -125,8 +125,6 @@ export const double = {
   setStrict: (strict: boolean) => void call("double_set_strict", "void", ["int"], Number(strict)),
   /** How much device memory there is. */
   setMemory: (bytes: number) => void call("double_set_memory", "void", ["double"], bytes),
-  /** Has the driver pools of host memory? */
-  setHostPools: (has: boolean) => void call("double_set_host_pools", "void", ["int"], Number(has)),
   setCompilerVersion: (major: number, minor: number) =>
     void call("double_set_compiler_version", "void", ["int", "int"], major, minor),
   setNewestArchitecture: (newest: number) => void call("double_set_newest_architecture", "void", ["int"], newest),

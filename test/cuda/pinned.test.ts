@@ -13,7 +13,7 @@ const outOfMemory = 2
 function asked(fn: () => void): number {
   let sum = 0
   for (const [name, byteLength] of double.log(fn)) {
-    if (name === "cuMemHostAlloc" || name === "cuMemAllocFromPoolAsync") sum += Number(byteLength)
+    if (name === "cuMemHostAlloc" || name === "cuMemCreate") sum += Number(byteLength)
   }
   return sum
 }
@@ -25,20 +25,23 @@ function useOnce(driver: Driver, byteLength: number): number {
   return address
 }
 
-/** With a driver that has pools of host memory, or none. */
-function where(hasPools: boolean, fn: () => void): void {
-  double.setHostPools(hasPools)
+/** CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED */
+const canMapHostMemory = 141
+
+/** With a driver that can map the host's memory, or cannot. */
+function where(canMap: boolean, fn: () => void): void {
+  double.setAttribute(canMapHostMemory, Number(canMap))
   try {
     fn()
   } finally {
-    double.setHostPools(true)
+    double.setAttribute(canMapHostMemory, 1)
   }
 }
 
 onDouble("pinned memory of any size", () => {
   test("takes little more than was asked for", () => {
-    for (const hasPools of [true, false]) {
-      where(hasPools, () => {
+    for (const canMap of [true, false]) {
+      where(canMap, () => {
         using driver = open()
         for (const byteLength of [100_000, 3 * MIB, 5 * MIB + 1, 33 * MIB, 65 * MIB, 257 * MIB]) {
           const sum = asked(() => useOnce(driver, byteLength))
@@ -82,7 +85,7 @@ onDouble("pinned memory of any size", () => {
     assert.deepEqual(calls, [])
   })
 
-  test("is all kept where the driver has no pools of host memory, as giving it back would wait for the device", () => {
+  test("is all kept where the driver cannot map any, as giving it back would wait for the device", () => {
     where(false, () => {
       using driver = open()
       const address = useOnce(driver, 257 * MIB)
@@ -91,14 +94,17 @@ onDouble("pinned memory of any size", () => {
     })
   })
 
-  for (const call of ["cuMemPoolCreate", "cuMemPoolSetAccess", "cuMemPoolSetAttribute", "cuStreamCreateWithPriority"]) {
-    test(`is had without a pool if ${call} fails, and nothing is left of it`, () => {
+  const mapping = ["cuMemGetAllocationGranularity", "cuMemCreate", "cuMemAddressReserve", "cuMemMap", "cuMemSetAccess"]
+  for (const call of mapping) {
+    test(`is locked if ${call} fails, and nothing is left of the attempt`, () => {
       using driver = open()
-      const { pools, streams } = double.alive()
+      const before = double.alive()
       double.fail(call, 1, unknown)
-      useOnce(driver, 40 * MIB)
+      if (call !== "cuMemGetAllocationGranularity") double.fail(call, 2, unknown)
+      const names = double.log(() => useOnce(driver, 40 * MIB)).map(([name]) => name)
+      assert.ok(names.includes("cuMemHostAlloc"))
       assert.equal(double.failuresLeft(), 0)
-      assert.deepEqual([double.alive().pools, double.alive().streams], [pools, streams])
+      assert.deepEqual(double.alive(), { ...before, pinned: before.pinned + 1 })
     })
   }
 
@@ -123,17 +129,17 @@ onDouble("pinned memory of any size", () => {
 })
 
 onDouble("pinned memory that cannot be had", () => {
-  for (const hasPools of [true, false]) {
-    const name = hasPools ? "" : ", without pools of host memory"
-    const call = hasPools ? "cuMemAllocFromPoolAsync" : "cuMemHostAlloc"
+  for (const canMap of [true, false]) {
+    const name = canMap ? "" : ", where none can be mapped"
+    const call = canMap ? "cuMemCreate" : "cuMemHostAlloc"
 
     test(`is had once what lies idle has gone back${name}`, () => {
-      where(hasPools, () => {
+      where(canMap, () => {
         using driver = open()
         for (const byteLength of [40 * MIB, 50 * MIB, 100 * MIB]) useOnce(driver, byteLength)
         const before = double.alive().pinned
         double.fail(call, 1, outOfMemory)
-        if (!hasPools) {
+        if (!canMap) {
           // Giving back waits for the device there, so it is done behind a drain.
           double.fail(call, 2, outOfMemory)
           assert.ok(thrownBy(() => driver.allocatePinned(200 * MIB)) instanceof OutOfMemoryError)
@@ -146,13 +152,14 @@ onDouble("pinned memory that cannot be had", () => {
     })
 
     test(`is had once uploads that hold it have been copied${name}`, () => {
-      where(hasPools, () => {
+      where(canMap, () => {
         using driver = open()
         const stream = driver.createStream(0)
         const address = driver.allocate(MIB, stream, never)
         using latch = new Latch(driver, 1000).hold(stream)
         for (let i = 0; i < 50; i++) driver.upload(address, new Uint8Array(4096).fill(i), stream)
         for (const nth of [1, 2]) double.fail(call, nth, outOfMemory)
+        if (canMap) double.fail("cuMemHostAlloc", 1, outOfMemory)
         assert.ok(thrownBy(() => driver.allocatePinned(60 * MIB)) instanceof OutOfMemoryError)
         const before = double.alive().pinned
         driver.drainFrees()
