@@ -154,7 +154,7 @@ export const BREAK = 7
  * [flag, a whole launch]: the launch, unless the opening thread has set the flag before it begins. Then it breaks its
  * stream, as a kernel that fails does.
  */
-export const DROPPABLE = 8
+export const DROPPABLE = 15
 /** Words of it ahead of the launch. */
 export const DROPPABLE_WORDS = 2
 
