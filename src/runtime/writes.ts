@@ -25,6 +25,11 @@ export class Writes {
   note(stream: StreamFailures, begin: number, byteLength: number): void {
     const writes = this.#writes
     const end = begin + byteLength
+    const newest = writes[writes.length - 1]
+    if (newest?.stream === stream && newest.begin === begin && newest.end === end) {
+      newest.position = stream.position
+      return
+    }
     for (let index = writes.length - 1; index >= 0 && index >= writes.length - crowd; index--) {
       const write = writes[index]
       if (write?.stream === stream && write.begin === begin && write.end === end) {
@@ -52,7 +57,8 @@ export class Writes {
    */
   check(begin: number, byteLength: number, by?: StreamFailures): void {
     const writes = this.#writes
-    if (writes[0]?.stream.arePossible !== true) return
+    const first = writes[0]
+    if (first === undefined || (first.stream === by && writes.length === 1) || !first.stream.arePossible) return
     for (let index = 0; index < writes.length; index++) {
       const write = writes[index]
       if (write === undefined || write.stream === by) continue
