@@ -34,12 +34,11 @@ export class Loss {
   /** @param kernel the last one that the worker ran */
   declare(reason: string, kernel: string | undefined, cause: Error | undefined): void {
     if (this.error !== undefined) return
-    const during = kernel === undefined ? "" : `; the last kernel it loaded or ran was "${kernel}"`
-    const first = cause ?? new Error(`a worker thread ${reason}${during}`)
-    this.error = new DeviceLostError(
-      `the host device is lost: a worker thread ${reason}${during}: dispose the device and open it again`,
-      { cause: first },
-    )
+    const last = kernel === undefined ? "" : ` The last kernel that it loaded or ran was "${kernel}".`
+    const message = `a worker thread ${reason}.${last}`
+    this.error = new DeviceLostError(`The host device is lost: ${message} Dispose the device and open it again.`, {
+      cause: cause ?? new Error(message),
+    })
     Atomics.store(this.control.words, LIFE, LOST)
     this.host.lost(this.error)
   }

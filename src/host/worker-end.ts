@@ -9,14 +9,14 @@ export interface WorkerEnd {
   readonly error: Error | undefined
 }
 
-const HEAP = "keep less in the kernels, or raise --max-old-space-size"
+const HEAP = "(keep less in the kernels, or raise --max-old-space-size)"
 
 /** Why a worker thread has ended: goes on from "a worker thread". */
 export function describeEnd({ reason, error }: WorkerEnd): string {
   if (reason !== undefined) return reason
   // A thread that ends by its own code tells, and nobody else ends one.
-  if (error === undefined) return `was stopped by Node.js, most likely because its JavaScript heap was full: ${HEAP}`
-  if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") return `had a full JavaScript heap: ${HEAP}`
+  if (error === undefined) return `was stopped by Node.js, most likely because its JavaScript heap was full ${HEAP}`
+  if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") return `ran out of JavaScript heap ${HEAP}`
   return `was ended by an error (${error.message})`
 }
 

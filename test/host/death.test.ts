@@ -161,7 +161,7 @@ test("the loss of a device names its cause, whether the thread is blocked or not
     [
       "const all = []; for (;;) all.push(new Array(1e5).fill(0.5))",
       /heap was full.*--max-old-space-size.*"last"/,
-      /full JavaScript heap.*--max-old-space-size.*"last"/,
+      /ran out of JavaScript heap.*--max-old-space-size.*"last"/,
     ],
   ]
   for (const [text, ...messages] of causes) {
