@@ -5,6 +5,7 @@
 import { isMainThread } from "node:worker_threads"
 import type { Completions } from "./completion.js"
 import type { CudaContext } from "./context.js"
+import { leave } from "./leftovers.js"
 import type { Kernels } from "./kernels.js"
 import type { DeviceMemory } from "./memory.js"
 import type { PinnedMemoryOwner } from "./pinned.js"
@@ -121,6 +122,7 @@ export class Closing {
   #giveUp(reason: unknown): void {
     pending.delete(this)
     const { context } = this.#parts
+    context.holding.clear()
     warn(
       "AUX_LEAK",
       `${context.label} was closed, and its memory stays until the process ends: work may be going on there whose end ` +
@@ -138,7 +140,7 @@ export class Closing {
       } catch (error) {
         this.#warn(error)
       }
-      context.release()
+      leave(context)
     })
   }
 

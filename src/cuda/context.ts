@@ -26,6 +26,7 @@ import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
 import { ForeignCaptures, recordedInCapture } from "./foreign-captures.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
+import { type Holding, ledger } from "./ledger.js"
 import type { CudaLibrary } from "./library.js"
 import { Room } from "./room.js"
 import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, OUT_OF_MEMORY, SUCCESS } from "./status.js"
@@ -67,7 +68,8 @@ export class CudaContext {
   /** For calls that may find no memory. */
   readonly room = new Room()
 
-  readonly #cleanups: (() => void)[] = []
+  /** What is owned in the context, as other threads find it. */
+  readonly holding: Holding
   #loss: DeviceLostError | undefined
   readonly #lossListeners = new Set<() => void>()
 
@@ -83,12 +85,12 @@ export class CudaContext {
     this.isNew = this.out.int(8) === 0
     this.check(this.calls.cuDevicePrimaryCtxRetain(this.out.address, device), "cuDevicePrimaryCtxRetain")
     this.handle = this.out.number(0)
-    this.library.holders.opened(device)
+    this.holding = ledger().open(this.handle)
   }
 
   /** Gives the context back. The driver destroys it if nobody else holds it. */
   release(): void {
-    for (const cleanup of this.library.holders.released(this.device, this.#cleanups)) cleanup()
+    this.holding.close()
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
   }
 
@@ -102,11 +104,6 @@ export class CudaContext {
   get conditionalCalls(): ConditionalCalls {
     if (this.#loss !== undefined) throw this.#loss
     return this.library.conditionalCalls
-  }
-
-  /** Has something done that waits for the context's work, when the last of our drivers on the device is closed. */
-  atTheEnd(cleanup: () => void): void {
-    this.#cleanups.push(cleanup)
   }
 
   get isLost(): boolean {

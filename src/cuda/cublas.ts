@@ -75,6 +75,16 @@ interface BoundHandle {
   workspace: number
 }
 
+function libraryFor({ library }: CudaContext): CublasCalls {
+  return cublas(Math.floor(library.version / 1000))
+}
+
+/** Destroys a handle that belongs to nobody any more. Waits for all that runs. Never throws. */
+export function destroyProducts(context: CudaContext, handle: number): void {
+  const status = context.within(() => libraryFor(context).cublasDestroy(handle))
+  if (status !== SUCCESS) context.warnOfLeakBy(failure(status, "cublasDestroy"))
+}
+
 /** The matrix products of one device. */
 export class Cublas {
   readonly #context: CudaContext
@@ -115,7 +125,7 @@ export class Cublas {
   }
 
   #library(): CublasCalls {
-    return (this.#calls ??= cublas(Math.floor(this.#context.library.version / 1000)))
+    return (this.#calls ??= libraryFor(this.#context))
   }
 
   /** cuBLAS stores columns one after another: read so, our rows are the transposed matrices, and out^T = b^T a^T. */
@@ -178,7 +188,9 @@ export class Cublas {
   #create(calls: CublasCalls): number {
     const out = new CMemory(8)
     this.#checkInRoom(() => calls.cublasCreate(out.address), "cublasCreate")
-    return out.number(0)
+    const handle = out.number(0)
+    this.#context.holding.add("products", handle)
+    return handle
   }
 
   /** The stream is being destroyed. Its handle goes to another one: destroying it would wait for the whole device. */
@@ -189,18 +201,10 @@ export class Cublas {
     this.#idle.push(bound.handle)
   }
 
-  /** Has the handles destroyed, once that waits for nothing. */
+  /** The handles are destroyed with what else the device leaves: see `leftovers.ts`. */
   close(): void {
-    const handles = [...Array.from(this.#handles.values(), ({ handle }) => handle), ...this.#idle]
     this.#handles.clear()
     this.#idle = []
-    this.#context.atTheEnd(() => handles.forEach((handle) => this.#destroy(handle)))
-  }
-
-  #destroy(handle: number): void {
-    if (this.#context.isLost) return
-    const status = this.#context.within(() => this.#library().cublasDestroy(handle))
-    if (status !== SUCCESS) this.#context.warnOfLeakBy(failure(status, "cublasDestroy"))
   }
 
   #checkInRoom(make: () => number, call: string): void {

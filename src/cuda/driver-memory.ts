@@ -48,6 +48,7 @@ export class DriverMemory implements DeviceMemory {
     this.#streams = streams
     this.#captures = captures
     this.#pool = createPool(context)
+    context.holding.add("pool", this.#pool)
   }
 
   /** @throws OutOfMemoryError when there is none, having waited for nothing */
@@ -88,6 +89,7 @@ export class DriverMemory implements DeviceMemory {
     }
     const address = out.number(0)
     this.#sizes.set(address, byteLength)
+    context.holding.add("memory", address)
     this.#count.add(byteLength)
     return address
   }
@@ -105,6 +107,7 @@ export class DriverMemory implements DeviceMemory {
     this.#count.used -= byteLength
     const context = this.#context
     if (context.isLost) return
+    context.holding.remove(address)
     let status = context.calls.cuMemFreeAsync(address, stream)
     if (status !== SUCCESS) status = context.again(status, "cuMemFreeAsync", address, stream)
     if (status === SUCCESS) this.#freedOn.add(stream)
@@ -178,6 +181,7 @@ export class DriverMemory implements DeviceMemory {
   /** Gives up the pool, which ends with its last allocation. */
   close(): void {
     if (this.#context.isLost) return
+    this.#context.holding.remove(this.#pool)
     const status = this.#context.calls.cuMemPoolDestroy(this.#pool)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuMemPoolDestroy")
   }

@@ -30,9 +30,11 @@ import { Fills } from "./fill.js"
 import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
+import { giveBackLeftovers, leave } from "./leftovers.js"
 import type { CudaLibrary } from "./library.js"
 import { reserveLocalMemory, roomForLocalMemory } from "./local-memory.js"
 import { createDeviceMemory, type DeviceMemory } from "./memory.js"
+import { Neighbours } from "./neighbours.js"
 import { type Need, Quiet } from "./quiet.js"
 import { PinnedMemoryOwner, PinnedPool } from "./pinned.js"
 import { AuxstreamError } from "../runtime/errors.js"
@@ -65,6 +67,7 @@ export class CudaDriver implements Driver {
   readonly #uploads: Uploads
   readonly #fills: Fills
   readonly #launcher: Launcher
+  readonly #neighbours: Neighbours
   readonly #quiet: Quiet
   readonly #kernels: Kernels
   readonly #cublas: Cublas
@@ -87,7 +90,7 @@ export class CudaDriver implements Driver {
       this.#memory = createDeviceMemory(context, this.#streams, this.#captures, this.#markers)
       context.room.use(this.#memory)
     } catch (error) {
-      context.release()
+      leave(context)
       throw error
     }
     this.#births = new Births(context, this.#markers)
@@ -96,7 +99,9 @@ export class CudaDriver implements Driver {
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#captures, this.#markers, this.#pinnedPool)
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)
-    this.#quiet = new Quiet(context, this.#streams)
+    giveBackLeftovers(context)
+    this.#neighbours = new Neighbours(context, this.#markers)
+    this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
     this.#cublas = new Cublas(context, this.#quiet)
     this.#kernels = new Kernels(context, this.#quiet, this.#launcher, facts.architecture)
     this.#fills = new Fills(context, this.#kernels, this.#launcher)
@@ -274,6 +279,7 @@ export class CudaDriver implements Driver {
       this.#pinnedPool.drain()
     }
     drainClosing()
+    giveBackLeftovers(this.#context)
   }
 
   noteIdle(stream: StreamHandle): void {
@@ -406,9 +412,9 @@ export class CudaDriver implements Driver {
     this.#cublas.close()
     this.#uploads.close()
     this.#completions.close()
-    this.#kernels.close()
     for (const event of this.#events) destroyEvent(this.#context, event)
     this.#events.clear()
+    this.#neighbours.close()
     this.#markers.close()
   }
 }

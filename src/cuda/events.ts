@@ -14,13 +14,16 @@ export function createEvent(context: CudaContext, flags: number): EventHandle {
       room.for(() => context.calls.cuEventCreate(out.address, flags)),
       "cuEventCreate",
     )
-    return out.number(0)
+    const event = out.number(0)
+    context.holding.add("event", event)
+    return event
   })
 }
 
 /** Never blocks: what has been queued on the event goes on. Never throws. */
 export function destroyEvent(context: CudaContext, event: EventHandle): void {
   if (context.isLost) return
+  context.holding.remove(event)
   const status = context.calls.cuEventDestroy(event)
   if (status === SUCCESS) return
   const second = context.again(status, "cuEventDestroy", event)

@@ -32,7 +32,7 @@ export type Bound<T extends Record<string, Signature>> = {
 
 /** A library that has been loaded. */
 export interface NativeLibrary {
-  func(symbol: string, result: "int", parameters: readonly CType[]): NativeCall<never[]>
+  func(symbol: string, result: "int" | "uintptr_t", parameters: readonly CType[]): NativeCall<never[]>
 }
 
 interface Koffi {
@@ -134,8 +134,12 @@ export function eachCall<T extends Record<string, Signature>>(
 }
 
 /** Looks up every call of a table. @throws Error when the library lacks one */
-export function bind<T extends Record<string, Signature>>(library: NativeLibrary, table: T): Bound<T> {
-  return eachCall(table, ([symbol, ...parameters]) => library.func(symbol, "int", parameters))
+export function bind<T extends Record<string, Signature>>(
+  library: NativeLibrary,
+  table: T,
+  result: "int" | "uintptr_t" = "int",
+): Bound<T> {
+  return eachCall(table, ([symbol, ...parameters]) => library.func(symbol, result, parameters))
 }
 
 /** Looks up the calls of a table that the library has. */

@@ -45,6 +45,7 @@ export class Graphs {
   endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities: boolean): GraphHandle {
     this.sweep()
     const template = this.#captures.end(stream)
+    this.#context.holding.add("graph", template)
     const origin = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
     try {
       const handle = update !== undefined && this.#updates(update, origin) ? update : this.#instantiate(origin)
@@ -67,7 +68,9 @@ export class Graphs {
       this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template, flags)),
     )
     this.#context.check(status, "cuGraphInstantiateWithFlags")
-    return this.#out.number(0)
+    const executable = this.#out.number(0)
+    this.#context.holding.add("executable", executable)
+    return executable
   }
 
   /** Does the executable take the graph's parameters? A graph of another shape leaves it as it was. */
@@ -86,6 +89,7 @@ export class Graphs {
   #destroyTemplate(graph: number): void {
     this.#conditionals.forget(graph)
     if (this.#context.isLost) return
+    this.#context.holding.remove(graph)
     const status = this.#context.graphCalls.cuGraphDestroy(graph)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphDestroy")
   }
@@ -132,6 +136,7 @@ export class Graphs {
 
   #destroyExecutable(executable: GraphHandle): void {
     if (this.#context.isLost) return
+    this.#context.holding.remove(executable)
     const status = this.#context.graphCalls.cuGraphExecDestroy(executable)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphExecDestroy")
   }
@@ -155,7 +160,7 @@ export class Graphs {
   /** All work is over. */
   close(): void {
     for (const executable of [...this.#origins.keys()]) this.destroy(executable)
-    for (const executable of this.#retired) this.#context.atTheEnd(() => this.#destroyExecutable(executable))
+    // Those that wait for a quiet device are destroyed with what else this one leaves: see `leftovers.ts`.
     this.#retired.clear()
   }
 }

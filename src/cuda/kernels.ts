@@ -213,14 +213,6 @@ export class Kernels {
   refuseMore(): void {
     this.#closed = true
   }
-
-  /** Nothing is queued any more: all is unloaded with the context. */
-  close(): void {
-    if (this.#context.isLost) return
-    for (const kernel of this.#loaded.splice(0)) {
-      if (kernel !== undefined) this.#context.atTheEnd(() => unload(this.#context, kernel.library))
-    }
-  }
 }
 
 function needOf({ name }: KernelSource): Need {

@@ -4,7 +4,6 @@ import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCal
 import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
 import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
-import { ContextHolders } from "./context-holders.js"
 import { joined, type Machine, named, thisMachine } from "./machine.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./unavailable.js"
@@ -24,8 +23,6 @@ export class CudaLibrary {
   readonly #native: NativeLibrary
   #graphCalls: GraphCalls | undefined
   #conditionalCalls: ConditionalCalls | undefined
-  /** Who holds the devices' contexts. */
-  readonly holders = new ContextHolders()
   readonly #basic: BasicCalls
   #isRelaxed = false
   #loadsEagerly: boolean | undefined

@@ -22,6 +22,7 @@ export interface LoadedKernel extends LaunchableKernel {
 }
 
 export function unload(context: CudaContext, library: number): void {
+  context.holding.remove(library)
   const status = context.calls.cuLibraryUnload(library)
   if (status !== SUCCESS) context.warnOfLeak(status, "cuLibraryUnload")
 }
@@ -149,6 +150,7 @@ export class Loading {
   #setLibrary(status: number): void {
     this.#checkImage(status, "cuLibraryLoadData")
     this.#library = this.#out.number(0)
+    this.#context.holding.add("library", this.#library)
   }
 
   #setKernel(status: number): void {

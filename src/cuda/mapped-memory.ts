@@ -64,7 +64,9 @@ export class MappedMemory {
   allocate(byteLength: number): number | undefined {
     const size = Math.ceil(byteLength / this.#granularity) * this.#granularity
     const address = this.#context.within(() => this.#allocate(size))
-    if (address !== undefined) this.#sizes.set(address, size)
+    if (address === undefined) return undefined
+    this.#sizes.set(address, size)
+    this.#context.holding.add("mapped", address, size)
     return address
   }
 
@@ -97,12 +99,9 @@ export class MappedMemory {
     const size = this.#sizes.get(address)
     if (size === undefined || this.#context.isLost) return
     this.#sizes.delete(address)
-    const { calls } = this.#context
+    this.#context.holding.remove(address)
     try {
-      this.#context.within(() => {
-        this.#check(calls.cuMemUnmap(address, size), "cuMemUnmap")
-        this.#check(calls.cuMemAddressFree(address, size), "cuMemAddressFree")
-      })
+      unmap(this.#context, address, size)
     } catch (error) {
       this.#context.warnOfLeakBy(asError(error))
     }
@@ -111,6 +110,18 @@ export class MappedMemory {
   #check(status: number, call: string): void {
     if (status !== SUCCESS) this.#context.warnOfLeak(status, call)
   }
+}
+
+/** Ends the mapping of memory that nobody uses, whoever made it. @throws DeviceLostError */
+export function unmap(context: CudaContext, address: number, byteLength: number): void {
+  const { calls } = context
+  const check = (status: number, call: string): void => {
+    if (status !== SUCCESS) context.warnOfLeak(status, call)
+  }
+  context.within(() => {
+    check(calls.cuMemUnmap(address, byteLength), "cuMemUnmap")
+    check(calls.cuMemAddressFree(address, byteLength), "cuMemAddressFree")
+  })
 }
 
 function asError(error: unknown): Error {

@@ -134,7 +134,9 @@ export class PinnedPool {
     if (status === OUT_OF_MEMORY) return undefined
     this.#context.check(status, "cuMemHostAlloc")
     this.#kept += byteLength
-    return new PinnedBlock(out.number(0), byteLength, false)
+    const address = out.number(0)
+    this.#context.holding.add("pinned", address)
+    return new PinnedBlock(address, byteLength, false)
   }
 
   #giveBackLater(milliseconds: number): void {
@@ -175,12 +177,12 @@ export class PinnedPool {
     }
   }
 
-  /** Has the idle blocks given back to the system, once that waits for nothing. */
+  /** What is not mapped is given back with what else the device leaves: see `leftovers.ts`. */
   close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#giveBackIdle()
-    for (const block of this.#takeAll()) this.#context.atTheEnd(() => this.#release(block))
+    this.#takeAll()
   }
 
   #takeAll(): PinnedBlock[] {
@@ -191,6 +193,7 @@ export class PinnedPool {
 
   #release({ address }: PinnedBlock): void {
     if (this.#context.isLost) return
+    this.#context.holding.remove(address)
     const { calls } = this.#context
     const status = this.#context.within(() => calls.cuMemFreeHost(address))
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuMemFreeHost")

@@ -12,6 +12,7 @@
 import { AuxstreamError } from "../runtime/errors.js"
 import { now, sleep } from "../timers.js"
 import type { CudaContext } from "./context.js"
+import type { Marks, Neighbours } from "./neighbours.js"
 import type { Streams } from "./streams.js"
 
 /** How long a call that needs a quiet device waits for it, in milliseconds. */
@@ -37,46 +38,66 @@ export interface Need {
 export class Quiet {
   readonly #context: CudaContext
   readonly #streams: Streams
+  readonly #neighbours: Neighbours
 
-  constructor(context: CudaContext, streams: Streams) {
+  constructor(context: CudaContext, streams: Streams, neighbours: Neighbours) {
     this.#context = context
     this.#streams = streams
-  }
-
-  /** Has everything ended that is known? @throws DeviceLostError */
-  isNow(): boolean {
-    return this.#streams.areIdle()
+    this.#neighbours = neighbours
   }
 
   /** Blocks for so many milliseconds at most. Returns whether nothing runs. @throws DeviceLostError */
   within(milliseconds: number): boolean {
+    return this.#blockFor(milliseconds, () => this.#streams.areIdle() && this.#neighbours.areIdle())
+  }
+
+  #blockFor(milliseconds: number, isQuiet: () => boolean): boolean {
     const deadline = now() + milliseconds
-    while (!this.isNow()) {
+    while (!isQuiet()) {
       if (now() >= deadline) return false
       Atomics.wait(NEVER, 0, 0, 1)
     }
     return true
   }
 
-  /** Calls `act` once nothing runs. Blocks until then. @throws AuxstreamError AUX_NOT_READY */
+  /**
+   * Calls `act` once nothing runs. Blocks until then. Other threads may go on queueing: of theirs, what they have queued by
+   * now is waited for.
+   *
+   * @throws AuxstreamError AUX_NOT_READY
+   */
   block<T>(need: Need, act: () => T): T {
-    if (this.within(PATIENCE)) return act()
+    const theirs = this.#neighbours.mark()
+    try {
+      if (this.#blockFor(PATIENCE, () => this.#isQuietBut(theirs))) return act()
+    } finally {
+      theirs.forget()
+    }
     throw this.#outOfPatience(need)
+  }
+
+  #isQuietBut(theirs: Marks): boolean {
+    return this.#streams.areIdle() && theirs.areOver()
   }
 
   /** The same off the event loop: `act` is called when nothing runs, before anything else can be queued. */
   async wait<T>(need: Need, act: () => T): Promise<T> {
-    const deadline = now() + PATIENCE
-    let attempt = now() + BETWEEN_ATTEMPTS
-    while (!this.isNow()) {
-      if (now() > attempt) {
-        if (this.within(ATTEMPT)) break
-        attempt = now() + BETWEEN_ATTEMPTS
+    const theirs = this.#neighbours.mark()
+    try {
+      const deadline = now() + PATIENCE
+      let attempt = now() + BETWEEN_ATTEMPTS
+      while (!this.#isQuietBut(theirs)) {
+        if (now() > attempt) {
+          if (this.#blockFor(ATTEMPT, () => this.#isQuietBut(theirs))) break
+          attempt = now() + BETWEEN_ATTEMPTS
+        }
+        if (now() > deadline) throw this.#outOfPatience(need)
+        await sleep(1)
       }
-      if (now() > deadline) throw this.#outOfPatience(need)
-      await sleep(1)
+      return act()
+    } finally {
+      theirs.forget()
     }
-    return act()
   }
 
   #outOfPatience({ what, advice }: Need): AuxstreamError {

@@ -4,6 +4,7 @@ import type { EventHandle, StreamHandle } from "../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "./context.js"
 import { type EventPool, hasPassed } from "./events.js"
+import { ledger } from "./ledger.js"
 import { NOT_READY, SUCCESS } from "./status.js"
 
 const NON_BLOCKING = 1
@@ -49,6 +50,7 @@ export class Streams {
       return out.number(0)
     })
     this.#own.add(stream)
+    context.holding.add("stream", stream)
     return stream
   }
 
@@ -70,8 +72,11 @@ export class Streams {
   /** What was queued on another library's stream goes on: its end is marked, unless that library captures it now. */
   #letGo(stream: StreamHandle, whenOver: WhenOver): void {
     if (this.#context.isLost) return
-    failuresOf([stream], () => {
-      if (!this.isCapturing(stream)) this.#ends.set(this.#events.record(stream), whenOver)
+    ledger().locked(() => {
+      failuresOf([stream], () => {
+        if (!this.isCapturing(stream)) this.#markEnd(stream, whenOver)
+      })
+      if (!this.#own.has(stream)) this.#context.holding.remove(stream)
     })
     this.#context.foreignCaptures.forgetStream(stream)
   }
@@ -79,9 +84,23 @@ export class Streams {
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
     // To destroy it would spoil the capture, in which nothing tells of what was queued before.
     if (this.isCapturing(stream)) return
-    this.#ends.set(this.#events.record(stream), whenOver)
-    this.#leaving.delete(stream)
+    ledger().locked(() => {
+      this.#markEnd(stream, whenOver)
+      this.#leaving.delete(stream)
+      this.#destroy(stream)
+    })
     this.#context.foreignCaptures.forgetStream(stream)
+  }
+
+  /** Others see the end where they saw the stream. */
+  #markEnd(stream: StreamHandle, whenOver: WhenOver): void {
+    const end = this.#events.record(stream)
+    this.#ends.set(end, whenOver)
+    this.#context.holding.change(end, "end")
+  }
+
+  #destroy(stream: StreamHandle): void {
+    this.#context.holding.remove(stream)
     let status = this.#context.calls.cuStreamDestroy(stream)
     if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
@@ -102,6 +121,7 @@ export class Streams {
     if (status !== SUCCESS) context.retry(status, "cuStreamGetCtx", stream, context.out.address)
     if (context.out.number(0) === context.handle) {
       this.#adopted.add(stream)
+      if (!this.#own.has(stream)) context.holding.add("adopted", stream)
       return stream
     }
     throw new AuxstreamError(
@@ -205,6 +225,7 @@ export class Streams {
   #forgetIfReached(event: EventHandle, whenOver: WhenOver): void {
     if (!hasPassed(this.#context, event)) return
     this.#ends.delete(event)
+    ledger().locked(() => this.#context.holding.change(event, "event"))
     this.#events.give(event)
     whenOver?.()
   }

@@ -7,7 +7,7 @@ const helpers = new URL("./device.js", import.meta.url).href
 const double = new URL("./double.js", import.meta.url).href
 const foreignCapture = new URL("./foreign-capture.js", import.meta.url).href
 
-/** Runs a program whose `body` is a Worker's, and whose `main` has that worker and its end at hand. Gives what it prints. */
+/** Runs a program whose `body` is a Worker's, and whose `main` has that worker, its end and its first message. Gives what it prints. */
 function run(body: string, main: string): string {
   const worker = `
     import { parentPort } from "node:worker_threads"
@@ -21,6 +21,7 @@ function run(body: string, main: string): string {
     worker.on("error", (error) => { console.error(error); process.exitCode = 1 })
     worker.on("exit", (code) => console.log("worker ended", code))
     const ended = new Promise((resolve) => worker.on("exit", resolve))
+    const ready = new Promise((resolve) => worker.once("message", resolve))
     ${main}`
   const options = { encoding: "utf8", timeout: 60_000 } as const
   const { status, signal, stdout, stderr } = spawnSync(
@@ -117,6 +118,162 @@ onDouble("Workers", () => {
       `worker.on("message", () => { console.log("leaving"); process.exit(0) })`,
     )
     assert.equal(output, "leaving\n")
+  })
+
+  /** Opens a device, has memory of every kind there, and work that runs or is over. */
+  const owning = `
+    for (let i = 0; i < 3; i++) driver.allocate(2 ** 20 * (i + 1), stream, never)
+    for (const mebibytes of [1, 40]) driver.allocatePinned(mebibytes * 2 ** 20)
+    driver.upload(driver.allocate(2 ** 16, stream, never), new Uint8Array(2 ** 16), stream)
+    launch(driver, stream, noop)
+    driver.destroyStream(driver.createStream(0))
+    driver.beginCapture(stream)
+    launch(driver, stream, noop)
+    driver.endCapture(stream, undefined, false)
+    driver.beginCapture(driver.createStream(0))
+    driver.synchronizeStream(stream)`
+
+  const endings = [
+    ["ends with its device open", "parentPort.postMessage('ready'); parentPort.close()", ""],
+    ["ends by process.exit", "parentPort.postMessage('ready'); setTimeout(() => process.exit(0), 20)", ""],
+    ["is terminated", "parentPort.postMessage('ready'); setInterval(() => {}, 1000)", "await worker.terminate()"],
+  ] as const
+  for (const [how, body, end] of endings) {
+    const waited = `
+      await ready
+      ${end}
+      await ended`
+
+    test(`one that ${how} leaves nothing once another thread opens the device`, () => {
+      const main = `
+        ${waited}
+        const { open, untilGone } = await import("${helpers}")
+        open().close()
+        await untilGone()
+        console.log("nothing left")`
+      assert.match(run(owning + "\n" + body, main), /nothing left/)
+    })
+
+    test(`one that ${how} leaves no device memory once another thread disposes of a device, busy though a third one is`, () => {
+      const main = `
+        const { Latch, open } = await import("${helpers}")
+        const { double } = await import("${double}")
+        const [keeper, driver] = [open(), open()]
+        ${waited}
+        const before = double.alive()
+        const latch = new Latch(keeper).hold(keeper.createStream(0))
+        const waits = double.waits()
+        driver.close()
+        while (double.alive().pools > 1) await new Promise((resolve) => setTimeout(resolve, 1))
+        const { allocations, streams } = double.alive()
+        console.log("left", before.allocations > 0, allocations, streams, double.waits() - waits)
+        latch.open()
+        keeper[Symbol.dispose]()
+        const { untilGone } = await import("${helpers}")
+        await untilGone()
+        console.log("nothing left")`
+      assert.match(run(owning + "\n" + body, main), /left true 0 1 0\nnothing left/)
+    })
+  }
+
+  test("one that ends while its work goes on: its memory stays until that is over", () => {
+    const body = `
+      driver.allocate(1000, stream, never)
+      new Latch(driver).hold(stream)
+      parentPort.postMessage(driver.allocatePinned(4096).address)
+      setInterval(() => {}, 1000)`
+    const main = `
+      const { open, untilGone } = await import("${helpers}")
+      const { double, native } = await import("${double}")
+      await ready
+      await worker.terminate()
+      await ended
+      const before = double.alive()
+      const driver = open()
+      console.log("kept", double.alive().allocations === before.allocations, double.waits())
+      native("double_open_latches", "void", [])()
+      while (double.alive().pools > 1) {
+        open().close()
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+      driver.close()
+      await untilGone()
+      console.log("nothing left")`
+    assert.match(run(body, main), /kept true 0\n[^]*nothing left/)
+  })
+
+  test("one that disposes of its device beside another thread's work stands still no more than that thread does", () => {
+    const body = `
+      launch(driver, stream, noop)
+      driver.freePinned(driver.allocatePinned(4096).address)
+      driver.synchronizeStream(stream)
+      parentPort.once("message", () => driver.close())
+      parentPort.postMessage("ready")`
+    const main = `
+      const { Latch, open, untilGone } = await import("${helpers}")
+      const { double } = await import("${double}")
+      const [keeper, driver] = [open(), open()]
+      await ready
+      driver.freePinned(driver.allocatePinned(4096).address)
+      const latch = new Latch(keeper).hold(keeper.createStream(0))
+      const before = double.waits()
+      driver.close()
+      worker.postMessage("close")
+      await ended
+      console.log("waited", double.waits() - before)
+      latch.open()
+      keeper[Symbol.dispose]()
+      await untilGone()
+      console.log("nothing left")`
+    assert.match(run(body, main), /waited 0\nnothing left/)
+  })
+
+  test("kernels are loaded here once what runs there is over, beside the event loop", () => {
+    const body = `
+      const latch = new Latch(driver).hold(stream)
+      parentPort.on("message", () => { latch.open(); driver[Symbol.dispose](); parentPort.close() })
+      parentPort.postMessage("held")`
+    const main = `
+      await ready
+      const { kernel, open, untilGone } = await import("${helpers}")
+      const { double } = await import("${double}")
+      const driver = open()
+      const before = double.waits()
+      const prepared = driver.prepareKernel(kernel("test_noop", []))
+      setTimeout(() => worker.postMessage("open"), 20)
+      await prepared
+      console.log("waited", double.waits() - before)
+      driver.close()
+      await ended
+      await untilGone()`
+    assert.match(run(body, main), /waited 0/)
+  })
+
+  test("kernels are loaded here while another thread keeps the device busy", () => {
+    const body = `
+      let done = false
+      parentPort.on("message", () => { done = true })
+      parentPort.postMessage("busy")
+      const turn = () => {
+        for (let i = 0; i < 300; i++) launch(driver, stream, noop)
+        if (!done) return setImmediate(turn)
+        driver.close()
+        parentPort.close()
+      }
+      launch(driver, stream, noop)
+      turn()`
+    const main = `
+      await ready
+      const { kernel, open, untilGone } = await import("${helpers}")
+      const driver = open()
+      await driver.prepareKernel(kernel("test_noop", []))
+      driver.loadKernel(kernel("test_noop", []))
+      console.log("loaded")
+      driver.close()
+      worker.postMessage("end")
+      await ended
+      await untilGone()`
+    assert.match(run(body, main), /loaded/)
   })
 })
 
