@@ -23,7 +23,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   response.once("close", () => gone.abort())
   try {
     if (request.method === "GET") return reply(response, 200, { used: device.memory.used })
-    const numbers = await answer(device, await questionOf(request), gone.signal)
+    const numbers = await answer(device, await questionOf(request, gone.signal))
     reply(response, 200, [...numbers])
   } catch (error) {
     if (gone.signal.aborted) return // Nobody is there to hear of it.
@@ -44,7 +44,7 @@ function statusOf(error: unknown): number {
   return 500
 }
 
-async function questionOf(request: IncomingMessage): Promise<Question> {
+async function questionOf(request: IncomingMessage, signal: AbortSignal): Promise<Question> {
   const pieces: Buffer[] = []
   for await (const piece of request) pieces.push(piece as Buffer)
   const body: unknown = JSON.parse(Buffer.concat(pieces).toString())
@@ -52,7 +52,11 @@ async function questionOf(request: IncomingMessage): Promise<Question> {
     throw new TypeError('a request is { "numbers": [1, 2, 3], "rounds": 1000 }')
   }
   const rounds = "rounds" in body ? Number(body.rounds) : 1000
-  return { numbers: Float32Array.from(body.numbers, (number) => (number === null ? NaN : Number(number))), rounds }
+  return {
+    numbers: Float32Array.from(body.numbers, (number) => (number === null ? NaN : Number(number))),
+    rounds,
+    signal,
+  }
 }
 
 /** Takes no more requests, finishes those under way, and closes the device. Then nothing keeps the process. */

@@ -33,11 +33,14 @@ const add = defineKernel({
 
 /** What a request asks for. */
 export interface Question {
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal | undefined
   readonly numbers: Float32Array<ArrayBuffer>
   readonly rounds: number
 }
 
-const over = (n: number) => ({ grid: Math.ceil(n / 256), block: 256 })
+/** A launch that has not begun is dropped when the signal aborts, where the device can do that. */
+const over = (n: number, signal?: AbortSignal) => ({ grid: Math.ceil(n / 256), block: 256, signal })
 
 /** Compiles and loads everything, so that the first request does not wait for that. */
 export async function prepare(device: Device): Promise<void> {
@@ -46,15 +49,15 @@ export async function prepare(device: Device): Promise<void> {
 
 /** The two independent pieces, as functions that queue them on the current stream. */
 function piecesOf(
-  { numbers, rounds }: Question,
+  { numbers, rounds, signal }: Question,
   x: DeviceArray<"float32">,
   left: DeviceArray<"float32">,
   right: DeviceArray<"float32">,
 ) {
   const n = numbers.length
   return [
-    () => iterate.launch(over(n), n, rounds, 0.5, x, left),
-    () => iterate.launch(over(n), n, rounds, 0.25, x, right),
+    () => iterate.launch(over(n, signal), n, rounds, 0.5, x, left),
+    () => iterate.launch(over(n, signal), n, rounds, 0.25, x, right),
   ] as const
 }
 
@@ -63,7 +66,7 @@ function piecesOf(
  * for another and none fails with another. When the request fails or is aborted, everything is disposed of at once:
  * what is queued already ends by itself, and the memory is used again behind it.
  */
-export async function answer(device: Device, question: Question, signal?: AbortSignal): Promise<Float32Array> {
+export async function answer(device: Device, question: Question): Promise<Float32Array> {
   using main = device.createStream()
   using aux = device.createStream()
   using event0 = device.createEvent()
@@ -75,14 +78,13 @@ export async function answer(device: Device, question: Question, signal?: AbortS
     using right = device.empty("float32", n)
     const [toLeft, toRight] = piecesOf(question, x, left, right)
     maybeExecuteInParallel(toLeft, toRight, event0, event1, aux)
-    add.launch(over(n), n, left, right)
-    await main.completed({ signal })
-    return await right.read()
+    add.launch(over(n, question.signal), n, left, right)
+    return await right.read({ signal: question.signal })
   })
 }
 
 /** The same with an aux stream of the device's pool. */
-export async function answerOnPool(device: Device, question: Question, signal?: AbortSignal): Promise<Float32Array> {
+export async function answerOnPool(device: Device, question: Question): Promise<Float32Array> {
   using main = device.createStream()
   return await main.run(async () => {
     const n = question.numbers.length
@@ -90,8 +92,7 @@ export async function answerOnPool(device: Device, question: Question, signal?: 
     using left = device.empty("float32", n)
     using right = device.empty("float32", n)
     parallel(piecesOf(question, x, left, right))
-    add.launch(over(n), n, left, right)
-    await main.completed({ signal })
-    return await right.read()
+    add.launch(over(n, question.signal), n, left, right)
+    return await right.read({ signal: question.signal })
   })
 }
