@@ -67,25 +67,21 @@ onDouble("device memory cut by ourselves", () => {
   test("what is freed is everybody's as soon as its stream has passed, which is found out when memory is wanted", () => {
     using driver = open()
     const [first, other] = [driver.createStream(0), driver.createStream(0)]
-    const latch = new Latch(driver)
-    try {
-      latch.hold(first)
-      const address = driver.allocate(MIB, first, never)
-      const rest = takeTheRest(driver, first, MIB)
-      driver.free(address, first, mark)
-      const freed = driver.createEvent(false)
-      driver.recordEvent(freed, first)
-      // Held up again, so that the stream as a whole is never seen idle.
-      using second = new Latch(driver).hold(first)
-      latch.open()
-      driver.synchronizeEvent(freed)
-      const taken = driver.allocate(MIB, other, never)
-      assert.equal(taken, address)
-      second.open()
-      for (const one of [taken, rest]) driver.free(one, other, mark)
-    } finally {
-      latch.open()
-    }
+    using latch = new Latch(driver).hold(first)
+    const address = driver.allocate(MIB, first, never)
+    const rest = takeTheRest(driver, first, MIB)
+    driver.free(address, first, mark)
+    const freed = driver.createEvent(false)
+    driver.recordEvent(freed, first)
+    // Held up again, so that the stream as a whole is never seen idle.
+    using second = new Latch(driver).hold(first)
+    latch.open()
+    driver.synchronizeEvent(freed)
+    const { reserved } = driver.memoryUsage()
+    assert.equal(driver.allocate(MIB, other, never), address)
+    assert.equal(driver.memoryUsage().reserved, reserved)
+    second.open()
+    for (const one of [address, rest]) driver.free(one, other, mark)
   })
 
   test("what was freed on a stream that is gone comes back", () => {
