@@ -4,7 +4,7 @@ import { captureGraph, currentStream, type Device, type DeviceArray, runIf, type
 import { KernelError } from "../../src/runtime/errors.js"
 import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
-import { affine, once, over, prepare, throwing } from "../support/kernels.js"
+import { affine, once, over, prepare, spin, throwing } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 const length = 1000
@@ -303,6 +303,16 @@ forEachOpenDevice("births and graphs", (open) => {
 })
 
 onHost("births on streams that break", (open) => {
+  /** What a call gives or throws. */
+  function outcomeOf<T>(call: () => T): T | KernelError {
+    try {
+      return call()
+    } catch (error) {
+      if (error instanceof KernelError) return error
+      throw error
+    }
+  }
+
   /** What the stream's work comes to. */
   const outcome = (stream: Stream): Promise<unknown> =>
     stream.completed().then(
@@ -364,6 +374,37 @@ onHost("births on streams that break", (open) => {
     after.open()
     assert.equal(await outcome(slow), undefined)
     assert.equal(before.timedOut || after.timedOut, false)
+  })
+
+  test("§4 whose order: whenever a stream breaks, uses get the whole contents of its arrays, or the failure", async () => {
+    using device = open()
+    await prepare(device)
+    await throwing.prepare(device)
+    for (let round = 0; round < 400; round++) {
+      using home = device.createStream()
+      using slow = device.createStream()
+      const users = Array.from({ length: 3 }, () => device.createStream())
+      const breaksBefore = round % 2 === 0
+      spin.launch({ ...once, stream: slow }, (round * 37) % 5000)
+      if (round % 4 < 2) home.wait(slow)
+      spin.launch({ ...once, stream: home }, (round * 61) % 2000)
+      if (breaksBefore) throwing.launch({ ...once, stream: home }, round)
+      const made = outcomeOf(() => home.run(() => device.full("int32", length, 7)))
+      if (made instanceof KernelError) continue
+      if (!breaksBefore) throwing.launch({ ...once, stream: home }, round)
+      const use = async (user: Stream): Promise<unknown> => {
+        using copy = user.run(() => device.empty("int32", length).copyFrom(made))
+        change(copy, 2, 1, user)
+        return user.run(() => copy.read())
+      }
+      for (const user of users) {
+        const seen = await use(user).catch((error: unknown) => error)
+        if (breaksBefore) assert.ok(seen instanceof KernelError, String(seen))
+        else assert.deepEqual(seen, new Int32Array(length).fill(15))
+        user.dispose()
+      }
+      made.dispose()
+    }
   })
 
   test("§6 freeing: early memory stays its former user's, whatever has broken the stream that it was handed out on", async () => {
