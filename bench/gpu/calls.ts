@@ -35,6 +35,7 @@ const groups: readonly Group[] = [
   // All storages share the code of Node.js, which is slower from the second one on: the library's own is the first.
   { rows: rows(7, 20_000, "async-local-storage"), apart: true },
   { rows: rows(7, 30, "fork-join-done", "graph-done") },
+  { rows: only(ours, rows(3, 10, "fill-float32", "fill-float64")) },
   { rows: rows(3, 5, "spin-one:1000", "spin-both:1000") },
   { rows: rows(5, 4, "end:50", "end:100", "end:500", "end:5000") },
   { rows: only("C++", rows(5, 4, "end-blocking:50", "end-blocking:500", "end-blocking:5000")) },

@@ -33,6 +33,7 @@ export function goalLines(report: Report): GoalLine[] {
     ...below("graph launch", row("graph-launch"), ["PyTorch"]),
     against("fork-join with two launches, until done", row("fork-join-done"), "C++", 1.2),
     plain("the same as a graph, until done", row("graph-done")),
+    wideFill(report),
     ...expertsAtOneToken(report),
     ...[50, 100].map((time) => end(report, time, 15_000)),
     ...[500, 5000].map((time) => end(report, time, 120_000)),
@@ -143,6 +144,12 @@ function overlap(report: Report): GoalLine {
   const ratio: Figure = (peer) => quotient(both(peer), one(peer))
   const what = "overlap: two kernels of 1 ms on half the multiprocessors each ÷ one of them"
   return { ...atMost(what, ratio, 1.05, "≤ 1.05", (value) => value.toFixed(3)), ratio: times(ratio(ours)) }
+}
+
+function wideFill(report: Report): GoalLine {
+  const ratio: Figure = (peer) =>
+    quotient(figureOf(report, "fill-float64")(peer), figureOf(report, "fill-float32")(peer))
+  return { ...atMost("a fill of 1 GiB of float64 ÷ of float32", ratio, 1.1, "≤ 1.1", times), ratio: times(ratio(ours)) }
 }
 
 function withoutAux(report: Report): GoalLine {

@@ -143,6 +143,20 @@ const asyncLocalStorage: MakeRow = (device) => {
   return queued(device, () => storage.run(1, nothing))
 }
 
+/** Fills of a GiB: the device's time for each. */
+function filled(dtype: "float32" | "float64"): MakeRow {
+  return (device) => {
+    const x = device.empty(dtype, 2 ** 30 / (dtype === "float32" ? 4 : 8))
+    const [start, stop] = [device.createEvent({ timing: true }), device.createEvent({ timing: true })]
+    return (operations) => {
+      start.record()
+      for (let i = 0; i < operations; i++) x.fill(1.1)
+      stop.record().synchronize()
+      return { nanoseconds: (start.elapsedTime(stop) * 1e6) / operations }
+    }
+  }
+}
+
 /** By name. */
 export const callRows: Readonly<Record<string, MakeRow>> = {
   launch: (device) => queued(device, calls(device).launch),
@@ -156,6 +170,8 @@ export const callRows: Readonly<Record<string, MakeRow>> = {
   "graph-launch": (device) => queued(device, graph(device)),
   "fork-join-done": (device) => done(device, calls(device).forkJoin),
   "graph-done": (device) => done(device, graph(device)),
+  "fill-float32": filled("float32"),
+  "fill-float64": filled("float64"),
   "spin-one": spinOne,
   "spin-both": spinBoth,
   end,
