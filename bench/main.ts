@@ -6,6 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { cold } from "./cold.js"
 import { disabledPath } from "./disabled-path.js"
 import { forkJoin } from "./fork-join.js"
 import { graph } from "./graph.js"
@@ -22,6 +23,7 @@ import { server } from "./server.js"
 
 const benchmarks: readonly Benchmark[] = [
   forkJoin,
+  cold,
   queued,
   graph,
   overlap,
