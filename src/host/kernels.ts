@@ -80,9 +80,12 @@ function checkBody(
   return { module: checkWasm(name, exportName, compiled ?? compile(name, readWasm(name, body.wasm))) }
 }
 
-/** Encodes parentheses and quotes, too, so that the URL can be found in a stack. */
+/**
+ * Encodes parentheses and quotes, too, so that the URL can be found in a stack, and dots: Bun takes what follows the last
+ * one for a file's extension.
+ */
 function encode(source: string): string {
-  return encodeURIComponent(source).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
+  return encodeURIComponent(source).replace(/[!'()*.]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
 }
 
 function moduleUrl(name: string, module: URL | string): string {

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { after, test } from "node:test"
 import { pathToFileURL } from "node:url"
 import type { HostKernelBody, KernelArgument, KernelSource } from "../../src/driver.js"
+import { checkKernel } from "../../src/host/kernels.js"
 import { AuxstreamError, KernelError } from "../../src/runtime/errors.js"
 import { Latch, launch, open, parameters, source, thrownBy } from "./device.js"
 import { F32, F64, I32, I64, get, wasmModule } from "./wasm.js"
@@ -20,6 +21,12 @@ function code(error: unknown): string {
   assert.ok(error instanceof AuxstreamError, String(error))
   return error.code
 }
+
+test("a kernel's text becomes a URL without dots: Bun takes what follows the last one for a file's extension", () => {
+  const { body } = checkKernel(kernel([], { source: "export function k() { Math.max(1.5) }" }), 1)
+  assert.ok("url" in body)
+  assert.doesNotMatch(body.url, /\./)
+})
 
 test("a kernel that is defined again with the same text, as in a loop, is the same kernel; one from a file is read again", () => {
   using driver = open()
