@@ -33,7 +33,7 @@ export class Births {
   /** All of the memory is about to be overwritten. */
   forgetContents(address: number): void {
     const birth = this.births.get(address)
-    if (birth !== undefined) this.births.set(address, { ...birth, needsContents: false })
+    if (birth?.needsContents === true) this.births.set(address, { ...birth, needsContents: false })
   }
 
   get(address: number): HostBirth | undefined {
