@@ -1,9 +1,10 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { isAbsolute } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath, pathToFileURL, URL } from "node:url"
 import type { HostKernelBody, KernelSource } from "../driver.js"
 import { AuxstreamError } from "../runtime/errors.js"
+import { isTypedArray } from "../typed-array.js"
 import { ALIGNMENT } from "../allocator/allocator.js"
 import { LAUNCH_WORDS, MAX_COMMAND_WORDS } from "./layout.js"
 import { argumentWords, parameterCode } from "./parameter-codes.js"
@@ -36,7 +37,7 @@ export interface CompiledWasm {
 export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm | undefined> {
   if (host === undefined || !("wasm" in host)) return undefined
   try {
-    const bytes = host.wasm instanceof Uint8Array ? host.wasm : await readFile(host.wasm)
+    const bytes = isTypedArray(host.wasm) ? host.wasm : await readFile(host.wasm)
     return { module: await wasm.compile(bytes), bytes }
   } catch {
     // What is wrong with it is said by the check, in the same words as without preparing.
@@ -89,7 +90,7 @@ function encode(source: string): string {
 }
 
 function moduleUrl(name: string, module: URL | string): string {
-  const text = module instanceof URL ? module.href : module
+  const text = typeof module === "string" ? module : module.href
   if (text.startsWith("data:")) return text
   const url = fileUrl(text)
   if (url === undefined) {
@@ -143,7 +144,7 @@ function checkWasm(name: string, exportName: string, { module, bytes }: Compiled
 }
 
 function readWasm(name: string, given: URL | Uint8Array): Uint8Array {
-  if (given instanceof Uint8Array) return given
+  if (isTypedArray(given)) return given
   if (given.protocol !== "file:") throw invalid(name, `${given.href} is not a file: URL`)
   checkFile(name, given)
   return readFileSync(given)

@@ -1,3 +1,4 @@
+import { types } from "node:util"
 import { contents, isHolder } from "./contents.js"
 import type { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
@@ -125,8 +126,8 @@ function reachableFrom(value: unknown, settled: Settled): { arrays: Set<DeviceAr
 }
 
 function contentsOf(object: object): unknown[] {
-  if (object instanceof Map) return [...object.keys(), ...object.values()]
-  if (object instanceof Set) return [...object]
+  if (types.isMap(object)) return [...object.keys(), ...object.values()]
+  if (types.isSet(object)) return [...object]
   return Object.keys(object).map((key) => read(object, key))
 }
 

@@ -1,9 +1,19 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { runInNewContext } from "node:vm"
-import { type DType, type DeviceArray, fromFloat32, toFloat32, type TypedArray } from "../../src/index.js"
-import { forEachOpenDevice } from "../support/devices.js"
+import {
+  defineKernel,
+  type DType,
+  type DeviceArray,
+  fromFloat32,
+  type Kernel,
+  toFloat32,
+  type TypedArray,
+} from "../../src/index.js"
+import { wasmModule } from "../host/wasm.js"
+import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
+import { once } from "../support/kernels.js"
 
 /** A typed array of a vm context, as test runners hand them out. */
 function foreign(text: string): TypedArray {
@@ -29,6 +39,22 @@ function float16Array(numbers: readonly number[]): TypedArray | undefined {
   return typeof constructor === "function" ? (Reflect.construct(constructor, [numbers]) as TypedArray) : undefined
 }
 
+onHost("what a kernel's code is given as", (open) => {
+  test("§4 defineKernel: a URL of a test's DOM, and bytes of another realm", () => {
+    using device = open()
+    using x = device.zeros("int32", 1)
+    const { href } = new URL("data:text/javascript,export function one(launch, x) { x[0] = 1 }")
+    const module: unknown = { href, protocol: "data:" }
+    const definition = { name: "one", signature: ["out int32*"], host: { module } }
+    const kernel = Reflect.apply(defineKernel, undefined, [definition]) as Kernel
+    kernel.launch(once, x)
+    assert.deepEqual(x.readSync(), Int32Array.of(1))
+    const wasm = foreign(`new Uint8Array([${wasmModule({ parameters: [], code: [] }).join()}])`) as Uint8Array
+    defineKernel({ name: "k", signature: [], host: { wasm } }).launch(once)
+    device.synchronize()
+  })
+})
+
 forEachOpenDevice("typed arrays", (open) => {
   test("§4 from, copyFrom: the typed arrays of another realm are typed arrays", () => {
     using device = open()
@@ -50,6 +76,23 @@ forEachOpenDevice("typed arrays", (open) => {
       "Uint8ClampedArray",
     )
     refused(() => half.copyFrom(foreign("new Int16Array(1)") as Uint16Array), "AUX_DTYPE_MISMATCH", "Int16Array")
+  })
+
+  test("§4 scope: arrays in maps and sets of another realm are kept", () => {
+    using device = open()
+    const made: DeviceArray[] = []
+    const make = (value: number) => made[made.push(device.full("int32", 1, value)) - 1]
+    device.scope(() => {
+      const map = runInNewContext("new Map()") as Map<string, unknown>
+      const set = runInNewContext("new Set()") as Set<unknown>
+      make(3)
+      return map.set("one", make(1)).set("set", set.add(make(2)))
+    })
+    assert.deepEqual(
+      made.map(({ disposed }) => disposed),
+      [true, false, false],
+    )
+    for (const array of made) array.dispose()
   })
 
   test("§4 from, copyFrom: sizes are the engine's, whatever a typed array says of itself", () => {
