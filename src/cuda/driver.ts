@@ -30,7 +30,7 @@ import { Fills } from "./fill.js"
 import { Graphs } from "./graphs.js"
 import { Kernels } from "./kernels.js"
 import { Launcher } from "./launch.js"
-import { giveBackLeftovers, leave } from "./leftovers.js"
+import { enter, giveBackLeftovers, leave } from "./leftovers.js"
 import type { CudaLibrary } from "./library.js"
 import { reserveLocalMemory, roomForLocalMemory } from "./local-memory.js"
 import { createDeviceMemory, type DeviceMemory } from "./memory.js"
@@ -99,7 +99,7 @@ export class CudaDriver implements Driver {
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#captures, this.#markers, this.#pinnedPool)
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)
-    giveBackLeftovers(context)
+    enter(context)
     this.#neighbours = new Neighbours(context, this.#markers)
     this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
     this.#cublas = new Cublas(context, this.#quiet)

@@ -14,17 +14,33 @@ import { isIdle } from "./neighbours.js"
 import { SUCCESS } from "./status.js"
 import { warn } from "../warn.js"
 
+/** The contexts of the devices that this thread has open. */
+const open = new Set<CudaContext>()
+let isWatching = false
+
+/** A device has been opened: it gives back what others have left, now and whenever a Worker of this thread has ended. */
+export function enter(context: CudaContext): void {
+  giveBackLeftovers(context)
+  open.add(context)
+  if (isWatching) return
+  isWatching = true
+  process.on("worker", (worker) => {
+    worker.once("exit", () => open.forEach(giveBackLeftovers))
+  })
+}
+
 /** Gives back what can be. Waits for no queued work, and never throws. */
 export function giveBackLeftovers(context: CudaContext): void {
   try {
     ledger().locked(() => giveBack(context))
   } catch (error) {
-    if (!context.isLost) throw error
+    context.warnOfLeakBy(error instanceof Error ? error : new Error(String(error)))
   }
 }
 
 /** The device is closed: what it leaves is given back, now or later, and its hold on the context. */
 export function leave(context: CudaContext): void {
+  open.delete(context)
   context.holding.close()
   giveBackLeftovers(context)
   context.release()

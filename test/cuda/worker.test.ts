@@ -17,7 +17,8 @@ function run(body: string, main: string): string {
     ${body}`
   const program = `
     import { Worker } from "node:worker_threads"
-    const worker = new Worker(new URL("data:text/javascript,${encodeURIComponent(worker)}"))
+    const source = "data:text/javascript,${encodeURIComponent(worker)}"
+    const worker = new Worker(new URL(source))
     worker.on("error", (error) => { console.error(error); process.exitCode = 1 })
     worker.on("exit", (code) => console.log("worker ended", code))
     const ended = new Promise((resolve) => worker.on("exit", resolve))
@@ -175,6 +176,30 @@ onDouble("Workers", () => {
       assert.match(run(owning + "\n" + body, main), /left true 0 1 0\nnothing left/)
     })
   }
+
+  test("one that is terminated leaves no device memory to the thread that started it and has the device open", () => {
+    const main = `
+      await ready
+      await worker.terminate()
+      await ended
+      const { open, untilGone } = await import("${helpers}")
+      const { double } = await import("${double}")
+      const driver = open() // This one gives back what the first Worker has left.
+      const { allocations } = double.alive()
+      const second = new Worker(new URL(source))
+      await new Promise((resolve) => second.once("message", resolve))
+      console.log("more", double.alive().allocations > allocations)
+      await second.terminate()
+      console.log("left", double.alive().allocations - allocations)
+      driver.close()
+      await untilGone()`
+    const body = `
+      driver.allocate(2 ** 20, stream, never)
+      driver.synchronizeStream(stream)
+      parentPort.postMessage("ready")
+      setInterval(() => {}, 1000)`
+    assert.match(run(body, main), /more true\nleft 0/)
+  })
 
   test("one that ends while its work goes on: its memory stays until that is over", () => {
     const body = `
