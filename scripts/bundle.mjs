@@ -24,7 +24,7 @@ const common = {
 }
 const results = await Promise.all([
   build({ ...common, entryPoints: { index: "src/index.ts", "blas/index": "src/blas/index.ts" }, splitting: true }),
-  build({ ...common, entryPoints: { worker: "src/host/worker.ts" } }),
+  build({ ...common, entryPoints: { worker: "src/host/threads/worker.ts" } }),
 ])
 const outputs = new Set(results.flatMap(({ metafile }) => Object.keys(metafile.outputs)))
 

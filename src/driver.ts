@@ -71,7 +71,7 @@
  * thread (CUDA: the current context). Callbacks come on that thread, never from inside a call of a driver method.
  */
 
-import type { DType } from "./dtype.js"
+import type { DType } from "./common/dtype.js"
 
 /** A stream, as its driver knows it. */
 export type StreamHandle = number

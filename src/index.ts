@@ -1,24 +1,24 @@
 // The declarations name AbortSignal, URL and Symbol.dispose, and compilers from TypeScript 6 on look at no @types by themselves.
 /// <reference types="node" preserve="true" />
 import "./backends.js"
-import "./runtime/inspect.js"
+import "./runtime/device/inspect.js"
 
-export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
+export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, TypedArrayOf } from "./common/dtype.js"
 export type { CudaKernelBody, DeviceId, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
 
-export type { CompletionOptions } from "./runtime/completion.js"
-export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device.js"
-export type { AnyArray, DeviceArray } from "./runtime/device-array.js"
-export * from "./runtime/errors.js"
-export type { Event } from "./runtime/event.js"
-export { type Float16DType, fromFloat32, toFloat32 } from "./runtime/float16.js"
-export { captureGraph, type CaptureOptions } from "./runtime/capture-graph.js"
-export type { Graph } from "./runtime/graph.js"
-export { type Condition, runIf, runWhile } from "./runtime/conditional.js"
-export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel.js"
-export type { Dimensions } from "./runtime/launch-shape.js"
-export type { PinnedArray } from "./runtime/pinned-array.js"
-export { type DeviceSelector, listDevices, openDevice } from "./runtime/registry.js"
+export type { CompletionOptions } from "./runtime/order/completion.js"
+export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device/device.js"
+export type { AnyArray, DeviceArray } from "./runtime/device/device-array.js"
+export * from "./common/errors.js"
+export type { Event } from "./runtime/device/event.js"
+export { type Float16DType, fromFloat32, toFloat32 } from "./common/float16.js"
+export { captureGraph, type CaptureOptions } from "./runtime/graph/capture-graph.js"
+export type { Graph } from "./runtime/graph/graph.js"
+export { type Condition, runIf, runWhile } from "./runtime/graph/conditional.js"
+export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel/kernel.js"
+export type { Dimensions } from "./runtime/kernel/launch-shape.js"
+export type { PinnedArray } from "./runtime/device/pinned-array.js"
+export { type DeviceSelector, listDevices, openDevice } from "./runtime/device/registry.js"
 export type {
   Access,
   Argument,
@@ -27,8 +27,8 @@ export type {
   HostKernel,
   HostLaunch,
   Parameter,
-} from "./runtime/signature.js"
-export { currentStream, type ExternalUses, type Stream } from "./runtime/stream.js"
+} from "./runtime/kernel/signature.js"
+export { currentStream, type ExternalUses, type Stream } from "./runtime/device/stream.js"
 
 export { executeInParallel, type ParallelOptions } from "./parallel/execute-in-parallel.js"
 export { fork, type Fork, type ForkOptions } from "./parallel/fork.js"

@@ -1,8 +1,8 @@
-import { checkInteger, checkNames, checkOptions } from "../runtime/check.js"
-import { DeviceArray } from "../runtime/device-array.js"
-import { AuxstreamError, DisposedError } from "../runtime/errors.js"
-import { show } from "../runtime/show.js"
-import { currentStream, Stream } from "../runtime/stream.js"
+import { checkInteger, checkNames, checkOptions } from "../common/check.js"
+import { DeviceArray } from "../runtime/device/device-array.js"
+import { AuxstreamError, DisposedError } from "../common/errors.js"
+import { show } from "../common/show.js"
+import { currentStream, Stream } from "../runtime/device/stream.js"
 import type { MatmulBatch, MatmulOptions } from "./matmul.js"
 import type { Product, ProductArray, ProductTypes } from "./product.js"
 

@@ -1,6 +1,6 @@
-import { AuxstreamError } from "../runtime/errors.js"
-import { queueOperation } from "../runtime/operation.js"
-import { WORKSPACE_BYTES, workspaceOf } from "../runtime/workspace.js"
+import { AuxstreamError } from "../common/errors.js"
+import { queueOperation } from "../runtime/memory/used-memory.js"
+import { WORKSPACE_BYTES, workspaceOf } from "../runtime/memory/workspace.js"
 import type { Product } from "./product.js"
 
 /** Queues a product on a device whose maker has a library for it: cuBLAS. */

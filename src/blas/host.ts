@@ -1,4 +1,4 @@
-import { defineKernel, type Kernel } from "../runtime/kernel.js"
+import { defineKernel, type Kernel } from "../runtime/kernel/kernel.js"
 import { SCRATCH_BYTES } from "./blocks.js"
 import { fastest } from "./kernels.generated.js"
 import type { Product, ProductTypes } from "./product.js"

@@ -1,5 +1,5 @@
-import type { DeviceArray } from "../runtime/device-array.js"
-import type { Stream } from "../runtime/stream.js"
+import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { Stream } from "../runtime/device/stream.js"
 import { checkProduct } from "./check.js"
 import { multiplyByLibrary } from "./cuda.js"
 import { multiplyOnHost } from "./host.js"

@@ -1,5 +1,5 @@
-import type { DeviceArray } from "../runtime/device-array.js"
-import type { Stream } from "../runtime/stream.js"
+import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { Stream } from "../runtime/device/stream.js"
 
 /** An array of a type that is multiplied. */
 export type ProductArray = DeviceArray<"float32"> | DeviceArray<"float16"> | DeviceArray<"bfloat16">

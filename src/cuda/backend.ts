@@ -1,10 +1,10 @@
 /** The CUDA devices of this machine. Importing this loads neither koffi nor the CUDA driver. */
-import { AuxstreamError, CudaError } from "../runtime/errors.js"
+import { AuxstreamError, CudaError } from "../common/errors.js"
 import type { Backend, DeviceListing, Driver } from "../driver.js"
-import { deviceCount, deviceFacts } from "./device-facts.js"
+import { deviceCount, deviceFacts } from "./api/device-facts.js"
 import { CudaDriver } from "./driver.js"
-import { cudaLibrary } from "./library.js"
-import { unavailable } from "./unavailable.js"
+import { cudaLibrary } from "./api/library.js"
+import { unavailable } from "./api/errors.js"
 
 function list(): DeviceListing[] {
   try {

@@ -3,15 +3,15 @@
  * long as JavaScript can reach it. The wait does not keep the process alive: at its end the driver clears up itself.
  */
 import { isMainThread } from "node:worker_threads"
-import type { Completions } from "./completion.js"
-import type { CudaContext } from "./context.js"
-import { leave } from "./leftovers.js"
-import type { Kernels } from "./kernels.js"
-import type { DeviceMemory } from "./memory.js"
-import type { PinnedMemoryOwner } from "./pinned.js"
-import type { Streams } from "./streams.js"
-import { setTimeout } from "../timers.js"
-import { warn } from "../warn.js"
+import type { Completions } from "./stream/completion.js"
+import type { CudaContext } from "./api/context.js"
+import { leave } from "./sharing/leftovers.js"
+import type { Kernels } from "./kernel/kernels.js"
+import type { DeviceMemory } from "./memory/memory.js"
+import type { PinnedMemoryOwner } from "./memory/pinned.js"
+import type { Streams } from "./stream/streams.js"
+import { setTimeout } from "../common/timers.js"
+import { warn } from "../common/warn.js"
 
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 64

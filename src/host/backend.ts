@@ -1,8 +1,8 @@
 import { availableParallelism, cpus } from "node:os"
 import type { Backend, DeviceListing, Driver, OpenOptions } from "../driver.js"
-import { AuxstreamError } from "../runtime/errors.js"
+import { AuxstreamError } from "../common/errors.js"
 import { HostDriver } from "./driver.js"
-import { whyNoWorkers } from "./worker-file.js"
+import { whyNoWorkers } from "./threads/worker-file.js"
 
 const MAXIMUM_THREADS = 256
 

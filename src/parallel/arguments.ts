@@ -1,7 +1,7 @@
-import { AuxstreamError, DisposedError } from "../runtime/errors.js"
-import { Event, timedInCapture } from "../runtime/event.js"
-import { show } from "../runtime/show.js"
-import { Stream } from "../runtime/stream.js"
+import { AuxstreamError, DisposedError } from "../common/errors.js"
+import { Event, timedInCapture } from "../runtime/device/event.js"
+import { show } from "../common/show.js"
+import { Stream } from "../runtime/device/stream.js"
 
 /** Refuses what is no stream that can be queued on. */
 export function checkAuxStream(stream: unknown, what: string): asserts stream is Stream {

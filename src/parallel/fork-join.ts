@@ -1,8 +1,8 @@
-import { type Context, context, enter, runIn } from "../runtime/context.js"
-import type { Event } from "../runtime/event.js"
-import { attach, settle } from "../runtime/failures.js"
-import type { Stream } from "../runtime/stream.js"
-import { adopt } from "../runtime/thenable.js"
+import { type Context, context, enter, runIn } from "../runtime/device/context.js"
+import type { Event } from "../runtime/device/event.js"
+import { attach, settle } from "../common/failures.js"
+import type { Stream } from "../runtime/device/stream.js"
+import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
 
 /** A function beside the main one: where it runs, and the event that says that it is done. */

@@ -1,5 +1,5 @@
-import type { Device } from "../runtime/device.js"
-import type { Event } from "../runtime/event.js"
+import type { Device } from "../runtime/device/device.js"
+import type { Event } from "../runtime/device/event.js"
 
 const pools = new WeakMap<Device, Event[]>()
 

@@ -1,7 +1,7 @@
-import { AuxstreamError } from "../runtime/errors.js"
-import { checkFunction } from "../runtime/check.js"
-import { context, runIn } from "../runtime/context.js"
-import { show } from "../runtime/show.js"
+import { AuxstreamError } from "../common/errors.js"
+import { checkFunction } from "../common/check.js"
+import { context, runIn } from "../runtime/device/context.js"
+import { show } from "../common/show.js"
 
 /**
  * Turns the use of aux streams on or off for all that `fn` calls, across its awaits. Off, every fork and join runs in

@@ -1,4 +1,4 @@
-import { adopt } from "../runtime/thenable.js"
+import { adopt } from "../common/thenable.js"
 import type { Branch } from "./types.js"
 
 /**

@@ -1,6 +1,6 @@
-import type { Join, Now } from "../runtime/results.js"
+import type { Join, Now } from "../common/results.js"
 
-export type { Join, Now } from "../runtime/results.js"
+export type { Join, Now } from "../common/results.js"
 
 /** {@link Now} of each element. */
 export type AllNow<T> = { -readonly [I in keyof T]: Now<T[I]> }

@@ -5,7 +5,7 @@ import type { OrderMark } from "../../src/driver.js"
 import { Allocator, type MemorySource, type Stretch } from "../../src/allocator/allocator.js"
 import type { MemoryCount } from "../../src/allocator/memory-count.js"
 import type { Progress } from "../../src/allocator/pending-frees.js"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import { never, thrownBy } from "../host/device.js"
 
 class FakeStream implements Progress {

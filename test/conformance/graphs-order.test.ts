@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, type Device, type DeviceArray, fork, runIf } from "../../src/index.js"
-import { KernelError } from "../../src/runtime/errors.js"
+import { KernelError } from "../../src/common/errors.js"
 import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { affine, once, prepare, throwing } from "../support/kernels.js"

@@ -1,7 +1,7 @@
 /** Each array an allocation of the driver's own (`AUXSTREAM_CUDA_MEMORY=driver`). */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { AuxstreamError, DeviceLostError } from "../../src/runtime/errors.js"
+import { AuxstreamError, DeviceLostError } from "../../src/common/errors.js"
 import { withEnvironment } from "../support/environment.js"
 import { mark, never, onDouble, open, takeWarnings, thrownBy, until } from "./device.js"
 import { double } from "./double.js"

@@ -1,6 +1,6 @@
 /** A capture of a stream of ours that another library makes: the driver's own calls, behind our back. */
 import assert from "node:assert/strict"
-import { CMemory } from "../../src/cuda/c-memory.js"
+import { CMemory } from "../../src/cuda/api/c-memory.js"
 import type { StreamHandle } from "../../src/driver.js"
 import { native } from "./double.js"
 

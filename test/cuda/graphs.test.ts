@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, EventHandle, GraphHandle, StreamHandle } from "../../src/driver.js"
-import { CudaError, DeviceLostError } from "../../src/runtime/errors.js"
+import { CudaError, DeviceLostError } from "../../src/common/errors.js"
 import { refused } from "../support/errors.js"
 import {
   affine,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { HandleSet } from "../../src/cuda/handle-set.js"
+import { HandleSet } from "../../src/cuda/stream/handle-set.js"
 
 /** Some share all the bits that are counted by, some are as far apart as addresses are. */
 const handle = fc.oneof(

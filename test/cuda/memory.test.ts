@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, test } from "node:test"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import {
   bytesOf,
   completed,

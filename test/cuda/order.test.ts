@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
-import { AuxstreamError, CudaError } from "../../src/runtime/errors.js"
+import { AuxstreamError, CudaError } from "../../src/common/errors.js"
 import { affine, Latch, launch, mark, never, onDouble, open, read, thrownBy } from "./device.js"
 import { double, native } from "./double.js"
 

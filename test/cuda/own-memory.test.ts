@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
 import { captureGraph, currentStream, openDevice } from "../../src/index.js"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"
 import { double } from "./double.js"
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver } from "../../src/driver.js"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import { Latch, mark, never, onDouble, open, read, thrownBy, until, unknown } from "./device.js"
 import { double } from "./double.js"
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, KernelSource, MatrixProduct, StreamHandle } from "../../src/driver.js"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import { affine, kernel, Latch, launch, mark, never, noop, onDouble, open } from "./device.js"
 import { withEnvironment } from "../support/environment.js"
 import { double } from "./double.js"

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { driverLibraries } from "../../src/cuda/library.js"
-import { includeFolders, toolkitCandidates, toolkitPlaces } from "../../src/cuda/toolkit-places.js"
-import { builtinsName } from "../../src/cuda/nvrtc.js"
+import { driverLibraries } from "../../src/cuda/api/library.js"
+import { includeFolders, toolkitCandidates, toolkitPlaces } from "../../src/cuda/toolkit/toolkit-places.js"
+import { builtinsName } from "../../src/cuda/toolkit/nvrtc.js"
 import { machineOf } from "../support/machine.js"
 
 const file = {

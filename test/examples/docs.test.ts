@@ -74,7 +74,7 @@ describe("the documentation", () => {
   })
 
   test("names every error code, and none that is not", () => {
-    const source = readFileSync(join(project, "src/runtime/errors.ts"), "utf8")
+    const source = readFileSync(join(project, "src/common/errors.ts"), "utf8")
     const codes = [...source.matchAll(/^ {2}\| "(AUX_\w+)"/gm)].map(([, code]) => code)
     const [errors = ""] = pageOf("docs/api/errors.md").split("## Warnings")
     const documented = [...errors.matchAll(/^\| `(AUX_\w+)`/gm)].map(([, code]) => code)
@@ -82,7 +82,12 @@ describe("the documentation", () => {
   })
 
   test("quotes what captures refuse as they say it", () => {
-    const said = ["runtime/captures", "runtime/conditional", "runtime/event", "parallel/fork-state"]
+    const said = [
+      "runtime/order/capture-guard",
+      "runtime/graph/conditional",
+      "runtime/device/event",
+      "parallel/fork-state",
+    ]
       .map((name) => readFileSync(join(project, `src/${name}.ts`), "utf8"))
       .join("")
       .replaceAll(/["`] \+\s+["`]/g, "")

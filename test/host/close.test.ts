@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { readdirSync, existsSync } from "node:fs"
 import { test } from "node:test"
 import { hostBackend } from "../../src/host/backend.js"
-import { AuxstreamError } from "../../src/runtime/errors.js"
+import { AuxstreamError } from "../../src/common/errors.js"
 import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
 
 const nothing = source("nothing", [], "")

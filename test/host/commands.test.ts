@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import * as layout from "../../src/host/layout.js"
+import * as layout from "../../src/host/control/layout.js"
 
 test("every kind of command has a number of its own", () => {
   const kinds = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as turn } from "node:timers/promises"
-import { AuxstreamError, DeviceLostError, KernelError } from "../../src/runtime/errors.js"
+import { AuxstreamError, DeviceLostError, KernelError } from "../../src/common/errors.js"
 import { completed, launch, never, open, runAlone, source, thrownBy } from "./device.js"
 
 const exit = source("leave", [], "process.exit(3)")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { KernelError } from "../../src/runtime/errors.js"
+import { KernelError } from "../../src/common/errors.js"
 import { completed, Latch, launch, never, open, source, thrownBy } from "./device.js"
 
 const boom = source("boom", [], "throw new TypeError('no good')")

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { ConditionalKind, Driver, GraphHandle, StreamHandle } from "../../src/driver.js"
-import { ControlMemory } from "../../src/host/control.js"
-import { EXTENT } from "../../src/host/layout.js"
+import { ControlMemory } from "../../src/host/control/control.js"
+import { EXTENT } from "../../src/host/control/layout.js"
 import { collect } from "../support/collect.js"
 import { launch, open, source } from "./device.js"
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { ConditionalKind, Driver, GraphHandle, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
-import { DeviceLostError, KernelError } from "../../src/runtime/errors.js"
+import { DeviceLostError, KernelError } from "../../src/common/errors.js"
 import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
 
 const append = source("append", ["inout int32*", "int32"], "args[0][Atomics.add(args[0], 0, 1) + 1] = args[1]")

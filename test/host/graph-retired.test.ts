@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { afterEach, mock, test } from "node:test"
-import type { Branch } from "../../src/host/branch.js"
-import { IDLE, STATE } from "../../src/host/layout.js"
-import type { HostStream } from "../../src/host/stream.js"
+import type { Branch } from "../../src/host/graph/branch.js"
+import { IDLE, STATE } from "../../src/host/control/layout.js"
+import type { HostStream } from "../../src/host/queue/stream.js"
 import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
 /** A branch that waits once more behind its join. */

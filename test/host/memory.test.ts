@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { OutOfMemoryError } from "../../src/runtime/errors.js"
+import { OutOfMemoryError } from "../../src/common/errors.js"
 import { Latch, launch, never, open, source, thrownBy } from "./device.js"
 import { I32, get, wasmModule } from "./wasm.js"
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { AuxstreamError } from "../../src/runtime/errors.js"
+import { AuxstreamError } from "../../src/common/errors.js"
 import { completed, Latch, launch, open, source, thrownBy } from "./device.js"
 
 const append = source("append", ["inout int32*", "int32"], "args[0][++args[0][0]] = args[1]")

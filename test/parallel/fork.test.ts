@@ -4,8 +4,8 @@ import { describe, it } from "node:test"
 import { fork } from "../../src/parallel/fork.js"
 import { withMultiStream } from "../../src/parallel/multi-stream.js"
 import { parallel } from "../../src/parallel/parallel.js"
-import { DisposedError } from "../../src/runtime/errors.js"
-import { currentStream } from "../../src/runtime/stream.js"
+import { DisposedError } from "../../src/common/errors.js"
+import { currentStream } from "../../src/runtime/device/stream.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 11, fork", () => {

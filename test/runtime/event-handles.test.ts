@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { HostDriver } from "../../src/host/driver.js"
-import { Device } from "../../src/runtime/device.js"
+import { Device } from "../../src/runtime/device/device.js"
 import { RecordingDriver } from "../support/recording-driver.js"
 
 function open(): { device: Device; recording: RecordingDriver } {

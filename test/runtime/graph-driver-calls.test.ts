@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { after, before, describe, it } from "node:test"
 import type { Driver } from "../../src/driver.js"
 import { captureGraph, currentStream, fork, maybeExecuteInParallel } from "../../src/index.js"
-import { AuxstreamError } from "../../src/runtime/errors.js"
+import { AuxstreamError } from "../../src/common/errors.js"
 import { nothing, Recorded } from "../support/recorded.js"
 
 const shape = { grid: 1, block: 1 }

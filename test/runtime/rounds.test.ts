@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { Rounds } from "../../src/rounds.js"
+import { Rounds } from "../../src/common/rounds.js"
 
 test("a turn looks at a few, however many wait, and all come in their turn", () => {
   const rounds = new Rounds<number>()

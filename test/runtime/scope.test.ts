@@ -9,7 +9,7 @@ import {
   openDevice,
   withMultiStream,
 } from "../../src/index.js"
-import { Scope } from "../../src/runtime/scope.js"
+import { Scope } from "../../src/runtime/device/scope.js"
 import { collectUntil } from "../support/collect.js"
 import { Collected } from "../support/collected.js"
 

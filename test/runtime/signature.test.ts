@@ -2,8 +2,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { inspect } from "node:util"
 import { defineKernel } from "../../src/index.js"
-import { dtypes } from "../../src/runtime/elements.js"
-import { parseSignature } from "../../src/runtime/signature.js"
+import { dtypes } from "../../src/common/elements.js"
+import { parseSignature } from "../../src/runtime/kernel/signature.js"
 import { refused } from "../support/errors.js"
 
 test("§4 signature: a dtype is a scalar, an access and a dtype with an asterisk an array", () => {

@@ -3,7 +3,7 @@ import { after, before, describe } from "node:test"
 import { HostDriver } from "../../src/host/driver.js"
 import { type Device, listDevices, openDevice } from "../../src/index.js"
 import * as kernels from "./kernels.js"
-import { Device as DeviceClass } from "../../src/runtime/device.js"
+import { Device as DeviceClass } from "../../src/runtime/device/device.js"
 
 /** One more than the most latches that a test holds at a time. */
 const hostThreads = 4

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import type { ErrorCode } from "../../../src/index.js"
-import { show } from "../../../src/runtime/show.js"
+import { show } from "../../../src/common/show.js"
 import { openOther } from "../../support/devices.js"
 import { refused, rejected, type Words } from "../../support/errors.js"
 import { affine, over } from "../../support/kernels.js"

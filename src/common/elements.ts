@@ -1,0 +1,129 @@
+import type { DType, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
+import { bfloat16Bits, float16Bits } from "./half.js"
+import { bytesOf, typedArrayName } from "./typed-array.js"
+import { AuxstreamError } from "./errors.js"
+import { show } from "./show.js"
+
+/** What the library knows of one dtype's elements. */
+export interface ElementType<D extends DType> {
+  readonly byteLength: number
+  create(length: number): TypedArrayOf<D, ArrayBuffer>
+  view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
+  /** Is this the typed array that holds such elements? */
+  holds(value: unknown): value is SourceOf<D>
+  /** Why a value is no scalar of this type; undefined if it is one. */
+  readonly refuses: (value: unknown) => string | undefined
+  /** The bytes of one element. The value has passed `refuses`. */
+  encode(value: number | bigint): Uint8Array
+}
+
+const anyNumber = (value: unknown) => (typeof value === "number" ? undefined : "a number")
+
+function integerBetween(least: number, most: number) {
+  const allowed = `an integer from ${least} to ${most}`
+  return (value: unknown) =>
+    typeof value === "number" && Number.isInteger(value) && value >= least && value <= most ? undefined : allowed
+}
+
+function bigIntegerBetween(least: bigint, most: bigint) {
+  const allowed = `a bigint, or a safe integer, from ${least} to ${most}`
+  return (value: unknown) => {
+    const integer = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value
+    return typeof integer === "bigint" && integer >= least && integer <= most ? undefined : allowed
+  }
+}
+
+interface Constructor<D extends DType> {
+  readonly BYTES_PER_ELEMENT: number
+  readonly name: string
+  new (length: number): TypedArrayOf<D, ArrayBuffer>
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
+}
+
+function elementType<D extends DType>(
+  Elements: Constructor<D>,
+  refuses: (value: unknown) => string | undefined,
+  one: (value: number | bigint) => TypedArray,
+  names: readonly (string | undefined)[] = [Elements.name],
+): ElementType<D> {
+  return {
+    byteLength: Elements.BYTES_PER_ELEMENT,
+    create: (length) => new Elements(length),
+    view: (buffer, byteOffset, length) => new Elements(buffer, byteOffset, length),
+    holds: (value): value is SourceOf<D> => names.includes(typedArrayName(value)),
+    refuses,
+    encode: (value) => bytesOf(one(value)),
+  }
+}
+
+const table: { readonly [D in DType]: ElementType<D> } = {
+  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(float16Bits(Number(value))), [
+    "Uint16Array",
+    "Float16Array",
+  ]),
+  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(bfloat16Bits(Number(value)))),
+  float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
+  float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
+  int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), (value) => Int8Array.of(Number(value))),
+  uint8: elementType<"uint8">(Uint8Array, integerBetween(0, 255), (value) => Uint8Array.of(Number(value))),
+  int16: elementType<"int16">(Int16Array, integerBetween(-32768, 32767), (value) => Int16Array.of(Number(value))),
+  uint16: elementType<"uint16">(Uint16Array, integerBetween(0, 65535), (value) => Uint16Array.of(Number(value))),
+  int32: elementType<"int32">(Int32Array, integerBetween(-(2 ** 31), 2 ** 31 - 1), (value) =>
+    Int32Array.of(Number(value)),
+  ),
+  uint32: elementType<"uint32">(Uint32Array, integerBetween(0, 2 ** 32 - 1), (value) => Uint32Array.of(Number(value))),
+  int64: elementType<"int64">(BigInt64Array, bigIntegerBetween(-(2n ** 63n), 2n ** 63n - 1n), (value) =>
+    BigInt64Array.of(BigInt(value)),
+  ),
+  uint64: elementType<"uint64">(BigUint64Array, bigIntegerBetween(0n, 2n ** 64n - 1n), (value) =>
+    BigUint64Array.of(BigInt(value)),
+  ),
+}
+
+/** Every dtype's name. */
+export const dtypes: readonly string[] = Object.keys(table)
+
+/** What is known of a dtype that has been checked. */
+export function elementsOf<D extends DType>(dtype: D): ElementType<D> {
+  return table[dtype]
+}
+
+/** Is this the name of a dtype? */
+export function isDType(value: unknown): value is DType {
+  return typeof value === "string" && Object.hasOwn(table, value)
+}
+
+/** Refuses what is no dtype. */
+export function checkDType(value: unknown): asserts value is DType {
+  if (isDType(value)) return
+  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `dtype is ${show(value)}; it is one of ${dtypes.join(", ")}`)
+}
+
+/** Refuses what is no scalar of the dtype. `what` names it in the message. */
+export function checkScalar(dtype: DType, value: unknown, what: string): asserts value is number | bigint {
+  const allowed = table[dtype].refuses(value)
+  if (allowed === undefined) return
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    `${what} is ${show(value)}; ${/^[aeiou]/.test(dtype) ? "an" : "a"} ${dtype} is ${allowed}`,
+  )
+}
+
+const dtypesByName: { readonly [name: string]: DType | undefined } = {
+  Float16Array: "float16",
+  Float32Array: "float32",
+  Float64Array: "float64",
+  Int8Array: "int8",
+  Uint8Array: "uint8",
+  Int16Array: "int16",
+  Uint16Array: "uint16",
+  Int32Array: "int32",
+  Uint32Array: "uint32",
+  BigInt64Array: "int64",
+  BigUint64Array: "uint64",
+}
+
+/** The dtype that a typed array is taken for when none is named. */
+export function dtypeOf(source: unknown): DType | undefined {
+  return dtypesByName[typedArrayName(source) ?? ""]
+}

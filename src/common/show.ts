@@ -1,0 +1,44 @@
+import { inspect } from "node:util"
+import { bytesOf, isTypedArray, typedArrayName } from "./typed-array.js"
+import { otherCopyOf } from "./copy.js"
+
+/** A value in an error message: short, on one line. Never throws, whatever the value's own code does. */
+export function show(value: unknown): string {
+  return attempt(() => describeStranger(value) ?? cut(describe(value), 120))
+}
+
+/** What somebody else's code threw, in the message of a warning. Never throws. */
+export function showThrown(value: unknown): string {
+  return attempt(() => cut(String(value), 1000))
+}
+
+/** What another copy of this package made. */
+function describeStranger(value: unknown): string | undefined {
+  const copy = typeof value === "object" && value !== null ? otherCopyOf(value) : undefined
+  if (copy === undefined) return undefined
+  return `a ${value?.constructor.name} of another copy of auxstream, ${copy} ("npm ls auxstream" lists all; use only one)`
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "function") return `a function (${value.name === "" ? "anonymous" : value.name})`
+  if (isTypedArray(value)) return `a ${typedArrayName(value)} of ${bytesOf(value).byteLength} bytes`
+  if (value instanceof DataView) return `a DataView of ${value.byteLength} bytes`
+  if (typeof value === "object" && value !== null && value.constructor !== Object && !Array.isArray(value)) {
+    return `an object of class ${value.constructor?.name ?? "(none)"}`
+  }
+  return inspect(value, { depth: 1, breakLength: Infinity, maxArrayLength: 6, maxStringLength: 60 })
+}
+
+function cut(text: string, most: number): string {
+  const line = text.replace(/\s*[\r\n]\s*/g, " ")
+  return line.length > most ? `${line.slice(0, most - 3)}...` : line
+}
+
+/** Proxies, getters and `toString` run the user's code, which may throw. */
+function attempt(describe: () => string): string {
+  try {
+    return describe()
+  } catch {
+    return "a value that cannot be shown"
+  }
+}

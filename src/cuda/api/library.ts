@@ -1,0 +1,183 @@
+/** The CUDA driver library: finding it, seeing whether it can be used, describing its failures. */
+import { CudaError } from "../../common/errors.js"
+import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
+import { CMemory } from "./c-memory.js"
+import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
+import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
+import { joined, type Machine, named, thisMachine } from "../toolkit/machine.js"
+import { NO_DEVICE, SUCCESS } from "./status.js"
+import { unavailable } from "./errors.js"
+
+/** CUDA 12.0: kernels that belong to no context, and with them all that is used here. */
+const LEAST_VERSION = 12000
+const LEAST_VERSION_WITH_CONDITIONALS = 12040
+const CAPTURE_MODE_RELAXED = 2
+const EAGER_LOADING = 1
+
+/** The driver of this process, initialised. */
+export class CudaLibrary {
+  /** As CUDA counts: 12040 is 12.4. */
+  readonly version: number
+  readonly calls: DriverCalls
+  readonly newer: NewerCalls
+  readonly #native: NativeLibrary
+  #graphCalls: GraphCalls | undefined
+  #conditionalCalls: ConditionalCalls | undefined
+  readonly #basic: BasicCalls
+  #isRelaxed = false
+  #loadsEagerly: boolean | undefined
+  readonly #out = new CMemory(8)
+
+  /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
+  constructor(library: NativeLibrary) {
+    this.#native = library
+    this.#basic = bind(library, BASIC_CALLS)
+    this.version = this.#readVersion()
+    if (this.version < LEAST_VERSION) {
+      throw unavailable(
+        `The CUDA driver is for CUDA ${versionText(this.version)}, and ${versionText(LEAST_VERSION)} or later is ` +
+          "needed: update the NVIDIA driver.",
+      )
+    }
+    this.#initialize()
+    this.calls = bind(library, DRIVER_CALLS)
+    this.newer = bindPresent(library, NEWER_CALLS)
+  }
+
+  /** The calls for graphs. Whoever captures none does without them. */
+  get graphCalls(): GraphCalls {
+    this.#graphCalls ??= bind(this.#native, GRAPH_CALLS)
+    return this.#graphCalls
+  }
+
+  /** The calls for conditionals. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the driver has none */
+  get conditionalCalls(): ConditionalCalls {
+    if (this.version < LEAST_VERSION_WITH_CONDITIONALS) {
+      throw unavailable(
+        `The CUDA driver is for CUDA ${versionText(this.version)}, and runIf() and runWhile() need ` +
+          `${versionText(LEAST_VERSION_WITH_CONDITIONALS)} or later: update the NVIDIA driver, or decide before the capture.`,
+      )
+    }
+    this.#conditionalCalls ??= bind(this.#native, CONDITIONAL_CALLS)
+    return this.#conditionalCalls
+  }
+
+  /**
+   * Lets this thread query, allocate and wait while any thread captures a stream in one of CUDA's stricter modes, as other
+   * libraries do. Otherwise CUDA refuses these calls and spoils that capture (measured on an H200, driver 580). The mode
+   * belongs to the thread and stays.
+   *
+   * @throws CudaError
+   */
+  relaxThread(): void {
+    if (this.#isRelaxed) return
+    this.#out.setInt(0, CAPTURE_MODE_RELAXED)
+    const status = this.calls.cuThreadExchangeStreamCaptureMode(this.#out.address)
+    if (status !== SUCCESS) throw this.error(status, "cuThreadExchangeStreamCaptureMode")
+    this.#isRelaxed = true
+  }
+
+  /** Has the user asked CUDA to load all kernels with their image? */
+  get loadsEagerly(): boolean {
+    if (this.#loadsEagerly === undefined) {
+      const status = this.calls.cuModuleGetLoadingMode(this.#out.address)
+      this.#loadsEagerly = status === SUCCESS && this.#out.int(0) === EAGER_LOADING
+    }
+    return this.#loadsEagerly
+  }
+
+  #readVersion(): number {
+    const status = this.#basic.cuDriverGetVersion(this.#out.address)
+    if (status !== SUCCESS) throw unavailable(`The CUDA driver does not give its version: ${this.describe(status)}.`)
+    return this.#out.int(0)
+  }
+
+  #initialize(): void {
+    const status = this.#basic.cuInit(0)
+    if (status === SUCCESS) return
+    if (status === NO_DEVICE) throw noDevice()
+    throw unavailable(
+      `The CUDA driver cannot be initialised, cuInit gave ${this.describe(status)}: see whether nvidia-smi works here.`,
+    )
+  }
+
+  /** The driver's name of a status, such as `"CUDA_ERROR_INVALID_VALUE"`. */
+  statusName(status: number): string {
+    const known = this.#basic.cuGetErrorName(status, this.#out.address) === SUCCESS
+    return known ? readText(this.#out.number(0)) : `CUDA_ERROR_${status}`
+  }
+
+  /** The driver's name and text of a status. */
+  describe(status: number): string {
+    const known = this.#basic.cuGetErrorString(status, this.#out.address) === SUCCESS
+    const text = known ? ` (${readText(this.#out.number(0))})` : ""
+    return `${this.statusName(status)}${text}`
+  }
+
+  /** The error of a call that gave a status. */
+  error(status: number, call: string): CudaError {
+    return new CudaError(`${call} failed with ${this.describe(status)}`, this.statusName(status), call)
+  }
+}
+
+/** `12040` as `"12.4"`. */
+export function versionText(version: number): string {
+  return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`
+}
+
+/** The error of a machine whose driver finds no device. */
+export function noDevice(): Error {
+  return unavailable(
+    "The CUDA driver finds no device (CUDA_ERROR_NO_DEVICE): see whether nvidia-smi lists one, and whether " +
+      "CUDA_VISIBLE_DEVICES hides it.",
+  )
+}
+
+let opened: { readonly path: string | undefined; readonly library: CudaLibrary } | undefined
+
+/**
+ * The driver library, loaded at the first call.
+ *
+ * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used
+ */
+export function cudaLibrary(): CudaLibrary {
+  const path = process.env["AUXSTREAM_LIBCUDA"] || undefined
+  if (opened === undefined || opened.path !== path) opened = { path, library: new CudaLibrary(load(path)) }
+  return opened.library
+}
+
+/**
+ * The names of the driver library to try; none where there is no CUDA driver. Windows' loader looks for a bare name in
+ * the current folder, too, so there it is the driver's own place.
+ */
+export function driverLibraries(machine: Machine): readonly string[] {
+  if (machine.platform === "linux") return ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"]
+  if (machine.platform !== "win32") return []
+  return [joined(machine, named(machine, "SystemRoot") ?? "C:\\Windows", "System32", "nvcuda.dll")]
+}
+
+function load(path: string | undefined): NativeLibrary {
+  const names = path === undefined ? driverLibraries(thisMachine()) : [path]
+  // Asked before koffi is: on macOS no package helps.
+  if (names.length === 0) throw unavailable(`CUDA runs on Linux and Windows, not on ${process.platform}.`)
+  // Where koffi is missing, that is what has to be said.
+  koffi()
+  if (path !== undefined) {
+    try {
+      return loadLibrary(path)
+    } catch (error) {
+      throw unavailable(`AUXSTREAM_LIBCUDA names ${path}, which cannot be loaded: ${firstLine(error)}`)
+    }
+  }
+  for (const name of names) {
+    try {
+      return loadLibrary(name)
+    } catch {
+      continue
+    }
+  }
+  throw unavailable(
+    `The CUDA driver library was not found (tried ${names.join(", ")}): install the NVIDIA driver, or name the ` +
+      "library in AUXSTREAM_LIBCUDA.",
+  )
+}

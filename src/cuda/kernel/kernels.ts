@@ -1,0 +1,237 @@
+/**
+ * Loading kernels.
+ *
+ * A kernel is loaded wholly before its first launch. What takes long, compiling and the driver's own translation of
+ * PTX, is asked for with calls that need no current context, so that it can also be done on a thread of Node's pool.
+ *
+ * The last step, bringing the code into the context, makes CUDA wait for all that runs there, so it is taken when nothing
+ * does: see `quiet.ts`. If the user has CUDA load eagerly (`CUDA_MODULE_LOADING=EAGER`), the first step is the one that
+ * waits (measured on an H200, driver 580), and all of them are taken then.
+ */
+import { AuxstreamError } from "../../common/errors.js"
+import type { CudaKernelBody, KernelHandle, KernelSource } from "../../driver.js"
+import {
+  compile,
+  compileAnew,
+  compileAnewInBackground,
+  type Compiled,
+  compileInBackground,
+  type CompileRequest,
+} from "../toolkit/compile.js"
+import type { CudaContext } from "../api/context.js"
+import type { LaunchableKernel, Launcher } from "./launch.js"
+import { Loading, type LoadedKernel, unload } from "./loading.js"
+import type { Need, Quiet } from "../api/quiet.js"
+
+/** Forgotten kernels that one load unloads at most, so that it stays short. */
+const MOST_UNLOADED = 16
+
+/** The kernels of one device. Handles are places in a list. */
+export class Kernels {
+  readonly #context: CudaContext
+  readonly #quiet: Quiet
+  readonly #launcher: Launcher
+  readonly #architecture: number
+  readonly #loaded: (LoadedKernel | undefined)[] = []
+  /** Of kernels that nobody can launch any more. They are unloaded when the next one is loaded. */
+  readonly #forgotten: KernelHandle[] = []
+  readonly #watch = new FinalizationRegistry((handle: KernelHandle) => this.#forgotten.push(handle))
+  readonly #handles = new WeakMap<KernelSource, KernelHandle>()
+  readonly #preparing = new WeakMap<KernelSource, Promise<KernelHandle>>()
+  /** How many are being loaded on threads of Node's pool. */
+  #inBackground = 0
+  #closed = false
+
+  /** `architecture`: the device's compute capability, 90 for 9.0. */
+  constructor(context: CudaContext, quiet: Quiet, launcher: Launcher, architecture: number) {
+    this.#context = context
+    this.#quiet = quiet
+    this.#launcher = launcher
+    this.#architecture = architecture
+  }
+
+  get(handle: KernelHandle): LaunchableKernel {
+    const kernel = this.#loaded[handle]
+    if (kernel === undefined) throw new AuxstreamError("AUX_KERNEL_INVALID", `No kernel has the handle ${handle}.`)
+    return kernel
+  }
+
+  /**
+   * See `Driver.loadKernel`. `need`: how a refusal says what was asked for.
+   *
+   * @throws AuxstreamError AUX_NOT_READY when what was queued before does not come to its end
+   */
+  load(source: KernelSource, need = needOf(source)): KernelHandle {
+    const known = this.#handles.get(source)
+    if (known !== undefined) return known
+    const compiled = this.#image(source)
+    if (this.#context.library.loadsEagerly) return this.#quiet.block(need, () => this.#loadNow(source, compiled))
+    const loading = this.#start(source, compiled)
+    try {
+      return this.#quiet.block(need, () => this.#finish(source, loading))
+    } finally {
+      loading.abandon()
+    }
+  }
+
+  /** All steps, one after another. Nothing runs on the device. */
+  #loadNow(source: KernelSource, compiled: Compiled): KernelHandle {
+    const loading = this.#start(source, compiled)
+    try {
+      return this.#finish(source, loading)
+    } finally {
+      loading.abandon()
+    }
+  }
+
+  #start(source: KernelSource, { image, again }: Compiled): Loading {
+    try {
+      return this.#startWith(source, image)
+    } catch (error) {
+      if (again === undefined || !isInvalid(error)) throw error
+      return this.#startWith(source, compileAnew(again).image)
+    }
+  }
+
+  #image(source: KernelSource): Compiled {
+    const body = cudaBody(source)
+    return "source" in body ? compile(this.#request(source.name, body)) : { image: imageOf(body) }
+  }
+
+  #startWith(source: KernelSource, image: Uint8Array): Loading {
+    const loading = new Loading(this.#context, source, image)
+    loading.start()
+    return loading
+  }
+
+  /** See `Driver.prepareKernel`. */
+  prepare(source: KernelSource, need = needOf(source)): Promise<KernelHandle> {
+    const known = this.#handles.get(source)
+    if (known !== undefined) return Promise.resolve(known)
+    const under = this.#preparing.get(source)
+    if (under !== undefined) return under
+    const preparing = this.#prepare(source, need).finally(() => this.#preparing.delete(source))
+    this.#preparing.set(source, preparing)
+    return preparing
+  }
+
+  async #prepare(source: KernelSource, need: Need): Promise<KernelHandle> {
+    const compiled = await this.#imageInBackground(source)
+    this.#checkOpen(source)
+    if (this.#context.library.loadsEagerly) {
+      return this.#quiet.wait(need, () => this.#knownOr(source, () => this.#loadNow(source, compiled)))
+    }
+    this.#inBackground++
+    try {
+      const loading = await this.#startInBackground(source, compiled)
+      return await this.#finishInBackground(source, need, loading)
+    } finally {
+      this.#inBackground--
+    }
+  }
+
+  #knownOr(source: KernelSource, load: () => KernelHandle): KernelHandle {
+    this.#checkOpen(source)
+    return this.#handles.get(source) ?? load()
+  }
+
+  async #imageInBackground(source: KernelSource): Promise<Compiled> {
+    const body = cudaBody(source)
+    return "source" in body ? compileInBackground(this.#request(source.name, body)) : { image: imageOf(body) }
+  }
+
+  async #startInBackground(source: KernelSource, { image, again }: Compiled): Promise<Loading> {
+    try {
+      return await this.#startWithInBackground(source, image)
+    } catch (error) {
+      if (again === undefined || !isInvalid(error)) throw error
+      return this.#startWithInBackground(source, (await compileAnewInBackground(again)).image)
+    }
+  }
+
+  async #startWithInBackground(source: KernelSource, image: Uint8Array): Promise<Loading> {
+    const loading = new Loading(this.#context, source, image)
+    await loading.startInBackground()
+    return loading
+  }
+
+  async #finishInBackground(source: KernelSource, need: Need, loading: Loading): Promise<KernelHandle> {
+    try {
+      return await this.#quiet.wait(need, () => this.#knownOr(source, () => this.#finish(source, loading)))
+    } finally {
+      loading.abandon()
+    }
+  }
+
+  /** Is a thread of the pool loading one? The context must live as long. */
+  get isBusy(): boolean {
+    return this.#inBackground > 0
+  }
+
+  #checkOpen({ name }: KernelSource): void {
+    if (this.#closed) {
+      throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} was disposed of while "${name}" was prepared.`)
+    }
+  }
+
+  #request(
+    name: string,
+    { source, options = [] }: { source: string; options?: readonly string[] | undefined },
+  ): CompileRequest {
+    return {
+      name,
+      source,
+      options,
+      architecture: this.#architecture,
+      driverVersion: this.#context.library.version,
+    }
+  }
+
+  /** Nothing runs on the device, as far as is known. */
+  #finish(source: KernelSource, loading: Loading): KernelHandle {
+    this.#unloadForgotten()
+    const kernel = loading.finish()
+    this.#launcher.reserve(source.parameters.length)
+    const handle = this.#loaded.push(kernel) - 1
+    this.#handles.set(source, handle)
+    this.#watch.register(source, handle)
+    return handle
+  }
+
+  /** CUDA waits for all that runs before it unloads a kernel, as it does before it loads one (measured on an H200). */
+  #unloadForgotten(): void {
+    for (const handle of this.#forgotten.splice(0, MOST_UNLOADED)) {
+      const kernel = this.#loaded[handle]
+      if (kernel === undefined) continue
+      this.#loaded[handle] = undefined
+      this.#launcher.forget(kernel)
+      unload(this.#context, kernel.library)
+    }
+  }
+
+  /** What is being prepared is given up. */
+  refuseMore(): void {
+    this.#closed = true
+  }
+}
+
+function needOf({ name }: KernelSource): Need {
+  return { what: `Kernel "${name}" cannot be loaded`, advice: "Load it before: await kernel.prepare(device)." }
+}
+
+function isInvalid(error: unknown): boolean {
+  return error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID"
+}
+
+function cudaBody({ cuda, name }: KernelSource): CudaKernelBody {
+  if (cuda !== undefined) return cuda
+  throw new AuxstreamError(
+    "AUX_KERNEL_UNAVAILABLE",
+    `Kernel "${name}" has no body for CUDA: give defineKernel a \`cuda\` with source, ptx or cubin.`,
+  )
+}
+
+function imageOf(body: { readonly ptx: string | Uint8Array } | { readonly cubin: Uint8Array }): Uint8Array {
+  if ("cubin" in body) return body.cubin
+  return typeof body.ptx === "string" ? new TextEncoder().encode(body.ptx) : body.ptx
+}

@@ -1,0 +1,236 @@
+/**
+ * Launches. The arguments are written into one block that is used again for every launch: the driver has read it when
+ * the call returns. The pointers to the arguments never change, so a launch writes values only.
+ */
+import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
+import { bfloat16Bits, float16Bits } from "../../common/half.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { CMemory } from "../api/c-memory.js"
+import type { CudaContext } from "../api/context.js"
+import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./argument-encoding.js"
+import { SUCCESS } from "../api/status.js"
+
+/** Shared memory of a block, static and dynamic together, that a kernel may have without asking for more. */
+const DEFAULT_SHARED_MEMORY = 48 * 1024
+/** Larger clusters run on some devices only, and must be asked for. */
+const PORTABLE_CLUSTER = 8
+
+const MAX_DYNAMIC_SHARED_SIZE_BYTES = 8
+const NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 13
+
+const CONFIG_BYTES = 56
+const ATTRIBUTE_BYTES = 72
+const COOPERATIVE = 2
+const CLUSTER_DIMENSION = 4
+
+/** A kernel that is loaded into the device's context. */
+export interface LaunchableKernel {
+  readonly name: string
+  /** The driver's handle. */
+  readonly function: number
+  /** Bytes of shared memory that the kernel's code declares for each block. */
+  readonly staticSharedMemory: number
+  /** How each argument is written, as `signature.ts` numbers it. */
+  readonly encodings: Uint8Array
+}
+
+/** The block that arguments are written into. */
+class ArgumentBlock {
+  readonly capacity: number
+  /** An array of pointers, one to each value. */
+  readonly pointers: number
+  readonly memory: CMemory
+  readonly ints: Int32Array
+  readonly bigints: BigInt64Array
+  readonly floats: Float32Array
+  readonly doubles: Float64Array
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+    this.memory = new CMemory(capacity * 16)
+    const { buffer } = this.memory.bytes
+    const values = capacity * 8
+    this.pointers = this.memory.address + values
+    for (let i = 0; i < capacity; i++) this.memory.setNumber(values + i * 8, this.memory.address + i * 8)
+    this.ints = new Int32Array(buffer)
+    this.bigints = new BigInt64Array(buffer)
+    this.floats = new Float32Array(buffer)
+    this.doubles = new Float64Array(buffer)
+  }
+}
+
+/** The launches of one device. */
+export class Launcher {
+  readonly #context: CudaContext
+  /** The most shared memory, static and dynamic together, that a block may have on this device. */
+  readonly #mostSharedMemory: number
+  readonly #config = new CMemory(CONFIG_BYTES + 2 * ATTRIBUTE_BYTES)
+  #block = new ArgumentBlock(64)
+  /** Dynamic shared memory that kernels may use, where they had to ask for it. */
+  readonly #sharedMemory = new Map<LaunchableKernel, number>()
+  readonly #largeClusters = new Set<LaunchableKernel>()
+
+  constructor(context: CudaContext, mostSharedMemory: number) {
+    this.#context = context
+    this.#mostSharedMemory = mostSharedMemory
+  }
+
+  /** Makes room for kernels with so many parameters. */
+  reserve(parameters: number): void {
+    if (parameters > this.#block.capacity) this.#block = new ArgumentBlock(2 ** Math.ceil(Math.log2(parameters)))
+  }
+
+  /** Queues a launch. @throws CudaError */
+  launch(
+    stream: StreamHandle,
+    kernel: LaunchableKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): void {
+    this.#write(kernel.encodings, args)
+    if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#allowSharedMemory(kernel, sharedMemory)
+    const { pointers } = this.#block
+    const entry = kernel.function
+    const { calls } = this.#context
+    if (attributes?.cluster !== undefined || attributes?.cooperative === true) {
+      this.#configure(gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, stream)
+      this.#launchWith(kernel, attributes)
+      return
+    }
+    const status = calls.cuLaunchKernel(
+      entry,
+      gridX,
+      gridY,
+      gridZ,
+      blockX,
+      blockY,
+      blockZ,
+      sharedMemory,
+      stream,
+      pointers,
+      0,
+    )
+    if (status !== SUCCESS) {
+      this.#context.retry(
+        status,
+        "cuLaunchKernel",
+        entry,
+        gridX,
+        gridY,
+        gridZ,
+        blockX,
+        blockY,
+        blockZ,
+        sharedMemory,
+        stream,
+        pointers,
+        0,
+      )
+    }
+  }
+
+  #write(encodings: Uint8Array, args: readonly KernelArgument[]): void {
+    const { ints, bigints, floats, doubles } = this.#block
+    for (let i = 0; i < encodings.length; i++) {
+      const arg = args[i]
+      if (typeof arg === "object") {
+        writeInteger(ints, i, arg.address)
+      } else if (typeof arg === "bigint") {
+        bigints[i] = arg
+      } else if (typeof arg === "number") {
+        const encoding = encodings[i]
+        if (encoding === INT32) ints[2 * i] = arg
+        else if (encoding === FLOAT32) floats[2 * i] = arg
+        else if (encoding === FLOAT64) doubles[i] = arg
+        else if (encoding === FLOAT16) ints[2 * i] = float16Bits(arg)
+        else if (encoding === BFLOAT16) ints[2 * i] = bfloat16Bits(arg)
+        else writeInteger(ints, i, arg)
+      }
+    }
+  }
+
+  #allowSharedMemory(kernel: LaunchableKernel, byteLength: number): void {
+    if (byteLength <= (this.#sharedMemory.get(kernel) ?? 0)) return
+    this.#checkSharedMemory(kernel, byteLength)
+    this.#setAttribute(kernel, MAX_DYNAMIC_SHARED_SIZE_BYTES, byteLength)
+    this.#sharedMemory.set(kernel, byteLength)
+  }
+
+  #checkSharedMemory({ name, staticSharedMemory }: LaunchableKernel, byteLength: number): void {
+    const most = this.#mostSharedMemory - staticSharedMemory
+    if (byteLength <= most) return
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `\`sharedMemory\` of kernel "${name}" must be at most ${most} bytes; got ${byteLength}. The kernel's code declares ` +
+        `${staticSharedMemory} bytes itself, and a block has ${this.#mostSharedMemory} bytes on ${this.#context.label}.`,
+    )
+  }
+
+  #allowLargeClusters(kernel: LaunchableKernel): void {
+    if (this.#largeClusters.has(kernel)) return
+    this.#setAttribute(kernel, NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
+    this.#largeClusters.add(kernel)
+  }
+
+  #setAttribute(kernel: LaunchableKernel, attribute: number, value: number): void {
+    const status = this.#context.calls.cuFuncSetAttribute(kernel.function, attribute, value)
+    if (status !== SUCCESS) this.#context.retry(status, "cuFuncSetAttribute", kernel.function, attribute, value)
+  }
+
+  #configure(
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    stream: StreamHandle,
+  ): void {
+    const fields = [gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory]
+    fields.forEach((field, index) => this.#config.setInt(index * 4, field))
+    this.#config.setNumber(32, stream)
+    this.#config.setNumber(40, this.#config.address + CONFIG_BYTES)
+  }
+
+  #launchWith(kernel: LaunchableKernel, { cluster, cooperative }: LaunchAttributes): void {
+    let count = 0
+    if (cooperative) this.#setLaunchAttribute(count++, COOPERATIVE, [1])
+    if (cluster !== undefined) {
+      if (cluster[0] * cluster[1] * cluster[2] > PORTABLE_CLUSTER) this.#allowLargeClusters(kernel)
+      this.#setLaunchAttribute(count++, CLUSTER_DIMENSION, cluster)
+    }
+    this.#config.setInt(48, count)
+    const config = this.#config.address
+    const { pointers } = this.#block
+    const status = this.#context.calls.cuLaunchKernelEx(config, kernel.function, pointers, 0)
+    if (status !== SUCCESS) {
+      this.#context.retry(status, "cuLaunchKernelEx", config, kernel.function, pointers, 0)
+    }
+  }
+
+  #setLaunchAttribute(index: number, id: number, value: readonly number[]): void {
+    const offset = CONFIG_BYTES + index * ATTRIBUTE_BYTES
+    this.#config.setInt(offset, id)
+    value.forEach((word, position) => this.#config.setInt(offset + 8 + position * 4, word))
+  }
+
+  /** Forgets what is known of a kernel that is no longer loaded. */
+  forget(kernel: LaunchableKernel): void {
+    this.#sharedMemory.delete(kernel)
+    this.#largeClusters.delete(kernel)
+  }
+}
+
+/** Writes the two's complement of an integer below 2^53 in magnitude into the ith 64 bits. */
+function writeInteger(ints: Int32Array, i: number, value: number): void {
+  ints[2 * i] = value
+  ints[2 * i + 1] = Math.floor(value / 0x1_0000_0000)
+}

@@ -1,0 +1,80 @@
+/** Events: making and destroying them, and pools of those that the driver uses itself. */
+import type { EventHandle } from "../../driver.js"
+import type { CudaContext } from "../api/context.js"
+import { NOT_READY, SUCCESS } from "../api/status.js"
+
+/** The event records no time, which makes it several times cheaper. */
+export const DISABLE_TIMING = 2
+
+/** @throws CudaError */
+export function createEvent(context: CudaContext, flags: number): EventHandle {
+  return context.within(() => {
+    const { out, room } = context
+    context.check(
+      room.for(() => context.calls.cuEventCreate(out.address, flags)),
+      "cuEventCreate",
+    )
+    const event = out.number(0)
+    context.holding.add("event", event)
+    return event
+  })
+}
+
+/** Never blocks: what has been queued on the event goes on. Never throws. */
+export function destroyEvent(context: CudaContext, event: EventHandle): void {
+  if (context.isLost) return
+  context.holding.remove(event)
+  const status = context.calls.cuEventDestroy(event)
+  if (status === SUCCESS) return
+  const second = context.again(status, "cuEventDestroy", event)
+  if (second !== SUCCESS) context.warnOfLeak(second, "cuEventDestroy")
+}
+
+/** Is the latest record's point passed? @throws DeviceLostError, CudaError */
+export function hasPassed(context: CudaContext, event: EventHandle): boolean {
+  let status = context.calls.cuEventQuery(event)
+  if (status === SUCCESS) return true
+  if (status === NOT_READY) return false
+  status = context.again(status, "cuEventQuery", event)
+  if (status === NOT_READY) return false
+  context.check(status, "cuEventQuery")
+  return true
+}
+
+/** Events of one kind, used again and again: creating one costs ten times as much as taking one from here. */
+export class EventPool {
+  readonly #context: CudaContext
+  readonly #flags: number
+  readonly #idle: EventHandle[] = []
+
+  constructor(context: CudaContext, flags: number) {
+    this.#context = context
+    this.#flags = flags
+  }
+
+  take(): EventHandle {
+    return this.#idle.pop() ?? createEvent(this.#context, this.#flags)
+  }
+
+  give(event: EventHandle): void {
+    this.#idle.push(event)
+  }
+
+  /** Records an event of the pool on a stream. */
+  record(stream: number): EventHandle {
+    const event = this.take()
+    const status = this.#context.calls.cuEventRecord(event, stream)
+    if (status === SUCCESS) return event
+    try {
+      this.#context.retry(status, "cuEventRecord", event, stream)
+      return event
+    } catch (error) {
+      this.give(event)
+      throw error
+    }
+  }
+
+  close(): void {
+    for (const event of this.#idle.splice(0)) destroyEvent(this.#context, event)
+  }
+}

@@ -1,0 +1,56 @@
+import type { ConditionalKind } from "../../driver.js"
+import type { Branch } from "./branch.js"
+import type { HostCapture } from "./capture.js"
+import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH } from "../control/layout.js"
+import { inSequence, isWait } from "./sequence.js"
+
+const ENTRY_WORDS = 3
+const RETURN_WORDS = 2
+
+/**
+ * A conditional whose body is being captured. It becomes a jump over the body's commands, which stand in the branch
+ * itself, one after another: what forks in a body does not run side by side. So a worker that is in the middle of a
+ * body is nowhere but at a command of its block, and can leave it there as ever.
+ */
+export class OpenConditional {
+  /** The position of the command that it ends with, which keeps its place meanwhile. */
+  private readonly position: number
+
+  constructor(
+    private readonly kind: ConditionalKind,
+    private readonly condition: number,
+    private readonly branch: Branch,
+  ) {
+    this.position = branch.count
+    branch.commands.end(branch)
+  }
+
+  /** Puts the body in. */
+  close(body: HostCapture): void {
+    this.branch.insert(this.position, this.around(commandsOf(body)))
+  }
+
+  private around(body: readonly number[]): Int32Array {
+    const entry = this.kind === "unless" ? JUMP_UNLESS_ZERO : JUMP_IF_ZERO
+    const back = this.kind === "while" ? [header(JUMP, RETURN_WORDS), -(ENTRY_WORDS + body.length)] : []
+    const distance = ENTRY_WORDS + body.length + back.length
+    return Int32Array.from([header(entry, ENTRY_WORDS), distance, this.condition, ...body, ...back])
+  }
+}
+
+function header(kind: number, length: number): number {
+  return kind | (length << KIND_BITS) | INSIDE
+}
+
+/** The commands of all branches in one order, which needs no waits. */
+function commandsOf({ branches }: HostCapture): number[] {
+  const commands: number[] = []
+  inSequence(branches, ({ words }, start, end, last) => {
+    if (isWait(words, start)) return
+    for (let at = start; at < end; at++) {
+      const word = words[at] as number
+      commands.push(at === last ? (word & ~PUBLISH) | INSIDE : word)
+    }
+  })
+  return commands
+}

@@ -1,0 +1,143 @@
+import type { ControlBlocks } from "../control/control-blocks.js"
+import type { ControlMemory } from "../control/control.js"
+import type { BranchBlock } from "./graph.js"
+import {
+  CALL,
+  CALL_WORDS,
+  FLAT_BRANCHES,
+  FLAT_CALLS,
+  FLAT_COUNT,
+  FLAT_END,
+  FLAT_HEADER_WORDS,
+  FLAT_PLACES,
+  FLAT_START,
+  FLAT_TABLE,
+  FLAT_WAS_INTERRUPTED,
+  IDLE,
+  KIND_BITS,
+  LEVEL,
+  PLACE_BRANCH,
+  PLACE_END,
+  PLACE_FLAT,
+  PLACE_INDEX,
+  PLACE_START,
+  PLACE_WORDS,
+  STATE,
+  STREAM_WORDS,
+  TABLE_ENTRY_WORDS,
+  TIME_WORDS,
+} from "../control/layout.js"
+import { inSequence, isWait } from "./sequence.js"
+
+/** A graph as one worker runs it; and the streams that stand by in case that it is interrupted. */
+export interface FlatBlock {
+  readonly block: number
+  readonly length: number
+  /** The control blocks of one stream for each branch but the first. */
+  readonly streams: readonly number[]
+}
+
+interface Piece {
+  readonly branch: number
+  readonly index: number
+  readonly start: number
+  readonly end: number
+}
+
+/** Makes the flat blocks of a device, and takes them back. */
+export class FlatBlocks {
+  /** Streams that are not in use. They stay streams, as a worker may be leaving one still. */
+  private readonly free: number[] = []
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly blocks: ControlBlocks,
+  ) {}
+
+  /** @throws OutOfMemoryError, having made nothing */
+  make(branches: readonly BranchBlock[]): FlatBlock {
+    const { words } = this.control
+    const pieces = piecesOf(words, branches)
+    const fixed = FLAT_HEADER_WORDS + (TABLE_ENTRY_WORDS + CALL_WORDS) * branches.length + PLACE_WORDS * pieces.length
+    const length = pieces.reduce((sum, { start, end }) => sum + end - start, fixed)
+    while (this.free.length < branches.length - 1) this.free.push(this.control.reserve(STREAM_WORDS))
+    const block = this.blocks.take(length)
+    const streams = branches.slice(1).map(() => this.free.pop() ?? 0)
+    this.write(block, branches, streams, pieces)
+    return { block, length, streams }
+  }
+
+  give({ block, length, streams }: FlatBlock): void {
+    this.blocks.give(block, length)
+    this.free.push(...streams)
+  }
+
+  /** Have the streams come to their ends that an interruption may have given branches to? */
+  isIdle({ streams }: FlatBlock): boolean {
+    return streams.every((stream) => Atomics.load(this.control.words, stream + STATE) === IDLE)
+  }
+
+  /** Has a run been interrupted since this was asked last? */
+  wasInterrupted({ block }: FlatBlock): boolean {
+    const { words } = this.control
+    const was = words[block + FLAT_WAS_INTERRUPTED] === 1
+    words[block + FLAT_WAS_INTERRUPTED] = 0
+    return was
+  }
+
+  private write(
+    block: number,
+    branches: readonly BranchBlock[],
+    streams: readonly number[],
+    pieces: readonly Piece[],
+  ): void {
+    const { words } = this.control
+    const table = block + FLAT_HEADER_WORDS
+    const calls = table + TABLE_ENTRY_WORDS * branches.length
+    const places = calls + CALL_WORDS * branches.length
+    const start = places + PLACE_WORDS * pieces.length
+    branches.forEach((branch, index) => {
+      const stream = streams[index - 1] ?? 0
+      words.set([stream, 0, 0], table + TABLE_ENTRY_WORDS * index)
+      const header = CALL | (CALL_WORDS << KIND_BITS)
+      words.set([header, branch.block, branch.length, branch.count, table, 0], calls + CALL_WORDS * index)
+      if (index > 0) words[stream + LEVEL] = branch.level
+    })
+    let end = start
+    pieces.forEach((piece, index) => {
+      const place = places + PLACE_WORDS * index
+      words[place + PLACE_BRANCH] = piece.branch
+      words[place + PLACE_INDEX] = piece.index
+      words[place + PLACE_START] = piece.start
+      words[place + PLACE_END] = piece.end
+      words[place + PLACE_FLAT] = end
+      words.copyWithin(end, piece.start, piece.end)
+      end += piece.end - piece.start
+    })
+    words[block + FLAT_WAS_INTERRUPTED] = 0
+    words[block + FLAT_COUNT] = pieces.length
+    words[block + FLAT_BRANCHES] = branches.length
+    words[block + FLAT_TABLE] = table
+    words[block + FLAT_CALLS] = calls
+    words[block + FLAT_PLACES] = places
+    words[block + FLAT_START] = start
+    words[block + FLAT_END] = end
+  }
+}
+
+/** The commands of all branches, in an order that respects their waits, which are left out. */
+function piecesOf(words: Int32Array, branches: readonly BranchBlock[]): Piece[] {
+  const pieces: Piece[] = []
+  const ranges = branches.map(({ block, length }, branch) => ({
+    words,
+    start: block + TIME_WORDS,
+    end: block + length,
+    branch,
+    count: 0,
+  }))
+  inSequence(ranges, (range, start, end) => {
+    const index = range.count++
+    if (!isWait(words, start)) pieces.push({ branch: range.branch, index, start, end })
+  })
+  return pieces
+}

@@ -1,0 +1,241 @@
+import { BranchPoint } from "../schedule/branch-point.js"
+import type { ControlMemory } from "../control/control.js"
+import {
+  BLOCK_READ,
+  BROKEN,
+  CALL_FLAT,
+  CALL_WORDS,
+  FLAT_BRANCHES,
+  FLAT_CALL,
+  FLAT_CALLS,
+  FLAT_COUNT,
+  FLAT_END,
+  FLAT_FIRST,
+  FLAT_INDEX,
+  FLAT_INTERRUPTED,
+  FLAT_NUMBER,
+  FLAT_PLACES,
+  FLAT_RUNNING,
+  FLAT_START,
+  FLAT_STEP,
+  FLAT_TABLE,
+  INSIDE,
+  JUMP,
+  KIND_BITS,
+  KIND_MASK,
+  LAUNCH,
+  LENGTH_MASK,
+  LEVEL,
+  MEASURED,
+  PLACE_BRANCH,
+  PLACE_END,
+  PLACE_FLAT,
+  PLACE_INDEX,
+  PLACE_START,
+  PLACE_WORDS,
+  STREAMS_WATCH,
+  WATCHED,
+} from "../control/layout.js"
+import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, jump } from "./operations.js"
+import { advance } from "../control/progress.js"
+import type { Scheduler } from "../schedule/scheduler.js"
+import { TURN, type Turns } from "../schedule/turns.js"
+import { now } from "../../common/timers.js"
+
+/**
+ * Runs all of a graph from its flat block, on the stream that it was launched on: passing small kernels between threads
+ * costs more than running them one after another. No other stream takes part, and the stream's progress stands still
+ * until the end.
+ *
+ * But kernels of two branches may wait for each other. So a run that stands still can be interrupted (see
+ * `interruption.ts`): the worker, once it comes back from the command that it is in, goes on with that command's branch
+ * only, as others run the rest by then. Both sides meet in one word, the step.
+ */
+export class FlatRun {
+  /** The stream that the worker is to go on with where the run has not come to its end; 0 if it is none. */
+  next = 0
+  private readonly point: BranchPoint
+  private lapped = 0
+
+  constructor(
+    private readonly at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
+    private readonly operations: Operations,
+    private readonly turns: Turns,
+  ) {
+    this.point = new BranchPoint(at.control)
+  }
+
+  /** Is the stream's call to be run from the flat block, and not what an interruption has left of it? */
+  isNext(stream: number, call: number): boolean {
+    const { words } = this.at.control
+    const read = words[stream + BLOCK_READ] as number
+    const flat = words[call + CALL_FLAT] as number
+    return read === 0 || (read >= (words[flat + FLAT_START] as number) && read < (words[flat + FLAT_END] as number))
+  }
+
+  /** Runs the call of a stream that stands at a position, from where it was left. */
+  run(stream: number, call: number, low: number, high: number): Outcome {
+    const { operations } = this
+    const { words } = this.at.control
+    const flat = words[call + CALL_FLAT] as number
+    const end = words[flat + FLAT_END] as number
+    const level = words[stream + LEVEL] as number
+    const isMeasured = ((words[call + 5] as number) & MEASURED) !== 0
+    const left = words[stream + BLOCK_READ] as number
+    let index = left === 0 ? 0 : (words[stream + FLAT_INDEX] as number)
+    let read = left === 0 ? (words[flat + FLAT_START] as number) : left
+    if (read === end || words[stream + BROKEN] === 1) return DONE
+    this.begin(stream, call, index, low, high)
+    if (isMeasured) this.beginLap(call, left === 0)
+    let turn = TURN
+    for (;;) {
+      if (this.turns.isOver(level, --turn)) {
+        this.leave(stream, call, index, read)
+        this.at.scheduler.yield(this.next)
+        this.next = 0
+        return GONE
+      }
+      if (turn <= 0) turn = TURN
+      const header = words[read] as number
+      const kind = header & KIND_MASK
+      if (kind === LAUNCH) {
+        const outcome = operations.launch(stream, read)
+        if (outcome === LOADING) this.leave(stream, call, index, read)
+        if (outcome === THREW) return this.breakOff(stream, call, index, low, high)
+        if (outcome !== RAN) return GONE
+      } else if (kind >= JUMP) {
+        read += jump(words, stream, kind, read, operations)
+        continue
+      } else {
+        operations.runSimple(stream, kind, read, low, high)
+      }
+      read += (header >>> KIND_BITS) & LENGTH_MASK
+      if ((header & INSIDE) !== 0) continue
+      if (isMeasured) this.endLap(call, index)
+      if (read === end) break
+      if ((Atomics.add(words, stream + FLAT_STEP, 1) & FLAT_INTERRUPTED) !== 0) {
+        if (this.stop(stream)) return this.goOnBehind(call, index)
+        Atomics.or(words, stream + FLAT_STEP, FLAT_RUNNING)
+      }
+      index++
+    }
+    return this.stop(stream) ? this.goOnBehind(call, index) : DONE
+  }
+
+  private begin(stream: number, call: number, index: number, low: number, high: number): void {
+    const { control, scheduler } = this.at
+    const { words } = control
+    const flat = words[call + CALL_FLAT] as number
+    const table = words[flat + FLAT_TABLE] as number
+    words[table] = stream
+    words[table + 1] = low
+    words[table + 2] = high
+    const number = ((words[stream + FLAT_STEP] as number) & FLAT_NUMBER) + 1
+    // All numbers of a run have to fit in their bits.
+    const first = number + (words[flat + FLAT_COUNT] as number) > FLAT_NUMBER ? index : number
+    words[stream + FLAT_CALL] = call
+    words[stream + FLAT_FIRST] = first - index
+    Atomics.store(words, stream + FLAT_STEP, first | FLAT_RUNNING)
+    scheduler.watchRuns(stream)
+  }
+
+  /** Ends the run for now. @returns whether it has been interrupted */
+  private stop(stream: number): boolean {
+    const { control, scheduler } = this.at
+    const step = stream + FLAT_STEP
+    if ((Atomics.and(control.words, step, ~FLAT_RUNNING) & FLAT_INTERRUPTED) === 0) return false
+    scheduler.passLock()
+    return (Atomics.load(control.words, step) & FLAT_INTERRUPTED) !== 0
+  }
+
+  /** Leaves the run before a command, or in the middle of it where it is a conditional, so that any worker can go on. */
+  private leave(stream: number, call: number, index: number, read: number): void {
+    const { words } = this.at.control
+    this.next = stream
+    words[stream + FLAT_INDEX] = index
+    if (!this.stop(stream)) {
+      words[stream + BLOCK_READ] = read
+      return
+    }
+    const place = this.place(call, index)
+    this.find(call, place)
+    this.next = this.point.stream
+    const done = read - (words[place + PLACE_FLAT] as number)
+    words[this.next + BLOCK_READ] = (words[place + PLACE_START] as number) + done
+  }
+
+  /** The run is interrupted, and a command done: its branch is what the worker goes on with. */
+  private goOnBehind(call: number, index: number): Outcome {
+    const { control, scheduler } = this.at
+    const { words } = control
+    const place = this.place(call, index)
+    this.find(call, place)
+    const { stream, low, high } = this.point
+    const end = words[place + PLACE_END] as number
+    words[stream + BLOCK_READ] = end
+    this.next = stream
+    // The last command of a block is counted when its call is.
+    if (end === this.endOfBranch(call, place)) return GONE
+    const newLow = (low + 1) | 0
+    const newHigh = newLow === 0 ? (high + 1) | 0 : high
+    advance(control, stream, newLow, newHigh)
+    if ((Atomics.load(words, stream + WATCHED) & STREAMS_WATCH) !== 0) scheduler.release(stream, newHigh, newLow)
+    return GONE
+  }
+
+  /** A kernel has thrown: that breaks the stream of the launch, or what runs the branch if others run the rest. */
+  private breakOff(stream: number, call: number, index: number, low: number, high: number): Outcome {
+    if (!this.stop(stream)) {
+      this.operations.breakOff(stream, low, high)
+      return DONE
+    }
+    this.find(call, this.place(call, index))
+    this.operations.breakOff(this.point.stream, this.point.low, this.point.high)
+    return this.goOnBehind(call, index)
+  }
+
+  private place(call: number, index: number): number {
+    const { words } = this.at.control
+    const flat = words[call + CALL_FLAT] as number
+    return (words[flat + FLAT_PLACES] as number) + PLACE_WORDS * index
+  }
+
+  /** Finds the stream that runs a command's branch, and the position before the command. */
+  private find(call: number, place: number): void {
+    const { words } = this.at.control
+    const table = words[call + 4] as number
+    this.point.at(table, words[place + PLACE_BRANCH] as number, words[place + PLACE_INDEX] as number)
+  }
+
+  private endOfBranch(call: number, place: number): number {
+    const { words } = this.at.control
+    const branch = words[place + PLACE_BRANCH] as number
+    const calls = words[(words[call + CALL_FLAT] as number) + FLAT_CALLS] as number
+    const own = branch === 0 ? call : calls + CALL_WORDS * branch
+    return (words[own + 1] as number) + (words[own + 2] as number)
+  }
+
+  private beginLap(call: number, isFirst: boolean): void {
+    const { words, doubles } = this.at.control
+    const flat = words[call + CALL_FLAT] as number
+    const branches = isFirst ? (words[flat + FLAT_BRANCHES] as number) : 0
+    for (let branch = 0; branch < branches; branch++) doubles[this.cell(call, branch)] = 0
+    this.lapped = now()
+  }
+
+  /** Adds the time that a command has taken to its branch's. */
+  private endLap(call: number, index: number): void {
+    const { words, doubles } = this.at.control
+    const cell = this.cell(call, words[this.place(call, index) + PLACE_BRANCH] as number)
+    const time = now()
+    doubles[cell] = (doubles[cell] as number) + time - this.lapped
+    this.lapped = time
+  }
+
+  /** Where a branch's time is kept: at the beginning of its block. */
+  private cell(call: number, branch: number): number {
+    const { words } = this.at.control
+    const calls = words[(words[call + CALL_FLAT] as number) + FLAT_CALLS] as number
+    return (words[calls + CALL_WORDS * branch + 1] as number) / 2
+  }
+}

@@ -1,0 +1,202 @@
+import { accessSync, constants, readFileSync, statSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import { isAbsolute } from "node:path"
+import { fileURLToPath, pathToFileURL, URL } from "node:url"
+import type { HostKernelBody, KernelSource } from "../../driver.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { isTypedArray } from "../../common/typed-array.js"
+import { ALIGNMENT } from "../../allocator/allocator.js"
+import { LAUNCH_WORDS, MAX_COMMAND_WORDS } from "../control/layout.js"
+import { argumentWords, parameterCode } from "./parameter-codes.js"
+import { inspectWasm } from "./wasm-check.js"
+import { wasm, type WasmModule } from "../control/web-assembly.js"
+
+/** What a worker needs to know of a kernel. Posted to every worker. */
+export interface KernelDefinition {
+  readonly id: number
+  readonly name: string
+  readonly exportName: string
+  /** One of `parameter-codes.ts` for each parameter. */
+  readonly codes: readonly number[]
+  readonly body: { readonly url: string } | { readonly module: WasmModule }
+}
+
+/** A kernel as the opening thread knows it. */
+export interface HostKernel extends KernelDefinition {
+  /** Words of its launch command. */
+  readonly words: number
+}
+
+/** A WebAssembly module and the bytes that it was compiled from. */
+export interface CompiledWasm {
+  readonly module: WasmModule
+  readonly bytes: Uint8Array
+}
+
+/** Reads and compiles without holding up the event loop; undefined if there is nothing to compile, or it fails. */
+export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm | undefined> {
+  if (host === undefined || !("wasm" in host)) return undefined
+  try {
+    const bytes = isTypedArray(host.wasm) ? host.wasm : await readFile(host.wasm)
+    return { module: await wasm.compile(bytes), bytes }
+  } catch {
+    // What is wrong with it is said by the check, in the same words as without preparing.
+    return undefined
+  }
+}
+
+/**
+ * Checks everything about a kernel that can be checked without running it.
+ *
+ * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE without a body for the host, AUX_KERNEL_INVALID if it cannot work
+ */
+export function checkKernel(source: KernelSource, id: number, compiled?: CompiledWasm): HostKernel {
+  const { host, name } = source
+  if (host === undefined) {
+    throw new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `kernel "${name}" has no body for the host device: give defineKernel a \`host\` as well`,
+    )
+  }
+  const codes = source.parameters.map(parameterCode)
+  const words = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
+  if (words > MAX_COMMAND_WORDS) {
+    throw invalid(name, `${codes.length} parameters are more than a launch can carry`)
+  }
+  const exportName = host.export ?? name
+  if (exportName === "then") {
+    throw invalid(name, 'a module that exports "then" is taken for a promise by import(): export it by another name')
+  }
+  return { id, name, exportName, codes, words, body: checkBody(name, exportName, host, compiled) }
+}
+
+function checkBody(
+  name: string,
+  exportName: string,
+  body: HostKernelBody,
+  compiled: CompiledWasm | undefined,
+): KernelDefinition["body"] {
+  if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }
+  if ("module" in body) return { url: moduleUrl(name, body.module) }
+  return { module: checkWasm(name, exportName, compiled ?? compile(name, readWasm(name, body.wasm))) }
+}
+
+/**
+ * Encodes parentheses and quotes, too, so that the URL can be found in a stack, and dots: Bun takes what follows the last
+ * one for a file's extension.
+ */
+function encode(source: string): string {
+  return encodeURIComponent(source).replace(/[!'()*.]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
+}
+
+function moduleUrl(name: string, module: URL | string): string {
+  const text = typeof module === "string" ? module : module.href
+  if (text.startsWith("data:")) return text
+  const url = fileUrl(text)
+  if (url === undefined) {
+    throw invalid(
+      name,
+      `its module ${JSON.stringify(text)} is neither a file: URL nor an absolute path, and auxstream cannot know what ` +
+        "it is relative to: write new URL(..., import.meta.url)",
+    )
+  }
+  checkFile(name, url)
+  return url.href
+}
+
+function fileUrl(text: string): URL | undefined {
+  if (text.startsWith("file:") && URL.canParse(text)) return new URL(text)
+  return isAbsolute(text) ? pathToFileURL(text) : undefined
+}
+
+function checkFile(name: string, url: URL): void {
+  const path = filePath(name, url)
+  if (!isReadable(name, path)) throw invalid(name, `there is no file ${path}`)
+}
+
+/** False if there is no such file. Whatever else is wrong with a path is the system's to say. */
+function isReadable(name: string, path: string): boolean {
+  try {
+    const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true
+    if (isFile) accessSync(path, constants.R_OK)
+    return isFile
+  } catch (error) {
+    throw invalid(name, `its file cannot be read: ${error instanceof Error ? error.message : ""}`, error)
+  }
+}
+
+function filePath(name: string, url: URL): string {
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw invalid(name, `${url.href} does not name a file`, error)
+  }
+}
+
+function checkWasm(name: string, exportName: string, { module, bytes }: CompiledWasm): WasmModule {
+  const exported = wasm.Module.exports(module)
+  if (!exported.some((entry) => entry.name === exportName && entry.kind === "function")) {
+    const names = exported.map((entry) => JSON.stringify(entry.name)).join(", ")
+    throw invalid(name, `its WebAssembly module exports no function "${exportName}", only: ${names || "nothing"}`)
+  }
+  checkImports(name, module, bytes)
+  return module
+}
+
+function readWasm(name: string, given: URL | Uint8Array): Uint8Array {
+  if (isTypedArray(given)) return given
+  if (given.protocol !== "file:") throw invalid(name, `${given.href} is not a file: URL`)
+  checkFile(name, given)
+  return readFileSync(given)
+}
+
+function compile(name: string, bytes: Uint8Array): CompiledWasm {
+  try {
+    return { module: new wasm.Module(bytes), bytes }
+  } catch (error) {
+    throw invalid(name, `its WebAssembly module does not compile: ${String(error)}`, error)
+  }
+}
+
+function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void {
+  const wanted = 'auxstream gives it (import "env" "memory" (memory 0 65536 shared)) and nothing else'
+  for (const entry of wasm.Module.imports(module)) {
+    if (entry.module === "env" && entry.name === "memory" && entry.kind === "memory") continue
+    throw invalid(name, `its WebAssembly module imports ${entry.kind} "${entry.module}" "${entry.name}", but ${wanted}`)
+  }
+  const { memory, dataEnd, hasPassiveData } = inspectWasm(bytes)
+  if (memory === undefined) {
+    throw invalid(
+      name,
+      `its WebAssembly module does not import the device's memory, so it cannot reach any array: ${wanted} (clang, Rust: ` +
+        "link with --import-memory --shared-memory; AssemblyScript: --importMemory --sharedMemory)",
+    )
+  }
+  if (!(memory.shared && memory.maximum === 65536 && memory.minimum <= 16)) {
+    const { minimum, maximum, shared } = memory
+    throw invalid(
+      name,
+      `its WebAssembly module imports a ${shared ? "shared" : "private"} memory of ${minimum} to ` +
+        `${maximum ?? "unlimited"} pages, but ${wanted}`,
+    )
+  }
+  if (dataEnd > ALIGNMENT) {
+    throw invalid(
+      name,
+      `its WebAssembly module writes data to bytes 0 to ${dataEnd} of the device memory when it is loaded, over other ` +
+        `arrays: constants must lie below byte ${ALIGNMENT} or come in as arguments`,
+    )
+  }
+  if (hasPassiveData) {
+    throw invalid(
+      name,
+      "its WebAssembly module brings constants along that its code would write over other arrays (clang makes such " +
+        "modules of tables): constants must come in as arguments",
+    )
+  }
+}
+
+function invalid(name: string, reason: string, cause?: unknown): AuxstreamError {
+  const message = `kernel "${name}" cannot run on the host device: ${reason}`
+  return new AuxstreamError("AUX_KERNEL_INVALID", message, cause === undefined ? undefined : { cause })
+}

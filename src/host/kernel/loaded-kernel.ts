@@ -1,0 +1,288 @@
+import { types } from "node:util"
+import type { ControlMemory } from "../control/control.js"
+import type { KernelDefinition } from "./kernel-check.js"
+import { LAUNCH_WORDS } from "../control/layout.js"
+import type { DeviceMemory } from "../control/memory.js"
+import {
+  BFLOAT16,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  INT16,
+  INT32,
+  INT64,
+  INT8,
+  POINTER,
+  UINT16,
+  UINT32,
+  UINT64,
+  UINT8,
+  argumentWords,
+} from "./parameter-codes.js"
+import { wasm, type WasmFunction } from "../control/web-assembly.js"
+
+/** A kernel on one worker, ready to run. */
+export interface LoadedKernel {
+  /** Runs the launch whose command stands at `at` in the control memory. Throws what the kernel throws. */
+  run(control: ControlMemory, at: number): void
+}
+
+/** Makes a WebAssembly kernel ready. */
+export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): LoadedKernel | undefined {
+  if (!("module" in definition.body)) return undefined
+  const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
+  const kernel = instance.exports[definition.exportName] as WasmFunction
+  const passed = definition.codes.length + GRID_AND_BLOCK
+  if (kernel.length > passed) {
+    throw new TypeError(
+      `its export declares ${kernel.length} parameters, but a launch of this signature passes ${passed}: the arguments, ` +
+        "grid x, y, z and block x, y, z",
+    )
+  }
+  return new WasmKernel(kernel, definition.codes)
+}
+
+/** How many numbers a WebAssembly kernel gets behind its arguments. */
+const GRID_AND_BLOCK = 6
+
+/** Makes a JavaScript kernel ready. Rejects with what is wrong with its module. */
+export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
+  const { body, exportName, codes } = definition
+  if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
+  const module = await orNever(import(body.url) as Promise<{ readonly [name: string]: unknown }>)
+  if (!types.isModuleNamespaceObject(module)) throw new TypeError(EXPORTS_THEN)
+  const kernel = module[exportName]
+  if (typeof kernel !== "function") {
+    const names = Object.keys(module).join(", ")
+    throw new TypeError(`its module exports no function "${exportName}", only: ${names || "nothing"}`)
+  }
+  if (types.isGeneratorFunction(kernel) || types.isAsyncFunction(kernel)) {
+    const kind = types.isGeneratorFunction(kernel)
+      ? "a generator function"
+      : "an async function, which returns a promise"
+    throw new TypeError(`it is ${kind}: ${MUST_BE_DONE}`)
+  }
+  return new ModuleKernel(kernel as ModuleFunction, codes, memory)
+}
+
+const MUST_BE_DONE = "a kernel must be done when it returns"
+const EXPORTS_THEN = "its module exports `then`, so that import() takes it for a promise: give it another name"
+
+/** Node.js ends a thread that has nothing left to do: a module that is not loaded by then never will be. */
+async function orNever<T>(loading: Promise<T>): Promise<T> {
+  let giveUp: (() => void) | undefined
+  const never = new Promise<never>((_resolve, reject) => {
+    giveUp = () =>
+      reject(
+        new Error("its module never finishes loading: it awaits something that nothing settles, or exports `then`"),
+      )
+    process.once("beforeExit", giveUp)
+  })
+  try {
+    return await Promise.race([loading, never])
+  } finally {
+    if (giveUp !== undefined) process.off("beforeExit", giveUp)
+  }
+}
+
+type View =
+  | Uint16Array
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+
+interface Launch {
+  readonly grid: readonly [number, number, number]
+  readonly block: readonly [number, number, number]
+  readonly sharedMemory: number
+}
+
+type ModuleFunction = (launch: Launch, ...args: (View | number | bigint)[]) => unknown
+
+class WasmKernel implements LoadedKernel {
+  private readonly args: (number | bigint)[]
+
+  constructor(
+    private readonly kernel: WasmFunction,
+    private readonly codes: readonly number[],
+  ) {
+    this.args = codes.map(() => 0)
+  }
+
+  run(control: ControlMemory, at: number): void {
+    const { words } = control
+    const { args, codes } = this
+    const count = codes.length
+    let word = at + LAUNCH_WORDS
+    for (let index = 0; index < count; index++) {
+      const code = codes[index] as number
+      args[index] = code >= POINTER ? (words[word] as number) : scalar(control, word, code)
+      word += argumentWords(code)
+    }
+    for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = words[at + 2 + axis] as number
+    this.kernel(...args)
+  }
+}
+
+class ModuleKernel implements LoadedKernel {
+  private readonly args: (View | number | bigint)[]
+  private readonly views: ViewCache[]
+  /** What the latest launch asked for, as in its command: reading frozen arrays is slow. */
+  private readonly shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
+  private launch: Launch = makeLaunch(1, 1, 1, 1, 1, 1, 0)
+
+  constructor(
+    private readonly kernel: ModuleFunction,
+    private readonly codes: readonly number[],
+    memory: DeviceMemory,
+  ) {
+    this.args = codes.map(() => 0)
+    this.views = codes.map((code) => new ViewCache(memory, code & (POINTER - 1)))
+  }
+
+  run(control: ControlMemory, at: number): void {
+    const { words } = control
+    const { args, codes, views } = this
+    let word = at + LAUNCH_WORDS
+    for (let index = 0; index < codes.length; index++) {
+      const code = codes[index] as number
+      if (code >= POINTER) {
+        const cache = views[index] as ViewCache
+        args[index] = cache.find((words[word] as number) >>> 0, (words[word + 1] as number) >>> 0)
+        word += 2
+      } else {
+        args[index] = scalar(control, word, code)
+        word += argumentWords(code)
+      }
+    }
+    const result = this.kernel(this.launchAt(words, at), ...args)
+    if (result !== undefined) refuseUnfinished(result)
+  }
+
+  private launchAt(words: Int32Array, at: number): Launch {
+    if (!this.hasShape(words, at + 2)) {
+      this.shape.set(words.subarray(at + 2, at + LAUNCH_WORDS))
+      const [x, y, z, blockX, blockY, blockZ, shared] = this.shape
+      this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0)
+    }
+    return this.launch
+  }
+
+  private hasShape(words: Int32Array, at: number): boolean {
+    const { shape } = this
+    for (let index = 0; index < shape.length; index++) if (shape[index] !== words[at + index]) return false
+    return true
+  }
+}
+
+/** Frozen, because launches of the same shape share one. */
+function makeLaunch(
+  gridX: number,
+  gridY: number,
+  gridZ: number,
+  blockX: number,
+  blockY: number,
+  blockZ: number,
+  sharedMemory: number,
+): Launch {
+  const grid: Launch["grid"] = [gridX, gridY, gridZ]
+  const block: Launch["block"] = [blockX, blockY, blockZ]
+  return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory })
+}
+
+/** Refuses a promise, whose rejection is then nobody else's business, and an iterator, which has done nothing yet. */
+function refuseUnfinished(result: unknown): void {
+  if (typeof result !== "object" || result === null) return
+  if (types.isPromise(result)) void Promise.prototype.catch.call(result, () => undefined)
+  if (hasMethod(result, "then")) throw new TypeError(`it returned a promise: ${MUST_BE_DONE}`)
+  if (hasMethod(result, "next")) throw new TypeError(`it returned an iterator: ${MUST_BE_DONE}`)
+}
+
+function hasMethod(value: object, name: string): boolean {
+  return typeof Reflect.get(value, name) === "function"
+}
+
+const WAYS = 4
+
+/** The latest views made for one parameter: making a typed array costs more than a small kernel. */
+class ViewCache {
+  private readonly addresses: number[] = Array<number>(WAYS).fill(-1)
+  private readonly lengths: number[] = Array<number>(WAYS).fill(-1)
+  private readonly views: (View | undefined)[] = Array<undefined>(WAYS).fill(undefined)
+  private oldest = 0
+
+  constructor(
+    private readonly memory: DeviceMemory,
+    private readonly code: number,
+  ) {}
+
+  find(address: number, length: number): View {
+    for (let way = 0; way < WAYS; way++) {
+      if (this.addresses[way] === address && this.lengths[way] === length) return this.views[way] as View
+    }
+    const view = makeView(this.memory, this.code, address, length)
+    const way = this.oldest
+    this.addresses[way] = address
+    this.lengths[way] = length
+    this.views[way] = view
+    this.oldest = (way + 1) % WAYS
+    return view
+  }
+}
+
+type ViewType = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View
+
+const VIEWS: readonly (ViewType & { readonly BYTES_PER_ELEMENT: number })[] = [
+  Uint16Array,
+  Uint16Array,
+  Float32Array,
+  Float64Array,
+  Int8Array,
+  Uint8Array,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  BigInt64Array,
+  BigUint64Array,
+]
+
+function makeView(memory: DeviceMemory, code: number, address: number, length: number): View {
+  const type = VIEWS[code] ?? Uint8Array
+  const end = address + length * type.BYTES_PER_ELEMENT
+  return new type(memory.reaching(end).buffer, address, length)
+}
+
+const scratch = new Int32Array(2)
+const asDouble = new Float64Array(scratch.buffer)
+const asSigned = new BigInt64Array(scratch.buffer)
+const asUnsigned = new BigUint64Array(scratch.buffer)
+
+function scalar(control: ControlMemory, word: number, code: number): number | bigint {
+  const { words } = control
+  switch (code) {
+    case FLOAT16:
+    case BFLOAT16:
+    case FLOAT32:
+      return control.floats[word] as number
+    case INT8:
+    case INT16:
+    case INT32:
+      return words[word] as number
+    case UINT8:
+    case UINT16:
+    case UINT32:
+      return (words[word] as number) >>> 0
+    default:
+      scratch[0] = words[word] as number
+      scratch[1] = words[word + 1] as number
+      if (code === FLOAT64) return asDouble[0] as number
+      return code === INT64 ? (asSigned[0] as bigint) : code === UINT64 ? (asUnsigned[0] as bigint) : 0
+  }
+}

@@ -1,0 +1,45 @@
+import type { DType } from "../../common/dtype.js"
+import type { KernelParameter } from "../../driver.js"
+
+/**
+ * How an argument stands in a launch command: a code for each parameter, known to both sides. A pointer is two words
+ * (address, length), 64-bit scalars are two, all others one.
+ */
+export const POINTER = 16
+export const FLOAT16 = 0
+export const BFLOAT16 = 1
+export const FLOAT32 = 2
+export const FLOAT64 = 3
+export const INT8 = 4
+export const UINT8 = 5
+export const INT16 = 6
+export const UINT16 = 7
+export const INT32 = 8
+export const UINT32 = 9
+export const INT64 = 10
+export const UINT64 = 11
+
+const SCALARS: Readonly<Record<DType, number>> = {
+  float16: FLOAT16,
+  bfloat16: BFLOAT16,
+  float32: FLOAT32,
+  float64: FLOAT64,
+  int8: INT8,
+  uint8: UINT8,
+  int16: INT16,
+  uint16: UINT16,
+  int32: INT32,
+  uint32: UINT32,
+  int64: INT64,
+  uint64: UINT64,
+}
+
+/** The parameter's code: that of its dtype, plus {@link POINTER} for an array. */
+export function parameterCode(parameter: KernelParameter): number {
+  return SCALARS[parameter.dtype] + (parameter.access === undefined ? 0 : POINTER)
+}
+
+/** Words of an argument with that code. */
+export function argumentWords(code: number): number {
+  return code >= POINTER || code === FLOAT64 || code === INT64 || code === UINT64 ? 2 : 1
+}

@@ -1,0 +1,247 @@
+import type { KernelArgument, MemoryRange } from "../../driver.js"
+import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../../common/half.js"
+import type { ControlMemory } from "../control/control.js"
+import type { HostKernel } from "../kernel/kernel-check.js"
+import {
+  BREAK,
+  COPY,
+  DROPPABLE,
+  DROPPABLE_WORDS,
+  END,
+  FILL,
+  KIND_BITS,
+  LAUNCH,
+  LAUNCH_WORDS,
+  STAMP,
+  WAIT,
+  WAIT_BRANCH,
+  WAIT_WORDS,
+  WRITE,
+  highWord,
+} from "../control/layout.js"
+import {
+  BFLOAT16,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  INT16,
+  INT64,
+  INT8,
+  POINTER,
+  UINT16,
+  UINT64,
+  UINT8,
+  argumentWords,
+} from "../kernel/parameter-codes.js"
+
+/** What commands are queued in: a stream's queue, or a branch of a capture. */
+export interface CommandQueue {
+  /** Where to write a command of so many words. */
+  room(words: number): number
+  /** Queues the command that was written there. */
+  publish(words: number): void
+}
+
+/** The memory behind a queue. */
+export type CommandMemory = Pick<ControlMemory, "words" | "bytes" | "floats">
+
+const scratch = new Int32Array(2)
+const asBytes = new Uint8Array(scratch.buffer)
+const asDouble = new Float64Array(scratch.buffer)
+const asBigint = new BigInt64Array(scratch.buffer)
+
+/** Writes commands into the queues of one memory. */
+export class Commands {
+  constructor(private readonly control: CommandMemory) {}
+
+  launch(
+    slot: CommandQueue,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): void {
+    this.writeLaunch(slot.room(kernel.words), kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    slot.publish(kernel.words)
+  }
+
+  /** A launch that can be dropped. @returns the word that drops it once it is not 0 */
+  launchDroppable(
+    slot: CommandQueue,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): number {
+    const length = DROPPABLE_WORDS + kernel.words
+    const at = this.begin(slot, DROPPABLE, length)
+    this.control.words[at + 1] = 0
+    const launch = at + DROPPABLE_WORDS
+    this.writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    slot.publish(length)
+    return at + 1
+  }
+
+  private writeLaunch(
+    at: number,
+    kernel: HostKernel,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+  ): void {
+    const { words } = this.control
+    words[at] = LAUNCH | (kernel.words << KIND_BITS)
+    words[at + 1] = kernel.id
+    words[at + 2] = gridX
+    words[at + 3] = gridY
+    words[at + 4] = gridZ
+    words[at + 5] = blockX
+    words[at + 6] = blockY
+    words[at + 7] = blockZ
+    words[at + 8] = sharedMemory
+    this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+  }
+
+  copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {
+    const at = this.begin(slot, COPY, 4)
+    const { words } = this.control
+    words[at + 1] = destination
+    words[at + 2] = source
+    words[at + 3] = byteLength
+    slot.publish(4)
+  }
+
+  /** Carries a few bytes in the command itself. */
+  write(slot: CommandQueue, destination: number, source: Uint8Array): void {
+    const length = 3 + Math.ceil(source.length / 4)
+    const at = this.begin(slot, WRITE, length)
+    const { words, bytes } = this.control
+    words[at + 1] = destination
+    words[at + 2] = source.length
+    bytes.set(source, (at + 3) * 4)
+    slot.publish(length)
+  }
+
+  fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
+    const at = this.begin(slot, FILL, 6)
+    const { words } = this.control
+    // Widened by repetition, so that a whole word of any pattern is the same for all sizes.
+    for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] as number
+    words[at + 1] = destination
+    words[at + 2] = element.length
+    words[at + 3] = scratch[0] as number
+    words[at + 4] = scratch[1] as number
+    words[at + 5] = count
+    slot.publish(6)
+  }
+
+  /** `how`: the bits of a wait. */
+  wait(slot: CommandQueue, other: { readonly block: number }, position: number, how: number): void {
+    const at = this.begin(slot, WAIT, WAIT_WORDS)
+    const { words } = this.control
+    words[at + 1] = other.block
+    words[at + 2] = position | 0
+    words[at + 3] = highWord(position)
+    words[at + 4] = how
+    slot.publish(WAIT_WORDS)
+  }
+
+  /** In a block: waits for a position of another branch. */
+  waitBranch(slot: CommandQueue, branch: number, position: number): void {
+    const at = this.begin(slot, WAIT_BRANCH, 3)
+    const { words } = this.control
+    words[at + 1] = branch
+    words[at + 2] = position
+    slot.publish(3)
+  }
+
+  /** In a block: what a conditional ends with, and is counted by. */
+  end(slot: CommandQueue): void {
+    this.begin(slot, END, 1)
+    slot.publish(1)
+  }
+
+  stamp(slot: CommandQueue, word: number): void {
+    const at = this.begin(slot, STAMP, 2)
+    this.control.words[at + 1] = word
+    slot.publish(2)
+  }
+
+  break(slot: CommandQueue, failure: number): void {
+    const at = this.begin(slot, BREAK, 2)
+    this.control.words[at + 1] = failure
+    slot.publish(2)
+  }
+
+  private begin(slot: CommandQueue, kind: number, length: number): number {
+    const at = slot.room(length)
+    this.control.words[at] = kind | (length << KIND_BITS)
+    return at
+  }
+
+  private writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {
+    const { words, floats } = this.control
+    let word = start
+    for (let index = 0; index < codes.length; index++) {
+      const code = codes[index] as number
+      const value = args[index] as KernelArgument
+      if (code >= POINTER) {
+        const range = value as MemoryRange
+        words[word] = range.address
+        words[word + 1] = range.length
+      } else if (code === FLOAT32) {
+        floats[word] = value as number
+      } else {
+        this.writeScalar(word, code, value as number | bigint)
+      }
+      word += argumentWords(code)
+    }
+  }
+
+  private writeScalar(word: number, code: number, value: number | bigint): void {
+    const { words, floats } = this.control
+    if (code === FLOAT16) {
+      floats[word] = float16Value(float16Bits(Number(value)))
+    } else if (code === BFLOAT16) {
+      floats[word] = bfloat16Value(bfloat16Bits(Number(value)))
+    } else if (code === FLOAT64 || code === INT64 || code === UINT64) {
+      if (code === FLOAT64) asDouble[0] = Number(value)
+      else asBigint[0] = BigInt(value)
+      words[word] = scratch[0] as number
+      words[word + 1] = scratch[1] as number
+    } else {
+      words[word] = wrapped(code, Number(value))
+    }
+  }
+}
+
+/** Integers are wrapped to their width, as a C compiler would. */
+function wrapped(code: number, value: number): number {
+  switch (code) {
+    case INT8:
+      return (value << 24) >> 24
+    case UINT8:
+      return value & 0xff
+    case INT16:
+      return (value << 16) >> 16
+    case UINT16:
+      return value & 0xffff
+    default:
+      return value | 0
+  }
+}

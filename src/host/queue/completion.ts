@@ -1,0 +1,266 @@
+import type { ControlMemory } from "../control/control.js"
+import {
+  HOST_HIGH,
+  HOST_LISTED,
+  HOST_LOW,
+  HOST_NEXT,
+  HOST_PASSED,
+  HOST_WATCHES,
+  SIGNAL,
+  WATCHED,
+  highWord,
+} from "../control/layout.js"
+import type { KeepAlive } from "../control/keep-alive.js"
+import { PendingHeap, type Waiting } from "./pending-heap.js"
+import { Spinner } from "../control/spin.js"
+import type { HostStream, StreamSlot } from "./stream.js"
+import { microtask, nextTick } from "../../common/timers.js"
+
+/** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
+const SLICE = 50
+
+interface Pending extends Waiting {
+  readonly stream: HostStream
+  settle: ((error?: Error) => void) | undefined
+}
+
+/** `Atomics.waitAsync`, which TypeScript declares for ES2024 only. */
+type WaitAsync = (
+  words: Int32Array,
+  index: number,
+  value: number,
+) => { readonly async: false } | { readonly async: true; readonly value: Promise<string> }
+
+const { waitAsync } = Atomics as typeof Atomics & { readonly waitAsync: WaitAsync }
+
+/** What the completions ask of their device. */
+export interface CompletionHost {
+  /** What `queryEvent` would throw for that point, which has been passed. */
+  failure(stream: HostStream, position: number): Error | undefined
+  /** Notices a worker that has died; gives the loss if there is one. */
+  findLoss(): Error | undefined
+}
+
+/**
+ * How the opening thread learns that a stream has come somewhere. A stream's control block holds the next position that
+ * somebody here waits for; the worker that passes it counts up one word for the whole device and wakes whoever sleeps
+ * on it: this thread in a blocking call, or one `Atomics.waitAsync` for everything pending.
+ */
+export class Completion {
+  /** Of each slot with something pending. */
+  private readonly pending = new Map<StreamSlot, PendingHeap<Pending>>()
+  /** The same slots, by their control blocks. */
+  private readonly slots = new Map<number, StreamSlot>()
+  private turn = 0
+  private readonly spinner = new Spinner()
+  private armed = false
+  private stopped = false
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly keepAlive: KeepAlive,
+    private readonly host: CompletionHost,
+  ) {}
+
+  /** Blocks until a stream has passed a position. @throws DeviceLostError */
+  block(stream: HostStream, position: number): void {
+    const { slot } = stream
+    if (slot.hasPassed(position) || this.spinner.spin(() => slot.hasPassed(position))) return
+    for (;;) {
+      const { words } = this.control
+      const seen = Atomics.load(words, SIGNAL)
+      this.watch(slot, Math.min(position, this.pending.get(slot)?.first?.position ?? Infinity))
+      if (slot.hasPassed(position)) break
+      const late = Atomics.wait(words, SIGNAL, seen, SLICE) === "timed-out"
+      if (slot.hasPassed(position)) break
+      const loss = late ? this.host.findLoss() : undefined
+      if (loss !== undefined) throw loss
+    }
+    // The signal that came here may have been one for the pending ones, too.
+    this.rewatch(slot)
+  }
+
+  /**
+   * Calls back once a stream has passed a position: in the order of the positions, so a position that has been passed
+   * already still comes behind earlier ones whose callbacks are pending. @returns what detaches the callback
+   */
+  add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
+    const entry: Pending = { stream, position, settle, turn: ++this.turn, place: -1 }
+    if (stream.hasPassed(position) && !this.pending.has(stream.slot)) microtask(() => this.settle(entry))
+    else this.insert(stream.slot, entry)
+    return () => this.detach(entry)
+  }
+
+  /** The same for something that holds nothing up. */
+  addPassed(settle: (error?: Error) => void): () => void {
+    let attached = true
+    microtask(() => {
+      if (attached) settle()
+    })
+    return () => (attached = false)
+  }
+
+  /** Settles whatever has come true: of the streams that the workers have listed, which are all that can have. */
+  pump(): void {
+    const { words } = this.control
+    let block = Atomics.exchange(words, HOST_PASSED, 0)
+    while (block !== 0) {
+      const next = words[block + HOST_NEXT] as number
+      // From here on a worker lists it anew: what it has done before is seen by the look that follows.
+      Atomics.store(words, block + HOST_LISTED, 0)
+      const slot = this.slots.get(block)
+      if (slot !== undefined) this.pumpSlot(slot)
+      block = next
+    }
+    this.stopIfDone()
+  }
+
+  /** Calls everything pending back with an error. */
+  failAll(error: Error): void {
+    const all = [...this.pending.values()]
+    this.pending.clear()
+    this.slots.clear()
+    for (const heap of all) {
+      for (let entry = heap.first; entry !== undefined; entry = heap.first) {
+        heap.remove(entry)
+        this.keepAlive.release()
+        this.call(entry, error)
+      }
+    }
+  }
+
+  /** Lets go of everything once nothing is pending. */
+  stop(): void {
+    this.stopped = true
+    this.stopIfDone()
+  }
+
+  private insert(slot: StreamSlot, entry: Pending): void {
+    const heap = this.heapOf(slot)
+    heap.add(entry)
+    this.keepAlive.hold()
+    if (heap.first === entry) this.watch(slot, entry.position)
+    this.arm()
+    if (slot.hasPassed(entry.position)) microtask(() => this.look(slot))
+  }
+
+  private heapOf(slot: StreamSlot): PendingHeap<Pending> {
+    const known = this.pending.get(slot)
+    if (known !== undefined) return known
+    const heap = new PendingHeap<Pending>()
+    this.pending.set(slot, heap)
+    this.slots.set(slot.block, slot)
+    return heap
+  }
+
+  private look(slot: StreamSlot): void {
+    this.pumpSlot(slot)
+    this.stopIfDone()
+  }
+
+  private pumpSlot(slot: StreamSlot): void {
+    const heap = this.pending.get(slot)
+    if (heap === undefined) return
+    let next = this.settlePassed(slot, heap)
+    while (next !== undefined) {
+      this.watch(slot, next.position)
+      // Whatever was passed before the watch was set has sent no signal.
+      if (!slot.hasPassed(next.position)) return
+      next = this.settlePassed(slot, heap)
+    }
+  }
+
+  /** @returns the first that is not passed */
+  private settlePassed(slot: StreamSlot, heap: PendingHeap<Pending>): Pending | undefined {
+    const passed: Pending[] = []
+    for (let first = heap.first; first !== undefined && slot.hasPassed(first.position); first = heap.first) {
+      heap.remove(first)
+      passed.push(first)
+    }
+    this.forgetIfEmpty(slot, heap)
+    for (const entry of passed) {
+      this.keepAlive.release()
+      this.settle(entry)
+    }
+    return heap.first
+  }
+
+  private forgetIfEmpty(slot: StreamSlot, heap: PendingHeap<Pending>): void {
+    if (heap.first !== undefined) return
+    this.pending.delete(slot)
+    this.slots.delete(slot.block)
+  }
+
+  private detach(entry: Pending): void {
+    if (entry.settle === undefined) return
+    entry.settle = undefined
+    const { slot } = entry.stream
+    const heap = this.pending.get(slot)
+    if (heap === undefined || entry.place < 0) return
+    heap.remove(entry)
+    this.forgetIfEmpty(slot, heap)
+    this.keepAlive.release()
+    this.stopIfDone()
+  }
+
+  private settle(entry: Pending): void {
+    this.call(entry, this.host.failure(entry.stream, entry.position))
+  }
+
+  private call(entry: Pending, error: Error | undefined): void {
+    const { settle } = entry
+    entry.settle = undefined
+    if (settle === undefined) return
+    try {
+      settle(error)
+    } catch (thrown) {
+      // One callback's own failure is no reason to leave out the others.
+      nextTick(() => {
+        throw thrown
+      })
+    }
+  }
+
+  private rewatch(slot: StreamSlot): void {
+    const first = this.pending.get(slot)?.first
+    if (first === undefined) return
+    this.watch(slot, first.position)
+    if (slot.hasPassed(first.position)) microtask(() => this.look(slot))
+  }
+
+  /** The order makes it safe: who passes the position meanwhile is seen by the look that follows each call. */
+  private watch(slot: StreamSlot, position: number): void {
+    const { words } = this.control
+    const { block } = slot
+    Atomics.and(words, block + WATCHED, ~HOST_WATCHES)
+    Atomics.store(words, block + HOST_LOW, position | 0)
+    Atomics.store(words, block + HOST_HIGH, highWord(position))
+    Atomics.or(words, block + WATCHED, HOST_WATCHES)
+  }
+
+  private arm(): void {
+    if (this.armed) return
+    const { words } = this.control
+    const wait = waitAsync(words, SIGNAL, Atomics.load(words, SIGNAL))
+    this.armed = true
+    if (wait.async) void wait.value.then(() => this.wake())
+    else microtask(() => this.wake())
+  }
+
+  private wake(): void {
+    this.armed = false
+    // Armed again before the look, or what is signalled between the two would be lost.
+    if (this.pending.size > 0) this.arm()
+    this.pump()
+  }
+
+  private stopIfDone(): void {
+    if (!this.stopped || this.pending.size > 0) return
+    this.keepAlive.stop()
+    if (!this.armed) return
+    // A waitAsync that never ends would keep the control memory.
+    const { words } = this.control
+    Atomics.add(words, SIGNAL, 1)
+    Atomics.notify(words, SIGNAL)
+  }
+}

@@ -1,0 +1,28 @@
+import type { DroppableLaunch } from "../../driver.js"
+import type { ControlMemory } from "../control/control.js"
+import type { HostStream } from "./stream.js"
+
+/** A launch in a stream's queue that can be dropped until it begins. */
+export class QueuedLaunch implements DroppableLaunch {
+  readonly #position: number
+
+  /** @param flag the word of the queue that drops it */
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly stream: HostStream,
+    private readonly flag: number,
+  ) {
+    this.#position = stream.slot.tail
+  }
+
+  get isOver(): boolean {
+    return this.stream.hasPassed(this.#position)
+  }
+
+  /** Only this thread reuses the queue's memory: as long as the launch is not over, the word is its own. */
+  drop(reason: unknown): void {
+    if (this.isOver) return
+    this.stream.dropReason = reason
+    Atomics.store(this.control.words, this.flag, 1)
+  }
+}

@@ -1,0 +1,97 @@
+import type { CapturedPoint } from "../graph/branch.js"
+import type { ControlMemory } from "../control/control.js"
+import type { HostStream } from "./stream.js"
+import { Rounds } from "../../common/rounds.js"
+
+const SLOT_WORDS = 2
+
+/** Where an event's time is written: by one stream at a time, or a later record could be overwritten by an earlier. */
+interface Stamp {
+  /** Word index of 8 bytes. */
+  readonly word: number
+  readonly stream: HostStream
+  position: number
+}
+
+/** An event: a place in a stream's order. */
+export interface HostEvent {
+  readonly handle: number
+  timing: boolean
+  stream: HostStream | undefined
+  position: number
+  stamp: Stamp | undefined
+  /** Instead of stream and position, where the latest record was captured. */
+  captured: CapturedPoint | undefined
+}
+
+/** The events of one device, by handle. */
+export class EventTable {
+  private readonly events: (HostEvent | undefined)[] = [undefined]
+  private readonly free: HostEvent[] = []
+  /** Words for stamps that are free. */
+  private readonly words: number[] = []
+  /** Given back by their events; a word is free once its stream has written there for the last time. */
+  private readonly stamps = new Rounds<Stamp>()
+
+  constructor(private readonly control: ControlMemory) {}
+
+  create(timing: boolean): number {
+    const event = this.free.pop() ?? this.make()
+    event.timing = timing
+    this.events[event.handle] = event
+    return event.handle
+  }
+
+  get(handle: number): HostEvent {
+    const event = this.events[handle]
+    if (event === undefined) throw new RangeError(`there is no event ${handle}`)
+    return event
+  }
+
+  destroy(handle: number): void {
+    const event = this.events[handle]
+    if (event === undefined) return
+    this.events[handle] = undefined
+    this.giveStamp(event)
+    event.stream = undefined
+    event.position = 0
+    event.captured = undefined
+    this.free.push(event)
+  }
+
+  /** The word where the stream has to write the time of the event's next record, which will be behind `position`. */
+  stampFor(event: HostEvent, stream: HostStream, position: number): number {
+    let { stamp } = event
+    if (stamp?.stream !== stream) {
+      const word = this.takeWord()
+      this.giveStamp(event)
+      stamp = { word, stream, position }
+      event.stamp = stamp
+    }
+    stamp.position = position
+    return stamp.word
+  }
+
+  /** Milliseconds since an unknown moment. The event's record has been passed. */
+  timeOf(event: HostEvent): number {
+    const word = event.stamp?.word
+    return word === undefined ? NaN : (this.control.doubles[word / SLOT_WORDS] ?? NaN)
+  }
+
+  private make(): HostEvent {
+    const handle = this.events.length
+    const event = { handle, timing: false, stream: undefined, position: 0, stamp: undefined, captured: undefined }
+    this.events.push(event)
+    return event
+  }
+
+  private giveStamp(event: HostEvent): void {
+    if (event.stamp !== undefined) this.stamps.add(event.stamp)
+    event.stamp = undefined
+  }
+
+  private takeWord(): number {
+    for (const { word } of this.stamps.take(({ stream, position }) => stream.hasPassed(position))) this.words.push(word)
+    return this.words.pop() ?? this.control.reserve(SLOT_WORDS)
+  }
+}

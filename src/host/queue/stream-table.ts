@@ -1,0 +1,80 @@
+import type { ControlMemory } from "../control/control.js"
+import type { Failures } from "./failures.js"
+import { LEVELS } from "../control/layout.js"
+import { Quarantine } from "./quarantine.js"
+import { ChunkPool, HostStream, StreamSlot } from "./stream.js"
+import { Rounds } from "../../common/rounds.js"
+
+/** The streams of one device, by handle; and what is left of destroyed ones until their work is over. */
+export class StreamTable {
+  private readonly streams: (HostStream | undefined)[] = [undefined]
+  private readonly freeHandles: number[] = []
+  private readonly slots: StreamSlot[] = []
+  /** Destroyed, and not known to be done. */
+  private readonly retired = new Rounds<HostStream>()
+  /** Slots for new streams. */
+  private readonly clean: StreamSlot[] = []
+  private readonly quarantine = new Quarantine(this.slots)
+  private readonly chunks: ChunkPool
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly failures: Failures,
+  ) {
+    this.chunks = new ChunkPool(control)
+  }
+
+  /** @param internal nobody outside the driver knows of it */
+  create(priority: number, internal = false): HostStream {
+    const slot = this.clean.pop() ?? this.cleanSlot() ?? this.newSlot()
+    const handle = this.freeHandles.pop() ?? this.streams.length
+    const stream = new HostStream(slot, handle)
+    stream.internal = internal
+    slot.assign(stream, Math.min(LEVELS - 1, Math.max(0, -priority)))
+    this.streams[handle] = stream
+    return stream
+  }
+
+  get(handle: number): HostStream {
+    const stream = this.streams[handle]
+    if (stream === undefined) throw new RangeError(`there is no stream ${handle}`)
+    return stream
+  }
+
+  destroy(handle: number): void {
+    const stream = this.streams[handle]
+    if (stream === undefined) return
+    this.streams[handle] = undefined
+    this.freeHandles.push(handle)
+    this.retired.add(stream)
+  }
+
+  private newSlot(): StreamSlot {
+    const slot = new StreamSlot(this.control, this.chunks)
+    this.slots.push(slot)
+    this.failures.addSlot(slot)
+    return slot
+  }
+
+  /** A slot whose last stream is destroyed and done, if a look at a few of those finds one. */
+  private cleanSlot(): StreamSlot | undefined {
+    for (const stream of this.retired.take(({ slot }) => slot.isIdle())) {
+      if (this.failures.of(stream) === undefined) this.clean.push(stream.slot)
+      else this.quarantine.add(stream.slot)
+    }
+    for (const slot of this.leaveQuarantine()) this.clean.push(slot)
+    return this.clean.pop()
+  }
+
+  private leaveQuarantine(): readonly StreamSlot[] {
+    const left = this.quarantine.take()
+    if (left.length === 0) return left
+    // Who broke by waiting for them is told why, before that is forgotten.
+    for (const { owner } of this.slots) if (owner !== undefined) this.failures.of(owner)
+    for (const slot of left) {
+      this.failures.forget(slot)
+      slot.owner = undefined
+    }
+    return left
+  }
+}

@@ -1,0 +1,157 @@
+import type { KernelError } from "../../common/errors.js"
+import type { Branch } from "../graph/branch.js"
+import type { ControlMemory } from "../control/control.js"
+import {
+  ANY_BROKEN,
+  BROKEN,
+  BROKEN_HIGH,
+  BROKEN_LOW,
+  CHUNK_WORDS,
+  KIND_BITS,
+  LEVEL,
+  LINK,
+  PROGRESS_HIGH,
+  PROGRESS_LOW,
+  READ,
+  STREAM_WORDS,
+  TAIL,
+  position,
+} from "../control/layout.js"
+
+/** Pieces of queues that are not in use, of all streams of a device. */
+export class ChunkPool {
+  private readonly free: number[] = []
+
+  constructor(private readonly control: ControlMemory) {}
+
+  take(): number {
+    return this.free.pop() ?? this.control.reserve(CHUNK_WORDS)
+  }
+
+  give(chunk: number): void {
+    this.free.push(chunk)
+  }
+}
+
+/** A control block and its queue. It outlives the streams that use it one after another; positions go on counting. */
+export class StreamSlot {
+  readonly block: number
+  /** How many commands were ever queued. */
+  tail = 0
+  /** The stream that has the slot now. */
+  owner: HostStream | undefined
+  private progress = 0
+  private next = 0
+  private end = 0
+  private chunk = 0
+  private readonly used: { readonly chunk: number; readonly position: number }[] = []
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly chunks: ChunkPool,
+  ) {
+    this.block = control.reserve(STREAM_WORDS)
+  }
+
+  /** Gives a clean slot to a new stream. */
+  assign(owner: HostStream, level: number): void {
+    this.owner = owner
+    this.control.words[this.block + LEVEL] = level
+    this.control.words[this.block + BROKEN] = 0
+  }
+
+  /** Where to write a command of so many words. Nothing is visible to a worker before {@link publish}. */
+  room(words: number): number {
+    if (this.next + words > this.end) this.extend()
+    return this.next
+  }
+
+  /** Queues the command that was written at {@link room}. A call counts as all the commands of its block. */
+  publish(words: number, count = 1): void {
+    this.next += words
+    this.tail += count
+    Atomics.store(this.control.words, this.block + TAIL, this.tail | 0)
+  }
+
+  hasPassed(at: number): boolean {
+    return at <= this.progress || at <= this.look()
+  }
+
+  isIdle(): boolean {
+    return this.hasPassed(this.tail)
+  }
+
+  /** Has any stream of the device ever been broken? */
+  isAnyBroken(): boolean {
+    return Atomics.load(this.control.words, ANY_BROKEN) === 1
+  }
+
+  isBroken(): boolean {
+    return this.control.words[this.block + BROKEN] === 1
+  }
+
+  /** The position behind the command that broke the stream. */
+  brokenAt(): number {
+    const words = this.control.words
+    return position(words[this.block + BROKEN_HIGH] as number, words[this.block + BROKEN_LOW] as number)
+  }
+
+  private look(): number {
+    const words = this.control.words
+    for (;;) {
+      const high = Atomics.load(words, this.block + PROGRESS_HIGH)
+      const low = Atomics.load(words, this.block + PROGRESS_LOW)
+      if (Atomics.load(words, this.block + PROGRESS_HIGH) !== high) continue
+      this.progress = position(high, low)
+      return this.progress
+    }
+  }
+
+  private extend(): void {
+    const chunk = this.recycled() ?? this.chunks.take()
+    const words = this.control.words
+    if (this.chunk === 0) {
+      words[this.block + READ] = chunk
+    } else {
+      words[this.next] = LINK | (2 << KIND_BITS)
+      words[this.next + 1] = chunk
+      this.used.push({ chunk: this.chunk, position: this.tail })
+    }
+    this.chunk = chunk
+    this.next = chunk
+    this.end = chunk + CHUNK_WORDS - 2
+  }
+
+  /** A chunk is free once a command behind its link has been run. More than one goes to the other streams. */
+  private recycled(): number | undefined {
+    let count = 0
+    while (count < this.used.length && this.hasPassed((this.used[count]?.position ?? Infinity) + 1)) count++
+    const [first, ...others] = this.used.splice(0, count)
+    for (const { chunk } of others) this.chunks.give(chunk)
+    return first?.chunk
+  }
+}
+
+/** A stream from its creation to its end. Events keep it, so that they stay right when it is gone. */
+export class HostStream {
+  /** What broke the stream, once that is known on this thread. */
+  error: KernelError | undefined
+  brokenAt = Infinity
+  /** Why launches of it have been dropped, if any have. */
+  dropReason: unknown
+  /** What commands in its queue name as what is to break it. */
+  readonly told: KernelError[] = []
+  /** While the stream is captured: what takes its commands instead of the queue. */
+  branch: Branch | undefined
+  /** A graph's own: nobody outside knows of it. */
+  internal = false
+
+  constructor(
+    readonly slot: StreamSlot,
+    readonly handle: number,
+  ) {}
+
+  hasPassed(at: number): boolean {
+    return this.slot.hasPassed(at)
+  }
+}

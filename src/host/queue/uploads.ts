@@ -1,0 +1,32 @@
+import type { Allocator } from "../../allocator/allocator.js"
+import type { Commands } from "./commands.js"
+import { MAX_WRITE_BYTES } from "../control/layout.js"
+import type { DeviceMemory } from "../control/memory.js"
+import type { HostStream } from "./stream.js"
+
+/** Brings the caller's own memory to the device, which has been read when that returns. */
+export class Uploads {
+  constructor(
+    private readonly memory: DeviceMemory,
+    private readonly commands: Commands,
+    private readonly allocator: Allocator<HostStream>,
+  ) {}
+
+  /** Queues a copy, unless the stream is idle: then it is made at once. */
+  queue(stream: HostStream, destination: number, source: Uint8Array): void {
+    const { slot } = stream
+    if (slot.isIdle()) this.memory.bytes.set(source, destination)
+    else if (source.length <= MAX_WRITE_BYTES) this.commands.write(slot, destination, source)
+    else this.queueStaged(stream, destination, source)
+  }
+
+  private queueStaged(stream: HostStream, destination: number, source: Uint8Array): void {
+    const staging = this.allocator.allocateNow(source.length)
+    try {
+      this.memory.bytes.set(source, staging)
+      this.commands.copy(stream.slot, destination, staging, source.length)
+    } finally {
+      this.allocator.release(staging, stream, stream.slot.tail, undefined)
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import type { ControlMemory } from "../control/control.js"
+import { Interruption } from "./interruption.js"
+import {
+  FLAT_INTERRUPTED,
+  FLAT_RUNNING,
+  FLAT_STEP,
+  WATCHED_RUNS,
+  WATCH_LISTED,
+  WATCH_NEXT,
+  WATCH_SEEN,
+} from "../control/layout.js"
+
+/**
+ * The streams that run graphs flat, of which somebody looks now and then whether they stand still. A stream stays in the
+ * list while it runs one graph after another. All but {@link has} under the scheduler's lock.
+ */
+export class RunWatch {
+  private readonly interruption: Interruption
+
+  /** @param ready makes a stream ready that the caller has */
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly ready: (stream: number) => void,
+  ) {
+    this.interruption = new Interruption(control)
+  }
+
+  /** Is a stream in the list? Whoever begins a run asks after that. */
+  has(stream: number): boolean {
+    return Atomics.load(this.control.words, stream + WATCH_LISTED) === 1
+  }
+
+  add(stream: number): void {
+    const { words } = this.control
+    Atomics.store(words, stream + WATCH_LISTED, 1)
+    words[stream + WATCH_SEEN] = 0
+    words[stream + WATCH_NEXT] = words[WATCHED_RUNS] as number
+    words[WATCHED_RUNS] = stream
+  }
+
+  isEmpty(): boolean {
+    return this.control.words[WATCHED_RUNS] === 0
+  }
+
+  /** Interrupts what has not moved since the last look. What runs nothing flat any more leaves the list. */
+  look(): void {
+    const { words } = this.control
+    let kept = 0
+    let stream = words[WATCHED_RUNS] as number
+    while (stream !== 0) {
+      const next = words[stream + WATCH_NEXT] as number
+      if (!this.leaves(stream)) {
+        words[stream + WATCH_NEXT] = kept
+        kept = stream
+      }
+      stream = next
+    }
+    words[WATCHED_RUNS] = kept
+  }
+
+  private leaves(stream: number): boolean {
+    const { words } = this.control
+    const step = Atomics.load(words, stream + FLAT_STEP)
+    const hasMoved = words[stream + WATCH_SEEN] !== step
+    words[stream + WATCH_SEEN] = step
+    if (hasMoved) return false
+    if (isRunning(step)) {
+      this.interruption.tryAt(stream, step, this.ready)
+      return false
+    }
+    Atomics.store(words, stream + WATCH_LISTED, 0)
+    if (!isRunning(Atomics.load(words, stream + FLAT_STEP))) return true
+    Atomics.store(words, stream + WATCH_LISTED, 1)
+    return false
+  }
+}
+
+/** Is a flat run under way that nobody has interrupted? */
+function isRunning(step: number): boolean {
+  return (step & (FLAT_RUNNING | FLAT_INTERRUPTED)) === FLAT_RUNNING
+}

@@ -1,0 +1,122 @@
+import type { KernelHandle, KernelSource } from "../../driver.js"
+import { AuxstreamError } from "../../common/errors.js"
+import type { KeepAlive } from "../control/keep-alive.js"
+import { checkKernel, compileAhead, type CompiledWasm, type HostKernel } from "../kernel/kernel-check.js"
+import type { Thrown } from "./messages.js"
+import type { WorkerPool } from "./worker-pool.js"
+
+/** A `prepare` that not every worker has answered. */
+interface Preparation {
+  readonly promise: Promise<KernelHandle>
+  readonly answered: Set<number>
+  resolve(handle: KernelHandle): void
+  reject(error: Error): void
+}
+
+/** The kernels of one device, by handle. */
+export class KernelTable {
+  // Handle 0 is no kernel, so that a worker's control block can say that none has run.
+  private readonly kernels: (HostKernel | undefined)[] = [undefined]
+  private readonly handles = new WeakMap<KernelSource, KernelHandle>()
+  /** Kernels given as text, by all that they are: one that is defined in a loop is one kernel here. */
+  private readonly texts = new Map<string, KernelHandle>()
+  private readonly preparations = new Map<KernelHandle, Preparation>()
+  private end: Error | undefined
+
+  constructor(
+    private readonly pool: WorkerPool,
+    private readonly keepAlive: KeepAlive,
+  ) {}
+
+  load(source: KernelSource, compiled?: CompiledWasm): KernelHandle {
+    const known = this.handles.get(source)
+    if (known !== undefined) return known
+    const kernel = checkKernel(source, this.kernels.length, compiled)
+    const text = textOf(kernel)
+    const id = (text === undefined ? undefined : this.texts.get(text)) ?? this.add(kernel)
+    if (text !== undefined) this.texts.set(text, id)
+    this.handles.set(source, id)
+    return id
+  }
+
+  private add(kernel: HostKernel): KernelHandle {
+    const { id, name, exportName, codes, body } = kernel
+    this.pool.define({ id, name, exportName, codes, body })
+    this.kernels.push(kernel)
+    return id
+  }
+
+  get(handle: KernelHandle): HostKernel {
+    const kernel = this.kernels[handle]
+    if (kernel === undefined) throw new RangeError(`there is no kernel ${handle}`)
+    return kernel
+  }
+
+  nameOf(handle: KernelHandle): string | undefined {
+    return this.kernels[handle]?.name
+  }
+
+  /** Loads a kernel on every worker that has been started and is not running something just now. */
+  async prepare(source: KernelSource): Promise<KernelHandle> {
+    this.keepAlive.hold()
+    try {
+      const handle = this.handles.get(source) ?? this.load(source, await compileAhead(source))
+      if (this.end !== undefined) throw this.end
+      return await (this.preparations.get(handle) ?? this.loadEverywhere(handle)).promise
+    } finally {
+      this.keepAlive.release()
+    }
+  }
+
+  /** A worker has answered a request to load a kernel. */
+  loaded(handle: KernelHandle, block: number, thrown: Thrown | undefined): void {
+    const preparation = this.preparations.get(handle)
+    if (preparation === undefined) return
+    preparation.answered.add(block)
+    if (thrown !== undefined) {
+      const reason = `kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
+      this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
+    } else {
+      this.checkAnswers()
+    }
+  }
+
+  /** Settles what every worker has answered that can. */
+  checkAnswers(): void {
+    for (const [handle, preparation] of this.preparations) {
+      const { answered } = preparation
+      if (answered.size > 0 && this.pool.awaited(answered) === 0) this.finish(handle, preparation).resolve(handle)
+    }
+  }
+
+  /** Nothing can be prepared any more; what is being prepared is rejected. */
+  failAll(error: Error): void {
+    this.end ??= error
+    for (const [handle, preparation] of this.preparations) this.finish(handle, preparation).reject(error)
+  }
+
+  private loadEverywhere(handle: KernelHandle): Preparation {
+    let resolve: Preparation["resolve"] = () => undefined
+    let reject: Preparation["reject"] = () => undefined
+    const promise = new Promise<KernelHandle>((resolvePromise, rejectPromise) => {
+      resolve = resolvePromise
+      reject = rejectPromise
+    })
+    const preparation = { promise, answered: new Set<number>(), resolve, reject }
+    this.preparations.set(handle, preparation)
+    // Two are what a fork needs; the others start with the streams that need them, and load what they are given.
+    this.pool.reach(2)
+    this.pool.load(handle)
+    return preparation
+  }
+
+  private finish(handle: KernelHandle, preparation: Preparation): Preparation {
+    this.preparations.delete(handle)
+    return preparation
+  }
+}
+
+/** All that a kernel given as text is; a file may hold something else the next time. */
+function textOf({ name, exportName, codes, body }: HostKernel): string | undefined {
+  return "url" in body && body.url.startsWith("data:") ? JSON.stringify([name, exportName, codes, body.url]) : undefined
+}

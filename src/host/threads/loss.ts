@@ -1,0 +1,45 @@
+import { DeviceLostError } from "../../common/errors.js"
+import type { ControlMemory } from "../control/control.js"
+import { LIFE, LOST } from "../control/layout.js"
+
+/** How the loss of a device comes about and what follows from it. */
+export interface LossHost {
+  /** Notices a worker that has died, and declares the loss then. */
+  findDead(): void
+  /** Nothing runs on the device any more. */
+  lost(error: DeviceLostError): void
+}
+
+/** Whether a device is lost, because one of its workers died, and by what. */
+export class Loss {
+  /** Undefined while all is well. */
+  error: DeviceLostError | undefined
+
+  constructor(
+    private readonly control: ControlMemory,
+    private readonly host: LossHost,
+  ) {}
+
+  /** @throws DeviceLostError */
+  check(): void {
+    if (this.error !== undefined) throw this.error
+  }
+
+  /** Looks whether the workers are still alive: that takes microseconds. */
+  find(): DeviceLostError | undefined {
+    if (this.error === undefined) this.host.findDead()
+    return this.error
+  }
+
+  /** @param kernel the last one that the worker ran */
+  declare(reason: string, kernel: string | undefined, cause: Error | undefined): void {
+    if (this.error !== undefined) return
+    const last = kernel === undefined ? "" : ` The last kernel that it loaded or ran was "${kernel}".`
+    const message = `a worker thread ${reason}.${last}`
+    this.error = new DeviceLostError(`The host device is lost: ${message} Dispose the device and open it again.`, {
+      cause: cause ?? new Error(message),
+    })
+    Atomics.store(this.control.words, LIFE, LOST)
+    this.host.lost(this.error)
+  }
+}

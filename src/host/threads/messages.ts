@@ -1,0 +1,61 @@
+import { isMainThread, type MessagePort, workerData } from "node:worker_threads"
+import type { KernelDefinition } from "../kernel/kernel-check.js"
+import type { WasmMemory } from "../control/web-assembly.js"
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly control: WasmMemory
+  readonly memory: WasmMemory
+  readonly port: MessagePort
+  /** Its control block. */
+  readonly block: number
+  /** How many workers may spin at once. */
+  readonly spinners: number
+}
+
+/** Where a worker finds its start in `workerData`, which kernels can reach. The worker takes it out and leaves the key. */
+export const START = "auxstream: host worker"
+
+/** Does this code run in a worker thread of a host device? Two copies of the library know each other's threads, too. */
+export function isHostWorker(): boolean {
+  const data: unknown = isMainThread ? undefined : workerData
+  return typeof data === "object" && data !== null && START in data
+}
+
+/** To a worker: a kernel that launches may name from now on, or a request to load one ahead of its first launch. */
+export type Order = { readonly define: KernelDefinition } | { readonly load: number }
+
+/** What a kernel threw, or why it could not be loaded, as text: thrown values cannot cross threads as they are. */
+export interface Thrown {
+  readonly text: string
+  readonly stack: string
+}
+
+/** From a worker: what broke a stream. */
+export type FailureReport =
+  | { readonly kind: "failed"; readonly stream: number; readonly kernel: string; readonly thrown: Thrown }
+  | { readonly kind: "dropped"; readonly stream: number; readonly kernel: string }
+  | { readonly kind: "waited"; readonly stream: number; readonly cause: number }
+  | { readonly kind: "told"; readonly stream: number; readonly failure: number }
+
+/**
+ * From a worker: what broke a stream, that a kernel has been loaded, or that kernels' code failed outside of every call.
+ * Posted before anything shows it.
+ */
+export type Report =
+  | FailureReport
+  | { readonly kind: "loaded"; readonly kernel: number; readonly thrown: Thrown | undefined }
+  | { readonly kind: "stray"; readonly kernel: string; readonly thrown: Thrown }
+
+/** A worker's last words: why it ends, going on from "a worker thread". */
+export interface Farewell {
+  readonly kind: "left"
+  readonly reason: string
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(["failed", "dropped", "waited", "told", "loaded", "stray", "left"])
+
+/** Kernels' code may reach a worker's port, and post anything. */
+export function isReport(message: unknown): message is Report | Farewell {
+  return typeof message === "object" && message !== null && "kind" in message && KINDS.has(message.kind)
+}

@@ -1,0 +1,168 @@
+import { receiveMessageOnPort, workerData } from "node:worker_threads"
+import { ControlMemory } from "../control/control.js"
+import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
+import type { KernelDefinition } from "../kernel/kernel-check.js"
+import { BUSY, KERNEL, LIFE, LOADS, STARTED } from "../control/layout.js"
+import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
+import { DeviceMemory } from "../control/memory.js"
+import { type Farewell, type Order, type Report, START, type WorkerStart } from "./messages.js"
+import { Scheduler } from "../schedule/scheduler.js"
+import { Spinner } from "../control/spin.js"
+import { describeThrown } from "./thrown.js"
+import { setImmediate } from "../../common/timers.js"
+
+/** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
+const TURN_AFTER = 5
+
+/** One worker thread of a host device. It sleeps in the scheduler, not in its event loop. */
+class Worker implements Surroundings {
+  readonly control: ControlMemory
+  readonly memory: DeviceMemory
+  readonly scheduler: Scheduler
+  readonly block: number
+  private readonly interpreter: Interpreter
+  private readonly definitions = new Map<number, KernelDefinition>()
+  private readonly loaded: (LoadedKernel | undefined)[] = []
+  private readonly failures = new Map<number, unknown>()
+  private readonly strays = new Set<string>()
+  private readonly asked: number[] = []
+  private readonly spinner = new Spinner()
+  private loads = 0
+  private turned = false
+
+  constructor(private readonly start: WorkerStart) {
+    this.control = new ControlMemory(start.control)
+    this.memory = new DeviceMemory(start.memory)
+    this.scheduler = new Scheduler(this.control)
+    this.block = start.block
+    this.interpreter = new Interpreter(this)
+  }
+
+  async serve(): Promise<void> {
+    const { scheduler } = this
+    Atomics.store(this.control.words, this.block + STARTED, 1)
+    while (!scheduler.isOver()) {
+      if (this.isAsked()) await this.loadAsked()
+      let stream = scheduler.take()
+      if (stream === 0) {
+        await this.idle()
+        continue
+      }
+      this.turned = false
+      Atomics.store(this.control.words, this.block + BUSY, 1)
+      // Who asked before the line above is answered first; who asks later sees that this worker is busy.
+      if (this.isAsked()) await this.loadAsked()
+      for (;;) {
+        stream = this.interpreter.run(stream)
+        if (stream === 0) break
+        await this.load(this.interpreter.missing)
+      }
+      Atomics.store(this.control.words, this.block + BUSY, 0)
+    }
+  }
+
+  kernel(id: number): LoadedKernel | undefined {
+    const loaded = this.loaded[id]
+    if (loaded !== undefined) return loaded
+    if (this.failures.has(id)) throw this.failures.get(id)
+    const kernel = loadWasm(this.definition(id), this.memory)
+    this.loaded[id] = kernel
+    return kernel
+  }
+
+  definition(id: number): KernelDefinition {
+    const known = this.definitions.get(id)
+    if (known !== undefined) return known
+    this.receive()
+    const received = this.definitions.get(id)
+    if (received === undefined) throw new Error(`kernel ${id} was never defined`)
+    return received
+  }
+
+  report(report: Report | Farewell): void {
+    this.start.port.postMessage(report)
+  }
+
+  /**
+   * Tells of something that kernels' code left behind and that failed outside of every call, such as a promise that
+   * nobody holds: it breaks no stream. Once for each kernel, or a kernel in a loop would drown the opening thread.
+   */
+  noteStray(error: unknown): void {
+    const kernel = this.definitions.get(this.control.words[this.block + KERNEL] as number)?.name ?? ""
+    if (this.strays.has(kernel)) return
+    this.strays.add(kernel)
+    this.report({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
+  }
+
+  private isAsked(): boolean {
+    return Atomics.load(this.control.words, LOADS) !== this.loads
+  }
+
+  private async idle(): Promise<void> {
+    const { scheduler, start } = this
+    if (scheduler.beginSpinning(start.spinners)) {
+      this.spinner.spin(() => scheduler.hasReady() || this.isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
+      scheduler.endSpinning()
+      if (scheduler.hasReady()) return
+    }
+    const mayStay = () => !this.isAsked() && !scheduler.isOver()
+    if (!scheduler.sleep(mayStay, this.turned ? Infinity : TURN_AFTER)) return
+    this.turned = true
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Loads what the opening thread wants loaded everywhere. */
+  private async loadAsked(): Promise<void> {
+    this.loads = Atomics.load(this.control.words, LOADS)
+    this.receive()
+    for (let id = this.asked.shift(); id !== undefined; id = this.asked.shift()) {
+      await this.load(id)
+      const failure = this.failures.has(id)
+      const thrown = failure ? describeThrown(this.failures.get(id), this.definition(id).name) : undefined
+      this.report({ kind: "loaded", kernel: id, thrown })
+    }
+  }
+
+  /** Never rejects: what goes wrong is thrown where the kernel is used. */
+  private async load(id: number): Promise<void> {
+    if (this.loaded[id] !== undefined || this.failures.has(id)) return
+    this.control.words[this.block + KERNEL] = id
+    try {
+      const definition = this.definition(id)
+      this.loaded[id] = loadWasm(definition, this.memory) ?? (await loadModule(definition, this.memory))
+    } catch (error) {
+      this.failures.set(id, error)
+    }
+  }
+
+  /** Reads what has been posted, without the event loop. */
+  private receive(): void {
+    for (;;) {
+      const received: { readonly message: Order } | undefined = receiveMessageOnPort(this.start.port)
+      if (received === undefined) return
+      const order = received.message
+      if ("define" in order) this.definitions.set(order.define.id, order.define)
+      else this.asked.push(order.load)
+    }
+  }
+}
+
+/** Takes the start out of `workerData`, where kernels would reach the port and the queues. */
+function takeStart(data: Record<string, WorkerStart | undefined>): WorkerStart {
+  const start = data[START]
+  if (start === undefined) throw new Error("this file is the program of a host device's worker threads")
+  data[START] = undefined
+  return start
+}
+
+const worker = new Worker(takeStart(workerData as Record<string, WorkerStart | undefined>))
+// A rejection that nobody handles comes here, too, unless the process was told to treat it otherwise.
+process.on("uncaughtException", (error) => worker.noteStray(error))
+process.on("exit", (code) => worker.report({ kind: "left", reason: `was ended by process.exit(${code})` }))
+worker.serve().then(
+  () => process.exit(),
+  (error: unknown) => {
+    worker.report({ kind: "left", reason: `failed (${describeThrown(error, "").text})` })
+    process.exit(1)
+  },
+)

@@ -1,0 +1,100 @@
+import { Allocation } from "../memory/allocation.js"
+import { Arena } from "./arena.js"
+import type { KernelSource, StreamFailures } from "../../driver.js"
+import { outsideCaptures } from "../device/context.js"
+import { GraphAccesses } from "./graph-accesses.js"
+import type { LaunchGroup } from "../memory/launch-group.js"
+import type { UsedMemory } from "../memory/used-memory.js"
+import type { DeviceOrder } from "../order/device-order.js"
+import type { Origins } from "./prerequisites.js"
+import { RetainedMemory } from "../memory/retained.js"
+import type { Use } from "../memory/uses.js"
+
+/**
+ * All that a graph keeps alive: the memory of arrays made inside, whatever else its operations name, the host's data as
+ * it was at the call, and the same of the graphs and bodies that are part of it. It stays until nobody holds it and the
+ * last launch is done.
+ */
+export class GraphMemory extends RetainedMemory {
+  readonly arena: Arena
+  /** What the operations name of memory that was not made inside. */
+  readonly kept = new Set<UsedMemory>()
+  readonly accesses: GraphAccesses
+  /** Addresses of pinned memory with the host's data. */
+  readonly pinned: number[] = []
+  /** What its launches run: a driver may unload a kernel whose source nobody holds any more. */
+  readonly kernels = new Set<KernelSource>()
+  readonly #parts = new Set<GraphMemory>()
+  readonly #order: DeviceOrder
+
+  /** `around`: of the graph that this one is a body in, whose end is the end of the arrays made in either. */
+  constructor(order: DeviceOrder, around?: GraphMemory) {
+    super()
+    this.#order = order
+    const allocate = (byteLength: number) => Allocation.on(order.source, byteLength)
+    const allocateOutside = (byteLength: number) => outsideCaptures(() => allocate(byteLength))
+    this.arena = new Arena(allocateOutside, around?.arena)
+    this.arena.retain()
+    this.accesses = new GraphAccesses(this.arena.writes)
+  }
+
+  /** The operations name this memory, which was not made inside. */
+  keep(memory: UsedMemory): void {
+    if (this.kept.has(memory)) return
+    this.kept.add(memory)
+    memory.retain()
+  }
+
+  /** Another graph, or a body, becomes part of this one. */
+  include(part: GraphMemory): void {
+    if (this.#parts.has(part)) return
+    this.#parts.add(part)
+    part.retain()
+  }
+
+  /** Launches of this graph and of the group's are to run one after another, as they share memory. */
+  joinGroup(group: LaunchGroup): void {
+    group.unite(this.arena.launchGroup)
+    for (const { launchGroup } of this.kept) group.unite(launchGroup)
+    for (const part of this.#parts) part.joinGroup(group)
+  }
+
+  /** Refuses a launch that would use what a failure has left. */
+  checkWritten(): void {
+    this.accesses.check()
+  }
+
+  /** Notes what the launch that was queued last on a stream writes. */
+  noteWrites(stream: StreamFailures): void {
+    this.accesses.note(stream)
+    this.#noteOwnWrites(stream)
+  }
+
+  #noteOwnWrites(stream: StreamFailures): void {
+    this.arena.writes.overwrite(stream, 0, Infinity)
+    for (const part of this.#parts) part.#noteOwnWrites(stream)
+  }
+
+  /** Where the memory comes from: what every launch is ordered behind. */
+  addTo(origins: Origins): void {
+    for (const memory of [...this.arena.allocations, ...this.kept]) origins.add(memory)
+    for (const part of this.#parts) part.addTo(origins)
+  }
+
+  /** Its owner has no use for it any more: arrays that were made inside end, and what nobody else holds is given back. */
+  disposeBehind(launches: readonly Use[]): void {
+    for (const use of launches) this.uses.add(use)
+    this.arena.dispose()
+    this.dispose()
+  }
+
+  protected override giveBack(): void {
+    this.kernels.clear()
+    const uses = this.uses.list()
+    this.arena.dispose()
+    for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)
+    const pinned = this.pinned.splice(0)
+    if (pinned.length === 0) return
+    this.#order.giveBackBehind(uses, () => pinned.forEach((address) => this.#order.driver.freePinned(address)))
+  }
+}

@@ -1,0 +1,23 @@
+import type { Birth } from "../memory/birth.js"
+import type { UsedMemory } from "../memory/used-memory.js"
+import type { StreamState } from "../order/stream-state.js"
+
+/** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
+export class Origins {
+  readonly #births = new Set<Birth>()
+  readonly #behind = new WeakSet<StreamState>()
+
+  add({ birth }: UsedMemory): void {
+    if (birth !== undefined) this.#births.add(birth)
+  }
+
+  /** Makes the stream's next operation run after all of the births. */
+  orderBefore(stream: StreamState): void {
+    if (this.#births.size === 0 || this.#behind.has(stream)) return
+    for (const birth of this.#births) {
+      birth.orderBefore(stream)
+      if (birth.isOver) this.#births.delete(birth)
+    }
+    this.#behind.add(stream)
+  }
+}

@@ -1,0 +1,328 @@
+import type { EventHandle } from "../../driver.js"
+import {
+  attempt,
+  checkCompletionOptions,
+  type CompletionOptions,
+  eventCompletion,
+  streamCompletion,
+} from "../order/completion.js"
+import type { Device } from "./device.js"
+import { AuxstreamError, DisposedError } from "../../common/errors.js"
+import type { DeviceOrder } from "../order/device-order.js"
+import { RecordPoint } from "../order/record-point.js"
+import { show } from "../../common/show.js"
+import { telling } from "../order/told-failures.js"
+import { checkStreamOf, currentStream, type Stream } from "./stream.js"
+
+/** An event of the driver's, and how many promises are bound to the record that it stands for. */
+interface LentHandle {
+  readonly handle: EventHandle
+  lent: number
+}
+
+/** @internal */
+export function timedInCapture(name: string): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    `${name} takes the time and cannot be recorded inside a capture, where nothing runs; record it around the launches, ` +
+      "or make the event without { timing: true }",
+  )
+}
+
+/** An event below its public face: what outlives a forgotten {@link Event}. */
+export class EventState {
+  readonly order: DeviceOrder
+  readonly timing: boolean
+  #disposed = false
+  #shared = false
+  /** The driver's event that the latest record is of. */
+  handle: EventHandle
+  #current: LentHandle
+  /** Does nothing about it need looking at before it is recorded or waited for? */
+  isPlain: boolean
+
+  constructor(order: DeviceOrder, timing: boolean) {
+    this.order = order
+    this.timing = timing
+    this.#current = this.#take()
+    this.handle = this.#current.handle
+    this.isPlain = !timing
+  }
+
+  #look(): void {
+    this.isPlain = !this.timing && !this.#shared && !this.#disposed && this.#current.lent === 0
+  }
+
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  /** Was its handle shown? Then others may record and wait for it. */
+  get shared(): boolean {
+    return this.#shared
+  }
+
+  /** Its handle is shown from here on. Without a record, that is a new one: the pool's stands for what it last did. */
+  share(isRecorded: boolean): void {
+    if (!this.#shared && !isRecorded && !this.timing) {
+      const fresh = { handle: this.order.driver.createEvent(false), lent: 0 }
+      this.order.events.give(this.handle)
+      this.#current = fresh
+      this.handle = fresh.handle
+    }
+    this.#shared = true
+    this.#look()
+  }
+
+  #take(): LentHandle {
+    return { handle: this.timing ? this.order.driver.createEvent(true) : this.order.events.take(), lent: 0 }
+  }
+
+  /**
+   * Records, by `record`, and leaves the handle that was recorded last to the promises that are bound to it. If that
+   * fails, the event stands for what it stood for. A handle that was shown stays the event's: the driver keeps the
+   * promises' point.
+   */
+  renew(record: (handle: EventHandle) => void): void {
+    if (this.#current.lent === 0 || this.#shared) return record(this.handle)
+    const next = this.#take()
+    try {
+      record(next.handle)
+    } catch (error) {
+      this.#release(next.handle)
+      throw error
+    }
+    this.#current = next
+    this.handle = next.handle
+    this.#look()
+  }
+
+  /** Binds a promise to the record that the handle stands for now. */
+  lend(): LentHandle {
+    this.#current.lent += 1
+    this.#look()
+    return this.#current
+  }
+
+  /** A promise is done with what it borrowed; the last one gives back a handle that nobody else has. */
+  giveBack(borrowed: LentHandle): void {
+    borrowed.lent -= 1
+    this.#look()
+    if (borrowed.lent === 0 && (this.#disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#look()
+    if (this.#current.lent === 0) this.#release(this.#current.handle)
+  }
+
+  #release(handle: EventHandle): void {
+    if (this.order.closed) return
+    if (this.timing || this.#shared) this.order.driver.destroyEvent(handle)
+    else this.order.events.give(handle)
+  }
+}
+
+/**
+ * A point in a stream's order that other streams and the host can wait for.
+ *
+ * Made by {@link Device.createEvent} or {@link Stream.record}. In the words of PyTorch, `torch.cuda.Event`; of CUDA,
+ * `cuEventRecord` and `cuStreamWaitEvent`.
+ */
+export class Event {
+  /** The device whose streams it orders. */
+  readonly device: Device
+  /** Its name in errors and traces. */
+  readonly name: string
+  /** @internal */
+  readonly state: EventState
+  /** @internal What its latest record is ordered behind. */
+  readonly point = new RecordPoint()
+  /** @internal A fork-join holds it recorded and has not waited for it yet. */
+  held = false
+  /** @internal One of the library's own, that fork-joins use where the caller's cannot be. */
+  pooled = false
+
+  /** @internal */
+  constructor(device: Device, state: EventState, name: string) {
+    this.device = device
+    this.state = state
+    this.name = name
+  }
+
+  /**
+   * The event's number in the device's own library (`CUevent`), for use with other libraries. Reading it means that
+   * others may record and wait, too, so that no wait for this event is elided from then on, and that it stays until it or
+   * its device is disposed of.
+   */
+  get handle(): bigint {
+    this.#checkUsable()
+    this.state.share(this.point.isRecorded)
+    return this.device.shareEvent(this)
+  }
+
+  /** Has it been disposed of? */
+  get disposed(): boolean {
+    return this.state.disposed
+  }
+
+  #checkUsable(): void {
+    if (this.state.disposed) throw new DisposedError(`${this.name} was disposed of; create another event`)
+  }
+
+  /**
+   * Marks the point behind everything that is queued on the stream so far, in place of the point marked before. Waits
+   * that are queued already keep theirs.
+   *
+   * @param stream the current stream of the event's device unless given
+   */
+  record(stream: Stream = currentStream(this.device)): this {
+    checkStreamOf(this.device, stream, this.name)
+    return this.recordOn(stream)
+  }
+
+  /** @internal The same on a stream that is known to be of the event's device. */
+  recordOn(stream: Stream): this {
+    const { state } = this
+    if (state.isPlain) stream.state.record(state.handle, this.point)
+    else this.#recordWithCare(stream)
+    return this
+  }
+
+  #recordWithCare(stream: Stream): void {
+    this.#checkUsable()
+    if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
+    this.state.renew((handle) => stream.state.record(handle, this.point))
+  }
+
+  /**
+   * Makes what is queued on the stream later run after the latest record. Without one it does nothing.
+   *
+   * @param stream the stream that waits: the current one of the event's device unless given
+   */
+  wait(stream: Stream = currentStream(this.device)): void {
+    checkStreamOf(this.device, stream, this.name)
+    this.waitOn(stream)
+  }
+
+  /** @internal The same for a stream that is known to be of the event's device. */
+  waitOn(stream: Stream): void {
+    const { state, point } = this
+    if (state.isPlain && point.isRecorded) stream.state.wait(state.handle, point, true)
+    else this.#waitWithCare(stream)
+  }
+
+  #waitWithCare(stream: Stream): void {
+    this.#checkUsable()
+    if (!this.point.isRecorded && !this.state.shared) return stream.state.enter()
+    stream.state.wait(this.state.handle, this.#known, !this.state.shared)
+  }
+
+  /** What a passed record says. A shared event's may be another library's, of whose order nothing is known. */
+  get #known(): RecordPoint {
+    return this.state.shared ? this.point.withoutClock() : this.point
+  }
+
+  #checkLook(what: string): void {
+    this.#checkUsable()
+    this.device.order.captures.checkLook(this.point.capture, this.name, what)
+  }
+
+  /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
+  query(): boolean {
+    this.#checkLook("be queried")
+    if (!this.point.isRecorded && !this.state.shared) return true
+    const passed = telling(() => this.device.driver.queryEvent(this.state.handle))
+    if (passed) this.device.order.hostLearns(this.#known.wholeClock)
+    return passed
+  }
+
+  /** Blocks the calling thread until the latest record's point is passed. */
+  synchronize(): void {
+    this.#checkLook("be synchronised")
+    if (!this.point.isRecorded && !this.state.shared) return
+    telling(() => this.device.driver.synchronizeEvent(this.state.handle))
+    this.device.order.hostLearns(this.#known.wholeClock)
+  }
+
+  /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
+  completed(options: CompletionOptions = {}): Promise<void> {
+    return attempt(() => this.#completion(options))
+  }
+
+  #completion(options: CompletionOptions): Promise<void> {
+    this.#checkLook("be waited for")
+    checkCompletionOptions(options)
+    const { state } = this
+    if (this.#isOthersToo) return this.#relayedCompletion(options)
+    if (!this.point.isRecorded) return Promise.resolve()
+    const borrowed = state.lend()
+    const giveBack = () => state.giveBack(borrowed)
+    return eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options, giveBack)
+  }
+
+  /** May others record it, too, or queue behind it on its stream? */
+  get #isOthersToo(): boolean {
+    return this.state.shared || this.point.isOnShared
+  }
+
+  /**
+   * Others may record a shared event at any time, and queue behind one on a shared stream, so that a stream of its own
+   * has to hold the point.
+   */
+  #relayedCompletion(options: CompletionOptions): Promise<void> {
+    // What was recorded in another library's capture throws here, before it takes a stream of ours in.
+    if (this.query()) return Promise.resolve()
+    const { order } = this.device
+    const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)
+    try {
+      relay.wait(this.state.handle, this.#known, false)
+      return streamCompletion(relay, options)
+    } finally {
+      order.disposeStream(relay)
+    }
+  }
+
+  /**
+   * Milliseconds from this event's latest record to that of `end`.
+   *
+   * @throws AuxstreamError AUX_NOT_READY unless both were made with `{ timing: true }`, recorded, and are passed
+   */
+  elapsedTime(end: Event): number {
+    if (!(end instanceof Event)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `end is ${show(end)}; it is an Event`)
+    }
+    if (end.device !== this.device) {
+      throw new AuxstreamError(
+        "AUX_DEVICE_MISMATCH",
+        `${end.name} is of ${end.device.id}, ${this.name} of ${this.device.id}; time is measured on one device`,
+      )
+    }
+    for (const event of [this, end]) event.#checkTimed()
+    return this.device.driver.elapsedTime(this.state.handle, end.state.handle)
+  }
+
+  #checkTimed(): void {
+    this.#checkUsable()
+    const missing = !this.state.timing
+      ? "was made without { timing: true }"
+      : !this.point.isRecorded
+        ? "was never recorded"
+        : !this.query()
+          ? "is not passed yet: synchronize() it first"
+          : undefined
+    if (missing !== undefined) throw new AuxstreamError("AUX_NOT_READY", `${this.name} ${missing}`)
+  }
+
+  /** Gives the event back. Waits that are queued on it go on. */
+  dispose(): void {
+    this.device.disposeEvent(this.state)
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}

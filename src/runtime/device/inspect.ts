@@ -1,0 +1,57 @@
+import { inspect } from "node:util"
+import { markAsOurs } from "../../common/copy.js"
+import { Device } from "./device.js"
+import { DeviceArray } from "./device-array.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { Event } from "./event.js"
+import { Graph } from "../graph/graph.js"
+import { Kernel } from "../kernel/kernel.js"
+import { PinnedArray } from "./pinned-array.js"
+import { Stream } from "./stream.js"
+
+/**
+ * Has `console.log` show what an object is, instead of all that it is made of, and `JSON.stringify` say that it cannot. Test
+ * runners that print objects call `toJSON` themselves, without the key: they get the same text as `console.log`.
+ */
+export function showAs<T extends object>(
+  kind: { readonly prototype: T },
+  text: (object: T) => string,
+  advice = "write what you need of it",
+): void {
+  markAsOurs(kind)
+  Object.defineProperties(kind.prototype, {
+    [inspect.custom]: {
+      value(this: T) {
+        return text(this)
+      },
+    },
+    toJSON: {
+      value(this: T, ...key: readonly unknown[]) {
+        if (key.length === 0) return text(this)
+        throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${text(this)} cannot be written as JSON; ${advice}`)
+      },
+    },
+  })
+}
+
+const ended = ({ disposed }: { readonly disposed: boolean }) => (disposed ? ", disposed" : "")
+
+showAs(Device, (device) => `Device { ${device.id}, ${device.name}${ended(device)} }`)
+showAs(Stream, (stream) => `Stream { ${stream.name} of ${stream.device.id}${ended(stream)} }`)
+showAs(Event, (event) => `Event { ${event.name} of ${event.device.id}${ended(event)} }`)
+showAs<Kernel>(Kernel, ({ name, signature }) => `Kernel { ${name}(${signature.join(", ")}) }`)
+showAs(
+  DeviceArray,
+  (array) => `DeviceArray { ${array.description}${ended(array)} }`,
+  "its elements are on the device: write Array.from(await array.read())",
+)
+showAs(
+  PinnedArray,
+  (array) => `PinnedArray { ${array.description}${ended(array)} }`,
+  "write Array.from(pinned.array) once the device is done with it",
+)
+showAs(
+  Graph,
+  (graph) =>
+    `Graph { ${graph.nodeCount} operations on ${graph.branchCount} streams of ${graph.device.id}${ended(graph)} }`,
+)

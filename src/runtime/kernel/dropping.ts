@@ -1,0 +1,50 @@
+import type { DroppableLaunch } from "../../driver.js"
+import { checkSignal, onAbort } from "../../common/abort.js"
+import { AuxstreamError } from "../../common/errors.js"
+import type { StreamState } from "../order/stream-state.js"
+
+/** So many are kept before those that are over are let go of. */
+const LEAST = 64
+
+/** The launches that one signal drops. */
+class Launches {
+  #queued: DroppableLaunch[] = []
+  #limit = LEAST
+
+  add(launch: DroppableLaunch): void {
+    if (this.#queued.length >= this.#limit) {
+      this.#queued = this.#queued.filter(({ isOver }) => !isOver)
+      this.#limit = Math.max(LEAST, 2 * this.#queued.length)
+    }
+    this.#queued.push(launch)
+  }
+
+  drop(reason: unknown): void {
+    for (const launch of this.#queued.splice(0)) launch.drop(reason)
+  }
+}
+
+const launches = new WeakMap<AbortSignal, Launches>()
+
+/** Has a signal drop a launch when it aborts. */
+export function dropOnAbort(signal: AbortSignal, launch: DroppableLaunch): void {
+  let ofSignal = launches.get(signal)
+  if (ofSignal === undefined) {
+    const made = new Launches()
+    launches.set(signal, made)
+    onAbort(signal, () => made.drop(signal.reason))
+    ofSignal = made
+  }
+  ofSignal.add(launch)
+}
+
+/** Refuses a launch's signal: what is none, one that has aborted already, and one inside a capture. */
+export function checkLaunchSignal(signal: unknown, { capture }: StreamState): void {
+  checkSignal(signal)
+  signal?.throwIfAborted()
+  if (signal === undefined || capture === undefined) return
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    "signal must be left out inside captureGraph(): a graph is launched again and again, and always as a whole",
+  )
+}

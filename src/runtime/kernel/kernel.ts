@@ -1,0 +1,318 @@
+import type { DType } from "../../common/dtype.js"
+import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../../driver.js"
+import { Device } from "../device/device.js"
+import { DeviceArray } from "../device/device-array.js"
+import { checkNames } from "../../common/check.js"
+import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
+import { checkScalar, elementsOf } from "../../common/elements.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
+import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
+import { PinnedArray } from "../device/pinned-array.js"
+import { show } from "../../common/show.js"
+import { type Arguments, type Parameter, parseSignature } from "./signature.js"
+import {
+  currentDevice,
+  currentStream,
+  type ExternalUses,
+  Stream,
+  type UsedArrays,
+  usedArrays,
+} from "../device/stream.js"
+import { tell } from "../order/told-failures.js"
+
+/** What {@link defineKernel} takes. */
+export interface KernelDefinition<S extends readonly Parameter[]> {
+  /** The CUDA symbol (`extern "C"`), and what the host's code exports unless it says otherwise. */
+  readonly name: string
+  /** The parameters in order: `["int32", "float32", "in float32*", "inout float32*"]`. */
+  readonly signature: S
+  /** CUDA C++ source, PTX, or a cubin. */
+  readonly cuda?: CudaKernelBody | undefined
+  /** A JavaScript module's text or address, or a WebAssembly module. It runs a whole launch. */
+  readonly host?: HostKernelBody | undefined
+}
+
+/** How a kernel is launched. */
+export interface LaunchOptions {
+  /** Blocks. */
+  readonly grid: Dimensions
+  /** Threads in a block: at most 1024. */
+  readonly block: Dimensions
+  /** Dynamic shared memory of a block, in bytes. */
+  readonly sharedMemory?: number | undefined
+  /** Blocks in a cluster, on devices that have clusters: 16 at most, on some 8. The grid has whole clusters. */
+  readonly cluster?: Dimensions | undefined
+  /** May the blocks wait for each other? */
+  readonly cooperative?: boolean | undefined
+  /** The current stream of the arguments' device unless given. */
+  readonly stream?: Stream | undefined
+  /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
+  readonly uses?: ExternalUses | undefined
+  /**
+   * On host, drops the launch if it aborts before the kernel begins: its stream breaks, as if the kernel had failed, and
+   * so neither it nor what is queued behind it there runs. A kernel that has begun runs to its end. On CUDA, queued work
+   * cannot be taken back: there only a signal that has aborted before the call has an effect. Such a signal's reason is
+   * thrown, on both devices.
+   */
+  readonly signal?: AbortSignal | undefined
+}
+
+const launchOptions: ReadonlySet<string> = new Set([
+  ...(["grid", "block", "sharedMemory", "cluster", "cooperative"] satisfies (keyof LaunchOptions)[]),
+  ...(["stream", "uses", "signal"] satisfies (keyof LaunchOptions)[]),
+])
+
+/** Spelled out, as each launch asks it: a set takes several times as long. */
+function isLaunchOption(name: string): boolean {
+  switch (name) {
+    case "grid":
+    case "block":
+    case "stream":
+    case "sharedMemory":
+    case "uses":
+    case "cluster":
+    case "cooperative":
+    case "signal":
+      return true
+    default:
+      return false
+  }
+}
+
+/** How many kernels there are. */
+let count = 0
+
+const noUses: UsedArrays = { reads: [], writes: [], all: [] }
+
+/** An argument that fits its parameter. */
+type CheckedArgument = number | bigint | DeviceArray | PinnedArray
+
+/**
+ * A function that runs on a device. Defined once, for every device, with {@link defineKernel}; compiled and loaded at
+ * its first launch there, or ahead of that by {@link prepare}.
+ */
+export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
+  readonly name: string
+  readonly signature: S
+  readonly #source: KernelSource
+  /** For each parameter: why a scalar is refused. Arrays have a check of their own. */
+  readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
+  /** For each parameter: may the kernel write there? */
+  readonly #writes: readonly boolean[]
+  /** The first argument that is an array, 0 if none is. */
+  readonly #firstArray: number
+  /** Where devices keep its handle. */
+  readonly #place = count++
+
+  /** @internal */
+  constructor(source: KernelSource, signature: S) {
+    this.name = source.name
+    this.signature = signature
+    this.#source = source
+    this.#writes = source.parameters.map(({ access }) => access === "out" || access === "inout")
+    const arrays = source.parameters.flatMap(({ access }, index) => (access === undefined ? [] : [index]))
+    this.#firstArray = arrays[0] ?? 0
+    this.#refusals = source.parameters.map(({ dtype, access }) =>
+      access === undefined ? elementsOf(dtype).refuses : undefined,
+    )
+  }
+
+  /**
+   * Compiles and loads the kernel ahead of its first launch, off the event loop.
+   *
+   * @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's words, AUX_KERNEL_UNAVAILABLE without a body for the
+   * device
+   */
+  async prepare(device: Device): Promise<void> {
+    if (!(device instanceof Device)) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device`)
+    }
+    device.checkUsable()
+    this.#checkAvailable(device)
+    // A launch before tells nothing: on host it finds out later that a kernel is broken.
+    device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
+  }
+
+  /**
+   * Queues a launch. Everything is checked before: the shape, and each argument against the signature.
+   *
+   * @param args one for each parameter of the signature: numbers, bigints, and arrays of the same device
+   * @example
+   * saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, n, 2, x, y)
+   */
+  launch(options: LaunchOptions, ...args: Arguments<S>): void
+  launch(options: LaunchOptions, ...args: unknown[]): void {
+    if (typeof options !== "object" || options === null) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { grid, block }`)
+    }
+    for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
+    const stream = this.#streamFor(options.stream, args)
+    const { device } = stream
+    this.#checkArguments(args, device)
+    const { grid, block, sharedMemory = 0 } = options
+    const { limits } = device.driver
+    checkShape(grid, block, sharedMemory, limits)
+    const blockX = sizeOf(block, 0)
+    const blockY = sizeOf(block, 1)
+    const blockZ = sizeOf(block, 2)
+    checkThreads(blockX * blockY * blockZ, limits)
+    const { signal } = options
+    if (signal !== undefined) checkLaunchSignal(signal, stream.state)
+    const attributes = launchAttributes(options.cluster, options.cooperative, grid, signal !== undefined)
+    const extra = options.uses === undefined ? noUses : usedArrays(options.uses, device)
+    const handle = this.load(device)
+
+    const { state } = stream
+    const { failures } = state
+    state.enter()
+    for (let index = 0; index < args.length; index++) {
+      const argument = args[index]
+      if (typeof argument !== "object") continue
+      if (failures !== undefined) state.checkWritten(argument)
+      state.prepare(argument.allocation)
+    }
+    for (const array of extra.all) state.prepareSpan(array)
+    try {
+      const launch = device.driver.launch(
+        state.handle,
+        handle,
+        sizeOf(grid, 0),
+        sizeOf(grid, 1),
+        sizeOf(grid, 2),
+        blockX,
+        blockY,
+        blockZ,
+        sharedMemory,
+        args,
+        attributes,
+      )
+      if (launch !== undefined && signal !== undefined) dropOnAbort(signal, launch)
+    } catch (error) {
+      throw tell(error)
+    }
+    const tick = state.advance(this.name)
+    state.capture?.memory.kernels.add(this.#source)
+    for (let index = 0; index < args.length; index++) {
+      const argument = args[index]
+      if (typeof argument !== "object") continue
+      if (failures === undefined) state.use(argument.allocation, tick)
+      else state.useSpan(argument, tick, this.#writes[index] === true)
+    }
+    for (const array of extra.reads) state.useSpan(array, tick, false)
+    for (const array of extra.writes) state.useSpan(array, tick, true)
+  }
+
+  #streamFor(stream: unknown, args: readonly unknown[]): Stream {
+    if (stream instanceof Stream) return stream
+    if (stream !== undefined) {
+      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
+    }
+    const array = args[this.#firstArray]
+    return currentStream(isArray(array) ? array.device : deviceFor(args))
+  }
+
+  #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
+    const { parameters } = this.#source
+    if (args.length !== parameters.length) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `kernel ${this.name} was given ${args.length} arguments; its signature has ${parameters.length}: ` +
+          `(${this.signature.join(", ")})`,
+      )
+    }
+    for (let index = 0; index < parameters.length; index++) {
+      const parameter = parameters[index]
+      if (parameter === undefined) continue
+      const refuses = this.#refusals[index]
+      if (refuses === undefined) this.#checkArray(args[index], index, parameter.dtype, device)
+      else if (refuses(args[index]) !== undefined) {
+        checkScalar(parameter.dtype, args[index], `argument ${index} of kernel ${this.name}`)
+      }
+    }
+  }
+
+  #checkArray(argument: unknown, index: number, dtype: DType, device: Device): void {
+    if (!isArray(argument)) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `argument ${index} of kernel ${this.name} is ${show(argument)}; "${this.signature[index]}" takes a device array ` +
+          "or a pinned one: make one with device.from()",
+      )
+    }
+    argument.checkUsable()
+    if (argument.dtype !== dtype) {
+      throw new AuxstreamError(
+        "AUX_DTYPE_MISMATCH",
+        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${dtype}: ` +
+          "give it an array of that, or name the array's in the signature",
+      )
+    }
+    if (argument.device !== device) {
+      throw new AuxstreamError(
+        "AUX_DEVICE_MISMATCH",
+        `argument ${index} of kernel ${this.name} is on ${argument.device.id}, the launch on ${device.id}; ` +
+          "a kernel uses arrays of its own device",
+      )
+    }
+  }
+
+  /** @internal Loads the kernel now, if it is not there. */
+  load(device: Device): KernelHandle {
+    return device.kernels[this.#place] ?? this.#loadAnew(device)
+  }
+
+  #loadAnew(device: Device): KernelHandle {
+    device.checkUsable()
+    this.#checkAvailable(device)
+    const handle = device.driver.loadKernel(this.#source)
+    device.kernels[this.#place] = handle
+    return handle
+  }
+
+  #checkAvailable(device: Device): void {
+    if (this.#source[device.kind] !== undefined) return
+    throw new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
+    )
+  }
+}
+
+function isArray(argument: unknown): argument is DeviceArray | PinnedArray {
+  return argument instanceof DeviceArray || argument instanceof PinnedArray
+}
+
+/** The device of a launch with no array where its first one should be. */
+function deviceFor(args: readonly unknown[]): Device {
+  return args.find(isArray)?.device ?? currentDevice()
+}
+
+/**
+ * Defines a kernel, once, for every device that it has code for. Nothing is compiled or loaded yet.
+ *
+ * @example
+ * const saxpy = defineKernel({
+ *   name: "saxpy",
+ *   signature: ["int32", "float32", "in float32*", "inout float32*"],
+ *   cuda: { source: `extern "C" __global__ void saxpy(int n, float a, const float* x, float* y) {
+ *     int i = blockIdx.x * blockDim.x + threadIdx.x;
+ *     if (i < n) y[i] += a * x[i];
+ *   }` },
+ *   host: { source: `export function saxpy(launch, n, a, x, y) { for (let i = 0; i < n; i++) y[i] += a * x[i] }` },
+ * })
+ */
+export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<S> {
+  checkDefinition(definition)
+  const { name, signature, cuda, host } = definition
+  if (typeof name !== "string" || !/^[A-Za-z_$][\w$]*$/.test(name)) {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `the kernel's name is ${show(name)}; it is an identifier, the one that its code exports`,
+    )
+  }
+  const parameters = parseSignature(signature, name)
+  const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }
+  if (bodies.cuda === undefined && bodies.host === undefined) throw withoutCode(name)
+  return new Kernel({ name, parameters, ...bodies }, signature)
+}

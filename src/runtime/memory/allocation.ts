@@ -1,0 +1,106 @@
+import type { OrderMark } from "../../driver.js"
+import { Birth } from "./birth.js"
+import { warnOnce } from "../../common/warn.js"
+import type { ArrayMemory } from "./used-memory.js"
+import type { DeviceOrder } from "../order/device-order.js"
+import { RetainedMemory } from "./retained.js"
+import type { StreamState } from "../order/stream-state.js"
+import type { Use } from "./uses.js"
+import { Writes } from "./writes.js"
+
+/**
+ * A piece of device memory: what an array and its views share. It knows every use that the library queued, which is
+ * why it can be given back safely without a word from the caller.
+ */
+export class Allocation extends RetainedMemory implements ArrayMemory {
+  readonly order: DeviceOrder
+  readonly address: number
+  readonly byteLength: number
+  readonly birth: Birth | undefined
+  /** Where the memory came from: undefined if it is another library's, or empty. */
+  readonly #home: StreamState | undefined
+
+  #writes: Writes | undefined
+
+  private constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
+    super()
+    this.order = order
+    this.address = address
+    this.byteLength = byteLength
+    this.#home = home
+    this.birth = home && new Birth(home, address, byteLength, home.advance("allocate"))
+  }
+
+  /** Allocates on a stream. `contentsFollow`: {@link noteContents} is called before anybody else gets it. Running out of memory first drains what is waiting to be freed. */
+  static on(stream: StreamState, byteLength: number, contentsFollow = false): Allocation {
+    stream.enter()
+    const { order } = stream
+    order.retryHeld()
+    if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
+    const covers = (mark: OrderMark) => stream.covers(mark.slot, mark.tick)
+    const address = order.allocate(() => order.driver.allocate(byteLength, stream.handle, covers, contentsFollow))
+    return new Allocation(order, address, byteLength, stream)
+  }
+
+  /** Memory that is not ours: its uses are known, but it is never freed. */
+  static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
+    return new Allocation(order, address, byteLength, undefined)
+  }
+
+  get writes(): Writes {
+    this.#writes ??= new Writes()
+    return this.#writes
+  }
+
+  /** Every use comes after the birth, so that this one is a part of it. */
+  noteContents(): void {
+    this.birth?.noteContents()
+    this.uses.clear()
+  }
+
+  /** Who has to be waited for before the memory is given back. */
+  #lastUses(): Use[] {
+    const uses = this.uses.list()
+    return uses.length === 0 && this.birth !== undefined ? [this.birth.use] : uses
+  }
+
+  protected override giveBack(): void {
+    const home = this.#home
+    if (home !== undefined) this.order.captures.defer(() => this.#freeOrWarn(home))
+  }
+
+  #freeOrWarn(home: StreamState): void {
+    if (this.order.closed) return
+    try {
+      if (this.order.areHeld(this.#lastUses())) this.order.hold(() => this.#freeOrWarn(home))
+      else this.#free(home)
+    } catch (error) {
+      this.order.replaceReaper()
+      warnOnce("free", `Device memory could not be given back and is lost until the end: ${String(error)}`, "AUX_LEAK")
+    }
+  }
+
+  #free(home: StreamState): void {
+    const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
+    // The mark is of the free itself: whoever covers it may have the memory.
+    this.order.driver.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
+    stream.advance("free")
+  }
+
+  /** A stream of ours that is ordered behind every use already; preferably the one that will want the memory again. */
+  #freeingStream(home: StreamState): StreamState | undefined {
+    if (this.#canFreeOn(home) && !this.order.isCapturedByOthers(home)) return home
+    return this.uses.list().find((use) => this.#canFreeOn(use.stream))?.stream
+  }
+
+  #canFreeOn(stream: StreamState): boolean {
+    return !stream.disposed && !stream.foreign && this.uses.areBefore(stream)
+  }
+
+  #reaperBehindUses(): StreamState {
+    const { reaper } = this.order
+    this.birth?.orderBefore(reaper)
+    for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
+    return reaper
+  }
+}

@@ -1,0 +1,56 @@
+import type { StreamState } from "../order/stream-state.js"
+import type { Use } from "./uses.js"
+
+/**
+ * Where device memory begins in its own stream's order: behind its allocation and, for `zeros`, `full` and `from`, its
+ * first contents. Its first use on another stream waits for that point, not for what its stream has queued since.
+ *
+ * Clocks learn nothing from such a wait: only order that the program makes counts for them.
+ */
+export class Birth {
+  readonly #home: StreamState
+  readonly #address: number
+  readonly #byteLength: number
+  #tick: number
+  #isOver = false
+  /** Streams that are ordered behind it by a wait of ours. */
+  #behind: WeakSet<StreamState> | undefined
+
+  /** `tick`: of the allocation. */
+  constructor(home: StreamState, address: number, byteLength: number, tick: number) {
+    this.#home = home
+    this.#address = address
+    this.#byteLength = byteLength
+    this.#tick = tick
+  }
+
+  /** The stream, and the operation that is the birth. */
+  get use(): Use {
+    return { stream: this.#home, tick: this.#tick }
+  }
+
+  /** Is it known to be passed, so that nobody has to wait any more? */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** The newest operation of the stream was the first contents. Nobody else has used the memory yet. */
+  noteContents(): void {
+    this.#home.order.driver.noteContents(this.#address, this.#home.handle)
+    this.#tick = this.#home.tick
+  }
+
+  /** So many bytes are about to be overwritten. Whether all had been written before does not matter any more. */
+  noteOverwrite(byteLength: number): void {
+    if (byteLength === this.#byteLength && !this.#isOver) this.#home.order.driver.forgetContents?.(this.#address)
+  }
+
+  /** Makes the stream's next operation run after it. */
+  orderBefore(stream: StreamState): void {
+    if (stream === this.#home || this.#isOver || this.#behind?.has(stream) === true) return
+    if (stream.isAfter(this.#home, this.#tick)) return
+    this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
+    if (this.#isOver) this.#behind = undefined
+    else this.#behind = (this.#behind ?? new WeakSet()).add(stream)
+  }
+}

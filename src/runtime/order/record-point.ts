@@ -1,0 +1,55 @@
+import type { CaptureLink } from "../capture/capture-link.js"
+import { type Covers, emptyClock, type VectorClock } from "./clock.js"
+import type { Tip } from "../capture/graph-plan.js"
+
+/** What an event's latest record stands for. */
+export class RecordPoint implements Covers {
+  /** What the stream that it was recorded on was ordered behind, but for its own work. */
+  clock = emptyClock
+  /** That: up to which tick, of which slot. */
+  slot = 0
+  tick = 0
+  /** Is there a record at all? */
+  isRecorded = false
+  /** Was it on a stream where others may have queued behind it? */
+  isOnShared = false
+  /** The capture of ours that it was recorded in. */
+  capture: CaptureLink | undefined
+  /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
+  isElsewhere = false
+  /** The nodes of that capture's graph that it is directly behind. */
+  tips: readonly Tip[] = []
+
+  /** Stands for a record outside captures. */
+  set(clock: VectorClock, slot: number, tick: number, isOnShared: boolean): void {
+    this.clock = clock
+    this.slot = slot
+    this.tick = tick
+    this.isRecorded = true
+    this.isOnShared = isOnShared
+    this.isElsewhere = false
+    this.capture = undefined
+  }
+
+  /** All that it is ordered behind. */
+  get wholeClock(): VectorClock {
+    return this.clock.with(this.slot, this.tick)
+  }
+
+  covers(slot: number, tick: number): boolean {
+    return slot === this.slot ? tick <= this.tick : this.clock.covers(slot, tick)
+  }
+
+  /** Is everything that it is ordered behind ordered before there, too? */
+  isCoveredBy(other: Covers): boolean {
+    return other.covers(this.slot, this.tick) && this.clock.isCoveredBy(other)
+  }
+
+  /** The same place in a capture, without what it is ordered behind. */
+  withoutClock(): RecordPoint {
+    const point = new RecordPoint()
+    point.capture = this.capture
+    point.tips = this.tips
+    return point
+  }
+}

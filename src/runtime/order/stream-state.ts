@@ -1,0 +1,361 @@
+import type { EventHandle, StreamFailures, StreamHandle } from "../../driver.js"
+import type { Allocation } from "../memory/allocation.js"
+import type { Capture } from "../capture/capture.js"
+import { type Covers, emptyClock, type VectorClock } from "./clock.js"
+import { DisposedError } from "../../common/errors.js"
+import type { Span, UsedMemory } from "../memory/used-memory.js"
+import type { DeviceOrder } from "./device-order.js"
+import { RecordPoint } from "./record-point.js"
+
+/** What a stream was before it came into a capture, and goes back to. */
+interface Before {
+  readonly capture: Capture | undefined
+  readonly clock: VectorClock
+  readonly own: number
+  readonly handle: StreamHandle
+  /** Recorded behind what had been queued; undefined if nothing was, or in a capture. */
+  readonly event: EventHandle | undefined
+}
+
+/**
+ * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
+ * {@link Stream} can still be collected.
+ */
+export class StreamState implements Covers {
+  readonly order: DeviceOrder
+  /** Another one while the stream takes part in a body, if it takes part in the capture around it, too. */
+  handle: StreamHandle
+  readonly name: string
+  readonly priority: number
+  readonly slot: number
+  /** Another library's: never destroyed by us, and nothing is ever freed on it. */
+  readonly foreign: boolean
+  /** Others may queue here, too: each record counts as new work, and no wait is elided. */
+  shared: boolean
+  disposed = false
+  /** Was it chosen by the library, so that no caller can dispose of it: a default stream, or one of the pool? */
+  chosen = false
+  /** How it fares, where a kernel's failure breaks its stream alone. */
+  readonly failures: StreamFailures | undefined
+  /** The scratch memory of library calls here. */
+  workspace: Allocation | undefined
+  /** Behind the last of the stream's work, once it is disposed of. */
+  end: EventHandle | undefined
+  /** Up to here its work is over, as it is known to be broken there: it was run or skipped. */
+  brokenAt = 0
+  /** What its next operation runs after, but for its own work and what the host has seen done. */
+  #clock = emptyClock
+  #tick: number
+  /** Of its own work, what its next operation runs after; in a capture, only what is captured. */
+  #own: number
+  /** What its next operation runs after by its own waits, whatever the host has seen. */
+  readonly #waits: Covers = {
+    covers: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)),
+  }
+  #capture: Capture | undefined
+  /** One for each capture that it takes part in, the innermost last. */
+  readonly #before: Before[] = []
+
+  constructor(order: DeviceOrder, handle: StreamHandle, name: string, priority: number, foreign: boolean) {
+    const { slot, tick } = order.slots.take()
+    this.order = order
+    this.handle = handle
+    this.name = name
+    this.priority = priority
+    this.foreign = foreign
+    this.failures = order.driver.watchFailures?.(handle)
+    this.shared = foreign
+    this.slot = slot
+    this.#tick = tick
+    this.#own = tick
+  }
+
+  /** The capture that the stream takes part in. */
+  get capture(): Capture | undefined {
+    return this.#capture
+  }
+
+  /** Comes before everything that is queued: refuses what cannot be queued on. */
+  enter(): void {
+    if (this.order.capturing > 0) this.order.captures.check(this)
+    this.#checkUsable()
+  }
+
+  /** Comes before it is made current: refuses what the code inside can never queue on. */
+  checkCurrent(): void {
+    if (this.order.capturing > 0) this.order.captures.checkCurrent(this)
+    this.#checkUsable()
+  }
+
+  #checkUsable(): void {
+    if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
+  }
+
+  /** What is queued next runs after all that this knows, and what the host does. In a capture, of the capture only. */
+  get clock(): VectorClock {
+    return this.#clock.with(this.slot, this.#own)
+  }
+
+  /**
+   * Takes part in a capture from here on, with a clock that knows nothing.
+   *
+   * @param event recorded behind what had been queued
+   * @param handle what is queued on from here on
+   */
+  joinCapture(capture: Capture, event: EventHandle | undefined, handle = this.handle): void {
+    this.#before.push({ capture: this.#capture, clock: this.#clock, own: this.#own, handle: this.handle, event })
+    this.#capture = capture
+    this.#clock = emptyClock
+    this.#own = 0
+    this.handle = handle
+  }
+
+  /** Goes back to what it was before the capture. */
+  leaveCapture(): void {
+    const before = this.#before.pop()
+    if (before === undefined) return
+    if (this.handle !== before.handle) this.order.driver.destroyStream(this.handle)
+    this.handle = before.handle
+    this.#capture = before.capture
+    this.#clock = before.clock
+    this.#own = before.own
+    if (before.event !== undefined) this.order.events.give(before.event)
+  }
+
+  /** While captured: an event behind all that was queued before; undefined if nothing was. */
+  get beforeCapture(): EventHandle | undefined {
+    return this.#before[0]?.event
+  }
+
+  /** What the driver calls the stream outside captures. */
+  get outsideHandle(): StreamHandle {
+    return this.#before[0]?.handle ?? this.handle
+  }
+
+  /** The clock outside captures. */
+  get outsideClock(): VectorClock {
+    const before = this.#before[0]
+    return before === undefined ? this.clock : before.clock.with(this.slot, before.own)
+  }
+
+  /** Counts an operation that the driver accepted. `label` is what a graph calls it. */
+  advance(label: string): number {
+    const tick = this.#count()
+    if (this.#capture !== undefined) this.#capture.addNode(this, label, tick)
+    return tick
+  }
+
+  #count(): number {
+    this.#tick += 1
+    this.#own = this.#tick
+    return this.#tick
+  }
+
+  get tick(): number {
+    return this.#tick
+  }
+
+  /** Makes the next operation run after the memory's birth. */
+  prepare(memory: UsedMemory): void {
+    if (this.#capture === undefined) memory.birth?.orderBefore(this)
+    else this.#capture.prepare(memory, this)
+  }
+
+  /** Notes that the operation just counted uses the memory. */
+  use(memory: UsedMemory, tick: number): void {
+    if (this.#capture === undefined) memory.uses.note(this, tick)
+    else this.#capture.use(memory, this, tick)
+  }
+
+  /**
+   * Comes before an operation that uses these bytes as they are: refuses what a failure has left there, and makes the
+   * operation run after the memory has become valid.
+   */
+  prepareSpan(span: Span): void {
+    if (this.failures !== undefined) this.checkWritten(span)
+    this.prepare(span.allocation)
+  }
+
+  /** Comes before an operation that writes all of these bytes: what is there does not matter. */
+  prepareOverwrite({ allocation, byteLength }: Span): void {
+    if (this.failures !== undefined && this.#capture === undefined) allocation.birth?.noteOverwrite(byteLength)
+    this.prepare(allocation)
+  }
+
+  /** Notes that the operation just counted uses these bytes, and whether it may write some. */
+  useSpan(span: Span, tick: number, writes: boolean): void {
+    this.use(span.allocation, tick)
+    if (this.failures === undefined || !writes) return
+    if (this.#capture !== undefined) this.#capture.memory.accesses.write(span)
+    else span.allocation.writes?.note(this.failures, span.address, span.byteLength)
+  }
+
+  /** Notes that the operation just counted writes all of these bytes. */
+  overwrite(span: Span, tick: number): void {
+    this.use(span.allocation, tick)
+    if (this.failures === undefined) return
+    if (this.#capture !== undefined) this.#capture.memory.accesses.overwrite(span)
+    else span.allocation.writes?.overwrite(this.failures, span.address, span.byteLength)
+  }
+
+  /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
+  checkWritten(span: Span): void {
+    if (this.#capture !== undefined) this.#capture.memory.accesses.read(span)
+    else span.allocation.writes?.check(span.address, span.byteLength, this.failures)
+  }
+
+  /** Is everything up to this tick of this slot ordered before what is queued here next? */
+  covers(slot: number, tick: number): boolean {
+    if (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)) return true
+    // A capture starts from nothing: what the host has seen done is no part of the graph.
+    return this.#capture === undefined && this.order.hostClock.covers(slot, tick)
+  }
+
+  /** Is this tick of that stream ordered before what is queued here next? */
+  isAfter(other: StreamState, tick: number): boolean {
+    return this.covers(other.slot, tick)
+  }
+
+  /** Is all that was queued on another stream so far, its waits included, ordered before what is queued here next? */
+  isBehind(other: StreamState): boolean {
+    return this.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this, this.#clock)
+  }
+
+  /**
+   * The same by the waits of this stream alone, whatever the host has seen: if something there breaks, or is skipped, so
+   * is what is queued here next.
+   */
+  hasJoined(other: StreamState): boolean {
+    return this.#waits.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this.#waits, this.#clock)
+  }
+
+  /** Is everything that was queued on the stream over, as the host has seen, and known to have succeeded or not? */
+  get isKnownDone(): boolean {
+    const { failures } = this
+    const isCertain = failures === undefined || failures.hasPassed(failures.position)
+    const { hostClock } = this.order
+    return isCertain && hostClock.covers(this.slot, this.#own) && this.#clock.isCoveredBy(hostClock)
+  }
+
+  /** What has broken the stream, as far as is known. */
+  get failure(): Error | undefined {
+    return this.failures?.before(Infinity)
+  }
+
+  /** Records an event here and gives it the point. */
+  record(event: EventHandle, point: RecordPoint): void {
+    const { order } = this
+    if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
+    const isElsewhere = order.driver.recordEvent(event, this.handle)
+    point.set(this.#clock, this.slot, this.#own, false)
+    if (isElsewhere) point.isElsewhere = true
+  }
+
+  #recordWithCare(event: EventHandle, point: RecordPoint): void {
+    this.enter()
+    const isCaptured = this.order.driver.recordEvent(event, this.handle)
+    if (this.shared) this.#count()
+    point.set(this.#clock, this.slot, this.#own, this.shared)
+    if (this.#capture === undefined) {
+      point.isElsewhere = isCaptured
+      return
+    }
+    point.capture = this.#capture.link
+    point.tips = this.#capture.tipsOf(this)
+  }
+
+  /** Waits for an event's record, unless the clock says that the wait would add nothing. */
+  wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+    const { order } = this
+    const { slot, tick } = point
+    const next = this.#clock.next(this.slot, point.clock, slot, tick)
+    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined && !point.isElsewhere
+    if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
+      return this.#waitWithCare(event, point, elidable)
+    }
+    order.driver.waitEvent(this.handle, event)
+    this.#clock = next
+  }
+
+  #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+    this.#checkUsable()
+    if (this.order.capturing > 0 || point.capture !== undefined) {
+      const capture = this.order.captures.checkWait(this, point)
+      if (capture !== undefined) return this.#waitInside(capture, event, point)
+    }
+    if (elidable && !this.shared && !point.isElsewhere && point.isCoveredBy(this)) return
+    this.order.driver.waitEvent(this.handle, event)
+    if (!point.isElsewhere) this.#learn(point)
+  }
+
+  #learn({ clock, slot, tick }: RecordPoint): void {
+    this.#clock = this.#clock.join(this.slot, clock, slot, tick)
+  }
+
+  /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
+  #waitInside(capture: Capture, event: EventHandle, point: RecordPoint): void {
+    if (this.#capture === capture) this.order.driver.waitEvent(this.handle, event)
+    else if (this.#capture === undefined) this.#comeIn(capture, event)
+    else this.#comeInTwice(capture, event)
+    capture.addWait(this, point)
+    this.#learn(point)
+  }
+
+  #comeIn(capture: Capture, event: EventHandle): void {
+    const { driver, events } = this.order
+    const before = events.take()
+    try {
+      driver.recordEvent(before, this.handle)
+      driver.waitEvent(this.handle, event)
+    } catch (error) {
+      events.give(before)
+      throw error
+    }
+    capture.admit(this, before)
+  }
+
+  /** The driver knows a stream in one capture only: in a body of that, another one stands in for it. */
+  #comeInTwice(capture: Capture, event: EventHandle): void {
+    const { driver } = this.order
+    const handle = driver.createStream(this.priority)
+    try {
+      driver.waitEvent(handle, event)
+    } catch (error) {
+      driver.destroyStream(handle)
+      throw error
+    }
+    capture.admit(this, undefined, handle)
+  }
+
+  /** In a capture: what is captured here next comes behind a point that the clock needs not know. */
+  comeBehind(event: EventHandle, point: RecordPoint): void {
+    this.order.driver.waitEvent(this.handle, event)
+    this.#capture?.addWait(this, point)
+  }
+
+  /** Makes what is queued here next run after all that is queued on `target` so far. */
+  waitFor(target: StreamState): void {
+    this.#checkUsable()
+    const elidable = !this.shared && !target.shared && this.order.capturing === 0
+    if (elidable && this.isBehind(target) && !this.order.isCapturedByOthers(target)) return
+    if (target.disposed) return this.#waitForEnd(target, target.end)
+    if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
+      return this.#waitForEnd(target, target.beforeCapture)
+    }
+    const event = this.order.events.take()
+    const point = new RecordPoint()
+    try {
+      target.record(event, point)
+      this.wait(event, point, elidable)
+    } finally {
+      this.order.events.give(event)
+    }
+  }
+
+  /** Waits for all that was ever queued on a stream, or before its capture. */
+  #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
+    this.enter()
+    if (end !== undefined) this.order.driver.waitEvent(this.handle, end)
+    this.#clock = this.#clock.join(this.slot, target.outsideClock, this.slot, 0)
+  }
+}
