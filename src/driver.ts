@@ -173,6 +173,8 @@ export interface PreparedNeeds {
   readonly conditionals: boolean
   /** Bytes of local memory for each thread of a kernel. */
   readonly localMemory: number
+  /** How many streams there will be at once. */
+  readonly streams: number
 }
 
 /** What one launch may ask for at most. The host device has CUDA's limits. */

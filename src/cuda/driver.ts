@@ -47,6 +47,11 @@ const LOCAL_MEMORY: Need = {
   advice: "Prepare the device before: await device.prepare({ localMemory }).",
 }
 
+const STREAMS: Need = {
+  what: "Streams cannot be made ready",
+  advice: "Prepare the device before: await device.prepare({ streams }).",
+}
+
 /** See `Driver`. Streams, events and addresses are CUDA's own handles, as numbers. */
 export class CudaDriver implements Driver {
   readonly kind = "cuda"
@@ -321,13 +326,18 @@ export class CudaDriver implements Driver {
     return this.#kernels.prepare(source)
   }
 
-  async prepare({ conditionals, localMemory }: PreparedNeeds): Promise<void> {
+  async prepare({ conditionals, localMemory, streams }: PreparedNeeds): Promise<void> {
     if (conditionals) await this.#conditionals.prepare()
+    if (streams > this.#streams.ready) await this.#whenQuiet(STREAMS, () => this.#streams.reserve(streams))
     if (localMemory === 0) return
     if (localMemory <= roomForLocalMemory(this.#context)) return
-    await this.#quiet.wait(LOCAL_MEMORY, () => {
+    await this.#whenQuiet(LOCAL_MEMORY, () => reserveLocalMemory(this.#context, localMemory, "prepare()"))
+  }
+
+  #whenQuiet(need: Need, act: () => void): Promise<void> {
+    return this.#quiet.wait(need, () => {
       if (this.#closed) throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} was disposed of meanwhile.`)
-      reserveLocalMemory(this.#context, localMemory, "prepare()")
+      act()
     })
   }
 

@@ -17,7 +17,7 @@ import {
 } from "../../src/index.js"
 import { refused, rejected } from "../support/errors.js"
 import { once } from "../support/kernels.js"
-import { Latch, onDouble, open, sourceOf, until } from "./device.js"
+import { Latch, onDouble, open, sourceOf, unknown, until } from "./device.js"
 import { double } from "./double.js"
 
 /** A kernel that nobody has loaded. */
@@ -201,6 +201,40 @@ onDouble("§11 local memory", () => {
   })
 })
 
+onDouble("§11 streams", () => {
+  const made = () => double.count("cuStreamCreateWithPriority")
+
+  test("are made ahead, beside the event loop, so many at once; those that are not used are destroyed", async () => {
+    using device = openDevice("cuda:0")
+    const streams = [device.defaultStream, device.createStream(), device.createStream()]
+    using latch = new Hold(device, streams[0])
+    const [before, { streams: alive }] = [made(), double.alive()]
+    await waitsBesideTheLoop(latch, () => device.prepare({ streams: 50 }))
+    assert.equal(made() - before, 50 - streams.length)
+    await until(() => double.alive().streams === alive)
+  })
+
+  test("that are ready already cost nothing", async () => {
+    using device = openDevice("cuda:0")
+    await device.prepare({ streams: 50 })
+    using latch = new Hold(device)
+    const before = made()
+    await withoutWaiting(() => device.prepare({ streams: 50 }))
+    assert.equal(made(), before)
+    latch.open()
+  })
+
+  test("of which one cannot be made leave none behind", async () => {
+    using device = openDevice("cuda:0")
+    void device.defaultStream
+    const { streams } = double.alive()
+    double.fail("cuStreamCreateWithPriority", 20, unknown)
+    await rejected(() => device.prepare({ streams: 50 }), "AUX_CUDA_FAILED", "cuStreamCreateWithPriority")
+    await until(() => double.alive().streams === streams)
+    await device.prepare({ streams: 50 })
+  })
+})
+
 onDouble("§11 conditionals", () => {
   test("are loaded ahead by device.prepare(): the first one does not wait", async () => {
     using _keeper = open() // A device loads them itself only where it is the first one.
@@ -290,6 +324,7 @@ onDouble("§8 device.prepare", () => {
     for (const localMemory of [-1, 1.5, "8", 2 ** 20]) {
       await rejected(() => prepare({ localMemory }), "AUX_OUT_OF_RANGE", "localMemory", "524288")
     }
+    await rejected(() => prepare({ streams: -1 }), "AUX_OUT_OF_RANGE", "streams", "4096")
     device.dispose()
     await rejected(() => prepare({}), "AUX_DISPOSED")
   })

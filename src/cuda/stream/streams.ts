@@ -22,6 +22,8 @@ export class Streams {
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
+  /** How many streams there may be at once without making CUDA wait, as far as they were reserved. */
+  #ready = 0
   /** Other libraries' streams that we queue on. */
   readonly #adopted = new Set<StreamHandle>()
   /** Of streams that came into a capture of ours: the event behind what they had queued. */
@@ -52,6 +54,26 @@ export class Streams {
     this.#own.add(stream)
     context.holding.add("stream", stream)
     return stream
+  }
+
+  get ready(): number {
+    return this.#ready
+  }
+
+  /**
+   * Makes so many streams at once, and destroys those that are too many: CUDA keeps what it made for them. It makes that for
+   * some 40 streams at a time, and waits then for all that runs on the device (measured on an H200, driver 580).
+   *
+   * @throws CudaError
+   */
+  reserve(count: number): void {
+    const made: StreamHandle[] = []
+    try {
+      while (this.#own.size < count) made.push(this.create(0))
+      this.#ready = count
+    } finally {
+      for (const stream of made) this.destroy(stream)
+    }
   }
 
   /**

@@ -43,8 +43,11 @@ export interface PrepareOptions {
    * device sets so much aside for each thread that it can run at a time: 16 KiB are 4 GB on an H200.
    */
   readonly localMemory?: number | undefined
+  /** How many streams the program will have at once, the pool's included: up to 128 of those. */
+  readonly streams?: number | undefined
 }
 
+const MOST_STREAMS = 4096
 /** CUDA's limit, in bytes for each thread. */
 const MOST_LOCAL_MEMORY = 512 * 1024
 
@@ -58,7 +61,7 @@ export interface EventOptions {
 
 const streamOptions: ReadonlySet<string> = new Set(["priority", "name"] satisfies (keyof StreamOptions)[])
 const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (keyof EventOptions)[])
-const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory"])
+const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory", "streams"])
 
 /**
  * A GPU, or the host's cores: where streams run and arrays live.
@@ -386,10 +389,11 @@ export class Device {
    * @example
    * await device.prepare() // for runIf and runWhile
    * await device.prepare({ localMemory: 16 * 1024 }) // for kernels that recurse
+   * await device.prepare({ streams: 200 }) // for a server whose requests have streams of their own
    */
   async prepare(options: PrepareOptions = { conditionals: true }): Promise<void> {
     checkOptions(options, "options", prepareOptions)
-    const { conditionals = false, localMemory = 0 } = options
+    const { conditionals = false, localMemory = 0, streams = 0 } = options
     if (typeof conditionals !== "boolean") {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
@@ -397,8 +401,9 @@ export class Device {
       )
     }
     checkInteger(localMemory, "localMemory", 0, MOST_LOCAL_MEMORY)
+    checkInteger(streams, "streams", 0, MOST_STREAMS)
     this.checkUsable()
-    await this.driver.prepare({ conditionals, localMemory })
+    await this.driver.prepare({ conditionals, localMemory, streams })
   }
 
   /** Bytes of device memory: in arrays, taken from the system, and the most that arrays ever held. */
