@@ -100,7 +100,10 @@ export class CudaDriver implements Driver {
     }
     this.#births = new Births(context, this.#markers)
     this.#completions = new Completions(context)
-    this.#pinnedPool = new PinnedPool(context, () => this.#uploads.reclaim())
+    this.#pinnedPool = new PinnedPool(context, {
+      reclaim: () => this.#uploads.reclaim(),
+      reclaimAll: () => this.#uploads.reclaimAll(),
+    })
     this.#pinned = new PinnedMemoryOwner(this.#pinnedPool)
     this.#uploads = new Uploads(context, this.#captures, this.#markers, this.#pinnedPool)
     this.#launcher = new Launcher(context, facts.limits.sharedMemory)

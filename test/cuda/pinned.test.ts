@@ -76,6 +76,20 @@ onDouble("pinned memory of any size", () => {
     latch.open()
   })
 
+  test("goes back though it was an upload's, and nobody asks for pinned memory afterwards", async () => {
+    using driver = open()
+    const stream = driver.createStream(0)
+    const address = driver.allocate(100 * MIB, stream, never)
+    using latch = new Latch(driver).hold(stream)
+    const before = double.alive().pinned
+    driver.upload(address, new Uint8Array(100 * MIB), stream)
+    // Of seven blocks of 16 MiB, the first two are kept.
+    assert.equal(double.alive().pinned, before + 7)
+    latch.open()
+    await until(() => double.alive().pinned === before + 2)
+    driver.free(address, stream, mark)
+  })
+
   test("small blocks stay, however often they are used", () => {
     using driver = open()
     const address = useOnce(driver, 1000)

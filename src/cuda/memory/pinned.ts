@@ -52,10 +52,18 @@ export class PinnedBlock {
   }
 }
 
+/** Blocks that are in use for as long as a stream takes. */
+export interface Borrowed {
+  /** Gives back some of those whose use is over. Called before more memory is locked. */
+  reclaim(): void
+  /** Gives back all of those whose use is over. @returns whether there are others that are mapped */
+  reclaimAll(): boolean
+}
+
 /** Blocks of page-locked memory, used again and again. */
 export class PinnedPool {
   readonly #context: CudaContext
-  readonly #reclaim: () => void
+  readonly #borrowed: Borrowed
   /** Blocks nobody uses, by size, those that came back last at the end. */
   readonly #idle = new Map<number, PinnedBlock[]>()
   #kept = 0
@@ -65,17 +73,16 @@ export class PinnedPool {
   /** An allocation has failed, so that what is waiting to come back has to be waited for. */
   isShort = false
 
-  /** `reclaim` may give blocks back. It is called before new ones are allocated. */
-  constructor(context: CudaContext, reclaim: () => void) {
+  constructor(context: CudaContext, borrowed: Borrowed) {
     this.#context = context
-    this.#reclaim = reclaim
+    this.#borrowed = borrowed
   }
 
   /** A block of at least so many bytes. @throws OutOfMemoryError */
   take(byteLength: number): PinnedBlock {
     const idle = this.#takeIdle(byteLength)
     if (idle !== undefined) return idle
-    this.#reclaim()
+    this.#borrowed.reclaim()
     return this.#takeIdle(byteLength) ?? this.#allocate(blockSize(byteLength))
   }
 
@@ -86,6 +93,11 @@ export class PinnedPool {
       if (block !== undefined) return block
     }
     return undefined
+  }
+
+  /** The block was lent to who has it reclaimed: that must happen though nobody asks for more memory. */
+  watch(block: PinnedBlock): void {
+    if (block.isMapped) this.#giveBackLater(IDLE_TIME)
   }
 
   give(block: PinnedBlock): void {
@@ -146,6 +158,7 @@ export class PinnedPool {
   /** One block each time, as unmapping takes a few milliseconds. Called by a timer, from which nothing may be thrown. */
   #giveBackOld(): void {
     this.#timer = undefined
+    const isMoreToCome = this.#tryToReclaim()
     if (this.#context.isLost) return
     const latest = now() - IDLE_TIME
     const mapped = [...this.#idle.values()].flat().filter(({ isMapped }) => isMapped)
@@ -153,7 +166,15 @@ export class PinnedPool {
     const [block] = old
     if (block !== undefined) this.#giveBack(block)
     if (old.length > 1) this.#giveBackLater(1)
-    else if (mapped.length > old.length) this.#giveBackLater(IDLE_TIME)
+    else if (isMoreToCome || mapped.length > old.length) this.#giveBackLater(IDLE_TIME)
+  }
+
+  #tryToReclaim(): boolean {
+    try {
+      return this.#borrowed.reclaimAll()
+    } catch {
+      return true // Unless the device is lost.
+    }
   }
 
   #giveBack(block: PinnedBlock): void {

@@ -7,7 +7,7 @@ import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/events.js"
-import type { PinnedBlock, PinnedPool } from "./pinned.js"
+import type { Borrowed, PinnedBlock, PinnedPool } from "./pinned.js"
 import { SUCCESS } from "../api/status.js"
 import { Rounds } from "../../common/rounds.js"
 import { warn } from "../../common/warn.js"
@@ -22,7 +22,7 @@ interface Staged {
 }
 
 /** The uploads of one device. */
-export class Uploads {
+export class Uploads implements Borrowed {
   readonly #context: CudaContext
   readonly #events: EventPool
   readonly #pool: PinnedPool
@@ -83,6 +83,7 @@ export class Uploads {
         return
       }
       const event = this.#events.record(stream)
+      for (const block of blocks) this.#pool.watch(block)
       const staged = this.#staged.get(stream)
       if (staged !== undefined) return void staged.push({ blocks, event })
       this.#staged.set(stream, [{ blocks, event }])
@@ -119,6 +120,12 @@ export class Uploads {
     this.#forget(this.#streams.take((stream) => this.#isOver(stream)))
   }
 
+  /** See {@link Borrowed.reclaimAll}. @throws DeviceLostError */
+  reclaimAll(): boolean {
+    this.#forget(this.#streams.takeAll((stream) => this.#isOver(stream)))
+    return [...this.#staged.values()].some((staged) => staged.some(({ blocks }) => blocks.some((one) => one.isMapped)))
+  }
+
   #isOver(stream: StreamHandle): boolean {
     const staged = this.#staged.get(stream)
     if (staged !== undefined) this.#reclaim(staged)
@@ -137,7 +144,7 @@ export class Uploads {
       const status = this.#context.calls.cuEventSynchronize(newest.event)
       if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", newest.event)
     }
-    this.#forget(this.#streams.takeAll((stream) => this.#isOver(stream)))
+    this.reclaimAll()
   }
 
   /** Gives all back. Nothing is queued any more. */
