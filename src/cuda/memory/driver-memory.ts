@@ -80,16 +80,15 @@ export class DriverMemory implements DeviceMemory {
 
   #allocateOn(stream: StreamHandle, byteLength: number): number {
     const context = this.#context
-    const out = context.out
-    let status = context.calls.cuMemAllocFromPoolAsync(out.address, byteLength, this.#pool, stream)
+    const out = context.holding.reserve("memory")
+    let status = context.calls.cuMemAllocFromPoolAsync(out, byteLength, this.#pool, stream)
     if (status !== SUCCESS) {
-      status = context.again(status, "cuMemAllocFromPoolAsync", out.address, byteLength, this.#pool, stream)
-      if (status === OUT_OF_MEMORY) throw this.outOfMemory(byteLength, this.#count.used)
-      context.check(status, "cuMemAllocFromPoolAsync")
+      status = context.again(status, "cuMemAllocFromPoolAsync", out, byteLength, this.#pool, stream)
     }
-    const address = out.number(0)
+    const address = context.holding.settle(status === SUCCESS)
+    if (status === OUT_OF_MEMORY) throw this.outOfMemory(byteLength, this.#count.used)
+    context.check(status, "cuMemAllocFromPoolAsync")
     this.#sizes.set(address, byteLength)
-    context.holding.add("memory", address)
     this.#count.add(byteLength)
     return address
   }

@@ -141,13 +141,13 @@ export class PinnedPool {
   }
 
   #lock(byteLength: number): PinnedBlock | undefined {
-    const { calls, out } = this.#context
-    const status = this.#context.within(() => calls.cuMemHostAlloc(out.address, byteLength, PORTABLE))
+    const { calls, holding } = this.#context
+    const out = holding.reserve("pinned")
+    const status = this.#context.within(() => calls.cuMemHostAlloc(out, byteLength, PORTABLE))
+    const address = holding.settle(status === SUCCESS)
     if (status === OUT_OF_MEMORY) return undefined
     this.#context.check(status, "cuMemHostAlloc")
     this.#kept += byteLength
-    const address = out.number(0)
-    this.#context.holding.add("pinned", address)
     return new PinnedBlock(address, byteLength, false)
   }
 

@@ -4,7 +4,8 @@
  * All threads share a device's context. Some of what they own can be given back only while nothing runs there, be it another
  * thread's; and what the device of a Worker owned that ended without a word is for others to give back. So each open device
  * has a record with a page of what it owns. Only its own thread writes there, a handle before its kind and the kind's end
- * before the handle's, so that a thread may end at any place. The lock of a record is held by its thread for as long as the
+ * before the handle's, so that a thread may end at any place. Memory is written down by the driver itself, in the very call
+ * that allocates it: a thread may end within that. The lock of a record is held by its thread for as long as the
  * device is open; one lock serves the list of records.
  */
 import { type Block, MUTEX_BYTES, type ProcessMemory, processMemory } from "./process-memory.js"
@@ -53,11 +54,13 @@ class Page {
   readonly address: number
   readonly #numbers: Float64Array
   readonly #kinds: Int32Array
+  readonly #words: Uint32Array
 
   constructor({ address, buffer }: Block) {
     this.address = address
     this.#numbers = new Float64Array(buffer, 0, PAGE_BYTES / 8)
     this.#kinds = new Int32Array(buffer, 0, PAGE_BYTES / 4)
+    this.#words = new Uint32Array(buffer, 0, PAGE_BYTES / 4)
   }
 
   get(place: number): number {
@@ -72,12 +75,20 @@ class Page {
     return this.#kinds[(HEADER_BYTES + entry * ENTRY_BYTES) / 4 + 2] ?? 0
   }
 
+  /** Where the driver may write a handle, as 64 bits. */
+  addressOf(entry: number): number {
+    return this.address + HEADER_BYTES + entry * ENTRY_BYTES
+  }
+
   handle(entry: number): number {
-    return this.#numbers[(HEADER_BYTES + entry * ENTRY_BYTES) / 8] ?? 0
+    const word = (HEADER_BYTES + entry * ENTRY_BYTES) / 4
+    return (this.#words[word + 1] ?? 0) * 0x1_0000_0000 + (this.#words[word] ?? 0)
   }
 
   setHandle(entry: number, handle: number): void {
-    this.#numbers[(HEADER_BYTES + entry * ENTRY_BYTES) / 8] = handle
+    const word = (HEADER_BYTES + entry * ENTRY_BYTES) / 4
+    this.#words[word] = handle % 0x1_0000_0000
+    this.#words[word + 1] = handle / 0x1_0000_0000
   }
 
   byteLength(entry: number): number {
@@ -171,7 +182,9 @@ export class LedgerRecord {
 
   #visit(kind: number, visit: (page: Page, entry: number) => void): void {
     for (const page of this.#pages) {
-      for (let entry = 0; entry < ENTRIES; entry++) if (page.kind(entry) === kind) visit(page, entry)
+      for (let entry = 0; entry < ENTRIES; entry++) {
+        if (page.kind(entry) === kind && page.handle(entry) !== 0) visit(page, entry)
+      }
     }
   }
 
@@ -188,6 +201,7 @@ export class Holding {
   readonly #entries = new Map<number, number>()
   readonly #free: number[] = []
   #used = 0
+  #reserved = 0
   #isOpen = true
 
   constructor(memory: ProcessMemory, block: Block, context: number) {
@@ -213,6 +227,30 @@ export class Holding {
     page.setByteLength(place % ENTRIES, byteLength)
     page.setKind(place % ENTRIES, OWNED[kind])
     this.#entries.set(handle, place)
+  }
+
+  /** Where the driver's next call is to write a handle, which is owned from then on. {@link settle} comes next. */
+  reserve(kind: Owned): number {
+    this.#reserved = this.#free.pop() ?? this.#used++
+    const page = this.#pageOf(this.#reserved)
+    const entry = this.#reserved % ENTRIES
+    page.setHandle(entry, 0)
+    page.setByteLength(entry, 0)
+    page.setKind(entry, OWNED[kind])
+    return page.addressOf(entry)
+  }
+
+  /** After that call. Gives the handle that the driver has written, 0 if the call has failed. */
+  settle(hasWorked: boolean): number {
+    const place = this.#reserved
+    const handle = hasWorked ? this.#pageOf(place).handle(place % ENTRIES) : 0
+    if (handle !== 0) {
+      this.#entries.set(handle, place)
+      return handle
+    }
+    this.#pageOf(place).setKind(place % ENTRIES, 0)
+    this.#free.push(place)
+    return 0
   }
 
   /** What is owned is of another kind from here on. */
