@@ -14,6 +14,17 @@ export const nextTick = process.nextTick.bind(process)
 /** Milliseconds since some point in the past. */
 export const now = performance.now.bind(performance)
 
+const { hrtime } = process
+/** Bun and Deno have a beginning of their own in each thread for `hrtime`, which in Node.js all threads share. */
+const sharesHrtime = !("bun" in process.versions || "deno" in process.versions)
+
+/** Milliseconds since some point in the past that is the same for all threads of the process. */
+export function sharedNow(): number {
+  if (!sharesHrtime) return performance.timeOrigin + now()
+  const [seconds, nanoseconds] = hrtime()
+  return seconds * 1e3 + nanoseconds / 1e6
+}
+
 const resolved = Promise.resolve()
 
 /** Calls a function as a microtask. It must not throw. */

@@ -21,7 +21,7 @@ import { Births, type HostBirth } from "./queue/births.js"
 import { Captures } from "./graph/captures.js"
 import { captureLaunch } from "./graph/child-graph.js"
 import { Commands } from "./queue/commands.js"
-import { Completion } from "./queue/completion.js"
+import { Completion, type CompletionHost } from "./queue/completion.js"
 import { ControlMemory } from "./control/control.js"
 import { ControlBlocks } from "./control/control-blocks.js"
 import { EventTable, type HostEvent } from "./queue/event-table.js"
@@ -103,10 +103,11 @@ export class HostDriver implements Driver {
       destroyStream: (stream) => this.streams.destroy(stream.handle),
       serve: (more) => this.pool.serve(more),
     })
-    this.completion = new Completion(this.control, this.keepAlive, {
+    const completionHost: CompletionHost = {
       failure: (stream, position) => this.failures.before(stream, position),
       findLoss: () => this.loss.find(),
-    })
+    }
+    this.completion = new Completion(this.control, this.keepAlive, completionHost, cores)
     this.points = new Points(this.completion, this.failures, this.loss)
   }
 

@@ -41,6 +41,7 @@ import {
   hasReached,
 } from "../control/layout.js"
 import type { LoadedKernel } from "../kernel/loaded-kernel.js"
+import { sharedNow } from "../../common/timers.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { Report, Thrown } from "../threads/messages.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
@@ -253,10 +254,9 @@ export class Interpreter implements Operations {
     const { control, memory } = this.at
     const { words } = control
     if (kind === STAMP) {
-      const [seconds, nanoseconds] = process.hrtime()
       const slot = words[read + 1] as number
       if (slot + 2 > words.length) control.refresh()
-      control.doubles[slot / 2] = seconds * 1e3 + nanoseconds / 1e6
+      control.doubles[slot / 2] = sharedNow()
     } else if (words[stream + BROKEN] === 1) {
       return
     } else if (kind === COPY) {

@@ -12,7 +12,7 @@ import {
 } from "../control/layout.js"
 import type { KeepAlive } from "../control/keep-alive.js"
 import { PendingHeap, type Waiting } from "./pending-heap.js"
-import { Spinner } from "../control/spin.js"
+import { LONG_PATIENCE, Spinner } from "../control/spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 import { microtask, nextTick } from "../../common/timers.js"
 
@@ -52,7 +52,7 @@ export class Completion {
   /** The same slots, by their control blocks. */
   private readonly slots = new Map<number, StreamSlot>()
   private turn = 0
-  private readonly spinner = new Spinner()
+  private readonly spinner: Spinner
   private armed = false
   private stopped = false
 
@@ -60,7 +60,10 @@ export class Completion {
     private readonly control: ControlMemory,
     private readonly keepAlive: KeepAlive,
     private readonly host: CompletionHost,
-  ) {}
+    cores: number,
+  ) {
+    this.spinner = cores > 2 ? new Spinner(LONG_PATIENCE) : new Spinner()
+  }
 
   /** Blocks until a stream has passed a position. @throws DeviceLostError */
   block(stream: HostStream, position: number): void {
