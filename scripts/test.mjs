@@ -1,6 +1,6 @@
 /**
- * Everything that has to hold: lint, format, types (a type test that fails fails the build), tests. `npm test -- test/host`
- * runs the tests below that folder only.
+ * Runs all checks: lint, format, types (a failing type test fails the build) and tests. `npm test -- test/host` runs only
+ * the tests whose paths start with `test/host`, and neither lint nor the format check.
  */
 
 import { node, say, tools } from "./lib/project.mjs"
@@ -16,7 +16,7 @@ const checks = [
 ]
 const failed = checks.filter(([name, check]) => {
   if (name !== "Testing" && prefixes.length > 0) return false
-  say(name)
+  say(name === "Testing" && prefixes.length === 0 ? "Testing, which takes about ten minutes on two cores" : name)
   return check() !== 0
 })
 if (failed.length > 0) {

@@ -5,7 +5,7 @@ import { AuxstreamError, type Device, type DeviceSelector, openDevice } from "au
 import { UsageError } from "./options.js"
 import { type Sizes, weightBytes } from "./sizes.js"
 
-/** @throws UsageError with the library's own sentence, which says why and what to do */
+/** @throws UsageError with the library's message, which says why and what to do */
 export function openNamedDevice(selector: DeviceSelector): Device {
   try {
     return openDevice(selector)
@@ -23,11 +23,11 @@ export function checkMemory(device: Device, sizes: Sizes): void {
   if (needed <= room) return
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
   throw new UsageError(
-    `The weights of ${sizes.layers} layers take ${gigabytes(needed)}, and the host device has room for ${gigabytes(room)}; ask for fewer.`,
+    `The weights of ${sizes.layers} layers need ${gigabytes(needed)}, but the host device has room for ${gigabytes(room)}; use a smaller --layers.`,
   )
 }
 
-/** As many as the library starts unless told otherwise; see `openDevice`. */
+/** The number of threads that the library starts by default; see `openDevice`. */
 export function threadsOf(device: Device): number | null {
   if (device.kind !== "host") return null
   return Number(process.env["AUXSTREAM_HOST_THREADS"] || Math.max(2, availableParallelism()))

@@ -28,9 +28,9 @@ export function readInput(path: string | undefined, tokens: number | undefined, 
   const descriptor = open(file, name)
   try {
     const { size } = fstatSync(descriptor)
-    if (size === 0) throw new UsageError(`${name} is empty; the bytes of a text are the tokens.`)
+    if (size === 0) throw new UsageError(`${name} must not be empty: its bytes are the tokens.`)
     if (tokens !== undefined && tokens > size) {
-      throw new UsageError(`--tokens is ${tokens}, but ${name} has ${size} bytes, and a token is a byte.`)
+      throw new UsageError(`--tokens must be at most ${size}, the bytes of ${name} (a token is a byte); got ${tokens}.`)
     }
     const bytes = new Uint8Array(tokens ?? Math.min(byDefault, size))
     const read = readSync(descriptor, bytes, 0, bytes.length, 0)
@@ -46,10 +46,10 @@ function open(file: string, name: string): number {
     descriptor = openSync(file, "r")
     if (fstatSync(descriptor).isFile()) return descriptor
   } catch (error) {
-    throw new UsageError(`${name} cannot be read: ${reason(error)}.`, { cause: error })
+    throw new UsageError(`Cannot read ${name}: ${reason(error)}.`, { cause: error })
   }
   closeSync(descriptor)
-  throw new UsageError(`${name} is not a file; --input takes a text.`)
+  throw new UsageError(`--input must be a text file; ${name} is not a file.`)
 }
 
 function reason(error: unknown): string {

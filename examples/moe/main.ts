@@ -1,8 +1,8 @@
 /**
- * The main job of this project: mixture-of-experts layers, timed one after the other and side by side, eager and
- * captured as graphs.
+ * The main job of this project: times mixture-of-experts layers in sequence and side by side, eager and captured as
+ * graphs.
  *
- * See model.ts for the layer itself, which is where the library is used.
+ * See model.ts for the layer itself, which uses the library.
  */
 
 import { setImmediate as nextTurn } from "node:timers/promises"
@@ -12,14 +12,21 @@ import { checkMemory, openNamedDevice, threadsOf } from "./device.js"
 import { readInput, type Input } from "./input.js"
 import { allEqual, Bench, medians, type Round } from "./measure.js"
 import { Model } from "./model.js"
+import { OtherProcesses } from "./other-processes.js"
 import { help, type Options, parseOptions, UsageError } from "./options.js"
 import { Progress } from "./progress.js"
 import { makeReport, type Report, reportText } from "./report.js"
 import { defaults, type Sizes, sizesFor } from "./sizes.js"
 import { makeWeights } from "./weights.js"
 
-/** A GPU warms up for longer, and takes milliseconds where threads take a second. */
+/** A GPU needs a longer warm-up. It takes milliseconds for what takes threads a second. */
 const rounds = { host: { warmUps: 1, timed: 4 }, cuda: { warmUps: 5, timed: 25 } }
+
+/** Of the sizes that are used unless the command line gives others. */
+const duration = {
+  host: "This takes about half a minute on two idle cores.",
+  cuda: "This takes about a quarter of a minute.",
+}
 
 /** Runs the program. Gives its exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -39,13 +46,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The device is closed whatever happens. */
+/** Closes the device whatever happens. */
 async function runOn(device: Device, options: Options, signal: AbortSignal): Promise<Report> {
   try {
     const input = readInput(options.input, options.tokens, defaults(device.kind).tokens)
     const layers = options.layers ?? defaults(device.kind).layers
     const sizes = sizesFor(device.kind, layers, input.tokens.length)
     checkMemory(device, sizes)
+    if (!options.json) process.stderr.write(`${duration[device.kind]}\n`)
     const { warmUps, timed } = rounds[device.kind]
     const progress = new Progress(1 + warmUps + timed + checkedLayers(layers).length, !options.json)
     try {
@@ -62,7 +70,7 @@ interface Run {
   readonly device: Device
   readonly input: Input
   readonly sizes: Sizes
-  /** Whether fewer layers will do where memory is short. */
+  /** Whether the run may use fewer layers if memory is short. */
   readonly fewer: boolean
   readonly progress: Progress
   readonly signal: AbortSignal
@@ -84,7 +92,9 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
   }
   const { warmUps, timed } = rounds[device.kind]
   await repeat("Warming up", warmUps)
+  const others = new OtherProcesses()
   const done = await repeat("Timing", timed)
+  const othersShare = others.share()
 
   progress.begin("Computing the float64 reference")
   const layerDone = async () => {
@@ -103,6 +113,7 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
     layersThatFit: sizes.layers < wanted.layers ? sizes.layers : null,
     rounds: timed,
     milliseconds: medians(done),
+    othersShare,
     graph: { nodes: nodeCount, branches: branchCount },
     checks: {
       parallelEqualsSequential: allEqual(eager),

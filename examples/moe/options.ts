@@ -7,7 +7,7 @@ import { published } from "./sizes.js"
 /** More tokens than this would take minutes without a GPU. */
 const MOST_TOKENS = 4096
 
-/** What the command line asked for. What it did not name is undefined. */
+/** What the command line asked for. An option that it does not contain is undefined. */
 export interface Options {
   readonly input: string | undefined
   readonly tokens: number | undefined
@@ -17,25 +17,25 @@ export interface Options {
   readonly help: boolean
 }
 
-/** Something that the user can mend. Its message is one sentence; the program ends with exit code 2. */
+/** A mistake that the user can fix. The message is one sentence; the program ends with exit code 2. */
 export class UsageError extends Error {}
 
-export const help = `Runs mixture-of-experts layers of the sizes of Qwen1.5-MoE-A2.7B, the routed experts beside the shared
-expert on two streams, and measures how much of the possible overlap that reaches, eager and captured as graphs.
+export const help = `Runs mixture-of-experts layers of Qwen1.5-MoE-A2.7B's sizes, with the routed experts and the shared expert side by
+side on two streams. Measures how much of the possible overlap this reaches, eager and captured as graphs.
 
   npm start -- [options]
 
-  --input FILE   the text whose bytes are the tokens (README.md)
-  --tokens N     how many of its bytes: 1 to ${MOST_TOKENS} (64)
-  --layers L     how many layers: 1 to ${published.layers} (2 on host, on a GPU ${published.layers} or what fits)
-  --device D     auto, host, cuda or cuda:N (auto)
+  --input FILE   a text; its bytes are the tokens (default README.md)
+  --tokens N     number of tokens, 1 to ${MOST_TOKENS} (default 64)
+  --layers L     number of layers, 1 to ${published.layers} (default 2 on host; ${published.layers}, or what fits, on a GPU)
+  --device D     auto, host, cuda or cuda:N (default auto)
   --json         print one JSON object and nothing else
-  --help         print this`
+  --help         print this text`
 
 /** @throws UsageError */
 export function parseOptions(args: readonly string[]): Options {
   const values = parse(args)
-  if (values.input === "") throw new UsageError("--input is empty; it takes the path of a text.")
+  if (values.input === "") throw new UsageError("--input must be the path of a text; got an empty string.")
   return {
     input: values.input,
     tokens: integer(values.tokens, "--tokens", MOST_TOKENS),
@@ -53,10 +53,8 @@ function parse(args: readonly string[]) {
     const options = { input: value, tokens: value, layers: value, device: value, json: flag, help: flag }
     return parseArgs({ args: joinNegativeNumbers(args), options }).values
   } catch (error) {
-    const [sentence = "the command line is not understood"] = String(
-      error instanceof Error ? error.message : error,
-    ).split(". ")
-    throw new UsageError(`${sentence.replace(/\.$/, "")}; --help names the options.`, { cause: error })
+    const [sentence = "invalid command line"] = String(error instanceof Error ? error.message : error).split(". ")
+    throw new UsageError(`${sentence.replace(/\.$/, "")}; --help lists the options.`, { cause: error })
   }
 }
 
@@ -75,12 +73,12 @@ function integer(text: string | undefined, option: string, most: number): number
   if (text === undefined) return undefined
   const value = /^\d+$/.test(text) ? Number(text) : NaN
   if (value >= 1 && value <= most) return value
-  throw new UsageError(`${option} is ${JSON.stringify(text)}; it is an integer from 1 to ${most}.`)
+  throw new UsageError(`${option} must be an integer from 1 to ${most}; got ${JSON.stringify(text)}.`)
 }
 
 function selector(text: string): DeviceSelector {
   if (text === "auto" || text === "host" || text === "cuda") return text
   const ordinal = /^cuda:(\d{1,4})$/.exec(text)?.[1]
   if (ordinal !== undefined) return `cuda:${Number(ordinal)}`
-  throw new UsageError(`--device is ${JSON.stringify(text)}; it is auto, host, cuda or cuda:N.`)
+  throw new UsageError(`--device must be auto, host, cuda or cuda:N; got ${JSON.stringify(text)}.`)
 }

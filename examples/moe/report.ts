@@ -1,4 +1,4 @@
-/** What the run tells at its end. */
+/** The report that a run prints at its end. */
 
 import type { Accuracy } from "./accuracy.js"
 import type { Measurement } from "./measure.js"
@@ -10,23 +10,25 @@ export interface Report {
   readonly node: string
   readonly input: { readonly name: string; readonly fileBytes: number }
   readonly sizes: Sizes
-  /** How many layers the device has memory for, if that is fewer than were wanted; else null. */
+  /** How many layers fit into the device's memory, if fewer than requested; otherwise null. */
   readonly layersThatFit: number | null
-  /** What was cut from the published model, and from the input. */
+  /** Which part of the published model and of the input the run used. */
   readonly kept: string
   readonly weightBytes: number
   readonly rounds: number
   readonly milliseconds: Measurement
-  /** Operations and streams of the side-by-side pass as a graph. */
+  /** The share of the machine's processor time that other processes used during the timed rounds, from 0 to 1. */
+  readonly othersShare: number
+  /** Operations and streams of the graph of the side-by-side pass. */
   readonly graph: { readonly nodes: number; readonly branches: number }
   /** Sequential time ÷ parallel time. */
   readonly speedUp: number
-  /** The same of the graphs. */
+  /** The same ratio for the graphs. */
   readonly capturedSpeedUp: number
   /** (sequential − parallel) ÷ (sequential − longer branch). */
   readonly overlapShare: number
   readonly parallelOverLonger: number
-  /** Floating-point operations a second of the sequential pass, in 10⁹. */
+  /** Floating-point operations per second of the sequential pass, in 10⁹. */
   readonly gigaflops: number
   readonly checks: {
     readonly parallelEqualsSequential: boolean
@@ -38,7 +40,10 @@ export interface Report {
 
 /** Puts the figures together. */
 export function makeReport(
-  facts: Pick<Report, "device" | "input" | "sizes" | "layersThatFit" | "rounds" | "milliseconds" | "graph" | "checks">,
+  facts: Pick<
+    Report,
+    "device" | "input" | "sizes" | "layersThatFit" | "rounds" | "milliseconds" | "othersShare" | "graph" | "checks"
+  >,
 ): Report {
   const { sizes, layersThatFit, input, milliseconds, checks } = facts
   const { sequential, parallel, capturedSequential, capturedParallel, longer } = milliseconds
@@ -80,16 +85,23 @@ Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${si
   device      ${device.id}: ${device.name}${threads}, Node.js ${report.node}
 
                           eager   captured
-One after the other ${times(ms.sequential, ms.capturedSequential)}   routed experts ${milliseconds(ms.routed)} ms, shared expert ${milliseconds(ms.shared)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
+In sequence         ${times(ms.sequential, ms.capturedSequential)}   routed experts ${milliseconds(ms.routed)} ms, shared expert ${milliseconds(ms.shared)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
 Side by side        ${times(ms.parallel, ms.capturedParallel)}   medians of ${report.rounds} rounds
-Longer branch alone ${times(ms.longer)}              eager side by side takes ${report.parallelOverLonger.toFixed(3)} of it
+Longer branch alone ${times(ms.longer)}              side by side takes ${report.parallelOverLonger.toFixed(3)} × as long (eager)
 Speed-up            ${factors(report.speedUp, report.capturedSpeedUp)}   ${(100 * report.overlapShare).toFixed(0)} % of the possible overlap
-Queueing a pass     ${times(ms.queueing, ms.capturedQueueing)}   ${graph.nodes} operations on ${graph.branches} streams, or one launch of their graph
-
-${mark(checks.parallelEqualsSequential)} side by side and one after the other agree bit for bit, in every round
+Queueing a pass     ${times(ms.queueing, ms.capturedQueueing)}   ${graph.nodes} operations on ${graph.branches} streams, or one launch of the graph
+${busyText(report)}
+${mark(checks.parallelEqualsSequential)} side by side and in sequence give the same bits, in every round
 ${mark(checks.capturedEqualsEager)} captured, both give the same bits as eager, in every round
 ${referenceText(reference)}
 `
+}
+
+/** Says how busy the machine was if less than half of the possible overlap was reached. */
+function busyText({ overlapShare, othersShare }: Report): string {
+  if (overlapShare >= 0.5) return ""
+  const advice = othersShare < 0.1 ? "" : "; repeat this on an idle machine"
+  return `\nLittle overlap. Other processes used ${Math.round(100 * othersShare)} % of the processor time meanwhile${advice}.\n`
 }
 
 function referenceText({ passed, tokens, layers, largestError, tolerance, steps }: Accuracy): string {

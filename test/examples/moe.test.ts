@@ -49,14 +49,18 @@ describe("the main job", () => {
   test("prints a report for people, and its progress as plain lines where there is no terminal", () => {
     const { exitCode, output, errors } = run("--layers=2", "--tokens=1", "--device=host")
     assert.equal(exitCode, 0)
-    assert.equal(errors, "Filling the weights …\nWarming up …\nTiming …\nComputing the float64 reference …\n")
-    for (const words of ["One after the other", "Side by side", "Longer branch", "Speed-up", "possible overlap"]) {
+    assert.equal(
+      errors,
+      "This takes about half a minute on two idle cores.\n" +
+        "Filling the weights …\nWarming up …\nTiming …\nComputing the float64 reference …\n",
+    )
+    for (const words of ["In sequence", "Side by side", "Longer branch", "Speed-up", "possible overlap"]) {
       assert.ok(output.includes(words), `${words}: ${output}`)
     }
     assert.match(output, /eager +captured\n/)
-    assert.match(output, /19 operations on 2 streams, or one launch of their graph/)
+    assert.match(output, /19 operations on 2 streams, or one launch of the graph/)
     assert.match(output, /kept 12 of 60 experts, 2 of 24 layers, no attention; 1 of \d+ bytes of README\.md/)
-    assert.match(output, /✓ side by side and one after the other agree bit for bit/)
+    assert.match(output, /✓ side by side and in sequence give the same bits/)
     assert.match(output, /✓ captured, both give the same bits as eager/)
     assert.match(output, /✓ float64 reference, 1 token in 2 layers: largest relative error/)
   })
@@ -69,23 +73,26 @@ describe("the main job", () => {
 
   test("bad input gets one sentence and exit code 2", () => {
     const table: readonly (readonly [args: readonly string[], words: RegExp])[] = [
-      [["--input", join(folder, "none.txt")], /none\.txt cannot be read: there is no such file/],
-      [["--input", join(folder, "empty.txt")], /empty\.txt is empty/],
+      [["--input", join(folder, "none.txt")], /Cannot read .*none\.txt: there is no such file/],
+      [["--input", join(folder, "empty.txt")], /empty\.txt must not be empty/],
       [["--input", folder], /is not a file/],
-      [["--input="], /--input is empty/],
-      [["--tokens", "-3"], /--tokens is "-3"; it is an integer from 1 to 4096/],
-      [["--tokens", "0"], /--tokens is "0"/],
-      [["--tokens", "1.5"], /--tokens is "1\.5"/],
-      [["--tokens", "abc"], /--tokens is "abc"/],
-      [["--tokens", "4097"], /--tokens is "4097"/],
-      [["--tokens", "1e3"], /--tokens is "1e3"/],
-      [["--tokens", "19", "--input", join(folder, "short.txt")], /--tokens is 19, but .* has 18 bytes/],
+      [["--input="], /--input must be the path of a text; got an empty string/],
+      [["--tokens", "-3"], /--tokens must be an integer from 1 to 4096; got "-3"/],
+      [["--tokens", "0"], /--tokens must be .+; got "0"/],
+      [["--tokens", "1.5"], /--tokens must be .+; got "1\.5"/],
+      [["--tokens", "abc"], /--tokens must be .+; got "abc"/],
+      [["--tokens", "4097"], /--tokens must be .+; got "4097"/],
+      [["--tokens", "1e3"], /--tokens must be .+; got "1e3"/],
+      [
+        ["--tokens", "19", "--input", join(folder, "short.txt")],
+        /--tokens must be at most 18, the bytes of .*; got 19/,
+      ],
       [["--tokens"], /--tokens/],
-      [["--layers", "0"], /--layers is "0"; it is an integer from 1 to 24/],
-      [["--layers", "25"], /--layers is "25"/],
-      [["--layers", "24", "--device", "host"], /24 layers take 6\.6 GB, and the host device has room for/],
-      [["--device", "gpu"], /--device is "gpu"; it is auto, host, cuda or cuda:N/],
-      [["--device", "cuda:x"], /--device is "cuda:x"/],
+      [["--layers", "0"], /--layers must be an integer from 1 to 24; got "0"/],
+      [["--layers", "25"], /--layers must be .+; got "25"/],
+      [["--layers", "24", "--device", "host"], /24 layers need 6\.6 GB, but the host device has room for/],
+      [["--device", "gpu"], /--device must be auto, host, cuda or cuda:N; got "gpu"/],
+      [["--device", "cuda:x"], /--device must be .+; got "cuda:x"/],
       [["--device", "cuda:4711"], /cuda/i],
       [["--fast"], /Unknown option '--fast'; --help/],
       [["text.txt"], /Unexpected argument 'text\.txt'/],
@@ -145,6 +152,7 @@ describe("the main job's figures", () => {
     sizes: sizesFor("host", 1, 1),
     layersThatFit: null,
     rounds: 3,
+    othersShare: 0.02,
     milliseconds: medians([round(9), round(8), round(100)]),
     graph: { nodes: 10, branches: 2 },
   }
@@ -167,6 +175,14 @@ describe("the main job's figures", () => {
       assert.equal(failed.passed, false)
       assert.match(reportText(failed), /✗ FAILED/)
     }
+  })
+
+  test("little overlap is reported with the share of the processor time that other processes used", () => {
+    const textAt = (sequential: number, othersShare: number): string =>
+      reportText(makeReport({ ...facts, milliseconds: round(sequential), othersShare, checks: hold }))
+    assert.doesNotMatch(textAt(9, 0.8), /Little overlap/)
+    assert.match(textAt(6, 0.02), /Little overlap\. Other processes used 2 % of the processor time meanwhile\.\n/)
+    assert.match(textAt(6, 0.8), /used 80 % of the processor time meanwhile; repeat this on an idle machine\.\n/)
   })
 
   test("a result that is off names the step and the layer", () => {

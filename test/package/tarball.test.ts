@@ -1,11 +1,26 @@
 import assert from "node:assert/strict"
 import { readFileSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { join, posix } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { node, npm, pack, project, temporaryFolder } from "./packing.js"
 
 interface Packed {
   files: { path: string }[]
+}
+
+/** The paths of the files that npm would pack. */
+function packedPaths(): readonly string[] {
+  const printed = npm(project, "pack", "--dry-run", "--ignore-scripts", "--json")
+  const [packed] = Object.values(JSON.parse(printed) as Packed[] | Record<string, Packed>)
+  return packed?.files.map((file) => file.path) ?? []
+}
+
+/** The files that a page links to, relative to the page. */
+function linksOf(page: string): readonly string[] {
+  const text = page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")
+  return [...text.matchAll(/\]\(([^)#]+)[^)]*\)/g)]
+    .map(([, link = ""]) => link)
+    .filter((link) => !link.startsWith("http"))
 }
 
 describe("the tarball", () => {
@@ -21,11 +36,10 @@ describe("the tarball", () => {
   })
 
   test("holds what a user needs, and nothing else", () => {
-    const printed = npm(project, "pack", "--dry-run", "--ignore-scripts", "--json")
-    const [packed] = Object.values(JSON.parse(printed) as Packed[] | Record<string, Packed>)
-    const paths = packed?.files.map((file) => file.path) ?? []
-    const beside = paths.filter((path) => !path.startsWith("dist/"))
-    assert.deepEqual(beside.sort(), ["CHANGELOG.md", "LICENSE", "README.md", "package.json"])
+    const paths = packedPaths()
+    const beside = paths.filter((path) => !/^(dist|docs|examples|bench\/results)\//.test(path))
+    const pages = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "package.json"]
+    assert.deepEqual(beside.sort(), pages)
     const strange = paths.filter(
       (path) => path.startsWith("dist/") && !/^dist\/[a-zA-Z0-9/-]+(\.generated\.d\.ts|\.d\.ts|\.js)$/.test(path),
     )
@@ -33,6 +47,22 @@ describe("the tarball", () => {
     for (const path of paths.filter((path) => path.endsWith(".js"))) {
       assert.doesNotMatch(readFileSync(join(project, path), "utf8"), /sourceMappingURL/, path)
     }
+  })
+
+  test("holds every page and file that its pages link to", () => {
+    const paths = packedPaths()
+    const isPacked = (target: string) => paths.some((path) => path === target || path.startsWith(`${target}/`))
+    const broken = paths
+      .filter((path) => path.endsWith(".md"))
+      .flatMap((path) => linksOf(readFileSync(join(project, path), "utf8")).map((link) => [path, link] as const))
+      .filter(([path, link]) => !isPacked(posix.join(posix.dirname(path), link)))
+    assert.deepEqual(broken, [])
+  })
+
+  test("runs no script where it is installed", () => {
+    const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { scripts: object }
+    const atInstall = ["preinstall", "install", "postinstall", "prepare"].filter((name) => name in scripts)
+    assert.deepEqual(atInstall, [])
   })
 
   test("is built anew whenever it is packed", () => {

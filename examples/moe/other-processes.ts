@@ -1,11 +1,11 @@
 import { cpus } from "node:os"
 
-/** Watches how much of the machine's processor time other processes take: figures of a busy machine mean little. */
+/** Watches how much of the machine's processor time other processes use: figures from a busy machine mean little. */
 export class OtherProcesses {
   readonly #machine = machineTimes()
   readonly #own = process.cpuUsage()
 
-  /** Their share so far: 0 is none, 1 the whole machine. */
+  /** Their share since this object was made: 0 is none, 1 the whole machine. */
   share(): number {
     const { busy, all } = machineTimes()
     const { user, system } = process.cpuUsage(this.#own)
