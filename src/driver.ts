@@ -42,7 +42,7 @@
  * event that was recorded on a capturing stream brings the waiting stream into the capture, whatever it has queued
  * before (an event recorded behind that comes directly
  * before the wait); from then on its operations are captured, too. Every one is ordered in the graph as it would have been
- * without the capture. `launch`, `copy`, `fill`, `multiply`, `recordEvent`, `waitEvent`, `launchGraph` and
+ * without the capture. `launch`, `copy`, `fill`, `products.multiply`, `recordEvent`, `waitEvent`, `launchGraph` and
  * `beginConditional` may be captured; the runtime never allocates, frees, uploads, queries or synchronises on a
  * capturing stream, nor waits across the border of a capture. A graph that is launched inside becomes part of the other
  * one, as it is then. Streams that take no part go on as ever, and so do events recorded there. A failed `endCapture`
@@ -143,6 +143,17 @@ export interface DroppableLaunch {
   readonly isOver: boolean
   /** Unless it has begun, its stream breaks when it gets there, as if the kernel had failed. */
   drop(reason: unknown): void
+}
+
+/** What multiplies matrices on a device. */
+export interface ProductLibrary {
+  /** The size of the scratch memory that a call needs. */
+  readonly workspaceBytes: number
+  /**
+   * Queues matrix products. `workspace` is scratch memory that nothing else uses meanwhile; which one is given has no
+   * influence on the result.
+   */
+  multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void
 }
 
 /** A batch of matrix products `out = alpha · op(a) · op(b) + beta · out`: row-major, without gaps, sizes above 0. */
@@ -399,11 +410,8 @@ export interface Driver {
   /** No launch of the graph is queued or running any more. */
   destroyGraph(graph: GraphHandle): void
 
-  /**
-   * Queues matrix products by the device's own library; absent where there is none. `workspace` is scratch memory that
-   * nothing else uses meanwhile; which one is given has no influence on the result.
-   */
-  multiply?(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void
+  /** The device's own library for matrix products; absent where there is none. */
+  readonly products?: ProductLibrary
 
   /**
    * Lets queued work finish, then gives everything back. Never blocks. Pending

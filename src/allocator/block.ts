@@ -1,5 +1,11 @@
 import type { OrderMark } from "../driver.js"
-import type { PendingFrees } from "./pending-frees.js"
+
+/** The frees of one stream, as a block that is among them sees them. */
+export interface BlockFrees {
+  remove(block: Block): void
+  /** Cuts a pending block; the rest keeps its place in the order of frees. */
+  split(block: Block, size: number): void
+}
 
 /** A stretch of device memory. Blocks lie side by side without gaps; sizes and addresses are in units of 256 bytes. */
 export class Block {
@@ -16,7 +22,7 @@ export class Block {
   /** While pending: freed at this position of its stream. */
   position = 0
   mark: OrderMark | undefined
-  frees: PendingFrees | undefined
+  frees: BlockFrees | undefined
   /** Neighbours in the list of its size class, and in its stream's order of frees. */
   previousInClass: Block | undefined
   nextInClass: Block | undefined

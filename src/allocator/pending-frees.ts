@@ -1,4 +1,4 @@
-import { Block } from "./block.js"
+import { Block, type BlockFrees } from "./block.js"
 import { SizeClasses } from "./size-classes.js"
 
 /** How far a stream has come. */
@@ -8,7 +8,7 @@ export interface Progress {
 }
 
 /** The blocks freed on one stream at positions that it may not have passed yet, in the order of their frees. */
-export class PendingFrees<S extends Progress = Progress> {
+export class PendingFrees<S extends Progress = Progress> implements BlockFrees {
   readonly classes = new SizeClasses()
   first: Block | undefined
   last: Block | undefined
@@ -39,7 +39,6 @@ export class PendingFrees<S extends Progress = Progress> {
     this.classes.remove(block)
   }
 
-  /** Cuts a pending block; what is cut off keeps its place in the order of frees. */
   split(block: Block, size: number): void {
     this.classes.remove(block)
     const rest = new Block(block.start + size, block.size - size)

@@ -3,7 +3,7 @@ import { DeviceArray } from "../runtime/device/device-array.js"
 import { AuxstreamError, DisposedError } from "../common/errors.js"
 import { show } from "../common/show.js"
 import { currentStream, Stream } from "../runtime/device/stream.js"
-import type { MatmulBatch, MatmulOptions } from "./matmul.js"
+import type { MatmulBatch, MatmulOptions } from "./options.js"
 import type { Product, ProductArray, ProductTypes } from "./product.js"
 
 const LARGEST = 2 ** 31 - 1

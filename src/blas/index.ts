@@ -16,4 +16,5 @@
  * @module
  */
 
-export { matmul, type MatmulBatch, type MatmulDType, type MatmulOptions } from "./matmul.js"
+export { matmul } from "./matmul.js"
+export type { MatmulBatch, MatmulDType, MatmulOptions } from "./options.js"

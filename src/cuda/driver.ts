@@ -9,8 +9,6 @@ import type {
   KernelSource,
   LaunchAttributes,
   LaunchLimits,
-  MatrixProduct,
-  MemoryRange,
   MemoryUsage,
   OrderMark,
   PinnedMemory,
@@ -30,12 +28,13 @@ import { Fills } from "./memory/fill.js"
 import { Graphs } from "./graph/graphs.js"
 import { Kernels } from "./kernel/kernels.js"
 import { Launcher } from "./kernel/launch.js"
-import { enter, giveBackLeftovers, leave } from "./sharing/leftovers.js"
+import { enter, giveBackLeftovers, leave } from "./leftovers.js"
 import type { CudaLibrary } from "./api/library.js"
-import { reserveLocalMemory, roomForLocalMemory } from "./memory/local-memory.js"
-import { createDeviceMemory, type DeviceMemory } from "./memory/memory.js"
+import { reserveLocalMemory, roomForLocalMemory } from "./kernel/local-memory.js"
+import { createDeviceMemory } from "./memory/memory.js"
+import type { DeviceMemory } from "./memory/device-memory.js"
 import { Neighbours } from "./sharing/neighbours.js"
-import { type Need, Quiet } from "./api/quiet.js"
+import { type Need, Quiet } from "./sharing/quiet.js"
 import { PinnedMemoryOwner, PinnedPool } from "./memory/pinned.js"
 import { AuxstreamError } from "../common/errors.js"
 import { SUCCESS } from "./api/status.js"
@@ -75,7 +74,7 @@ export class CudaDriver implements Driver {
   readonly #neighbours: Neighbours
   readonly #quiet: Quiet
   readonly #kernels: Kernels
-  readonly #cublas: Cublas
+  readonly products: Cublas
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #graphs: Graphs
@@ -110,7 +109,7 @@ export class CudaDriver implements Driver {
     enter(context)
     this.#neighbours = new Neighbours(context, this.#markers)
     this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
-    this.#cublas = new Cublas(context, this.#quiet)
+    this.products = new Cublas(context, this.#quiet)
     this.#kernels = new Kernels(context, this.#quiet, this.#launcher, facts.architecture)
     this.#fills = new Fills(context, this.#kernels, this.#launcher)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
@@ -124,13 +123,13 @@ export class CudaDriver implements Driver {
   destroyStream(stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     const whenOver = this.#memory.forgetStream(stream)
-    this.#cublas.forgetStream(stream)
+    this.products.forgetStream(stream)
     this.#streams.destroy(stream, whenOver)
   }
 
   adoptStream(foreign: bigint): StreamHandle {
     const stream = this.#streams.adopt(foreign)
-    this.#context.foreignCaptures.shareStream(stream)
+    this.#captures.foreign.shareStream(stream)
     return stream
   }
 
@@ -141,7 +140,7 @@ export class CudaDriver implements Driver {
   foreignHandle(stream: StreamHandle): bigint {
     // Others may queue behind the record.
     this.#context.lastEvent = undefined
-    this.#context.foreignCaptures.shareStream(stream)
+    this.#captures.foreign.shareStream(stream)
     return BigInt(stream)
   }
 
@@ -168,27 +167,26 @@ export class CudaDriver implements Driver {
 
   destroyEvent(event: EventHandle): void {
     if (!this.#events.delete(event)) return
-    this.#context.foreignCaptures.forgetEvent(event)
+    this.#captures.foreign.forgetEvent(event)
     if (event === this.#context.lastEvent) this.#context.lastEvent = undefined
     if (this.#completions.asks(event)) this.#completions.condemn(event)
     else destroyEvent(this.#context, event)
   }
 
   foreignEventHandle(event: EventHandle): bigint {
-    this.#context.foreignCaptures.shareEvent(event)
+    this.#captures.foreign.shareEvent(event)
     return BigInt(event)
   }
 
   recordEvent(event: EventHandle, stream: StreamHandle): boolean {
     const context = this.#context
-    const { foreignCaptures } = context
     if (context.askedEvents > 0) this.#keepPoint(event)
-    const isCaptured = foreignCaptures.arePossible && this.#captures.isCapturingForAnyone(stream)
+    const isCaptured = context.othersMayCapture && this.#captures.isCapturingForAnyone(stream)
     const status = context.calls.cuEventRecord(event, stream)
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event
     context.lastStream = stream
-    if (foreignCaptures.arePossible) foreignCaptures.noteRecord(event, stream, isCaptured)
+    if (context.othersMayCapture) this.#captures.foreign.noteRecord(event, stream, isCaptured)
     return isCaptured
   }
 
@@ -208,7 +206,7 @@ export class CudaDriver implements Driver {
     context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
     if (status !== SUCCESS) this.#retryWait(status, stream, event)
-    if (context.foreignCaptures.arePossible) context.foreignCaptures.noteWait(stream, event)
+    if (context.othersMayCapture) this.#captures.foreign.noteWait(stream, event)
   }
 
   #retryWait(status: number, stream: StreamHandle, event: EventHandle): void {
@@ -216,31 +214,31 @@ export class CudaDriver implements Driver {
     try {
       context.retry(status, "cuStreamWaitEvent", stream, event, 0)
     } catch (error) {
-      throw context.isLost ? error : context.foreignCaptures.explain(error, event)
+      throw context.isLost ? error : this.#captures.foreign.explain(error, event)
     }
   }
 
   queryEvent(event: EventHandle): boolean {
-    this.#context.foreignCaptures.checkLook(event)
+    this.#captures.foreign.checkLook(event)
     return hasPassed(this.#context, event)
   }
 
   synchronizeEvent(event: EventHandle): void {
-    this.#context.foreignCaptures.checkLook(event)
+    this.#captures.foreign.checkLook(event)
     const status = this.#context.calls.cuEventSynchronize(event)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
   }
 
   elapsedTime(start: EventHandle, end: EventHandle): number {
-    const { calls, foreignCaptures, out } = this.#context
-    for (const event of [start, end]) foreignCaptures.checkLook(event)
+    const { calls, out } = this.#context
+    for (const event of [start, end]) this.#captures.foreign.checkLook(event)
     const status = calls.cuEventElapsedTime(out.address, start, end)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventElapsedTime", out.address, start, end)
     return out.float(0)
   }
 
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
-    this.#context.foreignCaptures.checkLook(event)
+    this.#captures.foreign.checkLook(event)
     return this.#completions.add(event, settle)
   }
 
@@ -397,11 +395,6 @@ export class CudaDriver implements Driver {
     this.#graphs.destroy(graph)
   }
 
-  multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
-    this.#context.lastEvent = undefined
-    this.#cublas.multiply(product, workspace, stream)
-  }
-
   close(unseen?: unknown): void {
     if (this.#closed) return
     this.#closed = true
@@ -422,7 +415,7 @@ export class CudaDriver implements Driver {
     this.#memory.close()
     this.#births.close()
     this.#graphs.close()
-    this.#cublas.close()
+    this.products.close()
     this.#uploads.close()
     this.#completions.close()
     for (const event of this.#events) destroyEvent(this.#context, event)

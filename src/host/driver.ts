@@ -33,9 +33,10 @@ import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, ENDS_BROKEN, KERNEL, LEVELS, LIFE, TAKES_OVER } from "./control/layout.js"
 import { LIMITS } from "./limits.js"
-import { Loss } from "./threads/loss.js"
+import { Loss } from "./control/loss.js"
 import { DeviceMemory } from "./control/memory.js"
-import type { Report, Thrown } from "./threads/messages.js"
+import type { Report } from "./kernel/reports.js"
+import type { Thrown } from "./kernel/thrown.js"
 import { Points } from "./queue/points.js"
 import { Scheduler } from "./schedule/scheduler.js"
 import type { HostStream } from "./queue/stream.js"
@@ -190,8 +191,7 @@ export class HostDriver implements Driver {
     const target = this.streams.get(stream)
     const { stream: other, position, captured } = this.events.get(event)
     if (captured !== undefined) {
-      const branch = target.branch ?? captured.branch.capture.admit(target)
-      branch.waitFor(captured)
+      this.captures.wait(target, captured)
       return
     }
     if (other === undefined || other === target) return

@@ -70,7 +70,7 @@ function multiply({ driver, stream, address }: Ready): void {
     ...{ inputs: "float32", output: "float32", a: address, b: address, out: address + 64, ...sizes },
     ...{ transposeA: false, transposeB: false, alpha: 1, beta: 0 },
   }
-  driver.multiply?.(product, { address: address + 1024, length: 1024 }, stream)
+  driver.products?.multiply(product, { address: address + 1024, length: 1024 }, stream)
 }
 
 function ready(driver: Driver): Ready {

@@ -10,7 +10,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { CMemory } from "../../src/cuda/api/c-memory.js"
 import { bind, loadLibrary, type Bound, type NativeLibrary, type Signature } from "../../src/cuda/api/ffi.js"
-import { thisMachine } from "../../src/cuda/toolkit/machine.js"
+import { thisMachine } from "../../src/cuda/api/machine.js"
 import { toolkitCandidates, toolkitPlaces } from "../../src/cuda/toolkit/toolkit-places.js"
 import { findGpu } from "./gpu.js"
 

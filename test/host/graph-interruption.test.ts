@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { afterEach, mock, test } from "node:test"
-import type { Branch } from "../../src/host/graph/branch.js"
+import type { Branch } from "../../src/host/queue/branch.js"
 import { ACTIVE, FLAT_WAS_INTERRUPTED } from "../../src/host/control/layout.js"
 import type { HostStream } from "../../src/host/queue/stream.js"
 import { numbersFrom } from "./random.js"

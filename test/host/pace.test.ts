@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { BranchBlock } from "../../src/host/graph/graph.js"
+import type { BranchBlock } from "../../src/host/graph/branch-block.js"
 import { ControlMemory } from "../../src/host/control/control.js"
 import { ALONE, MEASURED } from "../../src/host/control/layout.js"
 import { Pace } from "../../src/host/graph/pace.js"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { mock } from "node:test"
-import type { Branch } from "../../src/host/graph/branch.js"
+import type { Branch } from "../../src/host/queue/branch.js"
 import { HostCapture } from "../../src/host/graph/capture.js"
 import { Captures } from "../../src/host/graph/captures.js"
 import { OpenConditional } from "../../src/host/graph/conditional.js"
@@ -14,7 +14,7 @@ import { type HostKernel, checkKernel } from "../../src/host/kernel/kernel-check
 import { IDLE, LAUNCH_WORDS, STATE, WORKER_WORDS } from "../../src/host/control/layout.js"
 import type { LoadedKernel } from "../../src/host/kernel/loaded-kernel.js"
 import { DeviceMemory } from "../../src/host/control/memory.js"
-import type { Report } from "../../src/host/threads/messages.js"
+import type { Report } from "../../src/host/kernel/reports.js"
 import { Scheduler } from "../../src/host/schedule/scheduler.js"
 import type { HostStream } from "../../src/host/queue/stream.js"
 import { StreamTable } from "../../src/host/queue/stream-table.js"
@@ -61,7 +61,7 @@ export class Threadless {
     this.#captures.begin(root)
     const { branch } = root
     assert.ok(branch)
-    work(branch, () => branch.capture.admit(this.createStream()))
+    work(branch, () => this.#captures.admit(this.createStream(), branch))
     return this.#graphs.create(this.#captures.end(root))
   }
 
@@ -94,7 +94,7 @@ export class Threadless {
     const conditional = new OpenConditional("unless", zero, branch)
     const body = new HostCapture(this.control, conditional)
     work(body.admit(this.createStream()))
-    conditional.close(body)
+    conditional.close(body.branches)
   }
 
   /** Does what a worker does that has nothing to do, until it has interrupted what stands still, if anything does. */

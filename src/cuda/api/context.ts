@@ -24,9 +24,9 @@ import type { EventHandle, StreamHandle } from "../../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
 import { eachCall } from "./ffi.js"
-import { ForeignCaptures, recordedInCapture } from "../stream/foreign-captures.js"
+import { recordedInCapture } from "./errors.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
-import { type Holding, ledger } from "../sharing/ledger.js"
+import { type Holding, ledger } from "./ledger.js"
 import type { CudaLibrary } from "./library.js"
 import { Room } from "./room.js"
 import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, OUT_OF_MEMORY, SUCCESS } from "./status.js"
@@ -63,8 +63,8 @@ export class CudaContext {
   askedEvents = 0
   /** How many captures of ours are under way. */
   captures = 0
-  /** What others may capture. */
-  readonly foreignCaptures = new ForeignCaptures()
+  /** Has any handle been shown, or taken in? Until then no other library can capture anything here. */
+  othersMayCapture = false
   /** For calls that may find no memory. */
   readonly room = new Room()
 
@@ -152,7 +152,7 @@ export class CudaContext {
   }
 
   get #mayBeCaptured(): boolean {
-    return this.captures > 0 || this.foreignCaptures.arePossible
+    return this.captures > 0 || this.othersMayCapture
   }
 
   /** @throws what {@link failure} makes of a status that is not success */

@@ -4,7 +4,7 @@ import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCal
 import { CMemory } from "./c-memory.js"
 import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
 import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
-import { joined, type Machine, named, thisMachine } from "../toolkit/machine.js"
+import { joined, type Machine, named, thisMachine } from "./machine.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./errors.js"
 

@@ -9,7 +9,7 @@ import type { CudaContext } from "../api/context.js"
 import { viewMemory } from "../api/ffi.js"
 import type { Kernels } from "../kernel/kernels.js"
 import type { Launcher } from "../kernel/launch.js"
-import type { Need } from "../api/quiet.js"
+import type { Need } from "../sharing/quiet.js"
 
 const NODE_TYPE_CONDITIONAL = 13
 const CONDITIONAL_TYPES = { if: 0, unless: 0, while: 1 } as const

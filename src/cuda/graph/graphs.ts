@@ -5,7 +5,7 @@ import { CMemory } from "../api/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "../api/context.js"
-import type { Quiet } from "../api/quiet.js"
+import type { Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"
 
 const RESULT_INFO_BYTES = 64

@@ -21,7 +21,7 @@ import {
 import type { CudaContext } from "../api/context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
-import type { Need, Quiet } from "../api/quiet.js"
+import type { Need, Quiet } from "../sharing/quiet.js"
 
 /** Forgotten kernels that one load unloads at most, so that it stays short. */
 const MOST_UNLOADED = 16

@@ -13,7 +13,7 @@ import type { MemoryUsage, StreamHandle } from "../../driver.js"
 import { CMemory } from "../api/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import type { DeviceMemory } from "./memory.js"
+import type { DeviceMemory } from "./device-memory.js"
 import { OUT_OF_MEMORY, SUCCESS } from "../api/status.js"
 import type { Streams } from "../stream/streams.js"
 

@@ -12,7 +12,7 @@ import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import type { DriverMemory } from "./driver-memory.js"
 import type { EventPool } from "../stream/events.js"
-import type { DeviceMemory } from "./memory.js"
+import type { DeviceMemory } from "./device-memory.js"
 import { StreamProgress } from "./stream-progress.js"
 import type { Streams } from "../stream/streams.js"
 

@@ -2,6 +2,7 @@
 import type { StreamHandle } from "../../driver.js"
 import { CMemory } from "../api/c-memory.js"
 import type { CudaContext } from "../api/context.js"
+import { ForeignCaptures } from "./foreign-captures.js"
 import { SUCCESS } from "../api/status.js"
 
 /**
@@ -25,10 +26,13 @@ export interface CapturePoint {
 /** The captures of one device. */
 export class Captures {
   readonly #context: CudaContext
+  /** What others may capture. */
+  readonly foreign: ForeignCaptures
   readonly #out = new CMemory(64)
 
   constructor(context: CudaContext) {
     this.#context = context
+    this.foreign = new ForeignCaptures(context)
   }
 
   begin(stream: StreamHandle): void {
@@ -69,8 +73,7 @@ export class Captures {
 
   /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
   isCapturingForAnyone(stream: StreamHandle): boolean {
-    const { captures, foreignCaptures } = this.#context
-    return (captures > 0 || foreignCaptures.mayInclude(stream)) && this.#asks(stream)
+    return (this.#context.captures > 0 || this.foreign.mayInclude(stream)) && this.#asks(stream)
   }
 
   #asks(stream: StreamHandle): boolean {

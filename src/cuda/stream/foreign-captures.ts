@@ -4,13 +4,13 @@
  * for it, spoils the capture (measured on an H100, driver 580), so it has to be known before.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
-import { AuxstreamError } from "../../common/errors.js"
+import type { CudaContext } from "../api/context.js"
+import { recordedInCapture } from "../api/errors.js"
 import { HandleSet } from "./handle-set.js"
 
 /** What others may capture of one device. */
 export class ForeignCaptures {
-  /** Has any handle been shown, or taken in? Until then there is nothing to look after. */
-  arePossible = false
+  readonly #context: CudaContext
   readonly #knownStreams = new HandleSet()
   readonly #knownEvents = new HandleSet()
   /** Streams that waited for what may have been captured. */
@@ -18,20 +18,24 @@ export class ForeignCaptures {
   /** Events whose latest record of ours is part of a capture. */
   readonly #captured = new HandleSet()
 
+  constructor(context: CudaContext) {
+    this.#context = context
+  }
+
   /** Others know the stream. */
   shareStream(stream: StreamHandle): void {
-    this.arePossible = true
+    this.#context.othersMayCapture = true
     this.#knownStreams.add(stream)
   }
 
   /** Others know the event. */
   shareEvent(event: EventHandle): void {
-    this.arePossible = true
+    this.#context.othersMayCapture = true
     this.#knownEvents.add(event)
   }
 
   mayInclude(stream: StreamHandle): boolean {
-    return this.arePossible && (this.#knownStreams.has(stream) || this.#broughtIn.has(stream))
+    return this.#context.othersMayCapture && (this.#knownStreams.has(stream) || this.#broughtIn.has(stream))
   }
 
   /** We have recorded the event on the stream, which was captured or not. */
@@ -69,14 +73,4 @@ export class ForeignCaptures {
     this.#knownEvents.delete(event)
     this.#captured.delete(event)
   }
-}
-
-/** Captures of ours are known to the runtime, which refuses such events by name. */
-export function recordedInCapture(cause?: unknown): AuxstreamError {
-  return new AuxstreamError(
-    "AUX_STREAM_CAPTURING",
-    "the event was recorded on a stream that another library captured: it marks a point of that library's graph, which " +
-      "nobody can ask or wait for; record it again when the capture has ended",
-    { cause },
-  )
 }

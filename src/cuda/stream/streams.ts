@@ -4,7 +4,7 @@ import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "./events.js"
-import { ledger } from "../sharing/ledger.js"
+import { ledger } from "../api/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
 const NON_BLOCKING = 1
@@ -100,7 +100,7 @@ export class Streams {
       })
       if (!this.#own.has(stream)) this.#context.holding.remove(stream)
     })
-    this.#context.foreignCaptures.forgetStream(stream)
+    this.#captures.foreign.forgetStream(stream)
   }
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
@@ -111,7 +111,7 @@ export class Streams {
       this.#leaving.delete(stream)
       this.#destroy(stream)
     })
-    this.#context.foreignCaptures.forgetStream(stream)
+    this.#captures.foreign.forgetStream(stream)
   }
 
   /** Others see the end where they saw the stream. */

@@ -1,11 +1,11 @@
 /** cuBLAS: matrix products, with a handle for each stream. */
-import type { MatrixProduct, MemoryRange, StreamHandle } from "../../driver.js"
+import type { MatrixProduct, MemoryRange, ProductLibrary, StreamHandle } from "../../driver.js"
 import { AuxstreamError, CudaError, OutOfMemoryError } from "../../common/errors.js"
 import { CMemory } from "../api/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { bind, type Bound, type NativeLibrary, type Signature } from "../api/ffi.js"
 import { KnownProducts } from "./known-products.js"
-import type { Need, Quiet } from "../api/quiet.js"
+import type { Need, Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"
 import { toolkitLibrary } from "./toolkit-library.js"
 
@@ -45,6 +45,9 @@ const cublas = toolkitLibrary<CublasCalls>({
         "`pip install nvidia-cublas` (for a driver of CUDA 12, nvidia-cublas-cu12), or name the library in AUXSTREAM_LIBCUBLAS.",
     ),
 })
+
+/** What NVIDIA advises for recent devices. Equal on every stream, so that results are, too. */
+const WORKSPACE_BYTES = 32 * 1024 * 1024
 
 const NOT_INITIALIZED = 1
 const ALLOC_FAILED = 3
@@ -86,7 +89,8 @@ export function destroyProducts(context: CudaContext, handle: number): void {
 }
 
 /** The matrix products of one device. */
-export class Cublas {
+export class Cublas implements ProductLibrary {
+  readonly workspaceBytes = WORKSPACE_BYTES
   readonly #context: CudaContext
   readonly #quiet: Quiet
   readonly #known = new KnownProducts()
@@ -110,6 +114,7 @@ export class Cublas {
    * @throws AuxstreamError AUX_NOT_READY when products of a new kind find the device busy for too long
    */
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
     if (this.#known.has(product)) return this.#queue(product, workspace, stream)
     this.#quiet.block(needOf(product), () => this.#queue(product, workspace, stream))
     this.#known.add(product)

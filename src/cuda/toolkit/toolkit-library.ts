@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import type { AuxstreamError } from "../../common/errors.js"
 import { firstLine, loadLibrary, type NativeLibrary } from "../api/ffi.js"
-import { thisMachine } from "./machine.js"
+import { thisMachine } from "../api/machine.js"
 import { toolkitCandidates, type ToolkitFile, toolkitPlaces } from "./toolkit-places.js"
 
 /** A library of the toolkit, and what is made of it. */

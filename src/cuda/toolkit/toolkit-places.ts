@@ -1,5 +1,5 @@
 /** Where the toolkit's libraries (NVRTC, cuBLAS) and headers are usually found, on each platform. */
-import { absolute, joined, named, versions, type Machine } from "./machine.js"
+import { absolute, joined, named, versions, type Machine } from "../api/machine.js"
 
 const MAJORS = [13, 12] as const
 

@@ -1,10 +1,10 @@
-import { Branch, MOST_BRANCHES } from "./branch.js"
+import { Branch, type BranchList, MOST_BRANCHES } from "../queue/branch.js"
 import type { OpenConditional } from "./conditional.js"
 import { LEVEL } from "../control/layout.js"
 import type { HostStream } from "../queue/stream.js"
 
 /** A capture under way: commands are kept instead of queued. */
-export class HostCapture {
+export class HostCapture implements BranchList {
   readonly branches: Branch[] = []
   private readonly streams: HostStream[] = []
   private added = 0
@@ -23,7 +23,6 @@ export class HostCapture {
     return branch
   }
 
-  /** A new branch; one of the earlier ones where there are enough. */
   addBranch(level: number): Branch {
     const index = this.added++ % MOST_BRANCHES
     const branch = this.branches[index] ?? new Branch(this, index, level)

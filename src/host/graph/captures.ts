@@ -1,5 +1,5 @@
 import type { ConditionalKind } from "../../driver.js"
-import type { Branch } from "./branch.js"
+import type { Branch, CapturedPoint } from "../queue/branch.js"
 import { HostCapture } from "./capture.js"
 import { OpenConditional } from "./conditional.js"
 import type { ControlMemory } from "../control/control.js"
@@ -7,34 +7,58 @@ import type { HostStream } from "../queue/stream.js"
 
 /** Begins and ends captures, and the bodies of conditionals, which are captures inside others. */
 export class Captures {
+  /** Those under way. */
+  private readonly open = new Set<HostCapture>()
+
   constructor(private readonly control: ControlMemory) {}
 
   begin(stream: HostStream): void {
-    new HostCapture(this.control, undefined).admit(stream)
+    this.start(stream, undefined)
+  }
+
+  /** Has the stream wait for a point of a capture, which it becomes part of. */
+  wait(stream: HostStream, point: CapturedPoint): void {
+    const branch = stream.branch ?? this.admit(stream, point.branch)
+    branch.waitFor(point)
+  }
+
+  /** Has the stream take part in a branch's capture from here on. */
+  admit(stream: HostStream, other: Branch): Branch {
+    return this.captureOf(other).admit(stream)
   }
 
   /** Ends the capture that a stream takes part in. */
   end(stream: HostStream): HostCapture {
-    const { capture } = branchOf(stream)
+    const capture = this.captureOf(branchOf(stream))
+    this.open.delete(capture)
     capture.end()
     return capture
   }
 
   cancel(stream: HostStream): void {
-    const capture = stream.branch?.capture
-    capture?.end()
-    capture?.clear()
+    if (stream.branch !== undefined) this.end(stream).clear()
   }
 
   beginConditional(kind: ConditionalKind, condition: number, stream: HostStream, body: HostStream): void {
     const conditional = new OpenConditional(kind, condition, branchOf(stream))
-    new HostCapture(this.control, conditional).admit(body)
+    this.start(body, conditional)
   }
 
   endConditional(body: HostStream): void {
     const capture = this.end(body)
-    capture.conditional?.close(capture)
+    capture.conditional?.close(capture.branches)
     capture.clear()
+  }
+
+  private start(stream: HostStream, conditional: OpenConditional | undefined): void {
+    const capture = new HostCapture(this.control, conditional)
+    capture.admit(stream)
+    this.open.add(capture)
+  }
+
+  private captureOf(branch: Branch): HostCapture {
+    for (const capture of this.open) if (capture.branches.includes(branch)) return capture
+    throw new RangeError(`branch ${branch.index} is part of no capture under way`)
   }
 }
 

@@ -1,7 +1,8 @@
-import type { Branch, CapturedPoint } from "./branch.js"
-import type { BranchBlock, HostGraph } from "./graph.js"
+import type { Branch, CapturedPoint } from "../queue/branch.js"
+import type { BranchBlock } from "./branch-block.js"
+import type { HostGraph } from "./graph.js"
 import { PUBLISH, TIME_WORDS } from "../control/layout.js"
-import { type CommandRange, inSequence, isWait } from "./sequence.js"
+import { type CommandRange, inSequence, isWait } from "../queue/sequence.js"
 
 /** A branch of the graph that is launched, and what of it has been captured once more. */
 interface Part extends CommandRange {

@@ -1,8 +1,7 @@
 import type { ConditionalKind } from "../../driver.js"
-import type { Branch } from "./branch.js"
-import type { HostCapture } from "./capture.js"
+import type { Branch } from "../queue/branch.js"
 import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH } from "../control/layout.js"
-import { inSequence, isWait } from "./sequence.js"
+import { inSequence, isWait } from "../queue/sequence.js"
 
 const ENTRY_WORDS = 3
 const RETURN_WORDS = 2
@@ -26,7 +25,7 @@ export class OpenConditional {
   }
 
   /** Puts the body in. */
-  close(body: HostCapture): void {
+  close(body: readonly Branch[]): void {
     this.branch.insert(this.position, this.around(commandsOf(body)))
   }
 
@@ -43,7 +42,7 @@ function header(kind: number, length: number): number {
 }
 
 /** The commands of all branches in one order, which needs no waits. */
-function commandsOf({ branches }: HostCapture): number[] {
+function commandsOf(branches: readonly Branch[]): number[] {
   const commands: number[] = []
   inSequence(branches, ({ words }, start, end, last) => {
     if (isWait(words, start)) return

@@ -1,6 +1,6 @@
 import type { ControlBlocks } from "../control/control-blocks.js"
 import type { ControlMemory } from "../control/control.js"
-import type { BranchBlock } from "./graph.js"
+import type { BranchBlock } from "./branch-block.js"
 import {
   CALL,
   CALL_WORDS,
@@ -27,7 +27,7 @@ import {
   TABLE_ENTRY_WORDS,
   TIME_WORDS,
 } from "../control/layout.js"
-import { inSequence, isWait } from "./sequence.js"
+import { inSequence, isWait } from "../queue/sequence.js"
 
 /** A graph as one worker runs it; and the streams that stand by in case that it is interrupted. */
 export interface FlatBlock {

@@ -1,5 +1,6 @@
 import type { ControlMemory } from "../control/control.js"
-import type { BranchBlock, GraphTable, HostGraph } from "./graph.js"
+import type { BranchBlock } from "./branch-block.js"
+import type { GraphTable, HostGraph } from "./graph.js"
 import {
   ALONE,
   CALL,

@@ -1,33 +1,13 @@
-import type { Branch } from "./branch.js"
+import type { Branch } from "../queue/branch.js"
+import type { BranchBlock, LaunchEnd } from "./branch-block.js"
 import type { HostCapture } from "./capture.js"
 import type { ControlBlocks } from "../control/control-blocks.js"
 import type { ControlMemory } from "../control/control.js"
 import { type FlatBlock, FlatBlocks } from "./flat-block.js"
 import { TIME_WORDS } from "../control/layout.js"
 import { Pace } from "./pace.js"
-import type { HostStream, StreamSlot } from "../queue/stream.js"
+import type { HostStream } from "../queue/stream.js"
 import { Rounds } from "../../common/rounds.js"
-
-/** A branch of a graph as it is run: its commands, in one piece. */
-export interface BranchBlock {
-  readonly block: number
-  /** Words in use. */
-  readonly length: number
-  /** How many commands there are. */
-  readonly count: number
-  readonly level: number
-  /** What the first command waits for. */
-  readonly firstWait: { readonly branch: number; readonly position: number } | undefined
-  readonly shape: readonly number[]
-  /** How many of them are waits for other branches. */
-  readonly waits: number
-}
-
-/** The place behind a graph's latest launch. */
-export interface LaunchEnd {
-  readonly slot: StreamSlot
-  readonly position: number
-}
 
 /** A graph that can be launched. */
 export interface HostGraph {

@@ -1,5 +1,5 @@
 import type { ControlMemory } from "../control/control.js"
-import type { BranchBlock, LaunchEnd } from "./graph.js"
+import type { BranchBlock, LaunchEnd } from "./branch-block.js"
 import { ALONE, MEASURED } from "../control/layout.js"
 
 /** What it costs, in milliseconds, to pass a branch between workers, and to call another worker at all. */

@@ -43,11 +43,11 @@ import {
 import type { LoadedKernel } from "../kernel/loaded-kernel.js"
 import { sharedNow } from "../../common/timers.js"
 import type { DeviceMemory } from "../control/memory.js"
-import type { Report, Thrown } from "../threads/messages.js"
+import type { Report } from "../kernel/reports.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
 import type { Scheduler } from "../schedule/scheduler.js"
-import { describeThrown } from "../threads/thrown.js"
+import { describeThrown, type Thrown } from "../kernel/thrown.js"
 
 /** Commands that a worker runs of one stream before it lets others of the same priority have their turn. */
 const TURN = 64

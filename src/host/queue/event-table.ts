@@ -1,4 +1,4 @@
-import type { CapturedPoint } from "../graph/branch.js"
+import type { CapturedPoint } from "./branch.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostStream } from "./stream.js"
 import { Rounds } from "../../common/rounds.js"

@@ -1,6 +1,6 @@
 import type { StreamFailures } from "../../driver.js"
 import { KernelError } from "../../common/errors.js"
-import type { FailureReport } from "../threads/messages.js"
+import type { FailureReport } from "../kernel/reports.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 
 /** What broke which stream. The workers' reports become errors when somebody asks. */

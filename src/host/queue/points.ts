@@ -1,6 +1,6 @@
 import type { Completion } from "./completion.js"
 import type { Failures } from "./failures.js"
-import type { Loss } from "../threads/loss.js"
+import type { Loss } from "../control/loss.js"
 import type { HostStream } from "./stream.js"
 
 /** How many times something was not done yet before the workers' health is looked at: that takes microseconds. */

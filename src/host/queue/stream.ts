@@ -1,5 +1,5 @@
 import type { KernelError } from "../../common/errors.js"
-import type { Branch } from "../graph/branch.js"
+import type { Branch } from "./branch.js"
 import type { ControlMemory } from "../control/control.js"
 import {
   ANY_BROKEN,

@@ -2,7 +2,7 @@ import type { KernelHandle, KernelSource } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KeepAlive } from "../control/keep-alive.js"
 import { checkKernel, compileAhead, type CompiledWasm, type HostKernel } from "../kernel/kernel-check.js"
-import type { Thrown } from "./messages.js"
+import type { Thrown } from "../kernel/thrown.js"
 import type { WorkerPool } from "./worker-pool.js"
 
 /** A `prepare` that not every worker has answered. */

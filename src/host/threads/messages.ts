@@ -1,5 +1,6 @@
 import { isMainThread, type MessagePort, workerData } from "node:worker_threads"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
+import type { Report } from "../kernel/reports.js"
 import type { WasmMemory } from "../control/web-assembly.js"
 
 /** What a worker is started with. */
@@ -24,28 +25,6 @@ export function isHostWorker(): boolean {
 
 /** To a worker: a kernel that launches may name from now on, or a request to load one ahead of its first launch. */
 export type Order = { readonly define: KernelDefinition } | { readonly load: number }
-
-/** What a kernel threw, or why it could not be loaded, as text: thrown values cannot cross threads as they are. */
-export interface Thrown {
-  readonly text: string
-  readonly stack: string
-}
-
-/** From a worker: what broke a stream. */
-export type FailureReport =
-  | { readonly kind: "failed"; readonly stream: number; readonly kernel: string; readonly thrown: Thrown }
-  | { readonly kind: "dropped"; readonly stream: number; readonly kernel: string }
-  | { readonly kind: "waited"; readonly stream: number; readonly cause: number }
-  | { readonly kind: "told"; readonly stream: number; readonly failure: number }
-
-/**
- * From a worker: what broke a stream, that a kernel has been loaded, or that kernels' code failed outside of every call.
- * Posted before anything shows it.
- */
-export type Report =
-  | FailureReport
-  | { readonly kind: "loaded"; readonly kernel: number; readonly thrown: Thrown | undefined }
-  | { readonly kind: "stray"; readonly kernel: string; readonly thrown: Thrown }
 
 /** A worker's last words: why it ends, going on from "a worker thread". */
 export interface Farewell {

@@ -5,10 +5,11 @@ import type { KernelDefinition } from "../kernel/kernel-check.js"
 import { BUSY, KERNEL, LIFE, LOADS, STARTED } from "../control/layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
 import { DeviceMemory } from "../control/memory.js"
-import { type Farewell, type Order, type Report, START, type WorkerStart } from "./messages.js"
+import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
+import type { Report } from "../kernel/reports.js"
 import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
-import { describeThrown } from "./thrown.js"
+import { describeThrown } from "../kernel/thrown.js"
 import { setImmediate } from "../../common/timers.js"
 
 /** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */

@@ -1,6 +1,6 @@
 import { DeviceLostError } from "../../common/errors.js"
-import type { ControlMemory } from "../control/control.js"
-import { LIFE, LOST } from "../control/layout.js"
+import type { ControlMemory } from "./control.js"
+import { LIFE, LOST } from "./layout.js"
 
 /** How the loss of a device comes about and what follows from it. */
 export interface LossHost {

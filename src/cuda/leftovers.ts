@@ -6,13 +6,13 @@
  * closed device owns of these is left, and given back by whoever opens or closes a device when nothing runs. A device whose
  * Worker ended without closing it is abandoned: its device memory goes as soon as its own work is over.
  */
-import type { CudaContext } from "../api/context.js"
-import { destroyProducts } from "../toolkit/cublas.js"
-import { ledger, type LedgerRecord } from "./ledger.js"
-import { unmap } from "../memory/mapped-memory.js"
-import { isIdle } from "./neighbours.js"
-import { SUCCESS } from "../api/status.js"
-import { warn } from "../../common/warn.js"
+import type { CudaContext } from "./api/context.js"
+import { destroyProducts } from "./toolkit/cublas.js"
+import { ledger, type LedgerRecord } from "./api/ledger.js"
+import { unmap } from "./memory/mapped-memory.js"
+import { isIdle } from "./sharing/neighbours.js"
+import { SUCCESS } from "./api/status.js"
+import { warn } from "../common/warn.js"
 
 /** The contexts of the devices that this thread has open. */
 const open = new Set<CudaContext>()

@@ -11,8 +11,8 @@
  */
 import { AuxstreamError } from "../../common/errors.js"
 import { now, sleep } from "../../common/timers.js"
-import type { CudaContext } from "./context.js"
-import type { Marks, Neighbours } from "../sharing/neighbours.js"
+import type { CudaContext } from "../api/context.js"
+import type { Marks, Neighbours } from "./neighbours.js"
 import type { Streams } from "../stream/streams.js"
 
 /** How long a call that needs a quiet device waits for it, in milliseconds. */

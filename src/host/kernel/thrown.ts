@@ -1,4 +1,8 @@
-import type { Thrown } from "./messages.js"
+/** What a kernel threw, or why it could not be loaded, as text: thrown values cannot cross threads as they are. */
+export interface Thrown {
+  readonly text: string
+  readonly stack: string
+}
 
 /** What was thrown, as text. A kernel given as source has its whole text in each line of its stack: that is cut. */
 export function describeThrown(error: unknown, kernel: string): Thrown {

@@ -9,8 +9,8 @@
  * Where the C library has none of this (Windows), each thread has memory of its own, and its locks are always free.
  */
 import { createHash } from "node:crypto"
-import { CMemory } from "../api/c-memory.js"
-import { bind, type Bound, koffi, readText, type Signature, viewMemory } from "../api/ffi.js"
+import { CMemory } from "./c-memory.js"
+import { bind, type Bound, koffi, readText, type Signature, viewMemory } from "./ffi.js"
 
 const address = "uintptr_t"
 const C_LIBRARY = {

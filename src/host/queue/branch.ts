@@ -1,5 +1,4 @@
-import type { HostCapture } from "./capture.js"
-import { type CommandQueue, Commands } from "../queue/commands.js"
+import { type CommandQueue, Commands } from "./commands.js"
 import { PUBLISH } from "../control/layout.js"
 import { forEachCommand, isWait } from "./sequence.js"
 
@@ -7,6 +6,13 @@ import { forEachCommand, isWait } from "./sequence.js"
 export const MOST_BRANCHES = 256
 
 const FIRST_WORDS = 256
+
+/** The capture that a branch belongs to, as the branch sees it. */
+export interface BranchList {
+  readonly branches: readonly Branch[]
+  /** A new branch; one of the earlier ones where there are enough. */
+  addBranch(level: number): Branch
+}
 
 /** A record on a captured stream: how far each branch has come for whoever waits for it. */
 export interface CapturedPoint {
@@ -37,7 +43,7 @@ export class Branch implements CommandQueue {
   private readonly helpers: Branch[] = []
 
   constructor(
-    readonly capture: HostCapture,
+    private readonly capture: BranchList,
     /** Its place among the branches. The first is the one that the capture began on. */
     readonly index: number,
     /** The priority level of its stream. */
