@@ -40,17 +40,17 @@ test("a folder of the user's own is used, and made if it is not there", async ()
   assert.deepEqual(await used(join(folder, "new", "one")), { entry: "an image", warning: undefined })
 })
 
-test("looking for an entry makes no folder", () => {
+test("reading an entry creates no folder", () => {
   withEnvironment({ AUXSTREAM_CACHE_DIR: join(folder, "none") }, () => assert.equal(kept(), undefined))
   assert.equal(existsSync(join(folder, "none")), false)
 })
 
-test("a folder that is named by a relative path is not used: it would be another one in each current folder", async () => {
+test("a relative cache folder is not used: it would differ with each current folder", async () => {
   const { entry, warning } = await used("cache")
   assert.equal(entry, undefined)
   assert.match(
     warning ?? "",
-    /compiled kernels, cache, is not used, as it is not an absolute path.+AUXSTREAM_CACHE_DIR/,
+    /kernel cache folder cache is not used because it is not an absolute path.+AUXSTREAM_CACHE_DIR/,
   )
 })
 
@@ -65,7 +65,7 @@ describe("on systems where files have owners", { skip: process.platform === "win
       assert.deepEqual(readdirSync(open), [])
       assert.match(
         warning ?? "",
-        /open, is not used, as it can be written by other users .+ only this user can write to/,
+        /open is not used because it can be written by other users .+ only this user can write to/,
       )
     })
   }

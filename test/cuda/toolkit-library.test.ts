@@ -52,14 +52,14 @@ onDouble("a library of the toolkit", () => {
     assert.ok(isLoaded(needed))
   })
 
-  test("that is there and cannot be loaded is named, with the reason", () => {
+  test("that exists and cannot be loaded is named, with the reason", () => {
     mkdirSync(join(root, "lib"))
     writeFileSync(join(root, "lib", "libmine.so.12"), "no library")
     withEnvironment({ CUDA_PATH: root, TEST_LIBMINE: "" }, () => {
       const error = thrownBy(() => toolkitLibrary(wanted)(13))
       assert.match(
         String(error),
-        /lib\/libmine\.so\.12 cannot be used \(.+\), and it was not found in the loader's path/,
+        /cannot be loaded from .+lib\/libmine\.so\.12 \(.+\), and was not found in the loader's path/,
       )
     })
   })

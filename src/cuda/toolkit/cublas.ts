@@ -1,4 +1,9 @@
-/** cuBLAS: matrix products, with a handle for each stream. */
+/**
+ * Matrix products through cuBLAS, with one handle for each stream.
+ *
+ * A handle must never be shared between streams, because it keeps state for what it queues next. A product whose kernel
+ * may not be loaded yet must only be queued while the device is idle.
+ */
 import type { MatrixProduct, MemoryRange, ProductLibrary, StreamHandle } from "../../driver.js"
 import { AuxstreamError, CudaError, OutOfMemoryError } from "../../common/errors.js"
 import { CMemory } from "../api/c-memory.js"
@@ -41,12 +46,12 @@ const cublas = toolkitLibrary<CublasCalls>({
   missing: (where) =>
     new AuxstreamError(
       "AUX_DEVICE_UNAVAILABLE",
-      `cuBLAS, which multiplies matrices on CUDA devices, ${where}: install the CUDA toolkit or ` +
-        "`pip install nvidia-cublas` (for a driver of CUDA 12, nvidia-cublas-cu12), or name the library in AUXSTREAM_LIBCUBLAS.",
+      `cuBLAS, which multiplies matrices on CUDA devices, ${where}. Install the CUDA toolkit or ` +
+        "`pip install nvidia-cublas` (nvidia-cublas-cu12 for a CUDA 12 driver), or set AUXSTREAM_LIBCUBLAS to the library's path.",
     ),
 })
 
-/** What NVIDIA advises for recent devices. Equal on every stream, so that results are, too. */
+/** The size that NVIDIA recommends for recent devices. It is the same on every stream, so that results are the same, too. */
 const WORKSPACE_BYTES = 32 * 1024 * 1024
 
 const NOT_INITIALIZED = 1
@@ -64,15 +69,18 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
 
 /** cudaDataType. */
 const DATA_TYPES = { float32: 0, float16: 2, bfloat16: 14 } as const
-/** Accumulation in float32, for every input. */
+/** Accumulates in float32, whatever the inputs' type. */
 const COMPUTE_32F = 68
-/** Without it, parts of such a sum may be added up in the result's 16 bits. */
+/** Without this flag, cuBLAS may add partial sums in the result's 16-bit type. */
 const DISALLOW_REDUCED_PRECISION_REDUCTION = 16
 const DEFAULT_ALGORITHM = -1
 const NO_TRANSPOSE = 0
 const TRANSPOSE = 1
 
-/** A handle that a stream was set for, which takes cuBLAS' own workspace away, and the address of the one set since. */
+/**
+ * A handle bound to a stream, and the address of the workspace that is set for it. Binding a stream resets the workspace
+ * to cuBLAS' own.
+ */
 interface BoundHandle {
   readonly handle: number
   workspace: number
@@ -82,7 +90,7 @@ function libraryFor({ library }: CudaContext): CublasCalls {
   return cublas(Math.floor(library.version / 1000))
 }
 
-/** Destroys a handle that belongs to nobody any more. Waits for all that runs. Never throws. */
+/** Destroys a handle that no stream uses. Waits until the device is idle. Never throws. */
 export function destroyProducts(context: CudaContext, handle: number): void {
   const status = context.within(() => libraryFor(context).cublasDestroy(handle))
   if (status !== SUCCESS) context.warnOfLeakBy(failure(status, "cublasDestroy"))
@@ -97,7 +105,7 @@ export class Cublas implements ProductLibrary {
   #calls: CublasCalls | undefined
   readonly #handles = new Map<StreamHandle, BoundHandle>()
   #idle: number[] = []
-  /** alpha, and beta 8 bytes on. They are read when the call is made. */
+  /** alpha, and beta 8 bytes after it. cuBLAS reads both during the call. */
   readonly #scalars = new CMemory(16)
   readonly #scalarValues: Float32Array<ArrayBuffer>
 
@@ -108,10 +116,10 @@ export class Cublas implements ProductLibrary {
   }
 
   /**
-   * Queues products on a stream, with the workspace for scratch. The first ones of a kind may have to load a kernel, which
-   * makes CUDA wait for all that runs.
+   * Queues products on a stream. The workspace is scratch memory. The first product of a kind may load a kernel, for which
+   * CUDA waits until the device is idle.
    *
-   * @throws AuxstreamError AUX_NOT_READY when products of a new kind find the device busy for too long
+   * @throws AuxstreamError AUX_NOT_READY when a product of a new kind finds the device busy for too long
    */
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
@@ -133,7 +141,7 @@ export class Cublas implements ProductLibrary {
     return (this.#calls ??= libraryFor(this.#context))
   }
 
-  /** cuBLAS stores columns one after another: read so, our rows are the transposed matrices, and out^T = b^T a^T. */
+  /** cuBLAS matrices are column-major and ours are row-major, so it sees each one transposed and computes out^T = b^T a^T. */
   #submit(calls: CublasCalls, handle: number, product: MatrixProduct): number {
     const { m, n, k, transposeA, transposeB } = product
     this.#scalarValues[0] = product.alpha
@@ -165,7 +173,7 @@ export class Cublas implements ProductLibrary {
     )
   }
 
-  /** A handle keeps state of what it queues next, so that each stream has its own. */
+  /** The stream's handle, made or reused at its first product. */
   #boundTo(calls: CublasCalls, stream: StreamHandle): BoundHandle {
     const known = this.#handles.get(stream)
     if (known !== undefined) return known
@@ -182,7 +190,7 @@ export class Cublas implements ProductLibrary {
     return bound
   }
 
-  /** Mostly it is the one that the stream had before, which cuBLAS keeps. */
+  /** Usually the stream's workspace is unchanged, and this does nothing. */
   #setWorkspace(calls: CublasCalls, bound: BoundHandle, { address, length }: MemoryRange): void {
     if (bound.workspace === address) return
     bound.workspace = 0
@@ -198,7 +206,7 @@ export class Cublas implements ProductLibrary {
     return handle
   }
 
-  /** The stream is being destroyed. Its handle goes to another one: destroying it would wait for the whole device. */
+  /** The stream is being destroyed. Its handle is kept for another stream: destroying it would wait for the whole device. */
   forgetStream(stream: StreamHandle): void {
     const bound = this.#handles.get(stream)
     if (bound === undefined) return
@@ -206,7 +214,7 @@ export class Cublas implements ProductLibrary {
     this.#idle.push(bound.handle)
   }
 
-  /** The handles are destroyed with what else the device leaves: see `leftovers.ts`. */
+  /** Does not destroy the handles: `leftovers.ts` does, with everything else that the device leaves behind. */
   close(): void {
     this.#handles.clear()
     this.#idle = []
@@ -226,11 +234,11 @@ export class Cublas implements ProductLibrary {
 function needOf({ m, n, k, inputs }: MatrixProduct): Need {
   return {
     what: `The first product of ${m} x ${k} by ${k} x ${n} in ${inputs} cannot be queued`,
-    advice: "Multiply once with these sizes and types before, while the device has nothing else to do.",
+    advice: "Multiply once with these sizes and types beforehand, while the device is idle.",
   }
 }
 
-/** A status of cuBLAS, which takes memory for itself when a handle is made, and for its kernels when they are loaded. */
+/** cuBLAS allocates memory when it creates a handle and when it loads a kernel. These statuses mean that it got none. */
 function isShortOfMemory(status: number): boolean {
   return status === NOT_INITIALIZED || status === ALLOC_FAILED
 }
@@ -240,7 +248,7 @@ function failure(status: number, call: string): AuxstreamError {
   const error = new CudaError(`${call} failed with ${name}`, name, call)
   if (status !== ALLOC_FAILED) return error
   return new OutOfMemoryError(
-    `cuBLAS has no device memory left: ${error.message}. Dispose of arrays that are not needed.`,
+    `cuBLAS found no free device memory: ${error.message}. Dispose of arrays that are not needed.`,
     {
       cause: error,
     },

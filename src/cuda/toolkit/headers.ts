@@ -1,38 +1,40 @@
 /**
- * The files that a CUDA C++ source may include, so that the cache on disk can tell when one of them has changed.
+ * Hashes the files that a CUDA C++ source may include, so that the cache on disk notices when one of them changes.
  *
- * NVRTC does not say which files it read, so this search follows the includes. The compiler decides which of them count
- * (conditions, macros) and where it finds each. So the search looks at every place where a name could be found, and hashes
- * the file there, or the fact that there is none: a header that appears later, in a place that comes earlier, changes the
- * hash. Only the compiler knows a name that a macro makes, and the time of day. Then there is no hash.
+ * NVRTC does not report which files it read, so this search follows the includes itself. Only the compiler knows which
+ * includes are active and where it finds each file. So the search visits every place where a name could be found. It
+ * hashes the file there or its absence: a header that later appears in an earlier place changes the hash.
+ *
+ * It must never hash a source whose includes it cannot determine. A name made by a macro, `__DATE__` and `__TIME__` give
+ * no hash, so such a source is not cached.
  */
 import { createHash, type Hash } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { dirname, extname, isAbsolute, resolve, sep } from "node:path"
 
-/** With more places than this to look at, there is no hash. */
+/** A search that visits more places than this gives no hash. */
 const MOST_PLACES = 200_000
 
-/** A source, the files included before it, and the folders in which NVRTC searches. */
+/** A source, the files included before it, and the folders that NVRTC searches. */
 export interface HeaderSearch {
   readonly source: string
   readonly preIncludes: readonly string[]
   readonly folders: readonly string[]
   /**
-   * The folders of CUDA's own headers. Where those make a name by a macro, it is the name of another one of them, and the
-   * headers with their versions are hashed anyway. They are read once in a process, as the compiler is loaded once.
+   * The folders of CUDA's own headers. Macros in these headers name other headers of the toolkit only, and the toolkit's
+   * version is hashed anyway, so their macros do not end the search. Each is read once per process.
    */
   readonly toolkit: readonly string[]
 }
 
-/** A hash of all files that the source may include; undefined if it cannot be known which these are. */
+/** A hash of all files that the source may include; undefined if they cannot be determined. */
 export function hashHeaders(search: HeaderSearch): string | undefined {
   const ofSource = includedNames(withoutComments(search.source))
   if (!ofSource.areAll) return undefined
   return new Walk(search).hash([...search.preIncludes, ...ofSource.names])
 }
 
-/** A place that was looked at: the hash of its file, and the names that the file includes. */
+/** A visited place: the hash of its file, and the names that the file includes. */
 interface Found {
   readonly fingerprint: string
   readonly included: IncludedNames
@@ -42,7 +44,7 @@ const ABSENT: Found = { fingerprint: "absent", included: { names: [], areAll: tr
 
 const toolkitFiles = new Map<string, Found>()
 
-/** From name to name through all files. */
+/** Follows the includes through all files. */
 class Walk {
   readonly #folders: readonly string[]
   readonly #toolkit: readonly string[]
@@ -55,7 +57,7 @@ class Walk {
   }
 
   hash(names: readonly string[]): string | undefined {
-    // The source itself is compiled as if it were in the current folder.
+    // NVRTC compiles the source as if it were a file in the current folder.
     const pending = [{ names, folder: "." }]
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       for (const path of this.#places(next.names, next.folder)) {
@@ -71,20 +73,20 @@ class Walk {
     return this.#hash.digest("hex")
   }
 
-  /** Each place where one of the names could be found. The hash learns the names. */
+  /** Each place where one of the names could be found. Adds the names to the hash. */
   *#places(names: readonly string[], folder: string): Generator<string> {
     for (const name of names) {
       this.#hash.update(JSON.stringify(name))
       const folders = isAbsolute(name) ? ["."] : [folder, ".", ...this.#folders]
       for (const place of folders) {
         yield resolve(place, name)
-        // NVRTC adds this suffix to a name without one.
+        // NVRTC also tries this suffix for a name without an extension.
         if (extname(name) === "") yield resolve(place, `${name}.stdh`)
       }
     }
   }
 
-  /** Looks at a place; undefined if what it includes cannot be known. */
+  /** Reads a place; undefined if its includes cannot be determined. */
   #read(path: string): Found | undefined {
     if (!this.#toolkit.some((folder) => path.startsWith(folder))) {
       const found = read(path, withoutComments)
@@ -96,7 +98,7 @@ class Walk {
   }
 }
 
-/** Reads a file; undefined if it is something that cannot be hashed, such as a pipe. */
+/** Reads a file; undefined if it cannot be hashed, such as a pipe. */
 function read(path: string, prepare: (text: string) => string): Found | undefined {
   try {
     const stats = statSync(path, { throwIfNoEntry: false })
@@ -117,14 +119,14 @@ const HAS_INCLUDE = /\b__has_include(?:_next)?\s*\((.*)$/gm
 const NAME = /^\s*(?:"([^"\n\uFFFD]+)"|<([^>\n\uFFFD]+)>)/
 const CHANGES_BY_ITSELF = /\b__(?:DATE|TIME)__\b/
 
-/** The names of the files that a text includes or asks for. */
+/** The names in a text's `#include` and `__has_include`. */
 interface IncludedNames {
   readonly names: readonly string[]
-  /** False if a macro makes a name, or the time is asked for. */
+  /** False if a macro makes a name, or if the text uses `__DATE__` or `__TIME__`. */
   readonly areAll: boolean
 }
 
-/** Of a text without comments. */
+/** The text must have no comments. */
 function includedNames(text: string): IncludedNames {
   const operands = [INCLUDE, HAS_INCLUDE].flatMap((pattern) =>
     [...text.matchAll(pattern)].map(([, operand]) => operand),
@@ -138,7 +140,7 @@ function nameIn(operand: string): string | undefined {
   return quoted ?? angled
 }
 
-/** Joins continued lines, and puts a space in place of each comment, as the compiler does. */
+/** Joins continued lines and replaces each comment by a space, as the compiler does. */
 function withoutComments(text: string): string {
   const joined = text.replaceAll(/\\\r?\n/g, "")
   return joined.replaceAll(LITERAL_OR_COMMENT, (part) => (part.startsWith("/") ? " " : part))

@@ -1,12 +1,12 @@
 /**
- * Compiled kernels on disk, so that a program compiles each kernel once and not at each start.
+ * Keeps compiled kernels on disk, so that a program compiles each kernel once, not at every start.
  *
- * An entry's name is the hash of all that decides what it holds. It is written beside its place and moved there, so
- * that other processes see all of it or nothing; it begins with the hash of its contents, so that a damaged one is
- * noticed and made anew. A cache that cannot be written is no error: the kernel has been compiled.
+ * An entry's name is the hash of everything that its contents depend on. An entry is written to a temporary file and
+ * renamed, so that other processes see either all of it or nothing. It begins with the hash of its contents, so that a
+ * damaged entry is detected and replaced. Failing to write the cache is no error: the kernel has been compiled.
  *
- * The code in an entry runs on the GPU with the rights of this process. So the folder and each entry must belong to this
- * user, and other users must not be able to write to them. Otherwise the cache is not used.
+ * An entry's code runs on the GPU with the rights of this process. So the cache must never use a folder or an entry that
+ * belongs to another user or that another user can write to.
  */
 import { createHash, randomUUID } from "node:crypto"
 import {
@@ -28,21 +28,21 @@ import { absolute, isAbsolute, joined, type Machine, named, thisMachine } from "
 
 const HASH_BYTES = 32
 const WRITABLE_BY_OTHERS = 0o022
-/** Opening a pipe does not wait for a writer, and links are refused. Windows has neither flag. */
+/** Opens a pipe without waiting for a writer, and refuses links. Windows has neither flag. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
 function hash(data: string | Uint8Array): Buffer {
   return createHash("sha256").update(data).digest()
 }
 
-/** The name of the entry for what was compiled from these. */
+/** The name of the entry for an image compiled from these parts. */
 export function cacheKey(parts: readonly unknown[]): string {
   return hash(JSON.stringify(parts)).toString("hex")
 }
 
 /**
- * `AUXSTREAM_CACHE_DIR`, else the system's place for caches; undefined if there is none, as for a user without a home
- * folder.
+ * `AUXSTREAM_CACHE_DIR`, else a folder in the system's cache folder. Undefined if there is none, for example for a user
+ * without a home folder.
  */
 export function cacheFolder(machine: Machine): string | undefined {
   const chosen = machine.environment["AUXSTREAM_CACHE_DIR"]
@@ -62,7 +62,7 @@ function systemCache(machine: Machine): string | undefined {
   return (chosen && named(machine, chosen)) ?? (home && joined(machine, home, ...(places[platform] ?? [".cache"])))
 }
 
-/** What the entry holds; undefined if there is none, it is damaged, or it is not this user's own. */
+/** The entry's contents; undefined if it is missing or damaged, or if another user could have written it. */
 export function readCache(key: string): Uint8Array | undefined {
   try {
     const folder = trustedFolder()
@@ -86,7 +86,7 @@ function readOwn(path: string): Buffer {
   }
 }
 
-/** Stores an entry, if that is possible. */
+/** Stores an entry if possible. Never throws. */
 export function writeCache(key: string, contents: Uint8Array): void {
   let unfinished: string | undefined
   try {
@@ -100,7 +100,7 @@ export function writeCache(key: string, contents: Uint8Array): void {
   }
 }
 
-/** The folder; undefined if there can be none, or it is not this user's own. @throws Error if it is not there */
+/** The cache folder; undefined if there is none or it cannot be trusted. @throws Error if it does not exist */
 function trustedFolder(make = (_folder: string): unknown => undefined): string | undefined {
   const machine = thisMachine()
   const folder = cacheFolder(machine)
@@ -111,7 +111,10 @@ function trustedFolder(make = (_folder: string): unknown => undefined): string |
   return reason === undefined ? folder : refuse(folder, reason)
 }
 
-/** Why a file or folder may have been written by another user; undefined if it was not. Windows keeps users' folders apart. */
+/**
+ * Why another user could have written a file or folder; undefined if none could. On Windows always undefined: users'
+ * folders are separate there.
+ */
 export function distrust({ uid, mode }: Pick<Stats, "uid" | "mode">): string | undefined {
   const user = process.geteuid?.()
   if (user === undefined) return undefined
@@ -123,8 +126,8 @@ export function distrust({ uid, mode }: Pick<Stats, "uid" | "mode">): string | u
 function refuse(folder: string, reason: string): undefined {
   warnOnce(
     `cache ${folder}`,
-    `The folder for compiled kernels, ${folder}, is not used, as it ${reason}. Kernels are compiled at each start. Name a ` +
-      "folder in AUXSTREAM_CACHE_DIR, by its absolute path, that only this user can write to.",
+    `The kernel cache folder ${folder} is not used because it ${reason}. Kernels are compiled at every start. Set ` +
+      "AUXSTREAM_CACHE_DIR to the absolute path of a folder that only this user can write to.",
     "AUX_CACHE_REFUSED",
   )
 }
@@ -133,6 +136,6 @@ function removeIfPresent(path: string): void {
   try {
     rmSync(path, { force: true })
   } catch {
-    // The folder itself may be out of reach.
+    // The folder itself may be inaccessible.
   }
 }

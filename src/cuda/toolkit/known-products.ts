@@ -1,18 +1,19 @@
 /**
- * Which matrix products cuBLAS has computed before: the first of a kind may have to load a kernel, and nothing tells
- * beforehand which one it will take. It goes by types, sizes and alignments.
+ * Remembers which kinds of matrix products cuBLAS has computed before. The first product of a kind may load a kernel, and
+ * cuBLAS does not say beforehand which kernel it will choose. A kind is the types, the sizes and the alignment, which must
+ * include everything that the choice depends on.
  */
 import type { MatrixProduct } from "../../driver.js"
 
-/** More are forgotten: a program with that many shapes hardly ever has a new kernel to load. */
+/** After this many kinds, all are forgotten. A program with so many shapes rarely loads a new kernel. */
 const MOST = 4096
-/** Sizes below are told apart by one number each. */
+/** Three sizes below this limit fit exactly into one number. */
 const SIZE_LIMIT = 2 ** 17
 const TYPES = { float32: 0, float16: 1, bfloat16: 2 } as const
-/** Of addresses in bytes. */
+/** Addresses are compared modulo this many bytes. */
 const ALIGNMENTS = 16
 
-/** The kinds of one device. */
+/** The known kinds of one device. */
 export class KnownProducts {
   readonly #sizes = new Map<number, Set<number | string>>()
   #count = 0

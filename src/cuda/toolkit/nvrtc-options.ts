@@ -1,19 +1,19 @@
 /**
- * What the options for NVRTC say: the architecture to compile for, and which files the source may include.
+ * Reads from NVRTC's options the architecture to compile for and the files that the source may include.
  *
- * An option may be one string (`-I/folder`, `-I /folder`, `--include-path=/folder`) or two (`"-I", "/folder"`). They are
- * passed on as they are, in their order: the same string may stand there twice and mean two things, as `-D` does.
+ * An option may be one string (`-I/folder`, `-I /folder`, `--include-path=/folder`) or two (`"-I", "/folder"`). The options
+ * themselves must never be reordered or deduplicated: `-D` may occur twice with two meanings.
  */
 
-/** What matters here of a list of options. */
+/** The options that the compilation and the cache depend on. */
 export interface OptionsSummary {
-  /** `"sm_90a"`; undefined if no option names one. The last one holds, as for NVRTC. */
+  /** `"sm_90a"`; undefined if no option names one. As in NVRTC, the last one wins. */
   readonly architecture: string | undefined
   /** Folders to search for headers, in order. */
   readonly includePaths: readonly string[]
-  /** Files that are included before the source begins. */
+  /** Files included before the source. */
   readonly preIncludes: readonly string[]
-  /** Do they name precompiled headers, of which it is not known what they hold? */
+  /** Whether they name precompiled headers, whose contents are unknown. */
   readonly usesPrecompiledHeaders: boolean
 }
 
@@ -26,7 +26,7 @@ export function summarize(options: readonly string[]): OptionsSummary {
   }
 }
 
-/** The values of an option: what the pattern finds behind its name, or the next string if nothing stands there. */
+/** The values of an option: the pattern's group after its name, or the next string if the group is empty. */
 function valuesOf(options: readonly string[], pattern: RegExp): string[] {
   return options.flatMap((option, index) => {
     const found = pattern.exec(option.trim())

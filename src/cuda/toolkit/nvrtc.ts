@@ -1,4 +1,4 @@
-/** NVRTC: CUDA C++ to machine code, in this process. */
+/** Compiles CUDA C++ to machine code in this process, through NVRTC. Knows no cache and no device. */
 import { statSync } from "node:fs"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory, cStrings } from "../api/c-memory.js"
@@ -38,10 +38,10 @@ const STATUS_NAMES = [
 
 /** A program to compile. */
 export interface Program {
-  /** The kernel's name, for messages and for the file name in the compiler's. */
+  /** The kernel's name, for our messages and as the file name in the compiler's. */
   readonly name: string
   readonly source: string
-  /** Complete, the architecture among them. */
+  /** All options, the architecture included. */
   readonly options: readonly string[]
   /** A cubin for a real architecture, else PTX. */
   readonly output: "cubin" | "ptx"
@@ -51,15 +51,15 @@ export interface Program {
 export class Nvrtc {
   /** `"13.0"` */
   readonly version: string
-  /** Differs between two builds of one version. */
+  /** Differs between builds of the same version. */
   readonly build: string
-  /** What it can compile for, as `90` for `sm_90`, in rising order. */
+  /** The architectures that it can compile for, ascending; 90 is `sm_90`. */
   readonly architectures: readonly number[]
-  /** Directories with CUDA's own headers. */
+  /** Folders with CUDA's own headers. */
   readonly includes: readonly string[]
   readonly #calls: NvrtcCalls
 
-  /** `file`: where the library lies, if that is known. */
+  /** `file`: the library's path, if known. */
   constructor(library: NativeLibrary, file: string | undefined) {
     this.#calls = bind(library, NVRTC_CALLS)
     const out = new CMemory(16)
@@ -68,7 +68,7 @@ export class Nvrtc {
     this.architectures = this.#readArchitectures()
     this.includes = includeFolders(thisMachine(), file)
     this.build = `${this.version} ${file === undefined ? "" : stamp(file)}`
-    // NVRTC opens it by its name at the first compilation, and as pip installs both, the loader does not look there.
+    // NVRTC loads its builtins by name at the first compilation. The loader does not search the folder where pip puts them.
     if (file !== undefined) loadBeside(file, builtinsName(thisMachine(), this.version))
   }
 
@@ -90,7 +90,7 @@ export class Nvrtc {
     })
   }
 
-  /** The same, on a thread of Node's pool. */
+  /** Like {@link compile}, on a thread of Node's pool. */
   async compileInBackground(program: Program): Promise<Uint8Array> {
     const out = this.#create(program)
     const options = cStrings(program.options)
@@ -148,7 +148,7 @@ export class Nvrtc {
   }
 }
 
-/** The library of NVRTC's own headers and device code. */
+/** The file name of the library with NVRTC's own headers and device code. */
 export function builtinsName({ platform }: Machine, version: string): string {
   return platform === "win32" ? `nvrtc-builtins64_${version.replace(".", "")}.dll` : `libnvrtc-builtins.so.${version}`
 }
@@ -164,7 +164,10 @@ function statusName(status: number): string {
 
 function check(status: number, call: string): void {
   if (status === SUCCESS) return
-  throw new AuxstreamError("AUX_KERNEL_UNAVAILABLE", `The CUDA compiler failed: ${call} gave ${statusName(status)}.`)
+  throw new AuxstreamError(
+    "AUX_KERNEL_UNAVAILABLE",
+    `The CUDA compiler failed: ${call} returned ${statusName(status)}.`,
+  )
 }
 
 const NVRTC_FILE: ToolkitFile = {
@@ -175,7 +178,7 @@ const NVRTC_FILE: ToolkitFile = {
 /**
  * The compiler, loaded at the first call.
  *
- * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE, naming the places where it was looked for
+ * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE, naming the places that were searched
  */
 export const nvrtc = toolkitLibrary({
   file: NVRTC_FILE,
@@ -184,7 +187,7 @@ export const nvrtc = toolkitLibrary({
   missing: (where) =>
     new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
-      `NVRTC, which compiles CUDA C++, ${where}: install the CUDA toolkit or \`pip install nvidia-cuda-nvrtc\` (for a ` +
-        "driver of CUDA 12, nvidia-cuda-nvrtc-cu12), name the library in AUXSTREAM_LIBNVRTC, or give the kernel as PTX or cubin.",
+      `NVRTC, which compiles CUDA C++, ${where}. Install the CUDA toolkit or \`pip install nvidia-cuda-nvrtc\` ` +
+        "(nvidia-cuda-nvrtc-cu12 for a CUDA 12 driver), set AUXSTREAM_LIBNVRTC to the library's path, or give the kernel as PTX or cubin.",
     ),
 })

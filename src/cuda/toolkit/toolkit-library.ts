@@ -1,4 +1,4 @@
-/** Loading a library of the CUDA toolkit once, at its first use. */
+/** Loads a library of the CUDA toolkit once, at its first use. It must never load one while the package is imported. */
 import { readFileSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import type { AuxstreamError } from "../../common/errors.js"
@@ -6,20 +6,20 @@ import { firstLine, loadLibrary, type NativeLibrary } from "../api/ffi.js"
 import { thisMachine } from "../api/machine.js"
 import { toolkitCandidates, type ToolkitFile, toolkitPlaces } from "./toolkit-places.js"
 
-/** A library of the toolkit, and what is made of it. */
+/** A library of the toolkit, and the object that wraps it. */
 export interface ToolkitLibrary<T> {
   readonly file: ToolkitFile
-  /** The environment variable that names the library. */
+  /** The environment variable with the library's path. */
   readonly variable: string
-  /** The name of a library that this one needs and that lies beside it, where the loader may not look. */
+  /** The name of a library that this one needs, in the same folder, which the loader may not search. */
   needs?(name: string): string
-  /** `file`: where the library lies; undefined if that cannot be found out. */
+  /** `file`: the library's path; undefined if it cannot be determined. */
   make(library: NativeLibrary, file: string | undefined): T
-  /** The error when it is not there. `where` says in words where it was looked for. */
+  /** The error when the library cannot be loaded. `where` is the part of its sentence that says where we searched. */
   missing(where: string): AuxstreamError
 }
 
-/** A function that gives what is made of the library, loaded at the first call for a driver's major version. */
+/** Returns a function that loads the library at its first call, for a driver's major version, and gives its wrapper. */
 export function toolkitLibrary<T>(wanted: ToolkitLibrary<T>): (driverMajor: number) => T {
   let opened: { readonly path: string | undefined; readonly made: T } | undefined
   return (driverMajor) => {
@@ -34,7 +34,7 @@ function load<T>(wanted: ToolkitLibrary<T>, path: string | undefined, driverMajo
     try {
       return open(wanted, path)
     } catch (error) {
-      throw wanted.missing(`cannot be used from where ${wanted.variable} says (${path}: ${firstLine(error)})`)
+      throw wanted.missing(`cannot be loaded from ${wanted.variable} (${path}: ${firstLine(error)})`)
     }
   }
   const machine = thisMachine()
@@ -43,7 +43,7 @@ function load<T>(wanted: ToolkitLibrary<T>, path: string | undefined, driverMajo
     try {
       return open(wanted, candidate)
     } catch (error) {
-      if (hasFolder(candidate)) failed = `${candidate} cannot be used (${firstLine(error)}), and it `
+      if (hasFolder(candidate)) failed = `cannot be loaded from ${candidate} (${firstLine(error)}), and `
     }
   }
   throw wanted.missing(`${failed}was not found in ${toolkitPlaces(machine)}`)
@@ -59,7 +59,7 @@ function hasFolder(path: string): boolean {
   return path.includes("/") || path.includes("\\")
 }
 
-/** Loads a library that lies beside another one, if it does: whoever asks for it by its name then gets it. */
+/** Loads a library from another one's folder, if it is there. Later loads by its bare name then find it. */
 export function loadBeside(file: string, name: string): void {
   for (const folder of new Set([dirname(file), dirname(realPath(file))])) {
     try {
@@ -79,12 +79,12 @@ function realPath(file: string): string {
   }
 }
 
-/** Where the loader found a library that it was given the name of. */
+/** The path of a library that was loaded by its name. */
 function loadedFile(name: string): string | undefined {
   try {
     const paths = readFileSync("/proc/self/maps", "utf8").matchAll(/ (\/.+)$/gm)
     return Array.from(paths, ([, path = ""]) => path).find((path) => basename(path).startsWith(name))
   } catch {
-    return undefined // Only Linux tells.
+    return undefined // Only Linux has this file.
   }
 }

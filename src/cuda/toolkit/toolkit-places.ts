@@ -1,25 +1,25 @@
-/** Where the toolkit's libraries (NVRTC, cuBLAS) and headers are usually found, on each platform. */
+/** Lists where the toolkit's libraries (NVRTC, cuBLAS) and headers usually are, on each platform. Never loads anything. */
 import { absolute, joined, named, versions, type Machine } from "../api/machine.js"
 
 const MAJORS = [13, 12] as const
 
-/** A library's file names, by CUDA's major version. */
+/** A library's file name for each major version of CUDA. */
 export type ToolkitFile = Readonly<
   Record<(typeof MAJORS)[number], { readonly linux: string; readonly windows: string }>
 >
 
-/** pip's packages below `site-packages/nvidia` that hold the libraries or the headers: CUDA 13's is one for all. */
+/** The folders below `site-packages/nvidia` with the libraries or the headers. CUDA 13 has one for everything. */
 const PYTHON_PACKAGES = ["cu13", "cuda_nvrtc", "cublas", "cuda_runtime"]
 
-/** The file names, that of the driver's own CUDA version first: what a newer one makes, a driver may not take. */
+/** The file names, that of the driver's own CUDA version first: a driver may reject the output of a newer compiler. */
 function fileNames({ platform }: Machine, file: ToolkitFile, driverMajor: number): string[] {
   const majors = [...MAJORS].sort((a, b) => Number(b === driverMajor) - Number(a === driverMajor))
   return majors.map((major) => (platform === "win32" ? file[major].windows : file[major].linux))
 }
 
 /**
- * What to try to load, best first: of each version the name that the loader may know, then files in the usual places.
- * Windows' loader looks for a name in the current folder, too, so there the folders of `PATH` are searched instead.
+ * The paths to try to load, best first: for each version the bare name, for the loader to find, then files in the usual
+ * places. On Windows the folders of `PATH` take the bare name's place, because Windows also searches the current folder.
  */
 export function toolkitCandidates(machine: Machine, file: ToolkitFile, driverMajor: number): string[] {
   const folders = [...pathFolders(machine), ...libraryFolders(machine)]
@@ -29,7 +29,7 @@ export function toolkitCandidates(machine: Machine, file: ToolkitFile, driverMaj
   })
 }
 
-/** In words, for the message that says that it was found nowhere. */
+/** The searched places, for the error message. */
 export function toolkitPlaces({ platform }: Machine): string {
   return platform === "win32"
     ? "PATH, CUDA_PATH, CUDA_HOME, CONDA_PREFIX, the NVIDIA GPU Computing Toolkit below ProgramFiles, and pip's nvidia " +
@@ -38,7 +38,7 @@ export function toolkitPlaces({ platform }: Machine): string {
         "below VIRTUAL_ENV, CONDA_PREFIX, ~/.local and /usr/local"
 }
 
-/** The folder with `cuda_fp16.h` and its like that belongs to the NVRTC at a path, or the first there is. */
+/** The folders with CUDA's headers (`cuda_fp16.h`) that belong to the NVRTC at a path, or else the first ones found. */
 export function includeFolders(machine: Machine, nvrtcPath: string | undefined): string[] {
   const roots = [...rootsAround(machine, nvrtcPath), ...toolkits(machine), ...pythonPackages(machine)]
   const folders = roots.flatMap((root) => [
@@ -52,7 +52,7 @@ export function includeFolders(machine: Machine, nvrtcPath: string | undefined):
   return machine.exists(standard) ? [include, standard] : [include]
 }
 
-/** The folders above a library's, up to the toolkit's own: `lib`, `lib64`, `bin\x64` or `targets/x86_64-linux/lib` lies below it. */
+/** The three folders above a library's folder: one is the toolkit's, above `lib`, `bin\x64` or `targets/x86_64-linux/lib`. */
 function rootsAround(machine: Machine, path: string | undefined): string[] {
   if (absolute(machine, path) === undefined) return []
   const above = ["..", "../..", "../../.."].map((steps) => joined(machine, path ?? "", "..", steps))
@@ -74,7 +74,7 @@ function libraryFolders(machine: Machine): string[] {
   ])
 }
 
-/** A toolkit on Linux may keep the files of each kind of machine apart, as conda's does. */
+/** On Linux, a toolkit may have a folder for each target machine, as conda's does. */
 function targets(machine: Machine, root: string): string[] {
   return machine.platform === "win32" ? [] : versions(machine, joined(machine, root, "targets"), /-linux$/)
 }
