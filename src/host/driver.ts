@@ -45,6 +45,7 @@ import { Uploads } from "./queue/uploads.js"
 import { WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
+import { wordAt } from "./control/words.js"
 
 /** All but the first. */
 type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
@@ -480,7 +481,7 @@ export class HostDriver implements Driver {
   }
 
   private lastKernelOf(worker: number): string | undefined {
-    return this.kernels.nameOf(this.control.words[worker + KERNEL] as number)
+    return this.kernels.nameOf(wordAt(this.control.words, worker + KERNEL))
   }
 
   private failAll(loss: DeviceLostError): void {

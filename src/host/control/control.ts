@@ -1,6 +1,7 @@
 import { OutOfMemoryError } from "../../common/errors.js"
 import { EXTENT, FIRST_FREE_WORD, LINE } from "./layout.js"
 import { sharedMemory, type WasmMemory } from "./web-assembly.js"
+import { wordAt } from "./words.js"
 
 const PAGE_WORDS = 16384
 const INITIAL_PAGES = 2
@@ -30,7 +31,7 @@ export class ControlMemory {
 
   /** Gives out words that were never used before. On the opening thread only. @throws OutOfMemoryError */
   reserve(count: number): number {
-    const start = this.words[EXTENT] as number
+    const start = wordAt(this.words, EXTENT)
     // Whole cache lines, or two owners would slow each other.
     const end = start + Math.ceil(count / LINE) * LINE
     if (end > this.words.length) this.grow(end)
@@ -48,7 +49,7 @@ export class ControlMemory {
 
   /** Looks again if there is more now. What was reserved before something that this thread has seen is in view then. */
   catchUp(): Int32Array {
-    if ((this.words[EXTENT] as number) > this.words.length) this.refresh()
+    if (wordAt(this.words, EXTENT) > this.words.length) this.refresh()
     return this.words
   }
 

@@ -2,6 +2,7 @@ import { Branch, type BranchList, MOST_BRANCHES } from "../queue/branch.js"
 import type { OpenConditional } from "./conditional.js"
 import { LEVEL } from "../control/layout.js"
 import type { HostStream } from "../queue/stream.js"
+import { wordAt } from "../control/words.js"
 
 /** A capture under way: commands are kept instead of queued. */
 export class HostCapture implements BranchList {
@@ -17,7 +18,7 @@ export class HostCapture implements BranchList {
 
   /** From here on the stream's commands are kept. */
   admit(stream: HostStream): Branch {
-    const branch = this.addBranch(this.levels.words[stream.slot.block + LEVEL] as number)
+    const branch = this.addBranch(wordAt(this.levels.words, stream.slot.block + LEVEL))
     this.streams.push(stream)
     stream.branch = branch
     return branch

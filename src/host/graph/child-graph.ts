@@ -3,6 +3,7 @@ import type { BranchBlock } from "./branch-block.js"
 import type { HostGraph } from "./graph.js"
 import { PUBLISH, TIME_WORDS } from "../control/layout.js"
 import { type CommandRange, inSequence, isWait } from "../queue/sequence.js"
+import { wordAt } from "../control/words.js"
 
 /** A branch of the graph that is launched, and what of it has been captured once more. */
 interface Part extends CommandRange {
@@ -30,13 +31,13 @@ export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch
     const { branch, points } = part
     part.count++
     if (isWait(words, start)) {
-      const awaited = parts[words[start + 1] as number]?.points[words[start + 2] as number]
+      const awaited = parts[wordAt(words, start + 1)]?.points[wordAt(words, start + 2)]
       if (awaited !== undefined) branch.waitFor(awaited)
     } else {
       // What begins with a wait is behind the launch by what it waits for.
       if (part.count === 1) branch.waitFor(launch)
       branch.append(words.subarray(start, end), last - start)
     }
-    if (((words[last] as number) & PUBLISH) !== 0) points[part.count] = branch.record()
+    if ((wordAt(words, last) & PUBLISH) !== 0) points[part.count] = branch.record()
   })
 }

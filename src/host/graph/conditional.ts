@@ -2,6 +2,7 @@ import type { ConditionalKind } from "../../driver.js"
 import type { Branch } from "../queue/branch.js"
 import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH } from "../control/layout.js"
 import { inSequence, isWait } from "../queue/sequence.js"
+import { wordAt } from "../control/words.js"
 
 const ENTRY_WORDS = 3
 const RETURN_WORDS = 2
@@ -47,7 +48,7 @@ function commandsOf(branches: readonly Branch[]): number[] {
   inSequence(branches, ({ words }, start, end, last) => {
     if (isWait(words, start)) return
     for (let at = start; at < end; at++) {
-      const word = words[at] as number
+      const word = wordAt(words, at)
       commands.push(at === last ? (word & ~PUBLISH) | INSIDE : word)
     }
   })

@@ -16,6 +16,7 @@ import {
 } from "../control/layout.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import type { HostStream, StreamSlot } from "../queue/stream.js"
+import { wordAt } from "../control/words.js"
 
 /** What a launch needs of its device. */
 export interface LaunchHost {
@@ -74,7 +75,7 @@ export class GraphLauncher {
     const flat = this.graphs.flatOf(graph)
     const at = root.room(FLAT_CALL_WORDS)
     const { words } = this.control
-    const table = words[flat.block + FLAT_TABLE] as number
+    const table = wordAt(words, flat.block + FLAT_TABLE)
     words.set([CALL | (FLAT_CALL_WORDS << KIND_BITS), block, length, count, table, how, flat.block], at)
     root.publish(FLAT_CALL_WORDS, count)
     this.scheduler.submit(root.block)

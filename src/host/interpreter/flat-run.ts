@@ -41,6 +41,7 @@ import { advance } from "../control/progress.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, type Turns } from "../schedule/turns.js"
 import { now } from "../../common/timers.js"
+import { wordAt } from "../control/words.js"
 
 /**
  * Runs all of a graph from its flat block, on the stream that it was launched on: passing small kernels between threads
@@ -68,22 +69,22 @@ export class FlatRun {
   /** Is the stream's call to be run from the flat block, and not what an interruption has left of it? */
   isNext(stream: number, call: number): boolean {
     const { words } = this.at.control
-    const read = words[stream + BLOCK_READ] as number
-    const flat = words[call + CALL_FLAT] as number
-    return read === 0 || (read >= (words[flat + FLAT_START] as number) && read < (words[flat + FLAT_END] as number))
+    const read = wordAt(words, stream + BLOCK_READ)
+    const flat = wordAt(words, call + CALL_FLAT)
+    return read === 0 || (read >= wordAt(words, flat + FLAT_START) && read < wordAt(words, flat + FLAT_END))
   }
 
   /** Runs the call of a stream that stands at a position, from where it was left. */
   run(stream: number, call: number, low: number, high: number): Outcome {
     const { operations } = this
     const { words } = this.at.control
-    const flat = words[call + CALL_FLAT] as number
-    const end = words[flat + FLAT_END] as number
-    const level = words[stream + LEVEL] as number
-    const isMeasured = ((words[call + 5] as number) & MEASURED) !== 0
-    const left = words[stream + BLOCK_READ] as number
-    let index = left === 0 ? 0 : (words[stream + FLAT_INDEX] as number)
-    let read = left === 0 ? (words[flat + FLAT_START] as number) : left
+    const flat = wordAt(words, call + CALL_FLAT)
+    const end = wordAt(words, flat + FLAT_END)
+    const level = wordAt(words, stream + LEVEL)
+    const isMeasured = (wordAt(words, call + 5) & MEASURED) !== 0
+    const left = wordAt(words, stream + BLOCK_READ)
+    let index = left === 0 ? 0 : wordAt(words, stream + FLAT_INDEX)
+    let read = left === 0 ? wordAt(words, flat + FLAT_START) : left
     if (read === end || words[stream + BROKEN] === 1) return DONE
     this.begin(stream, call, index, low, high)
     if (isMeasured) this.beginLap(call, left === 0)
@@ -96,7 +97,7 @@ export class FlatRun {
         return GONE
       }
       if (turn <= 0) turn = TURN
-      const header = words[read] as number
+      const header = wordAt(words, read)
       const kind = header & KIND_MASK
       if (kind === LAUNCH) {
         const outcome = operations.launch(stream, read)
@@ -125,14 +126,14 @@ export class FlatRun {
   private begin(stream: number, call: number, index: number, low: number, high: number): void {
     const { control, scheduler } = this.at
     const { words } = control
-    const flat = words[call + CALL_FLAT] as number
-    const table = words[flat + FLAT_TABLE] as number
+    const flat = wordAt(words, call + CALL_FLAT)
+    const table = wordAt(words, flat + FLAT_TABLE)
     words[table] = stream
     words[table + 1] = low
     words[table + 2] = high
-    const number = ((words[stream + FLAT_STEP] as number) & FLAT_NUMBER) + 1
+    const number = (wordAt(words, stream + FLAT_STEP) & FLAT_NUMBER) + 1
     // All numbers of a run have to fit in their bits.
-    const first = number + (words[flat + FLAT_COUNT] as number) > FLAT_NUMBER ? index : number
+    const first = number + wordAt(words, flat + FLAT_COUNT) > FLAT_NUMBER ? index : number
     words[stream + FLAT_CALL] = call
     words[stream + FLAT_FIRST] = first - index
     Atomics.store(words, stream + FLAT_STEP, first | FLAT_RUNNING)
@@ -160,8 +161,8 @@ export class FlatRun {
     const place = this.place(call, index)
     this.find(call, place)
     this.next = this.point.stream
-    const done = read - (words[place + PLACE_FLAT] as number)
-    words[this.next + BLOCK_READ] = (words[place + PLACE_START] as number) + done
+    const done = read - wordAt(words, place + PLACE_FLAT)
+    words[this.next + BLOCK_READ] = wordAt(words, place + PLACE_START) + done
   }
 
   /** The run is interrupted, and a command done: its branch is what the worker goes on with. */
@@ -171,7 +172,7 @@ export class FlatRun {
     const place = this.place(call, index)
     this.find(call, place)
     const { stream, low, high } = this.point
-    const end = words[place + PLACE_END] as number
+    const end = wordAt(words, place + PLACE_END)
     words[stream + BLOCK_READ] = end
     this.next = stream
     // The last command of a block is counted when its call is.
@@ -196,29 +197,29 @@ export class FlatRun {
 
   private place(call: number, index: number): number {
     const { words } = this.at.control
-    const flat = words[call + CALL_FLAT] as number
-    return (words[flat + FLAT_PLACES] as number) + PLACE_WORDS * index
+    const flat = wordAt(words, call + CALL_FLAT)
+    return wordAt(words, flat + FLAT_PLACES) + PLACE_WORDS * index
   }
 
   /** Finds the stream that runs a command's branch, and the position before the command. */
   private find(call: number, place: number): void {
     const { words } = this.at.control
-    const table = words[call + 4] as number
-    this.point.at(table, words[place + PLACE_BRANCH] as number, words[place + PLACE_INDEX] as number)
+    const table = wordAt(words, call + 4)
+    this.point.at(table, wordAt(words, place + PLACE_BRANCH), wordAt(words, place + PLACE_INDEX))
   }
 
   private endOfBranch(call: number, place: number): number {
     const { words } = this.at.control
-    const branch = words[place + PLACE_BRANCH] as number
-    const calls = words[(words[call + CALL_FLAT] as number) + FLAT_CALLS] as number
+    const branch = wordAt(words, place + PLACE_BRANCH)
+    const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)
     const own = branch === 0 ? call : calls + CALL_WORDS * branch
-    return (words[own + 1] as number) + (words[own + 2] as number)
+    return wordAt(words, own + 1) + wordAt(words, own + 2)
   }
 
   private beginLap(call: number, isFirst: boolean): void {
     const { words, doubles } = this.at.control
-    const flat = words[call + CALL_FLAT] as number
-    const branches = isFirst ? (words[flat + FLAT_BRANCHES] as number) : 0
+    const flat = wordAt(words, call + CALL_FLAT)
+    const branches = isFirst ? wordAt(words, flat + FLAT_BRANCHES) : 0
     for (let branch = 0; branch < branches; branch++) doubles[this.cell(call, branch)] = 0
     this.lapped = now()
   }
@@ -226,16 +227,16 @@ export class FlatRun {
   /** Adds the time that a command has taken to its branch's. */
   private endLap(call: number, index: number): void {
     const { words, doubles } = this.at.control
-    const cell = this.cell(call, words[this.place(call, index) + PLACE_BRANCH] as number)
+    const cell = this.cell(call, wordAt(words, this.place(call, index) + PLACE_BRANCH))
     const time = now()
-    doubles[cell] = (doubles[cell] as number) + time - this.lapped
+    doubles[cell] = (doubles[cell] ?? 0) + time - this.lapped
     this.lapped = time
   }
 
   /** Where a branch's time is kept: at the beginning of its block. */
   private cell(call: number, branch: number): number {
     const { words } = this.at.control
-    const calls = words[(words[call + CALL_FLAT] as number) + FLAT_CALLS] as number
-    return (words[calls + CALL_WORDS * branch + 1] as number) / 2
+    const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)
+    return wordAt(words, calls + CALL_WORDS * branch + 1) / 2
   }
 }

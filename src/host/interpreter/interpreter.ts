@@ -48,6 +48,7 @@ import { LOADING, type Launched, type Operations, RAN, THREW } from "./operation
 import { Replay } from "./replay.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
+import { wordAt } from "../control/words.js"
 
 /** Commands that a worker runs of one stream before it lets others of the same priority have their turn. */
 const TURN = 64
@@ -94,10 +95,10 @@ export class Interpreter implements Operations {
   private runStream(stream: number): number {
     const { control, scheduler } = this.at
     let words = control.words
-    let read = words[stream + READ] as number
-    let low = words[stream + PROGRESS_LOW] as number
-    let high = words[stream + PROGRESS_HIGH] as number
-    const level = words[stream + LEVEL] as number
+    let read = wordAt(words, stream + READ)
+    let low = wordAt(words, stream + PROGRESS_LOW)
+    let high = wordAt(words, stream + PROGRESS_HIGH)
+    const level = wordAt(words, stream + LEVEL)
     let turn = TURN
     for (;;) {
       if (low === Atomics.load(words, stream + TAIL)) {
@@ -116,10 +117,10 @@ export class Interpreter implements Operations {
         if (Atomics.load(words, LIFE) === LOST) return 0
         turn = TURN
       }
-      const header = words[read] as number
+      const header = wordAt(words, read)
       const kind = header & KIND_MASK
       if (kind === LINK) {
-        read = words[read + 1] as number
+        read = wordAt(words, read + 1)
         if (read + CHUNK_WORDS > words.length) {
           control.refresh()
           words = control.words
@@ -185,14 +186,14 @@ export class Interpreter implements Operations {
   private wait(stream: number, read: number, low: number, high: number): boolean {
     const { control, scheduler } = this.at
     let words = control.words
-    const other = words[read + 1] as number
-    const awaitedHigh = words[read + 3] as number
-    const awaitedLow = words[read + 2] as number
+    const other = wordAt(words, read + 1)
+    const awaitedHigh = wordAt(words, read + 3)
+    const awaitedLow = wordAt(words, read + 2)
     if (other + STREAM_WORDS > words.length) {
       control.refresh()
       words = control.words
     }
-    const how = words[read + 4] as number
+    const how = wordAt(words, read + 4)
     if (!hasProgressed(words, other, awaitedHigh, awaitedLow)) {
       if (scheduler.suspend(stream, other, awaitedHigh, awaitedLow, how)) return true
       words = control.words
@@ -205,8 +206,8 @@ export class Interpreter implements Operations {
   takeOver(stream: number, other: number, awaitedHigh: number, awaitedLow: number, low: number, high: number): void {
     const { words } = this.at.control
     if (words[other + BROKEN] !== 1) return
-    const brokenHigh = words[other + BROKEN_HIGH] as number
-    const brokenLow = words[other + BROKEN_LOW] as number
+    const brokenHigh = wordAt(words, other + BROKEN_HIGH)
+    const brokenLow = wordAt(words, other + BROKEN_LOW)
     if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
       this.fail(stream, low, high, { kind: "waited", stream, cause: other })
     }
@@ -216,7 +217,7 @@ export class Interpreter implements Operations {
     const { control, block } = this.at
     const { words } = control
     if (words[stream + BROKEN] === 1) return RAN
-    const id = words[read + 1] as number
+    const id = wordAt(words, read + 1)
     words[block + KERNEL] = id
     try {
       const kernel = this.at.kernel(id)
@@ -237,7 +238,7 @@ export class Interpreter implements Operations {
     const { words } = this.at.control
     const launch = read + DROPPABLE_WORDS
     if (words[stream + BROKEN] === 1 || Atomics.load(words, read + 1) === 0) return this.launch(stream, launch)
-    this.failure = { kind: "dropped", kernel: this.at.definition(words[launch + 1] as number).name }
+    this.failure = { kind: "dropped", kernel: this.at.definition(wordAt(words, launch + 1)).name }
     return THREW
   }
 
@@ -247,32 +248,32 @@ export class Interpreter implements Operations {
 
   isZero(read: number): boolean {
     const { control, memory } = this.at
-    return memory.loadInt32((control.words[read + 2] as number) >>> 0) === 0
+    return memory.loadInt32(wordAt(control.words, read + 2) >>> 0) === 0
   }
 
   runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
     const { control, memory } = this.at
     const { words } = control
     if (kind === STAMP) {
-      const slot = words[read + 1] as number
+      const slot = wordAt(words, read + 1)
       if (slot + 2 > words.length) control.refresh()
       control.doubles[slot / 2] = sharedNow()
     } else if (words[stream + BROKEN] === 1) {
       return
     } else if (kind === COPY) {
-      const destination = (words[read + 1] as number) >>> 0
-      const source = (words[read + 2] as number) >>> 0
-      const count = (words[read + 3] as number) >>> 0
+      const destination = wordAt(words, read + 1) >>> 0
+      const source = wordAt(words, read + 2) >>> 0
+      const count = wordAt(words, read + 3) >>> 0
       memory.reaching(Math.max(destination, source) + count).copyWithin(destination, source, source + count)
     } else if (kind === WRITE) {
-      const destination = (words[read + 1] as number) >>> 0
-      const count = words[read + 2] as number
+      const destination = wordAt(words, read + 1) >>> 0
+      const count = wordAt(words, read + 2)
       const start = (read + 3) * 4
       memory.reaching(destination + count).set(control.bytes.subarray(start, start + count), destination)
     } else if (kind === FILL) {
       fill(memory, words, read)
     } else if (kind === BREAK) {
-      this.fail(stream, low, high, { kind: "told", stream, failure: words[read + 1] as number })
+      this.fail(stream, low, high, { kind: "told", stream, failure: wordAt(words, read + 1) })
     }
   }
 
@@ -287,7 +288,7 @@ export class Interpreter implements Operations {
   private fail(stream: number, low: number, high: number, report: Report): void {
     const { words } = this.at.control
     if (words[stream + BROKEN] === 1) return
-    const launchedOn = words[stream + LAUNCHED_ON] as number
+    const launchedOn = wordAt(words, stream + LAUNCHED_ON)
     if (report.kind === "failed") this.at.report({ ...report, stream: launchedOn === 0 ? stream : launchedOn })
     else if (launchedOn === 0 && !this.isReported(report)) this.at.report(report)
     const brokenLow = (low + 1) | 0
@@ -299,11 +300,11 @@ export class Interpreter implements Operations {
 }
 
 function fill(memory: DeviceMemory, words: Int32Array, read: number): void {
-  const destination = (words[read + 1] as number) >>> 0
-  const size = words[read + 2] as number
-  const low = words[read + 3] as number
-  const high = words[read + 4] as number
-  const count = (words[read + 5] as number) >>> 0
+  const destination = wordAt(words, read + 1) >>> 0
+  const size = wordAt(words, read + 2)
+  const low = wordAt(words, read + 3)
+  const high = wordAt(words, read + 4)
+  const count = wordAt(words, read + 5) >>> 0
   const { buffer } = memory.reaching(destination + size * count)
   if (low === 0 && high === 0) new Uint8Array(buffer, destination, size * count).fill(0)
   else if (size === 1) new Uint8Array(buffer, destination, count).fill(low)

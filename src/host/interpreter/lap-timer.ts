@@ -1,6 +1,7 @@
 import type { ControlMemory } from "../control/control.js"
 import { MEASURED } from "../control/layout.js"
 import { now } from "../../common/timers.js"
+import { wordAt } from "../control/words.js"
 
 /**
  * Measures how long the commands of a block take, over all the times that a worker comes to it, where its call asks for
@@ -24,15 +25,15 @@ export class LapTimer {
     const { doubles } = this.control
     const cell = this.cell(call)
     const time = now()
-    doubles[cell] = (doubles[cell] as number) + time - this.started
+    doubles[cell] = (doubles[cell] ?? 0) + time - this.started
     this.started = time
   }
 
   private isMeasured(call: number): boolean {
-    return ((this.control.words[call + 5] as number) & MEASURED) !== 0
+    return (wordAt(this.control.words, call + 5) & MEASURED) !== 0
   }
 
   private cell(call: number): number {
-    return (this.control.words[call + 1] as number) / 2
+    return wordAt(this.control.words, call + 1) / 2
   }
 }

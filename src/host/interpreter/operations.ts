@@ -1,4 +1,5 @@
 import { BROKEN, JUMP, JUMP_IF_ZERO, KIND_BITS, LENGTH_MASK } from "../control/layout.js"
+import { wordAt } from "../control/words.js"
 
 /** How a launch has ended. */
 export type Launched = typeof RAN | typeof LOADING | typeof THREW
@@ -30,5 +31,5 @@ export interface Operations {
 /** How far the next command is from a jump. On a broken stream every condition leads out. */
 export function jump(words: Int32Array, stream: number, kind: number, read: number, operations: Operations): number {
   const isTaken = kind === JUMP || words[stream + BROKEN] === 1 || operations.isZero(read) === (kind === JUMP_IF_ZERO)
-  return isTaken ? (words[read + 1] as number) : ((words[read] as number) >>> KIND_BITS) & LENGTH_MASK
+  return isTaken ? wordAt(words, read + 1) : (wordAt(words, read) >>> KIND_BITS) & LENGTH_MASK
 }

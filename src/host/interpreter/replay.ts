@@ -22,6 +22,7 @@ import { DONE, GONE, LOADING, type Operations, type Outcome, THREW, jump } from 
 import { advance } from "../control/progress.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, Turns } from "../schedule/turns.js"
+import { wordAt } from "../control/words.js"
 
 /**
  * Runs a graph's branch from its block. What other branches do not wait for is run without a word to anybody: progress
@@ -54,13 +55,13 @@ export class Replay {
    */
   run(stream: number, call: number, low: number, high: number): boolean {
     const words = this.at.control.catchUp()
-    const isAlone = ((words[call + 5] as number) & ALONE) !== 0
+    const isAlone = (wordAt(words, call + 5) & ALONE) !== 0
     if (!isAlone || !this.flat.isNext(stream, call)) return this.runBlock(stream, call, low, high) === DONE
     const outcome = this.flat.run(stream, call, low, high)
     this.next = this.flat.next
     if (outcome === GONE) return false
     words[stream + BLOCK_READ] = 0
-    this.low = (low + (words[call + 3] as number) - 1) | 0
+    this.low = (low + wordAt(words, call + 3) - 1) | 0
     this.high = this.low >>> 0 < low >>> 0 ? (high + 1) | 0 : high
     return true
   }
@@ -69,14 +70,14 @@ export class Replay {
     const { operations } = this
     const { control, scheduler } = this.at
     let { words } = control
-    const block = words[call + 1] as number
-    const end = block + (words[call + 2] as number)
-    let read = words[stream + BLOCK_READ] as number
+    const block = wordAt(words, call + 1)
+    const end = block + wordAt(words, call + 2)
+    let read = wordAt(words, stream + BLOCK_READ)
     this.laps.begin(call, read === 0)
     if (read === 0) read = block + TIME_WORDS
     let low = firstLow
     let high = firstHigh
-    const level = words[stream + LEVEL] as number
+    const level = wordAt(words, stream + LEVEL)
     let turn = TURN
     // Behind the last command there is nothing but to count it, which the caller does.
     while (read !== end) {
@@ -87,7 +88,7 @@ export class Replay {
         return GONE
       }
       if (turn <= 0) turn = TURN
-      const header = words[read] as number
+      const header = wordAt(words, read)
       const kind = header & KIND_MASK
       if (kind === LAUNCH) {
         const outcome = operations.launch(stream, read)
@@ -158,7 +159,7 @@ export class Replay {
 
   /** Is the command at `read` a wait for what has not come to pass? */
   private isHeldUp(call: number, read: number): boolean {
-    if (((this.at.control.words[read] as number) & KIND_MASK) !== WAIT_BRANCH) return false
+    if ((wordAt(this.at.control.words, read) & KIND_MASK) !== WAIT_BRANCH) return false
     this.awaited.find(call, read)
     return !this.awaited.hasArrived()
   }

@@ -20,6 +20,7 @@ import {
   argumentWords,
 } from "./parameter-codes.js"
 import { wasm, type WasmFunction } from "../control/web-assembly.js"
+import { wordAt } from "../control/words.js"
 
 /** A kernel on one worker, ready to run. */
 export interface LoadedKernel {
@@ -122,10 +123,10 @@ class WasmKernel implements LoadedKernel {
     let word = at + LAUNCH_WORDS
     for (let index = 0; index < count; index++) {
       const code = codes[index] as number
-      args[index] = code >= POINTER ? (words[word] as number) : scalar(control, word, code)
+      args[index] = code >= POINTER ? wordAt(words, word) : scalar(control, word, code)
       word += argumentWords(code)
     }
-    for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = words[at + 2 + axis] as number
+    for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = wordAt(words, at + 2 + axis)
     this.kernel(...args)
   }
 }
@@ -154,7 +155,7 @@ class ModuleKernel implements LoadedKernel {
       const code = codes[index] as number
       if (code >= POINTER) {
         const cache = views[index] as ViewCache
-        args[index] = cache.find((words[word] as number) >>> 0, (words[word + 1] as number) >>> 0)
+        args[index] = cache.find(wordAt(words, word) >>> 0, wordAt(words, word + 1) >>> 0)
         word += 2
       } else {
         args[index] = scalar(control, word, code)
@@ -274,14 +275,14 @@ function scalar(control: ControlMemory, word: number, code: number): number | bi
     case INT8:
     case INT16:
     case INT32:
-      return words[word] as number
+      return wordAt(words, word)
     case UINT8:
     case UINT16:
     case UINT32:
-      return (words[word] as number) >>> 0
+      return wordAt(words, word) >>> 0
     default:
-      scratch[0] = words[word] as number
-      scratch[1] = words[word + 1] as number
+      scratch[0] = wordAt(words, word)
+      scratch[1] = wordAt(words, word + 1)
       if (code === FLOAT64) return asDouble[0] as number
       return code === INT64 ? (asSigned[0] as bigint) : code === UINT64 ? (asUnsigned[0] as bigint) : 0
   }

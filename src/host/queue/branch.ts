@@ -1,6 +1,7 @@
 import { type CommandQueue, Commands } from "./commands.js"
 import { PUBLISH } from "../control/layout.js"
 import { forEachCommand, isWait } from "./sequence.js"
+import { wordAt } from "../control/words.js"
 
 /** More branches than threads can run at once gain nothing: further streams share the earlier ones' branches. */
 export const MOST_BRANCHES = 256
@@ -69,7 +70,7 @@ export class Branch implements CommandQueue {
   append(command: Int32Array, last: number): void {
     const at = this.room(command.length)
     this.words.set(command, at)
-    this.words[at + last] = (command[last] as number) & ~PUBLISH
+    this.words[at + last] = wordAt(command, last) & ~PUBLISH
     this.publish(command.length)
     this.starts[this.count - 1] = at + last
   }
@@ -116,7 +117,7 @@ export class Branch implements CommandQueue {
   get firstWait(): { readonly branch: number; readonly position: number } | undefined {
     const { words } = this
     if (this.count === 0 || !isWait(words, 0)) return undefined
-    return { branch: words[1] as number, position: words[2] as number }
+    return { branch: wordAt(words, 1), position: wordAt(words, 2) }
   }
 
   /** One number for each command that says what it is, but not what it works on; a wait's says for what it waits. */
@@ -124,7 +125,7 @@ export class Branch implements CommandQueue {
     const shape: number[] = []
     const { words } = this
     forEachCommand(this, (at, header) => {
-      const awaited = (words[at + 2] as number) * MOST_BRANCHES + (words[at + 1] as number)
+      const awaited = wordAt(words, at + 2) * MOST_BRANCHES + wordAt(words, at + 1)
       shape.push(isWait(words, at) ? -awaited - 1 : header)
     })
     return shape
@@ -140,7 +141,7 @@ export class Branch implements CommandQueue {
 
   private markAwaited(position: number): void {
     const start = this.starts[position - 1]
-    if (start !== undefined) this.words[start] = (this.words[start] as number) | PUBLISH
+    if (start !== undefined) this.words[start] = wordAt(this.words, start) | PUBLISH
   }
 
   private grow(needed: number): void {

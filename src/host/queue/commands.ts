@@ -33,6 +33,7 @@ import {
   UINT8,
   argumentWords,
 } from "../kernel/parameter-codes.js"
+import { wordAt } from "../control/words.js"
 
 /** What commands are queued in: a stream's queue, or a branch of a capture. */
 export interface CommandQueue {
@@ -144,8 +145,8 @@ export class Commands {
     for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] as number
     words[at + 1] = destination
     words[at + 2] = element.length
-    words[at + 3] = scratch[0] as number
-    words[at + 4] = scratch[1] as number
+    words[at + 3] = wordAt(scratch, 0)
+    words[at + 4] = wordAt(scratch, 1)
     words[at + 5] = count
     slot.publish(6)
   }
@@ -222,8 +223,8 @@ export class Commands {
     } else if (code === FLOAT64 || code === INT64 || code === UINT64) {
       if (code === FLOAT64) asDouble[0] = Number(value)
       else asBigint[0] = BigInt(value)
-      words[word] = scratch[0] as number
-      words[word + 1] = scratch[1] as number
+      words[word] = wordAt(scratch, 0)
+      words[word + 1] = wordAt(scratch, 1)
     } else {
       words[word] = wrapped(code, Number(value))
     }

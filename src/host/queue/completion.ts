@@ -15,6 +15,7 @@ import { PendingHeap, type Waiting } from "./pending-heap.js"
 import { LONG_PATIENCE, Spinner } from "../control/spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 import { microtask, nextTick } from "../../common/timers.js"
+import { wordAt } from "../control/words.js"
 
 /** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
 const SLICE = 50
@@ -108,7 +109,7 @@ export class Completion {
     const { words } = this.control
     let block = Atomics.exchange(words, HOST_PASSED, 0)
     while (block !== 0) {
-      const next = words[block + HOST_NEXT] as number
+      const next = wordAt(words, block + HOST_NEXT)
       // From here on a worker lists it anew: what it has done before is seen by the look that follows.
       Atomics.store(words, block + HOST_LISTED, 0)
       const slot = this.slots.get(block)

@@ -1,4 +1,5 @@
 import { INSIDE, KIND_BITS, KIND_MASK, LENGTH_MASK, WAIT_BRANCH } from "../control/layout.js"
+import { wordAt } from "../control/words.js"
 
 /** The commands of one branch, from word `start` to word `end`. */
 export interface CommandRange {
@@ -10,7 +11,7 @@ export interface CommandRange {
 /** Calls back for each command, those inside of conditionals one by one, with the words that it takes. */
 export function forEachCommand({ words, start, end }: CommandRange, visit: (at: number, header: number) => void): void {
   for (let at = start; at < end;) {
-    const header = words[at] as number
+    const header = wordAt(words, at)
     visit(at, header)
     at += lengthOf(header)
   }
@@ -33,9 +34,9 @@ export function inSequence<Branch extends CommandRange>(
     const { words, end } = branch
     while (walk.count < until && walk.at < end) {
       const start = walk.at
-      if (isWait(words, start)) advance(words[start + 1] as number, words[start + 2] as number)
+      if (isWait(words, start)) advance(wordAt(words, start + 1), wordAt(words, start + 2))
       const last = lastOf(words, start)
-      walk.at = last + lengthOf(words[last] as number)
+      walk.at = last + lengthOf(wordAt(words, last))
       walk.count++
       visit(branch, start, walk.at, last)
     }
@@ -45,13 +46,13 @@ export function inSequence<Branch extends CommandRange>(
 
 /** Does the command there wait for another branch? */
 export function isWait(words: Int32Array, at: number): boolean {
-  return ((words[at] as number) & KIND_MASK) === WAIT_BRANCH
+  return (wordAt(words, at) & KIND_MASK) === WAIT_BRANCH
 }
 
 /** The command that counts, of the one that begins there. */
 function lastOf(words: Int32Array, start: number): number {
   let at = start
-  while (((words[at] as number) & INSIDE) !== 0) at += lengthOf(words[at] as number)
+  while ((wordAt(words, at) & INSIDE) !== 0) at += lengthOf(wordAt(words, at))
   return at
 }
 

@@ -17,6 +17,7 @@ import {
   TAIL,
   position,
 } from "../control/layout.js"
+import { wordAt } from "../control/words.js"
 
 /** Pieces of queues that are not in use, of all streams of a device. */
 export class ChunkPool {
@@ -93,7 +94,7 @@ export class StreamSlot {
   /** The position behind the command that broke the stream. */
   brokenAt(): number {
     const words = this.control.words
-    return position(words[this.block + BROKEN_HIGH] as number, words[this.block + BROKEN_LOW] as number)
+    return position(wordAt(words, this.block + BROKEN_HIGH), wordAt(words, this.block + BROKEN_LOW))
   }
 
   private look(): number {

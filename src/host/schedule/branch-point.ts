@@ -1,5 +1,6 @@
 import type { ControlMemory } from "../control/control.js"
 import { TABLE_ENTRY_WORDS, hasProgressed } from "../control/layout.js"
+import { wordAt } from "../control/words.js"
 
 /** A position of the stream that runs a branch of a launch: what a wait inside a block waits for. */
 export class BranchPoint {
@@ -12,16 +13,16 @@ export class BranchPoint {
   /** Works it out for the wait at `read` in the block of a call. */
   find(call: number, read: number): void {
     const { words } = this.control
-    this.at(words[call + 4] as number, words[read + 1] as number, words[read + 2] as number)
+    this.at(wordAt(words, call + 4), wordAt(words, read + 1), wordAt(words, read + 2))
   }
 
   /** Works it out for a position of a branch, from a call's table. */
   at(table: number, branch: number, position: number): void {
     const { words } = this.control
     const entry = table + TABLE_ENTRY_WORDS * branch
-    const baseLow = words[entry + 1] as number
-    const baseHigh = words[entry + 2] as number
-    this.stream = words[entry] as number
+    const baseLow = wordAt(words, entry + 1)
+    const baseHigh = wordAt(words, entry + 2)
+    this.stream = wordAt(words, entry)
     this.low = (baseLow + position) | 0
     this.high = this.low >>> 0 < baseLow >>> 0 ? (baseHigh + 1) | 0 : baseHigh
   }

@@ -29,6 +29,7 @@ import {
 } from "../control/layout.js"
 import { BranchPoint } from "./branch-point.js"
 import { advance } from "../control/progress.js"
+import { wordAt } from "../control/words.js"
 
 /**
  * Interrupts flat runs: what the worker has not begun becomes ordinary branches, each on a stream of its own, as if
@@ -53,17 +54,17 @@ export class Interruption {
     if (found !== step) return
     // From here on the run, its graph and its call stay what they are.
     const words = this.control.catchUp()
-    const call = words[stream + FLAT_CALL] as number
-    const flat = words[call + CALL_FLAT] as number
-    const current = (step & FLAT_NUMBER) - (words[stream + FLAT_FIRST] as number)
+    const call = wordAt(words, stream + FLAT_CALL)
+    const flat = wordAt(words, call + CALL_FLAT)
+    const current = (step & FLAT_NUMBER) - wordAt(words, stream + FLAT_FIRST)
     if (!this.areIdle(call, flat)) {
       // Some have not been given back by an earlier run. The next look is soon.
       Atomics.and(words, stream + FLAT_STEP, ~FLAT_INTERRUPTED)
       return
     }
     words[flat + FLAT_WAS_INTERRUPTED] = 1
-    const places = words[flat + FLAT_PLACES] as number
-    const held = words[places + PLACE_WORDS * current + PLACE_BRANCH] as number
+    const places = wordAt(words, flat + FLAT_PLACES)
+    const held = wordAt(words, places + PLACE_WORDS * current + PLACE_BRANCH)
     this.takeAll(call, flat)
     for (let index = 0; index < current; index++) this.putBehind(call, places + PLACE_WORDS * index)
     this.putBefore(call, places + PLACE_WORDS * current)
@@ -72,7 +73,7 @@ export class Interruption {
 
   private areIdle(call: number, flat: number): boolean {
     const { words } = this.control
-    for (let branch = 1; branch < (words[flat + FLAT_BRANCHES] as number); branch++) {
+    for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
       if (Atomics.load(words, this.streamOf(call, branch) + STATE) !== IDLE) return false
     }
     return true
@@ -81,10 +82,10 @@ export class Interruption {
   /** Takes the streams of all branches, and puts them at their beginnings. */
   private takeAll(call: number, flat: number): void {
     const { words } = this.control
-    const calls = words[flat + FLAT_CALLS] as number
+    const calls = wordAt(words, flat + FLAT_CALLS)
     // Not 0, which would be another flat run's beginning.
-    words[this.streamOf(call, 0) + BLOCK_READ] = (words[call + 1] as number) + TIME_WORDS
-    for (let branch = 1; branch < (words[flat + FLAT_BRANCHES] as number); branch++) {
+    words[this.streamOf(call, 0) + BLOCK_READ] = wordAt(words, call + 1) + TIME_WORDS
+    for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
       const stream = this.streamOf(call, branch)
       const own = calls + CALL_WORDS * branch
       // Before its tail, or a worker that is just leaving it would take it for filled.
@@ -94,7 +95,7 @@ export class Interruption {
       words[stream + BROKEN] = 0
       words[stream + LAUNCHED_ON] = this.streamOf(call, 0)
       advance(this.control, stream, 0, 0)
-      Atomics.store(words, stream + TAIL, words[own + 3] as number)
+      Atomics.store(words, stream + TAIL, wordAt(words, own + 3))
     }
   }
 
@@ -102,22 +103,22 @@ export class Interruption {
   private putBehind(call: number, place: number): void {
     const { words } = this.control
     this.putBefore(call, place, 1)
-    words[this.point.stream + BLOCK_READ] = words[place + PLACE_END] as number
+    words[this.point.stream + BLOCK_READ] = wordAt(words, place + PLACE_END)
   }
 
   /** Says that a branch has come to a command, or so many commands further. */
   private putBefore(call: number, place: number, further = 0): void {
     const { words } = this.control
     const { point } = this
-    const position = (words[place + PLACE_INDEX] as number) + further
-    point.at(words[call + 4] as number, words[place + PLACE_BRANCH] as number, position)
+    const position = wordAt(words, place + PLACE_INDEX) + further
+    point.at(wordAt(words, call + 4), wordAt(words, place + PLACE_BRANCH), position)
     advance(this.control, point.stream, point.low, point.high)
   }
 
   /** The branch of the command under way is the worker's; others are for whoever comes, if anything is left of them. */
   private handOut(call: number, flat: number, held: number, ready: (stream: number) => void): void {
     const { words } = this.control
-    for (let branch = 0; branch < (words[flat + FLAT_BRANCHES] as number); branch++) {
+    for (let branch = 0; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
       const stream = this.streamOf(call, branch)
       const isOver = branch > 0 && words[stream + PROGRESS_LOW] === words[stream + TAIL]
       if (isOver) {
@@ -131,7 +132,7 @@ export class Interruption {
   }
 
   private streamOf(call: number, branch: number): number {
-    this.point.at(this.control.words[call + 4] as number, branch, 0)
+    this.point.at(wordAt(this.control.words, call + 4), branch, 0)
     return this.point.stream
   }
 }

@@ -9,6 +9,7 @@ import {
   WATCH_NEXT,
   WATCH_SEEN,
 } from "../control/layout.js"
+import { wordAt } from "../control/words.js"
 
 /**
  * The streams that run graphs flat, of which somebody looks now and then whether they stand still. A stream stays in the
@@ -34,7 +35,7 @@ export class RunWatch {
     const { words } = this.control
     Atomics.store(words, stream + WATCH_LISTED, 1)
     words[stream + WATCH_SEEN] = 0
-    words[stream + WATCH_NEXT] = words[WATCHED_RUNS] as number
+    words[stream + WATCH_NEXT] = wordAt(words, WATCHED_RUNS)
     words[WATCHED_RUNS] = stream
   }
 
@@ -46,9 +47,9 @@ export class RunWatch {
   look(): void {
     const { words } = this.control
     let kept = 0
-    let stream = words[WATCHED_RUNS] as number
+    let stream = wordAt(words, WATCHED_RUNS)
     while (stream !== 0) {
-      const next = words[stream + WATCH_NEXT] as number
+      const next = wordAt(words, stream + WATCH_NEXT)
       if (!this.leaves(stream)) {
         words[stream + WATCH_NEXT] = kept
         kept = stream

@@ -44,6 +44,7 @@ import {
 import { lock, unlock } from "../control/mutex.js"
 import { addWaiter, isReached, takeFirstWaiter } from "./waiters.js"
 import { RunWatch } from "./run-watch.js"
+import { wordAt } from "../control/words.js"
 
 /** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
 const WATCH = 2
@@ -123,15 +124,15 @@ export class Scheduler {
   /** Counts the caller as spinning if fewer than `limit` workers do. */
   beginSpinning(limit: number): boolean {
     const words = this.lock()
-    const allowed = (words[SPINNING] as number) < limit && words[READY_MASK] === 0
-    if (allowed) words[SPINNING] = (words[SPINNING] as number) + 1
+    const allowed = wordAt(words, SPINNING) < limit && words[READY_MASK] === 0
+    if (allowed) words[SPINNING] = wordAt(words, SPINNING) + 1
     unlock(words, LOCK)
     return allowed
   }
 
   endSpinning(): void {
     const words = this.lock()
-    words[SPINNING] = (words[SPINNING] as number) - 1
+    words[SPINNING] = wordAt(words, SPINNING) - 1
     unlock(words, LOCK)
   }
 
@@ -147,13 +148,13 @@ export class Scheduler {
     }
     const bell = Atomics.load(words, DOORBELL)
     const watches = this.lacksWatcher()
-    words[SLEEPING] = (words[SLEEPING] as number) + 1
+    words[SLEEPING] = wordAt(words, SLEEPING) + 1
     if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
     let late = this.rest(mayStay, bell, watches ? WATCH : time)
     if (watches) while (late && this.looksInVain()) late = this.rest(mayStay, bell, WATCH)
-    words[SLEEPING] = (words[SLEEPING] as number) - 1
-    words[WAKING] = Math.max(0, (words[WAKING] as number) - 1)
+    words[SLEEPING] = wordAt(words, SLEEPING) - 1
+    words[WAKING] = Math.max(0, wordAt(words, WAKING) - 1)
     if (watches) words[WATCHERS] = 0
     unlock(words, LOCK)
     return late && !watches
@@ -227,7 +228,7 @@ export class Scheduler {
     for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
       if (first === 0) {
         first = waiter
-      } else if ((words[waiter + LEVEL] as number) > (words[first + LEVEL] as number)) {
+      } else if (wordAt(words, waiter + LEVEL) > wordAt(words, first + LEVEL)) {
         this.push(first)
         first = waiter
       } else {
@@ -257,9 +258,9 @@ export class Scheduler {
   /** Takes out one of the streams whose wait for another one is over, now that that has come to a position; 0 if none. */
   private takeOver(other: number, high: number, low: number): number {
     const { words } = this.control
-    const waiter = words[other + WAITERS] as number
+    const waiter = wordAt(words, other + WAITERS)
     if (waiter !== 0 && isReached(words, waiter, high, low)) return takeFirstWaiter(words, other + WAITERS)
-    const ending = words[other + ENDING_WAITERS] as number
+    const ending = wordAt(words, other + ENDING_WAITERS)
     if (ending === 0) return 0
     const isOver = isReached(words, ending, high, low) || Atomics.load(words, other + BROKEN) === 1
     return isOver ? takeFirstWaiter(words, other + ENDING_WAITERS) : 0
@@ -275,7 +276,7 @@ export class Scheduler {
   /** After progress of a stream that the opening thread watches: wakes it if its position has been reached. */
   tellHost(stream: number, high: number, low: number): void {
     const words = this.control.words
-    if (!hasReached(high, low, words[stream + HOST_HIGH] as number, words[stream + HOST_LOW] as number)) return
+    if (!hasReached(high, low, wordAt(words, stream + HOST_HIGH), wordAt(words, stream + HOST_LOW))) return
     Atomics.and(words, stream + WATCHED, ~HOST_WATCHES)
     this.listForHost(stream)
     this.signal()
@@ -302,18 +303,18 @@ export class Scheduler {
   private lock(): Int32Array {
     lock(this.control.words, LOCK, this.whenLate)
     // Streams made since the last look may lie beyond this thread's view.
-    if ((this.control.words[EXTENT] as number) > this.control.words.length) this.control.refresh()
+    if (wordAt(this.control.words, EXTENT) > this.control.words.length) this.control.refresh()
     return this.control.words
   }
 
   /** Decides, under the lock, whether one more worker has to be woken for what is ready. */
   private callWorker(): boolean {
     const words = this.control.words
-    const coming = (words[SPINNING] as number) + (words[WAKING] as number)
-    const wanted = (words[READY_COUNT] as number) + (this.lacksWatcher() ? 1 : 0)
+    const coming = wordAt(words, SPINNING) + wordAt(words, WAKING)
+    const wanted = wordAt(words, READY_COUNT) + (this.lacksWatcher() ? 1 : 0)
     if (wanted <= coming) return false
-    if ((words[SLEEPING] as number) <= (words[WAKING] as number)) return false
-    words[WAKING] = (words[WAKING] as number) + 1
+    if (wordAt(words, SLEEPING) <= wordAt(words, WAKING)) return false
+    words[WAKING] = wordAt(words, WAKING) + 1
     Atomics.add(words, DOORBELL, 1)
     return true
   }
@@ -340,30 +341,30 @@ export class Scheduler {
 
   private push(stream: number): void {
     const words = this.control.words
-    const level = words[stream + LEVEL] as number
+    const level = wordAt(words, stream + LEVEL)
     Atomics.store(words, stream + STATE, READY)
     words[stream + NEXT] = 0
-    const last = words[READY_TAILS + level] as number
+    const last = wordAt(words, READY_TAILS + level)
     if (last === 0) words[READY_HEADS + level] = stream
     else words[last + NEXT] = stream
     words[READY_TAILS + level] = stream
-    words[READY_COUNT] = (words[READY_COUNT] as number) + 1
+    words[READY_COUNT] = wordAt(words, READY_COUNT) + 1
     Atomics.or(words, READY_MASK, 1 << level)
   }
 
   private pop(): number {
     const words = this.control.words
-    const mask = words[READY_MASK] as number
+    const mask = wordAt(words, READY_MASK)
     if (mask === 0) return 0
     const level = Math.min(LEVELS - 1, 31 - Math.clz32(mask))
-    const stream = words[READY_HEADS + level] as number
-    const next = words[stream + NEXT] as number
+    const stream = wordAt(words, READY_HEADS + level)
+    const next = wordAt(words, stream + NEXT)
     words[READY_HEADS + level] = next
     if (next === 0) {
       words[READY_TAILS + level] = 0
       Atomics.and(words, READY_MASK, ~(1 << level))
     }
-    words[READY_COUNT] = (words[READY_COUNT] as number) - 1
+    words[READY_COUNT] = wordAt(words, READY_COUNT) - 1
     Atomics.store(words, stream + STATE, RUNNING)
     return stream
   }

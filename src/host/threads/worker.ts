@@ -11,6 +11,7 @@ import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
 import { setImmediate } from "../../common/timers.js"
+import { wordAt } from "../control/words.js"
 
 /** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
 const TURN_AFTER = 5
@@ -89,7 +90,7 @@ class Worker implements Surroundings {
    * nobody holds: it breaks no stream. Once for each kernel, or a kernel in a loop would drown the opening thread.
    */
   noteStray(error: unknown): void {
-    const kernel = this.definitions.get(this.control.words[this.block + KERNEL] as number)?.name ?? ""
+    const kernel = this.definitions.get(wordAt(this.control.words, this.block + KERNEL))?.name ?? ""
     if (this.strays.has(kernel)) return
     this.strays.add(kernel)
     this.report({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
