@@ -14,15 +14,23 @@ interface Facts {
 /** Where the engine's own getters are, which look into the array itself. */
 const prototype = Reflect.getPrototypeOf(Uint8Array.prototype) ?? {}
 
-function fact<K extends keyof Facts>(key: K): (array: unknown) => Facts[K] {
-  return (array) => Reflect.get(prototype, key, array)
+function getter<K extends keyof Facts>(key: K): (this: unknown) => Facts[K] {
+  const get: ((this: unknown) => Facts[K]) | undefined = Reflect.getOwnPropertyDescriptor(prototype, key)?.get
+  if (get === undefined) throw new TypeError(`this engine has no getter of a typed array's ${String(key)}`)
+  return get
 }
 
+// Each is called in a place of its own: there the engine compiles a call into a few loads, which Reflect.get never is.
+const nameGetter = getter(Symbol.toStringTag)
+const lengthGetter = getter("length")
+const byteLengthGetter = getter("byteLength")
+const byteOffsetGetter = getter("byteOffset")
+const bufferGetter = getter("buffer")
+
 /** `"Float32Array"` and the like; undefined for what is no typed array, a DataView for one. Never throws. */
-export const typedArrayName = fact(Symbol.toStringTag)
-const byteLength = fact("byteLength")
-const byteOffset = fact("byteOffset")
-const buffer = fact("buffer")
+export function typedArrayName(value: unknown): string | undefined {
+  return nameGetter.call(value)
+}
 
 /** Is it a typed array, and no DataView? */
 export function isTypedArray(value: unknown): value is ArrayBufferView {
@@ -30,9 +38,11 @@ export function isTypedArray(value: unknown): value is ArrayBufferView {
 }
 
 /** How many elements a typed array has. */
-export const lengthOf: (array: ArrayBufferView) => number = fact("length")
+export function lengthOf(array: ArrayBufferView): number {
+  return lengthGetter.call(array)
+}
 
 /** The bytes under a typed array, as an array of this realm. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer(array), byteOffset(array), byteLength(array))
+  return new Uint8Array(bufferGetter.call(array), byteOffsetGetter.call(array), byteLengthGetter.call(array))
 }

@@ -7,7 +7,7 @@ import type { Capture } from "../capture/capture.js"
 import type { Device } from "./device.js"
 import { checkScalar, elementsOf } from "../../common/elements.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
-import { type ArrayMemory, queueOperation } from "../memory/used-memory.js"
+import { type ArrayMemory, queueOverwrite } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
 import type { Scope } from "./scope.js"
@@ -131,7 +131,7 @@ export class DeviceArray<D extends DType = DType> {
         "source and destination of the copy overlap; copy through a third array",
       )
     }
-    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
+    queueOverwrite(stream, "copy", this, source, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -140,7 +140,7 @@ export class DeviceArray<D extends DType = DType> {
     source.checkUsable()
     checkSameKind(this, source)
     if (this.length === 0) return
-    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
+    queueOverwrite(stream, "copy", this, source, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
   }
@@ -156,7 +156,7 @@ export class DeviceArray<D extends DType = DType> {
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
     if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
-    queueOperation(stream, "upload", { overwrites: [this] }, () => {
+    queueOverwrite(stream, "upload", this, undefined, () => {
       stream.order.allocate(() => this.device.driver.upload(this.address, bytesOf(source), stream.handle))
     })
   }
@@ -168,7 +168,7 @@ export class DeviceArray<D extends DType = DType> {
     const memory = stream.order.allocate(() => driver.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
-    queueOperation(stream, "upload", { overwrites: [this] }, () => {
+    queueOverwrite(stream, "upload", this, undefined, () => {
       driver.copy(this.address, memory.address, this.byteLength, stream.handle)
     })
   }
@@ -185,7 +185,7 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
-    queueOperation(stream, "fill", { overwrites: [this] }, () => {
+    queueOverwrite(stream, "fill", this, undefined, () => {
       this.device.driver.fill(this.address, element, this.length, stream.handle)
     })
     return this
@@ -233,7 +233,7 @@ export class DeviceArray<D extends DType = DType> {
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
       const copied = { allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }
-      queueOperation(stream, "read", { reads: [this], overwrites: [copied] }, () => {
+      queueOverwrite(stream, "read", copied, this, () => {
         driver.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {

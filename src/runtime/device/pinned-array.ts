@@ -4,7 +4,7 @@ import type { Device } from "./device.js"
 import { checkSameKind, DeviceArray } from "./device-array.js"
 import { elementsOf } from "../../common/elements.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
-import { queueOperation } from "../memory/used-memory.js"
+import { queueOverwrite } from "../memory/used-memory.js"
 import type { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { show } from "../../common/show.js"
 import { currentStream } from "./stream.js"
@@ -89,7 +89,7 @@ export class PinnedArray<D extends DType = DType> {
     checkSameKind(this, source)
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
-    queueOperation(stream, "copy", { reads: [source], overwrites: [this] }, () => {
+    queueOverwrite(stream, "copy", this, source, () => {
       this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
     })
     return this

@@ -67,3 +67,23 @@ export function queueOperation(
   for (const span of writes) stream.useSpan(span, tick, true)
   for (const span of overwrites) stream.overwrite(span, tick)
 }
+
+/**
+ * The same for an operation that overwrites all of `target` with what it finds in `source`, if it has one: the commonest
+ * kind, without lists.
+ */
+export function queueOverwrite(
+  stream: StreamState,
+  label: string,
+  target: Span,
+  source: Span | undefined,
+  submit: () => void,
+): void {
+  stream.enter()
+  if (source !== undefined) stream.prepareSpan(source)
+  stream.prepareOverwrite(target)
+  telling(submit)
+  const tick = stream.advance(label)
+  if (source !== undefined) stream.useSpan(source, tick, false)
+  stream.overwrite(target, tick)
+}
