@@ -82,9 +82,12 @@ export class StreamSlot {
     return this.hasPassed(this.tail)
   }
 
-  /** Has any stream of the device ever been broken? */
+  /**
+   * Has any stream of the device ever been broken? A plain read, as each launch asks: once this thread has seen a stream's
+   * progress behind a failure, it sees this, too.
+   */
   isAnyBroken(): boolean {
-    return Atomics.load(this.control.words, ANY_BROKEN) === 1
+    return this.control.words[ANY_BROKEN] === 1
   }
 
   isBroken(): boolean {

@@ -136,8 +136,15 @@ export class Device {
    */
   get defaultStream(): Stream {
     const stream = this.#defaultStream
-    if (stream !== undefined && !stream.disposed && !wasTold(stream.state.failure)) return stream
-    if (stream !== undefined) this.#formerStreams.watch(stream, stream.state)
+    if (stream !== undefined && !stream.disposed && stream.state.failure === undefined) return stream
+    return this.#nextDefaultStream(stream)
+  }
+
+  #nextDefaultStream(stream: Stream | undefined): Stream {
+    if (stream !== undefined) {
+      if (!stream.disposed && !wasTold(stream.state.failure)) return stream
+      this.#formerStreams.watch(stream, stream.state)
+    }
     this.#defaultStream = this.makeStream(0, "the default stream")
     return this.#defaultStream
   }

@@ -19,6 +19,7 @@ import {
   type UsedArrays,
   usedArrays,
 } from "../device/stream.js"
+import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 
 /** What {@link defineKernel} takes. */
@@ -82,8 +83,6 @@ function isLaunchOption(name: string): boolean {
 
 /** How many kernels there are. */
 let count = 0
-
-const noUses: UsedArrays = { reads: [], writes: [], all: [] }
 
 /** An argument that fits its parameter. */
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
@@ -160,19 +159,19 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const { signal } = options
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
     const attributes = launchAttributes(options.cluster, options.cooperative, grid, signal !== undefined)
-    const extra = options.uses === undefined ? noUses : usedArrays(options.uses, device)
+    const extra = options.uses === undefined ? undefined : usedArrays(options.uses, device)
     const handle = this.load(device)
 
     const { state } = stream
-    const { failures } = state
     state.enter()
+    const mustCheck = state.mustCheckWritten
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
       if (typeof argument !== "object") continue
-      if (failures !== undefined) state.checkWritten(argument)
+      if (mustCheck) state.checkWritten(argument)
       state.prepare(argument.allocation)
     }
-    for (const array of extra.all) state.prepareSpan(array)
+    if (extra !== undefined) for (const array of extra.all) state.prepareSpan(array)
     try {
       const launch = device.driver.launch(
         state.handle,
@@ -196,11 +195,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
       if (typeof argument !== "object") continue
-      if (failures === undefined) state.use(argument.allocation, tick)
-      else state.useSpan(argument, tick, this.#writes[index] === true)
+      state.use(argument.allocation, tick)
+      if (this.#writes[index] === true) state.noteWrite(argument)
     }
-    for (const array of extra.reads) state.useSpan(array, tick, false)
-    for (const array of extra.writes) state.useSpan(array, tick, true)
+    if (extra !== undefined) noteExtra(state, extra, tick)
   }
 
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {
@@ -277,6 +275,11 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
     )
   }
+}
+
+function noteExtra(state: StreamState, { reads, writes }: UsedArrays, tick: number): void {
+  for (const array of reads) state.useSpan(array, tick, false)
+  for (const array of writes) state.useSpan(array, tick, true)
 }
 
 function isArray(argument: unknown): argument is DeviceArray | PinnedArray {

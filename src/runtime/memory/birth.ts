@@ -13,6 +13,8 @@ export class Birth {
   readonly #byteLength: number
   #tick: number
   #isOver = false
+  /** Has it first contents that nothing has overwritten yet? */
+  #hasContents = false
   /** Streams that are ordered behind it by a wait of ours. */
   #behind: WeakSet<StreamState> | undefined
 
@@ -38,11 +40,14 @@ export class Birth {
   noteContents(): void {
     this.#home.order.driver.noteContents(this.#address, this.#home.handle)
     this.#tick = this.#home.tick
+    this.#hasContents = true
   }
 
   /** So many bytes are about to be overwritten. Whether all had been written before does not matter any more. */
   noteOverwrite(byteLength: number): void {
-    if (byteLength === this.#byteLength && !this.#isOver) this.#home.order.driver.forgetContents?.(this.#address)
+    if (!this.#hasContents || byteLength !== this.#byteLength) return
+    this.#hasContents = false
+    if (!this.#isOver) this.#home.order.driver.forgetContents?.(this.#address)
   }
 
   /** Makes the stream's next operation run after it. */

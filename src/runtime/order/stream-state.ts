@@ -172,7 +172,7 @@ export class StreamState implements Covers {
    * operation run after the memory has become valid.
    */
   prepareSpan(span: Span): void {
-    if (this.failures !== undefined) this.checkWritten(span)
+    if (this.mustCheckWritten) this.checkWritten(span)
     this.prepare(span.allocation)
   }
 
@@ -185,7 +185,12 @@ export class StreamState implements Covers {
   /** Notes that the operation just counted uses these bytes, and whether it may write some. */
   useSpan(span: Span, tick: number, writes: boolean): void {
     this.use(span.allocation, tick)
-    if (this.failures === undefined || !writes) return
+    if (writes) this.noteWrite(span)
+  }
+
+  /** Notes that the operation just counted may write some of these bytes. */
+  noteWrite(span: Span): void {
+    if (this.failures === undefined) return
     if (this.#capture !== undefined) this.#capture.memory.accesses.write(span)
     else span.allocation.writes?.note(this.failures, span.address, span.byteLength)
   }
@@ -196,6 +201,12 @@ export class StreamState implements Covers {
     if (this.failures === undefined) return
     if (this.#capture !== undefined) this.#capture.memory.accesses.overwrite(span)
     else span.allocation.writes?.overwrite(this.failures, span.address, span.byteLength)
+  }
+
+  /** Must {@link checkWritten} be called for what is used? Before the device's first failure only in captures. */
+  get mustCheckWritten(): boolean {
+    const { failures } = this
+    return failures !== undefined && (this.#capture !== undefined || failures.arePossible)
   }
 
   /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
