@@ -443,11 +443,13 @@ export class HostDriver implements Driver {
   private usable(handle: StreamHandle): HostStream {
     this.check()
     const stream = this.streams.get(handle)
-    if (stream.slot.isBroken()) {
-      const error = this.failures.of(stream)
-      if (error !== undefined) throw error
-    }
+    if (stream.slot.isBroken()) this.checkWhole(stream)
     return stream
+  }
+
+  private checkWhole(stream: HostStream): void {
+    const error = this.failures.of(stream)
+    if (error !== undefined) throw error
   }
 
   /** What the stream waits for is known to have failed. */

@@ -43,9 +43,7 @@ export class EventTable {
   }
 
   get(handle: number): HostEvent {
-    const event = this.events[handle]
-    if (event === undefined) throw new RangeError(`there is no event ${handle}`)
-    return event
+    return this.events[handle] ?? noEvent(handle)
   }
 
   destroy(handle: number): void {
@@ -94,4 +92,8 @@ export class EventTable {
     for (const { word } of this.stamps.take(({ stream, position }) => stream.hasPassed(position))) this.words.push(word)
     return this.words.pop() ?? this.control.reserve(SLOT_WORDS)
   }
+}
+
+function noEvent(handle: number): never {
+  throw new RangeError(`there is no event ${handle}`)
 }

@@ -36,9 +36,7 @@ export class StreamTable {
   }
 
   get(handle: number): HostStream {
-    const stream = this.streams[handle]
-    if (stream === undefined) throw new RangeError(`there is no stream ${handle}`)
-    return stream
+    return this.streams[handle] ?? noStream(handle)
   }
 
   destroy(handle: number): void {
@@ -77,4 +75,8 @@ export class StreamTable {
     }
     return left
   }
+}
+
+function noStream(handle: number): never {
+  throw new RangeError(`there is no stream ${handle}`)
 }

@@ -69,8 +69,11 @@ export class Scheduler {
 
   /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
   submit(stream: number): boolean {
+    return Atomics.load(this.control.words, stream + STATE) === IDLE && this.submitIdle(stream)
+  }
+
+  private submitIdle(stream: number): boolean {
     const words = this.control.words
-    if (Atomics.load(words, stream + STATE) !== IDLE) return false
     if (Atomics.compareExchange(words, stream + STATE, IDLE, READY) !== IDLE) return false
     Atomics.add(words, ACTIVE, 1)
     lock(words, LOCK, this.whenLate)

@@ -47,9 +47,7 @@ export class KernelTable {
   }
 
   get(handle: KernelHandle): HostKernel {
-    const kernel = this.kernels[handle]
-    if (kernel === undefined) throw new RangeError(`there is no kernel ${handle}`)
-    return kernel
+    return this.kernels[handle] ?? noKernel(handle)
   }
 
   nameOf(handle: KernelHandle): string | undefined {
@@ -119,4 +117,8 @@ export class KernelTable {
 /** All that a kernel given as text is; a file may hold something else the next time. */
 function textOf({ name, exportName, codes, body }: HostKernel): string | undefined {
   return "url" in body && body.url.startsWith("data:") ? JSON.stringify([name, exportName, codes, body.url]) : undefined
+}
+
+function noKernel(handle: number): never {
+  throw new RangeError(`there is no kernel ${handle}`)
 }

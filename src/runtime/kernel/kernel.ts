@@ -7,7 +7,7 @@ import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { checkScalar, elementsOf } from "../../common/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
-import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf } from "./launch-shape.js"
+import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
 import { type Arguments, type Parameter, parseSignature } from "./signature.js"
@@ -81,6 +81,10 @@ function isLaunchOption(name: string): boolean {
   }
 }
 
+function checkLaunchNames(options: object): void {
+  for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
+}
+
 /** How many kernels there are. */
 let count = 0
 
@@ -145,20 +149,21 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (typeof options !== "object" || options === null) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { grid, block }`)
     }
-    for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
+    checkLaunchNames(options)
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
     this.#checkArguments(args, device)
     const { grid, block, sharedMemory = 0 } = options
     const { limits } = device.driver
     checkShape(grid, block, sharedMemory, limits)
-    const blockX = sizeOf(block, 0)
+    const blockX = width(block)
     const blockY = sizeOf(block, 1)
     const blockZ = sizeOf(block, 2)
     checkThreads(blockX * blockY * blockZ, limits)
-    const { signal } = options
+    const { signal, cluster, cooperative } = options
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
-    const attributes = launchAttributes(options.cluster, options.cooperative, grid, signal !== undefined)
+    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined
+    const attributes = isPlain ? undefined : launchAttributes(cluster, cooperative, grid, signal !== undefined)
     const extra = options.uses === undefined ? undefined : usedArrays(options.uses, device)
     const handle = this.load(device)
 
@@ -176,7 +181,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       const launch = device.driver.launch(
         state.handle,
         handle,
-        sizeOf(grid, 0),
+        width(grid),
         sizeOf(grid, 1),
         sizeOf(grid, 2),
         blockX,

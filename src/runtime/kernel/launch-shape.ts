@@ -24,10 +24,16 @@ export function checkDimensions(value: unknown, what: string, limits: readonly n
   })
 }
 
-/** One axis of checked dimensions. */
-export function sizeOf(dimensions: Dimensions, axis: 0 | 1 | 2): number {
-  if (typeof dimensions === "number") return axis === 0 ? dimensions : 1
-  return dimensions[axis] ?? 1
+// Small enough that the engine always compiles them into their callers: each launch asks six times.
+
+/** The first axis of checked dimensions. */
+export function width(dimensions: Dimensions): number {
+  return typeof dimensions === "number" ? dimensions : dimensions[0]
+}
+
+/** Another axis. */
+export function sizeOf(dimensions: Dimensions, axis: 1 | 2): number {
+  return typeof dimensions === "number" ? 1 : (dimensions[axis] ?? 1)
 }
 
 /** Refuses a launch that asks for more than the device has. */
@@ -46,14 +52,13 @@ export function checkThreads(threads: number, limits: LaunchLimits): void {
   )
 }
 
-/** The attributes that few launches need, checked; undefined where none is asked for. */
+/** The attributes that few launches need, checked. */
 export function launchAttributes(
   cluster: unknown,
   cooperative: unknown,
   grid: Dimensions,
   droppable: boolean,
-): LaunchAttributes | undefined {
-  if (cluster === undefined && cooperative === undefined && !droppable) return undefined
+): LaunchAttributes {
   if (cooperative !== undefined && typeof cooperative !== "boolean") {
     throw new AuxstreamError("AUX_INVALID_ARGUMENT", `cooperative is ${show(cooperative)}; it is true or false`)
   }
@@ -75,7 +80,7 @@ function clusterOf(cluster: unknown, grid: Dimensions): readonly [number, number
     )
   }
   for (const axis of [0, 1, 2] as const) {
-    const [blocks, size] = [sizeOf(grid, axis), [x, y, z][axis] ?? 1]
+    const [blocks, size] = [axis === 0 ? width(grid) : sizeOf(grid, axis), [x, y, z][axis] ?? 1]
     if (blocks % size === 0) continue
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",

@@ -48,7 +48,11 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   }
 
   get writes(): Writes {
-    this.#writes ??= new Writes()
+    return this.#writes ?? this.#makeWrites()
+  }
+
+  #makeWrites(): Writes {
+    this.#writes = new Writes()
     return this.#writes
   }
 

@@ -52,7 +52,11 @@ export class Birth {
 
   /** Makes the stream's next operation run after it. */
   orderBefore(stream: StreamState): void {
-    if (stream === this.#home || this.#isOver || this.#behind?.has(stream) === true) return
+    if (stream !== this.#home && !this.#isOver) this.#orderElsewhere(stream)
+  }
+
+  #orderElsewhere(stream: StreamState): void {
+    if (this.#behind?.has(stream) === true) return
     if (stream.isAfter(this.#home, this.#tick)) return
     this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
     if (this.#isOver) this.#behind = undefined

@@ -31,8 +31,15 @@ export class Writes {
 
   /** The operation queued last on a stream writes these bytes, or some of them. */
   note(stream: StreamFailures, begin: number, byteLength: number): void {
-    const end = begin + byteLength
-    if (stream !== this.#stream || begin !== this.#begin || end !== this.#end) this.#makeRoom(stream, begin, end)
+    if (stream === this.#stream && begin === this.#begin && begin + byteLength === this.#end) {
+      this.#position = stream.position
+    } else {
+      this.#noteAnother(stream, begin, begin + byteLength)
+    }
+  }
+
+  #noteAnother(stream: StreamFailures, begin: number, end: number): void {
+    this.#makeRoom(stream, begin, end)
     this.#setNewest(stream, begin, end)
   }
 

@@ -88,7 +88,11 @@ export class StreamState implements Covers {
   }
 
   #checkUsable(): void {
-    if (this.disposed) throw new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
+    if (this.disposed) throw this.#disposedError()
+  }
+
+  #disposedError(): DisposedError {
+    return new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
   }
 
   /** What is queued next runs after all that this knows, and what the host does. In a capture, of the capture only. */
@@ -146,9 +150,7 @@ export class StreamState implements Covers {
   }
 
   #count(): number {
-    this.#tick += 1
-    this.#own = this.#tick
-    return this.#tick
+    return (this.#own = ++this.#tick)
   }
 
   get tick(): number {
