@@ -1,39 +1,16 @@
 /**
- * Measures the host device: `npm run bench [-- --only NAME,NAME --quick --json]`. A whole run is kept as JSON under
- * bench/results/; what it prints is the table for people, or with `--json` the same JSON.
+ * Measures the host device: `npm run bench [-- --only NAME,NAME --quick --json]`. A whole run replaces
+ * bench/results/host.json. The program prints tables for people, or the same JSON with `--json`.
  */
 
 import { mkdirSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { OtherProcesses } from "../examples/moe/other-processes.js"
-import { cold } from "./cold.js"
-import { disabledPath } from "./disabled-path.js"
-import { forkJoin } from "./fork-join.js"
-import { graph } from "./graph.js"
+import { benchmarks } from "./benchmarks.js"
 import type { Benchmark, Derived, Row } from "./harness.js"
-import { memory } from "./memory.js"
-import { openDispose } from "./open-dispose.js"
-import { overlap } from "./overlap.js"
-import { queued } from "./queued.js"
-import { queueing } from "./queueing.js"
 import { circumstances, type Report, toMarkdown } from "./report.js"
-import { scaling } from "./scaling.js"
-import { server } from "./server.js"
 
-const benchmarks: readonly Benchmark[] = [
-  forkJoin,
-  cold,
-  queued,
-  graph,
-  overlap,
-  disabledPath,
-  queueing,
-  scaling,
-  server,
-  openDispose,
-  memory,
-]
 const results = fileURLToPath(new URL("../../bench/results/", import.meta.url))
 
 /** What the user got wrong, in one sentence. */
@@ -59,7 +36,7 @@ function usage(): string {
   return [
     "npm run bench -- [--only NAME,NAME] [--quick] [--json]",
     "",
-    "Measures the host device. A whole run is kept as JSON in bench/results/.",
+    "Measures the host device. A whole run replaces bench/results/host.json.",
     "  --only   some of it:",
     ...benchmarks.map(({ name, title }) => `           ${name.padEnd(14)} ${title}`),
     "  --quick  only shows that everything runs",
@@ -92,13 +69,12 @@ async function main(): Promise<void> {
   }
   const report: Report = { ...run, others: others.share(), rows, derived }
   if (!quick && only === undefined) keep(report)
-  const titles = new Map(chosen.map(({ name, title }) => [name, title]))
-  console.log(json ? JSON.stringify(report, undefined, 2) : toMarkdown(report, titles))
+  console.log(json ? JSON.stringify(report, undefined, 2) : toMarkdown(report, chosen))
 }
 
 function keep(report: Report): void {
   mkdirSync(results, { recursive: true })
-  const path = `${results}host-${report.date.slice(0, 10)}.json`
+  const path = `${results}host.json`
   writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`)
   console.error(`Kept as ${path}`)
 }

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { availableParallelism, cpus, platform, release } from "node:os"
 import { listDevices } from "auxstream"
-import type { Derived, Row } from "./harness.js"
+import type { Benchmark, Derived, Row } from "./harness.js"
 import { threads } from "./threads.js"
 
-/** What was measured, where, and with which versions: what is kept under bench/results/. */
+/** What was measured, where, and with which versions: the contents of a file in bench/results/. */
 export interface Report {
   readonly date: string
   readonly device: string
@@ -49,14 +49,15 @@ function versionOf(name: string): string {
   return version
 }
 
-/** The report as markdown: a table for each benchmark, what follows from its figures below them. */
-export function toMarkdown(report: Report, titles: ReadonlyMap<string, string>): string {
+/** The report as markdown: a table for each benchmark that was measured, with the ratios of its figures. */
+export function toMarkdown(report: Report, benchmarks: readonly Benchmark[]): string {
   const { cpu, cores, versions, date } = report
   const where = `${cores} cores of ${cpu}, Node.js ${versions.node}`
   const peers = `piscina ${versions.piscina}, tinypool ${versions.tinypool}`
   const others = `other processes took ${Math.round(100 * report.others)} % of the machine`
   const head = `Measured on ${where}, ${peers}, ${date.slice(0, 10)} (${others}): medians, and the middle half of all turns.`
-  return [head, ...[...titles].map(([benchmark, title]) => partOf(report, benchmark, title))].join("\n\n")
+  const measured = benchmarks.filter(({ name }) => report.rows.some(({ benchmark }) => benchmark === name))
+  return [head, ...measured.map(({ name, title }) => partOf(report, name, title))].join("\n\n")
 }
 
 function partOf({ rows, derived }: Report, benchmark: string, title: string): string {
@@ -71,6 +72,6 @@ function partOf({ rows, derived }: Report, benchmark: string, title: string): st
 }
 
 /** Three digits, which is more than such figures are worth. */
-function show(value: number): string {
+export function show(value: number): string {
   return Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 }

@@ -15,7 +15,7 @@ import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
-import { type Part, Run, type Settings } from "./run.js"
+import { type Part, type Report, Run, type Settings } from "./run.js"
 import { sanitizers } from "./sanitizers.js"
 import { toMarkdown } from "./summary.js"
 import { experts, expertsByCublas, lora, norms } from "./workloads.js"
@@ -80,13 +80,20 @@ function choose(only: string | undefined): readonly Part[] {
   throw new UsageError(`There is no part called "${unknown}", only ${parts.map(({ name }) => name).join(", ")}.`)
 }
 
-function write(run: Run): string {
+function write(run: Run, chosen: readonly Part[]): string {
   const report = run.report()
-  const name = `cuda-${report.date.slice(0, 10)}`
+  const name = chosen.length === parts.length && !report.quick ? nameOf(report) : `${nameOf(report)}-partial`
   const text = toMarkdown(report)
   run.write(`${name}.json`, `${JSON.stringify(report, undefined, 1)}\n`)
   run.write(`${name}.md`, `${text}\n`)
   return text
+}
+
+/** One name for a kind of GPU, so that a newer run replaces the older one: `cuda-h200`. */
+function nameOf({ machine }: Report): string {
+  const gpu = machine["gpu"] as Record<string, string | null> | undefined
+  const kind = /^(?:NVIDIA )?(.*?)(?: \d+GB.*)?$/.exec(gpu?.["name"] ?? "unknown")?.[1] ?? "unknown"
+  return `cuda-${kind.toLowerCase().replaceAll(" ", "-")}`
 }
 
 async function main(): Promise<void> {
@@ -98,9 +105,9 @@ async function main(): Promise<void> {
   try {
     for (const part of chosen) {
       await run.do(part)
-      write(run)
+      write(run, chosen)
     }
-    console.log(write(run))
+    console.log(write(run, chosen))
   } finally {
     await run.close()
   }

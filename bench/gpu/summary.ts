@@ -10,9 +10,9 @@ export function toMarkdown(report: Report): string {
   const { date, rounds, machine } = report
   const gpu = machine["gpu"] as Record<string, string | null> | undefined
   const name = `${gpu?.["name"] ?? "no GPU"}, driver ${gpu?.["driver_version"] ?? "unknown"}`
-  const where = `${name}, Node.js ${process.versions.node}, ${date.slice(0, 10)}`
+  const where = `${name}, Node.js ${String(machine["node"])}, ${date.slice(0, 10)}`
   const parts = [
-    `Measured on ${where}: medians of ${rounds} rounds in which all took turns.`,
+    `Measured on ${where}: medians of ${rounds} rounds, in which all libraries took turns.`,
     goalsTable(report),
     ...(Object.keys(workloadSizes) as WorkloadName[]).flatMap((workload) => workloadTable(report, workload)),
     partsTable(report),
@@ -113,7 +113,7 @@ function gist(text: string): string {
   return lines.findLast((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines[0] ?? ""
 }
 
-function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
   return [row(head), row(head.map(() => "---")), ...lines.map(row)].join("\n")
 }

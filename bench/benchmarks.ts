@@ -1,0 +1,28 @@
+/** All benchmarks of the host device, in the order in which they run. */
+
+import { cold } from "./cold.js"
+import { disabledPath } from "./disabled-path.js"
+import { forkJoin } from "./fork-join.js"
+import { graph } from "./graph.js"
+import type { Benchmark } from "./harness.js"
+import { memory } from "./memory.js"
+import { openDispose } from "./open-dispose.js"
+import { overlap } from "./overlap.js"
+import { queued } from "./queued.js"
+import { queueing } from "./queueing.js"
+import { scaling } from "./scaling.js"
+import { server } from "./server.js"
+
+export const benchmarks: readonly Benchmark[] = [
+  forkJoin,
+  cold,
+  queued,
+  graph,
+  overlap,
+  disabledPath,
+  queueing,
+  scaling,
+  server,
+  openDispose,
+  memory,
+]
