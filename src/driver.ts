@@ -13,7 +13,7 @@
  *   that point. An event that was never recorded holds nothing up.
  * - `allocate` and `free` are operations of their stream, too. The address is known at once; what is behind it belongs
  *   to the caller from that place in the stream's order until the place of its `free`. A driver may hand out memory
- *   again when the earlier `free` is over, when it was queued on the same stream, or when `covers` says that the
+ *   again when the earlier `free` is over, when it was queued on the same stream, or when `happensBefore` says that the
  *   allocating stream is ordered behind it. It never makes a stream wait for another one on its own account.
  * - Memory is born where `allocate` stands in its stream's order or, after `noteContents`, where that stands. Another
  *   stream must not use it before `orderBehindBirth`, which orders it behind that point and behind nothing else.
@@ -289,7 +289,7 @@ export interface Driver {
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void
 
   /**
-   * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `covers(mark)` tells
+   * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)` tells
    * whether the stream is ordered behind a `free` that was given `mark`. `contentsFollow`: nobody else uses the memory
    * before `noteContents`.
    * @throws OutOfMemoryError when there is none, having waited for nothing
@@ -297,7 +297,7 @@ export interface Driver {
   allocate(
     byteLength: number,
     stream: StreamHandle,
-    covers: (mark: OrderMark) => boolean,
+    happensBefore: (mark: OrderMark) => boolean,
     contentsFollow?: boolean,
   ): number
   /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */

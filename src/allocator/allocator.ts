@@ -10,7 +10,7 @@ export const ALIGNMENT = 256
 const HARVEST_STEP = 4
 const PROBES = 16
 
-/** Memory that a source has given, in bytes. Begins at a multiple of 256. */
+/** A contiguous piece of memory from a source, in bytes. Begins at a multiple of 256. */
 export interface Stretch {
   readonly address: number
   readonly byteLength: number
@@ -18,269 +18,268 @@ export interface Stretch {
 
 /** Where an allocator's memory comes from. */
 export interface MemorySource {
-  /** Is it one memory that grows, so that what lies side by side may become one block? */
+  /** Whether the memory is one growing range, so that adjacent stretches may be merged. */
   readonly isContiguous: boolean
   /**
-   * One more stretch of so many bytes at least; undefined if it cannot be had. Behind the end of the latest stretch
-   * `room` bytes are free: a stretch that follows there without a gap may be smaller by them.
+   * One more stretch of at least `byteLength` bytes; undefined if there is none. The last `room` bytes of the latest stretch
+   * are free, so a stretch that follows it without a gap may be smaller by that much.
    */
   extend(byteLength: number, room: number): Stretch | undefined
   /**
-   * Finds out how far the streams have come, where that costs something: it is asked for when memory that is free for
-   * certain has run out.
+   * Updates the streams' progress where that is not free. Called when no memory is left that is known to be free.
    */
   refresh?(): void
-  /** What an allocation that cannot be had throws. */
+  /** The error of an allocation that failed. */
   outOfMemory(byteLength: number, count: MemoryCount): Error
 }
 
 /**
- * Hands out device memory in the streams' order, without ever looking at a queue: a block freed on a stream at a
- * position is pending until the stream has passed it. Before that the same stream may have it again at once, and so may
- * a stream that is ordered behind the free.
+ * Allocates device memory in stream order, without reading any queue. A block that is freed on a stream at a position is
+ * pending until the stream has passed that position. Until then the allocator must give it only to the same stream or to a
+ * stream that is ordered after the free.
  *
- * Sizes and addresses are in units of 256 bytes inside. Finding a block takes a bounded number of steps, however many
- * are free or pending; neighbours grow together again as soon as both are free.
+ * Internally, sizes and addresses are in units of 256 bytes. Finding a block takes a bounded number of steps, however many
+ * blocks are free or pending. Adjacent free blocks are merged at once.
  */
 export class Allocator<S extends Progress = Progress> {
-  private readonly free = new SizeClasses()
-  private readonly blocks = new Map<number, Block>()
-  private readonly pending = new Map<S, PendingFrees<S>>()
-  /** The same as `pending`, in the order in which they are visited; left ones are replaced by the last. */
-  private readonly rounds: PendingFrees<S>[] = []
-  private turn = 0
+  readonly count: MemoryCount
+  readonly #source: MemorySource
+  readonly #free = new SizeClasses()
+  readonly #blocks = new Map<number, Block>()
+  readonly #pending = new Map<S, PendingFrees<S>>()
+  /** The values of `#pending`, in the order of their visits. A removed one is replaced by the last. */
+  readonly #rounds: PendingFrees<S>[] = []
+  #turn = 0
   /** The last block of the latest stretch. */
-  private top: Block | undefined
+  #top: Block | undefined
 
   /**
-   * @param count what is handed out; several allocators may share one
-   * @param first a stretch that is there already
+   * @param count counts the allocated memory; several allocators may share one
+   * @param first a stretch that exists already
    */
-  constructor(
-    private readonly source: MemorySource,
-    readonly count = new MemoryCount(),
-    first?: Stretch,
-  ) {
-    if (first !== undefined) this.append(first)
+  constructor(source: MemorySource, count = new MemoryCount(), first?: Stretch) {
+    this.#source = source
+    this.count = count
+    if (first !== undefined) this.#append(first)
   }
 
   /** @throws OutOfMemoryError */
-  allocate(byteLength: number, stream: S, covers: (mark: OrderMark) => boolean): number {
+  allocate(byteLength: number, stream: S, happensBefore: (mark: OrderMark) => boolean): number {
     const size = unitsOf(byteLength)
-    this.harvestSome(stream)
-    const own = this.pending.get(stream)
+    this.#harvestSome(stream)
+    const own = this.#pending.get(stream)
     const block =
-      // What was freed last is likely to be in a cache.
+      // The block freed last is likely to be in a cache.
       own?.classes.findLatest(size) ??
       own?.classes.findNear(size) ??
-      this.free.find(size) ??
+      this.#free.find(size) ??
       own?.classes.find(size) ??
-      this.findCovered(size, own, covers) ??
-      this.findOrGrow(size, byteLength, own)
-    return this.hand(block, size, byteLength, true)
+      this.#findOrdered(size, own, happensBefore) ??
+      this.#findOrGrow(size, byteLength, own)
+    return this.#hand(block, size, byteLength, true)
   }
 
-  /** Memory whose earlier uses are all over now, whatever the streams' order. @throws OutOfMemoryError */
+  /** Memory whose earlier uses are all over now, so that any stream may use it. @throws OutOfMemoryError */
   allocateNow(byteLength: number): number {
     const size = unitsOf(byteLength)
-    const block = this.free.find(size) ?? this.findOrGrow(size, byteLength)
-    return this.hand(block, size, byteLength, false)
+    const block = this.#free.find(size) ?? this.#findOrGrow(size, byteLength)
+    return this.#hand(block, size, byteLength, false)
   }
 
-  /** The block is its stream's until it has passed `position`. */
+  /** Frees a block on a stream: until the stream has passed `position`, its earlier uses may still run. */
   release(address: number, stream: S, position: number, mark: OrderMark | undefined): void {
-    const block = this.take(address)
+    const block = this.#take(address)
     if (stream.hasPassed(position)) {
-      this.merge(block)
+      this.#merge(block)
       return
     }
     block.position = position
     block.mark = mark
-    let frees = this.pending.get(stream)
+    let frees = this.#pending.get(stream)
     if (frees === undefined) {
       frees = new PendingFrees(stream)
-      this.pending.set(stream, frees)
-      this.rounds.push(frees)
+      this.#pending.set(stream, frees)
+      this.#rounds.push(frees)
     }
     frees.add(block)
   }
 
-  /** The block is free at once. */
+  /** Frees a block whose uses are over. */
   releaseNow(address: number): void {
-    this.merge(this.take(address))
+    this.#merge(this.#take(address))
   }
 
-  /** Calls back with every stream and position whose passing frees something. */
+  /** Calls `visit` with each stream that has pending blocks, and the position of the last one. */
   forEachPending(visit: (stream: S, position: number) => void): void {
-    for (const { stream, last } of this.pending.values()) if (last !== undefined) visit(stream, last.position)
+    for (const { stream, last } of this.#pending.values()) if (last !== undefined) visit(stream, last.position)
   }
 
-  /** Frees all whose positions have been passed. */
+  /** Frees all pending blocks whose position has been passed. */
   harvest(): void {
-    for (let index = this.rounds.length - 1; index >= 0; index--) this.harvestOne(index, Infinity)
+    for (let index = this.#rounds.length - 1; index >= 0; index--) this.#harvestOne(index, Infinity)
   }
 
-  /** Was the address handed out, and not released since? */
+  /** Whether the address is allocated. */
   owns(address: number): boolean {
-    return this.blocks.has(address / ALIGNMENT)
+    return this.#blocks.has(address / ALIGNMENT)
   }
 
-  /** Was memory that is in use handed out while its earlier use was perhaps not over? See {@link Block.isEarly}. */
+  /** Whether allocated memory may still have been in use when it was allocated. See {@link Block.isEarly}. */
   isEarly(address: number): boolean {
-    return this.blocks.get(address / ALIGNMENT)?.isEarly === true
+    return this.#blocks.get(address / ALIGNMENT)?.isEarly === true
   }
 
-  /** Forgets the stretches of which nothing is in use or pending, and gives them back to who gave them. */
+  /** Removes the stretches that are entirely free, and passes them to `giveBack`. */
   releaseUnused(giveBack: (stretch: Stretch) => void): void {
-    for (const block of [...this.free.all()]) {
+    for (const block of [...this.#free.all()]) {
       if (block.above !== undefined || block.below !== undefined) continue
-      this.free.remove(block)
-      if (block === this.top) this.top = undefined
+      this.#free.remove(block)
+      if (block === this.#top) this.#top = undefined
       giveBack({ address: block.start * ALIGNMENT, byteLength: block.size * ALIGNMENT })
     }
   }
 
-  private harvestSome(stream: S): void {
-    const own = this.pending.get(stream)
-    if (own !== undefined) this.freePassed(own, HARVEST_STEP)
-    if (this.rounds.length === 0) return
-    this.turn = (this.turn + 1) % this.rounds.length
-    this.harvestOne(this.turn, HARVEST_STEP)
+  #harvestSome(stream: S): void {
+    const own = this.#pending.get(stream)
+    if (own !== undefined) this.#freePassed(own, HARVEST_STEP)
+    if (this.#rounds.length === 0) return
+    this.#turn = (this.#turn + 1) % this.#rounds.length
+    this.#harvestOne(this.#turn, HARVEST_STEP)
   }
 
-  private harvestOne(index: number, limit: number): void {
-    const frees = this.rounds[index]
+  #harvestOne(index: number, limit: number): void {
+    const frees = this.#rounds[index]
     if (frees === undefined) return
-    this.freePassed(frees, limit)
+    this.#freePassed(frees, limit)
     if (frees.first !== undefined) return
-    this.pending.delete(frees.stream)
-    const last = this.rounds.pop()
-    if (last !== undefined && last !== frees) this.rounds[index] = last
+    this.#pending.delete(frees.stream)
+    const last = this.#rounds.pop()
+    if (last !== undefined && last !== frees) this.#rounds[index] = last
   }
 
-  private freePassed(frees: PendingFrees<S>, limit: number): void {
+  #freePassed(frees: PendingFrees<S>, limit: number): void {
     for (let count = 0; count < limit; count++) {
       const block = frees.first
       if (block === undefined || !frees.stream.hasPassed(block.position)) return
       frees.remove(block)
-      this.merge(block)
+      this.#merge(block)
     }
   }
 
-  /** Something pending on another stream that the allocating one is ordered behind. Asks a bounded number of times. */
-  private findCovered(
+  /** A block pending on another stream whose free is ordered before this allocation. Makes a bounded number of checks. */
+  #findOrdered(
     size: number,
     own: PendingFrees<S> | undefined,
-    covers: (mark: OrderMark) => boolean,
+    happensBefore: (mark: OrderMark) => boolean,
   ): Block | undefined {
     let probes = 0
-    for (let step = 0; step < this.rounds.length && probes < PROBES; step++) {
-      const frees = this.rounds[(this.turn + step) % this.rounds.length]
+    for (let step = 0; step < this.#rounds.length && probes < PROBES; step++) {
+      const frees = this.#rounds[(this.#turn + step) % this.#rounds.length]
       if (frees === undefined || frees === own) continue
       const oldest = frees.first?.mark
-      // Who is not behind the stream's oldest free is behind none of them. Staging memory has no mark.
-      if (oldest !== undefined && probes++ < PROBES && !covers(oldest)) continue
+      // If the oldest free is not ordered before us, no later one is. Staging memory has no mark.
+      if (oldest !== undefined && probes++ < PROBES && !happensBefore(oldest)) continue
       for (const block of frees.classes.oldest(size)) {
         if (probes++ >= PROBES) break
-        if (block.mark !== undefined && covers(block.mark)) return block
+        if (block.mark !== undefined && happensBefore(block.mark)) return block
       }
     }
     return undefined
   }
 
-  /** Before more is taken from the system, everything is looked at. */
-  private findOrGrow(size: number, byteLength: number, own?: PendingFrees<S>): Block {
-    if (this.rounds.length > 0) this.source.refresh?.()
+  /** Searches everything before it requests more memory from the system. */
+  #findOrGrow(size: number, byteLength: number, own?: PendingFrees<S>): Block {
+    if (this.#rounds.length > 0) this.#source.refresh?.()
     this.harvest()
-    const block = this.free.findAny(size) ?? own?.classes.findAny(size) ?? this.grow(size)
+    const block = this.#free.findAny(size) ?? own?.classes.findAny(size) ?? this.#grow(size)
     if (block !== undefined) return block
-    throw this.source.outOfMemory(byteLength, this.count)
+    throw this.#source.outOfMemory(byteLength, this.count)
   }
 
-  private grow(size: number): Block | undefined {
-    const room = this.top?.state === "free" ? this.top.size * ALIGNMENT : 0
-    const stretch = this.source.extend(size * ALIGNMENT, room)
-    return stretch === undefined ? undefined : this.append(stretch)
+  #grow(size: number): Block | undefined {
+    const room = this.#top?.state === "free" ? this.#top.size * ALIGNMENT : 0
+    const stretch = this.#source.extend(size * ALIGNMENT, room)
+    return stretch === undefined ? undefined : this.#append(stretch)
   }
 
-  /** Takes in a stretch: one with the latest if it follows there, else on its own. */
-  private append({ address, byteLength }: Stretch): Block {
+  /** Adds a stretch, merged with the latest one if it follows that without a gap. */
+  #append({ address, byteLength }: Stretch): Block {
     const block = new Block(address / ALIGNMENT, Math.floor(byteLength / ALIGNMENT))
-    const { top } = this
-    if (top !== undefined && this.source.isContiguous && top.start + top.size === block.start) {
+    const top = this.#top
+    if (top !== undefined && this.#source.isContiguous && top.start + top.size === block.start) {
       block.below = top
       top.above = block
     }
-    this.top = block
-    return this.merge(block)
+    this.#top = block
+    return this.#merge(block)
   }
 
-  /** Takes a free or pending block out of its lists and cuts off what is not needed. */
-  private hand(block: Block, size: number, byteLength: number, counted: boolean): number {
+  /** Removes a free or pending block from its lists, cuts it to size and marks it as used. */
+  #hand(block: Block, size: number, byteLength: number, counted: boolean): number {
     block.isEarly = block.frees !== undefined
     if (block.frees !== undefined) {
       if (block.size > size) {
         block.frees.split(block, size)
-        if (block === this.top) this.top = block.above
+        if (block === this.#top) this.#top = block.above
       }
       block.frees.remove(block)
     } else {
-      this.free.remove(block)
-      if (block.size > size) this.cut(block, size)
+      this.#free.remove(block)
+      if (block.size > size) this.#cut(block, size)
     }
     block.state = "used"
     block.byteLength = byteLength
     block.counted = counted
-    this.blocks.set(block.start, block)
+    this.#blocks.set(block.start, block)
     if (counted) this.count.add(byteLength)
     else this.count.other += byteLength
     return block.start * ALIGNMENT
   }
 
-  private cut(block: Block, size: number): void {
+  #cut(block: Block, size: number): void {
     const rest = new Block(block.start + size, block.size - size)
     rest.below = block
     rest.above = block.above
     if (rest.above !== undefined) rest.above.below = rest
-    if (block === this.top) this.top = rest
+    if (block === this.#top) this.#top = rest
     block.above = rest
     block.size = size
-    this.free.add(rest)
+    this.#free.add(rest)
   }
 
-  private take(address: number): Block {
+  #take(address: number): Block {
     const start = address / ALIGNMENT
-    const block = this.blocks.get(start)
+    const block = this.#blocks.get(start)
     if (block === undefined) throw new RangeError(`nothing is allocated at address ${address}`)
-    this.blocks.delete(start)
+    this.#blocks.delete(start)
     if (block.counted) this.count.used -= block.byteLength
     else this.count.other -= block.byteLength
     return block
   }
 
-  /** Makes a block free and one with its free neighbours. */
-  private merge(block: Block): Block {
+  /** Marks a block as free and merges it with its free neighbours. */
+  #merge(block: Block): Block {
     block.state = "free"
     const { above, below } = block
     let merged = block
     if (above?.state === "free") {
-      this.free.remove(above)
-      this.join(merged, above)
+      this.#free.remove(above)
+      this.#join(merged, above)
     }
     if (below?.state === "free") {
-      this.free.remove(below)
-      this.join(below, merged)
+      this.#free.remove(below)
+      this.#join(below, merged)
       merged = below
     }
-    this.free.add(merged)
+    this.#free.add(merged)
     return merged
   }
 
-  private join(lower: Block, upper: Block): void {
+  #join(lower: Block, upper: Block): void {
     lower.size += upper.size
     lower.above = upper.above
     if (upper.above !== undefined) upper.above.below = lower
-    if (upper === this.top) this.top = lower
+    if (upper === this.#top) this.#top = lower
   }
 }
 

@@ -1,25 +1,25 @@
 import type { OrderMark } from "../driver.js"
 
-/** The frees of one stream, as a block that is among them sees them. */
+/** The list of a stream's frees that a pending block is in. */
 export interface BlockFrees {
   remove(block: Block): void
-  /** Cuts a pending block; the rest keeps its place in the order of frees. */
+  /** Cuts a pending block. The rest keeps its place in the order of frees. */
   split(block: Block, size: number): void
 }
 
-/** A stretch of device memory. Blocks lie side by side without gaps; sizes and addresses are in units of 256 bytes. */
+/** A block of device memory. Blocks are adjacent, without gaps. Sizes and addresses are in units of 256 bytes. */
 export class Block {
   /** The neighbours in memory. */
   below: Block | undefined
   above: Block | undefined
   state: "used" | "pending" | "free" = "free"
-  /** What was asked for, in bytes, while in use. */
+  /** While in use: the requested bytes. */
   byteLength = 0
-  /** Does it count as memory in use? Staging and pinned memory do not. */
+  /** Whether it counts as used memory. Staging and pinned memory do not. */
   counted = false
-  /** While in use: was it handed out before the stream that it had been freed on was known to have passed the free? */
+  /** While in use: whether it was allocated before the stream that had freed it was known to have passed that free. */
   isEarly = false
-  /** While pending: freed at this position of its stream. */
+  /** While pending: the position of its free on its stream. */
   position = 0
   mark: OrderMark | undefined
   frees: BlockFrees | undefined

@@ -1,13 +1,13 @@
-/** How much memory has been handed out, in bytes. */
+/** Counts the allocated memory, in bytes. */
 export class MemoryCount {
   /** In arrays. */
   used = 0
-  /** The most that `used` ever was. */
+  /** The largest value of `used` so far. */
   peak = 0
-  /** In what is not an array: pinned and staging memory. */
+  /** In pinned and staging memory. */
   other = 0
 
-  /** More goes into arrays. */
+  /** Counts a new array. */
   add(byteLength: number): void {
     this.used += byteLength
     if (this.used > this.peak) this.peak = this.used

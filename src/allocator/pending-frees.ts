@@ -1,13 +1,13 @@
 import { Block, type BlockFrees } from "./block.js"
 import { SizeClasses } from "./size-classes.js"
 
-/** How far a stream has come. */
+/** The progress of a stream. */
 export interface Progress {
-  /** Is it known to have passed the position? */
+  /** Whether it is known to have passed the position. */
   hasPassed(position: number): boolean
 }
 
-/** The blocks freed on one stream at positions that it may not have passed yet, in the order of their frees. */
+/** The blocks freed on one stream at positions that it may not have passed, in the order of their frees. */
 export class PendingFrees<S extends Progress = Progress> implements BlockFrees {
   readonly classes = new SizeClasses()
   first: Block | undefined

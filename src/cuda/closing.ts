@@ -72,10 +72,10 @@ export class Closing {
    */
   drain(): void {
     const { context, memory, streams } = this.#parts
-    if (context.isLost || !streams.awaitEnded()) return
+    if (context.isLost || !streams.synchronizeEnded()) return
     memory.freeAll()
     streams.destroyAll()
-    streams.awaitEnded()
+    streams.synchronizeEnded()
     memory.trim()
   }
 
@@ -113,7 +113,7 @@ export class Closing {
     const timer = setTimeout(() => this.#step(), this.#pause)
     // The process may end meanwhile, as that gives back everything. A Worker's end does not, but another library may
     // have its reasons never to end a capture.
-    const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.onlyCapturedAreLeft
+    const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.onlyCapturedRemain
     if (isMainThread || hasOnlyCaptured) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
   }

@@ -28,7 +28,7 @@ import { Fills } from "./memory/fill.js"
 import { Graphs } from "./graph/graphs.js"
 import { Kernels } from "./kernel/kernels.js"
 import { Launcher } from "./kernel/launch.js"
-import { enter, giveBackLeftovers, leave } from "./leftovers.js"
+import { enter, releaseLeftovers, leave } from "./leftovers.js"
 import type { CudaLibrary } from "./api/library.js"
 import { reserveLocalMemory, roomForLocalMemory } from "./kernel/local-memory.js"
 import { createDeviceMemory } from "./memory/memory.js"
@@ -145,18 +145,18 @@ export class CudaDriver implements Driver {
   }
 
   isCapturedByOthers(stream: StreamHandle): boolean {
-    return this.#captures.isCapturingForAnyone(stream)
+    return this.#captures.isInAnyCapture(stream)
   }
 
   queryStream(stream: StreamHandle): boolean {
     const isIdle = this.#streams.isIdle(stream)
-    if (isIdle) this.#memory.hasPassed(stream)
+    if (isIdle) this.#memory.noteIdle(stream)
     return isIdle
   }
 
   synchronizeStream(stream: StreamHandle): void {
-    this.#streams.await(stream)
-    this.#memory.hasPassed(stream)
+    this.#streams.synchronize(stream)
+    this.#memory.noteIdle(stream)
   }
 
   createEvent(timing: boolean): EventHandle {
@@ -169,7 +169,7 @@ export class CudaDriver implements Driver {
     if (!this.#events.delete(event)) return
     this.#captures.foreign.forgetEvent(event)
     if (event === this.#context.lastEvent) this.#context.lastEvent = undefined
-    if (this.#completions.asks(event)) this.#completions.condemn(event)
+    if (this.#completions.isAsking(event)) this.#completions.destroyWhenUnused(event)
     else destroyEvent(this.#context, event)
   }
 
@@ -181,7 +181,7 @@ export class CudaDriver implements Driver {
   recordEvent(event: EventHandle, stream: StreamHandle): boolean {
     const context = this.#context
     if (context.askedEvents > 0) this.#keepPoint(event)
-    const isCaptured = context.othersMayCapture && this.#captures.isCapturingForAnyone(stream)
+    const isCaptured = context.othersMayCapture && this.#captures.isInAnyCapture(stream)
     const status = context.calls.cuEventRecord(event, stream)
     if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
     context.lastEvent = event
@@ -192,7 +192,7 @@ export class CudaDriver implements Driver {
 
   /** Promises that wait for the event's record go on waiting for that one. */
   #keepPoint(event: EventHandle): void {
-    if (!this.#completions.asks(event)) return
+    if (!this.#completions.isAsking(event)) return
     this.#completions.beforeRecord(
       event,
       () => this.#streams.create(0),
@@ -202,7 +202,7 @@ export class CudaDriver implements Driver {
 
   waitEvent(stream: StreamHandle, event: EventHandle): void {
     const context = this.#context
-    if (context.captures > 0) this.#streams.mayComeIn(stream)
+    if (context.captures > 0) this.#streams.mayEnterCapture(stream)
     context.lastEvent = undefined
     const status = context.calls.cuStreamWaitEvent(stream, event, 0)
     if (status !== SUCCESS) this.#retryWait(status, stream, event)
@@ -245,11 +245,11 @@ export class CudaDriver implements Driver {
   allocate(
     byteLength: number,
     stream: StreamHandle,
-    covers: (mark: OrderMark) => boolean,
+    happensBefore: (mark: OrderMark) => boolean,
     contentsFollow = false,
   ): number {
     this.#context.lastEvent = undefined
-    const address = this.#memory.allocate(byteLength, stream, covers)
+    const address = this.#memory.allocate(byteLength, stream, happensBefore)
     if (contentsFollow || !this.#memory.isEarly(address)) return address
     try {
       this.#births.note(address, stream)
@@ -262,7 +262,7 @@ export class CudaDriver implements Driver {
 
   noteContents(address: number, stream: StreamHandle): void {
     // In another library's capture nobody else can be put behind them.
-    if (!this.#captures.isCapturingForAnyone(stream)) this.#births.note(address, stream)
+    if (!this.#captures.isInAnyCapture(stream)) this.#births.note(address, stream)
   }
 
   orderBehindBirth(address: number, stream: StreamHandle): boolean {
@@ -285,11 +285,11 @@ export class CudaDriver implements Driver {
       this.#pinnedPool.drain()
     }
     drainClosing()
-    giveBackLeftovers(this.#context)
+    releaseLeftovers(this.#context)
   }
 
   noteIdle(stream: StreamHandle): void {
-    this.#memory.hasPassed(stream)
+    this.#memory.noteIdle(stream)
   }
 
   memoryUsage(): MemoryUsage {

@@ -20,17 +20,17 @@ let isWatching = false
 
 /** A device has been opened: it gives back what others have left, now and whenever a Worker of this thread has ended. */
 export function enter(context: CudaContext): void {
-  giveBackLeftovers(context)
+  releaseLeftovers(context)
   open.add(context)
   if (isWatching) return
   isWatching = true
   process.on("worker", (worker) => {
-    worker.once("exit", () => open.forEach(giveBackLeftovers))
+    worker.once("exit", () => open.forEach(releaseLeftovers))
   })
 }
 
 /** Gives back what can be. Waits for no queued work, and never throws. */
-export function giveBackLeftovers(context: CudaContext): void {
+export function releaseLeftovers(context: CudaContext): void {
   try {
     ledger().locked(() => giveBack(context))
   } catch (error) {
@@ -42,7 +42,7 @@ export function giveBackLeftovers(context: CudaContext): void {
 export function leave(context: CudaContext): void {
   open.delete(context)
   context.holding.close()
-  giveBackLeftovers(context)
+  releaseLeftovers(context)
   context.release()
 }
 

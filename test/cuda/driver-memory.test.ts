@@ -34,7 +34,7 @@ onDouble("device memory that the driver hands out", () => {
   test("another value of the variable is refused by name, and nothing was opened", () => {
     const error = thrownBy(() => withEnvironment({ AUXSTREAM_CUDA_MEMORY: "pool" }, () => open()))
     assert.ok(error instanceof AuxstreamError)
-    assert.match(error.message, /AUXSTREAM_CUDA_MEMORY is "pool": give "own" or "driver"/)
+    assert.match(error.message, /AUXSTREAM_CUDA_MEMORY must be "own", "driver" or unset; got "pool"/)
     assert.equal(double.alive().contexts, 0)
   })
 

@@ -190,7 +190,7 @@ onDouble("every single call failing in turn", () => {
     driver.upload(address, new Uint8Array([9]), stream)
     assert.equal(read(driver, address, 1, stream)[0], 9)
     const [warning] = await takeWarnings()
-    assert.match(warning?.message ?? "", /pinned memory that an upload was staged in is leaked/)
+    assert.match(warning?.message ?? "", /pinned memory of an upload is leaked/)
     checkUsable(driver)
     // Leaked for good: the memory is the context's.
     deviceIsLost()

@@ -10,7 +10,7 @@ import { OUT_OF_MEMORY } from "./status.js"
 /** Where room can be made. */
 export interface IdleMemory {
   /** Gives back to the driver what nobody uses, without waiting for queued work. */
-  giveBackIdle(): void
+  releaseIdle(): void
   /** Blocks until every free so far has happened. */
   drainFrees(): void
 }
@@ -55,10 +55,10 @@ export class Room {
   #ways(): (() => void)[] {
     const memory = this.#memory
     if (memory === undefined || this.#isMaking) return []
-    const giveBack = () => memory.giveBackIdle()
+    const giveBack = () => memory.releaseIdle()
     const drain = () => {
       memory.drainFrees()
-      memory.giveBackIdle()
+      memory.releaseIdle()
     }
     return [giveBack, drain]
   }

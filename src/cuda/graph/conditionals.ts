@@ -155,7 +155,7 @@ export class Conditionals {
       cuGraphAddNode(this.#out.address, graph, dependencies, count, parameters.address),
     )
     this.#context.check(status, "cuGraphAddNode")
-    this.#captures.goOnBehind(this.#out.number(0), stream)
+    this.#captures.continueAfter(this.#out.number(0), stream)
     return Number(new BigUint64Array(viewMemory(parameters.number(32), 8))[0])
   }
 

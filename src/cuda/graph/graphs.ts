@@ -13,7 +13,7 @@ const RESULT_INFO_BYTES = 64
 const USE_NODE_PRIORITY = 8
 
 /** What an executable was made from. */
-interface Origin {
+interface Instantiation {
   readonly template: number
   /** Of its instantiation: an update does not change them. */
   readonly flags: number
@@ -28,7 +28,7 @@ export class Graphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
-  readonly #origins = new Map<GraphHandle, Origin>()
+  readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
   /** Executables with conditionals that nobody needs: CUDA waits for all that runs when it destroys one. */
   readonly #retired = new Set<GraphHandle>()
@@ -46,10 +46,11 @@ export class Graphs {
     this.sweep()
     const template = this.#captures.end(stream)
     this.#context.holding.add("graph", template)
-    const origin = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
+    const instantiation = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
     try {
-      const handle = update !== undefined && this.#updates(update, origin) ? update : this.#instantiate(origin)
-      this.#keep(handle, origin)
+      const handle =
+        update !== undefined && this.#updates(update, instantiation) ? update : this.#instantiate(instantiation)
+      this.#keep(handle, instantiation)
       return handle
     } catch (error) {
       this.#destroyTemplate(template)
@@ -62,7 +63,7 @@ export class Graphs {
     if (graph !== undefined) this.#destroyTemplate(graph)
   }
 
-  #instantiate({ template, flags }: Origin): GraphHandle {
+  #instantiate({ template, flags }: Instantiation): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
     const status = this.#context.room.for(() =>
       this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template, flags)),
@@ -74,15 +75,15 @@ export class Graphs {
   }
 
   /** Does the executable take the graph's parameters? A graph of another shape leaves it as it was. */
-  #updates(executable: GraphHandle, { template, flags }: Origin): boolean {
-    if (this.#origins.get(executable)?.flags !== flags) return false
+  #updates(executable: GraphHandle, { template, flags }: Instantiation): boolean {
+    if (this.#instantiations.get(executable)?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
     return this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS
   }
 
-  #keep(executable: GraphHandle, origin: Origin): void {
-    const former = this.#origins.get(executable)
-    this.#origins.set(executable, origin)
+  #keep(executable: GraphHandle, instantiation: Instantiation): void {
+    const former = this.#instantiations.get(executable)
+    this.#instantiations.set(executable, instantiation)
     if (former !== undefined) this.#destroyTemplate(former.template)
   }
 
@@ -96,7 +97,7 @@ export class Graphs {
 
   /** Queues a launch; on a captured stream, the graph becomes one node. */
   launch(graph: GraphHandle, stream: StreamHandle): void {
-    if (this.#captures.isCapturing(stream)) return this.#addTo(stream, graph)
+    if (this.#captures.isInOwnCapture(stream)) return this.#addTo(stream, graph)
     const { cuGraphLaunch } = this.#context.graphCalls
     const status = cuGraphLaunch(graph, stream)
     if (status === SUCCESS) return
@@ -107,7 +108,7 @@ export class Graphs {
   }
 
   #addTo(stream: StreamHandle, executable: GraphHandle): void {
-    const { template } = this.#origins.get(executable) ?? { template: 0 }
+    const { template } = this.#instantiations.get(executable) ?? { template: 0 }
     if (this.#conditionals.areIn(template)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
@@ -120,15 +121,15 @@ export class Graphs {
       cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template),
     )
     this.#context.check(status, "cuGraphAddChildGraphNode")
-    this.#captures.goOnBehind(this.#out.number(0), stream)
+    this.#captures.continueAfter(this.#out.number(0), stream)
   }
 
   destroy(executable: GraphHandle): void {
-    const origin = this.#origins.get(executable)
-    if (origin === undefined) return
-    this.#origins.delete(executable)
-    const waits = this.#conditionals.areIn(origin.template)
-    this.#destroyTemplate(origin.template)
+    const instantiation = this.#instantiations.get(executable)
+    if (instantiation === undefined) return
+    this.#instantiations.delete(executable)
+    const waits = this.#conditionals.areIn(instantiation.template)
+    this.#destroyTemplate(instantiation.template)
     if (waits) this.#retired.add(executable)
     else this.#destroyExecutable(executable)
     this.sweep()
@@ -159,7 +160,7 @@ export class Graphs {
 
   /** All work is over. */
   close(): void {
-    for (const executable of [...this.#origins.keys()]) this.destroy(executable)
+    for (const executable of [...this.#instantiations.keys()]) this.destroy(executable)
     // Those that wait for a quiet device are destroyed with what else this one leaves: see `leftovers.ts`.
     this.#retired.clear()
   }

@@ -1,16 +1,19 @@
-/** Where arrays begin: an event behind memory that was handed out early, or behind the first contents. */
+/**
+ * Where an array's birth is in its stream: an event behind memory that was handed out early, or behind its first contents.
+ * Another stream must not use the array before that event, and must not wait for anything else.
+ */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/events.js"
 
-/** Beyond this many, an older birth is asked whether it is over for each one that is added. */
-const MOST_UNASKED = 1024
+/** Beyond this many births, each new one also checks whether an older one is over. */
+const MOST_UNCHECKED = 1024
 
-/** The births of one device's memory that are not known to be over. */
+/** The births on one device that are not known to be over. */
 export class Births {
   readonly #context: CudaContext
   readonly #pool: EventPool
-  /** By the address, the oldest first. */
+  /** By address, oldest first. */
   readonly #events = new Map<number, EventHandle>()
 
   constructor(context: CudaContext, pool: EventPool) {
@@ -18,25 +21,25 @@ export class Births {
     this.#pool = pool
   }
 
-  /** The memory is born behind what is queued on the stream now. @throws CudaError, with the former birth kept */
+  /** The memory's birth is the end of what is queued on the stream now. @throws CudaError, keeping the previous birth */
   note(address: number, stream: StreamHandle): void {
     const event = this.#pool.record(stream)
     this.forget(address)
     this.#events.set(address, event)
-    if (this.#events.size > MOST_UNASKED) this.#askOldest()
+    if (this.#events.size > MOST_UNCHECKED) this.#checkOldest()
   }
 
-  #askOldest(): void {
+  #checkOldest(): void {
     for (const [address, event] of this.#events) {
       const isOver = hasPassed(this.#context, event)
       this.#events.delete(address)
-      if (isOver) this.#pool.give(event)
+      if (isOver) this.#pool.release(event)
       else this.#events.set(address, event)
       return
     }
   }
 
-  /** What a stream has to wait for to be behind the birth; undefined if that is over. @throws DeviceLostError, CudaError */
+  /** The event of the birth, which a stream must wait for; undefined if it is over. @throws DeviceLostError, CudaError */
   pending(address: number): EventHandle | undefined {
     const event = this.#events.get(address)
     if (event === undefined || !hasPassed(this.#context, event)) return event
@@ -44,16 +47,16 @@ export class Births {
     return undefined
   }
 
-  /** The memory is freed, or its birth is over. */
+  /** Called when the memory is freed or its birth is over. */
   forget(address: number): void {
     const event = this.#events.get(address)
     if (event === undefined) return
     this.#events.delete(address)
-    this.#pool.give(event)
+    this.#pool.release(event)
   }
 
   close(): void {
-    for (const event of this.#events.values()) this.#pool.give(event)
+    for (const event of this.#events.values()) this.#pool.release(event)
     this.#events.clear()
   }
 }

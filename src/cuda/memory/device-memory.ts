@@ -1,27 +1,30 @@
 import type { MemoryUsage, OrderMark, StreamHandle } from "../../driver.js"
 
-/** The device memory of one device. `allocate` and `free` are the seam's. */
+/** Allocates the memory of one device. `allocate` and `free` behave as in `Driver`, and must never wait for queued work. */
 export interface DeviceMemory {
-  /** @throws OutOfMemoryError when there is none, having waited for nothing */
-  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number
-  /** Is memory that was allocated perhaps in use still, up to its place in its stream's order? */
+  /** @throws OutOfMemoryError without having waited */
+  allocate(byteLength: number, stream: StreamHandle, happensBefore: (mark: OrderMark) => boolean): number
+  /** Whether the previous owner's operations may still use allocated memory, up to the allocation's place in its stream. */
   isEarly(address: number): boolean
-  /** Never throws: memory that cannot be freed is leaked, with a warning. Without a mark nobody is known to be behind it. */
+  /**
+   * Never throws: memory that cannot be freed is leaked, with a warning. Without a mark, no other stream is known to be
+   * ordered after this free.
+   */
   free(address: number, stream: StreamHandle, mark: OrderMark | undefined): void
   /** Blocks until every free so far has happened. */
   drainFrees(): void
-  /** Gives back to the system what nobody uses, whether it was known to be free or not. Waits for no work. @throws CudaError */
-  giveBackIdle(): void
-  /** Gives back to the system what is held and nobody uses. @throws CudaError */
+  /** Checks which memory is unused now, and returns it to the system. Does not wait for queued work. @throws CudaError */
+  releaseIdle(): void
+  /** Returns memory that is known to be unused to the system. @throws CudaError */
   trim(): void
-  /** A stream is being destroyed. Returns what is to be called when its work is over, if anything. */
+  /** A stream is being destroyed. Returns a function to call when its work is over, if there is one. */
   forgetStream(stream: StreamHandle): (() => void) | undefined
-  /** Everything that was queued on the stream so far is over. */
-  hasPassed(stream: StreamHandle): void
+  /** Everything queued on the stream so far is over. */
+  noteIdle(stream: StreamHandle): void
   usage(): MemoryUsage
-  /** Has everything been given back to the driver? */
+  /** Whether all memory has been freed in the driver. */
   readonly isEmpty: boolean
-  /** Gives back what is left, on a stream made for it. Nothing is queued any more. @throws CudaError, having freed nothing */
+  /** Frees everything on a new stream. Nothing may be queued any more. @throws CudaError, having freed nothing */
   freeAll(): void
   close(): void
 }

@@ -1,11 +1,10 @@
 /**
- * Device memory as the driver hands it out: from a pool of our own, in whose order allocations and frees take part as
- * operations of their stream.
+ * Device memory from a memory pool of the CUDA driver. Allocations and frees are operations of their stream.
  *
- * The pool may hand freed memory to another stream when the free is over, or when that stream waits, over any chain of
- * events, for a point behind it; the driver knows those waits, and waits that were left out were implied by others. It
- * may not add waits of its own, which would put streams in an order nobody asked for, and it gives nothing back to the
- * system on its own, which would cost milliseconds at some synchronisation.
+ * The pool may reuse freed memory on another stream once the free is over, or if that stream waits for a point after the
+ * free, directly or through other streams. The driver sees these waits; each wait that we skipped is implied by others.
+ * The pool must never add waits of its own, because they would order streams that the user did not order. It must never
+ * return memory to the system on its own, because that would cost milliseconds at some later synchronisation.
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
@@ -27,14 +26,14 @@ const REUSE_ALLOW_INTERNAL_DEPENDENCIES = 3
 const RELEASE_THRESHOLD = 4
 const RESERVED_CURRENT = 5
 
-/** Each array an allocation of the driver's own. */
+/** Makes one driver allocation for each array. */
 export class DriverMemory implements DeviceMemory {
   readonly #context: CudaContext
   readonly #streams: Streams
   readonly #pool: number
   /** The bytes of each allocation that has not been freed. */
   readonly #sizes = new Map<number, number>()
-  /** Those of them that every stream may use. */
+  /** The allocations that every stream may use. */
   readonly #forAll = new Set<number>()
   /** Streams with a free that may not have happened yet. */
   readonly #freedOn = new Set<StreamHandle>()
@@ -51,25 +50,25 @@ export class DriverMemory implements DeviceMemory {
     context.holding.add("pool", this.#pool)
   }
 
-  /** @throws OutOfMemoryError when there is none, having waited for nothing */
+  /** @throws OutOfMemoryError without having waited */
   allocate(byteLength: number, stream: StreamHandle): number {
-    // In a capture it would be the graph's memory, there only while that runs.
-    const isCaptured = this.#captures.isCapturingForAnyone(stream)
+    // On a captured stream, the allocation would belong to the graph and exist only while the graph runs.
+    const isCaptured = this.#captures.isInAnyCapture(stream)
     return isCaptured ? this.allocateForAll(byteLength) : this.#allocateOn(stream, byteLength)
   }
 
-  /** A stream on which nothing is queued that could hold it up. */
+  /** A stream without user work, on which nothing can block. */
   get outside(): StreamHandle {
     this.#outside ??= this.#streams.create(0)
     return this.#outside
   }
 
-  /** The same for the use of every stream from now on. */
+  /** Allocates memory that every stream may use from now on. */
   allocateForAll(byteLength: number): number {
     const { outside } = this
     const address = this.#allocateOn(outside, byteLength)
     try {
-      this.#streams.await(outside)
+      this.#streams.synchronize(outside)
       this.#forAll.add(address)
       return address
     } catch (error) {
@@ -113,13 +112,13 @@ export class DriverMemory implements DeviceMemory {
     else context.warnOfLeak(status, "cuMemFreeAsync")
   }
 
-  /** What an allocation throws that cannot be had. `used`: bytes that are in arrays. */
+  /** The error of an allocation that failed. `used`: bytes in arrays. */
   outOfMemory(byteLength: number, used: number): OutOfMemoryError {
     const { reserved } = this.usage()
     const { free, total } = this.#systemMemory()
     return new OutOfMemoryError(
-      `${this.#context.label} has no room for ${byteLength} bytes: ${used} bytes are in arrays, ${reserved} are held ` +
-        `for them, and ${free} of its ${total} are free. Dispose of arrays that are not needed, or use smaller ones.`,
+      `${this.#context.label} has no room for ${byteLength} bytes: ${used} bytes are in arrays, ${reserved} are ` +
+        `reserved for arrays, and ${free} of its ${total} are free. Dispose of arrays that are not needed, or use smaller ones.`,
     )
   }
 
@@ -130,33 +129,33 @@ export class DriverMemory implements DeviceMemory {
     return { free: out.number(0), total: out.number(8) }
   }
 
-  /** Blocks until every free so far has happened, and lets go of what the pool holds in pieces of the wrong size. */
+  /** Blocks until every free so far has happened, and trims the pool, whose free blocks may be too small. */
   drainFrees(): void {
     for (const stream of this.#freedOn) {
-      if (this.#streams.isCapturing(stream)) continue
-      this.#streams.await(stream)
+      if (this.#streams.isInAnyCapture(stream)) continue
+      this.#streams.synchronize(stream)
       this.#freedOn.delete(stream)
     }
-    this.#streams.awaitEnded()
+    this.#streams.synchronizeEnded()
     this.trim()
   }
 
-  giveBackIdle(): void {
+  releaseIdle(): void {
     this.trim()
   }
 
-  /** Gives back to the system what the pool holds and nobody uses. @throws CudaError */
+  /** Returns the pool's unused memory to the system. @throws CudaError */
   trim(): void {
     this.#context.check(this.#context.calls.cuMemPoolTrimTo(this.#pool, 0), "cuMemPoolTrimTo")
   }
 
-  /** Its end stands for its frees. */
+  /** Nothing to keep: `Streams` waits for the stream's end, which is after its frees. */
   forgetStream(stream: StreamHandle): undefined {
     this.#freedOn.delete(stream)
   }
 
-  /** The driver knows by itself. */
-  hasPassed(): void {}
+  /** Nothing to do: the driver sees it itself. */
+  noteIdle(): void {}
 
   usage(): MemoryUsage {
     const { out, calls } = this.#context
@@ -165,19 +164,19 @@ export class DriverMemory implements DeviceMemory {
     return { used, reserved: out.number(0), peak }
   }
 
-  /** Has everything been freed? */
+  /** Whether everything has been freed. */
   get isEmpty(): boolean {
     return this.#sizes.size === 0
   }
 
-  /** Frees what is left, on a stream made for it. Nothing is queued any more. @throws CudaError, having freed nothing */
+  /** Frees everything on a new stream. Nothing may be queued any more. @throws CudaError, having freed nothing */
   freeAll(): void {
     if (this.isEmpty) return
     const stream = this.#streams.create(0)
     for (const address of [...this.#sizes.keys()]) this.free(address, stream)
   }
 
-  /** Gives up the pool, which ends with its last allocation. */
+  /** Destroys the pool. CUDA keeps it until its last allocation is freed. */
   close(): void {
     if (this.#context.isLost) return
     this.#context.holding.remove(this.#pool)

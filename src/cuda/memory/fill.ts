@@ -1,10 +1,10 @@
 /**
- * Fills with elements of 1, 2, 4 and 8 bytes. CUDA itself fills with 4 bytes at most. Its two-dimensional fill, of every
- * other 4 bytes, reaches 6 GB/s on an H200, where a small kernel reaches the memory's bandwidth.
+ * Fills memory with elements of 1, 2, 4 or 8 bytes. CUDA's own fills take at most 4 bytes. Its two-dimensional fill of
+ * every other 4 bytes reaches 6 GB/s on an H200; a small kernel reaches the memory's bandwidth.
  *
- * Loading a kernel waits for whatever runs in the context, so this one is loaded when the device is opened, if the context
- * is new and nothing can run there. Otherwise, or where it cannot be loaded, a short fill and copies of it do the work, at
- * about half the bandwidth.
+ * CUDA loads a kernel only while the device is idle, and a fill must never wait for that. So the kernel is loaded when the
+ * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
+ * copied repeatedly, at about half the bandwidth.
  */
 import type { KernelHandle, KernelSource, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
@@ -12,10 +12,10 @@ import type { Kernels } from "../kernel/kernels.js"
 import type { Launcher } from "../kernel/launch.js"
 
 const BLOCK = 512
-/** So many elements are filled by CUDA before copying them is faster. */
+/** CUDA fills this many elements; beyond that, copying them is faster. */
 const SHORT_FILL = 8192
 
-/** Fills with 8 bytes: one thread for each element. */
+/** Fills with elements of 8 bytes, one thread each. */
 const fill64: KernelSource = {
   name: "auxstream_fill64",
   parameters: [
@@ -69,12 +69,12 @@ export class Fills {
     if (context.isNew) this.#load()
   }
 
-  /** Without the kernel, fills are slower and no less right. */
+  /** Without the kernel, fills are slower but correct. */
   #load(): void {
     try {
       this.#kernel = this.#kernels.load(fill64)
     } catch {
-      // Some drivers come without their translator of PTX.
+      // Some driver installations lack the PTX compiler.
     }
   }
 
@@ -103,7 +103,7 @@ export class Fills {
     this.#launcher.launch(stream, kernel, Math.ceil(count / BLOCK), 1, 1, BLOCK, 1, 1, 0, args, undefined)
   }
 
-  /** What has been filled is copied behind itself, twice as much each time. */
+  /** Copies the filled part behind itself, doubling it each time. */
   #fillByCopies(destination: number, low: number, high: number, count: number, stream: StreamHandle): void {
     let filled = Math.min(count, SHORT_FILL)
     const pitch = 8

@@ -1,7 +1,8 @@
 /**
- * Page-locked memory of the host that is mapped for the device block by block, where the driver can do that: from CUDA 12.2
- * on. Unlike `cuMemFreeHost`, which waits for whatever runs in the context and holds up every other thread's calls meanwhile
- * (measured on an H200, driver 580), a mapping ends without any wait. It must not be in use any more.
+ * Page-locked host memory that is mapped for the device block by block. This needs a driver for CUDA 12.2 or later.
+ *
+ * Unmapping does not wait. `cuMemFreeHost` waits until the context is idle, and blocks the CUDA calls of all other threads
+ * meanwhile (measured on an H200, driver 580). A block must never be unmapped while the device may still use it.
  */
 import { CMemory } from "../api/c-memory.js"
 import type { CudaContext } from "../api/context.js"
@@ -16,7 +17,7 @@ const LOCATION_HOST_NUMA = 3
 const READ_AND_WRITE = 3
 const GRANULARITY_MINIMUM = 0
 const PROPERTIES_BYTES = 32
-/** Of a location that may reach the memory, and how. */
+/** The size of a `CUmemAccessDesc`: a location that may access the memory, and how. */
 const ACCESS_BYTES = 12
 
 /** The mapped memory of one device. */
@@ -24,9 +25,9 @@ export class MappedMemory {
   readonly #context: CudaContext
   readonly #properties = new CMemory(PROPERTIES_BYTES)
   readonly #accesses = new CMemory(2 * ACCESS_BYTES)
-  /** Blocks are multiples of it. */
+  /** Block sizes are multiples of this. */
   readonly #granularity: number
-  /** The bytes at each address. */
+  /** The size of each block in bytes, by address. */
   readonly #sizes = new Map<number, number>()
 
   private constructor(context: CudaContext, node: number) {
@@ -48,7 +49,7 @@ export class MappedMemory {
     this.#granularity = status === SUCCESS ? out.number(0) : 0
   }
 
-  /** Undefined where the driver cannot map the host's memory. */
+  /** Undefined if the driver cannot map host memory. */
   static of(context: CudaContext): MappedMemory | undefined {
     const attribute = (which: number): number => {
       const { calls, out } = context
@@ -60,7 +61,7 @@ export class MappedMemory {
     return memory.#granularity > 0 ? memory : undefined
   }
 
-  /** @returns undefined if it cannot be had */
+  /** @returns undefined if the allocation failed */
   allocate(byteLength: number): number | undefined {
     const size = Math.ceil(byteLength / this.#granularity) * this.#granularity
     const address = this.#context.within(() => this.#allocate(size))
@@ -81,7 +82,7 @@ export class MappedMemory {
       this.#check(calls.cuMemAddressFree(address, size), "cuMemAddressFree")
       return undefined
     } finally {
-      // What is mapped lives on without it.
+      // The mapping keeps the memory alive without the handle.
       this.#check(calls.cuMemRelease(handle), "cuMemRelease")
     }
   }
@@ -94,7 +95,7 @@ export class MappedMemory {
     return false
   }
 
-  /** Nothing uses the block any more. Never throws: what cannot be freed is leaked, with a warning. */
+  /** Nothing may use the block any more. Never throws: a block that cannot be freed is leaked, with a warning. */
   free(address: number): void {
     const size = this.#sizes.get(address)
     if (size === undefined || this.#context.isLost) return
@@ -112,7 +113,7 @@ export class MappedMemory {
   }
 }
 
-/** Ends the mapping of memory that nobody uses, whoever made it. @throws DeviceLostError */
+/** Unmaps memory that is not in use, on behalf of any device of the process. @throws DeviceLostError */
 export function unmap(context: CudaContext, address: number, byteLength: number): void {
   const { calls } = context
   const check = (status: number, call: string): void => {

@@ -1,4 +1,4 @@
-/** The choice of what hands out device memory. */
+/** Chooses how device memory is allocated. */
 import { AuxstreamError } from "../../common/errors.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
@@ -9,8 +9,8 @@ import { OwnMemory } from "./own-memory.js"
 import type { Streams } from "../stream/streams.js"
 
 /**
- * Memory cut by ourselves, unless `AUXSTREAM_CUDA_MEMORY=driver` says that each array shall be an allocation of the
- * driver's own: so that compute-sanitizer sees where it begins and ends, which costs a call of the driver for each.
+ * Our own allocator, unless the user sets `AUXSTREAM_CUDA_MEMORY=driver`. Then each array is an allocation of the driver,
+ * so that compute-sanitizer knows its bounds. This costs a driver call for each array.
  *
  * @throws CudaError, AuxstreamError AUX_INVALID_ARGUMENT for another value of the variable
  */
@@ -20,16 +20,16 @@ export function createDeviceMemory(
   captures: Captures,
   events: EventPool,
 ): DeviceMemory {
-  const by = whoHandsOut()
+  const mode = allocationMode()
   const driverMemory = new DriverMemory(context, streams, captures)
-  return by === "driver" ? driverMemory : new OwnMemory(context, streams, captures, events, driverMemory)
+  return mode === "driver" ? driverMemory : new OwnMemory(context, streams, captures, events, driverMemory)
 }
 
-function whoHandsOut(): "own" | "driver" {
+function allocationMode(): "own" | "driver" {
   const named = process.env["AUXSTREAM_CUDA_MEMORY"] || "own"
   if (named === "own" || named === "driver") return named
   throw new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    `the environment variable AUXSTREAM_CUDA_MEMORY is ${JSON.stringify(named)}: give "own" or "driver", or leave it out`,
+    `The environment variable AUXSTREAM_CUDA_MEMORY must be "own", "driver" or unset; got ${JSON.stringify(named)}.`,
   )
 }

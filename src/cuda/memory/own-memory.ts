@@ -1,8 +1,9 @@
 /**
- * Device memory cut by ourselves out of large pieces of the driver's, in the streams' order, which the runtime's clocks
- * know. An allocation or a free in a stream's order takes the driver a microsecond; and once a stream has had one, every
- * record and every wait costs more on it for good (measured on an H200, driver 580). Nothing of that happens here: what
- * a stream has freed it gets again by looking it up.
+ * Device memory that we cut from large pieces of the driver's, in stream order.
+ *
+ * In the driver, a stream-ordered allocation or free costs a microsecond, and every later record and wait on that stream
+ * costs more (measured on an H200, driver 580). So user streams must never see one: a stream reuses what it has freed
+ * through a lookup here. The runtime's clocks tell whether a stream is ordered after another one's free.
  */
 import { Allocator, type MemorySource, type Stretch } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
@@ -17,17 +18,17 @@ import { StreamProgress } from "./stream-progress.js"
 import type { Streams } from "../stream/streams.js"
 
 const MIB = 2 ** 20
-/** Smaller arrays are kept apart from larger ones, so that none of them holds on to a large piece of memory. */
+/** Arrays up to this size have pieces of their own, so that a small array never keeps a large piece alive. */
 const LARGEST_SMALL = MIB
 const FIRST_SMALL_PIECE = 2 * MIB
 const LARGEST_SMALL_PIECE = 32 * MIB
-/** Larger arrays have a piece for each: what is left of a shared one is too little for the next. */
+/** An array above this size gets a piece of its own: the rest of a shared piece would be too small for the next one. */
 const LARGEST_SHARING = 8 * MIB
 const SHARED_PIECE = 32 * MIB
-/** A watched free costs a microsecond, so small ones are watched only now and then. */
+/** Watching a free costs a microsecond, so only one of this many small frees is watched. */
 const SMALL_FREES_PER_WATCHER = 16
 
-/** Each array a part of a larger piece. */
+/** Makes each array a part of a larger piece. */
 export class OwnMemory implements DeviceMemory {
   readonly #context: CudaContext
   readonly #streams: Streams
@@ -37,12 +38,12 @@ export class OwnMemory implements DeviceMemory {
   readonly #count = new MemoryCount()
   readonly #small: Allocator<StreamProgress>
   readonly #large: Allocator<StreamProgress>
-  /** Of the streams that have freed something. */
+  /** The progress of each stream that has freed something. */
   readonly #progress = new Map<StreamHandle, StreamProgress>()
   /** Stands for all streams that have freed nothing. */
   readonly #withoutFrees: StreamProgress
 
-  /** `pieces` is where memory comes from. */
+  /** `pieces`: the source of the pieces. */
   constructor(context: CudaContext, streams: Streams, captures: Captures, events: EventPool, pieces: DriverMemory) {
     this.#context = context
     this.#streams = streams
@@ -72,20 +73,20 @@ export class OwnMemory implements DeviceMemory {
     }
   }
 
-  allocate(byteLength: number, stream: StreamHandle, covers: (mark: OrderMark) => boolean): number {
+  allocate(byteLength: number, stream: StreamHandle, happensBefore: (mark: OrderMark) => boolean): number {
     this.#context.checkAlive()
-    // What is captured runs nobody knows when, so that it is behind nothing.
-    if (this.#captures.isCapturingForAnyone(stream)) return this.#allocate(byteLength, this.#withoutFrees, nothing)
-    return this.#allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, covers)
+    // A captured operation may run at any time, so it is ordered after no free.
+    if (this.#captures.isInAnyCapture(stream)) return this.#allocate(byteLength, this.#withoutFrees, nothing)
+    return this.#allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, happensBefore)
   }
 
-  #allocate(byteLength: number, progress: StreamProgress, covers: (mark: OrderMark) => boolean): number {
+  #allocate(byteLength: number, progress: StreamProgress, happensBefore: (mark: OrderMark) => boolean): number {
     const [first, second] = byteLength <= LARGEST_SMALL ? [this.#small, this.#large] : [this.#large, this.#small]
     try {
-      return first.allocate(byteLength, progress, covers)
+      return first.allocate(byteLength, progress, happensBefore)
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error
-      return second.allocate(byteLength, progress, covers) // Better out of place than not at all.
+      return second.allocate(byteLength, progress, happensBefore) // The wrong pieces are better than a failure.
     }
   }
 
@@ -106,11 +107,11 @@ export class OwnMemory implements DeviceMemory {
     progress.watch(isSmall ? SMALL_FREES_PER_WATCHER : 1)
   }
 
-  /** A piece of the size that is wanted, else of the least one that will do, else once what nobody uses is given back. */
+  /** A piece of the wanted size, else of the least size. If both fail, releases unused pieces and tries the least size again. */
   #takePiece(least: number, wanted: number): Stretch | undefined {
     const stretch = this.#tryToTake(wanted) ?? (wanted > least ? this.#tryToTake(least) : undefined)
     if (stretch !== undefined) return stretch
-    this.#giveBackUnused()
+    this.#releaseUnused()
     return this.#tryToTake(least)
   }
 
@@ -133,7 +134,7 @@ export class OwnMemory implements DeviceMemory {
     }
   }
 
-  /** What is wrong with one stream, which others may use, too, is none of another one's business. */
+  /** A failure of one stream, which another library may also use, must not fail an allocation on a different stream. */
   #unlessLost(look: () => void, otherwise?: () => void): void {
     try {
       look()
@@ -143,28 +144,28 @@ export class OwnMemory implements DeviceMemory {
     }
   }
 
-  #giveBackUnused(): void {
+  #releaseUnused(): void {
     if (this.#pieces.isEmpty) return
     const { outside } = this.#pieces
     for (const allocator of [this.#small, this.#large]) {
       allocator.releaseUnused(({ address }) => this.#pieces.free(address, outside))
     }
-    // Not behind what is queued elsewhere: who wants memory must not wait.
-    this.#streams.await(outside)
+    // This stream has no user work, so it does not wait for any.
+    this.#streams.synchronize(outside)
     this.#pieces.trim()
   }
 
   drainFrees(): void {
     this.#context.checkAlive()
-    for (const progress of this.#progress.values()) progress.await()
-    this.#streams.awaitEnded()
+    for (const progress of this.#progress.values()) progress.synchronize()
+    this.#streams.synchronizeEnded()
     for (const allocator of [this.#small, this.#large]) allocator.harvest()
   }
 
-  giveBackIdle(): void {
+  releaseIdle(): void {
     this.#refresh()
     for (const allocator of [this.#small, this.#large]) allocator.harvest()
-    this.#giveBackUnused()
+    this.#releaseUnused()
   }
 
   trim(): void {
@@ -178,7 +179,7 @@ export class OwnMemory implements DeviceMemory {
     return progress && (() => progress.passedAll())
   }
 
-  hasPassed(stream: StreamHandle): void {
+  noteIdle(stream: StreamHandle): void {
     this.#progress.get(stream)?.passedAll()
   }
 

@@ -1,10 +1,11 @@
 /**
- * Page-locked host memory, in blocks that are used again: locking pages takes the driver a third of a millisecond for each
- * MiB.
+ * Page-locked host memory, in blocks that are reused: locking pages takes a third of a millisecond per MiB.
  *
- * The first blocks, of 32 MiB together, and small ones are locked by `cuMemHostAlloc` and kept until the device is closed, as
- * giving them back would wait for whatever the device does. The others are {@link MappedMemory}, and go back to the system
- * when nobody has used them for a while. Where the driver cannot map any, all are kept.
+ * The first 32 MiB and all small blocks come from `cuMemHostAlloc` and are kept until the device is closed, because freeing
+ * them would wait until the device is idle. The other blocks are {@link MappedMemory} and are returned to the system after
+ * an idle time. If the driver cannot map host memory, all blocks are kept.
+ *
+ * A block must never be released while a queued copy, or JavaScript, may still use it.
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import type { PinnedMemory } from "../../driver.js"
@@ -17,19 +18,19 @@ import { OUT_OF_MEMORY, SUCCESS } from "../api/status.js"
 
 const MIB = 2 ** 20
 const PORTABLE = 1
-/** A page: less cannot be locked. */
+/** One page, the least that can be locked. */
 const LEAST_BLOCK = 4096
-/** So much is kept, and besides blocks that are too small to be mapped. */
+/** At most this much is kept, beside the blocks that are too small to be mapped. */
 const MOST_KEPT = 32 * MIB
-/** What is mapped is a multiple of this. */
+/** Mapped blocks are multiples of this. */
 const LEAST_MAPPED = 2 * MIB
-/** Up to here, blocks come in powers of two. */
+/** Up to this size, block sizes are powers of two. */
 const LARGEST_POWER = 64 * 1024
-/** Above, so many sizes lie between two powers of two: a new block is larger than it must be by 6 % at most. */
+/** Above it, there are this many sizes between two powers of two, so that a block is at most 6 % too large. */
 const SIZES = 16
-/** An idle block that is larger by this factor at most is better than locking more pages. */
+/** An idle block that is at most this much too large is used instead of locking more pages. */
 const SLACK = 1.25
-/** A block that nobody has used for so many milliseconds goes back to the system. */
+/** A mapped block that is idle for this many milliseconds is returned to the system. */
 const IDLE_TIME = 1000
 
 /** A block of page-locked memory. */
@@ -37,7 +38,7 @@ export class PinnedBlock {
   readonly address: number
   readonly byteLength: number
   readonly isMapped: boolean
-  /** When it was given back last. */
+  /** When it was last released. */
   idleSince = 0
   #bytes: Uint8Array | undefined
 
@@ -52,37 +53,37 @@ export class PinnedBlock {
   }
 }
 
-/** Blocks that are in use for as long as a stream takes. */
-export interface Borrowed {
-  /** Gives back some of those whose use is over. Called before more memory is locked. */
+/** Users of blocks that find out by polling when a stream has finished with them. */
+export interface BlockUsers {
+  /** Releases some of the blocks that are no longer in use. Called before more memory is locked. */
   reclaim(): void
-  /** Gives back all of those whose use is over. @returns whether there are others that are mapped */
+  /** Releases all blocks that are no longer in use. @returns whether mapped blocks are still in use */
   reclaimAll(): boolean
 }
 
-/** Blocks of page-locked memory, used again and again. */
+/** A pool of page-locked blocks. */
 export class PinnedPool {
   readonly #context: CudaContext
-  readonly #borrowed: Borrowed
-  /** Blocks nobody uses, by size, those that came back last at the end. */
+  readonly #users: BlockUsers
+  /** Idle blocks by size, the last released at the end. */
   readonly #idle = new Map<number, PinnedBlock[]>()
   #kept = 0
-  /** Undefined until more is wanted than is kept, null where there is none. */
+  /** Undefined until it is needed, null if the driver cannot map host memory. */
   #mapped: MappedMemory | null | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** An allocation has failed, so that what is waiting to come back has to be waited for. */
+  /** Whether an allocation has failed, so that `drainFrees` must wait for the blocks in use. */
   isShort = false
 
-  constructor(context: CudaContext, borrowed: Borrowed) {
+  constructor(context: CudaContext, users: BlockUsers) {
     this.#context = context
-    this.#borrowed = borrowed
+    this.#users = users
   }
 
-  /** A block of at least so many bytes. @throws OutOfMemoryError */
-  take(byteLength: number): PinnedBlock {
+  /** A block of at least `byteLength` bytes. @throws OutOfMemoryError */
+  acquire(byteLength: number): PinnedBlock {
     const idle = this.#takeIdle(byteLength)
     if (idle !== undefined) return idle
-    this.#borrowed.reclaim()
+    this.#users.reclaim()
     return this.#takeIdle(byteLength) ?? this.#allocate(blockSize(byteLength))
   }
 
@@ -95,17 +96,17 @@ export class PinnedPool {
     return undefined
   }
 
-  /** The block was lent to who has it reclaimed: that must happen though nobody asks for more memory. */
+  /** A user of {@link BlockUsers} has the block: it must be reclaimed even if no more memory is requested. */
   watch(block: PinnedBlock): void {
-    if (block.isMapped) this.#giveBackLater(IDLE_TIME)
+    if (block.isMapped) this.#unmapLater(IDLE_TIME)
   }
 
-  give(block: PinnedBlock): void {
+  release(block: PinnedBlock): void {
     block.idleSince = now()
     const idle = this.#idle.get(block.byteLength)
     if (idle === undefined) this.#idle.set(block.byteLength, [block])
     else idle.push(block)
-    if (block.isMapped) this.#giveBackLater(IDLE_TIME)
+    if (block.isMapped) this.#unmapLater(IDLE_TIME)
   }
 
   #allocate(byteLength: number): PinnedBlock {
@@ -123,12 +124,12 @@ export class PinnedPool {
     const attempt = () => (mapped === undefined ? this.#lock(byteLength) : this.#map(byteLength, mapped))
     const block = attempt()
     if (block !== undefined) return block
-    // Idle blocks of other sizes may be in the way.
-    this.#giveBackIdle()
+    // Idle blocks of other sizes may take up the memory.
+    this.#unmapIdle()
     return attempt() ?? (mapped && this.#lock(byteLength))
   }
 
-  /** Where a block that is not kept comes from. */
+  /** The memory for a block that is not kept. */
   #mappedFor(byteLength: number): MappedMemory | undefined {
     if (byteLength < LEAST_MAPPED || this.#kept + byteLength <= MOST_KEPT) return undefined
     if (this.#mapped === undefined) this.#mapped = MappedMemory.of(this.#context) ?? null
@@ -151,12 +152,12 @@ export class PinnedPool {
     return new PinnedBlock(address, byteLength, false)
   }
 
-  #giveBackLater(milliseconds: number): void {
-    this.#timer ??= setTimeout(() => this.#giveBackOld(), milliseconds).unref()
+  #unmapLater(milliseconds: number): void {
+    this.#timer ??= setTimeout(() => this.#unmapOld(), milliseconds).unref()
   }
 
-  /** One block each time, as unmapping takes a few milliseconds. Called by a timer, from which nothing may be thrown. */
-  #giveBackOld(): void {
+  /** Unmaps one block at a time, because that takes a few milliseconds. Called by a timer, so it must not throw. */
+  #unmapOld(): void {
     this.#timer = undefined
     const isMoreToCome = this.#tryToReclaim()
     if (this.#context.isLost) return
@@ -164,45 +165,45 @@ export class PinnedPool {
     const mapped = [...this.#idle.values()].flat().filter(({ isMapped }) => isMapped)
     const old = mapped.filter(({ idleSince }) => idleSince <= latest)
     const [block] = old
-    if (block !== undefined) this.#giveBack(block)
-    if (old.length > 1) this.#giveBackLater(1)
-    else if (isMoreToCome || mapped.length > old.length) this.#giveBackLater(IDLE_TIME)
+    if (block !== undefined) this.#unmap(block)
+    if (old.length > 1) this.#unmapLater(1)
+    else if (isMoreToCome || mapped.length > old.length) this.#unmapLater(IDLE_TIME)
   }
 
   #tryToReclaim(): boolean {
     try {
-      return this.#borrowed.reclaimAll()
+      return this.#users.reclaimAll()
     } catch {
-      return true // Unless the device is lost.
+      return true // If the device is lost, the caller stops.
     }
   }
 
-  #giveBack(block: PinnedBlock): void {
+  #unmap(block: PinnedBlock): void {
     const others = this.#idle.get(block.byteLength)?.filter((other) => other !== block) ?? []
     this.#idle.set(block.byteLength, others)
     this.#mapped?.free(block.address)
   }
 
-  /** Gives back what waits for nothing. */
-  #giveBackIdle(): void {
-    for (const block of [...this.#idle.values()].flat()) if (block.isMapped) this.#giveBack(block)
+  /** Unmaps all idle mapped blocks, which does not wait. */
+  #unmapIdle(): void {
+    for (const block of [...this.#idle.values()].flat()) if (block.isMapped) this.#unmap(block)
   }
 
-  /** Blocks until what is idle has gone back to the system, for who has found no memory. @throws DeviceLostError, CudaError */
+  /** Returns all idle blocks to the system after an allocation failed. Blocks. @throws DeviceLostError, CudaError */
   drain(): void {
     this.isShort = false
-    this.#giveBackIdle()
+    this.#unmapIdle()
     for (const block of this.#takeAll()) {
       this.#kept -= block.byteLength
-      this.#release(block)
+      this.#unlock(block)
     }
   }
 
-  /** What is not mapped is given back with what else the device leaves: see `leftovers.ts`. */
+  /** Frees the mapped blocks. `leftovers.ts` frees the others, with everything else that the device leaves behind. */
   close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#giveBackIdle()
+    this.#unmapIdle()
     this.#takeAll()
   }
 
@@ -212,7 +213,7 @@ export class PinnedPool {
     return blocks
   }
 
-  #release({ address }: PinnedBlock): void {
+  #unlock({ address }: PinnedBlock): void {
     if (this.#context.isLost) return
     this.#context.holding.remove(address)
     const { calls } = this.#context
@@ -228,7 +229,7 @@ function blockSize(byteLength: number): number {
   return Math.ceil(byteLength / step) * step
 }
 
-/** Pinned memory that JavaScript holds. It may outlive the device: whatever reaches its buffer may still use it. */
+/** The pinned memory that JavaScript holds. It may outlive the device, because JavaScript may still reach its buffer. */
 export class PinnedMemoryOwner {
   readonly #pool: PinnedPool
   readonly #held = new Map<number, PinnedBlock>()
@@ -240,28 +241,28 @@ export class PinnedMemoryOwner {
 
   /** @throws OutOfMemoryError */
   allocate(byteLength: number): PinnedMemory {
-    const block = this.#pool.take(byteLength)
+    const block = this.#pool.acquire(byteLength)
     try {
-      // Made anew for each allocation, and kept by nobody here: its collection is what frees the block.
+      // A new buffer for each allocation, not kept here: its collection is what frees the block.
       const buffer = viewMemory(block.address, byteLength)
       this.#held.set(block.address, block)
       return { address: block.address, buffer, byteOffset: 0, byteLength }
     } catch (error) {
-      this.#pool.give(block)
+      this.#pool.release(block)
       throw error
     }
   }
 
-  /** Nothing reaches the buffer any more, and nothing queued uses the memory. */
+  /** Nothing may reach the buffer any more, and no queued operation may use the memory. */
   free(address: number): void {
     const block = this.#held.get(address)
     if (block === undefined) return
     this.#held.delete(address)
-    this.#pool.give(block)
+    this.#pool.release(block)
     if (this.#held.size === 0) this.#whenReturned?.()
   }
 
-  /** Calls `done` once all has come back, now if that is so. */
+  /** Calls `done` once everything has been freed, or now if it has been. */
   close(done: () => void): void {
     this.#whenReturned = done
     if (this.#held.size === 0) done()

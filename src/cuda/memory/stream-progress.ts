@@ -1,6 +1,6 @@
 /**
- * How far a stream has come with what was freed on it: events are recorded behind some of the frees, and looked at when
- * the next one is recorded, or when memory is wanted.
+ * How many of the frees on a stream have happened. Events are recorded behind some of the frees, and queried when the next
+ * one is recorded or when memory is needed. A position must never count as passed before the stream has passed it.
  */
 import type { Progress } from "../../allocator/pending-frees.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
@@ -10,7 +10,7 @@ import { type EventPool, hasPassed } from "../stream/events.js"
 import { SUCCESS } from "../api/status.js"
 import type { Streams } from "../stream/streams.js"
 
-/** Watchers of one stream at a time. A stream that is so far behind is watched again when it has caught up. */
+/** The most watchers of one stream. A stream that is further behind gets new ones when it catches up. */
 const MOST_WATCHERS = 64
 
 /** An event behind a free. */
@@ -20,19 +20,19 @@ interface Watcher {
   readonly position: number
 }
 
-/** One stream's. Positions count its frees. */
+/** The progress of one stream. A position is the number of a free on it. */
 export class StreamProgress implements Progress {
   readonly #context: CudaContext
   readonly #streams: Streams
   readonly #captures: Captures
   readonly #events: EventPool
-  /** Undefined once it is destroyed: its end is told by {@link passedAll}. */
+  /** Undefined once it is destroyed: then {@link passedAll} reports its end. */
   #stream: StreamHandle | undefined
   #frees = 0
   #passed = 0
-  /** Those that are not known to be passed, oldest first. */
+  /** The events that are not known to be complete, oldest first. */
   readonly #watchers: Watcher[] = []
-  /** The position of the newest. */
+  /** The position of the newest watcher. */
   #watched = 0
 
   constructor(context: CudaContext, streams: Streams, captures: Captures, events: EventPool, stream: StreamHandle) {
@@ -43,7 +43,7 @@ export class StreamProgress implements Progress {
     this.#stream = stream
   }
 
-  /** One more free. Returns its position. */
+  /** Counts one more free and returns its position. */
   countFree(): number {
     this.#frees += 1
     return this.#frees
@@ -53,66 +53,66 @@ export class StreamProgress implements Progress {
     return position <= this.#passed
   }
 
-  /** The stream has come to the end of all that was queued on it. */
+  /** Everything queued on the stream so far is over. */
   passedAll(): void {
     this.#passed = this.#frees
   }
 
-  /** Watches every nth free, and the first. Never throws: it is tried again later. */
+  /** Watches the first free and every nth one after it. Never throws: a failure is retried later. */
   watch(nth: number): void {
     if ((this.#frees - this.#watched) % nth !== 0 && this.#watchers.length > 0) return
     try {
       this.#popPassed(1)
       this.#record()
     } catch {
-      // See above. A lost device is noticed by the next call that may throw.
+      // Retried later. The next call that may throw reports a lost device.
     }
   }
 
   #record(): void {
     // On a captured stream, the record would become part of the graph.
-    if (this.#stream === undefined || this.#captures.isCapturingForAnyone(this.#stream)) return
+    if (this.#stream === undefined || this.#captures.isInAnyCapture(this.#stream)) return
     if (this.#watchers.length >= MOST_WATCHERS || this.#watched === this.#frees) return
     this.#watchers.push({ event: this.#events.record(this.#stream), position: this.#frees })
     this.#watched = this.#frees
   }
 
-  /** Looks at the oldest watchers, so many at most. */
+  /** Queries at most `most` of the oldest watchers. */
   #popPassed(most: number): void {
     for (let count = 0; count < most; count++) {
       const oldest = this.#watchers[0]
       if (oldest === undefined || !hasPassed(this.#context, oldest.event)) return
       this.#watchers.shift()
-      this.#events.give(oldest.event)
+      this.#events.release(oldest.event)
       this.#passed = Math.max(this.#passed, oldest.position)
     }
   }
 
-  /** Finds out how far it has come. @throws DeviceLostError, CudaError */
+  /** Updates the progress. @throws DeviceLostError, CudaError */
   refresh(): void {
     this.#popPassed(MOST_WATCHERS)
-    if (this.#stream === undefined || this.#passed === this.#frees || this.#captures.isCapturingForAnyone(this.#stream))
+    if (this.#stream === undefined || this.#passed === this.#frees || this.#captures.isInAnyCapture(this.#stream))
       return
     if (this.#watchers.length === 0 && this.#streams.isIdle(this.#stream)) this.passedAll()
     else this.#record()
   }
 
-  /** Something else has made the watchers useless. */
+  /** Drops the watchers after one of them failed. */
   unwatch(): void {
-    for (const { event } of this.#watchers.splice(0)) this.#events.give(event)
+    for (const { event } of this.#watchers.splice(0)) this.#events.release(event)
     this.#watched = this.#passed
   }
 
-  /** Blocks until everything that was freed so far can be used again. @throws DeviceLostError, CudaError */
-  await(): void {
+  /** Blocks until everything freed so far can be reused. @throws DeviceLostError, CudaError */
+  synchronize(): void {
     if (this.#passed === this.#frees || this.#stream === undefined) return
-    if (this.#captures.isCapturingForAnyone(this.#stream)) return this.#awaitWatched()
-    this.#streams.await(this.#stream)
+    if (this.#captures.isInAnyCapture(this.#stream)) return this.#synchronizeWatched()
+    this.#streams.synchronize(this.#stream)
     this.passedAll()
   }
 
-  /** A captured stream cannot be waited for, but what is watched was freed before that. */
-  #awaitWatched(): void {
+  /** A captured stream cannot be synchronized, but its watchers were recorded before the capture. */
+  #synchronizeWatched(): void {
     const newest = this.#watchers.at(-1)
     if (newest === undefined) return
     const status = this.#context.calls.cuEventSynchronize(newest.event)

@@ -1,36 +1,36 @@
 /**
- * Copying from the caller's own memory. CUDA would wait for the stream before it read pageable memory, so the bytes are
- * taken at once, into pinned blocks from which the stream copies when it gets there. A block is used again when an event
- * behind its copy has passed.
+ * Copies from the caller's own memory. CUDA reads pageable memory only when the stream gets there, and blocks until then.
+ * So an upload copies the bytes into pinned blocks at the call, and the stream copies from these. A block must never be
+ * reused before the event behind its copy is complete.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/events.js"
-import type { Borrowed, PinnedBlock, PinnedPool } from "./pinned.js"
+import type { BlockUsers, PinnedBlock, PinnedPool } from "./pinned.js"
 import { SUCCESS } from "../api/status.js"
 import { Rounds } from "../../common/rounds.js"
 import { warn } from "../../common/warn.js"
 
-/** Larger sources take several blocks, which are more likely to be found again than one of their size. */
+/** A larger source takes several blocks, which are more likely to be reused than one block of its size. */
 const LARGEST_BLOCK = 16 * 1024 * 1024
 
 interface Staged {
   readonly blocks: readonly PinnedBlock[]
-  /** Behind the last copy out of the blocks. */
+  /** Recorded behind the last copy from the blocks. */
   readonly event: EventHandle
 }
 
 /** The uploads of one device. */
-export class Uploads implements Borrowed {
+export class Uploads implements BlockUsers {
   readonly #context: CudaContext
   readonly #events: EventPool
   readonly #pool: PinnedPool
-  /** Uploads whose copies may be going on, by stream, oldest first: a stream that is held up holds up only its own. */
+  /** Uploads whose copies may still run, by stream, oldest first, so that a stalled stream keeps only its own blocks. */
   readonly #staged = new Map<StreamHandle, Staged[]>()
-  /** The same streams, to be looked at in their turn. */
+  /** The same streams, checked a few at a time. */
   readonly #streams = new Rounds<StreamHandle>()
-  /** Read by other libraries' graphs at each launch, for who knows how long. */
+  /** Blocks that another library's graph reads at each launch. They are kept until the device is closed. */
   readonly #captured: PinnedBlock[] = []
   readonly #captures: Captures
 
@@ -41,7 +41,7 @@ export class Uploads implements Borrowed {
     this.#pool = pool
   }
 
-  /** Queues a copy; the source has been read when it returns. @throws OutOfMemoryError without pinned memory for it */
+  /** Queues a copy. The source has been read when it returns. @throws OutOfMemoryError if there is no pinned memory */
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
     const staged = this.#staged.get(stream)
     if (staged !== undefined) this.#reclaim(staged)
@@ -58,27 +58,27 @@ export class Uploads implements Borrowed {
     }
   }
 
-  /** Takes the bytes into blocks: all, or none if there is no memory for all. */
+  /** Copies the bytes into blocks. If there is not enough memory, it keeps no block. */
   #stage(source: Uint8Array): PinnedBlock[] {
     const blocks: PinnedBlock[] = []
     try {
       for (let offset = 0; offset < source.length; offset += LARGEST_BLOCK) {
         const piece = source.subarray(offset, offset + LARGEST_BLOCK)
-        const block = this.#pool.take(piece.length)
+        const block = this.#pool.acquire(piece.length)
         blocks.push(block)
         block.bytes.set(piece)
       }
       return blocks
     } catch (error) {
-      for (const block of blocks) this.#pool.give(block)
+      for (const block of blocks) this.#pool.release(block)
       throw error
     }
   }
 
-  /** Keeps the blocks until the stream has passed what is queued now. Copies may be queued: nothing may throw here. */
+  /** Keeps the blocks until the stream has passed what is queued now. Must not throw, because copies may be queued. */
   #keepUntilCopied(blocks: readonly PinnedBlock[], stream: StreamHandle): void {
     try {
-      if (this.#captures.isCapturingForAnyone(stream)) {
+      if (this.#captures.isInAnyCapture(stream)) {
         this.#captured.push(...blocks)
         return
       }
@@ -90,15 +90,15 @@ export class Uploads implements Borrowed {
       this.#streams.add(stream)
     } catch (error) {
       if (this.#context.isLost) return
-      warn("AUX_LEAK", `${this.#context.label}: pinned memory that an upload was staged in is leaked. ${String(error)}`)
+      warn("AUX_LEAK", `${this.#context.label}: pinned memory of an upload is leaked. ${String(error)}`)
     }
   }
 
-  /** Takes back what a stream has copied. What cannot be told now is asked again later. @throws DeviceLostError */
+  /** Releases the blocks that a stream has copied. A failed query is retried later. @throws DeviceLostError */
   #reclaim(staged: Staged[]): void {
     for (const { event, blocks } of staged.splice(0, this.#countCopied(staged))) {
-      this.#events.give(event)
-      for (const block of blocks) this.#pool.give(block)
+      this.#events.release(event)
+      for (const block of blocks) this.#pool.release(block)
     }
   }
 
@@ -115,12 +115,12 @@ export class Uploads implements Borrowed {
     return count
   }
 
-  /** Takes back what a few streams, in their turn, have copied. @throws DeviceLostError */
+  /** Releases the copied blocks of the next few streams. @throws DeviceLostError */
   reclaim(): void {
     this.#forget(this.#streams.take((stream) => this.#isOver(stream)))
   }
 
-  /** See {@link Borrowed.reclaimAll}. @throws DeviceLostError */
+  /** See {@link BlockUsers.reclaimAll}. @throws DeviceLostError */
   reclaimAll(): boolean {
     this.#forget(this.#streams.takeAll((stream) => this.#isOver(stream)))
     return [...this.#staged.values()].some((staged) => staged.some(({ blocks }) => blocks.some((one) => one.isMapped)))
@@ -136,7 +136,7 @@ export class Uploads implements Borrowed {
     for (const stream of streams) this.#staged.delete(stream)
   }
 
-  /** Blocks until everything that is staged has been copied, and takes it back. @throws DeviceLostError, CudaError */
+  /** Blocks until everything staged has been copied, and releases it. @throws DeviceLostError, CudaError */
   drain(): void {
     for (const staged of this.#staged.values()) {
       const newest = staged.at(-1)
@@ -147,13 +147,13 @@ export class Uploads implements Borrowed {
     this.reclaimAll()
   }
 
-  /** Gives all back. Nothing is queued any more. */
+  /** Releases all blocks and events. Nothing may be queued any more. */
   close(): void {
     for (const { event, blocks } of [...this.#staged.values()].flat()) {
-      this.#events.give(event)
-      for (const block of blocks) this.#pool.give(block)
+      this.#events.release(event)
+      for (const block of blocks) this.#pool.release(block)
     }
-    for (const block of this.#captured.splice(0)) this.#pool.give(block)
+    for (const block of this.#captured.splice(0)) this.#pool.release(block)
     this.#staged.clear()
     this.#streams.clear()
   }

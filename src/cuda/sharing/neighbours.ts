@@ -62,7 +62,7 @@ export class Neighbours {
 
   #arePassed(marks: Set<EventHandle>): boolean {
     for (const set of [marks, this.#forgotten]) {
-      for (const mark of set) if (hasPassed(this.#context, mark) && set.delete(mark)) this.#events.give(mark)
+      for (const mark of set) if (hasPassed(this.#context, mark) && set.delete(mark)) this.#events.release(mark)
     }
     return marks.size === 0
   }
@@ -82,7 +82,7 @@ export class Neighbours {
   }
 
   close(): void {
-    for (const mark of this.#forgotten) this.#events.give(mark)
+    for (const mark of this.#forgotten) this.#events.release(mark)
     this.#forgotten.clear()
   }
 }

@@ -67,16 +67,16 @@ export class Captures {
   }
 
   /** Is it captured by us? */
-  isCapturing(stream: StreamHandle): boolean {
-    return this.#context.captures > 0 && this.#asks(stream)
+  isInOwnCapture(stream: StreamHandle): boolean {
+    return this.#context.captures > 0 && this.#isCaptured(stream)
   }
 
   /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
-  isCapturingForAnyone(stream: StreamHandle): boolean {
-    return (this.#context.captures > 0 || this.foreign.mayInclude(stream)) && this.#asks(stream)
+  isInAnyCapture(stream: StreamHandle): boolean {
+    return (this.#context.captures > 0 || this.foreign.mayInclude(stream)) && this.#isCaptured(stream)
   }
 
-  #asks(stream: StreamHandle): boolean {
+  #isCaptured(stream: StreamHandle): boolean {
     const status = this.#context.calls.cuStreamIsCapturing(stream, this.#out.address)
     if (status !== SUCCESS) this.#context.retry(status, "cuStreamIsCapturing", stream, this.#out.address)
     return this.#out.int(0) !== 0
@@ -94,7 +94,7 @@ export class Captures {
   }
 
   /** What is captured on the stream next comes behind the node. */
-  goOnBehind(node: number, stream: StreamHandle): void {
+  continueAfter(node: number, stream: StreamHandle): void {
     const { cuStreamUpdateCaptureDependencies } = this.#context.graphCalls
     this.#out.setNumber(0, node)
     this.#context.check(

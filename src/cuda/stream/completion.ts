@@ -60,9 +60,9 @@ export class Completions {
   /** Those of each stream, oldest first: they settle in this order. */
   readonly #ofStream = new Map<StreamHandle, Set<Waiter>>()
   /** Waiters that ask the caller's own event, by it. */
-  readonly #borrowed = new Map<EventHandle, Set<Waiter>>()
+  readonly #ofEvent = new Map<EventHandle, Set<Waiter>>()
   /** Events that were destroyed while a waiter asked them. */
-  readonly #condemned = new Set<EventHandle>()
+  readonly #toDestroy = new Set<EventHandle>()
   #pollScheduled = false
   #timer: NodeJS.Timeout | undefined
   #isNapping = false
@@ -97,10 +97,10 @@ export class Completions {
       return this.#enlist({ asked: this.#pool.record(stream), owned: true, event, stream, began, settle })
     }
     const waiter = this.#enlist({ asked: event, owned: false, event, stream, began, settle })
-    const others = this.#borrowed.get(event)
-    if (others === undefined) this.#borrowed.set(event, new Set([waiter]))
+    const others = this.#ofEvent.get(event)
+    if (others === undefined) this.#ofEvent.set(event, new Set([waiter]))
     else others.add(waiter)
-    context.askedEvents = this.#borrowed.size
+    context.askedEvents = this.#ofEvent.size
     return waiter
   }
 
@@ -124,22 +124,22 @@ export class Completions {
       ofStream?.delete(waiter)
       if (ofStream?.size === 0) this.#ofStream.delete(waiter.stream)
     }
-    if (waiter.owned) return this.#pool.give(waiter.asked)
-    const others = this.#borrowed.get(waiter.event)
+    if (waiter.owned) return this.#pool.release(waiter.asked)
+    const others = this.#ofEvent.get(waiter.event)
     others?.delete(waiter)
     if (others?.size !== 0) return
     this.#forgetAsked(waiter.event)
-    if (this.#condemned.delete(waiter.event)) destroyEvent(this.#context, waiter.event)
+    if (this.#toDestroy.delete(waiter.event)) destroyEvent(this.#context, waiter.event)
   }
 
   #forgetAsked(event: EventHandle): void {
-    this.#borrowed.delete(event)
-    this.#context.askedEvents = this.#borrowed.size
+    this.#ofEvent.delete(event)
+    this.#context.askedEvents = this.#ofEvent.size
   }
 
-  /** Does a waiter ask this event itself? Then {@link beforeRecord} and {@link condemn} have something to do. */
-  asks(event: EventHandle): boolean {
-    return this.#borrowed.has(event)
+  /** Does a waiter ask this event itself? Then {@link beforeRecord} and {@link destroyWhenUnused} have something to do. */
+  isAsking(event: EventHandle): boolean {
+    return this.#ofEvent.has(event)
   }
 
   /**
@@ -151,13 +151,13 @@ export class Completions {
     createStream: () => StreamHandle,
     destroyStream: (stream: StreamHandle) => void,
   ): void {
-    const waiters = this.#borrowed.get(event)
+    const waiters = this.#ofEvent.get(event)
     if (waiters === undefined) return
     const stream = createStream()
     try {
       const status = this.#context.calls.cuStreamWaitEvent(stream, event, 0)
       if (status !== SUCCESS) this.#context.retry(status, "cuStreamWaitEvent", stream, event, 0)
-      this.#lend(waiters, stream)
+      this.#recordForEach(waiters, stream)
       this.#forgetAsked(event)
     } finally {
       destroyStream(stream)
@@ -165,12 +165,12 @@ export class Completions {
   }
 
   /** Records an event of ours for each waiter: for all or, if that fails, for none. */
-  #lend(waiters: ReadonlySet<Waiter>, stream: StreamHandle): void {
+  #recordForEach(waiters: ReadonlySet<Waiter>, stream: StreamHandle): void {
     const recorded = new Map<Waiter, EventHandle>()
     try {
       for (const waiter of waiters) recorded.set(waiter, this.#pool.record(stream))
     } catch (error) {
-      for (const event of recorded.values()) this.#pool.give(event)
+      for (const event of recorded.values()) this.#pool.release(event)
       throw error
     }
     for (const [waiter, event] of recorded) {
@@ -180,8 +180,8 @@ export class Completions {
   }
 
   /** Destroys an event once nobody asks it. */
-  condemn(event: EventHandle): void {
-    this.#condemned.add(event)
+  destroyWhenUnused(event: EventHandle): void {
+    this.#toDestroy.add(event)
   }
 
   #schedulePoll(): void {
@@ -201,8 +201,8 @@ export class Completions {
       this.#lookAt(this.#late, settled)
     }
     if (this.#polled.size > 0) this.#schedulePoll()
-    this.#takeNap()
-    this.#rest()
+    this.#startNap()
+    this.#updateTimer()
     run(settled)
   }
 
@@ -219,7 +219,7 @@ export class Completions {
     }
   }
 
-  #takeNap(): void {
+  #startNap(): void {
     if (this.#isNapping || this.#napped.size === 0) return
     const youngest = Math.max(...Array.from(this.#napped, ({ began }) => began))
     const share = Math.round((now() - youngest) * 1000 * NAP_SHARE)
@@ -234,8 +234,8 @@ export class Completions {
     this.#isNapping = false
     const settled: (() => void)[] = []
     this.#lookAt(this.#napped, settled, NAPPING_WINDOW, this.#late)
-    this.#takeNap()
-    this.#rest()
+    this.#startNap()
+    this.#updateTimer()
     run(settled)
   }
 
@@ -263,7 +263,7 @@ export class Completions {
   }
 
   /** Goes on looking. */
-  #rest(): void {
+  #updateTimer(): void {
     if (this.#napped.size + this.#late.size === 0) this.#stopTimer()
     else this.#timer ??= setTimeout(() => this.#wake(), INTERVAL)
   }
@@ -273,7 +273,7 @@ export class Completions {
     const settled: (() => void)[] = []
     this.#lookAt(this.#napped, settled, NAPPING_WINDOW, this.#late)
     this.#lookAt(this.#late, settled)
-    this.#rest()
+    this.#updateTimer()
     run(settled)
   }
 

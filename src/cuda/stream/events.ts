@@ -52,24 +52,24 @@ export class EventPool {
     this.#flags = flags
   }
 
-  take(): EventHandle {
+  acquire(): EventHandle {
     return this.#idle.pop() ?? createEvent(this.#context, this.#flags)
   }
 
-  give(event: EventHandle): void {
+  release(event: EventHandle): void {
     this.#idle.push(event)
   }
 
   /** Records an event of the pool on a stream. */
   record(stream: number): EventHandle {
-    const event = this.take()
+    const event = this.acquire()
     const status = this.#context.calls.cuEventRecord(event, stream)
     if (status === SUCCESS) return event
     try {
       this.#context.retry(status, "cuEventRecord", event, stream)
       return event
     } catch (error) {
-      this.give(event)
+      this.release(event)
       throw error
     }
   }

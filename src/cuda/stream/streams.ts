@@ -27,7 +27,7 @@ export class Streams {
   /** Other libraries' streams that we queue on. */
   readonly #adopted = new Set<StreamHandle>()
   /** Of streams that came into a capture of ours: the event behind what they had queued. */
-  readonly #before = new Map<StreamHandle, EventHandle>()
+  readonly #beforeCapture = new Map<StreamHandle, EventHandle>()
   /**
    * To be destroyed when their ends can be marked: once who captures them has ended that, or a call that failed works.
    * With them, who wants to know when their work is over.
@@ -81,22 +81,22 @@ export class Streams {
    * adopted is let go of: its owner destroys it.
    */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
-    this.#before.delete(stream)
-    if (this.#adopted.delete(stream)) return this.#letGo(stream, whenOver)
+    this.#beforeCapture.delete(stream)
+    if (this.#adopted.delete(stream)) return this.#releaseAdopted(stream, whenOver)
     if (!this.#own.delete(stream) || this.#context.isLost) return
-    const leaving = [...turnOf(this.#leaving), [stream, whenOver] as const]
+    const leaving = [...nextFew(this.#leaving), [stream, whenOver] as const]
     this.#leaving.set(stream, whenOver)
     // What fails is tried again by whoever looks next.
-    failuresOf(turnOf(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
+    failuresOf(nextFew(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
     failuresOf(leaving, ([one, over]) => this.#leave(one, over))
   }
 
   /** What was queued on another library's stream goes on: its end is marked, unless that library captures it now. */
-  #letGo(stream: StreamHandle, whenOver: WhenOver): void {
+  #releaseAdopted(stream: StreamHandle, whenOver: WhenOver): void {
     if (this.#context.isLost) return
     ledger().locked(() => {
       failuresOf([stream], () => {
-        if (!this.isCapturing(stream)) this.#markEnd(stream, whenOver)
+        if (!this.isInAnyCapture(stream)) this.#markEnd(stream, whenOver)
       })
       if (!this.#own.has(stream)) this.#context.holding.remove(stream)
     })
@@ -105,7 +105,7 @@ export class Streams {
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
     // To destroy it would spoil the capture, in which nothing tells of what was queued before.
-    if (this.isCapturing(stream)) return
+    if (this.isInAnyCapture(stream)) return
     ledger().locked(() => {
       this.#markEnd(stream, whenOver)
       this.#leaving.delete(stream)
@@ -170,13 +170,13 @@ export class Streams {
     return status === SUCCESS
   }
 
-  /** See {@link Captures.isCapturingForAnyone}. */
-  isCapturing(stream: StreamHandle): boolean {
-    return this.#captures.isCapturingForAnyone(stream)
+  /** See {@link Captures.isInAnyCapture}. */
+  isInAnyCapture(stream: StreamHandle): boolean {
+    return this.#captures.isInAnyCapture(stream)
   }
 
   /** Blocks until everything queued so far is done. @throws DeviceLostError, CudaError */
-  await(stream: StreamHandle): void {
+  synchronize(stream: StreamHandle): void {
     const status = this.#context.calls.cuStreamSynchronize(stream)
     if (status !== SUCCESS) this.#context.retry(status, "cuStreamSynchronize", stream)
   }
@@ -191,18 +191,18 @@ export class Streams {
     this.#lookAtEnds()
     if (this.#ends.size > 0) return false
     for (const stream of this.#own) if (!this.#isOver(stream)) return false
-    for (const stream of this.#adopted) if (!this.#isOverElsewhere(stream)) return false
+    for (const stream of this.#adopted) if (!this.#isAdoptedOver(stream)) return false
     return true
   }
 
   #isOver(stream: StreamHandle): boolean {
-    if (!this.isCapturing(stream)) return this.isIdle(stream)
-    const before = this.#before.get(stream)
+    if (!this.isInAnyCapture(stream)) return this.isIdle(stream)
+    const before = this.#beforeCapture.get(stream)
     return before === undefined || hasPassed(this.#context, before)
   }
 
   /** What its owner has done to a stream is no failure of who waits for all. */
-  #isOverElsewhere(stream: StreamHandle): boolean {
+  #isAdoptedOver(stream: StreamHandle): boolean {
     try {
       return this.#isOver(stream)
     } catch (error) {
@@ -215,10 +215,10 @@ export class Streams {
    * The stream waits for something while we capture, which may bring it in. If so, an event has just been recorded behind
    * all that it has queued.
    */
-  mayComeIn(stream: StreamHandle): void {
+  mayEnterCapture(stream: StreamHandle): void {
     const { lastEvent, lastStream } = this.#context
-    if (lastEvent === undefined || lastStream !== stream || this.isCapturing(stream)) return
-    this.#before.set(stream, lastEvent)
+    if (lastEvent === undefined || lastStream !== stream || this.isInAnyCapture(stream)) return
+    this.#beforeCapture.set(stream, lastEvent)
   }
 
   /**
@@ -248,17 +248,17 @@ export class Streams {
     if (!hasPassed(this.#context, event)) return
     this.#ends.delete(event)
     ledger().locked(() => this.#context.holding.change(event, "event"))
-    this.#events.give(event)
+    this.#events.release(event)
     whenOver?.()
   }
 
   /** Is nothing waited for but streams that others capture, for who knows how long? */
-  get onlyCapturedAreLeft(): boolean {
+  get onlyCapturedRemain(): boolean {
     return this.#ends.size === 0 && this.#leaving.size > 0
   }
 
   /** Blocks until the work of destroyed streams is over, but for those that are captured. True if none is left. */
-  awaitEnded(): boolean {
+  synchronizeEnded(): boolean {
     this.#lookAtEnds()
     for (const event of this.#ends.keys()) {
       const status = this.#context.calls.cuEventSynchronize(event)
@@ -274,7 +274,7 @@ export class Streams {
 }
 
 /** A few, those that were not looked at for longest: thousands cost no more than these. */
-function turnOf<T>(waiting: Map<number, T>): [number, T][] {
+function nextFew<T>(waiting: Map<number, T>): [number, T][] {
   const turn: [number, T][] = []
   for (const one of waiting) if (turn.push(one) === LOOKS) break
   for (const [key, value] of turn) {
