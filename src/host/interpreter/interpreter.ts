@@ -11,7 +11,6 @@ import {
   COPY,
   DROPPABLE,
   DROPPABLE_WORDS,
-  EXTENT,
   FILL,
   HOST_WATCHES,
   IDLE,
@@ -50,40 +49,50 @@ import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
 import { wordAt } from "../control/words.js"
 
-/** Commands that a worker runs of one stream before it lets others of the same priority have their turn. */
+/** After this many commands of one stream, a worker serves other ready streams of the same priority. */
 const TURN = 64
 
-/** What a worker's interpreter needs of its surroundings. */
+/** In place of a stream: the worker continues with the current one. */
+const SAME = -1
+
+/** What the interpreter needs from its worker. */
 export interface Surroundings {
   readonly control: ControlMemory
   readonly memory: DeviceMemory
   readonly scheduler: Scheduler
   /** The worker's control block. */
   readonly block: number
-  /** The kernel, if it can be run at once. */
+  /** The kernel, or undefined if it must be loaded first. */
   kernel(id: number): LoadedKernel | undefined
   definition(id: number): KernelDefinition
   report(report: Report): void
 }
 
-/** Runs the commands of one stream after another. */
+/**
+ * Runs commands on a worker: those of one stream until it is empty, has to wait, or has had its turn. Only the worker
+ * whose stream is {@link RUNNING} may read or change the stream's position.
+ */
 export class Interpreter implements Operations {
-  /** The kernel that {@link run} has stopped before, because it has to be loaded first. */
+  /** The kernel that must be loaded before the stream that {@link run} returned can continue. */
   missing = 0
-  /** What was thrown last, or dropped. */
+  /** Why the last launch failed. */
   private failure:
     | { readonly kind: "failed"; readonly kernel: string; readonly thrown: Thrown }
     | { readonly kind: "dropped"; readonly kernel: string }
     | undefined
   private readonly replay: Replay
+  /** The running stream's next command, and its position: how many commands it has run. */
+  private read = 0
+  private low = 0
+  private high = 0
 
   constructor(private readonly at: Surroundings) {
     this.replay = new Replay(at, this)
   }
 
   /**
-   * Runs a stream, and those that it wakes, until nothing is left to go on with.
-   * @returns 0, or the stream that cannot go on before the kernel {@link missing} has been loaded
+   * Runs a stream and the streams that it wakes, until none is left.
+   * @returns 0, or the stream that needs the kernel {@link missing} to be loaded
    */
   run(first: number): number {
     this.missing = 0
@@ -94,95 +103,119 @@ export class Interpreter implements Operations {
 
   private runStream(stream: number): number {
     const { control, scheduler } = this.at
-    let words = control.words
-    let read = wordAt(words, stream + READ)
-    let low = wordAt(words, stream + PROGRESS_LOW)
-    let high = wordAt(words, stream + PROGRESS_HIGH)
+    const { words } = control
+    this.read = wordAt(words, stream + READ)
+    this.low = wordAt(words, stream + PROGRESS_LOW)
+    this.high = wordAt(words, stream + PROGRESS_HIGH)
     const level = wordAt(words, stream + LEVEL)
     let turn = TURN
     for (;;) {
-      if (low === Atomics.load(words, stream + TAIL)) {
-        words[stream + READ] = read
-        if (this.leave(stream, low)) return 0
-        // Between giving it back and taking it again others may have run it: what is known of it here is old.
-        if (Atomics.load(words, EXTENT) > words.length) control.refresh()
-        return stream
-      }
+      if (this.low === Atomics.load(control.words, stream + TAIL)) return this.finish(stream)
       if (scheduler.hasReadyAbove(level) || --turn <= 0) {
-        if (scheduler.hasReady()) {
-          words[stream + READ] = read
-          scheduler.yield(stream)
-          return 0
-        }
-        if (Atomics.load(words, LIFE) === LOST) return 0
+        if (this.isTurnOver(stream)) return 0
         turn = TURN
       }
-      const header = wordAt(words, read)
-      const kind = header & KIND_MASK
-      if (kind === LINK) {
-        read = wordAt(words, read + 1)
-        if (read + CHUNK_WORDS > words.length) {
-          control.refresh()
-          words = control.words
-        }
-        continue
-      }
-      if (kind === WAIT) {
-        words[stream + READ] = read
-        if (this.wait(stream, read, low, high)) return 0
-        words = control.words
-      } else if (kind === LAUNCH || kind === DROPPABLE) {
-        const outcome = kind === LAUNCH ? this.launch(stream, read) : this.launchUnlessDropped(stream, read)
-        if (outcome === THREW) this.breakOff(stream, low, high)
-        if (outcome === LOADING) {
-          words[stream + READ] = read
-          return stream
-        }
-      } else if (kind === CALL) {
-        words[stream + READ] = read
-        const { replay } = this
-        if (!replay.run(stream, read, low, high)) return replay.next
-        low = replay.low
-        high = replay.high
-        words = control.words
-      } else {
-        this.runSimple(stream, kind, read, low, high)
-      }
-      read += header >>> KIND_BITS
-      low = (low + 1) | 0
-      Atomics.store(words, stream + PROGRESS_LOW, low)
-      if (low === 0) {
-        high = (high + 1) | 0
-        Atomics.store(words, stream + PROGRESS_HIGH, high)
-      }
-      const watched = Atomics.load(words, stream + WATCHED)
-      if (watched !== 0) {
-        if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, high, low)
-        if ((watched & STREAMS_WATCH) !== 0) {
-          words[stream + READ] = read
-          const woken = scheduler.settle(stream, high, low)
-          words = control.words
-          if (woken !== 0) {
-            if (low !== Atomics.load(words, stream + TAIL) || !this.leave(stream, low)) scheduler.yield(stream)
-            return woken
-          }
-        }
-      }
+      const header = this.nextHeader()
+      const next = this.runCommand(stream, header & KIND_MASK)
+      if (next !== SAME) return next
+      this.read += header >>> KIND_BITS
+      this.countCommand(stream)
+      const watched = Atomics.load(control.words, stream + WATCHED)
+      if (watched === 0) continue
+      const woken = this.tellWatchers(stream, watched)
+      if (woken !== 0) return woken
     }
   }
 
-  /** Gives an empty stream back; false if it has been filled meanwhile and is the caller's once more. */
-  private leave(stream: number, low: number): boolean {
+  /** After the last command: gives the stream back. @returns 0, or the stream if new commands came meanwhile */
+  private finish(stream: number): number {
+    const { control } = this.at
+    control.words[stream + READ] = this.read
+    if (this.leave(stream)) return 0
+    // Another worker may have run the stream before this one acquired it again, so its state must be read anew.
+    control.catchUp()
+    return stream
+  }
+
+  /** Gives the stream back if other streams are ready, or the device is lost. */
+  private isTurnOver(stream: number): boolean {
+    const { control, scheduler } = this.at
+    if (!scheduler.hasReady()) return Atomics.load(control.words, LIFE) === LOST
+    control.words[stream + READ] = this.read
+    scheduler.yield(stream)
+    return true
+  }
+
+  /** The first word of the next command. Follows the link to the queue's next chunk. */
+  private nextHeader(): number {
+    const { control } = this.at
+    const header = wordAt(control.words, this.read)
+    if ((header & KIND_MASK) !== LINK) return header
+    this.read = wordAt(control.words, this.read + 1)
+    if (this.read + CHUNK_WORDS > control.words.length) control.refresh()
+    return wordAt(control.words, this.read)
+  }
+
+  /** @returns {@link SAME} once the command has run, else the stream to go on with, or 0 */
+  private runCommand(stream: number, kind: number): number {
+    const { words } = this.at.control
+    const { read, low, high } = this
+    if (kind === LAUNCH || kind === DROPPABLE) {
+      const outcome = kind === LAUNCH ? this.launch(stream, read) : this.launchUnlessDropped(stream, read)
+      if (outcome === THREW) this.breakOff(stream, low, high)
+      if (outcome !== LOADING) return SAME
+      words[stream + READ] = read
+      return stream
+    }
+    if (kind === WAIT) {
+      words[stream + READ] = read
+      return this.wait(stream, read, low, high) ? 0 : SAME
+    }
+    if (kind === CALL) {
+      words[stream + READ] = read
+      const { replay } = this
+      if (!replay.run(stream, read, low, high)) return replay.next
+      this.low = replay.low
+      this.high = replay.high
+      return SAME
+    }
+    this.runSimple(stream, kind, read, low, high)
+    return SAME
+  }
+
+  private countCommand(stream: number): void {
+    const { words } = this.at.control
+    this.low = (this.low + 1) | 0
+    Atomics.store(words, stream + PROGRESS_LOW, this.low)
+    if (this.low !== 0) return
+    this.high = (this.high + 1) | 0
+    Atomics.store(words, stream + PROGRESS_HIGH, this.high)
+  }
+
+  /** @returns the woken stream to go on with: then this one has been given back. Otherwise 0. */
+  private tellWatchers(stream: number, watched: number): number {
+    const { control, scheduler } = this.at
+    if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, this.high, this.low)
+    if ((watched & STREAMS_WATCH) === 0) return 0
+    control.words[stream + READ] = this.read
+    const woken = scheduler.settle(stream, this.high, this.low)
+    if (woken === 0) return 0
+    if (this.low !== Atomics.load(control.words, stream + TAIL) || !this.leave(stream)) scheduler.yield(stream)
+    return woken
+  }
+
+  /** Gives an empty stream back. @returns false if new commands came and the caller has acquired it again */
+  private leave(stream: number): boolean {
     const { control, scheduler } = this.at
     const { words } = control
     Atomics.store(words, stream + STATE, IDLE)
-    const filled = low !== Atomics.load(words, stream + TAIL)
+    const filled = this.low !== Atomics.load(words, stream + TAIL)
     if (filled && Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) === IDLE) return false
     scheduler.retire()
     return true
   }
 
-  /** Runs a wait; true if the stream now waits and is no longer the caller's. */
+  /** Runs a wait. @returns true if the stream is suspended: then the caller no longer has it */
   private wait(stream: number, read: number, low: number, high: number): boolean {
     const { control, scheduler } = this.at
     let words = control.words
@@ -202,7 +235,7 @@ export class Interpreter implements Operations {
     return false
   }
 
-  /** Breaks a stream that has come to its wait for another one if that is broken. */
+  /** Breaks a stream whose wait is over, if the stream that it waited for broke before the awaited position. */
   takeOver(stream: number, other: number, awaitedHigh: number, awaitedLow: number, low: number, high: number): void {
     const { words } = this.at.control
     if (words[other + BROKEN] !== 1) return
@@ -282,8 +315,8 @@ export class Interpreter implements Operations {
   }
 
   /**
-   * Breaks a stream behind the command that it is at, unless it is broken already. What breaks a branch of an interrupted
-   * run is reported as what breaks the stream of its launch, which will wait for it.
+   * Breaks a stream behind its current command, unless it is broken already. If the stream runs a branch of an
+   * interrupted flat run, the report names the stream that the graph was launched on.
    */
   private fail(stream: number, low: number, high: number, report: Report): void {
     const { words } = this.at.control

@@ -25,14 +25,14 @@ import { TURN, Turns } from "../schedule/turns.js"
 import { wordAt } from "../control/words.js"
 
 /**
- * Runs a graph's branch from its block. What other branches do not wait for is run without a word to anybody: progress
- * is published only behind commands that are awaited, and where the worker leaves the stream.
+ * Runs one branch of a graph from its block. It publishes the stream's progress only after commands that another branch
+ * waits for, and when the worker leaves the stream: a store per command would cost more than a small kernel.
  */
 export class Replay {
-  /** The position before the last command of the call that {@link run} has run to its end. */
+  /** After {@link run} returned true: the position before the call's last command. */
   low = 0
   high = 0
-  /** What the worker is to go on with where {@link run} has not come to the end; 0 if it is nothing. */
+  /** After {@link run} returned false: the stream that the worker continues with, or 0. */
   next = 0
   private readonly awaited: BranchPoint
   private readonly laps: LapTimer
@@ -50,8 +50,8 @@ export class Replay {
   }
 
   /**
-   * Runs the call at `call`, from where it was left.
-   * @returns whether it came to the end: the caller then counts the last command
+   * Runs the call at `call`, from where it stopped last time.
+   * @returns whether all commands have run: then the caller counts the last one
    */
   run(stream: number, call: number, low: number, high: number): boolean {
     const words = this.at.control.catchUp()
@@ -79,7 +79,7 @@ export class Replay {
     let high = firstHigh
     const level = wordAt(words, stream + LEVEL)
     let turn = TURN
-    // Behind the last command there is nothing but to count it, which the caller does.
+    // The caller counts the last command.
     while (read !== end) {
       if (this.turns.isOver(level, --turn)) {
         this.leave(stream, call, read, low, high)
@@ -121,7 +121,7 @@ export class Replay {
     return DONE
   }
 
-  /** Runs a wait; false if the stream now waits and is no longer the caller's. */
+  /** Runs a wait. @returns false if the stream is suspended: then the caller no longer has it */
   private wait(stream: number, call: number, read: number, low: number, high: number): boolean {
     const { awaited } = this
     awaited.find(call, read)
@@ -137,7 +137,7 @@ export class Replay {
     return true
   }
 
-  /** After a command that others wait for; false if the stream is no longer the caller's. */
+  /** Publishes progress after a command that others wait for. @returns false if the caller no longer has the stream */
   private publish(stream: number, call: number, read: number, low: number, high: number): boolean {
     const { control, scheduler } = this.at
     const { awaited } = this
@@ -157,14 +157,14 @@ export class Replay {
     return true
   }
 
-  /** Is the command at `read` a wait for what has not come to pass? */
+  /** Whether the command at `read` is a wait that must still wait. */
   private isHeldUp(call: number, read: number): boolean {
     if ((wordAt(this.at.control.words, read) & KIND_MASK) !== WAIT_BRANCH) return false
     this.awaited.find(call, read)
     return !this.awaited.hasArrived()
   }
 
-  /** Says how far the stream has come, so that any worker can go on from here. */
+  /** Writes the stream's position down, so that any worker can continue here. */
   private leave(stream: number, call: number, read: number, low: number, high: number): void {
     const { control } = this.at
     this.laps.end(call)
