@@ -1,6 +1,6 @@
 import type { ProductLibrary } from "../driver.js"
-import { queueOperation } from "../runtime/memory/used-memory.js"
-import { workspaceOf } from "../runtime/memory/workspace.js"
+import { queueOperation } from "../runtime/capture/operation.js"
+import { workspaceOf } from "../runtime/capture/workspace.js"
 import type { Product } from "./product.js"
 
 /** Queues a product on a device whose driver has a library for it: cuBLAS. */

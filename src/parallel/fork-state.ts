@@ -1,5 +1,5 @@
 import type { EventHandle } from "../driver.js"
-import type { CaptureLink } from "../runtime/capture/capture-link.js"
+import type { CaptureLink } from "../runtime/order/capture.js"
 import { AuxstreamError } from "../common/errors.js"
 import { outsideCaptures } from "../runtime/device/context.js"
 import { warnOnce } from "../common/warn.js"

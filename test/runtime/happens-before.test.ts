@@ -4,6 +4,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { HostDriver } from "../../src/host/driver.js"
 import type { EventHandle } from "../../src/driver.js"
+import { captureContext } from "../../src/runtime/device/context.js"
 import { DeviceOrder } from "../../src/runtime/order/device-order.js"
 import { RecordPoint } from "../../src/runtime/order/record-point.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
@@ -32,7 +33,7 @@ interface ModelledEvent {
  */
 class Comparison {
   readonly recording = new RecordingDriver(new HostDriver(2, availableParallelism(), "host"))
-  readonly order = new DeviceOrder(this.recording.driver)
+  readonly order = new DeviceOrder(this.recording.driver, captureContext)
   readonly hostKnows = new Set<Operation>()
   readonly #events: ModelledEvent[]
   readonly #memories = Array.from({ length: 3 }, () => ({ uses: new Uses(), model: new Map<Modelled, Operation>() }))

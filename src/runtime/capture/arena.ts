@@ -7,7 +7,8 @@ import type { LaunchGroup } from "../memory/launch-group.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 import { RetainedMemory } from "../memory/retained.js"
-import { type Use, Uses } from "../memory/uses.js"
+import { Uses } from "../memory/uses.js"
+import type { Use } from "../order/use.js"
 import { Writes } from "../memory/writes.js"
 
 /**

@@ -1,20 +1,26 @@
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, GraphHandle, StreamHandle } from "../../driver.js"
 import { ArenaArray } from "./arena.js"
-import { CaptureLink } from "./capture-link.js"
+import { CaptureLink, type Dependency, type OpenCapture } from "../order/capture.js"
 import { GraphMemory } from "./graph-memory.js"
-import { GraphPlan, type Tip } from "./graph-plan.js"
-import type { GraphState } from "./graph-state.js"
+import { GraphPlan } from "./graph-plan.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
 
+/** A graph that is launched inside a capture. */
+export interface LaunchedGraph {
+  readonly capture: Capture
+  readonly group: LaunchGroup
+  readonly handle: GraphHandle
+}
+
 /**
  * A capture: from its beginning to its end, what is queued on its streams does not run but becomes a graph, or the body
  * of a conditional in one. It starts on a private stream; others come in by waiting for one that takes part.
  */
-export abstract class Capture {
+export abstract class Capture implements OpenCapture {
   readonly order: DeviceOrder
   readonly plan = new GraphPlan()
   readonly memory: GraphMemory
@@ -27,7 +33,7 @@ export abstract class Capture {
   protected readonly root: StreamState
   readonly #workspaces = new Map<StreamState, ArenaArray>()
   /** The streams that take part, each with the nodes that its next one comes directly after. */
-  readonly #tips = new Map<StreamState, readonly Tip[]>()
+  readonly #dependencies = new Map<StreamState, readonly Dependency[]>()
   /** The graphs that became part of this one: the newest node of each group. */
   #graphs: { readonly group: LaunchGroup; readonly stream: StreamState; readonly tick: number }[] = []
   #failure: { readonly error: unknown } | undefined
@@ -56,35 +62,34 @@ export abstract class Capture {
     this.admit(this.root, undefined)
   }
 
-  /** A stream takes part from here on. `before` is recorded behind what it had queued, `handle` may stand in for it. */
   admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
     stream.joinCapture(this, before, handle)
     if (stream.priority !== this.order.driver.priorities.least) this.hasPriorities = true
-    this.#tips.set(stream, [])
+    this.#dependencies.set(stream, [])
   }
 
   addNode(stream: StreamState, label: string, tick: number): void {
-    const node = this.plan.add(label, stream, this.tipsOf(stream))
-    this.#tips.set(stream, [{ node, slot: stream.slot, tick }])
+    const node = this.plan.add(label, stream, this.dependenciesOf(stream))
+    this.#dependencies.set(stream, [{ node, slot: stream.slot, tick }])
   }
 
   /** Comes before the stream's clock learns what the point knows: nodes that others of the two are behind go. */
   addWait(stream: StreamState, point: RecordPoint): void {
-    const own = this.tipsOf(stream).filter(
-      ({ node, slot, tick }) => !point.covers(slot, tick) || point.tips.some((tip) => tip.node === node),
+    const own = this.dependenciesOf(stream).filter(
+      ({ node, slot, tick }) => !point.covers(slot, tick) || point.dependencies.some((one) => one.node === node),
     )
-    const added = point.tips.filter(
-      (tip) => !stream.covers(tip.slot, tip.tick) && !own.some(({ node }) => node === tip.node),
+    const added = point.dependencies.filter(
+      (one) => !stream.covers(one.slot, one.tick) && !own.some(({ node }) => node === one.node),
     )
-    this.#tips.set(stream, [...own, ...added])
+    this.#dependencies.set(stream, [...own, ...added])
   }
 
-  tipsOf(stream: StreamState): readonly Tip[] {
-    return this.#tips.get(stream) ?? []
+  dependenciesOf(stream: StreamState): readonly Dependency[] {
+    return this.#dependencies.get(stream) ?? []
   }
 
   /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
-  addGraph({ capture, group, handle }: GraphState, stream: StreamState): void {
+  addGraph({ capture, group, handle }: LaunchedGraph, stream: StreamState): void {
     this.#waitForGraphs(stream, (other) => other.isOneWith(group))
     this.order.driver.launchGraph(handle, stream.handle)
     const tick = stream.advance("graph")
@@ -108,7 +113,6 @@ export abstract class Capture {
     this.#graphs.push({ group, stream, tick })
   }
 
-  /** May a stream that takes part in a capture around this one take part in this one, too? */
   mayBorrow(_stream: StreamState): boolean {
     return false
   }
@@ -170,7 +174,7 @@ export abstract class Capture {
   protected endWith<T>(endInDriver: () => T): T {
     try {
       if (this.#failure !== undefined) throw this.#failure.error
-      for (const stream of this.#tips.keys()) if (stream !== this.root) this.root.waitFor(stream)
+      for (const stream of this.#dependencies.keys()) if (stream !== this.root) this.root.waitFor(stream)
     } catch (error) {
       this.cancel()
       throw error
@@ -186,7 +190,6 @@ export abstract class Capture {
     }
   }
 
-  /** Drops everything that was captured. */
   cancel(): void {
     if (this.over) return
     this.cancelInDriver()
@@ -197,9 +200,14 @@ export abstract class Capture {
   #leave(): void {
     this.link.cut()
     this.life = undefined
-    for (const stream of this.#tips.keys()) stream.leaveCapture()
-    this.#tips.clear()
+    for (const stream of this.#dependencies.keys()) stream.leaveCapture()
+    this.#dependencies.clear()
     this.memory.arena.seal(this.order.events)
     this.order.captures.end(this)
   }
+}
+
+/** The capture that a stream takes part in. */
+export function captureOf({ capture }: StreamState): Capture | undefined {
+  return capture !== undefined && capture instanceof Capture ? capture : undefined
 }

@@ -1,14 +1,13 @@
 import { Allocation } from "../memory/allocation.js"
 import { Arena } from "./arena.js"
 import type { KernelSource, StreamFailures } from "../../driver.js"
-import { outsideCaptures } from "../device/context.js"
 import { GraphAccesses } from "./graph-accesses.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { Origins } from "./prerequisites.js"
 import { RetainedMemory } from "../memory/retained.js"
-import type { Use } from "../memory/uses.js"
+import type { Use } from "../order/use.js"
 
 /**
  * All that a graph keeps alive: the memory of arrays made inside, whatever else its operations name, the host's data as
@@ -32,7 +31,7 @@ export class GraphMemory extends RetainedMemory {
     super()
     this.#order = order
     const allocate = (byteLength: number) => Allocation.on(order.source, byteLength)
-    const allocateOutside = (byteLength: number) => outsideCaptures(() => allocate(byteLength))
+    const allocateOutside = (byteLength: number) => order.captures.outside(() => allocate(byteLength))
     this.arena = new Arena(allocateOutside, around?.arena)
     this.arena.retain()
     this.accesses = new GraphAccesses(this.arena.writes)

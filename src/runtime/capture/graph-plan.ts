@@ -1,3 +1,4 @@
+import type { Dependency } from "../order/capture.js"
 import type { StreamState } from "../order/stream-state.js"
 
 /** One operation of a graph. */
@@ -10,13 +11,6 @@ export interface GraphNode {
   readonly after: readonly number[]
 }
 
-/** A node that the next one on a stream comes directly after, and when it was counted. */
-export interface Tip {
-  readonly node: number
-  readonly slot: number
-  readonly tick: number
-}
-
 /** What a graph consists of, in the order of the calls that were captured. */
 export class GraphPlan {
   readonly nodes: GraphNode[] = []
@@ -27,7 +21,7 @@ export class GraphPlan {
   readonly #places = new Map<number, number>()
 
   /** @returns the new node's place in the list */
-  add(label: string, stream: StreamState, after: readonly Tip[]): number {
+  add(label: string, stream: StreamState, after: readonly Dependency[]): number {
     this.nodes.push({ label, stream: this.#placeOf(stream), after: after.map(({ node }) => node) })
     return this.nodes.length - 1
   }

@@ -1,10 +1,11 @@
 import type { GraphHandle } from "../../driver.js"
+import { captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { LaunchGroup } from "../memory/launch-group.js"
 import { Origins } from "./prerequisites.js"
 import type { StreamState } from "../order/stream-state.js"
 import { telling } from "../order/told-failures.js"
-import type { Use } from "../memory/uses.js"
+import type { Use } from "../order/use.js"
 
 /** A graph below its public face: what outlives a forgotten {@link Graph}. */
 export class GraphState {
@@ -45,7 +46,8 @@ export class GraphState {
   /** Queues a launch; inside a capture, the graph becomes part of that one. */
   launch(stream: StreamState): void {
     stream.enter()
-    if (stream.capture !== undefined) return stream.capture.addGraph(this, stream)
+    const outer = captureOf(stream)
+    if (outer !== undefined) return outer.addGraph(this, stream)
     const { memory, order } = this.capture
     if (stream.failures !== undefined) memory.checkWritten()
     const { launches } = this.group

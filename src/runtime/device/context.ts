@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import type { CaptureLink } from "../capture/capture-link.js"
+import type { CaptureContext, CaptureLink } from "../order/capture.js"
 import type { Device } from "./device.js"
 import type { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
@@ -85,3 +85,6 @@ export function outsideCaptures<T>(fn: () => T): T {
   const inside = context()
   return inside.capture === undefined ? fn() : runIn(inside.withCapture(undefined), fn)
 }
+
+/** The capture of the running code, for a device's order. */
+export const captureContext: CaptureContext = { current: () => context().capture, outside: outsideCaptures }

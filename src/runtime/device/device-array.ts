@@ -3,11 +3,12 @@ import type { PinnedMemory } from "../../driver.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { attempt, checkCompletionOptions, type CompletionOptions, streamResult } from "../order/completion.js"
 import { checkInteger } from "../../common/check.js"
-import type { Capture } from "../capture/capture.js"
+import { type Capture, captureOf } from "../capture/capture.js"
 import type { Device } from "./device.js"
 import { checkScalar, elementsOf } from "../../common/elements.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
-import { type ArrayMemory, queueOverwrite } from "../memory/used-memory.js"
+import { queueOverwrite } from "../capture/operation.js"
+import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
 import type { Scope } from "./scope.js"
@@ -155,7 +156,8 @@ export class DeviceArray<D extends DType = DType> {
     }
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
-    if (stream.capture !== undefined) return this.#captureUpload(bytesOf(source), stream, stream.capture)
+    const capture = captureOf(stream)
+    if (capture !== undefined) return this.#captureUpload(bytesOf(source), stream, capture)
     queueOverwrite(stream, "upload", this, undefined, () => {
       stream.order.allocate(() => this.device.driver.upload(this.address, bytesOf(source), stream.handle))
     })

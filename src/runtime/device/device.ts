@@ -5,7 +5,7 @@ import { Allocation } from "../memory/allocation.js"
 import { Belongings } from "../memory/resources.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
-import { context, runIn } from "./context.js"
+import { captureContext, context, runIn } from "./context.js"
 import { DeviceArray } from "./device-array.js"
 import { checkDType, checkScalar, dtypeOf, elementsOf } from "../../common/elements.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
@@ -15,6 +15,7 @@ import { DeviceOrder } from "../order/device-order.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
 import { PinnedBelongings } from "../memory/pinned-resources.js"
+import { captureOf } from "../capture/capture.js"
 import type { GraphState } from "../capture/graph-state.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { Scope, scopeOf } from "./scope.js"
@@ -103,7 +104,7 @@ export class Device {
     this.kind = driver.kind
     this.name = driver.name
     this.driver = driver
-    this.order = new DeviceOrder(driver)
+    this.order = new DeviceOrder(driver, captureContext)
     this.pool = new StreamPool(this)
     this.#whenClosed = whenClosed
   }
@@ -252,7 +253,7 @@ export class Device {
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
     const allocation = this.#allocate(length * elementsOf(dtype).byteLength, contentsFollow)
-    const life = currentStream(this).state.capture?.life
+    const life = captureOf(currentStream(this).state)?.life
     const array = new DeviceArray(this, dtype, length, allocation, undefined, life)
     if (allocation instanceof Allocation) this.#memory.add(array, allocation)
     scopeOf(this, context().scope)?.adopt(array)
@@ -261,9 +262,10 @@ export class Device {
 
   #allocate(byteLength: number, contentsFollow: boolean): ArrayMemory {
     const { state } = currentStream(this)
-    if (state.capture !== undefined) {
+    const capture = captureOf(state)
+    if (capture !== undefined) {
       state.enter()
-      return state.capture.memory.arena.allocate(state, byteLength)
+      return capture.memory.arena.allocate(state, byteLength)
     }
     return Allocation.on(state, byteLength, contentsFollow)
   }

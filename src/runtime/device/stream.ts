@@ -1,6 +1,7 @@
 import { checkFunction, checkOptions } from "../../common/check.js"
 import { type CompletionOptions, streamCompletion } from "../order/completion.js"
 import { type Context, context, runIn } from "./context.js"
+import { prepareSpan, useSpan } from "../capture/operation.js"
 import type { Device } from "./device.js"
 import { type AnyArray, DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -110,14 +111,14 @@ export class Stream {
     const { all, reads, writes } = usedArrays(uses, this.device)
     checkFunction(fn, "fn")
     this.state.enter()
-    for (const array of all) this.state.prepareSpan(array)
+    for (const array of all) prepareSpan(this.state, array)
     try {
       return fn(this.device.driver.foreignHandle(this.state.handle))
     } finally {
       // Whatever was thrown, something may have been queued before.
       const tick = this.state.advance("external")
-      for (const array of reads) this.state.useSpan(array, tick, false)
-      for (const array of writes) this.state.useSpan(array, tick, true)
+      for (const array of reads) useSpan(this.state, array, tick, false)
+      for (const array of writes) useSpan(this.state, array, tick, true)
     }
   }
 

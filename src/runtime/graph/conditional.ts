@@ -1,5 +1,6 @@
 import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../../driver.js"
-import { Capture } from "../capture/capture.js"
+import { Capture, captureOf } from "../capture/capture.js"
+import { prepareSpan, useSpan } from "../capture/operation.js"
 import { checkFunction } from "../../common/check.js"
 import type { VectorClock } from "../order/clock.js"
 import { context, runIn } from "../device/context.js"
@@ -90,7 +91,7 @@ function checkCondition(condition: unknown): asserts condition is Condition {
 function checkCapturing({ device }: Condition): { stream: Stream; capture: Capture } {
   const stream = currentStream(device)
   stream.state.enter()
-  const { capture } = stream.state
+  const capture = captureOf(stream.state)
   if (capture !== undefined) return { stream, capture }
   throw new AuxstreamError(
     "AUX_NOT_CAPTURING",
@@ -178,12 +179,12 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   capture.waitForAllGraphs(state)
   const root = condition.device.makeStream(state.priority, `body of ${kind}`)
   const body = new BodyCapture(root.state, kind, condition, state, capture)
-  state.prepareSpan(condition)
+  prepareSpan(state, condition)
   try {
     body.begin()
     captureBody(body, root, fn)
     const tick = state.advance(kind)
-    state.useSpan(condition, tick, false)
+    useSpan(state, condition, tick, false)
     capture.include(body, state, tick, true)
     body.giveBackStreams(tick)
     body.memory.dispose() // It is the other capture's alone from here on.

@@ -1,5 +1,7 @@
 import type { DType } from "../../common/dtype.js"
 import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../../driver.js"
+import { captureOf } from "../capture/capture.js"
+import { checkWritten, noteWrite, prepare, prepareSpan, use, useSpan } from "../capture/operation.js"
 import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
 import { checkNames } from "../../common/check.js"
@@ -173,10 +175,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
       if (typeof argument !== "object") continue
-      if (mustCheck) state.checkWritten(argument)
-      state.prepare(argument.allocation)
+      if (mustCheck) checkWritten(state, argument)
+      prepare(state, argument.allocation)
     }
-    if (extra !== undefined) for (const array of extra.all) state.prepareSpan(array)
+    if (extra !== undefined) for (const array of extra.all) prepareSpan(state, array)
     try {
       const launch = device.driver.launch(
         state.handle,
@@ -196,12 +198,12 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw tell(error)
     }
     const tick = state.advance(this.name)
-    state.capture?.memory.kernels.add(this.#source)
+    captureOf(state)?.memory.kernels.add(this.#source)
     for (let index = 0; index < args.length; index++) {
       const argument = args[index]
       if (typeof argument !== "object") continue
-      state.use(argument.allocation, tick)
-      if (this.#writes[index] === true) state.noteWrite(argument)
+      use(state, argument.allocation, tick)
+      if (this.#writes[index] === true) noteWrite(state, argument)
     }
     if (extra !== undefined) noteExtra(state, extra, tick)
   }
@@ -283,8 +285,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 }
 
 function noteExtra(state: StreamState, { reads, writes }: UsedArrays, tick: number): void {
-  for (const array of reads) state.useSpan(array, tick, false)
-  for (const array of writes) state.useSpan(array, tick, true)
+  for (const array of reads) useSpan(state, array, tick, false)
+  for (const array of writes) useSpan(state, array, tick, true)
 }
 
 function isArray(argument: unknown): argument is DeviceArray | PinnedArray {

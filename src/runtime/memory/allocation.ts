@@ -5,7 +5,7 @@ import type { ArrayMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"
 import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "./uses.js"
+import type { Use } from "../order/use.js"
 import { Writes } from "./writes.js"
 
 /**

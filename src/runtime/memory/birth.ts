@@ -1,5 +1,5 @@
 import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "./uses.js"
+import type { Use } from "../order/use.js"
 
 /**
  * Where device memory begins in its own stream's order: behind its allocation and, for `zeros`, `full` and `from`, its

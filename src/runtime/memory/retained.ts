@@ -1,5 +1,6 @@
 import { LaunchGroup } from "./launch-group.js"
-import { type Use, Uses } from "./uses.js"
+import { Uses } from "./uses.js"
+import type { Use } from "../order/use.js"
 
 /**
  * Memory that graphs may hold beyond its owner's `dispose()`: what a graph names stays until the graph is disposed of

@@ -1,7 +1,7 @@
 import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
-import type { Use, Uses } from "./uses.js"
-import { telling } from "../order/told-failures.js"
+import type { Use } from "../order/use.js"
+import type { Uses } from "./uses.js"
 import type { Writes } from "./writes.js"
 import type { StreamState } from "../order/stream-state.js"
 
@@ -34,56 +34,4 @@ export interface Span {
   readonly allocation: UsedMemory
   readonly address: number
   readonly byteLength: number
-}
-
-/** What an operation does with memory. */
-export interface Accesses {
-  readonly reads?: readonly Span[]
-  /** Some bytes may stay as they are. */
-  readonly writes?: readonly Span[]
-  /** Every byte is written. */
-  readonly overwrites?: readonly Span[]
-}
-
-const none: readonly Span[] = []
-
-/**
- * Queues one operation that uses memory: behind the memory's birth, noted with the memory once the driver has
- * accepted it. A failed submission changes nothing. `label` is what a graph calls the operation.
- */
-export function queueOperation(
-  stream: StreamState,
-  label: string,
-  { reads = none, writes = none, overwrites = none }: Accesses,
-  submit: () => void,
-): void {
-  stream.enter()
-  for (const span of reads) stream.prepareSpan(span)
-  for (const span of writes) stream.prepareSpan(span)
-  for (const span of overwrites) stream.prepareOverwrite(span)
-  telling(submit)
-  const tick = stream.advance(label)
-  for (const span of reads) stream.useSpan(span, tick, false)
-  for (const span of writes) stream.useSpan(span, tick, true)
-  for (const span of overwrites) stream.overwrite(span, tick)
-}
-
-/**
- * The same for an operation that overwrites all of `target` with what it finds in `source`, if it has one: the commonest
- * kind, without lists.
- */
-export function queueOverwrite(
-  stream: StreamState,
-  label: string,
-  target: Span,
-  source: Span | undefined,
-  submit: () => void,
-): void {
-  stream.enter()
-  if (source !== undefined) stream.prepareSpan(source)
-  stream.prepareOverwrite(target)
-  telling(submit)
-  const tick = stream.advance(label)
-  if (source !== undefined) stream.useSpan(source, tick, false)
-  stream.overwrite(target, tick)
 }

@@ -1,10 +1,5 @@
 import type { StreamState } from "../order/stream-state.js"
-
-/** One stream's newest use of a piece of memory. */
-export interface Use {
-  readonly stream: StreamState
-  readonly tick: number
-}
+import type { Use } from "../order/use.js"
 
 /** So few other uses are looked through at each new one. */
 const FEW = 8

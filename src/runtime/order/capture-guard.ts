@@ -1,6 +1,4 @@
-import type { Capture } from "../capture/capture.js"
-import type { CaptureLink } from "../capture/capture-link.js"
-import { context, outsideCaptures } from "../device/context.js"
+import type { CaptureContext, CaptureLink, OpenCapture } from "./capture.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { RecordPoint } from "./record-point.js"
@@ -9,16 +7,23 @@ import type { StreamState } from "./stream-state.js"
 /** The captures that are under way on one device, and who may queue where meanwhile. */
 export class Captures {
   readonly #order: DeviceOrder
-  readonly #running = new Set<Capture>()
+  readonly #context: CaptureContext
+  readonly #running = new Set<OpenCapture>()
   #deferred: (() => void)[] = []
 
-  constructor(order: DeviceOrder) {
+  constructor(order: DeviceOrder, context: CaptureContext) {
     this.#order = order
+    this.#context = context
+  }
+
+  /** Runs a function as no part of any capture. */
+  outside<T>(fn: () => T): T {
+    return this.#context.outside(fn)
   }
 
   /** The capture that the running code belongs to. */
-  here(): Capture | undefined {
-    const capture = context().capture?.capture
+  here(): OpenCapture | undefined {
+    const capture = this.#context.current()?.capture
     return capture?.order === this.#order ? capture : undefined
   }
 
@@ -43,7 +48,7 @@ export class Captures {
    *
    * @returns the capture that both the waiting stream and the point belong to, or are to belong to
    */
-  checkWait(stream: StreamState, point: RecordPoint): Capture | undefined {
+  checkWait(stream: StreamState, point: RecordPoint): OpenCapture | undefined {
     const here = this.here()
     if (stream.capture !== undefined && stream.capture !== here && here?.mayBorrow(stream) !== true) {
       throw here === undefined ? capturing(stream.name, "wait from outside") : aroundBody(stream)
@@ -61,7 +66,7 @@ export class Captures {
   }
 
   /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
-  checkLook(capture: Capture | CaptureLink | undefined, name: string, what: string): void {
+  checkLook(capture: OpenCapture | CaptureLink | undefined, name: string, what: string): void {
     if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
     if (capture !== undefined) throw neverDone(name, what)
   }
@@ -90,7 +95,7 @@ export class Captures {
 
   /** Refuses a capture inside a capture, whatever the device. */
   checkNotNested(): void {
-    if (context().capture?.capture === undefined) return
+    if (this.#context.current()?.capture === undefined) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
       "a capture cannot begin inside another one; call the inner function as part of the outer one, or launch its " +
@@ -100,22 +105,22 @@ export class Captures {
 
   /** Does something as soon as no capture is under way: what is given back meanwhile must not become part of one. */
   defer(action: () => void): void {
-    if (this.#order.capturing === 0) outsideCaptures(action)
+    if (this.#order.capturing === 0) this.outside(action)
     else this.#deferred.push(action)
   }
 
-  begin(capture: Capture): void {
+  begin(capture: OpenCapture): void {
     this.#running.add(capture)
     this.#order.capturing = this.#running.size
   }
 
-  end(capture: Capture): void {
+  end(capture: OpenCapture): void {
     this.#running.delete(capture)
     this.#order.capturing = this.#running.size
     if (this.#order.capturing > 0) return
     const deferred = this.#deferred
     this.#deferred = []
-    for (const action of deferred) outsideCaptures(action)
+    for (const action of deferred) this.outside(action)
   }
 
   /** The device is being closed. Bodies of conditionals end before the captures that they are in. */

@@ -3,7 +3,7 @@ import { Rounds } from "../../common/rounds.js"
 import type { DeviceOrder } from "./device-order.js"
 import { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
-import type { Use } from "../memory/uses.js"
+import type { Use } from "./use.js"
 
 /** A use whose end is waited for: known from the host's clock, or from an event recorded behind it. */
 interface PendingUse {

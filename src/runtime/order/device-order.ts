@@ -1,4 +1,5 @@
 import type { Driver, EventHandle } from "../../driver.js"
+import type { CaptureContext } from "./capture.js"
 import { Captures } from "./capture-guard.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
 import { DeviceLostError, KernelError, OutOfMemoryError } from "../../common/errors.js"
@@ -7,7 +8,7 @@ import { Limbo } from "./deferred-releases.js"
 import { StreamState } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
 import { Rounds } from "../../common/rounds.js"
-import type { Use } from "../memory/uses.js"
+import type { Use } from "./use.js"
 
 /** How much of what is held is tried again whenever something is made: thousands cost no more than a few. */
 const looks = 4
@@ -18,7 +19,7 @@ export class DeviceOrder {
   readonly slots = new ClockSlots()
   readonly hostClock = new HostClock()
   readonly events: EventPool
-  readonly captures = new Captures(this)
+  readonly captures: Captures
   /** How many captures are under way. Without any, nobody has to ask about them. */
   capturing = 0
   readonly limbo = new Limbo(this)
@@ -30,8 +31,9 @@ export class DeviceOrder {
   #source: StreamState | undefined
   closed = false
 
-  constructor(driver: Driver) {
+  constructor(driver: Driver, context: CaptureContext) {
     this.driver = driver
+    this.captures = new Captures(this, context)
     this.events = new EventPool(driver)
   }
 

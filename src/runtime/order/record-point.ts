@@ -1,6 +1,5 @@
-import type { CaptureLink } from "../capture/capture-link.js"
+import type { CaptureLink, Dependency } from "./capture.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
-import type { Tip } from "../capture/graph-plan.js"
 
 /** What an event's latest record stands for. */
 export class RecordPoint implements Covers {
@@ -18,7 +17,7 @@ export class RecordPoint implements Covers {
   /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
   isElsewhere = false
   /** The nodes of that capture's graph that it is directly behind. */
-  tips: readonly Tip[] = []
+  dependencies: readonly Dependency[] = []
 
   /** Stands for a record outside captures. */
   set(clock: VectorClock, slot: number, tick: number, isOnShared: boolean): void {
@@ -49,7 +48,7 @@ export class RecordPoint implements Covers {
   withoutClock(): RecordPoint {
     const point = new RecordPoint()
     point.capture = this.capture
-    point.tips = this.tips
+    point.dependencies = this.dependencies
     return point
   }
 }

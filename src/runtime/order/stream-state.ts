@@ -1,15 +1,13 @@
 import type { EventHandle, StreamFailures, StreamHandle } from "../../driver.js"
-import type { Allocation } from "../memory/allocation.js"
-import type { Capture } from "../capture/capture.js"
+import type { OpenCapture } from "./capture.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import { DisposedError } from "../../common/errors.js"
-import type { Span, UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "./device-order.js"
 import { RecordPoint } from "./record-point.js"
 
 /** What a stream was before it came into a capture, and goes back to. */
 interface Before {
-  readonly capture: Capture | undefined
+  readonly capture: OpenCapture | undefined
   readonly clock: VectorClock
   readonly own: number
   readonly handle: StreamHandle
@@ -38,7 +36,7 @@ export class StreamState implements Covers {
   /** How it fares, where a kernel's failure breaks its stream alone. */
   readonly failures: StreamFailures | undefined
   /** The scratch memory of library calls here. */
-  workspace: Allocation | undefined
+  workspace: { dispose(): void } | undefined
   /** Behind the last of the stream's work, once it is disposed of. */
   end: EventHandle | undefined
   /** Up to here its work is over, as it is known to be broken there: it was run or skipped. */
@@ -52,7 +50,7 @@ export class StreamState implements Covers {
   readonly #waits: Covers = {
     covers: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)),
   }
-  #capture: Capture | undefined
+  #capture: OpenCapture | undefined
   /** One for each capture that it takes part in, the innermost last. */
   readonly #before: Before[] = []
 
@@ -71,7 +69,7 @@ export class StreamState implements Covers {
   }
 
   /** The capture that the stream takes part in. */
-  get capture(): Capture | undefined {
+  get capture(): OpenCapture | undefined {
     return this.#capture
   }
 
@@ -106,7 +104,7 @@ export class StreamState implements Covers {
    * @param event recorded behind what had been queued
    * @param handle what is queued on from here on
    */
-  joinCapture(capture: Capture, event: EventHandle | undefined, handle = this.handle): void {
+  joinCapture(capture: OpenCapture, event: EventHandle | undefined, handle = this.handle): void {
     this.#before.push({ capture: this.#capture, clock: this.#clock, own: this.#own, handle: this.handle, event })
     this.#capture = capture
     this.#clock = emptyClock
@@ -157,64 +155,10 @@ export class StreamState implements Covers {
     return this.#tick
   }
 
-  /** Makes the next operation run after the memory's birth. */
-  prepare(memory: UsedMemory): void {
-    if (this.#capture === undefined) memory.birth?.orderBefore(this)
-    else this.#capture.prepare(memory, this)
-  }
-
-  /** Notes that the operation just counted uses the memory. */
-  use(memory: UsedMemory, tick: number): void {
-    if (this.#capture === undefined) memory.uses.note(this, tick)
-    else this.#capture.use(memory, this, tick)
-  }
-
-  /**
-   * Comes before an operation that uses these bytes as they are: refuses what a failure has left there, and makes the
-   * operation run after the memory has become valid.
-   */
-  prepareSpan(span: Span): void {
-    if (this.mustCheckWritten) this.checkWritten(span)
-    this.prepare(span.allocation)
-  }
-
-  /** Comes before an operation that writes all of these bytes: what is there does not matter. */
-  prepareOverwrite({ allocation, byteLength }: Span): void {
-    if (this.failures !== undefined && this.#capture === undefined) allocation.birth?.noteOverwrite(byteLength)
-    this.prepare(allocation)
-  }
-
-  /** Notes that the operation just counted uses these bytes, and whether it may write some. */
-  useSpan(span: Span, tick: number, writes: boolean): void {
-    this.use(span.allocation, tick)
-    if (writes) this.noteWrite(span)
-  }
-
-  /** Notes that the operation just counted may write some of these bytes. */
-  noteWrite(span: Span): void {
-    if (this.failures === undefined) return
-    if (this.#capture !== undefined) this.#capture.memory.accesses.write(span)
-    else span.allocation.writes?.note(this.failures, span.address, span.byteLength)
-  }
-
-  /** Notes that the operation just counted writes all of these bytes. */
-  overwrite(span: Span, tick: number): void {
-    this.use(span.allocation, tick)
-    if (this.failures === undefined) return
-    if (this.#capture !== undefined) this.#capture.memory.accesses.overwrite(span)
-    else span.allocation.writes?.overwrite(this.failures, span.address, span.byteLength)
-  }
-
-  /** Must {@link checkWritten} be called for what is used? Before the device's first failure only in captures. */
+  /** Must what is used be checked for what a failure has left there? Before the device's first failure only in captures. */
   get mustCheckWritten(): boolean {
     const { failures } = this
     return failures !== undefined && (this.#capture !== undefined || failures.arePossible)
-  }
-
-  /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
-  checkWritten(span: Span): void {
-    if (this.#capture !== undefined) this.#capture.memory.accesses.read(span)
-    else span.allocation.writes?.check(span.address, span.byteLength, this.failures)
   }
 
   /** Is everything up to this tick of this slot ordered before what is queued here next? */
@@ -274,7 +218,7 @@ export class StreamState implements Covers {
       return
     }
     point.capture = this.#capture.link
-    point.tips = this.#capture.tipsOf(this)
+    point.dependencies = this.#capture.dependenciesOf(this)
   }
 
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
@@ -306,7 +250,7 @@ export class StreamState implements Covers {
   }
 
   /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
-  #waitInside(capture: Capture, event: EventHandle, point: RecordPoint): void {
+  #waitInside(capture: OpenCapture, event: EventHandle, point: RecordPoint): void {
     if (this.#capture === capture) this.order.driver.waitEvent(this.handle, event)
     else if (this.#capture === undefined) this.#comeIn(capture, event)
     else this.#comeInTwice(capture, event)
@@ -314,7 +258,7 @@ export class StreamState implements Covers {
     this.#learn(point)
   }
 
-  #comeIn(capture: Capture, event: EventHandle): void {
+  #comeIn(capture: OpenCapture, event: EventHandle): void {
     const { driver, events } = this.order
     const before = events.take()
     try {
@@ -328,7 +272,7 @@ export class StreamState implements Covers {
   }
 
   /** The driver knows a stream in one capture only: in a body of that, another one stands in for it. */
-  #comeInTwice(capture: Capture, event: EventHandle): void {
+  #comeInTwice(capture: OpenCapture, event: EventHandle): void {
     const { driver } = this.order
     const handle = driver.createStream(this.priority)
     try {
