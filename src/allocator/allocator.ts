@@ -10,6 +10,12 @@ export const ALIGNMENT = 256
 const HARVEST_STEP = 4
 const PROBES = 16
 
+/**
+ * This many addresses stay in the map of blocks after their blocks have been released: a map that deletes and adds the same
+ * few keys again and again is rebuilt all the time.
+ */
+const KEPT = 1024
+
 /** A contiguous piece of memory from a source, in bytes. Begins at a multiple of 256. */
 export interface Stretch {
   readonly address: number
@@ -45,6 +51,7 @@ export class Allocator<S extends Progress = Progress> {
   readonly count: MemoryCount
   readonly #source: MemorySource
   readonly #free = new SizeClasses()
+  /** By address: all allocated blocks, and some that have been released. */
   readonly #blocks = new Map<number, Block>()
   readonly #pending = new Map<S, PendingFrees<S>>()
   /** The values of `#pending`, in the order of their visits. A removed one is replaced by the last. */
@@ -121,12 +128,13 @@ export class Allocator<S extends Progress = Progress> {
 
   /** Whether the address is allocated. */
   owns(address: number): boolean {
-    return this.#blocks.has(address / ALIGNMENT)
+    return this.#blocks.get(address / ALIGNMENT)?.state === "used"
   }
 
   /** Whether allocated memory may still have been in use when it was allocated. See {@link Block.isEarly}. */
   isEarly(address: number): boolean {
-    return this.#blocks.get(address / ALIGNMENT)?.isEarly === true
+    const block = this.#blocks.get(address / ALIGNMENT)
+    return block?.state === "used" && block.isEarly
   }
 
   /** Removes the stretches that are entirely free, and passes them to `giveBack`. */
@@ -250,8 +258,8 @@ export class Allocator<S extends Progress = Progress> {
   #take(address: number): Block {
     const start = address / ALIGNMENT
     const block = this.#blocks.get(start)
-    if (block === undefined) throw new RangeError(`nothing is allocated at address ${address}`)
-    this.#blocks.delete(start)
+    if (block?.state !== "used") throw new RangeError(`nothing is allocated at address ${address}`)
+    if (this.#blocks.size > KEPT) this.#blocks.delete(start)
     if (block.counted) this.count.used -= block.byteLength
     else this.count.other -= block.byteLength
     return block
@@ -280,6 +288,9 @@ export class Allocator<S extends Progress = Progress> {
     lower.above = upper.above
     if (upper.above !== undefined) upper.above.below = lower
     if (upper === this.#top) this.#top = lower
+    // The map of blocks may hold `upper` for long. It must not keep other merged blocks alive.
+    upper.above = undefined
+    upper.below = undefined
   }
 }
 

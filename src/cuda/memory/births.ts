@@ -9,6 +9,12 @@ import { type EventPool, hasPassed } from "../stream/events.js"
 /** Beyond this many births, each new one also checks whether an older one is over. */
 const MOST_UNCHECKED = 1024
 
+/** This many addresses stay: a map that deletes and adds the same few keys again and again is rebuilt all the time. */
+const KEPT = 512
+
+/** In place of an event: the memory has no birth any more. */
+const NONE = 0
+
 /** The births on one device that are not known to be over. */
 export class Births {
   readonly #context: CudaContext
@@ -31,8 +37,9 @@ export class Births {
 
   #checkOldest(): void {
     for (const [address, event] of this.#events) {
-      const isOver = hasPassed(this.#context, event)
+      const isOver = event !== NONE && hasPassed(this.#context, event)
       this.#events.delete(address)
+      if (event === NONE) continue
       if (isOver) this.#pool.release(event)
       else this.#events.set(address, event)
       return
@@ -42,7 +49,8 @@ export class Births {
   /** The event of the birth, which a stream must wait for; undefined if it is over. @throws DeviceLostError, CudaError */
   pending(address: number): EventHandle | undefined {
     const event = this.#events.get(address)
-    if (event === undefined || !hasPassed(this.#context, event)) return event
+    if (event === undefined || event === NONE) return undefined
+    if (!hasPassed(this.#context, event)) return event
     this.forget(address)
     return undefined
   }
@@ -50,13 +58,14 @@ export class Births {
   /** Called when the memory is freed or its birth is over. */
   forget(address: number): void {
     const event = this.#events.get(address)
-    if (event === undefined) return
-    this.#events.delete(address)
+    if (event === undefined || event === NONE) return
+    if (this.#events.size > KEPT) this.#events.delete(address)
+    else this.#events.set(address, NONE)
     this.#pool.release(event)
   }
 
   close(): void {
-    for (const event of this.#events.values()) this.#pool.release(event)
+    for (const event of this.#events.values()) if (event !== NONE) this.#pool.release(event)
     this.#events.clear()
   }
 }

@@ -12,36 +12,58 @@ export interface HostBirth {
   readonly needsContents: boolean
 }
 
+/** A record of a birth. It is reused when the birth is over. */
+type Place = { -readonly [K in keyof HostBirth]: HostBirth[K] | (K extends "stream" ? undefined : never) }
+
+/** This many records stay: a map that deletes and adds the same few keys again and again is rebuilt all the time. */
+const KEPT = 1024
+
 /** The births that are not known to be over, by the memory's address. */
 export class Births {
-  private readonly births = new Map<number, HostBirth>()
+  private readonly places = new Map<number, Place>()
 
   noteAllocation(address: number, stream: HostStream): void {
-    this.births.set(address, {
-      stream,
-      position: stream.slot.tail,
-      isEarly: true,
-      hasContents: false,
-      needsContents: false,
-    })
+    this.note(address, stream, true, false)
   }
 
   noteContents(address: number, stream: HostStream, isEarly: boolean): void {
-    this.births.set(address, { stream, position: stream.slot.tail, isEarly, hasContents: true, needsContents: true })
+    this.note(address, stream, isEarly, true)
+  }
+
+  private note(address: number, stream: HostStream, isEarly: boolean, hasContents: boolean): void {
+    const position = stream.slot.tail
+    const place = this.places.get(address)
+    if (place === undefined) {
+      this.places.set(address, { stream, position, isEarly, hasContents, needsContents: hasContents })
+      return
+    }
+    place.stream = stream
+    place.position = position
+    place.isEarly = isEarly
+    place.hasContents = hasContents
+    place.needsContents = hasContents
   }
 
   /** All of the memory is about to be overwritten. */
   forgetContents(address: number): void {
-    const birth = this.births.get(address)
-    if (birth?.needsContents === true) this.births.set(address, { ...birth, needsContents: false })
+    const place = this.places.get(address)
+    if (place !== undefined) place.needsContents = false
   }
 
   get(address: number): HostBirth | undefined {
-    return this.births.get(address)
+    const place = this.places.get(address)
+    return place !== undefined && isTaken(place) ? place : undefined
   }
 
   /** The memory is freed, or its birth is over. */
   forget(address: number): void {
-    this.births.delete(address)
+    const place = this.places.get(address)
+    if (place === undefined) return
+    place.stream = undefined
+    if (this.places.size > KEPT) this.places.delete(address)
   }
+}
+
+function isTaken(place: Place): place is Place & HostBirth {
+  return place.stream !== undefined
 }

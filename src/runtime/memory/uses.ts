@@ -1,6 +1,9 @@
 import type { StreamState } from "../order/stream-state.js"
 import type { Use } from "../order/use.js"
 
+/** Shared by all that have no other uses, and never changed. */
+const none: Use[] = []
+
 /** So few other uses are looked through at each new one. */
 const FEW = 8
 
@@ -12,7 +15,7 @@ export class Uses {
   #stream: StreamState | undefined
   #tick = 0
   /** With many, some that could go, too: they are looked through once there are twice as many as the last time. */
-  #others: Use[] = []
+  #others: Use[] = none
   #limit = FEW
 
   /** Notes a use by the operation that the stream has just counted. */
@@ -26,16 +29,21 @@ export class Uses {
     if (count > 0 && (count <= FEW || count >= this.#limit)) this.#keep((use) => !stream.isAfter(use.stream, use.tick))
     const last = this.#stream
     if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {
-      this.#others.push({ stream: last, tick: this.#tick })
+      this.#addOther({ stream: last, tick: this.#tick })
     }
     this.#stream = stream
     this.#tick = tick
   }
 
+  #addOther(use: Use): void {
+    if (this.#others === none) this.#others = [use]
+    else this.#others.push(use)
+  }
+
   /** Forgets all: what comes next is ordered behind them in another way. */
   clear(): void {
     this.#stream = undefined
-    this.#others = []
+    this.#others = none
   }
 
   /** Keeps some of the other uses; of each stream only the newest. */
@@ -54,7 +62,7 @@ export class Uses {
     } else if (stream === this.#stream) {
       this.#tick = Math.max(this.#tick, tick)
     } else {
-      this.#others.push(use)
+      this.#addOther(use)
       if (this.#others.length >= this.#limit) this.#keep(() => true)
     }
   }
@@ -62,6 +70,7 @@ export class Uses {
   /** Each stream's newest use: those that no later use is ordered behind, and perhaps some that one is. */
   list(): Use[] {
     if (this.#stream === undefined) return []
+    if (this.#others.length === 0) return [{ stream: this.#stream, tick: this.#tick }]
     return newestOfEach([...this.#others, { stream: this.#stream, tick: this.#tick }])
   }
 
