@@ -8,6 +8,7 @@ import type {
   KernelSource,
   DroppableLaunch,
   LaunchAttributes,
+  LaunchLimits,
   MemoryUsage,
   OrderMark,
   PinnedMemory,
@@ -21,7 +22,7 @@ import { Births, type HostBirth } from "./queue/births.js"
 import { Captures } from "./graph/captures.js"
 import { captureLaunch } from "./graph/child-graph.js"
 import { Commands } from "./queue/commands.js"
-import { Completion, type CompletionHost } from "./queue/completion.js"
+import { Completion } from "./queue/completion.js"
 import { ControlMemory } from "./control/control.js"
 import { ControlBlocks } from "./control/control-blocks.js"
 import { EventTable, type HostEvent } from "./queue/event-table.js"
@@ -32,7 +33,6 @@ import { GraphLauncher } from "./graph/graph-launch.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, ENDS_BROKEN, KERNEL, LEVELS, LIFE, TAKES_OVER } from "./control/layout.js"
-import { LIMITS } from "./limits.js"
 import { Loss } from "./control/loss.js"
 import { DeviceMemory } from "./control/memory.js"
 import type { Report } from "./kernel/reports.js"
@@ -46,6 +46,14 @@ import { WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
 import { wordAt } from "./control/words.js"
+
+/** CUDA's limits, so that a program that runs on the host device also runs on a GPU. */
+const LIMITS: LaunchLimits = {
+  threadsPerBlock: 1024,
+  block: [1024, 1024, 64],
+  grid: [2147483647, 65535, 65535],
+  sharedMemory: 232448,
+}
 
 /** All but the first. */
 type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
@@ -89,27 +97,19 @@ export class HostDriver implements Driver {
       reported: (report, block) => this.hear(report, block),
       died: (reason, block, cause) => this.loss.declare(reason, this.lastKernelOf(block), cause),
       failedToStart: () => this.kernels.checkAnswers(),
-      ended: () => this.memory.retire(),
     })
-    this.loss = new Loss(this.control, {
-      findDead: () => this.pool.findDead(),
-      lost: (error) => this.failAll(error),
-    })
+    this.loss = new Loss(
+      this.control,
+      () => this.pool.findDead(),
+      (error) => this.failAll(error),
+    )
     this.failures = new Failures(() => this.pool.drain())
     this.streams = new StreamTable(this.control, this.failures)
     this.events = new EventTable(this.control)
     this.keepAlive = new KeepAlive(() => this.lookAfter())
     this.kernels = new KernelTable(this.pool, this.keepAlive)
-    this.launcher = new GraphLauncher(this.control, this.scheduler, this.graphs, {
-      createStream: (level) => this.streams.create(-level, true),
-      destroyStream: (stream) => this.streams.destroy(stream.handle),
-      serve: (more) => this.pool.serve(more),
-    })
-    const completionHost: CompletionHost = {
-      failure: (stream, position) => this.failures.before(stream, position),
-      findLoss: () => this.loss.find(),
-    }
-    this.completion = new Completion(this.control, this.keepAlive, completionHost, cores)
+    this.launcher = new GraphLauncher(this.control, this.scheduler, this.graphs, this.streams, this.pool)
+    this.completion = new Completion(this.control, this.keepAlive, this.failures, this.loss, cores)
     this.points = new Points(this.completion, this.failures, this.loss)
   }
 

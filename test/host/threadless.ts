@@ -42,15 +42,20 @@ export class Threadless {
   readonly #streams = new StreamTable(this.control, new Failures(() => {}))
   readonly #captures = new Captures(this.control)
   readonly #graphs = new GraphTable(this.control, new ControlBlocks(this.control))
-  readonly #launcher = new GraphLauncher(this.control, this.scheduler, this.#graphs, {
-    createStream: (level) => {
-      const stream = this.#streams.create(-level, true)
-      this.made.push(stream)
-      return stream
+  readonly #launcher = new GraphLauncher(
+    this.control,
+    this.scheduler,
+    this.#graphs,
+    {
+      create: (priority, internal) => {
+        const stream = this.#streams.create(priority, internal)
+        this.made.push(stream)
+        return stream
+      },
+      destroy: (handle) => this.#streams.destroy(handle),
     },
-    destroyStream: (stream) => this.#streams.destroy(stream.handle),
-    serve: () => {},
-  })
+    { serve: () => {} },
+  )
 
   createStream(): HostStream {
     return this.#streams.create(0)

@@ -204,7 +204,6 @@ export class Kernels {
       const kernel = this.#loaded[handle]
       if (kernel === undefined) continue
       this.#loaded[handle] = undefined
-      this.#launcher.forget(kernel)
       unload(this.#context, kernel.library)
     }
   }

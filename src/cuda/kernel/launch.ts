@@ -67,8 +67,8 @@ export class Launcher {
   readonly #config = new CMemory(CONFIG_BYTES + 2 * ATTRIBUTE_BYTES)
   #block = new ArgumentBlock(64)
   /** Dynamic shared memory that kernels may use, where they had to ask for it. */
-  readonly #sharedMemory = new Map<LaunchableKernel, number>()
-  readonly #largeClusters = new Set<LaunchableKernel>()
+  readonly #sharedMemory = new WeakMap<LaunchableKernel, number>()
+  readonly #largeClusters = new WeakSet<LaunchableKernel>()
 
   constructor(context: CudaContext, mostSharedMemory: number) {
     this.#context = context
@@ -220,12 +220,6 @@ export class Launcher {
     const offset = CONFIG_BYTES + index * ATTRIBUTE_BYTES
     this.#config.setInt(offset, id)
     value.forEach((word, position) => this.#config.setInt(offset + 8 + position * 4, word))
-  }
-
-  /** Forgets what is known of a kernel that is no longer loaded. */
-  forget(kernel: LaunchableKernel): void {
-    this.#sharedMemory.delete(kernel)
-    this.#largeClusters.delete(kernel)
   }
 }
 

@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from "../../common/errors.js"
-import { EXTENT, FIRST_FREE_WORD, LINE } from "./layout.js"
+import { EXTENT, FIRST_FREE_WORD, LINE, PROGRESS_HIGH, PROGRESS_LOW } from "./layout.js"
 import { sharedMemory, type WasmMemory } from "./web-assembly.js"
 import { wordAt } from "./words.js"
 
@@ -51,6 +51,13 @@ export class ControlMemory {
   catchUp(): Int32Array {
     if (wordAt(this.words, EXTENT) > this.words.length) this.refresh()
     return this.words
+  }
+
+  /** Publishes how far a stream has come. Only the worker that runs the stream calls it. */
+  advance(stream: number, low: number, high: number): void {
+    const { words } = this
+    Atomics.store(words, stream + PROGRESS_LOW, low)
+    if (wordAt(words, stream + PROGRESS_HIGH) !== high) Atomics.store(words, stream + PROGRESS_HIGH, high)
   }
 
   private grow(words: number): void {

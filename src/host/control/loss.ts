@@ -2,22 +2,19 @@ import { DeviceLostError } from "../../common/errors.js"
 import type { ControlMemory } from "./control.js"
 import { LIFE, LOST } from "./layout.js"
 
-/** How the loss of a device comes about and what follows from it. */
-export interface LossHost {
-  /** Notices a worker that has died, and declares the loss then. */
-  findDead(): void
-  /** Nothing runs on the device any more. */
-  lost(error: DeviceLostError): void
-}
-
 /** Whether a device is lost, because one of its workers died, and by what. */
 export class Loss {
   /** Undefined while all is well. */
   error: DeviceLostError | undefined
 
+  /**
+   * @param findDead declares the loss if a worker has died
+   * @param whenLost is called once, when nothing runs on the device any more
+   */
   constructor(
     private readonly control: ControlMemory,
-    private readonly host: LossHost,
+    private readonly findDead: () => void,
+    private readonly whenLost: (error: DeviceLostError) => void,
   ) {}
 
   /** @throws DeviceLostError */
@@ -27,7 +24,7 @@ export class Loss {
 
   /** Looks whether the workers are still alive: that takes microseconds. */
   find(): DeviceLostError | undefined {
-    if (this.error === undefined) this.host.findDead()
+    if (this.error === undefined) this.findDead()
     return this.error
   }
 
@@ -40,6 +37,6 @@ export class Loss {
       cause: cause ?? new Error(message),
     })
     Atomics.store(this.control.words, LIFE, LOST)
-    this.host.lost(this.error)
+    this.whenLost(this.error)
   }
 }

@@ -16,16 +16,9 @@ import {
 } from "../control/layout.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import type { HostStream, StreamSlot } from "../queue/stream.js"
+import type { StreamTable } from "../queue/stream-table.js"
+import type { WorkerPool } from "../threads/worker-pool.js"
 import { wordAt } from "../control/words.js"
-
-/** What a launch needs of its device. */
-export interface LaunchHost {
-  /** A new stream that nobody else knows of. */
-  createStream(level: number): HostStream
-  destroyStream(stream: HostStream): void
-  /** Starts workers for what has been queued, and for so many streams more. */
-  serve(more: number): void
-}
 
 /** A branch of one launch. */
 interface Part {
@@ -55,7 +48,8 @@ export class GraphLauncher {
     private readonly control: ControlMemory,
     private readonly scheduler: Scheduler,
     private readonly graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">,
-    private readonly host: LaunchHost,
+    private readonly streams: Pick<StreamTable, "create" | "destroy">,
+    private readonly pool: Pick<WorkerPool, "serve">,
   ) {}
 
   /** @throws OutOfMemoryError, having queued nothing */
@@ -80,7 +74,7 @@ export class GraphLauncher {
     root.publish(FLAT_CALL_WORDS, count)
     this.scheduler.submit(root.block)
     // Should the run be interrupted, its branches are run side by side.
-    this.host.serve(flat.streams.length)
+    this.pool.serve(flat.streams.length)
   }
 
   private launchBranches(graph: HostGraph, root: StreamSlot, how: number): void {
@@ -117,8 +111,8 @@ export class GraphLauncher {
   private streamOf(graph: HostGraph, index: number, level: number): HostStream {
     const former = graph.streams[index]
     if (former !== undefined && !former.slot.isBroken()) return former
-    const stream = this.host.createStream(level)
-    if (former !== undefined) this.host.destroyStream(former)
+    const stream = this.streams.create(-level, true)
+    if (former !== undefined) this.streams.destroy(former.handle)
     graph.streams[index] = stream
     return stream
   }
@@ -166,7 +160,7 @@ export class GraphLauncher {
       }
     }
     this.scheduler.submit(root.block)
-    this.host.serve(0)
+    this.pool.serve()
   }
 
   private submitBehind(slot: StreamSlot, awaited: StreamSlot, position: number): void {

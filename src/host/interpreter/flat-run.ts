@@ -37,7 +37,6 @@ import {
   WATCHED,
 } from "../control/layout.js"
 import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, jump } from "./operations.js"
-import { advance } from "../control/progress.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, type Turns } from "../schedule/turns.js"
 import { now } from "../../common/timers.js"
@@ -179,7 +178,7 @@ export class FlatRun {
     if (end === this.endOfBranch(call, place)) return GONE
     const newLow = (low + 1) | 0
     const newHigh = newLow === 0 ? (high + 1) | 0 : high
-    advance(control, stream, newLow, newHigh)
+    control.advance(stream, newLow, newHigh)
     if ((Atomics.load(words, stream + WATCHED) & STREAMS_WATCH) !== 0) scheduler.release(stream, newHigh, newLow)
     return GONE
   }

@@ -19,7 +19,6 @@ import {
   WATCHED,
 } from "../control/layout.js"
 import { DONE, GONE, LOADING, type Operations, type Outcome, THREW, jump } from "./operations.js"
-import { advance } from "../control/progress.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, Turns } from "../schedule/turns.js"
 import { wordAt } from "../control/words.js"
@@ -169,6 +168,6 @@ export class Replay {
     const { control } = this.at
     this.laps.end(call)
     control.words[stream + BLOCK_READ] = read
-    advance(control, stream, low, high)
+    control.advance(stream, low, high)
   }
 }

@@ -10,7 +10,9 @@ import {
   WATCHED,
   highWord,
 } from "../control/layout.js"
+import type { Failures } from "./failures.js"
 import type { KeepAlive } from "../control/keep-alive.js"
+import type { Loss } from "../control/loss.js"
 import { PendingHeap, type Waiting } from "./pending-heap.js"
 import { LONG_PATIENCE, Spinner } from "../control/spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
@@ -34,14 +36,6 @@ type WaitAsync = (
 
 const { waitAsync } = Atomics as typeof Atomics & { readonly waitAsync: WaitAsync }
 
-/** What the completions ask of their device. */
-export interface CompletionHost {
-  /** What `queryEvent` would throw for that point, which has been passed. */
-  failure(stream: HostStream, position: number): Error | undefined
-  /** Notices a worker that has died; gives the loss if there is one. */
-  findLoss(): Error | undefined
-}
-
 /**
  * How the opening thread learns that a stream has come somewhere. A stream's control block holds the next position that
  * somebody here waits for; the worker that passes it counts up one word for the whole device and wakes whoever sleeps
@@ -60,7 +54,8 @@ export class Completion {
   constructor(
     private readonly control: ControlMemory,
     private readonly keepAlive: KeepAlive,
-    private readonly host: CompletionHost,
+    private readonly failures: Failures,
+    private readonly loss: Loss,
     cores: number,
   ) {
     this.spinner = cores > 2 ? new Spinner(LONG_PATIENCE) : new Spinner()
@@ -77,7 +72,7 @@ export class Completion {
       if (slot.hasPassed(position)) break
       const late = Atomics.wait(words, SIGNAL, seen, SLICE) === "timed-out"
       if (slot.hasPassed(position)) break
-      const loss = late ? this.host.findLoss() : undefined
+      const loss = late ? this.loss.find() : undefined
       if (loss !== undefined) throw loss
     }
     // The signal that came here may have been one for the pending ones, too.
@@ -208,7 +203,7 @@ export class Completion {
   }
 
   private settle(entry: Pending): void {
-    this.call(entry, this.host.failure(entry.stream, entry.position))
+    this.call(entry, this.failures.before(entry.stream, entry.position))
   }
 
   private call(entry: Pending, error: Error | undefined): void {

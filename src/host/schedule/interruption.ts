@@ -28,7 +28,6 @@ import {
   TIME_WORDS,
 } from "../control/layout.js"
 import { BranchPoint } from "./branch-point.js"
-import { advance } from "../control/progress.js"
 import { wordAt } from "../control/words.js"
 
 /**
@@ -94,7 +93,7 @@ export class Interruption {
       words[stream + BLOCK_READ] = 0
       words[stream + BROKEN] = 0
       words[stream + LAUNCHED_ON] = this.streamOf(call, 0)
-      advance(this.control, stream, 0, 0)
+      this.control.advance(stream, 0, 0)
       Atomics.store(words, stream + TAIL, wordAt(words, own + 3))
     }
   }
@@ -112,7 +111,7 @@ export class Interruption {
     const { point } = this
     const position = wordAt(words, place + PLACE_INDEX) + further
     point.at(wordAt(words, call + 4), wordAt(words, place + PLACE_BRANCH), position)
-    advance(this.control, point.stream, point.low, point.high)
+    this.control.advance(point.stream, point.low, point.high)
   }
 
   /** The branch of the command under way is the worker's; others are for whoever comes, if anything is left of them. */

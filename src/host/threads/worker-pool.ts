@@ -34,8 +34,6 @@ export interface PoolEvents {
   died(reason: string, block: number, cause: Error | undefined): void
   /** A worker could not be started; others do its work. */
   failedToStart(): void
-  /** Every worker has ended after a close. */
-  ended(): void
 }
 
 /** The worker threads of one device, as the opening thread sees them. None of them keeps the process alive. */
@@ -213,7 +211,7 @@ export class WorkerPool {
   private finish(): void {
     if (!this.ending || this.running > 0) return
     this.probe.port1.close()
-    this.events.ended()
+    this.memory.retire()
   }
 
   /** A port whose other end is gone can no longer be transferred; an attempt that fails later leaves it as it is. */
