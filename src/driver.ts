@@ -405,6 +405,11 @@ export interface Driver {
   endConditional(body: StreamHandle): void
   /** Ends a body that has failed; the capture around it is cancelled next. Never throws. */
   cancelConditional(body: StreamHandle): void
+  /**
+   * Orders the `launchGraph` of this graph that comes next on the stream behind the graph's latest launch, on whatever
+   * stream that was, and behind nothing that was queued there later. If the earlier launch failed, so does this one.
+   */
+  orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void
   /** Queues one run of the whole graph: an operation of the stream. The caller orders it behind the graph's earlier runs. */
   launchGraph(graph: GraphHandle, stream: StreamHandle): void
   /** No launch of the graph is queued or running any more. */

@@ -386,6 +386,9 @@ export class CudaDriver implements Driver {
     this.#conditionals.cancel(body)
   }
 
+  /** `cuGraphLaunch` orders the launches of one executable graph itself. */
+  orderBehindLaunch(): void {}
+
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     this.#graphs.launch(graph, stream)

@@ -195,7 +195,11 @@ export class HostDriver implements Driver {
       this.captures.wait(target, captured)
       return
     }
-    if (other === undefined || other === target) return
+    if (other !== undefined) this.waitForPosition(target, other, position)
+  }
+
+  private waitForPosition(target: HostStream, other: HostStream, position: number): void {
+    if (other === target) return
     // A broken stream keeps to its waits, and who waits for it to all of them: what is freed behind is free only then.
     const passed = other.hasPassed(position)
     const error = passed ? this.failures.before(other, position) : undefined
@@ -407,6 +411,14 @@ export class HostDriver implements Driver {
 
   cancelConditional(body: StreamHandle): void {
     this.captures.cancel(this.streams.get(body))
+  }
+
+  orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void {
+    this.check()
+    const { lastLaunch, lastStream } = this.graphs.get(graph)
+    if (lastLaunch !== undefined && lastStream !== undefined) {
+      this.waitForPosition(this.streams.get(stream), lastStream, lastLaunch.position)
+    }
   }
 
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {

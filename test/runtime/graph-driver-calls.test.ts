@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test"
 import type { Driver } from "../../src/driver.js"
 import { captureGraph, currentStream, fork, maybeExecuteInParallel } from "../../src/index.js"
 import { AuxstreamError } from "../../src/common/errors.js"
+import { affine, once } from "../support/kernels.js"
 import { nothing, Recorded } from "../support/recorded.js"
 
 const shape = { grid: 1, block: 1 }
@@ -206,7 +207,7 @@ describe("graphs: a driver that fails", () => {
   it("at a launch leaves the graph as it was", () => {
     const { device, recording, aux, main } = recorded
     using graph = captureGraph(program(recorded), { device })
-    for (const method of ["recordEvent", "waitEvent", "launchGraph"] as const) {
+    for (const method of ["orderBehindLaunch", "launchGraph"] as const) {
       const error = new AuxstreamError("AUX_CUDA_FAILED", method)
       const stream = device.createStream()
       graph.launch(main)
@@ -218,6 +219,20 @@ describe("graphs: a driver that fails", () => {
     }
     graph.launch(aux)
     device.synchronize()
+  })
+
+  it("behind a launch leaves it queued, and the next one elsewhere behind it", () => {
+    const { device, recording } = recorded
+    using x = device.zeros("int32", 1)
+    using graph = captureGraph(() => affine.launch(once, 1, x, 1, 1), { device })
+    using other = captureGraph(() => affine.launch(once, 1, x, 2, 0), { device })
+    using stream = device.createStream()
+    other.launch()
+    recording.failAt("recordEvent", 1, new AuxstreamError("AUX_CUDA_FAILED", "recordEvent"))
+    graph.launch()
+    recording.forgetFailures()
+    other.launch(stream)
+    assert.deepEqual([...stream.run(() => x.readSync())], [2])
   })
 
   it("at an update leaves the graph as it was", () => {

@@ -63,6 +63,7 @@ export class GraphLauncher {
     if ((how & ALONE) === 0) this.launchBranches(graph, root, how)
     else this.launchFlat(graph, first, root, how)
     graph.lastLaunch = end
+    graph.lastStream = stream
   }
 
   private launchFlat(graph: HostGraph, { block, length, count }: BranchBlock, root: StreamSlot, how: number): void {

@@ -16,6 +16,8 @@ export interface HostGraph {
   readonly streams: (HostStream | undefined)[]
   /** Undefined before the first launch. */
   lastLaunch: LaunchEnd | undefined
+  /** Where that was queued. */
+  lastStream: HostStream | undefined
   readonly pace: Pace
   /** How one worker runs it. Made when that is first wanted. */
   flat: FlatBlock | undefined
@@ -52,7 +54,14 @@ export class GraphTable {
   create(capture: HostCapture): number {
     const branches = this.write(capture)
     const handle = this.freeHandles.pop() ?? this.graphs.length
-    this.graphs[handle] = { branches, streams: [], lastLaunch: undefined, pace: new Pace(), flat: undefined }
+    this.graphs[handle] = {
+      branches,
+      streams: [],
+      lastLaunch: undefined,
+      lastStream: undefined,
+      pace: new Pace(),
+      flat: undefined,
+    }
     return handle
   }
 

@@ -1,7 +1,8 @@
 import type { GraphHandle } from "../../driver.js"
 import { captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
-import { LaunchGroup } from "../memory/launch-group.js"
+import { LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
+import type { RecordPoint } from "../order/record-point.js"
 import { Origins } from "./prerequisites.js"
 import type { StreamState } from "../order/stream-state.js"
 import { telling } from "../order/told-failures.js"
@@ -12,7 +13,8 @@ export class GraphState {
   capture: GraphCapture
   handle: GraphHandle
   /** The graphs that it shares memory with. */
-  readonly group = new LaunchGroup()
+  readonly group = new LaunchGroup(1)
+  readonly #end = new LaunchEnd()
   #origins: Origins
   #disposed = false
 
@@ -50,20 +52,47 @@ export class GraphState {
     if (outer !== undefined) return outer.addGraph(this, stream)
     const { memory, order } = this.capture
     if (stream.failures !== undefined) memory.checkWritten()
-    const { launches } = this.group
-    if (!launches.areBefore(stream)) {
-      for (const use of launches.list())
-        if (!isOver(use) && !stream.isAfter(use.stream, use.tick)) stream.waitFor(use.stream)
-    }
+    const { group } = this
+    const learned = group.launches.areBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
     this.#origins.orderBefore(stream)
     telling(() => order.driver.launchGraph(this.handle, stream.handle))
-    launches.note(stream, stream.advance("graph"))
+    if (learned !== undefined) stream.learn(learned)
+    const tick = stream.advance("graph")
+    group.launches.note(stream, tick)
+    this.#end.note(stream, tick, this.handle, group.isShared)
+    group.latest = this.#end
     if (stream.failures !== undefined) memory.noteWrites(stream.failures)
+  }
+
+  /**
+   * Makes the next launch on the stream run after the group's earlier ones, but not after what their streams have queued
+   * since. Returns what the stream knows once the launch is queued, where the driver itself orders the two.
+   */
+  #orderBehindLaunches(stream: StreamState): RecordPoint | undefined {
+    const { latest, launches } = this.group
+    const open = launches.list().filter((use) => !isOver(use) && !stream.isAfter(use.stream, use.tick))
+    const known = open.some((use) => latest?.isOf(use)) && latest?.canOrder(this.handle, stream) ? latest : undefined
+    const learned = known === undefined ? undefined : this.#orderBehind(known, stream)
+    for (const use of open) {
+      if (known?.isOf(use) || known?.point.covers(use.stream.slot, use.tick)) continue
+      stream.waitFor(use.stream)
+    }
+    return learned
+  }
+
+  #orderBehind({ event, point }: LaunchEnd, stream: StreamState): RecordPoint | undefined {
+    if (event === undefined) {
+      this.capture.order.driver.orderBehindLaunch(this.handle, stream.handle)
+      return point
+    }
+    stream.wait(event, point, true)
+    return undefined
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
+    this.#end.dispose()
     this.#giveBack(this.capture, this.handle)
   }
 

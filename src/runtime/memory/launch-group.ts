@@ -1,4 +1,54 @@
-import { Uses } from "./uses.js"
+import type { EventHandle, GraphHandle } from "../../driver.js"
+import { RecordPoint } from "../order/record-point.js"
+import type { StreamState } from "../order/stream-state.js"
+import { type Use, Uses } from "./uses.js"
+
+/** Where one graph's newest launch ends: what launches on other streams run after. It knows no later work of its stream. */
+export class LaunchEnd {
+  readonly point = new RecordPoint()
+  #stream: StreamState | undefined
+  #tick = 0
+  /** The executable graph that was launched. */
+  #handle: GraphHandle | undefined
+  #event: EventHandle | undefined
+
+  /** Recorded behind the launch, if the graph shares memory with other graphs. */
+  get event(): EventHandle | undefined {
+    return this.#event
+  }
+
+  /** Notes the launch that the stream has just counted. */
+  note(stream: StreamState, tick: number, handle: GraphHandle, isShared: boolean): void {
+    this.#stream = stream
+    this.#tick = tick
+    this.#handle = handle
+    if (!isShared) return stream.mark(this.point)
+    try {
+      this.#event ??= stream.order.events.take()
+      stream.record(this.#event, this.point)
+    } catch {
+      // The launch is queued. Without an event, other graphs' launches wait for its whole stream.
+      this.dispose()
+      stream.mark(this.point)
+    }
+  }
+
+  isOf({ stream, tick }: Use): boolean {
+    return stream === this.#stream && tick === this.#tick
+  }
+
+  /** Can a launch of this executable be put behind it? By its event, or by the driver, if both launch one executable. */
+  canOrder(handle: GraphHandle, stream: StreamState): boolean {
+    if (this.#event !== undefined) return true
+    return handle === this.#handle && !stream.shared && this.#stream?.shared === false
+  }
+
+  /** Gives the event back. */
+  dispose(): void {
+    if (this.#event !== undefined) this.#stream?.order.events.give(this.#event)
+    this.#event = undefined
+  }
+}
 
 /**
  * Graphs that share memory. Their launches are ordered, on whatever streams, and share one record, so that a launch
@@ -6,9 +56,30 @@ import { Uses } from "./uses.js"
  */
 export class LaunchGroup {
   #launches = new Uses()
+  /** Where the newest launch ends; undefined if there is none, or more than one. */
+  #latest: LaunchEnd | undefined
   #larger: LaunchGroup | undefined
   /** How many it was made of. */
   #size = 1
+  #graphs: number
+
+  /** @param graphs how many graphs are in it: none yet if it is that of an array's memory */
+  constructor(graphs = 0) {
+    this.#graphs = graphs
+  }
+
+  /** Do several graphs share memory? */
+  get isShared(): boolean {
+    return this.#root().#graphs > 1
+  }
+
+  get latest(): LaunchEnd | undefined {
+    return this.#root().#latest
+  }
+
+  set latest(end: LaunchEnd) {
+    this.#root().#latest = end
+  }
 
   /** The record of launches of the whole group. */
   get launches(): Uses {
@@ -21,7 +92,10 @@ export class LaunchGroup {
     const theirs = other.#root()
     if (mine === theirs) return
     const [larger, smaller] = mine.#size > theirs.#size ? [mine, theirs] : [theirs, mine]
-    for (const use of smaller.#launches.list()) larger.#launches.add(use)
+    const launches = smaller.#launches.list()
+    if (launches.length > 0) larger.#latest = larger.#launches.list().length > 0 ? undefined : smaller.#latest
+    for (const use of launches) larger.#launches.add(use)
+    larger.#graphs += smaller.#graphs
     larger.#size += smaller.#size
     smaller.#larger = larger
   }

@@ -221,6 +221,11 @@ export class StreamState implements Covers {
     point.dependencies = this.#capture.dependenciesOf(this)
   }
 
+  /** Has the point stand for all that is queued here, without an event. */
+  mark(point: RecordPoint): void {
+    point.set(this.#clock, this.slot, this.#own, this.shared)
+  }
+
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     const { order } = this
@@ -242,10 +247,11 @@ export class StreamState implements Covers {
     }
     if (elidable && !this.shared && !point.isElsewhere && point.isCoveredBy(this)) return
     this.order.driver.waitEvent(this.handle, event)
-    if (!point.isElsewhere) this.#learn(point)
+    if (!point.isElsewhere) this.learn(point)
   }
 
-  #learn({ clock, slot, tick }: RecordPoint): void {
+  /** Notes that what is queued next runs after the point. */
+  learn({ clock, slot, tick }: RecordPoint): void {
     this.#clock = this.#clock.join(this.slot, clock, slot, tick)
   }
 
@@ -255,7 +261,7 @@ export class StreamState implements Covers {
     else if (this.#capture === undefined) this.#comeIn(capture, event)
     else this.#comeInTwice(capture, event)
     capture.addWait(this, point)
-    this.#learn(point)
+    this.learn(point)
   }
 
   #comeIn(capture: OpenCapture, event: EventHandle): void {
