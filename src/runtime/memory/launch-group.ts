@@ -1,7 +1,8 @@
 import type { EventHandle, GraphHandle } from "../../driver.js"
 import { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
-import { type Use, Uses } from "./uses.js"
+import type { Use } from "../order/use.js"
+import { Uses } from "./uses.js"
 
 /** Where one graph's newest launch ends: what launches on other streams run after. It knows no later work of its stream. */
 export class LaunchEnd {
