@@ -4,7 +4,12 @@ import { show } from "./show.js"
 /** Refuses what is no integer from `least` to `most`. `what` names it in the message, `advice` says what to do. */
 export function checkInteger(value: unknown, what: string, least: number, most: number): asserts value is number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return
-  throw new AuxstreamError("AUX_OUT_OF_RANGE", `${what} is ${show(value)}; it is an integer from ${least} to ${most}`)
+  throw refusedInteger(value, what, least, most)
+}
+
+function refusedInteger(value: unknown, what: string, least: number, most: number): Error {
+  const message = `${what} is ${show(value)}; it is an integer from ${least} to ${most}`
+  return new AuxstreamError("AUX_OUT_OF_RANGE", message)
 }
 
 /** Refuses what cannot be called. */

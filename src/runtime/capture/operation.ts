@@ -40,8 +40,8 @@ export function queueOperation(
 }
 
 /**
- * The same for an operation that overwrites all of `target` with what it finds in `source`, if it has one: the commonest
- * kind, without lists.
+ * The same for an operation that overwrites all of `target` with the contents of `source`, if there is one. It is the most
+ * frequent kind, so outside captures it uses no lists and has a short path of its own, which the engine compiles as one.
  */
 export function queueOverwrite(
   stream: StreamState,
@@ -50,13 +50,31 @@ export function queueOverwrite(
   source: Span | undefined,
   submit: () => void,
 ): void {
+  if (stream.capture !== undefined) {
+    return queueOperation(
+      stream,
+      label,
+      { reads: source === undefined ? none : [source], overwrites: [target] },
+      submit,
+    )
+  }
   stream.enter()
-  if (source !== undefined) prepareSpan(stream, source)
-  prepareOverwrite(stream, target)
+  const { failures } = stream
+  if (source !== undefined) {
+    if (failures?.arePossible === true) checkWritten(stream, source)
+    source.allocation.birth?.orderBefore(stream)
+  }
+  const { allocation } = target
+  const { birth } = allocation
+  if (birth !== undefined) {
+    if (failures !== undefined) birth.noteOverwrite(target.byteLength)
+    birth.orderBefore(stream)
+  }
   telling(submit)
   const tick = stream.advance(label)
-  if (source !== undefined) useSpan(stream, source, tick, false)
-  overwrite(stream, target, tick)
+  source?.allocation.uses.note(stream, tick)
+  allocation.uses.note(stream, tick)
+  if (failures !== undefined) allocation.writes?.overwrite(failures, target.address, target.byteLength)
 }
 
 /** Makes the stream's next operation run after the memory's birth. */

@@ -12,7 +12,11 @@ const axes = ["x", "y", "z"] as const
 
 /** Refuses what is no size. The sizes themselves are checked by {@link checkShape}. */
 export function checkDimensions(value: unknown, what: string, limits: readonly number[]): void {
-  if (typeof value === "number") return checkInteger(value, what, 1, limits[0] ?? 1)
+  if (typeof value === "number") checkInteger(value, what, 1, limits[0] ?? 1)
+  else checkAxes(value, what, limits)
+}
+
+function checkAxes(value: unknown, what: string, limits: readonly number[]): void {
   if (!Array.isArray(value) || value.length < 1 || value.length > 3) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",

@@ -15,6 +15,8 @@ export class Birth {
   #isOver = false
   /** Has it first contents that nothing has overwritten yet? */
   #hasContents = false
+  /** The stream that was last found to be ordered behind it: mostly the one that asks again. */
+  #latest: StreamState | undefined
   /** Streams that are ordered behind it by a wait of ours. */
   #behind: WeakSet<StreamState> | undefined
 
@@ -52,12 +54,16 @@ export class Birth {
 
   /** Makes the stream's next operation run after it. */
   orderBefore(stream: StreamState): void {
-    if (stream !== this.#home && !this.#isOver) this.#orderElsewhere(stream)
+    if (stream !== this.#home && stream !== this.#latest && !this.#isOver) this.#orderElsewhere(stream)
   }
 
   #orderElsewhere(stream: StreamState): void {
-    if (this.#behind?.has(stream) === true) return
-    if (stream.isAfter(this.#home, this.#tick)) return
+    const isBehind = this.#behind?.has(stream) === true || stream.isAfter(this.#home, this.#tick)
+    if (!isBehind) this.#wait(stream)
+    this.#latest = stream
+  }
+
+  #wait(stream: StreamState): void {
     this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
     if (this.#isOver) this.#behind = undefined
     else this.#behind = (this.#behind ?? new WeakSet()).add(stream)

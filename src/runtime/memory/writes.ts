@@ -53,8 +53,8 @@ export class Writes {
   /** The operation queued last on a stream overwrites all of these bytes: what they were before does not matter. */
   overwrite(stream: StreamFailures, begin: number, byteLength: number): void {
     const end = begin + byteLength
-    const isAlone = this.#stream === undefined || (begin <= this.#begin && this.#end <= end)
-    if (!isAlone || this.#older.length > 0) this.#cutOut(begin, end)
+    const isCovered = this.#stream === undefined || (begin <= this.#begin && this.#end <= end)
+    if (!isCovered || this.#older.length > 0) this.#cutOut(begin, end)
     this.#setNewest(stream, begin, end)
   }
 
