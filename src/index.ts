@@ -1,14 +1,15 @@
 // The declarations name AbortSignal, URL and Symbol.dispose, and compilers from TypeScript 6 on look at no @types by themselves.
 /// <reference types="node" preserve="true" />
 import "./backends.js"
-import "./runtime/device/inspect.js"
+import "./runtime/inspect.js"
 
 export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, TypedArrayOf } from "./common/dtype.js"
 export type { CudaKernelBody, DeviceId, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
 export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device/device.js"
-export type { AnyArray, DeviceArray } from "./runtime/device/device-array.js"
+export type { AnyArray } from "./runtime/device/arrays.js"
+export type { DeviceArray } from "./runtime/device/device-array.js"
 export * from "./common/errors.js"
 export type { Event } from "./runtime/device/event.js"
 export { type Float16DType, fromFloat32, toFloat32 } from "./common/float16.js"
@@ -28,7 +29,8 @@ export type {
   HostLaunch,
   Parameter,
 } from "./runtime/kernel/signature.js"
-export { currentStream, type ExternalUses, type Stream } from "./runtime/device/stream.js"
+export { currentStream } from "./runtime/device/current.js"
+export type { ExternalUses, Stream } from "./runtime/device/stream.js"
 
 export { executeInParallel, type ParallelOptions } from "./parallel/execute-in-parallel.js"
 export { fork, type Fork, type ForkOptions } from "./parallel/fork.js"

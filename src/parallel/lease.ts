@@ -8,8 +8,8 @@ const pools = new WeakMap<Device, Event[]>()
  * stand, so a pooled event takes its place; also where the caller has none.
  */
 export function lease(event: Event | undefined, device: Device): Event {
-  const leased = event === undefined || event.held ? borrow(device) : event
-  leased.held = true
+  const leased = event === undefined || event.state.held ? borrow(device) : event
+  leased.state.held = true
   return leased
 }
 
@@ -17,14 +17,14 @@ function borrow(device: Device): Event {
   const idle = pools.get(device)?.pop()
   if (idle !== undefined) return idle
   const event = device.createEvent({ name: "pooled event" })
-  event.pooled = true
+  event.state.pooled = true
   return event
 }
 
 /** Gives back what {@link lease} gave. */
 export function release(event: Event): void {
-  event.held = false
-  if (event.pooled) giveBack(event)
+  event.state.held = false
+  if (event.state.pooled) giveBack(event)
 }
 
 function giveBack(event: Event): void {

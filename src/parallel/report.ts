@@ -1,6 +1,7 @@
 import { channel } from "node:diagnostics_channel"
 import type { Device } from "../runtime/device/device.js"
-import { currentDevice, currentStream, type Stream } from "../runtime/device/stream.js"
+import { currentDevice, currentStream } from "../runtime/device/current.js"
+import type { Stream } from "../runtime/device/stream.js"
 
 /** Why a call ran as it did. */
 export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"

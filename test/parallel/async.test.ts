@@ -2,7 +2,8 @@ import assert from "node:assert/strict"
 import { setImmediate as turn } from "node:timers/promises"
 import { describe, it } from "node:test"
 import { maybeExecuteInParallel } from "../../src/parallel/maybe-execute-in-parallel.js"
-import { currentStream, type Stream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
+import type { Stream } from "../../src/runtime/device/stream.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 4, async functions", () => {

@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises"
 import { after, before, describe, it } from "node:test"
 import { executeInParallel } from "../../src/parallel/execute-in-parallel.js"
 import { maybeExecuteInParallel } from "../../src/parallel/maybe-execute-in-parallel.js"
-import { currentStream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 const fail = (error: unknown) => (): never => {

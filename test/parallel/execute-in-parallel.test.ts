@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import { executeInParallel } from "../../src/parallel/execute-in-parallel.js"
 import { withMultiStream } from "../../src/parallel/multi-stream.js"
-import { currentStream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 function three(recorded: Recorded) {

@@ -5,7 +5,7 @@ import { fork } from "../../src/parallel/fork.js"
 import { withMultiStream } from "../../src/parallel/multi-stream.js"
 import { parallel } from "../../src/parallel/parallel.js"
 import { DisposedError } from "../../src/common/errors.js"
-import { currentStream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 11, fork", () => {

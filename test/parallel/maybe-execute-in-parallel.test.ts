@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import { maybeExecuteInParallel } from "../../src/parallel/maybe-execute-in-parallel.js"
 import { withMultiStream } from "../../src/parallel/multi-stream.js"
-import { currentStream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 1, parallel order: maybeExecuteInParallel", () => {

@@ -5,7 +5,7 @@ import { fork } from "../../src/parallel/fork.js"
 import { maybeExecuteInParallel } from "../../src/parallel/maybe-execute-in-parallel.js"
 import { isMultiStreamEnabled, withMultiStream } from "../../src/parallel/multi-stream.js"
 import { parallel } from "../../src/parallel/parallel.js"
-import { currentStream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 7, nesting and reuse", () => {

@@ -2,7 +2,8 @@ import { hostBackend } from "../../src/host/backend.js"
 import { Device } from "../../src/runtime/device/device.js"
 import type { Event } from "../../src/runtime/device/event.js"
 import { defineKernel } from "../../src/runtime/kernel/kernel.js"
-import { currentStream, type Stream } from "../../src/runtime/device/stream.js"
+import { currentStream } from "../../src/runtime/device/current.js"
+import type { Stream } from "../../src/runtime/device/stream.js"
 import { RecordingDriver } from "./recording-driver.js"
 
 /** A kernel that does nothing, to have something to queue. */

@@ -10,11 +10,12 @@ import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import { queueOverwrite } from "../capture/operation.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
-import { PinnedArray } from "./pinned-array.js"
+import { checkSameLength, copyBetween } from "./arrays.js"
+import type { PinnedArray } from "./pinned-array.js"
 import type { Scope } from "./scope.js"
 import { show } from "../../common/show.js"
 import type { StreamState } from "../order/stream-state.js"
-import { currentStream } from "./stream.js"
+import { currentStream } from "./current.js"
 
 /** Where a read's elements go, until they have been copied to the caller's own memory. */
 interface Staging {
@@ -116,34 +117,9 @@ export class DeviceArray<D extends DType = DType> {
   copyFrom(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>): this {
     this.checkUsable()
     const stream = currentStream(this.device).state
-    if (source instanceof DeviceArray) this.#copyFromDevice(source, stream)
-    else if (source instanceof PinnedArray) this.#copyFromPinned(source, stream)
+    if (source instanceof DeviceArray || isPinned(source)) copyBetween(this, source, stream)
     else this.#upload(source, stream)
     return this
-  }
-
-  #copyFromDevice(source: DeviceArray<D>, stream: StreamState): void {
-    source.checkUsable()
-    checkSameKind(this, source)
-    if (this.length === 0 || this.address === source.address) return
-    if (this.address < source.address + this.byteLength && source.address < this.address + this.byteLength) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        "source and destination of the copy overlap; copy through a third array",
-      )
-    }
-    queueOverwrite(stream, "copy", this, source, () => {
-      this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
-    })
-  }
-
-  #copyFromPinned(source: PinnedArray<D>, stream: StreamState): void {
-    source.checkUsable()
-    checkSameKind(this, source)
-    if (this.length === 0) return
-    queueOverwrite(stream, "copy", this, source, () => {
-      this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
-    })
   }
 
   #upload(source: SourceOf<D>, stream: StreamState): void {
@@ -276,31 +252,9 @@ export class DeviceArray<D extends DType = DType> {
   }
 }
 
-/** Any array that kernels and library calls may use. */
-export type AnyArray = DeviceArray | PinnedArray
-
-/** Refuses a source of another device, dtype or length. */
-export function checkSameKind(destination: AnyArray, source: AnyArray): void {
-  if (source.device !== destination.device) {
-    throw new AuxstreamError(
-      "AUX_DEVICE_MISMATCH",
-      `the source is on ${source.device.id}, the destination on ${destination.device.id}; ` +
-        "copy between devices by way of the host: destination.copyFrom(await source.read())",
-    )
-  }
-  if (source.dtype !== destination.dtype) {
-    throw new AuxstreamError(
-      "AUX_DTYPE_MISMATCH",
-      `the source is of ${source.dtype}, the destination of ${destination.dtype}; both must be the same`,
-    )
-  }
-  checkSameLength(destination.length, source.length)
-}
-
-function checkSameLength(expected: number, actual: number): void {
-  if (expected === actual) return
-  throw new AuxstreamError(
-    "AUX_LENGTH_MISMATCH",
-    `the source has ${actual} elements, the destination ${expected}; both must be the same: use subarray()`,
+/** A pinned array is known by its allocation: its class imports this file. */
+function isPinned(value: unknown): value is PinnedArray {
+  return (
+    typeof value === "object" && value !== null && "allocation" in value && value.allocation instanceof PinnedAllocation
   )
 }

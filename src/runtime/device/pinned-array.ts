@@ -1,13 +1,13 @@
 import type { DType, TypedArrayOf } from "../../common/dtype.js"
 import type { PinnedMemory } from "../../driver.js"
 import type { Device } from "./device.js"
-import { checkSameKind, DeviceArray } from "./device-array.js"
+import { copyBetween } from "./arrays.js"
+import { DeviceArray } from "./device-array.js"
 import { elementsOf } from "../../common/elements.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
-import { queueOverwrite } from "../capture/operation.js"
 import type { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { show } from "../../common/show.js"
-import { currentStream } from "./stream.js"
+import { currentStream } from "./current.js"
 
 /**
  * Page-locked host memory: a typed array that the device reads and writes in place. It may be a kernel's argument
@@ -85,13 +85,7 @@ export class PinnedArray<D extends DType = DType> {
         `source is ${show(source)}; a pinned array copies from a device array, and its .array is written in place`,
       )
     }
-    source.checkUsable()
-    checkSameKind(this, source)
-    if (this.length === 0) return this
-    const stream = currentStream(this.device).state
-    queueOverwrite(stream, "copy", this, source, () => {
-      this.device.driver.copy(this.address, source.address, this.byteLength, stream.handle)
-    })
+    copyBetween(this, source, currentStream(this.device).state)
     return this
   }
 

@@ -1,6 +1,7 @@
 import { endianness } from "node:os"
 import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../../driver.js"
 import { checkInteger, checkOptions } from "../../common/check.js"
+import { openDevices } from "./current.js"
 import { Device } from "./device.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
@@ -11,7 +12,6 @@ export type DeviceSelector = "auto" | "cuda" | DeviceId
 const openOptions: ReadonlySet<string> = new Set(["threads"] satisfies (keyof OpenOptions)[])
 
 const backends: Backend[] = []
-const open = new Map<string, Device>()
 /** The device that `"auto"` chose, while it is open: the same call gives the same device. */
 let automaticChoice: string | undefined
 
@@ -53,12 +53,12 @@ export function openDevice(selector: DeviceSelector = "auto", options: OpenOptio
 
 function openOne(backend: Backend, ordinal: number, options: OpenOptions): Device {
   const id = backend.kind === "host" ? "host" : (`${backend.kind}:${ordinal}` as const)
-  const opened = open.get(id)
+  const opened = openDevices.get(id)
   if (opened !== undefined) return again(opened, options)
   const reason = whyNotHere()
   if (reason !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", reason)
-  const device = new Device(id, backend.open(ordinal, options), () => open.delete(id))
-  open.set(id, device)
+  const device = new Device(id, backend.open(ordinal, options), () => openDevices.delete(id))
+  openDevices.set(id, device)
   return device
 }
 
@@ -73,7 +73,7 @@ function whyNotHere(): string | undefined {
  * when it is opened.
  */
 function openAutomatic(options: OpenOptions): Device {
-  const chosen = automaticChoice === undefined ? undefined : open.get(automaticChoice)
+  const chosen = automaticChoice === undefined ? undefined : openDevices.get(automaticChoice)
   if (chosen !== undefined) return again(chosen, options)
   const reasons: string[] = []
   const candidates = backends.flatMap((backend) =>
@@ -123,16 +123,4 @@ function select(named: unknown, source: string): { backend: Backend; ordinal: nu
 function automaticSelector(): string {
   const named = process.env["AUXSTREAM_DEVICE"]
   return named === undefined || named === "" ? "auto" : named
-}
-
-/** The device that is meant when nothing names one: the only open one. */
-export function onlyOpenDevice(): Device {
-  const [first, second] = open.values()
-  if (first !== undefined && second === undefined) return first
-  throw new AuxstreamError(
-    "AUX_AMBIGUOUS_DEVICE",
-    first === undefined
-      ? "no device is open; call openDevice() first"
-      : `more than one device is open (${[...open.keys()].join(", ")}); name a stream, or run inside stream.run()`,
-  )
 }

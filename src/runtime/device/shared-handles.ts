@@ -1,4 +1,5 @@
-import type { Event, EventState } from "./event.js"
+import type { Event } from "./event.js"
+import type { EventState } from "../order/event-state.js"
 import type { Stream } from "./stream.js"
 
 /**

@@ -1,12 +1,13 @@
 import { checkFunction, checkOptions } from "../../common/check.js"
 import { type CompletionOptions, streamCompletion } from "../order/completion.js"
-import { type Context, context, runIn } from "./context.js"
+import { context, runIn } from "./context.js"
+import { checkStreamOf } from "./current.js"
 import { prepareSpan, useSpan } from "../capture/operation.js"
 import type { Device } from "./device.js"
-import { type AnyArray, DeviceArray } from "./device-array.js"
+import type { AnyArray } from "./arrays.js"
+import { DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { Event } from "./event.js"
-import { onlyOpenDevice } from "./registry.js"
 import { PinnedArray } from "./pinned-array.js"
 import { show } from "../../common/show.js"
 import type { StreamState } from "../order/stream-state.js"
@@ -154,49 +155,6 @@ export class Stream {
   [Symbol.dispose](): void {
     this.dispose()
   }
-}
-
-/**
- * The stream that work goes to if none is named: that of the innermost {@link Stream.run}, else the device's default
- * stream. It follows `await`.
- *
- * @param device unless given, the innermost `run`'s device, else the only open one
- * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
- */
-export function currentStream(device: Device = currentDevice()): Stream {
-  const here = context()
-  const { stream } = here
-  const isPlain = stream !== undefined && stream.device === device && here.capture === undefined
-  return isPlain ? stream : currentStreamIn(here, device)
-}
-
-/** @internal The same, for who has the context of the running code at hand. */
-export function currentStreamIn(here: Context, device: Device): Stream {
-  const stream: unknown = here.streamOf(device) ?? device?.defaultStream
-  if (!(stream instanceof Stream)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
-  }
-  if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
-  return stream
-}
-
-/** The device that work goes to if nothing names one. */
-export function currentDevice(): Device {
-  return context().stream?.device ?? onlyOpenDevice()
-}
-
-/** Refuses what is no stream, and streams of other devices. */
-export function checkStreamOf(device: Device, stream: unknown, other: string): asserts stream is Stream {
-  if (!(stream instanceof Stream)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream`)
-  }
-  if (stream.device === device) return
-  stream.device.checkUsable()
-  device.checkUsable()
-  throw new AuxstreamError(
-    "AUX_DEVICE_MISMATCH",
-    `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; both must be of one device`,
-  )
 }
 
 /** Declared uses. */

@@ -1,22 +1,12 @@
-import type { GraphHandle } from "../../driver.js"
 import { checkFunction } from "../../common/check.js"
-import { captureOn } from "./capture-graph.js"
+import { captureOn, type Captured } from "./capture-session.js"
 import { contents } from "../../common/contents.js"
 import type { Device } from "../device/device.js"
 import { DisposedError } from "../../common/errors.js"
-import type { GraphCapture } from "../capture/graph-capture.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join } from "../../common/results.js"
-import { checkStreamOf, currentStream, type Stream } from "../device/stream.js"
-
-/** What a capture has given: its memory and plan, the executable graph, what the function returned. */
-export interface Captured {
-  readonly capture: GraphCapture
-  readonly handle: GraphHandle
-  readonly result: unknown
-  /** What the graph and the arrays made inside hold on to, so that either keeps the graph. */
-  readonly life: object
-}
+import { checkStreamOf, currentStream } from "../device/current.js"
+import type { Stream } from "../device/stream.js"
 
 /**
  * Work that was captured once and is launched with one call, as often as wanted. Made by {@link captureGraph}. In the

@@ -13,14 +13,8 @@ import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, wi
 import { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
 import { type Arguments, type Parameter, parseSignature } from "./signature.js"
-import {
-  currentDevice,
-  currentStream,
-  type ExternalUses,
-  Stream,
-  type UsedArrays,
-  usedArrays,
-} from "../device/stream.js"
+import { currentDevice, currentStream } from "../device/current.js"
+import { type ExternalUses, Stream, type UsedArrays, usedArrays } from "../device/stream.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 

@@ -1,13 +1,13 @@
 import { inspect } from "node:util"
-import { markAsOurs } from "../../common/copy.js"
-import { Device } from "./device.js"
-import { DeviceArray } from "./device-array.js"
-import { AuxstreamError } from "../../common/errors.js"
-import { Event } from "./event.js"
-import { Graph } from "../graph/graph.js"
-import { Kernel } from "../kernel/kernel.js"
-import { PinnedArray } from "./pinned-array.js"
-import { Stream } from "./stream.js"
+import { markAsOurs } from "../common/copy.js"
+import { Device } from "./device/device.js"
+import { DeviceArray } from "./device/device-array.js"
+import { AuxstreamError } from "../common/errors.js"
+import { Event } from "./device/event.js"
+import { Graph } from "./graph/graph.js"
+import { Kernel } from "./kernel/kernel.js"
+import { PinnedArray } from "./device/pinned-array.js"
+import { Stream } from "./device/stream.js"
 
 /**
  * Has `console.log` show what an object is, instead of all that it is made of, and `JSON.stringify` say that it cannot. Test

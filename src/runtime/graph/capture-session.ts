@@ -1,0 +1,121 @@
+import type { GraphHandle } from "../../driver.js"
+import { context, outsideCaptures, runIn } from "../device/context.js"
+import type { Device } from "../device/device.js"
+import { attach } from "../../common/failures.js"
+import { warnOnce } from "../../common/warn.js"
+import { GraphCapture } from "../capture/graph-capture.js"
+import type { Stream } from "../device/stream.js"
+import { adopt } from "../../common/thenable.js"
+
+/** What a capture has given: its memory and plan, the executable graph, what the function returned. */
+export interface Captured {
+  readonly capture: GraphCapture
+  readonly handle: GraphHandle
+  readonly result: unknown
+  /** What the graph and the arrays made inside hold on to, so that either keeps the graph. */
+  readonly life: object
+}
+
+/**
+ * Captures what a function queues.
+ *
+ * @param update gives the executable graph that is to be changed in place if the shape is the same
+ * @param take gets what was captured, in the same step, so that nobody sees a graph between its two states
+ */
+export function captureOn<R>(
+  device: Device,
+  fn: () => unknown,
+  update: () => GraphHandle | undefined,
+  take: (captured: Captured) => R,
+): R | Promise<R> {
+  device.checkUsable()
+  device.order.captures.checkNotNested()
+  return new CaptureSession(device, update, take).run(fn)
+}
+
+/** Captures whose function waits for what nobody can settle any more. What is freed meanwhile waits for their end. */
+const unending = new FinalizationRegistry<GraphCapture>((capture) => {
+  if (capture.over) return
+  outsideCaptures(() => capture.cancel())
+  warnOnce(
+    "unending capture",
+    "An async function that was captured can never end, as nobody can settle what it awaits; its capture was cancelled.",
+    "AUX_FORGOTTEN",
+  )
+})
+
+class CaptureSession<R> {
+  readonly #device: Device
+  readonly #root: Stream
+  readonly #capture: GraphCapture
+  readonly #update: () => GraphHandle | undefined
+  readonly #take: (captured: Captured) => R
+
+  constructor(device: Device, update: () => GraphHandle | undefined, take: (captured: Captured) => R) {
+    this.#device = device
+    this.#update = update
+    this.#take = take
+    this.#root = device.makeStream(0, "captured stream")
+    this.#capture = new GraphCapture(device.order, this.#root.state)
+  }
+
+  run(fn: () => unknown): R | Promise<R> {
+    let result: unknown
+    let promise: Promise<unknown> | undefined
+    try {
+      this.#capture.begin()
+    } catch (error) {
+      this.#device.disposeStream(this.#root)
+      throw error
+    }
+    try {
+      this.#inside(() => {
+        result = fn()
+        promise = adopt(result)
+      })
+    } catch (error) {
+      throw this.#cancel(error)
+    }
+    return promise === undefined ? this.#end(result) : this.#endAfter(promise)
+  }
+
+  /** Arrays made inside belong to the graph, not to a scope around it. */
+  #inside<T>(fn: () => T): T {
+    return runIn(context().withStream(this.#root).withScope(undefined).withCapture(this.#capture.link), fn)
+  }
+
+  async #endAfter(promise: Promise<unknown>): Promise<R> {
+    unending.register(this, this.#capture, this.#capture)
+    let result: unknown
+    try {
+      result = await promise
+    } catch (error) {
+      throw this.#cancel(error)
+    } finally {
+      unending.unregister(this.#capture)
+    }
+    return this.#end(result)
+  }
+
+  #end(result: unknown): R {
+    try {
+      this.#device.checkUsable()
+      const { life = {} } = this.#capture
+      const handle = this.#inside(() => this.#capture.end(this.#update()))
+      return this.#take({ capture: this.#capture, handle, result, life })
+    } finally {
+      this.#device.disposeStream(this.#root)
+    }
+  }
+
+  #cancel(error: unknown): unknown {
+    try {
+      this.#capture.cancel()
+      return error
+    } catch (cancelError) {
+      return attach(error, [cancelError])
+    } finally {
+      this.#device.disposeStream(this.#root)
+    }
+  }
+}
