@@ -1,6 +1,6 @@
 /**
- * Async functions beside each other. Each reads a file, uploads it and counts its bytes. Whichever file comes first, its
- * work goes to the right stream: the current stream follows every `await`.
+ * Async functions side by side. Each reads a file, uploads it and counts its bytes. The work of each goes to its own stream,
+ * whichever file arrives first, because the current stream follows every `await`.
  */
 
 import { readFile } from "node:fs/promises"
@@ -44,7 +44,7 @@ const [license, manifest] = await maybeExecuteInParallel(
   event1,
   aux,
 )
-// The current stream waits for both, so both may be read.
+// The current stream waits for both, so it can read both.
 for (const [name, counts] of [
   [names[0], license],
   [names[1], manifest],

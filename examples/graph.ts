@@ -1,14 +1,14 @@
 /**
- * A decode loop. The model's step is captured once as a graph, with a branch beside the main one in every layer, and
- * launched for each token. A step reads the token that the one before has chosen, so the host only launches; where to
- * begin is a value in an array that the graph reads.
+ * A decode loop. The model's step, with a second branch in every layer, is captured once as a graph and launched for each
+ * token. A step reads the token that the previous step has chosen, so the host only launches. The graph reads from an array
+ * where to begin.
  */
 
 import { captureGraph, defineKernel, openDevice, parallel, type DeviceArray } from "auxstream"
 
 type Numbers = DeviceArray<"float32">
 
-/** x = the row of the newest token. tokens[0] says how many tokens there are; they come behind it. */
+/** x = the row of the newest token. tokens[0] is the number of tokens; the tokens follow it. */
 const embed = defineKernel({
   name: "embed",
   signature: ["int32", "in int32*", "in float32*", "out float32*"],
@@ -67,7 +67,7 @@ const add = defineKernel({
   },
 })
 
-/** Puts the token with the highest score behind the others. */
+/** Appends the token with the highest score. */
 const choose = defineKernel({
   name: "choose",
   signature: ["int32", "in float32*", "inout int32*"],
@@ -93,7 +93,7 @@ const steps = 200
 const device = openDevice()
 const cover = (length: number) => ({ grid: Math.ceil(length / 256), block: 256 })
 
-/** Numbers around 0 that are the same in every run. */
+/** Numbers around 0, the same in every run. */
 let seed = 1
 function random(rows: number, columns: number): Numbers {
   const numbers = Float32Array.from({ length: rows * columns }, () => {
@@ -114,7 +114,7 @@ function multiply(weights: Numbers, x: Numbers): Numbers {
   return y
 }
 
-/** Queues one step. What it makes on the way is disposed of at its end; in a graph, its memory is the graph's. */
+/** Queues one step. Its intermediate arrays are disposed of at its end; in a graph, their memory belongs to the graph. */
 function step(): void {
   device.scope(() => {
     const x = device.empty("float32", hidden)
@@ -129,7 +129,7 @@ function step(): void {
   })
 }
 
-/** Decodes from a first token. Gives the tokens, and milliseconds a step. */
+/** Decodes from a first token. Returns the tokens, and milliseconds per step. */
 async function decode(first: number, next: () => void): Promise<{ text: string; time: string }> {
   tokens.subarray(0, 2).copyFrom(Int32Array.of(1, first))
   await device.completed()

@@ -1,6 +1,6 @@
 /**
- * A late join. A layer's shared expert needs only the layer's input, so it is started first, and joined where its
- * result is needed: the router, the host's look at what the router chose, and the chosen expert all run in the meantime.
+ * A late join. A layer's shared expert needs only the layer's input, so it starts first and is joined where its result is
+ * needed. Meanwhile the router runs, the host reads which expert it chose, and that expert runs.
  */
 
 import { defineKernel, fork, openDevice, type DeviceArray } from "auxstream"
@@ -58,17 +58,17 @@ function multiply(weights: DeviceArray<"float32">, x: DeviceArray<"float32">): D
   return y
 }
 
-/** Everything made in here is disposed of at its end, but for the result. */
+/** At the end, the scope disposes of everything made inside except the result. */
 function layer(x: DeviceArray<"float32">): Promise<DeviceArray<"float32">> {
   return device.scope(async () => {
-    const aside = fork(() => multiply(shared, x)) // starts now, on a stream of its own
+    const aside = fork(() => multiply(shared, x)) // starts now, on its own stream
 
     const scores = await multiply(router, x).read()
     const chosen = scores.indexOf(Math.max(...scores))
     console.log(`The router chose expert ${chosen}.`)
     const y = multiply(experts[chosen] ?? shared, x)
 
-    add.launch({ grid: 1, block: 256 }, y.length, aside.join(), y) // what is queued from here on runs behind the fork
+    add.launch({ grid: 1, block: 256 }, y.length, aside.join(), y) // later work runs after the fork
     return y
   })
 }

@@ -1,4 +1,4 @@
-/** Two launches beside each other, each on a stream of its own: on a GPU if there is one, else on worker threads. */
+/** Two launches side by side, each on its own stream: on a GPU if there is one, otherwise on worker threads. */
 
 import { defineKernel, maybeExecuteInParallel, openDevice } from "auxstream"
 
@@ -22,7 +22,7 @@ maybeExecuteInParallel(
   () => scale.launch({ grid: 1, block: 256 }, 3, 10, b), // on the aux stream
   device.createEvent(),
   device.createEvent(),
-  aux, // null: one after the other
+  aux, // null: both run one after the other
 )
 console.log(...(await a.read()), ...(await b.read())) // 2 4 6 40 50 60
 device.dispose()

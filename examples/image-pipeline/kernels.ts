@@ -1,6 +1,6 @@
 /**
- * The pipeline's kernels. A picture is one float32 array of planes, one plane a color, values from 0 to 1. What they do
- * on the host device stands in host-kernels.ts.
+ * The pipeline's kernels. A picture is one float32 array of planes, one plane per color, with values from 0 to 1.
+ * host-kernels.js has the code for the host device.
  */
 
 import { defineKernel } from "auxstream"
@@ -41,7 +41,7 @@ export const pack = defineKernel({
 })
 
 /**
- * A weighted mean over neighbours in a row (axis 0) or in a column (axis 1); the picture's edge goes on beyond it.
+ * A weighted mean over neighbours in a row (axis 0) or in a column (axis 1); beyond the picture, the edge is repeated.
  * Parameters: width, height, axis, radius, weights (2 · radius + 1), source, target. A plane for each z of the grid.
  */
 export const blur = defineKernel({

@@ -20,7 +20,7 @@ import { PngError, readPng, writePng } from "./png.js"
 
 const cat = fileURLToPath(new URL("cat.png", import.meta.url))
 
-/** What the user got wrong, in one sentence. */
+/** A mistake of the user. Its message is one sentence. */
 class UsageError extends Error {}
 
 function readOptions() {
@@ -34,7 +34,7 @@ function readOptions() {
       },
     })
     const { input, output, device, sequential } = values
-    if (!output) throw new UsageError("Name the picture to write: --output enhanced.png")
+    if (!output) throw new UsageError("--output must name the picture to write, such as --output enhanced.png")
     return { input, output, device: device as DeviceSelector, sequential }
   } catch (error) {
     if (error instanceof UsageError) throw error
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const device = open(selector)
   try {
     await prepare(device)
-    await enhance(device, picture) // The first run pays for what is compiled and allocated only once.
+    await enhance(device, picture) // The first run includes compiling and allocating.
     const started = performance.now()
     const enhanced = await withMultiStream(!sequential, () => enhance(device, picture))
     const milliseconds = performance.now() - started
@@ -76,7 +76,7 @@ async function readPicture(path: string) {
   try {
     return readPng(await readFile(path))
   } catch (error) {
-    throw new UsageError(`${path} cannot be read: ${reasonOf(error)}.`)
+    throw new UsageError(`Cannot read ${path}: ${reasonOf(error)}.`)
   }
 }
 
@@ -84,7 +84,7 @@ async function writePicture(path: string, file: Uint8Array): Promise<void> {
   try {
     await writeFile(path, file)
   } catch (error) {
-    throw new UsageError(`${path} cannot be written: ${reasonOf(error)}.`)
+    throw new UsageError(`Cannot write ${path}: ${reasonOf(error)}.`)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Sharpens a picture where it has edges, and softens it where it has none. After GrCUDA's image pipeline: three branches
- * that need only the picture, side by side, then two steps that join them.
+ * Sharpens a picture at its edges and softens it elsewhere, like GrCUDA's image pipeline: three branches that need only the
+ * picture run side by side, then two steps join them.
  */
 
 import { parallel, type Device, type DeviceArray } from "auxstream"
@@ -15,7 +15,7 @@ export interface Image {
   readonly values: DeviceArray<"float32">
 }
 
-/** Makes every kernel ready, so that the first picture does not wait for a compiler. */
+/** Prepares every kernel, so that the first picture does not wait for a compiler. */
 export async function prepare(device: Device): Promise<void> {
   await Promise.all(Object.values(kernels).map((kernel) => kernel.prepare(device)))
 }
@@ -32,7 +32,7 @@ export async function enhance(device: Device, picture: Picture): Promise<Picture
   return { ...picture, data }
 }
 
-/** The pipeline itself: nothing here waits, everything is queued. */
+/** The pipeline itself. It only queues and waits for nothing. */
 export function pipeline(image: Image): Image {
   const [fine, coarse, sharp] = parallel([
     () => edges(blur(image, 1)),
@@ -60,7 +60,7 @@ export function blur(image: Image, radius: number): Image {
   const target = like(image)
   kernels.blur.launch(tilesOf(image), width, height, 0, radius, weights, values, halfway.values)
   kernels.blur.launch(tilesOf(image), width, height, 1, radius, weights, halfway.values, target.values)
-  halfway.values.dispose() // Its memory is used again once both launches are done, not before.
+  halfway.values.dispose() // Its memory is reused only after both launches.
   return target
 }
 

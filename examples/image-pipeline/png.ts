@@ -1,8 +1,8 @@
-/** Reads and writes PNG pictures of 8 bits a channel: gray, gray with alpha, RGB, RGBA. Nothing interlaced, no palette. */
+/** Reads and writes PNG pictures with 8 bits per channel: gray, gray with alpha, RGB, RGBA. No interlacing, no palette. */
 
 import { constants, deflateSync, inflateSync } from "node:zlib"
 
-/** A picture, row by row, its channels beside each other. */
+/** A picture, row by row, with interleaved channels. */
 export interface Picture {
   readonly width: number
   readonly height: number
@@ -12,7 +12,7 @@ export interface Picture {
   readonly data: Uint8Array
 }
 
-/** What is wrong with a file that is no picture. */
+/** Why a file is not a readable picture. */
 export class PngError extends Error {}
 
 const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
@@ -23,13 +23,13 @@ const channelsOfColorType = new Map([
   [6, 4],
 ])
 const colorTypeOfChannels = new Map([...channelsOfColorType].map(([type, channels]) => [channels, type]))
-/** What a picture may have at most: a small file can claim any size. */
+/** The limit of a picture's size, because a small file can claim any size. */
 const most = { side: 2 ** 16, bytes: 2 ** 28 }
 
-/** @throws PngError that says what is wrong */
+/** @throws PngError with the reason */
 export function readPng(file: Uint8Array): Picture {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
-  if (!bytes.subarray(0, signature.length).equals(signature)) throw new PngError("it is no PNG picture")
+  if (!bytes.subarray(0, signature.length).equals(signature)) throw new PngError("it is not a PNG file")
   let header: Omit<Picture, "data"> | undefined
   const compressed: Buffer[] = []
   for (const { type, data } of chunks(bytes)) {
@@ -62,7 +62,7 @@ function readHeader(data: Buffer): Omit<Picture, "data"> {
   const [depth, colorType, , , interlaced] = data.subarray(8)
   const channels = channelsOfColorType.get(colorType ?? -1)
   if (channels === undefined) throw new PngError("it has a palette; only gray, RGB and RGBA pictures can be read")
-  if (depth !== 8) throw new PngError(`it has ${depth} bits a channel; only 8 can be read`)
+  if (depth !== 8) throw new PngError(`it has ${depth} bits per channel; only 8 can be read`)
   if (interlaced !== 0) throw new PngError("it is interlaced; only pictures stored row by row can be read")
   if (width === 0 || height === 0) throw new PngError(`it is ${width} × ${height} pixels large`)
   if (Math.max(width, height) > most.side || width * height * channels > most.bytes) {
@@ -82,7 +82,7 @@ function inflate(compressed: Buffer, length: number): Buffer {
   return bytes
 }
 
-/** Each row says how it was predicted from the pixel to the left, the one above, and the one above to the left. */
+/** Each row names the predictor that was used: from the pixels to the left, above, and above left. */
 function unfilter(filtered: Buffer, rowBytes: number, channels: number): Uint8Array {
   const height = filtered.length / (rowBytes + 1)
   const data = new Uint8Array(height * rowBytes)
@@ -103,7 +103,7 @@ type Neighbours = [left: number, above: number, aboveLeft: number]
 function neighbours(data: Uint8Array, row: number, i: number, rowBytes: number, channels: number): Neighbours {
   const hasLeft = i >= channels
   const at = row + i
-  // Above the first row, the indices are negative, and there is nothing.
+  // Above the first row, the indices are negative and the pixels count as 0.
   return [
     hasLeft ? (data[at - channels] ?? 0) : 0,
     data[at - rowBytes] ?? 0,
@@ -128,7 +128,7 @@ function paeth(left: number, above: number, aboveLeft: number): number {
   return toAbove <= toAboveLeft ? above : aboveLeft
 }
 
-/** The file of a picture. */
+/** Encodes a picture. */
 export function writePng({ width, height, channels, data }: Picture): Buffer {
   const colorType = colorTypeOfChannels.get(channels)
   if (colorType === undefined || data.length !== width * height * channels) {
@@ -142,7 +142,7 @@ export function writePng({ width, height, channels, data }: Picture): Buffer {
   return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", compressed), chunk("IEND", Buffer.alloc(0))])
 }
 
-/** Every row by Paeth's predictor, which serves photographs best. */
+/** Predicts every row by Paeth's predictor, the best for photographs. */
 function filter(data: Uint8Array, rowBytes: number, channels: number): Buffer {
   const height = data.length / rowBytes
   const filtered = Buffer.alloc(height * (rowBytes + 1))

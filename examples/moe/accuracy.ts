@@ -1,6 +1,6 @@
 /**
- * Holds a pass against the float64 reference, for a sample of the layers and tokens. Each layer, and each step in it, is
- * checked from what the device itself came to before it, so that errors do not pile up and the bounds can be tight.
+ * Compares a pass with the float64 reference, for a sample of the layers and tokens. The check of each layer, and of each
+ * step in it, starts from the device's own previous result. So errors do not add up and the bounds can be tight.
  */
 
 import { type DeviceArray, toFloat32 } from "auxstream"
@@ -8,40 +8,39 @@ import type { Bench } from "./measure.js"
 import { embedding, layerReference, normalised, type Rows } from "./reference.js"
 import type { Sizes } from "./sizes.js"
 
-/** How near the device came. */
+/** How close the device came to the reference. */
 export interface Accuracy {
-  /** How many tokens were looked at. */
+  /** The number of compared tokens. */
   readonly tokens: number
-  /** The layers that were looked at, from 0. */
+  /** The compared layers, from 0. */
   readonly layers: readonly number[]
-  /** The largest difference of a state, against the largest number of its token's state. */
+  /** The largest difference of a state, relative to the largest number of its token's state. */
   readonly largestError: number
   readonly tolerance: number
-  /** The worst of each step, in the order in which they are computed: the first that failed is the culprit. */
+  /** The worst of each step, in order of computation: the first that failed is the cause. */
   readonly steps: readonly StepAccuracy[]
   readonly passed: boolean
 }
 
-/** How near one step came. */
+/** How close one step came. */
 export interface StepAccuracy {
   readonly step: keyof typeof tolerances
-  /** Where the error is the largest. */
+  /** The layer with the largest error. */
   readonly layer: number
-  /** Against the largest number of the token's row; a router's is of a probability itself. */
+  /** Relative to the largest number of the token's row; for a router, absolute, of a probability. */
   readonly largestError: number
   readonly tolerance: number
   readonly passed: boolean
 }
 
-/** The most that is looked at: the reference takes a tenth of a second for each token of a layer. */
+/** The limit of the sample: the reference takes a tenth of a second for each token of a layer. */
 const MOST_SAMPLES = 6
 const MOST_LAYERS = 4
 
 /**
- * What is rounded to bfloat16 is off by up to 2^-8 of itself. Sums in float32 are off by some 1e-6. Now and then that tips the
- * rounding of an activation inside an expert the other way, by 2^-8 of itself, and an activation is one of thousands in
- * a sum: 2e-4 of a state for the largest, more of an expert's result alone. A wrong expert or a wrong row of weights
- * shows as tenths.
+ * Rounding to bfloat16 has a relative error of up to 2^-8, float32 sums of about 1e-6. Sometimes the latter changes how an
+ * activation inside an expert is rounded, by 2^-8 of the activation, which is one of thousands in a sum: at most 2e-4 of a
+ * state, more of an expert's result alone. A wrong expert or a wrong row of weights gives errors of tenths.
  */
 const tolerances = { embedding: 0, norm: 2 ** -8, router: 1e-4, routed: 4e-3, shared: 4e-3, state: 1e-3 }
 
@@ -73,7 +72,7 @@ export async function measureAccuracy(
   return summary(errors, sample.length, layers)
 }
 
-/** What the device found out about the sample's tokens on the way through a layer. */
+/** The device's intermediate results in a layer for the sample's tokens. */
 interface Steps {
   readonly x: Rows
   readonly experts: Rows
@@ -82,7 +81,7 @@ interface Steps {
   readonly shared: Rows
 }
 
-/** Runs a layer again, to look at what a pass throws away. */
+/** Runs a layer again, to read what a pass discards. */
 async function readSteps(
   bench: Bench,
   layer: number,
@@ -153,18 +152,18 @@ function summary(errors: ReadonlyMap<number, Errors>, tokens: number, layers: re
   return { tokens, layers, largestError, tolerance, steps, passed: steps.every(({ passed }) => passed) }
 }
 
-/** What is no number is worse than any. */
+/** NaN counts as the largest error. */
 function isWorse(error: number, other: number): boolean {
   return error > other || (Number.isNaN(error) && !Number.isNaN(other))
 }
 
-/** The layers that are looked at, of so many: the first, the last, and some evenly spread between them. */
+/** The layers to compare: the first, the last, and some evenly spread between them. */
 export function checkedLayers(layers: number): number[] {
   const count = Math.min(layers, MOST_LAYERS)
   return Array.from({ length: count }, (_, i) => Math.round((i * (layers - 1)) / Math.max(1, count - 1)))
 }
 
-/** Tokens that between them went to as many experts as possible. */
+/** Tokens that together went to as many experts as possible. */
 function samplePositions(experts: Int32Array, topK: number): number[] {
   const seen = new Set<number>()
   const positions: number[] = []
@@ -181,7 +180,7 @@ function rowsOf(matrix: Float32Array | Int32Array, rows: readonly number[], widt
   return rows.map((row) => Float64Array.from(matrix.subarray(row * width, (row + 1) * width)))
 }
 
-/** The largest difference of two rows, against the expected row's largest number; the worst of all rows. */
+/** The largest difference of two rows, relative to the expected row's largest number; the maximum over all rows. */
 function relativeError(actual: Rows, expected: Rows): number {
   const errors = expected.map((row, i) => {
     const differences = row.map((value, j) => Math.abs((actual[i]?.[j] ?? NaN) - value))

@@ -15,7 +15,7 @@ export function openNamedDevice(selector: DeviceSelector): Device {
   }
 }
 
-/** Refuses what would not fit before gigabytes are filled. A CUDA device says so itself. */
+/** Refuses sizes that do not fit, before gigabytes are filled. A CUDA device refuses them itself. */
 export function checkMemory(device: Device, sizes: Sizes): void {
   if (device.kind !== "host") return
   const needed = weightBytes(sizes)

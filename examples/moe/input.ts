@@ -5,7 +5,7 @@ import { relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { UsageError } from "./options.js"
 
-/** The tokens of one run, and where they are from. */
+/** The tokens of one run, and their source. */
 export interface Input {
   readonly name: string
   /** Bytes of the whole file. */
@@ -18,8 +18,8 @@ const readme = fileURLToPath(new URL("../../../README.md", import.meta.url))
 /**
  * Reads the first bytes of a file.
  *
- * @param path the project's README.md unless given
- * @param tokens how many; `byDefault`, or what there is, unless given
+ * @param path by default the project's README.md
+ * @param tokens how many; by default `byDefault`, or fewer if the file is shorter
  * @throws UsageError
  */
 export function readInput(path: string | undefined, tokens: number | undefined, byDefault: number): Input {

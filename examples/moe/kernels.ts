@@ -1,6 +1,6 @@
 /**
- * The kernels, each with a function that launches it. Only this file knows how they are built and what shape they are
- * launched in. The launches go to the current stream.
+ * The kernels, each with a function that launches it on the current stream. Only this file knows how they are built and the
+ * shapes of their launches.
  */
 
 import { readFileSync } from "node:fs"
@@ -27,7 +27,7 @@ const fillWeightsKernel = defineKernel({
   host,
 })
 
-/** Fills with numbers between -scale and scale that follow from the seed. The scale is a power of two. */
+/** Fills with numbers between -scale and scale, determined by the seed. The scale must be a power of two. */
 export function fillWeights(out: Halves, seed: number, scale: number): void {
   fillWeightsKernel.launch({ grid: blocks(out.length), block: THREADS }, out, out.length, seed, scale)
 }
@@ -58,7 +58,7 @@ export function rmsNorm(x: Numbers, weight: Halves, out: Halves, epsilon: number
   rmsNormKernel.launch({ grid: rows, block: THREADS }, x, weight, out, rows, weight.length, epsilon)
 }
 
-/** Which experts the tokens of a layer go to. */
+/** The experts of each token of a layer. */
 export interface Routing {
   /** [tokens][topK], the most probable expert first. */
   readonly experts: Indices
@@ -89,7 +89,7 @@ const routeKernel = defineKernel({
   host,
 })
 
-/** The `topK` most probable experts of each token, and the choices sorted by expert. The logits do not survive it. */
+/** The `topK` most probable experts of each token, and the choices sorted by expert. Overwrites the logits. */
 export function route(logits: Numbers, routing: Routing, topK: number): void {
   const { experts, weights, offsets, rows, slots } = routing
   const tokens = experts.length / topK
@@ -97,7 +97,7 @@ export function route(logits: Numbers, routing: Routing, topK: number): void {
   routeKernel.launch({ grid: 1, block: 1024 }, logits, experts, weights, offsets, rows, slots, ...counts)
 }
 
-/** What a block of the experts' kernels on CUDA has: threads, and columns of an expert's matrix. */
+/** A block of the experts' kernels on CUDA: its threads, and its columns of an expert's matrix. */
 const EXPERT_THREADS = 128
 const EXPERT_COLUMNS = 128
 
@@ -119,8 +119,8 @@ const expertUpKernel = defineKernel({
 })
 
 /**
- * The first half of the experts: for the tokens in `routing.rows`, silu(gate) · up of their expert. The routing says on
- * the device who that is.
+ * The first half of the experts: for the tokens in `routing.rows`, silu(gate) · up of their expert. The device
+ * itself reads from the routing which expert that is.
  */
 export function expertUp(x: Halves, weights: Halves, { rows, offsets }: Routing, inner: Halves, depth: number): void {
   const experts = offsets.length - 1
@@ -150,7 +150,7 @@ export function expertDown(inner: Halves, weights: Halves, { rows, offsets }: Ro
   scratch.dispose()
 }
 
-/** Memory for a product on host. On CUDA a product needs nothing but its block's own. */
+/** Memory for a product on host. On CUDA a product uses only memory of its block. */
 function hostScratch({ device }: Halves, bytes: number): DeviceArray<"uint8"> {
   return device.empty("uint8", device.kind === "host" ? bytes : 0)
 }
@@ -187,14 +187,14 @@ const combineKernel = defineKernel({
   host,
 })
 
-/** What a layer found out about its tokens. */
+/** The intermediate results of a layer. */
 export interface Findings {
   /** [tokens][hidden], the layer's input, normalised. */
   readonly x: Halves
   readonly routing: Routing
-  /** [tokens · topK][hidden], what the experts say, sorted by expert. */
+  /** [tokens · topK][hidden], the results of the experts, sorted by expert. */
   readonly routed: Numbers
-  /** [tokens][hidden], what the shared expert says, before its gate. */
+  /** [tokens][hidden], the result of the shared expert, before its gate. */
   readonly shared: Numbers
 }
 

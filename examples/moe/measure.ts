@@ -1,4 +1,4 @@
-/** Times passes one after the other and side by side, eager and captured, in turns, with events on the device. */
+/** Times passes in sequence and side by side, eager and captured, in turns, with events on the device. */
 
 import { captureGraph, type Device, type DeviceArray, type Event, type Graph } from "auxstream"
 import type { LayerOutput, Lanes, Model, Observe, Output } from "./model.js"
@@ -7,25 +7,25 @@ type Hidden = DeviceArray<"float32">
 
 /** Milliseconds: medians over the rounds. */
 export interface Measurement {
-  /** A pass with the branches one after the other. */
+  /** A pass with the branches in sequence. */
   readonly sequential: number
   /** A pass with the branches side by side. */
   readonly parallel: number
   /** The two as graphs: captured once, launched each time. */
   readonly capturedSequential: number
   readonly capturedParallel: number
-  /** What the side-by-side passes take of the calling thread, until everything is queued. */
+  /** The time of the calling thread until the side-by-side passes are queued. */
   readonly queueing: number
   readonly capturedQueueing: number
   /** All layers' routed branches, each alone on the device. */
   readonly routed: number
   /** All layers' shared branches, each alone on the device. */
   readonly shared: number
-  /** The longer branch of each layer: no pass can be shorter than that. */
+  /** The sum of the longer branch of each layer: no pass can be shorter. */
   readonly longer: number
 }
 
-/** What one round gives: its times, and the final states of each pass. */
+/** The times of one round, and the final states of each pass. */
 export interface Round extends Measurement {
   readonly eager: readonly Float32Array[]
   readonly captured: readonly Float32Array[]
@@ -58,7 +58,7 @@ export class Bench {
     this.#parallel = { ...events, aux: device.createStream({ name: "aux" }) }
   }
 
-  /** One pass each way, and one for the branches alone, as the events around them take time, too. */
+  /** One pass each way, and one for the branches alone, because the events around them take time. */
   async round(): Promise<Round> {
     const branches = new BranchTimes(this.#device)
     const sequential = await this.#eager(this.#sequential)
@@ -79,19 +79,19 @@ export class Bench {
     }
   }
 
-  /** Whole passes, captured when they are first asked for. By then an eager pass has loaded all kernels. */
+  /** Whole passes, captured at first use. By then an eager pass has loaded all kernels. */
   get graphs(): { readonly sequential: Graph<Hidden>; readonly parallel: Graph<Hidden> } {
     const capture = (lanes: Lanes) => captureGraph(() => this.#model.forward(this.#tokens, lanes).hidden)
     this.#graphs ??= { sequential: capture(this.#sequential), parallel: capture(this.#parallel) }
     return this.#graphs
   }
 
-  /** A sequential pass, for what it gives. */
+  /** The results of a sequential pass. */
   output(): Output {
     return this.#model.forward(this.#tokens, this.#sequential)
   }
 
-  /** One layer, sequentially, with all that it found out. */
+  /** One layer, sequentially, with its intermediate results. */
   layer(index: number, hidden: Hidden): LayerOutput {
     return this.#model.layer(index, hidden, this.#sequential)
   }
@@ -105,7 +105,7 @@ export class Bench {
     return this.#time(() => this.#model.forward(this.#tokens, lanes, observe).hidden)
   }
 
-  /** The result is wiped out before, so that what is read is what this launch wrote. */
+  /** Clears the result first, so that reading it shows what this launch wrote. */
   #captured(graph: Graph<Hidden>): Promise<Timed> {
     graph.result.fill(NaN)
     return this.#time(() => {
@@ -114,7 +114,7 @@ export class Bench {
     })
   }
 
-  /** The scope frees what an eager pass has made. A graph's arrays are the graph's. */
+  /** The scope frees the arrays of an eager pass. Those of a graph belong to the graph. */
   #time(queue: () => Hidden): Promise<Timed> {
     return this.#device.scope(async () => {
       using start = this.#device.createEvent({ timing: true })
@@ -139,7 +139,7 @@ class BranchTimes {
     this.#device = device
   }
 
-  /** Puts an event before a branch and one behind it. */
+  /** Records an event before a branch and one after it. */
   readonly observe: Observe = (branch, fn) => {
     const start = this.#device.createEvent({ timing: true }).record()
     const result = fn()
@@ -177,7 +177,7 @@ export function medians(rounds: readonly Measurement[]): Measurement {
   }
 }
 
-/** Are these the same, bit for bit? */
+/** Whether these are bit-identical. */
 export function allEqual(rows: readonly Float32Array[]): boolean {
   const [first, ...others] = rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength))
   return first !== undefined && others.every((other) => other.equals(first))

@@ -1,7 +1,7 @@
 /**
- * Mixture-of-experts layers, the way inference engines run them: a router picks a few experts for each token, and
- * beside them one shared expert sees every token. The two branches read the same input and know nothing of each other,
- * so they run side by side on two streams.
+ * Mixture-of-experts layers, as inference engines run them: a router picks a few experts for each token, and
+ * one shared expert processes every token. The two branches read the same input and do not depend on each other, so they
+ * run side by side on two streams.
  */
 
 import { type Device, type DeviceArray, type Event, maybeExecuteInParallel, type Stream } from "auxstream"
@@ -12,9 +12,9 @@ import type { LayerWeights, ModelWeights } from "./weights.js"
 
 const EPSILON = 1e-6
 
-/** What the two branches need to run side by side: the same for all layers. */
+/** What the two branches need in order to run side by side. All layers share it. */
 export interface Lanes {
-  /** Null runs them one after the other. */
+  /** Null runs them in sequence. */
   readonly aux: Stream | null
   readonly event0: Event
   readonly event1: Event
@@ -25,19 +25,19 @@ export type Observe = <T>(branch: "routed" | "shared", fn: () => T) => T
 
 const unobserved: Observe = (_branch, fn) => fn()
 
-/** What a layer gives. */
+/** The result of a layer. */
 export interface LayerOutput extends Findings {
-  /** [tokens][hidden], the state of all tokens behind it. */
+  /** [tokens][hidden], the state of all tokens after it. */
   readonly next: DeviceArray<"float32">
 }
 
-/** What a pass gives. */
+/** The result of a pass. */
 export interface Output {
   /** The state of all tokens, [tokens][hidden]: before the first layer, and after each. */
   readonly states: readonly DeviceArray<"float32">[]
   /** The last of them. */
   readonly hidden: DeviceArray<"float32">
-  /** For each layer [tokens][topK]: the experts that were chosen. */
+  /** For each layer [tokens][topK]: the chosen experts. */
   readonly experts: readonly DeviceArray<"int32">[]
 }
 
@@ -53,7 +53,7 @@ export class Model {
     this.#weights = weights
   }
 
-  /** Queues a pass over all tokens. Nothing in it waits for the device. The output belongs to the caller. */
+  /** Queues a pass over all tokens without waiting for the device. The output belongs to the caller. */
   forward(tokens: DeviceArray<"uint8">, lanes: Lanes, observe: Observe = unobserved): Output {
     let hidden = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
     embed(tokens, this.#weights.embedding, hidden)
@@ -68,7 +68,7 @@ export class Model {
     return { states, hidden, experts }
   }
 
-  /** The scope frees what a layer made on the way as soon as the streams have passed its last use. */
+  /** The scope frees the intermediate arrays of a layer once the streams have passed their last use. */
   #kept(layer: () => LayerOutput): { next: DeviceArray<"float32">; experts: DeviceArray<"int32"> } {
     return this.#device.scope(() => {
       const { next, routing } = layer()
@@ -76,7 +76,7 @@ export class Model {
     })
   }
 
-  /** Queues one layer, with nine launches. All that it made belongs to the caller. */
+  /** Queues one layer, with nine launches. All its arrays belong to the caller. */
   layer(
     index: number,
     hidden: DeviceArray<"float32">,
@@ -99,7 +99,7 @@ export class Model {
     return { x, routing, routed, shared, next }
   }
 
-  /** The results of the chosen experts, sorted by expert. The host never learns who was chosen. */
+  /** The results of the chosen experts, sorted by expert. The host never reads which they are. */
   #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights): Pick<Findings, "routing" | "routed"> {
     const { tokens, hidden, expert, topK } = this.#sizes
     const routing = this.#route(x, weights)
@@ -125,7 +125,7 @@ export class Model {
     return routing
   }
 
-  /** The expert that sees every token. */
+  /** The expert for every token. */
   #sharedExpert(x: DeviceArray<"bfloat16">, weights: LayerWeights): DeviceArray<"float32"> {
     const { tokens, hidden, shared } = this.#sizes
     const gateUp = this.#numbers(tokens, 2 * shared)

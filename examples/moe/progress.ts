@@ -12,20 +12,20 @@ export class Progress {
     this.#shown = shown
   }
 
-  /** Names what begins now. */
+  /** Names the activity that begins now. */
   begin(activity: string): void {
     if (this.#shown && !this.#stream.isTTY && activity !== this.#activity) this.#stream.write(`${activity} …\n`)
     this.#activity = activity
     this.#draw()
   }
 
-  /** One step is done. */
+  /** Counts a finished step. */
   step(): void {
     this.#done += 1
     this.#draw()
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end(): void {
     if (this.#shown && this.#stream.isTTY) this.#stream.write("\r\u001b[K")
   }

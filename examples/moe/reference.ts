@@ -1,6 +1,6 @@
 /**
- * A layer in plain JavaScript and float64, for a few tokens: what the device's results are held against. Tokens do not
- * mix in these layers, so that a sample is enough.
+ * A layer in plain JavaScript and float64, for a few tokens. The device's results are compared with it. Tokens do not mix in
+ * these layers, so a sample is enough.
  */
 
 import { fromFloat32, toFloat32 } from "auxstream"
@@ -22,7 +22,7 @@ export function normalised(hidden: Rows): Rows {
   return hidden.map(rmsNorm)
 }
 
-/** What a layer makes of some tokens. */
+/** The results of a layer for some tokens. */
 export interface LayerReference {
   /** [tokens][experts] */
   readonly probabilities: Rows
@@ -30,7 +30,7 @@ export interface LayerReference {
   readonly routed: Rows
   /** The shared expert's results, before the gate. */
   readonly shared: Rows
-  /** The tokens' states behind the layer. */
+  /** The tokens' states after the layer. */
   readonly next: Rows
 }
 
@@ -84,7 +84,7 @@ function swiglu(gateUp: Float64Array, width: number): Float64Array {
   return gateUp.subarray(0, width).map((gate, i) => gate * sigmoid(gate) * at(gateUp, width + i))
 }
 
-/** A matrix of weights: where in its tensor it begins, and its shape. */
+/** A matrix of weights: its offset in the tensor, and its shape. */
 interface Matrix {
   readonly layer: number
   readonly name: (typeof matrices)[number]
@@ -108,7 +108,7 @@ function addScaled(sum: Float64Array | undefined, row: Float64Array | undefined,
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (row[i] ?? 0) * factor
 }
 
-/** What assembly/weights.ts writes, number by number, from the tensor's element `first` on. */
+/** The numbers that assembly/weights.ts writes, from the tensor's element `first` on. */
 function fillWeights(row: Float64Array, seed: number, first: number, scale: number): void {
   const start = Math.imul(seed, 0x9e3779b9) + first
   for (let i = 0; i < row.length; i++) {
@@ -137,7 +137,7 @@ function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x))
 }
 
-/** The device keeps activations in bfloat16, so that the reference rounds them in the same places. */
+/** The device keeps activations in bfloat16, so the reference rounds in the same places. */
 function roundToBfloat16(row: Float64Array): Float64Array {
   return Float64Array.from(toFloat32(fromFloat32(row, "bfloat16"), "bfloat16"))
 }

@@ -1,4 +1,4 @@
-/** What the example computes, and how much of the published model it keeps. */
+/** The sizes of the example, and how much of the published model it keeps. */
 
 /** The published sizes of Qwen1.5-MoE-A2.7B. A token's two branches cost the same: 4 · 1408 = 5632. */
 export const published = { hidden: 2048, expert: 1408, experts: 60, topK: 4, shared: 5632, layers: 24 } as const
@@ -11,7 +11,7 @@ export interface Sizes {
   readonly expert: number
   /** Routed experts in a layer. */
   readonly experts: number
-  /** Experts that a token goes to. */
+  /** Routed experts for each token. */
   readonly topK: number
   /** Numbers inside the shared expert. */
   readonly shared: number
@@ -19,13 +19,13 @@ export interface Sizes {
   readonly tokens: number
 }
 
-/** What is kept unless the command line says otherwise: on host, what a machine without a GPU computes in seconds. */
+/** The default sizes. A machine without a GPU computes those on host in seconds. */
 const kept = {
   host: { experts: 12, layers: 2, tokens: 64 },
   cuda: { experts: published.experts, layers: published.layers, tokens: 64 },
 }
 
-/** The numbers of tokens and layers unless the command line names them. */
+/** The default numbers of tokens and layers. */
 export function defaults(kind: "host" | "cuda"): { tokens: number; layers: number } {
   return kept[kind]
 }

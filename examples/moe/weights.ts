@@ -1,4 +1,4 @@
-/** The weights: bfloat16 from a fixed seed, filled in on the device. */
+/** The weights: bfloat16 from a fixed seed, written on the device. */
 
 import { AuxstreamError, type Device, type DeviceArray, parallel } from "auxstream"
 import { fillWeights } from "./kernels.js"
@@ -24,29 +24,29 @@ export interface LayerWeights {
   readonly sharedGate: Weights
 }
 
-/** Everything that the model has learnt, so to speak. */
+/** All weights of the model. */
 export interface ModelWeights {
   /** [256][hidden]: a token is a byte. */
   readonly embedding: Weights
   readonly layers: readonly LayerWeights[]
 }
 
-/** The matrices of a layer that are filled from a seed. */
+/** The matrices of a layer that are filled from seeds. */
 export const matrices = ["router", "expertsUp", "expertsDown", "sharedUp", "sharedDown", "sharedGate"] as const
 
-/** Each matrix has a seed of its own; 0 is the embedding's. */
+/** Each matrix has its own seed; the embedding has 0. */
 export function seedOf(layer: number, matrix: (typeof matrices)[number]): number {
   return 1 + layer * matrices.length + matrices.indexOf(matrix)
 }
 
-/** The weights lie between minus this and this: about 1 / √hidden, so that sums stay near 1. */
+/** The largest absolute weight: about 1 / √hidden, so that sums stay near 1. */
 export const WEIGHT_SCALE = 2 ** -5
 export const EMBEDDING_SCALE = 1
 
 /**
  * Allocates and fills all weights, on several streams. They belong to the caller.
  *
- * @param fewer whether fewer layers will do where the device has no memory for all
+ * @param fewer whether fewer layers may be allocated if the device has no memory for all
  */
 export function makeWeights(device: Device, sizes: Sizes, fewer: boolean): ModelWeights {
   const embedding = device.empty("bfloat16", 256 * sizes.hidden)
@@ -59,8 +59,8 @@ export function makeWeights(device: Device, sizes: Sizes, fewer: boolean): Model
 }
 
 /**
- * Allocates all layers, or as many as fit, if fewer will do. What is left where memory ends short of a layer may be too
- * little for the tokens' states: one layer makes room.
+ * Allocates all layers, or with `fewer` as many as fit. If memory runs out, the rest may be too small for the tokens' states,
+ * so one allocated layer is given up.
  *
  * @throws AuxstreamError AUX_OUT_OF_MEMORY
  */

@@ -1,24 +1,24 @@
-/** As much of the CUDA runtime as the example calls. */
+/** The part of the CUDA runtime that the example calls. */
 
 const names =
   process.platform === "win32"
     ? ["cudart64_13.dll", "cudart64_12.dll"]
     : ["libcudart.so.13", "libcudart.so.12", "/usr/local/cuda/lib64/libcudart.so"]
 
-/** Source and destination are told by their addresses. */
+/** cudaMemcpyDefault: the addresses determine the direction. */
 const cudaMemcpyDefault = 4
 
-/** The CUDA runtime; a failure is thrown. */
+/** The CUDA runtime. Failures throw. */
 export interface CudaRuntime {
   memcpyAsync(destination: number, source: number, byteLength: number, stream: bigint): void
 }
 
 /**
- * Loads the CUDA runtime, or says why not. It uses the device's primary context, as auxstream does, so that both know
- * the same memory and the same streams. Open the device before: auxstream sets koffi up when it loads the driver.
+ * Loads the CUDA runtime, or returns the reason why it cannot. It uses the device's primary context, like auxstream, so both
+ * share memory and streams. Open the device first: auxstream configures koffi when it loads the driver.
  */
 export async function loadCudaRuntime(): Promise<CudaRuntime | string> {
-  // An optional dependency of auxstream's, which is there when a CUDA device is open.
+  // An optional dependency of auxstream, always installed if a CUDA device is open.
   const { default: koffi } = await import("koffi")
   const library = firstOf(names, (name) => koffi.load(name))
   if (library === undefined) return `none of ${names.join(", ")} is found`
@@ -34,7 +34,7 @@ export async function loadCudaRuntime(): Promise<CudaRuntime | string> {
   }
 }
 
-/** What the first name gives that does not throw. */
+/** The result for the first name that does not throw. */
 function firstOf<T>(names: readonly string[], load: (name: string) => T): T | undefined {
   for (const name of names) {
     try {

@@ -1,6 +1,6 @@
 /**
- * Work of another library on a stream of ours: the CUDA runtime's own cudaMemcpyAsync, called through koffi. What is
- * queued before and after it runs in order, and the arrays that it uses may be dropped at once.
+ * Another library's work on an auxstream stream: the CUDA runtime's cudaMemcpyAsync, called through koffi. Work queued before
+ * and after it runs in order, and its arrays may be disposed of immediately.
  */
 
 import { defineKernel, openDevice } from "auxstream"
@@ -21,20 +21,20 @@ const scale = defineKernel({
 const device = openDevice()
 const stream = device.createStream()
 const runtime = device.kind === "cuda" ? await loadCudaRuntime() : "no CUDA device is open"
-if (typeof runtime === "string") console.log(`Without the CUDA runtime (${runtime}), auxstream copies itself.`)
+if (typeof runtime === "string") console.log(`There is no CUDA runtime (${runtime}), so copyFrom makes the copy.`)
 
 const copy = stream.run(() => {
   const x = device.from(Float32Array.of(1, 2, 3))
   const copy = device.empty("float32", x.length)
-  scale.launch({ grid: 1, block: 256 }, x.length, 10, x) // ours, before
+  scale.launch({ grid: 1, block: 256 }, x.length, 10, x) // auxstream, before the copy
   if (typeof runtime === "string") copy.copyFrom(x)
   else {
     stream.external({ reads: [x], writes: [copy] }, (handle) => {
-      runtime.memcpyAsync(copy.address, x.address, x.byteLength, handle) // theirs
+      runtime.memcpyAsync(copy.address, x.address, x.byteLength, handle) // the CUDA runtime
     })
   }
-  x.dispose() // at once: its memory is not used again before their copy is over
-  scale.launch({ grid: 1, block: 256 }, copy.length, 10, copy) // ours, behind
+  x.dispose() // immediately: its memory is reused only after the copy
+  scale.launch({ grid: 1, block: 256 }, copy.length, 10, copy) // auxstream, after the copy
   return copy
 })
 console.log(...(await stream.run(() => copy.read()))) // 100 200 300

@@ -1,6 +1,6 @@
-/** The kernels of work.ts for the host device, and what the benchmark runs inline. */
+/** The kernels of work.ts for the host device. The benchmark also runs them inline. */
 
-/** y = x, so many times multiplied and raised by one. */
+/** y = x, after `rounds` multiplications and additions of one. */
 export function iterate(launch, n, rounds, factor, x, y) {
   for (let i = 0; i < n; i++) {
     let value = x[i]

@@ -3,8 +3,8 @@
  *
  *     curl localhost:8080 -d '{ "numbers": [1, 2, 3], "rounds": 1000 }'
  *
- * A request that fails and one whose client goes away harm no other; SIGTERM lets those under way finish. docs/servers.md
- * says why it is written so.
+ * Failing requests and disconnecting clients affect no other request. SIGTERM lets running requests finish. docs/servers.md
+ * explains the design.
  */
 
 import { once } from "node:events"
@@ -26,9 +26,9 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
     const numbers = await answer(device, await questionOf(request, gone.signal))
     reply(response, 200, [...numbers])
   } catch (error) {
-    if (gone.signal.aborted) return // Nobody is there to hear of it.
+    if (gone.signal.aborted) return // The client has disconnected.
     reply(response, statusOf(error), { error: error instanceof Error ? error.message : String(error) })
-    if (error instanceof DeviceLostError) await stop(1) // Nothing works any more: let whoever started this start it again.
+    if (error instanceof DeviceLostError) await stop(1) // Nothing works any more: the supervisor must restart the process.
   }
 }
 
@@ -36,7 +36,7 @@ function reply(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
 }
 
-/** Which failures are the request's own, which are the server's. */
+/** Tells failures of the request from failures of the server. */
 function statusOf(error: unknown): number {
   if (error instanceof KernelError || error instanceof SyntaxError || error instanceof TypeError) return 400
   if (error instanceof DeviceLostError) return 503
@@ -49,7 +49,7 @@ async function questionOf(request: IncomingMessage, signal: AbortSignal): Promis
   for await (const piece of request) pieces.push(piece as Buffer)
   const body: unknown = JSON.parse(Buffer.concat(pieces).toString())
   if (typeof body !== "object" || body === null || !("numbers" in body) || !Array.isArray(body.numbers)) {
-    throw new TypeError('a request is { "numbers": [1, 2, 3], "rounds": 1000 }')
+    throw new TypeError('the request must be like { "numbers": [1, 2, 3], "rounds": 1000 }')
   }
   const rounds = "rounds" in body ? Number(body.rounds) : 1000
   return {
@@ -59,7 +59,7 @@ async function questionOf(request: IncomingMessage, signal: AbortSignal): Promis
   }
 }
 
-/** Takes no more requests, finishes those under way, and closes the device. Then nothing keeps the process. */
+/** Accepts no more requests, finishes running ones, and closes the device. Then nothing keeps the process alive. */
 async function stop(exitCode: number): Promise<void> {
   process.exitCode = exitCode
   const closed = once(server, "close")

@@ -1,4 +1,4 @@
-/** What the server does for a request: two pieces of work that need only the input, then one that needs both. */
+/** The work for a request: two pieces that need only the input, then one that needs both. */
 
 import { defineKernel, type Device, type DeviceArray, maybeExecuteInParallel, parallel } from "auxstream"
 
@@ -31,18 +31,18 @@ const add = defineKernel({
   host,
 })
 
-/** What a request asks for. */
+/** A request. */
 export interface Question {
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when the client has disconnected. */
   readonly signal?: AbortSignal | undefined
   readonly numbers: Float32Array<ArrayBuffer>
   readonly rounds: number
 }
 
-/** A launch that has not begun is dropped when the signal aborts, where the device can do that. */
+/** If the device can, it drops a launch that has not begun when the signal aborts. */
 const over = (n: number, signal?: AbortSignal) => ({ grid: Math.ceil(n / 256), block: 256, signal })
 
-/** Compiles and loads everything, so that the first request does not wait for that. */
+/** Compiles and loads everything, so that the first request need not wait. */
 export async function prepare(device: Device): Promise<void> {
   await Promise.all([iterate.prepare(device), add.prepare(device)])
 }
@@ -62,9 +62,9 @@ function piecesOf(
 }
 
 /**
- * Answers on two streams that belong to this request alone. Nothing is shared with other requests, so that none waits
- * for another and none fails with another. When the request fails or is aborted, everything is disposed of at once:
- * what is queued already ends by itself, and the memory is used again behind it.
+ * Answers on two streams that belong to this request alone. Requests share nothing, so none waits for another or fails
+ * with another. When the request fails or is aborted, everything is disposed of immediately: queued work still finishes, and
+ * its memory is reused afterwards.
  */
 export async function answer(device: Device, question: Question): Promise<Float32Array> {
   using main = device.createStream()
@@ -83,7 +83,7 @@ export async function answer(device: Device, question: Question): Promise<Float3
   })
 }
 
-/** The same with an aux stream of the device's pool. */
+/** The same with a stream of the device's pool. */
 export async function answerOnPool(device: Device, question: Question): Promise<Float32Array> {
   using main = device.createStream()
   return await main.run(async () => {

@@ -1,4 +1,4 @@
-/** A WebAssembly kernel of the user's own: two halves of a picture on two streams. README.md says how it is built. */
+/** Your own WebAssembly kernel draws two halves of a picture on two streams. README.md says how to build it. */
 
 import { defineKernel, openDevice, parallel } from "auxstream"
 
@@ -6,7 +6,7 @@ const mandelbrot = defineKernel({
   name: "mandelbrot",
   signature: ["int32", "int32", "int32", "int32", "int32", "out uint8*"],
   cuda: {
-    // Without fused multiply-add the GPU rounds as WebAssembly does, and both draw the same picture.
+    // Without fused multiply-add the GPU rounds like WebAssembly, so both draw the same picture.
     options: ["--fmad=false"],
     source: `extern "C" __global__ void mandelbrot(
         int width, int height, int firstRow, int rows, int limit, unsigned char* steps) {

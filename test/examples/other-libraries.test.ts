@@ -12,7 +12,7 @@ describe("the example with another library", () => {
     assert.equal(lines.at(-1), "100 200 300")
     if (!listDevices().some(({ kind, usable }) => kind === "cuda" && usable)) {
       assert.deepEqual(lines.slice(0, -1), [
-        "Without the CUDA runtime (no CUDA device is open), auxstream copies itself.",
+        "There is no CUDA runtime (no CUDA device is open), so copyFrom makes the copy.",
       ])
     }
   })
