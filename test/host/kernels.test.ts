@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
 import { pathToFileURL } from "node:url"
+import { MessagePort } from "node:worker_threads"
 import type { HostKernelBody, KernelArgument, KernelSource } from "../../src/driver.js"
 import { checkKernel } from "../../src/host/kernel/kernel-check.js"
 import { AuxstreamError, KernelError } from "../../src/common/errors.js"
@@ -313,6 +314,32 @@ test("a kernel cannot be exported as `then`, which import() would call", () => {
     assert.equal(code(error), "AUX_KERNEL_INVALID")
     assert.match(String(error), /"then"/)
   }
+})
+
+test("a worker knows the kernels defined before it started, however late the opening thread posts", (context) => {
+  const post = MessagePort.prototype.postMessage
+  context.mock.method(
+    MessagePort.prototype,
+    "postMessage",
+    function (this: MessagePort, ...message: Parameters<typeof post>) {
+      // The worker has started, and taken the launch, before this returns.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+      post.apply(this, message)
+    },
+  )
+  using driver = open(2)
+  const stream = driver.createStream(0)
+  launch(driver, stream, driver.loadKernel(source("first", [], "")))
+  driver.synchronizeStream(stream)
+})
+
+test("preparing does not wait for workers started since it was asked for", { timeout: 20_000 }, async () => {
+  using driver = open(8)
+  const nothing = driver.loadKernel(source("nothing", [], ""))
+  const preparing = driver.prepareKernel(source("prepared", [], ""))
+  await new Promise((resolve) => setImmediate(resolve))
+  for (let count = 0; count < 8; count++) launch(driver, driver.createStream(0), nothing)
+  await preparing
 })
 
 test("preparing does not wait for workers that are in a kernel", async () => {

@@ -8,7 +8,9 @@ import type { WorkerPool } from "./worker-pool.js"
 /** A `prepare` that not every worker has answered. */
 interface Preparation {
   readonly promise: Promise<KernelHandle>
-  readonly answered: Set<number>
+  /** The control blocks of the workers that were asked and have not answered. Those started since were not asked. */
+  readonly unanswered: Set<number>
+  hasAnswer: boolean
   resolve(handle: KernelHandle): void
   reject(error: Error): void
 }
@@ -70,7 +72,8 @@ export class KernelTable {
   loaded(handle: KernelHandle, block: number, thrown: Thrown | undefined): void {
     const preparation = this.preparations.get(handle)
     if (preparation === undefined) return
-    preparation.answered.add(block)
+    preparation.unanswered.delete(block)
+    preparation.hasAnswer = true
     if (thrown !== undefined) {
       const reason = `kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
       this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
@@ -82,8 +85,8 @@ export class KernelTable {
   /** Settles what every worker has answered that can. */
   checkAnswers(): void {
     for (const [handle, preparation] of this.preparations) {
-      const { answered } = preparation
-      if (answered.size > 0 && this.pool.awaited(answered) === 0) this.finish(handle, preparation).resolve(handle)
+      const { hasAnswer, unanswered } = preparation
+      if (hasAnswer && !this.pool.isAnyIdle(unanswered)) this.finish(handle, preparation).resolve(handle)
     }
   }
 
@@ -100,11 +103,11 @@ export class KernelTable {
       resolve = resolvePromise
       reject = rejectPromise
     })
-    const preparation = { promise, answered: new Set<number>(), resolve, reject }
-    this.preparations.set(handle, preparation)
     // Two are what a fork needs; the others start with the streams that need them, and load what they are given.
     this.pool.reach(2)
-    this.pool.load(handle)
+    const unanswered = new Set(this.pool.load(handle))
+    const preparation = { promise, unanswered, hasAnswer: false, resolve, reject }
+    this.preparations.set(handle, preparation)
     return preparation
   }
 

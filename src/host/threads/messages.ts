@@ -8,6 +8,11 @@ export interface WorkerStart {
   readonly control: WasmMemory
   readonly memory: WasmMemory
   readonly port: MessagePort
+  /**
+   * The kernels known so far. They must not come through the port: the worker may run a launch of one before the opening
+   * thread, held up by the system, has posted anything.
+   */
+  readonly definitions: readonly KernelDefinition[]
   /** Its control block. */
   readonly block: number
   /** How many workers may spin at once. */

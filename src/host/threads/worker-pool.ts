@@ -72,17 +72,18 @@ export class WorkerPool {
     this.post({ define: definition })
   }
 
-  /** Asks every worker to load a kernel; each one answers with a report. */
-  load(kernel: number): void {
+  /** Asks every worker to load a kernel; each one answers with a report. Gives their control blocks. */
+  load(kernel: number): number[] {
     this.post({ load: kernel })
     Atomics.add(this.control.words, LOADS, 1)
     this.scheduler.wakeAll()
+    return this.members.map(({ block }) => block)
   }
 
-  /** How many workers have neither answered nor are running streams? */
-  awaited(answered: ReadonlySet<number>): number {
+  /** Is one of these workers alive and not running streams? */
+  isAnyIdle(blocks: ReadonlySet<number>): boolean {
     const { words } = this.control
-    return this.members.filter(({ block }) => !answered.has(block) && Atomics.load(words, block + BUSY) === 0).length
+    return this.members.some(({ block }) => blocks.has(block) && Atomics.load(words, block + BUSY) === 0)
   }
 
   /** Hands on what the workers have reported. Needs no event loop. */
@@ -127,6 +128,7 @@ export class WorkerPool {
       control: this.control.memory,
       memory: this.memory.memory,
       port: port2,
+      definitions: this.definitions,
       block,
       spinners: this.spinners,
     })
@@ -137,7 +139,6 @@ export class WorkerPool {
     worker.unref()
     this.running++
     this.members.push(member)
-    for (const definition of this.definitions) port1.postMessage({ define: definition } satisfies Order)
     worker.on("error", (error: unknown) => (member.error = asError(error)))
     worker.on("exit", () => {
       this.running--

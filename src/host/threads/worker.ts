@@ -37,6 +37,7 @@ class Worker implements Surroundings {
     this.memory = new DeviceMemory(start.memory)
     this.scheduler = new Scheduler(this.control)
     this.block = start.block
+    for (const definition of start.definitions) this.definitions.set(definition.id, definition)
     this.interpreter = new Interpreter(this)
   }
 
