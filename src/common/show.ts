@@ -12,6 +12,11 @@ export function showThrown(value: unknown): string {
   return attempt(() => cut(String(value), 1000))
 }
 
+/** Advice for a message to raise a limit that a shell sets, followed by "or". Empty on Windows, where shells set none. */
+export function raiseLimit(what: string, option: `-${string}`, platform = process.platform): string {
+  return platform === "win32" ? "" : `raise the limit on ${what} (ulimit ${option}), or `
+}
+
 /** What another copy of this package made. */
 function describeStranger(value: unknown): string | undefined {
   const copy = typeof value === "object" && value !== null ? otherCopyOf(value) : undefined

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { raiseLimit } from "../../src/common/raise-limit.js"
+import { raiseLimit } from "../../src/common/show.js"
 
 test("the advice to raise a limit names ulimit, except on Windows, which has none", () => {
   for (const platform of ["linux", "darwin"] as const) {

@@ -9,7 +9,7 @@
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import type { PinnedMemory } from "../../driver.js"
-import { raiseLimit } from "../../common/raise-limit.js"
+import { raiseLimit } from "../../common/show.js"
 import { clearTimeout, now, setTimeout } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"
 import { viewMemory } from "../api/ffi.js"

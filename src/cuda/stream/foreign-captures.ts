@@ -6,17 +6,16 @@
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { recordedInCapture } from "../api/errors.js"
-import { HandleSet } from "./handle-set.js"
 
 /** What others may capture of one device. */
 export class ForeignCaptures {
   readonly #context: CudaContext
-  readonly #knownStreams = new HandleSet()
-  readonly #knownEvents = new HandleSet()
+  readonly #knownStreams = new Set<number>()
+  readonly #knownEvents = new Set<number>()
   /** Streams that waited for what may have been captured. */
-  readonly #broughtIn = new HandleSet()
+  readonly #broughtIn = new Set<number>()
   /** Events whose latest record of ours is part of a capture. */
-  readonly #captured = new HandleSet()
+  readonly #captured = new Set<number>()
 
   constructor(context: CudaContext) {
     this.#context = context
@@ -35,7 +34,7 @@ export class ForeignCaptures {
   }
 
   mayInclude(stream: StreamHandle): boolean {
-    return this.#context.othersMayCapture && (this.#knownStreams.has(stream) || this.#broughtIn.has(stream))
+    return this.#context.othersMayCapture && (has(this.#knownStreams, stream) || has(this.#broughtIn, stream))
   }
 
   /** We have recorded the event on the stream, which was captured or not. */
@@ -43,14 +42,14 @@ export class ForeignCaptures {
     if (isCaptured) {
       this.#captured.add(event)
     } else {
-      this.#captured.delete(event)
-      this.#broughtIn.delete(stream)
+      remove(this.#captured, event)
+      remove(this.#broughtIn, stream)
     }
   }
 
   /** We have the stream wait for the event. */
   noteWait(stream: StreamHandle, event: EventHandle): void {
-    if (this.#captured.has(event) || this.#knownEvents.has(event)) this.#broughtIn.add(stream)
+    if (has(this.#captured, event) || has(this.#knownEvents, event)) this.#broughtIn.add(stream)
   }
 
   /** @throws AuxstreamError AUX_STREAM_CAPTURING for an event that is recorded in a capture */
@@ -73,4 +72,13 @@ export class ForeignCaptures {
     this.#knownEvents.delete(event)
     this.#captured.delete(event)
   }
+}
+
+/** These sets are nearly always empty, and a look into an empty `Set` still hashes the number. */
+function has(set: ReadonlySet<number>, handle: number): boolean {
+  return set.size > 0 && set.has(handle)
+}
+
+function remove(set: Set<number>, handle: number): void {
+  if (set.size > 0) set.delete(handle)
 }

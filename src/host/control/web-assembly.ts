@@ -3,7 +3,7 @@
  * Node.js library has no business to pull in.
  */
 
-import { raiseLimit } from "../../common/raise-limit.js"
+import { raiseLimit } from "../../common/show.js"
 import { OutOfMemoryError } from "../../common/errors.js"
 
 /** A memory. Shared here always. */
