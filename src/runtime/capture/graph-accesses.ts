@@ -1,19 +1,15 @@
 import type { StreamFailures } from "../../driver.js"
+import { type Range, Ranges } from "../../common/ranges.js"
 import type { Span } from "../memory/used-memory.js"
 import type { Writes } from "../memory/writes.js"
 
-interface Range {
-  readonly address: number
-  readonly byteLength: number
-}
-
 /** What a graph does with one piece of memory. */
 interface RangesOfMemory {
-  readonly reads: Range[]
+  readonly reads: Ranges
   /** Some bytes may stay as they are. */
-  readonly writes: Range[]
+  readonly writes: Ranges
   /** Each launch writes all of these bytes before it uses any. */
-  readonly overwrites: Range[]
+  readonly overwrites: Ranges
 }
 
 /**
@@ -33,7 +29,7 @@ export class GraphAccesses {
     if (writes === undefined || writes === this.#own) return undefined
     const known = this.#ranges.get(writes)
     if (known !== undefined) return known
-    const ranges = { reads: [], writes: [], overwrites: [] }
+    const ranges = { reads: new Ranges(), writes: new Ranges(), overwrites: new Ranges() }
     this.#ranges.set(writes, ranges)
     return ranges
   }
@@ -41,19 +37,19 @@ export class GraphAccesses {
   /** The bytes are used as they are. */
   read(span: Span): void {
     const ranges = this.#rangesOf(span.allocation)
-    if (ranges !== undefined) addRead(ranges, span)
+    if (ranges !== undefined) addRead(ranges, rangeOf(span))
   }
 
   /** Some of the bytes are written. They have been read. */
   write(span: Span): void {
     const ranges = this.#rangesOf(span.allocation)
-    if (ranges !== undefined) addWrite(ranges, span)
+    if (ranges !== undefined) addWrite(ranges, rangeOf(span))
   }
 
   /** All of the bytes are written. */
   overwrite(span: Span): void {
     const ranges = this.#rangesOf(span.allocation)
-    if (ranges !== undefined) addOverwrite(ranges, span)
+    if (ranges !== undefined) addOverwrite(ranges, rangeOf(span))
   }
 
   /** Another graph, or a body, becomes part of this one. Of a body's operations, none is sure to run. */
@@ -76,40 +72,33 @@ export class GraphAccesses {
   /** Refuses a launch that would use what a failure has left. */
   check(): void {
     for (const [writes, { reads }] of this.#ranges) {
-      for (const { address, byteLength } of reads) writes.check(address, byteLength)
+      for (const { begin, end } of reads) writes.check(begin, end - begin)
     }
   }
 
   /** Notes what the launch that was queued last on a stream writes. */
   note(stream: StreamFailures): void {
     for (const [memory, { writes, overwrites }] of this.#ranges) {
-      for (const { address, byteLength } of overwrites) memory.overwrite(stream, address, byteLength)
-      for (const { address, byteLength } of writes) memory.note(stream, address, byteLength)
+      for (const { begin, end } of overwrites) memory.overwrite(stream, begin, end - begin)
+      for (const { begin, end } of writes) memory.note(stream, begin, end - begin)
     }
   }
 }
 
+function rangeOf({ address, byteLength }: Span): Range {
+  return { begin: address, end: address + byteLength }
+}
+
 function addRead({ reads, overwrites }: RangesOfMemory, range: Range): void {
-  if (!isWithin(range, overwrites)) add(reads, range)
+  for (const { begin, end } of overwrites.outside(range.begin, range.end)) reads.add(begin, end)
 }
 
 function addWrite({ writes, overwrites }: RangesOfMemory, range: Range): void {
-  if (!isWithin(range, overwrites)) add(writes, range)
+  for (const { begin, end } of overwrites.outside(range.begin, range.end)) writes.add(begin, end)
 }
 
-function addOverwrite({ reads, writes, overwrites }: RangesOfMemory, range: Range): void {
-  const isUsedBefore = [...reads, ...writes].some((other) => overlap(other, range))
-  add(isUsedBefore ? writes : overwrites, range)
-}
-
-function add(ranges: Range[], range: Range): void {
-  if (!isWithin(range, ranges)) ranges.push({ address: range.address, byteLength: range.byteLength })
-}
-
-function isWithin({ address, byteLength }: Range, ranges: readonly Range[]): boolean {
-  return ranges.some((outer) => outer.address <= address && outer.address + outer.byteLength >= address + byteLength)
-}
-
-function overlap(one: Range, other: Range): boolean {
-  return one.address < other.address + other.byteLength && other.address < one.address + one.byteLength
+function addOverwrite({ reads, writes, overwrites }: RangesOfMemory, { begin, end }: Range): void {
+  const isUsedBefore = reads.overlaps(begin, end) || writes.overlaps(begin, end)
+  const ranges = isUsedBefore ? writes : overwrites
+  ranges.add(begin, end)
 }
