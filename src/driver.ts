@@ -303,18 +303,18 @@ export interface Driver {
   /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */
   noteContents(address: number, stream: StreamHandle): void
   /**
-   * All of what `allocate` gave is about to be overwritten: if its first contents are skipped, that breaks nobody any
-   * more. Absent where a failure loses the device.
+   * The operation queued last overwrites all of what `allocate` gave: if its first contents are skipped, that breaks
+   * nobody any more. Absent where a failure loses the device.
    */
   forgetContents?(address: number): void
   /**
    * Has everything queued on the stream later run after the birth of what `allocate` gave. What else the birth's own
    * stream has queued, before or after, breaks nobody; but if the first contents were skipped because that stream was
-   * broken before them, this stream breaks, too.
+   * broken before them, this stream breaks, too, unless its next operation `overwrites` all of the memory.
    *
    * @returns true if the birth is over: no stream has to be ordered behind it any more
    */
-  orderBehindBirth(address: number, stream: StreamHandle): boolean
+  orderBehindBirth(address: number, stream: StreamHandle, overwrites?: boolean): boolean
   /** Gives back what `allocate` gave, at this place in the stream's order. */
   free(address: number, stream: StreamHandle, mark: OrderMark): void
   /** Blocks until every `free` queued so far has happened, so that an `allocate` can have the memory. */

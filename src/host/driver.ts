@@ -253,11 +253,12 @@ export class HostDriver implements Driver {
     this.births.forgetContents(address)
   }
 
-  orderBehindBirth(address: number, stream: StreamHandle): boolean {
+  orderBehindBirth(address: number, stream: StreamHandle, overwrites = false): boolean {
     this.check()
     const birth = this.births.get(address)
     if (birth === undefined) return true
-    const { stream: home, position, needsContents } = birth
+    const { stream: home, position } = birth
+    const needsContents = birth.needsContents && !overwrites
     const passed = home.hasPassed(position)
     const error = passed && needsContents ? this.failures.before(home, position) : undefined
     if (passed && error === undefined) {
@@ -266,7 +267,7 @@ export class HostDriver implements Driver {
     }
     const target = this.streams.get(stream)
     if (error !== undefined) this.breakBecauseOf(error, target)
-    else this.commands.wait(target.slot, home.slot, position, howToWait(birth))
+    else this.commands.wait(target.slot, home.slot, position, howToWait(birth, needsContents))
     this.submit(target)
     return false
   }
@@ -513,7 +514,7 @@ export class HostDriver implements Driver {
  * First contents that were skipped break who waits for them, as soon as that is sure; no other failure does. Whoever uses
  * the memory early keeps to all that its stream waits for, broken or not: somebody there may be using it still.
  */
-function howToWait({ hasContents, needsContents, isEarly }: HostBirth): number {
+function howToWait({ hasContents, isEarly }: HostBirth, needsContents: boolean): number {
   return (needsContents ? TAKES_OVER : 0) | (hasContents && !isEarly ? ENDS_BROKEN : 0)
 }
 

@@ -248,6 +248,30 @@ onHost("nobody reads garbage", (open) => {
     device.synchronize()
   })
 
+  test("§5.12 an overwrite that is refused leaves skipped first contents what they are: garbage", () => {
+    using device = open()
+    using broken = device.createStream()
+    const error = breakStream(broken)
+    using copy = device.empty("int32", length)
+    for (const overwrite of [
+      (array: DeviceArray<"int32">) => array.fill(5),
+      (array: DeviceArray<"int32">) => array.copyFrom(ints(1, 2, 3, 4)),
+    ]) {
+      using failure = new Failure(device)
+      using stream = device.createStream()
+      using reader = device.createStream()
+      failure.queue(stream)
+      using array = stream.run(() => device.full("int32", length, 1))
+      assert.equal(
+        thrownBy(() => broken.run(() => overwrite(array))),
+        error,
+      )
+      reader.run(() => copy.copyFrom(array))
+      failure.happen()
+      assert.ok(thrownBy(() => reader.synchronize()) instanceof KernelError)
+    }
+  })
+
   test("§5.12 products: their results are garbage, their inputs are not", () => {
     using device = open()
     const a = device.full("float32", length, 1)

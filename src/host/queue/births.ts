@@ -44,7 +44,7 @@ export class Births {
     place.needsContents = hasContents
   }
 
-  /** All of the memory is about to be overwritten. */
+  /** An operation that overwrites all of the memory has been queued. */
   forgetContents(address: number): void {
     const place = this.places.get(address)
     if (place !== undefined) place.needsContents = false

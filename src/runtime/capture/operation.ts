@@ -67,14 +67,16 @@ export function queueOverwrite(
   const { allocation } = target
   const { birth } = allocation
   if (birth !== undefined) {
-    if (failures !== undefined) birth.noteOverwrite(target.byteLength)
-    birth.orderBefore(stream)
+    if (failures === undefined) birth.orderBefore(stream)
+    else birth.orderOverwriteBefore(stream, target.byteLength)
   }
   telling(submit)
   const tick = stream.advance(label)
   source?.allocation.uses.note(stream, tick)
   allocation.uses.note(stream, tick)
-  if (failures !== undefined) allocation.writes?.overwrite(failures, target.address, target.byteLength)
+  if (failures === undefined) return
+  birth?.noteOverwrite(stream, target.byteLength)
+  allocation.writes?.overwrite(failures, target.address, target.byteLength)
 }
 
 /** Makes the stream's next operation run after the memory's birth. */
@@ -100,8 +102,8 @@ export function prepareSpan(stream: StreamState, span: Span): void {
 
 /** Comes before an operation that writes all of these bytes: what is there does not matter. */
 function prepareOverwrite(stream: StreamState, { allocation, byteLength }: Span): void {
-  if (stream.failures !== undefined && stream.capture === undefined) allocation.birth?.noteOverwrite(byteLength)
-  prepare(stream, allocation)
+  if (stream.failures === undefined || stream.capture !== undefined) prepare(stream, allocation)
+  else allocation.birth?.orderOverwriteBefore(stream, byteLength)
 }
 
 /** Notes that the operation just counted uses these bytes, and whether it may write some. */
@@ -121,8 +123,9 @@ export function noteWrite(stream: StreamState, span: Span): void {
 function overwrite(stream: StreamState, span: Span, tick: number): void {
   use(stream, span.allocation, tick)
   if (stream.failures === undefined) return
-  if (stream.capture === undefined) span.allocation.writes?.overwrite(stream.failures, span.address, span.byteLength)
-  else captureOf(stream)?.memory.accesses.overwrite(span)
+  if (stream.capture !== undefined) return captureOf(stream)?.memory.accesses.overwrite(span)
+  span.allocation.birth?.noteOverwrite(stream, span.byteLength)
+  span.allocation.writes?.overwrite(stream.failures, span.address, span.byteLength)
 }
 
 /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */

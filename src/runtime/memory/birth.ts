@@ -45,11 +45,24 @@ export class Birth {
     this.#hasContents = true
   }
 
-  /** So many bytes are about to be overwritten. Whether all had been written before does not matter any more. */
-  noteOverwrite(byteLength: number): void {
+  /**
+   * Makes the stream's next operation, which overwrites `byteLength` bytes, run after it. If these are all of them, the
+   * operation does not need the first contents. Others do until {@link noteOverwrite}, as the driver may yet refuse it.
+   */
+  orderOverwriteBefore(stream: StreamState, byteLength: number): void {
+    if (!this.#hasContents || byteLength !== this.#byteLength) this.orderBefore(stream)
+    else if (!this.#isOver && !this.#isBefore(stream)) {
+      this.#isOver = this.#home.order.driver.orderBehindBirth(this.#address, stream.handle, true)
+    }
+  }
+
+  /** The stream's newest operation overwrites `byteLength` bytes. If these are all, nobody needs the first contents. */
+  noteOverwrite(stream: StreamState, byteLength: number): void {
     if (!this.#hasContents || byteLength !== this.#byteLength) return
     this.#hasContents = false
-    if (!this.#isOver) this.#home.order.driver.forgetContents?.(this.#address)
+    if (this.#isOver) return
+    this.#home.order.driver.forgetContents?.(this.#address)
+    if (!this.#isBefore(stream)) this.#noteWait(stream)
   }
 
   /** Makes the stream's next operation run after it. */
@@ -58,13 +71,18 @@ export class Birth {
   }
 
   #orderElsewhere(stream: StreamState): void {
-    const isBehind = this.#behind?.has(stream) === true || stream.isAfter(this.#home, this.#tick)
-    if (!isBehind) this.#wait(stream)
+    if (!this.#isBefore(stream)) {
+      this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
+      this.#noteWait(stream)
+    }
     this.#latest = stream
   }
 
-  #wait(stream: StreamState): void {
-    this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
+  #isBefore(stream: StreamState): boolean {
+    return stream === this.#home || this.#behind?.has(stream) === true || stream.isAfter(this.#home, this.#tick)
+  }
+
+  #noteWait(stream: StreamState): void {
     if (this.#isOver) this.#behind = undefined
     else this.#behind = (this.#behind ?? new WeakSet()).add(stream)
   }
