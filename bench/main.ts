@@ -37,10 +37,10 @@ function usage(): string {
     "npm run bench -- [--only NAME,NAME] [--quick] [--json]",
     "",
     "Measures the host device. A whole run replaces bench/results/host.json.",
-    "  --only   some of it:",
+    "  --only   only these benchmarks:",
     ...benchmarks.map(({ name, title }) => `           ${name.padEnd(14)} ${title}`),
-    "  --quick  only shows that everything runs",
-    "  --json   prints JSON instead of tables",
+    "  --quick  show only that everything runs; the figures mean nothing",
+    "  --json   print JSON instead of tables",
   ].join("\n")
 }
 
@@ -50,7 +50,7 @@ function choose(only: string | undefined): readonly Benchmark[] {
     const found = benchmarks.find((benchmark) => benchmark.name === name)
     if (found !== undefined) return found
     const known = benchmarks.map((benchmark) => benchmark.name).join(", ")
-    throw new UsageError(`There is no benchmark called "${name}", only ${known}.`)
+    throw new UsageError(`--only must name benchmarks: ${known}; got "${name}".`)
   })
 }
 
@@ -76,7 +76,7 @@ function keep(report: Report): void {
   mkdirSync(results, { recursive: true })
   const path = `${results}host.json`
   writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`)
-  console.error(`Kept as ${path}`)
+  console.error(`Saved as ${path}`)
 }
 
 try {

@@ -45,7 +45,7 @@ function readOptions(): Settings & { readonly chosen: readonly Part[] } {
   const number = (name: string, text: string, least: number) => {
     const value = Number(text)
     if (value >= least) return value
-    throw new UsageError(`--${name} is ${JSON.stringify(text)}; it is a number of at least ${least}.`)
+    throw new UsageError(`--${name} must be a number of at least ${least}; got ${JSON.stringify(text)}.`)
   }
   return {
     out: values.out,
@@ -77,7 +77,7 @@ function choose(only: string | undefined): readonly Part[] {
   const names = only.split(",")
   const unknown = names.find((name) => !parts.some((part) => part.name === name))
   if (unknown === undefined) return parts.filter(({ name }) => name === "machine" || names.includes(name))
-  throw new UsageError(`There is no part called "${unknown}", only ${parts.map(({ name }) => name).join(", ")}.`)
+  throw new UsageError(`--only must name parts: ${parts.map(({ name }) => name).join(", ")}; got "${unknown}".`)
 }
 
 function write(run: Run, chosen: readonly Part[]): string {
