@@ -22,10 +22,10 @@ import { makeWeights } from "./weights.js"
 /** A GPU needs a longer warm-up. It takes milliseconds for what takes threads a second. */
 const rounds = { host: { warmUps: 1, timed: 4 }, cuda: { warmUps: 5, timed: 25 } }
 
-/** Of the sizes that are used unless the command line gives others. */
+/** Printed at the start. True for the default sizes. */
 const duration = {
   host: "This takes about half a minute on two idle cores.",
-  cuda: "This takes about a quarter of a minute.",
+  cuda: "This takes about 15 seconds.",
 }
 
 /** Runs the program. Gives its exit code. */
