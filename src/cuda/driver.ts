@@ -219,26 +219,26 @@ export class CudaDriver implements Driver {
   }
 
   queryEvent(event: EventHandle): boolean {
-    this.#captures.foreign.checkLook(event)
+    this.#captures.foreign.checkNotCaptured(event)
     return hasPassed(this.#context, event)
   }
 
   synchronizeEvent(event: EventHandle): void {
-    this.#captures.foreign.checkLook(event)
+    this.#captures.foreign.checkNotCaptured(event)
     const status = this.#context.calls.cuEventSynchronize(event)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
   }
 
   elapsedTime(start: EventHandle, end: EventHandle): number {
     const { calls, out } = this.#context
-    for (const event of [start, end]) this.#captures.foreign.checkLook(event)
+    for (const event of [start, end]) this.#captures.foreign.checkNotCaptured(event)
     const status = calls.cuEventElapsedTime(out.address, start, end)
     if (status !== SUCCESS) this.#context.retry(status, "cuEventElapsedTime", out.address, start, end)
     return out.float(0)
   }
 
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
-    this.#captures.foreign.checkLook(event)
+    this.#captures.foreign.checkNotCaptured(event)
     return this.#completions.add(event, settle)
   }
 

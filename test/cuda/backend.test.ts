@@ -39,7 +39,7 @@ test("importing the backend loads neither koffi nor a CUDA library", () => {
 
 test("a library that AUXSTREAM_LIBCUDA names and that is not there is said by its path", () => {
   const text = run(listed, { AUXSTREAM_LIBCUDA: noSuchLibrary })
-  assert.match(text, /^cuda false AUXSTREAM_LIBCUDA names \/no\/such\/libcuda\.so, which cannot be loaded: .+\.$/)
+  assert.match(text, /^cuda false AUXSTREAM_LIBCUDA is \/no\/such\/libcuda\.so, which cannot be loaded: .+\.$/)
 })
 
 test("without a driver the names that were tried are said, and what to do", () => {
@@ -124,7 +124,7 @@ onDouble("listing and opening", () => {
     double.setDevices(1)
   })
 
-  test("an ordinal that there is no device for is refused with those there are", () => {
+  test("an ordinal without a device is refused, naming the devices that exist", () => {
     again()
     const error = thrownBy(() => open(3))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
@@ -138,20 +138,17 @@ onDouble("listing and opening", () => {
     double.setDevices(1)
   })
 
-  test("a driver that is too old is said with both versions", () => {
+  test("the error of a driver that is too old names both versions", () => {
     again()
     double.setVersion(11080)
-    assert.equal(
-      onlyReason(),
-      "The CUDA driver is for CUDA 11.8, and 12.0 or later is needed: update the NVIDIA driver.",
-    )
+    assert.equal(onlyReason(), "The CUDA driver must support CUDA 12.0 or later; got 11.8. Update the NVIDIA driver.")
     double.setVersion(13000)
   })
 
-  test("a driver that does not start is said by the driver's own name for it", () => {
+  test("the error of a driver that does not start has the driver's own name for it", () => {
     again()
     double.fail("cuInit", 1, 999)
-    assert.match(onlyReason(), /cuInit gave CUDA_ERROR_UNKNOWN \(unknown error\).+nvidia-smi/)
+    assert.match(onlyReason(), /cuInit returned CUDA_ERROR_UNKNOWN \(unknown error\).+nvidia-smi/)
   })
 
   test("a device without memory pools is listed with the reason, and refused with it", () => {
@@ -159,7 +156,7 @@ onDouble("listing and opening", () => {
     double.setAttribute(115, 0)
     const [listing] = cudaBackend.list()
     assert.equal(listing?.usable, false)
-    assert.match(listing.reason ?? "", /no memory pools/)
+    assert.match(listing.reason ?? "", /does not support memory pools/)
     const error = thrownBy(() => open())
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_UNAVAILABLE")
     assert.equal(error.message, listing.reason)
@@ -171,7 +168,7 @@ onDouble("listing and opening", () => {
     double.setAttribute(20, 2)
     const [listing] = cudaBackend.list()
     assert.equal(listing?.usable, false)
-    assert.match(listing.reason ?? "", /prohibited mode.+nvidia-smi/)
+    assert.match(listing.reason ?? "", /prohibited compute mode.+nvidia-smi/)
     double.setAttribute(20, 0)
   })
 

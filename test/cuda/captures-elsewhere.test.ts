@@ -52,7 +52,7 @@ onDouble("while another library captures on another thread", () => {
     [threadLocalMode, "thread-local"],
     [relaxedMode, "relaxed"],
   ] as const) {
-    test(`everything works, and nothing spoils that capture: in ${name} mode`, async () => {
+    test(`everything works, and nothing invalidates that capture: in ${name} mode`, async () => {
       using driver = open()
       using device = openDevice("cuda:0")
       const beside = driver.createStream(0)

@@ -269,7 +269,7 @@ onDouble("graphs", () => {
     assert.deepEqual(forkJoin.launch(graph), [8, 5])
   })
 
-  test("a branch that was not joined is an error, and so is what spoils a capture", () => {
+  test("a branch that was not joined is an error, and so is a call that invalidates the capture", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const { main, aux, forked } = forkJoin

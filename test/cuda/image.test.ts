@@ -34,17 +34,14 @@ function takenBeginnings(image: Uint8Array, least = 4): number[] {
 test("a cubin is taken whole, and never in part", () => {
   assert.equal(refusal(cubin), undefined)
   assert.deepEqual(takenBeginnings(cubin), [])
-  assert.match(
-    refusal(cubin.subarray(0, 100)) ?? "",
-    /"k".+ cubin that is cut off: it has 100 bytes, .+ end at byte 612/,
-  )
+  assert.match(refusal(cubin.subarray(0, 100)) ?? "", /"k".+ truncated cubin: it has 100 bytes, .+ end at byte 612/)
 })
 
 test("a cubin whose contents lie beyond its end is refused wherever its tables are", () => {
   for (const at of [64 + contents.length + 64 + 32, 64 + contents.length + 3 * 64 + 32]) {
     const long = cubin.slice()
     new DataView(long.buffer).setBigUint64(at, 1n << 60n, true)
-    assert.match(refusal(long) ?? "", /cut off.+contents/)
+    assert.match(refusal(long) ?? "", /truncated.+contents/)
   }
 })
 
@@ -67,13 +64,13 @@ test("a fatbin is taken whole, and never in part", () => {
 })
 
 test("a fatbin is only as whole as what it holds", () => {
-  assert.match(refusal(fatbinOf(cubin.subarray(0, 200))) ?? "", /fatbin.+byte 80 is a cubin that is cut off/)
+  assert.match(refusal(fatbinOf(cubin.subarray(0, 200))) ?? "", /fatbin.+byte 80 is a truncated cubin/)
   const long = fatbin.slice()
   new DataView(long.buffer).setBigUint64(16 + 8, 1n << 40n, true)
   assert.match(refusal(long) ?? "", /fatbin whose entry at byte 16/)
 })
 
-test("the wrapper of a fatbin holds an address of another process, and is refused", () => {
+test("the wrapper of a fatbin is refused: it contains an address of another process", () => {
   const wrapper = new Uint8Array(24)
   new DataView(wrapper.buffer).setUint32(0, 0x466243b1, true)
   assert.match(refusal(wrapper) ?? "", /wrapper.+give the fatbin itself/)
@@ -83,13 +80,13 @@ test("PTX is taken with and without a zero at its end", () => {
   for (const end of ["", "\0", "\0\0"]) assert.equal(refusal(bytes(ptx + end)), undefined)
 })
 
-test("PTX that ends in a function or a comment is refused, and bytes that are no text", () => {
+test("PTX that ends in a function or a comment is refused, and so are bytes that are not text", () => {
   const [body, end] = [ptx.indexOf("\n{"), ptx.lastIndexOf("}")]
   for (let length = body + 2; length < end; length++) {
-    assert.match(refusal(bytes(ptx.slice(0, length))) ?? "", /PTX that ends within/)
+    assert.match(refusal(bytes(ptx.slice(0, length))) ?? "", /truncated PTX/)
   }
-  assert.match(refusal(bytes(`${ptx}/* more`)) ?? "", /PTX that ends within/)
-  assert.match(refusal(bytes(`${ptx}\0${ptx}`)) ?? "", /character \d+ is in no PTX/)
+  assert.match(refusal(bytes(`${ptx}/* more`)) ?? "", /truncated PTX/)
+  assert.match(refusal(bytes(`${ptx}\0${ptx}`)) ?? "", /character \d+ is not allowed in PTX/)
   assert.match(refusal(new Uint8Array([0x7f, 69])) ?? "", /neither a cubin nor a fatbin/)
   assert.equal(refusal(Buffer.from(`// \u00e9\n${ptx}`, "latin1")), undefined, "a comment may be in any encoding")
 })

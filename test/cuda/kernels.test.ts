@@ -72,7 +72,7 @@ onDouble("compiling", () => {
   test("a kernel without extern C is not found, and the message says what to write", () => {
     using driver = open()
     const mangled = saxpyFrom({ source: sourceOf("_Z5saxpyifPKfPf", signature) })
-    invalid(() => driver.loadKernel(mangled), /"test_saxpy" has no such symbol/, /extern "C"/)
+    invalid(() => driver.loadKernel(mangled), /"test_saxpy" has no symbol of that name/, /extern "C"/)
   })
 
   test("a compiler that is older than the device makes PTX of the newest kind that it knows", () => {
@@ -305,7 +305,7 @@ onDouble("the signature", () => {
     const short: KernelSource = { ...saxpy, parameters: saxpy.parameters.slice(0, 3) }
     invalid(
       () => driver.loadKernel(short),
-      /signature of kernel "test_saxpy" does not fit its code/,
+      /signature of kernel "test_saxpy" does not match its code/,
       /3 parameters, int32 \(4 bytes\), float32 \(4 bytes\), in float32\* \(8 bytes\)/,
       /4 parameters of 4, 4, 8, 8 bytes/,
     )
@@ -319,7 +319,7 @@ onDouble("the signature", () => {
         index === 1 ? { dtype: "float64", access: undefined } : parameter,
       ),
     }
-    invalid(() => driver.loadKernel(wide), /float64 \(8 bytes\)/, /Mend entry 1, counted from 0/)
+    invalid(() => driver.loadKernel(wide), /float64 \(8 bytes\)/, /Fix parameter 1 of the signature/)
   })
 
   test("of a kernel without parameters is empty", () => {

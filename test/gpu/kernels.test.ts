@@ -113,8 +113,8 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     for (const share of [0.01, 0.03, 0.1, 0.5, 0.9, 0.97, 0.999]) {
       const part = cubin.subarray(0, Math.floor(cubin.length * share))
       const kernel = defineKernel({ name: "saxpy", signature, cuda: { cubin: part } })
-      refused(() => kernel.load(device), "AUX_KERNEL_INVALID", /cubin that is cut off/)
-      await rejected(() => kernel.prepare(device), "AUX_KERNEL_INVALID", /cubin that is cut off/)
+      refused(() => kernel.load(device), "AUX_KERNEL_INVALID", /truncated cubin/)
+      await rejected(() => kernel.prepare(device), "AUX_KERNEL_INVALID", /truncated cubin/)
     }
     computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
   })

@@ -376,7 +376,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
       refused(look, "AUX_STREAM_CAPTURING", "another library captures")
     }
     for (const look of [() => event.query(), () => event.synchronize()]) {
-      refused(look, "AUX_STREAM_CAPTURING", "another library captured")
+      refused(look, "AUX_STREAM_CAPTURING", "another library was capturing")
     }
     for (const look of [() => used.completed(), () => device.completed(), () => event.completed()]) {
       await rejected(look, "AUX_STREAM_CAPTURING", "another library")

@@ -1,12 +1,12 @@
 /**
- * Memory of ours that C reads and writes. It is larger than V8 keeps on its own heap, so it never moves; its address is
- * taken once.
+ * JavaScript memory that C reads and writes. Its buffer is too large for V8's own heap, so it never moves, and its address is
+ * looked up once. C must never use it after it has become unreachable.
  */
 import { koffi } from "./ffi.js"
 
 const LEAST_BYTES = 256
 
-/** A block of bytes with an address. It must be reachable for as long as C may use it. */
+/** A block of bytes with a fixed address. It must stay reachable for as long as C may use it. */
 export class CMemory {
   readonly address: number
   readonly bytes: Uint8Array<ArrayBuffer>
@@ -36,7 +36,7 @@ export class CMemory {
     this.#words[word + 1] = value / 0x1_0000_0000
   }
 
-  /** The unsigned 64-bit number at an offset that is a multiple of 8, where it may be too large for a number. */
+  /** Like {@link number}, for values that may be 2^53 or larger. */
   bigint(byteOffset: number): bigint {
     return this.#bigints[byteOffset >>> 3] ?? 0n
   }
@@ -68,8 +68,7 @@ export class CMemory {
   }
 
   /**
-   * Does nothing but be called: an asynchronous call's memory is released behind its `await`, and is thereby reachable
-   * until then.
+   * Does nothing. Calling it after the `await` of an asynchronous call keeps the memory reachable until then.
    */
   release(): void {}
 }

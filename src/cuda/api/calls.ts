@@ -1,6 +1,7 @@
 /**
- * Every call of the CUDA driver that is made here: its name, the symbol that CUDA 12 and 13's header gives that name,
- * the types of its parameters. An out-parameter is an address.
+ * Every CUDA driver function that we call: its name, the symbol that the headers of CUDA 12 and 13 give that name, and the
+ * types of its parameters. An out-parameter is an address. A function that is not in every supported driver must never be in
+ * `DRIVER_CALLS`.
  */
 import type { Bound, Signature } from "./ffi.js"
 
@@ -11,7 +12,7 @@ const bytes = "size_t"
 const int = "int"
 const uint = "uint32_t"
 
-/** Needed before it is known whether the driver is new enough for the others. */
+/** The calls that check whether the driver is new enough for the others. */
 export const BASIC_CALLS = {
   cuInit: ["cuInit", uint],
   cuDriverGetVersion: ["cuDriverGetVersion", out],
@@ -19,7 +20,7 @@ export const BASIC_CALLS = {
   cuGetErrorString: ["cuGetErrorString", int, out],
 } as const satisfies Record<string, Signature>
 
-/** In every driver from CUDA 12.0 on. */
+/** Calls that every driver for CUDA 12.0 or later has. */
 export const DRIVER_CALLS = {
   cuDeviceGetCount: ["cuDeviceGetCount", out],
   cuDeviceGet: ["cuDeviceGet", out, int],
@@ -52,7 +53,7 @@ export const DRIVER_CALLS = {
   cuEventRecord: ["cuEventRecord", handle, handle],
   cuEventQuery: ["cuEventQuery", handle],
   cuEventSynchronize: ["cuEventSynchronize", handle],
-  // Not _v2, the newest header's name: drivers before 12.8 lack it, and it gives the same.
+  // Not _v2, as in the newest header: drivers before 12.8 lack it, and the result is the same.
   cuEventElapsedTime: ["cuEventElapsedTime", out, handle, handle],
 
   cuMemGetInfo: ["cuMemGetInfo_v2", out, out],

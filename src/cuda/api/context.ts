@@ -1,23 +1,22 @@
 /**
- * A device's primary context, which is shared with whatever else uses CUDA in this process, and what becomes of a call
- * that fails.
+ * A device's primary context, which we share with all other CUDA code in this process, and the handling of failed calls.
  *
  * ## The current context
  *
- * Other code may make any context current on this thread, or none, so no call relies on it:
+ * Other code may make any context current on this thread, or none, so no call may rely on it:
  *
- * - Calls that work on the current context (making streams, events and pinned memory; resolving a kernel) are made
- *   inside {@link CudaContext.within}, which pushes ours and leaves the thread as it was.
- * - Calls that name a stream or an event of ours take the context from that; a launch takes it from its function. They
- *   are made bare, because they are the fast ones. Should a driver refuse one for the current context, it has queued
- *   nothing, and {@link CudaContext.again} makes it again with ours current.
- * - Copies and fills do so, too, unless they may be captured: see {@link CudaContext.queue}.
+ * - Calls that use the current context (creating streams, events and pinned memory; resolving a kernel) are made inside
+ *   {@link CudaContext.within}, which pushes our context and pops it afterwards.
+ * - Calls with a stream or an event take the context from that, and a launch takes it from its function. These are the fast
+ *   calls, and are made directly. If the driver refuses one because of the current context, it has queued nothing, and
+ *   {@link CudaContext.again} repeats the call with our context current.
+ * - Copies and fills are made directly, too, unless they may be captured: see {@link CudaContext.queue}.
  *
  * ## A lost device
  *
- * After a fault in a kernel every call on the context gives the fault's status. At the first such status the table of
- * calls is exchanged for one that calls nothing and gives that status: the fast paths have nothing to look at while all
- * is well, and nothing reaches the driver afterwards.
+ * After a fault in a kernel, every call on the context returns the fault's status. At the first such status, the table of
+ * calls is replaced by one whose functions return that status without calling the driver. So the fast paths need no check,
+ * and nothing reaches the driver after a loss.
  */
 import { DeviceLostError, OutOfMemoryError, type CudaError } from "../../common/errors.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
@@ -41,39 +40,39 @@ type TransferCall = "cuMemcpyAsync" | "cuMemsetD8Async" | "cuMemsetD16Async" | "
 /** A device's primary context. */
 export class CudaContext {
   readonly library: CudaLibrary
-  /** The driver's number of the device. */
+  /** The driver's device handle. */
   readonly device: number
   /** `"cuda:0 (NVIDIA H200)"`, for messages. */
   readonly label: string
-  /** Did nobody hold the context when this was made, so that nothing of others can run there yet? */
+  /** Whether nobody held the context before, so that no other code's work can run in it yet. */
   readonly isNew: boolean
   /** The context's handle. */
   readonly handle: number
-  /** Where calls put what they give back. Each result is read before the next call. */
+  /** Where calls write their results. Each result must be read before the next call. */
   readonly out = new CMemory(64)
-  /** The calls, until the device is lost. Read anew for each call. */
+  /** The driver's calls. Must be read anew for each call, because the table is replaced when the device is lost. */
   calls: DriverCalls
   /**
-   * The event recorded last, and where, while nothing has been queued behind that record. So a second record
-   * there marks the same point. Every method that queues anything says so here.
+   * The last recorded event and its stream, while nothing has been queued since, so that a second record there marks the
+   * same point. Every method that queues anything must reset it.
    */
   lastEvent: EventHandle | undefined
   lastStream: StreamHandle | undefined
-  /** How many events of the caller's are asked for promises that wait: without any, a record has nobody to look after. */
+  /** How many of the caller's events have pending promises. If none has, a record need not care about them. */
   askedEvents = 0
-  /** How many captures of ours are under way. */
+  /** How many of our own captures are under way. */
   captures = 0
-  /** Has any handle been shown, or taken in? Until then no other library can capture anything here. */
+  /** Whether any handle has been shared or adopted. Before that, no other library can capture our streams. */
   othersMayCapture = false
-  /** For calls that may find no memory. */
+  /** Retries calls that fail for lack of device memory. */
   readonly room = new Room()
 
-  /** What is owned in the context, as other threads find it. */
+  /** What we own in the context, recorded for other threads. */
   readonly holding: Holding
   #loss: DeviceLostError | undefined
   readonly #lossListeners = new Set<() => void>()
 
-  /** @throws CudaError when the device does not give its context */
+  /** @throws CudaError if the device's context is not available */
   constructor(library: CudaLibrary, device: number, label: string) {
     this.library = library
     this.calls = library.calls
@@ -88,7 +87,7 @@ export class CudaContext {
     this.holding = ledger().open(this.handle)
   }
 
-  /** Gives the context back. The driver destroys it if nobody else holds it. */
+  /** Releases the context. The driver destroys it if nobody else holds it. */
   release(): void {
     this.holding.close()
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
@@ -110,25 +109,25 @@ export class CudaContext {
     return this.#loss !== undefined
   }
 
-  /** For what calls nothing that would say so. @throws DeviceLostError */
+  /** For methods that make no driver call, which would report the loss. @throws DeviceLostError */
   checkAlive(): void {
     if (this.#loss !== undefined) throw this.#loss
   }
 
-  /** Runs `fn` with this context current, and leaves the thread's current context as it was. */
+  /** Runs `fn` with this context current, then restores the thread's current context. */
   within<T>(fn: () => T): T {
     this.check(this.calls.cuCtxPushCurrent(this.handle), "cuCtxPushCurrent")
     try {
       return fn()
     } finally {
-      // Straight from the library: the stack must be left as it was even if the device was lost meanwhile.
+      // Not through `this.calls`: the context must be popped even if the device was lost meanwhile.
       this.library.calls.cuCtxPopCurrent(this.out.address + 56)
     }
   }
 
   /**
-   * Queues a copy or a fill. In a graph, it becomes a node that keeps the context which is current at the call. Without
-   * one, CUDA 13 takes the call, but refuses to update the graph, or crashes at its next launch: see docs/cuda.md.
+   * Queues a copy or a fill. In a capture, its node keeps the context that is current at the call. If none is current, CUDA
+   * 13 accepts the call, but refuses to update the graph or crashes at its next launch: see docs/cuda.md.
    */
   queue(call: TransferCall, destination: number, what: number, count: number, stream: StreamHandle): void {
     const status = this.#mayBeCaptured
@@ -137,12 +136,12 @@ export class CudaContext {
     if (status !== SUCCESS) this.retry(status, call, destination, what, count, stream)
   }
 
-  /** A method of its own, so that a call without a closure allocates nothing. */
+  /** A separate method, so that the direct call creates no closure and allocates nothing. */
   #queueWithin(call: TransferCall, destination: number, what: number, count: number, stream: StreamHandle): number {
     return this.within(() => this.calls[call](destination, what, count, stream))
   }
 
-  /** The same for a fill of so many rows, `pitch` bytes apart. */
+  /** Like {@link queue}, for a fill of rows that are `pitch` bytes apart. */
   queueRows(
     destination: number,
     pitch: number,
@@ -160,14 +159,14 @@ export class CudaContext {
     return this.captures > 0 || this.othersMayCapture
   }
 
-  /** @throws what {@link failure} makes of a status that is not success */
+  /** @throws the {@link failure} of a status that is not success */
   check(status: number, call: string): void {
     if (status !== SUCCESS) throw this.failure(status, call)
   }
 
   /**
-   * The slow path of a fast call: tries again if the current context or a lack of memory was to blame, and throws if that
-   * does not help.
+   * The slow path of a fast call that failed: repeats it if the current context or a lack of memory was the cause, and
+   * throws if it fails again.
    */
   retry(status: number, call: NumericCall, ...args: number[]): void {
     const again = () => this.again(this.#native(call)(...args), call, ...args)
@@ -178,7 +177,7 @@ export class CudaContext {
     return this.calls[call]
   }
 
-  /** The status of a call that failed, made again with our context current if the current context was to blame. */
+  /** If the current context may have caused a call's failure, repeats it with our context current. @returns the status */
   again(status: number, call: NumericCall, ...args: number[]): number {
     if (status !== INVALID_CONTEXT && status !== INVALID_HANDLE) return status
     this.calls.cuCtxGetCurrent(this.out.address + 56)
@@ -186,7 +185,7 @@ export class CudaContext {
     return this.within(() => this.#native(call)(...args))
   }
 
-  /** The error of a status. A sticky one loses the device, and then it is the same error for ever. */
+  /** The error for a status. A sticky status loses the device; from then on, every error is the same `DeviceLostError`. */
   failure(status: number, call: string): Error {
     if (this.#loss !== undefined) return this.#loss
     const error = this.library.error(status, call)
@@ -197,7 +196,7 @@ export class CudaContext {
 
   #outOfMemory(cause: CudaError): OutOfMemoryError {
     return new OutOfMemoryError(
-      `${this.label} has no memory left for the CUDA driver itself: ${cause.message}. Dispose of arrays, graphs or streams ` +
+      `${this.label} has no free memory for the CUDA driver itself: ${cause.message}. Dispose of arrays, graphs or streams ` +
         "that are not needed, or end other programs that use this device.",
       { cause },
     )
@@ -210,8 +209,8 @@ export class CudaContext {
 
   #lose(status: number, cause: CudaError): DeviceLostError {
     this.#loss = new DeviceLostError(
-      `${this.label} is lost: ${cause.message}. Nothing on it can be used any more, and what its memory held is gone: ` +
-        "dispose of the device, and restart the process to use it again.",
+      `${this.label} is lost: ${cause.message}. Its streams and the contents of its memory can no longer be used. ` +
+        "Dispose of the device, and restart the process to use it again.",
       { cause },
     )
     this.calls = deadCalls(status)
@@ -221,28 +220,28 @@ export class CudaContext {
   }
 
   /**
-   * For a failure that another library reports: a kernel's fault shows in whatever call comes next.
+   * Checks whether a failure that another library reported was in fact a kernel's fault, which the next driver call reports.
    *
-   * @throws DeviceLostError if it is one
+   * @throws DeviceLostError if it was
    */
   checkFaults(): void {
     const status = this.within(() => this.calls.cuMemGetInfo(this.out.address, this.out.address + 8))
     if (isSticky(status)) throw this.failure(status, "cuMemGetInfo")
   }
 
-  /** Says that something could not be freed and is leaked. Where freeing fails there is nothing better to do. */
+  /** Warns that something could not be freed and is leaked. */
   warnOfLeak(status: number, call: string): void {
     this.warnOfLeakBy(this.failure(status, call))
   }
 
-  /** The same for another library's failure. */
+  /** Like {@link warnOfLeak}, for another library's failure. */
   warnOfLeakBy(error: Error): void {
     if (this.isLost) return
     warn("AUX_LEAK", `${this.label}: something could not be freed and is leaked. ${error.message}`)
   }
 }
 
-/** Calls that call nothing and give one status. */
+/** A table of calls that return a fixed status without calling the driver. */
 function deadCalls(status: number): DriverCalls {
   return eachCall(DRIVER_CALLS, () =>
     Object.assign(() => status, {

@@ -1,4 +1,4 @@
-/** What the driver tells of a device before it is opened. */
+/** Reads a device's properties from the driver without opening the device. Must never create a context. */
 import type { LaunchLimits } from "../../driver.js"
 import { CMemory } from "./c-memory.js"
 import { noDevice, type CudaLibrary } from "./library.js"
@@ -13,22 +13,22 @@ const COMPUTE_CAPABILITY_MINOR = 76
 const MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97
 const MEMORY_POOLS_SUPPORTED = 115
 const NAME_BYTES = 256
-/** Nobody may use the device. */
+/** The compute mode in which no process may use the device. */
 const PROHIBITED = 2
 
-/** A device. */
+/** The properties of a device. */
 export interface DeviceFacts {
-  /** The driver's number of it. */
+  /** The driver's device handle. */
   readonly device: number
   readonly name: string
   readonly limits: LaunchLimits
   /** The compute capability: 90 is 9.0. */
   readonly architecture: number
-  /** Why it cannot be used, in one sentence. */
+  /** Why the device cannot be used, in one sentence; undefined if it can. */
   readonly reason: string | undefined
 }
 
-/** How many devices there are. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if there is none */
+/** The number of devices. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if there is none */
 export function deviceCount(library: CudaLibrary): number {
   const out = new CMemory(8)
   const status = library.calls.cuDeviceGetCount(out.address)
@@ -73,11 +73,11 @@ export function deviceFacts(library: CudaLibrary, ordinal: number): DeviceFacts 
 
 function reasonOf(name: string, attribute: (which: number) => number): string | undefined {
   if (attribute(COMPUTE_MODE) === PROHIBITED) {
-    return `${name} is in prohibited mode, in which nobody may use it: allow it with \`nvidia-smi --compute-mode=0\`.`
+    return `${name} is in prohibited compute mode, so no process may use it. Allow it with \`nvidia-smi --compute-mode=0\`.`
   }
   if (attribute(MEMORY_POOLS_SUPPORTED) === 1) return undefined
   return (
-    `${name} has no memory pools, which stream-ordered allocation needs: use another device, or on Windows the TCC or ` +
-    "MCDM driver model."
+    `${name} does not support memory pools, which stream-ordered allocation needs. Use another device, or on Windows the ` +
+    "TCC or MCDM driver model."
   )
 }

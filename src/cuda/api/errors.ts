@@ -1,16 +1,16 @@
 import { AuxstreamError } from "../../common/errors.js"
 
-/** The error of a device that cannot be used: its message is the one sentence that `listDevices()` shows, too. */
+/** The error for a device that cannot be used. `listDevices()` shows the same sentence. */
 export function unavailable(sentence: string): AuxstreamError {
   return new AuxstreamError("AUX_DEVICE_UNAVAILABLE", sentence)
 }
 
-/** Captures of ours are known to the runtime, which refuses such events by name. */
+/** The error for an event in a foreign capture. The runtime itself refuses events in our own captures. */
 export function recordedInCapture(cause?: unknown): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    "the event was recorded on a stream that another library captured: it marks a point of that library's graph, which " +
-      "nobody can ask or wait for; record it again when the capture has ended",
+    "The event was recorded on a stream that another library was capturing. It marks a point in that library's graph and " +
+      "cannot be queried or waited for. Record it again after the capture has ended.",
     { cause },
   )
 }

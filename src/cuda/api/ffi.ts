@@ -1,23 +1,24 @@
 /**
- * Calling C. koffi is an optional dependency: it is loaded at first use, so that importing the package never needs it.
+ * Calls C functions through koffi. koffi is an optional dependency, so importing the package must never load it: it is
+ * loaded at the first use.
  *
- * Handles and addresses are plain numbers: 48 bits of address leave them below 2^53, and koffi passes a number in about
- * a tenth of the time that it needs for a pointer object.
+ * Handles and addresses are plain numbers. Addresses have 48 bits and so are below 2^53, and koffi passes a number in about
+ * a tenth of the time that a pointer object takes.
  */
 import { createRequire } from "node:module"
 import { unavailable } from "./errors.js"
 import { warn } from "../../common/warn.js"
 
-/** The C types that the tables of calls use. A pointer, a handle or an address is a `uintptr_t`. */
+/** The C types in the tables of calls. A pointer, a handle or an address is a `uintptr_t`. */
 export type CType = "int" | "uint32_t" | "uint8_t" | "uint16_t" | "uintptr_t" | "size_t" | "str" | "str16"
 
-/** A C function that gives a status. `async` runs it on a thread of Node's pool. */
+/** A C function that returns a status. `async` runs it on a thread of Node's pool. */
 export interface NativeCall<A extends readonly unknown[]> {
   (...args: A): number
   async(...args: [...A, done: (error: Error | null, status: number) => void]): void
 }
 
-/** A C function in a table: its symbol in the library, then the types of its parameters. */
+/** A C function in a table: its symbol in the library and the types of its parameters. */
 export type Signature = readonly [symbol: string, ...parameters: CType[]]
 
 type Argument<T> = T extends "str" | "str16" ? string : number
@@ -43,12 +44,12 @@ interface Koffi {
   readonly decode: { string(address: number): string }
 }
 
-/** The driver compiles PTX and NVRTC source on the calling stack: less than this overflows it. */
+/** The driver and NVRTC compile on the calling thread's stack, and overflow a smaller one. */
 const STACK_SIZE = 8 * 1024 * 1024
 
 let loaded: Koffi | undefined
 
-/** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE when koffi is not installed or does not run here */
+/** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if koffi is not installed or does not work on this system */
 export function koffi(): Koffi {
   if (loaded !== undefined) return loaded
   let module: Koffi
@@ -56,8 +57,8 @@ export function koffi(): Koffi {
     module = createRequire(import.meta.url)("koffi") as Koffi
   } catch (error) {
     throw unavailable(
-      "The package koffi, which calls the CUDA driver, cannot be loaded: install it with `npm install koffi` " +
-        "(npm leaves it out with --omit=optional), and keep auxstream out of bundles, which cannot hold koffi. " +
+      "The package koffi, which calls the CUDA driver, cannot be loaded. Install it with `npm install koffi` " +
+        "(npm skips it with --omit=optional), and do not bundle auxstream, because koffi cannot be bundled. " +
         firstLine(error),
     )
   }
@@ -67,10 +68,10 @@ export function koffi(): Koffi {
 }
 
 /**
- * Loads a library, for as long as the process lives: koffi would unload it when its thread ends, a Worker's too, under
- * the feet of the threads that the CUDA driver runs.
+ * Loads a library and keeps it loaded until the process ends. koffi would unload it when the loading thread or Worker ends,
+ * while the CUDA driver's own threads still run its code.
  *
- * @throws Error when it cannot be loaded
+ * @throws Error if it cannot be loaded
  */
 export function loadLibrary(path: string): NativeLibrary {
   const library = koffi().load(path)
@@ -78,7 +79,7 @@ export function loadLibrary(path: string): NativeLibrary {
     if (process.platform === "win32") pinModule(path)
     if (process.platform === "linux") keepLoaded(path)
   } catch {
-    // A system without this function unloads nothing.
+    // Systems without this function never unload a library.
   }
   return library
 }
@@ -95,10 +96,10 @@ const MODULES = {
   getModuleHandle: ["GetModuleHandleExW", "uint32_t", "str16", "uintptr_t"],
 } as const satisfies Record<string, Signature>
 const GET_MODULE_HANDLE_EX_FLAG_PIN = 1
-/** Bytes that V8 does not keep on its own heap, where they could move. */
+/** A buffer of this size is not on V8's own heap, where it could move. */
 const LARGE = 256
 
-/** Windows' way of the same: the module stays until the process ends, however often it is freed. */
+/** The same on Windows: pins the module until the process ends. */
 function pinModule(path: string): void {
   const handle = koffi().address(new ArrayBuffer(LARGE))
   const { getModuleHandle } = bind(koffi().load("kernel32.dll"), MODULES)
@@ -109,23 +110,23 @@ function setStackSizes(module: Koffi): void {
   try {
     module.config({ sync_stack_size: STACK_SIZE, async_stack_size: STACK_SIZE })
   } catch {
-    // Other code has loaded a library through koffi before us: the sizes it chose hold.
+    // Other code has loaded a library through koffi before us, so its sizes apply.
     if (module.config().sync_stack_size >= STACK_SIZE) return
     warn(
       "AUX_SMALL_STACK",
-      "koffi was configured before auxstream's first use of it, with stacks that compiling a large kernel may " +
-        "overflow: open the CUDA device before other users of koffi load a library.",
+      "Other code configured koffi before auxstream did, with stacks that compiling a large kernel may overflow. " +
+        "Open the CUDA device before other code loads a library through koffi.",
     )
   }
 }
 
-/** The first line of an error's message, ended with a full stop. */
+/** The first line of an error's message, with a full stop at its end. */
 export function firstLine(error: unknown): string {
   const text = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? ""
   return text.endsWith(".") ? text : `${text}.`
 }
 
-/** A call for each of a table. */
+/** Makes a call for each entry of a table. */
 export function eachCall<T extends Record<string, Signature>>(
   table: T,
   make: (signature: Signature) => NativeCall<never[]>,
@@ -133,7 +134,7 @@ export function eachCall<T extends Record<string, Signature>>(
   return Object.fromEntries(Object.entries(table).map(([name, signature]) => [name, make(signature)])) as Bound<T>
 }
 
-/** Looks up every call of a table. @throws Error when the library lacks one */
+/** Looks up every call of a table. @throws Error if the library lacks one */
 export function bind<T extends Record<string, Signature>>(
   library: NativeLibrary,
   table: T,
@@ -169,7 +170,7 @@ export function readText(address: number): string {
   return koffi().decode.string(address)
 }
 
-/** Memory that is not ours, as a buffer. Nothing is freed when the buffer is collected. */
+/** Foreign memory as a buffer. Nothing is freed when the buffer is collected. */
 export function viewMemory(address: number, byteLength: number): ArrayBuffer {
   return koffi().view(address, byteLength)
 }

@@ -1,4 +1,4 @@
-/** The driver's calls for capturing and launching graphs, looked up when the first graph is captured. */
+/** The driver's calls for capturing and launching graphs. They must not be looked up before the first capture. */
 import type { Bound, Signature } from "./ffi.js"
 
 const handle = "uintptr_t"
@@ -9,7 +9,7 @@ const bytes = "size_t"
 export const GRAPH_CALLS = {
   cuStreamBeginCapture: ["cuStreamBeginCapture_v2", handle, "int"],
   cuStreamEndCapture: ["cuStreamEndCapture", handle, out],
-  // Not the newest header's names, whose calls take what edges carry beside their order: nothing, here.
+  // Not the newest header's names: those functions take edge data, which we do not use.
   cuStreamGetCaptureInfo: ["cuStreamGetCaptureInfo_v2", handle, out, out, out, out, out],
   cuStreamUpdateCaptureDependencies: ["cuStreamUpdateCaptureDependencies", handle, address, bytes, "uint32_t"],
   cuGraphAddChildGraphNode: ["cuGraphAddChildGraphNode", out, handle, address, bytes, handle],

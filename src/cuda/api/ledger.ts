@@ -1,37 +1,39 @@
 /**
- * What each open device of each thread owns in the driver, written down where every thread of the process finds it.
+ * Records what each open device of each thread owns in the driver, in memory that all threads of the process share.
  *
- * All threads share a device's context. Some of what they own can be given back only while nothing runs there, be it another
- * thread's; and what the device of a Worker owned that ended without a word is for others to give back. So each open device
- * has a record with a page of what it owns. Only its own thread writes there, a handle before its kind and the kind's end
- * before the handle's, so that a thread may end at any place. Memory is written down by the driver itself, in the very call
- * that allocates it: a thread may end within that. The lock of a record is held by its thread for as long as the
- * device is open; one lock serves the list of records.
+ * All threads share a device's context. Some resources can be freed only while the context is idle, including other threads'
+ * work. And if a Worker ends without closing its device, other threads must free its resources. So each open device has a
+ * record with pages of what it owns.
+ *
+ * Only a record's own thread may write to it. It writes a handle before its kind, and clears the kind before the handle, so
+ * that it may end at any point. The driver itself writes the addresses of memory, in the call that allocates it, because a
+ * thread may end inside that call. A thread holds the lock of its record while the device is open. The list of records has
+ * a lock of its own.
  */
 import { type Block, MUTEX_BYTES, type ProcessMemory, processMemory } from "./process-memory.js"
 
-/** Kinds of what is owned. */
+/** The kinds of resources. */
 export const OWNED = {
   stream: 1,
-  /** Another library's. */
+  /** A foreign stream. */
   adopted: 2,
-  /** An event behind the last work of a stream that was destroyed. */
+  /** An event behind the last work of a destroyed stream. */
   end: 3,
   event: 4,
   memory: 5,
   pool: 6,
   pinned: 7,
   library: 8,
-  /** A handle of cuBLAS. */
+  /** A cuBLAS handle. */
   products: 9,
   executable: 10,
   graph: 11,
-  /** Host memory that is mapped, of so many bytes. */
+  /** Mapped host memory, with its size. */
   mapped: 12,
 } as const
 export type Owned = keyof typeof OWNED
 
-/** States of a record. */
+/** The states of a record. */
 const OPEN = 1
 const CLOSED = 2
 const ABANDONED = 3
@@ -39,17 +41,17 @@ const ABANDONED = 3
 const HEADER_BYTES = 256
 const ENTRY_BYTES = 16
 const ENTRIES = 1008
-/** Sizes are kept in multiples of it. */
+/** Sizes are stored in multiples of this. */
 const BYTES_UNIT = 4096
 const PAGE_BYTES = HEADER_BYTES + ENTRIES * ENTRY_BYTES
 
-/** Places in a header, in 8 bytes each, behind the mutex. */
+/** The fields of a header, of 8 bytes each, after the mutex. */
 const NEXT = MUTEX_BYTES / 8
 const CONTEXT = NEXT + 1
 const STATE = NEXT + 2
 const MORE = NEXT + 3
 
-/** A page: what a record's first one says of the device, and places for handles with their kinds. */
+/** A page of a record: a header, used in the first page, and entries for handles with their kinds. */
 class Page {
   readonly address: number
   readonly #numbers: Float64Array
@@ -75,7 +77,7 @@ class Page {
     return this.#kinds[(HEADER_BYTES + entry * ENTRY_BYTES) / 4 + 2] ?? 0
   }
 
-  /** Where the driver may write a handle, as 64 bits. */
+  /** The address where the driver may write a 64-bit handle. */
   addressOf(entry: number): number {
     return this.address + HEADER_BYTES + entry * ENTRY_BYTES
   }
@@ -104,7 +106,7 @@ class Page {
   }
 }
 
-/** A record as another thread, or its own, finds it under the list's lock. */
+/** A record as any thread reads it. Must be used under the list's lock. */
 export class LedgerRecord {
   readonly #memory: ProcessMemory
   readonly #first: Page
@@ -135,12 +137,12 @@ export class LedgerRecord {
     return this.#first.get(CONTEXT)
   }
 
-  /** Has its thread ended without closing the device? */
+  /** Whether its thread has ended without closing the device. */
   get isAbandoned(): boolean {
     return this.#state === ABANDONED
   }
 
-  /** Is its work over, and nothing of it used any more? */
+  /** Whether its device is closed: its work is over, and none of its resources is in use. */
   get isClosed(): boolean {
     return this.#state === CLOSED
   }
@@ -158,19 +160,19 @@ export class LedgerRecord {
     return this.#first.get(STATE)
   }
 
-  /** What it owns of a kind. */
+  /** The resources of one kind. */
   owned(kind: Owned): number[] {
     const handles: number[] = []
     this.#visit(OWNED[kind], (page, entry) => handles.push(page.handle(entry)))
     return handles
   }
 
-  /** The same, and owns it no more: for its device, once that is closed or abandoned. */
+  /** Removes and returns the resources of one kind. The device must be closed or abandoned. */
   take(kind: Owned): number[] {
     return this.takeSized(kind).map(([handle]) => handle)
   }
 
-  /** The same with the bytes of each. */
+  /** Like {@link take}, with the size of each in bytes. */
   takeSized(kind: Owned): [handle: number, byteLength: number][] {
     const taken: [number, number][] = []
     this.#visit(OWNED[kind], (page, entry) => {
@@ -193,11 +195,11 @@ export class LedgerRecord {
   }
 }
 
-/** The record of a device of this thread. */
+/** The record of a device of this thread, which writes to it. */
 export class Holding {
   readonly #memory: ProcessMemory
   readonly #pages: Page[]
-  /** Where each handle is. */
+  /** The entry of each handle. */
   readonly #entries = new Map<number, number>()
   readonly #free: number[] = []
   #used = 0
@@ -218,7 +220,7 @@ export class Holding {
     return this.#pages[0]?.address ?? 0
   }
 
-  /** `byteLength`: a multiple of 4096, for what is given back by its size. */
+  /** `byteLength`: a multiple of 4096, for resources that are freed by size. */
   add(kind: Owned, handle: number, byteLength = 0): void {
     if (!this.#isOpen) return
     const place = this.#free.pop() ?? this.#used++
@@ -229,7 +231,7 @@ export class Holding {
     this.#entries.set(handle, place)
   }
 
-  /** Where the driver's next call is to write a handle, which is owned from then on. {@link settle} comes next. */
+  /** The address where the next driver call must write a handle, which is then owned. {@link settle} must be called next. */
   reserve(kind: Owned): number {
     this.#reserved = this.#free.pop() ?? this.#used++
     const page = this.#pageOf(this.#reserved)
@@ -240,7 +242,7 @@ export class Holding {
     return page.addressOf(entry)
   }
 
-  /** After that call. Gives the handle that the driver has written, 0 if the call has failed. */
+  /** Called after the driver call. @returns the handle that the driver has written, 0 if the call failed */
   settle(hasWorked: boolean): number {
     const place = this.#reserved
     const handle = hasWorked ? this.#pageOf(place).handle(place % ENTRIES) : 0
@@ -253,13 +255,13 @@ export class Holding {
     return 0
   }
 
-  /** What is owned is of another kind from here on. */
+  /** Changes the kind of a resource. */
   change(handle: number, kind: Owned): void {
     const place = this.#isOpen ? this.#entries.get(handle) : undefined
     if (place !== undefined) this.#pageOf(place).setKind(place % ENTRIES, OWNED[kind])
   }
 
-  /** Comes before it is given back: what has been given back must not be found here. */
+  /** Removes a resource. Must be called before it is freed, because no thread may free it again. */
   remove(handle: number): void {
     const place = this.#isOpen ? this.#entries.get(handle) : undefined
     if (place === undefined) return
@@ -268,7 +270,7 @@ export class Holding {
     this.#free.push(place)
   }
 
-  /** What is owned stays with the context. */
+  /** Removes all resources without freeing them: they stay with the context. */
   clear(): void {
     for (const handle of this.#entries.keys()) this.remove(handle)
   }
@@ -285,7 +287,7 @@ export class Holding {
     return page
   }
 
-  /** The device is closed. What is owned still is given back when nothing runs. */
+  /** The device is closed. What it still owns is freed when the context is idle. */
   close(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
@@ -294,13 +296,13 @@ export class Holding {
   }
 }
 
-/** The list of the process' records, as one thread sees it. */
+/** The process's list of records, as one thread sees it. */
 class Ledger {
   readonly #memory = processMemory()
   readonly #root = new Float64Array(this.#memory.root.buffer, 0, NEXT + 1)
   #depth = 0
 
-  /** Runs under the lock: no record comes or goes meanwhile, and no stream or end that others could look at. */
+  /** Runs `fn` under the lock, so that no record, stream or stream's end is added or removed by another thread. */
   locked<T>(fn: () => T): T {
     if (this.#depth++ === 0) this.#memory.lock(this.#memory.root.address)
     try {
@@ -319,7 +321,7 @@ class Ledger {
     return holding
   }
 
-  /** The records of a context. Under the lock. */
+  /** The records of a context. Must be called under the lock. */
   records(context: number): LedgerRecord[] {
     return this.#all().filter((record) => record.context === context)
   }
@@ -332,7 +334,7 @@ class Ledger {
     return records
   }
 
-  /** Nothing is left of a record's. Under the lock. */
+  /** Removes a record without resources. Must be called under the lock. */
   remove(record: LedgerRecord): void {
     const before = this.#all().find(({ next }) => next === record.address)
     if (before === undefined) this.#root[NEXT] = record.next

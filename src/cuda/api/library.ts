@@ -1,4 +1,4 @@
-/** The CUDA driver library: finding it, seeing whether it can be used, describing its failures. */
+/** Finds and loads the CUDA driver library, checks its version, and describes its errors. */
 import { CudaError } from "../../common/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
 import { CMemory } from "./c-memory.js"
@@ -8,15 +8,15 @@ import { joined, type Machine, named, thisMachine } from "./machine.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
 import { unavailable } from "./errors.js"
 
-/** CUDA 12.0: kernels that belong to no context, and with them all that is used here. */
+/** CUDA 12.0 added context-independent kernels, the newest feature that we require. */
 const LEAST_VERSION = 12000
 const LEAST_VERSION_WITH_CONDITIONALS = 12040
 const CAPTURE_MODE_RELAXED = 2
 const EAGER_LOADING = 1
 
-/** The driver of this process, initialised. */
+/** The initialised driver of this process. */
 export class CudaLibrary {
-  /** As CUDA counts: 12040 is 12.4. */
+  /** The driver's CUDA version: 12040 is 12.4. */
   readonly version: number
   readonly calls: DriverCalls
   readonly newer: NewerCalls
@@ -28,15 +28,15 @@ export class CudaLibrary {
   #loadsEagerly: boolean | undefined
   readonly #out = new CMemory(8)
 
-  /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used */
+  /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE with the reason in one sentence */
   constructor(library: NativeLibrary) {
     this.#native = library
     this.#basic = bind(library, BASIC_CALLS)
     this.version = this.#readVersion()
     if (this.version < LEAST_VERSION) {
       throw unavailable(
-        `The CUDA driver is for CUDA ${versionText(this.version)}, and ${versionText(LEAST_VERSION)} or later is ` +
-          "needed: update the NVIDIA driver.",
+        `The CUDA driver must support CUDA ${versionText(LEAST_VERSION)} or later; got ${versionText(this.version)}. ` +
+          "Update the NVIDIA driver.",
       )
     }
     this.#initialize()
@@ -44,7 +44,7 @@ export class CudaLibrary {
     this.newer = bindPresent(library, NEWER_CALLS)
   }
 
-  /** The calls for graphs. Whoever captures none does without them. */
+  /** The calls for graphs, looked up at the first use. */
   get graphCalls(): GraphCalls {
     this.#graphCalls ??= bind(this.#native, GRAPH_CALLS)
     return this.#graphCalls
@@ -54,8 +54,8 @@ export class CudaLibrary {
   get conditionalCalls(): ConditionalCalls {
     if (this.version < LEAST_VERSION_WITH_CONDITIONALS) {
       throw unavailable(
-        `The CUDA driver is for CUDA ${versionText(this.version)}, and runIf() and runWhile() need ` +
-          `${versionText(LEAST_VERSION_WITH_CONDITIONALS)} or later: update the NVIDIA driver, or decide before the capture.`,
+        `runIf() and runWhile() need a driver for CUDA ${versionText(LEAST_VERSION_WITH_CONDITIONALS)} or later; got ` +
+          `${versionText(this.version)}. Update the NVIDIA driver, or decide before the capture.`,
       )
     }
     this.#conditionalCalls ??= bind(this.#native, CONDITIONAL_CALLS)
@@ -63,9 +63,9 @@ export class CudaLibrary {
   }
 
   /**
-   * Lets this thread query, allocate and wait while any thread captures a stream in one of CUDA's stricter modes, as other
-   * libraries do. Otherwise CUDA refuses these calls and spoils that capture (measured on an H200, driver 580). The mode
-   * belongs to the thread and stays.
+   * Allows this thread to query, allocate and synchronize while any thread captures in one of CUDA's stricter modes, as other
+   * libraries do. Otherwise CUDA refuses these calls and invalidates that capture (measured on an H200, driver 580). The
+   * mode belongs to the thread and is never reset.
    *
    * @throws CudaError
    */
@@ -77,7 +77,7 @@ export class CudaLibrary {
     this.#isRelaxed = true
   }
 
-  /** Has the user asked CUDA to load all kernels with their image? */
+  /** Whether the user has enabled eager loading, which loads all kernels with their image. */
   get loadsEagerly(): boolean {
     if (this.#loadsEagerly === undefined) {
       const status = this.calls.cuModuleGetLoadingMode(this.#out.address)
@@ -88,7 +88,7 @@ export class CudaLibrary {
 
   #readVersion(): number {
     const status = this.#basic.cuDriverGetVersion(this.#out.address)
-    if (status !== SUCCESS) throw unavailable(`The CUDA driver does not give its version: ${this.describe(status)}.`)
+    if (status !== SUCCESS) throw unavailable(`The CUDA driver did not report its version: ${this.describe(status)}.`)
     return this.#out.int(0)
   }
 
@@ -97,7 +97,7 @@ export class CudaLibrary {
     if (status === SUCCESS) return
     if (status === NO_DEVICE) throw noDevice()
     throw unavailable(
-      `The CUDA driver cannot be initialised, cuInit gave ${this.describe(status)}: see whether nvidia-smi works here.`,
+      `The CUDA driver could not be initialised: cuInit returned ${this.describe(status)}. Check whether nvidia-smi works.`,
     )
   }
 
@@ -114,7 +114,7 @@ export class CudaLibrary {
     return `${this.statusName(status)}${text}`
   }
 
-  /** The error of a call that gave a status. */
+  /** The error for a call that returned a status. */
   error(status: number, call: string): CudaError {
     return new CudaError(`${call} failed with ${this.describe(status)}`, this.statusName(status), call)
   }
@@ -125,10 +125,10 @@ export function versionText(version: number): string {
   return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`
 }
 
-/** The error of a machine whose driver finds no device. */
+/** The error if the driver finds no device. */
 export function noDevice(): Error {
   return unavailable(
-    "The CUDA driver finds no device (CUDA_ERROR_NO_DEVICE): see whether nvidia-smi lists one, and whether " +
+    "The CUDA driver found no device (CUDA_ERROR_NO_DEVICE). Check whether nvidia-smi lists one, and whether " +
       "CUDA_VISIBLE_DEVICES hides it.",
   )
 }
@@ -138,7 +138,7 @@ let opened: { readonly path: string | undefined; readonly library: CudaLibrary }
 /**
  * The driver library, loaded at the first call.
  *
- * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying in one sentence why CUDA cannot be used
+ * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE with the reason in one sentence
  */
 export function cudaLibrary(): CudaLibrary {
   const path = process.env["AUXSTREAM_LIBCUDA"] || undefined
@@ -147,8 +147,8 @@ export function cudaLibrary(): CudaLibrary {
 }
 
 /**
- * The names of the driver library to try; none where there is no CUDA driver. Windows' loader looks for a bare name in
- * the current folder, too, so there it is the driver's own place.
+ * The names of the driver library to try; empty on platforms without CUDA. Windows also searches the current folder for a
+ * bare name, so there it is an absolute path.
  */
 export function driverLibraries(machine: Machine): readonly string[] {
   if (machine.platform === "linux") return ["libcuda.so.1", "libcuda.so", "/usr/lib/wsl/lib/libcuda.so.1"]
@@ -158,15 +158,15 @@ export function driverLibraries(machine: Machine): readonly string[] {
 
 function load(path: string | undefined): NativeLibrary {
   const names = path === undefined ? driverLibraries(thisMachine()) : [path]
-  // Asked before koffi is: on macOS no package helps.
+  // Checked before koffi, because on macOS installing koffi would not help.
   if (names.length === 0) throw unavailable(`CUDA runs on Linux and Windows, not on ${process.platform}.`)
-  // Where koffi is missing, that is what has to be said.
+  // If koffi is missing, the error must say so.
   koffi()
   if (path !== undefined) {
     try {
       return loadLibrary(path)
     } catch (error) {
-      throw unavailable(`AUXSTREAM_LIBCUDA names ${path}, which cannot be loaded: ${firstLine(error)}`)
+      throw unavailable(`AUXSTREAM_LIBCUDA is ${path}, which cannot be loaded: ${firstLine(error)}`)
     }
   }
   for (const name of names) {
@@ -177,7 +177,7 @@ function load(path: string | undefined): NativeLibrary {
     }
   }
   throw unavailable(
-    `The CUDA driver library was not found (tried ${names.join(", ")}): install the NVIDIA driver, or name the ` +
-      "library in AUXSTREAM_LIBCUDA.",
+    `The CUDA driver library was not found (tried ${names.join(", ")}). Install the NVIDIA driver, or set ` +
+      "AUXSTREAM_LIBCUDA to the library's path.",
   )
 }

@@ -1,4 +1,4 @@
-/** Waiting for less than a millisecond, which the timers of Node.js cannot. */
+/** Sleeps for less than a millisecond, which Node's timers cannot. Must never block the event loop. */
 import { bind, koffi, type NativeCall, type Signature } from "./ffi.js"
 
 const C_LIBRARY = { usleep: ["usleep", "uint32_t"] } as const satisfies Record<string, Signature>
@@ -6,7 +6,7 @@ const C_LIBRARY = { usleep: ["usleep", "uint32_t"] } as const satisfies Record<s
 let usleep: NativeCall<[microseconds: number]> | undefined
 let isSought = false
 
-/** Undefined where the C library has none: on Windows. */
+/** Undefined on Windows, whose C library has no `usleep`. */
 function find(): NativeCall<[microseconds: number]> | undefined {
   isSought = true
   try {
@@ -16,7 +16,11 @@ function find(): NativeCall<[microseconds: number]> | undefined {
   }
 }
 
-/** Calls `done` after so many microseconds and what a thread needs to wake. A thread of Node's pool sleeps meanwhile. */
+/**
+ * Sleeps on a thread of Node's pool, then calls `done`. The thread takes some time to wake up.
+ *
+ * @returns false if this system cannot
+ */
 export function nap(microseconds: number, done: () => void): boolean {
   if (!isSought) usleep = find()
   usleep?.async(microseconds, done)

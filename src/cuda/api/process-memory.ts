@@ -1,12 +1,12 @@
 /**
- * Memory that every thread of the process finds, and locks that tell when the thread that held them has ended.
+ * Memory that all threads of the process share, and locks that report if the thread that held them has ended.
  *
- * A Worker that ends by `process.exit` or `terminate()` runs no JavaScript any more, and Node.js gives a library no place that
- * all its threads share. So the address of the first block is kept in the environment of the process, where setting a name
- * that is not set yet is one step; the name says which run of which program it is for, as children inherit it. POSIX' robust
- * mutexes do the rest: who locks one whose holder has ended is told so.
+ * A Worker that ends by `process.exit` or `terminate()` runs no more JavaScript, and Node.js has no storage that a library's
+ * threads all share. So the address of the first block is kept in an environment variable of the process: setting a variable
+ * that is not set is atomic. Child processes inherit it, so its name identifies one run of one program. POSIX robust
+ * mutexes report an ended holder to the next thread that locks them. A block must never be used by another process.
  *
- * Where the C library has none of this (Windows), each thread has memory of its own, and its locks are always free.
+ * Where the C library lacks these functions (Windows), each thread has its own memory, and its locks are always free.
  */
 import { createHash } from "node:crypto"
 import { CMemory } from "./c-memory.js"
@@ -34,28 +34,28 @@ const SUCCESS = 0
 const OWNER_DIED = 130
 const ROBUST = 1
 const ALIGNMENT = 64
-/** More than a mutex has anywhere. */
+/** More than a mutex needs on any platform. */
 export const MUTEX_BYTES = 128
-/** Where the system puts 16 bytes that are random for each program that is started. */
+/** The entry of the auxiliary vector for 16 random bytes, which differ for each started program. */
 const AT_RANDOM = 25
 
-/** What became of an attempt to lock. */
+/** The result of an attempt to lock. */
 export type Attempt = "locked" | "held" | "abandoned"
 
-/** A block of bytes with an address, which stays until it is freed. */
+/** A block of bytes with an address, which exists until it is freed. */
 export interface Block {
   readonly address: number
   readonly buffer: ArrayBuffer
 }
 
-/** Memory for all threads of the process. */
+/** Memory shared by all threads of the process. */
 export interface ProcessMemory {
-  /** The block that all threads find, made by the first: it begins with a mutex. */
+  /** The block that all threads share, made by the first one. It begins with a mutex. */
   readonly root: Block
   /** A block of zeros. */
   allocate(byteLength: number): Block
   free(address: number): void
-  /** The block of so many bytes at an address. */
+  /** The block of `byteLength` bytes at an address. */
   at(address: number, byteLength: number): Block
   makeMutex(address: number): void
   lock(mutex: number): void
@@ -70,7 +70,7 @@ class SharedMemory implements ProcessMemory {
   readonly #c: Bound<typeof C_LIBRARY>
   readonly #out = new CMemory(8)
 
-  /** @throws Error where the C library lacks something */
+  /** @throws Error if the C library lacks a function */
   constructor() {
     const library = koffi().load(null)
     this.#c = bind(library, C_LIBRARY)
@@ -125,7 +125,7 @@ class SharedMemory implements ProcessMemory {
   }
 }
 
-/** Of one thread: nobody else finds it, so nobody else ends. */
+/** The memory of one thread, which no other thread sees. */
 class ThreadMemory implements ProcessMemory {
   readonly #blocks = new Map<number, { readonly memory: CMemory; readonly block: Block }>()
   readonly root = this.allocate(ROOT_BYTES)
@@ -143,7 +143,7 @@ class ThreadMemory implements ProcessMemory {
 
   at(block: number): Block {
     const known = this.#blocks.get(block)
-    if (known === undefined) throw new Error(`no block begins at ${block}`)
+    if (known === undefined) throw new Error(`No block begins at address ${block}.`)
     return known.block
   }
 
@@ -157,7 +157,7 @@ class ThreadMemory implements ProcessMemory {
 
 let memory: ProcessMemory | undefined
 
-/** The memory of this process, found or made at the first call. */
+/** The shared memory of this process, found or made at the first call. */
 export function processMemory(): ProcessMemory {
   memory ??= process.platform === "linux" ? (tryShared() ?? new ThreadMemory()) : new ThreadMemory()
   return memory

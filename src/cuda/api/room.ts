@@ -1,35 +1,35 @@
 /**
- * Making room for the driver: graphs, kernels, cuBLAS and the local memory of launches need device memory, too, which may
- * lie idle in our pool. One rule for every call that can say out of memory: it is made again once idle memory has been
- * given back, and, if that did not help, once more when everything that was freed so far has happened.
+ * Makes room in device memory for the driver itself. Graphs, kernels, cuBLAS and local memory need device memory that may be
+ * idle in our pool. A driver call that runs out of memory is repeated after we release idle memory and, if it fails again,
+ * once more after all frees so far have happened.
  *
- * Allocations for arrays are no business of this one: they look into the pool first, and their wait is the runtime's.
+ * Allocations of arrays must not come here: they search the pool first, and the runtime does their waiting.
  */
 import { OUT_OF_MEMORY } from "./status.js"
 
-/** Where room can be made. */
+/** Memory that can be released. */
 export interface IdleMemory {
-  /** Gives back to the driver what nobody uses, without waiting for queued work. */
+  /** Releases unused memory to the driver, without waiting for queued work. */
   releaseIdle(): void
   /** Blocks until every free so far has happened. */
   drainFrees(): void
 }
 
-/** Makes calls of one device's that may find no memory. */
+/** Makes calls on one device that may run out of memory. */
 export class Room {
   #memory: IdleMemory | undefined
   #isMaking = false
 
-  /** From now on there is memory that may be idle. */
+  /** Sets the memory to release from. */
   use(memory: IdleMemory): void {
     this.#memory = memory
   }
 
   /**
-   * The status of a call, made again as said above.
+   * Makes a call, and repeats it as described above if it runs out of memory. Returns its last status.
    *
-   * @param status of the first time, if the call has been made already
-   * @param isShort does a status say that there was no memory?
+   * @param status the first status, if the call has been made already
+   * @param isShort whether a status means out of memory
    */
   for(call: () => number, status = call(), isShort = isOutOfMemory): number {
     let last = status
@@ -41,7 +41,7 @@ export class Room {
     return last
   }
 
-  /** The same for a call on another thread. */
+  /** Like {@link for}, for a call on another thread. */
   async forBackground(call: () => Promise<number>): Promise<number> {
     let last = await call()
     for (const make of this.#ways()) {
@@ -63,13 +63,13 @@ export class Room {
     return [giveBack, drain]
   }
 
-  /** Making room may need calls that find no memory themselves. Whatever fails then, the call that is made again tells. */
+  /** Releasing memory may fail for lack of memory, too. Its failure is ignored: the repeated call reports its own. */
   #make(make: () => void): void {
     this.#isMaking = true
     try {
       make()
     } catch {
-      // See above.
+      // The repeated call reports its own failure.
     } finally {
       this.#isMaking = false
     }

@@ -1,4 +1,4 @@
-/** The statuses of the CUDA driver that mean something to us; the driver knows the names and texts of all. */
+/** The CUDA driver's statuses that we handle. The driver itself gives the name and text of each. */
 
 export const SUCCESS = 0
 export const INVALID_VALUE = 1
@@ -10,7 +10,7 @@ export const NOT_FOUND = 500
 export const NOT_READY = 600
 export const CAPTURED_EVENT = 907
 
-/** After one of these the context is of no use any more: every later call gives the same. */
+/** After one of these, the context is unusable: every later call returns the same status. */
 const STICKY = new Set([
   4, // DEINITIALIZED
   214, // ECC_UNCORRECTABLE
@@ -32,7 +32,7 @@ const STICKY = new Set([
   911, // EXTERNAL_DEVICE
 ])
 
-/** Does this status mean that the device is lost? */
+/** Whether this status means that the device is lost. */
 export function isSticky(status: number): boolean {
   return STICKY.has(status)
 }

@@ -1,6 +1,6 @@
 /**
- * Conditionals in graphs. CUDA decides by a handle that a kernel has to set; ours sets it to what an int32 in memory is.
- * Handle and body belong to the graph that is captured.
+ * Conditionals in graphs. CUDA decides by a handle that a kernel must set; our kernel sets it from an int32 in memory. The
+ * handle and the body belong to the captured graph, and must never be destroyed separately.
  */
 import type { ConditionalKind, KernelSource, StreamHandle } from "../../driver.js"
 import { CMemory } from "../api/c-memory.js"
@@ -16,11 +16,11 @@ const CONDITIONAL_TYPES = { if: 0, unless: 0, while: 1 } as const
 const NODE_PARAMETERS_BYTES = 256
 
 const NEED: Need = {
-  what: "What runIf() and runWhile() need cannot be loaded",
-  advice: "Load it before: await device.prepare().",
+  what: "The kernel of runIf() and runWhile() cannot be loaded",
+  advice: "Load it ahead: await device.prepare().",
 }
 
-/** Sets a conditional's handle: to 1 if the number is zero or not, as `zero` says. The driver knows the function. */
+/** Sets a conditional's handle to 1 if the number is zero (`zero` = 1) or not zero (`zero` = 0). CUDA links the function. */
 const setCondition: KernelSource = {
   name: "auxstream_set_condition",
   parameters: [
@@ -61,10 +61,10 @@ const setCondition: KernelSource = {
   host: undefined,
 }
 
-/** A body that is captured now. */
+/** A body that is being captured. */
 interface Body {
   readonly kind: ConditionalKind
-  /** The driver's, of any 64 bits. */
+  /** CUDA's handle, which may use all 64 bits. */
   readonly handle: bigint
   readonly condition: number
   readonly graph: number
@@ -77,7 +77,7 @@ export class Conditionals {
   readonly #kernels: Kernels
   readonly #launcher: Launcher
   readonly #bodies = new Map<StreamHandle, Body>()
-  /** The graphs that have any. */
+  /** The graphs with conditionals. */
   readonly #graphs = new Set<number>()
   readonly #out = new CMemory(16)
 
@@ -89,17 +89,17 @@ export class Conditionals {
     if (context.isNew) this.#loadAhead()
   }
 
-  /** Nothing can run yet. Where it fails, the first conditional says why. */
+  /** Called while the device is idle. If it fails, the first conditional throws the reason. */
   #loadAhead(): void {
     try {
-      void this.#context.conditionalCalls // Does the driver have them?
+      void this.#context.conditionalCalls // Throws if the driver has none.
       this.#kernels.load(setCondition, NEED)
     } catch {
-      // See above.
+      // The first conditional throws it again.
     }
   }
 
-  /** Does the graph have any itself? */
+  /** Whether the graph itself has conditionals. */
   areIn(graph: number): boolean {
     return this.#graphs.has(graph)
   }
@@ -109,9 +109,9 @@ export class Conditionals {
     this.#graphs.delete(graph)
   }
 
-  /** Loads what conditionals need, off the event loop. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, AUX_NOT_READY */
+  /** Loads the kernel without blocking the event loop. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, AUX_NOT_READY */
   async prepare(): Promise<void> {
-    void this.#context.conditionalCalls // Does the driver have them?
+    void this.#context.conditionalCalls // Throws if the driver has none.
     await this.#kernels.prepare(setCondition, NEED)
   }
 

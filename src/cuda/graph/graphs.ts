@@ -1,4 +1,7 @@
-/** Graphs: captured from streams, made executable, launched, made part of others. */
+/**
+ * Instantiates captured graphs, launches them and adds them to other graphs. An executable with conditionals must be
+ * destroyed only while the device is idle, because CUDA would wait for that.
+ */
 import type { GraphHandle, StreamHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../api/c-memory.js"
@@ -9,28 +12,28 @@ import type { Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"
 
 const RESULT_INFO_BYTES = 64
-/** Nodes run with the priorities of the streams that they were captured on, not with that of the launching one. */
+/** Nodes run with the priorities of the streams they were captured on, not with that of the launching stream. */
 const USE_NODE_PRIORITY = 8
 
-/** What an executable was made from. */
+/** The graph and the flags that an executable was instantiated from. */
 interface Instantiation {
   readonly template: number
-  /** Of its instantiation: an update does not change them. */
+  /** An update does not change them. */
   readonly flags: number
 }
 
-/** So many executables wait for a quiet device at most, unless it is busy for so many milliseconds at a time. */
+/** With more retired executables than this, a sweep waits for an idle device, for at most this many milliseconds. */
 const MOST_RETIRED = 16
 const LONGEST_SWEEP = 20
 
-/** The graphs of one device. Handles are the executables'. */
+/** The graphs of one device. A graph's handle is that of its executable. */
 export class Graphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
-  /** Executables with conditionals that nobody needs: CUDA waits for all that runs when it destroys one. */
+  /** Unused executables with conditionals, to be destroyed while the device is idle. */
   readonly #retired = new Set<GraphHandle>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
@@ -74,7 +77,7 @@ export class Graphs {
     return executable
   }
 
-  /** Does the executable take the graph's parameters? A graph of another shape leaves it as it was. */
+  /** Updates the executable. @returns false if the graph has another shape; then the executable is unchanged */
   #updates(executable: GraphHandle, { template, flags }: Instantiation): boolean {
     if (this.#instantiations.get(executable)?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
@@ -95,7 +98,7 @@ export class Graphs {
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphDestroy")
   }
 
-  /** Queues a launch; on a captured stream, the graph becomes one node. */
+  /** Queues a launch. On a captured stream, the graph becomes one node. */
   launch(graph: GraphHandle, stream: StreamHandle): void {
     if (this.#captures.isInOwnCapture(stream)) return this.#addTo(stream, graph)
     const { cuGraphLaunch } = this.#context.graphCalls
@@ -112,7 +115,7 @@ export class Graphs {
     if (this.#conditionals.areIn(template)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        "a graph with conditionals cannot be launched inside a capture, which CUDA does not allow; call its function there",
+        "A graph with conditionals cannot be launched inside a capture, because CUDA does not allow it. Call its function instead.",
       )
     }
     const { graph, dependencies, count } = this.#captures.pointOf(stream)
@@ -142,7 +145,7 @@ export class Graphs {
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphExecDestroy")
   }
 
-  /** Destroys what was retired, if nothing runs. Should there be too many, it is waited for, but not for long. */
+  /** Destroys the retired executables if the device is idle. If there are too many, waits for that for a short time. */
   sweep(): void {
     if (this.#retired.size === 0 || this.#context.isLost) return
     if (!this.#isQuiet()) return
@@ -154,14 +157,14 @@ export class Graphs {
     try {
       return this.#quiet.within(this.#retired.size > MOST_RETIRED ? LONGEST_SWEEP : 0)
     } catch {
-      return false // The device has just been lost. The next call that may throw says so.
+      return false // The device is lost. The next call that may throw reports it.
     }
   }
 
-  /** All work is over. */
+  /** All work must be over. */
   close(): void {
     for (const executable of [...this.#instantiations.keys()]) this.destroy(executable)
-    // Those that wait for a quiet device are destroyed with what else this one leaves: see `leftovers.ts`.
+    // `leftovers.ts` destroys the retired ones, with everything else that the device leaves behind.
     this.#retired.clear()
   }
 }

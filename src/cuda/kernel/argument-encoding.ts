@@ -1,4 +1,4 @@
-/** What a signature says of the bytes of each parameter. */
+/** The size of each parameter of a signature, and how its argument is written. Must agree with what nvcc compiles. */
 import type { DType } from "../../common/dtype.js"
 import type { KernelParameter } from "../../driver.js"
 
@@ -16,7 +16,7 @@ const SCALARS: Readonly<Record<DType, readonly [encoding: number, byteLength: nu
   bfloat16: [BFLOAT16, 2],
   float32: [FLOAT32, 4],
   float64: [FLOAT64, 8],
-  // Little endian: the low bytes of the 32-bit number are the number.
+  // Little-endian: the low bytes of the 32-bit number are the smaller number.
   int8: [INT32, 1],
   uint8: [INT32, 1],
   int16: [INT32, 2],
@@ -34,12 +34,12 @@ export function encodings(parameters: readonly KernelParameter[]): Uint8Array {
   return Uint8Array.from(parameters, ({ dtype, access }) => (access === undefined ? SCALARS[dtype][0] : POINTER))
 }
 
-/** The bytes that a kernel must expect for a parameter. */
+/** The size in bytes that the kernel's code must have for a parameter. */
 export function parameterBytes({ dtype, access }: KernelParameter): number {
   return access === undefined ? SCALARS[dtype][1] : POINTER_BYTES
 }
 
-/** A parameter as the signature writes it. */
+/** A parameter as it is written in the signature. */
 export function parameterText({ dtype, access }: KernelParameter): string {
   return access === undefined ? dtype : `${access} ${dtype}*`
 }

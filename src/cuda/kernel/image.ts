@@ -1,18 +1,18 @@
 /**
- * Whether a kernel's image is whole.
+ * Checks that a kernel's image is complete.
  *
- * The CUDA driver follows the offsets in an image without checking where the image ends. With a part of a file it reads
- * other memory, and the process crashes. So every table and every section that an image names must lie inside it before
- * the driver gets it. The driver itself refuses an image for another device, or with wrong code.
+ * The CUDA driver follows the offsets in an image without checking where it ends. A truncated image makes it read other
+ * memory, and the process crashes. So the driver must never get an image with a table or a section that is not entirely
+ * inside it. The driver itself refuses an image for another device or with invalid code.
  */
 import { AuxstreamError } from "../../common/errors.js"
 
 const ELF = 0x464c457f
 const FATBIN = 0xba55ed50
-/** What `nvcc` links into a program: an address, which is of no use outside that program. */
+/** What `nvcc` links into a program. It contains an address that is valid only in that program. */
 const FATBIN_WRAPPER = 0x466243b1
 
-/** @throws AuxstreamError AUX_KERNEL_INVALID for an image that is not whole, or is none */
+/** @throws AuxstreamError AUX_KERNEL_INVALID for an image that is incomplete or not an image */
 export function checkImage(name: string, image: Uint8Array): void {
   const wrong = fault(new Image(image))
   if (wrong === undefined) return
@@ -27,7 +27,7 @@ function fault(image: Image): string | undefined {
     case FATBIN:
       return fatbinFault(image)
     case FATBIN_WRAPPER:
-      return "is the wrapper of a fatbin, which holds an address of another process: give the fatbin itself"
+      return "is a fatbin's wrapper, which contains an address of another process: give the fatbin itself"
     default:
       return textFault(image)
   }
@@ -67,7 +67,7 @@ interface Table {
   readonly end: number
 }
 
-/** Of headers: where they are and where the last one ends. Undefined if they are smaller than an ELF file's. */
+/** The offsets of a table's headers, and its end. Undefined if the headers are smaller than an ELF file's. */
 function table(
   image: Image,
   { at, sizeAt, countAt, least }: { at: number; sizeAt: number; countAt: number; least: number },
@@ -80,7 +80,7 @@ function table(
   }
 }
 
-/** A fatbin is a header and, one behind the other, images for several devices with a header each. */
+/** A fatbin is a header, followed by images for several devices with a header each. */
 function fatbinFault(image: Image): string | undefined {
   if (image.length < 16) return image.cutOff("fatbin", "header", 16)
   const end = image.uint16(6) + image.uint64(8)
@@ -90,7 +90,7 @@ function fatbinFault(image: Image): string | undefined {
     const entry = image.part(begin, begin + image.uint64(at + 8))
     if (begin < at + 16 || entry === undefined) return `is a fatbin whose entry at byte ${at} does not end inside it`
     const wrong = entry.length >= 4 && entry.uint32(0) === ELF ? cubinFault(entry) : undefined
-    if (wrong !== undefined) return `is a fatbin, and what it has at byte ${begin} ${wrong}`
+    if (wrong !== undefined) return `is a fatbin, and its image at byte ${begin} ${wrong}`
     at = begin + entry.length
   }
   return undefined
@@ -98,20 +98,20 @@ function fatbinFault(image: Image): string | undefined {
 
 const COMMENT_OR_STRING = /\/\*[^]*?(?:\*\/|$)|\/\/[^\n]*|"[^"\n]*"/g
 
-/** Control characters of ASCII. Comments may have other bytes, in any encoding. */
+/** ASCII control characters. Comments may contain any other byte, in any encoding. */
 const NOT_IN_TEXT = /(?![\s\u0080-\u009F])\p{Cc}/u
 
-/** The driver reads everything else as text, up to the first zero. */
+/** The driver reads anything else as PTX text, up to the first zero. */
 function textFault(image: Image): string | undefined {
   const text = image.text()
   const at = text.search(NOT_IN_TEXT)
-  if (at >= 0) return `is neither a cubin nor a fatbin, and its character ${at} is in no PTX`
+  if (at >= 0) return `is neither a cubin nor a fatbin, and its character ${at} is not allowed in PTX`
   const code = text.replaceAll(COMMENT_OR_STRING, (part) => (/^\/\*(?![^]*\*\/$)/.test(part) ? "{" : ""))
   const depth = [...code.matchAll(/[{}]/g)].reduce((open, [brace]) => open + (brace === "{" ? 1 : -1), 0)
-  return depth > 0 ? "is PTX that ends within a function or a comment: it is cut off" : undefined
+  return depth > 0 ? "is truncated PTX: it ends within a function or a comment" : undefined
 }
 
-/** Bytes, read as a little-endian file's. */
+/** Reads bytes as a little-endian file. */
 class Image {
   readonly #bytes: Uint8Array
   readonly #view: DataView
@@ -137,17 +137,17 @@ class Image {
     return this.#view.getUint32(at, true)
   }
 
-  /** Rounded where it is beyond 2^53, which is beyond any image's end, too. */
+  /** Rounded above 2^53, which is beyond any image's end. */
   uint64(at: number): number {
     return Number(this.#view.getBigUint64(at, true))
   }
 
-  /** The bytes from `begin` to `end`; undefined if they are not all here. */
+  /** The bytes from `begin` to `end`; undefined if the image ends before. */
   part(begin: number, end: number): Image | undefined {
     return end <= this.length ? new Image(this.#bytes.subarray(begin, end)) : undefined
   }
 
-  /** As text, one character for each byte, without the zeros at its end. */
+  /** The bytes as text, one character each, without the zeros at the end. */
   text(): string {
     const { buffer, byteOffset } = this.#bytes
     const last = this.#bytes.findLastIndex((byte) => byte !== 0)
@@ -155,6 +155,6 @@ class Image {
   }
 
   cutOff(kind: string, what: string, end: number): string {
-    return `is a ${kind} that is cut off: it has ${this.length} bytes, and its ${what} would end at byte ${end}`
+    return `is a truncated ${kind}: it has ${this.length} bytes, and its ${what} would end at byte ${end}`
   }
 }

@@ -1,12 +1,10 @@
 /**
- * Loading kernels.
+ * Loads kernels, completely and before their first launch.
  *
- * A kernel is loaded wholly before its first launch. What takes long, compiling and the driver's own translation of
- * PTX, is asked for with calls that need no current context, so that it can also be done on a thread of Node's pool.
- *
- * The last step, bringing the code into the context, makes CUDA wait for all that runs there, so it is taken when nothing
- * does: see `quiet.ts`. If the user has CUDA load eagerly (`CUDA_MODULE_LOADING=EAGER`), the first step is the one that
- * waits (measured on an H200, driver 580), and all of them are taken then.
+ * The slow steps, compiling and the driver's translation of PTX, use calls that need no current context, so that they can
+ * also run on a thread of Node's pool. CUDA makes the last step, loading the code into the context, only while the device is
+ * idle, so it must never be made before: see `quiet.ts`. With eager loading (`CUDA_MODULE_LOADING=EAGER`) it is the first
+ * step that waits (measured on an H200, driver 580), so then all steps are made while the device is idle.
  */
 import { AuxstreamError } from "../../common/errors.js"
 import type { CudaKernelBody, KernelHandle, KernelSource } from "../../driver.js"
@@ -23,22 +21,22 @@ import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
 import type { Need, Quiet } from "../sharing/quiet.js"
 
-/** Forgotten kernels that one load unloads at most, so that it stays short. */
+/** The most unreachable kernels that one load unloads, so that it stays short. */
 const MOST_UNLOADED = 16
 
-/** The kernels of one device. Handles are places in a list. */
+/** The kernels of one device. A handle is an index into a list. */
 export class Kernels {
   readonly #context: CudaContext
   readonly #quiet: Quiet
   readonly #launcher: Launcher
   readonly #architecture: number
   readonly #loaded: (LoadedKernel | undefined)[] = []
-  /** Of kernels that nobody can launch any more. They are unloaded when the next one is loaded. */
+  /** Kernels whose source is unreachable, so that nobody can launch them. They are unloaded when the next one is loaded. */
   readonly #forgotten: KernelHandle[] = []
   readonly #watch = new FinalizationRegistry((handle: KernelHandle) => this.#forgotten.push(handle))
   readonly #handles = new WeakMap<KernelSource, KernelHandle>()
   readonly #preparing = new WeakMap<KernelSource, Promise<KernelHandle>>()
-  /** How many are being loaded on threads of Node's pool. */
+  /** How many kernels are being loaded on threads of Node's pool. */
   #inBackground = 0
   #closed = false
 
@@ -57,9 +55,10 @@ export class Kernels {
   }
 
   /**
-   * See `Driver.loadKernel`. `need`: how a refusal says what was asked for.
+   * See `Driver.loadKernel`.
    *
-   * @throws AuxstreamError AUX_NOT_READY when what was queued before does not come to its end
+   * @param need the parts of the error's text if the device does not become idle
+   * @throws AuxstreamError AUX_NOT_READY when the work queued before does not end in time
    */
   load(source: KernelSource, need = needOf(source)): KernelHandle {
     const known = this.#handles.get(source)
@@ -74,7 +73,7 @@ export class Kernels {
     }
   }
 
-  /** All steps, one after another. Nothing runs on the device. */
+  /** Makes all steps. The device must be idle. */
   #loadNow(source: KernelSource, compiled: Compiled): KernelHandle {
     const loading = this.#start(source, compiled)
     try {
@@ -163,14 +162,17 @@ export class Kernels {
     }
   }
 
-  /** Is a thread of the pool loading one? The context must live as long. */
+  /** Whether a thread of the pool is loading a kernel, and needs the context. */
   get isBusy(): boolean {
     return this.#inBackground > 0
   }
 
   #checkOpen({ name }: KernelSource): void {
     if (this.#closed) {
-      throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} was disposed of while "${name}" was prepared.`)
+      throw new AuxstreamError(
+        "AUX_DISPOSED",
+        `${this.#context.label} was disposed of while kernel "${name}" was being prepared.`,
+      )
     }
   }
 
@@ -187,7 +189,7 @@ export class Kernels {
     }
   }
 
-  /** Nothing runs on the device, as far as is known. */
+  /** The device must be idle, as far as we know. */
   #finish(source: KernelSource, loading: Loading): KernelHandle {
     this.#unloadForgotten()
     const kernel = loading.finish()
@@ -198,7 +200,7 @@ export class Kernels {
     return handle
   }
 
-  /** CUDA waits for all that runs before it unloads a kernel, as it does before it loads one (measured on an H200). */
+  /** CUDA unloads a kernel only while the device is idle, as it loads one (measured on an H200). */
   #unloadForgotten(): void {
     for (const handle of this.#forgotten.splice(0, MOST_UNLOADED)) {
       const kernel = this.#loaded[handle]
@@ -208,14 +210,14 @@ export class Kernels {
     }
   }
 
-  /** What is being prepared is given up. */
+  /** Refuses to load more kernels. Preparations under way fail. */
   refuseMore(): void {
     this.#closed = true
   }
 }
 
 function needOf({ name }: KernelSource): Need {
-  return { what: `Kernel "${name}" cannot be loaded`, advice: "Load it before: await kernel.prepare(device)." }
+  return { what: `Kernel "${name}" cannot be loaded`, advice: "Load it ahead: await kernel.prepare(device)." }
 }
 
 function isInvalid(error: unknown): boolean {
@@ -226,7 +228,7 @@ function cudaBody({ cuda, name }: KernelSource): CudaKernelBody {
   if (cuda !== undefined) return cuda
   throw new AuxstreamError(
     "AUX_KERNEL_UNAVAILABLE",
-    `Kernel "${name}" has no body for CUDA: give defineKernel a \`cuda\` with source, ptx or cubin.`,
+    `Kernel "${name}" has no body for CUDA: \`cuda\` in defineKernel must have source, ptx or cubin.`,
   )
 }
 

@@ -1,6 +1,7 @@
 /**
- * Launches. The arguments are written into one block that is used again for every launch: the driver has read it when
- * the call returns. The pointers to the arguments never change, so a launch writes values only.
+ * Queues kernel launches. Arguments are written into one block, which every launch reuses because the driver has read it
+ * when the call returns. The pointers to the arguments never change, so a launch writes values only. A launch must never
+ * allocate, because this is the hottest path of the library.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
 import { bfloat16Bits, float16Bits } from "../../common/half.js"
@@ -10,9 +11,9 @@ import type { CudaContext } from "../api/context.js"
 import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./argument-encoding.js"
 import { SUCCESS } from "../api/status.js"
 
-/** Shared memory of a block, static and dynamic together, that a kernel may have without asking for more. */
+/** The shared memory of a block, static and dynamic together, that every kernel may use without setting an attribute. */
 const DEFAULT_SHARED_MEMORY = 48 * 1024
-/** Larger clusters run on some devices only, and must be asked for. */
+/** Larger clusters run on some devices only and need an attribute. */
 const PORTABLE_CLUSTER = 8
 
 const MAX_DYNAMIC_SHARED_SIZE_BYTES = 8
@@ -30,14 +31,14 @@ export interface LaunchableKernel {
   readonly function: number
   /** Bytes of shared memory that the kernel's code declares for each block. */
   readonly staticSharedMemory: number
-  /** How each argument is written, as `signature.ts` numbers it. */
+  /** How each argument is written: see `argument-encoding.ts`. */
   readonly encodings: Uint8Array
 }
 
-/** The block that arguments are written into. */
+/** The block into which arguments are written. */
 class ArgumentBlock {
   readonly capacity: number
-  /** An array of pointers, one to each value. */
+  /** The address of an array with a pointer to each value. */
   readonly pointers: number
   readonly memory: CMemory
   readonly ints: Int32Array
@@ -66,7 +67,7 @@ export class Launcher {
   readonly #mostSharedMemory: number
   readonly #config = new CMemory(CONFIG_BYTES + 2 * ATTRIBUTE_BYTES)
   #block = new ArgumentBlock(64)
-  /** Dynamic shared memory that kernels may use, where they had to ask for it. */
+  /** The dynamic shared memory allowed so far, for kernels that need more than the default. */
   readonly #sharedMemory = new WeakMap<LaunchableKernel, number>()
   readonly #largeClusters = new WeakSet<LaunchableKernel>()
 
@@ -75,7 +76,7 @@ export class Launcher {
     this.#mostSharedMemory = mostSharedMemory
   }
 
-  /** Makes room for kernels with so many parameters. */
+  /** Makes room for kernels with this many parameters. */
   reserve(parameters: number): void {
     if (parameters > this.#block.capacity) this.#block = new ArgumentBlock(2 ** Math.ceil(Math.log2(parameters)))
   }

@@ -1,4 +1,7 @@
-/** The way of one kernel into the driver: its image, the driver's translation of it, its place in the device's context. */
+/**
+ * Loads one kernel into the driver: its image, the driver's translation of it, its function in the device's context. A load
+ * that fails must leave nothing in the driver.
+ */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
 import type { KernelParameter, KernelSource } from "../../driver.js"
 import { CMemory } from "../api/c-memory.js"
@@ -16,7 +19,7 @@ const ERROR_LOG_BUFFER = 5
 const ERROR_LOG_BUFFER_SIZE_BYTES = 6
 const LOG_BYTES = 16 * 1024
 
-/** A kernel, and what it keeps in the driver. */
+/** A loaded kernel and its library in the driver. */
 export interface LoadedKernel extends LaunchableKernel {
   readonly library: number
 }
@@ -28,8 +31,8 @@ export function unload(context: CudaContext, library: number): void {
 }
 
 /**
- * Where the driver writes what is wrong with PTX. It may do so after the image was loaded, so such memory is never freed:
- * it serves the next loading.
+ * The buffer for the driver's PTX errors. The driver may still write to it after the image is loaded, so the buffer is never
+ * freed but reused.
  */
 class JitLog {
   static readonly #idle: JitLog[] = []
@@ -45,7 +48,7 @@ class JitLog {
     return log
   }
 
-  /** Once the kernel is in its place, or given up. */
+  /** Called once the kernel is loaded or has failed. */
   release(): void {
     if (this.#isIdle) return
     this.#isIdle = true
@@ -58,10 +61,10 @@ class JitLog {
     this.#values.setNumber(0, this.#log.address)
   }
 
-  /** Before each time that the driver is told of it. */
+  /** Must be called before each call that gets the buffer. */
   clear(): void {
     this.#log.bytes[0] = 0
-    // The driver puts the text's length here.
+    // The driver replaces this size by the text's length.
     this.#values.setNumber(8, LOG_BYTES)
   }
 
@@ -78,7 +81,7 @@ class JitLog {
   }
 }
 
-/** One kernel on its way into the driver. */
+/** The loading of one kernel. */
 export class Loading {
   readonly #context: CudaContext
   readonly #source: KernelSource
@@ -89,19 +92,19 @@ export class Loading {
   #kernel = 0
   #staticSharedMemory = 0
 
-  /** @throws AuxstreamError AUX_KERNEL_INVALID if the image is not whole */
+  /** @throws AuxstreamError AUX_KERNEL_INVALID if the image is incomplete */
   constructor(context: CudaContext, source: KernelSource, image: Uint8Array) {
     this.#context = context
     this.#source = source
-    // One byte more than the image: PTX must end with a zero.
+    // One byte more than the image, because PTX must end with a zero.
     this.#image = new CMemory(image.length + 1)
     this.#image.bytes.set(image)
-    // The copy is looked at: nobody changes it afterwards.
+    // We check our copy, because the caller may change the original.
     checkImage(source.name, this.#image.bytes.subarray(0, image.length))
     this.#log = JitLog.acquire()
   }
 
-  /** Loads the image and has the driver translate it for the device. If that fails, nothing is left of it. */
+  /** Loads the image and makes the driver translate it for the device. If that fails, nothing stays loaded. */
   start(): void {
     const { calls, room } = this.#context
     try {
@@ -114,13 +117,13 @@ export class Loading {
     }
   }
 
-  /** The same, on a thread of Node's pool. */
+  /** Like {@link start}, on a thread of Node's pool. */
   async startInBackground(): Promise<void> {
     const { room } = this.#context
     const { cuLibraryLoadData, cuLibraryGetKernel, cuKernelGetAttribute } = this.#context.calls
     try {
       this.#setLibrary(await room.forBackground(() => inBackground(cuLibraryLoadData, ...this.#loadArguments())))
-      // PTX is translated here (measured on an H100, driver 580).
+      // This call translates the PTX (measured on an H100, driver 580).
       this.#setKernel(await room.forBackground(() => inBackground(cuLibraryGetKernel, ...this.#findArguments())))
       this.#setTranslated(
         await room.forBackground(() => inBackground(cuKernelGetAttribute, ...this.#translateArguments())),
@@ -142,7 +145,7 @@ export class Loading {
     return [this.#out.address, this.#library, this.#source.name]
   }
 
-  /** An attribute that is known only after the translation. */
+  /** Reads an attribute that is known only after the translation. */
   #translateArguments(): [number, number, number, number] {
     return [this.#out.address, SHARED_SIZE_BYTES, this.#kernel, this.#context.device]
   }
@@ -157,8 +160,8 @@ export class Loading {
     if (status === NOT_FOUND) {
       throw new AuxstreamError(
         "AUX_KERNEL_INVALID",
-        `The code of kernel "${this.#source.name}" has no such symbol: the kernel must be a __global__ function of this ` +
-          'name, declared extern "C", without which C++ changes the name.',
+        `The code of kernel "${this.#source.name}" has no symbol of that name: the kernel must be a __global__ function ` +
+          'declared extern "C", because C++ mangles other names.',
       )
     }
     this.#checkImage(status, "cuLibraryGetKernel")
@@ -183,8 +186,8 @@ export class Loading {
   }
 
   /**
-   * Resolves the kernel in the device's context, loaded there, its parameters checked, with room for its local memory.
-   * Nothing runs on the device.
+   * Loads the kernel into the device's context, checks its parameters and makes room for its local memory. The device must
+   * be idle.
    */
   finish(): LoadedKernel {
     const entry = this.#resolve()
@@ -202,7 +205,7 @@ export class Loading {
     return kernel
   }
 
-  /** Bytes for each thread. */
+  /** Bytes of local memory for each thread. */
   #localMemory(): number {
     const { calls, device } = this.#context
     const status = calls.cuKernelGetAttribute(this.#out.address, LOCAL_SIZE_BYTES, this.#kernel, device)
@@ -220,7 +223,7 @@ export class Loading {
         "cuKernelGetFunction",
       )
       const entry = out.number(0)
-      // Before 12.4 there is no such call, and resolving a kernel is what loads it.
+      // Before CUDA 12.4 this call does not exist, and resolving a kernel loads it.
       if (cuFuncLoad !== undefined) {
         this.#checkImage(
           room.for(() => cuFuncLoad(entry)),
@@ -231,17 +234,17 @@ export class Loading {
     })
   }
 
-  /** From 12.4 on the driver knows what the kernel expects. Before, a wrong signature is the user's to find. */
+  /** Drivers for CUDA 12.4 or later know a kernel's parameters. With older ones, a wrong signature is not detected. */
   #checkSignature(): void {
     if (this.#context.library.newer.cuKernelGetParamInfo === undefined) return
     const { name, parameters } = this.#source
-    // The driver tells it with a context current only, although a kernel belongs to none.
+    // The driver answers only while a context is current, although a kernel belongs to none.
     const expected = this.#context.within(() => this.#kernelParameterBytes())
     const given = parameters.map(parameterBytes)
     if (given.length === expected.length && given.every((bytes, index) => bytes === expected[index])) return
     throw new AuxstreamError(
       "AUX_KERNEL_INVALID",
-      `The signature of kernel "${name}" does not fit its code. Signature: ${list(parameters, given)}. Code: ` +
+      `The signature of kernel "${name}" does not match its code. Signature: ${list(parameters, given)}. Code: ` +
         `${expected.length} parameters of ${expected.join(", ")} bytes. ${advice(parameters, expected)}`,
     )
   }
@@ -252,13 +255,13 @@ export class Loading {
     const offset = this.#out.address
     for (;;) {
       const status = cuKernelGetParamInfo?.(this.#kernel, sizes.length, offset, offset + 8) ?? INVALID_VALUE
-      if (status === INVALID_VALUE) return sizes // There is no parameter of this number.
+      if (status === INVALID_VALUE) return sizes // The kernel has no more parameters.
       this.#context.check(status, "cuKernelGetParamInfo")
       sizes.push(this.#out.number(8))
     }
   }
 
-  /** Undoes what was done, unless it was finished. */
+  /** Unloads the kernel, unless {@link finish} has succeeded. */
   abandon(): void {
     if (this.#library !== 0 && !this.#context.isLost) unload(this.#context, this.#library)
     this.#library = 0
@@ -272,7 +275,7 @@ function list(parameters: readonly KernelParameter[], bytes: readonly number[]):
 }
 
 function advice(parameters: readonly KernelParameter[], expected: readonly number[]): string {
-  if (parameters.length !== expected.length) return "Give one entry for each parameter."
+  if (parameters.length !== expected.length) return "The signature must have one entry for each parameter."
   const index = parameters.findIndex((parameter, place) => parameterBytes(parameter) !== expected[place])
-  return `Mend entry ${index}, counted from 0.`
+  return `Fix parameter ${index} of the signature (the first is 0).`
 }

@@ -1,7 +1,7 @@
 /**
- * Local memory: what a kernel's threads have beside registers, for arrays of their own, spilled registers and calls. A
- * context has room for so many bytes of it in every thread that the device can run. Enlarging that makes CUDA wait for all
- * that runs, and CUDA does it at the first launch that needs more: so it is done here, when nothing runs.
+ * Room for local memory: a thread's arrays, spilled registers and call frames. The context reserves the same number of bytes
+ * for every thread that the device can run. CUDA raises that number only while the device is idle, by default at the first
+ * launch that needs it. A launch must never wait for that, so the number is raised here, while the device is idle.
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import type { CudaContext } from "../api/context.js"
@@ -9,7 +9,7 @@ import { OUT_OF_MEMORY } from "../api/status.js"
 
 const STACK_SIZE = 0
 
-/** Bytes of each thread that there is room for. @throws DeviceLostError, CudaError */
+/** The bytes reserved for each thread. @throws DeviceLostError, CudaError */
 export function roomForLocalMemory(context: CudaContext): number {
   const { calls, out } = context
   context.check(
@@ -20,9 +20,9 @@ export function roomForLocalMemory(context: CudaContext): number {
 }
 
 /**
- * Makes room for so many bytes in every thread. Nothing runs on the device.
+ * Reserves `byteLength` bytes for every thread. The device must be idle.
  *
- * @param who what needs it, as an error begins
+ * @param who what needs the memory: the subject of an error's sentence
  * @throws OutOfMemoryError, DeviceLostError, CudaError
  */
 export function reserveLocalMemory(context: CudaContext, byteLength: number, who: string): void {
@@ -31,8 +31,8 @@ export function reserveLocalMemory(context: CudaContext, byteLength: number, who
   const status = context.room.for(() => context.within(() => calls.cuCtxSetLimit(STACK_SIZE, byteLength)))
   if (status === OUT_OF_MEMORY) {
     throw new OutOfMemoryError(
-      `${who} needs ${byteLength} bytes of local memory for each thread, and ${context.label} has no memory for as many ` +
-        "threads as it can run. Dispose of arrays that are not needed, or have each thread use less.",
+      `${who} needs ${byteLength} bytes of local memory for each thread, and ${context.label} has not enough memory for all ` +
+        "threads that it can run. Dispose of arrays that are not needed, or use less local memory in each thread.",
     )
   }
   context.check(status, "cuCtxSetLimit")

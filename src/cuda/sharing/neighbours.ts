@@ -1,6 +1,6 @@
 /**
- * The other devices in the same context: those of other threads, and those of this thread that are being closed. What they
- * have queued is asked under the ledger's lock, under which they destroy their streams.
+ * The other devices in the same CUDA context: those of other threads, and those of this thread that are being closed. Their
+ * streams must only be queried under the ledger's lock, because their threads destroy streams under it.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
@@ -8,10 +8,10 @@ import { type EventPool, hasPassed } from "../stream/events.js"
 import { ledger, type LedgerRecord } from "../api/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
-/** What was queued at one time. */
+/** Marks behind what the neighbours had queued at one time. */
 export interface Marks {
   areOver(): boolean
-  /** Nobody asks any more. */
+  /** The marks are no longer needed. */
   forget(): void
 }
 
@@ -19,7 +19,7 @@ export interface Marks {
 export class Neighbours {
   readonly #context: CudaContext
   readonly #events: EventPool
-  /** Marks that nobody asks any more and that may not be passed. */
+  /** Marks that are no longer needed, but may not be complete. */
   readonly #forgotten = new Set<EventHandle>()
 
   constructor(context: CudaContext, events: EventPool) {
@@ -27,12 +27,12 @@ export class Neighbours {
     this.#events = events
   }
 
-  /** Has everything ended that they have queued? */
+  /** Whether everything they have queued is over. */
   areIdle(): boolean {
     return ledger().locked(() => this.#records().every((record) => isIdle(this.#context, record)))
   }
 
-  /** Marks what they have queued now: they may go on queueing. */
+  /** Marks what they have queued so far. They may go on queueing. */
   mark(): Marks {
     const marks = new Set<EventHandle>()
     const ends = new Set<EventHandle>()
@@ -87,7 +87,7 @@ export class Neighbours {
   }
 }
 
-/** Has everything ended that was queued by a record's device? A captured stream tells nothing. Under the ledger's lock. */
+/** Whether everything that a record's device queued is over. Ignores captured streams. Must be called under the ledger's lock. */
 export function isIdle(context: CudaContext, record: LedgerRecord): boolean {
   return (
     record.owned("end").every((end) => isPassed(context, end)) &&
@@ -96,11 +96,11 @@ export function isIdle(context: CudaContext, record: LedgerRecord): boolean {
 }
 
 function streamsOf(record: LedgerRecord): StreamHandle[] {
-  // An adopted stream's owner may have destroyed it once the thread that adopted it has ended.
+  // Once the adopting thread has ended, the owner may have destroyed the stream.
   return record.isOpen ? [...record.owned("stream"), ...record.owned("adopted")] : record.owned("stream")
 }
 
-/** The driver's own calls: what is wrong with others' streams is not said here. */
+/** Calls the driver directly, because errors of another device's streams are not ours to report. */
 function isIdleStream(context: CudaContext, stream: StreamHandle): boolean {
   return !isCapturing(context, stream) && context.calls.cuStreamQuery(stream) !== NOT_READY
 }

@@ -1,13 +1,12 @@
 /**
- * Waiting, with patience that ends, until nothing is known to run on the device.
+ * Waits, up to a time limit, until the device is known to be idle.
  *
- * Some calls make CUDA wait for all that runs in the context, and hold up the calls of every other thread meanwhile:
- * loading a kernel, making room for local memory, cuBLAS' first use of a kernel, destroying a graph with conditionals
- * (measured on an H200, driver 580; on another thread they stop this one, too). Work that this thread would release, as a
- * kernel that spins on a flag, would then stop it for ever. So such a call is made only when nothing is known to run.
+ * CUDA makes some calls only while the context is idle: loading a kernel, growing local memory, cuBLAS' first use of a
+ * kernel, destroying a graph with conditionals. Until then it blocks the CUDA calls of all threads (measured on an H200,
+ * driver 580). If the running work depends on this thread, such as a kernel that spins on a flag, that is a deadlock. So
+ * such a call must never be made before the device is known to be idle.
  *
- * Known is what was queued through this library. Work of other libraries on streams of their own is not: where CUDA waits
- * for that, the thread waits, too.
+ * Only work queued through this library is known. Other libraries' streams are not, so CUDA may still wait for these.
  */
 import { AuxstreamError } from "../../common/errors.js"
 import { now, sleep } from "../../common/timers.js"
@@ -15,26 +14,26 @@ import type { CudaContext } from "../api/context.js"
 import type { Marks, Neighbours } from "./neighbours.js"
 import type { Streams } from "../stream/streams.js"
 
-/** How long a call that needs a quiet device waits for it, in milliseconds. */
+/** How long a call waits for an idle device, in milliseconds. */
 const PATIENCE = 5000
 
 /**
- * A program that keeps the device busy never lets it be quiet by itself. So who waits off the event loop holds that up now
- * and then, for so long at most: this thread queues nothing meanwhile, and most work ends. In milliseconds.
+ * A program that always queues more work never leaves the device idle. So an asynchronous wait blocks the event loop now
+ * and then, for at most this many milliseconds. The thread queues nothing during that time, and most work ends.
  */
 const ATTEMPT = 20
 const BETWEEN_ATTEMPTS = 500
 
-/** A place to sleep at: nobody ever wakes a sleeper there. */
+/** An address to sleep on, which is never notified. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
-/** What a call needs a quiet device for, and what to do instead: two parts of a sentence. */
+/** Two parts of an error's text: what needs an idle device, and what to do instead. */
 export interface Need {
   readonly what: string
   readonly advice: string
 }
 
-/** Whether one device has anything to do. */
+/** Waits until one device is idle. */
 export class Quiet {
   readonly #context: CudaContext
   readonly #streams: Streams
@@ -46,7 +45,7 @@ export class Quiet {
     this.#neighbours = neighbours
   }
 
-  /** Blocks for so many milliseconds at most. Returns whether nothing runs. @throws DeviceLostError */
+  /** Blocks for at most so many milliseconds. @returns whether the device is idle @throws DeviceLostError */
   within(milliseconds: number): boolean {
     return this.#blockFor(milliseconds, () => this.#streams.areIdle() && this.#neighbours.areIdle())
   }
@@ -61,8 +60,8 @@ export class Quiet {
   }
 
   /**
-   * Calls `act` once nothing runs. Blocks until then. Other threads may go on queueing: of theirs, what they have queued by
-   * now is waited for.
+   * Blocks until the device is idle, then calls `act`. Other threads may go on queueing, so only what they have queued by now
+   * counts.
    *
    * @throws AuxstreamError AUX_NOT_READY
    */
@@ -80,7 +79,7 @@ export class Quiet {
     return this.#streams.areIdle() && theirs.areOver()
   }
 
-  /** The same off the event loop: `act` is called when nothing runs, before anything else can be queued. */
+  /** Like {@link block}, without blocking the event loop. `act` is called before this thread can queue anything else. */
   async wait<T>(need: Need, act: () => T): Promise<T> {
     const theirs = this.#neighbours.mark()
     try {
@@ -103,8 +102,8 @@ export class Quiet {
   #outOfPatience({ what, advice }: Need): AuxstreamError {
     return new AuxstreamError(
       "AUX_NOT_READY",
-      `${what} now: CUDA does that only while nothing runs on ${this.#context.label}, and what was queued before has not ` +
-        `ended within ${PATIENCE / 1000} s. ${advice}`,
+      `${what} now: CUDA does this only while ${this.#context.label} is idle, and the work queued before did not end ` +
+        `within ${PATIENCE / 1000} s. ${advice}`,
     )
   }
 }

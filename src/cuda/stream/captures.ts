@@ -1,4 +1,7 @@
-/** Captures of streams: how they begin and end, and adding nodes to what is captured of a stream. */
+/**
+ * Stream captures of one device: begins and ends them, and adds nodes to a captured stream. A capture must never restrict
+ * calls on streams that are not part of it.
+ */
 import type { StreamHandle } from "../../driver.js"
 import { CMemory } from "../api/c-memory.js"
 import type { CudaContext } from "../api/context.js"
@@ -6,19 +9,19 @@ import { ForeignCaptures } from "./foreign-captures.js"
 import { SUCCESS } from "../api/status.js"
 
 /**
- * Nothing spoils a capture that is no part of it. In the thread-local mode CUDA refuses allocations, queries, waits and
- * the loading of kernels on every other stream of the thread meanwhile (measured on an H200, driver 580), and this one
- * thread is where all of a program's work comes from. What may not be done inside is refused by the runtime, by name.
+ * In this mode, calls outside a capture do not invalidate it. In the thread-local mode CUDA refuses allocations, queries,
+ * synchronisation and kernel loading on all other streams of the thread during a capture (measured on an H200, driver 580),
+ * and a program does all its work on one thread. The runtime itself refuses what is not allowed in a capture.
  */
 const MODE_RELAXED = 2
 
-/** The nodes given are the only ones that the stream's next one is to run behind. */
+/** The given nodes replace the dependencies of the stream's next node. */
 const SET_CAPTURE_DEPENDENCIES = 1
 
-/** The graph that a stream is captured into, and the nodes that its next one comes behind. */
+/** The graph that a stream is captured into, and the dependencies of the stream's next node. */
 export interface CapturePoint {
   readonly graph: number
-  /** The address of an array of handles, good until something is captured on the stream. */
+  /** The address of an array of handles, valid until something is captured on the stream. */
   readonly dependencies: number
   readonly count: number
 }
@@ -26,7 +29,7 @@ export interface CapturePoint {
 /** The captures of one device. */
 export class Captures {
   readonly #context: CudaContext
-  /** What others may capture. */
+  /** The streams and events that may be part of foreign captures. */
   readonly foreign: ForeignCaptures
   readonly #out = new CMemory(64)
 
@@ -42,7 +45,7 @@ export class Captures {
     this.#context.captures += 1
   }
 
-  /** Captures into a graph that exists, behind nothing. */
+  /** Captures into an existing graph, without dependencies. */
   beginInto(graph: number, stream: StreamHandle): void {
     const { cuStreamBeginCaptureToGraph } = this.#context.conditionalCalls
     const status = this.#context.room.for(() => cuStreamBeginCaptureToGraph(stream, graph, 0, 0, 0, MODE_RELAXED))
@@ -50,7 +53,7 @@ export class Captures {
     this.#context.captures += 1
   }
 
-  /** @returns what was captured, a graph to destroy unless it was captured into one */
+  /** @returns the captured graph, which the caller must destroy, except after `beginInto` */
   end(stream: StreamHandle): number {
     this.#context.captures -= 1
     const { cuStreamEndCapture } = this.#context.graphCalls
@@ -58,7 +61,7 @@ export class Captures {
     return this.#out.number(0)
   }
 
-  /** @returns what was captured; undefined if that is nothing: an invalidated capture gives no graph */
+  /** @returns the captured graph; undefined if there is none, as after an invalidated capture */
   cancel(stream: StreamHandle): number | undefined {
     if (this.#context.isLost) return undefined
     this.#context.captures -= 1
@@ -66,12 +69,12 @@ export class Captures {
     return status === SUCCESS ? this.#out.number(0) : undefined
   }
 
-  /** Is it captured by us? */
+  /** Whether the stream is part of a capture of ours. */
   isInOwnCapture(stream: StreamHandle): boolean {
     return this.#context.captures > 0 && this.#isCaptured(stream)
   }
 
-  /** Is it captured by anybody? Then it must not even be asked whether it is idle. */
+  /** Whether the stream is part of any capture. Then it must not be queried: that would invalidate the capture. */
   isInAnyCapture(stream: StreamHandle): boolean {
     return (this.#context.captures > 0 || this.foreign.mayInclude(stream)) && this.#isCaptured(stream)
   }
@@ -82,7 +85,7 @@ export class Captures {
     return this.#out.int(0) !== 0
   }
 
-  /** Where a captured stream stands. */
+  /** The current position of a captured stream in its graph. */
   pointOf(stream: StreamHandle): CapturePoint {
     const { cuStreamGetCaptureInfo } = this.#context.graphCalls
     const [status, id, graph, dependencies, count] = [0, 8, 16, 24, 32].map((offset) => this.#out.address + offset)
@@ -93,7 +96,7 @@ export class Captures {
     return { graph: this.#out.number(16), dependencies: this.#out.number(24), count: this.#out.number(32) }
   }
 
-  /** What is captured on the stream next comes behind the node. */
+  /** Makes the node the only dependency of what is captured on the stream next. */
   continueAfter(node: number, stream: StreamHandle): void {
     const { cuStreamUpdateCaptureDependencies } = this.#context.graphCalls
     this.#out.setNumber(0, node)

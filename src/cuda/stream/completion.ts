@@ -1,16 +1,14 @@
 /**
- * Learning of an event's completion without blocking the event loop.
+ * Reports the completion of events without blocking the event loop.
  *
- * A waiter is first polled at every turn of the event loop, for {@link POLLING_WINDOW}: most work ends in that time, and
- * is then seen within microseconds. Then it is looked at in naps, the longer it has waited the longer ({@link NAP_SHARE}),
- * until they would take longer than a thread needs to wake from an event: on an H100 host, whose idle cores wake slowly,
- * an event's own wake-up took 85 to 240 µs.
+ * A waiter is first polled in every iteration of the event loop, for {@link POLLING_WINDOW}. Most work ends in that time,
+ * and its end is seen within microseconds. Then the waiter is polled between short sleeps ("naps") on Node's thread pool.
+ * Naps get longer with the time waited ({@link NAP_SHARE}), up to what a thread needs to wake from an event: 85 to 240 µs
+ * on an H100 host, whose idle cores wake slowly. After {@link NAPPING_WINDOW}, a timer polls every millisecond.
  *
- * Whoever waits longer than {@link NAPPING_WINDOW} is looked at by a timer, each millisecond.
- *
- * No thread sleeps in `cuEventSynchronize` meanwhile. While another library captures a stream in CUDA's global mode, that
- * call spoils the capture unless its own thread's mode is relaxed (measured on an H200, driver 580), and nothing can set
- * the mode of the very thread of Node's pool that a call will run on.
+ * No thread may block in `cuEventSynchronize` here. While another library captures in CUDA's global mode, that call
+ * invalidates the capture unless the calling thread's mode is relaxed (measured on an H200, driver 580), and the mode of a
+ * thread of Node's pool cannot be set.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
@@ -19,30 +17,30 @@ import { nap } from "../api/nap.js"
 import { SUCCESS } from "../api/status.js"
 import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../../common/timers.js"
 
-/** How long a waiter is polled at every turn of the event loop, in milliseconds. It costs a core for that long. */
+/** How long a waiter is polled in every iteration of the event loop, in milliseconds. This takes a whole core. */
 export const POLLING_WINDOW = 0.2
 
-/** How long a waiter is looked at in naps, in milliseconds. It costs about a fifth of a core for that long. */
+/** For how many milliseconds of waiting naps are used. They take about a fifth of a core. */
 export const NAPPING_WINDOW = 100
 
-/** A nap takes this share of the time waited so far, within these bounds in microseconds. */
+/** A nap takes this share of the time waited so far, between these bounds in microseconds. */
 const NAP_SHARE = 1 / 64
 const LEAST_NAP = 40
 const LONGEST_NAP = 200
 
-/** How often the timer looks at all that wait, in milliseconds: at the others, too, should every thread be busy. */
+/** The timer's interval in milliseconds. It also polls the napped waiters, in case every thread of the pool is busy. */
 const INTERVAL = 1
 
 type Settle = (error?: Error) => void
 
 interface Waiter {
-  /** The event that is asked. Another one once `event` is recorded again. */
+  /** The event that is queried: the caller's, or one of our pool. */
   asked: EventHandle
-  /** Is `asked` from our pool, so that it goes back there? */
+  /** Whether `asked` belongs to our pool. */
   owned: boolean
-  /** The caller's event, while it is what is asked. */
+  /** The caller's event. */
   readonly event: EventHandle
-  /** The stream whose end so far is waited for, where that is known. */
+  /** The stream on which the event was recorded, if known. */
   readonly stream: StreamHandle | undefined
   /** When the wait began. */
   readonly began: number
@@ -57,11 +55,11 @@ export class Completions {
   readonly #polled = new Set<Waiter>()
   readonly #napped = new Set<Waiter>()
   readonly #late = new Set<Waiter>()
-  /** Those of each stream, oldest first: they settle in this order. */
+  /** The waiters of each stream, oldest first: they settle in this order. */
   readonly #ofStream = new Map<StreamHandle, Set<Waiter>>()
-  /** Waiters that ask the caller's own event, by it. */
+  /** The waiters that query the caller's own event, by event. */
   readonly #ofEvent = new Map<EventHandle, Set<Waiter>>()
-  /** Events that were destroyed while a waiter asked them. */
+  /** Events to destroy when no waiter queries them any more. */
   readonly #toDestroy = new Set<EventHandle>()
   #pollScheduled = false
   #timer: NodeJS.Timeout | undefined
@@ -73,7 +71,7 @@ export class Completions {
     context.onLoss(() => this.#schedulePoll())
   }
 
-  /** Is anyone waiting? The context must live as long. */
+  /** Whether there are waiters, which need the context. */
   get isBusy(): boolean {
     return this.#polled.size + this.#napped.size + this.#late.size > 0
   }
@@ -113,7 +111,7 @@ export class Completions {
     return waiter
   }
 
-  /** Was it still waiting? */
+  /** @returns whether it was still waiting */
   #remove(waiter: Waiter): boolean {
     return [this.#polled, this.#napped, this.#late].some((waiters) => waiters.delete(waiter))
   }
@@ -137,14 +135,14 @@ export class Completions {
     this.#context.askedEvents = this.#ofEvent.size
   }
 
-  /** Does a waiter ask this event itself? Then {@link beforeRecord} and {@link destroyWhenUnused} have something to do. */
+  /** Whether a waiter queries this event itself, so that {@link beforeRecord} and {@link destroyWhenUnused} must be called. */
   isAsking(event: EventHandle): boolean {
     return this.#ofEvent.has(event)
   }
 
   /**
-   * Keeps waiters at the point that an event marks before it is recorded again: a stream of its own waits for that
-   * point and records an event of ours behind it.
+   * Keeps the waiters' point before their event is recorded again: a new stream waits for the event, and events of our pool
+   * are recorded on it.
    */
   beforeRecord(
     event: EventHandle,
@@ -164,7 +162,7 @@ export class Completions {
     }
   }
 
-  /** Records an event of ours for each waiter: for all or, if that fails, for none. */
+  /** Records a pool event for each waiter: for all or, if that fails, for none. */
   #recordForEach(waiters: ReadonlySet<Waiter>, stream: StreamHandle): void {
     const recorded = new Map<Waiter, EventHandle>()
     try {
@@ -179,7 +177,7 @@ export class Completions {
     }
   }
 
-  /** Destroys an event once nobody asks it. */
+  /** Destroys an event once no waiter queries it. */
   destroyWhenUnused(event: EventHandle): void {
     this.#toDestroy.add(event)
   }
@@ -206,7 +204,7 @@ export class Completions {
     run(settled)
   }
 
-  /** Looks at waiters. Those that have waited for so long are others' to look at from now on. */
+  /** Polls waiters, and moves those that have waited longer than `window` to `others`. */
   #lookAt(waiters: Set<Waiter>, settled: (() => void)[], window = Infinity, others = waiters): void {
     const time = now()
     for (const waiter of waiters) {
@@ -239,7 +237,7 @@ export class Completions {
     run(settled)
   }
 
-  /** Is the waiter's point passed, or the device lost? Then it is unbound, and its settling added. */
+  /** @returns whether the event is complete or has failed; then the waiter is unbound, and its callback added to `settled` */
   #look(waiter: Waiter, settled: (() => void)[]): boolean {
     let failure: Error | undefined
     try {
@@ -253,7 +251,7 @@ export class Completions {
     return true
   }
 
-  /** Older waiters of its stream are over, too, and settle first, though it is not yet their turn to be looked at. */
+  /** Older waiters of the stream are complete, too, and must settle first, even if they are polled less often. */
   #lookAtOlder(waiter: Waiter, settled: (() => void)[]): void {
     if (waiter.stream === undefined) return
     for (const older of this.#ofStream.get(waiter.stream) ?? []) {
@@ -262,7 +260,7 @@ export class Completions {
     }
   }
 
-  /** Goes on looking. */
+  /** Runs the timer while waiters need it. */
   #updateTimer(): void {
     if (this.#napped.size + this.#late.size === 0) this.#stopTimer()
     else this.#timer ??= setTimeout(() => this.#wake(), INTERVAL)
@@ -282,14 +280,14 @@ export class Completions {
     this.#timer = undefined
   }
 
-  /** Destroys the events of the pool. Nothing waits any more. */
+  /** Destroys the pool's events. There must be no waiters. */
   close(): void {
     this.#stopTimer()
     this.#pool.close()
   }
 }
 
-/** Calls all, even if one throws. */
+/** Calls all callbacks, even if one throws. */
 function run(settled: readonly (() => void)[]): void {
   for (const settle of settled) {
     try {

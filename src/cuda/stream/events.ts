@@ -1,4 +1,4 @@
-/** Events: making and destroying them, and pools of those that the driver uses itself. */
+/** Creates, queries and destroys events, and pools those that the driver records itself. Nothing here may block. */
 import type { EventHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
@@ -20,7 +20,7 @@ export function createEvent(context: CudaContext, flags: number): EventHandle {
   })
 }
 
-/** Never blocks: what has been queued on the event goes on. Never throws. */
+/** Never blocks: queued waits for the event stay valid. Never throws. */
 export function destroyEvent(context: CudaContext, event: EventHandle): void {
   if (context.isLost) return
   context.holding.remove(event)
@@ -30,7 +30,7 @@ export function destroyEvent(context: CudaContext, event: EventHandle): void {
   if (second !== SUCCESS) context.warnOfLeak(second, "cuEventDestroy")
 }
 
-/** Is the latest record's point passed? @throws DeviceLostError, CudaError */
+/** Whether the latest record is complete. @throws DeviceLostError, CudaError */
 export function hasPassed(context: CudaContext, event: EventHandle): boolean {
   let status = context.calls.cuEventQuery(event)
   if (status === SUCCESS) return true
@@ -41,7 +41,7 @@ export function hasPassed(context: CudaContext, event: EventHandle): boolean {
   return true
 }
 
-/** Events of one kind, used again and again: creating one costs ten times as much as taking one from here. */
+/** A pool of events with the same flags: creating an event costs ten times as much as taking one from the pool. */
 export class EventPool {
   readonly #context: CudaContext
   readonly #flags: number

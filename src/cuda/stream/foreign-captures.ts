@@ -1,71 +1,72 @@
 /**
- * Which of our streams and events may be part of another library's capture: those whose handles others know, and what
- * comes in by waiting for them. CUDA tells it of a stream; but to ask an event that was recorded in a capture, or to wait
- * for it, spoils the capture (measured on an H100, driver 580), so it has to be known before.
+ * Tracks which streams and events may be part of another library's capture: those whose handles other libraries know, and
+ * streams that waited for such events. CUDA can tell whether a stream is captured. But querying or synchronizing an event
+ * that was recorded in a capture invalidates the capture (measured on an H100, driver 580), so such a call must never be
+ * made, and we must know these events ourselves.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { recordedInCapture } from "../api/errors.js"
 
-/** What others may capture of one device. */
+/** The foreign captures of one device. */
 export class ForeignCaptures {
   readonly #context: CudaContext
   readonly #knownStreams = new Set<number>()
   readonly #knownEvents = new Set<number>()
-  /** Streams that waited for what may have been captured. */
-  readonly #broughtIn = new Set<number>()
-  /** Events whose latest record of ours is part of a capture. */
+  /** Streams that waited for an event that may be captured. */
+  readonly #entered = new Set<number>()
+  /** Events whose latest record by us is part of a capture. */
   readonly #captured = new Set<number>()
 
   constructor(context: CudaContext) {
     this.#context = context
   }
 
-  /** Others know the stream. */
+  /** Another library knows the stream's handle. */
   shareStream(stream: StreamHandle): void {
     this.#context.othersMayCapture = true
     this.#knownStreams.add(stream)
   }
 
-  /** Others know the event. */
+  /** Another library knows the event's handle. */
   shareEvent(event: EventHandle): void {
     this.#context.othersMayCapture = true
     this.#knownEvents.add(event)
   }
 
   mayInclude(stream: StreamHandle): boolean {
-    return this.#context.othersMayCapture && (has(this.#knownStreams, stream) || has(this.#broughtIn, stream))
+    return this.#context.othersMayCapture && (has(this.#knownStreams, stream) || has(this.#entered, stream))
   }
 
-  /** We have recorded the event on the stream, which was captured or not. */
+  /** We have recorded the event on the stream. */
   noteRecord(event: EventHandle, stream: StreamHandle, isCaptured: boolean): void {
     if (isCaptured) {
       this.#captured.add(event)
     } else {
       remove(this.#captured, event)
-      remove(this.#broughtIn, stream)
+      remove(this.#entered, stream)
     }
   }
 
-  /** We have the stream wait for the event. */
+  /** We have queued a wait for the event on the stream. */
   noteWait(stream: StreamHandle, event: EventHandle): void {
-    if (has(this.#captured, event) || has(this.#knownEvents, event)) this.#broughtIn.add(stream)
+    if (has(this.#captured, event) || has(this.#knownEvents, event)) this.#entered.add(stream)
   }
 
-  /** @throws AuxstreamError AUX_STREAM_CAPTURING for an event that is recorded in a capture */
-  checkLook(event: EventHandle): void {
+  /** @throws AuxstreamError AUX_STREAM_CAPTURING for an event that was recorded in a capture */
+  checkNotCaptured(event: EventHandle): void {
     if (this.#captured.has(event)) throw recordedInCapture()
   }
 
-  /** Why a wait for the event failed: of one that is recorded in a capture, all know but the driver's error. */
+  /** The error of a failed wait: for an event recorded in a capture, it says so instead of giving the driver's status. */
   explain(error: unknown, event: EventHandle): unknown {
     return this.#captured.has(event) ? recordedInCapture(error) : error
   }
 
-  /** The stream is destroyed: its number may come again. */
+  /** The stream is destroyed, and CUDA may reuse its handle. */
   forgetStream(stream: StreamHandle): void {
     this.#knownStreams.delete(stream)
-    this.#broughtIn.delete(stream)
+    this.#entered.delete(stream)
   }
 
   forgetEvent(event: EventHandle): void {

@@ -1,4 +1,8 @@
-/** Streams, and the ends of those that were destroyed while work was queued on them. */
+/**
+ * The streams of one device, and the ends of those that were destroyed while work was queued on them.
+ *
+ * Destroying a stream must never block, cancel its work, or invalidate a capture that it is part of.
+ */
 import { AuxstreamError } from "../../common/errors.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "./captures.js"
@@ -8,10 +12,10 @@ import { ledger } from "../api/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
 const NON_BLOCKING = 1
-/** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: names of streams that depend on who asks, not streams. */
+/** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: aliases of default streams, which depend on the calling thread. */
 const SPECIAL_HANDLES = 2n
 const ADDRESS_LIMIT = 2n ** 53n
-/** How many ends, and streams that could not be destroyed, are looked at whenever one is destroyed. */
+/** How many ends, and how many streams that wait to be destroyed, are checked whenever a stream is destroyed. */
 const LOOKS = 4
 
 type WhenOver = (() => void) | undefined
@@ -22,18 +26,18 @@ export class Streams {
   readonly #captures: Captures
   readonly #events: EventPool
   readonly #own = new Set<StreamHandle>()
-  /** How many streams there may be at once without making CUDA wait, as far as they were reserved. */
+  /** How many streams may exist at once without making CUDA wait, as reserved so far. */
   #ready = 0
-  /** Other libraries' streams that we queue on. */
+  /** Foreign streams that we queue on. */
   readonly #adopted = new Set<StreamHandle>()
-  /** Of streams that came into a capture of ours: the event behind what they had queued. */
+  /** For streams that entered a capture of ours: the event behind their earlier work. */
   readonly #beforeCapture = new Map<StreamHandle, EventHandle>()
   /**
-   * To be destroyed when their ends can be marked: once who captures them has ended that, or a call that failed works.
-   * With them, who wants to know when their work is over.
+   * Streams to destroy once their ends can be marked: when a foreign capture has ended, or when a failed call succeeds.
+   * The value is called when their work is over.
    */
   readonly #leaving = new Map<StreamHandle, WhenOver>()
-  /** An event behind the last work of each destroyed stream, while that work may be going on, and who wants to know. */
+  /** The event behind the last work of each destroyed stream while that may still run, and what to call at its end. */
   readonly #ends = new Map<EventHandle, WhenOver>()
 
   constructor(context: CudaContext, captures: Captures, events: EventPool) {
@@ -61,8 +65,9 @@ export class Streams {
   }
 
   /**
-   * Makes so many streams at once, and destroys those that are too many: CUDA keeps what it made for them. It makes that for
-   * some 40 streams at a time, and waits then for all that runs on the device (measured on an H200, driver 580).
+   * Creates streams until there are `count`, then destroys the new ones, for which CUDA keeps its resources. CUDA creates
+   * these resources for some 40 streams at a time, and waits for the device to be idle then (measured on an H200, driver
+   * 580).
    *
    * @throws CudaError
    */
@@ -77,8 +82,8 @@ export class Streams {
   }
 
   /**
-   * Never blocks, cancels nothing, never throws. `whenOver` is called once its work is known to be over. A stream that was
-   * adopted is let go of: its owner destroys it.
+   * Never blocks, cancels nothing, never throws. `whenOver` is called once the stream's work is known to be over. An adopted
+   * stream is only released: its owner destroys it.
    */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     this.#beforeCapture.delete(stream)
@@ -86,12 +91,12 @@ export class Streams {
     if (!this.#own.delete(stream) || this.#context.isLost) return
     const leaving = [...nextFew(this.#leaving), [stream, whenOver] as const]
     this.#leaving.set(stream, whenOver)
-    // What fails is tried again by whoever looks next.
+    // A failure is retried at the next check.
     failuresOf(nextFew(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
     failuresOf(leaving, ([one, over]) => this.#leave(one, over))
   }
 
-  /** What was queued on another library's stream goes on: its end is marked, unless that library captures it now. */
+  /** Work queued on a foreign stream goes on: its end is marked, unless the owner captures the stream now. */
   #releaseAdopted(stream: StreamHandle, whenOver: WhenOver): void {
     if (this.#context.isLost) return
     ledger().locked(() => {
@@ -104,7 +109,7 @@ export class Streams {
   }
 
   #leave(stream: StreamHandle, whenOver: WhenOver): void {
-    // To destroy it would spoil the capture, in which nothing tells of what was queued before.
+    // Destroying it would invalidate the capture, and an event recorded in it would not mark the earlier work.
     if (this.isInAnyCapture(stream)) return
     ledger().locked(() => {
       this.#markEnd(stream, whenOver)
@@ -114,7 +119,7 @@ export class Streams {
     this.#captures.foreign.forgetStream(stream)
   }
 
-  /** Others see the end where they saw the stream. */
+  /** Records the stream's end, and enters it in the ledger in place of the stream. */
   #markEnd(stream: StreamHandle, whenOver: WhenOver): void {
     const end = this.#events.record(stream)
     this.#ends.set(end, whenOver)
@@ -133,8 +138,8 @@ export class Streams {
     if (foreign <= SPECIAL_HANDLES || foreign >= ADDRESS_LIMIT) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        `${foreign} is not a stream that can be taken in: 0, 1 and 2 are CUDA's default streams, which order other ` +
-          "streams behind the caller's back. Give the handle of a stream that was created.",
+        `Stream ${foreign} cannot be adopted: 0, 1 and 2 are CUDA's default streams, which implicitly synchronize with ` +
+          "other streams. Give the handle of a stream that was created.",
       )
     }
     const stream = Number(foreign)
@@ -148,8 +153,8 @@ export class Streams {
     }
     throw new AuxstreamError(
       "AUX_DEVICE_MISMATCH",
-      `Stream ${foreign} belongs to another context than the primary one of ${context.label}: open the device that it ` +
-        "was made on, or make it on the primary context.",
+      `Stream ${foreign} does not belong to the primary context of ${context.label}. Open the device that it was created ` +
+        "on, or create it in the primary context.",
     )
   }
 
@@ -161,7 +166,7 @@ export class Streams {
     return out.int(0)
   }
 
-  /** Is everything queued so far done? @throws DeviceLostError, CudaError */
+  /** Whether everything queued so far is done. @throws DeviceLostError, CudaError */
   isIdle(stream: StreamHandle): boolean {
     let status = this.#context.calls.cuStreamQuery(stream)
     if (status === SUCCESS) return true
@@ -182,8 +187,8 @@ export class Streams {
   }
 
   /**
-   * Has everything ended that was queued on streams of ours, adopted ones included? Of a captured stream, that is what it
-   * had queued before the capture.
+   * Whether everything is over that was queued on own and adopted streams. For a captured stream, only its work from before
+   * the capture counts.
    *
    * @throws DeviceLostError
    */
@@ -201,7 +206,7 @@ export class Streams {
     return before === undefined || hasPassed(this.#context, before)
   }
 
-  /** What its owner has done to a stream is no failure of who waits for all. */
+  /** The owner may have broken or destroyed an adopted stream. That must not fail a check of all streams. */
   #isAdoptedOver(stream: StreamHandle): boolean {
     try {
       return this.#isOver(stream)
@@ -212,8 +217,8 @@ export class Streams {
   }
 
   /**
-   * The stream waits for something while we capture, which may bring it in. If so, an event has just been recorded behind
-   * all that it has queued.
+   * The stream is about to wait for an event while a capture is under way, and may enter the capture by that. If it does,
+   * the runtime has just recorded an event behind its earlier work.
    */
   mayEnterCapture(stream: StreamHandle): void {
     const { lastEvent, lastStream } = this.#context
@@ -222,9 +227,10 @@ export class Streams {
   }
 
   /**
-   * Forgets the ends that have been reached, and marks those of streams that had to wait for it. True if none is left.
+   * Forgets the ends that have been reached, and marks the ends of streams that could not be destroyed before.
    *
-   * @throws the first failure, having looked at all
+   * @returns whether none is left
+   * @throws the first failure, after all have been checked
    */
   forgetEnded(): boolean {
     const failures = [
@@ -235,7 +241,7 @@ export class Streams {
     return this.#ends.size + this.#leaving.size === 0
   }
 
-  /** What cannot be told of a stream that was destroyed is no failure of who asks for all. */
+  /** A failed query of a destroyed stream must not fail a check of all streams. */
   #lookAtEnds(): void {
     try {
       this.forgetEnded()
@@ -252,12 +258,12 @@ export class Streams {
     whenOver?.()
   }
 
-  /** Is nothing waited for but streams that others capture, for who knows how long? */
+  /** Whether only streams in foreign captures are left, which may never end. */
   get onlyCapturedRemain(): boolean {
     return this.#ends.size === 0 && this.#leaving.size > 0
   }
 
-  /** Blocks until the work of destroyed streams is over, but for those that are captured. True if none is left. */
+  /** Blocks until the work of destroyed streams is over, except captured ones. @returns whether none is left */
   synchronizeEnded(): boolean {
     this.#lookAtEnds()
     for (const event of this.#ends.keys()) {
@@ -273,7 +279,7 @@ export class Streams {
   }
 }
 
-/** A few, those that were not looked at for longest: thousands cost no more than these. */
+/** The few entries that were not checked for the longest time, so that the cost does not grow with their number. */
 function nextFew<T>(waiting: Map<number, T>): [number, T][] {
   const turn: [number, T][] = []
   for (const one of waiting) if (turn.push(one) === LOOKS) break
@@ -284,7 +290,7 @@ function nextFew<T>(waiting: Map<number, T>): [number, T][] {
   return turn
 }
 
-/** Visits all, and gives what was thrown. */
+/** Visits all, and returns what was thrown. */
 function failuresOf<T>(all: Iterable<T>, visit: (one: T) => void): unknown[] {
   const failures: unknown[] = []
   for (const one of all) {
