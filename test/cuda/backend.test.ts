@@ -42,12 +42,12 @@ test("a library that AUXSTREAM_LIBCUDA names and that is not there is said by it
   assert.match(text, /^cuda false AUXSTREAM_LIBCUDA is \/no\/such\/libcuda\.so, which cannot be loaded: .+\.$/)
 })
 
-test("without a driver the names that were tried are said, and what to do", () => {
+test("without a driver, the error names what was tried and what to do", () => {
   const text = run(listed)
-  // On a machine with a driver there is nothing to say.
+  // A machine with a driver has no such error.
   if (text.startsWith("cuda:0 true")) return
   assert.match(text, /^cuda false .+/)
-  if (text.includes("not found")) assert.match(text, /tried libcuda\.so\.1, .+ install the NVIDIA driver, or name/)
+  if (text.includes("not found")) assert.match(text, /tried libcuda\.so\.1, .+ Install the NVIDIA driver, or set/)
 })
 
 /** Hands over a copy of what is built, with another koffi: one that cannot be loaded, unless its text is given. */

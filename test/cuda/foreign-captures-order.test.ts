@@ -132,14 +132,14 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     )
   })
 
-  test("§8 an event that was recorded there cannot be waited for afterwards, which is said by name", () => {
+  test("§8 an event that was recorded there cannot be waited for afterwards, and the error says so", () => {
     using device = openDevice("cuda:0")
     const { shown, other } = idle(device)
     using event = device.createEvent()
     const capture = new ForeignCapture(Number(shown.handle))
     event.record(shown)
     capture.end()
-    refused(() => event.wait(other), "AUX_STREAM_CAPTURING", "record it again when the capture has ended")
+    refused(() => event.wait(other), "AUX_STREAM_CAPTURING", "Record it again after the capture has ended")
     event.record(shown).wait(other)
   })
 })

@@ -221,7 +221,7 @@ onDouble("a stream that another library captures", () => {
     }
   })
 
-  test("cannot be asked or waited for, nor can its device, which does the capture no harm", async () => {
+  test("cannot be queried or waited for, nor can its device, and the capture stays valid", async () => {
     using device = openDevice("cuda:0")
     const shown = device.createStream()
     using event = device.createEvent()
@@ -239,7 +239,7 @@ onDouble("a stream that another library captures", () => {
     capture.end()
     device.synchronize()
     await device.completed()
-    refused(() => event.query(), "AUX_STREAM_CAPTURING", "another library", "record it again")
+    refused(() => event.query(), "AUX_STREAM_CAPTURING", "another library", "Record it again")
     event.record(shown).synchronize()
     assert.equal(event.query(), true)
   })

@@ -439,7 +439,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     runtime.streamBeginCapture(used.handle)
     event.record(used)
     runtime.streamEndCapture(used.handle)
-    refused(() => event.wait(other), "AUX_STREAM_CAPTURING", "record it again when the capture has ended")
+    refused(() => event.wait(other), "AUX_STREAM_CAPTURING", "Record it again after the capture has ended")
     event.record(used).wait(other)
     other.synchronize()
   })
