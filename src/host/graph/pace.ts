@@ -1,10 +1,14 @@
+import { availableParallelism } from "node:os"
 import type { ControlMemory } from "../control/control.js"
 import type { BranchBlock, LaunchEnd } from "./branch-block.js"
 import { ALONE, MEASURED } from "../control/layout.js"
 
-/** What it costs, in milliseconds, to pass a branch between workers, and to call another worker at all. */
+/**
+ * What it costs, in milliseconds, to pass a branch between workers, and to call another worker at all. On one or two cores
+ * the workers compete with the thread that waits for the graph.
+ */
 const HANDOVER = 0.0015
-const CALL = 0.02
+const CALL = availableParallelism() > 2 ? 0.005 : 0.02
 
 /** The first launches are measured, as kernels are slow until they are compiled; then one of so many. */
 const TRIALS = 4
