@@ -72,7 +72,8 @@ export class Event {
    *
    * @param stream the current stream of the event's device unless given
    */
-  record(stream: Stream = currentStream(this.device)): this {
+  record(stream?: Stream): this {
+    if (stream === undefined) return this.recordOn(currentStream(this.device))
     checkStreamOf(this.device, stream, this.name)
     return this.recordOn(stream)
   }
@@ -96,7 +97,8 @@ export class Event {
    *
    * @param stream the stream that waits: the current one of the event's device unless given
    */
-  wait(stream: Stream = currentStream(this.device)): void {
+  wait(stream?: Stream): void {
+    if (stream === undefined) return this.waitOn(currentStream(this.device))
     checkStreamOf(this.device, stream, this.name)
     this.waitOn(stream)
   }

@@ -72,7 +72,7 @@ export class Stream {
     if (!(event instanceof Event)) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `event is ${show(event)}; it is an Event, or left out`)
     }
-    return event.record(this)
+    return event.device === this.device ? event.recordOn(this) : event.record(this)
   }
 
   /**
@@ -80,7 +80,7 @@ export class Stream {
    * stream so far.
    */
   wait(target: Event | Stream): void {
-    if (target instanceof Event) return target.wait(this)
+    if (target instanceof Event) return target.device === this.device ? target.waitOn(this) : target.wait(this)
     if (!(target instanceof Stream)) {
       throw new AuxstreamError("AUX_INVALID_ARGUMENT", `target is ${show(target)}; it is an Event or a Stream`)
     }
