@@ -15,24 +15,22 @@ import type {
   StreamFailures,
   StreamHandle,
 } from "../driver.js"
-import { Allocator } from "../allocator/allocator.js"
-import { MemoryCount } from "../allocator/memory-count.js"
-import { AuxstreamError, type DeviceLostError, DisposedError, type KernelError } from "../common/errors.js"
-import { Births, type HostBirth } from "./queue/births.js"
+import { AuxstreamError, type DeviceLostError, DisposedError } from "../common/errors.js"
 import { Captures } from "./graph/captures.js"
 import { captureLaunch } from "./graph/child-graph.js"
 import { Commands } from "./queue/commands.js"
 import { Completion } from "./queue/completion.js"
 import { ControlMemory } from "./control/control.js"
 import { ControlBlocks } from "./control/control-blocks.js"
-import { EventTable, type HostEvent } from "./queue/event-table.js"
+import { EventTable } from "./queue/event-table.js"
+import { Events } from "./queue/events.js"
 import { QueuedLaunch } from "./queue/droppable.js"
 import { Failures } from "./queue/failures.js"
 import { GraphTable } from "./graph/graph.js"
 import { GraphLauncher } from "./graph/graph-launch.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
-import { CLOSING, ENDS_BROKEN, KERNEL, LEVELS, LIFE, TAKES_OVER } from "./control/layout.js"
+import { CLOSING, KERNEL, LEVELS, LIFE } from "./control/layout.js"
 import { Loss } from "./control/loss.js"
 import { DeviceMemory } from "./control/memory.js"
 import type { Report } from "./kernel/reports.js"
@@ -41,7 +39,8 @@ import { Points } from "./queue/points.js"
 import { Scheduler } from "./schedule/scheduler.js"
 import type { HostStream } from "./queue/stream.js"
 import { StreamTable } from "./queue/stream-table.js"
-import { Uploads } from "./queue/uploads.js"
+import { StreamMemory } from "./queue/stream-memory.js"
+import { Waits } from "./queue/waits.js"
 import { WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
@@ -55,12 +54,12 @@ const LIMITS: LaunchLimits = {
   sharedMemory: 232448,
 }
 
-/** All but the first. */
+/** All elements but the first. */
 type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
 
 /**
- * The host device. This thread only queues: commands go into shared memory, worker threads run them, and nothing
- * between queueing and completion needs this thread again.
+ * The host device, as the thread that opened it sees it. This thread only writes commands into shared memory; worker
+ * threads run them. It must never be needed between queueing and completion: it may be blocked meanwhile.
  */
 export class HostDriver implements Driver {
   readonly kind = "host"
@@ -69,16 +68,16 @@ export class HostDriver implements Driver {
 
   private readonly control = ControlMemory.create()
   private readonly memory = DeviceMemory.create()
-  /** A worker that died inside the scheduler has its lock for ever. */
+  /** A worker that died while it held the scheduler's lock never unlocks it, so a late lock asks for the loss. */
   private readonly scheduler = new Scheduler(this.control, () => this.queryLoss())
   private readonly commands = new Commands(this.control)
-  private readonly allocator = new Allocator<HostStream>(this.memory, new MemoryCount(), this.memory.first)
-  private readonly births = new Births()
-  private readonly uploads = new Uploads(this.memory, this.commands, this.allocator)
   private readonly pool: WorkerPool
   private readonly failures: Failures
   private readonly streams: StreamTable
-  private readonly events: EventTable
+  private readonly eventTable: EventTable
+  private readonly events: Events
+  private readonly waits: Waits
+  private readonly arrays: StreamMemory
   private readonly kernels: KernelTable
   private readonly keepAlive: KeepAlive
   private readonly completion: Completion
@@ -105,12 +104,16 @@ export class HostDriver implements Driver {
     )
     this.failures = new Failures(() => this.pool.drain())
     this.streams = new StreamTable(this.control, this.failures)
-    this.events = new EventTable(this.control)
+    const submit = (stream: HostStream) => this.submit(stream)
+    this.waits = new Waits(this.commands, this.failures, submit)
+    this.arrays = new StreamMemory(this.memory, this.commands, this.waits)
     this.keepAlive = new KeepAlive(() => this.lookAfter())
     this.kernels = new KernelTable(this.pool, this.keepAlive)
     this.launcher = new GraphLauncher(this.control, this.scheduler, this.graphs, this.streams, this.pool)
     this.completion = new Completion(this.control, this.keepAlive, this.failures, this.loss, cores)
     this.points = new Points(this.completion, this.failures, this.loss)
+    this.eventTable = new EventTable(this.control)
+    this.events = new Events(this.eventTable, this.commands, this.points, this.completion, submit)
   }
 
   createStream(priority: number): StreamHandle {
@@ -125,7 +128,7 @@ export class HostDriver implements Driver {
   adoptStream(foreign: bigint): StreamHandle {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `the host device cannot take in the stream with handle ${foreign}: no other library makes streams for it; ` +
+      `the host device cannot adopt the stream with handle ${foreign}: no other library makes streams for it; ` +
         "use device.createStream()",
     )
   }
@@ -161,11 +164,11 @@ export class HostDriver implements Driver {
 
   createEvent(timing: boolean): EventHandle {
     this.check()
-    return this.events.create(timing)
+    return this.eventTable.create(timing)
   }
 
   destroyEvent(event: EventHandle): void {
-    this.events.destroy(event)
+    this.eventTable.destroy(event)
   }
 
   foreignEventHandle(event: EventHandle): bigint {
@@ -175,135 +178,85 @@ export class HostDriver implements Driver {
 
   recordEvent(event: EventHandle, stream: StreamHandle): boolean {
     this.check()
-    const target = this.streams.get(stream)
-    const record = this.events.get(event)
-    record.captured = target.branch?.record()
-    if (record.timing && record.captured === undefined) {
-      this.commands.stamp(target.slot, this.events.stampFor(record, target, target.slot.tail + 1))
-      this.submit(target)
-    }
-    record.stream = target
-    record.position = target.slot.tail
+    this.events.record(this.eventTable.get(event), this.streams.get(stream))
     return false
   }
 
   waitEvent(stream: StreamHandle, event: EventHandle): void {
     this.check()
     const target = this.streams.get(stream)
-    const { stream: other, position, captured } = this.events.get(event)
-    if (captured !== undefined) {
-      this.captures.wait(target, captured)
-      return
-    }
-    if (other !== undefined) this.waitForPosition(target, other, position)
-  }
-
-  private waitForPosition(target: HostStream, other: HostStream, position: number): void {
-    if (other === target) return
-    // A broken stream keeps to its waits, and who waits for it to all of them: what is freed behind is free only then.
-    const passed = other.hasPassed(position)
-    const error = passed ? this.failures.before(other, position) : undefined
-    if (error !== undefined) this.breakBecauseOf(error, target)
-    else if (passed && !other.slot.isBroken()) return
-    else this.commands.wait(target.slot, other.slot, position, TAKES_OVER)
-    this.submit(target)
+    const record = this.eventTable.get(event)
+    if (record.captured === undefined) this.waits.waitForRecord(target, record)
+    else this.captures.wait(target, record.captured)
   }
 
   queryEvent(event: EventHandle): boolean {
     this.check()
-    const { stream, position } = this.events.get(event)
-    return stream === undefined || this.points.query(stream, position)
+    return this.events.query(this.eventTable.get(event))
   }
 
   synchronizeEvent(event: EventHandle): void {
     this.check()
-    const { stream, position } = this.events.get(event)
-    if (stream !== undefined) this.points.synchronize(stream, position)
+    this.events.synchronize(this.eventTable.get(event))
   }
 
   elapsedTime(start: EventHandle, end: EventHandle): number {
     this.check()
-    return this.timeOf(this.events.get(end), "end") - this.timeOf(this.events.get(start), "start")
+    return this.events.elapsedTime(this.eventTable.get(start), this.eventTable.get(end))
   }
 
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
     this.check()
-    const { stream, position } = this.events.get(event)
-    return stream === undefined ? this.completion.addPassed(settle) : this.completion.add(stream, position, settle)
+    return this.events.whenComplete(this.eventTable.get(event), settle)
   }
 
   allocate(
     byteLength: number,
     stream: StreamHandle,
-    covers: (mark: OrderMark) => boolean,
+    happensBefore: (mark: OrderMark) => boolean,
     contentsFollow = false,
   ): number {
     this.check()
-    const target = this.streams.get(stream)
-    const address = this.allocator.allocate(byteLength, target, covers)
-    if (!contentsFollow && this.allocator.isEarly(address)) this.births.noteAllocation(address, target)
-    return address
+    return this.arrays.allocate(byteLength, this.streams.get(stream), happensBefore, contentsFollow)
   }
 
   noteContents(address: number, stream: StreamHandle): void {
-    this.births.noteContents(address, this.streams.get(stream), this.allocator.isEarly(address))
+    this.arrays.noteContents(address, this.streams.get(stream))
   }
 
   forgetContents(address: number): void {
-    this.births.forgetContents(address)
+    this.arrays.forgetContents(address)
   }
 
   orderBehindBirth(address: number, stream: StreamHandle, overwrites = false): boolean {
     this.check()
-    const birth = this.births.get(address)
-    if (birth === undefined) return true
-    const { stream: home, position } = birth
-    const needsContents = birth.needsContents && !overwrites
-    const passed = home.hasPassed(position)
-    const error = passed && needsContents ? this.failures.before(home, position) : undefined
-    if (passed && error === undefined) {
-      this.births.forget(address)
-      return true
-    }
-    const target = this.streams.get(stream)
-    if (error !== undefined) this.breakBecauseOf(error, target)
-    else this.commands.wait(target.slot, home.slot, position, howToWait(birth, needsContents))
-    this.submit(target)
-    return false
+    return this.arrays.orderBehindBirth(address, this.streams.get(stream), overwrites)
   }
 
   free(address: number, stream: StreamHandle, mark: OrderMark): void {
-    if (this.loss.error !== undefined) return
-    this.births.forget(address)
-    const target = this.streams.get(stream)
-    this.allocator.release(address, target, target.slot.tail, mark)
+    if (this.loss.error === undefined) this.arrays.free(address, this.streams.get(stream), mark)
   }
 
   drainFrees(): void {
     this.check()
-    this.allocator.forEachPending((stream: HostStream, position) => this.completion.block(stream, position))
-    this.allocator.harvest()
+    this.arrays.drainFrees(this.completion)
   }
 
-  /** Progress is read where it is made. */
+  /** Does nothing: this driver reads the progress of its streams itself. */
   noteIdle(): void {}
 
   memoryUsage(): MemoryUsage {
     this.check()
-    const { used, peak } = this.allocator.count
-    return { used, reserved: this.memory.byteLength, peak }
+    return this.arrays.usage()
   }
 
   allocatePinned(byteLength: number): PinnedMemory {
     this.check()
-    const address = this.allocator.allocateNow(byteLength)
-    this.memory.bytes.fill(0, address, address + byteLength)
-    // A clone of a shared buffer is another object over the same bytes: the runtime watches when it becomes unreachable.
-    return { address, buffer: structuredClone(this.memory.memory.buffer), byteOffset: address, byteLength }
+    return this.arrays.allocatePinned(byteLength)
   }
 
   freePinned(address: number): void {
-    if (this.loss.error === undefined) this.allocator.releaseNow(address)
+    if (this.loss.error === undefined) this.arrays.freePinned(address)
   }
 
   checkMemory(address: number, byteLength: number): void {
@@ -321,7 +274,7 @@ export class HostDriver implements Driver {
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
     const target = this.usable(stream)
-    this.uploads.queue(target, destination, source)
+    this.arrays.uploads.queue(target, destination, source)
     this.submit(target)
   }
 
@@ -338,7 +291,7 @@ export class HostDriver implements Driver {
     return this.kernels.load(source)
   }
 
-  /** Everything is ready from the beginning. */
+  /** Does nothing: nothing is loaded lazily. */
   async prepare(): Promise<void> {}
 
   async prepareKernel(source: KernelSource): Promise<KernelHandle> {
@@ -386,7 +339,6 @@ export class HostDriver implements Driver {
     this.captures.begin(this.usable(stream))
   }
 
-  /** Each branch but the first has the priority of its stream. */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
     const capture = this.captures.end(this.streams.get(stream))
     try {
@@ -418,7 +370,7 @@ export class HostDriver implements Driver {
     this.check()
     const { lastLaunch, lastStream } = this.graphs.get(graph)
     if (lastLaunch !== undefined && lastStream !== undefined) {
-      this.waitForPosition(this.streams.get(stream), lastStream, lastLaunch.position)
+      this.waits.waitForPosition(this.streams.get(stream), lastStream, lastLaunch.position)
     }
   }
 
@@ -452,7 +404,7 @@ export class HostDriver implements Driver {
     this.loss.check()
   }
 
-  /** The stream, if more work can be queued on it. */
+  /** The stream with this handle. @throws KernelError if it is broken, so that no work can be queued on it */
   private usable(handle: StreamHandle): HostStream {
     this.check()
     const stream = this.streams.get(handle)
@@ -465,23 +417,8 @@ export class HostDriver implements Driver {
     if (error !== undefined) throw error
   }
 
-  /** What the stream waits for is known to have failed. */
-  private breakBecauseOf(error: KernelError, stream: HostStream): void {
-    if (!stream.slot.isBroken()) this.commands.break(stream.slot, this.failures.tell(stream, error))
-  }
-
   private submit(stream: HostStream): void {
     if (this.scheduler.submit(stream.slot.block)) this.pool.serve()
-  }
-
-  private timeOf(event: HostEvent, which: string): number {
-    const { stream, position, timing } = event
-    if (timing && stream !== undefined && this.points.query(stream, position)) return this.events.timeOf(event)
-    throw new AuxstreamError(
-      "AUX_NOT_READY",
-      `the ${which} event ${timing ? "has not been recorded and passed yet" : "was made without timing"}: ` +
-        "make both events with { timing: true }, record them, and wait for them before asking for the time",
-    )
   }
 
   private hear(report: Report, block: number): void {
@@ -508,14 +445,6 @@ export class HostDriver implements Driver {
       this.completion.stop()
     })
   }
-}
-
-/**
- * First contents that were skipped break who waits for them, as soon as that is sure; no other failure does. Whoever uses
- * the memory early keeps to all that its stream waits for, broken or not: somebody there may be using it still.
- */
-function howToWait({ hasContents, isEarly }: HostBirth, needsContents: boolean): number {
-  return (needsContents ? TAKES_OVER : 0) | (hasContents && !isEarly ? ENDS_BROKEN : 0)
 }
 
 function warnOfStray(kernel: string, { stack }: Thrown): void {
