@@ -28,12 +28,12 @@ function deviceName(): string {
 
 /** @throws AuxstreamError AUX_OUT_OF_RANGE */
 function threadCount(options: OpenOptions): number {
-  if (options.threads !== undefined) return checked(options.threads, "the option threads")
+  if (options.threads !== undefined) return checked(options.threads, "`threads`")
   const variable = process.env["AUXSTREAM_HOST_THREADS"]
   if (variable !== undefined && variable !== "") {
     return checked(
       /^\d+$/.test(variable) ? Number(variable) : variable,
-      "the environment variable AUXSTREAM_HOST_THREADS",
+      "The environment variable AUXSTREAM_HOST_THREADS",
     )
   }
   return Math.min(MAXIMUM_THREADS, Math.max(2, availableParallelism()))
@@ -43,7 +43,7 @@ function checked(value: unknown, what: string): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAXIMUM_THREADS) return value
   throw new AuxstreamError(
     "AUX_OUT_OF_RANGE",
-    `${what} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}: ` +
-      `give an integer from 1 to ${MAXIMUM_THREADS}, or leave it out for one thread a core`,
+    `${what} must be an integer from 1 to ${MAXIMUM_THREADS}; ` +
+      `got ${typeof value === "string" ? JSON.stringify(value) : String(value)}. Without it there is one thread per core.`,
   )
 }

@@ -30,7 +30,7 @@ import { GraphTable } from "./graph/graph.js"
 import { GraphLauncher } from "./graph/graph-launch.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
-import { CLOSING, KERNEL, LEVELS, LIFE } from "./control/layout.js"
+import { CLOSING, KERNEL, LEVELS, LIFE, wordAt } from "./control/layout.js"
 import { Loss } from "./control/loss.js"
 import { DeviceMemory } from "./control/memory.js"
 import type { Report } from "./kernel/reports.js"
@@ -44,7 +44,6 @@ import { Waits } from "./queue/waits.js"
 import { WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
-import { wordAt } from "./control/words.js"
 
 /** CUDA's limits, so that a program that runs on the host device also runs on a GPU. */
 const LIMITS: LaunchLimits = {

@@ -3,7 +3,7 @@ import { afterEach, mock, test } from "node:test"
 import type { Branch } from "../../src/host/queue/branch.js"
 import { ACTIVE, FLAT_WAS_INTERRUPTED } from "../../src/host/control/layout.js"
 import type { HostStream } from "../../src/host/queue/stream.js"
-import { numbersFrom } from "./random.js"
+import { numbersFrom } from "../support/random.js"
 import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
 /** What each kernel of {@link Flat} runs behind. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import type { Driver, GraphHandle, KernelHandle, MemoryRange, StreamHandle } from "../../src/driver.js"
 import { launch, open, source } from "./device.js"
-import { numbersFrom } from "./random.js"
+import { numbersFrom } from "../support/random.js"
 
 /** How long each number of threads is tried, and when a stream that has not come to its end never will. */
 const milliseconds = 3000

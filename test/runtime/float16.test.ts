@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { type Float16DType, fromFloat32, toFloat32 } from "../../src/index.js"
-import { numbersFrom } from "../host/random.js"
+import { numbersFrom } from "../support/random.js"
 
 const words = new DataView(new ArrayBuffer(4))
 

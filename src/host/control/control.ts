@@ -1,14 +1,13 @@
 import { OutOfMemoryError } from "../../common/errors.js"
-import { EXTENT, FIRST_FREE_WORD, LINE, PROGRESS_HIGH, PROGRESS_LOW } from "./layout.js"
+import { EXTENT, FIRST_FREE_WORD, LINE, PROGRESS_HIGH, PROGRESS_LOW, wordAt } from "./layout.js"
 import { sharedMemory, type WasmMemory } from "./web-assembly.js"
-import { wordAt } from "./words.js"
 
 const PAGE_WORDS = 16384
 const INITIAL_PAGES = 2
 
 /**
- * The control memory: queues and scheduler, apart from the device memory so that a kernel's stray write cannot reach
- * them. It only grows; its parts are given out once and recycled by their owners.
+ * The control memory holds the queues and the scheduler's state. It is separate from the device memory, so that a kernel's
+ * stray write cannot reach it. It only grows: whoever reserves words keeps them and reuses them itself.
  */
 export class ControlMemory {
   words: Int32Array
@@ -29,25 +28,25 @@ export class ControlMemory {
     return control
   }
 
-  /** Gives out words that were never used before. On the opening thread only. @throws OutOfMemoryError */
+  /** Reserves unused words, in whole cache lines. On the opening thread only. @throws OutOfMemoryError */
   reserve(count: number): number {
     const start = wordAt(this.words, EXTENT)
-    // Whole cache lines, or two owners would slow each other.
+    // Two owners on one cache line would slow each other.
     const end = start + Math.ceil(count / LINE) * LINE
     if (end > this.words.length) this.grow(end)
     this.words[EXTENT] = end
     return start
   }
 
-  /** Looks at the whole memory again. What another thread has grown shows itself within a few turns. */
+  /** Renews the views after another thread has grown the memory. Growth may become visible here a little late. */
   refresh(): void {
     const extent = Atomics.load(this.words, EXTENT)
     do {
-      this.look()
+      this.view()
     } while (this.words.length < extent)
   }
 
-  /** Looks again if there is more now. What was reserved before something that this thread has seen is in view then. */
+  /** Renews the views if they are too short. Then they cover all words reserved before anything this thread has read. */
   catchUp(): Int32Array {
     if (wordAt(this.words, EXTENT) > this.words.length) this.refresh()
     return this.words
@@ -66,10 +65,10 @@ export class ControlMemory {
     for (const pages of [generous, needed]) {
       try {
         this.memory.grow(pages)
-        this.look()
+        this.view()
         return
       } catch {
-        // The second try asks for as little as will do.
+        // The second attempt asks for the least that is needed.
       }
     }
     throw new OutOfMemoryError(
@@ -78,7 +77,7 @@ export class ControlMemory {
     )
   }
 
-  private look(): void {
+  private view(): void {
     const buffer = this.memory.buffer
     this.words = new Int32Array(buffer)
     this.bytes = new Uint8Array(buffer)

@@ -1,9 +1,9 @@
 import { clearInterval, setInterval } from "../../common/timers.js"
 
-/** Long enough to cost nothing, short enough to notice what no event has told. */
+/** In milliseconds: rare enough to cost nothing, often enough to notice a dead worker that no event has reported. */
 const PERIOD = 250
 
-/** Keeps the process alive while something is pending, and looks after it now and then. */
+/** Keeps the process alive while something is pending, and calls `tick` at intervals meanwhile. */
 export class KeepAlive {
   private timer: NodeJS.Timeout | undefined
   private holders = 0
@@ -20,7 +20,7 @@ export class KeepAlive {
     if (--this.holders === 0) this.timer?.unref()
   }
 
-  /** Gives the timer back. Nothing is held any more. */
+  /** Clears the timer. Nothing may be pending. */
   stop(): void {
     clearInterval(this.timer)
     this.timer = undefined

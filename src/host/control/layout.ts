@@ -241,6 +241,14 @@ export const LAUNCH_WORDS = 9
 /** Words of the longest command: a link must fit behind it. */
 export const MAX_COMMAND_WORDS = CHUNK_WORDS - 2 - DROPPABLE_WORDS
 
+/**
+ * The word at an index. Indices come from this layout and from commands, so they lie inside the memory, but to TypeScript
+ * an indexed read may be undefined. The one cast is here. The engine inlines the call.
+ */
+export function wordAt(words: Int32Array, index: number): number {
+  return words[index] as number
+}
+
 /** Whether the position (high, low) has reached the position (ofHigh, ofLow). All four are signed 32-bit words. */
 export function hasReached(high: number, low: number, ofHigh: number, ofLow: number): boolean {
   return high === ofHigh ? low >>> 0 >= ofLow >>> 0 : high >>> 0 > ofHigh >>> 0

@@ -2,9 +2,9 @@ import { DeviceLostError } from "../../common/errors.js"
 import type { ControlMemory } from "./control.js"
 import { LIFE, LOST } from "./layout.js"
 
-/** Whether a device is lost, because one of its workers died, and by what. */
+/** Whether the device is lost because a worker died, and the error that says so. */
 export class Loss {
-  /** Undefined while all is well. */
+  /** Undefined unless the device is lost. */
   error: DeviceLostError | undefined
 
   /**
@@ -22,13 +22,13 @@ export class Loss {
     if (this.error !== undefined) throw this.error
   }
 
-  /** Looks whether the workers are still alive: that takes microseconds. */
+  /** Checks whether all workers are alive, which takes microseconds. */
   find(): DeviceLostError | undefined {
     if (this.error === undefined) this.findDead()
     return this.error
   }
 
-  /** @param kernel the last one that the worker ran */
+  /** @param kernel the last kernel that the dead worker ran */
   declare(reason: string, kernel: string | undefined, cause: Error | undefined): void {
     if (this.error !== undefined) return
     const last = kernel === undefined ? "" : ` The last kernel that it loaded or ran was "${kernel}".`

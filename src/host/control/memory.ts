@@ -14,14 +14,14 @@ const GROWTH_LIMIT = 256 * 2 ** 20
 /** Bytes of the largest memory. */
 const LIMIT = MAXIMUM_PAGES * PAGE
 
-/** The device memory: one shared WebAssembly memory, an address is a byte offset in it. It grows and never shrinks. */
+/** The device memory: one shared WebAssembly memory. An address is a byte offset in it. It grows and never shrinks. */
 export class DeviceMemory implements MemorySource {
   readonly isContiguous = true
   bytes: Uint8Array
   private ints: Int32Array
   /**
-   * V8 does not count shared memory when it decides whether to collect, and a closed device's memory would stay for
-   * ever. A private buffer of that size, never touched, is counted and dies with it.
+   * V8 does not count shared memory when it decides whether to collect garbage, so a closed device's memory would never be
+   * collected. V8 does count this private buffer, which nobody touches and which dies with the device's memory.
    */
   protected ballast: ArrayBuffer | undefined
 
@@ -34,13 +34,13 @@ export class DeviceMemory implements MemorySource {
     return new DeviceMemory(sharedMemory(INITIAL_PAGES))
   }
 
-  /** A view that reaches to `end` at least: another thread may have grown the memory. */
+  /** A view of at least `end` bytes: another thread may have grown the memory. */
   reaching(end: number): Uint8Array {
     while (end > this.bytes.length) this.bytes = new Uint8Array(this.memory.buffer)
     return this.bytes
   }
 
-  /** The int32 at an address, which others may be writing. */
+  /** The int32 at an address, which other threads may be writing. */
   loadInt32(address: number): number {
     const { buffer } = this.reaching(address + 4)
     if (this.ints.buffer !== buffer) this.ints = new Int32Array(buffer)
@@ -51,21 +51,21 @@ export class DeviceMemory implements MemorySource {
     return this.bytes.length
   }
 
-  /** From now on the collector knows how much it gains by finding this object. */
+  /** The device is closed. From now on the garbage collector sees how much memory this object holds. */
   retire(): void {
     try {
       this.ballast = new ArrayBuffer(Math.max(LEAST_BALLAST, Math.min(this.bytes.length, MOST_BALLAST)))
     } catch {
-      // Then the memory is found a little later.
+      // Without the ballast the memory is collected later.
     }
   }
 
-  /** All there is but the first bytes, which are never handed out, so that no address is 0. */
+  /** The memory at the start, without its first bytes: they are never allocated, so that no address is 0. */
   get first(): Stretch {
     return { address: ALIGNMENT, byteLength: this.byteLength - ALIGNMENT }
   }
 
-  /** Refuses bytes that are not in the memory, or that no array may hold. @throws AuxstreamError AUX_OUT_OF_RANGE */
+  /** Refuses a range that no array can have. @throws AuxstreamError AUX_OUT_OF_RANGE */
   check(address: number, byteLength: number): void {
     if (address + byteLength <= this.byteLength && (address >= ALIGNMENT || byteLength === 0)) return
     throw new AuxstreamError(
@@ -75,7 +75,7 @@ export class DeviceMemory implements MemorySource {
     )
   }
 
-  /** Grows generously, so that it grows seldom. */
+  /** Grows by more than is needed, so that it rarely has to grow. */
   extend(byteLength: number, room: number): Stretch | undefined {
     const before = this.byteLength
     const needed = before + byteLength - room

@@ -1,12 +1,12 @@
-/** The futex mutex of Drepper's "Futexes Are Tricky": 0 free, 1 held, 2 held and wanted. */
+/** A mutex in one word, after Drepper's "Futexes Are Tricky": 0 free, 1 locked, 2 locked with waiters. */
 
 const SPINS = 200
-/** In milliseconds. */
+/** How long a waiting thread sleeps before it calls `whenLate`, in milliseconds. */
 const PATIENCE = 50
 
 /**
- * Takes the lock, waiting for it if need be. What it protects takes less than a microsecond: `whenLate` is called again and
- * again while it takes very much longer, as when the thread that has the lock has died.
+ * Locks the mutex, and waits until it is free. It is normally locked for less than a microsecond. If it stays locked much
+ * longer, the thread that locked it may have died: `whenLate` is called repeatedly, and may throw.
  */
 export function lock(words: Int32Array, index: number, whenLate?: () => void): void {
   if (Atomics.compareExchange(words, index, 0, 1) === 0) return
@@ -18,7 +18,7 @@ export function lock(words: Int32Array, index: number, whenLate?: () => void): v
   }
 }
 
-/** Gives the lock back. */
+/** Unlocks the mutex. */
 export function unlock(words: Int32Array, index: number): void {
   if (Atomics.exchange(words, index, 0) === 2) Atomics.notify(words, index, 1)
 }

@@ -1,24 +1,24 @@
 import { now } from "../../common/timers.js"
 
-/** How long a worker spins while that pays, in milliseconds: about what a sleeping core takes to wake. */
+/** How long a worker spins while spinning pays, in milliseconds: about as long as a sleeping core takes to wake. */
 const PATIENCE = 0.05
 /**
- * The same for the thread that waits for workers which sleep: they have to wake and to run first. Only with a core more
- * than the two that a fork-join's workers need, or the spinning thread keeps one of them from running.
+ * The same for the opening thread, which may wait for sleeping workers: they must wake first, and then run. This needs a
+ * third core. With two, the spinning thread would take the core of one of a fork-join's two workers.
  */
 export const LONG_PATIENCE = 0.15
-/** Below this a spin is not worth reading the clock for. */
+/** Below this, spinning is given up: reading the clock would cost more than it gains. */
 const LEAST_PATIENCE = 0.005
-/** How long a trial is: the other thread may have to wake first, and find out that it pays for it, too. */
+/** How long a trial spins. It is longer because the other thread may have to wake, and to learn to spin, too. */
 const TRIAL = 0.2
-/** So many waits are between two trials, at first and at most. */
+/** The number of waits between two trials, at first and at most. */
 const FIRST_GAP = 16
 const LAST_GAP = 128
 const LOOKS_PER_CLOCK = 16
 
 /**
- * Waits for a short time without sleeping, and learns for how long that pays: where the other thread has no core of its
- * own, or nothing to do, spinning only holds it up. Then it is hardly ever tried.
+ * Waits for a short time without sleeping, and learns whether that pays. If the other thread has no core of its own, or
+ * nothing to do, spinning only delays it. Then this class rarely tries.
  */
 export class Spinner {
   private patience: number
@@ -30,7 +30,7 @@ export class Spinner {
     this.patience = most
   }
 
-  /** @returns whether it has come true */
+  /** @returns whether the condition came true */
   spin(isTrue: () => boolean): boolean {
     const isTrial = this.patience === 0 && ++this.waits >= this.gap
     const limit = isTrial ? TRIAL : this.patience

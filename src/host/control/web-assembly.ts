@@ -1,30 +1,30 @@
 /**
- * The part of JavaScript's `WebAssembly` that the host device uses. TypeScript declares it with the DOM only, which a
- * Node.js library has no business to pull in.
+ * Types for the part of JavaScript's `WebAssembly` that the host device uses. TypeScript declares it only in its DOM
+ * library, which would bring hundreds of browser types into this project.
  */
 
 import { raiseLimit } from "../../common/show.js"
 import { OutOfMemoryError } from "../../common/errors.js"
 
-/** A memory. Shared here always. */
+/** A memory. The host device uses only shared ones. */
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer
   grow(pages: number): number
 }
 
-/** A compiled module. Can be posted to another thread. */
+/** A compiled module. It can be posted to another thread. */
 export interface WasmModule {
   readonly [wasmModule]?: never
 }
 declare const wasmModule: unique symbol
 
-/** What a module exports or imports. */
+/** One export or import of a module. */
 export interface WasmDescriptor {
   readonly name: string
   readonly kind: string
 }
 
-/** What a WebAssembly function takes and gives. */
+/** An exported function. */
 export type WasmFunction = (...args: (number | bigint)[]) => unknown
 
 interface WebAssemblyNamespace {
@@ -41,13 +41,13 @@ interface WebAssemblyNamespace {
   ) => { readonly exports: { readonly [name: string]: unknown } }
 }
 
-/** JavaScript's `WebAssembly`. With --jitless there is none, and no host device: `worker-file.ts` asks. */
+/** JavaScript's `WebAssembly`. It is undefined under --jitless, where there is no host device (see `worker-file.ts`). */
 export const wasm = (globalThis as typeof globalThis & { readonly WebAssembly: WebAssemblyNamespace }).WebAssembly
 
-/** Pages of 32-bit WebAssembly's largest memory: 4 GiB. Kernels import a memory of just this size. */
+/** Pages of the largest 32-bit memory: 4 GiB. Kernels must import a memory with exactly this maximum. */
 export const MAXIMUM_PAGES = 65536
 
-/** A shared memory that can grow to 4 GiB. @throws OutOfMemoryError if the address space for it cannot be had */
+/** A shared memory that can grow to 4 GiB. @throws OutOfMemoryError if the address space cannot be reserved */
 export function sharedMemory(initial: number): WasmMemory {
   try {
     return new wasm.Memory({ initial, maximum: MAXIMUM_PAGES, shared: true })

@@ -1,8 +1,7 @@
 import { Branch, type BranchList, MOST_BRANCHES } from "../queue/branch.js"
 import type { OpenConditional } from "./conditional.js"
-import { LEVEL } from "../control/layout.js"
+import { LEVEL, wordAt } from "../control/layout.js"
 import type { HostStream } from "../queue/stream.js"
-import { wordAt } from "../control/words.js"
 
 /** A capture under way: commands are kept instead of queued. */
 export class HostCapture implements BranchList {

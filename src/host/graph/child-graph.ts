@@ -1,9 +1,8 @@
 import type { Branch, CapturedPoint } from "../queue/branch.js"
 import type { BranchBlock } from "./branch-block.js"
 import type { HostGraph } from "./graph.js"
-import { PUBLISH, TIME_WORDS } from "../control/layout.js"
+import { PUBLISH, TIME_WORDS, wordAt } from "../control/layout.js"
 import { type CommandRange, inSequence, isWait } from "../queue/sequence.js"
-import { wordAt } from "../control/words.js"
 
 /** A branch of the graph that is launched, and what of it has been captured once more. */
 interface Part extends CommandRange {

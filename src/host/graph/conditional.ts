@@ -1,8 +1,7 @@
 import type { ConditionalKind } from "../../driver.js"
 import type { Branch } from "../queue/branch.js"
-import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH } from "../control/layout.js"
+import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH, wordAt } from "../control/layout.js"
 import { inSequence, isWait } from "../queue/sequence.js"
-import { wordAt } from "../control/words.js"
 
 const ENTRY_WORDS = 3
 const RETURN_WORDS = 2

@@ -61,14 +61,14 @@ export class FlatBlocks {
     const fixed = FLAT_HEADER_WORDS + (TABLE_ENTRY_WORDS + CALL_WORDS) * branches.length + PLACE_WORDS * pieces.length
     const length = pieces.reduce((sum, { start, end }) => sum + end - start, fixed)
     while (this.free.length < branches.length - 1) this.free.push(this.control.reserve(STREAM_WORDS))
-    const block = this.blocks.take(length)
+    const block = this.blocks.acquire(length)
     const streams = branches.slice(1).map(() => this.free.pop() ?? 0)
     this.write(block, branches, streams, pieces)
     return { block, length, streams }
   }
 
   give({ block, length, streams }: FlatBlock): void {
-    this.blocks.give(block, length)
+    this.blocks.release(block, length)
     this.free.push(...streams)
   }
 

@@ -13,12 +13,12 @@ import {
   WAIT,
   WAIT_WORDS,
   highWord,
+  wordAt,
 } from "../control/layout.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import type { HostStream, StreamSlot } from "../queue/stream.js"
 import type { StreamTable } from "../queue/stream-table.js"
 import type { WorkerPool } from "../threads/worker-pool.js"
-import { wordAt } from "../control/words.js"
 
 /** A branch of one launch. */
 interface Part {

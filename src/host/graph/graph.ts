@@ -113,7 +113,7 @@ export class GraphTable {
   private writeBranch(branch: Branch): BranchBlock {
     const { words, end, count, level, firstWait, waits } = branch
     const length = TIME_WORDS + end
-    const block = this.blocks.take(length)
+    const block = this.blocks.acquire(length)
     this.control.words.set(words.subarray(0, end), block + TIME_WORDS)
     return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
@@ -142,7 +142,7 @@ export class GraphTable {
   }
 
   private give(branches: readonly BranchBlock[]): void {
-    for (const { block, length } of branches) this.blocks.give(block, length)
+    for (const { block, length } of branches) this.blocks.release(block, length)
   }
 }
 

@@ -35,12 +35,12 @@ import {
   PLACE_WORDS,
   STREAMS_WATCH,
   WATCHED,
+  wordAt,
 } from "../control/layout.js"
 import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, jump } from "./operations.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, type Turns } from "../schedule/turns.js"
 import { now } from "../../common/timers.js"
-import { wordAt } from "../control/words.js"
 
 /**
  * Runs all of a graph from its flat block, on the stream that it was launched on: passing small kernels between threads

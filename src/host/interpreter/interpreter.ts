@@ -38,6 +38,7 @@ import {
   WRITE,
   hasProgressed,
   hasReached,
+  wordAt,
 } from "../control/layout.js"
 import type { LoadedKernel } from "../kernel/loaded-kernel.js"
 import { sharedNow } from "../../common/timers.js"
@@ -47,7 +48,6 @@ import { LOADING, type Launched, type Operations, RAN, THREW } from "./operation
 import { Replay } from "./replay.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
-import { wordAt } from "../control/words.js"
 
 /** After this many commands of one stream, a worker serves other ready streams of the same priority. */
 const TURN = 64

@@ -1,7 +1,6 @@
 import type { ControlMemory } from "../control/control.js"
-import { MEASURED } from "../control/layout.js"
+import { MEASURED, wordAt } from "../control/layout.js"
 import { now } from "../../common/timers.js"
-import { wordAt } from "../control/words.js"
 
 /**
  * Measures how long the commands of a block take, over all the times that a worker comes to it, where its call asks for

@@ -1,5 +1,4 @@
-import { BROKEN, JUMP, JUMP_IF_ZERO, KIND_BITS, LENGTH_MASK } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
+import { BROKEN, JUMP, JUMP_IF_ZERO, KIND_BITS, LENGTH_MASK, wordAt } from "../control/layout.js"
 
 /** How a launch ended. */
 export type Launched = typeof RAN | typeof LOADING | typeof THREW

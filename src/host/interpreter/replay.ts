@@ -17,11 +17,11 @@ import {
   TIME_WORDS,
   WAIT_BRANCH,
   WATCHED,
+  wordAt,
 } from "../control/layout.js"
 import { DONE, GONE, LOADING, type Operations, type Outcome, THREW, jump } from "./operations.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, Turns } from "../schedule/turns.js"
-import { wordAt } from "../control/words.js"
 
 /**
  * Runs one branch of a graph from its block. It publishes the stream's progress only after commands that another branch

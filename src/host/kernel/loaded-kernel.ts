@@ -1,7 +1,7 @@
 import { types } from "node:util"
 import type { ControlMemory } from "../control/control.js"
 import type { KernelDefinition } from "./kernel-check.js"
-import { LAUNCH_WORDS } from "../control/layout.js"
+import { LAUNCH_WORDS, wordAt } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
 import {
   BFLOAT16,
@@ -20,7 +20,6 @@ import {
   argumentWords,
 } from "./parameter-codes.js"
 import { wasm, type WasmFunction } from "../control/web-assembly.js"
-import { wordAt } from "../control/words.js"
 
 /** A kernel on one worker, ready to run. */
 export interface LoadedKernel {

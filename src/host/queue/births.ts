@@ -1,14 +1,14 @@
 import type { HostStream } from "./stream.js"
 
-/** Where memory begins in its stream's order. */
+/** The point in its stream's order from which memory may be used. */
 export interface HostBirth {
   readonly stream: HostStream
   readonly position: number
-  /** Was the memory handed out while earlier work of its stream, or what that waits for, may have used it still? */
+  /** Whether earlier work may still have been using the memory when it was handed out. */
   readonly isEarly: boolean
-  /** Is it behind first contents? */
+  /** Whether the birth is behind first contents. */
   readonly hasContents: boolean
-  /** Must nobody use the memory if they were skipped? Not once they have been overwritten. */
+  /** Whether users must break if the first contents were skipped. False once all of them have been overwritten. */
   readonly needsContents: boolean
 }
 
@@ -18,7 +18,7 @@ type Place = { -readonly [K in keyof HostBirth]: HostBirth[K] | (K extends "stre
 /** This many records stay: a map that deletes and adds the same few keys again and again is rebuilt all the time. */
 const KEPT = 1024
 
-/** The births that are not known to be over, by the memory's address. */
+/** The births that may not be over yet, by the memory's address. */
 export class Births {
   private readonly places = new Map<number, Place>()
 
@@ -55,7 +55,7 @@ export class Births {
     return place !== undefined && isTaken(place) ? place : undefined
   }
 
-  /** The memory is freed, or its birth is over. */
+  /** The memory has been freed, or its birth is over. */
   forget(address: number): void {
     const place = this.places.get(address)
     if (place === undefined) return

@@ -1,21 +1,20 @@
 import { type CommandQueue, Commands } from "./commands.js"
-import { PUBLISH } from "../control/layout.js"
+import { PUBLISH, wordAt } from "../control/layout.js"
 import { forEachCommand, isWait } from "./sequence.js"
-import { wordAt } from "../control/words.js"
 
-/** More branches than threads can run at once gain nothing: further streams share the earlier ones' branches. */
+/** No more threads can run at once, so more branches gain nothing: further streams share earlier branches. */
 export const MOST_BRANCHES = 256
 
 const FIRST_WORDS = 256
 
-/** The capture that a branch belongs to, as the branch sees it. */
+/** What a branch needs from its capture. */
 export interface BranchList {
   readonly branches: readonly Branch[]
-  /** A new branch; one of the earlier ones where there are enough. */
+  /** A new branch, or an earlier one once there are {@link MOST_BRANCHES}. */
   addBranch(level: number): Branch
 }
 
-/** A record on a captured stream: how far each branch has come for whoever waits for it. */
+/** A record on a captured stream: its position in its branch, and the positions of other branches that it implies. */
 export interface CapturedPoint {
   readonly branch: Branch
   readonly position: number
@@ -23,8 +22,8 @@ export interface CapturedPoint {
 }
 
 /**
- * What is captured of one stream: the commands that its block will have. Only what adds order becomes a wait; whoever
- * shares a branch adds some.
+ * One stream's part of a graph being captured: the commands of its future block. A wait that the order already implies is
+ * left out.
  */
 export class Branch implements CommandQueue {
   words = new Int32Array(FIRST_WORDS)
@@ -33,25 +32,25 @@ export class Branch implements CommandQueue {
   readonly start = 0
   /** Words in use. */
   end = 0
-  /** How many of them wait for other branches. */
+  /** How many of the commands wait for other branches. */
   waits = 0
   readonly commands = new Commands(this)
-  /** Where the commands that count begin. */
+  /** Where the counted commands begin. */
   private readonly starts: number[] = []
-  /** Of each branch, the position that what comes next here runs behind. */
+  /** For each branch, its position that the next command here is already ordered behind. */
   private readonly known: number[] = []
-  /** The branches that graphs launched here have beside their first one. */
+  /** The branches that run the second and later branches of graphs launched here. */
   private readonly helpers: Branch[] = []
 
   constructor(
     private readonly capture: BranchList,
-    /** Its place among the branches. The first is the one that the capture began on. */
+    /** Its index in the capture. 0 is the branch that the capture began on. */
     readonly index: number,
-    /** The priority level of its stream. */
+    /** Its stream's priority level. */
     readonly level: number,
   ) {}
 
-  /** How many commands there are, a conditional counted once. */
+  /** How many commands there are. A conditional counts once. */
   get count(): number {
     return this.starts.length
   }
@@ -66,7 +65,7 @@ export class Branch implements CommandQueue {
     this.end += words
   }
 
-  /** Adds a command as it stands elsewhere. `last` is the place, among its words, of what counts. */
+  /** Adds a copy of a command. `last` is the index, in its words, of the command that positions count. */
   append(command: Int32Array, last: number): void {
     const at = this.room(command.length)
     this.words.set(command, at)
@@ -75,7 +74,7 @@ export class Branch implements CommandQueue {
     this.starts[this.count - 1] = at + last
   }
 
-  /** Puts words, which count for nothing, in front of the command at a position. */
+  /** Inserts words that positions do not count in front of the command at a position. */
   insert(position: number, inserted: Int32Array): void {
     const at = this.starts[position] as number
     this.room(inserted.length)
@@ -105,22 +104,22 @@ export class Branch implements CommandQueue {
   }
 
   /**
-   * The branch that runs the branch at a place of a graph that is launched here, or was before: one launch runs behind
-   * the other all the same.
+   * The branch that runs the branch at `place` of graphs launched here. Launches share it: they run one after another
+   * anyway.
    */
   helper(place: number, level: number): Branch {
     this.helpers[place] ??= this.capture.addBranch(level)
     return this.helpers[place]
   }
 
-  /** Where the branch that the first command waits for has to have come; undefined if it waits for none. */
+  /** What the first command waits for; undefined if it waits for nothing. */
   get firstWait(): { readonly branch: number; readonly position: number } | undefined {
     const { words } = this
     if (this.count === 0 || !isWait(words, 0)) return undefined
     return { branch: wordAt(words, 1), position: wordAt(words, 2) }
   }
 
-  /** One number for each command that says what it is, but not what it works on; a wait's says for what it waits. */
+  /** One number per command. Two branches with equal numbers differ only in what their commands work on. */
   shape(): number[] {
     const shape: number[] = []
     const { words } = this
@@ -131,7 +130,7 @@ export class Branch implements CommandQueue {
     return shape
   }
 
-  /** Forgets the commands. What was recorded here may be held for long. */
+  /** Drops the commands: events may keep this object for a long time. */
   clear(): void {
     this.words = new Int32Array(0)
     this.bytes = new Uint8Array(0)

@@ -18,6 +18,7 @@ import {
   WAIT_WORDS,
   WRITE,
   highWord,
+  wordAt,
 } from "../control/layout.js"
 import {
   BFLOAT16,
@@ -33,13 +34,12 @@ import {
   UINT8,
   argumentWords,
 } from "../kernel/parameter-codes.js"
-import { wordAt } from "../control/words.js"
 
-/** What commands are queued in: a stream's queue, or a branch of a capture. */
+/** Where commands are queued: a stream's queue, or a branch of a capture. */
 export interface CommandQueue {
-  /** Where to write a command of so many words. */
+  /** The index at which a command of this many words can be written. */
   room(words: number): number
-  /** Queues the command that was written there. */
+  /** Queues the command that was written at {@link room}. */
   publish(words: number): void
 }
 
@@ -51,7 +51,7 @@ const asBytes = new Uint8Array(scratch.buffer)
 const asDouble = new Float64Array(scratch.buffer)
 const asBigint = new BigInt64Array(scratch.buffer)
 
-/** Writes commands into the queues of one memory. */
+/** Writes commands into queues. `layout.ts` describes their words. */
 export class Commands {
   constructor(private readonly control: CommandMemory) {}
 
@@ -71,7 +71,7 @@ export class Commands {
     slot.publish(kernel.words)
   }
 
-  /** A launch that can be dropped. @returns the word that drops it once it is not 0 */
+  /** Queues a launch that can be dropped. @returns the index of its flag: writing 1 there drops it */
   launchDroppable(
     slot: CommandQueue,
     kernel: HostKernel,
@@ -127,7 +127,7 @@ export class Commands {
     slot.publish(4)
   }
 
-  /** Carries a few bytes in the command itself. */
+  /** Queues an upload of a few bytes, which the command itself carries. */
   write(slot: CommandQueue, destination: number, source: Uint8Array): void {
     const length = 3 + Math.ceil(source.length / 4)
     const at = this.begin(slot, WRITE, length)
@@ -141,7 +141,7 @@ export class Commands {
   fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
     const at = this.begin(slot, FILL, 6)
     const { words } = this.control
-    // Widened by repetition, so that a whole word of any pattern is the same for all sizes.
+    // Repeated to 8 bytes, so that the worker needs no case per size to see whether all bytes are 0.
     for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] as number
     words[at + 1] = destination
     words[at + 2] = element.length
@@ -151,7 +151,7 @@ export class Commands {
     slot.publish(6)
   }
 
-  /** `how`: the bits of a wait. */
+  /** Queues a wait for a position of another stream. `how` has the bits of a wait. */
   wait(slot: CommandQueue, other: { readonly block: number }, position: number, how: number): void {
     const at = this.begin(slot, WAIT, WAIT_WORDS)
     const { words } = this.control
@@ -162,7 +162,7 @@ export class Commands {
     slot.publish(WAIT_WORDS)
   }
 
-  /** In a block: waits for a position of another branch. */
+  /** In a capture: a wait for a position of another branch. */
   waitBranch(slot: CommandQueue, branch: number, position: number): void {
     const at = this.begin(slot, WAIT_BRANCH, 3)
     const { words } = this.control
@@ -171,7 +171,7 @@ export class Commands {
     slot.publish(3)
   }
 
-  /** In a block: what a conditional ends with, and is counted by. */
+  /** In a capture: the end of a conditional. */
   end(slot: CommandQueue): void {
     this.begin(slot, END, 1)
     slot.publish(1)
@@ -231,7 +231,7 @@ export class Commands {
   }
 }
 
-/** Integers are wrapped to their width, as a C compiler would. */
+/** Wraps an integer to its width, like a conversion in C. */
 function wrapped(code: number, value: number): number {
   switch (code) {
     case INT8:

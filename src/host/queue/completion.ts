@@ -9,6 +9,7 @@ import {
   SIGNAL,
   WATCHED,
   highWord,
+  wordAt,
 } from "../control/layout.js"
 import type { Failures } from "./failures.js"
 import type { KeepAlive } from "../control/keep-alive.js"
@@ -17,7 +18,6 @@ import { PendingHeap, type Waiting } from "./pending-heap.js"
 import { LONG_PATIENCE, Spinner } from "../control/spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 import { microtask, nextTick } from "../../common/timers.js"
-import { wordAt } from "../control/words.js"
 
 /** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
 const SLICE = 50

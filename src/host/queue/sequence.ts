@@ -1,5 +1,4 @@
-import { INSIDE, KIND_BITS, KIND_MASK, LENGTH_MASK, WAIT_BRANCH } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
+import { INSIDE, KIND_BITS, KIND_MASK, LENGTH_MASK, WAIT_BRANCH, wordAt } from "../control/layout.js"
 
 /** The commands of one branch, from word `start` to word `end`. */
 export interface CommandRange {

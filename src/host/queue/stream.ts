@@ -16,8 +16,8 @@ import {
   STREAM_WORDS,
   TAIL,
   position,
+  wordAt,
 } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
 
 /** Pieces of queues that are not in use, of all streams of a device. */
 export class ChunkPool {

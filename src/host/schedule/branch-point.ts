@@ -1,6 +1,5 @@
 import type { ControlMemory } from "../control/control.js"
-import { TABLE_ENTRY_WORDS, hasProgressed } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
+import { TABLE_ENTRY_WORDS, hasProgressed, wordAt } from "../control/layout.js"
 
 /** A position of the stream that runs a branch of a launch: what a wait inside a block waits for. */
 export class BranchPoint {

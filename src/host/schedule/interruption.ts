@@ -26,9 +26,9 @@ import {
   STATE,
   TAIL,
   TIME_WORDS,
+  wordAt,
 } from "../control/layout.js"
 import { BranchPoint } from "./branch-point.js"
-import { wordAt } from "../control/words.js"
 
 /**
  * Interrupts flat runs: what the worker has not begun becomes ordinary branches, each on a stream of its own, as if

@@ -8,8 +8,8 @@ import {
   WATCH_LISTED,
   WATCH_NEXT,
   WATCH_SEEN,
+  wordAt,
 } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
 
 /**
  * The streams that run graphs flat, of which somebody looks now and then whether they stand still. A stream stays in the

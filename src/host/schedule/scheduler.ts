@@ -40,11 +40,11 @@ import {
   WATCHERS,
   hasProgressed,
   hasReached,
+  wordAt,
 } from "../control/layout.js"
 import { lock, unlock } from "../control/mutex.js"
 import { addWaiter, isReached, takeFirstWaiter } from "./waiters.js"
 import { RunWatch } from "./run-watch.js"
-import { wordAt } from "../control/words.js"
 
 /** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
 const WATCH = 2

@@ -1,5 +1,4 @@
-import { AWAITED_HIGH, AWAITED_LOW, CHILD, NEXT, hasReached } from "../control/layout.js"
-import { wordAt } from "../control/words.js"
+import { AWAITED_HIGH, AWAITED_LOW, CHILD, NEXT, hasReached, wordAt } from "../control/layout.js"
 
 /*
  * The streams that wait for positions of one stream: a pairing heap in their control blocks, the earliest position at

@@ -2,7 +2,7 @@ import { receiveMessageOnPort, workerData } from "node:worker_threads"
 import { ControlMemory } from "../control/control.js"
 import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
-import { BUSY, KERNEL, LIFE, LOADS, STARTED } from "../control/layout.js"
+import { BUSY, KERNEL, LIFE, LOADS, STARTED, wordAt } from "../control/layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
 import { DeviceMemory } from "../control/memory.js"
 import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
@@ -11,7 +11,6 @@ import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
 import { setImmediate } from "../../common/timers.js"
-import { wordAt } from "../control/words.js"
 
 /** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
 const TURN_AFTER = 5
