@@ -79,9 +79,12 @@ export class DeviceArray<D extends DType = DType> {
 
   /** @internal Refuses the use of memory that has been given back. */
   checkUsable(): void {
-    if (!this.disposed) return
+    if (this.disposed) throw this.#disposedError()
+  }
+
+  #disposedError(): DisposedError {
     const endedWithGraph = this.life !== undefined && !this.#disposed && !this.device.disposed
-    throw new DisposedError(
+    return new DisposedError(
       endedWithGraph
         ? `${this.description} ended with the graph that it was made in, which was disposed of or updated; use graph.result`
         : `${this.description} was disposed of; use arrays before dispose()`,
