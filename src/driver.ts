@@ -1,115 +1,115 @@
 /**
- * THE SEAM. Everything above it (`runtime/`, `parallel/`) knows devices only through {@link Driver}; everything below
- * it (`cuda/`, `host/`) implements just this. Nothing above knows the shape of a handle; nothing below knows clocks,
- * current streams or policies.
+ * THE SEAM. The code above it (`runtime/`, `parallel/`) knows devices only through {@link Driver}. The code below it
+ * (`cuda/`, `host/`) implements this interface and nothing else. Code above must never depend on the shape of a handle. Code
+ * below must never know clocks, current streams or policies.
  *
- * ## What is ordered with what
+ * ## Order
  *
- * - A stream runs the operations queued on it one after another, in the order of the calls. Two streams have no order
- *   between them, but for waits.
+ * - A stream runs its operations one after another, in the order of the calls. Two streams are ordered only by waits.
  * - `recordEvent(event, stream)` marks the point behind everything queued on `stream` so far. A second record replaces
- *   the first: waits queued before it keep the point they were given.
+ *   the first; waits queued before it keep their point.
  * - `waitEvent(stream, event)` binds to the latest record *at the call*. Everything queued on `stream` later runs after
- *   that point. An event that was never recorded holds nothing up.
- * - `allocate` and `free` are operations of their stream, too. The address is known at once; what is behind it belongs
- *   to the caller from that place in the stream's order until the place of its `free`. A driver may hand out memory
- *   again when the earlier `free` is over, when it was queued on the same stream, or when `happensBefore` says that the
- *   allocating stream is ordered behind it. It never makes a stream wait for another one on its own account.
- * - Memory is born where `allocate` stands in its stream's order or, after `noteContents`, where that stands. Another
- *   stream must not use it before `orderBehindBirth`, which orders it behind that point and behind nothing else.
- * - Nothing is ordered with the calling thread but what `synchronize…`, a `query…` that gave true, or a settled
- *   {@link Driver.whenComplete} says.
+ *   that point. Waiting for an event that was never recorded does nothing.
+ * - `allocate` and `free` are operations of their stream, too. The address is known at once, but the memory belongs to the
+ *   caller only between these two places in the stream's order. A driver may reuse memory when its `free` is over, on the
+ *   same stream, or when `happensBefore` says that the `free` is ordered before the allocation. It must never make a stream
+ *   wait for another one by itself.
+ * - The birth of memory is the place of its `allocate` in the stream's order or, after `noteContents`, the place of that
+ *   call. Another stream must call `orderBehindBirth` before it uses the memory. That orders it behind the birth and behind
+ *   nothing else.
+ * - The calling thread is ordered only by `synchronize…`, by a `query…` that returned true, and by a settled
+ *   {@link Driver.whenComplete}.
  *
  * ## Queueing
  *
- * No method that takes a stream to queue on waits for queued work. Every argument has been checked by the caller; what
- * a driver refuses all the same is the device's own refusal. A `copy`'s two ends must stay as they are until the
- * stream has passed it; `upload` has read its source when it returns.
+ * A method that queues an operation must never wait for queued work. The caller has checked every argument, so a driver only
+ * refuses what the device itself refuses. The source and destination of a `copy` must stay valid until the stream has passed
+ * it. `upload` has read its source when it returns.
  *
- * A method that finds no memory, for arrays, pinned memory or staging, throws `OutOfMemoryError` without having waited
- * for anything. The runtime then calls `drainFrees` and tries once more.
+ * A method that finds no memory, for arrays, pinned memory or staging, must throw `OutOfMemoryError` without waiting. The
+ * runtime then calls `drainFrees` and retries once.
  *
  * ## Handles
  *
- * A handle is a number that means something to its driver alone. Drivers may give the number of a destroyed object to
- * a new one, so nothing above the seam uses a handle as a key. `destroyStream` and `destroyEvent` never block and
- * cancel nothing: queued work, and waits queued on the event, go on as if the handle were still there. After that call
- * the handle must not be used again.
+ * A handle is a number that only its driver understands. A driver may reuse the number of a destroyed object, so code above
+ * the seam must never use a handle as a key. `destroyStream` and `destroyEvent` never block and cancel nothing: queued work
+ * and queued waits for the event go on. The handle must not be used after that call.
  *
  * ## Captures
  *
- * Between `beginCapture(stream)` and `endCapture(stream)`, what is queued on the stream does not run. `waitEvent` on an
- * event that was recorded on a capturing stream brings the waiting stream into the capture, whatever it has queued
- * before (an event recorded behind that comes directly
- * before the wait); from then on its operations are captured, too. Every one is ordered in the graph as it would have been
- * without the capture. `launch`, `copy`, `fill`, `products.multiply`, `recordEvent`, `waitEvent`, `launchGraph` and
- * `beginConditional` may be captured; the runtime never allocates, frees, uploads, queries or synchronises on a
- * capturing stream, nor waits across the border of a capture. A graph that is launched inside becomes part of the other
- * one, as it is then. Streams that take no part go on as ever, and so do events recorded there. A failed `endCapture`
- * has ended the capture all the same: the streams are as they were before it.
+ * Between `beginCapture(stream)` and `endCapture(stream)`, operations queued on the stream do not run. A `waitEvent` for an
+ * event recorded on a capturing stream makes the waiting stream enter the capture: its later operations are captured, too.
+ * If that stream has earlier work, the runtime records an event behind it directly before the wait. The graph has the same
+ * order as the operations would have had without the capture.
  *
- * The body of a conditional is a capture of its own inside the other one, from `beginConditional` to `endConditional`.
+ * `launch`, `copy`, `fill`, `products.multiply`, `recordEvent`, `waitEvent`, `launchGraph` and `beginConditional` may be
+ * captured. The runtime never allocates, frees, uploads, queries or synchronizes on a capturing stream, and never waits
+ * across the border of a capture. A graph launched in a capture becomes part of the new graph, in its current state. Other
+ * streams and their events are not affected. If `endCapture` fails, it has still ended the capture, and the streams are as
+ * they were before it.
  *
- * Other libraries capture streams of ours, too, where they know their handles. `recordEvent` tells it; what is recorded
- * there is an edge of their graph, and says nothing of what was queued before, nor of what is queued afterwards.
+ * The body of a conditional is a nested capture, from `beginConditional` to `endConditional`.
+ *
+ * A library that knows a handle of our stream may capture it. `recordEvent` returns whether it does. Such a record is an
+ * edge of the foreign graph, and does not mark the work that was queued before the capture or is queued after it.
  *
  * ## Failures
  *
- * - A call that throws has queued nothing and made nothing.
- * - A `query…`, `synchronize…` or `whenComplete` that fails has come to its point all the same: what is ordered before
- *   it is over, or was skipped.
- * - A failure of queued work shows itself later: at `query…`, `synchronize…`, `whenComplete`, and at whatever is queued
- *   next on the broken stream. Which streams it breaks is the device's business (on CUDA: all of them).
- * - Where a failure breaks its stream alone, what the operations skipped because of it should have written is garbage. The
- *   runtime learns from {@link Driver.watchFailures} what that is, and keeps it from being used.
- * - When the device itself is gone, every method but `close`, `destroy…` and `free…` throws `DeviceLostError` with the
- *   first failure as its cause; pending `whenComplete` callbacks are called with it; the exceptions return quietly.
+ * - A call that throws must have queued nothing and created nothing.
+ * - If a `query…`, `synchronize…` or `whenComplete` fails, its point has still been reached: everything ordered before it is
+ *   over or was skipped.
+ * - A failure of queued work is reported later: by `query…`, `synchronize…`, `whenComplete`, and by the next call that
+ *   queues on the broken stream. The device decides which streams a failure breaks. On CUDA it breaks all of them.
+ * - If a failure breaks only its own stream, the later operations of that stream are skipped, and the contents they should
+ *   have written are undefined. The runtime finds these through {@link Driver.watchFailures} and prevents their use.
+ * - When the device is lost, `close`, `destroy…` and `free…` return quietly. Every other method throws `DeviceLostError` with
+ *   the first failure as its cause, and pending `whenComplete` callbacks are called with it.
  *
  * ## Threads
  *
- * A driver belongs to the JavaScript thread that opened it and trusts no state that other code may have left on that
- * thread (CUDA: the current context). Callbacks come on that thread, never from inside a call of a driver method.
+ * A driver belongs to the JavaScript thread that opened it. It must not rely on thread state that other code may change, such
+ * as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
  */
 
 import type { DType } from "./common/dtype.js"
 
-/** A stream, as its driver knows it. */
+/** A stream's handle in its driver. */
 export type StreamHandle = number
-/** An event, as its driver knows it. */
+/** An event's handle in its driver. */
 export type EventHandle = number
-/** A kernel loaded on one device, as its driver knows it. */
+/** The handle of a kernel that is loaded on one device. */
 export type KernelHandle = number
 
-/** An executable graph, as its driver knows it. */
+/** An executable graph's handle in its driver. */
 export type GraphHandle = number
 
-/** When the body of a conditional runs: once if the condition is not zero, once if it is, or as long as it is not. */
+/** When a conditional's body runs: once if the condition is not zero, once if it is zero, or as long as it is not zero. */
 export type ConditionalKind = "if" | "unless" | "while"
 
-/** A place in a stream's order. Made and understood by the runtime; a driver only keeps it and hands it back. */
+/** A place in a stream's order. Only the runtime interprets it; a driver keeps it and passes it to `happensBefore`. */
 export interface OrderMark {
   readonly slot: number
   readonly tick: number
 }
 
-/** What a kernel may be given for a pointer parameter: a device array or a pinned one. */
+/** The argument for a pointer parameter: a device array or a pinned array. */
 export interface MemoryRange {
-  /** On the device (bytes from the start of the memory on host). */
+  /** The device address. On the host device, the offset from the start of its memory in bytes. */
   readonly address: number
-  /** In elements. */
+  /** The number of elements. */
   readonly length: number
 }
 
 /** One argument of a launch, already checked against the signature. */
 export type KernelArgument = number | bigint | MemoryRange
 
-/** A kernel's parameter, taken apart: `"in float32*"` is `{ dtype: "float32", access: "in" }`, a scalar has no access. */
+/** A parsed parameter: `"in float32*"` is `{ dtype: "float32", access: "in" }`. A scalar has no access. */
 export interface KernelParameter {
   readonly dtype: DType
   readonly access: "in" | "out" | "inout" | undefined
 }
 
-/** What a driver gets to load a kernel from: the user's definition, its signature taken apart. */
+/** The user's definition of a kernel, with its signature parsed. */
 export interface KernelSource {
   readonly name: string
   readonly parameters: readonly KernelParameter[]
@@ -117,50 +117,50 @@ export interface KernelSource {
   readonly host: HostKernelBody | undefined
 }
 
-/** Where a kernel's code for CUDA comes from. */
+/** A kernel's code for CUDA. */
 export type CudaKernelBody =
   | { readonly source: string; readonly options?: readonly string[] | undefined }
   | { readonly ptx: string | Uint8Array }
   | { readonly cubin: Uint8Array }
 
-/** Where a kernel's code for the host device comes from. `export` is the kernel's name unless given. */
+/** A kernel's code for the host device. `export` defaults to the kernel's name. */
 export type HostKernelBody =
   | { readonly source: string; readonly export?: string | undefined }
   | { readonly module: URL | string; readonly export?: string | undefined }
   | { readonly wasm: URL | Uint8Array; readonly export?: string | undefined }
 
-/** The attributes of a launch that few kernels need. */
+/** Launch attributes that few kernels need. */
 export interface LaunchAttributes {
   readonly cluster: readonly [x: number, y: number, z: number] | undefined
   readonly cooperative: boolean
-  /** Can it be taken back while it has not begun? Where a device cannot do that, it is a launch like any other. */
+  /** Whether the launch can be dropped before it begins. Devices that cannot do that ignore it. */
   readonly droppable?: boolean
 }
 
-/** A launch that has been queued, and that may be taken back. */
+/** A queued launch that may be dropped. */
 export interface DroppableLaunch {
-  /** Has the stream come past it? */
+  /** Whether the stream has passed it. */
   readonly isOver: boolean
-  /** Unless it has begun, its stream breaks when it gets there, as if the kernel had failed. */
+  /** If it has not begun, its stream breaks at its place, as if the kernel had failed. */
   drop(reason: unknown): void
 }
 
-/** What multiplies matrices on a device. */
+/** Multiplies matrices on a device. */
 export interface ProductLibrary {
   /** The size of the scratch memory that a call needs. */
   readonly workspaceBytes: number
   /**
-   * Queues matrix products. `workspace` is scratch memory that nothing else uses meanwhile; which one is given has no
-   * influence on the result.
+   * Queues matrix products. `workspace` is scratch memory that nothing else may use meanwhile. Its choice must not change
+   * the result.
    */
   multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void
 }
 
-/** A batch of matrix products `out = alpha · op(a) · op(b) + beta · out`: row-major, without gaps, sizes above 0. */
+/** A batch of products `out = alpha · op(a) · op(b) + beta · out`, of row-major matrices without gaps, with sizes above 0. */
 export interface MatrixProduct {
   readonly inputs: "float32" | "float16" | "bfloat16"
   readonly output: "float32" | "float16" | "bfloat16"
-  /** Addresses of the first matrices. */
+  /** The addresses of the first matrices. */
   readonly a: number
   readonly b: number
   readonly out: number
@@ -171,24 +171,24 @@ export interface MatrixProduct {
   readonly transposeB: boolean
   readonly alpha: number
   readonly beta: number
-  /** How many products, and the distances between their matrices in elements. */
+  /** The number of products, and the distances between their matrices in elements. */
   readonly count: number
   readonly strideA: number
   readonly strideB: number
   readonly strideOut: number
 }
 
-/** What {@link Driver.prepare} makes ready. */
+/** What {@link Driver.prepare} prepares. */
 export interface PreparedNeeds {
-  /** What `beginConditional` needs. */
+  /** Whether `beginConditional` will be called. */
   readonly conditionals: boolean
   /** Bytes of local memory for each thread of a kernel. */
   readonly localMemory: number
-  /** How many streams there will be at once. */
+  /** The number of streams that will exist at once. */
   readonly streams: number
 }
 
-/** What one launch may ask for at most. The host device has CUDA's limits. */
+/** The limits of one launch. The host device has CUDA's limits. */
 export interface LaunchLimits {
   readonly threadsPerBlock: number
   readonly block: readonly [x: number, y: number, z: number]
@@ -199,11 +199,11 @@ export interface LaunchLimits {
 
 /** Bytes of device memory. */
 export interface MemoryUsage {
-  /** In arrays that are alive. */
+  /** In arrays that have not been disposed of. */
   readonly used: number
-  /** Taken from the system, in use or kept for reuse. */
+  /** Allocated from the system, in use or kept for reuse. */
   readonly reserved: number
-  /** The most that `used` ever was. */
+  /** The largest value of `used` so far. */
   readonly peak: number
 }
 
@@ -211,88 +211,87 @@ export interface MemoryUsage {
 export interface PinnedMemory {
   readonly address: number
   /**
-   * An object made for this allocation alone, which the driver does not hold on to: the runtime waits for it to become
-   * unreachable before it calls `freePinned`, as any typed array made over it may still be in use.
+   * A new object for each allocation, which the driver must not keep: the runtime calls `freePinned` only once it is
+   * unreachable, because a typed array over it may still be in use.
    */
   readonly buffer: ArrayBufferLike
-  /** Where in `buffer` it begins. A multiple of 256. */
+  /** The memory's offset in `buffer`, a multiple of 256. */
   readonly byteOffset: number
   readonly byteLength: number
 }
 
-/** How one stream fares, where a kernel's failure breaks its stream alone. Right after the stream's end, too. */
+/** The failures of one stream, on devices where a failure breaks only its own stream. Valid after the stream's end, too. */
 export interface StreamFailures {
-  /** Has any stream of the device ever been broken? Until then nobody needs to ask about one. */
+  /** Whether any stream of the device has ever been broken. Until then, no stream needs a check. */
   readonly arePossible: boolean
-  /** How far the stream's queue reaches now: grows with everything that is queued. */
+  /** The end of the stream's queue. It grows with every queued operation. */
   readonly position: number
-  /** Is everything up to a position over: run, or skipped because of a failure? */
+  /** Whether every operation up to a position has run, or was skipped because of a failure. */
   hasPassed(position: number): boolean
   /**
-   * What has broken the stream at or before a position, as far as is known: it is the same error each time. What is
-   * queued up to that position may still be waiting to be skipped.
+   * The error that broke the stream at or before a position, if known; always the same object. Operations up to that
+   * position may still be waiting to be skipped.
    */
   before(position: number): Error | undefined
 }
 
-/** One device. See the head of this file for what every method keeps to. */
+/** One device. The head of this file has the rules for every method. */
 export interface Driver {
   readonly kind: "cuda" | "host"
-  /** What the maker calls the device, for people to read. */
+  /** The manufacturer's name of the device. */
   readonly name: string
   readonly limits: LaunchLimits
-  /** Worker threads, where streams run on such. */
+  /** The number of worker threads, on devices whose streams run on worker threads. */
   readonly threads?: number
-  /** Lower numbers run first: `greatest` is the smaller number, `least` is 0. */
+  /** Lower numbers run first. `greatest` is the lowest number; `least` is 0. */
   readonly priorities: { readonly least: number; readonly greatest: number }
 
-  /** A new stream that has no implied order with any other. */
+  /** Creates a stream without any implied order with other streams. */
   createStream(priority: number): StreamHandle
   /**
-   * What is queued is finished first. One that another library captures goes at the end of the capture. One that was
-   * adopted is let go of: its owner destroys it.
+   * Queued work is finished first. A stream in a foreign capture is destroyed after that capture. An adopted stream is only
+   * released: its owner destroys it.
    */
   destroyStream(stream: StreamHandle): void
-  /** Takes in a stream that another library made. */
+  /** Adopts a stream that another library created. */
   adoptStream(foreign: bigint): StreamHandle
-  /** The priority of a stream that was taken in. */
+  /** The priority of an adopted stream. */
   adoptedPriority(stream: StreamHandle): number
-  /** The number under which other libraries know the stream. */
+  /** The stream's handle for other libraries. */
   foreignHandle(stream: StreamHandle): bigint
-  /** Does another library capture the stream, so that what is recorded there says nothing of what was queued before? */
+  /** Whether another library is capturing the stream, so that an event recorded there does not mark the earlier work. */
   isCapturedByOthers(stream: StreamHandle): boolean
-  /** Watches for what breaks the stream. Absent where a failure loses the device. Costs no call of the device's library. */
+  /** Watches the stream's failures without calling the device's library. Absent if a failure loses the device. */
   watchFailures?(stream: StreamHandle): StreamFailures
-  /** Is everything queued so far done? Throws what broke the stream. */
+  /** Whether everything queued so far is done. Throws the error that broke the stream. */
   queryStream(stream: StreamHandle): boolean
-  /** Blocks the calling thread until everything queued so far is done. Throws what broke the stream. */
+  /** Blocks the calling thread until everything queued so far is done. Throws the error that broke the stream. */
   synchronizeStream(stream: StreamHandle): void
 
   createEvent(timing: boolean): EventHandle
   destroyEvent(event: EventHandle): void
-  /** The number under which other libraries know the event. */
+  /** The event's handle for other libraries. */
   foreignEventHandle(event: EventHandle): bigint
-  /** @returns whether another library captures the stream; while the caller does, either answer */
+  /** @returns whether another library is capturing the stream. During a capture of ours, either value. */
   recordEvent(event: EventHandle, stream: StreamHandle): boolean
   waitEvent(stream: StreamHandle, event: EventHandle): void
-  /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before that point. */
+  /** Whether the latest record is complete; true if never recorded. Throws the error that broke the stream before it. */
   queryEvent(event: EventHandle): boolean
-  /** Blocks the calling thread until the latest record's point is passed. Throws as `queryEvent` does. */
+  /** Blocks the calling thread until the latest record is complete. Throws as `queryEvent` does. */
   synchronizeEvent(event: EventHandle): void
-  /** Milliseconds between two passed records of events made with timing. */
+  /** Milliseconds between two complete records of events created with timing. */
   elapsedTime(start: EventHandle, end: EventHandle): number
   /**
-   * Calls `settle` once the latest record's point is passed, with the error if `queryEvent` would throw. Binds at the
-   * call. Keeps the process alive until then, and blocks nothing. The returned function detaches: `settle` is then
-   * never called.
+   * Calls `settle` once the latest record at the call is complete, with the error if `queryEvent` would throw. Keeps the
+   * process alive until then, and does not block. After a call of the returned function, `settle` is never called.
    */
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void
 
   /**
    * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)` tells
-   * whether the stream is ordered behind a `free` that was given `mark`. `contentsFollow`: nobody else uses the memory
-   * before `noteContents`.
-   * @throws OutOfMemoryError when there is none, having waited for nothing
+   * whether the `free` with that mark is ordered before this call. `contentsFollow`: no other stream uses the memory before
+   * `noteContents`.
+   * @throws OutOfMemoryError without having waited
    */
   allocate(
     byteLength: number,
@@ -300,69 +299,69 @@ export interface Driver {
     happensBefore: (mark: OrderMark) => boolean,
     contentsFollow?: boolean,
   ): number
-  /** The first contents of what `allocate` gave have just been queued on its stream: its birth is behind them. */
+  /** The memory's first contents have just been queued on its stream: its birth is now behind them. */
   noteContents(address: number, stream: StreamHandle): void
   /**
-   * The operation queued last overwrites all of what `allocate` gave: if its first contents are skipped, that breaks
-   * nobody any more. Absent where a failure loses the device.
+   * The operation queued last overwrites all of the memory, so skipped first contents no longer break streams that use it.
+   * Absent if a failure loses the device.
    */
   forgetContents?(address: number): void
   /**
-   * Has everything queued on the stream later run after the birth of what `allocate` gave. What else the birth's own
-   * stream has queued, before or after, breaks nobody; but if the first contents were skipped because that stream was
-   * broken before them, this stream breaks, too, unless its next operation `overwrites` all of the memory.
+   * Makes everything queued on the stream later run after the memory's birth. Other failures of the birth's own stream do not
+   * break this stream. But if the first contents were skipped because that stream was already broken, this stream breaks,
+   * too, unless its next operation `overwrites` all of the memory.
    *
-   * @returns true if the birth is over: no stream has to be ordered behind it any more
+   * @returns true if the birth is over, so that no stream must be ordered behind it any more
    */
   orderBehindBirth(address: number, stream: StreamHandle, overwrites?: boolean): boolean
-  /** Gives back what `allocate` gave, at this place in the stream's order. */
+  /** Frees memory at this place in the stream's order. */
   free(address: number, stream: StreamHandle, mark: OrderMark): void
-  /** Blocks until every `free` queued so far has happened, so that an `allocate` can have the memory. */
+  /** Blocks until every `free` queued so far has happened, so that `allocate` can reuse the memory. */
   drainFrees(): void
   /**
-   * Everything that was queued on the stream outside a capture is over, as the runtime knows from an event; a captured
-   * stream cannot be asked.
+   * Everything queued on the stream outside a capture is over. The runtime knows this from an event; a captured stream cannot
+   * be queried.
    */
   noteIdle(stream: StreamHandle): void
   memoryUsage(): MemoryUsage
 
-  /** Pinned memory, with whatever it held before. @throws OutOfMemoryError */
+  /** Pinned memory with undefined contents. @throws OutOfMemoryError */
   allocatePinned(byteLength: number): PinnedMemory
   /**
-   * Takes the memory at this address back; its pages may be given out again at once. Not in any stream's order: the
-   * caller knows that every queued use is over and that nothing reaches its buffer any more. The one method that may
-   * still be called after `close`: until then the pages stay, as a typed array over them may be in use.
+   * Frees pinned memory, whose pages may be reused at once. It is in no stream's order: the caller must know that every
+   * queued use is over and that its buffer is unreachable. This is the only method that may be called after `close`. Until
+   * it is called the pages stay, because a typed array over them may be in use.
    */
   freePinned(address: number): void
 
   /**
-   * Refuses memory of another library's that is not the device's. Absent where the driver cannot tell.
+   * Refuses foreign memory that does not belong to the device. Absent if the driver cannot check it.
    * @throws AuxstreamError AUX_OUT_OF_RANGE
    */
   checkMemory?(address: number, byteLength: number): void
 
-  /** Copies bytes between any two of device and pinned memory. */
+  /** Copies bytes between device and pinned memory, in any direction. */
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
-  /** Copies from the caller's own memory, which has been read when the call returns. */
+  /** Copies from the caller's memory, which has been read when the call returns. */
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void
   /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
 
   /**
-   * Loads a kernel now, compiling where that is needed. Loading the same source object again gives the same handle, which
-   * is good for as long as that object is reachable, and so must be for as long as a graph has a launch of the kernel.
+   * Loads a kernel, and compiles it if needed. Loading the same source object again gives the same handle. The handle is valid
+   * while that object is reachable, so the caller must keep it while a graph contains a launch of the kernel.
    */
   loadKernel(source: KernelSource): KernelHandle
-  /** The same, without holding up the event loop. */
+  /** Like `loadKernel`, without blocking the event loop. */
   prepareKernel(source: KernelSource): Promise<KernelHandle>
   /**
-   * Makes ready what the device would otherwise make ready at first use, when some devices have to wait for all queued
-   * work. Does not hold up the event loop.
+   * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work. Does
+   * not block the event loop.
    */
   prepare(needs: PreparedNeeds): Promise<void>
   /**
    * Queues a launch. The arguments have been read when the call returns.
-   * @returns what takes it back, if that was asked for and is possible
+   * @returns a handle to drop the launch, if it is droppable and the device supports that
    */
   launch(
     stream: StreamHandle,
@@ -378,52 +377,52 @@ export interface Driver {
     attributes: LaunchAttributes | undefined,
   ): DroppableLaunch | undefined
 
-  /** Begins a capture: what is queued on the stream from here on becomes part of a graph. */
+  /** Begins a capture: operations queued on the stream from now on become part of a graph. */
   beginCapture(stream: StreamHandle): void
   /**
-   * Ends the capture that began on this stream; every stream of the capture has been joined back. The graph can be
-   * launched.
+   * Ends the capture that began on this stream, and returns its executable graph. Every stream of the capture must have been
+   * joined.
    *
-   * @param update an executable graph that is to become this one; what is returned is that same handle if its shape
-   * allowed it, else a new one, and the old one stays as it was
-   * @param keepsPriorities some of its streams have priorities of their own, with which their operations run; otherwise
-   * all run with the priority of the stream that the graph is launched on
+   * @param update an executable graph to update to the captured one. If its shape allows that, the same handle is returned.
+   * Otherwise a new one is, and the old graph is unchanged.
+   * @param keepsPriorities whether operations run with the priorities of the streams they were captured on. Otherwise all run
+   * with the priority of the stream on which the graph is launched.
    */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities?: boolean): GraphHandle
-  /** Ends the capture that began on this stream and drops it, whatever state it is in. Never throws. */
+  /** Ends the capture that began on this stream and discards it, in any state. Never throws. */
   cancelCapture(stream: StreamHandle): void
   /**
-   * Inside a capture that `stream` takes part in: what is queued on `body` from here on becomes the body of a
-   * conditional, which has this place in the stream's order.
+   * Inside a capture that `stream` is part of: operations queued on `body` from now on become the body of a conditional at
+   * this place in the stream's order.
    *
-   * @param condition the address of an int32, looked at when the stream gets there, and by "while" after each run, too
-   * @param body a stream that nothing is queued on
-   * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE where the driver has no conditionals
+   * @param condition the address of an int32, read when the stream gets there, and for "while" after each run, too
+   * @param body a stream without queued work
+   * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the driver has no conditionals
    */
   beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void
-  /** Ends the body; every stream of it has been joined back to the one that it began on. */
+  /** Ends the body. All its streams must have been joined into the stream on which it began. */
   endConditional(body: StreamHandle): void
-  /** Ends a body that has failed; the capture around it is cancelled next. Never throws. */
+  /** Ends a body that has failed. The caller then cancels the capture around it. Never throws. */
   cancelConditional(body: StreamHandle): void
   /**
    * Orders the `launchGraph` of this graph that comes next on the stream behind the graph's latest launch, on whatever
    * stream that was, and behind nothing that was queued there later. If the earlier launch failed, so does this one.
    */
   orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void
-  /** Queues one run of the whole graph: an operation of the stream. The caller orders it behind the graph's earlier runs. */
+  /** Queues one run of the graph as an operation of the stream. The caller must order it behind the graph's earlier runs. */
   launchGraph(graph: GraphHandle, stream: StreamHandle): void
-  /** No launch of the graph is queued or running any more. */
+  /** Destroys a graph. No launch of it may be queued or running. */
   destroyGraph(graph: GraphHandle): void
 
-  /** The device's own library for matrix products; absent where there is none. */
+  /** The device's library for matrix products; absent if it has none. */
   readonly products?: ProductLibrary
 
   /**
-   * Lets queued work finish, then gives everything back. Never blocks. Pending
-   * `whenComplete` callbacks still come. No other method is called afterwards, but for `freePinned`.
+   * Lets queued work finish, then frees everything. Never blocks. Pending `whenComplete` callbacks are still called. No other
+   * method except `freePinned` may be called afterwards.
    *
-   * @param unseen why another library's stream may have work left that the driver does not see: then memory that it may
-   * use is never given back, which is warned of
+   * @param unseen why a foreign stream may have work that the driver cannot see. Then the memory that this work may use is
+   * leaked, with a warning.
    */
   close(unseen?: unknown): void
 }
@@ -431,24 +430,24 @@ export interface Driver {
 /** The name of one device: `"host"`, `"cuda:0"`. */
 export type DeviceId = "host" | `cuda:${number}`
 
-/** What a device's backend tells of a device before it is opened. */
+/** A device in `listDevices()`, before it is opened. */
 export interface DeviceListing {
-  /** What `openDevice` takes; `"cuda"` alone where no CUDA device can be counted. */
+  /** The argument for `openDevice`; `"cuda"` if the CUDA devices cannot be counted. */
   readonly id: DeviceId | "cuda"
   readonly kind: "cuda" | "host"
   readonly name: string
   readonly usable: boolean
-  /** Why it is not usable, in one sentence that says what to do. */
+  /** Why it is not usable, and what to do. */
   readonly reason?: string | undefined
 }
 
 /** The options of `openDevice`. */
 export interface OpenOptions {
-  /** Worker threads of the host device: 1 to 256; as many as there are cores unless given, but two at least. */
+  /** The host device's worker threads, 1 to 256. The default is the number of cores, but at least 2. */
   readonly threads?: number | undefined
 }
 
-/** One kind of device: how the runtime finds and opens it. Registered in `backends.ts`. */
+/** Lists and opens one kind of device. Registered in `backends.ts`. */
 export interface Backend {
   readonly kind: "cuda" | "host"
   /** The devices of this kind. Never throws. */

@@ -1,4 +1,4 @@
-/** The CUDA devices of this machine. Importing this loads neither koffi nor the CUDA driver. */
+/** Lists and opens the CUDA devices of this machine. Importing it must load neither koffi nor the CUDA driver. */
 import { AuxstreamError, CudaError } from "../common/errors.js"
 import type { Backend, DeviceListing, Driver } from "../driver.js"
 import { deviceCount, deviceFacts } from "./api/device-facts.js"
@@ -50,7 +50,7 @@ function open(ordinal: number): Driver {
 }
 
 const TAKEN =
-  ". Another process uses it in exclusive mode: end that process, name another device, or allow sharing with " +
+  ". Another process uses it in exclusive mode. End that process, open another device, or allow sharing with " +
   "`nvidia-smi --compute-mode=0`."
 
 function isTaken(error: unknown): boolean {
@@ -63,5 +63,5 @@ function checkOrdinal(ordinal: number, count: number): void {
   throw unavailable(`There is no device cuda:${ordinal}: this machine has ${known}.`)
 }
 
-/** Devices of NVIDIA's, through the CUDA driver. */
+/** NVIDIA devices, through the CUDA driver. */
 export const cudaBackend: Backend = { kind: "cuda", list, open }

@@ -1,6 +1,6 @@
 /**
- * Closing a device without blocking: its context must live until the last of its work is over, and pinned memory for as
- * long as JavaScript can reach it. The wait does not keep the process alive: at its end the driver clears up itself.
+ * Closes a device without blocking. Its context must live until its work is over, and its pinned memory for as long as
+ * JavaScript can reach it. Closing must never keep the process alive: when the process ends, the driver frees everything.
  */
 import { isMainThread } from "node:worker_threads"
 import type { Completions } from "./stream/completion.js"
@@ -15,24 +15,24 @@ import { warn } from "../common/warn.js"
 
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 64
-/** So many failures in a row, in a quarter of a second, and the end of the work is taken to be out of sight. */
+/** After this many consecutive failures, about a quarter of a second, stop waiting and leak. */
 const MOST_FAILURES = 8
 
-/** The devices that are not gone yet. */
+/** The devices that are being closed. */
 const pending = new Set<Closing>()
 
-/** Blocks until devices that are being closed have given back their memory, so that another one can have it. */
+/** Blocks until the devices that are being closed have freed their memory, so that another device can use it. */
 export function drainClosing(): void {
   for (const closing of pending) {
     try {
       closing.drain()
     } catch {
-      // What cannot be told of one device is no failure of another one's.
+      // A failure of one device must not fail another one's allocation.
     }
   }
 }
 
-/** What is closed. */
+/** The parts of a device that closing needs. */
 export interface ClosingParts {
   readonly context: CudaContext
   readonly streams: Streams
@@ -40,24 +40,24 @@ export interface ClosingParts {
   readonly kernels: Kernels
   readonly memory: DeviceMemory
   readonly pinned: PinnedMemoryOwner
-  /** Gives back all but pinned memory and the context. */
+  /** Releases everything except pinned memory and the context. */
   readonly release: () => void
-  /** Gives back the pinned memory. */
+  /** Releases the pinned memory. */
   readonly releasePinned: () => void
 }
 
-/** A device on its way out. */
+/** A device that is being closed. */
 export class Closing {
   readonly #parts: ClosingParts
   #pause = FIRST_PAUSE
-  /** In a row. */
+  /** Consecutive failures. */
   #failures: unknown[] = []
 
   constructor(parts: ClosingParts) {
     this.#parts = parts
   }
 
-  /** `unseen`: why there may be work whose end the driver does not see. */
+  /** `unseen`: why there may be work whose end we cannot see. */
   begin(unseen: unknown): void {
     pending.add(this)
     this.#parts.streams.destroyAll()
@@ -66,7 +66,7 @@ export class Closing {
   }
 
   /**
-   * Blocks until the work is over, and gives back the device memory: unless another library captures a stream of it.
+   * Blocks until the work is over, then frees the device memory, unless another library is capturing one of its streams.
    *
    * @throws DeviceLostError, CudaError
    */
@@ -98,12 +98,12 @@ export class Closing {
     }
   }
 
-  /** Returns whether nothing is left. */
+  /** @returns whether nothing is left */
   #freeWhatIsOver(): boolean {
     const { memory, streams } = this.#parts
     if (!streams.forgetEnded()) return false
     if (memory.isEmpty) return true
-    // Behind all work, so any stream will do; its own end has to be reached, too.
+    // All work is over, so any stream will do. The end of that stream must be reached, too.
     memory.freeAll()
     streams.destroyAll()
     return false
@@ -111,22 +111,22 @@ export class Closing {
 
   #again(): void {
     const timer = setTimeout(() => this.#step(), this.#pause)
-    // The process may end meanwhile, as that gives back everything. A Worker's end does not, but another library may
-    // have its reasons never to end a capture.
+    // The process may end meanwhile, which frees everything. The end of a Worker frees nothing, so a Worker must wait, except
+    // for foreign captures, which may never end.
     const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.onlyCapturedRemain
     if (isMainThread || hasOnlyCaptured) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
   }
 
-  /** Memory that is in use must not be given back, so all of it stays. */
+  /** Memory that may be in use must not be freed, so all of it is leaked. */
   #giveUp(reason: unknown): void {
     pending.delete(this)
     const { context } = this.#parts
     context.holding.clear()
     warn(
       "AUX_LEAK",
-      `${context.label} was closed, and its memory stays until the process ends: work may be going on there whose end ` +
-        `cannot be seen. ${String(reason)}`,
+      `${context.label} was closed, and its memory stays until the process ends, because work whose end cannot be seen ` +
+        `may still use it. ${String(reason)}`,
     )
   }
 

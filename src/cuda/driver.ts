@@ -1,4 +1,7 @@
-/** The CUDA device: `Driver` over the CUDA driver API. */
+/**
+ * The CUDA device: implements `Driver` over the CUDA driver API. A method that queues must never wait for queued work, and
+ * must reset `lastEvent`.
+ */
 import type {
   ConditionalKind,
   Driver,
@@ -43,15 +46,15 @@ import { Uploads } from "./memory/upload.js"
 
 const LOCAL_MEMORY: Need = {
   what: "Room for local memory cannot be made",
-  advice: "Prepare the device before: await device.prepare({ localMemory }).",
+  advice: "Prepare the device ahead: await device.prepare({ localMemory }).",
 }
 
 const STREAMS: Need = {
-  what: "Streams cannot be made ready",
-  advice: "Prepare the device before: await device.prepare({ streams }).",
+  what: "Streams cannot be prepared",
+  advice: "Prepare the device ahead: await device.prepare({ streams }).",
 }
 
-/** See `Driver`. Streams, events and addresses are CUDA's own handles, as numbers. */
+/** See `Driver`. Streams, events and addresses are CUDA's handles, as numbers. */
 export class CudaDriver implements Driver {
   readonly kind = "cuda"
   readonly name: string
@@ -59,7 +62,7 @@ export class CudaDriver implements Driver {
   readonly priorities: { readonly least: number; readonly greatest: number }
 
   readonly #context: CudaContext
-  /** Events that the driver records for itself. */
+  /** Events that this driver records for its own use. */
   readonly #markers: EventPool
   readonly #streams: Streams
   readonly #events = new Set<EventHandle>()
@@ -80,7 +83,7 @@ export class CudaDriver implements Driver {
   readonly #graphs: Graphs
   #closed = false
 
-  /** @throws CudaError, having made nothing */
+  /** @throws CudaError, having created nothing */
   constructor(library: CudaLibrary, facts: DeviceFacts, ordinal: number) {
     this.name = facts.name
     this.limits = facts.limits
@@ -138,7 +141,7 @@ export class CudaDriver implements Driver {
   }
 
   foreignHandle(stream: StreamHandle): bigint {
-    // Others may queue behind the record.
+    // Another library may queue work behind the last record.
     this.#context.lastEvent = undefined
     this.#captures.foreign.shareStream(stream)
     return BigInt(stream)
@@ -190,7 +193,7 @@ export class CudaDriver implements Driver {
     return isCaptured
   }
 
-  /** Promises that wait for the event's record go on waiting for that one. */
+  /** Pending promises keep waiting for the event's previous record. */
   #keepPoint(event: EventHandle): void {
     if (!this.#completions.isAsking(event)) return
     this.#completions.beforeRecord(
@@ -261,7 +264,7 @@ export class CudaDriver implements Driver {
   }
 
   noteContents(address: number, stream: StreamHandle): void {
-    // In another library's capture nobody else can be put behind them.
+    // In a foreign capture, no other stream can wait for the contents.
     if (!this.#captures.isInAnyCapture(stream)) this.#births.note(address, stream)
   }
 
@@ -337,7 +340,7 @@ export class CudaDriver implements Driver {
 
   #whenQuiet(need: Need, act: () => void): Promise<void> {
     return this.#quiet.wait(need, () => {
-      if (this.#closed) throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} was disposed of meanwhile.`)
+      if (this.#closed) throw new AuxstreamError("AUX_DISPOSED", `${this.#context.label} has been disposed of.`)
       act()
     })
   }

@@ -1,10 +1,11 @@
 /**
- * Giving back what devices have left in a context that others hold, too.
+ * Frees what closed and abandoned devices have left in a context that other devices still use.
  *
- * Some calls make CUDA wait for all that runs in the context, other threads' work included: unloading kernels, giving back
- * page-locked memory, destroying cuBLAS' handles and graphs with conditionals (measured on an H200, driver 580). So what a
- * closed device owns of these is left, and given back by whoever opens or closes a device when nothing runs. A device whose
- * Worker ended without closing it is abandoned: its device memory goes as soon as its own work is over.
+ * CUDA makes some calls only while the context is idle, including other threads' work: unloading kernels, freeing page-locked
+ * memory, destroying cuBLAS handles and graphs with conditionals (measured on an H200, driver 580). They must never be made
+ * before. So a closed device leaves these resources, and the next thread that opens or closes a device while the context is
+ * idle frees them. A device is abandoned if its Worker ended without closing it. Its device memory is freed once its own
+ * work is over.
  */
 import type { CudaContext } from "./api/context.js"
 import { destroyProducts } from "./toolkit/cublas.js"
@@ -14,11 +15,11 @@ import { isIdle } from "./sharing/neighbours.js"
 import { SUCCESS } from "./api/status.js"
 import { warn } from "../common/warn.js"
 
-/** The contexts of the devices that this thread has open. */
+/** The contexts of this thread's open devices. */
 const open = new Set<CudaContext>()
 let isWatching = false
 
-/** A device has been opened: it gives back what others have left, now and whenever a Worker of this thread has ended. */
+/** A device has been opened. Frees leftovers now, and whenever a Worker started by this thread ends. */
 export function enter(context: CudaContext): void {
   releaseLeftovers(context)
   open.add(context)
@@ -29,7 +30,7 @@ export function enter(context: CudaContext): void {
   })
 }
 
-/** Gives back what can be. Waits for no queued work, and never throws. */
+/** Frees the leftovers that can be freed without waiting. Never throws. */
 export function releaseLeftovers(context: CudaContext): void {
   try {
     ledger().locked(() => giveBack(context))
@@ -38,7 +39,7 @@ export function releaseLeftovers(context: CudaContext): void {
   }
 }
 
-/** The device is closed: what it leaves is given back, now or later, and its hold on the context. */
+/** A device is closed. Frees its leftovers now or later, and releases its context. */
 export function leave(context: CudaContext): void {
   open.delete(context)
   context.holding.close()
@@ -50,7 +51,7 @@ function giveBack(context: CudaContext): void {
   const records = ledger().records(context.handle)
   const left = records.filter((record) => !record.isOpen)
   if (context.isLost) {
-    // Nothing is left of a lost device but the holds on its context.
+    // A lost device leaves nothing but the references to its context.
     for (const record of left) end(context, record)
     return
   }
@@ -67,7 +68,7 @@ function end(context: CudaContext, record: LedgerRecord): void {
   ledger().remove(record)
 }
 
-/** Gives back what an abandoned device owned alone, once its work is over. */
+/** Once an abandoned device's own work is over, frees what can be freed without waiting for other devices. */
 function strip(context: CudaContext, record: LedgerRecord): void {
   const calls = context.calls
   for (const stream of record.owned("stream")) endCapture(context, stream)
@@ -82,20 +83,20 @@ function strip(context: CudaContext, record: LedgerRecord): void {
   each(context, record.take("stream"), "cuStreamDestroy", (stream) => calls.cuStreamDestroy(stream))
 }
 
-/** Another library's streams may have work that uses its memory, and nobody can ask them any more. */
+/** Work on adopted streams may still use the device's memory, and those streams can no longer be queried. */
 function leak(context: CudaContext, record: LedgerRecord): void {
   for (const kind of ["memory", "mapped", "pool", "pinned", "library", "executable"] as const) record.take(kind)
   warn(
     "AUX_LEAK",
-    `${context.label}: a Worker ended without disposing of its device, on which it had taken in streams of other libraries. ` +
-      "Its memory stays until the process ends, as work on these streams may use it: dispose of a device before its Worker ends.",
+    `${context.label}: a Worker ended without disposing of its device, on which it had adopted streams of other libraries. ` +
+      "Its memory stays until the process ends, because work on these streams may still use it. Dispose of a device before its Worker ends.",
   )
 }
 
 function endCapture(context: CudaContext, stream: number): void {
   const { calls, out } = context
   if (calls.cuStreamIsCapturing(stream, out.address) !== SUCCESS || out.int(0) === 0) return
-  // Only the stream that a capture began on can end it.
+  // Only the stream on which a capture began can end it.
   if (context.graphCalls.cuStreamEndCapture(stream, out.address) !== SUCCESS) return
   const graph = out.number(0)
   if (graph !== 0) context.graphCalls.cuGraphDestroy(graph)
@@ -114,7 +115,7 @@ function freeMemory(context: CudaContext, addresses: readonly number[]): void {
   calls.cuStreamDestroy(stream)
 }
 
-/** Nothing runs in the context: the calls that wait for it return at once. */
+/** Frees the rest. The context must be idle, so that these calls return at once. */
 function finish(context: CudaContext, record: LedgerRecord): void {
   const { calls } = context
   each(context, record.take("executable"), "cuGraphExecDestroy", (one) => context.graphCalls.cuGraphExecDestroy(one))
