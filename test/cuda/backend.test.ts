@@ -14,7 +14,7 @@ import { double, doublePath } from "./double.js"
 const build = join(dirname(fileURLToPath(import.meta.url)), "..", "..")
 const noSuchLibrary = "/no/such/libcuda.so"
 
-/** Runs a module that has the backend at hand; gives what it prints. */
+/** Runs a module that imports the backend. @returns its output */
 function run(code: string, environment: Record<string, string> = {}, source = build): string {
   const module = `import { cudaBackend } from "file://${source}/src/cuda/backend.js"\n${code}`
   const { AUXSTREAM_LIBCUDA: _, ...inherited } = process.env
@@ -37,7 +37,7 @@ test("importing the backend loads neither koffi nor a CUDA library", () => {
   assert.equal(run(code, doublePath === undefined ? {} : { AUXSTREAM_LIBCUDA: doublePath }), "false")
 })
 
-test("a library that AUXSTREAM_LIBCUDA names and that is not there is said by its path", () => {
+test("a missing library in AUXSTREAM_LIBCUDA is named by its path", () => {
   const text = run(listed, { AUXSTREAM_LIBCUDA: noSuchLibrary })
   assert.match(text, /^cuda false AUXSTREAM_LIBCUDA is \/no\/such\/libcuda\.so, which cannot be loaded: .+\.$/)
 })
@@ -50,7 +50,7 @@ test("without a driver, the error names what was tried and what to do", () => {
   if (text.includes("not found")) assert.match(text, /tried libcuda\.so\.1, .+ Install the NVIDIA driver, or set/)
 })
 
-/** Hands over a copy of what is built, with another koffi: one that cannot be loaded, unless its text is given. */
+/** Makes a copy of the build with another koffi: one that cannot be loaded, unless its text is given. */
 function withOtherKoffi(use: (source: string) => void, text?: string): void {
   const alone = mkdtempSync(join(tmpdir(), "auxstream-alone-"))
   try {
@@ -99,7 +99,7 @@ test("on Windows the driver comes from the system's folder, and stays loaded whe
   }, koffi)
 })
 
-/** The driver library is opened once a path: another path to the double asks it again. */
+/** The driver library is opened once for each path, so another path to the double opens it again. */
 let paths = 0
 function again(): void {
   const dots = "./".repeat(++paths)
@@ -181,7 +181,7 @@ onDouble("listing and opening", () => {
     assert.match(error.message, /CUDA_ERROR_DEVICE_UNAVAILABLE.+ exclusive mode.+nvidia-smi/)
   })
 
-  test("auto goes on to the next device where the first is taken, stays with it, and ends on the host device", async () => {
+  test("auto tries the next device if the first is in use, keeps it, and falls back to the host device", async () => {
     again()
     double.setDevices(2)
     double.fail("cuDevicePrimaryCtxRetain", 1, taken)

@@ -1,4 +1,4 @@
-/** Where arrays begin: which events that costs, who waits for them, and when they come back. */
+/** Births of arrays: the events they cost, which streams wait for them, and when the events are released. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, StreamHandle } from "../../src/driver.js"
@@ -28,7 +28,7 @@ function allocateEarly(driver: Driver, stream: StreamHandle): number {
 }
 
 onDouble("births of arrays", () => {
-  test("memory that is free for certain costs no event, and nobody waits for it", () => {
+  test("memory that is known to be free costs no event and no wait", () => {
     using driver = open()
     const [home, user] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(home)
@@ -116,7 +116,7 @@ onDouble("births of arrays", () => {
     driver.synchronizeStream(stream)
   })
 
-  test("the events come back: when the memory is freed, when somebody asks, and when there are very many", () => {
+  test("the events are released when the memory is freed, when a birth is checked, and when there are very many", () => {
     using device = openDevice("cuda:0")
     const held = () => double.alive().events
     for (let count = 0; count < 10; count++) device.zeros("int32", 4).dispose()
@@ -155,7 +155,7 @@ onDouble("births of arrays", () => {
     }
   })
 
-  test("a stream that is ordered behind the birth anyway, as after a fork-join, waits no more and asks nobody", () => {
+  test("a stream that is already ordered behind the birth, as after a fork-join, queues no wait and no query", () => {
     using device = openDevice("cuda:0")
     using aux = device.createStream()
     const x = device.zeros("int32", 4)
@@ -169,7 +169,7 @@ onDouble("births of arrays", () => {
     assert.equal(double.count("cuEventQuery"), before)
   })
 
-  test("on a stream that another library captures, first contents are a part of its graph, and nobody waits for them", () => {
+  test("on a stream in a foreign capture, first contents are part of that graph, and no stream waits for them", () => {
     using driver = open()
     const [captured, user] = [driver.createStream(0), driver.createStream(0)]
     driver.foreignHandle(captured)

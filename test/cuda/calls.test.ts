@@ -12,7 +12,7 @@ function names(fn: () => void): (string | number | undefined)[] {
   return double.log(fn).map(([name]) => name)
 }
 
-onDouble("what is sent to the driver", () => {
+onDouble("calls of the driver", () => {
   test("the calls of a fork-join are one each, with the handles as they are", () => {
     using driver = open()
     const [main, aux] = [driver.createStream(0), driver.createStream(0)]
@@ -40,7 +40,7 @@ onDouble("what is sent to the driver", () => {
     )
   })
 
-  test("a call that needs the current context pushes ours and leaves the thread as it was", () => {
+  test("a call that needs the current context pushes ours and restores the thread's", () => {
     using driver = open()
     let stream = 0
     let event = 0
@@ -88,7 +88,7 @@ onDouble("what is sent to the driver", () => {
     for (const [name, call] of once) assert.deepEqual(names(call), [name])
   })
 
-  test("the memory pool is our own, without waits that nobody asked for, and gives nothing back by itself", () => {
+  test("the memory pool is our own, adds no waits, and releases nothing by itself", () => {
     let driver: ReturnType<typeof open> | undefined
     const calls = double.log(() => {
       driver = open()
@@ -106,7 +106,7 @@ onDouble("what is sent to the driver", () => {
     driver?.close()
   })
 
-  test("an upload of pageable memory goes through pinned memory, and is one copy and one record", () => {
+  test("an upload of pageable memory uses pinned memory, and is one copy and one record", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(1024, stream, never)
@@ -116,7 +116,7 @@ onDouble("what is sent to the driver", () => {
     assert.deepEqual(again, ["cuEventQuery", "cuMemcpyAsync", "cuEventRecord"])
   })
 
-  test("a completion that is awaited at its record gets an event of ours at the same point", async () => {
+  test("a completion awaited right after its record gets an internal event at the same point", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     using latch = new Latch(driver).hold(stream)

@@ -1,4 +1,4 @@
-/** Another library captures a stream of its own, on a thread of its own: we neither spoil that nor are held back by it. */
+/** Another library captures its own stream on its own thread: we do not invalidate that, and it does not restrict us. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, defineKernel, type Device, openDevice } from "../../src/index.js"
@@ -7,10 +7,10 @@ import { double } from "./double.js"
 
 const [globalMode, threadLocalMode, relaxedMode] = [0, 1, 2]
 
-/** A kernel that nobody has loaded. */
+/** A kernel that has not been loaded. */
 const fresh = () => defineKernel({ name: "test_noop", signature: [], cuda: { source: sourceOf("test_noop", []) } })
 
-/** Whatever a program does, each with what it needs. */
+/** The operations of a program, each with its setup. */
 const operations: [string, (device: Device) => unknown][] = [
   ["launch", (device) => fresh().launch({ grid: 1, block: 1, stream: device.defaultStream })],
   [
@@ -67,7 +67,7 @@ onDouble("while another library captures on another thread", () => {
     })
   }
 
-  test("nothing is spoilt by a promise that waits long, by a kernel that loads late, by the end of a device", async () => {
+  test("a promise that waits long, a kernel that loads late and the end of a device do not invalidate it", async () => {
     using keeper = open()
     const driver = open()
     const [stream, beside] = [driver.createStream(0), keeper.createStream(0)]

@@ -1,14 +1,14 @@
-/** Captures of ours while the driver cannot be asked. */
+/** Our own captures while queries of the driver fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, CudaError, currentStream, openDevice, runIf } from "../../src/index.js"
 import { onDouble, thrownBy, unknown } from "./device.js"
 import { double } from "./double.js"
 
-/** More than a capture with a conditional asks for. */
+/** More queries than a capture with a conditional makes. */
 const questions = 8
 
-onDouble("a capture whose streams cannot be asked once whether others capture them", () => {
+onDouble("a capture while one query whether its streams are captured fails", () => {
   for (const kind of ["a conditional", "a graph"]) {
     test(`§5 rule 5: what ${kind}'s function throws comes out, or the driver's failure; no stream is left`, () => {
       using device = openDevice("cuda:0")

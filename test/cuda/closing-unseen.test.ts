@@ -19,7 +19,7 @@ async function firstWarning(): Promise<Error | undefined> {
 
 describe("a device that is closed while work may be going on whose end cannot be seen", { skip }, () => {
   for (const call of ["cuEventQuery", "cuEventRecord"]) {
-    test(`keeps its memory for good if ${call} goes on failing, and says so`, async () => {
+    test(`leaks its memory if ${call} keeps failing, with a warning`, async () => {
       const driver = open()
       const stream = driver.createStream(0)
       driver.allocate(1000, stream, never)
@@ -35,7 +35,7 @@ describe("a device that is closed while work may be going on whose end cannot be
     })
   }
 
-  test("keeps its memory for good if another library captures a foreign stream just then, and says so", async () => {
+  test("leaks its memory if another library is capturing a foreign stream, with a warning", async () => {
     const keeper = open()
     const device = openDevice("cuda:0")
     const theirs = keeper.createStream(0)

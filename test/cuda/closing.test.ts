@@ -1,4 +1,4 @@
-/** Devices that are closed while work is queued: nothing is given back before that is over, whatever fails. */
+/** Devices that are closed while work is queued: nothing is freed before the work is over, whatever fails. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice } from "../../src/index.js"
@@ -15,7 +15,7 @@ onDouble("a device that is closed while work is queued", () => {
       const stream = driver.createStream(0)
       driver.foreignHandle(stream) // So that it is asked whether it is captured.
       driver.allocate(1000, stream, never)
-      // `using` would open it once more at the end, when its memory is gone.
+      // `using` would open it again at the end, after its memory is freed.
       const latch = new Latch(driver).hold(stream)
       const { allocations } = double.alive()
       double.fail(call, 1, unknown)

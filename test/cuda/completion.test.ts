@@ -58,7 +58,7 @@ onDouble("completion", () => {
       add()
       await pass(waited)
       latch.open()
-      // New ones all the time, so that some of them are looked at often when the stream gets there.
+      // Always new ones, so that some are polled often when the stream gets there.
       for (let isOver = false; !isOver; await new Promise(setImmediate)) {
         isOver = driver.queryStream(stream)
         add()
@@ -71,7 +71,7 @@ onDouble("completion", () => {
       assert.equal(latch.timedOut, false)
     })
 
-    test(`the event loop goes on meanwhile: ${stage}`, async () => {
+    test(`the event loop is not blocked: ${stage}`, async () => {
       using driver = open()
       const stream = driver.createStream(0)
       using latch = new Latch(driver).hold(stream)
@@ -85,7 +85,7 @@ onDouble("completion", () => {
     })
   }
 
-  test("many that wait long all settle, and none of them on a thread that would spoil another library's capture", async () => {
+  test("many that wait long all settle, none on a thread that would invalidate another library's capture", async () => {
     using driver = open()
     const streams = Array.from({ length: 20 }, () => driver.createStream(0))
     using latch = new Latch(driver)
@@ -118,7 +118,7 @@ onDouble("completion", () => {
   }
 
   for (const [stage, waited] of stages) {
-    test(`binds at the call: what is queued behind the record does not count: ${stage}`, async () => {
+    test(`binds at the call, so later work on the stream does not count: ${stage}`, async () => {
       using driver = open()
       const stream = driver.createStream(0)
       const event = driver.createEvent(false)
@@ -176,7 +176,7 @@ onDouble("completion", () => {
   }
 
   for (const [stage, waited] of stages) {
-    test(`who detaches is never called: ${stage}`, async () => {
+    test(`a detached callback is never called: ${stage}`, async () => {
       using driver = open()
       const stream = driver.createStream(0)
       using latch = new Latch(driver).hold(stream)

@@ -126,7 +126,7 @@ onDouble("matrix products by cuBLAS", () => {
     assert.match(error.message, /CUDA_ERROR_ILLEGAL_ADDRESS/)
   })
 
-  test("a handle that cannot be destroyed is told of, and the rest is given back", async () => {
+  test("a handle that cannot be destroyed causes a warning, and the rest is freed", async () => {
     {
       using device = openDevice("cuda:0")
       const { a, out } = arrays(device)
@@ -140,7 +140,7 @@ onDouble("matrix products by cuBLAS", () => {
     double.forgetLost()
   })
 
-  test("where there is no cuBLAS, the error says what was looked for and what to install", () => {
+  test("without cuBLAS, the error says what was searched and what to install", () => {
     using device = openDevice("cuda:0")
     const { a, out } = arrays(device)
     withEnvironment({ AUXSTREAM_LIBCUBLAS: "/nowhere/libcublas.so" }, () => {

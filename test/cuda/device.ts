@@ -42,13 +42,13 @@ export async function takeWarnings(): Promise<Error[]> {
   return warnings.splice(0)
 }
 
-/** Tests on the double. After each, nothing may be left of what it opened, and nothing have been warned of. */
+/** Tests on the double. After each, no resource may be left, and there must be no warning. */
 export function onDouble(name: string, tests: () => void): void {
   describe(name, { skip }, () => {
     afterEach(async () => {
       double.failNothing()
       if (lost) {
-        // It took everything with it but the context, which is given back like any other.
+        // A lost device frees everything except the context, which is released like any other.
         await until(() => double.alive().contexts === 0)
         double.forgetLost()
         lost = false
@@ -152,7 +152,7 @@ export class Latch {
   readonly #flags: Int32Array
   readonly #limit: number
 
-  /** `limit`: after so many milliseconds it opens by itself. */
+  /** `limit`: the milliseconds after which it opens by itself. */
   constructor(driver: Driver, limit = LIMIT) {
     this.#driver = driver
     this.#limit = limit
@@ -163,7 +163,7 @@ export class Latch {
   }
 
   hold(stream: StreamHandle): this {
-    // CUDA loads nothing while the latch is closed, so what tests launch meanwhile has to be there before.
+    // CUDA loads no kernel while the latch is closed, so the tests' kernels are loaded before.
     for (const source of [noop, fault]) this.#driver.loadKernel(source)
     launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, this.#limit)
     return this
@@ -177,7 +177,7 @@ export class Latch {
     return Atomics.load(this.#flags, 2) !== 0
   }
 
-  /** Gives its flags back, once nobody is held: for drivers that {@link open} has not opened. */
+  /** Frees its flags once no stream is held: for drivers that {@link open} has not opened. */
   free(): void {
     this.#driver.freePinned(this.#pinned.address)
   }

@@ -66,7 +66,7 @@ if (doublePath !== undefined) {
 type Call = (...args: (number | string)[]) => number
 let library: ReturnType<typeof koffi.load> | undefined
 
-/** A function of the double, by its C name: one of its own, or one of CUDA's as another library would call it. */
+/** A function of the double by its C name: a control function, or a CUDA function as another library would call it. */
 export function native(name: string, result: string, parameters: string[]): Call {
   if (doublePath === undefined) throw new Error("there is no double")
   // The driver's own settings come first: koffi takes none once a library has been loaded.
@@ -103,7 +103,7 @@ const LIVE = [
 /** What is alive, of each kind. */
 export type Alive = Record<(typeof LIVE)[number], number>
 
-/** What tests ask and set. */
+/** The double's controls. */
 export const double = {
   /** The nth call of this name from now on gives the status, and does nothing. A sticky status loses the device. */
   fail: (name: string, nth: number, status: number) =>
@@ -137,7 +137,7 @@ export const double = {
   setMostLocalMemory: (bytes: number) => void call("double_set_most_local", "void", ["int"], bytes),
   /** Kernels are loaded with their image, as with CUDA_MODULE_LOADING=EAGER. */
   setEager: (eager: boolean) => void call("double_set_eager", "void", ["int"], Number(eager)),
-  /** What another library may do on a thread of its own: captures a stream there, in global mode unless given. */
+  /** Captures a stream on another thread, as another library would, in global mode by default. */
   captureElsewhere: (beside: number, mode = 0) =>
     void call("double_capture_elsewhere", "void", ["uintptr_t", "int"], beside, mode),
   /** Ends that capture, and gives the status of its end. */

@@ -41,7 +41,7 @@ function ready(driver: Driver): Ready {
   const address = driver.allocate(1024, stream, never)
   driver.upload(address, new Uint8Array(16), stream)
   driver.synchronizeStream(stream)
-  // The driver has an event of its own at hand from now on.
+  // From now on the driver's pool has an event.
   driver.destroyStream(driver.createStream(0))
   return {
     driver,
@@ -93,7 +93,7 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
 
 /** Calls whose failure is not the method's: nothing can or need be done about it. */
 const harmless: Readonly<Record<string, readonly string[]>> = {
-  // The thread's current context cannot be restored; no call of ours relies on it.
+  // The thread's current context cannot be restored, but none of our calls relies on it.
   "*": ["cuCtxPopCurrent_v2"],
   // How far the stream has come is asked again when memory is wanted.
   drainFrees: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
@@ -111,7 +111,7 @@ function isHarmless(method: string, call: string): boolean {
   return [...(harmless["*"] ?? []), ...(harmless[method] ?? [])].includes(call)
 }
 
-/** The error is ours, and names the call and its status. */
+/** The error is a `CudaError` that names the call and its status. */
 function checkError(call: string, error: unknown): void {
   assert.ok(error instanceof AuxstreamError && !(error instanceof DeviceLostError), `${call}: ${String(error)}`)
   if (!call.startsWith("cu")) return
@@ -136,7 +136,7 @@ function checkUsable(driver: Driver): void {
   driver.destroyStream(stream)
 }
 
-/** Runs a test on a device of its own, and waits until it is gone: the next one would share its context. */
+/** Runs a test on a new device, and waits until it is closed, because the next test would share its context. */
 async function alone(test: (ready: Ready) => unknown): Promise<void> {
   {
     using driver = open()
@@ -192,7 +192,7 @@ onDouble("every single call failing in turn", () => {
     const [warning] = await takeWarnings()
     assert.match(warning?.message ?? "", /pinned memory of an upload is leaked/)
     checkUsable(driver)
-    // Leaked for good: the memory is the context's.
+    // The memory is leaked, and belongs to the context.
     deviceIsLost()
   })
 
@@ -201,7 +201,7 @@ onDouble("every single call failing in turn", () => {
     destroyEvent: ({ driver, event }) => driver.destroyEvent(event),
   }
   for (const [method, run] of Object.entries(quiet)) {
-    test(`${method} warns of what it leaks, and throws nothing`, async () => {
+    test(`${method} warns of a leak and does not throw`, async () => {
       for (const call of await callsOf(run)) {
         if (isHarmless(method, call)) continue
         await alone(async (everything) => {
@@ -218,7 +218,7 @@ onDouble("every single call failing in turn", () => {
     })
   }
 
-  test("closing goes on whatever cannot be given back, and warns of it", async () => {
+  test("closing continues if something cannot be freed, and warns", async () => {
     const calls = double.log(() => {
       const driver = open()
       ready(driver)

@@ -8,7 +8,7 @@ import { double } from "./double.js"
 const element = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
 const counts = [1, 2, 511, 512, 513, 8191, 8192, 8193, 16_384, 16_385, 100_003]
 
-/** Fills so many elements in the middle of others, and looks at all. @returns the names of the calls that filled */
+/** Fills `count` elements in the middle of others, and checks all. @returns the names of the calls that filled */
 function checkFill(driver: Driver, stream: StreamHandle, count: number): string[] {
   const byteLength = 8 * (count + 2)
   const address = driver.allocate(byteLength, stream, never)

@@ -1,4 +1,4 @@
-/** A capture of a stream of ours that another library makes: the driver's own calls, behind our back. */
+/** Captures one of our streams as another library would: with direct calls of the driver. */
 import assert from "node:assert/strict"
 import { CMemory } from "../../src/cuda/api/c-memory.js"
 import type { StreamHandle } from "../../src/driver.js"
@@ -16,7 +16,7 @@ export class ForeignCapture {
     assert.equal(native("cuStreamBeginCapture_v2", "int", ["uintptr_t", "int"])(stream, RELAXED), 0)
   }
 
-  /** Everything was captured that the other library wanted. Its graph is given back. */
+  /** Ends the capture, which must have succeeded, and destroys its graph. */
   end(): void {
     this.#destroy(this.#endCapture())
   }

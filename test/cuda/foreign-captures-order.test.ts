@@ -91,7 +91,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     })
   })
 
-  test("inside, a wait for a stream that was brought in is sent, though nothing new of ours is there", () => {
+  test("inside, a wait for a stream that entered the capture is queued, even without new work of ours", () => {
     using device = openDevice("cuda:0")
     const { shown, brought, other } = idle(device)
     const capture = new ForeignCapture(Number(shown.handle))
@@ -144,7 +144,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
   })
 })
 
-/** A stream that is held up before it fills an array of another one's. */
+/** A held stream that later fills an array of another stream. */
 function heldFill(device: Device): { shown: Stream; brought: Stream; array: DeviceArray<"uint8">; latch: Latch } {
   const [shown, brought] = [device.createStream(), device.createStream()]
   const array = brought.run(() => device.empty("uint8", 16 * MIB))

@@ -1,4 +1,4 @@
-/** Streams of ours that another library captures: what is queued there meanwhile becomes part of a graph of theirs. */
+/** Our streams in another library's capture: what is queued there becomes part of that library's graph. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice, parallel } from "../../src/index.js"
@@ -34,7 +34,7 @@ onDouble("a stream that another library captures", () => {
     driver.drainFrees()
   })
 
-  test("keeps what it uses from being handed out, though it is disposed of meanwhile", () => {
+  test("keeps the memory that it uses, even if that is disposed of during the capture", () => {
     using device = openDevice("cuda:0")
     const [used, other, third] = [device.createStream(), device.createStream(), device.createStream()]
     const array = used.run(() => device.empty("uint8", 64 * MIB))
@@ -55,7 +55,7 @@ onDouble("a stream that another library captures", () => {
     latch.free()
   })
 
-  test("costs no more the more is held for it; what is held is had before memory runs out", () => {
+  test("has a cost that does not grow with the held memory, which is reused before memory runs out", () => {
     double.setMemory(640 * MIB)
     try {
       using device = openDevice("cuda:0")
@@ -74,7 +74,7 @@ onDouble("a stream that another library captures", () => {
     }
   })
 
-  test("has what thousands held for it given back by one internal stream", () => {
+  test("uses one internal stream to release what thousands of arrays held", () => {
     using device = openDevice("cuda:0")
     const [used, beside, other] = [device.createStream(), device.createStream(), device.createStream()]
     const arrays = used.run(() => Array.from({ length: 3000 }, () => device.empty("uint8", 1000)))
@@ -91,7 +91,7 @@ onDouble("a stream that another library captures", () => {
     assert.equal(device.memory.used, 0)
   })
 
-  test("is no obstacle to disposing of the device, though a fork has brought in a stream of the pool", () => {
+  test("does not prevent disposing of the device, even after a fork made a pool stream enter the capture", () => {
     const device = openDevice("cuda:0")
     const shown = device.createStream()
     const [x, y] = [device.zeros("int32", 4), device.zeros("int32", 4)]
@@ -143,7 +143,7 @@ onDouble("a stream that another library captures", () => {
     assert.ok(double.alive().pinned < 8, `${double.alive().pinned} blocks`)
   })
 
-  test("that cannot be asked whether it is captured is taken to be", () => {
+  test("counts as captured if that query fails", () => {
     using driver = open()
     const [captured, other] = [driver.createStream(0), driver.createStream(0)]
     driver.foreignHandle(captured)
@@ -158,7 +158,7 @@ onDouble("a stream that another library captures", () => {
     driver.free(driver.allocate(40 * MIB, other, never), other, mark)
   })
 
-  test("keeps what is uploaded there for as long as the graph may run; other uploads go on", () => {
+  test("keeps uploaded bytes for as long as the graph may run; other uploads go on", () => {
     using device = openDevice("cuda:0")
     const [shown, other] = [device.createStream(), device.createStream()]
     const [x, y] = [shown, other].map((stream) => stream.run(() => device.zeros("uint8", 8192)))
@@ -174,7 +174,7 @@ onDouble("a stream that another library captures", () => {
     )
   })
 
-  test("is given no memory whose earlier use may go on: nobody knows when its graph runs", () => {
+  test("gets no memory that may still be in use, because its graph may run at any time", () => {
     using device = openDevice("cuda:0")
     const shown = device.createStream()
     const array = shown.run(() => device.empty("uint8", 64 * MIB))
@@ -214,7 +214,7 @@ onDouble("a stream that another library captures", () => {
         ],
       )
       capture.end()
-      // What was made inside is given back behind the capture.
+      // Resources created inside are released after the capture.
       device.synchronize()
     } finally {
       delete process.env["AUXSTREAM_CUDA_MEMORY"]
@@ -244,7 +244,7 @@ onDouble("a stream that another library captures", () => {
     assert.equal(event.query(), true)
   })
 
-  test("asks a few times each when very many are destroyed, and a few ends each are looked at", () => {
+  test("makes a bounded number of queries when very many streams are destroyed", () => {
     using driver = open()
     const others = Array.from({ length: 200 }, () => driver.createStream(0))
     const captured = Array.from({ length: 200 }, () => driver.createStream(0))
@@ -267,7 +267,7 @@ onDouble("a stream that another library captures", () => {
     latch.open()
   })
 
-  test("that is destroyed goes when the capture has ended, which it does not disturb", () => {
+  test("is destroyed after the capture has ended, and does not disturb it", () => {
     using driver = open()
     const [captured, other] = [driver.createStream(0), driver.createStream(0)]
     const address = driver.allocate(33 * MIB, captured, never)
@@ -301,13 +301,13 @@ onDouble("a stream that another library captures", () => {
     driver.close()
     await new Promise((resolve) => setTimeout(resolve, 10))
     using again = open()
-    again.drainFrees() // Of the closed one's memory, too: nothing of it can be had yet, and nobody is waited for.
+    again.drainFrees() // The closed device's memory cannot be freed yet, and this does not wait for it.
     const now = double.alive()
     assert.deepEqual([now.contexts, now.allocations, now.streams], [1, allocations, 1])
     capture.end()
   })
 
-  test("cannot be disposed of by name; one that was forgotten goes later", () => {
+  test("cannot be disposed of; one that was collected is destroyed later", () => {
     using device = openDevice("cuda:0")
     const stream = device.createStream()
     const capture = new ForeignCapture(Number(stream.handle))
@@ -345,7 +345,7 @@ onDouble("a stream that another library captures", () => {
     latch.free()
   })
 
-  test("brings in a stream whose handle nobody asked for, by a wait: the same holds there", () => {
+  test("makes a stream without a shared handle enter by a wait, and the same holds there", () => {
     using device = openDevice("cuda:0")
     const [shown, brought] = [device.createStream(), device.createStream()]
     using latch = new Latch(device.driver).hold(brought.state.handle)
@@ -367,7 +367,7 @@ onDouble("a stream that another library captures", () => {
 })
 
 onDouble("the end of a destroyed stream that cannot be told once", () => {
-  test("is no failure of anybody's who wants memory, and is told later", async () => {
+  test("does not fail an allocation elsewhere, and is reported later", async () => {
     using driver = open()
     const [first, second, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
     const address = driver.allocate(33 * MIB, first, never)
@@ -387,7 +387,7 @@ onDouble("the end of a destroyed stream that cannot be told once", () => {
     assert.deepEqual(await takeWarnings(), [])
   })
 
-  test("leaves the stream to be destroyed with the next ones, though nobody wants memory", () => {
+  test("leaves the stream to be destroyed with the next ones, even without an allocation", () => {
     using driver = open()
     const before = double.alive().streams
     for (let count = 0; count < 20; count++) {

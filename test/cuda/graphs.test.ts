@@ -158,7 +158,7 @@ onDouble("graphs", () => {
     assert.deepEqual([double.alive().graphs, double.alive().executables], [1, 1])
   })
 
-  test("a graph of the same shape is taken in place, and one of another shape is made anew", () => {
+  test("a graph of the same shape updates the executable, and one of another shape makes a new one", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const graph = forkJoin.capture(2)
@@ -249,12 +249,12 @@ onDouble("graphs", () => {
       assert.match(warning?.message ?? "", new RegExp(`leaked. ${call} failed`))
       assert.equal(double.alive()[kind], 1)
       forkJoin.checkUsable()
-      // Leaked for good.
+      // It stays leaked.
       deviceIsLost()
     })
   }
 
-  test("what is made and loaded meanwhile does not spoil a capture", () => {
+  test("creating streams and loading kernels do not invalidate a capture", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     driver.beginCapture(forkJoin.main)

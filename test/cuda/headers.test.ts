@@ -30,7 +30,7 @@ function hash(source: string, search: Partial<HeaderSearch> = {}): string | unde
 
 let changes = 0
 
-/** Does the hash of the source's headers change when this file is written anew? */
+/** Whether the hash of the source's headers changes when this file is rewritten. */
 function dependsOn(path: string, source: string, search: Partial<HeaderSearch> = {}): boolean {
   const before = hash(source, search)
   assert.notEqual(before, undefined, "the headers are known")

@@ -63,7 +63,7 @@ test("a fatbin is taken whole, and never in part", () => {
   assert.deepEqual(takenBeginnings(fatbin), [])
 })
 
-test("a fatbin is only as whole as what it holds", () => {
+test("a fatbin with an incomplete image is refused", () => {
   assert.match(refusal(fatbinOf(cubin.subarray(0, 200))) ?? "", /fatbin.+byte 80 is a truncated cubin/)
   const long = fatbin.slice()
   new DataView(long.buffer).setBigUint64(16 + 8, 1n << 40n, true)

@@ -25,7 +25,7 @@ const kept = (): string | undefined => {
   return entry && Buffer.from(entry).toString()
 }
 
-/** What the cache gives back of what was just written; with the warning that it is not used. */
+/** Writes an entry and reads it back. @returns it, with the warning if the cache is not used */
 async function used(cache: string): Promise<{ entry: string | undefined; warning: string | undefined }> {
   warnings.length = 0
   const entry = withEnvironment({ AUXSTREAM_CACHE_DIR: cache }, () => {

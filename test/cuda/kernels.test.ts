@@ -29,7 +29,7 @@ function invalid(fn: () => unknown, ...words: RegExp[]): AuxstreamError {
 
 let cache = ""
 
-/** A cache that nobody else uses. */
+/** A cache folder for this test alone. */
 function freshCache(): void {
   if (cache !== "") rmSync(cache, { recursive: true, force: true })
   cache = mkdtempSync(join(tmpdir(), "auxstream-kernels-"))
@@ -79,7 +79,7 @@ onDouble("compiling", () => {
     using driver = open()
     double.setNewestArchitecture(89)
     try {
-      // The compiler is asked when it is loaded: another path loads it anew.
+      // The architectures are read when the compiler is loaded, and another path loads it again.
       process.env["AUXSTREAM_LIBNVRTC"] = (process.env["AUXSTREAM_LIBNVRTC"] ?? "").replace("/lib", "/./lib")
       const calls = double.log(() => driver.loadKernel(saxpyFrom({ source: sourceOf("test_saxpy", signature) })))
       assert.ok(calls.some(([name]) => name === "nvrtcGetPTX"))
@@ -182,7 +182,7 @@ onDouble("preparing", () => {
     assert.equal(double.launchesThatLoad(), 0)
   })
 
-  test("loading the same kernel meanwhile is no conflict", async () => {
+  test("loading the same kernel during its preparation is no conflict", async () => {
     using driver = open()
     const { libraries } = double.alive()
     const source = kernel("test_noop", [])
@@ -201,7 +201,7 @@ onDouble("preparing", () => {
     await assert.rejects(driver.prepareKernel(saxpyFrom(undefined)), { code: "AUX_KERNEL_UNAVAILABLE" })
   })
 
-  test("a device that is closed meanwhile keeps nothing of it", async () => {
+  test("a device that is closed during a preparation keeps nothing of it", async () => {
     const driver = open()
     double.setCompileTime(20)
     const prepared = driver.prepareKernel(kernel("test_noop", []))
@@ -210,7 +210,7 @@ onDouble("preparing", () => {
     double.setCompileTime(0)
   })
 
-  test("a first launch, compilation included, never hangs behind a stream that is held up: it is refused", async () => {
+  test("a first launch, compilation included, never waits for a held stream but is refused", async () => {
     using driver = open()
     const [held, stream] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(held)
@@ -359,7 +359,7 @@ onDouble("PTX and cubin", () => {
 onDouble("the cache on disk", () => {
   beforeEach(freshCache)
 
-  /** Loads a kernel on a device of its own, as another process would. */
+  /** Loads a kernel on a new device, as another process would. */
   function load(source: string, options: string[] = []): void {
     using driver = open()
     driver.loadKernel({ ...noop, cuda: { source, options } })
@@ -410,7 +410,7 @@ onDouble("the cache on disk", () => {
     )
   })
 
-  test("a header that changed is compiled anew, whether an option names its folder or the source its path", () => {
+  test("a changed header is compiled again, whether an option names its folder or the source its path", () => {
     const folder = mkdtempSync(join(tmpdir(), "auxstream-header-"))
     const header = join(folder, "value.h")
     try {
@@ -496,7 +496,7 @@ onDouble("the cache on disk", () => {
     }
   })
 
-  test("a damaged entry is compiled anew and mended", () => {
+  test("a damaged entry is compiled again and replaced", () => {
     load(source)
     const [name] = readdirSync(cache)
     const path = join(cache, name ?? "")

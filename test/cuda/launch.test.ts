@@ -80,7 +80,7 @@ onDouble("a launch", () => {
     driver.free(address, stream, mark)
   })
 
-  test("asks for its grid, its block and its shared memory, with leave for more than a kernel has by itself", () => {
+  test("passes its grid, block and shared memory, and allows more shared memory than the default", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const pinned = driver.allocatePinned(28)
@@ -97,12 +97,12 @@ onDouble("a launch", () => {
     driver.freePinned(pinned.address)
   })
 
-  test("asks for leave if the kernel's own shared memory and the launch's are more than 48 KiB together", () => {
+  test("allows more if the kernel's static and the launch's dynamic shared memory exceed 48 KiB together", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const pinned = driver.allocatePinned(28)
     const values = new Int32Array(pinned.buffer, pinned.byteOffset, 7)
-    const handle = driver.loadKernel(kernel("test_static_shared", ["out int32*"])) // 8 KiB of its own
+    const handle = driver.loadKernel(kernel("test_static_shared", ["out int32*"])) // 8 KiB of static shared memory
     const args = [{ address: pinned.address, length: 7 }]
     const go = (bytes: number): void => {
       driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, bytes, args, undefined)

@@ -44,7 +44,7 @@ for (const by of ["", "driver"]) {
       latch.open()
     })
 
-    test("usage counts what is alive, what is held, and the most there was", () => {
+    test("usage counts live, reserved and peak bytes", () => {
       using driver = open()
       const stream = driver.createStream(0)
       assert.deepEqual(driver.memoryUsage(), { used: 0, reserved: 0, peak: 0 })
@@ -166,7 +166,7 @@ onDouble("device memory in use", () => {
 })
 
 onDouble("uploads", () => {
-  test("the source has been read when the call returns, though the stream is held up", () => {
+  test("the source has been read when the call returns, even if the stream is held", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(1024, stream, never)
@@ -179,7 +179,7 @@ onDouble("uploads", () => {
     driver.free(address, stream, mark)
   })
 
-  test("uploads behind one another keep their own bytes, though the stream is held up", () => {
+  test("consecutive uploads keep their own bytes, even if the stream is held", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(1024, stream, never)
@@ -206,7 +206,7 @@ onDouble("uploads", () => {
     driver.free(address, stream, mark)
   })
 
-  test("staging memory is used again as soon as its copy is done, another stream held up or not", () => {
+  test("staging memory is reused once its copy is done, even if another stream is held", () => {
     using driver = open()
     const [held, busy] = [driver.createStream(0), driver.createStream(0)]
     const address = driver.allocate(4096, busy, never)
@@ -225,7 +225,7 @@ onDouble("uploads", () => {
     driver.free(address, busy, mark)
   })
 
-  test("§8 a look at earlier uploads that fails is no failure of the next one, and gives nothing back twice", () => {
+  test("§8 a failed query of earlier uploads does not fail the next one, and releases nothing twice", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const bytes = 8192
@@ -281,7 +281,7 @@ onDouble("pinned memory", () => {
     driver.freePinned(pinned.address)
   })
 
-  test("is used again after it was given back, in a buffer of its own", () => {
+  test("is reused after it was freed, in a new buffer", () => {
     using driver = open()
     const first = driver.allocatePinned(5000)
     driver.freePinned(first.address)
@@ -295,7 +295,7 @@ onDouble("pinned memory", () => {
     assert.equal(double.alive().pinned, 2)
   })
 
-  test("outlives the device until it is given back", async () => {
+  test("outlives the device until it is freed", async () => {
     const driver = open()
     const stream = driver.createStream(0)
     launch(driver, stream, noop)
@@ -327,7 +327,7 @@ onDouble("closing", () => {
     assert.equal(double.hostFreesWhileBusy() - before, 0, "pinned memory was given back while work was queued")
   })
 
-  test("never blocks, lets queued work finish, and gives back what nobody gave back", async () => {
+  test("never blocks, lets queued work finish, and frees what was not freed", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     const event = driver.createEvent(true)

@@ -12,7 +12,7 @@ function recorded(driver: Driver, stream: StreamHandle): EventHandle {
 }
 
 onDouble("streams and events", () => {
-  test("a stream runs what is queued on it in order", () => {
+  test("a stream runs its operations in order", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(256, stream, never)
@@ -27,7 +27,7 @@ onDouble("streams and events", () => {
     driver.free(address, stream, mark)
   })
 
-  test("a held stream is not done, and another goes on beside it", () => {
+  test("a held stream is not done, and another one still runs", () => {
     using driver = open()
     const [held, free] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(held)

@@ -10,7 +10,7 @@ import { double } from "./double.js"
 const MIB = 2 ** 20
 const [unknown, unlimited] = [999, 2 ** 34]
 
-/** Takes what is free for certain, so that whatever comes next has to be looked for: 2 MiB is the first piece. */
+/** Allocates all memory that is known to be free, so that the next allocation must search: the first piece has 2 MiB. */
 function takeTheRest(driver: Driver, stream: StreamHandle, used: number): number {
   return driver.allocate(2 * MIB - used, stream, never)
 }
@@ -42,7 +42,7 @@ onDouble("device memory cut by ourselves", () => {
     assert.ok(records(stream) >= 6 && records(stream) <= 8 + 99)
   })
 
-  test("what a stream has freed and not passed goes to itself, and to who is ordered behind the free; to nobody else", () => {
+  test("memory that a stream has freed but not passed is reused by it and by streams ordered behind the free, and by no other", () => {
     using driver = open()
     const [held, other] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(held)
@@ -64,7 +64,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const one of [...taken, rest, elsewhere]) driver.free(one, held, mark)
   })
 
-  test("what is freed is everybody's as soon as its stream has passed, which is found out when memory is wanted", () => {
+  test("freed memory is free for every stream once its stream has passed, which an allocation checks", () => {
     using driver = open()
     const [first, other] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(first)
@@ -84,7 +84,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const one of [address, rest]) driver.free(one, other, mark)
   })
 
-  test("what was freed on a stream that is gone comes back", () => {
+  test("memory freed on a destroyed stream is reused", () => {
     using driver = open()
     const [gone, other] = [driver.createStream(0), driver.createStream(0)]
     using latch = new Latch(driver).hold(gone)
@@ -119,7 +119,7 @@ onDouble("device memory cut by ourselves", () => {
     driver.free(rest, other, mark)
   })
 
-  test("small arrays and large ones lie apart, so that a large piece can be given back", () => {
+  test("small and large arrays have separate pieces, so that a large piece can be released", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const large = driver.allocate(64 * MIB, stream, never)
@@ -129,14 +129,14 @@ onDouble("device memory cut by ourselves", () => {
     driver.free(small, stream, mark)
   })
 
-  test("before an allocation fails, pieces that nobody uses any more are given back", () => {
+  test("before an allocation fails, unused pieces are released", () => {
     using driver = open()
     const stream = driver.createStream(0)
     double.setMemory(100 * MIB)
     try {
       const [small, first] = [driver.allocate(1000, stream, never), driver.allocate(64 * MIB, stream, never)]
       driver.free(first, stream, mark)
-      // Larger than what is free, and than what is left.
+      // Larger than the free memory and than the rest.
       assert.ok(thrownBy(() => driver.allocate(100 * MIB, stream, never)) instanceof OutOfMemoryError)
       driver.synchronizeStream(stream)
       const second = driver.allocate(90 * MIB, stream, never)
@@ -197,7 +197,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const address of taken) driver.free(address, other, mark)
   })
 
-  test("loops of mixed sizes on a stream that is never idle need what is in flight, and no more", async () => {
+  test("loops of mixed sizes on a stream that is never idle need no more memory than is in flight", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     const events = Array.from({ length: 8 }, () => driver.createEvent(false))
@@ -252,7 +252,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("small arrays can have what is free among large ones, before there is no memory at all", () => {
+  test("small arrays can use the large arrays' free memory before an allocation fails", () => {
     using driver = open()
     const stream = driver.createStream(0)
     double.setMemory(128 * MIB)

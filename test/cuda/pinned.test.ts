@@ -1,4 +1,4 @@
-/** Pinned memory below the runtime: how much a block takes, who gets it next, and when it goes back to the system. */
+/** Pinned memory below the runtime: the size of a block, its reuse, and when it is returned to the system. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver } from "../../src/driver.js"
@@ -9,7 +9,7 @@ import { double } from "./double.js"
 const MIB = 2 ** 20
 const outOfMemory = 2
 
-/** The bytes that allocations asked the driver for meanwhile. */
+/** The bytes that `fn` allocated from the driver. */
 function asked(fn: () => void): number {
   let sum = 0
   for (const [name, byteLength] of double.log(fn)) {
@@ -18,7 +18,7 @@ function asked(fn: () => void): number {
   return sum
 }
 
-/** Allocates, and gives back. */
+/** Allocates and frees. */
 function useOnce(driver: Driver, byteLength: number): number {
   const { address } = driver.allocatePinned(byteLength)
   driver.freePinned(address)
@@ -51,7 +51,7 @@ onDouble("pinned memory of any size", () => {
     }
   })
 
-  test("is used again for what is a little smaller, and not for what is much smaller", () => {
+  test("is reused for a slightly smaller block, and not for a much smaller one", () => {
     using driver = open()
     const address = useOnce(driver, 50 * MIB)
     assert.equal(useOnce(driver, 50 * MIB - 1), address)
@@ -59,7 +59,7 @@ onDouble("pinned memory of any size", () => {
     assert.notEqual(useOnce(driver, 30 * MIB), address)
   })
 
-  test("goes back to the system when nobody has used it for a while, whatever the device does meanwhile", async () => {
+  test("is returned to the system after an idle time, whatever the device does", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     using latch = new Latch(driver).hold(stream)
@@ -76,14 +76,14 @@ onDouble("pinned memory of any size", () => {
     latch.open()
   })
 
-  test("goes back though it was an upload's, and nobody asks for pinned memory afterwards", async () => {
+  test("is returned after an upload, even if no pinned memory is allocated afterwards", async () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(100 * MIB, stream, never)
     using latch = new Latch(driver).hold(stream)
     const before = double.alive().pinned
     driver.upload(address, new Uint8Array(100 * MIB), stream)
-    // Of its seven blocks, one of 16 MiB and the last one, of 4 MiB, fit into what is kept.
+    // Of its seven blocks, one of 16 MiB and the last one, of 4 MiB, are kept.
     assert.equal(double.alive().pinned, before + 7)
     latch.open()
     await until(() => double.alive().pinned === before + 2)
@@ -122,7 +122,7 @@ onDouble("pinned memory of any size", () => {
     })
   }
 
-  test("holds what is copied there and from there, in both directions and by uploads", () => {
+  test("has the right bytes after copies in both directions and uploads", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const byteLength = 70 * MIB
@@ -187,7 +187,7 @@ onDouble("pinned memory that cannot be had", () => {
     })
   }
 
-  test("makes nobody who wants device memory wait for uploads", () => {
+  test("does not make an allocation of device memory wait for uploads", () => {
     using driver = open()
     const stream = driver.createStream(0)
     const address = driver.allocate(MIB, stream, never)

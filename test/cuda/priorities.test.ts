@@ -18,7 +18,7 @@ import { double } from "./double.js"
 /** CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY */
 const useNodePriority = 8
 
-/** The flags that graphs are instantiated with meanwhile. */
+/** The flags of the graphs that `fn` instantiates. */
 function flagsOf(fn: () => void): (string | number | undefined)[] {
   return double.log(fn).flatMap(([name, , flags]) => (name === "cuGraphInstantiateWithFlags" ? [flags] : []))
 }

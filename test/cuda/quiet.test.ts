@@ -20,7 +20,7 @@ import { once } from "../support/kernels.js"
 import { Latch, onDouble, open, sourceOf, unknown, until } from "./device.js"
 import { double } from "./double.js"
 
-/** A kernel that nobody has loaded. */
+/** A kernel that has not been loaded. */
 function fresh(name = "test_noop") {
   return defineKernel({ name, signature: [], cuda: { source: sourceOf(name, []) } })
 }
@@ -58,7 +58,7 @@ async function withoutWaiting<T>(fn: () => T): Promise<Awaited<T>> {
   return result
 }
 
-/** While a stream is held, the promise is pending and the event loop goes on; once it is not, the promise resolves. */
+/** While a stream is held, the promise is pending and the event loop runs. Once it is released, the promise resolves. */
 async function waitsBesideTheLoop(latch: Hold, start: () => Promise<unknown>): Promise<void> {
   await withoutWaiting(async () => {
     let done = false
@@ -74,13 +74,13 @@ async function waitsBesideTheLoop(latch: Hold, start: () => Promise<unknown>): P
 const prepared = (device: Device) => () => fresh().prepare(device)
 
 onDouble("§11 preparing a kernel waits beside the event loop for what runs", () => {
-  test("on a stream of ours", async () => {
+  test("on our own stream", async () => {
     using device = openDevice("cuda:0")
     using latch = new Hold(device)
     await waitsBesideTheLoop(latch, prepared(device))
   })
 
-  test("on a stream that was disposed of meanwhile", async () => {
+  test("on a stream that was disposed of", async () => {
     using device = openDevice("cuda:0")
     const stream = device.createStream()
     using latch = new Hold(device, stream)
@@ -134,7 +134,7 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
     latch.open()
   })
 
-  test("but not for what is queued without end: a program that keeps the device busy can load kernels", async () => {
+  test("but not for work queued without end: a program that keeps the device busy can load kernels", async () => {
     using device = openDevice("cuda:0")
     using stream = device.createStream()
     const noop = fresh()
@@ -152,7 +152,7 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
 
   test("also when CUDA loads kernels with their image", async () => {
     const path = process.env["AUXSTREAM_LIBCUDA"] ?? ""
-    // Another path to the library asks it anew how it loads.
+    // Another path to the library reads its loading mode again.
     process.env["AUXSTREAM_LIBCUDA"] = path.replace("/lib", "/./lib")
     double.setEager(true)
     try {
@@ -176,7 +176,7 @@ onDouble("§11 local memory", () => {
     latch.open()
   })
 
-  test("is asked for ahead by its size, for kernels that are not ours", async () => {
+  test("is reserved ahead by its size, for other libraries' kernels", async () => {
     using device = openDevice("cuda:0")
     {
       using latch = new Hold(device)
@@ -204,7 +204,7 @@ onDouble("§11 local memory", () => {
 onDouble("§11 streams", () => {
   const made = () => double.count("cuStreamCreateWithPriority")
 
-  test("are made ahead, beside the event loop, so many at once; those that are not used are destroyed", async () => {
+  test("are created ahead, without blocking the event loop, and unused ones are destroyed", async () => {
     using device = openDevice("cuda:0")
     const streams = [device.defaultStream, device.createStream(), device.createStream()]
     using latch = new Hold(device, streams[0])
@@ -315,7 +315,7 @@ onDouble("§11 products", () => {
 })
 
 onDouble("§8 device.prepare", () => {
-  test("refuses what it does not know", async () => {
+  test("refuses unknown options", async () => {
     using device = openDevice("cuda:0")
     const prepare = (options: unknown) => Reflect.apply(device.prepare, device, [options]) as Promise<void>
     await rejected(() => prepare(5), "AUX_INVALID_ARGUMENT", "options")
@@ -329,7 +329,7 @@ onDouble("§8 device.prepare", () => {
     await rejected(() => prepare({}), "AUX_DISPOSED")
   })
 
-  test("is given up by a device that is disposed of meanwhile", async () => {
+  test("fails if its device is disposed of", async () => {
     using _keeper = open() // A device loads them itself only where it is the first one.
     const device = openDevice("cuda:0")
     using latch = new Hold(device)

@@ -76,7 +76,7 @@ const main = `
   console.log("left", allocations, pinned, pools)
   process.exit(0)`
 
-test("§8 Workers that end badly, at random, leave no memory, and disturb nobody", { skip }, () => {
+test("§8 Workers that end badly, at random, leave no memory and do not disturb other threads", { skip }, () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", main], {
     encoding: "utf8",
     timeout: 120_000,

@@ -88,7 +88,7 @@ function isOutOfMemory(error: unknown): boolean {
   return error instanceof OutOfMemoryError || (error instanceof Error && isOutOfMemory(error.cause))
 }
 
-/** Leaves memory that nobody uses any more, and that the driver is not known to be done with. */
+/** Leaves unused memory whose last use is not known to be over. */
 function leaveIdle({ driver, stream }: Ready): void {
   driver.free(driver.allocate(64 * MIB, stream, never), stream, mark)
   driver.synchronizeStream(stream)
@@ -103,7 +103,7 @@ function failShort(call: string, times: number): void {
 for (const by of ["", "driver"]) {
   onDouble(`room for the driver itself${by && ", each array the driver's own"}`, () => {
     for (const [call, need, where = ""] of needs) {
-      test(`${call}${where}: without memory it is made again, once what lies idle has been given back`, async () => {
+      test(`${call}${where}: if memory runs out, it is repeated after idle memory has been released`, async () => {
         using driver = openBy(by)
         const state = ready(driver)
         leaveIdle(state)
@@ -131,7 +131,7 @@ for (const by of ["", "driver"]) {
       })
     }
 
-    test("what is freed behind queued work is waited for before it is given up", () => {
+    test("it waits for frees behind queued work before it fails", () => {
       using driver = openBy(by)
       const state = ready(driver)
       const other = driver.createStream(0)

@@ -1,4 +1,4 @@
-/** What the choice of pool streams costs the driver, and what is left of a lease. */
+/** The driver calls that choosing pool streams makes, and what remains of a lease. */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -9,14 +9,14 @@ import { double, skip } from "./double.js"
 
 const nothing = () => {}
 
-/** How often a call asks the driver whether a stream is done. */
+/** How many stream queries a call makes. */
 function queriesOf(call: () => void): number {
   const before = double.count("cuStreamQuery") + double.count("cuEventQuery")
   call()
   return double.count("cuStreamQuery") + double.count("cuEventQuery") - before
 }
 
-/** Leaves pool streams with work that is held up. */
+/** Leaves pool streams with held work. */
 function occupy(device: Device, latch: Latch, count: number): Stream[] {
   const mains = Array.from({ length: count }, () => device.createStream())
   for (const main of mains) {
@@ -27,7 +27,7 @@ function occupy(device: Device, latch: Latch, count: number): Stream[] {
 }
 
 describe("the choice of a pool stream", { skip }, () => {
-  test("asks nothing where the current stream is ordered behind a pool stream's newest work", async () => {
+  test("makes no query if the current stream is ordered behind a pool stream's newest work", async () => {
     using device = openDevice("cuda:0")
     await prepare(device)
     using x = device.zeros("int32", 4)
@@ -41,7 +41,7 @@ describe("the choice of a pool stream", { skip }, () => {
     )
   })
 
-  test("asks twice in a call at most, however many streams it wants and however many are busy", async () => {
+  test("makes at most two queries in a call, however many streams it needs and however many are busy", async () => {
     using device = openDevice("cuda:0")
     await prepare(device)
     using latch = new Latch(device)
@@ -56,7 +56,7 @@ describe("the choice of a pool stream", { skip }, () => {
     for (const one of mains) one.dispose()
   })
 
-  test("asks nothing in a capture", async () => {
+  test("makes no query in a capture", async () => {
     using device = openDevice("cuda:0")
     await prepare(device)
     using latch = new Latch(device)

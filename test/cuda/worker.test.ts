@@ -7,7 +7,7 @@ const helpers = new URL("./device.js", import.meta.url).href
 const double = new URL("./double.js", import.meta.url).href
 const foreignCapture = new URL("./foreign-capture.js", import.meta.url).href
 
-/** Runs a program whose `body` is a Worker's, and whose `main` has that worker, its end and its first message. Gives what it prints. */
+/** Runs a program: `body` runs in a Worker, `main` gets the worker, its end and its first message. @returns the output */
 function run(body: string, main: string): string {
   const worker = `
     import { parentPort } from "node:worker_threads"
@@ -41,7 +41,7 @@ const untilNothingIsLeft = `
   await untilGone()
   console.log("nothing left")`
 
-/** A worker's devices are given back whole, and it ends as it should. */
+/** Everything of a worker's devices is freed, and the worker ends normally. */
 function checkNothingLeft(body: string): void {
   assert.deepEqual(run(body, untilNothingIsLeft).trim().split("\n").sort(), ["nothing left", "worker ended 0"])
 }
@@ -184,7 +184,7 @@ onDouble("Workers", () => {
       await ended
       const { open, untilGone } = await import("${helpers}")
       const { double } = await import("${double}")
-      const driver = open() // This one gives back what the first Worker has left.
+      const driver = open() // This device frees the first Worker's leftovers.
       const { allocations } = double.alive()
       const second = new Worker(new URL(source))
       await new Promise((resolve) => second.once("message", resolve))
@@ -201,7 +201,7 @@ onDouble("Workers", () => {
     assert.match(run(body, main), /more true\nleft 0/)
   })
 
-  test("one that ends while its work goes on: its memory stays until that is over", () => {
+  test("one that ends while its work still runs: its memory stays until that is over", () => {
     const body = `
       driver.allocate(1000, stream, never)
       new Latch(driver).hold(stream)
@@ -302,7 +302,7 @@ onDouble("Workers", () => {
   })
 })
 
-test("a process ends by process.exit with a device open and a stream held up", () => {
+test("a process can end by process.exit with an open device and a held stream", () => {
   const { status, signal, stderr } = spawnSync(
     process.execPath,
     [

@@ -1,7 +1,7 @@
 /*
  * A stand-in for the CUDA runtime: the calls that other-libraries.test.ts makes, over the driver's double. It is another
- * user of the driver than ours, with a pool, a stream and a hold on the primary context of its own, as the real one is.
- * Its statuses are the driver's: the few that are looked at (success, not ready) are the same numbers there.
+ * user of the driver, with its own pool, stream and reference to the primary context, as the real one is.
+ * It returns the driver's statuses. The tests read only two, success and not ready, whose numbers are equal in both.
  */
 #include "../cuda-double/double.h"
 

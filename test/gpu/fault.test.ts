@@ -1,4 +1,4 @@
-/** §7: a kernel's fault. In a process of its own, as it is the end of the device there. */
+/** §7: a kernel's fault. It runs in a process of its own, because it ends the device there. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"

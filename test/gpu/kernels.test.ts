@@ -1,4 +1,4 @@
-/** §4, §7: kernels in every form, with the compiler and the driver of a GPU. The double has images of its own. */
+/** §4, §7: kernels in every form, with the real compiler and driver. The double uses other images. */
 import assert from "node:assert/strict"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -119,7 +119,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
   })
 
-  test("§11 a header that changed is compiled anew, wherever it is found; options may be in two strings", () => {
+  test("§11 a changed header is compiled again, wherever it is; options may be in two strings", () => {
     const folder = mkdtempSync(join(tmpdir(), "auxstream-headers-"))
     const includes = [`#include "${folder}/value.h"`, "#include <value.h>", '#include "outer.h"']
     writeFileSync(join(folder, "outer.h"), '#include "value.h"')
@@ -145,7 +145,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     }
   })
 
-  test("§7 a graph keeps the kernels that it launches; those that nobody can launch are unloaded", async () => {
+  test("§7 a graph keeps the kernels that it launches; unreachable kernels are unloaded", async () => {
     const define = (value: number) =>
       defineKernel({
         name: "set",
@@ -266,7 +266,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     )
   })
 
-  test("§7 the cache: one file for a source and its options; a damaged one is compiled anew", () => {
+  test("§7 the cache: one file for a source and its options; a damaged one is compiled again", () => {
     const files = () => readdirSync(cache)
     const marked = source.replace("saxpy(int", "marked(int")
     const load = () => computes(defineKernel({ name: "marked", signature, cuda: { source: marked } }))

@@ -29,7 +29,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.ok(new Set(alone.map(({ token }) => token)).size > 5)
   })
 
-  test("§7 our streams being held does not hold it up, nor changes what it computes", async () => {
+  test("§7 our held streams neither block it nor change its results", async () => {
     using device = openOurs()
     const layers = new Layers(device)
     using other = device.createStream()
@@ -43,7 +43,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5 fork-joins are exact while it evaluates, and come to their end meanwhile", async () => {
+  test("§5 fork-joins are correct while it evaluates, and end meanwhile", async () => {
     using device = openOurs()
     const layers = new Layers(device)
     // Rounds that began and ended within one evaluation. Few cores may be too busy with both for many of them.
@@ -59,7 +59,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.ok(within >= 10, `${within} rounds`)
   })
 
-  test("§7 a capture of ours that is open while it evaluates is spoiled for neither", async () => {
+  test("§7 a capture of ours during its evaluation invalidates nothing on either side", async () => {
     using device = openOurs()
     const layers = new Layers(device)
     using graph = await captureGraph(
@@ -88,7 +88,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.deepEqual(await llama.evaluate(), alone)
   })
 
-  test("§8 its being disposed of leaves ours working, and it can come back beside it", async () => {
+  test("§8 after it is disposed of, ours still works, and it can be loaded again", async () => {
     using device = openOurs()
     const layers = new Layers(device).queue(20)
     await llama.dispose()

@@ -1,4 +1,4 @@
-/** §4, §6: work, streams, events and memory of a library that is not ours, in the same process. */
+/** §4, §6: work, streams, events and memory of another library in the same process. */
 import assert from "node:assert/strict"
 import { before, describe, test } from "node:test"
 import { setTimeout } from "node:timers/promises"
@@ -22,7 +22,7 @@ const bytes = count * 4
 /** What a memset of every byte to 1 makes of an int32. */
 const ones = 0x01010101
 
-/** CUDA loads no kernel while a latch is closed, so what tests launch meanwhile has to be there before. */
+/** CUDA loads no kernel while a latch is closed, so the tests' kernels are loaded before. */
 function open(): Device {
   const device = openDevice("cuda:0")
   for (const kernel of [kernels.latch, affine, kernels.spin]) kernel.load(device)
@@ -59,7 +59,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     runtime.free(memory)
   })
 
-  test("§4 external: its work runs behind ours and before ours, on one stream", () => {
+  test("§4 external: its work runs between ours on one stream", () => {
     using device = open()
     using x = device.full("int32", count, 1)
     using y = device.zeros("int32", count)
@@ -107,7 +107,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5 rule 6: its work in a branch of a fork-join is joined, and what it made and read may be dropped at once", () => {
+  test("§5 rule 6: its work in a branch of a fork-join is joined, and its arrays may be disposed of at once", () => {
     using device = open()
     using aux = device.createStream()
     using result = device.zeros("int32", count)
@@ -257,7 +257,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     }
   })
 
-  test("§4 handle: it queues on a stream of ours, and others wait for that", () => {
+  test("§4 handle: it queues on our stream, and other streams wait for that", () => {
     using device = open()
     using shared = device.createStream()
     using user = device.createStream()
@@ -327,7 +327,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     })
   })
 
-  test("§6 its capture of our stream: what the stream uses is kept meanwhile, and nothing spoils the capture", () => {
+  test("§6 its capture of our stream: memory in use is kept, and nothing invalidates the capture", () => {
     using device = open()
     const [used, other] = [device.createStream(), device.createStream()]
     using brought = device.createStream()
@@ -390,7 +390,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     others.forEach((array, value) => assert.deepEqual(array.readSync(), all(value)))
   })
 
-  test("§6 its capture of our stream: a fork-join in it orders nothing of what was queued before", () => {
+  test("§6 its capture of our stream: a fork-join in it does not order earlier work", () => {
     using device = open()
     const length = 2 ** 20
     using used = device.createStream()
@@ -431,7 +431,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 its capture of our stream: an event recorded in it cannot be waited for afterwards, which is said by name", () => {
+  test("§8 its capture of our stream: an event recorded in it cannot be waited for afterwards, and the error says so", () => {
     using device = open()
     using used = device.createStream()
     using other = device.createStream()
@@ -469,7 +469,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.equal(latch.timedOut, false)
   })
 
-  test("§7 completed: of an event does not wait for what it queues behind that event", async () => {
+  test("§7 completed: an event's promise does not wait for its later work", async () => {
     using device = open()
     using holding = device.createStream()
     const theirEvent = runtime.eventCreate()

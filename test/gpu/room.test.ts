@@ -42,7 +42,7 @@ function kernel(name: string, body: string, before = ""): Kernel<readonly ["inou
   return defineKernel({ name, signature: ["inout float32*"], cuda: { source } })
 }
 
-/** Takes all memory, in large arrays that nobody touches. */
+/** Allocates all memory, in large arrays that are not used. */
 function takeAll(device: Device): DeviceArray[] {
   const taken: DeviceArray[] = []
   for (let length = 4 * GIB; length >= 2 ** 20; length /= 2) {

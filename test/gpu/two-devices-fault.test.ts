@@ -1,4 +1,4 @@
-/** §7: a kernel's fault on one of two CUDA devices. In a process of its own, of which it is the end. */
+/** §7: a kernel's fault on one of two CUDA devices. It runs in a process of its own, because it ends CUDA there. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DeviceLostError, openDevice } from "../../src/index.js"

@@ -85,7 +85,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     }
   })
 
-  test("§7 one that is held up does not hold up the other, which is waited for in every way", async () => {
+  test("§7 a held device does not block the other one, however that is waited for", async () => {
     const [held, free] = devices
     using latch = new Latch(held).hold()
     using x = free.full("int32", count, 2)

@@ -43,7 +43,7 @@ describe(`what CUDA waits for on ${gpu}`, { skip }, () => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("a kernel's first launch, with local memory, goes on beside a held stream", async () => {
+  test("a kernel's first launch, with local memory, runs beside a held stream", async () => {
     using device = openDevice("cuda:0")
     using held = device.createStream()
     using free = device.createStream()
