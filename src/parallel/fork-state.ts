@@ -1,8 +1,8 @@
-import type { EventHandle } from "../driver.js"
 import type { CaptureLink } from "../runtime/order/capture.js"
 import { AuxstreamError } from "../common/errors.js"
 import { outsideCaptures } from "../runtime/device/context.js"
 import { warnOnce } from "../common/warn.js"
+import type { LingeringEvent } from "../runtime/order/event-pool.js"
 import { RecordPoint } from "../runtime/order/record-point.js"
 import { showThrown } from "../common/show.js"
 import type { Stream } from "../runtime/device/stream.js"
@@ -26,8 +26,8 @@ export class ForkState {
   readonly #lease: PoolLease | undefined
   /** What the fork's work is ordered behind and contains, once its function is over. */
   readonly #point = new RecordPoint()
-  /** Behind the fork's work; given back at the first join. */
-  #event: EventHandle | undefined
+  /** Behind the fork's work. Given back at the first join, but further joins can mostly still wait for it. */
+  #event: LingeringEvent | undefined
   #joined = false
   #promise: Promise<unknown> | undefined
 
@@ -51,7 +51,7 @@ export class ForkState {
     const event = state.order.events.take()
     try {
       state.record(event, this.#point)
-      this.#event = event
+      this.#event = { handle: event }
     } catch {
       state.order.events.give(event) // The join meets the same failure, and says so.
     }
@@ -70,7 +70,8 @@ export class ForkState {
     const { state } = this.stream
     stream.enter()
     this.#checkBorder(stream)
-    if (this.#event !== undefined) stream.wait(this.#event, this.#point, !state.shared)
+    const event = this.#event?.handle
+    if (event !== undefined) stream.wait(event, this.#point, !state.shared)
     else this.#joinAgainOn(stream)
     this.release()
   }
@@ -111,11 +112,15 @@ export class ForkState {
 
   /** It has been joined, or cannot be: gives back what is held for that. */
   release(): void {
-    if (!this.#joined) unjoined.unregister(this)
-    if (!this.#joined) this.#lease?.end()
+    if (this.#joined) return
     this.#joined = true
-    if (this.#event === undefined) return
-    this.stream.state.order.events.give(this.#event)
+    unjoined.unregister(this)
+    this.#lease?.end()
+    const event = this.#event
+    if (event?.handle === undefined) return
+    const { events } = this.stream.state.order
+    if (this.#capture === undefined) return events.giveLate(event)
+    events.give(event.handle)
     this.#event = undefined
   }
 

@@ -78,6 +78,27 @@ forEachDevice("strangers", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
+  test("§5.12 fork: a second caller that joins it does not wait for what the first one forked afterwards", () => {
+    using device = open()
+    using first = device.createStream()
+    using second = device.createStream()
+    using earlier = new Latch(device)
+    using later = new Latch(device)
+    const forked = first.run(() => fork(() => earlier.hold()))
+    first.run(() => forked.join())
+    const next = first.run(() => fork(() => later.hold()))
+    assert.equal(next.stream, forked.stream)
+    second.run(() => forked.join())
+    assert.equal(isHeld(second), true)
+    earlier.open()
+    second.synchronize()
+    assert.equal(isHeld(next.stream), true)
+    later.open()
+    first.run(() => next.join())
+    first.synchronize()
+    assert.equal(earlier.timedOut || later.timedOut, false)
+  })
+
   test("§5.12 parallel: every function of a call has a stream of its own, also beside other callers", () => {
     using device = open()
     using slow = device.createStream()
