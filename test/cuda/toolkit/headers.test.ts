@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, test } from "node:test"
-import { hashHeaders, type HeaderSearch } from "../../src/cuda/toolkit/headers.js"
-import { summarize } from "../../src/cuda/toolkit/nvrtc-options.js"
+import { hashHeaders, type HeaderSearch } from "../../../src/cuda/toolkit/headers.js"
+import { summarize } from "../../../src/cuda/toolkit/nvrtc-options.js"
 
 let root = ""
 const home = process.cwd()

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { ControlMemory } from "../../src/host/control/control.js"
-import { LOCK, STREAM_WORDS } from "../../src/host/control/layout.js"
-import { Scheduler } from "../../src/host/schedule/scheduler.js"
+import { ControlMemory } from "../../../src/host/control/control.js"
+import { LOCK, STREAM_WORDS } from "../../../src/host/control/layout.js"
+import { Scheduler } from "../../../src/host/schedule/scheduler.js"
 
 test("queueing does not wait for ever for the scheduler's lock, which a worker may have had when it died", () => {
   const control = ControlMemory.create()

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { inspect } from "node:util"
-import { defineKernel } from "../../src/index.js"
-import { dtypes } from "../../src/common/elements.js"
-import { parseSignature } from "../../src/runtime/kernel/signature.js"
-import { refused } from "../support/errors.js"
+import { defineKernel } from "../../../src/index.js"
+import { dtypes } from "../../../src/common/elements.js"
+import { parseSignature } from "../../../src/runtime/kernel/signature.js"
+import { refused } from "../../support/errors.js"
 
 test("§4 signature: a dtype is a scalar, an access and a dtype with an asterisk an array", () => {
   const access = ["in", "out", "inout"]

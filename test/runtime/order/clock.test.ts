@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { ClockSlots, emptyClock, HostClock, type VectorClock } from "../../src/runtime/order/clock.js"
+import { ClockSlots, emptyClock, HostClock, type VectorClock } from "../../../src/runtime/order/clock.js"
 
 /** A clock's knowledge as plain numbers, by slot. */
 type Known = readonly number[]

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { BranchBlock } from "../../src/host/graph/branch-block.js"
-import { ControlMemory } from "../../src/host/control/control.js"
-import { ALONE, MEASURED } from "../../src/host/control/layout.js"
-import { Pace } from "../../src/host/graph/pace.js"
-import { ChunkPool, StreamSlot } from "../../src/host/queue/stream.js"
+import type { BranchBlock } from "../../../src/host/graph/branch-block.js"
+import { ControlMemory } from "../../../src/host/control/control.js"
+import { ALONE, MEASURED } from "../../../src/host/control/layout.js"
+import { Pace } from "../../../src/host/graph/pace.js"
+import { ChunkPool, StreamSlot } from "../../../src/host/queue/stream.js"
 
 /** Launches of a graph of two branches, whose times are what the test says. */
 class Launches {

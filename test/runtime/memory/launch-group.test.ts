@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { LaunchGroup } from "../../src/runtime/memory/launch-group.js"
+import { LaunchGroup } from "../../../src/runtime/memory/launch-group.js"
 
 test("§7 graphs: groups of very many grow together, in whatever order", () => {
   const groups = Array.from({ length: 100_000 }, () => new LaunchGroup())

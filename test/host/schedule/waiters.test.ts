@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { AWAITED_HIGH, AWAITED_LOW, STREAM_WORDS, highWord } from "../../src/host/control/layout.js"
-import { addWaiter, isReached, takeFirstWaiter } from "../../src/host/schedule/waiters.js"
+import { AWAITED_HIGH, AWAITED_LOW, STREAM_WORDS, highWord } from "../../../src/host/control/layout.js"
+import { addWaiter, isReached, takeFirstWaiter } from "../../../src/host/schedule/waiters.js"
 
 const ROOT = 0
 

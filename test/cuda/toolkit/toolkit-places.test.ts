@@ -1,9 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { driverLibraries } from "../../src/cuda/api/library.js"
-import { includeFolders, toolkitCandidates, toolkitPlaces } from "../../src/cuda/toolkit/toolkit-places.js"
-import { builtinsName } from "../../src/cuda/toolkit/nvrtc.js"
-import { machineOf } from "../support/machine.js"
+import { driverLibraries } from "../../../src/cuda/api/library.js"
+import { includeFolders, toolkitCandidates, toolkitPlaces } from "../../../src/cuda/toolkit/toolkit-places.js"
+import { builtinsName } from "../../../src/cuda/toolkit/nvrtc.js"
+import { machineOf } from "../../support/machine.js"
 
 const file = {
   13: { linux: "libnvrtc.so.13", windows: "nvrtc64_130_0.dll" },

@@ -4,9 +4,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, sym
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, test } from "node:test"
-import { cacheFolder, distrust, readCache, writeCache } from "../../src/cuda/toolkit/kernel-cache.js"
-import { machineOf } from "../support/machine.js"
-import { withEnvironment } from "../support/environment.js"
+import { cacheFolder, distrust, readCache, writeCache } from "../../../src/cuda/toolkit/kernel-cache.js"
+import { machineOf } from "../../support/machine.js"
+import { withEnvironment } from "../../support/environment.js"
 
 const key = "0".repeat(64)
 const contents = new TextEncoder().encode("an image")
