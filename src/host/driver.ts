@@ -449,7 +449,7 @@ export class HostDriver implements Driver {
 function warnOfStray(kernel: string, { stack }: Thrown): void {
   warn(
     "AUX_KERNEL_STRAY",
-    `Code of a kernel's module failed on a worker thread of the host device after the kernel had returned; no stream is ` +
-      `broken by that. The last kernel on that thread was "${kernel}". ${stack}`,
+    `A kernel's code failed on a worker thread of the host device after the kernel had returned. This breaks no stream. ` +
+      `The last kernel on that thread was "${kernel}". ${stack}`,
   )
 }

@@ -1,6 +1,6 @@
 import type { StreamSlot } from "../queue/stream.js"
 
-/** A branch of a graph as it is run: its commands, in one piece. */
+/** A branch of a graph, ready to run: its commands in one block of the control memory. */
 export interface BranchBlock {
   readonly block: number
   /** Words in use. */
@@ -8,14 +8,14 @@ export interface BranchBlock {
   /** How many commands there are. */
   readonly count: number
   readonly level: number
-  /** What the first command waits for. */
+  /** What its first command waits for. */
   readonly firstWait: { readonly branch: number; readonly position: number } | undefined
   readonly shape: readonly number[]
-  /** How many of them are waits for other branches. */
+  /** How many of the commands wait for other branches. */
   readonly waits: number
 }
 
-/** The place behind a graph's latest launch. */
+/** The position behind a graph's latest launch. */
 export interface LaunchEnd {
   readonly slot: StreamSlot
   readonly position: number

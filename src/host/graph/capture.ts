@@ -3,7 +3,7 @@ import type { OpenConditional } from "./conditional.js"
 import { LEVEL, wordAt } from "../control/layout.js"
 import type { HostStream } from "../queue/stream.js"
 
-/** A capture under way: commands are kept instead of queued. */
+/** A capture under way: its streams' commands are collected in branches instead of being queued. */
 export class HostCapture implements BranchList {
   readonly branches: Branch[] = []
   private readonly streams: HostStream[] = []
@@ -11,11 +11,11 @@ export class HostCapture implements BranchList {
 
   constructor(
     private readonly levels: { readonly words: Int32Array },
-    /** What the capture is to be the body of. */
+    /** The conditional whose body is captured, if any. */
     readonly conditional: OpenConditional | undefined,
   ) {}
 
-  /** From here on the stream's commands are kept. */
+  /** From here on the stream's commands are captured. */
   admit(stream: HostStream): Branch {
     const branch = this.addBranch(wordAt(this.levels.words, stream.slot.block + LEVEL))
     this.streams.push(stream)
@@ -30,12 +30,12 @@ export class HostCapture implements BranchList {
     return branch
   }
 
-  /** Gives the streams back to their queues. */
+  /** From here on the streams' commands are queued again. */
   end(): void {
     for (const stream of this.streams) stream.branch = undefined
   }
 
-  /** What was captured has become a graph, or part of one, or is dropped. */
+  /** Drops the captured commands: they were copied into a graph, or the capture was cancelled. */
   clear(): void {
     for (const branch of this.branches) branch.clear()
   }

@@ -7,7 +7,7 @@ import type { HostStream } from "../queue/stream.js"
 
 /** Begins and ends captures, and the bodies of conditionals, which are captures inside others. */
 export class Captures {
-  /** Those under way. */
+  /** The captures under way. */
   private readonly open = new Set<HostCapture>()
 
   constructor(private readonly control: ControlMemory) {}
@@ -16,18 +16,18 @@ export class Captures {
     this.start(stream, undefined)
   }
 
-  /** Has the stream wait for a point of a capture, which it becomes part of. */
+  /** Has the stream wait for a captured record, and so join its capture. */
   wait(stream: HostStream, point: CapturedPoint): void {
     const branch = stream.branch ?? this.admit(stream, point.branch)
     branch.waitFor(point)
   }
 
-  /** Has the stream take part in a branch's capture from here on. */
+  /** Adds the stream to the capture of a branch. */
   admit(stream: HostStream, other: Branch): Branch {
     return this.captureOf(other).admit(stream)
   }
 
-  /** Ends the capture that a stream takes part in. */
+  /** Ends the capture of a stream. */
   end(stream: HostStream): HostCapture {
     const capture = this.captureOf(branchOf(stream))
     this.open.delete(capture)

@@ -4,20 +4,20 @@ import type { HostGraph } from "./graph.js"
 import { PUBLISH, TIME_WORDS, wordAt } from "../control/layout.js"
 import { type CommandRange, inSequence, isWait } from "../queue/sequence.js"
 
-/** A branch of the graph that is launched, and what of it has been captured once more. */
+/** A branch of the launched graph, and what of it has been captured again. */
 interface Part extends CommandRange {
   readonly branch: Branch
-  /** How many of its commands. */
+  /** How many commands have been captured. */
   count: number
-  /** The points behind commands that other branches wait for. */
+  /** The records behind those commands that other branches wait for. */
   readonly points: (CapturedPoint | undefined)[]
 }
 
 /**
- * Captures the launch of a graph: its commands as they are now, its branches beside each other as in the graph itself.
+ * Captures the launch of a graph by copying its current commands. Its branches stay parallel.
  *
- * @param words the control memory, where the graph's blocks are
- * @param first what captures the stream that it is launched on, and now the graph's first branch
+ * @param words the control memory, which holds the graph's blocks
+ * @param first the branch of the stream that it is launched on; it gets the commands of the graph's first branch
  */
 export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch): void {
   const partOf = ({ block, length, level }: BranchBlock, place: number): Part => {
@@ -33,7 +33,7 @@ export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch
       const awaited = parts[wordAt(words, start + 1)]?.points[wordAt(words, start + 2)]
       if (awaited !== undefined) branch.waitFor(awaited)
     } else {
-      // What begins with a wait is behind the launch by what it waits for.
+      // A branch that begins with a wait is ordered behind the launch by that wait.
       if (part.count === 1) branch.waitFor(launch)
       branch.append(words.subarray(start, end), last - start)
     }

@@ -7,12 +7,12 @@ const ENTRY_WORDS = 3
 const RETURN_WORDS = 2
 
 /**
- * A conditional whose body is being captured. It becomes a jump over the body's commands, which stand in the branch
- * itself, one after another: what forks in a body does not run side by side. So a worker that is in the middle of a
- * body is nowhere but at a command of its block, and can leave it there as ever.
+ * A conditional whose body is being captured. It becomes a jump over the body's commands, which are put into the branch
+ * itself in one order: forks inside a body do not run in parallel. So inside a body a worker is still at one command of one
+ * block, and can leave the stream there as anywhere else.
  */
 export class OpenConditional {
-  /** The position of the command that it ends with, which keeps its place meanwhile. */
+  /** The position of its end command, which is queued at once to reserve the place. */
   private readonly position: number
 
   constructor(
@@ -24,7 +24,7 @@ export class OpenConditional {
     branch.commands.end(branch)
   }
 
-  /** Puts the body in. */
+  /** Inserts the body. */
   close(body: readonly Branch[]): void {
     this.branch.insert(this.position, this.around(commandsOf(body)))
   }
@@ -41,7 +41,7 @@ function header(kind: number, length: number): number {
   return kind | (length << KIND_BITS) | INSIDE
 }
 
-/** The commands of all branches in one order, which needs no waits. */
+/** The commands of all branches in one order that respects their waits, without those waits. */
 function commandsOf(branches: readonly Branch[]): number[] {
   const commands: number[] = []
   inSequence(branches, ({ words }, start, end, last) => {

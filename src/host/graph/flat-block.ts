@@ -29,7 +29,7 @@ import {
 } from "../control/layout.js"
 import { inSequence, isWait } from "../queue/sequence.js"
 
-/** A graph as one worker runs it; and the streams that stand by in case that it is interrupted. */
+/** A graph's commands in one order, for one worker, and the streams that an interruption needs. */
 export interface FlatBlock {
   readonly block: number
   readonly length: number
@@ -44,9 +44,9 @@ interface Piece {
   readonly end: number
 }
 
-/** Makes the flat blocks of a device, and takes them back. */
+/** Makes and releases the flat blocks of a device. */
 export class FlatBlocks {
-  /** Streams that are not in use. They stay streams, as a worker may be leaving one still. */
+  /** Free streams. They must not become anything else: a worker may still be leaving one. */
   private readonly free: number[] = []
 
   constructor(
@@ -67,17 +67,17 @@ export class FlatBlocks {
     return { block, length, streams }
   }
 
-  give({ block, length, streams }: FlatBlock): void {
+  release({ block, length, streams }: FlatBlock): void {
     this.blocks.release(block, length)
     this.free.push(...streams)
   }
 
-  /** Have the streams come to their ends that an interruption may have given branches to? */
+  /** Whether all streams that an interruption may have used are idle again. */
   isIdle({ streams }: FlatBlock): boolean {
     return streams.every((stream) => Atomics.load(this.control.words, stream + STATE) === IDLE)
   }
 
-  /** Has a run been interrupted since this was asked last? */
+  /** Whether a run has been interrupted since the last call. */
   wasInterrupted({ block }: FlatBlock): boolean {
     const { words } = this.control
     const was = words[block + FLAT_WAS_INTERRUPTED] === 1
@@ -125,7 +125,7 @@ export class FlatBlocks {
   }
 }
 
-/** The commands of all branches, in an order that respects their waits, which are left out. */
+/** The commands of all branches in one order that respects their waits, without those waits. */
 function piecesOf(words: Int32Array, branches: readonly BranchBlock[]): Piece[] {
   const pieces: Piece[] = []
   const ranges = branches.map(({ block, length }, branch) => ({

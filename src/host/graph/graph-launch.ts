@@ -20,28 +20,27 @@ import type { HostStream, StreamSlot } from "../queue/stream.js"
 import type { StreamTable } from "../queue/stream-table.js"
 import type { WorkerPool } from "../threads/worker-pool.js"
 
-/** A branch of one launch. */
+/** One branch of one launch. */
 interface Part {
   readonly index: number
   readonly branch: BranchBlock
   readonly slot: StreamSlot
-  /** Is everything done that was queued on its stream before? */
+  /** Whether its stream is idle. */
   readonly isFirst: boolean
-  /** Does it have to wait for the launch's place itself, as its first command waits for nothing? */
+  /** Whether it needs a wait for the launch's position, because its first command is no wait. */
   readonly waits: boolean
-  /** Words of the call. */
+  /** Words of its call. */
   readonly words: number
-  /** Where in the queue it is written. */
+  /** The index at which it is written. */
   readonly at: number
   /** The position before its first command. */
   readonly base: number
 }
 
 /**
- * Queues launches of graphs. What one worker runs is one call on the launch stream. Else it is one call for each branch:
- * the launch stream runs the first one, streams of the graph's own run the others. Where they wait for each other, they
- * name positions behind the calls' beginnings, so that launches can be queued behind each other without touching the
- * commands.
+ * Queues launches of graphs. A flat launch is one call on the launch stream. Any other launch is one call per branch: the
+ * launch stream runs the first branch, and the graph's own streams run the others. Waits between branches name positions
+ * relative to the beginning of the calls, so that several launches can be queued without changing the commands.
  */
 export class GraphLauncher {
   constructor(
@@ -74,7 +73,7 @@ export class GraphLauncher {
     words.set([CALL | (FLAT_CALL_WORDS << KIND_BITS), block, length, count, table, how, flat.block], at)
     root.publish(FLAT_CALL_WORDS, count)
     this.scheduler.submit(root.block)
-    // Should the run be interrupted, its branches are run side by side.
+    // If the run is interrupted, its branches need a worker each.
     this.pool.serve(flat.streams.length)
   }
 
@@ -84,14 +83,14 @@ export class GraphLauncher {
     const table = (parts[0]?.at ?? 0) + CALL_WORDS
     for (const part of parts) this.write(part, root, start, table, how)
     for (const { slot, branch, waits, words } of parts) {
-      // Both at once, or a worker could find the call before it is counted.
+      // Both are published together, or a worker could see the call before it is counted.
       if (waits) slot.publish(WAIT_WORDS + words, 1 + branch.count)
       else slot.publish(words, branch.count)
     }
     this.submit(parts, root, start)
   }
 
-  /** Nothing is published before there is room for everything. */
+  /** Finds room for all calls before anything is published. */
   private makeRoom(graph: HostGraph, root: StreamSlot): Part[] {
     const { branches } = graph
     const isStarted = root.isIdle() && !root.isBroken()
@@ -108,7 +107,7 @@ export class GraphLauncher {
     return parts
   }
 
-  /** A stream that broke stays so; another one takes its place. */
+  /** The stream of a branch. A broken stream stays broken, so a new one replaces it. */
   private streamOf(graph: HostGraph, index: number, level: number): HostStream {
     const former = graph.streams[index]
     if (former !== undefined && !former.slot.isBroken()) return former
@@ -118,7 +117,7 @@ export class GraphLauncher {
     return stream
   }
 
-  /** The table stands behind the first branch's call, which is over last. */
+  /** The table is behind the first branch's call, which ends last. */
   private write(part: Part, root: StreamSlot, start: number, table: number, how: number): void {
     const { words } = this.control
     const { index, branch, slot, base } = part
@@ -144,8 +143,8 @@ export class GraphLauncher {
   }
 
   /**
-   * The first branch comes last: whoever starts with it finds the others in their places. A stream that has earlier
-   * launches to run, though a worker is about to leave it, must not sleep until this one may begin.
+   * The first branch is submitted last, when the others are in place. A stream that was not idle still has earlier
+   * launches to run, even if a worker is about to leave it, so it must not wait for this launch first.
    */
   private submit(parts: readonly Part[], root: StreamSlot, start: number): void {
     for (const { index, branch, slot, isFirst, waits } of parts) {

@@ -12,18 +12,18 @@ import { Rounds } from "../../common/rounds.js"
 /** A graph that can be launched. */
 export interface HostGraph {
   branches: readonly BranchBlock[]
-  /** The streams of its own, one for each branch but the first. Made at the first launch. */
+  /** Its own streams, one for each branch but the first. Made when a launch first needs them. */
   readonly streams: (HostStream | undefined)[]
   /** Undefined before the first launch. */
   lastLaunch: LaunchEnd | undefined
   /** Where that was queued. */
   lastStream: HostStream | undefined
   readonly pace: Pace
-  /** How one worker runs it. Made when that is first wanted. */
+  /** Its flat block. Made when a launch first needs it. */
   flat: FlatBlock | undefined
 }
 
-/** Branches that were replaced or destroyed, and what has to be over before their memory is used again. */
+/** Replaced or destroyed branches, and the positions that must be passed before their memory can be reused. */
 interface Retired {
   readonly branches: readonly BranchBlock[]
   readonly flat: FlatBlock | undefined
@@ -65,7 +65,7 @@ export class GraphTable {
     return handle
   }
 
-  /** Puts a capture in a graph's place if their shapes are the same. Launches that are queued run what they were. */
+  /** Replaces a graph's commands if the shape is the same. Launches that are queued already keep the old commands. */
   update(handle: number, capture: HostCapture): boolean {
     const graph = this.get(handle)
     if (!isSameShape(graph.branches, capture.branches)) return false
@@ -77,7 +77,7 @@ export class GraphTable {
     return true
   }
 
-  /** @returns the streams that the graph had of its own */
+  /** @returns the graph's own streams, for the caller to destroy */
   destroy(handle: number): readonly (HostStream | undefined)[] {
     const graph = this.graphs[handle]
     if (graph === undefined) return []
@@ -87,13 +87,13 @@ export class GraphTable {
     return graph.streams
   }
 
-  /** How one worker runs the graph. @throws OutOfMemoryError */
+  /** The graph's flat block. @throws OutOfMemoryError */
   flatOf(graph: HostGraph): FlatBlock {
     graph.flat ??= this.flatBlocks.make(graph.branches)
     return graph.flat
   }
 
-  /** Has a run by one worker been interrupted since this was asked last? */
+  /** Whether a flat run has been interrupted since the last call. */
   wasInterrupted({ flat }: HostGraph): boolean {
     return flat !== undefined && this.flatBlocks.wasInterrupted(flat)
   }
@@ -105,7 +105,7 @@ export class GraphTable {
       for (const branch of capture.branches) written.push(this.writeBranch(branch))
       return written
     } catch (error) {
-      this.give(written)
+      this.release(written)
       throw error
     }
   }
@@ -119,18 +119,18 @@ export class GraphTable {
   }
 
   private retire({ branches, flat, lastLaunch, streams }: HostGraph): void {
-    // A branch that ends with a wait may come to its end after the launch has.
+    // A branch that ends with a wait may finish after the launch.
     const ends = streams.flatMap((stream) => (stream ? [{ slot: stream.slot, position: stream.slot.tail }] : []))
     if (lastLaunch !== undefined) ends.push(lastLaunch)
     this.retired.add({ branches, flat, ends })
     this.sweep()
   }
 
-  /** Gives back the memory of a few that are over. */
+  /** Releases the memory of some retired branches whose launches are over. */
   private sweep(): void {
     for (const { branches, flat } of this.retired.take((one) => this.isOver(one))) {
-      this.give(branches)
-      if (flat !== undefined) this.flatBlocks.give(flat)
+      this.release(branches)
+      if (flat !== undefined) this.flatBlocks.release(flat)
     }
   }
 
@@ -141,12 +141,12 @@ export class GraphTable {
     )
   }
 
-  private give(branches: readonly BranchBlock[]): void {
+  private release(branches: readonly BranchBlock[]): void {
     for (const { block, length } of branches) this.blocks.release(block, length)
   }
 }
 
-/** Have both the same commands, but for what they work on? */
+/** Whether both have the same commands, except for what they work on. */
 function isSameShape(blocks: readonly BranchBlock[], branches: readonly Branch[]): boolean {
   return (
     blocks.length === branches.length &&

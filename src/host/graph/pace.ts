@@ -10,32 +10,32 @@ import { ALONE, MEASURED } from "../control/layout.js"
 const HANDOVER = 0.0015
 const CALL = availableParallelism() > 2 ? 0.005 : 0.02
 
-/** The first launches are measured, as kernels are slow until they are compiled; then one of so many. */
+/** The first launches are all measured, because kernels are slow until they are compiled. Later, one in this many is. */
 const TRIALS = 4
 const GAP = 32
 
-/** For so many launches several workers run a graph that has come to a standstill with one: at first, and at most. */
+/** After a standstill, this many launches are not flat: at first, and at most. */
 const FIRST_DISTRUST = 16
 const LAST_DISTRUST = 65_536
 
 /**
- * Decides whether several workers run a graph or only one: passing small kernels between threads costs more than running
- * them one after another. How long the branches take is measured, now and then and in either way. Without knowing,
- * several workers run it.
+ * Decides for each launch whether several workers run the graph, or one worker runs it flat: passing small kernels between
+ * threads costs more than running them one after another. The times of the branches are measured from time to time, in
+ * both ways. Before the first measurement, several workers run it.
  */
 export class Pace {
   private launches = 0
-  /** The launch that is measured next, unless one is being measured. */
+  /** The next launch to measure, unless one is being measured. */
   private due = 0
-  /** What several workers are believed to save, in milliseconds, hand-overs not counted. */
+  /** The time that several workers would save, in milliseconds, without the cost of passing branches between them. */
   private gain = Infinity
-  /** A launch whose times are still to come. */
+  /** The launch that is being measured. */
   private measured: LaunchEnd | undefined
-  /** Up to which launch several workers run it whatever is measured, and how many launches that is the next time. */
+  /** No launch before this one is flat, and how many launches that will be after the next standstill. */
   private distrusted = 0
   private patience = FIRST_DISTRUST
 
-  /** How a launch that will end there is run: in the bits of a call. */
+  /** How to run a launch that will end at `end`: the bits of a call. */
   choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: Pick<ControlMemory, "doubles">): number {
     if (branches.length < 2) return 0
     if (this.measured?.slot.hasPassed(this.measured.position) === true) {
@@ -47,7 +47,7 @@ export class Pace {
     return how | MEASURED
   }
 
-  /** The branches are others from here on, which may take another time. */
+  /** Forgets all measurements: the graph has been updated. */
   forget(): void {
     this.measured = undefined
     this.launches = 0
@@ -56,14 +56,14 @@ export class Pace {
     this.patience = FIRST_DISTRUST
   }
 
-  /** A run by one worker has come to a standstill: kernels wait for each other, or the machine is busy. */
+  /** A flat run stood still: its kernels wait for each other, or the machine is busy. */
   distrust(): void {
     this.measured = undefined
     this.distrusted = this.launches + this.patience
     this.patience = Math.min(LAST_DISTRUST, 2 * this.patience)
   }
 
-  /** Less is believed at once; more, which a busy machine may have caused, by and by. */
+  /** Believes a smaller gain at once, but a larger one only gradually: a busy machine may have caused it. */
   private learn(times: readonly number[]): void {
     const gain = times.reduce((sum, time) => sum + time, 0) - Math.max(...times)
     const isMore = gain > this.gain

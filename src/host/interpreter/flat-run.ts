@@ -43,16 +43,15 @@ import { TURN, type Turns } from "../schedule/turns.js"
 import { now } from "../../common/timers.js"
 
 /**
- * Runs all of a graph from its flat block, on the stream that it was launched on: passing small kernels between threads
- * costs more than running them one after another. No other stream takes part, and the stream's progress stands still
- * until the end.
+ * Runs a whole graph from its flat block, on the stream that it was launched on: passing small kernels between threads
+ * costs more than running them one after another. The stream's progress is published only at the end.
  *
- * But kernels of two branches may wait for each other. So a run that stands still can be interrupted (see
- * `interruption.ts`): the worker, once it comes back from the command that it is in, goes on with that command's branch
- * only, as others run the rest by then. Both sides meet in one word, the step.
+ * Kernels of two branches may wait for each other, so a run that stands still can be interrupted (see `interruption.ts`).
+ * After its current command, the worker then continues with that command's branch only, because others run the rest. The
+ * worker and the interrupter agree through one word, {@link FLAT_STEP}.
  */
 export class FlatRun {
-  /** The stream that the worker is to go on with where the run has not come to its end; 0 if it is none. */
+  /** If the run did not finish: the stream that the worker continues with, or 0. */
   next = 0
   private readonly point: BranchPoint
   private lapped = 0
@@ -65,7 +64,7 @@ export class FlatRun {
     this.point = new BranchPoint(at.control)
   }
 
-  /** Is the stream's call to be run from the flat block, and not what an interruption has left of it? */
+  /** Whether the stream's call must run from the flat block, and not from where an interruption left it. */
   isNext(stream: number, call: number): boolean {
     const { words } = this.at.control
     const read = wordAt(words, stream + BLOCK_READ)
@@ -73,7 +72,7 @@ export class FlatRun {
     return read === 0 || (read >= wordAt(words, flat + FLAT_START) && read < wordAt(words, flat + FLAT_END))
   }
 
-  /** Runs the call of a stream that stands at a position, from where it was left. */
+  /** Runs a call, from where it stopped last time. `low` and `high` are the stream's position. */
   run(stream: number, call: number, low: number, high: number): Outcome {
     const { operations } = this
     const { words } = this.at.control
@@ -131,7 +130,7 @@ export class FlatRun {
     words[table + 1] = low
     words[table + 2] = high
     const number = (wordAt(words, stream + FLAT_STEP) & FLAT_NUMBER) + 1
-    // All numbers of a run have to fit in their bits.
+    // All step numbers of a run must fit in their bits.
     const first = number + wordAt(words, flat + FLAT_COUNT) > FLAT_NUMBER ? index : number
     words[stream + FLAT_CALL] = call
     words[stream + FLAT_FIRST] = first - index
@@ -139,7 +138,7 @@ export class FlatRun {
     scheduler.watchRuns(stream)
   }
 
-  /** Ends the run for now. @returns whether it has been interrupted */
+  /** Stops the run. @returns whether it was interrupted */
   private stop(stream: number): boolean {
     const { control, scheduler } = this.at
     const step = stream + FLAT_STEP
@@ -148,7 +147,7 @@ export class FlatRun {
     return (Atomics.load(control.words, step) & FLAT_INTERRUPTED) !== 0
   }
 
-  /** Leaves the run before a command, or in the middle of it where it is a conditional, so that any worker can go on. */
+  /** Leaves the run before a command, or inside a conditional, so that any worker can continue there. */
   private leave(stream: number, call: number, index: number, read: number): void {
     const { words } = this.at.control
     this.next = stream
@@ -164,7 +163,7 @@ export class FlatRun {
     words[this.next + BLOCK_READ] = wordAt(words, place + PLACE_START) + done
   }
 
-  /** The run is interrupted, and a command done: its branch is what the worker goes on with. */
+  /** After an interruption: the command is done, and the worker continues with its branch. */
   private goOnBehind(call: number, index: number): Outcome {
     const { control, scheduler } = this.at
     const { words } = control
@@ -174,7 +173,7 @@ export class FlatRun {
     const end = wordAt(words, place + PLACE_END)
     words[stream + BLOCK_READ] = end
     this.next = stream
-    // The last command of a block is counted when its call is.
+    // The last command of a block is counted with its call.
     if (end === this.endOfBranch(call, place)) return GONE
     const newLow = (low + 1) | 0
     const newHigh = newLow === 0 ? (high + 1) | 0 : high
@@ -183,7 +182,7 @@ export class FlatRun {
     return GONE
   }
 
-  /** A kernel has thrown: that breaks the stream of the launch, or what runs the branch if others run the rest. */
+  /** A kernel threw: breaks the stream of the launch or, after an interruption, the stream of the kernel's branch. */
   private breakOff(stream: number, call: number, index: number, low: number, high: number): Outcome {
     if (!this.stop(stream)) {
       this.operations.breakOff(stream, low, high)
@@ -200,7 +199,7 @@ export class FlatRun {
     return wordAt(words, flat + FLAT_PLACES) + PLACE_WORDS * index
   }
 
-  /** Finds the stream that runs a command's branch, and the position before the command. */
+  /** Points at the position before a command, on the stream that runs its branch. */
   private find(call: number, place: number): void {
     const { words } = this.at.control
     const table = wordAt(words, call + 4)
@@ -223,7 +222,7 @@ export class FlatRun {
     this.lapped = now()
   }
 
-  /** Adds the time that a command has taken to its branch's. */
+  /** Adds the time that a command took to the time of its branch. */
   private endLap(call: number, index: number): void {
     const { words, doubles } = this.at.control
     const cell = this.cell(call, wordAt(words, this.place(call, index) + PLACE_BRANCH))
@@ -232,7 +231,7 @@ export class FlatRun {
     this.lapped = time
   }
 
-  /** Where a branch's time is kept: at the beginning of its block. */
+  /** The index of the double with a branch's time, at the beginning of its block. */
   private cell(call: number, branch: number): number {
     const { words } = this.at.control
     const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)

@@ -3,22 +3,22 @@ import { MEASURED, wordAt } from "../control/layout.js"
 import { now } from "../../common/timers.js"
 
 /**
- * Measures how long the commands of a block take, over all the times that a worker comes to it, where its call asks for
- * that. The sum stands at the beginning of the block.
+ * Measures how long the commands of a block take, if its call asks for that. The sum over all workers that run parts of
+ * the block is stored at the beginning of the block.
  */
 export class LapTimer {
   private started = 0
 
   constructor(private readonly control: ControlMemory) {}
 
-  /** A worker goes on with a call's block. */
+  /** A worker begins or continues a call's block. */
   begin(call: number, isFirst: boolean): void {
     if (!this.isMeasured(call)) return
     this.started = now()
     if (isFirst) this.control.doubles[this.cell(call)] = 0
   }
 
-  /** Adds the time since the lap began, and begins another one. */
+  /** Adds the time since the lap began, and begins another lap. */
   end(call: number): void {
     if (!this.isMeasured(call)) return
     const { doubles } = this.control

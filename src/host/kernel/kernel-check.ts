@@ -11,12 +11,12 @@ import { argumentWords, parameterCode } from "./parameter-codes.js"
 import { inspectWasm } from "./wasm-check.js"
 import { wasm, type WasmModule } from "../control/web-assembly.js"
 
-/** What a worker needs to know of a kernel. Posted to every worker. */
+/** What a worker must know about a kernel. Posted to every worker. */
 export interface KernelDefinition {
   readonly id: number
   readonly name: string
   readonly exportName: string
-  /** One of `parameter-codes.ts` for each parameter. */
+  /** A code of `parameter-codes.ts` for each parameter. */
   readonly codes: readonly number[]
   readonly body: { readonly url: string } | { readonly module: WasmModule }
 }
@@ -27,20 +27,20 @@ export interface HostKernel extends KernelDefinition {
   readonly words: number
 }
 
-/** A WebAssembly module and the bytes that it was compiled from. */
+/** A WebAssembly module and its bytes. */
 export interface CompiledWasm {
   readonly module: WasmModule
   readonly bytes: Uint8Array
 }
 
-/** Reads and compiles without holding up the event loop; undefined if there is nothing to compile, or it fails. */
+/** Reads and compiles a WebAssembly kernel without blocking the event loop. @returns undefined if there is none, or it fails */
 export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm | undefined> {
   if (host === undefined || !("wasm" in host)) return undefined
   try {
     const bytes = isTypedArray(host.wasm) ? host.wasm : await readFile(host.wasm)
     return { module: await wasm.compile(bytes), bytes }
   } catch {
-    // What is wrong with it is said by the check, in the same words as without preparing.
+    // checkKernel will throw the same error as without prepare.
     return undefined
   }
 }
@@ -61,11 +61,14 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
   const codes = source.parameters.map(parameterCode)
   const words = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
   if (words > MAX_COMMAND_WORDS) {
-    throw invalid(name, `${codes.length} parameters are more than a launch can carry`)
+    throw invalid(name, `a launch cannot carry ${codes.length} parameters`)
   }
   const exportName = host.export ?? name
   if (exportName === "then") {
-    throw invalid(name, 'a module that exports "then" is taken for a promise by import(): export it by another name')
+    throw invalid(
+      name,
+      'import() treats a module that exports "then" as a promise: export the kernel under another name',
+    )
   }
   return { id, name, exportName, codes, words, body: checkBody(name, exportName, host, compiled) }
 }
@@ -82,8 +85,8 @@ function checkBody(
 }
 
 /**
- * Encodes parentheses and quotes, too, so that the URL can be found in a stack, and dots: Bun takes what follows the last
- * one for a file's extension.
+ * Encodes parentheses and quotes, too, so that the URL can be found in a stack. Also encodes dots, because Bun treats the
+ * text behind the last one as a file extension.
  */
 function encode(source: string): string {
   return encodeURIComponent(source).replace(/[!'()*.]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)
@@ -114,7 +117,7 @@ function checkFile(name: string, url: URL): void {
   if (!isReadable(name, path)) throw invalid(name, `there is no file ${path}`)
 }
 
-/** False if there is no such file. Whatever else is wrong with a path is the system's to say. */
+/** @returns false if there is no such file. @throws AuxstreamError with the system's own message if it cannot be read */
 function isReadable(name: string, path: string): boolean {
   try {
     const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true
@@ -168,7 +171,7 @@ function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void
   if (memory === undefined) {
     throw invalid(
       name,
-      `its WebAssembly module does not import the device's memory, so it cannot reach any array: ${wanted} (clang, Rust: ` +
+      `its WebAssembly module does not import the device's memory, so it cannot access any array: ${wanted} (clang, Rust: ` +
         "link with --import-memory --shared-memory; AssemblyScript: --importMemory --sharedMemory)",
     )
   }
@@ -184,14 +187,14 @@ function checkImports(name: string, module: WasmModule, bytes: Uint8Array): void
     throw invalid(
       name,
       `its WebAssembly module writes data to bytes 0 to ${dataEnd} of the device memory when it is loaded, over other ` +
-        `arrays: constants must lie below byte ${ALIGNMENT} or come in as arguments`,
+        `arrays: constants must lie below byte ${ALIGNMENT}, or be arguments`,
     )
   }
   if (hasPassiveData) {
     throw invalid(
       name,
-      "its WebAssembly module brings constants along that its code would write over other arrays (clang makes such " +
-        "modules of tables): constants must come in as arguments",
+      "its WebAssembly module contains constants that its code would write over other arrays (clang compiles tables to " +
+        "such modules): constants must be arguments",
     )
   }
 }

@@ -21,13 +21,13 @@ import {
 } from "./parameter-codes.js"
 import { wasm, type WasmFunction } from "../control/web-assembly.js"
 
-/** A kernel on one worker, ready to run. */
+/** A kernel that is loaded on this worker. */
 export interface LoadedKernel {
-  /** Runs the launch whose command stands at `at` in the control memory. Throws what the kernel throws. */
+  /** Runs the launch command at index `at` of the control memory. Throws what the kernel throws. */
   run(control: ControlMemory, at: number): void
 }
 
-/** Makes a WebAssembly kernel ready. */
+/** Loads a WebAssembly kernel. @returns undefined if the kernel is a JavaScript module */
 export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): LoadedKernel | undefined {
   if (!("module" in definition.body)) return undefined
   const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
@@ -42,10 +42,10 @@ export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): Lo
   return new WasmKernel(kernel, definition.codes)
 }
 
-/** How many numbers a WebAssembly kernel gets behind its arguments. */
+/** A WebAssembly kernel gets this many numbers after its arguments. */
 const GRID_AND_BLOCK = 6
 
-/** Makes a JavaScript kernel ready. Rejects with what is wrong with its module. */
+/** Loads a JavaScript kernel. Rejects if its module cannot be used. */
 export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
   const { body, exportName, codes } = definition
   if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
@@ -66,9 +66,9 @@ export async function loadModule(definition: KernelDefinition, memory: DeviceMem
 }
 
 const MUST_BE_DONE = "a kernel must be done when it returns"
-const EXPORTS_THEN = "its module exports `then`, so that import() takes it for a promise: give it another name"
+const EXPORTS_THEN = "its module exports `then`, so import() treats it as a promise: give it another name"
 
-/** Node.js ends a thread that has nothing left to do: a module that is not loaded by then never will be. */
+/** Rejects when the thread has nothing left to do: a module that has not loaded by then never will. */
 async function orNever<T>(loading: Promise<T>): Promise<T> {
   let giveUp: (() => void) | undefined
   const never = new Promise<never>((_resolve, reject) => {
@@ -133,7 +133,7 @@ class WasmKernel implements LoadedKernel {
 class ModuleKernel implements LoadedKernel {
   private readonly args: (View | number | bigint)[]
   private readonly views: ViewCache[]
-  /** What the latest launch asked for, as in its command: reading frozen arrays is slow. */
+  /** The grid, block and shared memory of the latest launch, as words: reading frozen arrays is slow. */
   private readonly shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
   private launch: Launch = makeLaunch(1, 1, 1, 1, 1, 1, 0)
 
@@ -181,7 +181,7 @@ class ModuleKernel implements LoadedKernel {
   }
 }
 
-/** Frozen, because launches of the same shape share one. */
+/** Frozen, because launches of the same shape share it. */
 function makeLaunch(
   gridX: number,
   gridY: number,
@@ -196,7 +196,7 @@ function makeLaunch(
   return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory })
 }
 
-/** Refuses a promise, whose rejection is then nobody else's business, and an iterator, which has done nothing yet. */
+/** Refuses a promise, whose rejection is then handled here, and an iterator, which has not run anything yet. */
 function refuseUnfinished(result: unknown): void {
   if (typeof result !== "object" || result === null) return
   if (types.isPromise(result)) void Promise.prototype.catch.call(result, () => undefined)
@@ -210,7 +210,7 @@ function hasMethod(value: object, name: string): boolean {
 
 const WAYS = 4
 
-/** The latest views made for one parameter: making a typed array costs more than a small kernel. */
+/** Keeps the latest views for one parameter: making a typed array costs more than a small kernel. */
 class ViewCache {
   private readonly addresses: number[] = Array<number>(WAYS).fill(-1)
   private readonly lengths: number[] = Array<number>(WAYS).fill(-1)

@@ -2,8 +2,8 @@ import type { DType } from "../../common/dtype.js"
 import type { KernelParameter } from "../../driver.js"
 
 /**
- * How an argument stands in a launch command: a code for each parameter, known to both sides. A pointer is two words
- * (address, length), 64-bit scalars are two, all others one.
+ * How arguments are encoded in a launch command: one code per parameter. A pointer takes two words (address, length), a
+ * 64-bit scalar two, and any other scalar one.
  */
 export const POINTER = 16
 export const FLOAT16 = 0
@@ -34,7 +34,7 @@ const SCALARS: Readonly<Record<DType, number>> = {
   uint64: UINT64,
 }
 
-/** The parameter's code: that of its dtype, plus {@link POINTER} for an array. */
+/** The code of a parameter: the code of its dtype, plus {@link POINTER} for an array. */
 export function parameterCode(parameter: KernelParameter): number {
   return SCALARS[parameter.dtype] + (parameter.access === undefined ? 0 : POINTER)
 }

@@ -1,7 +1,7 @@
-/** What workers report of kernels. */
+/** The messages in which workers report about kernels. */
 import type { Thrown } from "./thrown.js"
 
-/** From a worker: what broke a stream. */
+/** Why a stream broke. */
 export type FailureReport =
   | { readonly kind: "failed"; readonly stream: number; readonly kernel: string; readonly thrown: Thrown }
   | { readonly kind: "dropped"; readonly stream: number; readonly kernel: string }
@@ -9,8 +9,8 @@ export type FailureReport =
   | { readonly kind: "told"; readonly stream: number; readonly failure: number }
 
 /**
- * From a worker: what broke a stream, that a kernel has been loaded, or that kernels' code failed outside of every call.
- * Posted before anything shows it.
+ * Why a stream broke, that a kernel was loaded, or that a kernel's code failed outside any call. A worker posts a report
+ * before it marks the stream, so that whoever sees the mark can read the report.
  */
 export type Report =
   | FailureReport

@@ -1,10 +1,10 @@
-/** What a kernel threw, or why it could not be loaded, as text: thrown values cannot cross threads as they are. */
+/** A thrown value as text, because not every value can be posted to another thread. */
 export interface Thrown {
   readonly text: string
   readonly stack: string
 }
 
-/** What was thrown, as text. A kernel given as source has its whole text in each line of its stack: that is cut. */
+/** Describes a thrown value. Shortens the stack of a kernel given as source: each of its lines contains the whole source. */
 export function describeThrown(error: unknown, kernel: string): Thrown {
   try {
     const text = error instanceof Error ? `${error.name}: ${error.message}` : `it threw ${String(error)}`

@@ -1,19 +1,19 @@
-/** What stands in a WebAssembly module, as far as it decides whether the module can share the device memory. */
+/** The contents of a WebAssembly module that decide whether it can use the device memory. */
 export interface WasmContents {
   /** The limits of the first imported memory. */
   readonly memory:
     | { readonly minimum: number; readonly maximum: number | undefined; readonly shared: boolean }
     | undefined
-  /** The end of the furthest data segment that is written when the module is instantiated; Infinity if it is computed. */
+  /** The end of the last data segment that instantiation writes; Infinity if it is computed. */
   readonly dataEnd: number
-  /** Does it bring data along that its code has to put somewhere? */
+  /** Whether it has data segments that its code copies to memory. */
   readonly hasPassiveData: boolean
 }
 
 const IMPORT_SECTION = 2
 const DATA_SECTION = 11
 
-/** Reads a module that `WebAssembly.Module` has accepted, so everything in it is well-formed. */
+/** Reads a module. `WebAssembly.Module` must have accepted it, so that it is well-formed. */
 export function inspectWasm(bytes: Uint8Array): WasmContents {
   const reader = new Reader(bytes)
   reader.at = 8

@@ -19,7 +19,7 @@ import { LONG_PATIENCE, Spinner } from "../control/spin.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 import { microtask, nextTick } from "../../common/timers.js"
 
-/** How long the thread sleeps before it looks whether the workers are still alive, in milliseconds. */
+/** How long the blocked thread sleeps before it checks whether the workers are alive, in milliseconds. */
 const SLICE = 50
 
 interface Pending extends Waiting {
@@ -37,14 +37,14 @@ type WaitAsync = (
 const { waitAsync } = Atomics as typeof Atomics & { readonly waitAsync: WaitAsync }
 
 /**
- * How the opening thread learns that a stream has come somewhere. A stream's control block holds the next position that
- * somebody here waits for; the worker that passes it counts up one word for the whole device and wakes whoever sleeps
- * on it: this thread in a blocking call, or one `Atomics.waitAsync` for everything pending.
+ * How the opening thread learns that a stream has passed a position. A stream's control block holds the next position
+ * that this thread watches. The worker that passes it increments {@link SIGNAL}, one word for the whole device, and wakes
+ * whoever waits on it: this thread in a blocking call, or one `Atomics.waitAsync` for all pending callbacks.
  */
 export class Completion {
-  /** Of each slot with something pending. */
+  /** The pending callbacks of each slot that has any. */
   private readonly pending = new Map<StreamSlot, PendingHeap<Pending>>()
-  /** The same slots, by their control blocks. */
+  /** The same slots, by control block. */
   private readonly slots = new Map<number, StreamSlot>()
   private turn = 0
   private readonly spinner: Spinner
@@ -75,13 +75,13 @@ export class Completion {
       const loss = late ? this.loss.find() : undefined
       if (loss !== undefined) throw loss
     }
-    // The signal that came here may have been one for the pending ones, too.
+    // The signal that ended this wait may also have been meant for pending callbacks.
     this.rewatch(slot)
   }
 
   /**
-   * Calls back once a stream has passed a position: in the order of the positions, so a position that has been passed
-   * already still comes behind earlier ones whose callbacks are pending. @returns what detaches the callback
+   * Calls `settle` once a stream has passed a position. Callbacks of a stream run in the order of their positions, even if
+   * a position has been passed already. @returns a function that detaches the callback
    */
   add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
     const entry: Pending = { stream, position, settle, turn: ++this.turn, place: -1 }
@@ -90,7 +90,7 @@ export class Completion {
     return () => this.detach(entry)
   }
 
-  /** The same for something that holds nothing up. */
+  /** The same for a point that has been passed already. */
   addPassed(settle: (error?: Error) => void): () => void {
     let attached = true
     microtask(() => {
@@ -99,13 +99,13 @@ export class Completion {
     return () => (attached = false)
   }
 
-  /** Settles whatever has come true: of the streams that the workers have listed, which are all that can have. */
+  /** Calls back for all passed positions. Only the streams that workers have listed can have any. */
   pump(): void {
     const { words } = this.control
     let block = Atomics.exchange(words, HOST_PASSED, 0)
     while (block !== 0) {
       const next = wordAt(words, block + HOST_NEXT)
-      // From here on a worker lists it anew: what it has done before is seen by the look that follows.
+      // From here on workers list it again. The check that follows sees all earlier progress.
       Atomics.store(words, block + HOST_LISTED, 0)
       const slot = this.slots.get(block)
       if (slot !== undefined) this.pumpSlot(slot)
@@ -114,7 +114,7 @@ export class Completion {
     this.stopIfDone()
   }
 
-  /** Calls everything pending back with an error. */
+  /** Calls back everything pending with an error. */
   failAll(error: Error): void {
     const all = [...this.pending.values()]
     this.pending.clear()
@@ -128,7 +128,7 @@ export class Completion {
     }
   }
 
-  /** Lets go of everything once nothing is pending. */
+  /** Releases the timer and the wait once nothing is pending. */
   stop(): void {
     this.stopped = true
     this.stopIfDone()
@@ -140,7 +140,7 @@ export class Completion {
     this.keepAlive.hold()
     if (heap.first === entry) this.watch(slot, entry.position)
     this.arm()
-    if (slot.hasPassed(entry.position)) microtask(() => this.look(slot))
+    if (slot.hasPassed(entry.position)) microtask(() => this.check(slot))
   }
 
   private heapOf(slot: StreamSlot): PendingHeap<Pending> {
@@ -152,7 +152,7 @@ export class Completion {
     return heap
   }
 
-  private look(slot: StreamSlot): void {
+  private check(slot: StreamSlot): void {
     this.pumpSlot(slot)
     this.stopIfDone()
   }
@@ -163,13 +163,13 @@ export class Completion {
     let next = this.settlePassed(slot, heap)
     while (next !== undefined) {
       this.watch(slot, next.position)
-      // Whatever was passed before the watch was set has sent no signal.
+      // A position that was passed before the watch was set sends no signal.
       if (!slot.hasPassed(next.position)) return
       next = this.settlePassed(slot, heap)
     }
   }
 
-  /** @returns the first that is not passed */
+  /** @returns the first callback whose position has not been passed */
   private settlePassed(slot: StreamSlot, heap: PendingHeap<Pending>): Pending | undefined {
     const passed: Pending[] = []
     for (let first = heap.first; first !== undefined && slot.hasPassed(first.position); first = heap.first) {
@@ -213,7 +213,7 @@ export class Completion {
     try {
       settle(error)
     } catch (thrown) {
-      // One callback's own failure is no reason to leave out the others.
+      // The other callbacks must still run.
       nextTick(() => {
         throw thrown
       })
@@ -224,10 +224,10 @@ export class Completion {
     const first = this.pending.get(slot)?.first
     if (first === undefined) return
     this.watch(slot, first.position)
-    if (slot.hasPassed(first.position)) microtask(() => this.look(slot))
+    if (slot.hasPassed(first.position)) microtask(() => this.check(slot))
   }
 
-  /** The order makes it safe: who passes the position meanwhile is seen by the look that follows each call. */
+  /** Watches a position. Callers check it again afterwards, because a worker may pass it before the watch is set. */
   private watch(slot: StreamSlot, position: number): void {
     const { words } = this.control
     const { block } = slot
@@ -248,7 +248,7 @@ export class Completion {
 
   private wake(): void {
     this.armed = false
-    // Armed again before the look, or what is signalled between the two would be lost.
+    // Armed again before the check, or a signal between the two would be lost.
     if (this.pending.size > 0) this.arm()
     this.pump()
   }
@@ -257,7 +257,7 @@ export class Completion {
     if (!this.stopped || this.pending.size > 0) return
     this.keepAlive.stop()
     if (!this.armed) return
-    // A waitAsync that never ends would keep the control memory.
+    // A waitAsync that never ends would keep the control memory alive.
     const { words } = this.control
     Atomics.add(words, SIGNAL, 1)
     Atomics.notify(words, SIGNAL)

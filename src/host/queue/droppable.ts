@@ -2,11 +2,11 @@ import type { DroppableLaunch } from "../../driver.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostStream } from "./stream.js"
 
-/** A launch in a stream's queue that can be dropped until it begins. */
+/** A queued launch that can be dropped until it begins. */
 export class QueuedLaunch implements DroppableLaunch {
   readonly #position: number
 
-  /** @param flag the word of the queue that drops it */
+  /** @param flag the index of the word that drops it */
   constructor(
     private readonly control: ControlMemory,
     private readonly stream: HostStream,
@@ -19,7 +19,7 @@ export class QueuedLaunch implements DroppableLaunch {
     return this.stream.hasPassed(this.#position)
   }
 
-  /** Only this thread reuses the queue's memory: as long as the launch is not over, the word is its own. */
+  /** Safe while the launch is not over: only this thread reuses the queue's memory, and not before. */
   drop(reason: unknown): void {
     if (this.isOver) return
     this.stream.dropReason = reason

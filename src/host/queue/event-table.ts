@@ -5,22 +5,22 @@ import { Rounds } from "../../common/rounds.js"
 
 const SLOT_WORDS = 2
 
-/** Where an event's time is written: by one stream at a time, or a later record could be overwritten by an earlier. */
+/** Where an event's time is written. Only one stream may write there: of two, the earlier record could come later. */
 interface Stamp {
-  /** Word index of 8 bytes. */
+  /** The index of the first of two words. */
   readonly word: number
   readonly stream: HostStream
   position: number
 }
 
-/** An event: a place in a stream's order. */
+/** An event. Its latest record is a position of a stream. */
 export interface HostEvent {
   readonly handle: number
   timing: boolean
   stream: HostStream | undefined
   position: number
   stamp: Stamp | undefined
-  /** Instead of stream and position, where the latest record was captured. */
+  /** Used instead of stream and position if the latest record was captured. */
   captured: CapturedPoint | undefined
 }
 
@@ -28,9 +28,9 @@ export interface HostEvent {
 export class EventTable {
   private readonly events: (HostEvent | undefined)[] = [undefined]
   private readonly free: HostEvent[] = []
-  /** Words for stamps that are free. */
+  /** Free words for stamps. */
   private readonly words: number[] = []
-  /** Given back by their events; a word is free once its stream has written there for the last time. */
+  /** Released stamps. A word is free once its stream has written there for the last time. */
   private readonly stamps = new Rounds<Stamp>()
 
   constructor(private readonly control: ControlMemory) {}
@@ -50,19 +50,19 @@ export class EventTable {
     const event = this.events[handle]
     if (event === undefined) return
     this.events[handle] = undefined
-    this.giveStamp(event)
+    this.releaseStamp(event)
     event.stream = undefined
     event.position = 0
     event.captured = undefined
     this.free.push(event)
   }
 
-  /** The word where the stream has to write the time of the event's next record, which will be behind `position`. */
+  /** The word where the stream must write the time of the event's next record, which will be at `position`. */
   stampFor(event: HostEvent, stream: HostStream, position: number): number {
     let { stamp } = event
     if (stamp?.stream !== stream) {
-      const word = this.takeWord()
-      this.giveStamp(event)
+      const word = this.acquireWord()
+      this.releaseStamp(event)
       stamp = { word, stream, position }
       event.stamp = stamp
     }
@@ -70,7 +70,7 @@ export class EventTable {
     return stamp.word
   }
 
-  /** Milliseconds since an unknown moment. The event's record has been passed. */
+  /** Milliseconds since a fixed moment. The event's record must have been passed. */
   timeOf(event: HostEvent): number {
     const word = event.stamp?.word
     return word === undefined ? NaN : (this.control.doubles[word / SLOT_WORDS] ?? NaN)
@@ -83,12 +83,12 @@ export class EventTable {
     return event
   }
 
-  private giveStamp(event: HostEvent): void {
+  private releaseStamp(event: HostEvent): void {
     if (event.stamp !== undefined) this.stamps.add(event.stamp)
     event.stamp = undefined
   }
 
-  private takeWord(): number {
+  private acquireWord(): number {
     for (const { word } of this.stamps.take(({ stream, position }) => stream.hasPassed(position))) this.words.push(word)
     return this.words.pop() ?? this.control.reserve(SLOT_WORDS)
   }

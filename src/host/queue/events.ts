@@ -47,8 +47,8 @@ export class Events {
     if (timing && stream !== undefined && this.points.query(stream, position)) return this.table.timeOf(event)
     throw new AuxstreamError(
       "AUX_NOT_READY",
-      `the ${which} event ${timing ? "has not been recorded and passed yet" : "was made without timing"}: ` +
-        "make both events with { timing: true }, record them, and wait for them before asking for the time",
+      `the ${which} event ${timing ? "has not completed a record yet" : "was created without timing"}: ` +
+        "create both events with { timing: true }, record them, and wait for them before you ask for the elapsed time",
     )
   }
 }

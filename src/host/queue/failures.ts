@@ -3,12 +3,12 @@ import { KernelError } from "../../common/errors.js"
 import type { FailureReport } from "../kernel/reports.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 
-/** What broke which stream. The workers' reports become errors when somebody asks. */
+/** Why each broken stream broke. A worker's report becomes an error when somebody asks for it. */
 export class Failures {
   private readonly slots = new Map<number, StreamSlot>()
   private readonly reports = new Map<number, FailureReport>()
 
-  /** @param drain reads all reports that have been made */
+  /** @param drain reads all reports that workers have posted */
   constructor(private readonly drain: () => void) {}
 
   addSlot(slot: StreamSlot): void {
@@ -19,7 +19,7 @@ export class Failures {
     this.reports.set(report.stream, report)
   }
 
-  /** What broke a stream; undefined if nothing has. */
+  /** Why a stream broke; undefined if it has not. */
   of(stream: HostStream): KernelError | undefined {
     if (stream.error === undefined && stream.slot.owner === stream && stream.slot.isBroken()) {
       this.drain()
@@ -29,7 +29,7 @@ export class Failures {
     return stream.error
   }
 
-  /** What broke a stream before a position. */
+  /** Why a stream broke before a position; undefined if it did not. */
   before(stream: HostStream, position: number): KernelError | undefined {
     const error = this.of(stream)
     return error !== undefined && stream.brokenAt <= position ? error : undefined
@@ -41,15 +41,15 @@ export class Failures {
   }
 
   /**
-   * A number under which a worker can name what is to break a stream, as only this thread still knows it. The stream
-   * alone holds the error: one list for all of them would only grow.
+   * A number for an error, which a worker reports when it breaks the stream: only this thread has the error itself. The
+   * stream holds the error, because one list for all streams would only grow.
    */
   tell({ told }: HostStream, error: KernelError): number {
     const known = told.indexOf(error)
     return known >= 0 ? known : told.push(error) - 1
   }
 
-  /** Forgets what is known about a slot's former owner. */
+  /** Forgets the failure of a slot's former stream. */
   forget(slot: StreamSlot): void {
     this.reports.delete(slot.block)
   }
@@ -60,7 +60,7 @@ export class Failures {
     if (report.kind === "failed") {
       const { kernel, thrown } = report
       return new KernelError(
-        `kernel "${kernel}" failed on the host device: ${thrown.text}; its stream stays broken until it is disposed of`,
+        `kernel "${kernel}" failed on the host device: ${thrown.text}; the stream stays broken until it is disposed`,
         kernel,
         thrown.stack,
       )
@@ -69,7 +69,7 @@ export class Failures {
     if (report.kind === "told") return waitedFor(told[report.failure])
     const owner = this.slots.get(report.cause)?.owner
     const first = owner === undefined ? undefined : this.of(owner)
-    // What happens in a graph happens on the stream that it was launched on: its branches are nobody's streams.
+    // To the user, a graph's failure belongs to the stream that it was launched on, so it is not wrapped.
     return owner?.internal === true ? first : waitedFor(first)
   }
 }
@@ -99,22 +99,22 @@ class Watch implements StreamFailures {
   }
 }
 
-/** The error of a launch that its signal has dropped. */
+/** The error of a launch that its signal dropped. */
 function dropped(kernel: string, reason: unknown): KernelError {
   return new KernelError(
-    `kernel "${kernel}" was dropped before it began, as its signal aborted; its stream stays broken until it is disposed of`,
+    `kernel "${kernel}" was dropped because its signal aborted before it began; the stream stays broken until it is disposed`,
     kernel,
     "",
     { cause: reason },
   )
 }
 
-/** The error of a stream that has waited for a failed one. Its cause is the very first failure. */
+/** The error of a stream that waited for a failed one. Its cause is the first failure. */
 function waitedFor(error: KernelError | undefined): KernelError | undefined {
   if (error === undefined) return undefined
   const first = error.cause instanceof KernelError ? error.cause : error
   return new KernelError(
-    `the stream waited for another one that is broken, and is broken itself: ${first.message}`,
+    `this stream waited for the result of kernel "${first.kernel}" on another stream, and stays broken, too: ${first.message}`,
     first.kernel,
     first.kernelStack,
     {

@@ -1,13 +1,13 @@
-/** What waits for a position. */
+/** Something that waits for a position. */
 export interface Waiting {
   readonly position: number
-  /** Counts up, so that of several with one position, the first that came is the first to go. */
+  /** A counter: of several with one position, the first added comes first. */
   readonly turn: number
-  /** Where in the heap it is; -1 outside. The heap's own. */
+  /** Its index in the heap, or -1. Only the heap writes it. */
   place: number
 }
 
-/** What waits for positions of one stream: a binary heap, so that thousands may come and go in any order. */
+/** All that wait for positions of one stream: a binary heap, so that thousands can be added and removed in any order. */
 export class PendingHeap<T extends Waiting> {
   readonly #heap: T[] = []
 

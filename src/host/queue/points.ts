@@ -3,10 +3,10 @@ import type { Failures } from "./failures.js"
 import type { Loss } from "../control/loss.js"
 import type { HostStream } from "./stream.js"
 
-/** How many times something was not done yet before the workers' health is looked at: that takes microseconds. */
+/** After this many queries of unfinished work, one checks whether the workers are alive, which takes microseconds. */
 const LOOKS_PER_CHECK = 256
 
-/** Asks and waits, on the opening thread, whether streams have come to positions. */
+/** Queries positions of streams and waits for them, on the opening thread. */
 export class Points {
   private looks = 0
 
@@ -16,7 +16,7 @@ export class Points {
     private readonly loss: Loss,
   ) {}
 
-  /** Has it been passed? Throws what broke the stream before it. */
+  /** Whether a position has been passed. @throws KernelError if the stream broke before it */
   query(stream: HostStream, position: number): boolean {
     if (stream.hasPassed(position)) {
       this.check(stream, position)
@@ -27,7 +27,7 @@ export class Points {
     return false
   }
 
-  /** Blocks until it has been passed. Throws as `query` does. */
+  /** Blocks until a position has been passed. Throws like {@link query}. */
   synchronize(stream: HostStream, position: number): void {
     this.completion.block(stream, position)
     this.check(stream, position)

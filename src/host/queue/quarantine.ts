@@ -1,17 +1,17 @@
 import type { StreamSlot } from "./stream.js"
 
-/** A snapshot of all slots is taken only when at least one in so many slots waits for it. */
+/** A snapshot of all slots is taken only when at least one slot in this many waits for it. */
 const SLOTS_PER_WAITING = 16
 
 /**
- * Slots of broken streams that are gone. Waits that name such a slot may still be queued, and must find it broken: it
- * is clean once everything is done that was queued when it came here. All slots that come in between two snapshots of
- * the queues share the next one, so that many broken streams beside many busy ones cost no more than a few.
+ * Slots of destroyed streams that were broken. Queued waits may still name such a slot, and must find it broken. So it is
+ * reused only once everything that was queued when it came here is done. All slots that arrive between two snapshots of
+ * the queues share the next snapshot, or many broken streams beside many busy ones would be expensive.
  */
 export class Quarantine {
   private arrived: StreamSlot[] = []
   private leaving: StreamSlot[] = []
-  /** What the leaving ones wait for. */
+  /** What the leaving slots wait for. */
   private until: { readonly slot: StreamSlot; readonly position: number }[] = []
 
   /** @param slots all slots of the device */
@@ -21,7 +21,7 @@ export class Quarantine {
     this.arrived.push(slot)
   }
 
-  /** Takes out slots that no queued wait names any more. */
+  /** Removes and returns the slots that no queued wait names any more. */
   take(): StreamSlot[] {
     for (let last = this.until.at(-1); last !== undefined; last = this.until.at(-1)) {
       if (!last.slot.hasPassed(last.position)) return []

@@ -7,7 +7,7 @@ export interface CommandRange {
   readonly end: number
 }
 
-/** Calls back for each command, those inside of conditionals one by one, with the words that it takes. */
+/** Calls `visit` for each command, including those inside conditionals. */
 export function forEachCommand({ words, start, end }: CommandRange, visit: (at: number, header: number) => void): void {
   for (let at = start; at < end;) {
     const header = wordAt(words, at)
@@ -17,15 +17,15 @@ export function forEachCommand({ words, start, end }: CommandRange, visit: (at: 
 }
 
 /**
- * Calls back for each command that counts, of several branches that wait for each other, in an order that respects the
- * waits. A conditional counts once: its words come as one piece, whose last command is the one that counts.
+ * Calls `visit` for each counted command of several branches, in an order that respects their waits for each other. A
+ * conditional counts once: all its words are visited together, and its last command is the one that is counted.
  */
 export function inSequence<Branch extends CommandRange>(
   branches: readonly Branch[],
   visit: (branch: Branch, start: number, end: number, last: number) => void,
 ): void {
   const walks = branches.map((branch) => ({ branch, at: branch.start, count: 0 }))
-  /** Comes no deeper than there are branches: what a branch waits for does not wait for what comes behind. */
+  /** Recurses at most once per branch, because waits form no cycles. */
   const advance = (index: number, until: number): void => {
     const walk = walks[index]
     if (walk === undefined) return
@@ -43,12 +43,12 @@ export function inSequence<Branch extends CommandRange>(
   branches.forEach((_, index) => advance(index, Infinity))
 }
 
-/** Does the command there wait for another branch? */
+/** Whether the command at an index waits for another branch. */
 export function isWait(words: Int32Array, at: number): boolean {
   return (wordAt(words, at) & KIND_MASK) === WAIT_BRANCH
 }
 
-/** The command that counts, of the one that begins there. */
+/** The counted command of the piece that begins at an index. */
 function lastOf(words: Int32Array, start: number): number {
   let at = start
   while ((wordAt(words, at) & INSIDE) !== 0) at += lengthOf(wordAt(words, at))

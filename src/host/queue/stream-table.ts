@@ -5,14 +5,14 @@ import { Quarantine } from "./quarantine.js"
 import { ChunkPool, HostStream, StreamSlot } from "./stream.js"
 import { Rounds } from "../../common/rounds.js"
 
-/** The streams of one device, by handle; and what is left of destroyed ones until their work is over. */
+/** The streams of one device, by handle, and the slots of destroyed streams until they can be reused. */
 export class StreamTable {
   private readonly streams: (HostStream | undefined)[] = [undefined]
   private readonly freeHandles: number[] = []
   private readonly slots: StreamSlot[] = []
-  /** Destroyed, and not known to be done. */
+  /** Destroyed streams whose work may not be done. */
   private readonly retired = new Rounds<HostStream>()
-  /** Slots for new streams. */
+  /** Slots that new streams can use. */
   private readonly clean: StreamSlot[] = []
   private readonly quarantine = new Quarantine(this.slots)
   private readonly chunks: ChunkPool
@@ -24,7 +24,7 @@ export class StreamTable {
     this.chunks = new ChunkPool(control)
   }
 
-  /** @param internal nobody outside the driver knows of it */
+  /** @param internal whether a graph uses the stream for a branch, so that no user knows it */
   create(priority: number, internal = false): HostStream {
     const slot = this.clean.pop() ?? this.cleanSlot() ?? this.newSlot()
     const handle = this.freeHandles.pop() ?? this.streams.length
@@ -54,7 +54,7 @@ export class StreamTable {
     return slot
   }
 
-  /** A slot whose last stream is destroyed and done, if a look at a few of those finds one. */
+  /** A slot whose stream was destroyed and is done. Checks only a few of the candidates. */
   private cleanSlot(): StreamSlot | undefined {
     for (const stream of this.retired.take(({ slot }) => slot.isIdle())) {
       if (this.failures.of(stream) === undefined) this.clean.push(stream.slot)
@@ -67,7 +67,7 @@ export class StreamTable {
   private leaveQuarantine(): readonly StreamSlot[] {
     const left = this.quarantine.take()
     if (left.length === 0) return left
-    // Who broke by waiting for them is told why, before that is forgotten.
+    // Streams that broke by waiting for these must learn why before it is forgotten.
     for (const { owner } of this.slots) if (owner !== undefined) this.failures.of(owner)
     for (const slot of left) {
       this.failures.forget(slot)

@@ -19,27 +19,27 @@ import {
   wordAt,
 } from "../control/layout.js"
 
-/** Pieces of queues that are not in use, of all streams of a device. */
+/** Free chunks of queues, for all streams of a device. */
 export class ChunkPool {
   private readonly free: number[] = []
 
   constructor(private readonly control: ControlMemory) {}
 
-  take(): number {
+  acquire(): number {
     return this.free.pop() ?? this.control.reserve(CHUNK_WORDS)
   }
 
-  give(chunk: number): void {
+  release(chunk: number): void {
     this.free.push(chunk)
   }
 }
 
-/** A control block and its queue. It outlives the streams that use it one after another; positions go on counting. */
+/** A control block and its queue. Several streams use it, one after another; its positions never start again. */
 export class StreamSlot {
   readonly block: number
   /** How many commands were ever queued. */
   tail = 0
-  /** The stream that has the slot now. */
+  /** The stream that uses the slot now. */
   owner: HostStream | undefined
   private progress = 0
   private next = 0
@@ -54,20 +54,20 @@ export class StreamSlot {
     this.block = control.reserve(STREAM_WORDS)
   }
 
-  /** Gives a clean slot to a new stream. */
+  /** Gives the slot to a new stream. */
   assign(owner: HostStream, level: number): void {
     this.owner = owner
     this.control.words[this.block + LEVEL] = level
     this.control.words[this.block + BROKEN] = 0
   }
 
-  /** Where to write a command of so many words. Nothing is visible to a worker before {@link publish}. */
+  /** The index at which a command of this many words can be written. Workers see nothing before {@link publish}. */
   room(words: number): number {
     if (this.next + words > this.end) this.extend()
     return this.next
   }
 
-  /** Queues the command that was written at {@link room}. A call counts as all the commands of its block. */
+  /** Queues the command that was written at {@link room}. A call counts as all commands of its block. */
   publish(words: number, count = 1): void {
     this.next += words
     this.tail += count
@@ -75,7 +75,7 @@ export class StreamSlot {
   }
 
   hasPassed(at: number): boolean {
-    return at <= this.progress || at <= this.look()
+    return at <= this.progress || at <= this.readProgress()
   }
 
   isIdle(): boolean {
@@ -100,7 +100,7 @@ export class StreamSlot {
     return position(wordAt(words, this.block + BROKEN_HIGH), wordAt(words, this.block + BROKEN_LOW))
   }
 
-  private look(): number {
+  private readProgress(): number {
     const words = this.control.words
     for (;;) {
       const high = Atomics.load(words, this.block + PROGRESS_HIGH)
@@ -112,7 +112,7 @@ export class StreamSlot {
   }
 
   private extend(): void {
-    const chunk = this.recycled() ?? this.chunks.take()
+    const chunk = this.recycled() ?? this.chunks.acquire()
     const words = this.control.words
     if (this.chunk === 0) {
       words[this.block + READ] = chunk
@@ -126,28 +126,28 @@ export class StreamSlot {
     this.end = chunk + CHUNK_WORDS - 2
   }
 
-  /** A chunk is free once a command behind its link has been run. More than one goes to the other streams. */
+  /** One of this queue's used chunks. A chunk is free once a command behind its link has run. Others go to the pool. */
   private recycled(): number | undefined {
     let count = 0
     while (count < this.used.length && this.hasPassed((this.used[count]?.position ?? Infinity) + 1)) count++
     const [first, ...others] = this.used.splice(0, count)
-    for (const { chunk } of others) this.chunks.give(chunk)
+    for (const { chunk } of others) this.chunks.release(chunk)
     return first?.chunk
   }
 }
 
-/** A stream from its creation to its end. Events keep it, so that they stay right when it is gone. */
+/** A stream from creation to destruction. Events keep it, so that they stay valid after its slot has a new stream. */
 export class HostStream {
-  /** What broke the stream, once that is known on this thread. */
+  /** Why the stream broke, once this thread knows it. */
   error: KernelError | undefined
   brokenAt = Infinity
-  /** Why launches of it have been dropped, if any have. */
+  /** The reason of the signal that dropped one of its launches. */
   dropReason: unknown
-  /** What commands in its queue name as what is to break it. */
+  /** The errors that its queued break commands name by index. */
   readonly told: KernelError[] = []
-  /** While the stream is captured: what takes its commands instead of the queue. */
+  /** While the stream is captured: the branch that collects its commands. */
   branch: Branch | undefined
-  /** A graph's own: nobody outside knows of it. */
+  /** Whether a graph uses it for a branch, so that no user knows it. */
   internal = false
 
   constructor(

@@ -4,7 +4,7 @@ import { MAX_WRITE_BYTES } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { HostStream } from "./stream.js"
 
-/** Brings the caller's own memory to the device, which has been read when that returns. */
+/** Copies from the caller's own memory to the device. The source has been read when the call returns. */
 export class Uploads {
   constructor(
     private readonly memory: DeviceMemory,
@@ -12,7 +12,7 @@ export class Uploads {
     private readonly allocator: Allocator<HostStream>,
   ) {}
 
-  /** Queues a copy, unless the stream is idle: then it is made at once. */
+  /** Copies at once if the stream is idle, otherwise queues a copy. */
   queue(stream: HostStream, destination: number, source: Uint8Array): void {
     const { slot } = stream
     if (slot.isIdle()) this.memory.bytes.set(source, destination)

@@ -1,7 +1,7 @@
 import type { ControlMemory } from "../control/control.js"
 import { TABLE_ENTRY_WORDS, hasProgressed, wordAt } from "../control/layout.js"
 
-/** A position of the stream that runs a branch of a launch: what a wait inside a block waits for. */
+/** The stream that runs a branch of a launch, and a position there: what a wait inside a block waits for. */
 export class BranchPoint {
   stream = 0
   low = 0
@@ -9,13 +9,13 @@ export class BranchPoint {
 
   constructor(private readonly control: ControlMemory) {}
 
-  /** Works it out for the wait at `read` in the block of a call. */
+  /** Finds it for the wait at `read` in the block of a call. */
   find(call: number, read: number): void {
     const { words } = this.control
     this.at(wordAt(words, call + 4), wordAt(words, read + 1), wordAt(words, read + 2))
   }
 
-  /** Works it out for a position of a branch, from a call's table. */
+  /** Finds it for a position of a branch, from a call's table. */
   at(table: number, branch: number, position: number): void {
     const { words } = this.control
     const entry = table + TABLE_ENTRY_WORDS * branch

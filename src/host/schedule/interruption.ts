@@ -31,11 +31,11 @@ import {
 import { BranchPoint } from "./branch-point.js"
 
 /**
- * Interrupts flat runs: what the worker has not begun becomes ordinary branches, each on a stream of its own, as if
- * they had been run that way from the beginning. All of it happens under the scheduler's lock, which the worker passes
- * before it looks at anything: until then it is somewhere in the one command that is under way, which is its own.
+ * Interrupts flat runs: the commands that have not begun become ordinary branches, each on its own stream, as if the graph
+ * had been launched that way. Runs under the scheduler's lock. The worker takes that lock after its current command,
+ * before it reads state changed here; the current command stays its own.
  *
- * The streams stand by for that, with a call each in the flat block; their positions begin anew with each interruption.
+ * The flat block keeps the streams and a call for each. Their positions start again with each interruption.
  */
 export class Interruption {
   private readonly point: BranchPoint
@@ -46,18 +46,18 @@ export class Interruption {
 
   /**
    * Interrupts the flat run of a stream if it is still at a step.
-   * @param ready makes a stream ready that the caller has
+   * @param ready makes a running stream ready
    */
   tryAt(stream: number, step: number, ready: (stream: number) => void): void {
     const found = Atomics.compareExchange(this.control.words, stream + FLAT_STEP, step, step | FLAT_INTERRUPTED)
     if (found !== step) return
-    // From here on the run, its graph and its call stay what they are.
+    // From here on the run, its graph and its call do not change.
     const words = this.control.catchUp()
     const call = wordAt(words, stream + FLAT_CALL)
     const flat = wordAt(words, call + CALL_FLAT)
     const current = (step & FLAT_NUMBER) - wordAt(words, stream + FLAT_FIRST)
     if (!this.areIdle(call, flat)) {
-      // Some have not been given back by an earlier run. The next look is soon.
+      // Workers have not left some of the streams since an earlier run. The watcher will try again soon.
       Atomics.and(words, stream + FLAT_STEP, ~FLAT_INTERRUPTED)
       return
     }
@@ -78,16 +78,16 @@ export class Interruption {
     return true
   }
 
-  /** Takes the streams of all branches, and puts them at their beginnings. */
+  /** Acquires the streams of all branches and sets them to their beginnings. */
   private takeAll(call: number, flat: number): void {
     const { words } = this.control
     const calls = wordAt(words, flat + FLAT_CALLS)
-    // Not 0, which would be another flat run's beginning.
+    // 0 would mean the beginning of another flat run.
     words[this.streamOf(call, 0) + BLOCK_READ] = wordAt(words, call + 1) + TIME_WORDS
     for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
       const stream = this.streamOf(call, branch)
       const own = calls + CALL_WORDS * branch
-      // Before its tail, or a worker that is just leaving it would take it for filled.
+      // Set before its tail, or a worker that is just leaving the stream would acquire it again.
       Atomics.store(words, stream + STATE, RUNNING)
       words[stream + READ] = own
       words[stream + BLOCK_READ] = 0
@@ -98,14 +98,14 @@ export class Interruption {
     }
   }
 
-  /** Puts a branch behind a command that is done. */
+  /** Sets a branch to the position behind a command that is done. */
   private putBehind(call: number, place: number): void {
     const { words } = this.control
     this.putBefore(call, place, 1)
     words[this.point.stream + BLOCK_READ] = wordAt(words, place + PLACE_END)
   }
 
-  /** Says that a branch has come to a command, or so many commands further. */
+  /** Sets a branch to the position before a command, or this many commands further. */
   private putBefore(call: number, place: number, further = 0): void {
     const { words } = this.control
     const { point } = this
@@ -114,7 +114,7 @@ export class Interruption {
     this.control.advance(point.stream, point.low, point.high)
   }
 
-  /** The branch of the command under way is the worker's; others are for whoever comes, if anything is left of them. */
+  /** Makes all unfinished branches ready, except the one of the current command, which the worker keeps. */
   private handOut(call: number, flat: number, held: number, ready: (stream: number) => void): void {
     const { words } = this.control
     for (let branch = 0; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {

@@ -12,13 +12,13 @@ import {
 } from "../control/layout.js"
 
 /**
- * The streams that run graphs flat, of which somebody looks now and then whether they stand still. A stream stays in the
- * list while it runs one graph after another. All but {@link has} under the scheduler's lock.
+ * The list of streams that run graphs flat. The watcher checks it regularly for runs that stand still. A stream stays in
+ * the list while it runs one graph after another. All methods but {@link has} need the scheduler's lock.
  */
 export class RunWatch {
   private readonly interruption: Interruption
 
-  /** @param ready makes a stream ready that the caller has */
+  /** @param ready makes a running stream ready */
   constructor(
     private readonly control: ControlMemory,
     private readonly ready: (stream: number) => void,
@@ -26,7 +26,7 @@ export class RunWatch {
     this.interruption = new Interruption(control)
   }
 
-  /** Is a stream in the list? Whoever begins a run asks after that. */
+  /** Whether a stream is in the list. The worker asks after it has begun a run. */
   has(stream: number): boolean {
     return Atomics.load(this.control.words, stream + WATCH_LISTED) === 1
   }
@@ -43,7 +43,7 @@ export class RunWatch {
     return this.control.words[WATCHED_RUNS] === 0
   }
 
-  /** Interrupts what has not moved since the last look. What runs nothing flat any more leaves the list. */
+  /** Interrupts runs that have not moved since the last check, and removes streams that run nothing flat. */
   look(): void {
     const { words } = this.control
     let kept = 0
@@ -76,7 +76,7 @@ export class RunWatch {
   }
 }
 
-/** Is a flat run under way that nobody has interrupted? */
+/** Whether a flat run is under way and was not interrupted. */
 function isRunning(step: number): boolean {
   return (step & (FLAT_RUNNING | FLAT_INTERRUPTED)) === FLAT_RUNNING
 }

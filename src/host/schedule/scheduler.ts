@@ -46,20 +46,20 @@ import { lock, unlock } from "../control/mutex.js"
 import { addWaiter, isReached, takeFirstWaiter } from "./waiters.js"
 import { RunWatch } from "./run-watch.js"
 
-/** How often flat runs are looked at, in milliseconds: one that stands for so long is interrupted. */
+/** How often the watcher checks flat runs, in milliseconds. A run that stands still that long is interrupted. */
 const WATCH = 2
 
 /**
- * Which streams are ready, which ones wait for which, which workers sleep. One mutex guards it all; nobody holds it for
- * longer than a few list operations.
+ * Which streams are ready, which wait for others, and which workers sleep. One mutex guards all of it, and is never held
+ * for longer than a few list operations.
  *
- * No wake-up is lost, because whoever changes something looks for watchers after the change, and whoever watches looks
- * at the thing once more after it has put itself down as a watcher (all sequentially consistent).
+ * No wake-up is lost: whoever changes something checks for watchers after the change, and a watcher checks for the change
+ * after it has registered. All these accesses are sequentially consistent.
  */
 export class Scheduler {
   private readonly runs: RunWatch
 
-  /** @param whenLate called while the lock is waited for in vain; what it throws ends the waiting */
+  /** @param whenLate called repeatedly while the lock stays locked for long; if it throws, the wait ends */
   constructor(
     private readonly control: ControlMemory,
     private readonly whenLate?: () => void,
@@ -67,7 +67,7 @@ export class Scheduler {
     this.runs = new RunWatch(control, (stream) => this.push(stream))
   }
 
-  /** Tells the workers that an idle stream has work. On the opening thread, after it has published the tail. */
+  /** Makes an idle stream with new commands ready. On the opening thread, after it has published the tail. */
   submit(stream: number): boolean {
     return Atomics.load(this.control.words, stream + STATE) === IDLE && this.submitIdle(stream)
   }
@@ -85,8 +85,8 @@ export class Scheduler {
   }
 
   /**
-   * Queues an idle stream's work behind a position of another stream, so that no worker is woken before that. On the
-   * opening thread, after it has published the tail.
+   * Makes an idle stream with new commands wait for a position of another stream, so that no worker is woken before. On
+   * the opening thread, after it has published the tail.
    */
   submitBehind(stream: number, other: number, high: number, low: number): boolean {
     const words = this.control.words
@@ -96,7 +96,7 @@ export class Scheduler {
     return true
   }
 
-  /** Makes a stream that a worker runs ready again, for whoever comes first. */
+  /** Makes a running stream ready again, for any worker. */
   yield(stream: number): void {
     const words = this.lock()
     this.push(stream)
@@ -105,7 +105,7 @@ export class Scheduler {
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
-  /** Takes the ready stream that comes first, to be run by the caller; 0 if there is none. */
+  /** Removes the first ready stream, which the caller then runs. @returns 0 if there is none */
   take(): number {
     const words = this.lock()
     const stream = this.pop()
@@ -115,7 +115,7 @@ export class Scheduler {
     return stream
   }
 
-  /** Is there work of a higher priority than a level's? */
+  /** Whether a stream of a higher level is ready. */
   hasReadyAbove(level: number): boolean {
     return Atomics.load(this.control.words, READY_MASK) >>> (level + 1) !== 0
   }
@@ -124,7 +124,7 @@ export class Scheduler {
     return Atomics.load(this.control.words, READY_MASK) !== 0
   }
 
-  /** Counts the caller as spinning if fewer than `limit` workers do. */
+  /** Counts the caller as spinning, if fewer than `limit` workers spin and no stream is ready. */
   beginSpinning(limit: number): boolean {
     const words = this.lock()
     const allowed = wordAt(words, SPINNING) < limit && words[READY_MASK] === 0
@@ -140,8 +140,8 @@ export class Scheduler {
   }
 
   /**
-   * Sleeps until the doorbell rings, if there is no work and `mayStay` holds once the caller counts as sleeping.
-   * @returns whether the time, in milliseconds, has run out first
+   * Sleeps until the doorbell rings, unless a stream is ready. `mayStay` is asked after the caller counts as sleeping.
+   * @returns whether the time, in milliseconds, ran out first
    */
   sleep(mayStay: () => boolean, time: number): boolean {
     const words = this.lock()
@@ -163,7 +163,7 @@ export class Scheduler {
     return late && !watches
   }
 
-  /** Has the flat runs of a stream looked at from now on, so that they are interrupted if they stand still. */
+  /** Watches the flat runs of a stream from now on: those that stand still are interrupted. */
   watchRuns(stream: number): void {
     if (this.runs.has(stream)) return
     const words = this.lock()
@@ -173,7 +173,7 @@ export class Scheduler {
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
-  /** Returns once whoever has the lock now is through. */
+  /** Returns once the current holder of the lock, if any, has unlocked it. */
   passLock(): void {
     unlock(this.lock(), LOCK)
   }
@@ -185,14 +185,14 @@ export class Scheduler {
     Atomics.notify(words, DOORBELL)
   }
 
-  /** One stream less that is not idle. The last one at the end lets the workers go. */
+  /** Counts a stream as idle. After the device was closed, the last one wakes the workers so that they end. */
   retire(): void {
     const words = this.control.words
     const left = Atomics.sub(words, ACTIVE, 1) - 1
     if (left === 0 && Atomics.load(words, LIFE) !== 0) this.wakeAll()
   }
 
-  /** Has the device been closed, and is there nothing left to do, or is it lost? */
+  /** Whether workers must end: the device is lost, or it was closed and all streams are idle. */
   isOver(): boolean {
     const words = this.control.words
     const life = Atomics.load(words, LIFE)
@@ -200,15 +200,15 @@ export class Scheduler {
   }
 
   /**
-   * Makes a stream wait for a position of another one, holding no worker meanwhile. `how`: the bits of a wait.
-   * @returns false if there is nothing to wait for: then the stream is still the caller's
+   * Makes a running stream wait for a position of another one; no worker is blocked meanwhile. `how`: the bits of a wait.
+   * @returns false if the wait is over already: then the caller still has the stream
    */
   suspend(stream: number, other: number, high: number, low: number, how = 0): boolean {
     const words = this.lock()
     const endsBroken = (how & ENDS_BROKEN) !== 0
     words[stream + AWAITED_HIGH] = high
     words[stream + AWAITED_LOW] = low
-    // Before the look at the progress, so that whoever makes progress after it comes here for the lock.
+    // Set before progress is checked, so that a worker that makes progress later takes the lock.
     Atomics.or(words, other + WATCHED, STREAMS_WATCH)
     const waits = !hasProgressed(words, other, high, low) && !(endsBroken && Atomics.load(words, other + BROKEN) === 1)
     if (waits) {
@@ -222,8 +222,8 @@ export class Scheduler {
   }
 
   /**
-   * After progress of a watched stream: wakes what has waited for it.
-   * @returns the first woken stream, for the caller to run; 0 if there is none. The others are ready.
+   * After progress of a watched stream: ends the waits that it fulfills.
+   * @returns the woken stream of the highest level, for the caller to run, or 0. The others become ready.
    */
   settle(stream: number, high: number, low: number): number {
     const words = this.lock()
@@ -246,7 +246,7 @@ export class Scheduler {
     return first
   }
 
-  /** After progress of a watched stream: makes what has waited for it ready, while the caller goes on with its own. */
+  /** The same, but all woken streams become ready, because the caller continues with its own. */
   release(stream: number, high: number, low: number): void {
     const words = this.lock()
     for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
@@ -258,7 +258,7 @@ export class Scheduler {
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
-  /** Takes out one of the streams whose wait for another one is over, now that that has come to a position; 0 if none. */
+  /** Removes a stream whose wait for another one is over, now that the other has reached a position. @returns 0 if none */
   private takeOver(other: number, high: number, low: number): number {
     const { words } = this.control
     const waiter = wordAt(words, other + WAITERS)
@@ -269,14 +269,14 @@ export class Scheduler {
     return isOver ? takeFirstWaiter(words, other + ENDING_WAITERS) : 0
   }
 
-  /** Nobody has to hear of a stream's progress that no stream waits for. */
+  /** Stops watching a stream that no other waits for. */
   private unwatchIfAlone(stream: number): void {
     const { words } = this.control
     if (words[stream + WAITERS] !== 0 || words[stream + ENDING_WAITERS] !== 0) return
     Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
   }
 
-  /** After progress of a stream that the opening thread watches: wakes it if its position has been reached. */
+  /** After progress of a stream that the opening thread watches: wakes that thread if the position was reached. */
   tellHost(stream: number, high: number, low: number): void {
     const words = this.control.words
     if (!hasReached(high, low, wordAt(words, stream + HOST_HIGH), wordAt(words, stream + HOST_LOW))) return
@@ -285,7 +285,7 @@ export class Scheduler {
     this.signal()
   }
 
-  /** Puts a stream in the list of those that the opening thread looks at, unless it is there and not yet looked at. */
+  /** Adds a stream to the list of those that the opening thread must check, unless it is in it. */
   private listForHost(stream: number): void {
     const { words } = this.control
     if (Atomics.exchange(words, stream + HOST_LISTED, 1) === 1) return
@@ -305,12 +305,12 @@ export class Scheduler {
 
   private lock(): Int32Array {
     lock(this.control.words, LOCK, this.whenLate)
-    // Streams made since the last look may lie beyond this thread's view.
+    // Control blocks that were reserved lately may lie beyond this thread's view.
     if (wordAt(this.control.words, EXTENT) > this.control.words.length) this.control.refresh()
     return this.control.words
   }
 
-  /** Decides, under the lock, whether one more worker has to be woken for what is ready. */
+  /** Decides, under the lock, whether to wake one more worker. If so, the caller must notify the doorbell. */
   private callWorker(): boolean {
     const words = this.control.words
     const coming = wordAt(words, SPINNING) + wordAt(words, WAKING)
@@ -327,14 +327,14 @@ export class Scheduler {
     return !this.runs.isEmpty() && words[WATCHERS] === 0
   }
 
-  /** Sleeps, then takes the lock. @returns whether the time has run out */
+  /** Sleeps, then locks. @returns whether the time ran out */
   private rest(mayStay: () => boolean, bell: number, time: number): boolean {
     const late = mayStay() && Atomics.wait(this.control.words, DOORBELL, bell, time) === "timed-out"
     this.lock()
     return late
   }
 
-  /** Looks at the flat runs; true, and the lock given back, if that is to be done again, as nothing has come of it. */
+  /** Checks the flat runs. @returns true, having unlocked, if the watcher must sleep again because nothing is ready */
   private looksInVain(): boolean {
     this.runs.look()
     const isInVain = !this.runs.isEmpty() && this.control.words[READY_MASK] === 0

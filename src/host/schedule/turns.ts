@@ -2,16 +2,16 @@ import type { ControlMemory } from "../control/control.js"
 import { LIFE, LOST } from "../control/layout.js"
 import type { Scheduler } from "./scheduler.js"
 
-/** Commands that a worker runs of one block before it lets others of the same priority have their turn. */
+/** After this many commands of one block, a worker serves other ready streams of the same priority. */
 export const TURN = 256
-/** After so many commands it looks for work of higher priority. */
+/** After this many commands, it checks for ready streams of higher priority. */
 const LOOK = 16
 
-/** When a worker that runs a block gives its stream back, so that others have their turn. */
+/** Decides when a worker that runs a block gives its stream back for others. */
 export class Turns {
   constructor(private readonly at: { readonly control: ControlMemory; readonly scheduler: Scheduler }) {}
 
-  /** @param left how many commands are left of a turn */
+  /** @param left how many commands of the turn are left */
   isOver(level: number, left: number): boolean {
     return left % LOOK === 0 && this.isWanted(level, left)
   }

@@ -5,7 +5,7 @@ import { checkKernel, compileAhead, type CompiledWasm, type HostKernel } from ".
 import type { Thrown } from "../kernel/thrown.js"
 import type { WorkerPool } from "./worker-pool.js"
 
-/** A `prepare` that not every worker has answered. */
+/** A `prepare` that some workers have not answered yet. */
 interface Preparation {
   readonly promise: Promise<KernelHandle>
   /** The control blocks of the workers that were asked and have not answered. Those started since were not asked. */
@@ -17,10 +17,10 @@ interface Preparation {
 
 /** The kernels of one device, by handle. */
 export class KernelTable {
-  // Handle 0 is no kernel, so that a worker's control block can say that none has run.
+  // Handle 0 means no kernel: a worker's control block says so before its first one.
   private readonly kernels: (HostKernel | undefined)[] = [undefined]
   private readonly handles = new WeakMap<KernelSource, KernelHandle>()
-  /** Kernels given as text, by all that they are: one that is defined in a loop is one kernel here. */
+  /** Kernels given as text, by their whole definition, so that a kernel defined in a loop is loaded once. */
   private readonly texts = new Map<string, KernelHandle>()
   private readonly preparations = new Map<KernelHandle, Preparation>()
   private end: Error | undefined
@@ -82,7 +82,7 @@ export class KernelTable {
     }
   }
 
-  /** Settles what every worker has answered that can. */
+  /** Resolves the preparations that all available workers have answered. */
   checkAnswers(): void {
     for (const [handle, preparation] of this.preparations) {
       const { hasAnswer, unanswered } = preparation
@@ -90,7 +90,7 @@ export class KernelTable {
     }
   }
 
-  /** Nothing can be prepared any more; what is being prepared is rejected. */
+  /** Rejects all current and later preparations. */
   failAll(error: Error): void {
     this.end ??= error
     for (const [handle, preparation] of this.preparations) this.finish(handle, preparation).reject(error)
@@ -117,7 +117,7 @@ export class KernelTable {
   }
 }
 
-/** All that a kernel given as text is; a file may hold something else the next time. */
+/** The whole definition of a kernel given as text; undefined for a file, whose contents may change. */
 function textOf({ name, exportName, codes, body }: HostKernel): string | undefined {
   return "url" in body && body.url.startsWith("data:") ? JSON.stringify([name, exportName, codes, body.url]) : undefined
 }

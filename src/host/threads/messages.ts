@@ -3,7 +3,7 @@ import type { KernelDefinition } from "../kernel/kernel-check.js"
 import type { Report } from "../kernel/reports.js"
 import type { WasmMemory } from "../control/web-assembly.js"
 
-/** What a worker is started with. */
+/** What a worker gets when it starts. */
 export interface WorkerStart {
   readonly control: WasmMemory
   readonly memory: WasmMemory
@@ -19,10 +19,10 @@ export interface WorkerStart {
   readonly spinners: number
 }
 
-/** Where a worker finds its start in `workerData`, which kernels can reach. The worker takes it out and leaves the key. */
+/** The key of the worker's start in `workerData`. The worker removes the value, which kernels could reach, and leaves the key. */
 export const START = "auxstream: host worker"
 
-/** Does this code run in a worker thread of a host device? Two copies of the library know each other's threads, too. */
+/** Whether this code runs in a worker thread of a host device, even of another copy of the library. */
 export function isHostWorker(): boolean {
   const data: unknown = isMainThread ? undefined : workerData
   return typeof data === "object" && data !== null && START in data
@@ -31,7 +31,7 @@ export function isHostWorker(): boolean {
 /** To a worker: a kernel that launches may name from now on, or a request to load one ahead of its first launch. */
 export type Order = { readonly define: KernelDefinition } | { readonly load: number }
 
-/** A worker's last words: why it ends, going on from "a worker thread". */
+/** A worker's last report: why it ends. The reason continues "a worker thread …". */
 export interface Farewell {
   readonly kind: "left"
   readonly reason: string
@@ -39,7 +39,7 @@ export interface Farewell {
 
 const KINDS: ReadonlySet<unknown> = new Set(["failed", "dropped", "waited", "told", "loaded", "stray", "left"])
 
-/** Kernels' code may reach a worker's port, and post anything. */
+/** Whether a message is a report: a kernel's code may reach a worker's port and post anything. */
 export function isReport(message: unknown): message is Report | Farewell {
   return typeof message === "object" && message !== null && "kind" in message && KINDS.has(message.kind)
 }

@@ -1,18 +1,18 @@
-/** The options of a worker thread that stand for the process's flags. */
+/** The worker options that replace the flags of the process. */
 export interface WorkerFlags {
   readonly execArgv?: string[]
   readonly env?: NodeJS.ProcessEnv
 }
 
-/** They run files of the program's in each thread that inherits them: one that opens a device would never come to an end. */
+/** These flags run files of the program in each thread. One that opens a device would start threads without end. */
 const PRELOADS: ReadonlySet<string> = new Set(["--import", "--require", "-r"])
 
-/** A worker with this one refuses its file. */
+/** With this flag, a worker refuses to run a file. */
 const INPUT_TYPE = "--input-type"
 
 /**
- * A worker inherits all of the process's flags if none are named for it. Where some must not be inherited, the others
- * are named in `NODE_OPTIONS`: a worker refuses flags of the whole process, such as `--max-old-space-size`, anywhere else.
+ * Without options, a worker inherits all flags of the process. If some must not be inherited, the others are passed in
+ * `NODE_OPTIONS`: only there does a worker accept flags of the whole process, such as `--max-old-space-size`.
  */
 export function workerFlags(): WorkerFlags {
   const flags = [...groups(words(process.env["NODE_OPTIONS"] ?? "")), ...groups(process.execArgv)]
@@ -26,7 +26,7 @@ function isInherited(flag: readonly string[]): boolean {
   return !PRELOADS.has(name) && name !== INPUT_TYPE
 }
 
-/** Each flag with its value, which may be a word of its own. */
+/** Splits words into flags, each with its value, which may be a separate word. */
 function groups(all: readonly string[]): string[][] {
   const flags: string[][] = []
   for (const word of all) {
@@ -41,7 +41,7 @@ function nameOf([word = ""]: readonly string[]): string {
   return word.split("=", 1)[0] ?? ""
 }
 
-/** As Node.js reads the variable: words between blanks; in double quotes, a backslash before a character stands for it. */
+/** Splits the variable as Node.js does: at blanks, except in double quotes, where a backslash escapes a character. */
 function words(variable: string): string[] {
   const found = variable.match(/(?:"(?:\\.|[^"\\])*"|[^\s"])+/g) ?? []
   return found.map((word) =>

@@ -17,26 +17,26 @@ interface Member {
   readonly port: MessagePort
   readonly block: number
   readonly since: number
-  /** Why it has left, as it said itself. */
+  /** Why it ended, as it reported itself. */
   reason: string | undefined
-  /** What Node.js says has ended it. */
+  /** The error that ended it, according to Node.js. */
   error: Error | undefined
 }
 
-/** How long a worker may take to serve its first stream before it is asked what could keep it, in milliseconds. */
+/** How long the first worker may take to start before its obstacles are looked for, in milliseconds. */
 const START_PATIENCE = 3000
 
-/** What the pool tells its device. */
+/** What the pool reports to its device. */
 export interface PoolEvents {
-  /** A worker has reported something. */
+  /** A worker posted a report. */
   reported(report: Report, block: number): void
-  /** A worker ended that should not have, for this reason ("a worker thread …"). `block` is its control block. */
+  /** A worker ended unexpectedly. `reason` continues "a worker thread …"; `block` is its control block. */
   died(reason: string, block: number, cause: Error | undefined): void
   /** A worker could not be started; others do its work. */
   failedToStart(): void
 }
 
-/** The worker threads of one device, as the opening thread sees them. None of them keeps the process alive. */
+/** The worker threads of one device, as the opening thread sees them. They must never keep the process alive. */
 export class WorkerPool {
   private readonly members: Member[] = []
   private readonly definitions: KernelDefinition[] = []
@@ -56,17 +56,17 @@ export class WorkerPool {
     this.probe.port2.unref()
   }
 
-  /** Starts workers until there is one for each stream that is not idle and so many more, or as many as there may be. */
+  /** Starts workers until there is one for each active stream and `more` besides, within the limit. */
   serve(more = 0): void {
     if (this.members.length < this.limit) this.reach(Atomics.load(this.control.words, ACTIVE) + more)
   }
 
-  /** Starts workers until there are so many, or as many as there may be. */
+  /** Starts workers until there are this many, within the limit. */
   reach(count: number): void {
     while (this.members.length < Math.min(count, this.limit)) this.start()
   }
 
-  /** Makes a kernel known to all workers, those to come included. */
+  /** Makes a kernel known to all workers, including those that start later. */
   define(definition: KernelDefinition): void {
     this.definitions.push(definition)
     this.post({ define: definition })
@@ -86,7 +86,7 @@ export class WorkerPool {
     return this.members.some(({ block }) => blocks.has(block) && Atomics.load(words, block + BUSY) === 0)
   }
 
-  /** Hands on what the workers have reported. Needs no event loop. */
+  /** Passes on all posted reports, without the event loop. */
   drain(): void {
     for (const member of this.members) {
       for (;;) {
@@ -97,7 +97,7 @@ export class WorkerPool {
     }
   }
 
-  /** Notices a worker that has died, without the event loop. */
+  /** Notices dead workers, without the event loop. */
   findDead(): void {
     if (this.mayEnd()) return
     // Draining a port whose other end is gone closes it.
@@ -106,13 +106,13 @@ export class WorkerPool {
     this.findStartless()
   }
 
-  /** From now on workers may end, once nothing is left for them to do. */
+  /** The device is closed: workers end once all streams are idle. */
   end(): void {
     this.ending = true
     this.finish()
   }
 
-  /** Ends all workers in the middle of what they do. */
+  /** Ends all workers at once, even inside a kernel. */
   terminate(): void {
     for (const { worker } of this.members) void worker.terminate()
   }
@@ -148,7 +148,7 @@ export class WorkerPool {
     })
   }
 
-  /** A new thread; undefined if there cannot be one. Then those there are have to do, and none is a loss. */
+  /** Starts a thread. @returns undefined if that failed: the device then uses the other workers, or is lost without any */
   private spawn(start: WorkerStart): Worker | undefined {
     try {
       return new Worker(workerFile(), {
@@ -181,7 +181,7 @@ export class WorkerPool {
     else this.doWithout(block, error ?? whyNotStarted())
   }
 
-  /** A worker could not be started. That is no loss while there are others, as it has taken no stream. */
+  /** A worker could not be started. It has run no stream, so the device is lost only if there are no others. */
   private doWithout(block: number, error: Error | undefined): void {
     this.limit = this.members.length
     if (this.limit > 0) this.events.failedToStart()
@@ -189,8 +189,8 @@ export class WorkerPool {
   }
 
   /**
-   * While the opening thread is blocked, nothing tells it that threads could not be started. If none has started after
-   * some time, what they need is tried here.
+   * While the opening thread is blocked, it gets no event about a thread that failed to start. If none has started after
+   * some time, this thread tries itself what they need.
    */
   private findStartless(): void {
     const [first] = this.members
@@ -204,7 +204,7 @@ export class WorkerPool {
     return Atomics.load(this.control.words, block + STARTED) === 1
   }
 
-  /** Is the device closed, and nothing left to do? Nothing comes any more then. */
+  /** Whether the device is closed and all streams are idle, so that workers may end. */
   private mayEnd(): boolean {
     return this.ending && Atomics.load(this.control.words, ACTIVE) === 0
   }
@@ -215,7 +215,7 @@ export class WorkerPool {
     this.memory.retire()
   }
 
-  /** A port whose other end is gone can no longer be transferred; an attempt that fails later leaves it as it is. */
+  /** A closed port cannot be transferred. The attempt always fails, so an open port stays as it is. */
   private isClosed(port: MessagePort): boolean {
     let open = false
     const unclonable = {
@@ -227,7 +227,7 @@ export class WorkerPool {
     try {
       this.probe.port1.postMessage(unclonable, [port])
     } catch {
-      // One of the two fails always.
+      // Either the transfer or the value has failed.
     }
     return !open
   }

@@ -12,7 +12,7 @@ import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
 import { setImmediate } from "../../common/timers.js"
 
-/** After so many idle milliseconds a worker lets its event loop run what kernels have left there, such as output. */
+/** After this many idle milliseconds, a worker lets its event loop turn, for example to write kernels' output. */
 const TURN_AFTER = 5
 
 /** One worker thread of a host device. It sleeps in the scheduler, not in its event loop. */
@@ -52,7 +52,7 @@ class Worker implements Surroundings {
       }
       this.turned = false
       Atomics.store(this.control.words, this.block + BUSY, 1)
-      // Who asked before the line above is answered first; who asks later sees that this worker is busy.
+      // Requests from before the line above are answered first. Later ones see that this worker is busy.
       if (this.isAsked()) await this.loadAsked()
       for (;;) {
         stream = this.interpreter.run(stream)
@@ -86,8 +86,8 @@ class Worker implements Surroundings {
   }
 
   /**
-   * Tells of something that kernels' code left behind and that failed outside of every call, such as a promise that
-   * nobody holds: it breaks no stream. Once for each kernel, or a kernel in a loop would drown the opening thread.
+   * Reports a failure of a kernel's code outside any call, such as an unhandled rejection. It breaks no stream. Reported
+   * once per kernel, or a kernel in a loop would flood the opening thread.
    */
   noteStray(error: unknown): void {
     const kernel = this.definitions.get(wordAt(this.control.words, this.block + KERNEL))?.name ?? ""
@@ -113,7 +113,7 @@ class Worker implements Surroundings {
     await new Promise((resolve) => setImmediate(resolve))
   }
 
-  /** Loads what the opening thread wants loaded everywhere. */
+  /** Loads the kernels that the opening thread asked all workers to load. */
   private async loadAsked(): Promise<void> {
     this.loads = Atomics.load(this.control.words, LOADS)
     this.receive()
@@ -125,7 +125,7 @@ class Worker implements Surroundings {
     }
   }
 
-  /** Never rejects: what goes wrong is thrown where the kernel is used. */
+  /** Never rejects. If loading fails, launches of the kernel throw the error. */
   private async load(id: number): Promise<void> {
     if (this.loaded[id] !== undefined || this.failures.has(id)) return
     this.control.words[this.block + KERNEL] = id
@@ -137,7 +137,7 @@ class Worker implements Surroundings {
     }
   }
 
-  /** Reads what has been posted, without the event loop. */
+  /** Reads posted orders, without the event loop. */
   private receive(): void {
     for (;;) {
       const received: { readonly message: Order } | undefined = receiveMessageOnPort(this.start.port)
@@ -149,7 +149,7 @@ class Worker implements Surroundings {
   }
 }
 
-/** Takes the start out of `workerData`, where kernels would reach the port and the queues. */
+/** Removes the start from `workerData`: kernels could reach the port and the queues there. */
 function takeStart(data: Record<string, WorkerStart | undefined>): WorkerStart {
   const start = data[START]
   if (start === undefined) throw new Error("this file is the program of a host device's worker threads")
@@ -158,7 +158,7 @@ function takeStart(data: Record<string, WorkerStart | undefined>): WorkerStart {
 }
 
 const worker = new Worker(takeStart(workerData as Record<string, WorkerStart | undefined>))
-// A rejection that nobody handles comes here, too, unless the process was told to treat it otherwise.
+// Unhandled rejections also come here, unless the process has another policy for them.
 process.on("uncaughtException", (error) => worker.noteStray(error))
 process.on("exit", (code) => worker.report({ kind: "left", reason: `was ended by process.exit(${code})` }))
 worker.serve().then(
