@@ -7,12 +7,12 @@ import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
 
 const nothing = source("nothing", [], "")
 
-/** Threads of this process; 0 where that cannot be told. */
+/** The number of threads of this process; 0 if the system does not tell. */
 function threadCount(): number {
   return existsSync("/proc/self/task") ? readdirSync("/proc/self/task").length : 0
 }
 
-test("closing lets queued work finish, waits across streams included, and never blocks", async () => {
+test("closing never blocks, and queued work finishes, including waits between streams", async () => {
   const driver = open()
   const one = driver.createStream(0)
   const two = driver.createStream(0)
@@ -61,7 +61,7 @@ test("no thread is left behind, in whatever state a device was closed", async ()
   assert.ok(threadCount() <= before)
 })
 
-test("a lost device leaves no thread behind either, not even one that computes for ever", async () => {
+test("a lost device leaves no thread behind, not even one that computes forever", async () => {
   const before = threadCount()
   using driver = open()
   const [one, two] = [driver.createStream(0), driver.createStream(0)]
@@ -95,7 +95,7 @@ test("a hundred devices one after another leave no thread and no memory", () => 
   assert.equal(run.status, 0)
 })
 
-test("the number of threads comes from the option, else from the environment, and is checked", () => {
+test("the number of threads comes from the option, then from the environment, and is checked", () => {
   for (const threads of [0, 257, 1.5, NaN, -1]) {
     const error = thrownBy(() => hostBackend.open(0, { threads }))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_OUT_OF_RANGE")

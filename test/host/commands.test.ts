@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import * as layout from "../../src/host/control/layout.js"
 
-test("every kind of command has a number of its own", () => {
+test("every kind of command has its own number", () => {
   const kinds = [
     ...[layout.LINK, layout.LAUNCH, layout.COPY, layout.FILL, layout.WAIT, layout.STAMP, layout.BREAK, layout.WRITE],
     ...[layout.DROPPABLE, layout.CALL, layout.WAIT_BRANCH, layout.END],

@@ -7,7 +7,7 @@ import { completed, launch, never, open, runAlone, source, thrownBy } from "./de
 const exit = source("leave", [], "process.exit(3)")
 const nothing = source("nothing", [], "")
 
-test("a blocked synchronisation ends when a kernel ends its worker, and every later call says so", () => {
+test("a blocked synchronize throws when a kernel ends its worker, and so does every later call", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const address = driver.allocate(256, stream, never)
@@ -38,7 +38,7 @@ test("a blocked synchronisation ends when a kernel ends its worker, and every la
   driver.destroyStream(stream)
 })
 
-test("a pending completion is called with the loss", async () => {
+test("pending completions are called with the error of the loss", async () => {
   using driver = open()
   const stream = driver.createStream(0)
   const other = driver.createStream(0)
@@ -55,7 +55,7 @@ test("a pending completion is called with the loss", async () => {
   )
 })
 
-test("a query in a loop that never lets the event loop turn ends, too", () => {
+test("a loop of queries ends even if it never lets the event loop turn", () => {
   using driver = open()
   const stream = driver.createStream(0)
   launch(driver, stream, driver.loadKernel(exit))
@@ -66,7 +66,7 @@ test("a query in a loop that never lets the event loop turn ends, too", () => {
   assert.ok(loss instanceof DeviceLostError)
 })
 
-test("preparing a kernel whose module ends the worker rejects", async () => {
+test("prepare rejects if the kernel's module ends the worker", async () => {
   using driver = open()
   const kernel = { ...nothing, host: { source: "process.exit(1); export function nothing() {}" } }
   await assert.rejects(driver.prepareKernel(kernel), (error) => error instanceof AuxstreamError)
@@ -93,14 +93,14 @@ test("a worker that runs out of memory loses the device, whether the thread is b
   assert.equal(run.status, 0)
 })
 
-/** Bodies that leave something behind which fails after the kernel has returned. */
+/** Bodies whose code fails after the kernel has returned. */
 const strays = {
   rejection: "void Promise.reject(new Error('left behind'))",
   exception: "setImmediate(() => { throw new Error('left behind') })",
 }
 
 for (const [kind, body] of Object.entries(strays)) {
-  test(`a stray ${kind} of a kernel's code breaks no stream and loses no device; one warning tells of it`, async () => {
+  test(`a ${kind} in a kernel's code after its return breaks no stream and loses no device, but warns once`, async () => {
     using driver = open(1)
     const stream = driver.createStream(0)
     const kernel = driver.loadKernel(source("careless", [], body))
@@ -121,7 +121,7 @@ for (const [kind, body] of Object.entries(strays)) {
   })
 }
 
-test("a kernel that returns a promise breaks its stream alone, whatever becomes of the promise", async () => {
+test("a kernel that returns a promise breaks only its stream, however the promise settles", async () => {
   using driver = open(1)
   const [stream, other] = [driver.createStream(0), driver.createStream(0)]
   launch(driver, stream, driver.loadKernel(source("late", [], "return Promise.reject(new Error('late'))")))
@@ -134,7 +134,7 @@ test("a kernel that returns a promise breaks its stream alone, whatever becomes 
   }
 })
 
-test("a worker that dies after the device was closed ends what is pending, and the process", () => {
+test("if a worker dies after the device was closed, pending completions and the process end", () => {
   const ends = {
     exit: ["process.exit(3)", "AUX_DEVICE_LOST"],
     heap: ["const all = []; for (;;) all.push(new Array(1e5).fill(0.5))", "AUX_DEVICE_LOST"],
@@ -155,7 +155,7 @@ test("a worker that dies after the device was closed ends what is pending, and t
   }
 })
 
-test("the loss of a device names its cause, whether the thread is blocked or not", () => {
+test("the error of a lost device names the cause, whether the thread is blocked or not", () => {
   const causes: [text: string, blocked: RegExp, told: RegExp][] = [
     ["process.exit(3)", /ended by process\.exit\(3\).*"last"/, /ended by process\.exit\(3\).*"last"/],
     [
@@ -181,7 +181,7 @@ test("the loss of a device names its cause, whether the thread is blocked or not
   }
 })
 
-test("whatever kernels' code posts to the opening thread is no report", async () => {
+test("messages that a kernel's code posts to the opening thread are ignored", async () => {
   using driver = open(1)
   const stream = driver.createStream(0)
   const text = `

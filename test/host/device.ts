@@ -28,7 +28,7 @@ export function parameters(...signature: string[]): KernelParameter[] {
   })
 }
 
-/** A kernel from the text of its body; `launch` and `args` are its parameters. */
+/** A kernel from the source of its body; `launch` and `args` are its parameters. */
 export function source(name: string, signature: string[], body: string): KernelSource {
   return {
     name,
@@ -43,14 +43,14 @@ export function launch(driver: Driver, stream: StreamHandle, kernel: KernelHandl
   driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
 }
 
-/** Spins until the first element is not 0, for five seconds at most. */
+/** Spins until the first element is not 0, for at most five seconds. */
 export const latchSource = source(
   "latch",
   ["in int32*"],
   "const end = performance.now() + 5000; while (Atomics.load(args[0], 0) === 0 && performance.now() < end);",
 )
 
-/** A latch: work behind `hold` does not start before `open`. */
+/** Holds streams: work queued after `hold` does not start before `open`. */
 export class Latch {
   readonly words: Int32Array
   private readonly address: number
@@ -70,7 +70,7 @@ export class Latch {
   }
 }
 
-/** Settles with what `whenComplete` says about the end of what is queued on a stream now. */
+/** A promise of the end of the work queued on a stream, through `whenComplete`. */
 export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
   const event = driver.createEvent(false)
   driver.recordEvent(event, stream)
@@ -80,7 +80,7 @@ export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
   })
 }
 
-/** What a function throws. */
+/** The value that a function throws. */
 export function thrownBy(action: () => unknown): unknown {
   try {
     action()
@@ -90,7 +90,7 @@ export function thrownBy(action: () => unknown): unknown {
   return undefined
 }
 
-/** Runs a module's text in a process of its own, with `backend` and `source` of this test's build at hand. */
+/** Runs the text of a module in a new process, with the helpers of this file imported. */
 export function runAlone(body: string, options: readonly string[] = [], { env, files }: Surroundings = {}): Run {
   const helpers = new URL("./device.js", import.meta.url).href
   const text = `import { open, source, launch, completed, never, Latch, latchSource } from ${JSON.stringify(helpers)}\n${body}`
@@ -102,10 +102,10 @@ export function runAlone(body: string, options: readonly string[] = [], { env, f
   return { status: result.status, stdout: result.stdout, stderr: result.stderr, time: performance.now() - start }
 }
 
-/** What a process of its own finds around it. */
+/** The environment of the new process. */
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>
-  /** How many files it may have open. Not on Windows. */
+  /** How many files it may open. Not on Windows. */
   readonly files?: number
 }
 

@@ -7,7 +7,7 @@ const boom = source("boom", [], "throw new TypeError('no good')")
 const count = source("count", ["inout int32*"], "args[0][0]++")
 const nothing = source("nothing", [], "")
 
-test("a kernel that throws breaks its stream: the same error everywhere, what follows is skipped", async () => {
+test("a kernel that throws breaks its stream: every call throws the same error, and later work is skipped", async () => {
   using driver = open()
   const stream = driver.createStream(0)
   const latch = new Latch(driver)
@@ -53,7 +53,7 @@ test("a kernel that throws breaks its stream: the same error everywhere, what fo
   driver.free(address, stream, { slot: 0, tick: 1 })
 })
 
-test("who waits for a failure breaks with it as cause, through others, and nobody else does", () => {
+test("streams that wait for a failed one, directly or not, break with it as the cause; no other stream breaks", () => {
   using driver = open()
   const streams = Array.from({ length: 4 }, () => driver.createStream(0))
   const [first = 0, second = 0, third = 0, other = 0] = streams
@@ -80,7 +80,7 @@ test("who waits for a failure breaks with it as cause, through others, and nobod
   assert.ok(thrownBy(() => driver.synchronizeStream(other)) instanceof KernelError)
 })
 
-test("a wait for a point before the failure is not hurt by it, even when it is run after it", () => {
+test("a wait for a point before the failure does not break, even if it runs after the failure", () => {
   using driver = open(3)
   const [failing, waiting] = [driver.createStream(0), driver.createStream(0)]
   const [first, second] = [new Latch(driver), new Latch(driver)]
@@ -101,7 +101,7 @@ test("a wait for a point before the failure is not hurt by it, even when it is r
   driver.synchronizeStream(waiting)
 })
 
-test("a broken stream keeps to its waits, so that what it frees is free only then", () => {
+test("a broken stream still waits, so that the memory it frees is reused only afterwards", () => {
   using driver = open()
   const broken = driver.createStream(0)
   const held = driver.createStream(0)
@@ -123,7 +123,7 @@ test("a broken stream keeps to its waits, so that what it frees is free only the
   assert.ok(thrownBy(() => driver.synchronizeStream(broken)) instanceof KernelError)
 })
 
-test("a broken stream's slot comes back clean, and events of the stream stay right", () => {
+test("a broken stream's slot is reused clean, and events of the stream stay valid", () => {
   using driver = open()
   const event = driver.createEvent(false)
   const stream = driver.createStream(0)
@@ -148,7 +148,7 @@ test("a broken stream's slot comes back clean, and events of the stream stay rig
   assert.equal(broken.cause, error)
 })
 
-test("many broken streams, made and destroyed without a look, leave nothing behind", () => {
+test("many broken streams, created and destroyed without a query, leave nothing behind", () => {
   using driver = open()
   const kernel = driver.loadKernel(boom)
   const event = driver.createEvent(false)
@@ -166,7 +166,7 @@ test("many broken streams, made and destroyed without a look, leave nothing behi
   driver.synchronizeStream(clean)
 })
 
-test("whatever a kernel throws is survived", () => {
+test("a kernel may throw any value", () => {
   using driver = open()
   const cases: [body: string, message: RegExp][] = [
     ["const deeper = () => deeper() + 1; deeper()", /RangeError: Maximum call stack/],

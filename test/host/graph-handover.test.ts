@@ -6,7 +6,7 @@ import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
 afterEach(() => mock.restoreAll())
 
-test("launches just before and just after a branch's stream is given back run one after the other", () => {
+test("launches just before and just after a worker leaves a branch's stream run one after the other", () => {
   const bench = new Threadless()
   const graph = bench.capture((main, fork) => {
     launchOn(main, 1)

@@ -6,7 +6,7 @@ import type { HostStream } from "../../src/host/queue/stream.js"
 import { numbersFrom } from "../support/random.js"
 import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
-/** What each kernel of {@link Flat} runs behind. */
+/** The kernels that each kernel of {@link Flat} must run after. */
 const earlier: ReadonlyMap<number, readonly number[]> = new Map([
   [1, []],
   [2, [1]],
@@ -22,14 +22,14 @@ const earlier: ReadonlyMap<number, readonly number[]> = new Map([
 ])
 const kernels = [...earlier.keys()]
 
-/** All that runs behind a kernel, itself included. */
+/** All kernels that must run after a kernel, and itself. */
 function behind(kernel: number): ReadonlySet<number> {
   const found = new Set([kernel])
   for (const [other, before] of earlier) if (before.some((one) => found.has(one))) found.add(other)
   return found
 }
 
-/** A graph of three branches, with a conditional, that one worker runs; on a device without threads. */
+/** A flat graph of three branches with a conditional, on a device without threads. */
 class Flat {
   readonly device = new Threadless()
   readonly stream = this.device.createStream()
@@ -44,7 +44,7 @@ class Flat {
     this.device.work()
   }
 
-  /** Nothing is lost, nothing runs twice, and each kernel runs behind what it has to. */
+  /** Every kernel ran once, after those that it must run after. */
   check(launches: number, stream: HostStream = this.stream): void {
     const { run, control } = this.device
     assert.ok(stream.slot.isIdle(), "the launch stream has come to its end")
@@ -90,7 +90,7 @@ class Flat {
 
 afterEach(() => mock.restoreAll())
 
-/** Does something once, when a kernel runs. */
+/** Calls a function once, while a kernel runs. */
 function once(at: number, then: () => void): (kernel: number) => void {
   let done = false
   return (kernel) => {
@@ -101,11 +101,11 @@ function once(at: number, then: () => void): (kernel: number) => void {
 }
 
 for (const kernel of kernels) {
-  /** Another worker finds that the kernel is held up. */
+  /** Another worker finds that the kernel stands still. */
   const interrupt = (device: Threadless) => {
     device.interrupt()
     device.work()
-    // A conditional is one command: what stands in it goes on where it began.
+    // A conditional is one command: the rest of its body runs where it began.
     const held = new Set([...behind(kernel), ...(kernel === 6 ? behind(7) : [])])
     const free = kernels.filter((other) => !held.has(other))
     assert.deepEqual(
@@ -115,7 +115,7 @@ for (const kernel of kernels) {
     )
   }
 
-  test(`a run that kernel ${kernel} holds up is interrupted, again and again`, () => {
+  test(`a run that kernel ${kernel} holds up is interrupted each time`, () => {
     const flat = new Flat()
     for (let round = 0; round < 2; round++) {
       flat.device.run.length = 0
@@ -130,7 +130,7 @@ for (const kernel of kernels) {
     }
   })
 
-  test(`a run that is interrupted while kernel ${kernel} is loaded goes on there`, () => {
+  test(`a run that is interrupted while kernel ${kernel} is loaded continues there`, () => {
     const flat = new Flat()
     let isFirst = true
     flat.device.isLoaded = (next) => {
@@ -143,7 +143,7 @@ for (const kernel of kernels) {
     flat.check(1)
   })
 
-  test(`kernel ${kernel} throws in an interrupted run: that breaks the launch stream, and the graph runs on another`, () => {
+  test(`kernel ${kernel} throws in an interrupted run: this breaks the launch stream, and the graph still runs on another`, () => {
     const flat = new Flat()
     const { device, stream } = flat
     const fail = () => {
@@ -170,7 +170,7 @@ for (const kernel of kernels) {
   })
 }
 
-test("a kernel that throws in a run that nobody interrupts breaks the launch stream", () => {
+test("a kernel that throws in a run without interruption breaks the launch stream", () => {
   const flat = new Flat()
   flat.device.inKernel = once(5, () => {
     throw new Error("no good")
@@ -184,7 +184,7 @@ test("a kernel that throws in a run that nobody interrupts breaks the launch str
   )
 })
 
-test("a run is interrupted before the first branch has come to anything", () => {
+test("a run can be interrupted before the first branch has finished a command", () => {
   const device = new Threadless()
   const stream = device.createStream()
   const graph = device.capture((main, fork) => {
@@ -207,7 +207,7 @@ test("a run is interrupted before the first branch has come to anything", () => 
   assert.ok(stream.slot.isIdle())
 })
 
-test("a run is not interrupted while a branch's stream of the launch before is just being given back", () => {
+test("a run is not interrupted while a worker is still leaving a branch's stream of the earlier launch", () => {
   const device = new Threadless()
   const stream = device.createStream()
   const graph = device.capture((main, fork) => {
@@ -222,7 +222,7 @@ test("a run is not interrupted while a branch's stream of the launch before is j
   device.launch(graph, stream)
   const interrupted: number[] = []
   device.inKernel = (kernel) => {
-    // The first launch is interrupted in its second kernel, which so becomes the last one of its branch's stream.
+    // The first launch is interrupted in its second kernel, which becomes the last one of its branch's stream.
     if (kernel !== (device.run.length < 2 ? 2 : 1)) return
     const flag = (device.graph(graph).flat?.block ?? 0) + FLAT_WAS_INTERRUPTED
     device.control.words[flag] = 0
@@ -240,7 +240,7 @@ test("a run is not interrupted while a branch's stream of the launch before is j
   assert.equal(device.control.words[ACTIVE], 0)
 })
 
-test("launches that are queued behind each other are interrupted one after the other", () => {
+test("launches queued behind each other are interrupted one after the other", () => {
   const flat = new Flat()
   const random = numbersFrom(1)
   let depth = 0

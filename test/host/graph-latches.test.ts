@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { launch, open, source } from "./device.js"
 
-/** Tells the others, and waits for them for five seconds at most where there is a latch; then it says so. */
+/** Signals the other kernels and, if the latch is set, waits for theirs for at most five seconds. Writes -1 after that. */
 const meet = source(
   "meet",
   ["inout int32*", "int32", "int32"],
@@ -14,9 +14,9 @@ const meet = source(
      while (Atomics.load(words, other) === 0) if (performance.now() > end) return void Atomics.store(words, 0, -1)`,
 )
 
-/** A graph has so many branches with a kernel each that waits for those of the others. */
+/** A graph has this many branches, each with a kernel that waits for those of the others. */
 for (const branches of [2, 3, 4]) {
-  test(`${branches} branches of a graph that one worker has run may wait for each other all the same`, () => {
+  test(`${branches} branches of a graph that one worker has run may still wait for each other`, () => {
     using driver = open(branches)
     const memory = driver.allocatePinned(64)
     const range = { address: memory.address, length: 16 }

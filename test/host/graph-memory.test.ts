@@ -8,7 +8,7 @@ import { launch, open, source } from "./device.js"
 
 const nothing = source("nothing", [], "")
 
-/** Words of the control memory that were ever given out: all queues and blocks. */
+/** Words of the control memory that were ever reserved, for all queues and blocks. */
 function extentOf(driver: Driver): number {
   const control: unknown = Reflect.get(driver, "control")
   assert.ok(control instanceof ControlMemory)
@@ -32,7 +32,7 @@ class Graphs {
     this.driver.destroyEvent(event)
   }
 
-  /** So many launches on two branches, `kind` of a body, and `child`. */
+  /** Captures this many launches on two branches, a body of `kind`, and `child`. */
   #capture(size: number, kind: ConditionalKind, child?: GraphHandle, update?: GraphHandle): GraphHandle {
     const { driver } = this
     const [root, other, body] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
@@ -50,13 +50,13 @@ class Graphs {
     return graph
   }
 
-  /** Four captures, twice so many launches, and three more. */
+  /** Four captures, twice as many launches, and three more. */
   round(size: number, launches: number): void {
     const { driver } = this
     const child = this.#capture(2, "if")
     const graph = this.#capture(size, "unless", child)
     for (let count = 0; count < launches; count++) driver.launchGraph(graph, this.#stream)
-    // What was before the update is kept for the launches that are under way.
+    // The commands from before the update are kept for launches that are under way.
     assert.equal(this.#capture(size, "unless", child, graph), graph)
     for (let count = 0; count < launches; count++) driver.launchGraph(graph, this.#stream)
     const other = this.#capture(size + 1, "while", child, graph)
@@ -83,7 +83,7 @@ test("§7 graphs: thousands of captures and launches take no more memory than so
     assert.equal(extentOf(driver), extent)
     heaps.push(process.memoryUsage().heapUsed)
   }
-  // What is lost is lost in each part; what the engine compiles meanwhile lies there, too, but in one of them.
+  // A leak shows in every part. Code that the engine compiles meanwhile also takes memory, but only in one part.
   const growths = heaps.slice(1).map((heap, part) => heap - (heaps[part] ?? 0))
   assert.ok(Math.min(...growths) < 200_000, `the heap grew by ${growths.join(", ")} bytes`)
 })

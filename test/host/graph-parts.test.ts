@@ -10,7 +10,7 @@ const set = source("set", ["out int32*", "int32"], "Atomics.store(args[0], 0, ar
 const dying = source("dying", [], "process.exit(3)")
 const boom = source("boom", [], "throw new TypeError('no good')")
 
-/** A device with a log that kernels append to and a number that conditionals look at. */
+/** A device with a log that kernels append to, and a number that conditionals read. */
 class Bench implements Disposable {
   readonly driver: Driver & Disposable
   readonly stream: StreamHandle
@@ -55,7 +55,7 @@ class Bench implements Disposable {
     this.driver.destroyStream(body)
   }
 
-  /** What has been logged by one launch. */
+  /** What one launch logged. */
   launch(graph: GraphHandle, condition: number): number[] {
     this.logged.fill(0)
     this.number[0] = condition
@@ -76,7 +76,7 @@ class Bench implements Disposable {
   }
 }
 
-test("conditionals: each kind runs its body when it says so, with kernels that no worker has loaded yet", () => {
+test("conditionals: each kind runs its body under its condition, with kernels that no worker has loaded yet", () => {
   using bench = new Bench(2)
   const graph = bench.capture((stream) => {
     bench.append(stream, 1)
@@ -92,7 +92,7 @@ test("conditionals: each kind runs its body when it says so, with kernels that n
   assert.deepEqual(bench.launch(graph, 0), [1, 3, 5])
 })
 
-test("conditionals: bodies hold conditionals, streams of their own and nothing at all", () => {
+test("conditionals: bodies can hold conditionals, forks or nothing", () => {
   using bench = new Bench(2)
   const { driver } = bench
   const graph = bench.capture((stream) => {
@@ -115,7 +115,7 @@ test("conditionals: bodies hold conditionals, streams of their own and nothing a
   assert.deepEqual(bench.launch(graph, 0), [])
 })
 
-test("conditionals: the place is where it began, whatever is captured before the body ends", () => {
+test("conditionals: the position is where it began, whatever is captured before the body ends", () => {
   using bench = new Bench(2)
   const { driver } = bench
   const graph = bench.capture((stream) => {
@@ -159,7 +159,7 @@ test("conditionals: a kernel that throws in a body breaks the stream and ends th
 })
 
 for (const priority of [0, -1]) {
-  test(`conditionals: a loop on the only worker gives a stream of priority ${priority} its turn`, () => {
+  test(`conditionals: a loop on the only worker lets a stream of priority ${priority} run`, () => {
     using bench = new Bench(1)
     const { driver } = bench
     const other = driver.createStream(priority)
@@ -176,7 +176,7 @@ for (const priority of [0, -1]) {
   })
 }
 
-test("conditionals: a loop that never ends is lost with its device", () => {
+test("conditionals: a lost device ends a loop that never ends", () => {
   using bench = new Bench(2)
   const { driver } = bench
   const graph = bench.capture((stream) => bench.conditional("while", stream, () => {}))
@@ -234,7 +234,7 @@ test("conditionals: a body that is cancelled leaves its streams usable, and the 
   }
 })
 
-test("a graph in a graph: its branches run side by side there, launched more than once", () => {
+test("a graph launched several times inside a capture keeps its branches parallel", () => {
   using bench = new Bench(3)
   const { driver } = bench
   const latches = [new Latch(driver), new Latch(driver)]

@@ -5,7 +5,7 @@ import { IDLE, STATE } from "../../src/host/control/layout.js"
 import type { HostStream } from "../../src/host/queue/stream.js"
 import { Threadless, aroundGivingBack, launchOn } from "./threadless.js"
 
-/** A branch that waits once more behind its join. */
+/** A branch that waits again after its join. */
 function captureWithLastWait(device: Threadless): number {
   return device.capture((main: Branch, fork: () => Branch) => {
     launchOn(main, 1)
@@ -23,9 +23,9 @@ const blocksOf = (device: Threadless, graph: number) => device.graph(graph).bran
 afterEach(() => mock.restoreAll())
 
 /**
- * Launches a graph, and at the end of the launch, while a branch has its wait to read still, destroys it and captures
- * another one: that must not get its memory. Here, as a worker that reads what is another graph's by then may never come
- * back. A third one gets it.
+ * Launches a graph. At the end of the launch, while a branch must still read its wait, destroys the graph and captures
+ * another one, which must not get its memory: a worker that reads another graph's commands might never return. A third
+ * graph gets the memory.
  */
 function replaceAtEnd(device: Threadless, graph: number, stream: HostStream, isReading: () => boolean): void {
   const blocks = blocksOf(device, graph)
@@ -47,14 +47,14 @@ function replaceAtEnd(device: Threadless, graph: number, stream: HostStream, isR
   assert.deepEqual(new Set(third), new Set(blocks))
 }
 
-test("a branch that ends with a wait keeps its memory until it has read that, though the launch has come to its end", () => {
+test("a branch that ends with a wait keeps its memory until a worker has read the wait, even after the launch is complete", () => {
   const device = new Threadless()
   const stream = device.createStream()
   const graph = captureWithLastWait(device)
   replaceAtEnd(device, graph, stream, () => device.made.some(({ slot }) => !slot.isIdle()))
 })
 
-test("an interrupted run's stand-by streams have read a graph's memory before it is another's", () => {
+test("a graph's memory is not reused before the streams of an interrupted run have read it", () => {
   const device = new Threadless()
   const stream = device.createStream()
   const graph = captureWithLastWait(device)

@@ -4,16 +4,16 @@ import type { Driver, GraphHandle, KernelHandle, MemoryRange, StreamHandle } fro
 import { launch, open, source } from "./device.js"
 import { numbersFrom } from "../support/random.js"
 
-/** How long each number of threads is tried, and when a stream that has not come to its end never will. */
+/** How long each number of threads is tried, and after how long a stream counts as stuck. */
 const milliseconds = 3000
 const patience = 20_000
 
 const cellCount = 64
-/** A cell that is never zero: what conditionals look at. */
+/** A cell that is never zero, for conditionals. */
 const trueCell = 63
-/** How many kernels are to take so long that whoever runs the rest of their graph is interrupted. */
+/** How many kernels take so long that the run of their graph is interrupted. */
 const slowCell = 62
-/** A kernel that takes a while if it is told to. */
+/** A kernel that takes a while if its argument says so. */
 const dawdle =
   `if (Atomics.load(args[0], ${slowCell}) > 0 && Atomics.sub(args[0], ${slowCell}, 1) > 0) ` +
   "for (const end = performance.now() + 6; performance.now() < end; );"
@@ -31,11 +31,11 @@ const combine = source(
 /** What one kernel does to the cells. */
 type Effect = (cells: Int32Array) => void
 
-/** A graph, and what one launch of it comes to. */
+/** A graph, and the effect of one launch. */
 interface Case {
   readonly graph: GraphHandle
   readonly effects: readonly Effect[]
-  /** The stream that it was launched on last. */
+  /** The stream of its latest launch. */
   last: StreamHandle | undefined
 }
 
@@ -61,7 +61,7 @@ class Stress {
     this.#combine = driver.loadKernel(combine)
   }
 
-  /** Several graphs that are launched many times, in any order but for each one's own. */
+  /** Launches several graphs many times, in any order between graphs. */
   round(seed: number): void {
     const random = numbersFrom(seed)
     const cases = Array.from({ length: 4 }, (_, index) => this.#capture(random, index * 8, 2 + random(3), true))
@@ -136,7 +136,7 @@ class Stress {
     this.#driver.launchGraph(launched.graph, stream)
     launched.last = stream
     for (const effect of launched.effects) effect(this.#expected)
-    // Threads meet in ever new ways: now everything is queued at once, now a worker has just gone to sleep.
+    // Threads interleave differently: sometimes everything is queued at once, sometimes a worker has just gone to sleep.
     if (random(8) === 0) for (let turn = random(20_000); turn > 0; turn--) Math.sqrt(turn)
     if (random(64) === 0) this.#await(stream, seed)
     if (random(16) === 0) Atomics.store(this.#words, slowCell, 1)

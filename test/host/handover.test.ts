@@ -11,8 +11,8 @@ import { ChunkPool, HostStream, StreamSlot } from "../../src/host/queue/stream.j
 import { source } from "./device.js"
 
 /**
- * How a stream passes from worker to worker, step by step in one thread: what the other side does in between is done
- * where a worker makes its step, so that interleavings which take hours to meet are met each time.
+ * How a stream passes from worker to worker, step by step in one thread. The other worker's actions run inside a step of
+ * the first, so that rare interleavings happen in every run.
  */
 
 class Bench {
@@ -21,7 +21,7 @@ class Bench {
   readonly commands = new Commands(this.control)
   readonly slot = new StreamSlot(this.control, new ChunkPool(this.control))
   readonly kernel: HostKernel = checkKernel(source("count", ["int32"], ""), 1)
-  /** What the launches that were run had as their argument. */
+  /** The arguments of the launches that have run. */
   readonly run: number[] = []
   queued = 0
 
@@ -35,7 +35,7 @@ class Bench {
     this.scheduler.submit(this.slot.block)
   }
 
-  /** Runs what is ready, as one more worker does. */
+  /** Runs all ready streams, like another worker. */
   work(): void {
     const surroundings: Surroundings = {
       control: this.control,
@@ -58,7 +58,7 @@ class Bench {
 const memory = DeviceMemory.create()
 const store = Atomics.store.bind(Atomics)
 
-/** Does something at the moment when a worker has just given the stream back, once. */
+/** Calls a function once, just after a worker has left the stream. */
 function whenGivenBack(bench: Bench, then: () => void): void {
   let done = false
   mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {
@@ -75,7 +75,7 @@ beforeEach(() => mock.restoreAll())
 afterEach(() => mock.restoreAll())
 
 for (const others of [0, 1, 2, 700]) {
-  test(`a stream that is refilled while it is given back runs each command once: ${others} more by another worker`, () => {
+  test(`a stream that gets new commands while a worker leaves it runs each command once: ${others} more by another worker`, () => {
     const bench = new Bench()
     bench.queue()
     whenGivenBack(bench, () => {

@@ -23,13 +23,13 @@ function code(error: unknown): string {
   return error.code
 }
 
-test("a kernel's text becomes a URL without dots: Bun takes what follows the last one for a file's extension", () => {
+test("a kernel's source becomes a URL without dots: Bun treats the text behind the last one as a file extension", () => {
   const { body } = checkKernel(kernel([], { source: "export function k() { Math.max(1.5) }" }), 1)
   assert.ok("url" in body)
   assert.doesNotMatch(body.url, /\./)
 })
 
-test("a kernel that is defined again with the same text, as in a loop, is the same kernel; one from a file is read again", () => {
+test("a kernel defined again with the same source is the same kernel; one from a file is read again", () => {
   using driver = open()
   const text = "export function k(l, x) {}\nexport const other = k"
   const handle = driver.loadKernel(kernel(["inout int32*"], { source: text }))
@@ -48,7 +48,7 @@ test("a kernel that is defined again with the same text, as in a loop, is the sa
   assert.equal(new Set([handle, ...handles]).size, 1 + others.length)
 })
 
-test("a kernel that cannot work is refused before anything is queued", () => {
+test("a kernel that cannot run is refused before anything is queued", () => {
   using driver = open()
   const wasm = (shape: Partial<Parameters<typeof wasmModule>[0]>) => ({
     wasm: wasmModule({ parameters: [], code: [], ...shape }),
@@ -95,7 +95,7 @@ test("the same source object is loaded once", () => {
   assert.equal(driver.loadKernel(one), driver.loadKernel(one))
 })
 
-test("scalars arrive as their type has them", () => {
+test("scalars arrive with the values of their type", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const cases: [dtype: string, given: KernelArgument, arrives: string][] = [
@@ -126,7 +126,7 @@ test("scalars arrive as their type has them", () => {
   }
 })
 
-test("arrays arrive as typed arrays over the device memory, and the launch's shape beside them", () => {
+test("a kernel gets typed arrays over the device memory, and the shape of the launch", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const memory = driver.allocatePinned(64)
@@ -240,7 +240,7 @@ test("the first launch loads its kernel without the opening thread's event loop"
   assert.deepEqual(Array.from(words.subarray(0, 8)), Array<number>(8).fill(1))
 })
 
-test("preparing loads a kernel on every worker, and says what is wrong with it", async () => {
+test("prepare loads a kernel on every worker, and rejects with what is wrong with it", async () => {
   using driver = open(3)
   const good = kernel([], { source: "export function k() {}" })
   const [first, second] = await Promise.all([driver.prepareKernel(good), driver.prepareKernel(good)])
@@ -286,7 +286,7 @@ const unfinished: readonly [what: string, text: string, message: RegExp][] = [
 ]
 
 for (const [what, text, message] of unfinished) {
-  test(`no kernel, and no reason to lose the device: ${what}`, async () => {
+  test(`a kernel that cannot be loaded does not lose the device: ${what}`, async () => {
     using driver = open(1)
     const memory = driver.allocatePinned(4)
     const range = { address: memory.address, length: 1 }
@@ -316,13 +316,13 @@ test("a kernel cannot be exported as `then`, which import() would call", () => {
   }
 })
 
-test("a worker knows the kernels defined before it started, however late the opening thread posts", (context) => {
+test("a worker knows the kernels defined before it started, even if the opening thread posts late", (context) => {
   const post = MessagePort.prototype.postMessage
   context.mock.method(
     MessagePort.prototype,
     "postMessage",
     function (this: MessagePort, ...message: Parameters<typeof post>) {
-      // The worker has started, and taken the launch, before this returns.
+      // The worker has started, and runs the launch, before this returns.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
       post.apply(this, message)
     },
@@ -333,7 +333,7 @@ test("a worker knows the kernels defined before it started, however late the ope
   driver.synchronizeStream(stream)
 })
 
-test("preparing does not wait for workers started since it was asked for", { timeout: 20_000 }, async () => {
+test("prepare does not wait for workers started after the call", { timeout: 20_000 }, async () => {
   using driver = open(8)
   const nothing = driver.loadKernel(source("nothing", [], ""))
   const preparing = driver.prepareKernel(source("prepared", [], ""))
@@ -342,7 +342,7 @@ test("preparing does not wait for workers started since it was asked for", { tim
   await preparing
 })
 
-test("preparing does not wait for workers that are in a kernel", async () => {
+test("prepare does not wait for workers that are running a kernel", async () => {
   using driver = open(2)
   const latch = new Latch(driver)
   try {
@@ -353,7 +353,7 @@ test("preparing does not wait for workers that are in a kernel", async () => {
   }
 })
 
-test("closing rejects what is still being prepared", async () => {
+test("closing the device rejects pending prepares", async () => {
   const driver = open(2)
   const preparing = driver.prepareKernel(kernel([], { source: "await new Promise(() => {}); export function k() {}" }))
   driver.close()

@@ -8,10 +8,10 @@ import { completed, Latch, launch, open, source, thrownBy } from "./device.js"
 const noop = source("noop", ["int32"], "")
 const failing = source("failing", ["int32"], "throw new Error('on purpose')")
 
-/** How often the driver looks whether a stream has come to a position while something runs. */
+/** How often the driver checks a stream's progress while `run` runs. */
 const looks = (run: () => unknown): Promise<number> => countCalls(StreamSlot.prototype, "hasPassed", run)
 
-/** Runs something with a stream that is held, and lets that go afterwards. */
+/** Calls `run` while a stream is held, and opens the latch afterwards. */
 async function behindLatch<T>(run: (driver: Driver, held: StreamHandle, latch: Latch) => Promise<T>): Promise<T> {
   using driver = open(3)
   const held = driver.createStream(0)
@@ -42,7 +42,7 @@ function waitingStream(driver: Driver, other: StreamHandle): StreamHandle {
 
 type Cost = (count: number) => Promise<number>
 
-/** Looks of the last few, in the presence of so many. */
+/** The checks for the last few, beside this many others. */
 const costs: [string, Cost][] = [
   [
     "a graph destroyed behind queued work",
@@ -108,7 +108,7 @@ const costs: [string, Cost][] = [
   ],
 ]
 
-describe("the host device with many of a kind: one more costs the same beside 2000 as beside 200", () => {
+describe("the host device with many objects: one more costs the same beside 2000 as beside 200", () => {
   for (const [what, cost] of costs) {
     test(what, async () => {
       const [few, many] = [await cost(200), await cost(2000)]
@@ -117,7 +117,7 @@ describe("the host device with many of a kind: one more costs the same beside 20
   }
 })
 
-/** Looks for breaking, destroying and replacing as many streams as are busy meanwhile. */
+/** The checks for breaking, destroying and replacing as many streams as are busy meanwhile. */
 function breakingBeside(count: number): Promise<number> {
   return behindLatch((driver, held) => {
     for (let i = 0; i < count; i++) waitingStream(driver, held)
@@ -139,7 +139,7 @@ test("ten times as many broken streams beside ten times as many busy ones cost a
   assert.ok(many <= 20 * few, `${few} looks for 100, ${many} for 1000`)
 })
 
-test("promises of one stream settle in the order of its work, in whatever order they were asked for", async () => {
+test("promises of a stream settle in the order of its work, not in the order of the calls", async () => {
   using driver = open()
   const stream = driver.createStream(0)
   const latch = new Latch(driver)

@@ -48,7 +48,7 @@ test("arrays beyond 2 GiB work in every operation, up to 4 GiB", () => {
   assert.deepEqual(Array.from(new Int32Array(pinned.buffer, pinned.byteOffset, 2)), [77, -3])
 })
 
-test("without room the error says how much was wanted, how much is used and how much there is", () => {
+test("an out-of-memory error says how much was requested, how much is used and how much there is", () => {
   using driver = open()
   const stream = driver.createStream(0)
   driver.allocate(1000, stream, never)
@@ -60,7 +60,7 @@ test("without room the error says how much was wanted, how much is used and how 
   }
 })
 
-test("workers and loaded modules see memory that is added later", () => {
+test("workers and loaded modules see memory that was added later", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const store = wasmModule({ parameters: [I32, I32], code: [...get(0), ...get(1), 0x36, 2, 0] })
@@ -118,7 +118,7 @@ test("fills repeat elements of 1, 2, 4 and 8 bytes", () => {
   }
 })
 
-test("an upload has read its source when it returns, busy stream or not, and keeps its place in the order", () => {
+test("an upload has read its source when it returns, and keeps its place in the stream's order", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const memory = driver.allocatePinned(256)
@@ -157,7 +157,7 @@ test("an upload has read its source when it returns, busy stream or not, and kee
   assert.equal(driver.memoryUsage().used, used)
 })
 
-test("memory that waits to be freed is drained, without a wait of the allocation's own", () => {
+test("draining frees all deferred releases, and an allocation never waits itself", () => {
   using driver = open()
   const stream = driver.createStream(0)
   const other = driver.createStream(0)
@@ -177,7 +177,7 @@ test("memory that waits to be freed is drained, without a wait of the allocation
   assert.equal(driver.allocate(3 * GIB, other, never), large)
 })
 
-test("pinned memory is zeroed, has a buffer object of its own and is given back by its address", () => {
+test("pinned memory is zeroed, has its own buffer object and is freed by its address", () => {
   using driver = open()
   const one = driver.allocatePinned(100)
   new Uint8Array(one.buffer, one.byteOffset, 100).fill(1)

@@ -20,7 +20,7 @@ test("a stream runs its commands in the order of the calls", () => {
   )
 })
 
-test("a wait holds a stream back until the event's point is passed, and holds no other", () => {
+test("a wait holds a stream until the event is complete, and holds no other stream", () => {
   using driver = open()
   const first = driver.createStream(0)
   const second = driver.createStream(0)

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { runAlone } from "./device.js"
 
-/** Far below what a latch holds out for. */
+/** Far below the time limit of a latch. */
 const SOON = 4000
 
 test("idle workers do not keep a process alive, closed or not", () => {
@@ -20,7 +20,7 @@ test("idle workers do not keep a process alive, closed or not", () => {
   }
 })
 
-test("queued work does not keep a process alive, a pending completion does, a detached one does not", () => {
+test("queued work and a detached completion do not keep a process alive; a pending completion does", () => {
   const body = (wait: string) => `
     const driver = open()
     const stream = driver.createStream(0)
@@ -60,7 +60,7 @@ test("process.exit() ends a process whose workers sleep, spin, compute or load",
   }
 })
 
-test("work queued before a long loop of the opening thread is done after it, waits across streams included", () => {
+test("work queued before a long loop of the opening thread is done after it, including waits between streams", () => {
   const run = runAlone(`
     const driver = open()
     const one = driver.createStream(0), two = driver.createStream(0)
@@ -80,7 +80,7 @@ test("work queued before a long loop of the opening thread is done after it, wai
   assert.equal(run.stdout, "1000\n")
 })
 
-test("what kernels print comes out", () => {
+test("output of kernels appears", () => {
   const run = runAlone(`
     const driver = open()
     const stream = driver.createStream(0)
@@ -90,7 +90,7 @@ test("what kernels print comes out", () => {
   assert.equal(run.stdout, "hello\n")
 })
 
-test("a device works inside a Worker, and goes with it", () => {
+test("a device works inside a Worker, and ends with it", () => {
   const run = runAlone(`
     const { Worker, isMainThread } = await import("node:worker_threads")
     const text = \`
@@ -108,7 +108,7 @@ test("a device works inside a Worker, and goes with it", () => {
   assert.equal(run.stdout, "done\nexit 0\n")
 })
 
-test("a completion that throws stops no other one", () => {
+test("a completion callback that throws does not stop the others", () => {
   const run = runAlone(`
     process.on("uncaughtException", (error) => console.log(error.message))
     const driver = open()

@@ -13,14 +13,14 @@ after(() => rmSync(folder, { recursive: true }))
 const permission = Number(process.versions.node.split(".")[0]) < 24 ? "--experimental-permission" : "--permission"
 const noLimits = process.platform === "win32" && "Windows has no such limit"
 
-/** Flags that leave the host device no way to work, and what the device says. */
+/** Flags that make the host device unusable, and the reason that it gives. */
 const impossible: readonly [flags: readonly string[], reason: RegExp][] = [
   [["--jitless"], /--jitless/],
   [[permission, "--allow-fs-read=*"], /--allow-worker/],
 ]
 
 for (const [flags, reason] of impossible) {
-  test(`§4 listDevices and openDevice say why the host device cannot be used: ${flags[0]}`, () => {
+  test(`§4 listDevices and openDevice say why the host device is unusable: ${flags[0]}`, () => {
     const run = runAlone(
       `const { listDevices, openDevice } = await import(${library})
       const { usable, reason } = listDevices().find(({ id }) => id === "host")
@@ -32,7 +32,7 @@ for (const [flags, reason] of impossible) {
   })
 }
 
-test("a worker that cannot be started is no loss while there are others", { skip: noLimits }, () => {
+test("a worker that cannot be started does not lose the device while others exist", { skip: noLimits }, () => {
   const run = runAlone(
     `const driver = open(32)
     const count = driver.loadKernel(source("count", ["inout int32*"], "Atomics.add(args[0], 0, 1)"))
@@ -56,7 +56,7 @@ test("a worker that cannot be started is no loss while there are others", { skip
   assert.equal(run.status, 0)
 })
 
-/** Where no thread can be started at all: what a program does for that, and what the loss says. */
+/** Ways to make starting any thread fail, and the error that follows. */
 const hopeless: readonly [what: string, prepare: string, reason: RegExp][] = [
   [
     "the current folder is gone",
@@ -71,7 +71,7 @@ const hopeless: readonly [what: string, prepare: string, reason: RegExp][] = [
 ]
 
 for (const [what, prepare, reason] of hopeless) {
-  test(`where no worker can be started, the loss says why: ${what}`, { skip: noLimits }, () => {
+  test(`if no worker can be started, the error says why: ${what}`, { skip: noLimits }, () => {
     for (const wait of ["driver.synchronizeStream(stream)", "await completed(driver, stream)"]) {
       const run = runAlone(
         `import { mkdtempSync, openSync, rmSync } from "node:fs"
@@ -95,7 +95,7 @@ for (const [what, prepare, reason] of hopeless) {
   })
 }
 
-test("a program that is a kernel's module, too, cannot open the host device in its worker threads", () => {
+test("a program that is also a kernel's module cannot open the host device in its worker threads", () => {
   const program = join(folder, "program.mjs")
   writeFileSync(
     program,
@@ -129,7 +129,7 @@ test("a program that is a kernel's module, too, cannot open the host device in i
 const preload = join(folder, "pre load.mjs")
 writeFileSync(preload, 'import { threadId } from "node:worker_threads"; process._rawDebug(`preloaded in ${threadId}`)')
 
-/** Says which flags its thread has. */
+/** Prints the flags of its thread. */
 const flagged = `
   const driver = open(1)
   const stream = driver.createStream(0)

@@ -25,7 +25,7 @@ test("a million commands can be queued behind a latch", () => {
   assert.equal(words[0], 1_000_000)
 })
 
-test("a piece of a queue is used again only when it has been read to its end", () => {
+test("a chunk of a queue is reused only after a worker has read it to its end", () => {
   using driver = open(2)
   const log = driver.allocatePinned(2 ** 16)
   const words = new Int32Array(log.buffer, log.byteOffset, 2 ** 14)
@@ -33,7 +33,7 @@ test("a piece of a queue is used again only when it has been read to its end", (
   const kernel = driver.loadKernel(append)
   const other = driver.createStream(0)
   const third = driver.createStream(0)
-  // A launch of this kernel is 12 words, a fill 6, a piece of a queue 2046: somewhere in these lengths it ends.
+  // A launch of this kernel takes 12 words, a fill 6, and a chunk of a queue holds 2046: these lengths cross its end.
   for (let length = 165; length < 175; length++) {
     for (const early of [false, true]) {
       words[0] = 0
@@ -50,7 +50,7 @@ test("a piece of a queue is used again only when it has been read to its end", (
       try {
         add(length)
         if (early) {
-          // All is read but for the link to the next piece; then nobody is free to read that.
+          // Everything but the link to the next chunk has been read, and no worker is free to read the link.
           driver.synchronizeStream(stream)
           for (const [index, held] of [other, third].entries()) latches[index]?.hold(held)
         } else {
@@ -66,7 +66,7 @@ test("a piece of a queue is used again only when it has been read to its end", (
   }
 })
 
-test("more streams than threads: three hundred that wait in a ring", () => {
+test("more streams than threads: three hundred streams wait in a ring", () => {
   using driver = open(2)
   const streams = Array.from({ length: 300 }, () => driver.createStream(0))
   const log = driver.allocatePinned(4096)
@@ -134,7 +134,7 @@ test("streams of the same priority take turns", () => {
   assert.ok(order.indexOf(1) < order.lastIndexOf(0) / 4)
 })
 
-test("a stream may be destroyed with work and waits queued: all of it runs", () => {
+test("a stream can be destroyed with work and waits queued: all of it still runs", () => {
   using driver = open()
   const log = driver.allocatePinned(4096)
   const words = new Int32Array(log.buffer, log.byteOffset, 1024)
@@ -161,7 +161,7 @@ test("a stream may be destroyed with work and waits queued: all of it runs", () 
   assert.equal(words[0], 100)
 })
 
-test("streams made and destroyed in a loop use the same few slots and keep their order", () => {
+test("streams created and destroyed in a loop reuse a few slots and keep their order", () => {
   using driver = open()
   const kernel = driver.loadKernel(nothing)
   const events = Array.from({ length: 50 }, () => driver.createEvent(false))
@@ -177,7 +177,7 @@ test("streams made and destroyed in a loop use the same few slots and keep their
   for (const event of events) driver.synchronizeEvent(event)
 })
 
-test("an event never recorded holds nothing up; a second record leaves earlier waits as they were", () => {
+test("waiting for an unrecorded event does nothing; a second record does not change earlier waits", () => {
   using driver = open()
   const one = driver.createStream(0)
   const two = driver.createStream(0)
@@ -224,7 +224,7 @@ test("times are measured between events made for it, and refused otherwise", () 
   assert.ok(error instanceof AuxstreamError && error.code === "AUX_NOT_READY")
 })
 
-test("completions come once, never inside a call, and not after they were detached", async () => {
+test("completion callbacks are called once, never inside a call, and not after they were detached", async () => {
   using driver = open()
   const stream = driver.createStream(0)
   const event = driver.createEvent(false)
@@ -248,7 +248,7 @@ test("completions come once, never inside a call, and not after they were detach
   assert.equal(calls.length, 4)
 })
 
-test("nobody else's stream can be taken in", () => {
+test("streams of other libraries cannot be adopted", () => {
   using driver = open()
   const error = thrownBy(() => driver.adoptStream(5n))
   assert.ok(error instanceof AuxstreamError && error.code === "AUX_INVALID_ARGUMENT")

@@ -21,23 +21,23 @@ import { StreamTable } from "../../src/host/queue/stream-table.js"
 import { source } from "./device.js"
 
 const memory = DeviceMemory.create()
-/** Where a zero is. */
+/** The address of a zero. */
 const zero = 64
-/** One for each number that is launched, so that each can be missing. */
+/** A kernel for each number, so that each can be missing. */
 const kernels = Array.from({ length: 16 }, (_, id) => checkKernel(source("count", ["int32"], ""), id))
 
-/** A device without threads, whose workers a test runs one after another, or one inside a kernel of another one. */
+/** A device without threads. A test runs its workers one after another, or one inside a kernel of another. */
 export class Threadless {
   readonly control = ControlMemory.create()
   readonly scheduler = new Scheduler(this.control)
   readonly reports: Report[] = []
-  /** The streams that graphs have of their own. */
+  /** The graphs' own streams. */
   readonly made: HostStream[] = []
-  /** What the launches that were run had as their argument. */
+  /** The arguments of the launches that have run. */
   readonly run: number[] = []
-  /** What a kernel does beside that. */
+  /** What else a kernel does. */
   inKernel: (value: number) => void = () => {}
-  /** False if the kernel that comes next has to be loaded first. */
+  /** False if the next kernel must be loaded first. */
   isLoaded: (value: number) => boolean = () => true
   readonly #streams = new StreamTable(this.control, new Failures(() => {}))
   readonly #captures = new Captures(this.control)
@@ -78,13 +78,13 @@ export class Threadless {
     this.#graphs.destroy(graph)
   }
 
-  /** How many workers are to run it follows from the times that were measured: here they are 0, however busy the machine. */
+  /** The measured times decide how many workers run the graph. Here they are 0, however busy the machine is. */
   launch(graph: number, stream: HostStream): void {
     for (const { block } of this.graph(graph).branches) this.control.doubles[block / 2] = 0
     this.#launcher.launch(this.graph(graph), stream)
   }
 
-  /** Launches a graph until it is run by one worker. */
+  /** Launches a graph until one worker runs it. */
   makeFlat(graph: number, stream: HostStream): void {
     for (let count = 0; this.graph(graph).flat === undefined; count++) {
       assert.ok(count < 100, "the graph is never run by one worker")
@@ -102,13 +102,13 @@ export class Threadless {
     conditional.close(body.branches)
   }
 
-  /** Does what a worker does that has nothing to do, until it has interrupted what stands still, if anything does. */
+  /** Acts as an idle worker, which interrupts runs that stand still. */
   interrupt(): void {
     let looks = 0
     this.scheduler.sleep(() => looks++ < 4, 1)
   }
 
-  /** Runs what is ready, as one more worker does. */
+  /** Runs all ready streams, like another worker. */
   work(): void {
     const loaded: LoadedKernel = { run: (control, at) => this.#runKernel(control.words[at + LAUNCH_WORDS] ?? -1) }
     const interpreter = new Interpreter({
@@ -144,7 +144,7 @@ function kernelOf(value: number): HostKernel {
 
 const store = Atomics.store.bind(Atomics)
 
-/** Does something just before and just after a worker gives a stream back, once; until mocks are restored. */
+/** Calls a function once just before and just after a worker leaves a stream; until mocks are restored. */
 export function aroundGivingBack(stream: () => number | undefined, then: () => void): void {
   let done = false
   mock.method(Atomics, "store", (words: Int32Array, index: number, value: number) => {

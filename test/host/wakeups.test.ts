@@ -5,12 +5,12 @@ import { completed, launch, open, source } from "./device.js"
 
 const nothing = source("nothing", [], "")
 
-/** Does nothing for a while that differs from call to call, so that threads meet in ever new ways. */
+/** Does nothing for a time that differs from call to call, so that threads interleave differently. */
 function dawdle(turns: number): void {
   for (let turn = 0; turn < turns; turn++) Math.sqrt(turn)
 }
 
-/** Waits until all is done, but not for ever. */
+/** Waits until everything is done, within a limit. */
 function finish(driver: Driver, streams: readonly StreamHandle[]): void {
   const end = performance.now() + 30_000
   for (const stream of streams) {
@@ -70,7 +70,7 @@ test("no wake-up is lost when the very last command of a stream is waited for", 
   }
 })
 
-test("no completion is lost, however many are pending and in whatever order", async () => {
+test("no completion is lost, with many pending in any order", async () => {
   using driver = open()
   const streams = Array.from({ length: 3 }, () => driver.createStream(0))
   const kernel = driver.loadKernel(nothing)
@@ -89,7 +89,7 @@ test("no completion is lost, however many are pending and in whatever order", as
   }
 })
 
-test("random programs over many streams give what one stream would give", () => {
+test("random programs give the same results on many streams as on one", () => {
   const text = "args[0][0] = Math.imul(args[0][0], 31) + args[1][0] * 3 + args[2]"
   const combine = source("combine", ["inout uint32*", "in uint32*", "uint32"], text)
   for (let seed = 1; seed <= 60; seed++) {
@@ -101,7 +101,7 @@ test("random programs over many streams give what one stream would give", () => 
     const memory = driver.allocatePinned(buffers * 256)
     const words = new Uint32Array(memory.buffer, memory.byteOffset, buffers * 64)
     const expected = new Uint32Array(buffers)
-    /** The last use of each buffer, as an event; everyone who touches it waits for that first. */
+    /** The event of each buffer's last use. The next user waits for it first. */
     const events = Array.from({ length: buffers }, () => driver.createEvent(false))
     for (let step = 0; step < 300; step++) {
       const stream = streams[random(streams.length)] ?? 0
@@ -128,7 +128,7 @@ test("random programs over many streams give what one stream would give", () => 
   }
 })
 
-/** A small generator of whole numbers below a bound, the same for the same seed. */
+/** A small generator of integers below a bound, repeatable by its seed. */
 function generator(seed: number): (bound: number) => number {
   let state = seed
   return (bound) => {

@@ -8,11 +8,11 @@ export interface WasmShape {
   /** Limits of the imported memory: flags, minimum, maximum. */
   readonly limits?: readonly number[]
   readonly memoryName?: string
-  /** A memory of its own instead of the imported one, or none at all. */
+  /** Its own memory instead of the imported one, or none at all. */
   readonly memory?: "own" | "none"
   /** Active data segments: offset and bytes. */
   readonly data?: readonly { readonly offset: number; readonly bytes: readonly number[] }[]
-  /** A passive data segment, which only code can put somewhere. */
+  /** A passive data segment, which only code can copy to memory. */
   readonly passiveData?: readonly number[]
 }
 
@@ -21,7 +21,7 @@ export const I64 = 0x7e
 export const F32 = 0x7d
 export const F64 = 0x7c
 
-/** What every module begins with. */
+/** The header of every module. */
 const MAGIC = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
 
 /** 65536 in LEB128. */
@@ -59,7 +59,7 @@ function text(value: string): number[] {
   return sized([...Buffer.from(value)])
 }
 
-/** LEB128; two bytes always, so that the sign bit is never set. */
+/** LEB128, always two bytes, so that the sign bit is never set. */
 function unsigned(value: number): number[] {
   return [(value & 127) | 128, (value >> 7) & 127]
 }

@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same each time. */
+/** Pseudo-random integers below a bound, repeatable by the seed. */
 export function numbersFrom(seed: number): (below: number) => number {
   let state = seed
   return (below) => {

@@ -4,7 +4,7 @@ import { ControlMemory } from "../../../src/host/control/control.js"
 import { LOCK, STREAM_WORDS } from "../../../src/host/control/layout.js"
 import { Scheduler } from "../../../src/host/schedule/scheduler.js"
 
-test("queueing does not wait for ever for the scheduler's lock, which a worker may have had when it died", () => {
+test("queueing does not wait forever for the scheduler's lock, which a dead worker may have left locked", () => {
   const control = ControlMemory.create()
   const loss = new Error("a worker has died")
   let looks = 0
@@ -20,7 +20,7 @@ test("queueing does not wait for ever for the scheduler's lock, which a worker m
   assert.equal(looks, 3)
 })
 
-test("the scheduler's lock is only late while somebody has it", () => {
+test("the scheduler's lock can be acquired as soon as it is unlocked", () => {
   const control = ControlMemory.create()
   const scheduler = new Scheduler(control, () => Atomics.store(control.words, LOCK, 0))
   Atomics.store(control.words, LOCK, 1)

@@ -6,7 +6,7 @@ import { ALONE, MEASURED } from "../../../src/host/control/layout.js"
 import { Pace } from "../../../src/host/graph/pace.js"
 import { ChunkPool, StreamSlot } from "../../../src/host/queue/stream.js"
 
-/** Launches of a graph of two branches, whose times are what the test says. */
+/** Launches a graph of two branches whose times the test chooses. */
 class Launches {
   readonly #control = ControlMemory.create()
   readonly #end = { slot: new StreamSlot(this.#control, new ChunkPool(this.#control)), position: 0 }
@@ -26,7 +26,7 @@ class Launches {
     }))
   }
 
-  /** So many launches whose branches take so long, in milliseconds; how the last one was run. */
+  /** Launches this many times; the branches take these times, in milliseconds. @returns how the last launch was run */
   run(count: number, time: number): "alone" | "by several" {
     let how = 0
     for (let launch = 0; launch < count; launch++) {
@@ -39,13 +39,13 @@ class Launches {
   }
 }
 
-test("a graph that nothing is known of is run by several workers, and so is one whose branches take long", () => {
+test("several workers run a graph before it is measured, and a graph whose branches take long", () => {
   const launches = new Launches(2)
   assert.equal(launches.run(1, 5), "by several")
   assert.equal(launches.run(1000, 5), "by several")
 })
 
-test("a graph of small kernels is soon run by one worker, and hardly ever measured", () => {
+test("one worker soon runs a graph of small kernels, which is then rarely measured", () => {
   const launches = new Launches(2)
   assert.equal(launches.run(10, 0.001), "alone")
   launches.measured = 0
@@ -53,12 +53,12 @@ test("a graph of small kernels is soon run by one worker, and hardly ever measur
   assert.ok(launches.measured < 50, `${launches.measured} were measured`)
 })
 
-test("what passing branches between workers costs is set against what that saves", () => {
+test("the decision weighs the cost of passing branches between workers against the time saved", () => {
   assert.equal(new Launches(2).run(10, 0.1), "by several")
   assert.equal(new Launches(200).run(10, 0.1), "alone")
 })
 
-test("one launch that others held up changes nothing; kernels that take longer from now on do, and back", () => {
+test("one delayed launch does not change the decision; kernels that stay slower do, and so does their becoming faster again", () => {
   const launches = new Launches(2)
   launches.run(40, 0.01)
   launches.measured = 0
@@ -69,7 +69,7 @@ test("one launch that others held up changes nothing; kernels that take longer f
   assert.equal(launches.run(100, 0.01), "alone")
 })
 
-test("an update is measured anew, and the decision stays until then", () => {
+test("after an update the graph is measured again, and the decision stays until then", () => {
   const launches = new Launches(2)
   launches.run(40, 0.001)
   launches.measured = 0
@@ -78,7 +78,7 @@ test("an update is measured anew, and the decision stays until then", () => {
   assert.equal(launches.measured, 1)
 })
 
-test("after a standstill several workers run it, for longer each time, until it is updated", () => {
+test("after a standstill several workers run the graph, for more launches each time, until it is updated", () => {
   const launches = new Launches(2)
   launches.run(40, 0.001)
   const countOfSeveral = () => {

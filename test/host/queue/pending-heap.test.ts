@@ -9,7 +9,7 @@ interface Named extends Waiting {
 
 const entry = (position: number, turn: number): Named => ({ position, turn, place: -1, name: turn })
 
-test("what waits goes in the order of the positions, then in the order in which it came; any of it may leave early", () => {
+test("entries leave in the order of their positions, then of their arrival; any entry can be removed early", () => {
   const one = fc.record({ position: fc.nat(9), leaves: fc.boolean() })
   fc.assert(
     fc.property(fc.array(one, { maxLength: 60 }), (ones) => {
@@ -32,7 +32,7 @@ test("what waits goes in the order of the positions, then in the order in which 
   )
 })
 
-/** How often a position is looked at when so many come in falling order, and half of them leave in the order of coming. */
+/** How often positions are read when this many are added in falling order, and half are removed in order of arrival. */
 function looks(count: number): number {
   let seen = 0
   const heap = new PendingHeap<Waiting>()
@@ -50,6 +50,6 @@ function looks(count: number): number {
   return seen
 }
 
-test("ten times as many take about ten times as many steps, in reverse, too", () => {
+test("ten times as many waiters take about ten times as many steps, even in reverse order", () => {
   assert.ok(looks(10_000) < 20 * looks(1000), `${looks(1000)} steps for 1000, ${looks(10_000)} for 10 000`)
 })

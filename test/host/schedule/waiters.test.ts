@@ -6,7 +6,7 @@ import { addWaiter, isReached, takeFirstWaiter } from "../../../src/host/schedul
 
 const ROOT = 0
 
-/** The control blocks of streams that wait for these positions, of which none is in a heap yet. */
+/** Control blocks of streams that wait for these positions and are in no heap yet. */
 function blocks(positions: readonly number[]): { words: Int32Array; streams: number[] } {
   const words = new Int32Array((positions.length + 1) * STREAM_WORDS)
   const streams = positions.map((position, index) => {
@@ -18,7 +18,7 @@ function blocks(positions: readonly number[]): { words: Int32Array; streams: num
   return { words, streams }
 }
 
-/** Takes out all that wait for a position up to this one. */
+/** Removes all waiters for positions up to this one. */
 function takeReached(words: Int32Array, position: number): number[] {
   const taken: number[] = []
   while (words[ROOT] !== 0 && isReached(words, words[ROOT] ?? 0, highWord(position), position | 0)) {
@@ -29,7 +29,7 @@ function takeReached(words: Int32Array, position: number): number[] {
 
 const position = fc.oneof(fc.nat(9), fc.integer({ min: 2 ** 31 - 3, max: 2 ** 31 + 3 }), fc.constant(2 ** 40))
 
-test("progress takes out those whose positions it has reached, the earliest first, however they came and went", () => {
+test("progress removes the waiters whose positions it has reached, earliest first, in whatever order they were added", () => {
   const step = fc.record({ position, looks: fc.boolean() })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -52,7 +52,7 @@ test("progress takes out those whose positions it has reached, the earliest firs
   )
 })
 
-/** How many words are looked at when so many streams wait for positions that are reached one after another. */
+/** How many words are read when this many streams wait for positions that are reached one after another. */
 function looks(count: number, order: (index: number) => number): number {
   const { words, streams } = blocks(Array.from({ length: count }, (_, index) => order(index)))
   let seen = 0
