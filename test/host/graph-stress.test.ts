@@ -78,8 +78,8 @@ class Stress {
   }
 
   /**
-   * Each branch has a cell; who reads another one's waits for it, and is waited for before that goes on. Some kernels
-   * stand in the body of a conditional, and a graph with cells of its own is launched now and then.
+   * Each branch has a cell. A branch that reads another's cell waits for it, and the other waits for the read before it
+   * writes again. Some kernels are in the body of a conditional, and sometimes a graph with its own cells is launched.
    */
   #capture(random: (below: number) => number, firstCell: number, width: number, hasChild: boolean): Case {
     const driver = this.#driver

@@ -4,8 +4,8 @@ import type { BranchBlock, LaunchEnd } from "./branch-block.js"
 import { ALONE, MEASURED } from "../control/layout.js"
 
 /**
- * What it costs, in milliseconds, to pass a branch between workers, and to call another worker at all. On one or two cores
- * the workers compete with the thread that waits for the graph.
+ * The cost of passing a branch between workers, and of waking another worker, in milliseconds. On one or two cores the
+ * workers compete with the thread that waits for the graph.
  */
 const HANDOVER = 0.0015
 const CALL = availableParallelism() > 2 ? 0.005 : 0.02

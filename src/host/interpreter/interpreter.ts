@@ -192,7 +192,7 @@ export class Interpreter implements Operations {
     Atomics.store(words, stream + PROGRESS_HIGH, this.high)
   }
 
-  /** @returns the woken stream to go on with: then this one has been given back. Otherwise 0. */
+  /** @returns the woken stream to continue with, having given this one back, or 0 to continue with this one */
   private tellWatchers(stream: number, watched: number): number {
     const { control, scheduler } = this.at
     if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, this.high, this.low)

@@ -83,8 +83,8 @@ export class StreamSlot {
   }
 
   /**
-   * Has any stream of the device ever been broken? A plain read, as each launch asks: once this thread has seen a stream's
-   * progress behind a failure, it sees this, too.
+   * Whether any stream of the device has ever broken. A plain read, because each launch asks: once this thread has seen a
+   * stream's progress behind a failure, it also sees this word.
    */
   isAnyBroken(): boolean {
     return this.control.words[ANY_BROKEN] === 1

@@ -8,7 +8,7 @@ import type { WorkerPool } from "./worker-pool.js"
 /** A `prepare` that some workers have not answered yet. */
 interface Preparation {
   readonly promise: Promise<KernelHandle>
-  /** The control blocks of the workers that were asked and have not answered. Those started since were not asked. */
+  /** The control blocks of the workers that were asked and have not answered. Workers started later are not asked. */
   readonly unanswered: Set<number>
   hasAnswer: boolean
   resolve(handle: KernelHandle): void
@@ -56,7 +56,7 @@ export class KernelTable {
     return this.kernels[handle]?.name
   }
 
-  /** Loads a kernel on every worker that has been started and is not running something just now. */
+  /** Loads a kernel on every started worker that is not running a stream. */
   async prepare(source: KernelSource): Promise<KernelHandle> {
     this.keepAlive.hold()
     try {
@@ -103,7 +103,7 @@ export class KernelTable {
       resolve = resolvePromise
       reject = rejectPromise
     })
-    // Two are what a fork needs; the others start with the streams that need them, and load what they are given.
+    // A fork needs two workers. The others start with the streams that need them, and load kernels at first use.
     this.pool.reach(2)
     const unanswered = new Set(this.pool.load(handle))
     const preparation = { promise, unanswered, hasAnswer: false, resolve, reject }

@@ -32,7 +32,7 @@ export interface PoolEvents {
   reported(report: Report, block: number): void
   /** A worker ended unexpectedly. `reason` continues "a worker thread …"; `block` is its control block. */
   died(reason: string, block: number, cause: Error | undefined): void
-  /** A worker could not be started; others do its work. */
+  /** A worker could not be started. The others do its work. */
   failedToStart(): void
 }
 
@@ -72,7 +72,7 @@ export class WorkerPool {
     this.post({ define: definition })
   }
 
-  /** Asks every worker to load a kernel; each one answers with a report. Gives their control blocks. */
+  /** Asks every worker to load a kernel. Each answers with a report. @returns their control blocks */
   load(kernel: number): number[] {
     this.post({ load: kernel })
     Atomics.add(this.control.words, LOADS, 1)
@@ -80,7 +80,7 @@ export class WorkerPool {
     return this.members.map(({ block }) => block)
   }
 
-  /** Is one of these workers alive and not running streams? */
+  /** Whether one of these workers is alive and runs no stream. */
   isAnyIdle(blocks: ReadonlySet<number>): boolean {
     const { words } = this.control
     return this.members.some(({ block }) => blocks.has(block) && Atomics.load(words, block + BUSY) === 0)
