@@ -1,16 +1,16 @@
-/** What calls cost, beside the same calls of others. */
+/** Measures the cost of calls, beside the same calls in other libraries. */
 
 import type { Peer } from "./peer.js"
 import { ours, type PeerName, startOurs } from "./peers.js"
 import { measure, type RowPlan } from "./rounds.js"
 import type { Part, Run } from "./run.js"
 
-/** Rows that are measured in turns with each other. */
+/** Rows that are measured alternately. */
 interface Group {
   readonly rows: readonly RowPlan[]
-  /** Ours alone, in a process of its own: what these rows do slows others down that come after them. */
+  /** Only ours, in a separate process, because these rows slow down later ones. */
   readonly apart?: true
-  /** So many times as many rounds: what is a small difference of two large figures swings more than others. */
+  /** A factor for the number of rounds: a small difference of two large figures is noisier. */
   readonly times?: number
 }
 
@@ -19,14 +19,14 @@ const rows = (batches: number, operations: number, ...names: string[]): RowPlan[
 
 const only = (by: PeerName, plans: RowPlan[]): RowPlan[] => plans.map((plan) => ({ ...plan, by }))
 
-/** A fork-join less its launches, and the driver's calls that it comes down to. */
+/** A fork-join minus its launches, and the driver calls that it makes. */
 const beyondLaunches: readonly RowPlan[] = [
   ...rows(25, 100, "fork-join-beyond", "four-calls"),
   ...only("C++", rows(25, 100, "fork-join-beyond:allocated")),
   ...only(ours, rows(25, 100, "fork-join-beyond:named", "four-calls-between")),
 ]
 
-/** No batch queues more than the driver takes without waiting. */
+/** No batch queues more than the driver accepts without blocking. */
 const groups: readonly Group[] = [
   { rows: rows(7, 100, "launch", "two-launches", "fork-join", "graph-launch", "allocation") },
   { rows: beyondLaunches, times: 3 },
@@ -66,7 +66,7 @@ async function measureApart(run: Run, rows: readonly RowPlan[]): Promise<void> {
   }
 }
 
-/** Measures rows and puts what is found into the run's report. Stops in time for what comes after it. */
+/** Measures rows and adds them to the run's report. Stops in time for the parts after it. */
 export async function measureInto(
   run: Run,
   peers: readonly Peer[],

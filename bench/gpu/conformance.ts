@@ -16,13 +16,13 @@ import {
 const limits = { atATime: 4, secondsEach: 120 } as const
 
 export const conformance = partOf("conformance", "conformance")
-/** By cuBLAS, each element held against float64. */
+/** Products by cuBLAS; each element is compared with float64. */
 export const products = partOf("products", "blas")
 
 /** Kernels in every form, a fault, another library in the process, two devices where there are two. */
 export const gpuTests = partOf("gpu-tests", "gpu")
 
-/** Runs every suite of a folder. Fails when a test does, or when there are none. */
+/** Runs every suite of a folder. Fails if a test fails or if there are none. */
 function partOf(name: string, folder: SuiteFolder): Part {
   return { name, least: 30, run: (run) => runFolder(run, name, folder) }
 }

@@ -1,4 +1,4 @@
-/** What was to be reached by what the parts found that are no rows. */
+/** The goals for findings that are not rows. */
 
 import { type GoalLine, times } from "./goal-line.js"
 import { ours } from "./peers.js"
@@ -7,13 +7,13 @@ import { toolNames } from "./sanitizers.js"
 
 type Facts = Readonly<Record<string, unknown>>
 
-/** What was found, and whether it is what was to be found. */
+/** A finding, and whether it meets its goal. */
 interface Found {
   readonly value: string
   readonly reached: boolean
 }
 
-/** The lines of a report. Each is there, measured or not. */
+/** The lines of a report, including those that were not measured. */
 export function factLines({ parts }: Report): GoalLine[] {
   const factsOf = (name: string) => parts.find((part) => part.name === name && part.status === "done")?.facts
   const memory = factsOf("memory")
@@ -71,7 +71,7 @@ function watched(found: unknown): Found | undefined {
   return { value: `${errors} errors in ${suites} of ${all} suites${rest}`, reached: errors === 0 && suites === all }
 }
 
-/** No goal of ours, but what else initcheck reports is worth. */
+/** Not a goal, but it tells how reliable initcheck's other reports are. */
 function controlLine(program: string, found: unknown): GoalLine {
   const what = `… initcheck on ${program}`
   return { what, values: isObject(found) ? { "C++": controlled(found) } : {}, ratio: "", goal: "", reached: undefined }
@@ -94,7 +94,7 @@ function mainJob(found: Facts | undefined): Found | undefined {
 }
 
 const mebibyte = 2 ** 20
-/** What the driver hands out at a time, and what a process's size swings by. */
+/** The driver's allocation granularity, and the noise of a process's size. */
 const flat = { taken: 2 * mebibyte, resident: 16 * mebibyte } as const
 
 const countOf = (found: unknown) => (isObject(found) ? `${Number(found["operations"] ?? found["rounds"])} ` : "")

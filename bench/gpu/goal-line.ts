@@ -1,25 +1,25 @@
-/** A line of the summary, and how figures are shown there. */
+/** A line of the summary, and the format of its figures. */
 
 import type { PeerName } from "./peers.js"
 
 /** A line of the summary. */
 export interface GoalLine {
   readonly what: string
-  /** By name; a peer that does not have it is not in here. */
+  /** By name. A peer without this figure is missing. */
   readonly values: Readonly<Partial<Record<PeerName, string>>>
-  /** Ours ÷ that of the one that the goal names, or whatever the goal limits. */
+  /** Our figure ÷ that of the peer that the goal names, or another figure that the goal limits. */
   readonly ratio: string
   readonly goal: string
-  /** Undefined where nothing was to be reached, or something is missing. */
+  /** Undefined if there is no goal or a figure is missing. */
   readonly reached: boolean | undefined
 }
 
-/** A quotient of two figures that are there. What noise has brought below nothing is nothing to compare with. */
+/** The quotient of two figures; undefined if one is missing, or not positive because of noise. */
 export function quotient(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined || b <= 0 ? undefined : a / b
 }
 
-/** Nanoseconds, in the unit that suits them. Three digits, which is more than such figures are worth. */
+/** Nanoseconds in a suitable unit, with three digits, which is already more than their precision. */
 export function time(nanoseconds: number): string {
   const size = Math.abs(nanoseconds)
   if (size < 1000) return `${digits(nanoseconds)} ns`
@@ -29,7 +29,7 @@ export function time(nanoseconds: number): string {
 const digits = (value: number) =>
   Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 
-/** Bytes in a nanosecond. */
+/** Bytes per nanosecond. */
 export const bandwidth = (value: number): string => `${(value / 1000).toFixed(2)} TB/s`
 
 export function times(value: number | undefined): string {

@@ -1,4 +1,4 @@
-/** What was to be reached (DESIGN.md, performance), beside what was. */
+/** The performance goals of DESIGN.md beside the measured figures. */
 
 import { factLines } from "./fact-goals.js"
 import { bandwidth, type GoalLine, quotient, time, times } from "./goal-line.js"
@@ -6,7 +6,7 @@ import { ours, type PeerName } from "./peers.js"
 import type { Measured } from "./rounds.js"
 import type { Report } from "./run.js"
 
-/** One figure of everybody; undefined where it is missing. */
+/** One figure of each peer; undefined if it is missing. */
 type Figure = (peer: PeerName) => number | undefined
 
 const everybody: readonly PeerName[] = [ours, "C++", "PyTorch", "cuda.core", "CuPy"]
@@ -59,13 +59,13 @@ const minus =
     return a === undefined || b === undefined ? undefined : a - b
   }
 
-/** Ours of the first, the others' of the second. */
+/** Our figure of the first row, the others' of the second. */
 const either =
   (first: Figure, second: Figure): Figure =>
   (peer) =>
     peer === ours ? first(peer) : second(peer)
 
-/** Ours is to be at most so many times another's. */
+/** Ours must be at most this many times another's. */
 function against(what: string, figure: Figure, other: PeerName, most: number): GoalLine {
   const ratio = quotient(figure(ours), figure(other))
   const goal = most === 1 ? `below ${other}` : `≤ ${most < 1 ? `1/${Math.round(1 / most)}` : most} × ${other}`
@@ -73,7 +73,7 @@ function against(what: string, figure: Figure, other: PeerName, most: number): G
   return { what, values: shown(figure), ratio: times(ratio), goal, reached }
 }
 
-/** Ours is to be below each of the others'. */
+/** Ours must be below each of the others'. */
 function below(what: string, figure: Figure, others: readonly PeerName[]): GoalLine[] {
   return others.map((other) => {
     const line = against(`… ${what} beside ${other}'s`, figure, other, 1)
@@ -86,7 +86,7 @@ function below(what: string, figure: Figure, others: readonly PeerName[]): GoalL
   })
 }
 
-/** Ours is to be at most so much. */
+/** Ours must be at most this value. */
 function atMost(what: string, figure: Figure, most: number, goal: string, show = time): GoalLine {
   const value = figure(ours)
   const reached = value === undefined ? undefined : value <= most

@@ -4,7 +4,7 @@ import type { Part } from "./run.js"
 
 const program = fileURLToPath(new URL("../main.js", import.meta.url))
 
-/** What the design asks of the host device, on this machine's cores: from `npm run bench`. */
+/** The host device's goals on this machine's cores, from `npm run bench`. */
 export const host: Part = {
   name: "host",
   least: 30,
@@ -17,7 +17,7 @@ export const host: Part = {
   },
 }
 
-/** Figures by their names, from the JSON among what was printed. */
+/** Figures by name, from the JSON in the output. */
 function derivedIn(output: string): Readonly<Record<string, unknown>> {
   const report = JSON.parse(output.slice(output.indexOf("{"), output.lastIndexOf("}") + 1)) as {
     readonly derived: readonly { readonly benchmark: string; readonly name: string; readonly value: number }[]

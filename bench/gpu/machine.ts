@@ -16,7 +16,7 @@ for name in sys.argv[1:]:
 print(json.dumps(found))
 `
 
-/** What the figures were measured on. */
+/** The machine that the figures were measured on. */
 export const machine: Part = {
   name: "machine",
   least: 0,
@@ -46,7 +46,7 @@ export const machine: Part = {
   },
 }
 
-/** Of what is measured: a pack has it written down. */
+/** The commit of the measured code, which a packed copy records in a file. */
 async function commit(): Promise<string> {
   if (existsSync("COMMIT")) return readFileSync("COMMIT", "utf8").trim()
   const { status, output } = await runProgram("git", ["describe", "--always", "--dirty", "--exclude=*"], {

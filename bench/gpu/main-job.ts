@@ -4,7 +4,7 @@ import type { Part } from "./run.js"
 
 const program = fileURLToPath(new URL("../../examples/moe/main.js", import.meta.url))
 
-/** The main job of the project, as it stands. */
+/** The project's main job in its current state. */
 export const mainJob: Part = {
   name: "main-job",
   least: 20,
@@ -16,7 +16,7 @@ export const mainJob: Part = {
   },
 }
 
-/** The one line of JSON among what was printed. */
+/** The line of JSON in the output. */
 function parse(output: string): unknown {
   try {
     return JSON.parse(output.split("\n").find((line) => line.startsWith("{")) ?? "")

@@ -1,10 +1,10 @@
 /**
- * Everything that is to be shown on a GPU, in one command:
+ * Runs every GPU test and benchmark in one command:
  *
  *   npm run bench:gpu [-- --out DIR --only PART,PART --rounds N --minutes M --quick]
  *
- * A part that fails is recorded with its reason, and the next one has its turn. What has been found is written after
- * each part, so that a run that is stopped leaves something, too.
+ * A part that fails is recorded with its reason, and the next part runs. The results are written after each part, so that an
+ * interrupted run keeps them.
  */
 
 import { fileURLToPath } from "node:url"
@@ -20,7 +20,7 @@ import { sanitizers } from "./sanitizers.js"
 import { toMarkdown } from "./summary.js"
 import { experts, expertsByCublas, lora, norms } from "./workloads.js"
 
-/** In this order, so that what is cut off when time runs out is what matters least. */
+/** The parts, most important first, because the last ones are skipped when time runs out. */
 const parts: readonly Part[] = [
   machine,
   conformance,
@@ -37,7 +37,7 @@ const parts: readonly Part[] = [
   sanitizers,
 ]
 
-/** What the user got wrong, in one sentence. */
+/** A user error, in one sentence. */
 class UsageError extends Error {}
 
 function readOptions(): Settings & { readonly chosen: readonly Part[] } {

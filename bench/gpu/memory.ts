@@ -1,4 +1,4 @@
-/** What stays behind. */
+/** Checks that memory use stays flat. */
 
 import { fileURLToPath } from "node:url"
 import { ours } from "./peers.js"

@@ -1,12 +1,12 @@
 /**
- * The core that all who are measured take their turns on, so that what else runs on the machine meets all alike. Left to
- * the system, each stays for minutes where it happens to be, beside a busy neighbour or not, which has been seen to make
- * up a factor of 1.8. With util-linux' `taskset`; where there is none, everybody stays where the system puts them.
+ * Pins all measured processes to one core, so that other load on the machine affects all alike. Otherwise the system keeps
+ * each process on one core for minutes, beside a busy neighbour or not, which has made a difference of a factor of 1.8.
+ * Uses util-linux's `taskset`. Without it, nothing is pinned.
  */
 import { spawnSync } from "node:child_process"
 import { availableParallelism } from "node:os"
 
-/** Milliseconds, the median of some turns, of what only the core's speed decides. */
+/** The median time in milliseconds of a computation that depends only on the core's speed. */
 const calibration = `
   const turns = Array.from({ length: 15 }, () => {
     const started = performance.now()
@@ -19,7 +19,7 @@ const calibration = `
 
 let found: { readonly core: number | undefined } | undefined
 
-/** The quickest core at the time of the first call; undefined where it cannot be told. */
+/** The fastest core at the time of the first call; undefined if it cannot be determined. */
 function quickestCore(): number | undefined {
   found ??= { core: findQuickest() }
   return found.core
@@ -34,7 +34,7 @@ function findQuickest(): number | undefined {
   return measured.toSorted((a, b) => a.milliseconds - b.milliseconds)[0]?.core
 }
 
-/** Keeps a process' main thread on that core. Threads that are there already go where they like. */
+/** Pins a process's main thread to that core. Its other existing threads are not pinned. */
 export function keepOnOneCore(pid: number): boolean {
   const core = quickestCore()
   return core !== undefined && taskset("--cpu-list", "--pid", String(core), String(pid)).status === 0

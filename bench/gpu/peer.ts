@@ -1,10 +1,10 @@
 /**
- * Everybody who is measured is a process that stays: it is told "ROW BATCHES OPERATIONS" in a line and answers with a
- * line of JSON. So all can take turns, each starts once, and none can bring the others down.
+ * Each measured library runs in its own long-lived process. The process reads lines "ROW BATCHES OPERATIONS" and answers each
+ * with a line of JSON. So measurements can alternate, each process starts once, and a crash affects only its own library.
  *
  * - `{ "ready": true, "versions": { … } }` comes first.
- * - `{ "nanoseconds": [ … ], … }` holds a figure of one operation for each batch; other lists may stand beside it.
- * - `{ "missing": "…" }`: it has no such row, and why.
+ * - `{ "nanoseconds": [ … ], … }` has the time of one operation for each batch, and possibly other lists.
+ * - `{ "missing": "…" }`: why it has no such row.
  * - `{ "failed": "…" }`: something went wrong.
  */
 
@@ -13,21 +13,21 @@ import { createInterface } from "node:readline"
 import { keepOnOneCore } from "./one-core.js"
 import { killGroup, tail } from "./programs.js"
 
-/** The figures of a turn, a list for each, with a value for each batch. */
+/** The lists of figures of one measurement, with a value for each batch. */
 export type Figures = Readonly<Record<string, readonly number[]>>
 
-/** An answer, or in a sentence why there is none. */
+/** An answer, or the reason why there is none. */
 export type Answer = { readonly figures: Figures } | { readonly reason: string }
 
 type Message = Readonly<Record<string, unknown>>
 
-/** One of those that are measured. */
+/** A measured process. */
 export class Peer {
   readonly name: string
   versions: Readonly<Record<string, string>> = {}
-  /** Is its main thread on the core that all take turns on? */
+  /** Whether its main thread is pinned to the common core. */
   onOneCore = false
-  /** Why it can be asked no more. */
+  /** Why it can no longer be used. */
   #gone: string | undefined
   readonly #child: ChildProcess | undefined
   #waiting: ((message: Message) => void) | undefined
@@ -57,7 +57,7 @@ export class Peer {
     return this.#child?.pid
   }
 
-  /** Waits until it can be asked. Gives what is in the way, if anything is. */
+  /** Waits until it is ready. @returns the reason if it is not */
   async start(seconds: number): Promise<string | undefined> {
     const message = await this.#next(seconds)
     this.onOneCore = this.pid !== undefined && keepOnOneCore(this.pid)
@@ -67,7 +67,7 @@ export class Peer {
     return this.#gone
   }
 
-  /** Has it measure a row. It is stopped when that takes too long, since nothing it says later would be in time. */
+  /** Makes it measure a row. If that takes too long, the process is ended, because its later answers would be late, too. */
   async ask(row: string, batches: number, operations: number, seconds: number): Promise<Answer> {
     if (this.#gone !== undefined) return { reason: this.#gone }
     this.#child?.stdin?.write(`${row} ${batches} ${operations}\n`)

@@ -1,4 +1,4 @@
-/** Starting everybody who is measured. */
+/** Starts the processes of all measured libraries. */
 
 import { mkdirSync } from "node:fs"
 import { join, parse } from "node:path"
@@ -11,7 +11,7 @@ export const ours = "auxstream"
 export const peerNames = [ours, "C++", "PyTorch", "cuda.core", "CuPy"] as const
 export type PeerName = (typeof peerNames)[number]
 
-/** Those who are there, and why others are not. */
+/** The available peers, and why others are not. */
 export interface Peers {
   readonly present: readonly Peer[]
   readonly absent: readonly { readonly peer: string; readonly reason: string }[]
@@ -20,12 +20,12 @@ export interface Peers {
 const beside = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const folder = beside("peers")
 
-/** Importing PyTorch from a cold disk takes its time. */
+/** Importing PyTorch from a cold disk is slow. */
 const startSeconds = 120
 
 const makeOurs = () => new Peer(ours, process.execPath, [beside("ours/main.js")])
 
-/** One more process of ours, which nothing has been measured in yet. Its user stops it. Not there, it says so when asked. */
+/** Starts another process of ours, for measurements that need a fresh one. The caller must end it. */
 export async function startOurs(): Promise<Peer> {
   const peer = makeOurs()
   await peer.start(startSeconds)
@@ -35,7 +35,7 @@ export async function startOurs(): Promise<Peer> {
 /**
  * Builds and starts all.
  *
- * @param scratch a folder for what is built
+ * @param scratch a folder for build outputs
  */
 export async function startPeers(scratch: string): Promise<Peers> {
   mkdirSync(scratch, { recursive: true })
@@ -68,10 +68,10 @@ export async function startPeers(scratch: string): Promise<Peers> {
   }
 }
 
-/** What a compiler made. */
+/** The result of a compilation. */
 export interface Built {
   readonly path: string
-  /** What the compiler said if it failed. */
+  /** The compiler's error output. */
   readonly problem: string
 }
 
@@ -80,7 +80,7 @@ function built(name: PeerName, kernels: Built, program: Built): string {
   return name === "C++" ? `${program.problem} ${kernels.problem}` : kernels.problem
 }
 
-/** PTX for the least of today's architectures would do for all, but lacks what bfloat16 needs. */
+/** PTX for the oldest supported architecture would run everywhere, but lacks bfloat16 instructions. */
 async function compileKernels(scratch: string, name: string): Promise<Built> {
   const path = join(scratch, `${name}.ptx`)
   return compile(path, ["-ptx", "-arch=compute_80", "-o", path, join(folder, `${name}.cu`)])

@@ -1,4 +1,4 @@
-/** Running programs that may hang, fail or not be there. */
+/** Runs programs that may hang, fail or be missing. */
 
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -6,22 +6,22 @@ import { delimiter, join } from "node:path"
 
 /** How a program ended. */
 export interface Ended {
-  /** Undefined when it did not end by itself. */
+  /** Undefined if it did not end by itself. */
   readonly status: number | undefined
   readonly timedOut: boolean
-  /** Standard output and standard error as they came. */
+  /** Standard output and standard error, interleaved. */
   readonly output: string
   readonly seconds: number
 }
 
-/** What is said to it. */
+/** The program's input and limits. */
 export interface ProgramOptions {
   readonly seconds: number
   readonly environment?: Readonly<Record<string, string>>
   readonly directory?: string
 }
 
-/** Runs a program. What it has started ends with it when its time is up. */
+/** Runs a program. When its time is up, it is ended with all its children. */
 export function runProgram(command: string, args: readonly string[], options: ProgramOptions): Promise<Ended> {
   const { seconds, environment = {}, directory } = options
   const started = performance.now()
@@ -53,7 +53,7 @@ export function runProgram(command: string, args: readonly string[], options: Pr
   })
 }
 
-/** Ends a process that was started `detached`, with all that it has started. */
+/** Ends a process that was started `detached`, and all its children. */
 export function killGroup(pid: number | undefined): void {
   if (pid === undefined) return
   try {
@@ -63,7 +63,7 @@ export function killGroup(pid: number | undefined): void {
   }
 }
 
-/** Where a program of the CUDA toolkit is: on the path or in the usual places; its bare name if it is nowhere. */
+/** The path of a CUDA toolkit program, from PATH or the usual places; its bare name if it is not found. */
 export function toolkitProgram(name: string): string {
   const folders = ["/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin"]
   const searched = [...(process.env["PATH"] ?? "").split(delimiter), ...folders]

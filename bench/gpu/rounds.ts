@@ -1,6 +1,6 @@
 /**
- * Measuring in turns: in each round everybody does each row once, so that what else the machine does meets all alike.
- * A round's figure is the median of its batches; what is reported is the median of the rounds, with their spread.
+ * Alternates between the peers: in each round every peer measures each row once, so that other load on the machine affects
+ * all alike. A round's figure is the median of its batches. The report has the median of the rounds, with their spread.
  */
 
 import type { Figures, Peer } from "./peer.js"
@@ -8,13 +8,13 @@ import type { Figures, Peer } from "./peer.js"
 /** A row to measure. */
 export interface RowPlan {
   readonly row: string
-  /** How many times it is timed in a round. */
+  /** The number of timed batches in a round. */
   readonly batches: number
-  /** How many operations are timed at once. */
+  /** The number of operations in a batch. */
   readonly operations: number
-  /** So many batches of a turn come before and count for nothing: a process that waited finds cold caches and a slow core. */
+  /** The number of untimed batches at the start: a process that has waited has cold caches and a slow core. */
   readonly warmUp?: number
-  /** Whose row it is: everybody's unless given. */
+  /** The peers that measure the row; all by default. */
   readonly by?: string
 }
 
@@ -27,20 +27,20 @@ export interface Measured {
   readonly p75: number
   readonly least: number
   readonly most: number
-  /** Of each round. */
+  /** The figure of each round. */
   readonly rounds: readonly number[]
-  /** Medians of the other figures that came with it: `host` is the calling thread's time in nanoseconds. */
+  /** The medians of its other figures: `host` is the calling thread's time in nanoseconds. */
   readonly beside: Readonly<Record<string, number>>
 }
 
-/** A row that somebody could not measure, and why. */
+/** A row that a peer could not measure, and why. */
 export interface Missing {
   readonly row: string
   readonly peer: string
   readonly reason: string
 }
 
-/** What a measurement found. */
+/** The result of a measurement. */
 export interface Findings {
   readonly measured: readonly Measured[]
   readonly missing: readonly Missing[]
@@ -53,10 +53,10 @@ interface Contender {
   reason: string | undefined
 }
 
-/** What an answer may take. The first one of a row compiles, allocates and fills. */
+/** The time limit of an answer. The first one of a row compiles, allocates and fills. */
 const seconds = { first: 60, later: 20 } as const
 
-/** Measures rows of several peers in turns. Stops early when there is no time left, with what there is. */
+/** Measures rows of several peers alternately. When the time is up, stops with the results so far. */
 export async function measure(
   peers: readonly Peer[],
   plans: readonly RowPlan[],
@@ -71,7 +71,7 @@ export async function measure(
   // The first round warms up.
   for (let round = -1; round < rounds && hasTime(); round++) {
     for (let place = 0; place < contenders.length; place++) {
-      // Nobody always comes first.
+      // Each round starts with another peer.
       const contender = contenders[(place + Math.max(0, round)) % contenders.length]
       if (contender !== undefined) await turn(contender, round)
     }

@@ -1,4 +1,4 @@
-/** One run: what its parts share, and the report that grows with them. */
+/** One run: the state its parts share, and the report they add to. */
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -6,26 +6,26 @@ import { join } from "node:path"
 import { type Peers, startPeers } from "./peers.js"
 import type { Measured, Missing } from "./rounds.js"
 
-/** What the command line asked for. */
+/** The command line's options. */
 export interface Settings {
   readonly out: string
-  /** Only shows that everything runs. */
+  /** Only checks that everything runs. */
   readonly quick: boolean
   readonly rounds: number
   readonly minutes: number
 }
 
-/** How a part went. */
+/** The outcome of a part. */
 export interface PartResult {
   readonly name: string
   readonly status: "done" | "failed" | "skipped"
   readonly seconds: number
   readonly reason?: string
-  /** What it found, besides rows. */
+  /** Its findings besides rows. */
   readonly facts: Readonly<Record<string, unknown>>
 }
 
-/** What is kept as JSON. */
+/** The report as it is stored in JSON. */
 export interface Report {
   readonly date: string
   readonly quick: boolean
@@ -37,22 +37,22 @@ export interface Report {
   readonly missing: readonly Missing[]
 }
 
-/** A part of a run. What it returns are its facts; what it throws is its reason to fail. */
+/** A part of a run. It returns its findings, or throws the reason of its failure. */
 export interface Part {
-  /** What `--only` takes. */
+  /** Its name for `--only`. */
   readonly name: string
-  /** Seconds below which it is not worth to begin. */
+  /** The least seconds that it needs to be useful. */
   readonly least: number
   run(run: Run): Promise<Readonly<Record<string, unknown>>>
 }
 
-/** Characters of a file. */
+/** The most characters of a file. */
 const longest = 8_000_000
 
-/** A run under way. */
+/** The current run. */
 export class Run {
   readonly settings: Settings
-  /** For what is built; removed at the end. */
+  /** A folder for build outputs, removed at the end. */
   readonly scratch = mkdtempSync(join(tmpdir(), "auxstream-bench-gpu-"))
   machine: Readonly<Record<string, unknown>> = {}
   readonly measured: Measured[] = []
@@ -69,12 +69,12 @@ export class Run {
     mkdirSync(settings.out, { recursive: true })
   }
 
-  /** Seconds until the run has to be over. */
+  /** The seconds left of the run. */
   get secondsLeft(): number {
     return (this.#end - performance.now()) / 1000
   }
 
-  /** Does a part. Whatever happens in it, the next one has its turn. */
+  /** Runs a part. Never throws, so that the next part runs. */
   async do(part: Part): Promise<void> {
     const started = performance.now()
     const end = (status: PartResult["status"], facts: PartResult["facts"], reason?: string) => {
@@ -90,7 +90,7 @@ export class Run {
     }
   }
 
-  /** Everybody who is measured; started when first asked for. */
+  /** The measured processes, started at the first call. */
   async peers(): Promise<Peers> {
     this.#peers ??= startPeers(this.scratch)
     const peers = await this.#peers
@@ -98,7 +98,7 @@ export class Run {
     return peers
   }
 
-  /** Puts a file beside the report. Of a text that is too long to be of use the end is left out. */
+  /** Writes a file beside the report. A text that is too long is truncated. */
   write(name: string, text: string): void {
     writeFileSync(join(this.settings.out, name), text.slice(0, longest))
   }
@@ -117,7 +117,7 @@ export class Run {
     }
   }
 
-  /** Ends everybody, and removes what was built. */
+  /** Ends all processes, and removes the build outputs. */
   async close(): Promise<void> {
     const peers = await this.#peers
     for (const peer of peers?.present ?? []) peer.stop()

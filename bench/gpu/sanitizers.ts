@@ -1,4 +1,4 @@
-/** The conformance suites watched by compute-sanitizer. */
+/** Runs the conformance suites under compute-sanitizer. */
 
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
@@ -17,7 +17,7 @@ import {
   textOf,
 } from "./suites.js"
 
-/** Its tools, with options. */
+/** The sanitizer's tools, with their options. */
 const tools = {
   // A call that is refused is told to whoever made it, and some are made to be: how many parameters a kernel has is found
   // by asking for one too many. What is left at a process's end is its pinned memory that is still reachable; what
@@ -30,7 +30,7 @@ export const toolNames = Object.keys(tools) as Tool[]
 
 const shortLatches = fileURLToPath(new URL("short-latches.js", import.meta.url))
 
-/** Bounds what this part may take. Suites of both tools run beside each other. */
+/** The time limits of this part. The suites of both tools run concurrently. */
 const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 150, secondsForAll: 240 } as const
 
 /**
@@ -45,7 +45,7 @@ const byItself = new Set(["graphs-conditionals.test.js", "random-conditionals.te
  */
 const notUnderInitcheck = "random-conditionals.test.js"
 
-/** Programs without fault, by which what the tools report of ours is to be judged: under what name, and of what. */
+/** Correct programs without our library, to compare the tools' reports with: name and file. */
 const controls = { control: "graph-copies.cu", conditionalControl: "graph-conditional.cu" } as const
 
 const leftOut = {
@@ -83,7 +83,7 @@ export const sanitizers: Part = {
   },
 }
 
-/** What initcheck reports of C++ programs that read nothing unwritten. */
+/** The initcheck reports for C++ programs that read no uninitialized memory. */
 async function controlled(run: Run): Promise<Record<keyof typeof controls, object>> {
   const { control, conditionalControl } = controls
   return { control: await watchProgram(run, control), conditionalControl: await watchProgram(run, conditionalControl) }
@@ -104,7 +104,7 @@ async function watchProgram({ scratch }: Run, program: string): Promise<object> 
 const suiteRun = (tool: Tool, file: string): SuiteRun => ({
   file,
   command: toolkitProgram("compute-sanitizer"),
-  // The tools see where an array ends only if it is an allocation of the driver's own.
+  // The tools know an array's bounds only if it is an allocation of the driver.
   environment: { AUXSTREAM_CUDA_MEMORY: "driver" },
   args: [
     "--tool",
@@ -120,7 +120,7 @@ const suiteRun = (tool: Tool, file: string): SuiteRun => ({
   ],
 })
 
-/** What a tool found. */
+/** A tool's findings. */
 function found(suitesOfTool: readonly EndedSuite[]) {
   const results = suitesOfTool.map((suite) => ({ ...resultOf(suite), ...watched(suite.ended) }))
   const complete = results.filter(({ unwatched }) => unwatched === undefined)
@@ -135,7 +135,7 @@ function found(suitesOfTool: readonly EndedSuite[]) {
   }
 }
 
-/** How many errors a suite had, and why it was not watched to its end, if it was not. */
+/** The number of errors of a suite, and why it did not finish, if so. */
 export function watched(ended: Ended | undefined): { errors: number; unwatched?: string } {
   if (ended === undefined) return { errors: 0, unwatched: "there was no time left" }
   const summary = /ERROR SUMMARY: (\d+) error/.exec(ended.output)?.[1]

@@ -1,6 +1,6 @@
 /**
- * The first thing to run on a machine with a GPU: opens it, launches, forks and joins, and says what came out. In less
- * than a minute it is known whether a whole run is worth its time.
+ * The first program to run on a machine with a GPU: opens the device, launches, forks and joins, and prints the results. It
+ * shows in less than a minute whether a full run makes sense.
  */
 
 import assert from "node:assert/strict"
@@ -22,7 +22,7 @@ const saxpy = defineKernel({
   },
 })
 
-/** Does a step, and says how long it took. */
+/** Runs a step, and prints its duration. */
 async function step(name: string, fn: () => unknown): Promise<void> {
   const started = performance.now()
   await fn()

@@ -1,4 +1,4 @@
-/** The conformance suites on the GPU: which there are, running them, and what they said. */
+/** Lists and runs the conformance suites for the GPU, and collects their output. */
 
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
@@ -11,10 +11,10 @@ export type SuiteFolder = "conformance" | "blas" | "gpu"
 
 const pathOf = (folder: SuiteFolder) => fileURLToPath(new URL(`../../test/${folder}/`, import.meta.url))
 
-/** Takes all the memory there is, which the others would miss. */
+/** A suite that allocates all memory, so it must run alone. */
 export const needsAll = "out-of-memory.test.js"
 
-/** Nothing of these runs on the GPU. */
+/** Suites that do not use the GPU. */
 export const notOnGpu: Readonly<Record<string, string>> = {
   "broken-streams.test.js": "is about the host device",
   "lost-device.test.js": "is about the host device",
@@ -23,7 +23,7 @@ export const notOnGpu: Readonly<Record<string, string>> = {
   "node-llama-cpp-second.test.js": "needs that package, too",
 }
 
-/** The suites that run on the GPU, as paths from their folder; those that take longest come first. */
+/** The suites for the GPU, as paths relative to their folder, the slowest first. */
 export function suites({ settings }: Run, of: SuiteFolder = "conformance"): string[] {
   const folder = pathOf(of)
   const files = readdirSync(folder, { encoding: "utf8", recursive: true }).filter((name) => name.endsWith(".test.js"))
@@ -38,29 +38,29 @@ export function suites({ settings }: Run, of: SuiteFolder = "conformance"): stri
 export interface SuiteRun {
   readonly file: string
   readonly command: string
-  /** The suite's path is put behind them. */
+  /** The arguments before the suite's path. */
   readonly args: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
-  /** Where it is: in `conformance` unless given. */
+  /** Its folder; `conformance` by default. */
   readonly folder?: SuiteFolder
 }
 
-/** How that went. */
+/** The outcome of a suite. */
 export interface EndedSuite {
   readonly run: SuiteRun
-  /** Undefined if there was no time to begin. */
+  /** Undefined if there was no time to start it. */
   readonly ended: Ended | undefined
 }
 
-/** How much may run, and how long. */
+/** The limits of concurrency and time. */
 export interface Limits {
-  /** Each has a context of its own, and contexts take turns on the GPU. */
+  /** Each process has its own context, and the GPU time-slices contexts. */
   readonly atATime: number
   readonly secondsEach: number
   readonly secondsForAll: number
 }
 
-/** Runs programs, several at a time, in their order. None begins that could not do anything in the time left. */
+/** Runs programs in order, several at a time. A program that could not finish in the time left is not started. */
 export async function runSuites(runs: readonly SuiteRun[], limits: Limits): Promise<EndedSuite[]> {
   const end = performance.now() + limits.secondsForAll * 1000
   const waiting = [...runs]
@@ -84,7 +84,7 @@ function start({ file, folder, command, args, environment: own }: SuiteRun, seco
   })
 }
 
-/** What is kept of a suite. */
+/** The stored result of a suite. */
 export interface SuiteResult {
   readonly file: string
   readonly passed: number
@@ -109,7 +109,7 @@ function countOf(what: "pass" | "fail", ended: Ended | undefined): number {
   return Number(new RegExp(`^ℹ ${what} (\\d+)$`, "m").exec(ended?.output ?? "")?.[1] ?? 0)
 }
 
-/** What all have printed. */
+/** The output of all suites. */
 export const textOf = (suites: readonly EndedSuite[]): string =>
   suites
     .map(({ run, ended }) => {

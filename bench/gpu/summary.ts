@@ -1,4 +1,4 @@
-/** The report as markdown, for people. */
+/** Formats the report as Markdown. */
 
 import { bandwidth, quotient, time, times } from "./goal-line.js"
 import { goalLines } from "./goals.js"
@@ -88,7 +88,7 @@ function partsTable({ parts }: Report): string {
   return table(["part", "status", "took", "reason"], lines)
 }
 
-/** Who and what is missing, a line for each reason. */
+/** The missing peers and rows, a line for each reason. */
 function problems({ absent, missing }: Report): string[] {
   const reasons = new Map<string, string[]>()
   for (const { peer, row, reason } of missing) {
@@ -102,12 +102,12 @@ function problems({ absent, missing }: Report): string[] {
   return lines.length === 0 ? [] : [`Missing:\n\n${lines.join("\n")}`]
 }
 
-/** A list that does not hide what stands around it. */
+/** A list, shortened so that the text around it stays readable. */
 function few(names: readonly string[]): string {
   return names.length <= 6 ? names.join(", ") : `${names.slice(0, 6).join(", ")} and ${names.length - 6} more`
 }
 
-/** The line that says what is wrong: Python puts it behind the stack, JavaScript before. */
+/** The line with the error: Python prints it after the stack, JavaScript before it. */
 function gist(text: string): string {
   const lines = text.trimEnd().split("\n")
   return lines.findLast((line) => /^\w*(Error|Exception)\b/.test(line)) ?? lines[0] ?? ""

@@ -1,4 +1,4 @@
-/** Overlap of real pairs of branches, beside PyTorch's and CuPy's on the same shapes. */
+/** Measures the overlap of real pairs of branches, beside PyTorch and CuPy on the same shapes. */
 
 import { measureInto } from "./calls.js"
 import { ours } from "./peers.js"
@@ -11,14 +11,14 @@ export const modes = ["eager", "captured"] as const
 /** The sizes of each workload. See ours/expert-vectors.ts, ours/expert-products.ts and ours/projections.ts. */
 export const workloadSizes = {
   experts: [1, 4, 16, 64, 256, 1024, 4096],
-  /** What our own kernels for a few tokens take the place of. */
+  /** The products that our own kernels for a few tokens replace. */
   "experts-cublas": [1, 4],
   norms: [1, 32, 64, 160],
   lora: [16, 64],
 } as const
 export type WorkloadName = keyof typeof workloadSizes
 
-/** Who measures which. */
+/** Which peers measure which workload. */
 const measuredBy: Readonly<Record<WorkloadName, readonly string[]>> = {
   experts: [ours, "C++", "PyTorch"],
   "experts-cublas": [ours],

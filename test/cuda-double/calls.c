@@ -1,4 +1,4 @@
-/* Counting, logging and failing calls. */
+/* Counts, logs and fails calls. */
 #include "double.h"
 
 #include <stdio.h>
@@ -80,7 +80,7 @@ CUresult double_enter(struct call *call, const uint64_t *arguments, int count) {
   return status;
 }
 
-/* The nth call of this name from now on gives the status and does nothing. A sticky status loses the device. */
+/* The nth call of this name from now on returns the status and does nothing. A sticky status loses the device. */
 EXPORT void double_fail(const char *name, int nth, int status) {
   pthread_mutex_lock(&lock);
   if (failure_count == MAX_FAILURES) abort();
@@ -89,7 +89,7 @@ EXPORT void double_fail(const char *name, int nth, int status) {
   pthread_mutex_unlock(&lock);
 }
 
-/* How many failures were asked for and have not happened. */
+/* The number of requested failures that have not happened. */
 EXPORT int double_failures_left(void) { return failure_count; }
 
 EXPORT void double_fail_nothing(void) {
@@ -109,7 +109,7 @@ EXPORT double double_count(const char *name) {
   return count;
 }
 
-/* Hot calls do nothing but be counted: for measuring what a call costs on our side. */
+/* Hot calls are only counted, to measure what a call costs on our side. */
 EXPORT void double_idle(int idle) { double_is_idle = idle; }
 
 EXPORT void double_log_start(void) {
@@ -119,7 +119,7 @@ EXPORT void double_log_start(void) {
   pthread_mutex_unlock(&lock);
 }
 
-/* Ends the log and gives it: a line a call, its name and its arguments. Good until the next log. */
+/* Ends the log and returns it: a line for each call, with its name and arguments. Valid until the next log. */
 EXPORT const char *double_log_stop(void) {
   pthread_mutex_lock(&lock);
   logging = false;

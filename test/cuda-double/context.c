@@ -1,4 +1,4 @@
-/* Devices, primary contexts, the current context of each thread, and what is alive. */
+/* Devices, primary contexts, the current context of each thread, and the counts of live objects. */
 #include "double.h"
 
 #include <stdio.h>
@@ -46,13 +46,13 @@ void double_await_devices(void) {
   }
 }
 
-/* How many bytes of local memory there is memory for. */
+/* The most bytes of local memory that can be reserved. */
 EXPORT void double_set_most_local(int bytes) { most_local = bytes; }
 
-/* How often a call had to wait for the device: each of them stands still behind a kernel that the caller would release. */
+/* How often a call had to wait for the device: each would hang behind a kernel that the caller would release. */
 EXPORT double double_waits(void) { return waits; }
 
-/* A fault is the end of the process for CUDA: of every device's context (seen with two H100, driver 580). */
+/* A fault ends CUDA for the process: every device's context is lost (seen with two H100, driver 580). */
 void double_break(CUresult status) {
   for (int device = 0; device < MAX_DEVICES; device++) {
     int healthy = 0;
@@ -70,7 +70,7 @@ void double_bury(void *object) {
   free(oldest);
 }
 
-/* An H200's, where the library asks for them. */
+/* The attributes of an H200 that the library reads. */
 static void set_attributes(void) {
   if (attributes_set) return;
   attributes_set = true;
@@ -95,12 +95,12 @@ EXPORT void double_set_attribute(int attribute, int value) {
   set_attributes();
   attributes[attribute] = value;
 }
-/* Every call that takes a stream wants its context current, too. */
+/* In strict mode, every call with a stream also needs its context current. */
 EXPORT void double_set_strict(int strict) { double_strict = strict; }
-/* How often a primary context was given back while commands were queued on it. */
+/* How often a primary context was released while commands were queued on it. */
 EXPORT double double_released_while_busy(void) { return released_while_busy; }
 
-/* What is alive, in the order of struct live. */
+/* The counts of live objects, in the order of struct live. */
 EXPORT double double_alive(int which) {
   _Atomic long *counters = (_Atomic long *)&double_live;
   return counters[which];
@@ -273,7 +273,7 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
   return CUDA_SUCCESS;
 }
 
-/* CU_LIMIT_STACK_SIZE is 0. Less than there is makes room, too: what is there is given back, which waits. */
+/* CU_LIMIT_STACK_SIZE is 0. Lowering it waits for the device, too, because memory is released. */
 EXPORT CUresult cuCtxSetLimit(int limit, size_t value) {
   ENTER(cuCtxSetLimit, A(limit), value);
   NEED_CURRENT(context);
@@ -294,7 +294,7 @@ EXPORT CUresult cuCtxGetLimit(size_t *value, int limit) {
   return CUDA_SUCCESS;
 }
 
-/* A lost device takes everything with it: counts begin anew. */
+/* A lost device frees everything: the counts are reset. */
 EXPORT void double_forget_lost(void) {
   for (size_t i = 0; i < sizeof double_live / sizeof(_Atomic long); i++) ((_Atomic long *)&double_live)[i] = 0;
 }

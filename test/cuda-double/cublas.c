@@ -1,7 +1,7 @@
 /*
- * A double of cuBLAS: handles with a stream and a workspace, and the one product that is called, computed where the
- * queue gets to it. As the real one, it takes a handle in the handle's own context only, writes its workspace, and
- * multiplies by alpha before it adds up.
+ * A double of cuBLAS: handles with a stream and a workspace, and the one product that we call, computed at its place in the
+ * queue. Like the real one, it accepts a handle only in the handle's context, writes its workspace, and multiplies by alpha
+ * before it adds.
  */
 #include "double.h"
 
@@ -54,7 +54,7 @@ struct product {
   REQUIRE(double_current() == (handle)->context, CUBLAS_STATUS_NOT_INITIALIZED);        \
   REQUIRE(!(handle)->context->broken, CUBLAS_STATUS_EXECUTION_FAILED)
 
-/* Among the bits of the products: the first handle loads what all share. */
+/* One of the bits of the loaded products: the first handle loads what all share. */
 #define IS_LOADED ((uint64_t)1 << 63)
 
 EXPORT int cublasCreate_v2(struct handle **out) {
@@ -205,7 +205,7 @@ static void run_product(struct command *command) {
 
 static bool is_type(int type) { return type == FLOAT32 || type == FLOAT16 || type == BFLOAT16; }
 
-/* The first product of each kind loads its kernel, be it captured or not. */
+/* The first product of each kind loads its kernel, captured or not. */
 static void load_kernel(struct context *context, int a_type, int c_type, bool transpose_a, bool transpose_b) {
   uint64_t bit = (uint64_t)1 << ((a_type % 12 * 2 + c_type % 12) * 4 + transpose_a * 2 + transpose_b);
   if (context->products & bit) return;

@@ -1,10 +1,10 @@
 /*
- * A double of the CUDA driver: the same symbols, real in-order queues and events on threads, memory of its own, kernels
- * written in C and found by name. It proves what our side of the boundary does, never what a GPU does.
+ * A double of the CUDA driver: the same symbols, real in-order queues and events on threads, its own memory, and kernels
+ * written in C that are found by name. It proves what our side of the boundary does, never what a GPU does.
  *
- * One file a concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
+ * Each file has one concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * graph.c captures and graphs; nvrtc.c the compiler; cublas.c matrix products. What tests ask and set has the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler; cublas.c matrix products. The tests' controls have the prefix double_.
  */
 #pragma once
 
@@ -46,7 +46,7 @@ enum {
   CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE = 910,
 };
 
-/* Handles that were destroyed are told from live ones by this word, which every object begins with. */
+/* The first word of every object, which tells live handles from destroyed ones. */
 enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE, CUBLAS };
 
 #define MAX_DEVICES 4
@@ -55,13 +55,13 @@ struct context {
   enum kind kind;
   int device;
   int references;
-  /* A sticky error: every later call gives it, until the context is made anew. */
+  /* A sticky error: every later call returns it, until the context is created again. */
   _Atomic int broken;
   /* Commands queued and not yet run, on all streams. */
   _Atomic long busy;
-  /* Bytes of local memory that there is room for in every thread. */
+  /* The bytes of local memory that are reserved for every thread. */
   _Atomic int local;
-  /* The kinds of products whose kernels are there, a bit for each. */
+  /* The kinds of products whose kernels are loaded, a bit for each. */
   _Atomic uint64_t products;
 };
 
@@ -79,7 +79,7 @@ struct command {
   void (*run)(struct command *);
   struct context *context;
   struct stream *stream;
-  /* It counts as queued no more. */
+  /* Whether it no longer counts as queued. */
   bool left;
   /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
   size_t size;
@@ -114,7 +114,7 @@ struct call {
 CUresult double_enter(struct call *call, const uint64_t *arguments, int count);
 bool double_is_sticky(CUresult status);
 
-/* Counts and logs a call of this function with its arguments; returns at once where a test asked it to fail. */
+/* Counts and logs a call of this function with its arguments. Returns at once if a test made it fail. */
 #define ENTER(function, ...)                                                              \
   static struct call call_ = {.name = #function};                                         \
   do {                                                                                    \
@@ -130,7 +130,7 @@ bool double_is_sticky(CUresult status);
     if (!(condition)) return status; \
   } while (0)
 
-/* With double_idle(1), a hot call ends here: what is left is the cost of the call itself. */
+/* With double_idle(1), a hot call ends here, so that only the cost of the call itself remains. */
 extern _Atomic bool double_is_idle;
 #define IDLE() \
   if (double_is_idle) return CUDA_SUCCESS
@@ -143,46 +143,46 @@ void double_break(CUresult status);
   do {                                                         \
     if ((context)->broken) return (context)->broken;           \
   } while (0)
-/* For calls that work on the current context. */
+/* For calls that use the current context. */
 #define NEED_CURRENT(context)                                  \
   struct context *context = double_current();                  \
   REQUIRE(context, CUDA_ERROR_INVALID_CONTEXT);                \
   HEALTHY(context)
-/* For calls that take their context from a handle. In strict mode the current one must be the same. */
+/* For calls that take their context from a handle. In strict mode it must be current. */
 #define NEED_OWN(context)                                                             \
   do {                                                                                \
     HEALTHY(context);                                                                 \
     REQUIRE(!double_strict || double_current() == (context), CUDA_ERROR_INVALID_CONTEXT); \
   } while (0)
 
-/* Some calls wait for all that runs in the context (seen on an H200, driver 580). Counts those that find work there. */
+/* Some calls wait until the context is idle (seen on an H200, driver 580). Counts those that find work there. */
 void double_await_device(struct context *context);
 /* The same for every context. */
 void double_await_devices(void);
 
-/* What is alive: asked by tests, so that nothing leaks unseen. */
+/* The live objects, which the tests check for leaks. */
 struct live {
   _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products;
 };
 extern struct live double_live;
 
-/* Dead objects are kept a while, so that a handle used after its end is seen and not a crash. */
+/* Destroyed objects are kept for a while, so that a use after destruction is detected and does not crash. */
 void double_bury(void *object);
 
 /* stream.c */
 struct context *double_stream_context(struct stream *stream);
 bool double_is_stream(const struct stream *stream);
 void double_queue(struct stream *stream, struct command *command);
-/* Queues a command that can be captured; on a capturing stream it becomes part of the graph. Takes it either way. */
+/* Queues a command that can be captured. On a capturing stream it becomes part of the graph. Owns the command either way. */
 CUresult double_submit(struct stream *stream, struct command *command);
 struct command *double_command_copy(const struct command *command);
 void double_command_free(struct command *command);
-/* A stream that no counter sees; NULL without a thread for it. It ends when its queue is empty. */
+/* A stream that is not counted; NULL if no thread can be created. It ends when its queue is empty. */
 struct stream *double_stream_make(struct context *context, int priority);
 void double_stream_end(struct stream *stream);
 struct capture *double_stream_capture(const struct stream *stream);
 void double_stream_set_capture(struct stream *stream, struct capture *capture);
-/* The command is done, as far as others can see. */
+/* Marks the command as done for other threads. */
 void double_leave(struct command *command);
 struct record *double_record_make(void);
 void double_record_queue(struct stream *stream, struct record *record);
@@ -193,11 +193,11 @@ struct record *double_record_keep(struct record *record);
 void double_record_drop(struct record *record);
 
 /* graph.c */
-/* Refuses what cannot be captured, and spoils the stream's capture if it takes part in one. */
+/* Refuses calls that cannot be captured, and invalidates the stream's capture if it is part of one. */
 CUresult double_capture_refuse(struct stream *stream);
 /*
- * Refuses what CUDA calls unsafe beside a capture, unless this thread's mode is relaxed, and spoils that capture. Which
- * calls these are was seen on an H200, driver 580: queries and waits, allocations, what unloads and what instantiates.
+ * Refuses the calls that CUDA regards as unsafe during a capture, unless this thread's mode is relaxed, and invalidates the
+ * capture. Seen on an H200, driver 580: queries, waits, allocations, unloading and instantiation.
  */
 CUresult double_capture_unsafe(void);
 /* On a capturing stream. */
@@ -207,7 +207,7 @@ CUresult double_capture_record(struct stream *stream, struct point **out);
 CUresult double_capture_wait(struct stream *stream, struct point *point);
 /* The stream is being destroyed. */
 void double_capture_forget(struct stream *stream);
-/* Refuses to look at a captured event, and spoils the capture. */
+/* Refuses to query a captured event, and invalidates the capture. */
 CUresult double_point_look(struct point *point);
 void double_point_drop(struct point *point);
 #define CHECK(call)                  \
@@ -219,7 +219,7 @@ void double_point_drop(struct point *point);
 #define NOT_BESIDE_CAPTURES() CHECK(double_capture_unsafe())
 
 /* memory.c */
-/* Is all of [address, address + bytes) in one allocation that is alive at this place in the queue's order? */
+/* Whether all of [address, address + bytes) is in one allocation that is alive at this place in the queue's order. */
 bool double_reachable(uint64_t address, size_t bytes);
 
 /* kernels.c */
@@ -231,7 +231,7 @@ typedef void (*kernel_body)(const struct launch *launch, void *const *arguments)
 struct kernel_entry {
   const char *name;
   kernel_body body;
-  /* Bytes: shared memory that a block has by itself, and local memory of a thread. */
+  /* The bytes of a block's static shared memory and of a thread's local memory. */
   int static_shared, local;
 };
 const struct kernel_entry *double_find_kernel(const char *name);
@@ -240,7 +240,7 @@ const struct kernel_entry *double_find_kernel(const char *name);
 void double_compile_pause(void);
 
 /*
- * library.c: what the compiler's double writes. A first line with the architecture, then a line a kernel: its name, and
+ * library.c: the image that the compiler's double writes. A first line with the architecture, then a line a kernel: its name, and
  * for each parameter p or s, a pointer or a scalar, and its size.
  */
 #define IMAGE_HEADER "CUDA-DOUBLE "

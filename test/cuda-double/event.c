@@ -104,5 +104,5 @@ EXPORT CUresult cuEventElapsedTime(float *milliseconds, struct event *start, str
   return CUDA_SUCCESS;
 }
 
-/* The flags an event was made with. */
+/* The flags that an event was created with. */
 EXPORT int double_event_flags(struct event *event) { return (int)event->flags; }

@@ -1,6 +1,6 @@
 /*
- * Captures and graphs. A graph is what was called, in order, each on a branch: its branches run side by side, as those
- * of a real one, and wait for each other where the captured streams did. The first branch is the launch stream.
+ * Captures and graphs. A graph is the list of captured calls, each on a branch. Its branches run concurrently, as those of a
+ * real graph, and wait for each other where the captured streams did. The first branch is the launch stream.
  */
 #include "double.h"
 
@@ -33,19 +33,19 @@ struct capture {
   _Atomic int references;
   struct graph *graph;
   struct stream *members[MAX_BRANCHES];
-  /* How many commands of each branch a branch is ordered behind, its own included. */
+  /* The number of commands of each branch that a branch is ordered behind, including its own. */
   unsigned known[MAX_BRANCHES][MAX_BRANCHES];
   enum capture_mode mode;
   pthread_t thread;
   bool invalid, over;
-  /* It goes into a graph that exists: the body of a conditional. */
+  /* The capture is into an existing graph: the body of a conditional. */
   bool into;
   /* What was added behind a branch by hand. Until the branch goes on behind it, nothing may be captured there. */
   struct node *loose[MAX_BRANCHES];
   struct capture *next;
 };
 
-/* A place in a capture, given out as what comes next depends on. */
+/* A place in a capture, returned as a dependency. */
 struct node {
   enum kind kind;
   struct capture *capture;
@@ -79,7 +79,7 @@ struct executable {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* Those under way. */
+/* The current captures. */
 static struct capture *_Atomic captures;
 static _Thread_local enum capture_mode thread_mode = MODE_GLOBAL;
 
@@ -101,7 +101,7 @@ static void append(struct graph *graph, struct operation operation) {
 
 static void run_part(struct command *command);
 
-/* The graph that a command is, if it is one. */
+/* The command's graph, if the command is a graph. */
 static struct graph *part_of(const struct command *command) {
   return command && command->run == run_part ? ((const struct part_command *)command)->graph : NULL;
 }
@@ -114,7 +114,7 @@ static void discard(struct graph *graph) {
   double_bury(graph);
 }
 
-/* One command after another, in the order of the calls: no branch comes before what it waits for. */
+/* Runs the commands in the order of the calls, so that no branch runs before the one it waits for. */
 static void run_inline(const struct graph *graph, const struct command *by) {
   for (int i = 0; i < graph->count; i++) {
     if (graph->operations[i].kind != COMMAND) continue;
@@ -234,7 +234,7 @@ void double_point_drop(struct point *point) {
   free(point);
 }
 
-/* To ask a captured event spoils its capture, and there is no asking afterwards (seen on an H100, driver 580). */
+/* Querying a captured event invalidates its capture, and the event cannot be queried afterwards (seen on an H100, driver 580). */
 CUresult double_point_look(struct point *point) {
   if (!point) return CUDA_SUCCESS;
   pthread_mutex_lock(&lock);
@@ -328,7 +328,7 @@ EXPORT CUresult cuStreamBeginCaptureToGraph(struct stream *stream, struct graph 
   return CUDA_SUCCESS;
 }
 
-/* A capture that another library makes, of a stream of its own, on a thread of its own. */
+/* Another library's capture, of its own stream on its own thread. */
 static struct {
   struct context *context;
   int mode;
@@ -359,14 +359,14 @@ EXPORT void double_capture_elsewhere(struct stream *beside, int mode) {
   pthread_barrier_wait(&elsewhere.barrier);
 }
 
-/* Ends it and gives the status of that. */
+/* Ends it and returns the status. */
 EXPORT int double_capture_elsewhere_end(void) {
   pthread_barrier_wait(&elsewhere.barrier);
   pthread_join(elsewhere.thread, NULL);
   return elsewhere.ended;
 }
 
-/* All streams are what they were before. */
+/* Restores the streams' state from before the capture. */
 static void leave(struct capture *capture) {
   for (int i = 0; i < capture->graph->branches; i++) {
     if (capture->members[i]) double_stream_set_capture(capture->members[i], NULL);
@@ -389,7 +389,7 @@ static bool joined(const struct capture *capture) {
 }
 
 EXPORT CUresult cuStreamEndCapture(struct stream *stream, struct graph **out) {
-  /* A failure that a test asks for ends the capture all the same, as failures of the real call do. */
+  /* A failure requested by a test ends the capture, too, as failures of the real call do. */
   static struct call call = {.name = "cuStreamEndCapture"};
   CUresult asked = double_enter(&call, (uint64_t[]){A(stream)}, 1);
   NEED_STREAM(stream);
@@ -423,7 +423,7 @@ EXPORT CUresult cuStreamIsCapturing(struct stream *stream, int *status) {
 
 EXPORT CUresult cuStreamGetCaptureInfo_v2(struct stream *stream, int *status, uint64_t *id, struct graph **graph,
                                           struct node *const **nodes, size_t *count) {
-  /* Good until the next call, as what is given out belongs to the driver. */
+  /* Valid until the next call, because the arrays belong to the driver. */
   static struct node place;
   static struct node *const places[] = {&place};
   ENTER(cuStreamGetCaptureInfo_v2, A(stream));
@@ -601,7 +601,7 @@ static void replay(struct executable *executable, struct stream *stream) {
   free(records);
 }
 
-/* The launch is over when all branches are. */
+/* The launch is over when all branches are over. */
 static void join(struct executable *executable, struct stream *stream) {
   for (int i = 1; i < executable->graph->branches; i++) {
     struct record *end = double_record_make();

@@ -52,7 +52,7 @@ static void spin(const struct launch *launch, void *const *arguments) {
   for (int i = 0; i < S(0, int); i++) value = value * 1664525u + 1013904223u;
 }
 
-/* Latches that nobody is left to open: all of them end. */
+/* Ends all latches, which no test will open any more. */
 static _Atomic bool latches_open;
 EXPORT void double_open_latches(void) { latches_open = true; }
 
@@ -73,12 +73,12 @@ static void latch(const struct launch *launch, void *const *arguments) {
   }
 }
 
-/* test_fault(): what an illegal address does. */
+/* test_fault(): behaves like an illegal address. */
 static void fault(const struct launch *launch, void *const *arguments) {
   double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
-/* test_echo: each of twelve scalars, float16 to uint64, goes to the array of its type. */
+/* test_echo: writes each of twelve scalars, float16 to uint64, to the array of its type. */
 static void echo(const struct launch *launch, void *const *arguments) {
   static const int sizes[] = {2, 2, 4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
   for (int i = 0; i < 12; i++) memcpy(P(12 + i, char), arguments[i], sizes[i]);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a block, static and dynamic together: what every kernel may have, and what it may have if it asks. */
+/* The shared memory of a block, static and dynamic together: by default, and at most after setting the attribute. */
 #define DEFAULT_SHARED 49152
 #define MAX_SHARED 232448
 
@@ -53,7 +53,7 @@ EXPORT CUresult cuModuleGetLoadingMode(int *mode) {
 }
 
 static _Atomic long launches_that_load;
-/* How many launches found their kernel not loaded yet. */
+/* The number of launches whose kernel was not loaded yet. */
 EXPORT double double_launches_that_load(void) { return launches_that_load; }
 
 static void add_kernel(struct library *library, const char *name, const char *parameters) {
@@ -81,7 +81,7 @@ static void read_image(struct library *library, const char *image) {
   }
 }
 
-/* Of PTX: the entries' names and the sizes of their parameters. */
+/* Reads from PTX the entries' names and the sizes of their parameters. */
 static void read_ptx(struct library *library, const char *ptx) {
   for (const char *entry = strstr(ptx, ".entry "); entry; entry = strstr(entry + 1, ".entry ")) {
     char name[128], parameters[8192] = "";

@@ -1,6 +1,6 @@
 /*
- * Memory: pools with stream-ordered allocation, pinned memory, copies and fills. Each use is checked when the queue gets
- * to it: memory that is not alive at that place is a fault that loses the device, as on a GPU with luck.
+ * Memory: pools with stream-ordered allocation, pinned memory, copies and fills. Each access is checked at its place in the
+ * queue: memory that is not allocated there is a fault that loses the device, as it may be on a GPU.
  */
 #include "double.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define POISON 0xdd
-/* Enough to be seen; more would take real memory for blocks that nobody has touched. */
+/* Enough to be seen. More would commit real memory for untouched blocks. */
 #define POISONED_BYTES 65536
 
 struct pool {
@@ -34,7 +34,7 @@ struct block {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* By address, so that a pointer into the middle of one is found, too. */
+/* Sorted by address, so that a pointer into the middle of a block is found, too. */
 static struct block **blocks;
 static size_t block_count, block_capacity;
 static uint64_t reserved, used, used_high, reserved_high;
@@ -42,7 +42,7 @@ static uint64_t limit = (uint64_t)1 << 34;
 static _Atomic long host_frees_while_busy;
 
 EXPORT void double_set_memory(double bytes) { limit = (uint64_t)bytes; }
-/* How often pinned memory was given back while commands were queued: the real driver waits for the device there. */
+/* How often pinned memory was freed while commands were queued: the real driver waits for the device then. */
 EXPORT double double_host_frees_while_busy(void) { return host_frees_while_busy; }
 
 /* The place of the first block above the address. */
@@ -125,7 +125,7 @@ EXPORT CUresult cuMemPoolCreate(struct pool **out, const int *properties) {
 
 static bool belongs(const struct block *block, const struct pool *pool) { return block->pool == pool; }
 
-/* Gives back freed blocks whose free has happened. */
+/* Discards freed blocks whose free has happened. */
 static void trim(struct pool *pool) {
   for (size_t i = block_count; i-- > 0;) {
     struct block *block = blocks[i];
@@ -211,7 +211,7 @@ static void queue_block(struct stream *stream, struct block *block, void (*run)(
   double_queue(stream, &command->command);
 }
 
-/* A freed block that this stream may have: freed on it, or its free is over. */
+/* A freed block that this stream may reuse: freed on the same stream, or the free is over. */
 static struct block *reuse(struct pool *pool, size_t capacity, struct stream *stream) {
   for (size_t i = 0; i < block_count; i++) {
     struct block *block = blocks[i];
@@ -313,7 +313,7 @@ EXPORT CUresult cuMemFreeHost(void *address) {
   return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Memory of the host that can be mapped. Nothing of it is ever waited for. */
+/* Host memory that can be mapped. None of these calls waits. */
 struct mappable {
   size_t size;
   int holders;

@@ -1,6 +1,6 @@
 /*
- * The compiler's double: of a source it sees the kernels' names and parameters, which it writes into an image. A line
- * with #error fails the compilation, with its text in the log.
+ * A double of the compiler: it reads the kernels' names and parameters from a source and writes them into an image. A line
+ * with #error makes the compilation fail, with its text in the log.
  */
 #include "double.h"
 

@@ -1,4 +1,4 @@
-/* Streams: in-order queues, each with a thread of its own; records, the points in their order. */
+/* Streams are in-order queues, each with its own thread. Records are points in their order. */
 #include "double.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct stream {
   struct capture *_Atomic capture;
 };
 
-/* Records settle rarely beside being made, and few threads wait for them: one condition serves all. */
+/* Few threads wait for records, so one condition variable serves all. */
 static pthread_mutex_t record_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t record_done = PTHREAD_COND_INITIALIZER;
 static _Atomic int record_waiters;
@@ -84,7 +84,7 @@ void double_leave(struct command *command) {
 }
 
 static void run_record(struct command *command) {
-  /* Before the record: whoever sees it may take the queue for empty. */
+  /* Before the record, because a thread that sees it must also see the queue as empty. */
   double_leave(command);
   struct record *record = ((struct record_command *)command)->record;
   double_record_finish(record);
@@ -269,5 +269,5 @@ EXPORT CUresult cuStreamGetCtx(struct stream *stream, struct context **out) {
   return CUDA_SUCCESS;
 }
 
-/* The priority a stream was made with. */
+/* The priority that a stream was created with. */
 EXPORT int double_stream_priority(struct stream *stream) { return stream->priority; }

@@ -1,4 +1,4 @@
-/** Rows about calls: what they cost the thread that makes them, and how long until their work is done. */
+/** Rows about calls: their cost on the calling thread, and the time until their work is done. */
 
 import { AsyncLocalStorage } from "node:async_hooks"
 import { type Device, maybeExecuteInParallel } from "auxstream"
@@ -7,7 +7,7 @@ import { captured } from "./graphs.js"
 import { once, spin, touch } from "./kernels.js"
 import { beyond, done, type MakeRow, nanosecondsSince, queued } from "./row.js"
 
-/** Two streams' worth of work that is next to nothing. */
+/** Almost empty kernels on two streams. */
 function pair(device: Device, main = device.defaultStream) {
   const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
   const zeros = () => device.zeros("float32", 256)
@@ -51,9 +51,9 @@ const forkJoinBeyond: MakeRow = (device, launches) => {
   return (operations) => main.run(() => run(operations))
 }
 
-/** The four driver calls by themselves, between the same launches. */
+/** The four driver calls alone, between the same launches. */
 const fourCallsBetween: MakeRow = (device) => {
-  // Streams of its own, as the library trusts one less whose handle was shown.
+  // Separate streams, because the library skips fewer calls on a stream whose handle was read.
   const { main, aux, touchMain, touchAux, twoLaunches } = pair(device, device.createStream())
   const [mainHandle, auxHandle] = [Number(main.handle), Number(aux.handle)]
   const [event0, event1] = [Number(device.createEvent().handle), Number(device.createEvent().handle)]
@@ -88,7 +88,7 @@ const spinBoth: MakeRow = (device, microseconds) => {
   return done(device, () => void maybeExecuteInParallel(branch, branch, event0, event1, aux))
 }
 
-/** end:MICROSECONDS: how long after a kernel's own time the promise of its stream's end is settled. */
+/** end:MICROSECONDS: the time from a kernel's end to the settling of its stream's promise. */
 const end: MakeRow = (device, microseconds) => {
   const time = Number(microseconds)
   const stream = device.defaultStream
@@ -109,7 +109,7 @@ const end: MakeRow = (device, microseconds) => {
   }
 }
 
-/** Two functions that do next to nothing, called by themselves or through the library without an aux stream. */
+/** Two almost empty functions, called directly or through the library without an aux stream. */
 const withoutAux = (through: boolean): MakeRow => {
   return () => {
     let [left, right, sum] = [0, 0, 0]

@@ -1,6 +1,6 @@
 /**
- * Opens, uses and disposes of the device again and again, and prints as JSON what the driver counts as taken afterwards.
- * A program of its own: a device that is open already is not closed by one more dispose().
+ * Opens, uses and disposes of the device repeatedly, and prints the driver's count of used memory afterwards as JSON. It is a
+ * separate program because dispose() does not close a device that is also open elsewhere.
  */
 
 import { setTimeout as after } from "node:timers/promises"
@@ -9,7 +9,7 @@ import { driver } from "./driver.js"
 
 const rounds = 20
 
-/** Closing waits for the end of all work, and no event tells of it. */
+/** Closing waits for the end of all work, which nothing reports. */
 const settled = 500
 
 async function round(index: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** What the CUDA driver itself says of the device: another user of it in this process, with references of its own. */
+/** Reads the device's figures directly from the CUDA driver, as another user of it in this process would. */
 
 import koffi from "koffi"
 
@@ -9,16 +9,16 @@ type Call = (...args: unknown[]) => number
 /** The driver's own figures. */
 export interface DriverFigures {
   multiprocessors(): number
-  /** Bytes of device memory that nobody has taken, in this process or another. */
+  /** Free bytes of device memory, counting all processes. */
   freeMemory(): number
-  /** The driver's own calls, with handles as numbers. They give a status. */
+  /** Driver calls with handles as numbers. They return a status. */
   readonly record: (event: number, stream: number) => number
   readonly wait: (stream: number, event: number, flags: number) => number
 }
 
 let opened: DriverFigures | undefined
 
-/** To be called once a device is open: auxstream sets koffi up as it needs it. */
+/** Must be called after a device is open, because auxstream must be the first to configure koffi. */
 export function driver(): DriverFigures {
   opened ??= open()
   return opened

@@ -1,4 +1,4 @@
-/** What the mixture-of-experts layer is, however it is computed. */
+/** The shapes and data of the mixture-of-experts layer, for every way to compute it. */
 
 import type { Device, DeviceArray } from "auxstream"
 import { randomArray } from "./workload.js"
@@ -10,7 +10,7 @@ const keptLayers = 4
 
 type Matrix = DeviceArray<"bfloat16">
 
-/** Rows of gate stand before those of up. */
+/** The gate's rows come before those of up. */
 export interface Weights {
   readonly gateUp: Matrix
   readonly down: Matrix
@@ -29,7 +29,7 @@ function makeWeights(device: Device): readonly Weights[] {
   }))
 }
 
-/** A layer's. There are those of four layers, so that each layer's come from memory and not from the cache. */
+/** The weights of a layer. There are four layers' weights, so that each is read from memory, not from the cache. */
 export function weightsOf(device: Device, layer: number): Weights {
   const all = keptWeights.get(device) ?? makeWeights(device)
   keptWeights.set(device, all)
@@ -49,7 +49,7 @@ export function inputOf(device: Device, tokens: number): Matrix {
   return input
 }
 
-/** How many experts are in use. */
+/** The number of experts in use. */
 export const usedExperts = (tokens: number): number => Math.min(experts, tokens * top)
 
 /**
@@ -63,7 +63,7 @@ export const firstExpert = (tokens: number, layer: number): number => {
 
 const bytesOfNumber = 2
 
-/** Bytes of the weights that a layer's branches read. */
+/** The bytes of weights that a layer's branches read. */
 export const weightBytes = (tokens: number) => ({
   main: usedExperts(tokens) * 3 * inner * hidden * bytesOfNumber,
   aux: 3 * shared * hidden * bytesOfNumber,

@@ -32,13 +32,13 @@ const routedDown = defineKernel({
 const sharedKernel = (name: string) =>
   defineKernel({ name, signature: ["in bfloat16*", "in bfloat16*", "out bfloat16*"], cuda })
 
-/** By how many tokens they are for. */
+/** The kernels by number of tokens. */
 const sharedKernels = {
   1: { up: sharedKernel("bench_shared_up_1"), down: sharedKernel("bench_shared_down_1") },
   4: { up: sharedKernel("bench_shared_up_4"), down: sharedKernel("bench_shared_down_4") },
 } as const
 
-/** The numbers of tokens that there are kernels for. */
+/** The numbers of tokens with kernels. */
 export type FewTokens = keyof typeof sharedKernels
 export const isFew = (tokens: number): tokens is FewTokens => tokens in sharedKernels
 
@@ -46,7 +46,7 @@ export const isFew = (tokens: number): tokens is FewTokens => tokens in sharedKe
 const warpForEach = (rows: number, warps: number, times = 1) =>
   ({ grid: [rows / warps, times], block: 32 * warps }) as const
 
-/** Routed beside shared experts with kernels of one's own, as engines have for a few tokens. Five launches a layer. */
+/** Routed beside shared experts with custom kernels, as engines use for a few tokens. Five launches a layer. */
 export function expertVectors(device: Device, tokens: FewTokens): Workload {
   const pairs = tokens * top
   const x = inputOf(device, tokens)

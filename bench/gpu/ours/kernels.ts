@@ -1,4 +1,4 @@
-/** The kernels that are measured, from the source that the others load, too. */
+/** The measured kernels, from the same source that the peers load. */
 
 import { readFileSync } from "node:fs"
 import { defineKernel } from "auxstream"
@@ -13,10 +13,10 @@ const cuda = sourceOf("kernels.cu")
 /** One block of one thread. */
 export const once = { grid: 1, block: 1 } as const
 
-/** One thread for each of so many elements. */
+/** One thread for each element. */
 export const over = (count: number) => ({ grid: Math.ceil(count / 256), block: 256 })
 
-/** A block for each of so many rows. */
+/** A block for each row. */
 export const rowsOf = (rows: number) => ({ grid: rows, block: 256 })
 
 export const touch = defineKernel({

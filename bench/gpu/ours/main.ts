@@ -1,6 +1,6 @@
 /**
  * Our side of the GPU benchmarks, a process like the others: answers a line "ROW BATCHES OPERATIONS" with a line of
- * JSON, see ../peer.ts. A row's name may carry arguments behind colons. A row that is made ready is kept.
+ * JSON, see ../peer.ts. A row's name may have arguments after colons. A prepared row is kept.
  */
 
 import { createInterface } from "node:readline"
@@ -13,7 +13,7 @@ import { loraWorkload, normsWorkload } from "./projections.js"
 import type { Figures, MakeRow, Run } from "./row.js"
 import { type Workload, workloadRow } from "./workload.js"
 
-/** NAME:SIZE:MODE:WAY. The arrays of a size are made once for all its rows. */
+/** NAME:SIZE:MODE:WAY. The arrays of a size are created once for all its rows. */
 function workloads(make: (device: Device, size: number) => Workload): MakeRow {
   const made = new Map<string, Workload>()
   return (device, size = "", mode = "", way = "") => {
@@ -36,7 +36,7 @@ const rows: Readonly<Record<string, MakeRow>> = {
 
 const ready = new Map<string, Run>()
 
-/** Long enough for the engine to have compiled what is called thousands of times. */
+/** Long enough for V8 to compile the functions that are called thousands of times. */
 const warmUpMilliseconds = 150
 
 async function answer(device: Device, line: string): Promise<object> {

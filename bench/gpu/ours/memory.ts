@@ -1,4 +1,4 @@
-/** Rows about what grows over many fork-joins and graphs. */
+/** Rows about memory growth over many fork-joins and graphs. */
 
 import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -7,14 +7,14 @@ import { driver } from "./driver.js"
 import { once, over, touch } from "./kernels.js"
 import { type Figures, type MakeRow, nanosecondsSince } from "./row.js"
 
-/** Bytes at one moment. */
+/** Memory use in bytes at one time. */
 interface Sample {
-  /** Of the process, without what the engine's heap keeps free: it doubles and halves that as it sees fit. */
+  /** The process's memory, without the free part of V8's heap, which varies. */
   readonly resident: number
   readonly heap: number
   readonly used: number
   readonly reserved: number
-  /** Of the device, by the driver's count. */
+  /** The device's used memory, by the driver's count. */
   readonly taken: number
 }
 
@@ -27,14 +27,14 @@ function sample(device: Device): Sample {
   return { resident: rss - kept, heap: heapUsed, used, reserved, taken: -driver().freeMemory() }
 }
 
-/** The garbage collector, without asking the user for a flag. */
+/** The garbage collector, without a command-line flag. */
 function collector(): () => void {
   setFlagsFromString("--expose-gc")
   return runInNewContext("gc") as () => void
 }
 const collect = collector()
 
-/** How the end differs from the middle, when everything has long been made that is kept. */
+/** The difference between the end and the middle of the run, when all lasting objects exist already. */
 function growth(device: Device, operations: number, operation: () => void): Figures {
   const repeat = (count: number) => {
     for (let i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ const forkJoins: MakeRow = (device) => {
   return (operations) => growth(device, operations, () => maybeExecuteInParallel(left, right, event0, event1, aux))
 }
 
-/** Outputs made on both streams, read by the caller and disposed of at once; every thousandth is looked at. */
+/** Outputs made on both streams, read by the caller and disposed of at once; every thousandth is checked. */
 const lifetimes: MakeRow = (device) => {
   const elements = 1 << 14
   const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream()]
@@ -115,7 +115,7 @@ function outputs(device: Device): (value: number) => [DeviceArray<"float32">, De
   }
 }
 
-/** Launches of one graph; every ten thousandth is looked at. */
+/** Launches of one graph; every ten thousandth is checked. */
 const graphLaunches: MakeRow = (device) => {
   const make = outputs(device)
   make(0).forEach((array) => array.dispose()) // Compiles.
@@ -129,7 +129,7 @@ const graphLaunches: MakeRow = (device) => {
     })
 }
 
-/** Graphs captured, launched and disposed of at once; every thousandth is looked at. */
+/** Graphs captured, launched and disposed of at once; every thousandth is checked. */
 const captures: MakeRow = (device) => {
   const make = outputs(device)
   let count = 0

@@ -1,31 +1,31 @@
-/** What a row of ours is. */
+/** The definition of a row. */
 
 import type { Device } from "auxstream"
 
 /** Figures of one batch, each for one operation. */
 export interface Figures {
-  /** The time that the row is about. */
+  /** The row's time. */
   readonly nanoseconds: number
-  /** Of that, the calling thread's time until all was queued. */
+  /** The part that the calling thread took to queue everything. */
   readonly host?: number
-  /** Bytes read from memory in a nanosecond: GB/s. */
+  /** Bytes read from memory per nanosecond: GB/s. */
   readonly bandwidth?: number
-  /** Processor time of this process ÷ time passed: 1 is a whole core. */
+  /** CPU time of this process ÷ elapsed time: 1 is a whole core. */
   readonly cores?: number
-  /** Whatever else a row tells. */
+  /** Other figures. */
   readonly [name: string]: number | undefined
 }
 
-/** Does so many operations. */
+/** Runs a number of operations. */
 export type Run = (operations: number) => Figures | Promise<Figures>
 
-/** Makes a row ready. Gives a sentence instead where it cannot be measured. */
+/** Prepares a row. @returns the reason if it cannot be measured */
 export type MakeRow = (device: Device, ...words: string[]) => Run | string
 
 /** Nanoseconds since a reading of `performance.now()`. */
 export const nanosecondsSince = (started: number): number => (performance.now() - started) * 1e6
 
-/** The calling thread's time for an operation; the work is waited for outside of it. */
+/** The calling thread's time for an operation, without the wait for the work. */
 export function queued(device: Device, operation: () => void): Run {
   return (operations) => {
     const started = performance.now()
@@ -36,7 +36,7 @@ export function queued(device: Device, operation: () => void): Run {
   }
 }
 
-/** The calling thread's time for an operation, less that of a part of it by itself, one right after the other. */
+/** The calling thread's time for an operation minus the time of a part of it, measured directly after it. */
 export function beyond(device: Device, operation: () => void, part: () => void): Run {
   const [whole, partial] = [queued(device, operation), queued(device, part)]
   return async (operations) => {
@@ -45,7 +45,7 @@ export function beyond(device: Device, operation: () => void, part: () => void):
   }
 }
 
-/** The time until the work is done, each time. */
+/** The time until the work of each operation is done. */
 export function done(device: Device, operation: () => void): Run {
   const stream = device.defaultStream
   return (operations) => {
@@ -59,9 +59,9 @@ export function done(device: Device, operation: () => void): Run {
 }
 
 /**
- * The time for one of so many layers that an operation queues, until all are done.
+ * The time of one layer, where an operation queues several layers and waits for all.
  *
- * @param bytes what a layer reads from memory, where that is of interest
+ * @param bytes the bytes that a layer reads from memory, if its bandwidth is reported
  */
 export function layered(device: Device, operation: () => void, layers: number, bytes?: number): Run {
   return (operations) => {

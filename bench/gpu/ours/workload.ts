@@ -1,34 +1,34 @@
-/** Real pairs of branches, eager or captured, one after the other or side by side. */
+/** Real pairs of branches, eager or captured, sequential or parallel. */
 
 import { type Device, maybeExecuteInParallel, type DeviceArray } from "auxstream"
 import { captured } from "./graphs.js"
 import { over, random } from "./kernels.js"
 import { layered, type Run } from "./row.js"
 
-/** One layer of a model: two branches that need nothing of each other, and what needs both. */
+/** One layer of a model: two independent branches, and the step that needs both. */
 export interface Layer {
   readonly main: () => void
   readonly aux: () => void
   readonly join: () => void
 }
 
-/** What is measured. */
+/** A workload to measure. */
 export interface Workload {
-  /** How many layers are queued before their end is awaited. */
+  /** The number of layers that are queued before a wait. */
   readonly layers: number
   layer(index: number): Layer
-  /** What the layers have written, to compare. */
+  /** The layers' outputs, to compare. */
   readonly outputs: readonly DeviceArray<"bfloat16">[]
-  /** How much a layer's branches read from memory, where that is what takes the time. */
+  /** The bytes that a layer's branches read from memory, if they are bound by its bandwidth. */
   readonly bytes?: { readonly main: number; readonly aux: number }
-  /** The same computed in another way, to compare. */
+  /** The same outputs computed in another way, to compare. */
   readonly reference?: () => Workload
 }
 
 const ways = ["main", "aux", "sequential", "parallel"] as const
 type Way = (typeof ways)[number]
 
-/** Makes a workload's row ready: eager or captured; a branch alone, both in sequence, or both side by side. */
+/** Prepares a workload's row: eager or captured; one branch alone, both in sequence, or both in parallel. */
 export function workloadRow(device: Device, workload: Workload, mode: string, way: string): Run | string {
   const known = ways.find((known) => known === way)
   if (known === undefined) return `there is no way called ${way}, only ${ways.join(", ")}`
@@ -62,8 +62,8 @@ function queueing(device: Device, layers: readonly Layer[], way: Way): () => voi
 }
 
 /**
- * What is fast and wrong is worth nothing: everything has to give the bits that eager calls in sequence give, those have
- * to be numbers, and close to what another way of computing them gives.
+ * Checks the results: every way must give the same bits as sequential eager calls, and these must be finite and close to the
+ * results of another computation.
  */
 function checkResult(device: Device, workload: Workload, layers: readonly Layer[], operation: () => void): void {
   const expected = resultOf(workload, queueing(device, layers, "sequential"))
@@ -94,7 +94,7 @@ function resultOf({ outputs }: Workload, queue: () => void): Uint16Array {
   return all
 }
 
-/** What results may differ by, relative to their size: they are rounded to eight bits at other places on the way. */
+/** The allowed relative difference: the other computation rounds to eight bits at other places. */
 const tolerance = 0.01
 
 function checkClose(found: Uint16Array, expected: Uint16Array): void {
@@ -112,7 +112,7 @@ function checkClose(found: Uint16Array, expected: Uint16Array): void {
 const bits32 = new Uint32Array(1)
 const float32 = new Float32Array(bits32.buffer)
 
-/** The number that bits of a bfloat16 stand for. */
+/** The value of a bfloat16's bits. */
 function toNumber(bits: number): number {
   bits32[0] = bits << 16
   return float32[0] ?? NaN

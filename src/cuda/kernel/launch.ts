@@ -81,7 +81,7 @@ export class Launcher {
     if (parameters > this.#block.capacity) this.#block = new ArgumentBlock(2 ** Math.ceil(Math.log2(parameters)))
   }
 
-  /** Queues a launch. @throws CudaError */
+  /** Queues a launch. Lists the arguments one by one, because spreading an array would allocate. @throws CudaError */
   launch(
     stream: StreamHandle,
     kernel: LaunchableKernel,
