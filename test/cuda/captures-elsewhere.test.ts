@@ -31,8 +31,8 @@ const operations: [string, (device: Device) => unknown][] = [
   ["empty, and dispose", (device) => device.empty("uint8", 40 * 2 ** 20).dispose()],
   ["pinned memory", (device) => device.driver.freePinned(device.driver.allocatePinned(2 ** 20).address)],
   ["from", (device) => device.from(new Uint8Array(2 ** 20)).dispose()],
-  ["readSync", (device) => device.zeros("int32", 10).readSync()],
-  ["read", (device) => device.zeros("int32", 10).read()],
+  ["readSync", (device) => device.scope(() => void device.zeros("int32", 10).readSync())],
+  ["read", (device) => device.scope(() => device.zeros("int32", 10).read())],
   ["Kernel.prepare", (device) => fresh().prepare(device)],
   [
     "captureGraph, launch and dispose",
@@ -61,7 +61,7 @@ onDouble("while another library captures on another thread", () => {
         try {
           await run(device)
         } finally {
-          assert.equal(double.endCaptureElsewhere(), 0, `${operation} spoilt it`)
+          assert.equal(double.endCaptureElsewhere(), 0, `${operation} invalidated it`)
         }
       }
     })
