@@ -43,7 +43,7 @@ import {
 import type { LoadedKernel } from "../kernel/loaded-kernel.js"
 import { sharedNow } from "../../common/timers.js"
 import type { DeviceMemory } from "../control/memory.js"
-import type { Report } from "../kernel/reports.js"
+import type { FailureReport } from "../kernel/reports.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
 import type { Scheduler } from "../schedule/scheduler.js"
@@ -65,7 +65,7 @@ export interface Surroundings {
   /** The kernel, or undefined if it must be loaded first. */
   kernel(id: number): LoadedKernel | undefined
   definition(id: number): KernelDefinition
-  report(report: Report): void
+  report(report: FailureReport): void
 }
 
 /**
@@ -310,7 +310,7 @@ export class Interpreter implements Operations {
     }
   }
 
-  private isReported(report: Report): boolean {
+  private isReported(report: FailureReport): boolean {
     return report.kind === "waited" && this.at.control.words[report.cause + LAUNCHED_ON] !== 0
   }
 
@@ -318,7 +318,7 @@ export class Interpreter implements Operations {
    * Breaks a stream behind its current command, unless it is broken already. If the stream runs a branch of an
    * interrupted flat run, the report names the stream that the graph was launched on.
    */
-  private fail(stream: number, low: number, high: number, report: Report): void {
+  private fail(stream: number, low: number, high: number, report: FailureReport): void {
     const { words } = this.at.control
     if (words[stream + BROKEN] === 1) return
     const launchedOn = wordAt(words, stream + LAUNCHED_ON)

@@ -8,11 +8,10 @@ export type FailureReport =
   | { readonly kind: "waited"; readonly stream: number; readonly cause: number }
   | { readonly kind: "told"; readonly stream: number; readonly failure: number }
 
-/**
- * Why a stream broke, that a kernel was loaded, or that a kernel's code failed outside any call. A worker posts a report
- * before it marks the stream, so that whoever sees the mark can read the report.
- */
-export type Report =
-  | FailureReport
+/** A kernel was loaded, or a kernel's code failed outside any call. */
+export type Announcement =
   | { readonly kind: "loaded"; readonly kernel: number; readonly thrown: Thrown | undefined }
   | { readonly kind: "stray"; readonly kernel: string; readonly thrown: Thrown }
+
+/** A worker posts why a stream broke before it marks the stream, so that whoever sees the mark can read the report. */
+export type Report = FailureReport | Announcement

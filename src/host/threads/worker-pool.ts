@@ -134,8 +134,8 @@ export class WorkerPool {
     })
     if (worker === undefined) return
     const member: Member = { worker, port: port1, block, since: now(), reason: undefined, error: undefined }
-    port1.on("message", (report: unknown) => this.hear(report, member))
-    port1.unref()
+    // The port must never have a listener: it would take a report out before it hears it, and `drain` would find nothing.
+    worker.on("message", (report: unknown) => this.hear(report, member))
     worker.unref()
     this.running++
     this.members.push(member)

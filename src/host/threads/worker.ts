@@ -1,4 +1,4 @@
-import { receiveMessageOnPort, workerData } from "node:worker_threads"
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { ControlMemory } from "../control/control.js"
 import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
@@ -6,7 +6,7 @@ import { BUSY, KERNEL, LIFE, LOADS, STARTED, wordAt } from "../control/layout.js
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
 import { DeviceMemory } from "../control/memory.js"
 import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
-import type { Report } from "../kernel/reports.js"
+import type { Announcement, FailureReport } from "../kernel/reports.js"
 import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
@@ -81,7 +81,8 @@ class Worker implements Surroundings {
     return received
   }
 
-  report(report: Report | Farewell): void {
+  /** Reports what the opening thread reads when it needs it, without its event loop. */
+  report(report: FailureReport | Farewell): void {
     this.start.port.postMessage(report)
   }
 
@@ -93,7 +94,7 @@ class Worker implements Surroundings {
     const kernel = this.definitions.get(wordAt(this.control.words, this.block + KERNEL))?.name ?? ""
     if (this.strays.has(kernel)) return
     this.strays.add(kernel)
-    this.report({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
+    announce({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
   }
 
   private isAsked(): boolean {
@@ -121,7 +122,7 @@ class Worker implements Surroundings {
       await this.load(id)
       const failure = this.failures.has(id)
       const thrown = failure ? describeThrown(this.failures.get(id), this.definition(id).name) : undefined
-      this.report({ kind: "loaded", kernel: id, thrown })
+      announce({ kind: "loaded", kernel: id, thrown })
     }
   }
 
@@ -147,6 +148,11 @@ class Worker implements Surroundings {
       else this.asked.push(order.load)
     }
   }
+}
+
+/** Reports what the opening thread's event loop hears. */
+function announce(announcement: Announcement): void {
+  parentPort?.postMessage(announcement)
 }
 
 /** Removes the start from `workerData`: kernels could reach the port and the queues there. */
