@@ -94,7 +94,7 @@ export class HostDriver implements Driver {
     this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
       reported: (report, block) => this.hear(report, block),
       died: (reason, block, cause) => this.loss.declare(reason, this.lastKernelOf(block), cause),
-      failedToStart: () => this.kernels.checkAnswers(),
+      failedToStart: () => this.kernels.askAgain(),
     })
     this.loss = new Loss(
       this.control,

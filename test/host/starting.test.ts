@@ -56,6 +56,27 @@ test("a worker that cannot be started does not lose the device while others exis
   assert.equal(run.status, 0)
 })
 
+test("where every worker has failed to start, one more is tried", { skip: noLimits }, () => {
+  const run = runAlone(
+    `import { mkdtempSync, rmSync } from "node:fs"
+    import { tmpdir } from "node:os"
+    import { join } from "node:path"
+    const driver = open(2)
+    const stream = driver.createStream(0)
+    const here = process.cwd()
+    const gone = mkdtempSync(join(tmpdir(), "auxstream-"))
+    process.chdir(gone)
+    rmSync(gone, { recursive: true })
+    process.on("worker", (worker) => worker.prependListener("exit", () => process.chdir(here)))
+    launch(driver, stream, await driver.prepareKernel(source("nothing", [], "")))
+    await completed(driver, stream)
+    console.log("done")
+    driver.close()`,
+  )
+  assert.equal(run.stdout, "done\n")
+  assert.equal(run.status, 0)
+})
+
 /** Ways to make starting any thread fail, and the error that follows. */
 const hopeless: readonly [what: string, prepare: string, reason: RegExp][] = [
   [

@@ -9,7 +9,7 @@ import type { WorkerPool } from "./worker-pool.js"
 interface Preparation {
   readonly promise: Promise<KernelHandle>
   /** The control blocks of the workers that were asked and have not answered. Workers started later are not asked. */
-  readonly unanswered: Set<number>
+  unanswered: Set<number>
   hasAnswer: boolean
   resolve(handle: KernelHandle): void
   reject(error: Error): void
@@ -82,8 +82,16 @@ export class KernelTable {
     }
   }
 
+  /** Workers could not be started. Where nobody has answered yet, those asked may be gone: everyone is asked again. */
+  askAgain(): void {
+    for (const [handle, preparation] of this.preparations) {
+      if (!preparation.hasAnswer) preparation.unanswered = new Set(this.pool.load(handle))
+    }
+    this.checkAnswers()
+  }
+
   /** Resolves the preparations that all available workers have answered. */
-  checkAnswers(): void {
+  private checkAnswers(): void {
     for (const [handle, preparation] of this.preparations) {
       const { hasAnswer, unanswered } = preparation
       if (hasAnswer && !this.pool.isAnyIdle(unanswered)) this.finish(handle, preparation).resolve(handle)

@@ -26,6 +26,9 @@ interface Member {
 /** How long the first worker may take to start before its obstacles are looked for, in milliseconds. */
 const START_PATIENCE = 3000
 
+/** How often one worker is started alone after all of them have failed to start. */
+const TRIES_ALONE = 3
+
 /** What the pool reports to its device. */
 export interface PoolEvents {
   /** A worker posted a report. */
@@ -43,6 +46,7 @@ export class WorkerPool {
   private readonly probe = new MessageChannel()
   private running = 0
   private ending = false
+  private triesAlone = TRIES_ALONE
 
   constructor(
     private limit: number,
@@ -184,11 +188,22 @@ export class WorkerPool {
   /** A worker could not be started. It has run no stream, so the device is lost only if there are no others. */
   private doWithout(block: number, error: Error | undefined): void {
     this.limit = this.members.length
-    if (this.limit > 0) this.events.failedToStart()
+    if (this.limit > 0 || this.startAlone()) this.events.failedToStart()
     else this.events.died(`could not be started (${error?.message ?? "Node.js does not say why"})`, block, error)
   }
 
   /**
+   * Starts one worker where none is left: workers that start together can keep each other from opening their files.
+   * @returns whether there is one now
+   */
+  private startAlone(): boolean {
+    if (this.triesAlone === 0) return false
+    this.triesAlone--
+    this.limit = 1
+    this.start()
+    return this.members.length > 0
+  }
+
    * While the opening thread is blocked, it gets no event about a thread that failed to start. If none has started after
    * some time, this thread tries itself what they need.
    */
