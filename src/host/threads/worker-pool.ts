@@ -204,6 +204,7 @@ export class WorkerPool {
     return this.members.length > 0
   }
 
+  /**
    * While the opening thread is blocked, it gets no event about a thread that failed to start. If none has started after
    * some time, this thread tries itself what they need.
    */
