@@ -41,7 +41,7 @@ const byItself = new Set(["graphs-conditionals.test.js", "random-conditionals.te
 
 /**
  * Under initcheck, branches with loops in them, side by side, came to an illegal access by themselves, too, in half of the
- * runs (H100, driver 580). Memcheck has nothing to say of them, and the results are exact.
+ * runs (H100, driver 580). Memcheck reports nothing for them, and the results are exact.
  */
 const notUnderInitcheck = "random-conditionals.test.js"
 

@@ -14,7 +14,7 @@ enum capture_mode { MODE_GLOBAL, MODE_THREAD_LOCAL, MODE_RELAXED };
 struct operation {
   enum { COMMAND, RECORD, WAIT } kind;
   int branch;
-  /* Of a record and of those who wait for it: its number. */
+  /* For a record and its waits: the record's number. */
   int record;
   struct command *command;
 };
@@ -25,7 +25,7 @@ struct graph {
   struct context *context;
   struct operation *operations;
   int count, capacity, branches, records;
-  /* Of a conditional's body: what the conditional goes by. */
+  /* For a conditional's body: its condition. */
   struct condition *condition;
 };
 
@@ -52,7 +52,7 @@ struct node {
   int branch;
 };
 
-/* What a conditional goes by. Its address is the handle. */
+/* The condition of a conditional. Its address is the handle. */
 struct condition {
   uint32_t value;
 };

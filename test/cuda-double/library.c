@@ -35,7 +35,7 @@ struct function {
 struct library {
   enum kind kind;
   struct kernel *kernels;
-  /* PTX is translated when a kernel is asked for, where an error is met, too, and told of. */
+  /* PTX is translated, and its errors are reported, when a kernel is looked up. */
   bool ptx, wrong;
   int option_count;
   const int *options;

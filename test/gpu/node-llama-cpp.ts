@@ -80,7 +80,7 @@ export class TinyLlama {
       const model = await llama.loadModel({ modelPath, gpuLayers: gpu === false ? 0 : 99 })
       const context = await model.createContext({ contextSize: contextLength, threads: 1, flashAttention: false })
       const opened = new TinyLlama(llama, context.getSequence())
-      // What CUDA loads at its first launches is loaded before anything is held up.
+      // CUDA loads code at the first launches, so they are made before any stream is held.
       await opened.evaluate()
       return opened
     } finally {

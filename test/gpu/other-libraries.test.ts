@@ -49,7 +49,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   before(() => {
     if ("missing" in found) return
     runtime = found.open()
-    // What the runtime loads at its first calls is loaded before anything is held up.
+    // The runtime's first calls load code, so they are made before any stream is held.
     const memory = runtime.malloc(2 * bytes)
     withStream(runtime, (stream) => {
       runtime.memsetAsync(memory, 0, bytes, stream)
@@ -417,7 +417,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     runtime.streamEndCapture(used.handle)
     x.dispose()
     const fresh = brought.run(() => device.full("int32", length, 2))
-    // The wait is sent: what it names is held up.
+    // The wait is queued, because its event is held.
     affine.launch({ ...over(count), stream: used }, count, z, 1, 7)
     aux.wait(used)
     assert.ok(isHeld(aux))

@@ -22,7 +22,7 @@ export function roomForLocalMemory(context: CudaContext): number {
 /**
  * Reserves `byteLength` bytes for every thread. The device must be idle.
  *
- * @param who what needs the memory: the subject of an error's sentence
+ * @param who the subject of the error's sentence
  * @throws OutOfMemoryError, DeviceLostError, CudaError
  */
 export function reserveLocalMemory(context: CudaContext, byteLength: number, who: string): void {
