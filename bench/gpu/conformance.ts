@@ -2,7 +2,7 @@
 
 import type { Part, Run } from "./run.js"
 import {
-  needsAll,
+  needAll,
   notOnGpu,
   resultOf,
   runSuites,
@@ -33,8 +33,8 @@ async function runFolder(run: Run, name: string, folder: SuiteFolder) {
     const runs = chosen.map((file): SuiteRun => ({ file, folder, command: process.execPath, args: [] }))
     return runSuites(runs, { ...limits, secondsForAll: run.secondsLeft - 5 })
   }
-  const ended = await runAll(files.filter((file) => file !== needsAll))
-  ended.push(...(await runAll(files.filter((file) => file === needsAll))))
+  const ended = await runAll(files.filter((file) => !needAll.has(file)))
+  ended.push(...(await runAll(files.filter((file) => needAll.has(file)))))
   run.write(`${name}.txt`, textOf(ended))
   const results = ended.map(resultOf)
   const failing = results.filter(({ failed, exitCode }) => failed > 0 || exitCode !== 0)

@@ -7,7 +7,7 @@ import { type Ended, runProgram, toolkitProgram } from "./programs.js"
 import type { Part, Run } from "./run.js"
 import {
   type EndedSuite,
-  needsAll,
+  needAll,
   notOnGpu,
   resultOf,
   runSuites,
@@ -50,7 +50,9 @@ const controls = { control: "graph-copies.cu", conditionalControl: "graph-condit
 
 const leftOut = {
   ...notOnGpu,
-  [needsAll]: "takes all the memory there is, which the suites beside it would miss",
+  ...Object.fromEntries(
+    [...needAll].map((file) => [file, "takes all the memory there is, which the suites beside it would miss"]),
+  ),
   [notUnderInitcheck]: "is watched by memcheck only: initcheck brings faults into graphs with conditionals",
 }
 
@@ -58,7 +60,7 @@ export const sanitizers: Part = {
   name: "sanitizers",
   least: 60,
   async run(run) {
-    const watchable = suites(run).filter((file) => file !== needsAll)
+    const watchable = suites(run).filter((file) => !needAll.has(file))
     const toolsOf = (file: string) => toolNames.filter((tool) => tool !== "initcheck" || file !== notUnderInitcheck)
     const runsOf = (files: readonly string[]) =>
       files.flatMap((file) => toolsOf(file).map((tool) => suiteRun(tool, file)))

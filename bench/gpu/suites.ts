@@ -11,8 +11,8 @@ export type SuiteFolder = "conformance" | "blas" | "gpu"
 
 const pathOf = (folder: SuiteFolder) => fileURLToPath(new URL(`../../test/${folder}/`, import.meta.url))
 
-/** A suite that allocates all memory, so it must run alone. */
-export const needsAll = "out-of-memory.test.js"
+/** Suites that allocate all memory, so each must run alone. */
+export const needAll: ReadonlySet<string> = new Set(["out-of-memory.test.js", "room.test.js"])
 
 /** Suites that do not use the GPU. */
 export const notOnGpu: Readonly<Record<string, string>> = {

@@ -173,7 +173,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
       signature: ["int32", "float64", "in float32*", "inout float32*"],
       cuda: { source },
     })
-    refused(() => wide.load(device), "AUX_KERNEL_INVALID", "float64 (8 bytes)", "entry 1")
+    refused(() => wide.load(device), "AUX_KERNEL_INVALID", "float64 (8 bytes)", "parameter 1")
   })
 
   test("§4 launch: shared memory that the kernel declares counts towards the limit, too", () => {
