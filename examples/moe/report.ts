@@ -88,13 +88,20 @@ Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${si
 In sequence         ${times(ms.sequential, ms.capturedSequential)}   routed experts ${milliseconds(ms.routed)} ms, shared expert ${milliseconds(ms.shared)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
 Side by side        ${times(ms.parallel, ms.capturedParallel)}   medians of ${report.rounds} rounds
 Longer branch alone ${times(ms.longer)}              side by side takes ${report.parallelOverLonger.toFixed(3)} × as long (eager)
-Speed-up            ${factors(report.speedUp, report.capturedSpeedUp)}   ${(100 * report.overlapShare).toFixed(0)} % of the possible overlap
+Speed-up            ${factors(report.speedUp, report.capturedSpeedUp)}   ${overlapText(report)}
 Queueing a pass     ${times(ms.queueing, ms.capturedQueueing)}   ${graph.nodes} operations on ${graph.branches} streams, or one launch of the graph
 ${busyText(report)}
 ${mark(checks.parallelEqualsSequential)} side by side and in sequence give the same bits, in every round
 ${mark(checks.capturedEqualsEager)} captured, both give the same bits as eager, in every round
 ${referenceText(reference)}
 `
+}
+
+/** Where side by side was no faster than in sequence, a share would be negative. */
+function overlapText({ overlapShare }: Report): string {
+  return overlapShare > 0
+    ? `${(100 * overlapShare).toFixed(0)} % of the possible overlap`
+    : "no overlap (side by side was not faster)"
 }
 
 /** Says how busy the machine was if less than half of the possible overlap was reached. */
