@@ -101,7 +101,7 @@ ${referenceText(reference)}
 function overlapText({ overlapShare }: Report): string {
   return overlapShare > 0
     ? `${(100 * overlapShare).toFixed(0)} % of the possible overlap`
-    : "no overlap (side by side was not faster)"
+    : "none of the possible overlap"
 }
 
 /** Says how busy the machine was if less than half of the possible overlap was reached. */
