@@ -166,7 +166,7 @@ export abstract class Capture implements OpenCapture {
   }
 
   /** What has been captured so far cannot become a graph: its end will throw this error. */
-  spoil(error: unknown): void {
+  invalidate(error: unknown): void {
     this.#failure ??= { error }
   }
 

@@ -5,7 +5,7 @@ import { GraphAccesses } from "./graph-accesses.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
-import type { Origins } from "./prerequisites.js"
+import type { Prerequisites } from "./prerequisites.js"
 import { RetainedMemory } from "../memory/retained.js"
 import type { Use } from "../order/use.js"
 
@@ -75,9 +75,9 @@ export class GraphMemory extends RetainedMemory {
   }
 
   /** Where the memory comes from: what every launch is ordered behind. */
-  addTo(origins: Origins): void {
-    for (const memory of [...this.arena.allocations, ...this.kept]) origins.add(memory)
-    for (const part of this.#parts) part.addTo(origins)
+  addTo(prerequisites: Prerequisites): void {
+    for (const memory of [...this.arena.allocations, ...this.kept]) prerequisites.add(memory)
+    for (const part of this.#parts) part.addTo(prerequisites)
   }
 
   /** Its owner has no use for it any more: arrays that were made inside end, and what nobody else holds is given back. */

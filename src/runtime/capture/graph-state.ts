@@ -3,7 +3,7 @@ import { captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
 import type { RecordPoint } from "../order/record-point.js"
-import { Origins } from "./prerequisites.js"
+import { Prerequisites } from "./prerequisites.js"
 import type { StreamState } from "../order/stream-state.js"
 import { telling } from "../order/told-failures.js"
 import type { Use } from "../order/use.js"
@@ -15,24 +15,24 @@ export class GraphState {
   /** The graphs that it shares memory with. */
   readonly group = new LaunchGroup(1)
   readonly #end = new LaunchEnd()
-  #origins: Origins
+  #prerequisites: Prerequisites
   #disposed = false
 
   constructor(capture: GraphCapture, handle: GraphHandle) {
     this.capture = capture
     this.handle = handle
-    this.#origins = this.#joinMemory()
+    this.#prerequisites = this.#joinMemory()
   }
 
   get disposed(): boolean {
     return this.#disposed
   }
 
-  #joinMemory(): Origins {
-    const origins = new Origins()
+  #joinMemory(): Prerequisites {
+    const prerequisites = new Prerequisites()
     this.capture.memory.joinGroup(this.group)
-    this.capture.memory.addTo(origins)
-    return origins
+    this.capture.memory.addTo(prerequisites)
+    return prerequisites
   }
 
   /** Takes another capture in place of the one before. */
@@ -41,7 +41,7 @@ export class GraphState {
     const formerHandle = this.handle
     this.capture = capture
     this.handle = handle
-    this.#origins = this.#joinMemory()
+    this.#prerequisites = this.#joinMemory()
     this.#giveBack(former, formerHandle === handle ? undefined : formerHandle)
   }
 
@@ -54,7 +54,7 @@ export class GraphState {
     if (stream.failures !== undefined) memory.checkWritten()
     const { group } = this
     const learned = group.launches.areBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
-    this.#origins.orderBefore(stream)
+    this.#prerequisites.orderBefore(stream)
     telling(() => order.driver.launchGraph(this.handle, stream.handle))
     if (learned !== undefined) stream.learn(learned)
     const tick = stream.advance("graph")

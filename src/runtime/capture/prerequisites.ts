@@ -3,7 +3,7 @@ import type { UsedMemory } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 
 /** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
-export class Origins {
+export class Prerequisites {
   readonly #births = new Set<Birth>()
   readonly #behind = new WeakSet<StreamState>()
 

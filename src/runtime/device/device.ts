@@ -2,7 +2,7 @@ import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } 
 import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { Allocation } from "../memory/allocation.js"
-import { Belongings } from "../memory/resources.js"
+import { OwnedResources } from "../memory/resources.js"
 import { checkFunction, checkInteger, checkName, checkOptions } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
 import { captureContext, context, runIn } from "./context.js"
@@ -15,7 +15,7 @@ import { ForgottenWatch } from "../memory/forgotten.js"
 import { DeviceOrder } from "../order/device-order.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedArray } from "./pinned-array.js"
-import { PinnedBelongings } from "../memory/pinned-resources.js"
+import { PinnedResources } from "../memory/pinned-resources.js"
 import { captureOf } from "../capture/capture.js"
 import type { GraphState } from "../capture/graph-state.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
@@ -86,11 +86,11 @@ export class Device {
   /** @internal The streams that forks run on if none is named. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  readonly #memory = new Belongings<ArrayMemory>("DeviceArray")
-  readonly #pinned = new PinnedBelongings()
+  readonly #memory = new OwnedResources<ArrayMemory>("DeviceArray")
+  readonly #pinned = new PinnedResources()
   /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
-  readonly #events = new Belongings<EventState>(undefined)
-  readonly #graphs = new Belongings<GraphState>("Graph")
+  readonly #events = new OwnedResources<EventState>(undefined)
+  readonly #graphs = new OwnedResources<GraphState>("Graph")
   readonly #shared = new SharedHandles()
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
   /** Former default streams that broke. Somebody may hold on to one. */
@@ -339,7 +339,7 @@ export class Device {
     checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
     this.checkUsable()
     this.order.retryHeld()
-    this.order.limbo.sweep()
+    this.order.deferredReleases.sweep()
     const byteLength = Math.max(1, length * elementsOf(dtype).byteLength)
     const memory = this.order.allocate(() => this.driver.allocatePinned(byteLength))
     const allocation = new PinnedAllocation(this.order, memory)
@@ -463,11 +463,11 @@ export class Device {
     this.#whenClosed()
     this.order.captures.cancelAll()
     this.pool.close()
-    this.#events.disposeAll()
+    this.#events.markDisposed()
     const unseen = this.order.close()
-    this.#memory.disposeAll()
-    this.#pinned.letGo()
-    this.#graphs.disposeAll()
+    this.#memory.markDisposed()
+    this.#pinned.markDisposed()
+    this.#graphs.markDisposed()
     this.#shared.clear()
     this.driver.close(unseen)
     this.order.giveBackAll()

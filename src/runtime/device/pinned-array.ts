@@ -49,18 +49,18 @@ export class PinnedArray<D extends DType = DType> {
    * copy: it reaches the device's shared memory, which belongs to other arrays afterwards. `array.slice()` copies.
    */
   get array(): TypedArrayOf<D> {
-    if (this.#array === undefined || this.allocation.letGo) throw this.#disposedError()
+    if (this.#array === undefined || this.allocation.disposedByOwner) throw this.#disposedError()
     return this.#array
   }
 
   /** Has it been disposed of? */
   get disposed(): boolean {
-    return this.allocation.letGo
+    return this.allocation.disposedByOwner
   }
 
   /** @internal */
   checkUsable(): void {
-    if (this.allocation.letGo) throw this.#disposedError()
+    if (this.allocation.disposedByOwner) throw this.#disposedError()
   }
 
   #disposedError(): DisposedError {
@@ -95,7 +95,7 @@ export class PinnedArray<D extends DType = DType> {
    */
   dispose(): void {
     this.#array = undefined
-    this.allocation.letGo = true
+    this.allocation.disposedByOwner = true
   }
 
   /** The same as {@link dispose}, for `using`. */

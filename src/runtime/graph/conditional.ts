@@ -193,7 +193,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   } catch (error) {
     // The conditional may stand in the graph already, with half a body.
     body.cancel()
-    capture.spoil(error)
+    capture.invalidate(error)
     throw error
   } finally {
     // Not by its public name, which refuses where the driver cannot say whether others capture it: that would hide the error.

@@ -7,7 +7,7 @@ import { RetainedMemory } from "./retained.js"
 export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   readonly address: number
   /** Its owner has let go of it, and only the typed array over it may still be in use. */
-  letGo = false
+  disposedByOwner = false
   readonly #order: DeviceOrder
 
   constructor(order: DeviceOrder, memory: PinnedMemory) {
@@ -26,7 +26,7 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
     return undefined
   }
 
-  /** Not before its buffer has been collected, too: that is what PinnedBelongings disposes of it for. */
+  /** Not before its buffer has been collected, too: that is what PinnedResources disposes of it for. */
   protected override giveBack(): void {
     this.#order.giveBackBehind(this.uses.list(), () => this.#order.driver.freePinned(this.address))
   }

@@ -6,7 +6,7 @@ import type { PinnedAllocation } from "./pinned-allocation.js"
  * Of all devices, whatever becomes of them: pinned memory whose pages may still be looked at. It is nobody's field, as a
  * registry that is collected frees nothing.
  */
-const unreachable = new FinalizationRegistry<{ owner: PinnedBelongings; allocation: PinnedAllocation }>(
+const unreachable = new FinalizationRegistry<{ owner: PinnedResources; allocation: PinnedAllocation }>(
   ({ owner, allocation }) => owner.free(allocation),
 )
 
@@ -32,7 +32,7 @@ function refuseTransfers(buffer: ArrayBufferLike): void {
 }
 
 /** A device's pinned memory: given back when nothing reaches its buffer any more, never before. */
-export class PinnedBelongings {
+export class PinnedResources {
   readonly #allocations = new Set<PinnedAllocation>()
 
   /** Keeps the allocation for as long as the buffer over it can be reached. */
@@ -45,14 +45,14 @@ export class PinnedBelongings {
   /** Nothing reaches the buffer. */
   free(allocation: PinnedAllocation): void {
     this.#allocations.delete(allocation)
-    if (!allocation.letGo) {
+    if (!allocation.disposedByOwner) {
       warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
     }
     allocation.dispose()
   }
 
   /** The device is closed: nobody has forgotten what is left. */
-  letGo(): void {
-    for (const allocation of this.#allocations) allocation.letGo = true
+  markDisposed(): void {
+    for (const allocation of this.#allocations) allocation.disposedByOwner = true
   }
 }

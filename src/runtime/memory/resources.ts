@@ -10,7 +10,7 @@ interface Held {
  * What was made from a device, of one kind: given back when its owner disposes of it, when its owner is found forgotten,
  * or with the device.
  */
-export class Belongings<T extends Held> {
+export class OwnedResources<T extends Held> {
   readonly #held = new Set<T>()
   readonly #forgotten: ForgottenWatch<T>
 

@@ -77,7 +77,7 @@ export class Captures {
     this.checkNotOthers(stream, what)
   }
 
-  /** Refuses what would spoil another library's capture, or would never be done. */
+  /** Refuses what would invalidate another library's capture, or would never be done. */
   checkNotOthers(stream: StreamState, what: string): void {
     if (this.#order.isCapturedByOthers(stream)) throw capturedByOthers(stream.name, what)
   }

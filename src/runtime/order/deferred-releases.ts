@@ -21,7 +21,7 @@ interface Waiting {
  * What is to be given back outside every stream's order, once queued work no longer uses it: pinned memory, graphs.
  * It is looked at when more comes in or is wanted, so that it holds up neither a stream nor the process.
  */
-export class Limbo {
+export class DeferredReleases {
   readonly #order: DeviceOrder
   readonly #waiting = new Rounds<Waiting>()
 

@@ -4,7 +4,7 @@ import { Captures } from "./capture-guard.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
 import { DeviceLostError, KernelError, OutOfMemoryError } from "../../common/errors.js"
 import { EventPool } from "./event-pool.js"
-import { Limbo } from "./deferred-releases.js"
+import { DeferredReleases } from "./deferred-releases.js"
 import { StreamState } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
 import { Rounds } from "../../common/rounds.js"
@@ -22,7 +22,7 @@ export class DeviceOrder {
   readonly captures: Captures
   /** How many captures are under way. Without any, nobody has to ask about them. */
   capturing = 0
-  readonly limbo = new Limbo(this)
+  readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Rounds<StreamState>()
   /** What is given back of streams that other libraries capture, or that such streams use. */
@@ -175,7 +175,7 @@ export class DeviceOrder {
     if (this.closed) return giveBack()
     this.captures.defer(() => {
       if (this.areHeld(uses)) this.hold(() => this.giveBackBehind(uses, giveBack))
-      else this.limbo.add(uses, giveBack)
+      else this.deferredReleases.add(uses, giveBack)
     })
   }
 
@@ -224,7 +224,7 @@ export class DeviceOrder {
       for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
     }
     this.retryHeld(this.#held.length)
-    this.limbo.drain()
+    this.deferredReleases.drain()
     this.driver.drainFrees()
   }
 
@@ -294,7 +294,7 @@ export class DeviceOrder {
   /** The driver is closed: everything is its to give back, behind its last work. */
   giveBackAll(): void {
     for (const action of this.#held.splice(0)) action()
-    this.limbo.close()
+    this.deferredReleases.close()
   }
 
   /**

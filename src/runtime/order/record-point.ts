@@ -15,7 +15,7 @@ export class RecordPoint implements Covers {
   /** The capture of ours that it was recorded in. */
   capture: CaptureLink | undefined
   /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
-  isElsewhere = false
+  isInForeignCapture = false
   /** The nodes of that capture's graph that it is directly behind. */
   dependencies: readonly Dependency[] = []
 
@@ -26,7 +26,7 @@ export class RecordPoint implements Covers {
     this.tick = tick
     this.isRecorded = true
     this.isOnShared = isOnShared
-    this.isElsewhere = false
+    this.isInForeignCapture = false
     this.capture = undefined
   }
 

@@ -203,9 +203,9 @@ export class StreamState implements Covers {
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
     if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
-    const isElsewhere = order.driver.recordEvent(event, this.handle)
+    const isInForeignCapture = order.driver.recordEvent(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
-    if (isElsewhere) point.isElsewhere = true
+    if (isInForeignCapture) point.isInForeignCapture = true
   }
 
   #recordWithCare(event: EventHandle, point: RecordPoint): void {
@@ -214,7 +214,7 @@ export class StreamState implements Covers {
     if (this.shared) this.#count()
     point.set(this.#clock, this.slot, this.#own, this.shared)
     if (this.#capture === undefined) {
-      point.isElsewhere = isCaptured
+      point.isInForeignCapture = isCaptured
       return
     }
     point.capture = this.#capture.link
@@ -231,7 +231,7 @@ export class StreamState implements Covers {
     const { order } = this
     const { slot, tick } = point
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
-    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined && !point.isElsewhere
+    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined && !point.isInForeignCapture
     if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
       return this.#waitWithCare(event, point, elidable)
     }
@@ -245,9 +245,9 @@ export class StreamState implements Covers {
       const capture = this.order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
-    if (elidable && !this.shared && !point.isElsewhere && point.isCoveredBy(this)) return
+    if (elidable && !this.shared && !point.isInForeignCapture && point.isCoveredBy(this)) return
     this.order.driver.waitEvent(this.handle, event)
-    if (!point.isElsewhere) this.learn(point)
+    if (!point.isInForeignCapture) this.learn(point)
   }
 
   /** Notes that what is queued next runs after the point. */
