@@ -272,7 +272,7 @@ export interface Driver {
   destroyEvent(event: EventHandle): void
   /** The event's handle for other libraries. */
   foreignEventHandle(event: EventHandle): bigint
-  /** @returns whether another library is capturing the stream. During a capture of ours, either value. */
+  /** @returns whether another library is capturing the stream. During one of our own captures, either value. */
   recordEvent(event: EventHandle, stream: StreamHandle): boolean
   waitEvent(stream: StreamHandle, event: EventHandle): void
   /** Whether the latest record is complete; true if never recorded. Throws the error that broke the stream before it. */

@@ -49,7 +49,7 @@ export interface Float16Elements extends ArrayBufferView {
 /** What is copied to an array of a dtype: the typed array that holds its elements, or for float16 a `Float16Array`. */
 export type SourceOf<D extends DType> = TypedArrayOf<D> | (D extends "float16" ? Float16Elements : never)
 
-/** What a typed array is taken for when no dtype is named. */
+/** The dtype of a typed array when none is named. */
 export type DTypeOf<A extends TypedArray | Float16Elements> = A extends Float32Array
   ? "float32"
   : A extends Float64Array

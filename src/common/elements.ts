@@ -123,7 +123,7 @@ const dtypesByName: { readonly [name: string]: DType | undefined } = {
   BigUint64Array: "uint64",
 }
 
-/** The dtype that a typed array is taken for when none is named. */
+/** The dtype of a typed array when none is named. */
 export function dtypeOf(source: unknown): DType | undefined {
   return dtypesByName[typedArrayName(source) ?? ""]
 }

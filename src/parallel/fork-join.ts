@@ -43,9 +43,8 @@ export function forkJoin(
 }
 
 /**
- * The same for two functions, in one piece: between a driver's calls, which leave nothing of ours in the processor's
- * caches, what is spread over many functions and objects takes twice as long. Whatever is not plain ends as any fork-join
- * does.
+ * Inlined fast path for two functions: driver calls evict our code from the processor's caches, and splitting this function
+ * doubles its cost. Errors and promises end as in any fork-join.
  *
  * @param here the context of the running code
  */

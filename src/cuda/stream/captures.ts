@@ -69,7 +69,7 @@ export class Captures {
     return status === SUCCESS ? this.#out.number(0) : undefined
   }
 
-  /** Whether the stream is part of a capture of ours. */
+  /** Whether the stream is part of one of our own captures. */
   isInOwnCapture(stream: StreamHandle): boolean {
     return this.#context.captures > 0 && this.#isCaptured(stream)
   }

@@ -30,7 +30,7 @@ export class Streams {
   #ready = 0
   /** Foreign streams that we queue on. */
   readonly #adopted = new Set<StreamHandle>()
-  /** For streams that entered a capture of ours: the event behind their earlier work. */
+  /** For streams that entered one of our own captures: the event behind their earlier work. */
   readonly #beforeCapture = new Map<StreamHandle, EventHandle>()
   /**
    * Streams to destroy once their ends can be marked: when a foreign capture has ended, or when a failed call succeeds.

@@ -169,7 +169,7 @@ export class Event {
    * has to hold the point.
    */
   #relayedCompletion(options: CompletionOptions): Promise<void> {
-    // What was recorded in another library's capture throws here, before it takes a stream of ours in.
+    // An event recorded in another library's capture throws here, before it brings one of our own streams into that capture.
     if (this.query()) return Promise.resolve()
     const { order } = this.device
     const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)

@@ -57,7 +57,7 @@ export class Scope {
     }
   }
 
-  /** Ends the scope, once all promises that its result leads to have settled. */
+  /** Ends the scope, once all promises reachable from its result have settled. */
   #end(result: unknown, settled: Settled = new Map()): void {
     const { arrays, pending } = reachableFrom(result, settled)
     if (pending.length === 0) return this.#close(arrays)

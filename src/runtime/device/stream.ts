@@ -12,7 +12,7 @@ import { PinnedArray } from "./pinned-array.js"
 import { show } from "../../common/show.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** What work that another library queues on a stream of ours reads and writes. */
+/** The arrays that work of another library, queued on one of our own streams, reads and writes. */
 export interface ExternalUses {
   readonly reads?: readonly AnyArray[] | undefined
   readonly writes?: readonly AnyArray[] | undefined
@@ -48,9 +48,8 @@ export class Stream {
   }
 
   /**
-   * The stream's number in the device's own library (`CUstream`), for use with other libraries. Reading it means that
-   * others may queue work here, so that nothing about the stream's order is taken for known from then on: prefer
-   * {@link external}.
+   * The stream's number in the device's own library (`CUstream`), for use with other libraries. After you read it,
+   * other libraries may queue work here unseen, so no wait on this stream is skipped any more. Prefer {@link external}.
    */
   get handle(): bigint {
     this.state.enter()

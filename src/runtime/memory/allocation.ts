@@ -91,7 +91,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     stream.advance("free")
   }
 
-  /** A stream of ours that is ordered behind every use already; preferably the one that will want the memory again. */
+  /** One of our own streams that already runs after every use; preferably the stream that will want the memory again. */
   #freeingStream(home: StreamState): StreamState | undefined {
     if (this.#canFreeOn(home) && !this.order.isCapturedByOthers(home)) return home
     return this.uses.list().find((use) => this.#canFreeOn(use.stream))?.stream

@@ -17,7 +17,7 @@ export class Birth {
   #hasContents = false
   /** The stream that was last found to be ordered behind it: mostly the one that asks again. */
   #latest: StreamState | undefined
-  /** Streams that are ordered behind it by a wait of ours. */
+  /** Streams that we have already made wait for it. */
   #behind: WeakSet<StreamState> | undefined
 
   /** `tick`: of the allocation. */

@@ -16,7 +16,7 @@ export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
     })
   }
 
-  /** `held` must not lead to `owner`, or it would never be collected. */
+  /** `held` must not reference `owner`, or it would never be collected. */
   watch(owner: object, held: Held): void {
     this.#registry.register(owner, held, held)
   }

@@ -3,7 +3,7 @@ import type { UsedMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"
 
-/** Pinned memory below its public face. It must not lead to the buffer, whose collection is waited for. */
+/** Pinned memory below its public face. It must not reference the buffer, because the memory is freed when the buffer is collected. */
 export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   readonly address: number
   /** Its owner has let go of it, and only the typed array over it may still be in use. */

@@ -19,7 +19,7 @@ export class OwnedResources<T extends Held> {
     this.#forgotten = new ForgottenWatch(kind, (held) => this.dispose(held))
   }
 
-  /** `held` must not lead to `owner`. Watching for another owner ends the watch over the first. */
+  /** `held` must not reference `owner`. Watching for another owner ends the watch over the first. */
   add(owner: object, held: T): void {
     this.#held.add(held)
     this.#forgotten.unwatch(held)

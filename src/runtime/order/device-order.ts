@@ -298,8 +298,8 @@ export class DeviceOrder {
   }
 
   /**
-   * Has a stream of ours wait for what is queued on other libraries' streams: the driver sees only the ends of ours, and
-   * frees what is left behind them.
+   * Makes one of our own streams wait for the work on other libraries' streams. The driver sees only the ends of our own
+   * streams, and frees what is left behind them.
    */
   #awaitForeign(): void {
     for (const state of this.#live) {

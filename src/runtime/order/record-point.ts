@@ -12,7 +12,7 @@ export class RecordPoint implements Covers {
   isRecorded = false
   /** Was it on a stream where others may have queued behind it? */
   isOnShared = false
-  /** The capture of ours that it was recorded in. */
+  /** Our own capture that it was recorded in. */
   capture: CaptureLink | undefined
   /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
   isInForeignCapture = false
