@@ -165,6 +165,7 @@ forEachOpenDevice("births", (open) => {
     using latch = new Latch(device).hold(home)
     change(x, 2, 0, user)
     x.dispose()
+    user.synchronize()
     using again = user.run(() => device.full("int32", length, 5))
     assert.equal(again.address, address)
     assert.deepEqual(

@@ -161,7 +161,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     refused(() => affine.launch({ ...over(count), stream: theirs }, count, x, 1, 1), mismatch, "cuda:0", "cuda:1")
     refused(() => x.copyFrom(y), mismatch, "cuda:0", "cuda:1")
     // Another library's view of it: the context that a stream was made on.
-    refused(() => first.streamFromHandle(theirs.handle), mismatch, "another context")
+    refused(() => first.streamFromHandle(theirs.handle), mismatch, "the primary context of cuda:0")
     assert.deepEqual([x.readSync()[0], y.readSync()[0]], [1, 1])
   })
 
