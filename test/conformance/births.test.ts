@@ -166,8 +166,11 @@ forEachOpenDevice("births", (open) => {
     change(x, 2, 0, user)
     x.dispose()
     user.synchronize()
+    const { reserved } = device.memory
     using again = user.run(() => device.full("int32", length, 5))
-    assert.equal(again.address, address)
+    assert.equal(device.memory.reserved, reserved)
+    // Which of its free blocks CUDA's own pool hands out is its business.
+    if (process.env["AUXSTREAM_CUDA_MEMORY"] !== "driver") assert.equal(again.address, address)
     assert.deepEqual(
       user.run(() => again.readSync()),
       new Int32Array(length).fill(5),
