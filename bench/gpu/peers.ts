@@ -25,7 +25,7 @@ const startSeconds = 120
 
 const makeOurs = () => new Peer(ours, process.execPath, [beside("ours/main.js")])
 
-/** Starts another process of ours, for measurements that need a fresh one. The caller must end it. */
+/** Starts another process of this benchmark, for measurements that need a fresh one. The caller must end it. */
 export async function startOurs(): Promise<Peer> {
   const peer = makeOurs()
   await peer.start(startSeconds)

@@ -38,7 +38,7 @@ export function currentStream(device: Device = currentDevice()): Stream {
   return isPlain ? stream : currentStreamIn(here, device)
 }
 
-/** @internal The same, for who has the context of the running code at hand. */
+/** @internal The same, for callers that already have the context of the running code. */
 export function currentStreamIn(here: Context, device: Device): Stream {
   const stream: unknown = here.streamOf(device) ?? device?.defaultStream
   if (!isStream(stream)) {

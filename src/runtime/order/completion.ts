@@ -79,7 +79,7 @@ export async function deviceCompletion(order: DeviceOrder, options: CompletionOp
   }
 }
 
-/** Nobody wants to hear of a kernel's failure on a stream that is not the user's, or is none any more. */
+/** Ignores a kernel's failure on an internal stream, or on a stream that was disposed of. */
 function passOver(error: unknown): void {
   if (!(error instanceof KernelError)) throw error
 }

@@ -10,7 +10,7 @@ import { tell, wasTold } from "./told-failures.js"
 import { Rounds } from "../../common/rounds.js"
 import type { Use } from "./use.js"
 
-/** How much of what is held is tried again whenever something is made: thousands cost no more than a few. */
+/** At most this many held releases are tried again per creation, so that thousands of them cost no more than a few. */
 const looks = 4
 
 /** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
@@ -48,8 +48,8 @@ export class DeviceOrder {
   }
 
   /**
-   * Must nobody hear how the stream fares who asks about the whole device? Nobody wants to know of an internal stream.
-   * A stream that the library chose, nobody can dispose of; its failure counts until somebody has been told.
+   * Whether calls about the whole device leave this stream's failure out. They never report internal streams. The user
+   * cannot dispose of a stream that the library chose, so its failure is reported once only.
    */
   isSilent(state: StreamState): boolean {
     return state === this.#reaper || state === this.#source || (state.chosen && wasTold(state.failure))
