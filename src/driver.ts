@@ -71,7 +71,7 @@
  * as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
  */
 
-import type { DType } from "./common/dtype.js"
+import type { DType } from "./common/dtype/dtype.js"
 
 /** A stream's handle in its driver. */
 export type StreamHandle = number

@@ -3,7 +3,15 @@
 import "./backends.js"
 import "./runtime/inspect.js"
 
-export type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray, TypedArrayOf } from "./common/dtype.js"
+export type {
+  DType,
+  DTypeOf,
+  Float16Elements,
+  ScalarOf,
+  SourceOf,
+  TypedArray,
+  TypedArrayOf,
+} from "./common/dtype/dtype.js"
 export type { CudaKernelBody, DeviceId, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
@@ -12,7 +20,7 @@ export type { AnyArray } from "./runtime/device/arrays.js"
 export type { DeviceArray } from "./runtime/device/device-array.js"
 export * from "./common/errors.js"
 export type { Event } from "./runtime/device/event.js"
-export { type Float16DType, fromFloat32, toFloat32 } from "./common/float16.js"
+export { type Float16DType, fromFloat32, toFloat32 } from "./common/dtype/float16.js"
 export { captureGraph, type CaptureOptions } from "./runtime/graph/capture-graph.js"
 export type { Graph } from "./runtime/graph/graph.js"
 export { type Condition, runIf, runWhile } from "./runtime/graph/conditional.js"

@@ -4,7 +4,7 @@ import type { Backend, DeviceListing, Driver } from "../driver.js"
 import { deviceCount, deviceFacts } from "./api/device-facts.js"
 import { CudaDriver } from "./driver.js"
 import { cudaLibrary } from "./api/library.js"
-import { unavailable } from "./api/errors.js"
+import { unavailable } from "./native/errors.js"
 
 function list(): DeviceListing[] {
   try {

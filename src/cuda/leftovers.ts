@@ -9,7 +9,7 @@
  */
 import type { CudaContext } from "./api/context.js"
 import { destroyProducts } from "./toolkit/cublas.js"
-import { ledger, type LedgerRecord } from "./api/ledger.js"
+import { ledger, type LedgerRecord } from "./ledger/ledger.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"
 import { SUCCESS } from "./api/status.js"

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { NAPPING_WINDOW, POLLING_WINDOW } from "../../src/cuda/stream/completion.js"
-import { nap } from "../../src/cuda/api/nap.js"
+import { nap } from "../../src/cuda/native/nap.js"
 import { DeviceLostError } from "../../src/common/errors.js"
 import {
   completed,

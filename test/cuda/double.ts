@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import koffi from "koffi"
-import { koffi as configure } from "../../src/cuda/api/ffi.js"
+import { koffi as configure } from "../../src/cuda/native/ffi.js"
 
 const COMPILERS = ["cc", "gcc", "clang"]
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden", "-pthread"]

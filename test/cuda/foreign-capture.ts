@@ -1,6 +1,6 @@
 /** Captures one of our streams as another library would: with direct calls of the driver. */
 import assert from "node:assert/strict"
-import { CMemory } from "../../src/cuda/api/c-memory.js"
+import { CMemory } from "../../src/cuda/native/c-memory.js"
 import type { StreamHandle } from "../../src/driver.js"
 import { native } from "./double.js"
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, KernelArgument, LaunchAttributes } from "../../src/driver.js"
-import { bfloat16Bits, float16Bits } from "../../src/common/half.js"
+import { bfloat16Bits, float16Bits } from "../../src/common/dtype/half.js"
 import { AuxstreamError, CudaError } from "../../src/common/errors.js"
 import { bytesOf, kernel, mark, never, noop, onDouble, open, read, thrownBy } from "./device.js"
 import { double } from "./double.js"

@@ -7,7 +7,7 @@ import type {
   KernelSource,
   StreamHandle,
 } from "../../src/driver.js"
-import type { DType } from "../../src/common/dtype.js"
+import type { DType } from "../../src/common/dtype/dtype.js"
 import { hostBackend } from "../../src/host/backend.js"
 
 /** Opens a host device, and closes it when the block that holds it ends. */

@@ -6,7 +6,7 @@ import {
   type Kernel,
   type LaunchOptions,
 } from "../../src/index.js"
-import { dtypes, isDType } from "../../src/common/elements.js"
+import { dtypes, isDType } from "../../src/common/dtype/elements.js"
 
 /**
  * The kernels of the suites, each with a body for every device. The symbols begin with `test_`, so that a driver double

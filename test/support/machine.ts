@@ -1,4 +1,4 @@
-import type { Machine } from "../../src/cuda/api/machine.js"
+import type { Machine } from "../../src/cuda/native/machine.js"
 
 /** A machine with these environment variables and files. Its home folder is the one that its environment names. */
 export function machineOf(

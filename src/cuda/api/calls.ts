@@ -3,7 +3,7 @@
  * types of its parameters. An out-parameter is an address. A function that is not in every supported driver must never be in
  * `DRIVER_CALLS`.
  */
-import type { Bound, Signature } from "./ffi.js"
+import type { Bound, Signature } from "../native/ffi.js"
 
 const handle = "uintptr_t"
 const address = "uintptr_t"

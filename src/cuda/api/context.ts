@@ -18,14 +18,13 @@
  * calls is replaced by one whose functions return that status without calling the driver. So the fast paths need no check,
  * and nothing reaches the driver after a loss.
  */
-import { DeviceLostError, OutOfMemoryError, type CudaError } from "../../common/errors.js"
+import { AuxstreamError, DeviceLostError, OutOfMemoryError, type CudaError } from "../../common/errors.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
-import { CMemory } from "./c-memory.js"
-import { eachCall } from "./ffi.js"
-import { recordedInCapture } from "./errors.js"
+import { CMemory } from "../native/c-memory.js"
+import { eachCall } from "../native/ffi.js"
 import type { ConditionalCalls, GraphCalls } from "./graph-calls.js"
-import { type Holding, ledger } from "./ledger.js"
+import { type Holding, ledger } from "../ledger/ledger.js"
 import type { CudaLibrary } from "./library.js"
 import { Room } from "./room.js"
 import { CAPTURED_EVENT, INVALID_CONTEXT, INVALID_HANDLE, isSticky, OUT_OF_MEMORY, SUCCESS } from "./status.js"
@@ -250,5 +249,15 @@ function deadCalls(status: number): DriverCalls {
         if (typeof done === "function") setImmediate(done as (error: null, status: number) => void, null, status)
       },
     }),
+  )
+}
+
+/** The error for an event in a foreign capture. The runtime itself refuses events in our own captures. */
+export function recordedInCapture(cause?: unknown): AuxstreamError {
+  return new AuxstreamError(
+    "AUX_STREAM_CAPTURING",
+    "The event was recorded on a stream that another library was capturing. It marks a point in that library's graph and " +
+      "cannot be queried or waited for. Record it again after the capture has ended.",
+    { cause },
   )
 }

@@ -1,5 +1,5 @@
 /** The driver's calls for capturing and launching graphs. They must not be looked up before the first capture. */
-import type { Bound, Signature } from "./ffi.js"
+import type { Bound, Signature } from "../native/ffi.js"
 
 const handle = "uintptr_t"
 const out = "uintptr_t"

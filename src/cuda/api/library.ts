@@ -1,12 +1,12 @@
 /** Finds and loads the CUDA driver library, checks its version, and describes its errors. */
 import { CudaError } from "../../common/errors.js"
 import { BASIC_CALLS, DRIVER_CALLS, NEWER_CALLS, type BasicCalls, type DriverCalls, type NewerCalls } from "./calls.js"
-import { CMemory } from "./c-memory.js"
-import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "./ffi.js"
+import { CMemory } from "../native/c-memory.js"
+import { bind, bindPresent, firstLine, koffi, loadLibrary, readText, type NativeLibrary } from "../native/ffi.js"
 import { CONDITIONAL_CALLS, type ConditionalCalls, GRAPH_CALLS, type GraphCalls } from "./graph-calls.js"
-import { joined, type Machine, named, thisMachine } from "./machine.js"
+import { joined, type Machine, named, thisMachine } from "../native/machine.js"
 import { NO_DEVICE, SUCCESS } from "./status.js"
-import { unavailable } from "./errors.js"
+import { unavailable } from "../native/errors.js"
 
 /** CUDA 12.0 added context-independent kernels, the newest feature that we require. */
 const LEAST_VERSION = 12000

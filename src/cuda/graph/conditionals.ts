@@ -3,10 +3,10 @@
  * handle and the body belong to the captured graph, and must never be destroyed separately.
  */
 import type { ConditionalKind, KernelSource, StreamHandle } from "../../driver.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import { viewMemory } from "../api/ffi.js"
+import { viewMemory } from "../native/ffi.js"
 import type { Kernels } from "../kernel/kernels.js"
 import type { Launcher } from "../kernel/launch.js"
 import type { Need } from "../sharing/quiet.js"

@@ -4,7 +4,7 @@
  */
 import type { GraphHandle, StreamHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "../api/context.js"

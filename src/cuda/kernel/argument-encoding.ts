@@ -1,5 +1,5 @@
 /** The size of each parameter of a signature, and how its argument is written. Must agree with what nvcc compiles. */
-import type { DType } from "../../common/dtype.js"
+import type { DType } from "../../common/dtype/dtype.js"
 import type { KernelParameter } from "../../driver.js"
 
 /** How an argument is written into a launch's argument block. */

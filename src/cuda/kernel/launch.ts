@@ -4,9 +4,9 @@
  * allocate, because this is the hottest path of the library.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
-import { bfloat16Bits, float16Bits } from "../../common/half.js"
+import { bfloat16Bits, float16Bits } from "../../common/dtype/half.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./argument-encoding.js"
 import { SUCCESS } from "../api/status.js"

@@ -4,9 +4,9 @@
  */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
 import type { KernelParameter, KernelSource } from "../../driver.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { inBackground } from "../api/ffi.js"
+import { inBackground } from "../native/ffi.js"
 import { reserveLocalMemory } from "./local-memory.js"
 import { checkImage } from "./image.js"
 import type { LaunchableKernel } from "./launch.js"

@@ -9,7 +9,7 @@
 import { OutOfMemoryError } from "../../common/errors.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
 import type { MemoryUsage, StreamHandle } from "../../driver.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import type { DeviceMemory } from "./device-memory.js"

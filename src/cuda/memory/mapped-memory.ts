@@ -4,7 +4,7 @@
  * Unmapping does not wait. `cuMemFreeHost` waits until the context is idle, and blocks the CUDA calls of all other threads
  * meanwhile (measured on an H200, driver 580). A block must never be unmapped while the device may still use it.
  */
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { SUCCESS } from "../api/status.js"
 

@@ -12,7 +12,7 @@ import type { PinnedMemory } from "../../driver.js"
 import { raiseLimit } from "../../common/show.js"
 import { clearTimeout, now, setTimeout } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"
-import { viewMemory } from "../api/ffi.js"
+import { viewMemory } from "../native/ffi.js"
 import { MappedMemory } from "./mapped-memory.js"
 import { OUT_OF_MEMORY, SUCCESS } from "../api/status.js"
 

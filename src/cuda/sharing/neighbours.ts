@@ -5,7 +5,7 @@
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/events.js"
-import { ledger, type LedgerRecord } from "../api/ledger.js"
+import { ledger, type LedgerRecord } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
 /** Marks behind what the neighbours had queued at one time. */

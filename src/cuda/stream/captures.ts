@@ -3,7 +3,7 @@
  * calls on streams that are not part of it.
  */
 import type { StreamHandle } from "../../driver.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { ForeignCaptures } from "./foreign-captures.js"
 import { SUCCESS } from "../api/status.js"

@@ -13,7 +13,7 @@
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
-import { nap } from "../api/nap.js"
+import { nap } from "../native/nap.js"
 import { SUCCESS } from "../api/status.js"
 import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../../common/timers.js"
 

@@ -6,7 +6,7 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
-import { recordedInCapture } from "../api/errors.js"
+import { recordedInCapture } from "../api/context.js"
 
 /** The foreign captures of one device. */
 export class ForeignCaptures {

@@ -8,7 +8,7 @@ import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "./events.js"
-import { ledger } from "../api/ledger.js"
+import { ledger } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
 const NON_BLOCKING = 1

@@ -6,9 +6,9 @@
  */
 import type { MatrixProduct, MemoryRange, ProductLibrary, StreamHandle } from "../../driver.js"
 import { AuxstreamError, CudaError, OutOfMemoryError } from "../../common/errors.js"
-import { CMemory } from "../api/c-memory.js"
+import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { bind, type Bound, type NativeLibrary, type Signature } from "../api/ffi.js"
+import { bind, type Bound, type NativeLibrary, type Signature } from "../native/ffi.js"
 import { KnownProducts } from "./known-products.js"
 import type { Need, Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"

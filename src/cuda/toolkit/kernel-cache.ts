@@ -24,7 +24,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { warnOnce } from "../../common/warn.js"
-import { absolute, isAbsolute, joined, type Machine, named, thisMachine } from "../api/machine.js"
+import { absolute, isAbsolute, joined, type Machine, named, thisMachine } from "../native/machine.js"
 
 const HASH_BYTES = 32
 const WRITABLE_BY_OTHERS = 0o022

@@ -1,9 +1,9 @@
 /** Compiles CUDA C++ to machine code in this process, through NVRTC. Knows no cache and no device. */
 import { statSync } from "node:fs"
 import { AuxstreamError } from "../../common/errors.js"
-import { CMemory, cStrings } from "../api/c-memory.js"
-import { bind, inBackground, type Bound, type NativeLibrary, type Signature } from "../api/ffi.js"
-import { type Machine, thisMachine } from "../api/machine.js"
+import { CMemory, cStrings } from "../native/c-memory.js"
+import { bind, inBackground, type Bound, type NativeLibrary, type Signature } from "../native/ffi.js"
+import { type Machine, thisMachine } from "../native/machine.js"
 import { SUCCESS } from "../api/status.js"
 import { loadBeside, toolkitLibrary } from "./toolkit-library.js"
 import { includeFolders, type ToolkitFile } from "./toolkit-places.js"

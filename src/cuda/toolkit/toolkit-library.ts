@@ -2,8 +2,8 @@
 import { readFileSync, realpathSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import type { AuxstreamError } from "../../common/errors.js"
-import { firstLine, loadLibrary, type NativeLibrary } from "../api/ffi.js"
-import { thisMachine } from "../api/machine.js"
+import { firstLine, loadLibrary, type NativeLibrary } from "../native/ffi.js"
+import { thisMachine } from "../native/machine.js"
 import { toolkitCandidates, type ToolkitFile, toolkitPlaces } from "./toolkit-places.js"
 
 /** A library of the toolkit, and the object that wraps it. */

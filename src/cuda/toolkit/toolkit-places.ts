@@ -1,5 +1,5 @@
 /** Lists where the toolkit's libraries (NVRTC, cuBLAS) and headers usually are, on each platform. Never loads anything. */
-import { absolute, joined, named, versions, type Machine } from "../api/machine.js"
+import { absolute, joined, named, versions, type Machine } from "../native/machine.js"
 
 const MAJORS = [13, 12] as const
 

@@ -1,4 +1,4 @@
-import type { DType } from "../../common/dtype.js"
+import type { DType } from "../../common/dtype/dtype.js"
 import type { KernelParameter } from "../../driver.js"
 
 /**

@@ -1,5 +1,5 @@
 import type { KernelArgument, MemoryRange } from "../../driver.js"
-import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../../common/half.js"
+import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../../common/dtype/half.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostKernel } from "../kernel/kernel-check.js"
 import {

@@ -1,10 +1,21 @@
 import type { KernelError } from "../../common/errors.js"
 import { ENDS_BROKEN, TAKES_OVER } from "../control/layout.js"
-import type { HostBirth } from "./births.js"
 import type { Commands } from "./commands.js"
 import type { HostEvent } from "./event-table.js"
 import type { Failures } from "./failures.js"
 import type { HostStream } from "./stream.js"
+
+/** The point in its stream's order from which memory may be used. */
+export interface HostBirth {
+  readonly stream: HostStream
+  readonly position: number
+  /** Whether earlier work may still have been using the memory when it was handed out. */
+  readonly isEarly: boolean
+  /** Whether the birth is behind first contents. */
+  readonly hasContents: boolean
+  /** Whether users must break if the first contents were skipped. False once all of them have been overwritten. */
+  readonly needsContents: boolean
+}
 
 /** Queues what orders one stream behind another, unless it is ordered already. */
 export class Waits {

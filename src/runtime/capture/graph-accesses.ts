@@ -1,5 +1,5 @@
 import type { StreamFailures } from "../../driver.js"
-import { type Range, Ranges } from "../../common/ranges.js"
+import { type Range, Ranges } from "../memory/ranges.js"
 import type { Span } from "../memory/used-memory.js"
 import type { Writes } from "../memory/writes.js"
 

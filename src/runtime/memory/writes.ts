@@ -1,5 +1,5 @@
 import type { StreamFailures } from "../../driver.js"
-import { type Range, Ranges } from "../../common/ranges.js"
+import { type Range, Ranges } from "./ranges.js"
 import { tell } from "../order/told-failures.js"
 
 /** Shared by all that have no older writes, and never changed. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { inspect } from "node:util"
 import { defineKernel } from "../../../src/index.js"
-import { dtypes } from "../../../src/common/elements.js"
+import { dtypes } from "../../../src/common/dtype/elements.js"
 import { parseSignature } from "../../../src/runtime/kernel/signature.js"
 import { refused } from "../../support/errors.js"
 

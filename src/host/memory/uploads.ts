@@ -1,8 +1,8 @@
 import type { Allocator } from "../../allocator/allocator.js"
-import type { Commands } from "./commands.js"
+import type { Commands } from "../queue/commands.js"
 import { MAX_WRITE_BYTES } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
-import type { HostStream } from "./stream.js"
+import type { HostStream } from "../queue/stream.js"
 
 /** Copies from the caller's own memory to the device. The source has been read when the call returns. */
 export class Uploads {

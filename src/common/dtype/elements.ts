@@ -1,8 +1,8 @@
 import type { DType, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
 import { bfloat16Bits, float16Bits } from "./half.js"
-import { bytesOf, typedArrayName } from "./typed-array.js"
-import { AuxstreamError } from "./errors.js"
-import { show } from "./show.js"
+import { bytesOf, typedArrayName } from "../typed-array.js"
+import { AuxstreamError } from "../errors.js"
+import { show } from "../show.js"
 
 /** What the library knows of one dtype's elements. */
 export interface ElementType<D extends DType> {

@@ -1,16 +1,5 @@
-import type { HostStream } from "./stream.js"
-
-/** The point in its stream's order from which memory may be used. */
-export interface HostBirth {
-  readonly stream: HostStream
-  readonly position: number
-  /** Whether earlier work may still have been using the memory when it was handed out. */
-  readonly isEarly: boolean
-  /** Whether the birth is behind first contents. */
-  readonly hasContents: boolean
-  /** Whether users must break if the first contents were skipped. False once all of them have been overwritten. */
-  readonly needsContents: boolean
-}
+import type { HostStream } from "../queue/stream.js"
+import type { HostBirth } from "../queue/waits.js"
 
 /** A record of a birth. It is reused when the birth is over. */
 type Place = { -readonly [K in keyof HostBirth]: HostBirth[K] | (K extends "stream" ? undefined : never) }

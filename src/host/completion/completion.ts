@@ -11,12 +11,12 @@ import {
   highWord,
   wordAt,
 } from "../control/layout.js"
-import type { Failures } from "./failures.js"
+import type { Failures } from "../queue/failures.js"
 import type { KeepAlive } from "../control/keep-alive.js"
 import type { Loss } from "../control/loss.js"
 import { PendingHeap, type Waiting } from "./pending-heap.js"
 import { LONG_PATIENCE, Spinner } from "../control/spin.js"
-import type { HostStream, StreamSlot } from "./stream.js"
+import type { HostStream, StreamSlot } from "../queue/stream.js"
 import { microtask, nextTick } from "../../common/timers.js"
 
 /** How long the blocked thread sleeps before it checks whether the workers are alive, in milliseconds. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { PendingHeap, type Waiting } from "../../../src/host/queue/pending-heap.js"
+import { PendingHeap, type Waiting } from "../../../src/host/completion/pending-heap.js"
 
 interface Named extends Waiting {
   readonly name: number

@@ -3,11 +3,11 @@ import { MemoryCount } from "../../allocator/memory-count.js"
 import type { MemoryUsage, OrderMark, PinnedMemory } from "../../driver.js"
 import type { DeviceMemory } from "../control/memory.js"
 import { Births } from "./births.js"
-import type { Commands } from "./commands.js"
-import type { Completion } from "./completion.js"
-import type { HostStream } from "./stream.js"
+import type { Commands } from "../queue/commands.js"
+import type { Completion } from "../completion/completion.js"
+import type { HostStream } from "../queue/stream.js"
 import { Uploads } from "./uploads.js"
-import type { Waits } from "./waits.js"
+import type { Waits } from "../queue/waits.js"
 
 /** Hands out the device memory, in the order of the streams, and orders its first use on other streams. */
 export class StreamMemory {

@@ -1,7 +1,7 @@
 import type { Completion } from "./completion.js"
-import type { Failures } from "./failures.js"
+import type { Failures } from "../queue/failures.js"
 import type { Loss } from "../control/loss.js"
-import type { HostStream } from "./stream.js"
+import type { HostStream } from "../queue/stream.js"
 
 /** After this many queries of unfinished work, one checks whether the workers are alive, which takes microseconds. */
 const LOOKS_PER_CHECK = 256

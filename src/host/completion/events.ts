@@ -1,9 +1,9 @@
 import { AuxstreamError } from "../../common/errors.js"
-import type { Commands } from "./commands.js"
+import type { Commands } from "../queue/commands.js"
 import type { Completion } from "./completion.js"
-import type { EventTable, HostEvent } from "./event-table.js"
+import type { EventTable, HostEvent } from "../queue/event-table.js"
 import type { Points } from "./points.js"
-import type { HostStream } from "./stream.js"
+import type { HostStream } from "../queue/stream.js"
 
 /** Records events and asks about their latest records. An event without a record is complete. */
 export class Events {

@@ -9,8 +9,8 @@
  * Where the C library lacks these functions (Windows), each thread has its own memory, and its locks are always free.
  */
 import { createHash } from "node:crypto"
-import { CMemory } from "./c-memory.js"
-import { bind, type Bound, koffi, readText, type Signature, viewMemory } from "./ffi.js"
+import { CMemory } from "../native/c-memory.js"
+import { bind, type Bound, koffi, readText, type Signature, viewMemory } from "../native/ffi.js"
 
 const address = "uintptr_t"
 const C_LIBRARY = {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { DType, TypedArray } from "../../src/index.js"
-import { checkDType, checkScalar, dtypeOf, dtypes, elementsOf, isDType } from "../../src/common/elements.js"
-import { bytesOf } from "../../src/common/typed-array.js"
-import { refused } from "../support/errors.js"
+import type { DType, TypedArray } from "../../../src/index.js"
+import { checkDType, checkScalar, dtypeOf, dtypes, elementsOf, isDType } from "../../../src/common/dtype/elements.js"
+import { bytesOf } from "../../../src/common/typed-array.js"
+import { refused } from "../../support/errors.js"
 
 /** Of each dtype: its size, its class, scalars that it takes and ones that it refuses. */
 const expected: {

@@ -1,9 +1,9 @@
 import type { Float16Elements } from "./dtype.js"
 import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "./half.js"
-import { bytesOf, isTypedArray, lengthOf } from "./typed-array.js"
+import { bytesOf, isTypedArray, lengthOf } from "../typed-array.js"
 import { elementsOf } from "./elements.js"
-import { AuxstreamError } from "./errors.js"
-import { show } from "./show.js"
+import { AuxstreamError } from "../errors.js"
+import { show } from "../show.js"
 
 /** The 16-bit floating types, which JavaScript keeps as bit patterns in a `Uint16Array`. */
 export type Float16DType = "float16" | "bfloat16"
