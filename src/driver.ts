@@ -109,25 +109,49 @@ export interface KernelParameter {
   readonly access: "in" | "out" | "inout" | undefined
 }
 
-/** The user's definition of a kernel, with its signature parsed. */
+/** One kernel of a module, with its signature parsed. */
 export interface KernelSource {
   readonly name: string
   readonly parameters: readonly KernelParameter[]
-  readonly cuda: CudaKernelBody | undefined
-  readonly host: HostKernelBody | undefined
+  readonly module: ModuleSource
+  /** Its symbol in the module's CUDA code; a name expression if it has `<` or `::` and the code is CUDA C++. */
+  readonly symbol: string
+  /** What the module's host code exports it as. */
+  readonly export: string
 }
 
-/** A kernel's code for CUDA. */
-export type CudaKernelBody =
+/**
+ * Code with one or several kernels. A driver compiles it and loads it once. The object is the module's identity: another
+ * object with the same contents is another module.
+ */
+export interface ModuleSource {
+  readonly name: string
+  readonly cuda: CudaModuleBody | undefined
+  readonly host: HostModuleBody | undefined
+  readonly globals: readonly GlobalDeclaration[]
+  /** The name expressions of its kernels. Complete, and never changed again, once a driver has been given the module. */
+  readonly expressions: readonly string[]
+}
+
+/** A global array of a module's code. */
+export interface GlobalDeclaration {
+  readonly name: string
+  readonly dtype: DType
+  /** In elements. */
+  readonly length: number
+}
+
+/** A module's code for CUDA. */
+export type CudaModuleBody =
   | { readonly source: string; readonly options?: readonly string[] | undefined }
   | { readonly ptx: string | Uint8Array }
   | { readonly cubin: Uint8Array }
 
-/** A kernel's code for the host device. `export` defaults to the kernel's name. */
-export type HostKernelBody =
-  | { readonly source: string; readonly export?: string | undefined }
-  | { readonly module: URL | string; readonly export?: string | undefined }
-  | { readonly wasm: URL | Uint8Array; readonly export?: string | undefined }
+/** A module's code for the host device. */
+export type HostModuleBody =
+  | { readonly source: string }
+  | { readonly module: URL | string }
+  | { readonly wasm: URL | Uint8Array }
 
 /** Launch attributes that few kernels need. */
 export interface LaunchAttributes {
@@ -348,8 +372,8 @@ export interface Driver {
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
 
   /**
-   * Loads a kernel, and compiles it if needed. Loading the same source object again gives the same handle. The handle is valid
-   * while that object is reachable, so the caller must keep it while a graph contains a launch of the kernel.
+   * Loads a kernel, and its module if needed. Loading the same source object again gives the same handle. The handle is valid
+   * while the module is reachable, so the caller must keep it while a graph contains a launch of the kernel.
    */
   loadKernel(source: KernelSource): KernelHandle
   /** Like `loadKernel`, without blocking the event loop. */

@@ -12,7 +12,7 @@ export type {
   TypedArray,
   TypedArrayOf,
 } from "./common/dtype/dtype.js"
-export type { CudaKernelBody, DeviceId, DeviceListing, HostKernelBody, MemoryUsage, OpenOptions } from "./driver.js"
+export type { DeviceId, DeviceListing, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
 export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device/device.js"
@@ -24,6 +24,7 @@ export { type Float16DType, fromFloat32, toFloat32 } from "./common/dtype/float1
 export { captureGraph, type CaptureOptions } from "./runtime/graph/capture-graph.js"
 export type { Graph } from "./runtime/graph/graph.js"
 export { type Condition, runIf, runWhile } from "./runtime/graph/conditional.js"
+export type { CudaKernelBody, HostKernelBody } from "./runtime/kernel/kernel-body.js"
 export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel/kernel.js"
 export type { Dimensions } from "./runtime/kernel/launch-shape.js"
 export type { PinnedArray } from "./runtime/device/pinned-array.js"

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { StreamHandle } from "../../src/driver.js"
-import { Latch, launch, never, noop, onDouble, open, saxpy, settled } from "./device.js"
+import { Latch, launch, never, noop, onDouble, open, saxpy, settled, withCode } from "./device.js"
 import { double } from "./double.js"
 
 const push = /^cuCtxPushCurrent_v2 \d+$/
@@ -140,7 +140,7 @@ onDouble("calls of the driver", () => {
   test("a kernel is loaded before its first launch", () => {
     using driver = open()
     const stream = driver.createStream(0)
-    launch(driver, stream, { ...noop })
+    launch(driver, stream, withCode(noop))
     driver.synchronizeStream(stream)
     assert.equal(double.launchesThatLoad(), 0)
   })

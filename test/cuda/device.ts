@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { afterEach, describe } from "node:test"
 import { cudaBackend } from "../../src/cuda/backend.js"
 import type {
-  CudaKernelBody,
+  CudaModuleBody,
   Driver,
   EventHandle,
   KernelParameter,
@@ -100,13 +100,20 @@ export function parameters(...texts: string[]): KernelParameter[] {
 }
 
 /** A kernel of the double's. */
-export function kernel(name: string, signature: string[], body?: CudaKernelBody): KernelSource {
-  return {
-    name,
-    parameters: parameters(...signature),
-    cuda: body ?? { source: sourceOf(name, signature) },
-    host: undefined,
-  }
+export function kernel(name: string, signature: string[], body?: CudaModuleBody): KernelSource {
+  const cuda = body ?? { source: sourceOf(name, signature) }
+  const module = { name, cuda, host: undefined, globals: [], expressions: [] }
+  return { name, parameters: parameters(...signature), module, symbol: name, export: name }
+}
+
+/** The same kernel in a module of its own, with this code: the same object is loaded once. */
+export function withCode(source: KernelSource, cuda = source.module.cuda): KernelSource {
+  return { ...source, module: { ...source.module, cuda } }
+}
+
+/** The same kernel, of no code for CUDA. */
+export function withoutCode(source: KernelSource): KernelSource {
+  return { ...source, module: { ...source.module, cuda: undefined } }
 }
 
 const CUDA_TYPES: Readonly<Record<string, string>> = {

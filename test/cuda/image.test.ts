@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { checkImage } from "../../src/cuda/kernel/image.js"
 import { AuxstreamError } from "../../src/common/errors.js"
 import { cubinOf, fatbinOf } from "../support/images.js"
-import { noop, onDouble, open, thrownBy } from "./device.js"
+import { noop, onDouble, open, thrownBy, withCode } from "./device.js"
 import { double } from "./double.js"
 
 const contents = new Uint8Array(300).fill(7)
@@ -105,11 +105,11 @@ onDouble("an image that is not whole", () => {
     test(`never reaches the driver: ${name}`, async () => {
       using driver = open()
       const before = double.count("cuLibraryLoadData")
-      const error = thrownBy(() => driver.loadKernel({ ...noop, cuda }))
+      const error = thrownBy(() => driver.loadKernel(withCode(noop, cuda)))
       assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID")
-      await assert.rejects(driver.prepareKernel({ ...noop, cuda }), { code: "AUX_KERNEL_INVALID" })
+      await assert.rejects(driver.prepareKernel(withCode(noop, cuda)), { code: "AUX_KERNEL_INVALID" })
       assert.equal(double.count("cuLibraryLoadData"), before)
-      driver.loadKernel({ ...noop })
+      driver.loadKernel(withCode(noop))
     })
   }
 })

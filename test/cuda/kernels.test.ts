@@ -5,9 +5,22 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeEach, test } from "node:test"
-import type { KernelSource } from "../../src/driver.js"
+import type { CudaModuleBody, KernelSource } from "../../src/driver.js"
 import { AuxstreamError } from "../../src/common/errors.js"
-import { kernel, Latch, launch, noop, onDouble, open, saxpy, sourceOf, thrownBy, until } from "./device.js"
+import {
+  kernel,
+  Latch,
+  launch,
+  noop,
+  onDouble,
+  open,
+  saxpy,
+  sourceOf,
+  thrownBy,
+  until,
+  withCode,
+  withoutCode,
+} from "./device.js"
 import { captureGraph, defineKernel, openDevice } from "../../src/index.js"
 import { collect, collectUntil } from "../support/collect.js"
 import { cubinOf } from "../support/images.js"
@@ -16,8 +29,8 @@ import { double } from "./double.js"
 const signature = ["int32", "float32", "in float32*", "inout float32*"]
 
 /** Fresh each time: the same object is loaded once. */
-function saxpyFrom(cuda: KernelSource["cuda"]): KernelSource {
-  return { ...saxpy, cuda }
+function saxpyFrom(cuda: CudaModuleBody): KernelSource {
+  return withCode(saxpy, cuda)
 }
 
 function invalid(fn: () => unknown, ...words: RegExp[]): AuxstreamError {
@@ -129,7 +142,7 @@ onDouble("compiling", () => {
     const path = process.env["AUXSTREAM_LIBNVRTC"]
     process.env["AUXSTREAM_LIBNVRTC"] = "/no/such/libnvrtc.so"
     try {
-      const error = thrownBy(() => driver.loadKernel({ ...saxpy }))
+      const error = thrownBy(() => driver.loadKernel(withCode(saxpy)))
       assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
       assert.match(error.message, /NVRTC.+\/no\/such\/libnvrtc\.so.+AUXSTREAM_LIBNVRTC.+PTX or cubin/s)
     } finally {
@@ -139,7 +152,7 @@ onDouble("compiling", () => {
 
   test("a kernel without a body for CUDA is unavailable", () => {
     using driver = open()
-    const error = thrownBy(() => driver.loadKernel(saxpyFrom(undefined)))
+    const error = thrownBy(() => driver.loadKernel(withoutCode(saxpy)))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
   })
 })
@@ -198,7 +211,7 @@ onDouble("preparing", () => {
     using driver = open()
     await assert.rejects(driver.prepareKernel(saxpyFrom({ source: "#error" })), { code: "AUX_KERNEL_INVALID" })
     await assert.rejects(driver.prepareKernel(saxpyFrom({ cubin: new Uint8Array(10) })), { code: "AUX_KERNEL_INVALID" })
-    await assert.rejects(driver.prepareKernel(saxpyFrom(undefined)), { code: "AUX_KERNEL_UNAVAILABLE" })
+    await assert.rejects(driver.prepareKernel(withoutCode(saxpy)), { code: "AUX_KERNEL_UNAVAILABLE" })
   })
 
   test("a device that is closed during a preparation keeps nothing of it", async () => {
@@ -362,7 +375,7 @@ onDouble("the cache on disk", () => {
   /** Loads a kernel on a new device, as another process would. */
   function load(source: string, options: string[] = []): void {
     using driver = open()
-    driver.loadKernel({ ...noop, cuda: { source, options } })
+    driver.loadKernel(withCode(noop, { source, options }))
   }
 
   const source = sourceOf("test_noop", [])
@@ -445,7 +458,7 @@ onDouble("the cache on disk", () => {
     double.setCompileTime(50)
     try {
       const compiled = compilations()
-      const prepared = driver.prepareKernel({ ...noop, cuda: { source: `#include "${header}"\n${source}` } })
+      const prepared = driver.prepareKernel(withCode(noop, { source: `#include "${header}"\n${source}` }))
       await until(() => compilations() > compiled)
       writeFileSync(header, "2")
       await prepared
@@ -491,7 +504,7 @@ onDouble("the cache on disk", () => {
       assert.deepEqual(readFileSync(path), whole)
       writeFileSync(path, planted)
       using driver = open()
-      await driver.prepareKernel({ ...noop, cuda: { source, options: [] } })
+      await driver.prepareKernel(withCode(noop, { source, options: [] }))
       assert.deepEqual(readFileSync(path), whole)
     }
   })
@@ -533,7 +546,7 @@ onDouble("the cache on disk", () => {
       import { open, kernel } from "${url}"
       process.env.AUXSTREAM_CACHE_DIR = ${JSON.stringify(cache)}
       const driver = open()
-      for (let i = 0; i < 20; i++) driver.loadKernel({ ...kernel("test_noop", []) })
+      for (let i = 0; i < 20; i++) driver.loadKernel(kernel("test_noop", []))
       driver.close()`
     const exits = Array.from(
       { length: 4 },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as turn } from "node:timers/promises"
 import { AuxstreamError, DeviceLostError, KernelError } from "../../src/common/errors.js"
-import { completed, launch, never, open, runAlone, source, thrownBy } from "./device.js"
+import { kernelOf, completed, launch, never, open, runAlone, source, thrownBy } from "./device.js"
 
 const exit = source("leave", [], "process.exit(3)")
 const nothing = source("nothing", [], "")
@@ -68,7 +68,7 @@ test("a loop of queries ends even if it never lets the event loop turn", () => {
 
 test("prepare rejects if the kernel's module ends the worker", async () => {
   using driver = open()
-  const kernel = { ...nothing, host: { source: "process.exit(1); export function nothing() {}" } }
+  const kernel = kernelOf("nothing", { source: "process.exit(1); export function nothing() {}" })
   await assert.rejects(driver.prepareKernel(kernel), (error) => error instanceof AuxstreamError)
 })
 
@@ -198,7 +198,7 @@ test("messages that a kernel's code posts to the opening thread are ignored", as
     }`
   const warnings: Error[] = []
   process.once("warning", (warning) => warnings.push(warning))
-  const kernel = { name: "k", parameters: [], cuda: undefined, host: { source: text } }
+  const kernel = kernelOf("k", { source: text })
   launch(driver, stream, await driver.prepareKernel(kernel))
   await completed(driver, stream)
   while (warnings.length === 0) await turn(5)

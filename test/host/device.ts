@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process"
 import type {
   Driver,
+  HostModuleBody,
   KernelArgument,
   KernelHandle,
   KernelParameter,
@@ -30,12 +31,18 @@ export function parameters(...signature: string[]): KernelParameter[] {
 
 /** A kernel from the source of its body; `launch` and `args` are its parameters. */
 export function source(name: string, signature: string[], body: string): KernelSource {
-  return {
-    name,
-    parameters: parameters(...signature),
-    cuda: undefined,
-    host: { source: `export function ${name}(launch, ...args) { ${body} }` },
-  }
+  return kernelOf(name, { source: `export function ${name}(launch, ...args) { ${body} }` }, parameters(...signature))
+}
+
+/** The only kernel of a module. */
+export function kernelOf(
+  name: string,
+  host: HostModuleBody | undefined,
+  parameters: readonly KernelParameter[] = [],
+  exported = name,
+): KernelSource {
+  const module = { name, cuda: undefined, host, globals: [], expressions: [] }
+  return { name, parameters, module, symbol: name, export: exported }
 }
 
 /** Queues a launch of one thread. */
@@ -93,7 +100,7 @@ export function thrownBy(action: () => unknown): unknown {
 /** Runs the text of a module in a new process, with the helpers of this file imported. */
 export function runAlone(body: string, options: readonly string[] = [], { env, files }: Surroundings = {}): Run {
   const helpers = new URL("./device.js", import.meta.url).href
-  const text = `import { open, source, launch, completed, never, Latch, latchSource } from ${JSON.stringify(helpers)}\n${body}`
+  const text = `import { open, source, kernelOf, launch, completed, never, Latch, latchSource } from ${JSON.stringify(helpers)}\n${body}`
   const start = performance.now()
   const node = [process.execPath, ...options, "--input-type=module", "-e", text]
   const [command = "", ...words] =

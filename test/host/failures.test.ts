@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KernelError } from "../../src/common/errors.js"
-import { completed, Latch, launch, never, open, source, thrownBy } from "./device.js"
+import { kernelOf, completed, Latch, launch, never, open, source, thrownBy } from "./device.js"
 
 const boom = source("boom", [], "throw new TypeError('no good')")
 const count = source("count", ["inout int32*"], "args[0][0]++")
@@ -198,7 +198,7 @@ test("a kernel that cannot be loaded breaks its stream", () => {
     "import 'node:nope'",
   ]) {
     const stream = driver.createStream(0)
-    const kernel = driver.loadKernel({ name: "k", parameters: [], cuda: undefined, host: { source: text } })
+    const kernel = driver.loadKernel(kernelOf("k", { source: text }))
     launch(driver, stream, kernel)
     assert.ok(thrownBy(() => driver.synchronizeStream(stream)) instanceof KernelError)
   }

@@ -5,17 +5,17 @@ import { join } from "node:path"
 import { after, test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { MessagePort } from "node:worker_threads"
-import type { HostKernelBody, KernelArgument, KernelSource } from "../../src/driver.js"
+import type { HostModuleBody, KernelArgument, KernelSource } from "../../src/driver.js"
 import { checkKernel } from "../../src/host/kernel/kernel-check.js"
 import { AuxstreamError, KernelError } from "../../src/common/errors.js"
-import { Latch, launch, open, parameters, source, thrownBy } from "./device.js"
+import { kernelOf, Latch, launch, open, parameters, source, thrownBy } from "./device.js"
 import { F32, F64, I32, I64, get, wasmModule } from "./wasm.js"
 
 const folder = mkdtempSync(join(tmpdir(), "auxstream-"))
 after(() => rmSync(folder, { recursive: true }))
 
-function kernel(signature: string[], host: HostKernelBody | undefined): KernelSource {
-  return { name: "k", parameters: parameters(...signature), cuda: undefined, host }
+function kernel(signature: string[], host: HostModuleBody | undefined, exported = "k"): KernelSource {
+  return kernelOf("k", host, parameters(...signature), exported)
 }
 
 function code(error: unknown): string {
@@ -38,8 +38,8 @@ test("a kernel defined again with the same source is the same kernel; one from a
     kernel(["int32"], { source: text }),
     kernel(["inout float32*"], { source: text }),
     kernel(["inout int32*"], { source: `${text} ` }),
-    kernel(["inout int32*"], { source: text, export: "other" }),
-    { ...kernel(["inout int32*"], { source: text, export: "k" }), name: "other" },
+    kernel(["inout int32*"], { source: text }, "other"),
+    { ...kernel(["inout int32*"], { source: text }), name: "other" },
   ]
   const file = join(folder, "again.js")
   writeFileSync(file, text)
@@ -54,7 +54,7 @@ test("a kernel that cannot run is refused before anything is queued", () => {
     wasm: wasmModule({ parameters: [], code: [], ...shape }),
   })
   symlinkSync("loop", join(folder, "loop"))
-  const cases: [body: HostKernelBody | undefined, code: string, message: RegExp][] = [
+  const cases: [body: HostModuleBody | undefined, code: string, message: RegExp, exported?: string][] = [
     [undefined, "AUX_KERNEL_UNAVAILABLE", /no body for the host/],
     [{ module: "./kernel.js" }, "AUX_KERNEL_INVALID", /new URL\(\.\.\., import\.meta\.url\)/],
     [{ module: "some-package" }, "AUX_KERNEL_INVALID", /"some-package"/],
@@ -70,15 +70,15 @@ test("a kernel that cannot run is refused before anything is queued", () => {
     [wasm({ memory: "none" }), "AUX_KERNEL_INVALID", /does not import the device's memory/],
     [{ wasm: Uint8Array.of(1, 2, 3) }, "AUX_KERNEL_INVALID", /does not compile/],
     [{ wasm: pathToFileURL(join(folder, "missing.wasm")) }, "AUX_KERNEL_INVALID", /missing\.wasm/],
-    [{ ...wasm({}), export: "other" }, "AUX_KERNEL_INVALID", /exports no function "other", only: "k"/],
+    [wasm({}), "AUX_KERNEL_INVALID", /exports no function "other", only: "k"/, "other"],
     [wasm({ memoryName: "heap" }), "AUX_KERNEL_INVALID", /"env" "heap"/],
     [wasm({ limits: [0, 0] }), "AUX_KERNEL_INVALID", /private memory/],
     [wasm({ limits: [3, 0, 16] }), "AUX_KERNEL_INVALID", /0 to 16 pages/],
     [wasm({ data: [{ offset: 250, bytes: [1, 2, 3, 4, 5, 6, 7] }] }), "AUX_KERNEL_INVALID", /bytes 0 to 257/],
     [wasm({ passiveData: [1, 2, 3] }), "AUX_KERNEL_INVALID", /constants/],
   ]
-  for (const [host, expected, message] of cases) {
-    const error = thrownBy(() => driver.loadKernel(kernel([], host)))
+  for (const [host, expected, message, exported] of cases) {
+    const error = thrownBy(() => driver.loadKernel(kernel([], host, exported)))
     assert.equal(code(error), expected)
     assert.match(String(error), message)
   }
@@ -217,7 +217,7 @@ test("a module file is loaded from a path, a URL or a URL's text, with its own i
   writeFileSync(file, 'import { seven } from "./seven.mjs"\nexport const add = (launch, out) => { out[0] += seven }')
   const url = pathToFileURL(file)
   for (const module of [file, url, url.href]) {
-    launch(driver, stream, driver.loadKernel(kernel(["inout int32*"], { module, export: "add" })), {
+    launch(driver, stream, driver.loadKernel(kernel(["inout int32*"], { module }, "add")), {
       address: memory.address,
       length: 1,
     })
@@ -309,11 +309,9 @@ for (const [what, text, message] of unfinished) {
 test("a kernel cannot be exported as `then`, which import() would call", () => {
   using driver = open()
   const body = { source: "export function then() {}" }
-  for (const named of [{ ...kernel([], body), name: "then" }, kernel([], { ...body, export: "then" })]) {
-    const error = thrownBy(() => driver.loadKernel(named))
-    assert.equal(code(error), "AUX_KERNEL_INVALID")
-    assert.match(String(error), /"then"/)
-  }
+  const error = thrownBy(() => driver.loadKernel(kernel([], body, "then")))
+  assert.equal(code(error), "AUX_KERNEL_INVALID")
+  assert.match(String(error), /"then"/)
 })
 
 test("a worker knows the kernels defined before it started, even if the opening thread posts late", (context) => {

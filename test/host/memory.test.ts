@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { OutOfMemoryError } from "../../src/common/errors.js"
-import { Latch, launch, never, open, source, thrownBy } from "./device.js"
+import { kernelOf, Latch, launch, never, open, source, thrownBy } from "./device.js"
 import { I32, get, wasmModule } from "./wasm.js"
 
 const GIB = 2 ** 30
@@ -34,13 +34,7 @@ test("arrays beyond 2 GiB work in every operation, up to 4 GiB", () => {
     { dtype: "int32" as const, access: "out" as const },
     { dtype: "int32" as const, access: undefined },
   ]
-  launch(
-    driver,
-    stream,
-    driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } }),
-    range,
-    77,
-  )
+  launch(driver, stream, driver.loadKernel(kernelOf("k", { wasm: store }, parameters)), range, 77)
   driver.copy(high, last, 4, stream)
   driver.upload(last, new Uint8Array(Int32Array.of(-3).buffer), stream)
   driver.copy(high + 4, last, 4, stream)
@@ -68,7 +62,7 @@ test("workers and loaded modules see memory that was added later", () => {
     { dtype: "int32" as const, access: "out" as const },
     { dtype: "int32" as const, access: undefined },
   ]
-  const wasm = driver.loadKernel({ name: "k", parameters, cuda: undefined, host: { wasm: store } })
+  const wasm = driver.loadKernel(kernelOf("k", { wasm: store }, parameters))
   const kernel = driver.loadKernel(write)
   const result = driver.allocatePinned(8)
   const words = new Int32Array(result.buffer, result.byteOffset, 2)

@@ -51,7 +51,7 @@ test("process.exit() ends a process whose workers sleep, spin, compute or load",
       const host = { source: text.startsWith("await") ? text + "; export function k() {}" : "export function k() {" + text + "}" }
       for (let index = 0; index < 3; index++) {
         const stream = driver.createStream(0)
-        launch(driver, stream, driver.loadKernel({ name: "k", parameters: [], host }))
+        launch(driver, stream, driver.loadKernel(kernelOf("k", host)))
       }
       setTimeout(() => process.exit(7), 100)`)
     assert.equal(run.status, 7)

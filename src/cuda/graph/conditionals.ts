@@ -2,12 +2,13 @@
  * Conditionals in graphs. CUDA decides by a handle that a kernel must set; our kernel sets it from an int32 in memory. The
  * handle and the body belong to the captured graph, and must never be destroyed separately.
  */
-import type { ConditionalKind, KernelSource, StreamHandle } from "../../driver.js"
+import type { ConditionalKind, StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import { viewMemory } from "../native/ffi.js"
 import type { Kernels } from "../kernel/kernels.js"
+import { ptxKernel } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
 import type { Need } from "../sharing/quiet.js"
 
@@ -21,15 +22,14 @@ const NEED: Need = {
 }
 
 /** Sets a conditional's handle to 1 if the number is zero (`zero` = 1) or not zero (`zero` = 0). CUDA links the function. */
-const setCondition: KernelSource = {
-  name: "auxstream_set_condition",
-  parameters: [
+const setCondition = ptxKernel(
+  "auxstream_set_condition",
+  [
     { dtype: "uint64", access: undefined },
     { dtype: "int32", access: "in" },
     { dtype: "int32", access: undefined },
   ],
-  cuda: {
-    ptx: `.version 8.3
+  `.version 8.3
 .target sm_50
 .address_size 64
 .extern .func cudaGraphSetConditional (.param .b64 handle, .param .b32 value);
@@ -57,9 +57,7 @@ const setCondition: KernelSource = {
   ret;
 }
 `,
-  },
-  host: undefined,
-}
+)
 
 /** A body that is being captured. */
 interface Body {

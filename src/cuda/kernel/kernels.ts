@@ -7,7 +7,7 @@
  * step that waits (measured on an H200, driver 580), so then all steps are made while the device is idle.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { CudaKernelBody, KernelHandle, KernelSource } from "../../driver.js"
+import type { CudaModuleBody, KernelHandle, KernelSource } from "../../driver.js"
 import {
   compile,
   compileAnew,
@@ -224,7 +224,7 @@ function isInvalid(error: unknown): boolean {
   return error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID"
 }
 
-function cudaBody({ cuda, name }: KernelSource): CudaKernelBody {
+function cudaBody({ module: { cuda }, name }: KernelSource): CudaModuleBody {
   if (cuda !== undefined) return cuda
   throw new AuxstreamError(
     "AUX_KERNEL_UNAVAILABLE",

@@ -142,7 +142,7 @@ export class Loading {
   }
 
   #findArguments(): [number, number, string] {
-    return [this.#out.address, this.#library, this.#source.name]
+    return [this.#out.address, this.#library, this.#source.symbol]
   }
 
   /** Reads an attribute that is known only after the translation. */

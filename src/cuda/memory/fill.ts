@@ -6,9 +6,10 @@
  * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
  * copied repeatedly, at about half the bandwidth.
  */
-import type { KernelHandle, KernelSource, StreamHandle } from "../../driver.js"
+import type { KernelHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
+import { ptxKernel } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
 
 const BLOCK = 512
@@ -16,15 +17,14 @@ const BLOCK = 512
 const SHORT_FILL = 8192
 
 /** Fills with elements of 8 bytes, one thread each. */
-const fill64: KernelSource = {
-  name: "auxstream_fill64",
-  parameters: [
+const fill64 = ptxKernel(
+  "auxstream_fill64",
+  [
     { dtype: "uint64", access: "out" },
     { dtype: "uint64", access: undefined },
     { dtype: "uint64", access: undefined },
   ],
-  cuda: {
-    ptx: `.version 6.0
+  `.version 6.0
 .target sm_50
 .address_size 64
 .visible .entry auxstream_fill64 (.param .u64 destination, .param .u64 count, .param .u64 value)
@@ -51,9 +51,7 @@ END:
   ret;
 }
 `,
-  },
-  host: undefined,
-}
+)
 
 /** The fills of one device. */
 export class Fills {

@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL, URL } from "node:url"
-import type { HostKernelBody, KernelSource } from "../../driver.js"
+import type { HostModuleBody, KernelSource } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { isTypedArray } from "../../common/typed-array.js"
 import { ALIGNMENT } from "../../allocator/allocator.js"
@@ -34,7 +34,7 @@ export interface CompiledWasm {
 }
 
 /** Reads and compiles a WebAssembly kernel without blocking the event loop. @returns undefined if there is none, or it fails */
-export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm | undefined> {
+export async function compileAhead({ module: { host } }: KernelSource): Promise<CompiledWasm | undefined> {
   if (host === undefined || !("wasm" in host)) return undefined
   try {
     const bytes = isTypedArray(host.wasm) ? host.wasm : await readFile(host.wasm)
@@ -51,7 +51,8 @@ export async function compileAhead({ host }: KernelSource): Promise<CompiledWasm
  * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE without a body for the host, AUX_KERNEL_INVALID if it cannot work
  */
 export function checkKernel(source: KernelSource, id: number, compiled?: CompiledWasm): HostKernel {
-  const { host, name } = source
+  const { host } = source.module
+  const { name, export: exportName } = source
   if (host === undefined) {
     throw new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
@@ -63,7 +64,6 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
   if (words > MAX_COMMAND_WORDS) {
     throw invalid(name, `a launch cannot carry ${codes.length} parameters`)
   }
-  const exportName = host.export ?? name
   if (exportName === "then") {
     throw invalid(
       name,
@@ -76,7 +76,7 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
 function checkBody(
   name: string,
   exportName: string,
-  body: HostKernelBody,
+  body: HostModuleBody,
   compiled: CompiledWasm | undefined,
 ): KernelDefinition["body"] {
   if ("source" in body) return { url: `data:text/javascript;charset=utf-8,${encode(body.source)}` }

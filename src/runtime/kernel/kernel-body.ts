@@ -1,9 +1,15 @@
 import { URL } from "node:url"
-import type { CudaKernelBody, HostKernelBody } from "../../driver.js"
+import type { CudaModuleBody, HostModuleBody } from "../../driver.js"
 import { bytesOf, isTypedArray, typedArrayName } from "../../common/typed-array.js"
 import { checkNames } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
+
+/** A kernel's code for CUDA. */
+export type CudaKernelBody = CudaModuleBody
+
+/** A kernel's code for the host device. `export` defaults to the kernel's name. */
+export type HostKernelBody = HostModuleBody & { readonly export?: string | undefined }
 
 /**
  * What a part of a kernel's body may be. `take` gives it as a driver gets it, of this realm and not to be changed by the

@@ -1,5 +1,5 @@
 import type { DType } from "../../common/dtype/dtype.js"
-import type { CudaKernelBody, HostKernelBody, KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelHandle, KernelSource } from "../../driver.js"
 import { captureOf } from "../capture/capture.js"
 import { checkWritten, noteWrite, prepare, prepareSpan, use, useSpan } from "../capture/operation.js"
 import { Device } from "../device/device.js"
@@ -8,7 +8,14 @@ import { checkNames } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { checkDefinition, cudaBody, hostBody, withoutCode } from "./kernel-body.js"
+import {
+  checkDefinition,
+  cudaBody,
+  type CudaKernelBody,
+  hostBody,
+  type HostKernelBody,
+  withoutCode,
+} from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
@@ -273,7 +280,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   #checkAvailable(device: Device): void {
-    if (this.#source[device.kind] !== undefined) return
+    if (this.#source.module[device.kind] !== undefined) return
     throw new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
       `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
@@ -321,5 +328,6 @@ export function defineKernel<const S extends readonly Parameter[]>(definition: K
   const parameters = parseSignature(signature, name)
   const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }
   if (bodies.cuda === undefined && bodies.host === undefined) throw withoutCode(name)
-  return new Kernel({ name, parameters, ...bodies }, signature)
+  const module = { name, ...bodies, globals: [], expressions: [] }
+  return new Kernel({ name, parameters, module, symbol: name, export: bodies.host?.export ?? name }, signature)
 }
