@@ -1,7 +1,6 @@
-import { checkInteger, checkNames, checkOptions } from "../common/check.js"
+import { checkBoolean, checkInteger, checkNames, checkOptions, mustBe, quoted } from "../common/check.js"
 import { DeviceArray } from "../runtime/device/device-array.js"
 import { AuxstreamError, DisposedError } from "../common/errors.js"
-import { show } from "../common/show.js"
 import { currentStream } from "../runtime/device/current.js"
 import { Stream } from "../runtime/device/stream.js"
 import type { MatmulBatch, MatmulOptions } from "./options.js"
@@ -25,10 +24,10 @@ const combinations: Readonly<Record<string, ProductTypes | undefined>> = {
   bfloat16_float32: "bfloat16_float32",
 }
 
-/** Checks everything there is to check, and fills in what was left out. */
+/** Checks all options and applies the defaults. */
 export function checkProduct(options: MatmulOptions): Product {
   if (typeof options !== "object" || options === null) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { a, b, out, m, n, k }`)
+    throw mustBe("options", "an object such as { a, b, out, m, n, k }", options)
   }
   checkNames(options, "options", matmulNames)
   const { a, b, out, m, n, k, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options
@@ -53,16 +52,13 @@ export function checkProduct(options: MatmulOptions): Product {
 
 function checkArray(array: unknown, what: string): asserts array is ProductArray {
   if (!(array instanceof DeviceArray)) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `${what} is ${show(array)}; it is a device array: make one with device.from()`,
-    )
+    throw mustBe(what, "a DeviceArray", array, "Make one with device.from()")
   }
   array.checkUsable()
   if (array.dtype === "float32" || array.dtype === "float16" || array.dtype === "bfloat16") return
   throw new AuxstreamError(
     "AUX_DTYPE_MISMATCH",
-    `${what} is of ${array.dtype}; matrices of float32, float16 and bfloat16 are multiplied`,
+    `${quoted(what)} must be an array of float32, float16 or bfloat16; got one of ${array.dtype}`,
   )
 }
 
@@ -71,7 +67,7 @@ function checkTypes(a: ProductArray, b: ProductArray, out: ProductArray): Produc
   if (types !== undefined) return types
   throw new AuxstreamError(
     "AUX_DTYPE_MISMATCH",
-    `a is of ${a.dtype}, b of ${b.dtype}, out of ${out.dtype}; a and b are of one dtype, and out is of the same or of float32`,
+    `\`a\` and \`b\` must have the same dtype, and \`out\` that dtype or float32; got ${a.dtype}, ${b.dtype} and ${out.dtype}`,
   )
 }
 
@@ -79,21 +75,15 @@ function checkDevices(a: ProductArray, b: ProductArray, out: ProductArray): void
   if (a.device === b.device && a.device === out.device) return
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `a is on ${a.device.id}, b on ${b.device.id}, out on ${out.device.id}; a product uses arrays of one device`,
+    `\`a\`, \`b\` and \`out\` must be on one device; got ${a.device.id}, ${b.device.id} and ${out.device.id}`,
   )
 }
 
-function checkBoolean(value: unknown, what: string): void {
-  if (typeof value === "boolean") return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is true or false, or left out`)
-}
-
 function checkNumber(value: unknown, what: string): void {
-  if (typeof value === "number") return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is a number, or left out`)
+  if (typeof value !== "number") throw mustBe(what, "a number", value)
 }
 
-/** One product is a batch of one. */
+/** A single product is a batch of one. */
 function checkBatch(batch: MatmulBatch | undefined, elementsOut: number): MatmulBatch {
   checkOptions(batch, "batch", batchNames)
   if (batch === undefined) return { count: 1, strideA: 0, strideB: 0, strideOut: 0 }
@@ -106,7 +96,7 @@ function checkBatch(batch: MatmulBatch | undefined, elementsOut: number): Matmul
   if (strideOut < elementsOut) {
     throw new AuxstreamError(
       "AUX_OUT_OF_RANGE",
-      `batch.strideOut is ${strideOut}, so that results overlap; it is m · n = ${elementsOut} at least`,
+      `\`batch.strideOut\` must be at least m · n = ${elementsOut}, or results would overlap; got ${strideOut}`,
     )
   }
   return { count, strideA, strideB, strideOut }
@@ -118,7 +108,7 @@ interface Shape extends MatmulBatch {
   readonly k: number
 }
 
-/** Refuses arrays that are too short, and a result that is written over what is read. */
+/** Throws if an array is too short, or if `out` overlaps what the product reads. */
 function checkMemory(a: ProductArray, b: ProductArray, out: ProductArray, shape: Shape): void {
   const { m, n, k, count } = shape
   if (m === 0 || n === 0 || count === 0) return
@@ -129,7 +119,7 @@ function checkMemory(a: ProductArray, b: ProductArray, out: ProductArray, shape:
   checkApart(out, usedOut, b, usedB, "b")
 }
 
-/** Gives the number of elements from the first used one to the last. */
+/** Returns the number of elements that the product uses, from the first to the last, gaps included. */
 function checkLength(
   array: ProductArray,
   what: string,
@@ -140,10 +130,10 @@ function checkLength(
 ): number {
   const used = elements === 0 ? 0 : (count - 1) * stride + elements
   if (used <= array.length) return used
-  const batched = count > 1 ? `${count} matrices of ${shape}, ${stride} apart,` : `a matrix of ${shape}`
+  const batched = count > 1 ? `${count} matrices of ${shape} with stride ${stride}` : `a matrix of ${shape}`
   throw new AuxstreamError(
     "AUX_LENGTH_MISMATCH",
-    `${what} has ${array.length} elements; ${batched} needs ${used} at least`,
+    `${quoted(what)} must have at least ${used} elements for ${batched}; got ${array.length}`,
   )
 }
 
@@ -153,21 +143,19 @@ function checkApart(out: ProductArray, usedOut: number, input: ProductArray, use
   if (usedInput === 0 || out.address >= inputEnd || input.address >= outEnd) return
   throw new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    `out shares memory with ${what}, which is still read while out is written; give out an array of its own`,
+    `\`out\` must not share memory with \`${what}\`, which the product reads while it writes \`out\`. Use another array.`,
   )
 }
 
 function checkStream(stream: unknown, a: ProductArray): Stream {
   if (stream === undefined) return currentStream(a.device)
-  if (!(stream instanceof Stream)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
-  }
+  if (!(stream instanceof Stream)) throw mustBe("stream", "a Stream or undefined", stream)
   if (stream.disposed) {
-    throw new DisposedError(`stream (${stream.name}) was disposed of; make another with device.createStream()`)
+    throw new DisposedError(`\`stream\` (${stream.name}) was disposed of. Make another with device.createStream().`)
   }
   if (stream.device === a.device) return stream
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `stream is of ${stream.device.id}, the arrays of ${a.device.id}; use a stream of their device`,
+    `\`stream\` must be a stream of the arrays' device, ${a.device.id}; got one of ${stream.device.id}`,
   )
 }

@@ -1,43 +1,43 @@
 /**
- * Who is to be told of a signal's abort. Each signal gets one listener, however many promises wait under it: Node.js takes
- * more than ten for a leak. Without a waiter it has none, so that a signal that lives long holds on to nothing.
+ * Calls functions when a signal aborts. Each signal gets one listener, however many promises wait for it, because Node.js
+ * warns of a leak at more than ten. The listener is removed with the last waiter, so that a long-lived signal retains
+ * nothing.
  */
 
-import { AuxstreamError } from "./errors.js"
-import { show } from "./show.js"
+import { mustBe } from "./check.js"
 
-/** The one listener of a signal. */
+/** The one listener of a signal, and the functions to call. */
 class SignalWatch {
   readonly #signal: AbortSignal
-  readonly #told = new Set<() => void>()
+  readonly #waiters = new Set<() => void>()
 
   constructor(signal: AbortSignal) {
     this.#signal = signal
-    signal.addEventListener("abort", this.#tell)
+    signal.addEventListener("abort", this.#notify)
   }
 
   add(fn: () => void): void {
-    this.#told.add(fn)
+    this.#waiters.add(fn)
   }
 
   delete(fn: () => void): void {
-    if (this.#told.delete(fn) && this.#told.size === 0) this.#end()
+    if (this.#waiters.delete(fn) && this.#waiters.size === 0) this.#end()
   }
 
-  readonly #tell = (): void => {
+  readonly #notify = (): void => {
     this.#end()
-    for (const fn of [...this.#told]) if (this.#told.delete(fn)) fn()
+    for (const fn of [...this.#waiters]) if (this.#waiters.delete(fn)) fn()
   }
 
   #end(): void {
     watches.delete(this.#signal)
-    this.#signal.removeEventListener("abort", this.#tell)
+    this.#signal.removeEventListener("abort", this.#notify)
   }
 }
 
 const watches = new WeakMap<AbortSignal, SignalWatch>()
 
-/** Calls a function if a signal aborts. It must not throw. @returns what takes it back */
+/** Calls a function when a signal aborts. The function must not throw. @returns a function that cancels this */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   let watch = watches.get(signal)
   if (watch === undefined) {
@@ -48,10 +48,10 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   return () => watch.delete(fn)
 }
 
-/** Refuses what is no signal. One of another realm, or of a test's DOM, is as good as Node's own. */
+/** Throws unless the value is undefined or a signal: Node's own, or one of another realm or of a test's DOM. */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal === undefined || isSignal(signal)) return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `signal must be an AbortSignal, or left out; got ${show(signal)}`)
+  throw mustBe("signal", "an AbortSignal or undefined", signal)
 }
 
 function isSignal(value: unknown): value is AbortSignal {

@@ -1,6 +1,6 @@
 /**
- * The method by which scopes look into the library's own objects that hold what a function returned: a value, or the
- * promise of one that is not there yet. A failure of that promise must have been taken care of.
+ * The method with which a scope asks one of the library's objects (a fork, a graph) for its function's result: a value, or
+ * a promise of one. If it is a promise, its rejection must have a handler already.
  */
 export const contents: unique symbol = Symbol("contents")
 
@@ -9,7 +9,7 @@ export interface Holder {
   [contents](): unknown
 }
 
-/** Does it have the method? */
+/** Whether an object has the method. */
 export function isHolder(object: object): object is Holder {
   return contents in object
 }

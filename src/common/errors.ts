@@ -1,4 +1,4 @@
-/** The stable codes of every error that auxstream makes. */
+/** The code of an error. Codes are stable across versions. */
 export type ErrorCode =
   | "AUX_INVALID_ARGUMENT"
   | "AUX_OUT_OF_RANGE"
@@ -20,10 +20,10 @@ export type ErrorCode =
   | "AUX_DATA_RACE"
 
 /**
- * The base of every error that auxstream makes.
+ * The base class of all errors of auxstream.
  *
- * The message names the value, what was allowed and what to do; `code` is stable across versions, so tell errors apart
- * by it.
+ * The message says what must hold, what was given and what to do. It may change between versions; `code` is stable, so
+ * distinguish errors by their code.
  *
  * @example
  * try {
@@ -33,7 +33,7 @@ export type ErrorCode =
  * }
  */
 export class AuxstreamError extends Error {
-  /** Which failure this is. */
+  /** The stable code of this failure. */
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
@@ -46,21 +46,24 @@ export class AuxstreamError extends Error {
   }
 }
 
-/** Something was used after its `dispose()`, or after that of the device that it belongs to. */
+/** An object was used after its own `dispose()`, or after its device was disposed of. Code `AUX_DISPOSED`. */
 export class DisposedError extends AuxstreamError {
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_DISPOSED", message, options)
   }
 }
 
-/** The device has no memory left, not even after everything that was waiting to be freed had been freed. */
+/** The device has too little memory, even after all pending frees. Code `AUX_OUT_OF_MEMORY`. */
 export class OutOfMemoryError extends AuxstreamError {
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_OUT_OF_MEMORY", message, options)
   }
 }
 
-/** The device is gone: a fault in a kernel on CUDA, a worker thread that died on host. `cause` is the first failure. */
+/**
+ * The device can no longer be used: a kernel faulted on CUDA, or a worker thread died on the host device. `cause` is the
+ * first failure. Code `AUX_DEVICE_LOST`.
+ */
 export class DeviceLostError extends AuxstreamError {
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_DEVICE_LOST", message, options)
@@ -68,14 +71,16 @@ export class DeviceLostError extends AuxstreamError {
 }
 
 /**
- * A kernel on the host device threw. Its stream is broken until it is disposed: what was queued behind the kernel is
- * skipped, and later launches and synchronisations throw this same error. So does every use of an array that should have
- * been written, until a copy or a fill overwrites it whole.
+ * A kernel on the host device threw, or its launch was dropped. Code `AUX_KERNEL_FAILED`.
+ *
+ * The kernel's stream stays broken until it is disposed: work queued after the kernel is skipped, and later launches and
+ * synchronisations throw this same error. So does every use of an array that the skipped work should have written, until a
+ * copy or a fill overwrites all of it.
  */
 export class KernelError extends AuxstreamError {
-  /** The name of the kernel that threw. */
+  /** The name of the kernel that failed. */
   readonly kernel: string
-  /** The stack of what it threw, on its worker thread. */
+  /** The stack of the error on the worker thread; empty if the launch was dropped. */
   readonly kernelStack: string
 
   constructor(message: string, kernel: string, kernelStack: string, options?: ErrorOptions) {
@@ -85,11 +90,11 @@ export class KernelError extends AuxstreamError {
   }
 }
 
-/** A call of the CUDA driver failed. */
+/** A call to the CUDA driver or to cuBLAS failed. Code `AUX_CUDA_FAILED`. */
 export class CudaError extends AuxstreamError {
-  /** The driver's own name of the failure, such as `"CUDA_ERROR_INVALID_VALUE"`. */
+  /** The library's name for the failure, such as `"CUDA_ERROR_INVALID_VALUE"`. */
   readonly status: string
-  /** The driver's function that failed, such as `"cuLaunchKernel"`. */
+  /** The function that failed, such as `"cuLaunchKernel"`. */
   readonly call: string
 
   constructor(message: string, status: string, call: string, options?: ErrorOptions) {

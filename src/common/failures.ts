@@ -1,21 +1,24 @@
 import { warn } from "./warn.js"
 import { showThrown } from "./show.js"
 
-/** The one error, or an `AggregateError` of several. */
+/** The error if there is one, an `AggregateError` if there are several. */
 export function settle(errors: readonly unknown[]): unknown {
-  return errors.length === 1 ? errors[0] : new AggregateError(errors, "several of the functions run in parallel failed")
+  return errors.length === 1 ? errors[0] : new AggregateError(errors, "Several functions that ran in parallel failed.")
 }
 
 /**
- * Attaches the errors of a join that failed, too, to the error that came first, which is thrown as it was: they stand
- * in its `joinErrors`. What cannot carry them is warned about, so that nothing is lost.
+ * Attaches the errors of a failed join to the first error, as its property `joinErrors`. The first error is then thrown
+ * unchanged. If it cannot have properties, the join's errors are warned about, so that none is lost.
  */
 export function attach(error: unknown, joinErrors: readonly unknown[]): unknown {
   if (joinErrors.length === 0) return error
   if (typeof error === "object" && error !== null && Object.isExtensible(error)) {
     Object.defineProperty(error, "joinErrors", { value: joinErrors, configurable: true, writable: true })
   } else {
-    warn("AUX_JOIN", `A join failed after another error: ${joinErrors.map(showThrown).join("; ")}`)
+    warn(
+      "AUX_JOIN",
+      `A join failed, too, after an error that cannot carry this one: ${joinErrors.map(showThrown).join("; ")}`,
+    )
   }
   return error
 }

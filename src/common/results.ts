@@ -1,6 +1,6 @@
-/** What functions return, as types: what is surely a promise, what may be one, and what is none. */
+/** Types for the results of functions: which are certainly promises, which may be, and which are not. */
 
-/** `true`, `false`, or `boolean` where the type does not say. */
+/** `true`, `false`, or `boolean` if the type does not decide it. */
 type IsThenable<T> = 0 extends 1 & T
   ? boolean
   : [T] extends [never]
@@ -11,7 +11,7 @@ type IsThenable<T> = 0 extends 1 & T
         ? true
         : false
 
-/** Of a list of unknown length only the elements that it surely has count: it may be empty but for those. */
+/** Of a list of unknown length, only its fixed first elements count, because the rest may be empty. */
 type Surely<T extends readonly unknown[]> = number extends T["length"]
   ? T extends readonly [infer First, ...infer Others]
     ? [IsThenable<First>] extends [true]
@@ -24,9 +24,9 @@ type Surely<T extends readonly unknown[]> = number extends T["length"]
 
 type Possibly<T extends readonly unknown[]> = true extends { [I in keyof T]: IsThenable<T[I]> }[number] ? true : false
 
-/** What a result is when nothing is awaited. */
+/** The type of a result if nothing is awaited. */
 export type Now<T> = 0 extends 1 & T ? T : Exclude<T, PromiseLike<unknown>>
 
-/** `Sync`, or a promise of `Async` if one of the results is a promise, or either if the types do not say. */
+/** `Promise<Async>` if one of the results is a promise, `Sync` if none is, and both if the types do not decide it. */
 export type Join<T extends readonly unknown[], Sync, Async> =
   Surely<T> extends true ? Promise<Async> : Possibly<T> extends true ? Sync | Promise<Async> : Sync

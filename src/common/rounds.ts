@@ -1,20 +1,20 @@
-/** How many are looked at in one turn. */
-const TURN = 4
+/** How many items one call checks. */
+const PER_CALL = 4
 
 /**
- * Things that wait until they are over. Each turn looks at a few, those first that were not looked at for longest, so
- * that thousands that wait cost whoever comes by no more than a few do.
+ * Items that wait until something about them is over. Each call checks only a few, round-robin, so that thousands of
+ * waiting items cost a caller no more than a few do.
  */
 export class Rounds<T> {
   readonly #waiting: T[] = []
-  /** Where the next turn begins. */
+  /** The index where the next call begins. */
   #next = 0
 
   get size(): number {
     return this.#waiting.length
   }
 
-  /** All that wait, in no order. */
+  /** All waiting items, in no particular order. */
   [Symbol.iterator](): Iterator<T> {
     return this.#waiting.values()
   }
@@ -23,8 +23,8 @@ export class Rounds<T> {
     this.#waiting.push(one)
   }
 
-  /** Takes out those that are over, of as many as one turn looks at unless told otherwise. */
-  take(isOver: (one: T) => boolean, most = TURN): T[] {
+  /** Checks at most `most` items, removes those that are over, and returns them. */
+  take(isOver: (one: T) => boolean, most = PER_CALL): T[] {
     const over: T[] = []
     for (let left = Math.min(most, this.#waiting.length); left > 0; left--) {
       const place = this.#next < this.#waiting.length ? this.#next : 0
@@ -37,18 +37,18 @@ export class Rounds<T> {
     return over
   }
 
-  /** Looks at all. */
+  /** Checks all items. */
   takeAll(isOver: (one: T) => boolean): T[] {
     return this.take(isOver, this.#waiting.length)
   }
 
-  /** Takes everything out, over or not. */
+  /** Removes and returns all items, over or not. */
   clear(): T[] {
     this.#next = 0
     return this.#waiting.splice(0)
   }
 
-  /** The last takes the free place. */
+  /** Moves the last item to the removed one's place. */
   #remove(place: number): number {
     const last = this.#waiting.pop()
     if (last !== undefined && place < this.#waiting.length) this.#waiting[place] = last

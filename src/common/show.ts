@@ -2,22 +2,22 @@ import { inspect } from "node:util"
 import { bytesOf, isTypedArray, typedArrayName } from "./typed-array.js"
 import { otherCopyOf } from "./copy.js"
 
-/** A value in an error message: short, on one line. Never throws, whatever the value's own code does. */
+/** Describes a value in an error message, briefly and on one line. Never throws, whatever the value's own code does. */
 export function show(value: unknown): string {
   return attempt(() => describeStranger(value) ?? cut(describe(value), 120))
 }
 
-/** What somebody else's code threw, in the message of a warning. Never throws. */
+/** Describes an error that the user's code threw, in the message of a warning. Never throws. */
 export function showThrown(value: unknown): string {
   return attempt(() => cut(String(value), 1000))
 }
 
-/** Advice for a message to raise a limit that a shell sets, followed by "or". Empty on Windows, where shells set none. */
+/** Advice to raise a limit of the shell, followed by "or". Empty on Windows, where shells have no such limits. */
 export function raiseLimit(what: string, option: `-${string}`, platform = process.platform): string {
   return platform === "win32" ? "" : `raise the limit on ${what} (ulimit ${option}), or `
 }
 
-/** What another copy of this package made. */
+/** Describes an object that another copy of this package made. */
 function describeStranger(value: unknown): string | undefined {
   const copy = typeof value === "object" && value !== null ? otherCopyOf(value) : undefined
   if (copy === undefined) return undefined

@@ -1,7 +1,7 @@
 /**
- * Adopts a thenable: exactly once and at once, so that a lazy one starts here, with the stream that is current here.
+ * Calls `then` of a thenable, exactly once and now, so that a lazy one starts here, with the current stream of this place.
  *
- * @returns its promise; undefined if the value is no thenable
+ * @returns a promise of its result; undefined if the value is not a thenable
  */
 export function adopt(value: unknown): Promise<unknown> | undefined {
   return (typeof value === "object" || typeof value === "function") && value !== null ? adoptObject(value) : undefined
@@ -14,7 +14,7 @@ function adoptObject(value: object): Promise<unknown> | undefined {
   return new Promise((resolve, reject) => void Reflect.apply(then, value, [resolve, reject]))
 }
 
-/** One that nothing of a subclass's or of its own stands in the way of: others may look at its constructor. */
+/** Whether this is a native promise without a subclass, and without a constructor of its own that `await` would read. */
 function isPlainPromise(value: object): value is Promise<unknown> {
   return Object.getPrototypeOf(value) === Promise.prototype && !Object.hasOwn(value, "constructor")
 }

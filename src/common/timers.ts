@@ -1,6 +1,6 @@
 /**
- * Timers, microtasks and the clock as they were when the library was imported: nothing else in the library may use the
- * global ones. A test that fakes those would otherwise stop the library, and a `read()` in it would never settle.
+ * Timers, microtasks and the clock as they were when the library was imported. The library must use only these: if a test
+ * fakes the global ones, a `read()` in it would never settle.
  */
 
 import { performance } from "node:perf_hooks"
@@ -11,14 +11,14 @@ export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediat
 
 export const nextTick = process.nextTick.bind(process)
 
-/** Milliseconds since some point in the past. */
+/** Milliseconds since a fixed time in the past. */
 export const now = performance.now.bind(performance)
 
 const { hrtime } = process
-/** Bun and Deno have a beginning of their own in each thread for `hrtime`, which in Node.js all threads share. */
+/** In Node.js, `hrtime` has the same origin in all threads. In Bun and Deno, each thread has its own. */
 const sharesHrtime = !("bun" in process.versions || "deno" in process.versions)
 
-/** Milliseconds since some point in the past that is the same for all threads of the process. */
+/** Milliseconds since a fixed time in the past, the same for all threads of the process. */
 export function sharedNow(): number {
   if (!sharesHrtime) return performance.timeOrigin + now()
   const [seconds, nanoseconds] = hrtime()
@@ -27,12 +27,12 @@ export function sharedNow(): number {
 
 const resolved = Promise.resolve()
 
-/** Calls a function as a microtask. It must not throw. */
+/** Calls a function in a microtask. The function must not throw. */
 export function microtask(fn: () => void): void {
   void resolved.then(fn)
 }
 
-/** A promise that resolves after so many milliseconds. */
+/** A promise that resolves after `milliseconds`. */
 export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

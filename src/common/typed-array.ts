@@ -1,6 +1,6 @@
 /**
- * Typed arrays as the engine knows them: of any realm, whatever their own properties and their prototypes say. What an
- * object says of its size must never decide how many bytes are copied.
+ * Reads typed arrays of any realm through the engine's own getters. An object's own properties must never decide how many
+ * bytes are copied.
  */
 
 interface Facts {
@@ -11,38 +11,38 @@ interface Facts {
   readonly buffer: ArrayBufferLike
 }
 
-/** Where the engine's own getters are, which look into the array itself. */
+/** The prototype with the engine's getters, which read the array's internal state. */
 const prototype = Reflect.getPrototypeOf(Uint8Array.prototype) ?? {}
 
 function getter<K extends keyof Facts>(key: K): (this: unknown) => Facts[K] {
   const get: ((this: unknown) => Facts[K]) | undefined = Reflect.getOwnPropertyDescriptor(prototype, key)?.get
-  if (get === undefined) throw new TypeError(`this engine has no getter of a typed array's ${String(key)}`)
+  if (get === undefined) throw new TypeError(`This JavaScript engine has no getter for ${String(key)} of typed arrays.`)
   return get
 }
 
-// Each is called in a place of its own: there the engine compiles a call into a few loads, which Reflect.get never is.
+// Each getter is called at one place only. There, unlike with Reflect.get, the engine compiles the call into a few loads.
 const nameGetter = getter(Symbol.toStringTag)
 const lengthGetter = getter("length")
 const byteLengthGetter = getter("byteLength")
 const byteOffsetGetter = getter("byteOffset")
 const bufferGetter = getter("buffer")
 
-/** `"Float32Array"` and the like; undefined for what is no typed array, a DataView for one. Never throws. */
+/** The class name, such as `"Float32Array"`; undefined if the value is not a typed array (a DataView is not). Never throws. */
 export function typedArrayName(value: unknown): string | undefined {
   return nameGetter.call(value)
 }
 
-/** Is it a typed array, and no DataView? */
+/** Whether the value is a typed array. A DataView is not. */
 export function isTypedArray(value: unknown): value is ArrayBufferView {
   return typedArrayName(value) !== undefined
 }
 
-/** How many elements a typed array has. */
+/** The number of elements. */
 export function lengthOf(array: ArrayBufferView): number {
   return lengthGetter.call(array)
 }
 
-/** The bytes under a typed array, as an array of this realm. */
+/** The bytes of a typed array, as a view of this realm. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(bufferGetter.call(array), byteOffsetGetter.call(array), byteLengthGetter.call(array))
 }

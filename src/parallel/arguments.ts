@@ -1,20 +1,20 @@
+import { mustBe, quoted } from "../common/check.js"
 import { AuxstreamError, DisposedError } from "../common/errors.js"
 import { Event, timedInCapture } from "../runtime/device/event.js"
-import { show } from "../common/show.js"
 import { Stream } from "../runtime/device/stream.js"
 
-/** Refuses what is no stream that can be queued on. */
+/** Throws unless the value is a stream that work can be queued on. */
 export function checkAuxStream(stream: unknown, what: string): asserts stream is Stream {
   if (!(stream instanceof Stream) || stream.state.disposed) throw refusedStream(stream, what)
 }
 
 function refusedStream(stream: unknown, what: string): Error {
   return stream instanceof Stream
-    ? new DisposedError(`${what} (${stream.name}) was disposed of; make another with device.createStream()`)
-    : new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(stream)}; it is a Stream, or null`)
+    ? new DisposedError(`${quoted(what)} (${stream.name}) was disposed of. Make another with device.createStream().`)
+    : mustBe(what, "a Stream or null", stream)
 }
 
-/** Refuses what cannot be recorded and waited for in a fork-join of the current stream. */
+/** Throws unless the value is an event that a fork-join of the current stream can record and wait for. */
 export function checkJoinEvent(event: unknown, what: string, main: Stream): asserts event is Event {
   if (!(event instanceof Event) || event.state.disposed || event.device !== main.device) {
     throw refusedEvent(event, what, main)
@@ -24,16 +24,13 @@ export function checkJoinEvent(event: unknown, what: string, main: Stream): asse
 
 function refusedEvent(event: unknown, what: string, main: Stream): Error {
   if (!(event instanceof Event)) {
-    return new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `${what} is ${show(event)}; with an aux stream it is an Event: make one with device.createEvent()`,
-    )
+    return mustBe(what, "an Event if there is an aux stream", event, "Make one with device.createEvent()")
   }
   if (event.disposed) {
-    return new DisposedError(`${what} (${event.name}) was disposed of; make another with device.createEvent()`)
+    return new DisposedError(`${quoted(what)} (${event.name}) was disposed of. Make another with device.createEvent().`)
   }
   return new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `${what} is of ${event.device.id}, the aux stream of ${main.device.id}; use an event of the stream's device`,
+    `${quoted(what)} must be an event of the aux stream's device, ${main.device.id}; got one of ${event.device.id}`,
   )
 }

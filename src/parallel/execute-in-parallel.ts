@@ -1,7 +1,6 @@
-import { checkFunction, checkOptions } from "../common/check.js"
+import { checkBoolean, checkFunction, checkOptions, mustBe, quoted } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
 import type { Event } from "../runtime/device/event.js"
-import { show } from "../common/show.js"
 import { currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
@@ -13,13 +12,13 @@ import type { Branch, JoinedWith, Results } from "./types.js"
 
 /** Options of {@link executeInParallel} and {@link parallel}. */
 export interface ParallelOptions {
-  /** False runs everything in sequence on the current stream. True unless given. */
+  /** Whether the functions may run side by side. False runs them in sequence on the current stream. Default: true. */
   readonly enable?: boolean | undefined
 }
 
 const parallelOptions: ReadonlySet<string> = new Set(["enable"] satisfies (keyof ParallelOptions)[])
 
-/** A slot that has a function, with the stream that it runs on. */
+/** A function in `auxFns`, with its index and its stream. */
 interface Slot {
   readonly index: number
   readonly fn: () => unknown
@@ -27,22 +26,25 @@ interface Slot {
 }
 
 /**
- * Runs a main function beside any number of others, each on its own aux stream.
+ * Runs a main function side by side with other functions, each of them on its own aux stream.
  *
- * The main function is queued first. An empty slot gives undefined, and its stream and event are ignored; several slots
- * may share a stream. Without aux streams everything runs in sequence, and neither events nor streams are touched: they may
- * be null.
+ * `fn0` is called first, then the functions of `auxFns` in order. An entry of `auxFns` may be null: its result is undefined,
+ * and its stream and event are ignored. Several functions may share a stream. Without aux streams, all functions run in
+ * sequence on the current stream; then the events may be null.
  *
- * @param fn0 the main function: its work goes to the current stream
- * @param auxFns the others
- * @param startEvent orders the others behind what was queued before the call
- * @param doneEvents one for each slot: orders what is queued after the call behind it
- * @param auxStreams one for each slot; null or an empty list means: in sequence
- * @returns the main result and the list of the others, as a promise if any function returned one
+ * @param fn0 the main function; its work is queued on the current stream
+ * @param auxFns the other functions
+ * @param startEvent orders the work of `auxFns` after everything queued before the call
+ * @param doneEvents one for each entry of `auxFns`: orders everything queued after the call after this function's work
+ * @param auxStreams one for each entry of `auxFns`; null or an empty list runs all functions in sequence
+ * @param options `enable: false` runs all functions in sequence
+ * @returns the main function's result and a list of the other results; a promise if any function returned one
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_LENGTH_MISMATCH, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is
+ * queued; otherwise what a function threw, after the join
  * @example
  * const [q, [k, v]] = executeInParallel(() => normQ(x), [() => normK(x), () => normV(x)], start, [done0, done1], [s0, s1])
  *
- * After vLLM's function of the same name.
+ * After vLLM's `execute_in_parallel`.
  */
 export function executeInParallel<R0, const F extends readonly Branch[]>(
   fn0: () => R0,
@@ -77,20 +79,18 @@ export function executeInParallel(
   return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1))
 }
 
-/** Is the use of aux streams asked for, and not turned off around the call? */
+/** Whether the options and `withMultiStream` allow aux streams. */
 export function isEnabled(options: ParallelOptions): boolean {
   checkOptions(options, "options", parallelOptions)
   const { enable = true } = options
-  if (typeof enable !== "boolean") {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `enable is ${show(enable)}; it is true or false, or left out`)
-  }
+  checkBoolean(enable, "enable")
   return enable && isMultiStreamEnabled()
 }
 
-/** Refuses what is no list of functions and empty slots. */
+/** Throws unless the value is an array of functions and empty entries. */
 function checkBranches(fns: unknown, what: string): void {
   if (!Array.isArray(fns)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(fns)}; it is an array of functions`)
+    throw mustBe(what, "an array of functions", fns)
   }
   fns.forEach((fn: unknown, index) => {
     if (fn !== null && fn !== undefined) checkFunction(fn, `${what}[${index}]`)
@@ -112,10 +112,11 @@ function slotsOf(auxFns: readonly Branch[], auxStreams: readonly (Stream | null 
 
 function checkLength(what: string, list: unknown, length: number): void {
   if (Array.isArray(list) && list.length === length) return
+  const allowed = `an array of length ${length}, with one entry for each of auxFns`
+  if (!Array.isArray(list)) throw mustBe(what, allowed, list, undefined, "AUX_LENGTH_MISMATCH")
   throw new AuxstreamError(
     "AUX_LENGTH_MISMATCH",
-    `${what} is ${Array.isArray(list) ? `${list.length} long` : show(list)}; it is an array with one for each of the ` +
-      `${length} functions in auxFns`,
+    `${quoted(what)} must be ${allowed}; got one of length ${list.length}`,
   )
 }
 
@@ -123,8 +124,8 @@ function checkOneDevice(first: Slot | undefined, stream: Stream, index: number):
   if (first === undefined || first.stream.device === stream.device) return
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `auxStreams[${index}] is of ${stream.device.id}, auxStreams[${first.index}] of ${first.stream.device.id}; ` +
-      "streams that are joined are of one device",
+    `\`auxStreams[${index}]\` must be a stream of ${first.stream.device.id}, like \`auxStreams[${first.index}]\`; got one ` +
+      `of ${stream.device.id}`,
   )
 }
 

@@ -5,17 +5,17 @@ import type { Stream } from "../runtime/device/stream.js"
 import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
 
-/** A function beside the main one: where it runs, and the event that says that it is done. */
+/** A function that runs beside the main one, with its stream and the event that marks its end. */
 export class AuxBranch {
-  /** Where its result goes. */
+  /** The index of its result. */
   readonly slot: number
   readonly fn: () => unknown
   readonly stream: Stream
-  /** One of the library's own if undefined. */
+  /** The caller's event; if undefined, a pooled event is used. */
   readonly done: Event | undefined
-  /** What stands for `done` once the function has been called. */
+  /** The event that is recorded: `done`, or a pooled event in its place. Undefined until the function is called. */
   leased: Event | undefined
-  /** Is everything that the function has queued behind the record of `leased`? */
+  /** Whether `leased` has been recorded after the function's work. */
   recorded = false
 
   constructor(slot: number, fn: () => unknown, stream: Stream, done: Event | undefined) {
@@ -27,10 +27,10 @@ export class AuxBranch {
 }
 
 /**
- * The fork-join that every function of this folder comes down to: `fn0` on the main stream, then each branch on its
- * own behind `start`, then the main stream behind each branch's `done`.
+ * The fork-join behind `executeInParallel` and `parallel`: calls `fn0` on the main stream, then each branch on its own
+ * stream after `start`, and then makes the main stream wait for each branch's `done`.
  *
- * @param count how many results there are; those of slots without a branch are undefined
+ * @param count the number of results; a result without a branch is undefined
  */
 export function forkJoin(
   main: Stream,
@@ -43,10 +43,10 @@ export function forkJoin(
 }
 
 /**
- * Inlined fast path for two functions: driver calls evict our code from the processor's caches, and splitting this function
- * doubles its cost. Errors and promises end as in any fork-join.
+ * The fast path for two functions, in one piece: driver calls evict this code from the processor's caches, so splitting it
+ * into several functions doubles its cost. Errors and promises are passed on to {@link ForkJoin}.
  *
- * @param here the context of the running code
+ * @param here the caller's context
  */
 export function forkJoinOfTwo(
   here: Context,
@@ -105,14 +105,14 @@ export function forkJoinOfTwo(
 }
 
 /**
- * Where the event cannot carry the join, as it or the stream was disposed of meanwhile: main waits for all that was
- * queued on the stream. If that fails, too, there is nothing left to try; the first failure says what is wrong.
+ * Makes the main stream wait for everything queued on the stream. Used if the join by event failed, because a function
+ * disposed of the event or the stream. If this fails, too, the caller throws the first error.
  */
 function joinWhole(stream: Stream, main: Stream): void {
   try {
     main.state.waitFor(stream.state)
   } catch {
-    // See above.
+    // The caller throws the error of the join by event.
   }
 }
 
@@ -134,7 +134,7 @@ class ForkJoin {
     const fork = lease(start, this.#main.device)
     try {
       fork.recordOn(this.#main)
-      this.#take(0, fn0()) // A throw leaves here: nothing has been forked yet.
+      this.#take(0, fn0()) // If this throws, no branch has started and there is nothing to join.
       for (const branch of this.#branches) {
         if (this.#failure === undefined) this.#start(branch, fork)
       }
@@ -160,7 +160,7 @@ class ForkJoin {
     } catch (error) {
       this.#failure = { slot: branch.slot, error }
     }
-    // Without promises, a branch's event is recorded as soon as its function has returned, so that others may use it.
+    // Record the event now if no function returned a promise, so that the branch's stream may be used again.
     if (this.#promises === undefined && branch.leased !== undefined) {
       branch.recorded = tryToRecord(branch.leased, branch.stream)
     }
@@ -172,7 +172,7 @@ class ForkJoin {
     this.#take(branch.slot, branch.fn())
   }
 
-  /** Joins what was started: now, or when all promises have settled. */
+  /** Joins all branches that started: now, or when all promises have settled. */
   end(failure: { slot: number; error: unknown } | undefined): unknown[] | Promise<unknown[]> {
     this.#failure = failure
     return this.#promises === undefined ? this.#finish() : this.#finishLater(this.#promises)
@@ -187,7 +187,7 @@ class ForkJoin {
 
   async #finishLater(promises: { slot: number; promise: Promise<unknown> }[]): Promise<unknown[]> {
     const outcomes = await Promise.allSettled(promises.map(({ promise }) => promise))
-    // What was queued until now counts, too: each event is recorded and waited for in this one step.
+    // The async functions queued more work. Record each event again and wait for it, without another await in between.
     for (const branch of this.#branches) branch.recorded = false
     const joinErrors = this.#join()
     const failures = this.#failure === undefined ? [] : [this.#failure]
@@ -202,7 +202,7 @@ class ForkJoin {
     return this.#results
   }
 
-  /** Joins every branch that was started, whatever happens to one of them. Returns what failed, if anything. */
+  /** Joins every branch that started, even if one join fails. Returns the errors, if any. */
   #join(): unknown[] | undefined {
     let errors: unknown[] | undefined
     for (const { leased, stream, recorded } of this.#branches) {
@@ -221,7 +221,7 @@ class ForkJoin {
   }
 }
 
-/** If it cannot be recorded, the join tries again, and says what is wrong. */
+/** Records the event. If that fails, the join records it again and reports the error. */
 function tryToRecord(leased: Event, stream: Stream): boolean {
   try {
     leased.recordOn(stream)

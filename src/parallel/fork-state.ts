@@ -10,23 +10,23 @@ import type { PoolLease } from "../runtime/device/stream-pool.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { warn } from "../common/warn.js"
 
-/** Forks that nobody has joined yet. */
+/** Forks that have not been joined yet. */
 const unjoined = new FinalizationRegistry<ForkState>((state) => state.abandon())
 
-/** A fork below its public face: what outlives a forgotten {@link Fork}. */
+/** The part of a fork that outlives a forgotten {@link Fork}. It must never refer to that object. */
 export class ForkState {
   readonly stream: Stream
   disposed = false
-  /** Has anybody asked for the result of an async function? */
+  /** Whether `join()` was called, so that the promise delivers an error of the async function. */
   delivered = false
   readonly #origin: StreamState
-  /** What the fork takes part in: its end joins whatever nobody has joined. */
+  /** The capture that the fork belongs to, if any. Its end joins all forks that are still unjoined. */
   readonly #capture: CaptureLink | undefined
-  /** Of the stream, if it is one of the pool's. */
+  /** The lease of the stream, if it comes from the pool. */
   readonly #lease: PoolLease | undefined
-  /** What the fork's work is ordered behind and contains, once its function is over. */
+  /** The point after the fork's work, once its function has ended. */
   readonly #point = new RecordPoint()
-  /** Behind the fork's work. Given back at the first join, but further joins can mostly still wait for it. */
+  /** Recorded after the fork's work. Released at the first join, but usually still there for further joins. */
   #event: LingeringEvent | undefined
   #joined = false
   #promise: Promise<unknown> | undefined
@@ -38,12 +38,12 @@ export class ForkState {
     this.#lease = lease
   }
 
-  /** Should `fork` be collected before anybody has joined, the stream that it came from does. */
+  /** If `fork` is garbage-collected before a join, its original stream joins it. */
   watch(fork: object): void {
     unjoined.register(fork, this, this)
   }
 
-  /** The function is over: what it queued is what has to be joined. */
+  /** Called when the function has ended: records the event that a join waits for. */
   finish(): void {
     const { state } = this.stream
     this.#point.clock = state.clock
@@ -53,11 +53,11 @@ export class ForkState {
       state.record(event, this.#point)
       this.#event = { handle: event }
     } catch {
-      state.order.events.give(event) // The join meets the same failure, and says so.
+      state.order.events.give(event) // The join fails the same way and reports the error.
     }
   }
 
-  /** The same once the function's promise has settled. An error is held for whoever joins. */
+  /** Calls {@link finish} when the promise settles. `join()` reports a rejection, so it is no unhandled one here. */
   finishAfter(promise: Promise<unknown>): Promise<unknown> {
     const finished = promise.finally(() => this.finish())
     finished.catch(() => {})
@@ -80,19 +80,19 @@ export class ForkState {
     return this.#capture !== undefined && this.#capture.capture === undefined
   }
 
-  /** A fork is joined on its side of a capture's border. */
+  /** A fork must be joined inside the capture in which it was made, or outside of all captures if it was made outside. */
   #checkBorder(stream: StreamState): void {
     if (stream.capture?.link === this.#capture) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
       this.#capture === undefined
-        ? "a fork that was made outside the capture cannot be joined in it: join it before, or after the capture"
-        : "a fork that was made inside a capture cannot be joined outside: join it inside, where it is joined at the end " +
-            "in any case, and outside wait for what is behind a launch",
+        ? "A fork that was made outside a capture cannot be joined inside it. Join it before or after the capture."
+        : "A fork that was made inside a capture cannot be joined outside it. The capture joins it at its end; outside, " +
+            "wait for a launch of the graph.",
     )
   }
 
-  /** Without the event, the order is found in the clock, or the whole stream is waited for. */
+  /** A further join after the event was released: skips the wait if the clock shows the order, else waits for the stream. */
   #joinAgainOn(stream: StreamState): void {
     const { state } = this.stream
     if (state === stream) return
@@ -100,7 +100,7 @@ export class ForkState {
     if (!addsNothing) stream.waitFor(state)
   }
 
-  /** The same; returns the errors instead of throwing them. */
+  /** Like {@link joinOn}, but returns errors instead of throwing them. */
   tryToJoinOn(stream: StreamState): unknown[] {
     try {
       this.joinOn(stream)
@@ -110,7 +110,7 @@ export class ForkState {
     }
   }
 
-  /** It has been joined, or cannot be: gives back what is held for that. */
+  /** Releases the stream's lease and the event: the fork has been joined, or cannot be joined any more. */
   release(): void {
     if (this.#joined) return
     this.#joined = true
@@ -124,7 +124,7 @@ export class ForkState {
     this.#event = undefined
   }
 
-  /** Joins the stream that disposes of the fork, now or when its function is over. */
+  /** Joins the fork on the current stream, now or when its function has ended. */
   dispose(current: () => StreamState): void {
     if (this.disposed) return
     this.disposed = true
@@ -132,18 +132,18 @@ export class ForkState {
     try {
       this.#joinWhenFinished(current())
     } catch (error) {
-      warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`) // There is no current stream here.
+      warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)
       this.release()
     }
   }
 
-  /** Nobody can join any more: the stream that the fork came from does. */
+  /** The fork was garbage-collected before a join: its original stream joins it. */
   abandon(): void {
     if (this.#joined || this.disposed) return
     if (this.#capture !== undefined) return this.release()
     warnOnce(
       "abandoned fork",
-      `A fork on ${this.stream.name} was never joined; ${this.#origin.name} waits for it now. Call join(), or declare it with \`using\`.`,
+      `A fork on ${this.stream.name} was never joined, so ${this.#origin.name} waits for it now. Call join(), or declare the fork with \`using\`.`,
       "AUX_UNJOINED",
     )
     this.disposed = true
@@ -165,7 +165,7 @@ export class ForkState {
     if (stream.order.closed) return
     if (stream.disposed || this.#isCaptureOver) return this.release()
     let errors = this.tryToJoinOn(stream)
-    // A capture that the fork is no part of cannot join it.
+    // A capture cannot join a fork from outside it. Then the original stream does.
     if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))
     if (errors.length === 0) return
     for (const error of errors) warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)

@@ -15,15 +15,15 @@ import { type ParallelReason, report } from "./report.js"
 
 /** Options of {@link fork}. */
 export interface ForkOptions {
-  /** Where the function's work goes: a stream of the device's pool unless given. */
+  /** The stream for the function's work. Default: a stream of the device's pool. */
   readonly stream?: Stream | undefined
 }
 
 const forkOptions: ReadonlySet<string> = new Set(["stream"] satisfies (keyof ForkOptions)[])
 
-/** Work that was started beside the current stream by {@link fork}, to be joined later. */
+/** Work that {@link fork} started beside the current stream, to be joined later. */
 export class Fork<T> {
-  /** Where the work went. */
+  /** The stream of the fork's work. */
   readonly stream: Stream
   readonly #state: ForkState
   readonly #result: unknown
@@ -39,12 +39,15 @@ export class Fork<T> {
   }
 
   /**
-   * Makes the current stream wait for the fork's work, and gives what its function returned: a promise if that is one,
-   * which rejects with the function's error, joined all the same. May be called again, on other streams too.
+   * Makes the current stream wait for the fork's work. May be called again, also on other streams.
+   *
+   * @returns what the function returned. If that is a promise, the result is a promise, too; the fork is joined when it
+   * settles, also if it rejects
+   * @throws DisposedError after `dispose()`; AuxstreamError AUX_STREAM_CAPTURING across the border of a capture
    */
   join(): T extends PromiseLike<unknown> ? Promise<Awaited<T>> : T
   join(): unknown {
-    if (this.#state.disposed) throw new DisposedError("the fork was disposed of; join it before dispose()")
+    if (this.#state.disposed) throw new DisposedError("The fork was disposed of. Call join() before dispose().")
     const stream = currentStream(this.stream.device)
     if (this.#promise !== undefined) return this.#joinLater(this.#promise, stream)
     this.#state.joinOn(stream.state)
@@ -63,12 +66,12 @@ export class Fork<T> {
     return result
   }
 
-  /** @internal What its function returned, for a scope that the fork is the result of. */
+  /** @internal The function's result, for a scope that returns the fork. */
   [contents](): unknown {
     return this.#promise ?? this.#result
   }
 
-  /** Joins the current stream, unless the fork has been joined. */
+  /** Makes the current stream wait for the fork's work, unless the fork has been joined. */
   dispose(): void {
     this.#state.dispose(() => currentStream(this.stream.device).state)
   }
@@ -82,11 +85,13 @@ export class Fork<T> {
 showAs<Fork<unknown>>(Fork, ({ stream }) => `Fork { on ${stream.name} of ${stream.device.id} }`)
 
 /**
- * Starts a function beside the current stream, now, and lets the caller go on: its work runs behind what is queued on
- * the current stream so far. Joined later with {@link Fork.join}, or at the latest when the fork is disposed of.
+ * Calls a function now, with its work on a stream of its own, after everything queued on the current stream so far. Join
+ * it where you need its result, with {@link Fork.join}. A fork that is disposed of or garbage-collected is joined, too.
  *
- * With multi-stream off, the function runs at once on the current stream.
+ * Inside `withMultiStream(false, ...)` the function's work is queued on the current stream.
  *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE or AUX_DISPOSED before anything is queued; otherwise what
+ * the function threw, after the join
  * @example
  * const shared = fork(() => sharedExpert(x))
  * const routed = experts(x, router(x))

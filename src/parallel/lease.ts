@@ -4,16 +4,16 @@ import type { Event } from "../runtime/device/event.js"
 const pools = new WeakMap<Device, Event[]>()
 
 /**
- * Takes an event for one fork-join. While another holds it recorded and not yet waited for, that one's record must
- * stand, so a pooled event takes its place; also where the caller has none.
+ * Acquires an event for one fork-join: the caller's, or a pooled one if the caller has none or if another fork-join has
+ * recorded it and not yet waited for it. Recording it again would lose the other's order.
  */
 export function lease(event: Event | undefined, device: Device): Event {
-  const leased = event === undefined || event.state.held ? borrow(device) : event
+  const leased = event === undefined || event.state.held ? fromPool(device) : event
   leased.state.held = true
   return leased
 }
 
-function borrow(device: Device): Event {
+function fromPool(device: Device): Event {
   const idle = pools.get(device)?.pop()
   if (idle !== undefined) return idle
   const event = device.createEvent({ name: "pooled event" })
@@ -21,13 +21,13 @@ function borrow(device: Device): Event {
   return event
 }
 
-/** Gives back what {@link lease} gave. */
+/** Releases an event that {@link lease} returned. */
 export function release(event: Event): void {
   event.state.held = false
-  if (event.state.pooled) giveBack(event)
+  if (event.state.pooled) toPool(event)
 }
 
-function giveBack(event: Event): void {
+function toPool(event: Event): void {
   const pool = pools.get(event.device)
   if (pool === undefined) pools.set(event.device, [event])
   else pool.push(event)

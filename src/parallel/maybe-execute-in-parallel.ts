@@ -10,27 +10,28 @@ import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
 
 /**
- * Runs two functions that queue independent work: side by side on two streams if an aux stream is given, one after the
- * other on the current stream if not.
+ * Runs two functions that queue independent work: side by side on two streams if there is an aux stream, otherwise one
+ * after the other on the current stream.
  *
- * With an aux stream, `event0` is recorded on the current stream and `fn0` is called; then, with the aux stream
- * current, `event0` is waited for, `fn1` is called and `event1` recorded; then the stream that was current waits for
- * `event1`. What is queued afterwards runs behind both.
+ * With an aux stream, the library records `event0` on the current stream and calls `fn0`. Then it makes the aux stream
+ * current, waits there for `event0`, calls `fn1` and records `event1`. At the end the current stream waits for `event1`, so
+ * everything queued later runs after both.
  *
- * Either function may be async: its stream stays current through its awaits, and the result is a promise. Whatever is
- * thrown, the aux stream is joined first. Arrays that either function made or read may be disposed of at once.
+ * Either function may be async: its stream stays current across its awaits, and the result is a promise. If a function
+ * throws, the aux stream is joined before the error reaches you. You may dispose of the functions' arrays at any time.
  *
- * @param fn0 the main function: its work goes to the current stream
- * @param fn1 the other one: its work goes to the aux stream
- * @param event0 orders `fn1` behind what was queued before the call; only needed with an aux stream
- * @param event1 orders what is queued after the call behind `fn1`; only needed with an aux stream
- * @param auxStream null, undefined or the current stream itself means: one after the other
- * @returns both results in order, as a promise if either function returned one
- * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is queued
+ * @param fn0 the main function; its work is queued on the current stream
+ * @param fn1 the other function; its work is queued on the aux stream
+ * @param event0 orders `fn1` after everything queued before the call; needed only with an aux stream
+ * @param event1 orders everything queued after the call after `fn1`; needed only with an aux stream
+ * @param auxStream null, undefined or the current stream itself runs `fn0`, then `fn1`, on the current stream
+ * @returns both results in order; a promise if either function returned one
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is queued; otherwise what
+ * a function threw, after the join
  * @example
  * const [routed, shared] = maybeExecuteInParallel(() => experts(x), () => sharedExpert(x), event0, event1, aux)
  *
- * After vLLM's and TensorRT-LLM's function of the same name.
+ * After vLLM's and TensorRT-LLM's `maybe_execute_in_parallel`.
  */
 export function maybeExecuteInParallel<R0, R1>(
   fn0: () => R0,
@@ -55,7 +56,7 @@ export function maybeExecuteInParallel(
   return executeOnTwo(fn0, fn1, event0, event1, auxStream)
 }
 
-/** Apart, so that the way without an aux stream is short enough for the engine to put it in its caller's place. */
+/** Apart, so that {@link maybeExecuteInParallel} is small enough for the engine to inline it. */
 function executeOnTwo(
   fn0: () => unknown,
   fn1: () => unknown,

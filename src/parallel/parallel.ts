@@ -1,6 +1,4 @@
-import { checkFunction } from "../common/check.js"
-import { AuxstreamError } from "../common/errors.js"
-import { show } from "../common/show.js"
+import { checkFunction, mustBe } from "../common/check.js"
 import { PoolLease } from "../runtime/device/stream-pool.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
@@ -11,10 +9,12 @@ import { runInSequence } from "./sequential.js"
 import type { Joined, Results } from "./types.js"
 
 /**
- * Runs functions side by side: the first on the current stream, the others on streams of the device's pool. Needs
- * neither events nor streams from the caller.
+ * Runs functions side by side: the first on the current stream, the others on streams of the device's pool. The library
+ * provides the streams and the events.
  *
- * @returns the results in order, as a promise if any function returned one
+ * @returns the results in order; a promise if any function returned one
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT or AUX_AMBIGUOUS_DEVICE before anything is queued; otherwise what a function
+ * threw, after the join
  * @example
  * const [q, k, v] = parallel([() => project(x, wq), () => project(x, wk), () => project(x, wv)])
  */
@@ -37,9 +37,7 @@ export function parallel(
 }
 
 function checkList(fns: unknown): void {
-  if (!Array.isArray(fns)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `fns is ${show(fns)}; it is an array of functions`)
-  }
+  if (!Array.isArray(fns)) throw mustBe("fns", "an array of functions", fns)
   fns.forEach((fn: unknown, index) => checkFunction(fn, `fns[${index}]`))
 }
 

@@ -3,16 +3,16 @@ import type { Device } from "../runtime/device/device.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 
-/** Why a call ran as it did. */
+/** Why a call ran in parallel or in sequence. */
 export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"
 
-/** What each fork and join publishes on the diagnostics channel `auxstream:parallel`. */
+/** The message that each fork-join publishes on the diagnostics channel `auxstream:parallel`. */
 export interface ParallelMessage {
   readonly mode: "parallel" | "sequential"
   readonly reason: ParallelReason
-  /** Undefined where nothing names one. */
+  /** Undefined if the call names no device and there is no current one. */
   readonly device: Device | undefined
-  /** The streams that the call uses, the current one first. */
+  /** The streams of the call, the current one first. */
   readonly streams: readonly Stream[]
 }
 
@@ -20,16 +20,16 @@ const parallelChannel = channel("auxstream:parallel")
 const none: readonly { stream: Stream }[] = []
 
 /**
- * Publishes how a call runs. Costs next to nothing while nobody listens.
+ * Publishes how a call runs. Costs almost nothing if the channel has no subscriber.
  *
- * @param main the current stream, where it is known
- * @param branches what runs beside it
+ * @param main the current stream, if known
+ * @param branches the streams beside it
  */
 export function report(reason: ParallelReason, main?: Stream, branches: readonly { stream: Stream }[] = none): void {
   if (parallelChannel.hasSubscribers) publish(reason, main, branches)
 }
 
-/** The same for two streams side by side, without a list that nobody may want. */
+/** Like {@link report}, for two streams side by side. Allocates nothing if the channel has no subscriber. */
 export function reportTwo(main: Stream, stream: Stream): void {
   if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }])
 }
@@ -45,7 +45,7 @@ function publish(
   parallelChannel.publish(message)
 }
 
-/** The stream that a sequential call's work goes to, where that can be told without an argument of the work. */
+/** The current stream of a call that names no device; none if that is ambiguous. */
 function whereItRuns(): Stream[] {
   try {
     return [currentStream(currentDevice())]

@@ -1,4 +1,4 @@
-/** The type of an array's elements, in PyTorch's words. */
+/** The type of an array's elements, with PyTorch's names. */
 export type DType =
   | "float16"
   | "bfloat16"
@@ -13,7 +13,7 @@ export type DType =
   | "int64"
   | "uint64"
 
-/** The typed array that holds each element type on the host. `float16` and `bfloat16` are bit patterns. */
+/** The typed array for each dtype on the host. `float16` and `bfloat16` are bit patterns. */
 export interface TypedArrays<B extends ArrayBufferLike = ArrayBufferLike> {
   float16: Uint16Array<B>
   bfloat16: Uint16Array<B>
@@ -34,22 +34,22 @@ export type TypedArrayOf<D extends DType, B extends ArrayBufferLike = ArrayBuffe
   [K in D]: TypedArrays<B>[K]
 }[D]
 
-/** What a scalar of a dtype is in JavaScript. */
+/** The JavaScript type of a scalar of a dtype. */
 export type ScalarOf<D extends DType> = D extends "int64" | "uint64" ? bigint | number : number
 
-/** Any typed array whose elements a device knows. */
+/** Any typed array whose elements have a dtype. */
 export type TypedArray = TypedArrays[DType]
 
-/** A `Float16Array`, which Node.js has from version 24 on. */
+/** A `Float16Array`, which Node.js has since version 24. */
 export interface Float16Elements extends ArrayBufferView {
   readonly [Symbol.toStringTag]: "Float16Array"
   readonly length: number
 }
 
-/** What is copied to an array of a dtype: the typed array that holds its elements, or for float16 a `Float16Array`. */
+/** What can be copied to an array of a dtype: its typed array or, for float16, also a `Float16Array`. */
 export type SourceOf<D extends DType> = TypedArrayOf<D> | (D extends "float16" ? Float16Elements : never)
 
-/** The dtype of a typed array when none is named. */
+/** The dtype of a typed array, unless the caller names another. */
 export type DTypeOf<A extends TypedArray | Float16Elements> = A extends Float32Array
   ? "float32"
   : A extends Float64Array

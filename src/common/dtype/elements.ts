@@ -1,17 +1,16 @@
 import type { DType, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
 import { bfloat16Bits, float16Bits } from "./half.js"
 import { bytesOf, typedArrayName } from "../typed-array.js"
-import { AuxstreamError } from "../errors.js"
-import { show } from "../show.js"
+import { mustBe } from "../check.js"
 
-/** What the library knows of one dtype's elements. */
+/** What the library must know about the elements of one dtype. */
 export interface ElementType<D extends DType> {
   readonly byteLength: number
   create(length: number): TypedArrayOf<D, ArrayBuffer>
   view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
-  /** Is this the typed array that holds such elements? */
+  /** Whether the value is a typed array of such elements. */
   holds(value: unknown): value is SourceOf<D>
-  /** Why a value is no scalar of this type; undefined if it is one. */
+  /** What a scalar of this type must be, if the value is not one; otherwise undefined. */
   readonly refuses: (value: unknown) => string | undefined
   /** The bytes of one element. The value has passed `refuses`. */
   encode(value: number | bigint): Uint8Array
@@ -26,7 +25,7 @@ function integerBetween(least: number, most: number) {
 }
 
 function bigIntegerBetween(least: bigint, most: bigint) {
-  const allowed = `a bigint, or a safe integer, from ${least} to ${most}`
+  const allowed = `a bigint or a safe integer from ${least} to ${most}`
   return (value: unknown) => {
     const integer = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value
     return typeof integer === "bigint" && integer >= least && integer <= most ? undefined : allowed
@@ -80,33 +79,29 @@ const table: { readonly [D in DType]: ElementType<D> } = {
   ),
 }
 
-/** Every dtype's name. */
+/** The names of all dtypes. */
 export const dtypes: readonly string[] = Object.keys(table)
 
-/** What is known of a dtype that has been checked. */
+/** The element type of a valid dtype. */
 export function elementsOf<D extends DType>(dtype: D): ElementType<D> {
   return table[dtype]
 }
 
-/** Is this the name of a dtype? */
+/** Whether the value is the name of a dtype. */
 export function isDType(value: unknown): value is DType {
   return typeof value === "string" && Object.hasOwn(table, value)
 }
 
-/** Refuses what is no dtype. */
+/** Throws unless the value is the name of a dtype. */
 export function checkDType(value: unknown): asserts value is DType {
   if (isDType(value)) return
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `dtype is ${show(value)}; it is one of ${dtypes.join(", ")}`)
+  throw mustBe("dtype", `one of ${dtypes.join(", ")}`, value)
 }
 
-/** Refuses what is no scalar of the dtype. `what` names it in the message. */
+/** Throws unless the value is a scalar of the dtype. `what` names it in the message. */
 export function checkScalar(dtype: DType, value: unknown, what: string): asserts value is number | bigint {
   const allowed = table[dtype].refuses(value)
-  if (allowed === undefined) return
-  throw new AuxstreamError(
-    "AUX_INVALID_ARGUMENT",
-    `${what} is ${show(value)}; ${/^[aeiou]/.test(dtype) ? "an" : "a"} ${dtype} is ${allowed}`,
-  )
+  if (allowed !== undefined) throw mustBe(what, `${allowed} (${dtype})`, value)
 }
 
 const dtypesByName: { readonly [name: string]: DType | undefined } = {
@@ -123,7 +118,7 @@ const dtypesByName: { readonly [name: string]: DType | undefined } = {
   BigUint64Array: "uint64",
 }
 
-/** The dtype of a typed array when none is named. */
+/** The dtype of a typed array; undefined if the value is none that has a dtype. */
 export function dtypeOf(source: unknown): DType | undefined {
   return dtypesByName[typedArrayName(source) ?? ""]
 }

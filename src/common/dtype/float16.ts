@@ -2,15 +2,16 @@ import type { Float16Elements } from "./dtype.js"
 import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "./half.js"
 import { bytesOf, isTypedArray, lengthOf } from "../typed-array.js"
 import { elementsOf } from "./elements.js"
-import { AuxstreamError } from "../errors.js"
-import { show } from "../show.js"
+import { mustBe } from "../check.js"
+import type { AuxstreamError } from "../errors.js"
 
-/** The 16-bit floating types, which JavaScript keeps as bit patterns in a `Uint16Array`. */
+/** The 16-bit floating point types. Their elements are bit patterns in a `Uint16Array`. */
 export type Float16DType = "float16" | "bfloat16"
 
 /**
- * Widens 16-bit floating point bit patterns to float32. Exact.
+ * Converts bit patterns of a 16-bit floating point type to float32. The conversion is exact.
  *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const half = await array.read()              // Uint16Array of a "bfloat16" array
  * const values = toFloat32(half, "bfloat16")   // Float32Array
@@ -23,8 +24,12 @@ export function toFloat32(source: Uint16Array | Float16Elements, dtype: Float16D
 }
 
 /**
- * Rounds numbers to 16-bit floating point bit patterns: to nearest, ties to even. Each number is rounded once, also one
- * that no float32 holds. Numbers beyond the largest become infinity; NaN stays NaN.
+ * Converts numbers to bit patterns of a 16-bit floating point type: to nearest, ties to even. Each number is rounded once,
+ * from float64, not by way of float32. Numbers beyond the largest become infinity; NaN stays NaN.
+ *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
+ * @example
+ * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
  */
 export function fromFloat32(source: ArrayLike<number>, dtype: Float16DType): Uint16Array<ArrayBuffer> {
   const { round } = dtypeFunctions(dtype)
@@ -33,22 +38,18 @@ export function fromFloat32(source: ArrayLike<number>, dtype: Float16DType): Uin
   const result = new Uint16Array(isTypedArray(source) ? lengthOf(source) : source.length)
   for (let i = 0; i < result.length; i++) {
     const value: unknown = source[i]
-    if (typeof value !== "number")
-      throw invalidSource(source, `an array of numbers, without the ${show(value)} at ${i}`)
+    if (typeof value !== "number") throw mustBe(`source[${i}]`, "a number", value)
     result[i] = round(value)
   }
   return result
 }
 
 function invalidSource(source: unknown, allowed: string): AuxstreamError {
-  return new AuxstreamError("AUX_INVALID_ARGUMENT", `source must be ${allowed}; got ${show(source)}`)
+  return mustBe("source", allowed, source)
 }
 
 function dtypeFunctions(dtype: Float16DType) {
   if (dtype === "float16") return { widen: float16Value, round: float16Bits }
   if (dtype === "bfloat16") return { widen: bfloat16Value, round: bfloat16Bits }
-  throw new AuxstreamError(
-    "AUX_INVALID_ARGUMENT",
-    `dtype is ${show(dtype)}; "float16" and "bfloat16" are the types that are kept as bit patterns`,
-  )
+  throw mustBe("dtype", '"float16" or "bfloat16"', dtype)
 }

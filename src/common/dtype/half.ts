@@ -1,11 +1,11 @@
 /**
- * The 16-bit floating point types as bit patterns: the only place that rounds to them. Every rounding is one step from the
- * float64 that JavaScript has, to nearest, ties to even. A way over float32 would round twice.
+ * The 16-bit floating point types as bit patterns. Only this file rounds to them: in one step from float64, to nearest,
+ * ties to even. Going through float32 would round twice.
  */
 
 interface Format {
   readonly fractionBits: number
-  /** The exponent of the least normal number. Subnormal numbers have the same step. */
+  /** The exponent of the smallest normal number. Subnormal numbers have the same spacing. */
   readonly leastExponent: number
   readonly infinity: number
 }
@@ -31,20 +31,20 @@ function bitsOf(value: number, { fractionBits, leastExponent, infinity }: Format
   const sign = (high >>> 16) & 0x8000
   if (value !== value) return infinity | (1 << (fractionBits - 1))
   const exponent = Math.max(leastExponent, ((high >>> 20) & 0x7ff) - 1023)
-  // Scaled so that the format's step is 1, which is exact. Adding 2^52 then leaves no fraction: float64 addition rounds.
+  // Scaling by a power of two is exact. The format's spacing becomes 1, and adding 2^52 rounds the fraction away.
   const steps = Math.abs(value) * powerOfTwo(fractionBits - exponent) + 2 ** 52 - 2 ** 52
   const bits = (exponent - leastExponent) * 2 ** fractionBits + steps
   return sign | Math.min(bits, infinity)
 }
 
-/** Exact, for exponents from -1022 to 1023. */
+/** Two to the power of `exponent`, which must be from -1022 to 1023. Exact. */
 function powerOfTwo(exponent: number): number {
   scratch.setUint32(0, (exponent + 1023) << 20)
   scratch.setUint32(4, 0)
   return scratch.getFloat64(0)
 }
 
-/** The number that float16 bits stand for. */
+/** The value of a float16 bit pattern. */
 export function float16Value(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >>> 10) & 0x1f
@@ -54,7 +54,7 @@ export function float16Value(bits: number): number {
   return sign * (1024 + fraction) * powerOfTwo(exponent - 25)
 }
 
-/** The number that bfloat16 bits stand for. */
+/** The value of a bfloat16 bit pattern. */
 export function bfloat16Value(bits: number): number {
   scratch.setUint32(0, bits << 16)
   return scratch.getFloat32(0)

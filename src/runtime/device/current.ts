@@ -2,8 +2,8 @@
  * The current stream and the current device of the running code. This file knows streams and devices only by their types,
  * as both ask it.
  */
+import { mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { show } from "../../common/show.js"
 import { StreamState } from "../order/stream-state.js"
 import { type Context, context } from "./context.js"
 import type { Device } from "./device.js"
@@ -42,7 +42,7 @@ export function currentStream(device: Device = currentDevice()): Stream {
 export function currentStreamIn(here: Context, device: Device): Stream {
   const stream: unknown = here.streamOf(device) ?? device?.defaultStream
   if (!isStream(stream)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
+    throw mustBe("device", "a Device, or left out", device)
   }
   if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
   return stream
@@ -56,7 +56,7 @@ export function currentDevice(): Device {
 /** Refuses what is no stream, and streams of other devices. */
 export function checkStreamOf(device: Device, stream: unknown, other: string): asserts stream is Stream {
   if (!isStream(stream)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream`)
+    throw mustBe("stream", "a Stream", stream)
   }
   if (stream.device === device) return
   stream.device.checkUsable()

@@ -3,7 +3,7 @@ import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.j
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { Allocation } from "../memory/allocation.js"
 import { OwnedResources } from "../memory/resources.js"
-import { checkFunction, checkInteger, checkName, checkOptions } from "../../common/check.js"
+import { checkFunction, checkInteger, checkName, checkOptions, mustBe } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
 import { captureContext, context, runIn } from "./context.js"
 import { DeviceArray } from "./device-array.js"
@@ -187,7 +187,7 @@ export class Device {
   streamFromHandle(handle: bigint): Stream {
     this.checkUsable()
     if (typeof handle !== "bigint" || handle < 0n) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `handle is ${show(handle)}; it is the stream's number, a bigint`)
+      throw mustBe("handle", "the stream's number, a bigint", handle)
     }
     const known = this.#shared.stream(handle)
     if (known !== undefined) return known
@@ -218,7 +218,7 @@ export class Device {
     checkOptions(options, "options", eventOptions)
     const { timing = false, name } = options
     if (typeof timing !== "boolean") {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `timing is ${show(timing)}; it is true or false, or left out`)
+      throw mustBe("timing", "true or false, or left out", timing)
     }
     checkName(name, "name")
     this.checkUsable()

@@ -6,10 +6,10 @@ import {
   streamCompletion,
 } from "../order/completion.js"
 import type { Device } from "./device.js"
+import { mustBe } from "../../common/check.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import type { EventState } from "../order/event-state.js"
 import { RecordPoint } from "../order/record-point.js"
-import { show } from "../../common/show.js"
 import { telling } from "../order/told-failures.js"
 import { checkStreamOf, currentStream } from "./current.js"
 import type { Stream } from "./stream.js"
@@ -188,7 +188,7 @@ export class Event {
    */
   elapsedTime(end: Event): number {
     if (!(end instanceof Event)) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `end is ${show(end)}; it is an Event`)
+      throw mustBe("end", "an Event", end)
     }
     if (end.device !== this.device) {
       throw new AuxstreamError(

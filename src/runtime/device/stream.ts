@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions } from "../../common/check.js"
+import { checkFunction, checkOptions, mustBe } from "../../common/check.js"
 import { type CompletionOptions, streamCompletion } from "../order/completion.js"
 import { context, runIn } from "./context.js"
 import { checkStreamOf } from "./current.js"
@@ -69,7 +69,7 @@ export class Stream {
    */
   record(event: Event = this.device.createEvent()): Event {
     if (!(event instanceof Event)) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `event is ${show(event)}; it is an Event, or left out`)
+      throw mustBe("event", "an Event, or left out", event)
     }
     return event.device === this.device ? event.recordOn(this) : event.record(this)
   }
@@ -81,7 +81,7 @@ export class Stream {
   wait(target: Event | Stream): void {
     if (target instanceof Event) return target.device === this.device ? target.waitOn(this) : target.wait(this)
     if (!(target instanceof Stream)) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `target is ${show(target)}; it is an Event or a Stream`)
+      throw mustBe("target", "an Event or a Stream", target)
     }
     checkStreamOf(this.device, target, this.name)
     target.state.enter()
@@ -190,5 +190,5 @@ function checkedArrays(list: unknown, what: string, device: Device): AnyArray[] 
 function listOf(value: unknown, what: string): readonly unknown[] {
   if (value === undefined) return []
   if (Array.isArray(value)) return value
-  throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${what} is ${show(value)}; it is an array of arrays, or left out`)
+  throw mustBe(what, "an array of arrays, or left out", value)
 }

@@ -1,11 +1,9 @@
-import { checkFunction, checkOptions } from "../../common/check.js"
+import { checkFunction, checkOptions, mustBe } from "../../common/check.js"
 import { captureOn, type Captured } from "./capture-session.js"
 import { Device } from "../device/device.js"
-import { AuxstreamError } from "../../common/errors.js"
 import { Graph } from "./graph.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join, Now } from "../../common/results.js"
-import { show } from "../../common/show.js"
 import { currentDevice } from "../device/current.js"
 
 /** Options of {@link captureGraph}. */
@@ -37,7 +35,7 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
   checkOptions(options, "options", captureOptions)
   const { device = currentDevice() } = options
   if (!(device instanceof Device)) {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device, or left out`)
+    throw mustBe("device", "a Device, or left out", device)
   }
   return captureOn(
     device,

@@ -4,7 +4,7 @@ import { captureOf } from "../capture/capture.js"
 import { checkWritten, noteWrite, prepare, prepareSpan, use, useSpan } from "../capture/operation.js"
 import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
-import { checkNames } from "../../common/check.js"
+import { checkNames, mustBe } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -132,7 +132,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    */
   async prepare(device: Device): Promise<void> {
     if (!(device instanceof Device)) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `device is ${show(device)}; it is a Device`)
+      throw mustBe("device", "a Device", device)
     }
     device.checkUsable()
     this.#checkAvailable(device)
@@ -150,7 +150,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   launch(options: LaunchOptions, ...args: Arguments<S>): void
   launch(options: LaunchOptions, ...args: unknown[]): void {
     if (typeof options !== "object" || options === null) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `options is ${show(options)}; it is { grid, block }`)
+      throw mustBe("options", "{ grid, block }", options)
     }
     checkLaunchNames(options)
     const stream = this.#streamFor(options.stream, args)
@@ -215,7 +215,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {
     if (stream instanceof Stream) return stream
     if (stream !== undefined) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `stream is ${show(stream)}; it is a Stream, or left out`)
+      throw mustBe("stream", "a Stream, or left out", stream)
     }
     const array = args[this.#firstArray]
     return currentStream(isArray(array) ? array.device : deviceFor(args))

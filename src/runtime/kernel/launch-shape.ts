@@ -1,5 +1,5 @@
 import type { LaunchAttributes, LaunchLimits } from "../../driver.js"
-import { checkInteger } from "../../common/check.js"
+import { checkInteger, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
 
@@ -18,10 +18,7 @@ export function checkDimensions(value: unknown, what: string, limits: readonly n
 
 function checkAxes(value: unknown, what: string, limits: readonly number[]): void {
   if (!Array.isArray(value) || value.length < 1 || value.length > 3) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `${what} is ${show(value)}; it is a number, or an array of one to three: [x, y, z]`,
-    )
+    throw mustBe(what, "a number, or an array of one to three: [x, y, z]", value)
   }
   value.forEach((size: unknown, axis) => {
     if (axis === 0 || size !== undefined) checkInteger(size, `${what}.${axes[axis]}`, 1, limits[axis] ?? 1)
@@ -64,7 +61,7 @@ export function launchAttributes(
   droppable: boolean,
 ): LaunchAttributes {
   if (cooperative !== undefined && typeof cooperative !== "boolean") {
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `cooperative is ${show(cooperative)}; it is true or false`)
+    throw mustBe("cooperative", "true or false", cooperative)
   }
   const blocks = cluster === undefined ? undefined : clusterOf(cluster, grid)
   return { cluster: blocks, cooperative: cooperative ?? false, droppable }

@@ -1,10 +1,10 @@
-/** From `begin` up to but without `end`. */
+/** From `begin` up to, but not including, `end`. */
 export interface Range {
   readonly begin: number
   readonly end: number
 }
 
-/** A set of numbers, kept as the ranges that it consists of: sorted, and as few as possible. */
+/** A set of integers, kept as sorted ranges that neither touch nor overlap. */
 export class Ranges {
   readonly #ranges: Range[] = []
 
@@ -23,7 +23,7 @@ export class Ranges {
     return this.#ranges.values()
   }
 
-  /** Is all of it in the set? */
+  /** Whether the whole range is in the set. */
   covers(begin: number, end: number): boolean {
     const range = this.#ranges[this.#firstEndingAt(end)]
     return begin >= end || (range !== undefined && range.begin <= begin)
