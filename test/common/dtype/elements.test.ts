@@ -71,7 +71,7 @@ for (const dtype of dtypes.filter(isDType)) {
       refused(
         () => checkScalar(dtype, value, "the number"),
         "AUX_INVALID_ARGUMENT",
-        "the number is",
+        "the number must be",
         dtype,
         shown ?? dtype,
       )

@@ -100,10 +100,10 @@ describe("§8 bad input: arrays", () => {
       "source",
     ),
     ...each(
-      [["1"], [1n], [null], [undefined], [1, {}]],
-      (source) => Reflect.apply(fromFloat32, undefined, [source, "bfloat16"]),
+      ["1", 1n, null, undefined, {}],
+      (element) => Reflect.apply(fromFloat32, undefined, [[1, element], "bfloat16"]),
       "AUX_INVALID_ARGUMENT",
-      "source",
+      "source[1]",
     ),
   ])
 })
