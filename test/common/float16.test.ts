@@ -169,3 +169,36 @@ test("§4 fromFloat32: from any list of numbers, to a Uint16Array of its own", (
   assert.deepEqual(fromFloat32([], "bfloat16"), new Uint16Array(0))
   assert.deepEqual(toFloat32(new Uint16Array(0), "float16"), new Float32Array(0))
 })
+
+test("§4 toFloat32, fromFloat32: all 256 patterns of float8_e4m3fn, as its definition says", () => {
+  const patterns = Uint8Array.from({ length: 256 }, (_, bits) => bits)
+  const values = toFloat32(patterns, "float8_e4m3fn")
+  for (const bits of patterns) {
+    const [sign, exponent, fraction] = [bits >> 7 ? -1 : 1, (bits >> 3) & 15, bits & 7]
+    const magnitude = exponent === 0 ? (fraction / 8) * 2 ** -6 : (1 + fraction / 8) * 2 ** (exponent - 7)
+    const expected = exponent === 15 && fraction === 7 ? NaN : sign * magnitude
+    assert.ok(Object.is(values[bits], expected), `pattern 0x${bits.toString(16)} is ${values[bits]}`)
+  }
+  const back = fromFloat32(values, "float8_e4m3fn")
+  for (const bits of patterns) assert.equal(back[bits], (bits & 0x7f) === 0x7f ? 0x7f : bits)
+})
+
+test("§4 fromFloat32: to the nearest float8_e4m3fn, in the middle to the even one, beyond 448 to NaN", () => {
+  const patterns = Uint8Array.from({ length: 0x7f }, (_, bits) => bits)
+  const values = toFloat32(patterns, "float8_e4m3fn")
+  for (let bits = 0; bits < 0x7e; bits++) {
+    const middle = ((values[bits] ?? 0) + (values[bits + 1] ?? 0)) / 2
+    const given = [neighbour(middle, -1n), middle, neighbour(middle, 1n)]
+    const expected = [bits, bits % 2 === 0 ? bits : bits + 1, bits + 1]
+    assert.deepEqual([...fromFloat32(given, "float8_e4m3fn")], expected)
+    const negative = given.map((value) => -value)
+    assert.deepEqual(
+      [...fromFloat32(negative, "float8_e4m3fn")],
+      expected.map((one) => one | 0x80),
+    )
+  }
+  assert.deepEqual(
+    [...fromFloat32([464, 464.001, -464.001, 1e300, -Infinity], "float8_e4m3fn")],
+    [0x7e, 0x7f, 0xff, 0x7f, 0xff],
+  )
+})

@@ -20,7 +20,7 @@ function foreign(text: string): TypedArray {
   return runInNewContext(text) as TypedArray
 }
 
-const sources: { readonly [D in Exclude<DType, "float16" | "bfloat16">]: string } = {
+const sources: { readonly [D in Exclude<DType, "float16" | "bfloat16" | "float8_e4m3fn">]: string } = {
   float32: "new Float32Array([1, -2.5])",
   float64: "new Float64Array([1, -2.5])",
   int8: "new Int8Array([1, -2])",

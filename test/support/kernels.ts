@@ -237,6 +237,7 @@ export function reverse<D extends DType>(source: DeviceArray<D>, destination: De
 const wordTypes: Readonly<Record<DType, string>> = {
   float16: "unsigned short",
   bfloat16: "unsigned short",
+  float8_e4m3fn: "unsigned char",
   float32: "float",
   float64: "double",
   int8: "signed char",

@@ -4,6 +4,7 @@ export type DType =
   | "bfloat16"
   | "float32"
   | "float64"
+  | "float8_e4m3fn"
   | "int8"
   | "uint8"
   | "int16"
@@ -13,12 +14,13 @@ export type DType =
   | "int64"
   | "uint64"
 
-/** The typed array for each dtype on the host. `float16` and `bfloat16` are bit patterns. */
+/** The typed array for each dtype on the host. `float16`, `bfloat16` and `float8_e4m3fn` are bit patterns. */
 export interface TypedArrays<B extends ArrayBufferLike = ArrayBufferLike> {
   float16: Uint16Array<B>
   bfloat16: Uint16Array<B>
   float32: Float32Array<B>
   float64: Float64Array<B>
+  float8_e4m3fn: Uint8Array<B>
   int8: Int8Array<B>
   uint8: Uint8Array<B>
   int16: Int16Array<B>

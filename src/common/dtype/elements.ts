@@ -1,5 +1,5 @@
 import type { DType, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
-import { bfloat16Bits, float16Bits } from "./half.js"
+import { bfloat16Bits, float16Bits, float8Bits } from "./half.js"
 import { bytesOf, typedArrayName } from "../typed-array.js"
 import { mustBe } from "../check.js"
 
@@ -63,6 +63,9 @@ const table: { readonly [D in DType]: ElementType<D> } = {
   bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(bfloat16Bits(Number(value)))),
   float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
   float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
+  float8_e4m3fn: elementType<"float8_e4m3fn">(Uint8Array, anyNumber, (value) =>
+    Uint8Array.of(float8Bits(Number(value))),
+  ),
   int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), (value) => Int8Array.of(Number(value))),
   uint8: elementType<"uint8">(Uint8Array, integerBetween(0, 255), (value) => Uint8Array.of(Number(value))),
   int16: elementType<"int16">(Int16Array, integerBetween(-32768, 32767), (value) => Int16Array.of(Number(value))),

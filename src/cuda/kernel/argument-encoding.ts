@@ -10,12 +10,14 @@ export const FLOAT16 = 3
 export const BFLOAT16 = 4
 export const FLOAT32 = 5
 export const FLOAT64 = 6
+export const FLOAT8 = 7
 
 const SCALARS: Readonly<Record<DType, readonly [encoding: number, byteLength: number]>> = {
   float16: [FLOAT16, 2],
   bfloat16: [BFLOAT16, 2],
   float32: [FLOAT32, 4],
   float64: [FLOAT64, 8],
+  float8_e4m3fn: [FLOAT8, 1],
   // Little-endian: the low bytes of the 32-bit number are the smaller number.
   int8: [INT32, 1],
   uint8: [INT32, 1],

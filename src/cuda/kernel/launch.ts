@@ -4,11 +4,11 @@
  * allocate, because this is the hottest path of the library.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
-import { bfloat16Bits, float16Bits } from "../../common/dtype/half.js"
+import { bfloat16Bits, float16Bits, float8Bits } from "../../common/dtype/half.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, INT32 } from "./argument-encoding.js"
+import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FLOAT8, INT32 } from "./argument-encoding.js"
 import { SUCCESS } from "../api/status.js"
 
 /** The shared memory of a block, static and dynamic together, that every kernel may use without setting an attribute. */
@@ -152,6 +152,7 @@ export class Launcher {
         else if (encoding === FLOAT64) doubles[i] = arg
         else if (encoding === FLOAT16) ints[2 * i] = float16Bits(arg)
         else if (encoding === BFLOAT16) ints[2 * i] = bfloat16Bits(arg)
+        else if (encoding === FLOAT8) ints[2 * i] = float8Bits(arg)
         else writeInteger(ints, i, arg)
       }
     }

@@ -6,6 +6,7 @@ import type { DeviceMemory } from "../control/memory.js"
 import {
   BFLOAT16,
   FLOAT16,
+  FLOAT8,
   FLOAT32,
   FLOAT64,
   INT16,
@@ -251,6 +252,7 @@ const VIEWS: readonly (ViewType & { readonly BYTES_PER_ELEMENT: number })[] = [
   Uint32Array,
   BigInt64Array,
   BigUint64Array,
+  Uint8Array,
 ]
 
 function makeView(memory: DeviceMemory, code: number, address: number, length: number): View {
@@ -269,6 +271,7 @@ function scalar(control: ControlMemory, word: number, code: number): number | bi
   switch (code) {
     case FLOAT16:
     case BFLOAT16:
+    case FLOAT8:
     case FLOAT32:
       return control.floats[word] as number
     case INT8:

@@ -18,12 +18,14 @@ export const INT32 = 8
 export const UINT32 = 9
 export const INT64 = 10
 export const UINT64 = 11
+export const FLOAT8 = 12
 
 const SCALARS: Readonly<Record<DType, number>> = {
   float16: FLOAT16,
   bfloat16: BFLOAT16,
   float32: FLOAT32,
   float64: FLOAT64,
+  float8_e4m3fn: FLOAT8,
   int8: INT8,
   uint8: UINT8,
   int16: INT16,

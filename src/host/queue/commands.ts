@@ -1,5 +1,12 @@
 import type { KernelArgument, MemoryRange } from "../../driver.js"
-import { bfloat16Bits, bfloat16Value, float16Bits, float16Value } from "../../common/dtype/half.js"
+import {
+  bfloat16Bits,
+  bfloat16Value,
+  float16Bits,
+  float16Value,
+  float8Bits,
+  float8Value,
+} from "../../common/dtype/half.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostKernel } from "../kernel/kernel-check.js"
 import {
@@ -23,6 +30,7 @@ import {
 import {
   BFLOAT16,
   FLOAT16,
+  FLOAT8,
   FLOAT32,
   FLOAT64,
   INT16,
@@ -220,6 +228,8 @@ export class Commands {
       floats[word] = float16Value(float16Bits(Number(value)))
     } else if (code === BFLOAT16) {
       floats[word] = bfloat16Value(bfloat16Bits(Number(value)))
+    } else if (code === FLOAT8) {
+      floats[word] = float8Value(float8Bits(Number(value)))
     } else if (code === FLOAT64 || code === INT64 || code === UINT64) {
       if (code === FLOAT64) asDouble[0] = Number(value)
       else asBigint[0] = BigInt(value)

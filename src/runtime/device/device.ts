@@ -304,7 +304,8 @@ export class Device {
   /**
    * An array with a copy of a typed array's elements, which have been read when this returns.
    *
-   * @param dtype `"float16"` or `"bfloat16"` for the bit patterns of a `Uint16Array`; the typed array's own unless given
+   * @param dtype `"float16"` or `"bfloat16"` for the bit patterns of a `Uint16Array`, `"float8_e4m3fn"` for those of a
+   * `Uint8Array`; the typed array's own unless given
    * @example
    * const x = device.from(new Float32Array([1, 2, 3]))
    * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")

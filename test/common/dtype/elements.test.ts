@@ -18,6 +18,7 @@ const expected: {
   bfloat16: { size: 2, type: Uint16Array, takes: [0, 1.5, -3e38, NaN, -Infinity], refuses: ["1", 1n, undefined] },
   float32: { size: 4, type: Float32Array, takes: [0, 0.1, 1e300, NaN], refuses: ["1", 1n, true] },
   float64: { size: 8, type: Float64Array, takes: [0, 0.1, -1e300, NaN], refuses: ["1", 1n, {}] },
+  float8_e4m3fn: { size: 1, type: Uint8Array, takes: [0, -0, 1.5, 1e30, NaN, Infinity], refuses: ["1", 1n, null] },
   int8: { size: 1, type: Int8Array, takes: [-128, 0, 127], refuses: [-129, 128, 0.5, NaN, 1n, "1"] },
   uint8: { size: 1, type: Uint8Array, takes: [0, 255], refuses: [-1, 256, 0.5, NaN, 1n, "1"] },
   int16: { size: 2, type: Int16Array, takes: [-32768, 32767], refuses: [-32769, 32768, 0.5, Infinity, 1n] },
@@ -41,6 +42,9 @@ test("§4 dtypes: the twelve, and nothing that objects have by nature", () => {
     refused(() => checkDType(name), "AUX_INVALID_ARGUMENT", "dtype", "float16")
   }
 })
+
+/** Kept as bit patterns, in the typed array of another dtype. */
+const isNarrow = (dtype: DType) => dtype === "float16" || dtype === "bfloat16" || dtype === "float8_e4m3fn"
 
 for (const dtype of dtypes.filter(isDType)) {
   const { size, type, takes, refuses } = expected[dtype]
@@ -81,7 +85,7 @@ for (const dtype of dtypes.filter(isDType)) {
   test(`§4 ${dtype}: an element's bytes are those of its typed array`, () => {
     for (const value of takes) {
       checkScalar(dtype, value, "value")
-      if (type === Uint16Array && dtype !== "uint16") continue // Bit patterns, which have a test of their own.
+      if (isNarrow(dtype)) continue // Bit patterns, which have a test of their own.
       const array = elementsOf(dtype).create(1)
       if (array instanceof BigInt64Array || array instanceof BigUint64Array) array[0] = BigInt(value)
       else array[0] = Number(value)
@@ -92,7 +96,7 @@ for (const dtype of dtypes.filter(isDType)) {
 
 test("§4 from: the dtype that a typed array is taken for", () => {
   for (const dtype of dtypes.filter(isDType)) {
-    if (dtype === "float16" || dtype === "bfloat16") continue
+    if (isNarrow(dtype)) continue
     assert.equal(dtypeOf(elementsOf(dtype).create(1)), dtype)
   }
   assert.equal(dtypeOf(Buffer.alloc(2)), "uint8")
