@@ -7,7 +7,7 @@ import { threads } from "./threads.js"
 
 const name = "cold"
 
-/** Long enough for every thread to have gone to sleep, in milliseconds. */
+/** After this pause all threads sleep, in milliseconds. */
 const pause = 20
 
 interface Contender {
@@ -15,7 +15,7 @@ interface Contender {
   run(): unknown
 }
 
-/** The same as `fork-join` after a pause: what a single request pays on a machine that has nothing else to do. */
+/** Like `fork-join`, but after a pause: the cost of a single request on an idle machine. */
 export const cold: Benchmark = {
   name,
   title: "one fork-join of two tiny kernels while every thread is asleep, until done; the peers run two tasks",
@@ -61,7 +61,7 @@ export const cold: Benchmark = {
   },
 }
 
-/** Every contender in turn, each time after a pause. */
+/** All contenders alternately, each time after a pause. */
 async function measure(contenders: readonly Contender[], [turns, warmUpTurns]: readonly [number, number]) {
   const samples = contenders.map((): number[] => [])
   for (let turn = -warmUpTurns; turn < turns; turn++) {

@@ -3,7 +3,7 @@ import { type Benchmark, compare, type Contender, difference } from "./harness.j
 
 const name = "disabled-path"
 
-/** The same call where there is no aux stream: what it costs a program that never uses one. */
+/** The call without an aux stream: its cost for a program that never uses one. */
 export const disabledPath: Benchmark = {
   name,
   title: "maybeExecuteInParallel(fn0, fn1, null, null, null) against calling the two functions",

@@ -6,7 +6,7 @@ import { threads } from "./threads.js"
 
 const name = "fork-join"
 
-/** Two tiny pieces of work beside each other, until both are done: what a caller waits for. */
+/** Two tiny pieces of work side by side, until both are done. */
 export const forkJoin: Benchmark = {
   name,
   title: "one fork-join of two tiny kernels, until done; the peers run two tasks and await both",

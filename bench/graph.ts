@@ -6,7 +6,7 @@ import { threads } from "./threads.js"
 const name = "graph"
 const layers = 32
 
-/** A stack of small fork-joins, as a model of many layers has: captured once and launched, or queued anew each time. */
+/** Many small fork-joins, as in a model of many layers: captured once and launched, or queued each time. */
 export const graph: Benchmark = {
   name,
   title: `a stack of ${layers} fork-joins of two tiny kernels each: one launch of a graph, or queued anew`,

@@ -1,27 +1,27 @@
 /**
- * Measures ways of doing the same thing side by side: every contender is warmed up, then all take turns, so that what
- * else the machine does meets all alike. A figure is the median over the turns, its spread the middle half of them.
+ * Compares ways of doing the same thing. Every contender is warmed up. Then they alternate, so that other load on the
+ * machine affects all alike. A figure is the median over the turns; its spread is the middle half of them.
  */
 
 /** How much is measured. */
 export interface Settings {
-  /** Only shows that everything runs. */
+  /** Only checks that everything runs. */
   readonly quick: boolean
 }
 
-/** A way of doing what a benchmark compares. */
+/** One of the ways that a benchmark compares. */
 export interface Contender {
   readonly name: string
-  /** One turn; only this is timed. It is done when it returns, or when its promise settles. */
+  /** One turn, the only timed part. It ends when it returns, or when its promise settles. */
   readonly turn: () => void | Promise<void>
-  /** Puts things back in order after a turn. */
+  /** Cleans up after a turn. */
   readonly settle?: () => void
 }
 
-/** How long one unit is, in milliseconds. */
+/** The length of one unit in milliseconds. */
 const milliseconds = { ns: 1e-6, µs: 1e-3, ms: 1 } as const
 
-/** What a row's figures are in. */
+/** The unit of a row's figures. */
 export type Unit = keyof typeof milliseconds | "MB"
 
 /** One measured figure with its spread. */
@@ -32,11 +32,11 @@ export interface Row {
   readonly median: number
   readonly p25: number
   readonly p75: number
-  /** How many turns it is of. */
+  /** The number of turns. */
   readonly turns: number
 }
 
-/** A figure that follows from the rows. */
+/** A figure computed from the rows. */
 export interface Derived {
   readonly benchmark: string
   readonly name: string
@@ -44,7 +44,7 @@ export interface Derived {
   readonly unit: Unit | "×"
 }
 
-/** What a benchmark found. */
+/** The result of a benchmark. */
 export interface Findings {
   readonly rows: readonly Row[]
   readonly derived: readonly Derived[]
@@ -52,30 +52,30 @@ export interface Findings {
 
 /** One file of this folder. */
 export interface Benchmark {
-  /** What `--only` takes. */
+  /** Its name for `--only`. */
   readonly name: string
   /** What it measures, in one line. */
   readonly title: string
   run(settings: Settings): Promise<Findings>
 }
 
-/** How a comparison is made. */
+/** The settings of a comparison. */
 export interface Comparison {
   readonly benchmark: string
   readonly unit: keyof typeof milliseconds
-  /** How many operations each contender does in a turn. Figures are for one. */
+  /** The number of operations of a contender in a turn. Figures are for one operation. */
   readonly operations: number
   readonly turns: number
   readonly warmUpTurns: number
 }
 
-/** Measures contenders in turns. */
+/** Measures contenders alternately. */
 export async function compare(comparison: Comparison, contenders: readonly Contender[]): Promise<Row[]> {
   const { benchmark, unit, operations, turns, warmUpTurns } = comparison
   const samples = contenders.map((): number[] => [])
   for (let round = -warmUpTurns; round < turns; round++) {
     for (let place = 0; place < contenders.length; place++) {
-      // Nobody always comes first, or always behind the same one's garbage.
+      // Each round starts with another contender, and each follows different garbage.
       const index = (place + Math.max(0, round)) % contenders.length
       const taken = await timeTurn(contenders[index])
       if (round >= 0) samples[index]?.push(taken / operations / milliseconds[unit])
@@ -119,13 +119,13 @@ export function medianOf(rows: readonly Row[], name: string): number {
   return row.median
 }
 
-/** How many times longer one contender takes than another. */
+/** The quotient of two contenders' times. */
 export function ratio(rows: readonly Row[], name: string, of: string, to: string): Derived {
   const value = medianOf(rows, of) / medianOf(rows, to)
   return { benchmark: rows[0]?.benchmark ?? "", name, value, unit: "×" }
 }
 
-/** How much longer one contender takes than another. */
+/** The difference of two contenders' times. */
 export function difference(rows: readonly Row[], name: string, of: string, to: string): Derived {
   const [first] = rows
   return {

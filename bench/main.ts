@@ -13,7 +13,7 @@ import { circumstances, type Report, toMarkdown } from "./report.js"
 
 const results = fileURLToPath(new URL("../../bench/results/", import.meta.url))
 
-/** What the user got wrong, in one sentence. */
+/** A user error, in one sentence. */
 class UsageError extends Error {}
 
 function readOptions() {
@@ -39,7 +39,7 @@ function usage(): string {
     "Measures the host device. A whole run replaces bench/results/host.json.",
     "  --only   only these benchmarks:",
     ...benchmarks.map(({ name, title }) => `           ${name.padEnd(14)} ${title}`),
-    "  --quick  show only that everything runs; the figures mean nothing",
+    "  --quick  only check that everything runs; the figures mean nothing",
     "  --json   print JSON instead of tables",
   ].join("\n")
 }

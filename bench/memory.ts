@@ -7,7 +7,7 @@ import { increment, once } from "./kernels.js"
 const name = "memory"
 const checkpoints = 10
 
-/** Loops that make and drop what they use for a long time: memory has to stay where it is. */
+/** Long loops that make and drop arrays: memory use must stay flat. */
 export const memory: Benchmark = {
   name,
   title:
@@ -45,7 +45,7 @@ function graphOn(device: Device): () => void {
   }
 }
 
-/** Memory at ten points of so many turns, and how long one takes. */
+/** Memory use at ten points of a loop, and the time of one turn. */
 function watch(
   what: string,
   each: string,
@@ -111,7 +111,7 @@ interface Sample {
 
 const nothing: Sample = { rss: 0, heap: 0, reserved: 0, used: 0 }
 
-/** The garbage collector, without asking the user for a flag. */
+/** The garbage collector, without a command-line flag. */
 function collector(): () => void {
   setFlagsFromString("--expose-gc")
   return runInNewContext("gc") as () => void

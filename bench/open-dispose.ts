@@ -4,7 +4,7 @@ import { increment, once } from "./kernels.js"
 
 const name = "open-dispose"
 
-/** What a device costs to have at all. */
+/** The cost of opening a device and disposing of it. */
 export const openDispose: Benchmark = {
   name,
   title: "opening the host device and disposing of it, without work (no threads are started) and with a first launch",

@@ -6,13 +6,13 @@ import { threads } from "./threads.js"
 
 const name = "overlap"
 
-/** Two branches that are measured alone and together. */
+/** Two branches, measured alone and together. */
 interface Pair {
   readonly name: string
   readonly branches: readonly [() => void, () => void]
 }
 
-/** How much of the shorter branch hides behind the longer one. */
+/** The part of the shorter branch that runs beside the longer one. */
 export const overlap: Benchmark = {
   name,
   title: "two branches beside each other against the longer one alone: 1.00 hides the shorter one whole",
@@ -32,7 +32,7 @@ export const overlap: Benchmark = {
   },
 }
 
-/** By the clock: what is lost to queueing and handing over. */
+/** Kernels that wait by the clock: shows the time lost by queueing and by passing work between threads. */
 function spinning(scale: number): Pair {
   const milliseconds = 10 * scale
   return {
@@ -41,7 +41,7 @@ function spinning(scale: number): Pair {
   }
 }
 
-/** By steps: what the cores really give. */
+/** Kernels that compute: shows what the cores gain. */
 function working(device: Device, scale: number): Pair {
   const steps = Math.round(2_000_000 * scale)
   const [a, b] = [device.zeros("float64", 1), device.zeros("float64", 16)]

@@ -6,7 +6,7 @@ import { threads } from "./threads.js"
 
 const name = "queued"
 
-/** Many fork-joins queued, and waited for once: what a model of many layers does. */
+/** Many queued fork-joins and one wait, as in a model of many layers. */
 export const queued: Benchmark = {
   name,
   title:
@@ -37,7 +37,7 @@ export const queued: Benchmark = {
   },
 }
 
-/** Two tasks for each fork-join, never more than 1000 under way. */
+/** Two tasks for each fork-join, at most 1000 at a time. */
 function tasksInFlight(peer: Peer, operations: number): Contender {
   const batch = Math.min(500, operations)
   return {

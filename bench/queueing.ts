@@ -5,7 +5,7 @@ import { increment, once, touch } from "./kernels.js"
 
 const name = "queueing"
 
-/** What calls cost the thread that makes them; nothing is waited for while the clock runs. */
+/** The cost of calls for the calling thread, without waiting for their work. */
 export const queueing: Benchmark = {
   name,
   title: "host time of one call; the work itself is waited for outside the measured time",
@@ -18,7 +18,7 @@ export const queueing: Benchmark = {
     const [main, aux] = [device.defaultStream, device.createStream()]
     const [known, shared] = [aux.record(), aux.record()]
     main.wait(known)
-    // Others may record an event whose number they know, so no wait for it is left out.
+    // Once its handle is read, others may record the event, so no wait for it is skipped.
     void shared.handle
     const left = () => increment.launch(once, a)
     const right = () => increment.launch(once, b)

@@ -5,7 +5,7 @@ import { listDevices } from "auxstream"
 import type { Benchmark, Derived, Row } from "./harness.js"
 import { threads } from "./threads.js"
 
-/** What was measured, where, and with which versions: the contents of a file in bench/results/. */
+/** The results with the machine and the versions: the contents of a file in bench/results/. */
 export interface Report {
   readonly date: string
   readonly device: string
@@ -13,7 +13,7 @@ export interface Report {
   readonly cores: number
   readonly threads: number
   readonly system: string
-  /** The share of the machine's processor time that other processes took meanwhile, from 0 to 1. */
+  /** The share of the machine's processor time that other processes used meanwhile, from 0 to 1. */
   readonly others: number
   readonly versions: Readonly<Record<"node" | "v8" | "auxstream" | "piscina" | "tinypool", string>>
   readonly quick: boolean
@@ -21,7 +21,7 @@ export interface Report {
   readonly derived: readonly Derived[]
 }
 
-/** Everything about the run but what it finds. */
+/** The circumstances of a run. */
 export function circumstances(quick: boolean): Omit<Report, "rows" | "derived" | "others"> {
   return {
     date: new Date().toISOString(),
@@ -41,7 +41,7 @@ export function circumstances(quick: boolean): Omit<Report, "rows" | "derived" |
   }
 }
 
-/** A package's version. Not every package lets its package.json be imported, so it is looked for on the disk. */
+/** A package's version. Read from disk, because not every package exports its package.json. */
 function versionOf(name: string): string {
   const require = createRequire(import.meta.url)
   const folder = require.resolve(name).split(/[\\/]dist[\\/]/)[0]
@@ -71,7 +71,7 @@ function partOf({ rows, derived }: Report, benchmark: string, title: string): st
   return `**${benchmark}**: ${title}\n\n${table}`
 }
 
-/** Three digits, which is more than such figures are worth. */
+/** Three digits, which is already more than their precision. */
 export function show(value: number): string {
   return Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 }

@@ -6,7 +6,7 @@ import { threads } from "./threads.js"
 const name = "scaling"
 const nameOf = (count: number) => (count === 1 ? "1 stream" : `${count} streams`)
 
-/** The same work on more and more streams. */
+/** The same work on an increasing number of streams. */
 export const scaling: Benchmark = {
   name,
   title: "one of 64 kernels of equal work, spread over 1 to 8 streams: time until all are done ÷ 64",

@@ -6,7 +6,7 @@ import { threads } from "./threads.js"
 
 const name = "server"
 
-/** The example's kernels, called in place. */
+/** The example's kernels, called directly. */
 interface Kernels {
   iterate(
     this: void,
@@ -20,7 +20,7 @@ interface Kernels {
   add(this: void, launch: unknown, n: number, x: Float32Array, y: Float32Array): void
 }
 
-/** The requests of the example of a server, 16 at once, without the HTTP around them. */
+/** The requests of the server example, 16 at a time, without HTTP. */
 export const server: Benchmark = {
   name,
   title:
@@ -52,10 +52,10 @@ export const server: Benchmark = {
   },
 }
 
-/** A way of answering requests, so many of them at once. */
+/** A way to answer requests, several at a time. */
 class Way implements Contender {
   readonly name: string
-  /** How long the event loop stood still at most, in each turn, in milliseconds. */
+  /** The longest time that the event loop was blocked in each turn, in milliseconds. */
   readonly delays: number[] = []
   readonly #flows: (() => Promise<void>)[]
 
@@ -71,7 +71,7 @@ class Way implements Contender {
     const delay = monitorEventLoopDelay({ resolution: 1 })
     delay.enable()
     await Promise.all(this.#flows.map((flow) => flow()))
-    await new Promise((resolve) => setTimeout(resolve, 2)) // Or a delay that lasts until now would not be seen.
+    await new Promise((resolve) => setTimeout(resolve, 2)) // Otherwise a delay that lasts until now would not be seen.
     delay.disable()
     this.delays.push(delay.max / 1e6)
   }
@@ -83,7 +83,7 @@ async function inline({ iterate, add }: Kernels, { numbers, rounds }: Question):
   iterate(undefined, n, rounds, 0.5, numbers, left)
   iterate(undefined, n, rounds, 0.25, numbers, right)
   add(undefined, n, left, right)
-  // As a handler does, which has read a request before and writes an answer afterwards.
+  // Like a handler, which has read a request before and writes an answer afterwards.
   await new Promise(setImmediate)
   return right
 }

@@ -1,4 +1,4 @@
 import { availableParallelism } from "node:os"
 
-/** How many threads everybody gets: one for each core, two at least. */
+/** The number of threads of each contender: one for each core, at least two. */
 export const threads = Math.max(2, availableParallelism())

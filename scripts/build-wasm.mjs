@@ -23,7 +23,7 @@ const modules = [
   },
 ]
 
-/** The memory is the host device's: imported, of any size, shared. Nothing may stand in it at a fixed place. */
+/** The memory is the host device's: imported, shared, of any size. The module must put nothing at a fixed place in it. */
 const memory = "--importMemory --noExportMemory --initialMemory 0 --maximumMemory 65536 --sharedMemory"
 const options = `--runtime stub --noAssert -O3 --noColors ${memory} --enable simd --enable threads`.split(" ")
 
@@ -45,7 +45,7 @@ function fingerprintOf(sources) {
   return hash.digest("hex")
 }
 
-/** Gives the module's bytes. Ends the process with the compiler's words if there is anything to say. */
+/** Returns the module's bytes. Ends the process with the compiler's message if there is one. */
 async function compile(entry, features) {
   const { default: asc } = await import("assemblyscript/asc")
   const folder = mkdtempSync(join(tmpdir(), "auxstream-wasm-"))
@@ -76,7 +76,7 @@ export const simd = (): Uint8Array => Buffer.from("${simd.toString("base64")}", 
 /** For engines with relaxed SIMD. */
 export const relaxedSimd = (): Uint8Array => Buffer.from("${relaxedSimd.toString("base64")}", "base64")
 
-/** The faster one of those that this engine takes. */
+/** The faster of the two if this engine accepts it. */
 export function fastest(): Uint8Array {
   const { validate } = (globalThis as typeof globalThis & Validator).WebAssembly
   const relaxed = relaxedSimd()

@@ -1,9 +1,9 @@
 /**
- * Joins the compiled files in dist/ into few: one for each entry point, what they share, and one for the worker threads.
- * As the hundred small files of the sources, the package takes four times as long to import.
+ * Joins the compiled files in dist/ into a few: one for each entry point, their shared code, and one for the worker threads.
+ * Importing the package as the hundred small files of the sources would take four times as long.
  *
- * The workers' file imports nothing but Node.js: bundlers that take in the package copy it as it is, without what it
- * would import. It lies beside the code that starts the threads, as it does in the sources.
+ * The workers' file imports only Node.js modules, because bundlers of users copy it as it is, without its imports. It lies
+ * beside the code that starts the threads, as in the sources.
  */
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -34,9 +34,9 @@ for (const path of filesBelow("dist").filter((name) => name.endsWith(".js"))) {
 }
 
 /**
- * Gives classes that name themselves their names back, which errors and `console.log` show: of those the bundler makes
- * `class _Name`. Its own `keepNames` sets the name of every function each time that it is made, which doubles what a
- * fork-join costs.
+ * Restores the names of classes that refer to themselves, because errors and `console.log` show them: the bundler renames
+ * such a class to `_Name`. Its own `keepNames` would set the name of every function each time one is created, which doubles
+ * the cost of a fork-join.
  */
 function withNames(code) {
   const names = [...code.matchAll(/^var (\w+) = class _\1\b/gm)].map(([, name]) => name)

@@ -1,4 +1,4 @@
-/** Lints. The rules that need types need the declarations in dist/, too. */
+/** Lints. Rules that use types need the declarations in dist/. */
 
 import { node, tools } from "./lib/project.mjs"
 import { setUp } from "./lib/setup.mjs"

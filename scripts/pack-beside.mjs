@@ -1,6 +1,6 @@
 /**
- * Packs node-llama-cpp with its CUDA library, which tests run beside this one on a machine with a GPU, into .gpu-beside/, in
- * parts that can be sent one by one. See docs/gpu-run.md.
+ * Packs node-llama-cpp with its CUDA library into .gpu-beside/, for the tests that run it beside this library on a GPU, in
+ * parts that can be sent separately. See docs/gpu-run.md.
  *
  *   --out DIR   another folder than .gpu-beside/
  */
@@ -11,7 +11,7 @@ import { archiveNodeLlamaCpp } from "./gpu/node-llama-cpp.mjs"
 import { cutIntoParts } from "./gpu/parts.mjs"
 import { at, say } from "./lib/project.mjs"
 
-/** What may be sent in one go is often limited. The repository goes along, too. */
+/** The size of one transfer is often limited. The repository is part of it. */
 const mostBytes = 45 * 1024 * 1024
 
 const { values } = parseArgs({ options: { out: { type: "string", default: at(".gpu-beside") } } })

@@ -1,10 +1,10 @@
 /**
  * Packs everything that a bare Linux x64 machine with a GPU needs to run this project's tests and benchmarks into .gpu/:
- * Node.js itself, the npm packages that are imported, what is built, and `run.sh`, which unpacks and runs it there. See
+ * Node.js, the imported npm packages, the built files, and `run.sh`, which unpacks and runs them there. See
  * docs/gpu-run.md.
  *
  *   --out DIR       another folder than .gpu/
- *   --as-built      packs dist/ and build/ as they are, without looking whether they are up to date
+ *   --as-built      packs dist/ and build/ as they are, without checking whether they are up to date
  *   --without-node  leaves Node.js out, for machines that have it
  */
 
@@ -16,7 +16,7 @@ import { setUp } from "./lib/setup.mjs"
 import { archive, hashOf, sizeOf } from "./gpu/archive.mjs"
 import { stageNode, stagePackages, stageProject } from "./gpu/stages.mjs"
 
-/** What may be sent in one go is often limited. The repository goes along, too. */
+/** The size of one transfer is often limited. The repository is part of it. */
 const mostBytes = 48 * 1024 * 1024
 
 const { values } = parseArgs({
@@ -35,7 +35,7 @@ mkdirSync(out, { recursive: true })
 say("Packing what is built")
 const archives = [archive(out, "project", stageProject), archive(out, "packages", stagePackages)]
 if (!values["without-node"]) {
-  // The slow one. It changes with Node.js' version only, so it is kept.
+  // The slow one is kept, because it only changes with the version of Node.js.
   const kept = stageNode()
   const path = join(out, "node.tar.xz")
   copyFileSync(kept, path)

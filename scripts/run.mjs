@@ -1,5 +1,5 @@
 /**
- * Runs a built program of this project, setting up first what that needs: `node scripts/run.mjs build/bench/main.js …`.
+ * Runs a built program of this project, after installing and building what is missing: `node scripts/run.mjs build/bench/main.js …`.
  * The program runs in this process, so arguments, terminal, signals and exit code are its own.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Runs the built tests under the newest Node.js, which npm carries as a package for each platform. What was fetched is
- * kept, so that later runs work offline.
+ * Runs the built tests under the newest Node.js, fetched as an npm package for this platform. The package is kept, so that
+ * later runs work offline.
  */
 
 import { spawnSync } from "node:child_process"

@@ -1,6 +1,6 @@
 /**
- * Runs the host device's conformance suites, fork-joins and random programs under Bun and Deno, which npm carries as
- * packages. What was fetched is kept, so that later runs work offline.
+ * Runs the host device's conformance suites, fork-joins and random programs under Bun and Deno, fetched as npm packages. The
+ * packages are kept, so that later runs work offline.
  */
 
 import { spawnSync } from "node:child_process"
@@ -8,7 +8,7 @@ import { mkdirSync } from "node:fs"
 import { at, filesBelow, npm, root, say } from "./lib/project.mjs"
 import { setUp } from "./lib/setup.mjs"
 
-/** Longer than any suite needs on a slow machine: one that hangs fails. */
+/** More than any suite needs on a slow machine. A suite that takes longer hangs, and fails. */
 const millisecondsPerFile = 180_000
 
 const cache = at("node_modules/.cache/runtimes")
@@ -32,7 +32,7 @@ const runtimes = [
 
 const folders = ["build/test/conformance/", "build/test/parallel/"]
 
-/** Suites that start programs with flags of Node.js and V8. The first of them tests the CUDA device. */
+/** Suites that start programs with flags of Node.js and V8. The first one tests the CUDA device. */
 const left = new Set(["build/test/conformance/on-the-double.test.js", "build/test/parallel/stack-overflow.test.js"])
 
 setUp()
@@ -49,7 +49,7 @@ if (suites.length === 0) {
 const outcomes = runtimes.map((runtime) => testUnder(runtime))
 process.exitCode = outcomes.every(Boolean) ? 0 : 1
 
-/** Runs all suites, each in a process of its own, and says what came of them. Gives whether all passed. */
+/** Runs each suite in a process of its own, and prints the results. Returns whether all passed. */
 function testUnder(runtime) {
   const { name, packageName, args } = runtime
   const binary = fetch(runtime)
@@ -78,7 +78,7 @@ function passes(binary, args, suite) {
   return false
 }
 
-/** The newest program of a package: the first of its platforms' binaries that runs here. No script of a package runs. */
+/** The newest program of a package: the first of its binaries that runs here. Runs no script of the package. */
 function fetch({ packageName, scope, program }) {
   const folder = `${cache}/${packageName}`
   mkdirSync(folder, { recursive: true })

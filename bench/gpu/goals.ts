@@ -59,7 +59,7 @@ const minus =
     return a === undefined || b === undefined ? undefined : a - b
   }
 
-/** Our figure of the first row, the others' of the second. */
+/** Our figure is that of the first row, the others' that of the second. */
 const either =
   (first: Figure, second: Figure): Figure =>
   (peer) =>

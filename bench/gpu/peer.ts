@@ -48,7 +48,7 @@ export class Peer {
     this.#child = child
     createInterface({ input: child.stdout }).on("line", (line) => this.#take(line))
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#errors = (this.#errors + text).slice(-4000)))
-    child.stdin.on("error", () => {}) // That it has ended is said by its end.
+    child.stdin.on("error", () => {}) // The process's end is handled elsewhere.
     child.on("error", (error) => this.#leave(`${name} cannot be started: ${error.message}`))
     child.on("close", (status, signal) => this.#leave(`${name} ended (${signal ?? status}). ${tail(this.#errors, 6)}`))
   }

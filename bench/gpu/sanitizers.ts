@@ -19,9 +19,8 @@ import {
 
 /** The sanitizer's tools, with their options. */
 const tools = {
-  // A call that is refused is told to whoever made it, and some are made to be: how many parameters a kernel has is found
-  // by asking for one too many. What is left at a process's end is its pinned memory that is still reachable; what
-  // devices leave behind is counted by the part `memory`.
+  // Without reports of refused calls, because the library expects some: it counts a kernel's parameters by asking for one too
+  // many. Without a leak check, because a process ends with reachable pinned memory; the part `memory` checks for leaks.
   memcheck: ["--report-api-errors", "no"],
   initcheck: [],
 } as const
@@ -34,14 +33,14 @@ const shortLatches = fileURLToPath(new URL("short-latches.js", import.meta.url))
 const limits = { atATime: Math.max(2, availableParallelism() - 4), secondsEach: 150, secondsForAll: 240 } as const
 
 /**
- * Watched one at a time. Beside others, whose contexts take turns with its own, a graph with a conditional comes to an
- * illegal access under either tool, in C++ as well: see the second of the {@link controls}.
+ * Suites that must run alone under a tool. While other processes' contexts alternate with its own, a graph with a
+ * conditional makes an illegal access under either tool, in C++ as well: see the second of the {@link controls}.
  */
 const byItself = new Set(["graphs-conditionals.test.js", "random-conditionals.test.js"])
 
 /**
- * Under initcheck, branches with loops in them, side by side, came to an illegal access by themselves, too, in half of the
- * runs (H100, driver 580). Memcheck reports nothing for them, and the results are exact.
+ * Under initcheck, parallel branches with loops made an illegal access even alone, in half of the runs (H100, driver 580).
+ * Memcheck reports nothing for them, and the results are exact.
  */
 const notUnderInitcheck = "random-conditionals.test.js"
 
@@ -142,7 +141,7 @@ export function watched(ended: Ended | undefined): { errors: number; unwatched?:
   if (ended === undefined) return { errors: 0, unwatched: "there was no time left" }
   const summary = /ERROR SUMMARY: (\d+) error/.exec(ended.output)?.[1]
   if (summary !== undefined) return { errors: Number(summary) }
-  // Without the summary, what was printed until then is what there is.
+  // Without a summary, only the errors printed so far are known.
   const errors = ended.output.match(/^========= (Invalid|Uninitialized|Misaligned|Program hit|Unused)/gm)?.length ?? 0
   if (ended.timedOut) return { errors, unwatched: `was stopped after ${Math.round(ended.seconds)} s` }
   return { errors, unwatched: `the sanitizer gave no summary: ${ended.output.slice(-400)}` }

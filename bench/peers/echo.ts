@@ -1,4 +1,4 @@
-/** The worker of the bare round trips: does the pools' task for each message, and answers. */
+/** The worker of the bare round trips: runs the pools' task for each message, and answers. */
 
 import { parentPort } from "node:worker_threads"
 import increment from "./task.js"

@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads"
 import { Piscina } from "piscina"
 import { Tinypool } from "tinypool"
 
-/** Something else that runs tasks on worker threads. */
+/** Another library that runs tasks on worker threads. */
 export interface Peer {
   readonly name: string
   /** Runs the task of task.ts on a thread. */
@@ -31,7 +31,7 @@ function tinypool(threads: number): Peer {
   return { name: "tinypool", run: () => pool.run(undefined), close: () => pool.destroy() }
 }
 
-/** A message there, a message back, workers in turn: what any pool over messages has to pay. */
+/** One message to a worker and one back, workers alternately: the least cost of any pool that uses messages. */
 async function postMessage(threads: number): Promise<Peer> {
   const workers = Array.from({ length: threads }, () => new Worker(new URL("echo.js", import.meta.url)))
   await Promise.all(workers.map((worker) => once(worker, "online")))

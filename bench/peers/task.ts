@@ -1,4 +1,4 @@
-/** The task of the pools: what the kernel `increment` does, on memory of the worker's own. */
+/** The pools' task: the same as the kernel `increment`, on the worker's own memory. */
 
 const counter = new Int32Array(1)
 

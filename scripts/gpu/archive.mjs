@@ -7,8 +7,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 /**
- * Makes `<folder>/<name>.tar.xz` of what `stage` puts into an empty folder. The same contents make the same bytes.
- * Gives the archive's path.
+ * Makes `<folder>/<name>.tar.xz` of the files that `stage` puts into an empty folder. Equal contents give equal bytes.
+ * Returns the archive's path.
  */
 export function archive(folder, name, stage) {
   return inScratch((scratch) => {
@@ -22,7 +22,7 @@ export function archive(folder, name, stage) {
   })
 }
 
-/** Gives a scratch folder to `fn`, and removes it. */
+/** Calls `fn` with a scratch folder, and removes it. */
 export function inScratch(fn) {
   const scratch = mkdtempSync(join(tmpdir(), "auxstream-pack-"))
   try {
@@ -32,7 +32,7 @@ export function inScratch(fn) {
   }
 }
 
-/** Runs a program of the system and gives what it printed. Throws with its words if it fails. */
+/** Runs a program of the system and returns its output. Throws with its error output if it fails. */
 export function execute(command, args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" })
   if (error) throw new Error(`Packing needs the program ${command}: ${error.message}`)
@@ -42,7 +42,7 @@ export function execute(command, args) {
 
 export const sizeOf = (path) => statSync(path).size
 
-/** Names the contents of files, in hexadecimal digits. */
+/** A hash of the contents of files, in hexadecimal digits. */
 export function hashOf(paths) {
   const hash = createHash("sha256")
   for (const path of paths) hash.update(readFileSync(path))

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { npm } from "../lib/project.mjs"
 import { execute } from "./archive.mjs"
 
-/** Fetches a package without installing it: npm refuses to install one of another platform. Gives its folder. */
+/** Fetches a package without installing it: npm refuses to install one of another platform. Returns its folder. */
 export function fetchPackage(spec, folder) {
   const failed = npm(["pack", spec, "--silent", "--pack-destination", folder])
   const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))

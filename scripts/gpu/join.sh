@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts its part of an archive where the others were put. When all are there, it unpacks them and prints the folder:
+# Adds its part of an archive to the others. Once all parts are there, unpacks the archive and prints its folder:
 #   AUXSTREAM_TEST_LLAMA=$(.gpu-beside/part-1/join.sh)
 set -eu
 
@@ -15,7 +15,7 @@ if [ ! -d "$place/unpacked" ]; then
     echo "$there of $count parts are there." >&2
     exit
   fi
-  # Unpacked beside its place and moved there, so that what is there is whole.
+  # Unpacked elsewhere and then moved, so that the folder is always complete.
   rm -rf "$place/part"
   mkdir "$place/part"
   cat "$place"/piece-* | xz -dc | tar -C "$place/part" -xf -

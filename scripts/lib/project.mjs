@@ -1,4 +1,4 @@
-/** What every script needs: where the project is, how to run a program in it, and which files a folder holds. */
+/** Shared by all scripts: the project's folder, running a program in it, and listing files. */
 
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
@@ -18,12 +18,12 @@ export const tools = {
   oxfmt: at("node_modules/oxfmt/bin/oxfmt"),
 }
 
-/** Runs a script with this Node.js, in the project's folder. Gives its exit code. */
+/** Runs a script with this Node.js, in the project's folder. Returns its exit code. */
 export function node(script, args = [], options = {}) {
   return run(options.execPath ?? process.execPath, [script, ...args], options)
 }
 
-/** Runs npm. Gives its exit code. */
+/** Runs npm. Returns its exit code. */
 export function npm(args) {
   const cli = process.env.npm_execpath
   if (cli?.endsWith("npm-cli.js")) return node(cli, args)
@@ -36,7 +36,7 @@ function run(command, args, { shell = false, env = process.env } = {}) {
   return status ?? 1
 }
 
-/** Says in one line what is going on; not on standard output, which belongs to the program that is run. */
+/** Prints a progress line to standard error, because standard output belongs to the program that is run. */
 export function say(line) {
   console.error(`${line} …`)
 }

@@ -1,4 +1,4 @@
-/** Gets a clone ready to run: the packages of the lock file installed, the sources built. Silent where nothing is to do. */
+/** Prepares a clone: installs the packages of the lock file and builds the sources. Prints nothing if both are up to date. */
 
 import { existsSync, readFileSync } from "node:fs"
 import { build, isBuilt } from "./build.mjs"
@@ -22,7 +22,7 @@ export function install() {
     stop(failed, "Installing failed. The first set-up needs the npm registry, or npm's cache of these packages.")
 }
 
-/** Whether node_modules holds what the lock file names, in its versions. npm leaves a lock of its own there to compare with. */
+/** Whether node_modules has the versions of the lock file. npm keeps a lock file of its own there, which is compared. */
 function isInstalled() {
   if (!existsSync(at("node_modules/.package-lock.json"))) return false
   const installed = packages("node_modules/.package-lock.json")

@@ -4,12 +4,12 @@ import { availableParallelism } from "node:os"
 import { normalize } from "node:path/posix"
 import { filesBelow, node } from "./project.mjs"
 
-/** Longer than any test file needs on a slow machine: one that hangs fails. */
+/** More than any test file needs on a slow machine. A file that takes longer hangs, and fails. */
 const millisecondsPerFile = 600_000
 
 /**
- * Runs the tests whose source path starts with one of `prefixes`, a folder's or a file's (all of them if there are none) under the Node.js at
- * `execPath`. Gives the exit code.
+ * Runs the tests whose source path starts with one of `prefixes` (all tests if there are none) under the Node.js at
+ * `execPath`. Returns the exit code.
  *
  * The files are named one by one, because Node.js 20 takes no patterns. Half the cores run test files: the host
  * device's tests keep several threads busy each.

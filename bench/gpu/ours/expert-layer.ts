@@ -3,7 +3,7 @@
 import type { Device, DeviceArray } from "auxstream"
 import { randomArray } from "./workload.js"
 
-/** DeepSeek-V2-Lite. Its two shared experts are one of twice the width. */
+/** DeepSeek-V2-Lite. Its two shared experts are computed as one of twice the width. */
 export const [hidden, inner, experts, top, shared] = [2048, 1408, 64, 6, 2816]
 export const layers = 32
 const keptLayers = 4
@@ -53,8 +53,8 @@ export function inputOf(device: Device, tokens: number): Matrix {
 export const usedExperts = (tokens: number): number => Math.min(experts, tokens * top)
 
 /**
- * The first expert in use, another one in each layer. Routing is given and even: pair p of a token and one of its six
- * experts goes to the one that is p mod the number of experts in use behind it.
+ * The first expert in use, a different one in each layer. Routing is fixed and even: pair p of a token and one of its six
+ * experts goes to the expert that is (p mod the number of experts in use) places behind it.
  */
 export const firstExpert = (tokens: number, layer: number): number => {
   const used = usedExperts(tokens)

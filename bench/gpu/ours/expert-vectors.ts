@@ -42,7 +42,7 @@ const sharedKernels = {
 export type FewTokens = keyof typeof sharedKernels
 export const isFew = (tokens: number): tokens is FewTokens => tokens in sharedKernels
 
-/** A warp for each row, and so many warps in a block: see the kernels. */
+/** Each row has a warp, and a block has this many warps: see the kernels. */
 const warpForEach = (rows: number, warps: number, times = 1) =>
   ({ grid: [rows / warps, times], block: 32 * warps }) as const
 

@@ -3,7 +3,7 @@ import { matmul } from "auxstream/blas"
 import { add, over, rmsNorm, rowsOf } from "./kernels.js"
 import { randomArray, type Workload } from "./workload.js"
 
-/** The norms of queries and of keys and values of DeepSeek-R1, with a kernel of our own. Two launches a layer. */
+/** The norms of queries and of keys and values of DeepSeek-R1, with a custom kernel. Two launches a layer. */
 export function normsWorkload(device: Device, rows: number): Workload {
   const branch = (columns: number) => {
     const x = randomArray(device, rows * columns, 1)

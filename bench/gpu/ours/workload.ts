@@ -69,11 +69,11 @@ function checkResult(device: Device, workload: Workload, layers: readonly Layer[
   const expected = resultOf(workload, queueing(device, layers, "sequential"))
   const found = resultOf(workload, operation)
   if (expected.some((bits, index) => bits !== found[index])) {
-    throw new Error("side by side or as a graph the result is another one than one after the other")
+    throw new Error("the result side by side, or as a graph, differs from the result in sequence")
   }
   const isNumber = (bits: number) => (bits & 0x7f80) !== 0x7f80
   if (!expected.every(isNumber) || expected.every((bits) => bits === 0)) {
-    throw new Error("the result is no result: zeros, infinities or what is no number")
+    throw new Error("the result is all zeros, or has infinities or NaN")
   }
   const reference = workload.reference?.()
   if (reference !== undefined) {

@@ -1,4 +1,4 @@
-"""CuPy, with kernels of one's own: cupy_peer.py KERNELS.ptx"""
+"""CuPy, with custom kernels: cupy_peer.py KERNELS.ptx"""
 
 import sys
 
@@ -26,7 +26,7 @@ def on_aux():
 
 
 def fork_join(fn0, fn1):
-    """On the current stream, which is `main` in all rows."""
+    """Queues on the current stream, which is `main` in all rows."""
     event0.record(main)
     fn0()
     with aux:
@@ -50,7 +50,7 @@ def two_launches():
 
 
 def launch_twice():
-    """The launches of a fork-join and nothing else: switching the stream is the fork-join's."""
+    """Only the launches of a fork-join: switching streams counts as part of the fork-join."""
     on_main()
     on_main()
 
@@ -60,7 +60,7 @@ def finish():
     aux.synchronize()
 
 
-# A graph does not keep the memory that it reads. Given back, it would be another row's.
+# A graph does not keep the memory that it reads alive. Freed, another row would get it.
 kept = []
 
 
@@ -79,7 +79,7 @@ def spins(way, microseconds):
 
 
 def norms(rows, mode, way):
-    """Both norms with the kernel that auxstream is measured with."""
+    """Both norms, with the same kernel as auxstream."""
     rows = int(rows)
 
     def branch(columns):

@@ -1,4 +1,4 @@
-// The CUDA driver's own calls from C++: what everybody else's calls come down to.
+// The CUDA driver's own calls from C++, which all other libraries make in the end.
 //
 //   driver KERNELS.ptx EXPERT-LAYER.ptx
 //
@@ -57,7 +57,7 @@ void touchBoth() {
 }
 void forkJoinOfTwo() { forkJoin(touchMain, touchAux); }
 
-// In a stream's order, as whoever has no pool of its own allocates.
+// Stream-ordered allocation, as a program without a pool of its own does it.
 void allocateAndFree() {
   CUdeviceptr array;
   CALL(cuMemAllocAsync, &array, 1024, ownerStream);
@@ -72,7 +72,7 @@ void touchBothOwned() {
 }
 void forkJoinOfOwned() { forkJoinOn(ownerStream, besideStream, touchOwned, touchBeside); }
 
-// What is learned of a kernel's end, beyond its own time.
+// The time until the program learns of a kernel's end, without the kernel's own time.
 Row end(int microseconds, bool blocking) {
   return [=](int operations) {
     double beyond = 0;
@@ -138,7 +138,7 @@ std::string joined(const std::vector<Figures>& samples, double Figures::* which)
 }
 
 void answer(const std::string& line) {
-  // A row that is made ready is kept.
+  // Prepared rows are kept.
   static std::map<std::string, Row> rows;
   std::istringstream words(line);
   std::string row;

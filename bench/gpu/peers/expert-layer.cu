@@ -1,33 +1,32 @@
-// A mixture-of-experts layer of DeepSeek-V2-Lite's sizes for one token or four, as engines write it: products of matrices
-// and vectors, for which nothing counts but how fast the weights come from memory. A warp computes a row. It asks for
-// all the weights of that row before it uses any, and into shared memory, so that what is on its way takes no registers.
-// Sums are in float32 and in a fixed order: results have the same bits each time. Which experts a token goes to is known
-// on the device only.
+// A mixture-of-experts layer of DeepSeek-V2-Lite's sizes for one token or four, as inference engines write it: products of
+// matrices and vectors, limited by the memory's bandwidth. A warp computes a row. It first requests all weights of the row,
+// into shared memory, so that the pending loads take no registers. Sums are in float32 and in a fixed order, so results have
+// the same bits each time. Only the device knows which experts a token is routed to.
 #include <cuda_bf16.h>
 
 typedef __nv_bfloat16 bf16;
 
 constexpr int hidden = 2048, inner = 1408, shared = 2816, top = 6;
 constexpr int lanes = 32;
-// Numbers in the 16 bytes that a lane loads at a time: a chunk.
+// Numbers in a chunk: the 16 bytes that a lane loads at a time.
 constexpr int chunk = 8;
-// Warps of a block, which its rows' weights leave room for.
+// Warps of a block, limited by the shared memory for their rows' weights.
 constexpr int warps = 4, routedDownWarps = 2;
 
 __device__ int lane() { return threadIdx.x % lanes; }
 __device__ int warp() { return threadIdx.x / lanes; }
 __device__ int row() { return (blockIdx.x * blockDim.x + threadIdx.x) / lanes; }
-// Where a lane's nth chunk begins in a row.
+// The start of a lane's nth chunk in a row.
 __device__ int column(int n) { return (n * lanes + lane()) * chunk; }
 
-// Asks for a chunk. It is there once arrived() returns, for the lane that asked.
+// Requests a chunk. After arrived(), the lane that requested it may read it.
 __device__ void ask(uint4* to, const bf16* from) {
   unsigned place = (unsigned)__cvta_generic_to_shared(to);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(place), "l"(from) : "memory");
 }
 __device__ void arrived() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-// What many warps read comes from the cache.
+// Data that many warps read comes from the cache.
 __device__ uint4 read(const bf16* from) { return __ldg((const uint4*)from); }
 
 __device__ float low(unsigned pair) { return __uint_as_float(pair << 16); }
@@ -73,7 +72,7 @@ __device__ void gateUp(const bf16* gateRow, const bf16* upRow, const bf16* x, bf
   }
 }
 
-// Pair p is expert experts[p] of token p / top, and row p of out. A warp for a row of the expert, a y for a pair.
+// Pair p is expert experts[p] of token p / top, and row p of out. One warp for each row of the expert, one y for each pair.
 extern "C" __global__ void __launch_bounds__(warps* lanes)
     bench_routed_up(const int* experts, const bf16* x, const bf16* weights, bf16* out) {
   int pair = blockIdx.y;
@@ -95,21 +94,21 @@ extern "C" __global__ void __launch_bounds__(warps* lanes)
   sharedUp<4>(x, weights, out);
 }
 
-// A token's row of out is the weighted sum of its experts' products. A warp for a row of all its experts, one behind the
-// other as if they were one long row; a y for a token.
+// A token's row of out is the weighted sum of its experts' products. One warp computes a row of all its experts, joined to
+// one long row; one y for each token.
 extern "C" __global__ void __launch_bounds__(routedDownWarps* lanes)
     bench_routed_down(const int* experts, const float* shares, const bf16* x, const bf16* weights, bf16* out) {
   constexpr int count = top * inner / (lanes * chunk);
   __shared__ uint4 asked[routedDownWarps][count][lanes];
   int token = blockIdx.y;
-  const bf16* rows[top];  // Less what stands before it in the long row.
+  const bf16* rows[top];  // Minus the row's offset in the long row.
   float share[top];
 #pragma unroll
   for (int k = 0; k < top; k++) {
     rows[k] = weights + ((size_t)experts[token * top + k] * hidden + row()) * inner - k * inner;
     share[k] = shares[token * top + k];
   }
-  // A warp's nth chunks begin in the expert `first`, and may reach into the next one.
+  // A warp's nth chunks begin in the expert `first`, and may continue in the next one.
 #pragma unroll
   for (int n = 0; n < count; n++) {
     int first = n * lanes * chunk / inner, next = min(first + 1, top - 1);

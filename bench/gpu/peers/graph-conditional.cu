@@ -1,6 +1,6 @@
-// Graphs with a loop in each of two branches, whose counters the graph itself has filled just before: nothing is read that
-// was not written, and it says so by its results. What a tool reports of it is the tool's own. Needs CUDA 13, whose calls
-// take edges' data.
+// Graphs with a loop in each of two branches. The graph itself fills the loops' counters just before, so no memory is read
+// before it is written, and the program checks its results. Anything that a tool reports here is a false report of the tool.
+// Needs CUDA 13, whose calls take edge data.
 
 #include <cuda_runtime.h>
 
@@ -39,13 +39,13 @@ static Point pointOf(cudaStream_t stream) {
   return point;
 }
 
-/** What a branch has for itself. */
+/** A branch's own objects. */
 struct Arrays {
-  /** How many turns are left, what the body fills with ones and reads, and how many turns there were. */
+  /** The turns left, the memory that the body fills with ones and reads, and the number of turns so far. */
   int *left, *one, *done;
 };
 
-/** The counter is filled and the loop decided in the graph; the body counts down, and decides again. */
+/** The graph fills the counter and decides the loop; the body counts down, and decides again. */
 static void capture(cudaStream_t stream, cudaStream_t body, const Arrays &arrays) {
   const auto [left, one, done] = arrays;
   CHECK(cudaMemsetAsync(left, turns, sizeof(int), stream));

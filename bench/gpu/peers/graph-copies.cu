@@ -1,5 +1,5 @@
-// A graph whose two branches copy an array within the device's memory before their kernels read it: nothing is read that
-// was not written, and it says so by its results. What a tool reports of it is the tool's own.
+// A graph whose two branches copy an array within the device's memory before their kernels read it. No memory is read before
+// it is written, and the program checks its results. Anything that a tool reports here is a false report of the tool.
 
 #include <cuda_runtime.h>
 

@@ -1,10 +1,10 @@
-// The kernels of the GPU benchmarks, the same ones for everybody: auxstream compiles this text at run time, the others
-// load what nvcc makes of it.
+// The kernels of the GPU benchmarks, the same for all libraries: auxstream compiles this text at run time, the others load
+// the PTX that nvcc compiles from it.
 #include <cuda_bf16.h>
 
 typedef __nv_bfloat16 bf16;
 
-// Next to nothing, with four arguments.
+// An almost empty kernel with four arguments.
 extern "C" __global__ void bench_touch(int n, float a, const float* x, float* y) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n) y[i] += a * x[i];
@@ -16,7 +16,7 @@ __device__ unsigned long long nanoseconds() {
   return now;
 }
 
-// Holds its blocks' places for so long by the GPU's clock.
+// Occupies its blocks' multiprocessors for this long by the GPU's clock.
 extern "C" __global__ void __launch_bounds__(1024) bench_spin(int microseconds) {
   unsigned long long end = nanoseconds() + 1000ull * microseconds;
   while (nanoseconds() < end) {}
@@ -33,14 +33,14 @@ extern "C" __global__ void bench_random(unsigned n, unsigned seed, float scale, 
   }
 }
 
-// Row i of out is row rows[i] of x. A block for each row.
+// Row i of out is row rows[i] of x. One block for each row.
 extern "C" __global__ void bench_gather(int columns, const int* rows, const bf16* x, bf16* out) {
   const bf16* from = x + (size_t)rows[blockIdx.x] * columns;
   bf16* to = out + (size_t)blockIdx.x * columns;
   for (int i = threadIdx.x; i < columns; i += blockDim.x) to[i] = from[i];
 }
 
-// Each row of gateUp is a gate and an up of so many columns: out = silu(gate) * up.
+// Each row of gateUp is a gate and an up, of `columns` elements each: out = silu(gate) * up.
 extern "C" __global__ void bench_silu_mul(int rows, int columns, const bf16* gateUp, bf16* out) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= rows * columns) return;
@@ -51,7 +51,7 @@ extern "C" __global__ void bench_silu_mul(int rows, int columns, const bf16* gat
   out[i] = __float2bfloat16(gate / (1.0f + __expf(-gate)) * up);
 }
 
-// Row t of out is the weighted sum of the rows slots[t, 0..top) of y. A block for each row.
+// Row t of out is the weighted sum of the rows slots[t, 0..top) of y. One block for each row.
 extern "C" __global__ void bench_combine(int columns, int top, const int* slots, const float* weights, const bf16* y,
                                          bf16* out) {
   const int* slot = slots + blockIdx.x * top;

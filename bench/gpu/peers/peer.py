@@ -1,4 +1,4 @@
-"""What the Python peers share: answering lines, and timing.
+"""Shared by the Python peers: answering lines, and timing.
 
 A line "ROW BATCHES OPERATIONS" is answered with a line of JSON, see ../peer.ts. A row's name may carry arguments behind
 colons. A row that is made ready is kept.
@@ -11,11 +11,11 @@ import time
 
 
 class Missing(Exception):
-    """This peer has no such row, and why."""
+    """Why this peer has no such row."""
 
 
 def queued(operation, finish, per=1):
-    """The calling thread's time for an operation; the work is waited for outside of it."""
+    """The calling thread's time for an operation, without the wait for its work."""
 
     def run(operations):
         start = time.perf_counter_ns()
@@ -29,7 +29,7 @@ def queued(operation, finish, per=1):
 
 
 def beyond(operation, part, finish):
-    """The calling thread's time for an operation, less that of a part of it by itself, one right after the other."""
+    """The calling thread's time for an operation minus the time of a part of it, measured directly after it."""
     whole, partial = queued(operation, finish), queued(part, finish)
 
     def run(operations):
@@ -39,7 +39,7 @@ def beyond(operation, part, finish):
 
 
 def done(operation, finish):
-    """The time until the work is done, each time."""
+    """The time until the work of each operation is done."""
 
     def run(operations):
         start = time.perf_counter_ns()
@@ -52,7 +52,7 @@ def done(operation, finish):
 
 
 def layered(operation, finish, layers):
-    """The time for one of so many layers that an operation queues, until all are done, and the calling thread's."""
+    """The time of one layer, where an operation queues several layers and waits for all; and the calling thread's time."""
 
     def run(operations):
         start = time.perf_counter_ns()
@@ -67,9 +67,9 @@ def layered(operation, finish, layers):
 
 
 def serve(versions, make_row):
-    """Answers until there are no more lines. make_row(name, *arguments) gives what runs a batch of operations."""
+    """Answers each line of the input. make_row(name, *arguments) returns a function that runs a batch of operations."""
     answers = sys.stdout
-    sys.stdout = sys.stderr  # what libraries print is no answer
+    sys.stdout = sys.stderr  # keeps what libraries print out of the answers
     rows = {}
 
     def say(answer):

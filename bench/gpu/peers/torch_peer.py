@@ -1,4 +1,4 @@
-"""PyTorch, in its own words: current streams, events and CUDA graphs: torch_peer.py"""
+"""PyTorch, written as its users write it, with current streams, events and CUDA graphs: torch_peer.py"""
 
 import torch
 from peer import Missing, beyond, done, queued, serve
@@ -20,7 +20,7 @@ def on_aux():
 
 
 def fork_join(fn0, fn1):
-    """As in Python's inference engines. The current stream is `main` in all rows."""
+    """As Python's inference engines do it. The current stream is `main` in all rows."""
     event0.record()
     result0 = fn0()
     with torch.cuda.stream(aux):
@@ -45,7 +45,7 @@ def two_launches():
 
 
 def launch_twice():
-    """The launches of a fork-join and nothing else: switching the stream is the fork-join's."""
+    """Only the launches of a fork-join: switching streams counts as part of the fork-join."""
     on_main()
     on_main()
 
@@ -55,13 +55,13 @@ def finish():
     aux.synchronize()
 
 
-# A graph does not keep the memory that it reads. Given back, it would be another row's.
+# A graph does not keep the memory that it reads alive. Freed, another row would get it.
 kept = []
 
 
 def captured(queue):
     kept.append(queue)
-    queue()  # makes what a capture cannot: handles, workspaces
+    queue()  # makes handles and workspaces, which a capture cannot
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=main):

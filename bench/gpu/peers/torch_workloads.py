@@ -1,4 +1,4 @@
-"""The real workloads in PyTorch, on the shapes of ../ours/. Every result has its place made before, as there."""
+"""The real workloads in PyTorch, on the shapes of ../ours/. As there, all results are allocated in advance."""
 
 import math
 
@@ -40,7 +40,7 @@ _weights = None
 
 
 def weights():
-    """Of four layers, so that each layer's come from memory and not from the cache. Random."""
+    """Random weights of four layers, so that each layer's are read from memory, not from the cache."""
     global _weights
     if _weights is None:
         random = lambda *shape: torch.empty(*shape, **BFLOAT16).uniform_(-0.03, 0.03)
@@ -57,7 +57,7 @@ def weights():
 
 
 def experts(tokens):
-    """Routed beside shared experts of DeepSeek-V2-Lite. Routing is given and even: pair p of a token and one of its six
+    """Routed beside shared experts of DeepSeek-V2-Lite. Routing is fixed and even: pair p of a token and one of its six
     experts goes to expert p mod the number of experts in use, as products of equal shape in one batch."""
     pairs = tokens * TOP
     used = min(EXPERTS, pairs)
