@@ -83,6 +83,9 @@ export type KernelHandle = number
 /** An executable graph's handle in its driver. */
 export type GraphHandle = number
 
+/** The handle of one operation of a graph: it belongs to one capture, and is valid until `destroyGraph` or the next update. */
+export type NodeHandle = number
+
 /** When a conditional's body runs: once if the condition is not zero, once if it is zero, or as long as it is not zero. */
 export type ConditionalKind = "if" | "unless" | "while"
 
@@ -435,6 +438,15 @@ export interface Driver {
   orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void
   /** Queues one run of the graph as an operation of the stream. The caller must order it behind the graph's earlier runs. */
   launchGraph(graph: GraphHandle, stream: StreamHandle): void
+  /**
+   * The launch, copy or fill that was captured last on the stream. Called directly behind it, and never in the body of a
+   * conditional.
+   */
+  capturedNode(stream: StreamHandle): NodeHandle
+  /** Gives a launch of the graph other arguments. Launches of the graph that are queued already keep the former ones. */
+  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void
+  /** Whether an operation of the graph does anything in launches that are queued later. */
+  setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void
   /** Destroys a graph. No launch of it may be queued or running. */
   destroyGraph(graph: GraphHandle): void
 

@@ -13,6 +13,7 @@ import type {
   LaunchAttributes,
   LaunchLimits,
   MemoryUsage,
+  NodeHandle,
   OrderMark,
   PinnedMemory,
   PreparedNeeds,
@@ -29,6 +30,7 @@ import type { DeviceFacts } from "./api/device-facts.js"
 import { createEvent, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./stream/events.js"
 import { Fills } from "./memory/fill.js"
 import { Graphs } from "./graph/graphs.js"
+import { GraphNodes } from "./graph/nodes.js"
 import { Kernels } from "./kernel/kernels.js"
 import { Launcher } from "./kernel/launch.js"
 import { enter, releaseLeftovers, leave } from "./leftovers.js"
@@ -116,7 +118,8 @@ export class CudaDriver implements Driver {
     this.#kernels = new Kernels(context, this.#quiet, this.#launcher, facts.architecture)
     this.#fills = new Fills(context, this.#kernels, this.#launcher)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
-    this.#graphs = new Graphs(context, this.#captures, this.#conditionals, this.#quiet)
+    const nodes = new GraphNodes(context, this.#launcher)
+    this.#graphs = new Graphs(context, this.#captures, this.#conditionals, nodes, this.#quiet)
   }
 
   createStream(priority: number): StreamHandle {
@@ -395,6 +398,18 @@ export class CudaDriver implements Driver {
   launchGraph(graph: GraphHandle, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     this.#graphs.launch(graph, stream)
+  }
+
+  capturedNode(stream: StreamHandle): NodeHandle {
+    return this.#captures.lastNodeOf(stream)
+  }
+
+  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void {
+    this.#graphs.setArguments(graph, node, this.#kernels.get(kernel), args)
+  }
+
+  setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void {
+    this.#graphs.setEnabled(graph, node, enabled)
   }
 
   destroyGraph(graph: GraphHandle): void {

@@ -10,6 +10,7 @@ import type {
   LaunchAttributes,
   LaunchLimits,
   MemoryUsage,
+  NodeHandle,
   OrderMark,
   PinnedMemory,
   StreamFailures,
@@ -28,6 +29,7 @@ import { QueuedLaunch } from "./queue/droppable.js"
 import { Failures } from "./queue/failures.js"
 import { GraphTable } from "./graph/graph.js"
 import { GraphLauncher } from "./graph/graph-launch.js"
+import { GraphNodes } from "./graph/nodes.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, KERNEL, LEVELS, LIFE, wordAt } from "./control/layout.js"
@@ -81,6 +83,7 @@ export class HostDriver implements Driver {
   private readonly keepAlive: KeepAlive
   private readonly completion: Completion
   private readonly graphs = new GraphTable(this.control, new ControlBlocks(this.control))
+  private readonly nodes = new GraphNodes(this.graphs, this.control, this.commands)
   private readonly launcher: GraphLauncher
   private readonly captures = new Captures(this.control)
   private readonly points: Points
@@ -378,6 +381,20 @@ export class HostDriver implements Driver {
     const launched = this.graphs.get(graph)
     if (target.branch === undefined) this.launcher.launch(launched, target)
     else captureLaunch(launched, this.control.words, target.branch)
+  }
+
+  capturedNode(stream: StreamHandle): NodeHandle {
+    return this.nodes.lastOf(this.streams.get(stream))
+  }
+
+  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void {
+    this.check()
+    this.nodes.setArguments(this.graphs.get(graph), node, this.kernels.get(kernel), args)
+  }
+
+  setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void {
+    this.check()
+    this.nodes.setEnabled(this.graphs.get(graph), node, enabled)
   }
 
   destroyGraph(graph: GraphHandle): void {

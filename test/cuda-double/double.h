@@ -192,6 +192,20 @@ void double_record_await(struct record *record);
 struct record *double_record_keep(struct record *record);
 void double_record_drop(struct record *record);
 
+/* library.c */
+/* CUDA_KERNEL_NODE_PARAMS_v2 */
+struct kernel_node {
+  struct function *function;
+  unsigned grid[3], block[3], shared_memory;
+  void *const *parameters;
+  void **extra;
+  void *kernel, *context;
+};
+/* The parameters of a captured launch. */
+CUresult double_launch_get(struct command *command, struct kernel_node *out);
+/* Replaces its arguments. */
+CUresult double_launch_set(struct command *command, const struct kernel_node *parameters);
+
 /* graph.c */
 /* Refuses calls that cannot be captured, and invalidates the stream's capture if it is part of one. */
 CUresult double_capture_refuse(struct stream *stream);

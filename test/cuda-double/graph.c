@@ -17,11 +17,16 @@ struct operation {
   /* For a record and its waits: the record's number. */
   int record;
   struct command *command;
+  /* The command's node. Copies of a graph name the node of the original. */
+  struct node *node;
+  /* Of an executable: the command does nothing. */
+  bool disabled;
 };
 
 struct graph {
   enum kind kind;
   _Atomic int references;
+  bool is_copy;
   struct context *context;
   struct operation *operations;
   int count, capacity, branches, records;
@@ -45,11 +50,12 @@ struct capture {
   struct capture *next;
 };
 
-/* A place in a capture, returned as a dependency. */
+/* A captured command, or a place in a capture; returned as a dependency. The capture is valid until it ends. */
 struct node {
   enum kind kind;
   struct capture *capture;
   int branch;
+  struct command *command;
 };
 
 /* The condition of a conditional. Its address is the handle. */
@@ -108,7 +114,10 @@ static struct graph *part_of(const struct command *command) {
 
 static void discard(struct graph *graph) {
   if (!graph || --graph->references > 0) return;
-  for (int i = 0; i < graph->count; i++) double_command_free(graph->operations[i].command);
+  for (int i = 0; i < graph->count; i++) {
+    double_command_free(graph->operations[i].command);
+    if (!graph->is_copy && graph->operations[i].node) double_bury(graph->operations[i].node);
+  }
   free(graph->operations);
   free(graph->condition);
   double_bury(graph);
@@ -146,6 +155,7 @@ static struct graph *copy_of(const struct graph *graph) {
   struct graph *copy = calloc(1, sizeof *copy);
   *copy = *graph;
   copy->references = 1;
+  copy->is_copy = true;
   copy->operations = malloc((graph->count ? graph->count : 1) * sizeof *copy->operations);
   for (int i = 0; i < graph->count; i++) {
     struct operation *operation = &copy->operations[i];
@@ -205,7 +215,9 @@ CUresult double_capture_command(struct stream *stream, struct command *command) 
   if (status) {
     double_command_free(command);
   } else {
-    append(capture->graph, (struct operation){COMMAND, branch, 0, command});
+    struct node *node = calloc(1, sizeof *node);
+    *node = (struct node){NODE, capture, branch, command};
+    append(capture->graph, (struct operation){COMMAND, branch, 0, command, node, false});
     capture->known[branch][branch]++;
   }
   pthread_mutex_unlock(&lock);
@@ -222,7 +234,7 @@ CUresult double_capture_record(struct stream *stream, struct point **out) {
   point->record = capture->graph->records++;
   memcpy(point->known, capture->known[branch], sizeof point->known);
   capture->references++;
-  append(capture->graph, (struct operation){RECORD, branch, point->record, NULL});
+  append(capture->graph, (struct operation){.kind = RECORD, .branch = branch, .record = point->record});
   pthread_mutex_unlock(&lock);
   *out = point;
   return CUDA_SUCCESS;
@@ -260,7 +272,7 @@ static CUresult wait_inside(struct stream *stream, struct point *point) {
   for (int i = 0; i < MAX_BRANCHES; i++) {
     if (other->known[branch][i] < point->known[i]) other->known[branch][i] = point->known[i];
   }
-  append(other->graph, (struct operation){WAIT, branch, point->record, NULL});
+  append(other->graph, (struct operation){.kind = WAIT, .branch = branch, .record = point->record});
   return CUDA_SUCCESS;
 }
 
@@ -421,17 +433,28 @@ EXPORT CUresult cuStreamIsCapturing(struct stream *stream, int *status) {
   return CUDA_SUCCESS;
 }
 
+/* The node that the next command on a branch runs directly behind, if it is a single one of that branch. */
+static struct node *last_node(const struct graph *graph, int branch) {
+  for (int i = graph->count - 1; i >= 0; i--) {
+    const struct operation *operation = &graph->operations[i];
+    if (operation->branch == branch && operation->kind != RECORD) return operation->node;
+  }
+  return NULL;
+}
+
 EXPORT CUresult cuStreamGetCaptureInfo_v2(struct stream *stream, int *status, uint64_t *id, struct graph **graph,
                                           struct node *const **nodes, size_t *count) {
   /* Valid until the next call, because the arrays belong to the driver. */
   static struct node place;
-  static struct node *const places[] = {&place};
+  static struct node *places[1];
   ENTER(cuStreamGetCaptureInfo_v2, A(stream));
   NEED_STREAM(stream);
   struct capture *capture = double_stream_capture(stream);
   *status = capture ? 1 + capture->invalid : 0;
   if (*status != 1) return CUDA_SUCCESS;
-  place = (struct node){NODE, capture, branch_of(capture, stream)};
+  place = (struct node){NODE, capture, branch_of(capture, stream), NULL};
+  struct node *last = last_node(capture->graph, place.branch);
+  places[0] = last ? last : &place;
   *id = A(capture);
   *graph = capture->graph;
   *nodes = places;
@@ -450,9 +473,7 @@ static CUresult add_part(struct node **out, struct graph *graph, struct node *co
   command->command = (struct command){.run = run_part, .size = sizeof *command, .hold = hold_part};
   CUresult status = double_capture_command(capture->members[branch], &command->command);
   if (status) return status;
-  struct node *node = calloc(1, sizeof *node);
-  *node = (struct node){NODE, capture, branch};
-  *out = capture->loose[branch] = node;
+  *out = capture->loose[branch] = last_node(graph, branch);
   return CUDA_SUCCESS;
 }
 
@@ -464,7 +485,6 @@ EXPORT CUresult cuStreamUpdateCaptureDependencies(struct stream *stream, struct 
   int branch = branch_of(capture, stream);
   /* CU_STREAM_SET_CAPTURE_DEPENDENCIES is 1. */
   REQUIRE(count == 1 && flags == 1 && nodes[0] && nodes[0] == capture->loose[branch], CUDA_ERROR_INVALID_VALUE);
-  free(capture->loose[branch]);
   capture->loose[branch] = NULL;
   return CUDA_SUCCESS;
 }
@@ -586,6 +606,51 @@ EXPORT CUresult cuGraphExecUpdate_v2(struct executable *executable, struct graph
   return CUDA_SUCCESS;
 }
 
+#define NEED_NODE(node) REQUIRE((node) && (node)->kind == NODE, CUDA_ERROR_INVALID_VALUE)
+
+static struct operation *operation_of(struct executable *executable, const struct node *node) {
+  for (int i = 0; i < executable->graph->count; i++) {
+    struct operation *operation = &executable->graph->operations[i];
+    if (operation->kind == COMMAND && operation->node == node) return operation;
+  }
+  return NULL;
+}
+
+EXPORT CUresult cuGraphKernelNodeGetParams_v2(struct node *node, struct kernel_node *out) {
+  ENTER(cuGraphKernelNodeGetParams_v2, A(node));
+  NEED_NODE(node);
+  return double_launch_get(node->command, out);
+}
+
+EXPORT CUresult cuGraphKernelNodeSetParams_v2(struct node *node, const struct kernel_node *parameters) {
+  ENTER(cuGraphKernelNodeSetParams_v2, A(node));
+  NEED_NODE(node);
+  return double_launch_set(node->command, parameters);
+}
+
+EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(struct executable *executable, struct node *node,
+                                                  const struct kernel_node *parameters) {
+  ENTER(cuGraphExecKernelNodeSetParams_v2, A(executable), A(node));
+  NEED_EXECUTABLE(executable);
+  NEED_NODE(node);
+  HEALTHY(executable->graph->context);
+  struct operation *operation = operation_of(executable, node);
+  REQUIRE(operation, CUDA_ERROR_INVALID_VALUE);
+  return double_launch_set(operation->command, parameters);
+}
+
+EXPORT CUresult cuGraphNodeSetEnabled(struct executable *executable, struct node *node, unsigned enabled) {
+  ENTER(cuGraphNodeSetEnabled, A(executable), A(node), enabled);
+  NEED_EXECUTABLE(executable);
+  NEED_NODE(node);
+  HEALTHY(executable->graph->context);
+  struct operation *operation = operation_of(executable, node);
+  /* Kernels, copies and fills only. */
+  REQUIRE(operation && !part_of(operation->command), CUDA_ERROR_INVALID_VALUE);
+  operation->disabled = !enabled;
+  return CUDA_SUCCESS;
+}
+
 static void replay(struct executable *executable, struct stream *stream) {
   const struct graph *graph = executable->graph;
   struct record **records = calloc(graph->records ? graph->records : 1, sizeof *records);
@@ -593,6 +658,7 @@ static void replay(struct executable *executable, struct stream *stream) {
   for (int i = 0; i < graph->count; i++) {
     const struct operation *operation = &graph->operations[i];
     struct stream *branch = executable->branches[operation->branch];
+    if (operation->disabled) continue;
     if (operation->kind == COMMAND) double_queue(branch, double_command_copy(operation->command));
     else if (operation->kind == WAIT) double_record_wait(branch, records[operation->record]);
     else double_record_queue(branch, records[operation->record] = double_record_make());

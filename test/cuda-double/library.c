@@ -221,6 +221,7 @@ struct launch_command {
   struct command command;
   struct launch launch;
   struct kernel *kernel;
+  struct function *function;
   void *arguments[MAX_PARAMETERS];
   uint64_t values[];
 };
@@ -236,6 +237,34 @@ static void run_launch(struct command *command) {
     return;
   }
   own->kernel->entry->body(&own->launch, own->arguments);
+}
+
+static void set_arguments(struct launch_command *command, void *const *parameters) {
+  const struct kernel *kernel = command->kernel;
+  for (int i = 0; i < kernel->parameter_count; i++) {
+    memcpy(&command->values[i], parameters[i], kernel->sizes[i] < 8 ? kernel->sizes[i] : 8);
+  }
+}
+
+CUresult double_launch_get(struct command *command, struct kernel_node *out) {
+  REQUIRE(command->run == run_launch, CUDA_ERROR_INVALID_VALUE);
+  struct launch_command *own = (struct launch_command *)command;
+  for (int i = 0; i < own->kernel->parameter_count; i++) own->arguments[i] = &own->values[i];
+  *out = (struct kernel_node){.function = own->function, .shared_memory = own->launch.shared_memory, .parameters = own->arguments};
+  memcpy(out->grid, own->launch.grid, sizeof out->grid);
+  memcpy(out->block, own->launch.block, sizeof out->block);
+  return CUDA_SUCCESS;
+}
+
+CUresult double_launch_set(struct command *command, const struct kernel_node *parameters) {
+  REQUIRE(command->run == run_launch, CUDA_ERROR_INVALID_VALUE);
+  struct launch_command *own = (struct launch_command *)command;
+  REQUIRE(parameters->function == own->function && !parameters->extra, CUDA_ERROR_INVALID_VALUE);
+  for (int i = 0; i < 3; i++) {
+    REQUIRE(parameters->grid[i] == own->launch.grid[i] && parameters->block[i] == own->launch.block[i], CUDA_ERROR_INVALID_VALUE);
+  }
+  set_arguments(own, parameters->parameters);
+  return CUDA_SUCCESS;
 }
 
 static CUresult queue_launch(struct function *function, struct launch launch, struct stream *stream, void *const *parameters) {
@@ -260,9 +289,8 @@ static CUresult queue_launch(struct function *function, struct launch launch, st
   command->command.kernel = kernel;
   command->launch = launch;
   command->kernel = kernel;
-  for (int i = 0; i < count; i++) {
-    memcpy(&command->values[i], parameters[i], kernel->sizes[i] < 8 ? kernel->sizes[i] : 8);
-  }
+  command->function = function;
+  set_arguments(command, parameters);
   return double_submit(stream, &command->command);
 }
 

@@ -16,6 +16,10 @@ export const GRAPH_CALLS = {
   cuGraphInstantiateWithFlags: ["cuGraphInstantiateWithFlags", out, handle, "size_t"],
   cuGraphExecUpdate: ["cuGraphExecUpdate_v2", handle, handle, out],
   cuGraphLaunch: ["cuGraphLaunch", handle, handle],
+  cuGraphKernelNodeGetParams: ["cuGraphKernelNodeGetParams_v2", handle, out],
+  cuGraphKernelNodeSetParams: ["cuGraphKernelNodeSetParams_v2", handle, address],
+  cuGraphExecKernelNodeSetParams: ["cuGraphExecKernelNodeSetParams_v2", handle, handle, address],
+  cuGraphNodeSetEnabled: ["cuGraphNodeSetEnabled", handle, handle, "uint32_t"],
   cuGraphExecDestroy: ["cuGraphExecDestroy", handle],
   cuGraphDestroy: ["cuGraphDestroy", handle],
 } as const satisfies Record<string, Signature>

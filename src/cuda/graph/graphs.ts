@@ -2,12 +2,14 @@
  * Instantiates captured graphs, launches them and adds them to other graphs. An executable with conditionals must be
  * destroyed only while the device is idle, because CUDA would wait for that.
  */
-import type { GraphHandle, StreamHandle } from "../../driver.js"
+import type { GraphHandle, KernelArgument, NodeHandle, StreamHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "../api/context.js"
+import type { LaunchableKernel } from "../kernel/launch.js"
+import type { GraphNodes } from "./nodes.js"
 import type { Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"
 
@@ -20,6 +22,8 @@ interface Instantiation {
   readonly template: number
   /** An update does not change them. */
   readonly flags: number
+  /** The nodes that are disabled in the executable. The template has no such state. */
+  readonly disabled: Set<NodeHandle>
 }
 
 /** With more retired executables than this, a sweep waits for an idle device, for at most this many milliseconds. */
@@ -31,17 +35,19 @@ export class Graphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
+  readonly #nodes: GraphNodes
   readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
   /** Unused executables with conditionals, to be destroyed while the device is idle. */
   readonly #retired = new Set<GraphHandle>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
-  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals, quiet: Quiet) {
+  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals, nodes: GraphNodes, quiet: Quiet) {
     this.#context = context
     this.#quiet = quiet
     this.#captures = captures
     this.#conditionals = conditionals
+    this.#nodes = nodes
   }
 
   /** See `Driver.endCapture`. */
@@ -49,7 +55,7 @@ export class Graphs {
     this.sweep()
     const template = this.#captures.end(stream)
     this.#context.holding.add("graph", template)
-    const instantiation = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0 }
+    const instantiation = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0, disabled: new Set<NodeHandle>() }
     try {
       const handle =
         update !== undefined && this.#updates(update, instantiation) ? update : this.#instantiate(instantiation)
@@ -77,11 +83,20 @@ export class Graphs {
     return executable
   }
 
-  /** Updates the executable. @returns false if the graph has another shape; then the executable is unchanged */
+  /**
+   * Updates the executable, and enables all nodes.
+   *
+   * @returns false if the graph has another shape; then the executable is unchanged
+   */
   #updates(executable: GraphHandle, { template, flags }: Instantiation): boolean {
-    if (this.#instantiations.get(executable)?.flags !== flags) return false
+    const former = this.#instantiations.get(executable)
+    if (former?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
-    return this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS
+    // An update enables nothing, and afterwards the former nodes are gone.
+    this.#nodes.setEnabled(executable, former.disabled, true)
+    if (this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS) return true
+    this.#nodes.setEnabled(executable, former.disabled, false)
+    return false
   }
 
   #keep(executable: GraphHandle, instantiation: Instantiation): void {
@@ -125,6 +140,24 @@ export class Graphs {
     )
     this.#context.check(status, "cuGraphAddChildGraphNode")
     this.#captures.continueAfter(this.#out.number(0), stream)
+  }
+
+  /** See `Driver.setNodeArguments`. */
+  setArguments(
+    executable: GraphHandle,
+    node: NodeHandle,
+    kernel: LaunchableKernel,
+    args: readonly KernelArgument[],
+  ): void {
+    this.#nodes.setArguments(executable, node, kernel, args)
+  }
+
+  /** See `Driver.setNodeEnabled`. */
+  setEnabled(executable: GraphHandle, node: NodeHandle, enabled: boolean): void {
+    this.#nodes.setEnabled(executable, new Set([node]), enabled)
+    const disabled = this.#instantiations.get(executable)?.disabled
+    if (enabled) disabled?.delete(node)
+    else disabled?.add(node)
   }
 
   destroy(executable: GraphHandle): void {

@@ -137,6 +137,12 @@ export class Launcher {
     }
   }
 
+  /** Writes a launch's arguments. @returns the address of their pointers, valid until the next launch */
+  writeArguments({ encodings }: LaunchableKernel, args: readonly KernelArgument[]): number {
+    this.#write(encodings, args)
+    return this.#block.pointers
+  }
+
   #write(encodings: Uint8Array, args: readonly KernelArgument[]): void {
     const { ints, bigints, floats, doubles } = this.#block
     for (let i = 0; i < encodings.length; i++) {

@@ -5,6 +5,7 @@
 import type { StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
+import { viewMemory } from "../native/ffi.js"
 import { ForeignCaptures } from "./foreign-captures.js"
 import { SUCCESS } from "../api/status.js"
 
@@ -94,6 +95,12 @@ export class Captures {
       "cuStreamGetCaptureInfo",
     )
     return { graph: this.#out.number(16), dependencies: this.#out.number(24), count: this.#out.number(32) }
+  }
+
+  /** The node that was captured last on the stream, with nothing behind it; 0 if there are several. */
+  lastNodeOf(stream: StreamHandle): number {
+    const { dependencies, count } = this.pointOf(stream)
+    return count === 1 ? Number(new BigUint64Array(viewMemory(dependencies, 8))[0]) : 0
   }
 
   /** Makes the node the only dependency of what is captured on the stream next. */

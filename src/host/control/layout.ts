@@ -134,6 +134,8 @@ export const CHUNK_WORDS = 2048
 /** A command's first word holds its kind in the low 8 bits, and its length in words above them. */
 export const KIND_BITS = 8
 export const KIND_MASK = 0xff
+/** In a block: a disabled command, whose words stay. Workers skip kinds that they do not know. */
+export const NOTHING = 0
 /** [next chunk]: the queue continues there. Positions do not count it. */
 export const LINK = 1
 /** [kernel, grid x, y, z, block x, y, z, shared memory, arguments...] */

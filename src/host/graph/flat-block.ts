@@ -26,6 +26,7 @@ import {
   STREAM_WORDS,
   TABLE_ENTRY_WORDS,
   TIME_WORDS,
+  wordAt,
 } from "../control/layout.js"
 import { inSequence, isWait } from "../queue/sequence.js"
 
@@ -70,6 +71,18 @@ export class FlatBlocks {
   release({ block, length, streams }: FlatBlock): void {
     this.blocks.release(block, length)
     this.free.push(...streams)
+  }
+
+  /** The index of the command that is at `at` in its branch's block. */
+  find({ block }: FlatBlock, at: number): number {
+    const { words } = this.control
+    const places = wordAt(words, block + FLAT_PLACES)
+    for (let index = 0; index < wordAt(words, block + FLAT_COUNT); index++) {
+      const place = places + PLACE_WORDS * index
+      const start = wordAt(words, place + PLACE_START)
+      if (start <= at && at < wordAt(words, place + PLACE_END)) return wordAt(words, place + PLACE_FLAT) + at - start
+    }
+    throw new RangeError(`The flat block has no command for ${at}.`)
   }
 
   /** Whether all streams that an interruption may have used are idle again. */

@@ -5,6 +5,7 @@ import type { ControlBlocks } from "../control/control-blocks.js"
 import type { ControlMemory } from "../control/control.js"
 import { type FlatBlock, FlatBlocks } from "./flat-block.js"
 import { TIME_WORDS } from "../control/layout.js"
+import { commandAt } from "../queue/sequence.js"
 import { Pace } from "./pace.js"
 import type { HostStream } from "../queue/stream.js"
 import { Rounds } from "../../common/rounds.js"
@@ -21,6 +22,8 @@ export interface HostGraph {
   readonly pace: Pace
   /** Its flat block. Made when a launch first needs it. */
   flat: FlatBlock | undefined
+  /** The latest launch when its commands were last made changeable: later launches name the present commands. */
+  changedBehind: LaunchEnd | undefined
 }
 
 /** Replaced or destroyed branches, and the positions that must be passed before their memory can be reused. */
@@ -52,7 +55,7 @@ export class GraphTable {
 
   /** @throws OutOfMemoryError, having made nothing */
   create(capture: HostCapture): number {
-    const branches = this.write(capture)
+    const branches = this.writeAll(capture.branches, (branch) => this.write(branch))
     const handle = this.freeHandles.pop() ?? this.graphs.length
     this.graphs[handle] = {
       branches,
@@ -61,6 +64,7 @@ export class GraphTable {
       lastStream: undefined,
       pace: new Pace(),
       flat: undefined,
+      changedBehind: undefined,
     }
     return handle
   }
@@ -69,12 +73,51 @@ export class GraphTable {
   update(handle: number, capture: HostCapture): boolean {
     const graph = this.get(handle)
     if (!isSameShape(graph.branches, capture.branches)) return false
-    const branches = this.write(capture)
+    const branches = this.writeAll(capture.branches, (branch) => this.write(branch))
     this.retire(graph)
     graph.branches = branches
     graph.flat = undefined
+    graph.changedBehind = graph.lastLaunch
     graph.pace.forget()
     return true
+  }
+
+  /**
+   * Changes the command at a position of a branch, for launches that are queued later. `change` gets the command's index and,
+   * if there is a flat block, then also the index of the command there.
+   *
+   * @throws OutOfMemoryError, having changed nothing
+   */
+  change(graph: HostGraph, index: number, position: number, change: (at: number, header: number) => void): void {
+    this.makeChangeable(graph)
+    const branch = graph.branches[index]
+    if (branch === undefined) throw new RangeError(`The graph has no branch ${index}.`)
+    const { block, length, shape } = branch
+    const { words } = this.control
+    const { at, place } = commandAt({ words, start: block + TIME_WORDS, end: block + length }, position)
+    const header = shape[place] ?? 0
+    change(at, header)
+    if (graph.flat !== undefined) change(this.flatBlocks.find(graph.flat, at), header)
+  }
+
+  /** Copies the commands if queued launches still need them. */
+  private makeChangeable(graph: HostGraph): void {
+    if (graph.changedBehind === graph.lastLaunch) return
+    const { branches, flat } = graph
+    if (!this.isOver({ branches, flat, ends: endsOf(graph) })) {
+      const copies = this.writeAll(branches, (branch) => this.copy(branch))
+      this.retire(graph)
+      graph.branches = copies
+      graph.flat = undefined
+      graph.pace.skip()
+    }
+    graph.changedBehind = graph.lastLaunch
+  }
+
+  private copy(branch: BranchBlock): BranchBlock {
+    const block = this.blocks.acquire(branch.length)
+    this.control.words.copyWithin(block, branch.block, branch.block + branch.length)
+    return { ...branch, block }
   }
 
   /** @returns the graph's own streams, for the caller to destroy */
@@ -98,11 +141,11 @@ export class GraphTable {
     return flat !== undefined && this.flatBlocks.wasInterrupted(flat)
   }
 
-  private write(capture: HostCapture): BranchBlock[] {
+  private writeAll<Source>(branches: readonly Source[], write: (branch: Source) => BranchBlock): BranchBlock[] {
     this.sweep()
     const written: BranchBlock[] = []
     try {
-      for (const branch of capture.branches) written.push(this.writeBranch(branch))
+      for (const branch of branches) written.push(write(branch))
       return written
     } catch (error) {
       this.release(written)
@@ -110,7 +153,7 @@ export class GraphTable {
     }
   }
 
-  private writeBranch(branch: Branch): BranchBlock {
+  private write(branch: Branch): BranchBlock {
     const { words, end, count, level, firstWait, waits } = branch
     const length = TIME_WORDS + end
     const block = this.blocks.acquire(length)
@@ -118,11 +161,9 @@ export class GraphTable {
     return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
 
-  private retire({ branches, flat, lastLaunch, streams }: HostGraph): void {
-    // A branch that ends with a wait may finish after the launch.
-    const ends = streams.flatMap((stream) => (stream ? [{ slot: stream.slot, position: stream.slot.tail }] : []))
-    if (lastLaunch !== undefined) ends.push(lastLaunch)
-    this.retired.add({ branches, flat, ends })
+  private retire(graph: HostGraph): void {
+    const { branches, flat } = graph
+    this.retired.add({ branches, flat, ends: endsOf(graph) })
     this.sweep()
   }
 
@@ -144,6 +185,13 @@ export class GraphTable {
   private release(branches: readonly BranchBlock[]): void {
     for (const { block, length } of branches) this.blocks.release(block, length)
   }
+}
+
+/** The positions that are passed when no queued launch needs the graph's commands any more. */
+function endsOf({ lastLaunch, streams }: HostGraph): LaunchEnd[] {
+  // A branch that ends with a wait may finish after the launch.
+  const ends = streams.flatMap((stream) => (stream ? [{ slot: stream.slot, position: stream.slot.tail }] : []))
+  return lastLaunch === undefined ? ends : [...ends, lastLaunch]
 }
 
 /** Whether both have the same commands, except for what they work on. */

@@ -203,6 +203,11 @@ export class Commands {
     return at
   }
 
+  /** Replaces the arguments of the launch at an index. */
+  rewriteArguments(at: number, kernel: HostKernel, args: readonly KernelArgument[]): void {
+    this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+  }
+
   private writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {
     const { words, floats } = this.control
     let word = start

@@ -43,6 +43,18 @@ export function inSequence<Branch extends CommandRange>(
   branches.forEach((_, index) => advance(index, Infinity))
 }
 
+/** The index of the counted command at a position, and how many commands of any kind precede it. */
+export function commandAt({ words, start, end }: CommandRange, position: number): { at: number; place: number } {
+  let count = 0
+  let place = 0
+  for (let at = start; at < end; place++) {
+    const header = wordAt(words, at)
+    if ((header & INSIDE) === 0 && count++ === position) return { at, place }
+    at += lengthOf(header)
+  }
+  throw new RangeError(`The branch has no command at position ${position}.`)
+}
+
 /** Whether the command at an index waits for another branch. */
 export function isWait(words: Int32Array, at: number): boolean {
   return (wordAt(words, at) & KIND_MASK) === WAIT_BRANCH

@@ -1,0 +1,42 @@
+/**
+ * Changes single operations of graphs. Commands keep their places and lengths, and queued launches keep the commands that
+ * they name. A node's handle holds the operation's branch and its position there.
+ */
+import type { KernelArgument, NodeHandle } from "../../driver.js"
+import type { Commands } from "../queue/commands.js"
+import { MOST_BRANCHES } from "../queue/branch.js"
+import type { ControlMemory } from "../control/control.js"
+import type { GraphTable, HostGraph } from "./graph.js"
+import { KIND_MASK, NOTHING } from "../control/layout.js"
+import type { HostStream } from "../queue/stream.js"
+
+type Kernel = Parameters<Commands["launch"]>[1]
+
+/** The nodes of one device's graphs. */
+export class GraphNodes {
+  constructor(
+    private readonly graphs: Pick<GraphTable, "change">,
+    private readonly control: Pick<ControlMemory, "words">,
+    private readonly commands: Pick<Commands, "rewriteArguments">,
+  ) {}
+
+  /** The operation captured last on a stream. */
+  lastOf({ branch, handle }: HostStream): NodeHandle {
+    if (branch === undefined) throw new RangeError(`Stream ${handle} is not being captured.`)
+    return branch.index + MOST_BRANCHES * (branch.count - 1)
+  }
+
+  setArguments(graph: HostGraph, node: NodeHandle, kernel: Kernel, args: readonly KernelArgument[]): void {
+    this.change(graph, node, (at) => this.commands.rewriteArguments(at, kernel, args))
+  }
+
+  setEnabled(graph: HostGraph, node: NodeHandle, enabled: boolean): void {
+    this.change(graph, node, (at, header) => {
+      this.control.words[at] = enabled ? header : (header & ~KIND_MASK) | NOTHING
+    })
+  }
+
+  private change(graph: HostGraph, node: NodeHandle, change: (at: number, header: number) => void): void {
+    this.graphs.change(graph, node % MOST_BRANCHES, Math.floor(node / MOST_BRANCHES), change)
+  }
+}

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import type { Driver, NodeHandle, StreamHandle } from "../../src/driver.js"
+import { CudaError } from "../../src/common/errors.js"
+import { affine, Latch, launch, never, onDouble, open, read, thrownBy, unknown } from "./device.js"
+import { double } from "./double.js"
+
+/** Two numbers that kernels change, and a graph with a launch, a copy of the first number to the second, and a fill. */
+class Captured {
+  readonly stream: StreamHandle
+  readonly address: number
+  readonly graph: number
+  readonly nodes: readonly NodeHandle[]
+
+  constructor(readonly driver: Driver) {
+    this.stream = driver.createStream(0)
+    this.address = driver.allocate(256, this.stream, never)
+    driver.loadKernel(affine)
+    driver.beginCapture(this.stream)
+    this.nodes = [
+      this.#noted(() => this.launch(0, 7)),
+      this.#noted(() => driver.copy(this.address + 4, this.address, 4, this.stream)),
+      this.#noted(() => driver.fill(this.address + 8, new Uint8Array([5, 0, 0, 0]), 1, this.stream)),
+    ]
+    this.graph = driver.endCapture(this.stream, undefined)
+    this.clear()
+  }
+
+  #noted(fn: () => void): NodeHandle {
+    fn()
+    return this.driver.capturedNode(this.stream)
+  }
+
+  launch(index: number, value: number): void {
+    launch(this.driver, this.stream, affine, 1, { address: this.address + 4 * index, length: 1 }, 0, value)
+  }
+
+  setArguments(index: number, value: number): void {
+    const args = [1, { address: this.address + 4 * index, length: 1 }, 0, value]
+    this.driver.setNodeArguments(this.graph, this.nodes[0] ?? 0, this.driver.loadKernel(affine), args)
+  }
+
+  setEnabled(node: number, enabled: boolean): void {
+    this.driver.setNodeEnabled(this.graph, this.nodes[node] ?? 0, enabled)
+  }
+
+  clear(): void {
+    this.driver.fill(this.address, new Uint8Array(4), 4, this.stream)
+  }
+
+  run(): number[] {
+    this.driver.launchGraph(this.graph, this.stream)
+    return this.numbers()
+  }
+
+  numbers(): number[] {
+    return [...new Int32Array(read(this.driver, this.address, 16, this.stream).slice().buffer)]
+  }
+}
+
+onDouble("nodes of graphs", () => {
+  test("the handle of a captured launch, copy or fill is the stream's last dependency", () => {
+    using driver = open()
+    const { nodes } = new Captured(driver)
+    assert.equal(new Set(nodes).size, 3)
+    assert.ok(nodes.every((node) => node !== 0))
+  })
+
+  test("a launch gets other arguments in the executable graph and in its template, with our context current", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    double.setStrict(true)
+    const calls = double.log(() => captured.setArguments(3, 9)).map(([name]) => name)
+    double.setStrict(false)
+    assert.deepEqual(calls, [
+      "cuCtxPushCurrent_v2",
+      "cuGraphKernelNodeGetParams_v2",
+      "cuGraphKernelNodeSetParams_v2",
+      "cuGraphExecKernelNodeSetParams_v2",
+      "cuCtxPopCurrent_v2",
+    ])
+    assert.deepEqual(captured.run(), [0, 0, 5, 9])
+  })
+
+  test("a graph that is launched inside a capture has the arguments that were set last", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    captured.setArguments(3, 9)
+    driver.beginCapture(captured.stream)
+    driver.launchGraph(captured.graph, captured.stream)
+    const outer = driver.endCapture(captured.stream, undefined)
+    driver.launchGraph(outer, captured.stream)
+    assert.deepEqual(captured.numbers(), [0, 0, 5, 9])
+  })
+
+  test("a disabled launch, copy or fill does nothing until it is enabled", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    for (const [node, expected] of [
+      [0, [0, 0, 5, 0]],
+      [1, [7, 0, 5, 0]],
+      [2, [7, 7, 0, 0]],
+    ] as const) {
+      captured.clear()
+      captured.setEnabled(node, false)
+      assert.deepEqual(captured.run(), expected)
+      captured.setEnabled(node, true)
+    }
+    assert.deepEqual(captured.run(), [7, 7, 5, 0])
+  })
+
+  test("a launch that is queued already keeps its arguments and its nodes", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    using latch = new Latch(driver)
+    latch.hold(captured.stream)
+    driver.launchGraph(captured.graph, captured.stream)
+    captured.setArguments(3, 9)
+    captured.setEnabled(2, false)
+    latch.open()
+    assert.deepEqual(captured.numbers(), [7, 7, 5, 0])
+    captured.clear()
+    assert.deepEqual(captured.run(), [0, 0, 0, 9])
+  })
+
+  test("an update of the executable graph enables every node", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    for (const node of [0, 1, 2]) captured.setEnabled(node, false)
+    driver.beginCapture(captured.stream)
+    captured.launch(0, 8)
+    driver.copy(captured.address + 4, captured.address, 4, captured.stream)
+    driver.fill(captured.address + 8, new Uint8Array([6, 0, 0, 0]), 1, captured.stream)
+    assert.equal(driver.endCapture(captured.stream, captured.graph), captured.graph)
+    assert.deepEqual(captured.run(), [8, 8, 6, 0])
+  })
+
+  test("an update that is refused leaves the disabled nodes disabled", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    captured.setEnabled(0, false)
+    driver.beginCapture(captured.stream)
+    captured.launch(0, 8)
+    const other = driver.endCapture(captured.stream, captured.graph)
+    assert.notEqual(other, captured.graph)
+    assert.deepEqual(captured.run(), [0, 0, 5, 0])
+  })
+
+  for (const call of [
+    "cuGraphKernelNodeGetParams_v2",
+    "cuGraphKernelNodeSetParams_v2",
+    "cuGraphExecKernelNodeSetParams_v2",
+  ]) {
+    test(`if ${call} fails, the graph keeps its arguments`, () => {
+      using driver = open()
+      const captured = new Captured(driver)
+      double.fail(call, 1, unknown)
+      assert.ok(thrownBy(() => captured.setArguments(3, 9)) instanceof CudaError)
+      assert.deepEqual(captured.run(), [7, 7, 5, 0])
+    })
+  }
+
+  test("if cuGraphNodeSetEnabled fails, the node stays enabled", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    double.fail("cuGraphNodeSetEnabled", 1, unknown)
+    assert.ok(thrownBy(() => captured.setEnabled(0, false)) instanceof CudaError)
+    assert.deepEqual(captured.run(), [7, 7, 5, 0])
+  })
+})
