@@ -71,7 +71,9 @@
  * as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
  */
 
+import type { DeviceProperties } from "./common/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
+import type { KernelAttributes, SuggestedBlock } from "./common/kernel-facts.js"
 
 /** A stream's handle in its driver. */
 export type StreamHandle = number
@@ -230,8 +232,12 @@ export interface MemoryUsage {
   readonly used: number
   /** Allocated from the system, in use or kept for reuse. */
   readonly reserved: number
-  /** The largest value of `used` so far. */
+  /** The largest value of `used` so far, or since {@link Driver.resetPeak}. */
   readonly peak: number
+  /** Not allocated by anybody. On the host device, what its memory can still grow by. */
+  readonly free: number
+  /** Of the whole device. On the host device, the most that its memory can grow to. */
+  readonly total: number
 }
 
 /** Page-locked host memory that the device reads and writes in place. */
@@ -268,6 +274,8 @@ export interface Driver {
   /** The manufacturer's name of the device. */
   readonly name: string
   readonly limits: LaunchLimits
+  /** A frozen object, always the same. */
+  readonly properties: DeviceProperties
   /** The number of worker threads, on devices whose streams run on worker threads. */
   readonly threads?: number
   /** Lower numbers run first. `greatest` is the lowest number; `least` is 0. */
@@ -351,6 +359,10 @@ export interface Driver {
    */
   noteIdle(stream: StreamHandle): void
   memoryUsage(): MemoryUsage
+  /** Returns reserved memory that nothing uses now to the system, where that is possible. Does not wait for queued work. */
+  trim(): void
+  /** The peak is what is in use now. */
+  resetPeak(): void
 
   /** Pinned memory with undefined contents. @throws OutOfMemoryError */
   allocatePinned(byteLength: number): PinnedMemory
@@ -386,6 +398,11 @@ export interface Driver {
    * not block the event loop.
    */
   prepare(needs: PreparedNeeds): Promise<void>
+  kernelAttributes(kernel: KernelHandle): KernelAttributes
+  /** How many blocks one multiprocessor can run at a time. @throws AuxstreamError AUX_OUT_OF_RANGE for too much shared memory */
+  blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number
+  /** A block with the greatest occupancy, of at most `mostThreads`. @throws AuxstreamError like `blocksPerMultiprocessor` */
+  suggestBlock(kernel: KernelHandle, sharedMemory: number, mostThreads: number): SuggestedBlock
   /**
    * Queues a launch. The arguments have been read when the call returns.
    * @returns a handle to drop the launch, if it is droppable and the device supports that

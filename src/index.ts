@@ -3,6 +3,7 @@
 import "./backends.js"
 import "./runtime/inspect.js"
 
+export type { DeviceProperties, Version } from "./common/device-properties.js"
 export type {
   DType,
   DTypeOf,
@@ -12,6 +13,7 @@ export type {
   TypedArray,
   TypedArrayOf,
 } from "./common/dtype/dtype.js"
+export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common/kernel-facts.js"
 export type { DeviceId, DeviceListing, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
@@ -26,6 +28,7 @@ export type { Graph } from "./runtime/graph/graph.js"
 export { type Condition, runIf, runWhile } from "./runtime/graph/conditional.js"
 export type { CudaKernelBody, HostKernelBody } from "./runtime/kernel/kernel-body.js"
 export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel/kernel.js"
+export type { OccupancyOptions, SuggestBlockOptions } from "./runtime/kernel/occupancy.js"
 export type { Dimensions } from "./runtime/kernel/launch-shape.js"
 export type { PinnedArray } from "./runtime/device/pinned-array.js"
 export { type DeviceSelector, listDevices, openDevice } from "./runtime/device/registry.js"

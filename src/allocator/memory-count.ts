@@ -2,7 +2,7 @@
 export class MemoryCount {
   /** In arrays. */
   used = 0
-  /** The largest value of `used` so far. */
+  /** The largest value of `used` so far, or since the last reset. */
   peak = 0
   /** In pinned and staging memory. */
   other = 0
@@ -11,5 +11,9 @@ export class MemoryCount {
   add(byteLength: number): void {
     this.used += byteLength
     if (this.used > this.peak) this.peak = this.used
+  }
+
+  resetPeak(): void {
+    this.peak = this.used
   }
 }

@@ -19,6 +19,8 @@ import type {
   PreparedNeeds,
   StreamHandle,
 } from "../driver.js"
+import type { DeviceProperties } from "../common/device-properties.js"
+import type { KernelAttributes, SuggestedBlock } from "../common/kernel-facts.js"
 import { Births } from "./memory/births.js"
 import { Captures } from "./stream/captures.js"
 import { Closing, drainClosing } from "./closing.js"
@@ -27,10 +29,12 @@ import { Conditionals } from "./graph/conditionals.js"
 import { CudaContext } from "./api/context.js"
 import { Cublas } from "./toolkit/cublas.js"
 import type { DeviceFacts } from "./api/device-facts.js"
+import { readProperties } from "./api/device-properties.js"
 import { createEvent, destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./stream/events.js"
 import { Fills } from "./memory/fill.js"
 import { Graphs } from "./graph/graphs.js"
 import { GraphNodes } from "./graph/nodes.js"
+import { KernelFacts } from "./kernel/kernel-facts.js"
 import { Kernels } from "./kernel/kernels.js"
 import { Launcher } from "./kernel/launch.js"
 import { enter, releaseLeftovers, leave } from "./leftovers.js"
@@ -79,10 +83,12 @@ export class CudaDriver implements Driver {
   readonly #neighbours: Neighbours
   readonly #quiet: Quiet
   readonly #kernels: Kernels
+  readonly #kernelFacts: KernelFacts
   readonly products: Cublas
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #graphs: Graphs
+  #properties: DeviceProperties | undefined
   #closed = false
 
   /** @throws CudaError, having created nothing */
@@ -116,10 +122,16 @@ export class CudaDriver implements Driver {
     this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
     this.products = new Cublas(context, this.#quiet)
     this.#kernels = new Kernels(context, this.#quiet, this.#launcher, facts.architecture)
+    this.#kernelFacts = new KernelFacts(context, this.#launcher, facts.limits.sharedMemory)
     this.#fills = new Fills(context, this.#kernels, this.#launcher)
     this.#conditionals = new Conditionals(context, this.#captures, this.#kernels, this.#launcher)
     const nodes = new GraphNodes(context, this.#launcher)
     this.#graphs = new Graphs(context, this.#captures, this.#conditionals, nodes, this.#quiet)
+  }
+
+  get properties(): DeviceProperties {
+    this.#properties ??= readProperties(this.#context, this.limits)
+    return this.#properties
   }
 
   createStream(priority: number): StreamHandle {
@@ -299,7 +311,18 @@ export class CudaDriver implements Driver {
   }
 
   memoryUsage(): MemoryUsage {
-    return this.#memory.usage()
+    return { ...this.#memory.usage(), ...this.#context.systemMemory() }
+  }
+
+  trim(): void {
+    this.#context.checkAlive()
+    this.#memory.releaseIdle()
+    this.#uploads.reclaimAll()
+    this.#pinnedPool.unmapIdle()
+  }
+
+  resetPeak(): void {
+    this.#memory.resetPeak()
   }
 
   allocatePinned(byteLength: number): PinnedMemory {
@@ -331,6 +354,18 @@ export class CudaDriver implements Driver {
 
   prepareKernel(source: KernelSource): Promise<KernelHandle> {
     return this.#kernels.prepare(source)
+  }
+
+  kernelAttributes(kernel: KernelHandle): KernelAttributes {
+    return this.#kernelFacts.attributes(this.#kernels.get(kernel))
+  }
+
+  blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number {
+    return this.#kernelFacts.blocksPerMultiprocessor(this.#kernels.get(kernel), threads, sharedMemory)
+  }
+
+  suggestBlock(kernel: KernelHandle, sharedMemory: number, mostThreads: number): SuggestedBlock {
+    return this.#kernelFacts.suggestBlock(this.#kernels.get(kernel), sharedMemory, mostThreads)
   }
 
   async prepare({ conditionals, localMemory, streams }: PreparedNeeds): Promise<void> {

@@ -17,6 +17,8 @@ import type {
   StreamHandle,
 } from "../driver.js"
 import { AuxstreamError, type DeviceLostError, DisposedError } from "../common/errors.js"
+import type { DeviceProperties } from "../common/device-properties.js"
+import type { KernelAttributes, SuggestedBlock } from "../common/kernel-facts.js"
 import { Captures } from "./graph/captures.js"
 import { captureLaunch } from "./graph/child-graph.js"
 import { Commands } from "./queue/commands.js"
@@ -27,6 +29,7 @@ import { EventTable } from "./queue/event-table.js"
 import { Events } from "./completion/events.js"
 import { QueuedLaunch } from "./queue/droppable.js"
 import { Failures } from "./queue/failures.js"
+import { availableMemory, hostKernelAttributes, hostProperties, systemMemory } from "./facts.js"
 import { GraphTable } from "./graph/graph.js"
 import { GraphLauncher } from "./graph/graph-launch.js"
 import { GraphNodes } from "./graph/nodes.js"
@@ -34,7 +37,7 @@ import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, KERNEL, LEVELS, LIFE, wordAt } from "./control/layout.js"
 import { Loss } from "./control/loss.js"
-import { DeviceMemory } from "./control/memory.js"
+import { DeviceMemory, LIMIT } from "./control/memory.js"
 import type { Report } from "./kernel/reports.js"
 import type { Thrown } from "./kernel/thrown.js"
 import { Points } from "./completion/points.js"
@@ -67,6 +70,8 @@ export class HostDriver implements Driver {
   readonly limits = LIMITS
   readonly priorities = { least: 0, greatest: 1 - LEVELS }
 
+  readonly properties: DeviceProperties
+
   private readonly control = ControlMemory.create()
   private readonly memory = DeviceMemory.create()
   /** A worker that died while it held the scheduler's lock never unlocks it, so a late lock asks for the loss. */
@@ -94,6 +99,7 @@ export class HostDriver implements Driver {
     cores: number,
     readonly name: string,
   ) {
+    this.properties = hostProperties(threads, LIMITS, Math.min(LIMIT, systemMemory()))
     this.pool = new WorkerPool(threads, Math.max(1, cores - 1), this.control, this.memory, this.scheduler, {
       reported: (report, block) => this.hear(report, block),
       died: (reason, block, cause) => this.loss.declare(reason, this.lastKernelOf(block), cause),
@@ -249,7 +255,18 @@ export class HostDriver implements Driver {
 
   memoryUsage(): MemoryUsage {
     this.check()
-    return this.arrays.usage()
+    const total = this.properties.totalMemory
+    const free = Math.max(0, Math.min(total - this.memory.byteLength, availableMemory()))
+    return { ...this.arrays.usage(), free, total }
+  }
+
+  /** Does nothing: a WebAssembly memory cannot shrink. */
+  trim(): void {
+    this.check()
+  }
+
+  resetPeak(): void {
+    this.arrays.resetPeak()
   }
 
   allocatePinned(byteLength: number): PinnedMemory {
@@ -299,6 +316,22 @@ export class HostDriver implements Driver {
   async prepareKernel(source: KernelSource): Promise<KernelHandle> {
     this.check()
     return this.kernels.prepare(source)
+  }
+
+  kernelAttributes(): KernelAttributes {
+    this.check()
+    return hostKernelAttributes(LIMITS)
+  }
+
+  /** A worker thread runs one block after another. */
+  blocksPerMultiprocessor(): number {
+    this.check()
+    return 1
+  }
+
+  suggestBlock(_kernel: KernelHandle, _sharedMemory: number, mostThreads: number): SuggestedBlock {
+    this.check()
+    return { block: mostThreads, grid: this.threads }
   }
 
   launch(

@@ -80,10 +80,28 @@ static void set_attributes(void) {
   attributes[5] = 2147483647;
   attributes[6] = attributes[7] = 65535;
   attributes[8] = 49152;
+  attributes[9] = 65536;
+  attributes[10] = 32;
+  attributes[12] = 65536;
+  attributes[13] = 1980000;
+  attributes[16] = 132;
+  attributes[31] = 1;
+  attributes[32] = 1;
+  attributes[36] = 3201000;
+  attributes[37] = 6144;
+  attributes[38] = 62914560;
+  attributes[39] = 2048;
+  attributes[40] = 3;
   attributes[75] = 9;
   attributes[76] = 0;
+  attributes[81] = 233472;
+  attributes[82] = 65536;
+  attributes[95] = 1;
   attributes[97] = 232448;
+  attributes[106] = 32;
+  attributes[111] = 1024;
   attributes[115] = 1;
+  attributes[120] = 1;
   /* The device is near the host's memory of node 0, and can map it. */
   attributes[134] = 0;
   attributes[141] = 1;
@@ -189,6 +207,18 @@ EXPORT CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice device)
   ENTER(cuDeviceGetAttribute, A(attribute), A(device));
   set_attributes();
   *value = attributes[attribute];
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceGetUuid_v2(unsigned char *uuid, CUdevice device) {
+  ENTER(cuDeviceGetUuid_v2, A(device));
+  for (int i = 0; i < 16; i++) uuid[i] = (unsigned char)(i * 17);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceGetPCIBusId(char *id, int length, CUdevice device) {
+  ENTER(cuDeviceGetPCIBusId, A(device));
+  snprintf(id, length, "0000:%02X:00.0", 0x65 + device);
   return CUDA_SUCCESS;
 }
 

@@ -245,8 +245,8 @@ typedef void (*kernel_body)(const struct launch *launch, void *const *arguments)
 struct kernel_entry {
   const char *name;
   kernel_body body;
-  /* The bytes of a block's static shared memory and of a thread's local memory. */
-  int static_shared, local;
+  /* The bytes of a block's static shared memory and of a thread's local memory, and a thread's registers: 16 unless given. */
+  int static_shared, local, registers;
 };
 const struct kernel_entry *double_find_kernel(const char *name);
 

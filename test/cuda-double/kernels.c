@@ -131,6 +131,7 @@ static const struct kernel_entry entries[] = {
     {"test_shape", shape},
     {"test_static_shared", shape, .static_shared = 8192},
     {"test_local", noop, .local = 16384},
+    {"test_registers", noop, .registers = 128},
     {"test_reverse_int8", reverse1},
     {"test_reverse_uint8", reverse1},
     {"test_reverse_int16", reverse2},

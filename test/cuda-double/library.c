@@ -207,6 +207,70 @@ EXPORT CUresult cuFuncLoad(struct function *function) {
   return CUDA_SUCCESS;
 }
 
+/* A block has no more registers than a multiprocessor. */
+static int max_threads(const struct kernel_entry *entry) {
+  return entry->registers > 64 ? 65536 / entry->registers / 32 * 32 : 1024;
+}
+
+static int registers_of(const struct kernel_entry *entry) { return entry->registers ? entry->registers : 16; }
+
+/* CU_FUNC_ATTRIBUTE: the threads, shared bytes, constant bytes, local bytes and registers are 0 to 4. */
+EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, struct function *function) {
+  ENTER(cuFuncGetAttribute, A(attribute), A(function));
+  NEED_CURRENT(context);
+  (void)context;
+  NEED_FUNCTION(function);
+  REQUIRE(attribute >= 0 && attribute <= 4, CUDA_ERROR_INVALID_VALUE);
+  const struct kernel_entry *entry = function->kernel->entry;
+  *value = (int[]){max_threads(entry), entry->static_shared, 0, entry->local, registers_of(entry)}[attribute];
+  return CUDA_SUCCESS;
+}
+
+#define REGISTERS 65536
+#define SHARED_PER_MULTIPROCESSOR 233472
+#define RESERVED_SHARED 1024
+
+static int least(int a, int b) { return a < b ? a : b; }
+
+/* The threads, blocks, registers and shared memory of an H200's multiprocessor, without the rounding of a real one. */
+static int occupancy(const struct function *function, int threads, int shared) {
+  const struct kernel_entry *entry = function->kernel->entry;
+  if (threads > max_threads(entry) || shared > function->dynamic_shared) return 0;
+  int warps = (threads + 31) / 32;
+  int blocks = least(32, 64 / warps);
+  blocks = least(blocks, REGISTERS / (registers_of(entry) * warps * 32));
+  return least(blocks, SHARED_PER_MULTIPROCESSOR / (shared + entry->static_shared + RESERVED_SHARED));
+}
+
+EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, struct function *function, int threads, size_t shared) {
+  ENTER(cuOccupancyMaxActiveBlocksPerMultiprocessor, A(function), A(threads), shared);
+  NEED_CURRENT(context);
+  (void)context;
+  NEED_FUNCTION(function);
+  REQUIRE(threads > 0, CUDA_ERROR_INVALID_VALUE);
+  *blocks = occupancy(function, threads, (int)shared);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int *grid, int *block, struct function *function, void *by_size, size_t shared,
+                                                 int limit) {
+  ENTER(cuOccupancyMaxPotentialBlockSize, A(function), shared, A(limit));
+  NEED_CURRENT(context);
+  (void)context;
+  NEED_FUNCTION(function);
+  REQUIRE(!by_size, CUDA_ERROR_INVALID_VALUE);
+  int most = limit > 0 ? least(limit, 1024) : 1024, best = 0;
+  *block = *grid = 0;
+  for (int threads = most; threads > 0; threads -= threads % 32 ? threads % 32 : 32) {
+    int blocks = occupancy(function, threads, (int)shared);
+    if (blocks * threads <= best) continue;
+    best = blocks * threads;
+    *block = threads;
+    *grid = blocks * 132;
+  }
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuFuncSetAttribute(struct function *function, int attribute, int value) {
   ENTER(cuFuncSetAttribute, A(function), A(attribute), A(value));
   NEED_FUNCTION(function);

@@ -171,7 +171,9 @@ EXPORT CUresult cuMemPoolGetAttribute(struct pool *pool, int attribute, void *va
   ENTER(cuMemPoolGetAttribute, A(pool), A(attribute));
   NEED_POOL(pool);
   pthread_mutex_lock(&lock);
-  const uint64_t measured[] = {reserved, reserved_high, used, used_high};
+  uint64_t own = 0;
+  for (size_t i = 0; i < block_count; i++) own += belongs(blocks[i], pool) ? blocks[i]->capacity : 0;
+  const uint64_t measured[] = {own, reserved_high, used, used_high};
   if (attribute < 4) *(uint32_t *)value = (uint32_t)pool->attributes[attribute];
   else *(uint64_t *)value = attribute == 4 ? pool->attributes[4] : measured[attribute - 5];
   pthread_mutex_unlock(&lock);
@@ -277,6 +279,12 @@ EXPORT CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total) {
   ENTER(cuMemGetInfo_v2, 0);
   NEED_CURRENT(context);
   *free_bytes = limit > reserved ? limit - reserved : 0;
+  *total = limit;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDeviceTotalMem_v2(size_t *total, CUdevice device) {
+  ENTER(cuDeviceTotalMem_v2, A(device));
   *total = limit;
   return CUDA_SUCCESS;
 }

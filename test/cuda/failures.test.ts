@@ -73,6 +73,11 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
     driver.drainFrees()
   },
   memoryUsage: ({ driver }) => driver.memoryUsage(),
+  properties: ({ driver }) => driver.properties,
+  kernelAttributes: ({ driver, kernel }) => driver.kernelAttributes(kernel),
+  blocksPerMultiprocessor: ({ driver, kernel }) => driver.blocksPerMultiprocessor(kernel, 64, 50_000),
+  suggestBlock: ({ driver, kernel }) => driver.suggestBlock(kernel, 50_000, 1024),
+  trim: ({ driver }) => driver.trim(),
   allocatePinned: ({ driver }) => driver.freePinned(driver.allocatePinned(2 ** 20).address),
   copy: ({ driver, address, stream }) => driver.copy(address, address + 256, 256, stream),
   upload: ({ driver, address, stream }) => driver.upload(address, new Uint8Array(2 ** 15).subarray(0, 1024), stream),
@@ -97,6 +102,8 @@ const harmless: Readonly<Record<string, readonly string[]>> = {
   "*": ["cuCtxPopCurrent_v2"],
   // How far the stream has come is asked again when memory is wanted.
   drainFrees: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
+  // Whether a copy is done is asked again.
+  trim: ["cuEventQuery"],
   // Where its end cannot be marked, a stream is destroyed later.
   destroyStream: ["cuEventRecord"],
   // Whether earlier copies are done is asked again.

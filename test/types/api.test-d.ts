@@ -14,6 +14,7 @@ import {
   openDevice,
   type Argument,
   type Device,
+  type DeviceProperties,
   type DeviceArray,
   type DeviceSelector,
   type Dimensions,
@@ -23,9 +24,13 @@ import {
   type Graph,
   type HostKernel,
   type Kernel,
+  type KernelAttributes,
   type KernelDefinition,
+  type KernelOccupancy,
+  type MemoryUsage,
   type PinnedArray,
   type Stream,
+  type SuggestedBlock,
 } from "auxstream"
 
 declare const device: Device
@@ -114,6 +119,23 @@ openDevice(listDevices()[0]?.id)
 type(openDevice(device.id)).toEqualTypeOf<Device>()
 // @ts-expect-error no such device
 openDevice("gpu")
+
+// Facts: what a device may lack is undefined, and nothing can be changed.
+
+type(device.properties).toEqualTypeOf<DeviceProperties>()
+type(device.properties.multiprocessors).toEqualTypeOf<number>()
+type(device.properties.computeCapability?.major).toEqualTypeOf<number | undefined>()
+type(device.memory).toEqualTypeOf<MemoryUsage>()
+type(device.memory.free).toEqualTypeOf<number>()
+// @ts-expect-error a property is only read
+device.properties.warpSize = 1
+// @ts-expect-error nor is there another size in its limits
+device.properties.maxGrid[0] = 1
+type(saxpy.attributes(device)).toEqualTypeOf<KernelAttributes>()
+type(saxpy.occupancy(device, { block: [16, 16], sharedMemory: undefined })).toEqualTypeOf<KernelOccupancy>()
+type(saxpy.suggestBlock(device, { maxThreads: 256 })).toEqualTypeOf<SuggestedBlock>()
+// @ts-expect-error without a block
+saxpy.occupancy(device, {})
 
 // Arrays: the element type follows from the typed array, and is told by the one that comes back.
 

@@ -26,6 +26,9 @@ export const DRIVER_CALLS = {
   cuDeviceGet: ["cuDeviceGet", out, int],
   cuDeviceGetName: ["cuDeviceGetName", out, int, int],
   cuDeviceGetAttribute: ["cuDeviceGetAttribute", out, int, int],
+  cuDeviceTotalMem: ["cuDeviceTotalMem_v2", out, int],
+  cuDeviceGetUuid: ["cuDeviceGetUuid_v2", out, int],
+  cuDeviceGetPCIBusId: ["cuDeviceGetPCIBusId", out, int, int],
 
   cuDevicePrimaryCtxGetState: ["cuDevicePrimaryCtxGetState", int, out, out],
   cuDevicePrimaryCtxRetain: ["cuDevicePrimaryCtxRetain", out, int],
@@ -86,7 +89,10 @@ export const DRIVER_CALLS = {
   cuLibraryGetKernel: ["cuLibraryGetKernel", out, handle, "str"],
   cuKernelGetFunction: ["cuKernelGetFunction", out, handle],
   cuKernelGetAttribute: ["cuKernelGetAttribute", out, int, handle, int],
+  cuFuncGetAttribute: ["cuFuncGetAttribute", out, int, handle],
   cuFuncSetAttribute: ["cuFuncSetAttribute", handle, int, int],
+  cuOccupancyMaxActiveBlocksPerMultiprocessor: ["cuOccupancyMaxActiveBlocksPerMultiprocessor", out, handle, int, bytes],
+  cuOccupancyMaxPotentialBlockSize: ["cuOccupancyMaxPotentialBlockSize", out, out, handle, address, bytes, int],
   cuLaunchKernel: ["cuLaunchKernel", handle, uint, uint, uint, uint, uint, uint, uint, handle, address, address],
   cuLaunchKernelEx: ["cuLaunchKernelEx", address, handle, address, address],
 } as const satisfies Record<string, Signature>

@@ -228,6 +228,14 @@ export class CudaContext {
     if (isSticky(status)) throw this.failure(status, "cuMemGetInfo")
   }
 
+  /** Bytes of device memory that nobody has allocated, and of all of it. @throws DeviceLostError, CudaError */
+  systemMemory(): { free: number; total: number } {
+    const { out } = this
+    const status = this.within(() => this.calls.cuMemGetInfo(out.address, out.address + 8))
+    this.check(status, "cuMemGetInfo")
+    return { free: out.number(0), total: out.number(8) }
+  }
+
   /** Warns that something could not be freed and is leaked. */
   warnOfLeak(status: number, call: string): void {
     this.warnOfLeakBy(this.failure(status, call))

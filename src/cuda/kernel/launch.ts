@@ -96,7 +96,7 @@ export class Launcher {
     attributes: LaunchAttributes | undefined,
   ): void {
     this.#write(kernel.encodings, args)
-    if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#allowSharedMemory(kernel, sharedMemory)
+    if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#raiseSharedMemory(kernel, sharedMemory)
     const { pointers } = this.#block
     const entry = kernel.function
     const { calls } = this.#context
@@ -164,7 +164,12 @@ export class Launcher {
     }
   }
 
-  #allowSharedMemory(kernel: LaunchableKernel, byteLength: number): void {
+  /** Allows launches with this much dynamic shared memory. @throws AuxstreamError AUX_OUT_OF_RANGE if it is too much */
+  allowSharedMemory(kernel: LaunchableKernel, byteLength: number): void {
+    if (byteLength + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#raiseSharedMemory(kernel, byteLength)
+  }
+
+  #raiseSharedMemory(kernel: LaunchableKernel, byteLength: number): void {
     if (byteLength <= (this.#sharedMemory.get(kernel) ?? 0)) return
     this.#checkSharedMemory(kernel, byteLength)
     this.#setAttribute(kernel, MAX_DYNAMIC_SHARED_SIZE_BYTES, byteLength)

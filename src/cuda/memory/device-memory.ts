@@ -1,5 +1,8 @@
 import type { MemoryUsage, OrderMark, StreamHandle } from "../../driver.js"
 
+/** How much memory this process has of the device, in bytes. */
+export type OwnUsage = Pick<MemoryUsage, "used" | "reserved" | "peak">
+
 /** Allocates the memory of one device. `allocate` and `free` behave as in `Driver`, and must never wait for queued work. */
 export interface DeviceMemory {
   /** @throws OutOfMemoryError without having waited */
@@ -21,7 +24,9 @@ export interface DeviceMemory {
   forgetStream(stream: StreamHandle): (() => void) | undefined
   /** Everything queued on the stream so far is over. */
   noteIdle(stream: StreamHandle): void
-  usage(): MemoryUsage
+  usage(): OwnUsage
+  /** See `Driver.resetPeak`. */
+  resetPeak(): void
   /** Whether all memory has been freed in the driver. */
   readonly isEmpty: boolean
   /** Frees everything on a new stream. Nothing may be queued any more. @throws CudaError, having freed nothing */

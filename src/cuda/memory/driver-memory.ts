@@ -8,11 +8,11 @@
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { MemoryUsage, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import type { DeviceMemory } from "./device-memory.js"
+import type { DeviceMemory, OwnUsage } from "./device-memory.js"
 import { OUT_OF_MEMORY, SUCCESS } from "../api/status.js"
 import type { Streams } from "../stream/streams.js"
 
@@ -115,18 +115,11 @@ export class DriverMemory implements DeviceMemory {
   /** The error of an allocation that failed. `used`: bytes in arrays. */
   outOfMemory(byteLength: number, used: number): OutOfMemoryError {
     const { reserved } = this.usage()
-    const { free, total } = this.#systemMemory()
+    const { free, total } = this.#context.systemMemory()
     return new OutOfMemoryError(
       `${this.#context.label} has no room for ${byteLength} bytes: ${used} bytes are in arrays, ${reserved} are ` +
         `reserved for arrays, and ${free} of its ${total} are free. Dispose of arrays that are not needed, or use smaller ones.`,
     )
-  }
-
-  #systemMemory(): { free: number; total: number } {
-    const { out, calls } = this.#context
-    const status = this.#context.within(() => calls.cuMemGetInfo(out.address, out.address + 8))
-    this.#context.check(status, "cuMemGetInfo")
-    return { free: out.number(0), total: out.number(8) }
   }
 
   /** Blocks until every free so far has happened, and trims the pool, whose free blocks may be too small. */
@@ -157,11 +150,15 @@ export class DriverMemory implements DeviceMemory {
   /** Nothing to do: the driver sees it itself. */
   noteIdle(): void {}
 
-  usage(): MemoryUsage {
+  usage(): OwnUsage {
     const { out, calls } = this.#context
     this.#context.check(calls.cuMemPoolGetAttribute(this.#pool, RESERVED_CURRENT, out.address), "cuMemPoolGetAttribute")
     const { used, peak } = this.#count
     return { used, reserved: out.number(0), peak }
+  }
+
+  resetPeak(): void {
+    this.#count.resetPeak()
   }
 
   /** Whether everything has been freed. */

@@ -7,13 +7,13 @@
  */
 import { Allocator, type MemorySource, type Stretch } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { MemoryUsage, OrderMark, StreamHandle } from "../../driver.js"
+import type { OrderMark, StreamHandle } from "../../driver.js"
 import { OutOfMemoryError } from "../../common/errors.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import type { DriverMemory } from "./driver-memory.js"
 import type { EventPool } from "../stream/events.js"
-import type { DeviceMemory } from "./device-memory.js"
+import type { DeviceMemory, OwnUsage } from "./device-memory.js"
 import { StreamProgress } from "./stream-progress.js"
 import type { Streams } from "../stream/streams.js"
 
@@ -183,9 +183,13 @@ export class OwnMemory implements DeviceMemory {
     this.#progress.get(stream)?.passedAll()
   }
 
-  usage(): MemoryUsage {
+  usage(): OwnUsage {
     const { used, peak } = this.#count
     return { used, reserved: this.#pieces.usage().reserved, peak }
+  }
+
+  resetPeak(): void {
+    this.#count.resetPeak()
   }
 
   get isEmpty(): boolean {

@@ -125,7 +125,7 @@ export class PinnedPool {
     const block = attempt()
     if (block !== undefined) return block
     // Idle blocks of other sizes may take up the memory.
-    this.#unmapIdle()
+    this.unmapIdle()
     return attempt() ?? (mapped && this.#lock(byteLength))
   }
 
@@ -185,14 +185,14 @@ export class PinnedPool {
   }
 
   /** Unmaps all idle mapped blocks, which does not wait. */
-  #unmapIdle(): void {
+  unmapIdle(): void {
     for (const block of [...this.#idle.values()].flat()) if (block.isMapped) this.#unmap(block)
   }
 
   /** Returns all idle blocks to the system after an allocation failed. Blocks. @throws DeviceLostError, CudaError */
   drain(): void {
     this.isShort = false
-    this.#unmapIdle()
+    this.unmapIdle()
     for (const block of this.#takeAll()) {
       this.#kept -= block.byteLength
       this.#unlock(block)
@@ -203,7 +203,7 @@ export class PinnedPool {
   close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#unmapIdle()
+    this.unmapIdle()
     this.#takeAll()
   }
 

@@ -12,7 +12,7 @@ const MOST_BALLAST = 256 * 2 ** 20
 const GROWTH_LIMIT = 256 * 2 ** 20
 
 /** Bytes of the largest memory. */
-const LIMIT = MAXIMUM_PAGES * PAGE
+export const LIMIT = MAXIMUM_PAGES * PAGE
 
 /** The device memory: one shared WebAssembly memory. An address is a byte offset in it. It grows and never shrinks. */
 export class DeviceMemory implements MemorySource {

@@ -63,9 +63,13 @@ export class StreamMemory {
     this.allocator.harvest()
   }
 
-  usage(): MemoryUsage {
+  usage(): Pick<MemoryUsage, "used" | "reserved" | "peak"> {
     const { used, peak } = this.allocator.count
     return { used, reserved: this.memory.byteLength, peak }
+  }
+
+  resetPeak(): void {
+    this.allocator.count.resetPeak()
   }
 
   allocatePinned(byteLength: number): PinnedMemory {

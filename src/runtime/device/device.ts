@@ -1,3 +1,4 @@
+import type { DeviceProperties } from "../../common/device-properties.js"
 import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } from "../../common/dtype/dtype.js"
 import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
@@ -418,10 +419,39 @@ export class Device {
     await this.driver.prepare({ conditionals, localMemory, streams })
   }
 
-  /** Bytes of device memory: in arrays, taken from the system, and the most that arrays ever held. */
+  /**
+   * What the device is: its multiprocessors, its memory, its limits. A frozen object that never changes. In CUDA's words,
+   * `cuDeviceGetAttribute`.
+   */
+  get properties(): DeviceProperties {
+    this.checkUsable()
+    return this.driver.properties
+  }
+
+  /**
+   * Bytes of device memory: in arrays, reserved from the system, the most that arrays held, free for anybody, and in all. On
+   * host, `free` is what the device's memory can still grow by. Each call asks the system (`cuMemGetInfo`).
+   */
   get memory(): MemoryUsage {
     this.checkUsable()
     return this.driver.memoryUsage()
+  }
+
+  /** Lets `memory.peak` begin again at what is in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`. */
+  resetPeakMemory(): void {
+    this.checkUsable()
+    this.driver.resetPeak()
+  }
+
+  /**
+   * Returns reserved memory that nothing uses now to the system, pinned memory included. Never waits: memory that queued
+   * work may still use stays reserved, so synchronize first to return everything. On host this changes nothing, because a
+   * WebAssembly memory cannot shrink. PyTorch: `torch.cuda.empty_cache`; CUDA: `cuMemPoolTrimTo`.
+   */
+  trim(): void {
+    this.checkUsable()
+    this.order.deferredReleases.sweep()
+    this.driver.trim()
   }
 
   /** Blocks the calling thread until everything that was queued on the device is done. */

@@ -1,5 +1,6 @@
 import type { DType } from "../../common/dtype/dtype.js"
 import type { KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
 import { checkWritten, noteWrite, prepare, prepareSpan, use, useSpan } from "../capture/operation.js"
 import { Device } from "../device/device.js"
@@ -17,6 +18,7 @@ import {
   withoutCode,
 } from "./kernel-body.js"
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
+import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
 import { type Arguments, type Parameter, parseSignature } from "./signature.js"
@@ -131,13 +133,53 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * device
    */
   async prepare(device: Device): Promise<void> {
+    this.#checkDevice(device)
+    // A launch before tells nothing: on host it finds out later that a kernel is broken.
+    device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
+  }
+
+  #checkDevice(device: unknown): asserts device is Device {
     if (!(device instanceof Device)) {
       throw mustBe("device", "a Device", device)
     }
     device.checkUsable()
     this.#checkAvailable(device)
-    // A launch before tells nothing: on host it finds out later that a kernel is broken.
-    device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
+  }
+
+  /**
+   * What the kernel needs: registers, shared memory, local memory. Loads it, if it is not loaded yet. In CUDA's words,
+   * `cuFuncGetAttribute`.
+   */
+  attributes(device: Device): KernelAttributes {
+    this.#checkDevice(device)
+    return device.driver.kernelAttributes(this.load(device))
+  }
+
+  /**
+   * How many blocks of this size the device can run at a time, and which share of its warps they fill. Loads the kernel, if
+   * it is not loaded yet. In CUDA's words, `cuOccupancyMaxActiveBlocksPerMultiprocessor`.
+   *
+   * @throws AuxstreamError AUX_OUT_OF_RANGE for a block or shared memory that a launch could not have either
+   * @example
+   * const { blocks } = kernel.occupancy(device, { block: 256 })
+   * kernel.launch({ grid: blocks, block: 256, cooperative: true }, x)
+   */
+  occupancy(device: Device, options: OccupancyOptions): KernelOccupancy {
+    this.#checkDevice(device)
+    return occupancy(device, () => this.load(device), options)
+  }
+
+  /**
+   * The block size with the greatest occupancy, and the fewest blocks that fill the device. Loads the kernel, if it is not
+   * loaded yet. In CUDA's words, `cuOccupancyMaxPotentialBlockSize`.
+   *
+   * @example
+   * const { block } = kernel.suggestBlock(device)
+   * kernel.launch({ grid: Math.ceil(n / block), block }, n, x)
+   */
+  suggestBlock(device: Device, options: SuggestBlockOptions = {}): SuggestedBlock {
+    this.#checkDevice(device)
+    return suggestBlock(device, () => this.load(device), options)
   }
 
   /**

@@ -208,4 +208,39 @@ describe("§8 bad input: kernels", () => {
     ...each([undefined, null, 5, "host", {}], loose(affine, "prepare"), "AUX_INVALID_ARGUMENT", "device"),
     [() => bodiless.host.prepare(device), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
   ])
+  refuses("attributes, occupancy, suggestBlock", () => [
+    ...["attributes", "occupancy", "suggestBlock"].flatMap((method) =>
+      each([undefined, null, 5, "host", {}], loose(affine, method), "AUX_INVALID_ARGUMENT", "device"),
+    ),
+    ...each(
+      [undefined, ...noObjects],
+      (options) => loose(affine, "occupancy")(device, options),
+      "AUX_INVALID_ARGUMENT",
+    ),
+    ...each(noObjects, (options) => loose(affine, "suggestBlock")(device, options), "AUX_INVALID_ARGUMENT", "options"),
+    ...each([0, 1025, 1.5], (block) => loose(affine, "occupancy")(device, { block }), "AUX_OUT_OF_RANGE", "block"),
+    ...each(
+      [undefined, "1", [], [1, 1, 1, 1]],
+      (block) => loose(affine, "occupancy")(device, { block }),
+      "AUX_INVALID_ARGUMENT",
+      "block",
+    ),
+    ...["occupancy", "suggestBlock"].flatMap((method) =>
+      each(
+        [-1, 0.5, "1", null, 2 ** 30],
+        (sharedMemory) =>
+          loose(affine, method)(device, method === "occupancy" ? { block: 1, sharedMemory } : { sharedMemory }),
+        "AUX_OUT_OF_RANGE",
+        "sharedMemory",
+      ),
+    ),
+    ...each(
+      [0, 1025, 1.5, null, "64"],
+      (maxThreads) => loose(affine, "suggestBlock")(device, { maxThreads }),
+      "AUX_OUT_OF_RANGE",
+      "maxThreads",
+    ),
+    [() => loose(affine, "occupancy")(device, { block: 1, grid: 1 }), "AUX_INVALID_ARGUMENT", "grid", "sharedMemory"],
+    [() => loose(affine, "suggestBlock")(device, { block: 1 }), "AUX_INVALID_ARGUMENT", "block", "maxThreads"],
+  ])
 })

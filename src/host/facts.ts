@@ -1,0 +1,71 @@
+/** What the host device and its kernels are, in CUDA's terms. A worker thread stands for a multiprocessor. */
+import { cpus, freemem, totalmem } from "node:os"
+import type { DeviceProperties } from "../common/device-properties.js"
+import type { KernelAttributes } from "../common/kernel-facts.js"
+import type { LaunchLimits } from "../driver.js"
+
+/** The device's properties, frozen. */
+export function hostProperties(threads: number, limits: LaunchLimits, totalMemory: number): DeviceProperties {
+  return Object.freeze({
+    computeCapability: undefined,
+    driverVersion: undefined,
+    uuid: undefined,
+    pciBusId: undefined,
+    multiprocessors: threads,
+    warpSize: 1,
+    maxThreadsPerBlock: limits.threadsPerBlock,
+    maxBlock: Object.freeze(limits.block),
+    maxGrid: Object.freeze(limits.grid),
+    maxThreadsPerMultiprocessor: limits.threadsPerBlock,
+    maxBlocksPerMultiprocessor: 1,
+    registersPerBlock: undefined,
+    registersPerMultiprocessor: undefined,
+    sharedMemoryPerBlock: limits.sharedMemory,
+    sharedMemoryPerBlockOptin: limits.sharedMemory,
+    sharedMemoryPerMultiprocessor: undefined,
+    reservedSharedMemoryPerBlock: 0,
+    constantMemory: undefined,
+    l2Cache: undefined,
+    totalMemory,
+    memoryBusWidth: undefined,
+    memoryClockRate: undefined,
+    clockRate: clockRate(),
+    asyncEngines: 0,
+    concurrentKernels: threads > 1,
+    cooperativeLaunch: true,
+    clusterLaunch: true,
+    kernelTimeout: false,
+    integrated: true,
+    ecc: undefined,
+  })
+}
+
+/** In kHz. Some systems tell 0. */
+function clockRate(): number | undefined {
+  const megahertz = cpus()[0]?.speed ?? 0
+  return megahertz > 0 ? megahertz * 1000 : undefined
+}
+
+/** What every host kernel needs: JavaScript and WebAssembly know no registers, and declare no shared memory. */
+export function hostKernelAttributes(limits: LaunchLimits): KernelAttributes {
+  return {
+    registers: undefined,
+    sharedMemory: 0,
+    maxSharedMemory: limits.sharedMemory,
+    localMemory: 0,
+    constantMemory: undefined,
+    maxThreads: limits.threadsPerBlock,
+  }
+}
+
+/** Bytes of memory that this process may have at most: a container's limit, where there is one. */
+export function systemMemory(): number {
+  const limit = process.constrainedMemory?.() ?? 0
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+/** Bytes of memory that the system can still give this process. */
+export function availableMemory(): number {
+  const { availableMemory: available } = process as { readonly availableMemory?: () => number }
+  return available?.() ?? freemem()
+}

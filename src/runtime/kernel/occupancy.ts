@@ -1,0 +1,55 @@
+/** How much of a device a loaded kernel can fill. Checks the options of `kernel.occupancy` and `kernel.suggestBlock`. */
+import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
+import type { KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
+import type { KernelHandle } from "../../driver.js"
+import type { Device } from "../device/device.js"
+import { checkDimensions, checkThreads, type Dimensions, sizeOf, width } from "./launch-shape.js"
+
+/** What `kernel.occupancy` is asked for. */
+export interface OccupancyOptions {
+  /** Threads in a block, as for a launch. */
+  readonly block: Dimensions
+  /** Dynamic shared memory of a block, in bytes. */
+  readonly sharedMemory?: number | undefined
+}
+
+/** What `kernel.suggestBlock` is asked for. */
+export interface SuggestBlockOptions {
+  /** Dynamic shared memory of a block, in bytes, whatever its size. */
+  readonly sharedMemory?: number | undefined
+  /** The most threads that the block may have. The kernel's own limit unless given. */
+  readonly maxThreads?: number | undefined
+}
+
+const occupancyOptions: ReadonlySet<string> = new Set<keyof OccupancyOptions>(["block", "sharedMemory"])
+const suggestOptions: ReadonlySet<string> = new Set<keyof SuggestBlockOptions>(["sharedMemory", "maxThreads"])
+
+/** `load` gives the kernel's handle once the options have been checked. */
+export function occupancy(device: Device, load: () => KernelHandle, options: OccupancyOptions): KernelOccupancy {
+  if (options === undefined) throw mustBe("options", "an object with `block`", options)
+  checkOptions(options, "options", occupancyOptions)
+  const { block, sharedMemory = 0 } = options
+  const { driver } = device
+  checkDimensions(block, "block", driver.limits.block)
+  const threads = width(block) * sizeOf(block, 1) * sizeOf(block, 2)
+  checkThreads(threads, driver.limits)
+  checkInteger(sharedMemory, "sharedMemory", 0, driver.limits.sharedMemory)
+  const blocksPerMultiprocessor = driver.blocksPerMultiprocessor(load(), threads, sharedMemory)
+  const { multiprocessors, warpSize, maxThreadsPerMultiprocessor } = driver.properties
+  const warps = blocksPerMultiprocessor * Math.ceil(threads / warpSize)
+  return {
+    blocksPerMultiprocessor,
+    blocks: blocksPerMultiprocessor * multiprocessors,
+    share: warps / (maxThreadsPerMultiprocessor / warpSize),
+  }
+}
+
+/** `load` gives the kernel's handle once the options have been checked. */
+export function suggestBlock(device: Device, load: () => KernelHandle, options: SuggestBlockOptions): SuggestedBlock {
+  checkOptions(options, "options", suggestOptions)
+  const { limits } = device.driver
+  const { sharedMemory = 0, maxThreads = limits.threadsPerBlock } = options
+  checkInteger(sharedMemory, "sharedMemory", 0, limits.sharedMemory)
+  checkInteger(maxThreads, "maxThreads", 1, limits.threadsPerBlock)
+  return device.driver.suggestBlock(load(), sharedMemory, maxThreads)
+}
