@@ -22,7 +22,7 @@ const samples: { readonly [D in DType]: TypedArray } = {
 }
 const dtypes = Object.keys(samples).filter((name): name is DType => name in samples)
 
-/** What `full` and `fill` take, and the element that it makes. */
+/** Arguments of `full` and `fill`, and the elements that they give. */
 const fills: { readonly [D in DType]: { value: number | bigint; element: number | bigint } } = {
   float16: { value: 1.0009765625, element: 0x3c01 },
   bfloat16: { value: -2.5, element: 0xc020 },
@@ -100,9 +100,9 @@ forEachOpenDevice("arrays", (open) => {
     })
   }
 
-  test("§4 float16, bfloat16: full and fill round a float64 once, a tie in float32 or not", () => {
+  test("§4 float16, bfloat16: full and fill round a float64 once, also where float32 would make a tie", () => {
     using device = open()
-    // Each is just beside the middle of two neighbours, which the nearest float32 is.
+    // Each is close to the middle of two neighbours, and the nearest float32 is that middle.
     const beside: readonly (readonly ["float16" | "bfloat16", number, number])[] = [
       ["float16", 1 + 2 ** -11 + 2 ** -40, 0x3c01],
       ["float16", 1 + 3 * 2 ** -11 - 2 ** -40, 0x3c01],
@@ -126,7 +126,7 @@ forEachOpenDevice("arrays", (open) => {
     }
   })
 
-  test("§4 from: a source that is a view of a larger buffer, shared or not, is read from its own place", () => {
+  test("§4 from: a source that is a view of a larger buffer, shared or not, is read at its own offset", () => {
     using device = open()
     const buffers = [new ArrayBuffer(64), new SharedArrayBuffer(64)]
     for (const buffer of buffers) {
@@ -155,7 +155,7 @@ forEachOpenDevice("arrays", (open) => {
     })
   })
 
-  test("§4 memory: used counts what is alive, peak the most that ever was, reserved what was taken", () => {
+  test("§4 memory: `used` counts live arrays, `peak` its maximum, `reserved` the memory taken from the system", () => {
     using device = open()
     const before = device.memory
     const arrays = Array.from({ length: 10 }, () => device.empty("float32", 100_000))
@@ -172,7 +172,7 @@ forEachOpenDevice("arrays", (open) => {
     assert.equal(device.memory.peak, during.peak)
   })
 
-  test("§6 allocation: two arrays that are alive never share a byte", () => {
+  test("§6 allocation: two live arrays never share a byte", () => {
     using device = open()
     using stream = device.createStream()
     const arrays = Array.from({ length: 300 }, (_, index) =>

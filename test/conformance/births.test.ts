@@ -19,12 +19,12 @@ const withContents: readonly (readonly [string, (device: Device) => DeviceArray<
 const change = (x: DeviceArray<"int32">, a: number, b: number, stream: Stream) =>
   affine.launch({ ...over(x.length), stream }, x.length, x, a, b)
 
-/** Is each array an allocation of CUDA's own, which is there only once its stream gets to it? */
+/** Whether each array is an allocation of CUDA's own, which exists only once its stream gets there. */
 function isTheDriversOwn(device: Device): boolean {
   return device.kind === "cuda" && process.env["AUXSTREAM_CUDA_MEMORY"] === "driver"
 }
 
-/** An array on the stream whose memory is handed out while its earlier use, which the latch holds up, is queued there. */
+/** An array whose memory is handed out while its earlier use is still queued on the stream, held by the latch. */
 function handedOutEarly(device: Device, stream: Stream): DeviceArray<"int32"> {
   return stream.run(() => {
     const former = device.empty("int32", length)
@@ -38,7 +38,7 @@ function handedOutEarly(device: Device, stream: Stream): DeviceArray<"int32"> {
 }
 
 forEachOpenDevice("births", (open) => {
-  test("§4 whose order: memory that nobody uses any more is there at once, whatever its stream has queued", async () => {
+  test("§4 whose order: unused memory is available at once, whatever its stream has queued", async () => {
     using device = open()
     await prepare(device)
     using home = device.createStream()
@@ -59,7 +59,7 @@ forEachOpenDevice("births", (open) => {
   })
 
   for (const [name, make] of withContents) {
-    test(`§4 whose order: the first use of what ${name}() made waits for the contents`, () => {
+    test(`§4 whose order: the first use of an array from ${name}() waits for its contents`, () => {
       using device = open()
       using home = device.createStream()
       using user = device.createStream()
@@ -75,7 +75,7 @@ forEachOpenDevice("births", (open) => {
       assert.equal(latch.timedOut, false)
     })
 
-    test(`§4 whose order: the first use of what ${name}() made waits for nothing that its stream queued later`, () => {
+    test(`§4 whose order: the first use of an array from ${name}() waits for nothing that its stream queued later`, () => {
       using device = open()
       using home = device.createStream()
       using user = device.createStream()
@@ -93,7 +93,7 @@ forEachOpenDevice("births", (open) => {
     })
   }
 
-  test("§4 whose order: memory that is handed out early is used elsewhere once its former use is over, and then at once", () => {
+  test("§4 whose order: another stream uses memory that was handed out early once its former use is over, and not later", () => {
     using device = open()
     using home = device.createStream()
     using user = device.createStream()
@@ -113,7 +113,7 @@ forEachOpenDevice("births", (open) => {
     assert.equal(before.timedOut || after.timedOut, false)
   })
 
-  test("§4 whose order: each stream waits for itself; reads, copies and other libraries' work do, too", async () => {
+  test("§4 whose order: each stream waits for the birth itself, and so do reads, copies and other libraries' work", async () => {
     using device = open()
     using home = device.createStream()
     const users = Array.from({ length: 3 }, () => device.createStream())
@@ -137,7 +137,7 @@ forEachOpenDevice("births", (open) => {
     for (const user of users) user.dispose()
   })
 
-  test("§4 whose order: clocks learn nothing of it: a wait for the array's stream is sent all the same", () => {
+  test("§4 whose order: the wait for a birth teaches the clocks nothing: a wait for the array's stream is still sent", () => {
     using device = open()
     using home = device.createStream()
     using user = device.createStream()
@@ -156,7 +156,7 @@ forEachOpenDevice("births", (open) => {
     assert.equal(latch.timedOut || again.timedOut, false)
   })
 
-  test("§6 freeing: what only another stream used is freed there, and used again there while its own stream is held up", () => {
+  test("§6 freeing: an array that only another stream used is freed there, and its memory reused there while its own stream is held", () => {
     using device = open()
     using home = device.createStream()
     using user = device.createStream()
@@ -169,7 +169,7 @@ forEachOpenDevice("births", (open) => {
     const { reserved } = device.memory
     using again = user.run(() => device.full("int32", length, 5))
     assert.equal(device.memory.reserved, reserved)
-    // Which of its free blocks CUDA's own pool hands out is its business.
+    // CUDA's own pool may hand out any of its free blocks.
     if (process.env["AUXSTREAM_CUDA_MEMORY"] !== "driver") assert.equal(again.address, address)
     assert.deepEqual(
       user.run(() => again.readSync()),
@@ -181,7 +181,7 @@ forEachOpenDevice("births", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: what nobody used is given back behind its birth, its stream having been disposed of", () => {
+  test("§6 freeing: an unused array whose stream has been disposed of is freed behind its birth", () => {
     using device = open()
     const { used } = device.memory
     const home = device.createStream()
@@ -201,7 +201,7 @@ forEachOpenDevice("births", (open) => {
 })
 
 forEachOpenDevice("births and graphs", (open) => {
-  test("§4 whose order: a graph's launches wait for the births of what it names, and for nothing later", () => {
+  test("§4 whose order: a graph's launches wait for the births of its arrays, and for nothing later", () => {
     using device = open()
     using home = device.createStream()
     const users = [device.createStream(), device.createStream()]
@@ -225,7 +225,7 @@ forEachOpenDevice("births and graphs", (open) => {
   })
 
   for (const [name, make] of withContents) {
-    test(`§4 whose order: in a capture, the first use of what ${name}() made gets an edge from the contents alone`, () => {
+    test(`§4 whose order: in a capture, the first use of an array from ${name}() gets an edge from the contents alone`, () => {
       using device = open()
       using other = device.createStream()
       using result = device.full("int32", length, -1)
@@ -255,7 +255,7 @@ forEachOpenDevice("births and graphs", (open) => {
     })
   }
 
-  test("§4 whose order: in a capture, memory that is used again inside begins behind its former use", () => {
+  test("§4 whose order: in a capture, reused memory begins behind its former use", () => {
     using device = open()
     using other = device.createStream()
     using graph = captureGraph(() => {
@@ -280,7 +280,7 @@ forEachOpenDevice("births and graphs", (open) => {
     assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(3))
   })
 
-  test("§4 whose order: the body of a conditional uses what its stream is behind; else it is refused by name", () => {
+  test("§4 whose order: the body of a conditional may use an array whose birth is ordered before it; any other is refused", () => {
     using device = open()
     using other = device.createStream({ name: "the maker" })
     using flag = device.full("int32", 1, 1)
@@ -307,7 +307,7 @@ forEachOpenDevice("births and graphs", (open) => {
 })
 
 onHost("births on streams that break", (open) => {
-  /** What a call gives or throws. */
+  /** What a call returns or throws. */
   function outcomeOf<T>(call: () => T): T | KernelError {
     try {
       return call()
@@ -317,14 +317,14 @@ onHost("births on streams that break", (open) => {
     }
   }
 
-  /** What the stream's work comes to. */
+  /** The result of the stream's work. */
   const outcome = (stream: Stream): Promise<unknown> =>
     stream.completed().then(
       () => undefined,
       (error: unknown) => error,
     )
 
-  test("§4 whose order: a failure behind the birth breaks nobody, be it known or not", async () => {
+  test("§4 whose order: a failure behind the birth breaks no stream that uses the array, whether it is known yet or not", async () => {
     using device = open()
     for (const isKnown of [false, true]) {
       using home = device.createStream()
@@ -343,7 +343,7 @@ onHost("births on streams that break", (open) => {
     }
   })
 
-  test("§4 whose order: memory without contents breaks nobody, even if its stream was broken before", async () => {
+  test("§4 whose order: an array without contents breaks no other stream, even if its own stream was already broken", async () => {
     using device = open()
     for (const make of [handedOutEarly, (of: Device) => of.empty("int32", length)]) {
       using home = device.createStream()
@@ -358,7 +358,7 @@ onHost("births on streams that break", (open) => {
     }
   })
 
-  test("§4 whose order: contents that were skipped are nobody's: their use fails as soon as that is sure", async () => {
+  test("§4 whose order: using skipped contents fails as soon as the failure is known", async () => {
     using device = open()
     using home = device.createStream()
     using user = device.createStream()
@@ -380,7 +380,7 @@ onHost("births on streams that break", (open) => {
     assert.equal(before.timedOut || after.timedOut, false)
   })
 
-  test("§4 whose order: whenever a stream breaks, uses get the whole contents of its arrays, or the failure", async () => {
+  test("§4 whose order: whenever a stream breaks, a use of its arrays gets the whole contents, or the failure", async () => {
     using device = open()
     await prepare(device)
     await throwing.prepare(device)
@@ -411,7 +411,7 @@ onHost("births on streams that break", (open) => {
     }
   })
 
-  test("§6 freeing: early memory stays its former user's, whatever has broken the stream that it was handed out on", async () => {
+  test("§6 freeing: memory handed out early is not touched before its former use is over, even if its stream breaks", async () => {
     using device = open()
     using home = device.createStream()
     using user = device.createStream()

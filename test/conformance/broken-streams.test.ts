@@ -15,7 +15,7 @@ function thrownBy(fn: () => unknown): unknown {
   return undefined
 }
 
-/** Breaks a stream, and gives the error that it is broken with. */
+/** Breaks a stream. @returns the error */
 function breakStream(stream: Stream, code = 1): KernelError {
   throwing.launch({ ...once, stream }, code)
   const error = thrownBy(() => stream.synchronize())
@@ -72,14 +72,14 @@ onHost("broken streams", (open) => {
     assert.equal(
       thrownBy(() => x.readSync()),
       error,
-      "nobody reads what was skipped",
+      "the skipped work has written nothing",
     )
     flags.copyFrom(device.wrap(x.address, "int32", 3))
     device.defaultStream.synchronize()
     assert.deepEqual(flags.array, Int32Array.of(1, 1, 1))
   })
 
-  test("§7 a stream that waits for a broken one breaks with that as cause, others go on", () => {
+  test("§7 a stream that waits for a broken one breaks with that as its cause; others go on", () => {
     using device = open()
     using stream = device.createStream()
     using waits = device.createStream()
@@ -111,7 +111,7 @@ onHost("broken streams", (open) => {
     assert.throws(() => y.readSync(), KernelError)
   })
 
-  test("§7 a broken stream is broken until it is disposed of; the device is whole again after that", () => {
+  test("§7 a broken stream stays broken until it is disposed of; then the device works as before", () => {
     using device = open()
     using x = device.full("int32", 4, 1)
     for (let round = 0; round < 20; round++) {
@@ -125,14 +125,14 @@ onHost("broken streams", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(4).fill(21))
   })
 
-  test("§7 device.synchronize: waits for the other streams, though one is broken", () => {
+  test("§7 device.synchronize: waits for the other streams even if one is broken", () => {
     using device = open()
     using broken = device.createStream()
     using busy = device.createStream()
     using x = device.full("int32", 1, 1)
     busy.wait(device.defaultStream)
     breakStream(broken)
-    // Nobody opens this latch: it ends by itself.
+    // This latch is never opened: it ends after its time limit.
     latch.launch({ ...once, stream: busy }, device.pinned("int32", 3), 100)
     affine.launch({ ...over(1), stream: busy }, 1, x, 1, 1)
     assert.throws(() => device.synchronize(), KernelError)
@@ -143,7 +143,7 @@ onHost("broken streams", (open) => {
     )
   })
 
-  test("§6 freeing: what broken streams used is given back, and so is what others use afterwards", () => {
+  test("§6 freeing: memory that broken streams used is freed, and so is memory used afterwards", () => {
     using device = open()
     const { used } = device.memory
     const warnings: Error[] = []
@@ -174,7 +174,7 @@ onHost("broken streams", (open) => {
     assert.ok(device.memory.reserved < 16 * 2 ** 20)
   })
 
-  test("§6 freeing: a broken stream that has waited for another says nothing about the other's end", () => {
+  test("§6 freeing: the end of a broken stream does not imply the end of a stream that it waited for", () => {
     using device = open()
     using held = device.createStream()
     const broken = device.createStream()
@@ -209,7 +209,7 @@ onHost("broken streams", (open) => {
     assert.equal(hold.timedOut, false)
   })
 
-  test("§7 device.completed: rejects with what broke a stream, once the others are done", async () => {
+  test("§7 device.completed: rejects with the error that broke a stream, once the others are done", async () => {
     using device = open()
     using broken = device.createStream()
     using busy = device.createStream()
@@ -238,7 +238,7 @@ onHost("broken streams", (open) => {
     assert.equal(hold.timedOut, false)
   })
 
-  test("§7 fork and join: a branch whose kernel throws breaks the stream that joins it, with that as cause", () => {
+  test("§7 fork and join: a branch whose kernel throws breaks the stream that joins it, with that as its cause", () => {
     using device = open()
     using main = device.createStream()
     using aux = device.createStream()
@@ -293,7 +293,7 @@ onHost("broken streams", (open) => {
     device.synchronize()
   })
 
-  test("§8 KernelError: whatever a kernel throws, it is one", () => {
+  test("§8 KernelError: whatever a kernel throws is reported as one", () => {
     using device = open()
     for (const [thrown, words] of [
       ["'a string'", "a string"],

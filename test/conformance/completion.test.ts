@@ -6,7 +6,7 @@ import { affine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("completion", (open) => {
-  test("§4 completed: of a stream, bound at the call, without blocking the event loop", async () => {
+  test("§4 completed: the promise of a stream is bound at the call, and does not block the event loop", async () => {
     using device = open()
     using stream = device.createStream()
     using first = new Latch(device).hold(stream)
@@ -26,7 +26,7 @@ forEachOpenDevice("completion", (open) => {
     assert.equal(first.timedOut || second.timedOut, false)
   })
 
-  test("§4 completed: of a device, behind every stream's work", async () => {
+  test("§4 completed: the promise of a device waits for every stream's work", async () => {
     using device = open()
     const streams = Array.from({ length: 5 }, () => device.createStream())
     using x = device.zeros("int32", 5)
@@ -46,7 +46,7 @@ forEachOpenDevice("completion", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
-  test("§4 completed: of a device, behind the work of streams that were disposed of, too", async () => {
+  test("§4 completed: the promise of a device also waits for streams that were disposed of", async () => {
     using device = open()
     const stream = device.createStream()
     using latch = new Latch(device).hold(stream)
@@ -61,7 +61,7 @@ forEachOpenDevice("completion", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 completed: of an idle stream, and thousands at a time", async () => {
+  test("§4 completed: the promise of an idle stream settles, and so do thousands at a time", async () => {
     using device = open()
     await device.defaultStream.completed()
     using x = device.zeros("int32", 1)
@@ -74,7 +74,7 @@ forEachOpenDevice("completion", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(3000))
   })
 
-  test("§8 abort: rejects with the signal's reason, and only the waiter is gone", async () => {
+  test("§8 abort: the promise rejects with the signal's reason, and the work goes on", async () => {
     using device = open()
     using stream = device.createStream()
     using event = device.createEvent()
@@ -103,7 +103,7 @@ forEachOpenDevice("completion", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 abort: a signal that was aborted before rejects at once, whatever is done already", async () => {
+  test("§8 abort: a signal that was already aborted rejects at once, even if the work is done", async () => {
     using device = open()
     using stream = device.createStream()
     using event = device.createEvent().record(stream)
@@ -113,7 +113,7 @@ forEachOpenDevice("completion", (open) => {
     }
   })
 
-  test("§8 abort: aborting after the end does nothing, and no listener stays on the signal", async () => {
+  test("§8 abort: aborting after the end does nothing, and the signal keeps no listener", async () => {
     using device = open()
     const controller = new AbortController()
     const { signal } = controller
@@ -132,7 +132,7 @@ forEachOpenDevice("completion", (open) => {
     controller.abort()
   })
 
-  test("§8 abort: one signal for any number of promises is no leak of listeners, and rejects them all", async () => {
+  test("§8 abort: one signal serves any number of promises without leaking listeners, and rejects them all", async () => {
     using device = open()
     const warnings: Error[] = []
     const note = (warning: Error) => warnings.push(warning)
@@ -156,7 +156,7 @@ forEachOpenDevice("completion", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
-  test("§8 abort: the signal of another realm, or of a test's DOM, is one", async () => {
+  test("§8 abort: a signal of another realm, or of a test's DOM, is accepted", async () => {
     using device = open()
     const listeners = new Set<() => void>()
     const signal = {
@@ -174,7 +174,7 @@ forEachOpenDevice("completion", (open) => {
     assert.equal(listeners.size, 0)
   })
 
-  test("§8 completed: of something disposed of is refused by a rejection", async () => {
+  test("§8 completed: rejects for a stream, an event or a device that was disposed of", async () => {
     using device = open()
     const stream = device.createStream({ name: "gone" })
     const event = device.createEvent({ name: "over" })
@@ -184,7 +184,7 @@ forEachOpenDevice("completion", (open) => {
     await rejected(() => event.completed(), "AUX_DISPOSED", "over")
   })
 
-  test("§6 host: a settled completed() orders streams behind the work, without any wait", async () => {
+  test("§6 host: a settled completed() orders streams behind the work without a wait", async () => {
     using device = open()
     using producer = device.createStream()
     using consumer = device.createStream()
@@ -202,7 +202,7 @@ forEachOpenDevice("completion", (open) => {
 })
 
 onHost("completion", (open) => {
-  test("§4 completed: the promises of one stream settle in the order in which they were asked for", async () => {
+  test("§4 completed: the promises of one stream settle in the order of the calls", async () => {
     using device = open()
     using stream = device.createStream()
     using x = device.zeros("int32", 1)
@@ -211,7 +211,7 @@ onHost("completion", (open) => {
       for (let round = 0; round < 50; round++) {
         const settled: number[] = []
         const promises = Array.from({ length: 30 }, async (_, index) => {
-          if (index % 4 > 0) affine.launch(over(1), 1, x, 1, 1) // Else it waits for the same point as the one before.
+          if (index % 4 > 0) affine.launch(over(1), 1, x, 1, 1) // Otherwise it waits for the same point as the previous one.
           await [() => stream.completed(), () => x.read(), () => stream.record().completed()][index % 3]?.()
           settled.push(index)
         })

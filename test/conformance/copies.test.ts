@@ -27,7 +27,7 @@ forEachOpenDevice("copies and fills", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 copyFrom: a typed array behind a latch is the one of the call, though it changes before the copy", () => {
+  test("§4 copyFrom: a typed array is read at the call, even if it changes before the copy runs", () => {
     using device = open()
     using x = device.zeros("int32", 3)
     using latch = new Latch(device).hold()
@@ -43,7 +43,7 @@ forEachOpenDevice("copies and fills", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 copyFrom: views of one array onto each other, but for overlapping ones", () => {
+  test("§4 copyFrom: copies between views of one array, and refuses overlapping views", () => {
     using device = open()
     using x = device.from(Int32Array.of(1, 2, 3, 4, 5, 6))
     x.subarray(0, 3).copyFrom(x.subarray(3))
@@ -80,7 +80,7 @@ forEachOpenDevice("copies and fills", (open) => {
     refused(() => pinned.copyFrom(x), "AUX_LENGTH_MISMATCH", "4", "3")
     refused(() => x.copyFrom(foreign), "AUX_DEVICE_MISMATCH", "cuda:99", device.id)
     for (const wrong of [floats, new Float32Array(4), [1, 2, 3, 4], null, "1234"]) {
-      // @ts-expect-error what the compiler refuses has to be refused without it, too
+      // @ts-expect-error refused at run time, too
       assert.throws(() => x.copyFrom(wrong), { name: "AuxstreamError" })
     }
     assert.deepEqual(x.readSync(), Int32Array.of(1, 1, 1, 1))

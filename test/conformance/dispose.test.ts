@@ -6,7 +6,7 @@ import { refused, rejected } from "../support/errors.js"
 import { affine, once, over, spin } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
-/** Looks again and again, without holding up the event loop. */
+/** Polls a condition without blocking the event loop. */
 async function until(condition: () => boolean): Promise<void> {
   const end = performance.now() + 20_000
   while (!condition()) {
@@ -118,7 +118,7 @@ forEachDevice("disposing of devices", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 dispose: promises that are pending settle", async () => {
+  test("§8 dispose: pending promises settle", async () => {
     const device = open()
     const stream = device.createStream()
     const event = device.createEvent()
@@ -136,7 +136,7 @@ forEachDevice("disposing of devices", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 dispose: a device can be opened again and again, kernels defined once run on each", async () => {
+  test("§8 dispose: a device can be opened repeatedly, and kernels defined once run on each", async () => {
     const kernel = defineKernel({
       name: "test_once",
       signature: ["inout int32*"],
@@ -154,7 +154,7 @@ forEachDevice("disposing of devices", (open) => {
     }
   })
 
-  test("§8 dispose: what a former device made is refused by the same one, opened anew, as disposed of", () => {
+  test("§8 dispose: objects of a disposed device are refused by the reopened device", () => {
     const former = open()
     const event = former.createEvent().record()
     const stream = former.createStream()
@@ -167,7 +167,7 @@ forEachDevice("disposing of devices", (open) => {
     }
   })
 
-  test("§4 openDevice: other options than the open one's are refused by name", () => {
+  test("§4 openDevice: refuses options that differ from those of the open device", () => {
     using device = open()
     if (device.kind === "host") {
       refused(() => openDevice("host", { threads: 3 }), "AUX_INVALID_ARGUMENT", "threads", "3", "4")

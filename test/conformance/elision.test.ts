@@ -6,8 +6,8 @@ import { affine, over, spin } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 /**
- * What is elided must never be missed: here by its results alone, whether a stream that has to wait does. That waits
- * are elided at all is counted where the driver's calls are.
+ * A wait is skipped only if it adds nothing. These tests check by results that a stream that must wait does wait. Other tests
+ * count the driver's calls to check that waits are skipped at all.
  */
 
 function touch(stream: Stream): void {
@@ -19,7 +19,7 @@ function streamsOf(device: Device, count: number): Stream[] {
 }
 
 forEachOpenDevice("elision", (open) => {
-  test("§6 elision: a second wait for the same record holds as the first does", () => {
+  test("§6 elision: a second wait for the same record orders like the first", () => {
     using device = open()
     const [a, b] = streamsOf(device, 2)
     if (a === undefined || b === undefined) return assert.fail()
@@ -34,7 +34,7 @@ forEachOpenDevice("elision", (open) => {
     for (const thing of [a, b, event]) thing.dispose()
   })
 
-  test("§6 elision: known through a third stream is known, new work there is not", () => {
+  test("§6 elision: order known through a third stream counts, but not for new work there", () => {
     using device = open()
     const [a, b, c] = streamsOf(device, 3)
     if (a === undefined || b === undefined || c === undefined) return assert.fail()
@@ -42,7 +42,7 @@ forEachOpenDevice("elision", (open) => {
     b.wait(a)
     touch(b)
     c.wait(b)
-    c.wait(a) // Known by way of b.
+    c.wait(a) // Known through b.
     using latch = new Latch(device).hold(a)
     c.wait(b) // Nothing new there.
     c.synchronize()
@@ -55,7 +55,7 @@ forEachOpenDevice("elision", (open) => {
     for (const stream of [a, b, c]) stream.dispose()
   })
 
-  test("§6 elision: a new record of an event that was waited for is waited for again", () => {
+  test("§6 elision: a wait for a new record of the same event is sent again", () => {
     using device = open()
     const [a, b] = streamsOf(device, 2)
     if (a === undefined || b === undefined) return assert.fail()
@@ -72,7 +72,7 @@ forEachOpenDevice("elision", (open) => {
     b.dispose()
   })
 
-  test("§6 elision: a record replaces all that the event's earlier one said", () => {
+  test("§6 elision: a record replaces the event's earlier record entirely", () => {
     using device = open()
     const [a, b, c] = streamsOf(device, 3)
     if (a === undefined || b === undefined || c === undefined) return assert.fail()
@@ -89,7 +89,7 @@ forEachOpenDevice("elision", (open) => {
     for (const stream of [a, b, c]) stream.dispose()
   })
 
-  test("§6 elision: every kind of operation is new work: copies, fills, uploads, allocations, reads, launches, libraries'", async () => {
+  test("§6 elision: every kind of operation counts as new work: copies, fills, uploads, allocations, reads, launches, external work", async () => {
     using device = open()
     using x = device.zeros("int32", 4)
     using y = device.zeros("int32", 4)
@@ -123,7 +123,7 @@ forEachOpenDevice("elision", (open) => {
     }
   })
 
-  test("§6 elision: a wait alone is passed on, though it is no work of the stream's own", () => {
+  test("§6 elision: a wait alone is passed on to streams that wait later, though it is no operation", () => {
     using device = open()
     const [held, between, user] = streamsOf(device, 3)
     if (held === undefined || between === undefined || user === undefined) return assert.fail()
@@ -143,7 +143,7 @@ forEachOpenDevice("elision", (open) => {
     for (const stream of [held, between, user]) stream.dispose()
   })
 
-  test("§6 host: what the host has seen done needs no wait, what was queued since does", async () => {
+  test("§6 host: work that the host has seen done needs no wait; work queued since does", async () => {
     using device = open()
     const [a, b] = streamsOf(device, 2)
     if (a === undefined || b === undefined) return assert.fail()
@@ -171,7 +171,7 @@ forEachOpenDevice("elision", (open) => {
     b.dispose()
   })
 
-  test("§6 host: a promise teaches what its record said, not what is recorded in its place meanwhile", async () => {
+  test("§6 host: a settled promise stands for its own record, not for a later record of the same event", async () => {
     using device = open()
     const [a, b, c] = streamsOf(device, 3)
     if (a === undefined || b === undefined || c === undefined) return assert.fail()
@@ -190,7 +190,7 @@ forEachOpenDevice("elision", (open) => {
     for (const stream of [a, b, c]) stream.dispose()
   })
 
-  test("§6 streams are keyed by an id of ours: a new stream is never taken for a disposed one", () => {
+  test("§6 streams are keyed by our own ids: a new stream is never confused with a disposed one", () => {
     using device = open()
     using user = device.createStream()
     for (let round = 0; round < 50; round++) {

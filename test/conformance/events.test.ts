@@ -6,7 +6,7 @@ import { affine, over, spin } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("events", (open) => {
-  test("§4 record, wait: what waits runs behind what was recorded", () => {
+  test("§4 record, wait: a waiting stream runs after the recorded work", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -29,7 +29,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 wait: binds to the latest record at the call, whatever is recorded afterwards", () => {
+  test("§4 wait: binds to the latest record at the call; later records do not matter", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -51,7 +51,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 wait: an event that was never recorded holds nothing up", () => {
+  test("§4 wait: waiting for an unrecorded event does nothing", () => {
     using device = open()
     using stream = device.createStream()
     using event = device.createEvent()
@@ -62,7 +62,7 @@ forEachOpenDevice("events", (open) => {
     stream.synchronize()
   })
 
-  test("§4 record, wait: without a stream, the current one of the event's device", () => {
+  test("§4 record, wait: use the current stream of the event's device by default", () => {
     using device = open()
     using stream = device.createStream()
     using other = device.createStream()
@@ -80,7 +80,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 stream.record: makes an event if none is given, records the given one else", () => {
+  test("§4 stream.record: records the given event, or a new one", () => {
     using device = open()
     using stream = device.createStream()
     using given = device.createEvent()
@@ -91,7 +91,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(made.query(), true)
   })
 
-  test("§3 one event may be waited for by many streams, and one stream may wait for many events", () => {
+  test("§3 many streams may wait for one event, and one stream for many events", () => {
     using device = open()
     const branches = Array.from({ length: 40 }, () => device.createStream())
     using end = device.createStream()
@@ -117,7 +117,7 @@ forEachOpenDevice("events", (open) => {
     for (const stream of branches) stream.dispose()
   })
 
-  test("§8 event.dispose: waits that are queued go on, its handle's next owner does not disturb them", () => {
+  test("§8 event.dispose: queued waits go on, and the next owner of the handle does not disturb them", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -146,7 +146,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 handle: a number; what is recorded and waited for afterwards keeps its order", () => {
+  test("§4 handle: is a number, and later records and waits keep their order", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -178,7 +178,7 @@ forEachOpenDevice("events", (open) => {
     assert.equal(start.elapsedTime(start), 0)
   })
 
-  test("§4 elapsedTime: AUX_NOT_READY without timing, before a record, and before the record is passed", () => {
+  test("§4 elapsedTime: AUX_NOT_READY without timing, before a record, and before the record is complete", () => {
     using device = open()
     using stream = device.createStream()
     using start = device.createEvent({ timing: true, name: "start" }).record(stream)
@@ -199,7 +199,7 @@ forEachOpenDevice("events", (open) => {
 })
 
 forEachOpenDevice("promises of events", (open) => {
-  test("§4 completed: settles once the record is passed, and at once if never recorded", async () => {
+  test("§4 completed: settles once the record is complete, and at once if never recorded", async () => {
     using device = open()
     using stream = device.createStream()
     using event = device.createEvent()
@@ -216,7 +216,7 @@ forEachOpenDevice("promises of events", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§7 completed: bound at the call, whatever is recorded afterwards", async () => {
+  test("§7 completed: is bound at the call; later records do not matter", async () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -236,7 +236,7 @@ forEachOpenDevice("promises of events", (open) => {
     assert.equal(held.timedOut || short.timedOut, false)
   })
 
-  test("§6 events given back by several promises are not given to two owners", async () => {
+  test("§6 an event that several promises release is not handed to two owners", async () => {
     using device = open()
     using held = device.createStream()
     using other = device.createStream()
@@ -264,7 +264,7 @@ forEachOpenDevice("promises of events", (open) => {
   })
 
   for (const timing of [false, true]) {
-    test(`§8 dispose: promises of an event ${timing ? "with" : "without"} timing that is disposed of settle`, async () => {
+    test(`§8 dispose: promises of a disposed event ${timing ? "with" : "without"} timing settle`, async () => {
       using device = open()
       using stream = device.createStream()
       const event = device.createEvent({ timing })

@@ -10,11 +10,11 @@ import { Latch } from "../support/latch.js"
 
 const { setTimeout } = globalThis
 
-/** Replaces every timer, microtask and clock by one that never comes, as fake timers do until a test ticks them. */
+/** Replaces every timer, microtask and clock by one that never fires, as fake timers do until a test advances them. */
 function fakeEverything(): Disposable {
   const never = () => ({ ref() {}, unref() {}, hasRef: () => false })
   const stopped = { now: () => 0 }
-  // Node.js itself uses this one, for its output: it is only held up.
+  // Node.js itself uses this one for its output, so it is only delayed.
   const { nextTick } = process
   const ticks: Parameters<typeof nextTick>[] = []
   const fakes: (readonly [target: object, name: string, fake: unknown])[] = [
@@ -41,7 +41,7 @@ function fakeEverything(): Disposable {
 
 forEachOpenDevice("faked timers", (open) => {
   for (const held of ["for a moment", "for longer than any polling lasts"]) {
-    test(`§4 read, completed: settle while a test fakes every timer: work that is held ${held}`, async () => {
+    test(`§4 read, completed: settle while a test fakes every timer, with work held ${held}`, async () => {
       using device = open()
       using x = device.zeros("int32", 2)
       using stream = device.createStream()

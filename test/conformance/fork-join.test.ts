@@ -17,7 +17,7 @@ import { isHeld, Latch } from "../support/latch.js"
 
 type Fn = () => unknown
 
-/** A main function and one beside it, called by one of the four functions. */
+/** A main function and an aux function, called by one of the four functions. */
 interface Way {
   readonly name: string
   call(main: Fn, beside: Fn): unknown
@@ -49,7 +49,7 @@ function waysOn(device: Device, aux: Stream): readonly Way[] {
   ]
 }
 
-/** Runs a test for each of the ways, with a stream of its own current and another one as the aux stream. */
+/** Runs a test for each of the four functions, with one new stream as the current stream and another as the aux stream. */
 function eachWay(device: Device, run: (way: Way, main: Stream, aux: Stream) => void): void {
   const count = waysOn(device, device.defaultStream).length
   for (let index = 0; index < count; index++) {
@@ -61,7 +61,7 @@ function eachWay(device: Device, run: (way: Way, main: Stream, aux: Stream) => v
 }
 
 forEachOpenDevice("fork and join", (open) => {
-  test("§5.1 the aux function runs beside the main one: either comes to its end while the other is held up", () => {
+  test("§5.1 the aux function runs beside the main one: either ends while the other is held", () => {
     using device = open()
     eachWay(device, ({ name, call }, main) => {
       using held = new Latch(device)
@@ -98,7 +98,7 @@ forEachOpenDevice("fork and join", (open) => {
     })
   })
 
-  test("§5.1 the aux function runs behind what was queued before the call, not behind the main function", () => {
+  test("§5.1 the aux function runs after work queued before the call, but not after the main function", () => {
     using device = open()
     eachWay(device, ({ name, call }, main) => {
       using before = new Latch(device).hold()
@@ -122,7 +122,7 @@ forEachOpenDevice("fork and join", (open) => {
     })
   })
 
-  test("§5.1 what is queued after the call runs behind both", () => {
+  test("§5.1 work queued after the call runs after both functions", () => {
     using device = open()
     eachWay(device, ({ name, call }, main) => {
       using held = new Latch(device)
@@ -169,7 +169,7 @@ forEachOpenDevice("fork and join", (open) => {
     })
   })
 
-  test("§5.5 what a function disposes of, the event or the aux stream, is joined all the same", async () => {
+  test("§5.5 the join happens even if a function disposes of the event or the aux stream", async () => {
     using device = open()
     const calls = {
       maybeExecuteInParallel: (main: Fn, beside: Fn, start: Event, done: Event, aux: Stream) =>
@@ -180,7 +180,7 @@ forEachOpenDevice("fork and join", (open) => {
     for (const [name, call] of Object.entries(calls)) {
       for (const what of ["event", "stream"] as const) {
         for (const way of ["main", "beside", "beside, throwing", "later"] as const) {
-          if (what === "stream" && way === "main") continue // Nothing can be queued there any more.
+          if (what === "stream" && way === "main") continue // Nothing more can be queued there.
           using main = device.createStream()
           using aux = device.createStream()
           using start = device.createEvent()
@@ -229,7 +229,7 @@ forEachOpenDevice("fork and join", (open) => {
     }
   })
 
-  test("§5.4 async functions: joined once both have settled, with all that they queued until then", async () => {
+  test("§5.4 async functions: the join follows once both have settled, and covers everything they queued", async () => {
     using device = open()
     for (let index = 0; index < waysOn(device, device.defaultStream).length; index++) {
       using main = device.createStream()
@@ -237,7 +237,7 @@ forEachOpenDevice("fork and join", (open) => {
       const { name, call } = waysOn(device, aux)[index] ?? assert.fail()
       using held = new Latch(device)
       await main.run(async () => {
-        // A fork's join cannot be awaited in the way that all others share.
+        // A fork is joined in another way than the others.
         const functions: [Fn, Fn] = [
           async () => {
             await new Promise(setImmediate)
@@ -261,7 +261,7 @@ forEachOpenDevice("fork and join", (open) => {
     }
   })
 
-  test("§5.7 the same events in a nested call: the outer join still holds for its own branches", () => {
+  test("§5.7 a nested call with the same events: the outer call still joins its own branches", () => {
     using device = open()
     using main = device.createStream()
     const aux = Array.from({ length: 3 }, () => device.createStream())
@@ -287,7 +287,7 @@ forEachOpenDevice("fork and join", (open) => {
     for (const thing of [...aux, start, ...done]) thing.dispose()
   })
 
-  test("§5.7 the same events and aux stream in concurrent async calls: each call joins its own work", async () => {
+  test("§5.7 concurrent async calls with the same events and aux stream: each call joins its own work", async () => {
     using device = open()
     using aux = device.createStream()
     using start = device.createEvent()
@@ -327,7 +327,7 @@ forEachOpenDevice("fork and join", (open) => {
     for (const main of mains) main.dispose()
   })
 
-  test("§5.11 fork: joined by another stream later, and by a second one again", () => {
+  test("§5.11 fork: another stream may join it later, and a second one again", () => {
     using device = open()
     const [origin, first, second] = [device.createStream(), device.createStream(), device.createStream()]
     using held = new Latch(device)
@@ -351,14 +351,14 @@ forEachOpenDevice("fork and join", (open) => {
     for (const stream of [origin, first, second]) stream.dispose()
   })
 
-  test("§5.11 fork: a second join holds for the fork's work though its stream has gone on to other work", () => {
+  test("§5.11 fork: a second join waits for the fork's work, even if its stream has other work by then", () => {
     using device = open()
     using main = device.createStream()
     using late = device.createStream()
     using held = new Latch(device)
     const forked = main.run(() => fork(() => held.hold()))
     main.run(() => forked.join())
-    // The pool gives the stream to the next fork.
+    // The pool hands the stream to the next fork.
     const next = device.defaultStream.run(() => fork(() => spin.launch({ grid: 1, block: 1 }, 1)))
     late.run(() => forked.join())
     assert.ok(isHeld(late))
@@ -368,7 +368,7 @@ forEachOpenDevice("fork and join", (open) => {
     assert.equal(held.timedOut, false)
   })
 
-  test("§5.11 fork: disposing of it joins the current stream", () => {
+  test("§5.11 fork: disposing of it makes the current stream join", () => {
     using device = open()
     using main = device.createStream()
     using other = device.createStream()
@@ -382,7 +382,7 @@ forEachOpenDevice("fork and join", (open) => {
     assert.equal(held.timedOut, false)
   })
 
-  test("§5.2 with multi-stream off all runs in sequence on the current stream", () => {
+  test("§5.2 with multi-stream off, everything runs in sequence on the current stream", () => {
     using device = open()
     eachWay(device, ({ name, call }, main, aux) => {
       using held = new Latch(device).hold(aux)
@@ -406,7 +406,7 @@ forEachOpenDevice("fork and join", (open) => {
     })
   })
 
-  test("§5.2 in sequence, events may be null and the event lists empty, and neither event nor stream is touched", () => {
+  test("§5.2 in sequence, events may be null and event lists empty, and no event or stream is touched", () => {
     using device = open()
     const aux = device.createStream()
     aux.dispose()
@@ -423,7 +423,7 @@ forEachOpenDevice("fork and join", (open) => {
     assert.deepEqual(maybeExecuteInParallel(one, two, null, null, device.defaultStream), [1, 2])
   })
 
-  test("§5.7 many calls at once: more forks than the pool has streams, one inside the other", () => {
+  test("§5.7 many nested calls: more forks than the pool has streams", () => {
     using device = open()
     using x = device.zeros("int32", 200)
     const element = (index: number) => x.subarray(index, index + 1)

@@ -33,7 +33,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: every reader counts, not the last one only", () => {
+  test("§6 freeing: every reader counts, not only the last one", () => {
     using device = open()
     const readers = Array.from({ length: 3 }, () => device.createStream())
     const sums = readers.map(() => device.zeros("int32", length))
@@ -59,7 +59,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: who runs behind the freeing stream's last work is not behind what it has waited for since", () => {
+  test("§6 freeing: a stream ordered after another's last operation is not ordered after what that one has waited for since", () => {
     using device = open()
     using home = device.createStream()
     using reader = device.createStream()
@@ -74,10 +74,10 @@ forEachOpenDevice("freeing", (open) => {
     combine.launch({ ...over(large), stream: reader }, large, x, sum)
     home.wait(reader)
     const { address } = x
-    x.dispose() // On its home stream, which has waited for the reader.
+    x.dispose() // Freed on its own stream, which has waited for the reader.
     const { reserved } = device.memory
     const taken: DeviceArray[] = []
-    // Until nothing is left that is free without a question.
+    // Takes all memory that is known to be free.
     while (device.memory.reserved === reserved && taken.length < 100_000) {
       taken.push(other.run(() => device.empty("int32", large)))
     }
@@ -91,7 +91,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: it never makes a user's stream wait", () => {
+  test("§6 freeing: a free never makes a user's stream wait", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -115,7 +115,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: a loop on one stream that makes and drops its outputs needs the memory of one or two", () => {
+  test("§6 freeing: a loop on one stream that makes and drops outputs needs the memory of one or two", () => {
     using device = open()
     using latch = new Latch(device).hold()
     const addresses = new Set<number>()
@@ -129,7 +129,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 lifetime: an aux output that is dropped while the caller's copy of it is queued is not overwritten", () => {
+  test("§6 lifetime: an aux output disposed of while the caller's copy of it is queued is not overwritten", () => {
     using device = open()
     using aux = device.createStream()
     using event0 = device.createEvent()
@@ -158,7 +158,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 lifetime: an input that the caller drops while fn1 still reads it is not overwritten", () => {
+  test("§6 lifetime: an input disposed of while fn1 still reads it is not overwritten", () => {
     using device = open()
     using aux = device.createStream()
     using event0 = device.createEvent()
@@ -183,7 +183,7 @@ forEachOpenDevice("freeing", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: after the last use's stream was disposed of, too", () => {
+  test("§6 freeing: memory is freed even if the stream of the last use was disposed of", () => {
     using device = open()
     const { used } = device.memory
     for (let round = 0; round < 300; round++) {
@@ -202,7 +202,7 @@ forEachOpenDevice("freeing", (open) => {
 })
 
 forEachOpenDevice("freeing under load", (open) => {
-  test("§6 freeing: thousands of outputs dropped at once on busy streams: exact results, a bounded footprint", async () => {
+  test("§6 freeing: thousands of outputs disposed of at once on busy streams give exact results in bounded memory", async () => {
     using device = open()
     await prepare(device)
     const streams = Array.from({ length: 4 }, () => device.createStream())
@@ -226,7 +226,7 @@ forEachOpenDevice("freeing under load", (open) => {
       combine.launch({ ...over(length), stream: reader }, length, output, sum)
       output.dispose()
       expected[next] = (Math.imul(expected[next] ?? 0, 3) + 3 * round + 1) | 0
-      // A caller that is far ahead of the device needs memory for all that is queued; one that looks now and then does not.
+      // A caller far ahead of the device needs memory for everything queued, so this one waits now and then.
       if (round % 100 === 99) await reader.completed()
       if (round === 400) reserved = device.memory.reserved
     }
@@ -237,7 +237,7 @@ forEachOpenDevice("freeing under load", (open) => {
     for (const thing of [...streams, ...sums]) thing.dispose()
   })
 
-  test("§6 lifetime: thousands of fork-joins of all four kinds that drop what they made", async () => {
+  test("§6 lifetime: thousands of fork-joins of all four kinds that drop their outputs use bounded memory", async () => {
     using device = open()
     await prepare(device)
     using aux = device.createStream()

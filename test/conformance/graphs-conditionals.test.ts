@@ -22,7 +22,7 @@ const set = (array: DeviceArray<"int32">, value: number) => array.copyFrom(Int32
 const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(over(x.length), x.length, x, a, b)
 
 forEachOpenDevice("conditionals", (open) => {
-  test("runIf: what it is when the graph gets there decides, at each launch", () => {
+  test("runIf: the value when the graph gets there decides, at each launch", () => {
     using device = open()
     using flag = number(device, 0)
     using x = number(device, 1)
@@ -47,7 +47,7 @@ forEachOpenDevice("conditionals", (open) => {
     }
   })
 
-  test("runIf: one of the two functions runs, whatever the first one writes to the condition", () => {
+  test("runIf: exactly one of the two bodies runs, whatever the first one writes to the condition", () => {
     using device = open()
     using flag = number(device, 0)
     using x = number(device, 0)
@@ -77,7 +77,7 @@ forEachOpenDevice("conditionals", (open) => {
     ])
   })
 
-  test("runIf: both functions may use a stream that was joined before", () => {
+  test("runIf: both bodies may use a stream that was joined before", () => {
     using device = open()
     using flag = number(device, 0)
     using x = number(device, 1)
@@ -107,7 +107,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.deepEqual(seen, [24, 203])
   })
 
-  test("runIf: in a body, too, its functions may use a stream that was joined before, one behind the other", () => {
+  test("runIf: inside a body, too, both bodies may use a stream that was joined before, one after the other", () => {
     using device = open()
     using flag = number(device, 1)
     using x = number(device, 1)
@@ -199,7 +199,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.deepEqual(y.readSync(), new Int32Array(length).fill(b))
   })
 
-  test("conditionals stand in each other, with graphs in them", () => {
+  test("conditionals nest, and may contain graphs", () => {
     using device = open()
     using outerCount = number(device, 0)
     using innerCount = number(device, 0)
@@ -223,7 +223,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.deepEqual([...x.readSync()], [4 + 3 + 2 + 1 + 400])
   })
 
-  test("§7: arrays made in a body are the graph's, and inputs that only a body names are kept", () => {
+  test("§7: arrays made in a body belong to the graph, and inputs that only a body uses are kept", () => {
     using device = open()
     device.synchronize()
     const before = device.memory.used
@@ -251,7 +251,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.equal(device.memory.used, before)
   })
 
-  test("graph.update takes other arrays and scalars of a conditional", () => {
+  test("graph.update changes the arrays and scalars of a conditional", () => {
     using device = open()
     using flag = number(device, 1)
     using x = number(device, 1)
@@ -263,7 +263,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.deepEqual([x.readSync()[0], y.readSync()[0]], [2, 10])
   })
 
-  test("toDot shows what a conditional consists of", () => {
+  test("toDot shows the body of a conditional", () => {
     using device = open()
     using flag = number(device, 1)
     using graph = captureGraph(() => {
@@ -276,7 +276,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.match(dot, /n1_0 \[label="test_affine"\]/)
   })
 
-  test("outside a capture, runIf and runWhile are refused by name", () => {
+  test("outside a capture, runIf and runWhile are refused", () => {
     using device = open()
     using flag = number(device, 1)
     const nothing = () => {}
@@ -314,7 +314,7 @@ forEachOpenDevice("conditionals", (open) => {
     ["throws", () => assert.fail("on purpose"), /on purpose/],
     ["is async", async () => {}, /returned a promise/],
   ] as const) {
-    test(`§5 rule 5: a body that ${what} ends the capture, though it be caught inside; another can begin`, () => {
+    test(`§5 rule 5: a body that ${what} ends the capture, even if the error is caught inside; another capture can begin`, () => {
       using device = open()
       using flag = number(device, 1)
       using x = number(device, 1)
@@ -333,7 +333,7 @@ forEachOpenDevice("conditionals", (open) => {
     })
   }
 
-  test("§5 rule 7: one aux stream serves around, in bodies and bodies in them, each in its order", () => {
+  test("§5 rule 7: one aux stream serves the capture, its bodies and bodies inside them, each in order", () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
     const [event0, event1] = [device.createEvent(), device.createEvent()]
@@ -361,7 +361,7 @@ forEachOpenDevice("conditionals", (open) => {
         when(() => step(7))
         step(11)
       })
-      // No wait: on a stream, what comes later runs later.
+      // No wait is needed on one stream.
       affine.launch({ ...once, stream: aux }, 1, onAux, 13, 1)
       currentStream(device).wait(aux)
       step(17)
@@ -383,7 +383,7 @@ forEachOpenDevice("conditionals", (open) => {
     for (const event of [event0, event1]) event.dispose()
   })
 
-  test("a stream that has work around which the conditional is not behind is refused in its body", () => {
+  test("a body refuses a stream with outer work that is not ordered before the conditional", () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
     using flag = number(device, 1)
@@ -401,7 +401,7 @@ forEachOpenDevice("conditionals", (open) => {
     assert.deepEqual([x.readSync()[0], y.readSync()[0]], [5, 3])
   })
 
-  test("a body is a capture of its own: streams and events from around are refused inside", () => {
+  test("a body is a capture of its own: it refuses streams and events of the outer capture", () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
     using event = device.createEvent()

@@ -77,7 +77,7 @@ forEachOpenDevice("captures that fail", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length).fill(4 * 3 + 36))
   })
 
-  test("a rejection of an async function, likewise", async () => {
+  test("so does a rejection of an async function", async () => {
     using device = open()
     using x = device.zeros("int32", length)
     const failure = new Error("on purpose")
@@ -100,7 +100,7 @@ forEachOpenDevice("captures that fail", (open) => {
     assert.deepEqual(await x.read(), new Int32Array(length).fill(1))
   })
 
-  test("running out of memory, likewise", () => {
+  test("so does running out of memory", () => {
     using device = open()
     device.synchronize()
     const { used } = device.memory
@@ -148,7 +148,7 @@ onHost("kernels that throw in a graph", (open) => {
   }
 
   for (const where of ["main", "aux"] as const) {
-    test(`on the ${where} branch: the launch stream breaks, and the graph can be launched on another`, () => {
+    test(`on the ${where} branch: the launch stream breaks, and the graph can be launched on another stream`, () => {
       using device = open()
       using x = device.zeros("int32", length)
       using graph = failing(x, where, () => true)
@@ -189,7 +189,7 @@ onHost("kernels that throw in a graph", (open) => {
     })
   }
 
-  test("launches that are ordered behind the one that fails break with it as their cause", async () => {
+  test("launches ordered after a failed one break with its error as their cause", async () => {
     using device = open()
     await prepare(device)
     using flags = device.pinned("int32", 2)
@@ -213,7 +213,7 @@ onHost("kernels that throw in a graph", (open) => {
     assert.match(kernelError(() => third.synchronize()).message, /thrown on purpose, later/)
   })
 
-  test("memory of a graph that broke is not used again while one of its branches still runs", async () => {
+  test("the memory of a failed launch is not reused while one of its branches still runs", async () => {
     using device = open()
     await prepare(device)
     using latch = new Latch(device)
@@ -246,7 +246,7 @@ onHost("kernels that throw in a graph", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("a failure that is over before the next launch breaks nothing but its own stream", () => {
+  test("a failure that is known before the next launch breaks only its own stream", () => {
     using device = open()
     using x = device.zeros("int32", length)
     let fails = true

@@ -40,7 +40,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length).fill(step(step(1))))
   })
 
-  test("memory is not reused inside a graph while a branch that is not joined may still use it", () => {
+  test("memory is not reused inside a graph while an unjoined branch may still use it", () => {
     using device = open()
     using graph = captureGraph(() => {
       const x = device.full("int32", length, 5)
@@ -59,7 +59,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(5))
   })
 
-  test("results stay readable between launches, and what else is allocated does not touch them", () => {
+  test("results stay readable between launches, and other allocations do not touch them", () => {
     using device = open()
     using x = device.from(new Int32Array(length).fill(3))
     using graph = captureGraph(() => {
@@ -74,7 +74,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(part?.readSync(), new Int32Array(10).fill(3))
   })
 
-  test("arrays that the graph names live on when they are disposed of, and no longer than the graph", () => {
+  test("a graph keeps disposed arrays that it uses alive, and no longer than itself", () => {
     using device = open()
     device.synchronize()
     const before = device.memory.used
@@ -99,7 +99,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.equal(device.memory.used, before)
   })
 
-  test("a graph that is disposed of gives back behind its last launch", async () => {
+  test("a disposed graph frees its memory after its last launch", async () => {
     using device = open()
     await prepare(device)
     using stream = device.createStream()
@@ -131,7 +131,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(seen.array, new Int32Array(length).fill(9))
   })
 
-  test("host data is taken at the call, pinned memory when the graph gets there", () => {
+  test("host data is read at the call, pinned memory when the graph gets there", () => {
     using device = open()
     const data = new Int32Array(length).fill(1)
     using pinned = device.pinned("int32", length)
@@ -193,14 +193,14 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(graph.result.readSync(), expected)
   })
 
-  test("arrays made inside belong to the graph, whatever scope is around", () => {
+  test("arrays made inside belong to the graph, not to a surrounding scope", () => {
     using device = open()
     using graph = device.scope(() => captureGraph(() => device.full("int32", length, 4)))
     graph.launch()
     assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(4))
   })
 
-  test("what is disposed of during a capture is freed after it", async () => {
+  test("arrays disposed of during a capture are freed after it", async () => {
     using device = open()
     device.synchronize()
     const before = device.memory.used
@@ -237,7 +237,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(second.result.readSync(), new Int32Array(length).fill(2))
   })
 
-  test("updates change scalars and arrays in place, and say when the shape is another one", () => {
+  test("updates change scalars and arrays in place, and return false for another shape", () => {
     using device = open()
     using x = device.from(new Int32Array(length).fill(1))
     using y = device.from(new Int32Array(length).fill(10))
@@ -275,7 +275,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(9))
   })
 
-  test("launches that are queued run what the graph was before its update", async () => {
+  test("queued launches run the graph as it was before its update", async () => {
     using device = open()
     await prepare(device)
     using x = device.pinned("int32", 1)
@@ -297,7 +297,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     assert.equal(x.array[0], 1234)
   })
 
-  test("an update of an async function, and one that ends after the graph", async () => {
+  test("an update may be async, and may end after the graph was disposed of", async () => {
     using device = open()
     using x = device.zeros("int32", length)
     const later = (value: number) => async () => {
@@ -314,7 +314,7 @@ forEachOpenDevice("graphs' memory", (open) => {
     await assert.rejects(late, { code: "AUX_DISPOSED" })
   })
 
-  test("many launches and captures take no more memory than few", () => {
+  test("memory does not grow with the number of launches and captures", () => {
     using device = open()
     using x = device.from(new Int32Array(length).fill(1))
     using aux = device.createStream()
@@ -349,7 +349,7 @@ forEachOpenDevice("graphs' memory", (open) => {
 })
 
 forEachDevice("graphs at the device's end", (open) => {
-  test("a device that is disposed of takes its graphs along, launches finish first", async () => {
+  test("disposing of a device disposes of its graphs, after queued launches", async () => {
     const device = open()
     await prepare(device)
     const x = device.pinned("int32", 1)
@@ -367,7 +367,7 @@ forEachDevice("graphs at the device's end", (open) => {
     assert.equal(array[0], 1)
   })
 
-  test("a device that is disposed of during a capture ends it", async () => {
+  test("disposing of a device ends its capture", async () => {
     const device = open()
     let go = (): void => {}
     const captured = captureGraph(

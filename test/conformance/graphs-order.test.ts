@@ -10,14 +10,14 @@ import { isHeld, Latch } from "../support/latch.js"
 const number = (device: Device, value: number) => device.from(Int32Array.of(value))
 const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(once, 1, x, a, b)
 
-/** A promise, and the function that settles it. */
+/** A promise with the function that settles it. */
 function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   let open = () => {}
   const opened = new Promise<void>((resolve) => (open = resolve))
   return { opened, open: () => open() }
 }
 
-forEachOpenDevice("graphs and what goes on beside them", (open) => {
+forEachOpenDevice("graphs beside other work", (open) => {
   test("§7: a graph in a conditional's body and launches elsewhere in the capture run one after another", async () => {
     using device = open()
     await prepare(device)
@@ -27,7 +27,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     using trebled = captureGraph(() => change(x, 3, 5))
     for (const [build, expected] of [
       [
-        // The conditional comes first, on another branch.
+        // The conditional is captured first, on another branch.
         (latch: Latch) => {
           using forked = fork(() => {
             latch.hold()
@@ -39,7 +39,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
         14,
       ],
       [
-        // It comes second, and is behind what it shares memory with.
+        // It is captured second, and runs after the launch that it shares memory with.
         (latch: Latch) => {
           using forked = fork(() => {
             latch.hold()
@@ -62,7 +62,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     }
   })
 
-  test("§7: updates that overlap take turns, whichever changes the graph in place", async () => {
+  test("§7: overlapping updates take effect one after the other, in place or not", async () => {
     using device = open()
     using x = number(device, 1)
     using graph = captureGraph(() => change(x, 1, 1))
@@ -83,7 +83,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     assert.deepEqual([...x.readSync()], [11])
   })
 
-  test("§8: a graph that is disposed of between an update's end and its promise harms no other", async () => {
+  test("§8: disposing of a graph between the end of an update and its promise does not harm other graphs", async () => {
     using device = open()
     using x = number(device, 1)
     const graph = captureGraph(() => change(x, 1, 1))
@@ -104,7 +104,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     next?.dispose()
   })
 
-  test("§6 freeing: a graph's first launch waits for nobody that freed memory waits for", async () => {
+  test("§6 freeing: a graph's first launch does not wait for the uses of freed memory", async () => {
     using device = open()
     await prepare(device)
     const streams = [device.createStream(), device.createStream()]
@@ -129,7 +129,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
-  test("§5 rule 11: a fork whose join was refused is still to be joined", async () => {
+  test("§5 rule 11: a fork whose join was refused can still be joined", async () => {
     using device = open()
     await prepare(device)
     using x = device.pinned("int32", 1)
@@ -146,7 +146,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     assert.equal(x.array[0], 1)
   })
 
-  test("§5 rule 11: a fork from outside that is disposed of in a capture joins the stream that it came from", async () => {
+  test("§5 rule 11: an outer fork disposed of in a capture is joined by the stream that it came from", async () => {
     using device = open()
     await prepare(device)
     using x = number(device, 1)
@@ -162,7 +162,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     device.synchronize()
   })
 
-  test("§7: a fork of a capture cannot be joined outside, however often that is tried", () => {
+  test("§7: a fork of a capture cannot be joined outside, not even at a second try", () => {
     using device = open()
     using x = number(device, 1)
     for (const inside of [true, false]) {
@@ -179,7 +179,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
     assert.deepEqual([...x.readSync()], [3])
   })
 
-  test("§4 query: an event that was never recorded is passed, whatever its pooled one was used for before", async () => {
+  test("§4 query: an unrecorded event is complete, whatever its pooled event was used for before", async () => {
     using device = open()
     await prepare(device)
     const [first, second] = [device.createStream(), device.createStream()]
@@ -202,7 +202,7 @@ forEachOpenDevice("graphs and what goes on beside them", (open) => {
 onHost("graphs beside broken streams", (open) => {
   const isBroken = (fn: () => void) => assert.throws(fn, KernelError)
 
-  test("§7 host: what is freed behind a broken stream breaks no graph that has nothing to do with it", () => {
+  test("§7 host: a free behind a broken stream breaks no unrelated graph", () => {
     using device = open()
     const [broken, other] = [device.createStream(), device.createStream()]
     const x = number(device, 1)
@@ -217,7 +217,7 @@ onHost("graphs beside broken streams", (open) => {
     }
   })
 
-  test("§7 host: a graph whose kernel threw breaks the stream of that launch, and is launched on another one", async () => {
+  test("§7 host: a graph whose kernel threw breaks the stream of that launch, and can be launched on another one", async () => {
     using device = open()
     using x = number(device, 1)
     using graph = captureGraph(() => {

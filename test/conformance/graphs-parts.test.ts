@@ -12,7 +12,7 @@ const number = (device: Device, value: number) => device.from(Int32Array.of(valu
 const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(over(x.length), x.length, x, a, b)
 
 forEachOpenDevice("graphs inside graphs", (open) => {
-  test("§5 rule 9: a graph that is launched in a capture is one operation of that graph, in its place", () => {
+  test("§5 rule 9: a graph launched in a capture is one operation of that graph, in its place", () => {
     using device = open()
     using x = device.from(new Int32Array(length).fill(1))
     using y = device.from(new Int32Array(length).fill(2))
@@ -36,7 +36,7 @@ forEachOpenDevice("graphs inside graphs", (open) => {
     assert.deepEqual(y.readSync(), new Int32Array(length).fill((y1 * 3 + x1) * 7 + 7))
   })
 
-  test("§7: what becomes of a graph later is nothing to those that it is part of", () => {
+  test("§7: later changes of a graph do not affect graphs that include it", () => {
     using device = open()
     using x = number(device, 1)
     const inner = captureGraph(() => {
@@ -53,7 +53,7 @@ forEachOpenDevice("graphs inside graphs", (open) => {
     assert.deepEqual([...x.readSync()], [(1 * 3 + 5) * 3 + 5])
   })
 
-  test("§7: arrays that only an inner graph names are kept by those that it is part of", () => {
+  test("§7: a graph keeps the arrays of the graphs inside it", () => {
     using device = open()
     device.synchronize()
     const before = device.memory.used
@@ -73,7 +73,7 @@ forEachOpenDevice("graphs inside graphs", (open) => {
     assert.equal(device.memory.used, before)
   })
 
-  test("§7: launches of one graph run one after another, on two branches of a graph, too", async () => {
+  test("§7: launches of one graph run one after another, even on two branches of a graph", async () => {
     using device = open()
     await prepare(device)
     using flags = device.pinned("int32", 1)
@@ -94,7 +94,7 @@ forEachOpenDevice("graphs inside graphs", (open) => {
     assert.equal(flags.array[0], 2)
   })
 
-  test("§7: a graph and the graph that it is part of are ordered", async () => {
+  test("§7: launches of a graph and of a graph that includes it are ordered", async () => {
     using device = open()
     await prepare(device)
     using other = device.createStream()
@@ -114,7 +114,7 @@ forEachOpenDevice("graphs inside graphs", (open) => {
     assert.equal(x.array[0], 3)
   })
 
-  test("graph.update takes another inner graph, in place where the shapes are alike", () => {
+  test("graph.update takes another inner graph, in place if the shapes are equal", () => {
     using device = open()
     using x = number(device, 1)
     const add = (count: number) => captureGraph(() => change(x, 1, count))

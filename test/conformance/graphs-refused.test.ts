@@ -17,7 +17,7 @@ const code = "AUX_STREAM_CAPTURING"
 const length = 100
 
 forEachOpenDevice("what a capture refuses", (open) => {
-  test("looking at anything inside, by name", async () => {
+  test("queries, reads and synchronisation inside", async () => {
     using device = open()
     using x = device.zeros("int32", length)
     using outside = device.createStream({ name: "outside" })
@@ -52,7 +52,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length).fill(1))
   })
 
-  test("streams that take no part in it", () => {
+  test("streams that are not part of it", () => {
     using device = open()
     using outside = device.createStream({ name: "outside" })
     using x = device.zeros("int32", length)
@@ -67,7 +67,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length))
   })
 
-  test("its streams to anybody else", async () => {
+  test("use of its streams by other code", async () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
     using x = device.full("int32", length, 1)
@@ -101,7 +101,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
       code,
       "aux",
     )
-    // Nobody has named it here: what it had queued before is waited for.
+    // It was not used here before: the capture waits for its earlier work.
     assert.deepEqual(home.readSync(), new Int32Array(length).fill(2))
     device.synchronize()
     await device.completed()
@@ -136,12 +136,12 @@ forEachOpenDevice("what a capture refuses", (open) => {
     before.wait()
   })
 
-  test("events that take the time", () => {
+  test("events with timing", () => {
     using device = open()
     using timed = device.createEvent({ timing: true, name: "timed" })
     using other = device.createEvent()
     using aux = device.createStream()
-    const uncalled = () => assert.fail("what is refused is refused before anything is queued")
+    const uncalled = () => assert.fail("a refusal must come before anything is queued")
     using graph = captureGraph(() => {
       refused(() => timed.record(), code, "timed")
       refused(() => maybeExecuteInParallel(uncalled, uncalled, timed, other, aux), code, "timed")
@@ -179,7 +179,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     for (const one of two) one.dispose()
   })
 
-  test("code that goes on when its capture is over", async () => {
+  test("code that continues after its capture has ended", async () => {
     using device = open()
     using x = device.zeros("int32", length)
     let late: unknown
@@ -201,18 +201,18 @@ forEachOpenDevice("what a capture refuses", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length))
   })
 
-  test("what is no function, no device, and streams of other devices", () => {
+  test("values that are no function or no device, and streams of other devices", () => {
     using device = open()
     using other = openOther()
-    // @ts-expect-error: a number is no function
+    // @ts-expect-error: a number instead of a function
     refused(() => captureGraph(7), "AUX_INVALID_ARGUMENT", "7")
-    // @ts-expect-error: a string is no device
+    // @ts-expect-error: a string instead of a device
     refused(() => captureGraph(() => {}, { device: "host" }), "AUX_INVALID_ARGUMENT", "host")
     using graph = captureGraph(() => {}, { device })
     refused(() => graph.launch(other.defaultStream), "AUX_DEVICE_MISMATCH", "cuda:99")
-    // @ts-expect-error: an object is no stream
+    // @ts-expect-error: an object instead of a stream
     refused(() => graph.launch({}), "AUX_INVALID_ARGUMENT")
-    // @ts-expect-error: a number is no function
+    // @ts-expect-error: a number instead of a function
     refused(() => graph.update(1), "AUX_INVALID_ARGUMENT")
     using elsewhere = captureGraph(
       () => {
@@ -230,7 +230,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     )
   })
 
-  test("§7 graphs: code that goes on after the capture it belongs to, and nobody else on the same streams", async () => {
+  test("§7 graphs: code that continues after its capture is refused, other code on the same streams is not", async () => {
     using device = open()
     using aux = device.createStream({ name: "aux" })
     using other = device.createStream({ name: "other" })

@@ -1,4 +1,4 @@
-/** Launches of graphs on several streams, whose callers know nothing of each other. */
+/** Launches of graphs on several streams by independent callers. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, type Device, type DeviceArray } from "../../src/index.js"
@@ -11,7 +11,7 @@ const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(
 
 const doubling = (x: DeviceArray<"int32">) => captureGraph(() => change(x, 2, 1))
 
-/** Two graphs that double x and add one: the same one, or two that share x. */
+/** Two graphs that double x and add one: one graph twice, or two graphs that share x. */
 const pairs = {
   "the same graph": (x: DeviceArray<"int32">) => {
     const graph = doubling(x)
@@ -68,7 +68,7 @@ forEachOpenDevice("launches of graphs on several streams", (open) => {
         other.launch(second)
         assert.equal(second.query(), false)
         latch.open()
-        // What comes behind the launch on the second stream is behind the first one, too.
+        // Work after the launch on the second stream runs after the first launch, too.
         assert.deepEqual([...second.run(() => x.readSync())], [7])
         for (let count = 0; count < 20; count++)
           (count % 2 === 0 ? graph : other).launch(count % 3 === 0 ? first : second)
@@ -83,7 +83,7 @@ forEachOpenDevice("launches of graphs on several streams", (open) => {
 
 onHost("launches of graphs on several streams, one of which breaks", (open) => {
   for (const kind of kinds) {
-    test(`§5 rule 12 ${kind}: a failure behind the earlier launch breaks nobody else`, async () => {
+    test(`§5 rule 12 ${kind}: a failure behind the earlier launch breaks no other stream`, async () => {
       using device = open()
       await withGraphs(device, kind, (x, graph, other) => {
         const first = device.createStream()
@@ -101,7 +101,7 @@ onHost("launches of graphs on several streams, one of which breaks", (open) => {
       })
     })
 
-    test(`§5 rule 12 ${kind}: a launch that was skipped breaks the launch behind it`, async () => {
+    test(`§5 rule 12 ${kind}: a skipped launch breaks the launch after it`, async () => {
       using device = open()
       await withGraphs(device, kind, (_x, graph, other) => {
         const first = device.createStream()

@@ -24,11 +24,11 @@ import { Latch } from "../support/latch.js"
 const length = 300
 const rounds = 7
 
-/** What a graph consists of in a test: it writes a number that depends on the round. */
+/** An operation of a graph in a test: it writes a number that depends on the round. */
 interface Operation {
-  /** What is captured in a round. Odd rounds use other arrays than even ones. */
+  /** The function captured in a round. Odd rounds use other arrays than even ones. */
   program(round: number): () => void
-  /** What the device then holds, and what it must hold. */
+  /** Compares the contents on the device with the expected ones. */
   check(round: number): void
 }
 
@@ -199,7 +199,7 @@ function toPinned(whole: number, part: number): Kind {
   }
 }
 
-/** What each launch of a graph adds up to: shows whether the operation ran behind and before the others. */
+/** The sum that each launch of a graph gives: it shows whether the operation ran between the others. */
 function between(device: Device, program: () => void): { fn: () => void; check(launches: number): void } {
   const [before, after] = [device.zeros("int32", 1), device.zeros("int32", 1)]
   return {
@@ -222,7 +222,7 @@ const maybeInPlace = /product/
 for (const [name, kind] of Object.entries(kinds)) {
   describe(`graph.update with ${name}`, () => {
     forEachOpenDevice(name, (open) => {
-      test("takes the new values and arrays, time after time, and launches are right", async () => {
+      test("takes the new values and arrays each time, and launches give the right results", async () => {
         using device = open()
         await prepare(device)
         const operation = kind(device)
@@ -236,7 +236,7 @@ for (const [name, kind] of Object.entries(kinds)) {
         }
       })
 
-      test("keeps its place among other operations", async () => {
+      test("keeps the operation's place among others", async () => {
         using device = open()
         await prepare(device)
         const operation = kind(device)
@@ -252,11 +252,11 @@ for (const [name, kind] of Object.entries(kinds)) {
         }
       })
 
-      test("leaves launches that are queued as they were", async () => {
+      test("does not change queued launches", async () => {
         using device = open()
         await prepare(device)
         const operation = kind(device)
-        // Loads whatever the operation needs, which waits for the device.
+        // Loads what the operation needs, because loading waits for the device.
         using graph: Graph<void> = captureGraph(operation.program(0))
         graph.launch()
         graph.update(operation.program(1))
@@ -282,7 +282,7 @@ for (const [name, kind] of Object.entries(kinds)) {
 describe("graph.update with another kind of operation", () => {
   forEachOpenDevice("every kind after every other", (open) => {
     for (const [name, kind] of Object.entries(kinds)) {
-      test(`${name}, and each of the others`, async () => {
+      test(`${name} is replaced by each of the others`, async () => {
         using device = open()
         await prepare(device)
         const operation = kind(device)

@@ -17,7 +17,7 @@ import { isHeld, Latch } from "../support/latch.js"
 
 const length = 300
 
-/** Two branches of which each depends on its own order, and a join that depends on both. */
+/** Two branches, each of which depends on its own order, and a join that depends on both. */
 function layer(device: Device, x: DeviceArray<"int32">, factor: number): DeviceArray<"int32"> {
   const branch = (scale: number) => () => {
     const y = device.empty("int32", x.length)
@@ -99,7 +99,7 @@ forEachOpenDevice("graphs", (open) => {
     for (const thing of [e0, e1, e2]) thing.dispose()
   })
 
-  test("§5 rule 9: branches run side by side, and each waits for what it was forked from", async () => {
+  test("§5 rule 9: branches run side by side, and each waits for the work that it was forked from", async () => {
     using device = open()
     await prepare(device)
     using flags = device.pinned("int32", 2)
@@ -146,7 +146,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.equal(x.array[0], 1)
   })
 
-  test("§5 rule 9: what the host has seen done before is ordered in the graph all the same", async () => {
+  test("§5 rule 9: order that the host has seen before the capture is still in the graph", async () => {
     using device = open()
     await prepare(device)
     using aux = device.createStream()
@@ -227,7 +227,7 @@ forEachOpenDevice("graphs", (open) => {
     )
   })
 
-  test("captures of async functions follow their awaits, while others queue as ever", async () => {
+  test("captures of async functions follow their awaits, while other code queues as usual", async () => {
     using device = open()
     using x = device.zeros("int32", length)
     using y = device.zeros("int32", length)
@@ -297,7 +297,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(length).fill(9))
   })
 
-  test("forks that nobody joined are joined at the end", async () => {
+  test("unjoined forks are joined at the end", async () => {
     using device = open()
     await prepare(device)
     using aux = device.createStream()
@@ -318,7 +318,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.equal(x.array[0], 1)
   })
 
-  test("a graph of nothing can be launched", () => {
+  test("an empty graph can be launched", () => {
     using device = open()
     using graph = captureGraph(() => 7)
     graph.launch()
@@ -328,7 +328,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.equal(graph.branchCount, 0)
   })
 
-  test("main first: sixty layers with a fork-join each have two branches", () => {
+  test("main first: sixty layers with a fork-join each give two branches", () => {
     using device = open()
     using x = device.from(new Int32Array(length).fill(1))
     using graph = captureGraph(() => {
@@ -348,7 +348,7 @@ forEachOpenDevice("graphs", (open) => {
     assert.deepEqual(graph.result.readSync(), new Int32Array(length).fill(expected))
   })
 
-  test("it says what it consists of, with the names of streams and kernels", () => {
+  test("it shows its nodes, with the names of streams and kernels", () => {
     using device = open()
     using aux = device.createStream({ name: 'the "aux" stream' })
     using e0 = device.createEvent()

@@ -7,7 +7,7 @@ import { refused } from "../support/errors.js"
 import { affine } from "../support/kernels.js"
 
 forEachOpenDevice("JSON", (open) => {
-  test("§8 JSON.stringify: says what cannot be written, and of an array what to write instead", () => {
+  test("§8 JSON.stringify: throws an error that names the object, and for an array what to write instead", () => {
     using device = open()
     using x = device.zeros("int32", 3)
     using pinned = device.pinned("float32", 2)
@@ -20,7 +20,7 @@ forEachOpenDevice("JSON", (open) => {
     }
   })
 
-  test("§8 toJSON without a key, as test runners call it to print an object: what console.log shows", () => {
+  test("§8 toJSON without a key, as test runners call it to print an object: returns what console.log shows", () => {
     using device = open()
     using x = device.zeros("int32", 3)
     const print: unknown = Reflect.get(x, "toJSON")

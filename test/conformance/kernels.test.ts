@@ -6,7 +6,7 @@ import { refused, rejected } from "../support/errors.js"
 import { add, affine, bodiless, combine, echo, fill, latch, once, over, shape, spin } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
-/** What a launch's twelve scalars come to in the kernel. */
+/** The values of a launch's scalars inside the kernel. */
 function echoed(device: Device, ...scalars: EchoScalars): (number | bigint | undefined)[] {
   using a = device.zeros("float16", 1)
   using b = device.zeros("bfloat16", 1)
@@ -58,7 +58,7 @@ forEachOpenDevice("kernels", (open) => {
       ...[0x7bff, 0x7f62, -0, -0, 127, 0, 32767, 0, 2 ** 31 - 1, 0],
       ...[-5n, 2n ** 53n - 1n],
     ])
-    // Just beside a tie, which float32 cannot tell from it.
+    // Next to a tie, and equal to it in float32.
     const [float16, bfloat16] = echoed(device, 1 + 2 ** -11 + 2 ** -40, 1 + 2 ** -8 + 2 ** -40, ...zeros)
     assert.deepEqual([float16, bfloat16], [0x3c01, 0x3f81])
   })
@@ -104,7 +104,7 @@ forEachOpenDevice("kernels", (open) => {
     }
   })
 
-  test("§4 launch: CUDA's limits hold everywhere; more is refused and nothing is queued", () => {
+  test("§4 launch: CUDA's limits hold on every device; larger launches are refused and queue nothing", () => {
     using device = open()
     using out = device.zeros("int32", 7)
     const launches: [LaunchOptions, ...string[]][] = [
@@ -156,7 +156,7 @@ forEachOpenDevice("kernels", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(1, 1, 1, 1))
   })
 
-  test("§4 launch: stream names where it goes, the current stream else", () => {
+  test("§4 launch: `stream` names the stream; the default is the current one", () => {
     using device = open()
     using stream = device.createStream()
     using named = new Latch(device)
@@ -171,7 +171,7 @@ forEachOpenDevice("kernels", (open) => {
     assert.equal(named.timedOut, false)
   })
 
-  test("§6 uses: what is reached through pointers may be disposed of at once", () => {
+  test("§6 uses: arrays reached through pointers may be disposed of at once", () => {
     using device = open()
     using stream = device.createStream()
     using flags = device.pinned("int32", 3)
@@ -192,7 +192,7 @@ forEachOpenDevice("kernels", (open) => {
     for (const other of others) other.dispose()
   })
 
-  test("§4 kernels: without a body for the device, launch and prepare say so, and nothing is queued", async () => {
+  test("§4 kernels: without a body for the device, launch and prepare are refused, and nothing is queued", async () => {
     using device = open()
     const words = ["test_bodiless", device.kind]
     refused(() => bodiless[device.kind].launch(once, 1), "AUX_KERNEL_UNAVAILABLE", ...words)
@@ -201,9 +201,9 @@ forEachOpenDevice("kernels", (open) => {
     device.synchronize()
   })
 
-  test("§4 prepare: rejects for a kernel that is broken, launched before or not", async () => {
+  test("§4 prepare: rejects for a broken kernel, even if it was launched before", async () => {
     using device = open()
-    if (device.kind === "cuda") return // There the launch says so.
+    if (device.kind === "cuda") return // There the launch throws.
     using stream = device.createStream()
     const broken = defineKernel({
       name: "test_broken",
@@ -214,7 +214,7 @@ forEachOpenDevice("kernels", (open) => {
     await rejected(() => broken.prepare(device), "AUX_KERNEL_INVALID", "test_broken")
   })
 
-  test("§4 prepare: loads ahead, as often as asked, and the launches after it are right", async () => {
+  test("§4 prepare: may be called repeatedly, and later launches give the right results", async () => {
     using device = open()
     const kernel = defineKernel({
       name: "test_combine",
@@ -233,7 +233,7 @@ forEachOpenDevice("kernels", (open) => {
     assert.deepEqual(y.readSync(), Int32Array.of(7))
   })
 
-  test("§4 defineKernel: two kernels of one name are two kernels", () => {
+  test("§4 defineKernel: two kernels may have the same name", () => {
     using device = open()
     const kernels = [1, 2].map((value) =>
       defineKernel({
@@ -261,7 +261,7 @@ function hostKernel(source: string, name = "test_source") {
 }
 
 onHost("kernels", (open) => {
-  test("§4 export: another export than the kernel's name", () => {
+  test("§4 export: names an export other than the kernel's name", () => {
     using device = open()
     const kernel = defineKernel({
       name: "test_named",

@@ -18,7 +18,7 @@ forEachOpenDevice("launches with a signal", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(5, 5))
   })
 
-  test("§8 abort: after its end, or without one, a launch is like any other", async () => {
+  test("§8 abort: a launch whose signal never aborts, or aborts after its end, is like any other", async () => {
     using device = open()
     using x = device.full("int32", 2, 0)
     const controller = new AbortController()
@@ -41,7 +41,7 @@ forEachOpenDevice("launches with a signal", (open) => {
     )
   })
 
-  test("§8 abort: what has begun runs to its end; on CUDA what is queued does, too", async () => {
+  test("§8 abort: a kernel that has begun runs to its end; on CUDA, queued ones run, too", async () => {
     using device = open()
     using stream = device.createStream()
     using x = stream.run(() => device.full("int32", 2, 5))
@@ -62,7 +62,7 @@ forEachOpenDevice("launches with a signal", (open) => {
 })
 
 onHost("launches with a signal", (open) => {
-  test("§8 abort: a launch that has not begun is dropped: its stream breaks, others go on", async () => {
+  test("§8 abort: a launch that has not begun is dropped: its stream breaks, and others go on", async () => {
     using device = open()
     const [stream, other] = [device.createStream(), device.createStream()]
     using x = device.full("int32", 2, 5)
@@ -84,7 +84,7 @@ onHost("launches with a signal", (open) => {
       error.message.includes("dropped")
     await assert.rejects(stream.completed(), isDropped)
     assert.throws(() => affine.launch({ ...over(2), stream }, 2, x, 2, 0), isDropped)
-    // Nobody reads what should have been written, until it is written anew.
+    // The array that it should have written is refused until it is written again.
     for (const array of [x, y]) {
       await assert.rejects(array.read(), isDropped)
       assert.deepEqual(await array.fill(7).read(), Int32Array.of(7, 7))
@@ -94,7 +94,7 @@ onHost("launches with a signal", (open) => {
     for (const one of [stream, other]) one.dispose()
   })
 
-  test("§8 abort: one signal drops thousands, on any number of streams", async () => {
+  test("§8 abort: one signal drops thousands of launches, on any number of streams", async () => {
     using device = open()
     const controller = new AbortController()
     const { signal } = controller

@@ -5,7 +5,7 @@ import { onHost } from "../support/devices.js"
 import { affine, dying, once, over, spin } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
-/** Loses the device by the end of one of its threads. */
+/** Loses the device by ending one of its threads. */
 async function lose(device: Device): Promise<DeviceLostError> {
   using stream = device.createStream()
   dying.launch({ ...once, stream })
@@ -53,7 +53,7 @@ onHost("a lost device", (open) => {
     }
   })
 
-  test("§7 pending promises reject, dispose of everything works quietly", async () => {
+  test("§7 pending promises reject, and disposing of everything works quietly", async () => {
     const device = open()
     const warnings: Error[] = []
     const listen = (warning: Error) => warnings.push(warning)

@@ -28,7 +28,7 @@ function thrownBy(fn: () => unknown): unknown {
   return undefined
 }
 
-/** Kernels that throw once everything else has been queued: a launch on a broken stream would throw at once. */
+/** Kernels that throw once everything else is queued, because a launch on a broken stream would throw at once. */
 class Failure {
   readonly #flags: PinnedArray<"int32">
 
@@ -51,7 +51,7 @@ class Failure {
   }
 }
 
-/** Breaks a stream. What `skipped` queues is skipped. */
+/** Breaks a stream. The operations that `skipped` queues are skipped. */
 function breakStream(stream: Stream, skipped: () => void = () => {}): KernelError {
   using failure = new Failure(stream.device)
   stream.run(() => {
@@ -64,7 +64,7 @@ function breakStream(stream: Stream, skipped: () => void = () => {}): KernelErro
   return error
 }
 
-/** An array that a skipped kernel should have written, and the error of its stream, which is gone. */
+/** An array that a skipped kernel should have written, and the error of its stream, which has been disposed of. */
 function garbage(device: Device): { x: DeviceArray<"int32">; error: KernelError } {
   const x = device.full("int32", length, 1)
   const stream = device.createStream()
@@ -76,8 +76,8 @@ function garbage(device: Device): { x: DeviceArray<"int32">; error: KernelError 
 
 const ints = (...values: number[]) => Int32Array.of(...values)
 
-onHost("nobody reads garbage", (open) => {
-  test("§5.12 an array that a failed kernel should have written: every use on any stream throws its KernelError", async () => {
+onHost("garbage is never read", (open) => {
+  test("§5.12 every use, on any stream, of an array that a failed kernel should have written throws its KernelError", async () => {
     using device = open()
     using x = device.full("int32", length, 1)
     using y = device.full("int32", length, 1)
@@ -122,7 +122,7 @@ onHost("nobody reads garbage", (open) => {
     other.synchronize()
   })
 
-  test("§5.12 until a copy or a fill overwrites it whole", () => {
+  test("§5.12 the array is usable again once a copy or a fill has overwritten it entirely", () => {
     for (const overwrite of [
       (x: DeviceArray<"int32">) => x.fill(5),
       (x: DeviceArray<"int32">) => x.copyFrom(ints(5, 5, 5, 5)),
@@ -142,7 +142,7 @@ onHost("nobody reads garbage", (open) => {
     }
   })
 
-  test("§5.12 parts of an array: those that were overwritten can be used, the others and the whole cannot", () => {
+  test("§5.12 overwritten parts of a garbage array can be used; other parts and the whole cannot", () => {
     using device = open()
     const { x, error } = garbage(device)
     const left = x.subarray(0, 2)
@@ -160,7 +160,7 @@ onHost("nobody reads garbage", (open) => {
     x.dispose()
   })
 
-  test("§5.12 a part that a failed kernel should have written is garbage, the array's other parts are not", () => {
+  test("§5.12 only the part that a failed kernel should have written is garbage", () => {
     using device = open()
     using all = device.zeros("int32", 40 * length)
     const part = (index: number) => all.subarray(index * length, (index + 1) * length)
@@ -185,7 +185,7 @@ onHost("nobody reads garbage", (open) => {
     assert.throws(() => all.readSync(), KernelError)
   })
 
-  test("§5.12 what skipped operations only read, and what was written before the failure, stays good", () => {
+  test("§5.12 arrays that skipped operations only read, and earlier results, stay valid", () => {
     using device = open()
     using weights = device.full("int32", length, 3)
     using before = device.full("int32", length, 1)
@@ -203,7 +203,7 @@ onHost("nobody reads garbage", (open) => {
     assert.throws(() => out.readSync(), KernelError)
   })
 
-  test("§5.12 skipped copies, fills, uploads and first contents leave garbage as kernels do", () => {
+  test("§5.12 skipped copies, fills, uploads and first contents leave garbage, as skipped kernels do", () => {
     using device = open()
     const stream = device.createStream()
     const arrays = Array.from({ length: 4 }, () => device.full("int32", length, 1))
@@ -228,7 +228,7 @@ onHost("nobody reads garbage", (open) => {
     for (const array of [...arrays, ...born]) array.dispose()
   })
 
-  test("§5.12 skipped first contents break nobody who overwrites them, nor who uses the array afterwards", () => {
+  test("§5.12 skipped first contents do not break a stream that overwrites them, nor later users", () => {
     using device = open()
     const stream = device.createStream()
     const born: DeviceArray<"int32">[] = []
@@ -248,7 +248,7 @@ onHost("nobody reads garbage", (open) => {
     device.synchronize()
   })
 
-  test("§5.12 an overwrite that is refused leaves skipped first contents what they are: garbage", () => {
+  test("§5.12 a refused overwrite leaves skipped first contents garbage", () => {
     using device = open()
     using broken = device.createStream()
     const error = breakStream(broken)
@@ -272,7 +272,7 @@ onHost("nobody reads garbage", (open) => {
     }
   })
 
-  test("§5.12 products: their results are garbage, their inputs are not", () => {
+  test("§5.12 the results of skipped products are garbage, their inputs are not", () => {
     using device = open()
     const a = device.full("float32", length, 1)
     const out = device.full("float32", length, 1)
@@ -289,7 +289,7 @@ onHost("nobody reads garbage", (open) => {
     out.dispose()
   })
 
-  test("§5.12 an operation that is yet to be skipped: its array is garbage as soon as the failure is known", () => {
+  test("§5.12 an array is garbage as soon as the failure is known, even before its operation is skipped", () => {
     using device = open()
     using held = device.createStream()
     using stream = device.createStream()
@@ -312,7 +312,7 @@ onHost("nobody reads garbage", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5.12 an array that is written again and again, on stream after stream, keeps only what may still fail", () => {
+  test("§5.12 an array written repeatedly on many streams only remembers writes that may still fail", () => {
     using device = open()
     using x = device.full("float32", length, 1)
     using y = device.full("float32", length, 1)
@@ -332,7 +332,7 @@ onHost("nobody reads garbage", (open) => {
     assert.deepEqual(x.readSync(), Float32Array.of(2, 2, 299, 299))
   })
 
-  test("§5.12 pinned memory, which JavaScript writes, too, is not marked", () => {
+  test("§5.12 pinned memory is never garbage, because JavaScript writes to it, too", () => {
     using device = open()
     using pinned = device.pinned("int32", length)
     using x = device.zeros("int32", length)
@@ -345,8 +345,8 @@ onHost("nobody reads garbage", (open) => {
   })
 })
 
-onHost("nobody reads a graph's garbage", (open) => {
-  test("§5.12 a failed launch: what the graph writes is garbage, its result too, what it reads is not", () => {
+onHost("a graph's garbage is never read", (open) => {
+  test("§5.12 after a failed launch, all that the graph writes is garbage, its result included; its inputs are not", () => {
     using device = open()
     using weights = device.full("int32", length, 1)
     using out = device.full("int32", length, 1)
@@ -385,7 +385,7 @@ onHost("nobody reads a graph's garbage", (open) => {
     assert.throws(() => out.readSync(), KernelError)
   })
 
-  test("§5.12 a launch behind the failure is skipped; a later launch elsewhere makes its results good again", () => {
+  test("§5.12 a launch behind the failure is skipped; a later launch elsewhere makes the results valid again", () => {
     using device = open()
     using out = device.full("int32", length, 1)
     device.synchronize()
@@ -414,7 +414,7 @@ onHost("nobody reads a graph's garbage", (open) => {
     stream.dispose()
   })
 
-  test("§5.12 a conditional: what its body overwrites it may leave, so that a launch needs it whole", () => {
+  test("§5.12 a body may not run, so a launch refuses garbage even in arrays that the body overwrites", () => {
     using device = open()
     using flag = device.full("int32", 1, 0)
     using x = device.full("int32", length, 1)
@@ -432,7 +432,7 @@ onHost("nobody reads a graph's garbage", (open) => {
 })
 
 onHost("the default stream breaks", (open) => {
-  test("§5.12 it stays the default stream until its failure has reached somebody", () => {
+  test("§5.12 it stays the default stream until its failure has been reported", () => {
     using device = open()
     const former = device.defaultStream
     throwing.launch(once, 1)
@@ -442,7 +442,7 @@ onHost("the default stream breaks", (open) => {
     assert.notEqual(device.defaultStream, former)
   })
 
-  test("§5.12 it is replaced once the failure has reached somebody, whichever way; who holds it keeps getting the error", async () => {
+  test("§5.12 it is replaced once the failure has been reported in any way; held references keep throwing the error", async () => {
     using device = open()
     using x = device.full("int32", length, 1)
     for (const reach of [
@@ -485,7 +485,7 @@ onHost("the default stream breaks", (open) => {
     }
   })
 
-  test("§5.12 what a request queued on it before the replacement is garbage afterwards, not stale", async () => {
+  test("§5.12 arrays whose work was queued on it before the replacement are garbage afterwards, not stale", async () => {
     using device = open()
     using x = device.full("int32", length, 1)
     using y = device.full("int32", length, 1)

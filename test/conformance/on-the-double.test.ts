@@ -5,11 +5,11 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { doublePath, skip } from "../cuda/double.js"
 
-/** Of everything but matrix products, and of those. */
+/** The suites of everything but matrix products, and those of products. */
 const folders = ["../conformance/", "../blas/"].map((path) => fileURLToPath(new URL(path, import.meta.url)))
 
 /**
- * The same suite with the CUDA code over the driver's double, also where there is a GPU: it proves what our side of the
+ * Runs the same suites with the CUDA code over the driver's double, even if there is a GPU. This proves what our side of the
  * boundary does, never what a GPU does.
  */
 for (const memory of ["own", "driver"]) {

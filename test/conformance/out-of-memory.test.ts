@@ -6,10 +6,10 @@ import { affine, latch, once, over, prepare } from "../support/kernels.js"
 
 const chunk = 2 ** 29
 
-/** Takes all memory there is, in large arrays whose pages nobody touches. */
+/** Takes all memory, in large arrays whose pages are never touched. */
 function takeAll(device: Device): DeviceArray<"uint8">[] {
   const taken: DeviceArray<"uint8">[] = []
-  // A driver takes a little for itself now and then; without any left, what was given back would not fit any more.
+  // The driver sometimes allocates a little for itself. Without a reserve, freed memory could no longer be allocated.
   using slack = device.empty("uint8", device.kind === "cuda" ? 2 ** 27 : 0)
   assert.ok(slack)
   for (let length = chunk; length >= 2 ** 20; length /= 2) {
@@ -22,13 +22,13 @@ function takeAll(device: Device): DeviceArray<"uint8">[] {
   return taken
 }
 
-/** Holds a stream up for a while, so that what is freed behind it is not free yet. Nobody opens the latch. */
+/** Holds a stream for a while, so that memory freed on it is not free yet. The latch opens by its time limit. */
 function holdForAWhile(device: Device): void {
   latch.launch(once, device.pinned("int32", 3), 300)
 }
 
 forEachDevice("out of memory", (open) => {
-  test("§6 running out of memory: refused by name, nothing was made, and the device still works", async () => {
+  test("§6 running out of memory: an allocation that fails makes nothing, and the device still works", async () => {
     using device = open()
     await prepare(device)
     const before = device.memory.used
@@ -51,7 +51,7 @@ forEachDevice("out of memory", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(1000).fill(9))
   })
 
-  test("§6 running out of memory: first drains what is waiting to be freed, whatever stream it waits for", async () => {
+  test("§6 running out of memory: the library first waits for pending frees, on whatever stream", async () => {
     using device = open()
     await prepare(device)
     using stream = device.createStream()
@@ -59,7 +59,7 @@ forEachDevice("out of memory", (open) => {
     const taken = takeAll(device)
     const last = taken.shift()
     assert.ok(last)
-    // Used on two streams without an order between them: the memory is given back by neither.
+    // Used on two unordered streams, so neither frees the memory.
     stream.run(() => holdForAWhile(device))
     other.run(() => holdForAWhile(device))
     stream.run(() => last.subarray(0, 16).fill(1))
@@ -72,7 +72,7 @@ forEachDevice("out of memory", (open) => {
     for (const array of taken) array.dispose()
   })
 
-  test("§6 running out of memory: pinned memory, uploads and reads wait for what is about to be freed, too", async () => {
+  test("§6 running out of memory: pinned memory, uploads and reads wait for pending frees, too", async () => {
     using device = open()
     await prepare(device)
     const taken = takeAll(device)
@@ -98,7 +98,7 @@ forEachDevice("out of memory", (open) => {
     for (const array of taken) array.dispose()
   })
 
-  test("§6 running out of memory: drains what streams freed before they came into a capture", async () => {
+  test("§6 running out of memory: the library waits for frees of streams that have entered a capture since", async () => {
     using device = open()
     await prepare(device)
     using stream = device.createStream()
@@ -125,7 +125,7 @@ forEachDevice("out of memory", (open) => {
     for (const array of taken) array.dispose()
   })
 
-  test("§6 running out of memory: a loop that allocates and drops more than there is goes on for ever", async () => {
+  test("§6 running out of memory: a loop may allocate and drop more than the device has", async () => {
     using device = open()
     await prepare(device)
     using aux = device.createStream()
@@ -149,7 +149,7 @@ forEachDevice("out of memory", (open) => {
 })
 
 onHost("out of memory", (open) => {
-  test("§6 running out of memory: waits for pinned memory that queued work still uses", async () => {
+  test("§6 running out of memory: the library waits for pinned memory that queued work still uses", async () => {
     using device = open()
     await prepare(device)
     const data = new Uint8Array(2 ** 22).fill(3)

@@ -6,7 +6,7 @@ import { affine, combine, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
 forEachOpenDevice("pinned arrays", (open) => {
-  test("§4 pinned: zeroed, alive in .array, and a kernel's argument wherever an array is one", () => {
+  test("§4 pinned: is zeroed, live in .array, and a kernel's argument wherever an array is one", () => {
     using device = open()
     using pinned = device.pinned("int32", 6)
     assert.equal(pinned.dtype, "int32")
@@ -23,7 +23,7 @@ forEachOpenDevice("pinned arrays", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(33, 35, 37, 39, 41, 43))
   })
 
-  test("§8 pinned: the pages stay where they are, whoever tries to transfer the buffer", () => {
+  test("§8 pinned: the pages stay in place even if code tries to transfer the buffer", () => {
     using device = open()
     using pinned = device.pinned("int32", 4)
     const { buffer } = pinned.array
@@ -38,7 +38,7 @@ forEachOpenDevice("pinned arrays", (open) => {
       try {
         structuredClone(buffer, { transfer: [buffer] })
       } catch {
-        // Node.js 20 makes a copy, later ones refuse.
+        // Node.js 20 makes a copy, later versions refuse.
       }
     }
     using x = device.full("int32", 4, 7)
@@ -47,7 +47,7 @@ forEachOpenDevice("pinned arrays", (open) => {
     assert.deepEqual([...pinned.array], [7, 7, 7, 7])
   })
 
-  test("§4 pinned: memory that was used before comes zeroed again", async () => {
+  test("§4 pinned: reused memory is zeroed", async () => {
     using device = open()
     for (let round = 0; round < 20; round++) {
       using pinned = device.pinned("uint8", 5000)
@@ -88,7 +88,7 @@ forEachOpenDevice("pinned arrays", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 pinned.dispose: queued work goes on with the memory, typed arrays over it stay valid", () => {
+  test("§8 pinned.dispose: queued work still uses the memory, and typed arrays over it stay valid", () => {
     using device = open()
     using stream = device.createStream()
     using x = device.from(Int32Array.of(1, 2, 3))
@@ -114,7 +114,7 @@ forEachOpenDevice("pinned arrays", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 freeing: an array that is copied to and from pinned memory may be disposed of at once", () => {
+  test("§6 freeing: an array copied to and from pinned memory may be disposed of at once", () => {
     using device = open()
     using stream = device.createStream()
     using result = device.pinned("int32", 1000)

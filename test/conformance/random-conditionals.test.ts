@@ -19,7 +19,7 @@ import { affine, combine, once, prepare } from "../support/kernels.js"
 /** How many numbers a program works on. Each is an array of one element, so that any can be a condition. */
 const count = 8
 
-/** Of the numbers that a body may use, the one at `index`; of fewer, counted on from the first. */
+/** The number at `index` of those that a body may use, counted round if there are fewer. */
 type Index = number
 type Body = readonly Step[]
 type Step =
@@ -27,7 +27,7 @@ type Step =
   | { readonly kind: "combine" | "temporary"; readonly source: Index; readonly target: Index }
   | { readonly kind: "if"; readonly condition: Index; readonly then: Body; readonly otherwise: Body }
   | { readonly kind: "while"; readonly turns: number; readonly body: Body }
-  /** Each branch has half of the numbers for itself. */
+  /** Each branch has half of the numbers to itself. */
   | { readonly kind: "beside"; readonly via: "aux" | "fork" | "parallel"; readonly left: Body; readonly right: Body }
 
 const index = fc.nat(count - 1)
@@ -58,7 +58,7 @@ function halves(names: readonly number[]): [left: readonly number[], right: read
   return [names.slice(0, middle), names.length === 1 ? names : names.slice(middle)]
 }
 
-/** What a program comes to. */
+/** The result of a program. */
 function model(values: Int32Array, body: Body, names: readonly number[]): void {
   const combined = (x: number, y: number) => (Math.imul(y, 3) + x) | 0
   for (const step of body) {
@@ -92,7 +92,7 @@ function model(values: Int32Array, body: Body, names: readonly number[]): void {
 class Runner {
   readonly #device: Device
   readonly numbers: readonly DeviceArray<"int32">[]
-  /** By the first number of the branch that runs there: branches that run side by side never share one. */
+  /** Aux streams by the first number of the branch that runs there: parallel branches never share one. */
   readonly #auxes: readonly { readonly stream: Stream; readonly start: Event; readonly done: Event }[]
 
   constructor(device: Device) {
@@ -176,11 +176,11 @@ class Runner {
 }
 
 /**
- * Random programs of conditionals in each other, with branches side by side around and in them, captured and launched
- * several times, come to what a plain run of them comes to.
+ * Random programs of nested conditionals with parallel branches around and inside them, captured and launched several times,
+ * give the same results as a sequential run.
  */
 forEachDevice("§5 rule 9 random conditionals", (open) => {
-  test("come to what a sequential model comes to", async () => {
+  test("give the results of a sequential model", async () => {
     using device = open()
     await prepare(device)
     const names = Array.from({ length: count }, (_, name) => name)

@@ -5,7 +5,7 @@ import { affine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("reads", (open) => {
-  test("§4 read: what the current stream had queued at the call, nothing that is queued later", async () => {
+  test("§4 read: sees what the current stream had queued at the call, and nothing queued later", async () => {
     using device = open()
     using x = device.full("int32", 1000, 1)
     using latch = new Latch(device).hold()
@@ -21,7 +21,7 @@ forEachOpenDevice("reads", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§8 abort: a read is given up with the signal's reason, and its memory comes back behind the work", async () => {
+  test("§8 abort: an aborted read rejects with the signal's reason, and its memory is freed after the work", async () => {
     using device = open()
     using x = device.full("int32", 1 << 20, 1)
     const controller = new AbortController()
@@ -40,7 +40,7 @@ forEachOpenDevice("reads", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 read: on the stream that is current at the call, not behind others", async () => {
+  test("§4 read: uses the stream that is current at the call, and waits for no other", async () => {
     using device = open()
     using stream = device.createStream()
     using x = stream.run(() => device.full("int32", 4, 2))
@@ -57,7 +57,7 @@ forEachOpenDevice("reads", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 read: the result is the reader's own", async () => {
+  test("§4 read: each call returns a typed array of its own", async () => {
     using device = open()
     using x = device.full("int32", 3, 1)
     const [first, second] = await Promise.all([x.read(), x.read()])
@@ -82,7 +82,7 @@ forEachOpenDevice("reads", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 read: thousands at a time, in any order of settling", async () => {
+  test("§4 read: thousands of reads may be pending at a time", async () => {
     using device = open()
     using x = device.zeros("int32", 16)
     const reads: Promise<Int32Array>[] = []
@@ -94,7 +94,7 @@ forEachOpenDevice("reads", (open) => {
     results.forEach((result, step) => assert.equal(result[step % 16], step + 1))
   })
 
-  test("§6 host: a settled read orders other streams behind what it has seen", async () => {
+  test("§6 host: a settled read orders other streams after the work that it waited for", async () => {
     using device = open()
     using producer = device.createStream()
     using consumer = device.createStream()

@@ -10,7 +10,7 @@ function one(device: Device, value = 1): DeviceArray<"int32"> {
 }
 
 forEachOpenDevice("scope", (open) => {
-  test("§4 scope: arrays made inside and not returned are disposed of, those from outside are not", () => {
+  test("§4 scope: disposes of arrays made inside and not returned, and of no others", () => {
     using device = open()
     using outside = one(device)
     const made: DeviceArray[] = []
@@ -31,7 +31,7 @@ forEachOpenDevice("scope", (open) => {
     assert.equal(device.memory.used, before)
   })
 
-  test("§4 scope: kept in any nesting of objects, arrays, maps and sets, cycles and views included", () => {
+  test("§4 scope: keeps returned arrays in any nesting of objects, arrays, maps and sets, cycles and views included", () => {
     using device = open()
     const [plain, listed, mapped, key, member, viewed, lost] = device.scope(() => {
       const all = Array.from({ length: 7 }, (_, value) => one(device, value))
@@ -48,7 +48,7 @@ forEachOpenDevice("scope", (open) => {
       result["self"] = result
       return Object.assign(all, { result })
     })
-    // The list of all seven was the result, so that all are kept.
+    // The result was the list of all seven, so all are kept.
     for (const array of [plain, listed, mapped, key, member, viewed, lost]) assert.equal(array?.disposed, false)
 
     const seen: DeviceArray[] = []
@@ -63,7 +63,7 @@ forEachOpenDevice("scope", (open) => {
     seen.at(-1)?.base.dispose()
   })
 
-  test("§4 scope: what lies in an object that is not returned is disposed of", () => {
+  test("§4 scope: disposes of arrays in objects that are not returned", () => {
     using device = open()
     const parts: DeviceArray[] = []
     const kept = device.scope(() => {
@@ -95,7 +95,7 @@ forEachOpenDevice("scope", (open) => {
     assert.deepEqual(areDisposed(), [true, true])
   })
 
-  test("§4 scope: after a throw all that was made is disposed of, and the error is the one that was thrown", () => {
+  test("§4 scope: after a throw, disposes of all arrays made inside, and rethrows the error itself", () => {
     using device = open()
     const made: DeviceArray[] = []
     const error = new Error("on purpose")
@@ -112,7 +112,7 @@ forEachOpenDevice("scope", (open) => {
     assert.equal(device.scope(() => after).disposed, false)
   })
 
-  test("§4 scope: an async function's ends when its promise settles, each flow of calls in its own", async () => {
+  test("§4 scope: the scope of an async function ends when its promise settles; concurrent flows have separate scopes", async () => {
     using device = open()
     const made: DeviceArray[] = []
     const results = await Promise.all(
@@ -149,7 +149,7 @@ forEachOpenDevice("scope", (open) => {
     assert.ok(lost.every((array) => array.disposed))
   })
 
-  test("§4 scope: only arrays of its own device", () => {
+  test("§4 scope: concerns only arrays of its own device", () => {
     using device = open()
     using other = openOther()
     const made: DeviceArray[] = []
@@ -163,7 +163,7 @@ forEachOpenDevice("scope", (open) => {
     made[0]?.dispose()
   })
 
-  test("§4 scope: memory that is wrapped, pinned arrays, streams and events are not the scope's", () => {
+  test("§4 scope: leaves wrapped memory, pinned arrays, streams and events alone", () => {
     using device = open()
     using owner = one(device)
     const [wrapped, pinned, event, stream] = [[], [], [], []] as unknown[][]
@@ -180,7 +180,7 @@ forEachOpenDevice("scope", (open) => {
     }
   })
 
-  test("§6 scope: arrays that other streams still use are disposed of at the end, and their users read what was there", () => {
+  test("§6 scope: arrays that other streams still use are disposed of at the end, and these uses see the old contents", () => {
     using device = open()
     using aux = device.createStream()
     using event0 = device.createEvent()

@@ -22,7 +22,7 @@ function leasedFrom(main: Stream): Stream {
   return main.run(() => parallel([nothing, here]))[1]
 }
 
-/** What the operating system's warnings say, from here on. */
+/** The process's warnings from here on. */
 function warningsOf(): { readonly seen: Error[]; [Symbol.dispose](): void } {
   const seen: Error[] = []
   const listen = (warning: Error) => seen.push(warning)
@@ -32,7 +32,7 @@ function warningsOf(): { readonly seen: Error[]; [Symbol.dispose](): void } {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-/** As many forks as said, none of them joined yet, each from a stream of its own. */
+/** Makes forks, each from a stream of its own, without joining them. */
 function forksOf(device: Device, count: number) {
   const mains = Array.from({ length: count }, () => device.createStream())
   const forks = mains.map((main) => main.run(() => fork(nothing)))
@@ -44,7 +44,7 @@ function forksOf(device: Device, count: number) {
 }
 
 forEachDevice("strangers", (open) => {
-  test("§5.12 parallel: a call does not wait for what another caller's call left on its pool stream", () => {
+  test("§5.12 parallel: a call does not wait for work that another caller left on a pool stream", () => {
     using device = open()
     using slow = device.createStream()
     using quick = device.createStream()
@@ -63,7 +63,7 @@ forEachDevice("strangers", (open) => {
     )
   })
 
-  test("§5.12 fork: the same where the other caller's pool stream only waits, with nothing queued behind", () => {
+  test("§5.12 fork: neither if the other caller's pool stream only waits, with nothing queued after the wait", () => {
     using device = open()
     using slow = device.createStream()
     using quick = device.createStream()
@@ -78,7 +78,7 @@ forEachDevice("strangers", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5.12 fork: a second caller that joins it does not wait for what the first one forked afterwards", () => {
+  test("§5.12 fork: a second caller that joins it does not wait for a later fork of the first caller", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -99,7 +99,7 @@ forEachDevice("strangers", (open) => {
     assert.equal(earlier.timedOut || later.timedOut, false)
   })
 
-  test("§5.12 parallel: every function of a call has a stream of its own, also beside other callers", () => {
+  test("§5.12 parallel: each function of a call has a stream of its own, even beside other callers", () => {
     using device = open()
     using slow = device.createStream()
     using quick = device.createStream()
@@ -110,7 +110,7 @@ forEachDevice("strangers", (open) => {
     latch.open()
   })
 
-  test("§5.12 the pool: callers one after another, each done, need no more than one stream", async () => {
+  test("§5.12 the pool: callers one after another, each done, need only one stream", async () => {
     using device = open()
     using x = device.zeros("int32", 4)
     await device.completed()
@@ -133,7 +133,7 @@ forEachDevice("strangers", (open) => {
     assert.deepEqual(x.readSync(), new Int32Array(4).fill(50))
   })
 
-  test("§5.12 the pool: a stream that is done is found by asking, though no stream was synchronised", () => {
+  test("§5.12 the pool: a query finds an idle stream even if no stream was synchronised", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -145,7 +145,7 @@ forEachDevice("strangers", (open) => {
     assert.equal(leasedFrom(second), used)
   })
 
-  test("§5.12 the pool: up to 128 streams, then they are shared, with one warning", async () => {
+  test("§5.12 the pool: has up to 128 streams, then shares them, with one warning", async () => {
     using device = open()
     using warnings = warningsOf()
     using forks = forksOf(device, 128)
@@ -165,7 +165,7 @@ forEachDevice("strangers", (open) => {
     )
   })
 
-  test("§5.12 the pool: of the streams that have nothing to do, 8 are kept", () => {
+  test("§5.12 the pool: keeps 8 idle streams", () => {
     using device = open()
     using forks = forksOf(device, 40)
     forks.join()
@@ -175,7 +175,7 @@ forEachDevice("strangers", (open) => {
     assert.ok(forks.streams.filter(({ disposed }) => !disposed).length <= 8 + 1)
   })
 
-  test("§5.12 the pool: streams with work left are kept, however many", () => {
+  test("§5.12 the pool: keeps all streams that have work left", () => {
     using device = open()
     using held = device.createStream()
     using main = device.createStream()
@@ -189,7 +189,7 @@ forEachDevice("strangers", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5.12 a capture: its calls share a pool stream, and take none that has work left outside", () => {
+  test("§5.12 a capture: its calls share a pool stream, and use none that has outside work left", () => {
     using device = open()
     using slow = device.createStream()
     using main = device.createStream()
@@ -220,7 +220,7 @@ forEachDevice("strangers", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5.12 a capture: two flows that know nothing of each other get streams without an order between them", async () => {
+  test("§5.12 a capture: two independent flows get unordered streams", async () => {
     using device = open()
     using x = device.zeros("int32", 4)
     using y = device.zeros("int32", 4)
@@ -240,14 +240,14 @@ forEachDevice("strangers", (open) => {
 })
 
 onHost("strangers that fail", (open) => {
-  test("§5.12 a pool stream that is still to break, though the host has seen the end of all it waits for, is not taken", () => {
+  test("§5.12 a pool stream that will break is not used, even if the host has seen the end of everything it waits for", () => {
     using device = openDevice("host", { threads: 1 })
     const [failing, held, other] = [device.createStream(), device.createStream(), device.createStream()]
     using x = device.full("int32", 4, 1)
     device.synchronize()
     throwing.launch({ ...once, stream: failing }, 1)
     assert.throws(() => failing.synchronize(), KernelError)
-    // The only thread is taken, so that the pool stream does not come to its wait for the broken one.
+    // The only thread is busy, so the pool stream does not reach its wait for the broken one.
     using latch = new Latch(device).hold(held).waitUntilEntered()
     failing.run(() => fork(nothing).join())
     failing.dispose()
@@ -263,7 +263,7 @@ onHost("strangers that fail", (open) => {
     other.dispose()
   })
 
-  test("§5.12 independent callers, some of whose branches throw: nobody else fails or loses a result", async () => {
+  test("§5.12 independent callers, some of whose branches throw: no other fails or loses a result", async () => {
     using device = open()
     const caller = async (index: number): Promise<number | undefined> => {
       using main = device.createStream()

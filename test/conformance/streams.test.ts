@@ -7,7 +7,7 @@ import { affine, over, spin } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("streams", (open) => {
-  test("§3 stream: what is queued on one stream runs in the order of the calls", () => {
+  test("§3 stream: operations of one stream run in the order of the calls", () => {
     using device = open()
     using stream = device.createStream()
     using x = stream.run(() => device.zeros("int32", 1000))
@@ -22,7 +22,7 @@ forEachOpenDevice("streams", (open) => {
     )
   })
 
-  test("§3 stream: two streams have no order, so that one comes to its end while the other is held up", () => {
+  test("§3 stream: two streams are unordered, so one ends while the other is held", () => {
     using device = open()
     using held = device.createStream()
     using free = device.createStream()
@@ -59,7 +59,7 @@ forEachOpenDevice("streams", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 wait(stream): later work runs behind what is queued there so far, and not behind what is queued later", () => {
+  test("§4 wait(stream): later work runs after what is queued there so far, and not after what is queued later", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -90,9 +90,9 @@ forEachOpenDevice("streams", (open) => {
     stream.synchronize()
   })
 
-  test("§7 a stream that waits holds no thread: 200 streams in a chain, with one latch in front", () => {
+  test("§7 a waiting stream holds no thread: 200 streams in a chain behind one latch", () => {
     using device = open()
-    // CUDA maps streams onto few hardware queues, in which a free one may stand behind one that waits.
+    // CUDA maps streams onto few hardware queues, where a free stream may be stuck behind a waiting one.
     const streams = Array.from({ length: device.kind === "host" ? 200 : 4 }, () => device.createStream())
     using free = device.createStream()
     using x = device.zeros("int32", 3)
@@ -119,7 +119,7 @@ forEachOpenDevice("streams", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
-  test("§4 defaultStream is a stream like others, and another one takes its place once it is disposed of", () => {
+  test("§4 defaultStream is a stream like any other, and is replaced once it is disposed of", () => {
     using device = open()
     const first = device.defaultStream
     assert.equal(device.defaultStream, first)
@@ -138,7 +138,7 @@ forEachOpenDevice("streams", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 createStream: name, priority, and an id of its own that is never given again", () => {
+  test("§4 createStream: takes a name and a priority, and gives an id that is never reused", () => {
     using device = open()
     using urgent = device.createStream({ name: "urgent", priority: device.driver.priorities.greatest })
     assert.equal(urgent.name, "urgent")
@@ -156,7 +156,7 @@ forEachOpenDevice("streams", (open) => {
     urgent.synchronize()
   })
 
-  test("§4 synchronize: the device's waits for every stream, disposed ones included", () => {
+  test("§4 device.synchronize: waits for every stream, disposed ones included", () => {
     using device = open()
     const streams = Array.from({ length: 6 }, () => device.createStream())
     using x = device.zeros("int32", streams.length)
@@ -170,7 +170,7 @@ forEachOpenDevice("streams", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(1, 2, 3, 4, 5, 6))
   })
 
-  test("§8 stream.dispose: queued work is finished first, nothing is waited for, and use after it is refused", () => {
+  test("§8 stream.dispose: does not block, lets queued work finish, and later use is refused", () => {
     using device = open()
     const stream = device.createStream({ name: "short-lived" })
     using x = device.full("int32", 2, 1)
@@ -204,7 +204,7 @@ forEachOpenDevice("streams", (open) => {
     event.dispose()
   })
 
-  test("§8 disposing of streams gives back what they held: 600 of them, one after another", () => {
+  test("§8 disposing of streams frees what they held: 600 of them, one after another", () => {
     using device = open()
     using x = device.zeros("int32", 1)
     for (let count = 0; count < 600; count++) {
@@ -218,7 +218,7 @@ forEachOpenDevice("streams", (open) => {
 })
 
 forEachOpenDevice("current stream", (open) => {
-  test("§4 run: the stream is current inside, the one before it afterwards, after a throw too", () => {
+  test("§4 run: makes the stream current inside and restores the former one, even after a throw", () => {
     using device = open()
     using outer = device.createStream()
     using inner = device.createStream()
@@ -240,7 +240,7 @@ forEachOpenDevice("current stream", (open) => {
     assert.equal(currentStream(device), device.defaultStream)
   })
 
-  test("§4 run: the current stream follows await, each flow of calls its own", async () => {
+  test("§4 run: the current stream follows await, separately in each flow of calls", async () => {
     using device = open()
     const streams = Array.from({ length: 8 }, () => device.createStream())
     using x = device.zeros("int32", 8)
@@ -269,7 +269,7 @@ forEachOpenDevice("current stream", (open) => {
     for (const stream of streams) stream.dispose()
   })
 
-  test("§4 run: it sets the current stream of its own device only", () => {
+  test("§4 run: sets the current stream of its own device only", () => {
     using device = open()
     using other = openOther()
     using here = device.createStream()
@@ -285,7 +285,7 @@ forEachOpenDevice("current stream", (open) => {
     })
   })
 
-  test("§4 which device: a launch goes to its arrays' device, else the innermost run's, else the only open one", () => {
+  test("§4 which device: a launch uses its arrays' device, else the innermost run's, else the only open one", () => {
     using device = open()
     using other = openOther()
     using x = device.zeros("int32", 1)
@@ -296,7 +296,7 @@ forEachOpenDevice("current stream", (open) => {
     assert.equal(currentStream(), device.defaultStream)
   })
 
-  test("§4 run: a current stream that is disposed of inside is refused from then on, and nothing is queued", () => {
+  test("§4 run: a current stream that is disposed of inside is refused from then on", () => {
     using device = open()
     const stream = device.createStream({ name: "gone" })
     using x = device.zeros("int32", 1)

@@ -15,7 +15,7 @@ import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { once } from "../support/kernels.js"
 
-/** A typed array of a vm context, as test runners hand them out. */
+/** A typed array of another realm, as code in a vm context or under a test runner has it. */
 function foreign(text: string): TypedArray {
   return runInNewContext(text) as TypedArray
 }
@@ -33,14 +33,14 @@ const sources: { readonly [D in Exclude<DType, "float16" | "bfloat16" | "float8_
   uint64: "new BigUint64Array([1n, 2n])",
 }
 
-/** What `Float16Array` makes of numbers; undefined before Node.js 24. */
+/** Numbers as a `Float16Array`; undefined before Node.js 24. */
 function float16Array(numbers: readonly number[]): TypedArray | undefined {
   const constructor: unknown = Reflect.get(globalThis, "Float16Array")
   return typeof constructor === "function" ? (Reflect.construct(constructor, [numbers]) as TypedArray) : undefined
 }
 
-onHost("what a kernel's code is given as", (open) => {
-  test("§4 defineKernel: a URL of a test's DOM, and bytes of another realm", () => {
+onHost("forms of a kernel's code", (open) => {
+  test("§4 defineKernel: accepts a URL of a test's DOM, and bytes of another realm", () => {
     using device = open()
     using x = device.zeros("int32", 1)
     const { href } = new URL("data:text/javascript,export function one(launch, x) { x[0] = 1 }")
@@ -56,7 +56,7 @@ onHost("what a kernel's code is given as", (open) => {
 })
 
 forEachOpenDevice("typed arrays", (open) => {
-  test("§4 from, copyFrom: the typed arrays of another realm are typed arrays", () => {
+  test("§4 from, copyFrom: accept typed arrays of another realm", () => {
     using device = open()
     for (const [dtype, text] of Object.entries(sources)) {
       const source = foreign(text)
@@ -95,7 +95,7 @@ forEachOpenDevice("typed arrays", (open) => {
     for (const array of made) array.dispose()
   })
 
-  test("§4 from, copyFrom: sizes are the engine's, whatever a typed array says of itself", () => {
+  test("§4 from, copyFrom: use the engine's sizes, even if a typed array's own properties differ", () => {
     using device = open()
     const three = [5, 6, 7].map((value) => device.full("int32", 4, value))
     const [x] = three
@@ -119,7 +119,7 @@ forEachOpenDevice("typed arrays", (open) => {
     for (const array of three) array.dispose()
   })
 
-  test("§4 from, copyFrom, toFloat32: a Float16Array is what it says", (context) => {
+  test("§4 from, copyFrom, toFloat32: accept a Float16Array as float16", (context) => {
     const source = float16Array([1, -2.5, 65504])
     if (source === undefined) return context.skip("this Node.js has no Float16Array")
     using device = open()

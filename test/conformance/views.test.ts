@@ -6,7 +6,7 @@ import { affine, combine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("views", (open) => {
-  test("§4 subarray: the same memory, from begin up to but without end, views of views too", () => {
+  test("§4 subarray: is the same memory from begin up to, not including, end; views of views, too", () => {
     using device = open()
     using x = device.from(Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7))
     const view = x.subarray(2, 7)
@@ -41,7 +41,7 @@ forEachOpenDevice("views", (open) => {
     refused(() => x.subarray(2, 6).subarray(0, 5), "AUX_OUT_OF_RANGE", "5")
   })
 
-  test("§8 views: disposing of a view frees nothing, disposing of the array ends its views", () => {
+  test("§8 views: disposing of a view frees nothing; disposing of the array ends its views", () => {
     using device = open()
     const before = device.memory.used
     const x = device.full("int32", 100, 3)
@@ -61,7 +61,7 @@ forEachOpenDevice("views", (open) => {
     assert.equal(device.memory.used, before)
   })
 
-  test("§6 freeing: a use through a view holds the whole array's memory back", () => {
+  test("§6 freeing: a use through a view keeps the whole array's memory", () => {
     using device = open()
     using stream = device.createStream()
     using sum = device.zeros("int32", 50)

@@ -6,7 +6,7 @@ import { affine, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 forEachOpenDevice("memory of other libraries", (open) => {
-  test("§4 wrap: an array over that memory, which is never freed by us", () => {
+  test("§4 wrap: gives an array over that memory, which the library never frees", () => {
     using device = open()
     using owner = device.from(Int32Array.of(1, 2, 3, 4))
     const { used } = device.memory
@@ -37,7 +37,7 @@ forEachOpenDevice("memory of other libraries", (open) => {
 })
 
 onHost("memory of other libraries", (open) => {
-  test("§4 wrap: an address outside the host device's memory is refused, and not cut to 32 bits", async () => {
+  test("§4 wrap: refuses an address outside the host device's memory, and does not cut it to 32 bits", async () => {
     using device = open()
     using x = device.full("int32", 4, 1)
     await device.completed()
@@ -52,7 +52,7 @@ onHost("memory of other libraries", (open) => {
 })
 
 forEachOpenDevice("work of other libraries", (open) => {
-  test("§4 external: gets the stream's number and gives what the function gives; nothing is eaten", () => {
+  test("§4 external: passes the stream's handle, and returns or throws what the function does", () => {
     using device = open()
     using stream = device.createStream()
     const result = stream.external({}, (handle) => {
@@ -71,7 +71,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     stream.synchronize()
   })
 
-  test("§6 external: arrays that it names may be disposed of at once, after a throw too", () => {
+  test("§6 external: arrays that it names may be disposed of at once, even after a throw", () => {
     using device = open()
     using stream = device.createStream()
     using seen = device.zeros("int32", 2000)
@@ -81,7 +81,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     const { address, byteLength } = x
     assert.throws(() =>
       stream.external({ reads: [x.subarray(1, 2)], writes: [seen] }, () => {
-        // What another library does: it queues through the driver, and we see nothing of it.
+        // As another library does: it queues through the driver, without our knowledge.
         device.driver.copy(seen.address, address, byteLength, stream.state.handle)
         throw new Error("after something was queued")
       }),
@@ -112,7 +112,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 handle: once a stream's number has been read, nothing about its order is taken for known", () => {
+  test("§6 handle: once a stream's handle has been read, no wait on it is skipped", () => {
     using device = open()
     const { driver } = device
     using held = device.createStream()
@@ -121,7 +121,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(shared.handle, shared.handle)
     user.wait(shared)
     using latch = new Latch(device).hold(held)
-    // Another library queues on the shared stream behind our back: it waits for the stream that is held up.
+    // Another library queues a wait for the held stream on the shared stream, without our knowledge.
     const event = driver.createEvent(false)
     driver.recordEvent(event, held.state.handle)
     driver.waitEvent(shared.state.handle, event)
@@ -138,7 +138,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 handle: an event whose number has been read may be recorded by others, so no wait for it is elided", () => {
+  test("§6 handle: an event whose handle has been read may be recorded by others, so no wait for it is skipped", () => {
     using device = open()
     const { driver } = device
     using held = device.createStream()
@@ -156,7 +156,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 handle: what another library's record of an event says is not taken for our record's end", () => {
+  test("§6 handle: another library's record of an event does not stand for the end of our record", () => {
     using device = open()
     const { driver } = device
     using held = device.createStream()
@@ -188,14 +188,14 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 streamFromHandle: one Stream for each handle, also for the handle of a stream of ours", () => {
+  test("§4 streamFromHandle: gives one Stream for each handle, even for the handle of one of our own streams", () => {
     using device = open()
     const stream = device.createStream()
     const { handle } = stream
     assert.equal(device.streamFromHandle(handle), stream)
     assert.equal(device.streamFromHandle(handle), stream)
     stream.dispose()
-    // @ts-expect-error a number is no handle
+    // @ts-expect-error a number instead of a bigint
     refused(() => device.streamFromHandle(5), "AUX_INVALID_ARGUMENT", "handle", "5")
     refused(() => device.streamFromHandle(-1n), "AUX_INVALID_ARGUMENT", "-1n")
   })

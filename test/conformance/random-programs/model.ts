@@ -10,12 +10,12 @@ import {
   uploaded,
 } from "./program.js"
 
-/** What a program comes to. */
+/** The results of a program. */
 export interface Outcome {
   readonly arrays: readonly Int32Array[]
-  /** What each read has seen, by its id. */
+  /** The contents that each read saw, by its id. */
   readonly reads: ReadonlyMap<number, Int32Array>
-  /** Which bodies' errors were caught, by the id of the statement that caught them; by -1 what nobody caught. */
+  /** Which bodies' errors were caught, by the id of the statement that caught them; uncaught ones by -1. */
   readonly errors: ReadonlyMap<number, readonly number[]>
 }
 
@@ -33,9 +33,8 @@ interface Place {
 }
 
 /**
- * The plain sequential meaning of a program: one array after another, one branch after the other. Streams matter in one
- * way only: they decide whether a call runs in sequence, where the first error ends it, or side by side, where all that
- * have been started go on.
+ * The sequential meaning of a program: one array and one branch after the other. Streams matter in one way only: they decide
+ * whether a call runs in sequence, where the first error ends it, or in parallel, where started branches go on.
  */
 export class Model implements Outcome {
   readonly arrays = Array.from({ length: arrayCount }, (_, array) =>
@@ -121,7 +120,7 @@ export class Model implements Outcome {
     }
   }
 
-  /** Changes nothing, whatever becomes of it. */
+  /** Changes nothing, whether it fails or not. */
   #capture(body: Body, inside: Place): void {
     const before = this.arrays.map((array) => array.slice())
     try {
@@ -161,7 +160,7 @@ export class Model implements Outcome {
     return outputs
   }
 
-  /** The first branch is what goes on beside the fork, which is the second one. */
+  /** The first branch runs beside the fork, which is the second one. */
   #fork(statement: ParallelStatement, place: Place, run: Run): (Int32Array | undefined)[] {
     const failed: number[] = []
     const attempt = (index: number, stream: Place["stream"]) => {
@@ -188,7 +187,7 @@ type Run = (index: number, stream: Place["stream"]) => Int32Array | undefined
 function isParallel({ via, streams }: ParallelStatement, place: Place): boolean {
   if (!place.multiStream) return false
   if (via === "parallel") return true
-  // Without a stream for the first slot the call gets none at all.
+  // Without a stream for the first slot, the call gets no aux stream.
   return streams[0] !== undefined && streams.some((stream) => (stream ?? 0) !== place.stream)
 }
 

@@ -1,9 +1,9 @@
 import fc from "fast-check"
 
-/** How many arrays a program has, and how long each is. */
+/** The number of arrays of a program, and their length. */
 export const arrayCount = 6
 export const arrayLength = 48
-/** How many streams have names: the default stream, and three of the program's own. */
+/** The number of named streams: the default stream, and three of the program's own. */
 export const streamCount = 4
 
 /** A part of an array. */
@@ -13,14 +13,14 @@ export interface Slice {
   readonly length: number
 }
 
-/** What one function does. An async one awaits now and then. */
+/** The statements of one function. An async one awaits now and then. */
 export interface Body {
   readonly id: number
   readonly isAsync: boolean
   readonly statements: readonly Statement[]
   /** Ends with an error that carries the body's id. */
   readonly throws: boolean
-  /** What it returns a copy of, in an array that it makes. */
+  /** The slice that it returns a copy of, in a new array. */
   readonly output: Slice | undefined
 }
 
@@ -31,25 +31,25 @@ export interface ParallelStatement {
   readonly kind: "parallel"
   readonly id: number
   readonly via: Via
-  /** One for each branch but the first; undefined is none, or one of the pool. */
+  /** One stream for each branch but the first; undefined means none, or one of the pool. */
   readonly streams: readonly (number | undefined)[]
   readonly branches: readonly Body[]
-  /** Is an error caught here? */
+  /** Whether an error is caught here. */
   readonly caught: boolean
-  /** What the branches' outputs are combined into afterwards. */
+  /** The slice that the branches' outputs are combined into afterwards. */
   readonly target: Slice
-  /** Copied into an array that every branch combines into its own first slice, and that is dropped right after. */
+  /** Copied into an array that every branch combines into its own first slice, and that is then disposed of. */
   readonly gift: { readonly source: Slice; readonly targets: readonly (Slice | undefined)[] } | undefined
 }
 
 /**
- * Bodies that are captured one after another into the same graph, each launched several times with other work in between.
+ * Bodies that are captured one after another into the same graph. Each is launched several times, with other work between.
  */
 export interface GraphStatement {
   readonly kind: "graph"
   readonly captured: readonly Body[]
   readonly launches: number
-  /** Where it is launched, in order with the current stream; undefined is there. */
+  /** The stream of the launch, ordered with the current stream; undefined means the current stream. */
   readonly stream: number | undefined
   readonly between: Body
 }
@@ -58,16 +58,16 @@ export interface GraphStatement {
 export const makers = ["full", "from", "zeros", "empty"] as const
 
 /**
- * An array that one stream makes and another one uses, with no order between the two but the array's birth. What the
- * first one queues next is held up until the use is over.
+ * An array that one stream makes and another one uses, with no order between the two except the array's birth. Later work of
+ * the first stream is held until the use is over.
  */
 export interface BirthStatement {
   readonly kind: "birth"
   readonly made: (typeof makers)[number]
   readonly value: number
-  /** Where it is made; undefined is a new stream. */
+  /** The stream that makes it; undefined means a new stream. */
   readonly home: number | undefined
-  /** What the array is combined into in the end. */
+  /** The slice that the array is combined into at the end. */
   readonly target: Slice
 }
 
@@ -92,7 +92,7 @@ export type Statement =
   | GraphStatement
   | ParallelStatement
 
-/** What is drawn: numbers without meaning yet, so that every smaller one is a program, too. */
+/** The random input: numbers without meaning yet, so that every smaller input is a program, too. */
 interface Draw {
   readonly kind: number
   readonly picks: readonly number[]
@@ -124,10 +124,10 @@ const { body: bodyDraw } = fc.letrec<{ draw: Draw; body: BodyDraw }>((tie) => ({
 }))
 const mainDraws = fc.array(bodyDraw, { minLength: 1, maxLength: 4, size: "max" })
 
-/** Gives the numbers their meaning, such that no two branches that may run side by side touch what one of them writes. */
+/** Turns the numbers into a program in which no branch writes to memory that a parallel branch uses. */
 class Meaning {
   #ids = 0
-  /** Nothing can be looked at, and no other capture begun. */
+  /** Inside a capture, where reads and further captures are not allowed. */
   #isCaptured = false
 
   body(
@@ -260,7 +260,7 @@ class Meaning {
   }
 }
 
-/** The same operations, most of them, on other values and from other arrays. */
+/** Mostly the same operations, with other values and arrays. */
 function withOtherValues({ flags, draws }: BodyDraw): BodyDraw {
   const changed = draws.map(({ kind, picks: [p0 = 0, p1 = 0, p2 = 0, p3 = 0, p4 = 0, ...rest], bodies }) => ({
     kind,
@@ -281,7 +281,7 @@ function firstOf(own: readonly number[]): Slice | undefined {
   return array === undefined ? undefined : { array, begin: 3, length: 8 }
 }
 
-/** Each array goes to one branch, or to none: then all may read it. */
+/** Assigns each array to one branch, or to none; then all branches may read it. */
 function share(arrays: readonly number[], count: number, seed: number): number[][] {
   const shares = Array.from({ length: count }, (): number[] => [])
   arrays.forEach((array, index) => shares[Math.floor(seed / (count + 1) ** index) % (count + 1)]?.push(array))
@@ -305,7 +305,7 @@ export function initial(array: number, index: number): number {
   return Math.imul(array + 1, 1_000_003) + index
 }
 
-/** What an upload brings. */
+/** The contents of an upload. */
 export function uploaded(value: number, index: number): number {
   return Math.imul(value, 31) + index
 }

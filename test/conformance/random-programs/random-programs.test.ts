@@ -8,12 +8,12 @@ import { programs } from "./program.js"
 import { Fixtures, runOn } from "./runner.js"
 
 /**
- * Random programs over streams, events, all four functions that run branches side by side, views, temporaries that are
- * dropped at once, scopes, errors and awaits come to what a plain sequential run of them comes to. The kernels depend on
- * their order, so that a wait that is missing shows as soon as two of them change places, and spins shake the timing.
+ * Random programs with streams, events, all four functions that run branches in parallel, views, temporaries disposed of at
+ * once, scopes, errors and awaits give the same results as a sequential run. The kernels depend on their order, so a missing
+ * wait shows when two of them change places. Spinning kernels vary the timing.
  */
 forEachDevice("§5, §6 random programs", (open) => {
-  test("come to what a sequential model comes to", async () => {
+  test("give the results of a sequential model", async () => {
     using device = open()
     await prepare(device)
     const { used } = device.memory
@@ -26,7 +26,7 @@ forEachDevice("§5, §6 random programs", (open) => {
         assert.deepEqual(outcome.arrays, expected.arrays)
         assert.deepEqual(outcome.reads, expected.reads)
       }),
-      // A failure is made smaller for a while: races do not come back every time.
+      // A failing program is made smaller for a limited time, because races do not always recur.
       { numRuns: 2500, plugins: [fc.interruptAfterTimeLimit(100_000, { failOnInterrupt: true })] },
     )
     device.synchronize()

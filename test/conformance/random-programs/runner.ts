@@ -31,7 +31,7 @@ import {
 } from "./program.js"
 
 type Ints = DeviceArray<"int32">
-/** What a body does, giving each promise that it awaits. One that never does so can run without awaiting. */
+/** The steps of a body, which yields each promise that it awaits. A body that yields none can run synchronously. */
 type Steps<T = void> = Generator<unknown, T, unknown>
 
 /** The error of a body. */
@@ -41,14 +41,14 @@ class BodyError extends Error {
   }
 }
 
-/** Which bodies' errors an error holds, in order. */
+/** The ids of the bodies whose errors an error contains, in order. */
 function bodiesOf(error: unknown): number[] {
   if (error instanceof BodyError) return [error.body]
   if (error instanceof AggregateError) return error.errors.flatMap(bodiesOf)
   throw error
 }
 
-/** Streams and events that all programs share, whatever is nested or goes on at the same time. */
+/** Streams and events that all programs share, nested and concurrent ones included. */
 export class Fixtures {
   readonly streams: readonly Stream[]
   readonly start: Event
@@ -59,7 +59,7 @@ export class Fixtures {
     this.streams = [device.defaultStream, device.createStream(), device.createStream(), device.createStream()]
     this.start = device.createEvent()
     this.done = Array.from({ length: 3 }, () => device.createEvent())
-    // One whose number others might know, so that nothing about it may be elided.
+    // A stream whose handle was read, so that no wait on it may be skipped.
     void this.streams[3]?.handle
   }
 
@@ -87,7 +87,7 @@ class Run {
   readonly #arrays: readonly Ints[]
   readonly #reads = new Map<number, Promise<Int32Array> | Int32Array>()
   readonly #errors = new Map<number, readonly number[]>()
-  /** What branches returned to callers that never got it, because another branch failed. */
+  /** Results of branches that their callers never got, because another branch failed. */
   readonly #outputs = new Set<Ints>()
   /** During a capture, the streams to be disposed of afterwards. */
   #captured: Stream[] | undefined
@@ -117,7 +117,7 @@ class Run {
     }
   }
 
-  /** A body as a function: async or not, as it is. */
+  /** A body as a function, async if the body is. */
   #function(body: Body): () => unknown {
     return body.isAsync ? () => inTurn(this.#body(body)) : () => atOnce(this.#body(body))
   }
@@ -195,7 +195,7 @@ class Run {
     return this.#device.empty("int32", length)
   }
 
-  /** The use of the array that comes first, on the current stream. */
+  /** The first use of the array, on the current stream. */
   #useFirst(array: Ints, { made, value }: BirthStatement): void {
     if (made === "empty") array.fill(value)
     launchAffine(array, 3, value)
@@ -215,7 +215,7 @@ class Run {
     this.#endBirth(array, statement, home, user)
   }
 
-  /** In a capture it is an edge, which shows in the results alone. */
+  /** In a capture the order is an edge, which only the results show. */
   #capturedBirth(statement: BirthStatement): void {
     const current = currentStream(this.#device)
     const home = this.#streamOf(statement.home)
@@ -238,12 +238,12 @@ class Run {
     if (named === undefined) this.#end(home)
   }
 
-  /** One with a name; a new one without. */
+  /** A named stream, or a new one. */
   #streamOf(named: number | undefined): Stream {
     return (named === undefined ? undefined : this.#at.streams[named]) ?? this.#device.createStream()
   }
 
-  /** A copy by way of pinned memory that belongs to the target. */
+  /** A copy through pinned memory that belongs to the target. */
   #relay(source: Slice, target: Slice): void {
     const pinned = this.#at.pinned(target.array, target.length)
     pinned.copyFrom(this.#slice(source))
@@ -300,7 +300,7 @@ class Run {
     }
   }
 
-  /** Into a graph that is there, or a new one. */
+  /** Captures into an existing graph, or a new one. */
   #capture(body: Body, graph: Graph<unknown> | undefined): Graph<unknown> {
     this.#captured = []
     const fn = () => atOnce(this.#body(body))
@@ -315,7 +315,7 @@ class Run {
     }
   }
 
-  /** Ends a stream; one that takes part in a capture, behind that. */
+  /** Disposes of a stream; one that is part of a capture, after that capture. */
   #end(stream: Stream): void {
     if (this.#captured === undefined) stream.dispose()
     else this.#captured.push(stream)
@@ -342,7 +342,7 @@ class Run {
     for (const result of outputs.flat()) this.#take(result, statement.target)
   }
 
-  /** Combines what a branch returned into the target, if it is an array, and drops it. */
+  /** If a branch returned an array, combines it into the target and disposes of it. */
   #take(result: unknown, target: Slice): void {
     for (const output of this.#outputs) {
       if (output !== result) continue
@@ -370,7 +370,7 @@ class Run {
     return branches.some((body) => body.isAsync) ? inTurn(beside) : atOnce(beside)
   }
 
-  /** What goes on beside a fork, which is joined whatever happens. */
+  /** The branch beside a fork, which is joined in any case. */
   *#beside(main: () => unknown, join: () => unknown): Steps<unknown[]> {
     const results: unknown[] = []
     const errors: unknown[] = []
@@ -394,7 +394,7 @@ function order(before: Stream, after: Stream, byEvents: boolean): void {
 
 let jitters = 0
 
-/** Now and then a stream dawdles, so that what is not ordered changes places. */
+/** Sometimes delays a stream, so that unordered operations change places. */
 function jitter(): void {
   jitters = (Math.imul(jitters, 1_664_525) + 1_013_904_223) >>> 0
   if (jitters >>> 30 === 0) spin.launch(once, 2 ** ((jitters >>> 20) % 18))

@@ -5,12 +5,12 @@ import { captureGraph, type Device, type DeviceArray, fork, KernelError, paralle
 import { forEachDevice } from "../../support/devices.js"
 import { affine, combine, once, over, prepare, spin, throwing } from "../../support/kernels.js"
 
-/** How long each caller's two parts of the shared array are. */
+/** The length of each caller's two parts of the shared array. */
 const length = 4
 
 interface Step {
   readonly via: "parallel" | "fork" | "graph"
-  /** How many operations go to the current stream, and how many beside it. */
+  /** The number of operations on the current stream, and on another one. */
   readonly main: number
   readonly aux: number
   readonly pause: boolean
@@ -19,15 +19,15 @@ interface Step {
 interface Failure {
   readonly step: number
   readonly where: "main" | "aux"
-  /** By an exception, or on the host by a kernel that throws. */
+  /** How it fails: by an exception, or on the host by a kernel that throws. */
   readonly how: "exception" | "kernel"
 }
 
-/** Somebody who knows nothing of the others. */
+/** An independent caller. */
 interface Caller {
   readonly steps: readonly Step[]
   readonly failure: Failure | undefined
-  /** Is its stream the device's default one? */
+  /** Whether its stream is the device's default stream. */
   readonly onDefault: boolean
 }
 
@@ -53,7 +53,7 @@ class Exception extends Error {}
 
 type Ints = DeviceArray<"int32">
 
-/** What the parts of a caller are after each of their writes, were nobody to fail: from before a step to the end. */
+/** The contents of a caller's parts after each write if nothing fails: from before a step to the end. */
 function valuesOf({ steps, failure: failed }: Caller, initial: number) {
   const [xs, ys] = [[initial], [initial]]
   let [x, y] = [initial, initial]
@@ -88,7 +88,7 @@ class Run {
     return { x: this.#x, y: this.#y }
   }
 
-  /** One caller from beginning to end, as a server would run it. */
+  /** Runs one caller from beginning to end, as a server would. */
   async run(): Promise<void> {
     const { onDefault } = this.#caller
     const main = onDefault ? this.#device.defaultStream : this.#device.createStream()
@@ -135,7 +135,7 @@ class Run {
   }
 }
 
-/** What an array holds; undefined if its use throws. */
+/** The contents of an array; undefined if its use throws. */
 function valueOf(array: Ints): number | undefined {
   let values: Int32Array
   try {
@@ -149,8 +149,8 @@ function valueOf(array: Ints): number | undefined {
 }
 
 /**
- * A value is never one from which the effect of a skipped operation is missing: it is what it was after one of the
- * writes, none of those before the failing step left out.
+ * A value must never lack the effect of a skipped operation: it must be the value after one of the writes, with all writes
+ * before the failing step included.
  */
 function checkPart(array: Ints, values: readonly number[], sure: number, may: { fail: boolean; throw: boolean }): void {
   const value = valueOf(array)
@@ -160,14 +160,14 @@ function checkPart(array: Ints, values: readonly number[], sure: number, may: { 
 }
 
 forEachDevice("§5.12 random strangers", (open) => {
-  test("callers that know nothing of each other: those that do not fail get their results, and nobody reads garbage", async () => {
+  test("independent callers that do not fail get their results, and none reads garbage", async () => {
     using device = open()
     await prepare(device)
     const { used } = device.memory
     const runAll = async (asked: readonly Caller[]) => {
       using shared = device.from(Int32Array.from({ length: 2 * length * asked.length }, (_, at) => 1 + (at >> 3)))
       const arrays = asked.map((one, index) => {
-        // Graphs that share an array run one after another, so that a caller with graphs needs one of its own.
+        // Graphs that share an array run one after another, so a caller with graphs has an array of its own.
         const hasGraphs = one.steps.some(({ via }) => via === "graph")
         if (hasGraphs) return device.full("int32", 2 * length, 1 + index)
         return shared.subarray(2 * index * length, 2 * (index + 1) * length)
