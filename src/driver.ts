@@ -74,6 +74,7 @@
 import type { DeviceProperties } from "./common/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
 import type { KernelAttributes, SuggestedBlock } from "./common/kernel-facts.js"
+import type { AggregateLayout, Primitive } from "./common/struct/layout.js"
 
 /** A stream's handle in its driver. */
 export type StreamHandle = number
@@ -105,14 +106,17 @@ export interface MemoryRange {
   readonly length: number
 }
 
-/** One argument of a launch, already checked against the signature. */
+/**
+ * One argument of a launch, already checked against the signature. A driver gets the arguments as `flatten` in
+ * `common/struct/flat.ts` takes a signature apart: one for each primitive.
+ */
 export type KernelArgument = number | bigint | MemoryRange
 
-/** A parsed parameter: `"in float32*"` is `{ dtype: "float32", access: "in" }`. A scalar has no access. */
-export interface KernelParameter {
-  readonly dtype: DType
-  readonly access: "in" | "out" | "inout" | undefined
-}
+/**
+ * A parsed parameter. `"in float32*"` is `{ dtype: "float32", access: "in" }`; a scalar has no access. What else is taken by
+ * value has its layout, with pointers of 8 bytes.
+ */
+export type KernelParameter = Primitive | AggregateLayout
 
 /** One kernel of a module, with its signature parsed. */
 export interface KernelSource {
@@ -164,6 +168,11 @@ export interface LaunchAttributes {
   readonly cooperative: boolean
   /** Whether the launch can be dropped before it begins. Devices that cannot do that ignore it. */
   readonly droppable?: boolean
+  /**
+   * The bytes of the structs among the parameters, as `flatten` places them. The driver fills in the pointers, whose arrays
+   * are the last arguments, and has copied the bytes when the call returns. Undefined if the signature has no struct.
+   */
+  readonly structs?: Uint8Array | undefined
 }
 
 /** A queued launch that may be dropped. */
@@ -460,8 +469,17 @@ export interface Driver {
    * conditional.
    */
   capturedNode(stream: StreamHandle): NodeHandle
-  /** Gives a launch of the graph other arguments. Launches of the graph that are queued already keep the former ones. */
-  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void
+  /**
+   * Gives a launch of the graph other arguments. Launches of the graph that are queued already keep the former ones.
+   * `structs`: see {@link LaunchAttributes}.
+   */
+  setNodeArguments(
+    graph: GraphHandle,
+    node: NodeHandle,
+    kernel: KernelHandle,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): void
   /** Whether an operation of the graph does anything in launches that are queued later. */
   setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void
   /** Destroys a graph. No launch of it may be queued or running. */

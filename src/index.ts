@@ -36,11 +36,15 @@ export type {
   Access,
   Argument,
   Arguments,
+  Field,
+  Fields,
   HostArgument,
   HostKernel,
   HostLaunch,
+  OpaqueBytes,
   Parameter,
-} from "./runtime/kernel/signature.js"
+  StructParameter,
+} from "./runtime/kernel/parameter-types.js"
 export { currentStream } from "./runtime/device/current.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
 

@@ -439,8 +439,14 @@ export class CudaDriver implements Driver {
     return this.#captures.lastNodeOf(stream)
   }
 
-  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void {
-    this.#graphs.setArguments(graph, node, this.#kernels.get(kernel), args)
+  setNodeArguments(
+    graph: GraphHandle,
+    node: NodeHandle,
+    kernel: KernelHandle,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): void {
+    this.#graphs.setArguments(graph, node, this.#kernels.get(kernel), args, structs)
   }
 
   setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void {

@@ -116,7 +116,7 @@ export class HostDriver implements Driver {
     this.waits = new Waits(this.commands, this.failures, submit)
     this.arrays = new StreamMemory(this.memory, this.commands, this.waits)
     this.keepAlive = new KeepAlive(() => this.lookAfter())
-    this.kernels = new KernelTable(this.pool, this.keepAlive)
+    this.kernels = new KernelTable(this.pool, this.keepAlive, (byteLength) => this.arrays.reserve(byteLength))
     this.launcher = new GraphLauncher(this.control, this.scheduler, this.graphs, this.streams, this.pool)
     this.completion = new Completion(this.control, this.keepAlive, this.failures, this.loss, cores)
     this.points = new Points(this.completion, this.failures, this.loss)
@@ -352,10 +352,23 @@ export class HostDriver implements Driver {
     const { branch } = target
     const commands = branch === undefined ? this.commands : branch.commands
     const queue = branch ?? target.slot
+    const structs = attributes?.structs
     if (attributes?.droppable === true && branch === undefined) {
-      return this.launchDroppable(target, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+      return this.launchDroppable(
+        target,
+        found,
+        gridX,
+        gridY,
+        gridZ,
+        blockX,
+        blockY,
+        blockZ,
+        sharedMemory,
+        args,
+        structs,
+      )
     }
-    commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     if (branch === undefined) this.submit(target)
     return undefined
   }
@@ -420,9 +433,15 @@ export class HostDriver implements Driver {
     return this.nodes.lastOf(this.streams.get(stream))
   }
 
-  setNodeArguments(graph: GraphHandle, node: NodeHandle, kernel: KernelHandle, args: readonly KernelArgument[]): void {
+  setNodeArguments(
+    graph: GraphHandle,
+    node: NodeHandle,
+    kernel: KernelHandle,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): void {
     this.check()
-    this.nodes.setArguments(this.graphs.get(graph), node, this.kernels.get(kernel), args)
+    this.nodes.setArguments(this.graphs.get(graph), node, this.kernels.get(kernel), args, structs)
   }
 
   setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void {

@@ -39,7 +39,7 @@ const ended = ({ disposed }: { readonly disposed: boolean }) => (disposed ? ", d
 showAs(Device, (device) => `Device { ${device.id}, ${device.name}${ended(device)} }`)
 showAs(Stream, (stream) => `Stream { ${stream.name} of ${stream.device.id}${ended(stream)} }`)
 showAs(Event, (event) => `Event { ${event.name} of ${event.device.id}${ended(event)} }`)
-showAs<Kernel>(Kernel, ({ name, signature }) => `Kernel { ${name}(${signature.join(", ")}) }`)
+showAs<Kernel>(Kernel, ({ name, signatureText }) => `Kernel { ${name}(${signatureText}) }`)
 showAs(
   DeviceArray,
   (array) => `DeviceArray { ${array.description}${ended(array)} }`,

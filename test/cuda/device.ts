@@ -6,13 +6,13 @@ import type {
   CudaModuleBody,
   Driver,
   EventHandle,
-  KernelParameter,
   KernelSource,
   MemoryRange,
   OrderMark,
   PinnedMemory,
   StreamHandle,
 } from "../../src/driver.js"
+import type { Primitive } from "../../src/common/struct/layout.js"
 import { double, skip } from "./double.js"
 
 /** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
@@ -92,10 +92,10 @@ export function open(ordinal = 0): Driver & Disposable {
 }
 
 /** `"int32"` and `"in float32*"` as parameters. */
-export function parameters(...texts: string[]): KernelParameter[] {
+export function parameters(...texts: string[]): Primitive[] {
   return texts.map((text) => {
     const [, access, dtype] = /^(?:(in|out|inout) )?(\w+)\*?$/.exec(text) ?? []
-    return { dtype, access } as KernelParameter
+    return { dtype, access } as Primitive
   })
 }
 

@@ -4,11 +4,11 @@ import type {
   HostModuleBody,
   KernelArgument,
   KernelHandle,
-  KernelParameter,
   KernelSource,
   StreamHandle,
 } from "../../src/driver.js"
 import type { DType } from "../../src/common/dtype/dtype.js"
+import type { Primitive } from "../../src/common/struct/layout.js"
 import { hostBackend } from "../../src/host/backend.js"
 
 /** Opens a host device, and closes it when the block that holds it ends. */
@@ -22,10 +22,10 @@ export const never = (): boolean => false
 const VALUE = /^(?:(in|out|inout) )?(\w+)\*?$/
 
 /** A kernel's parameters from a signature such as `["int32", "inout float32*"]`. */
-export function parameters(...signature: string[]): KernelParameter[] {
+export function parameters(...signature: string[]): Primitive[] {
   return signature.map((text) => {
     const [, access, dtype] = VALUE.exec(text) ?? []
-    return { dtype: dtype as DType, access: access as KernelParameter["access"] }
+    return { dtype: dtype as DType, access: access as Primitive["access"] }
   })
 }
 
@@ -38,7 +38,7 @@ export function source(name: string, signature: string[], body: string): KernelS
 export function kernelOf(
   name: string,
   host: HostModuleBody | undefined,
-  parameters: readonly KernelParameter[] = [],
+  parameters: readonly Primitive[] = [],
   exported = name,
 ): KernelSource {
   const module = { name, cuda: undefined, host, globals: [], expressions: [] }

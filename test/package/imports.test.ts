@@ -12,6 +12,7 @@ import { project } from "./packing.js"
 const rooms: Record<string, readonly string[]> = {
   common: [],
   "common/dtype": [],
+  "common/struct": [],
   "driver.ts": [],
   allocator: ["driver.ts"],
 
@@ -64,7 +65,8 @@ const rooms: Record<string, readonly string[]> = {
 function allowedIn(room: string): readonly string[] | undefined {
   if (room === "common") return []
   if (room === "common/dtype") return ["common"]
-  return rooms[room]?.concat("common", "common/dtype")
+  if (room === "common/struct") return ["common", "common/dtype"]
+  return rooms[room]?.concat("common", "common/dtype", "common/struct")
 }
 
 const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm

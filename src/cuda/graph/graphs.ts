@@ -148,8 +148,9 @@ export class Graphs {
     node: NodeHandle,
     kernel: LaunchableKernel,
     args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
   ): void {
-    this.#nodes.setArguments(executable, node, kernel, args)
+    this.#nodes.setArguments(executable, node, kernel, args, structs)
   }
 
   /** See `Driver.setNodeEnabled`. */

@@ -29,6 +29,7 @@ export class GraphNodes {
     node: NodeHandle,
     kernel: LaunchableKernel,
     args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
   ): void {
     const context = this.#context
     const { address } = this.#parameters
@@ -36,7 +37,7 @@ export class GraphNodes {
       context.graphCalls
     context.within(() => {
       context.check(cuGraphKernelNodeGetParams(node, address), "cuGraphKernelNodeGetParams")
-      this.#parameters.setNumber(ARGUMENTS, this.#launcher.writeArguments(kernel, args))
+      this.#parameters.setNumber(ARGUMENTS, this.#launcher.writeArguments(kernel, args, structs))
       this.#parameters.setNumber(EXTRA, 0)
       context.check(cuGraphKernelNodeSetParams(node, address), "cuGraphKernelNodeSetParams")
       context.check(cuGraphExecKernelNodeSetParams(executable, node, address), "cuGraphExecKernelNodeSetParams")

@@ -193,7 +193,7 @@ export class Kernels {
   #finish(source: KernelSource, loading: Loading): KernelHandle {
     this.#unloadForgotten()
     const kernel = loading.finish()
-    this.#launcher.reserve(source.parameters.length)
+    this.#launcher.reserve(kernel)
     const handle = this.#loaded.push(kernel) - 1
     this.#handles.set(source, handle)
     this.#watch.register(source, handle)

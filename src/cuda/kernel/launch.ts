@@ -1,14 +1,12 @@
 /**
- * Queues kernel launches. Arguments are written into one block, which every launch reuses because the driver has read it
- * when the call returns. The pointers to the arguments never change, so a launch writes values only. A launch must never
+ * Queues kernel launches. The driver has read the arguments when the call returns. A launch without structs must never
  * allocate, because this is the hottest path of the library.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
-import { bfloat16Bits, float16Bits, float8Bits } from "../../common/dtype/half.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FLOAT8, INT32 } from "./argument-encoding.js"
+import { ArgumentBlock } from "./argument-block.js"
 import { SUCCESS } from "../api/status.js"
 
 /** The shared memory of a block, static and dynamic together, that every kernel may use without setting an attribute. */
@@ -33,31 +31,8 @@ export interface LaunchableKernel {
   readonly staticSharedMemory: number
   /** How each argument is written: see `argument-encoding.ts`. */
   readonly encodings: Uint8Array
-}
-
-/** The block into which arguments are written. */
-class ArgumentBlock {
-  readonly capacity: number
-  /** The address of an array with a pointer to each value. */
-  readonly pointers: number
-  readonly memory: CMemory
-  readonly ints: Int32Array
-  readonly bigints: BigInt64Array
-  readonly floats: Float32Array
-  readonly doubles: Float64Array
-
-  constructor(capacity: number) {
-    this.capacity = capacity
-    this.memory = new CMemory(capacity * 16)
-    const { buffer } = this.memory.bytes
-    const values = capacity * 8
-    this.pointers = this.memory.address + values
-    for (let i = 0; i < capacity; i++) this.memory.setNumber(values + i * 8, this.memory.address + i * 8)
-    this.ints = new Int32Array(buffer)
-    this.bigints = new BigInt64Array(buffer)
-    this.floats = new Float32Array(buffer)
-    this.doubles = new Float64Array(buffer)
-  }
+  /** Where its arguments are written if it takes structs. Otherwise all kernels share a block. */
+  readonly block: ArgumentBlock | undefined
 }
 
 /** The launches of one device. */
@@ -66,7 +41,7 @@ export class Launcher {
   /** The most shared memory, static and dynamic together, that a block may have on this device. */
   readonly #mostSharedMemory: number
   readonly #config = new CMemory(CONFIG_BYTES + 2 * ATTRIBUTE_BYTES)
-  #block = new ArgumentBlock(64)
+  #block = ArgumentBlock.ofMany(64)
   /** The dynamic shared memory allowed so far, for kernels that need more than the default. */
   readonly #sharedMemory = new WeakMap<LaunchableKernel, number>()
   readonly #largeClusters = new WeakSet<LaunchableKernel>()
@@ -76,9 +51,10 @@ export class Launcher {
     this.#mostSharedMemory = mostSharedMemory
   }
 
-  /** Makes room for kernels with this many parameters. */
-  reserve(parameters: number): void {
-    if (parameters > this.#block.capacity) this.#block = new ArgumentBlock(2 ** Math.ceil(Math.log2(parameters)))
+  /** Makes room for the arguments of a kernel. */
+  reserve({ block, encodings: { length } }: LaunchableKernel): void {
+    if (block !== undefined || length <= this.#block.capacity) return
+    this.#block = ArgumentBlock.ofMany(2 ** Math.ceil(Math.log2(length)))
   }
 
   /** Queues a launch. Lists the arguments one by one, because spreading an array would allocate. @throws CudaError */
@@ -95,14 +71,13 @@ export class Launcher {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void {
-    this.#write(kernel.encodings, args)
+    const pointers = this.writeArguments(kernel, args, attributes?.structs)
     if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#raiseSharedMemory(kernel, sharedMemory)
-    const { pointers } = this.#block
     const entry = kernel.function
     const { calls } = this.#context
     if (attributes?.cluster !== undefined || attributes?.cooperative === true) {
       this.#configure(gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, stream)
-      this.#launchWith(kernel, attributes)
+      this.#launchWith(kernel, pointers, attributes)
       return
     }
     const status = calls.cuLaunchKernel(
@@ -138,30 +113,11 @@ export class Launcher {
   }
 
   /** Writes a launch's arguments. @returns the address of their pointers, valid until the next launch */
-  writeArguments({ encodings }: LaunchableKernel, args: readonly KernelArgument[]): number {
-    this.#write(encodings, args)
-    return this.#block.pointers
-  }
-
-  #write(encodings: Uint8Array, args: readonly KernelArgument[]): void {
-    const { ints, bigints, floats, doubles } = this.#block
-    for (let i = 0; i < encodings.length; i++) {
-      const arg = args[i]
-      if (typeof arg === "object") {
-        writeInteger(ints, i, arg.address)
-      } else if (typeof arg === "bigint") {
-        bigints[i] = arg
-      } else if (typeof arg === "number") {
-        const encoding = encodings[i]
-        if (encoding === INT32) ints[2 * i] = arg
-        else if (encoding === FLOAT32) floats[2 * i] = arg
-        else if (encoding === FLOAT64) doubles[i] = arg
-        else if (encoding === FLOAT16) ints[2 * i] = float16Bits(arg)
-        else if (encoding === BFLOAT16) ints[2 * i] = bfloat16Bits(arg)
-        else if (encoding === FLOAT8) ints[2 * i] = float8Bits(arg)
-        else writeInteger(ints, i, arg)
-      }
-    }
+  writeArguments(kernel: LaunchableKernel, args: readonly KernelArgument[], structs: Uint8Array | undefined): number {
+    const block = kernel.block ?? this.#block
+    block.write(kernel.encodings, args)
+    if (structs !== undefined) block.writeStructs(structs)
+    return block.pointers
   }
 
   /** Allows launches with this much dynamic shared memory. @throws AuxstreamError AUX_OUT_OF_RANGE if it is too much */
@@ -213,7 +169,7 @@ export class Launcher {
     this.#config.setNumber(40, this.#config.address + CONFIG_BYTES)
   }
 
-  #launchWith(kernel: LaunchableKernel, { cluster, cooperative }: LaunchAttributes): void {
+  #launchWith(kernel: LaunchableKernel, pointers: number, { cluster, cooperative }: LaunchAttributes): void {
     let count = 0
     if (cooperative) this.#setLaunchAttribute(count++, COOPERATIVE, [1])
     if (cluster !== undefined) {
@@ -222,7 +178,6 @@ export class Launcher {
     }
     this.#config.setInt(48, count)
     const config = this.#config.address
-    const { pointers } = this.#block
     const status = this.#context.calls.cuLaunchKernelEx(config, kernel.function, pointers, 0)
     if (status !== SUCCESS) {
       this.#context.retry(status, "cuLaunchKernelEx", config, kernel.function, pointers, 0)
@@ -234,10 +189,4 @@ export class Launcher {
     this.#config.setInt(offset, id)
     value.forEach((word, position) => this.#config.setInt(offset + 8 + position * 4, word))
   }
-}
-
-/** Writes the two's complement of an integer below 2^53 in magnitude into the ith 64 bits. */
-function writeInteger(ints: Int32Array, i: number, value: number): void {
-  ints[2 * i] = value
-  ints[2 * i + 1] = Math.floor(value / 0x1_0000_0000)
 }

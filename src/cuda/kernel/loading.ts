@@ -10,7 +10,11 @@ import { inBackground } from "../native/ffi.js"
 import { reserveLocalMemory } from "./local-memory.js"
 import { checkImage } from "./image.js"
 import type { LaunchableKernel } from "./launch.js"
-import { encodings, parameterBytes, parameterText } from "./argument-encoding.js"
+import { ArgumentBlock } from "./argument-block.js"
+import { encodings } from "./argument-encoding.js"
+import { flatten } from "../../common/struct/flat.js"
+import { parameterBytes } from "../../common/struct/layout.js"
+import { parameterText } from "../../common/struct/text.js"
 import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "../api/status.js"
 
 const SHARED_SIZE_BYTES = 1
@@ -194,11 +198,13 @@ export class Loading {
     this.#checkSignature()
     reserveLocalMemory(this.#context, this.#localMemory(), `Kernel "${this.#source.name}"`)
     this.#log.release()
+    const flat = flatten(this.#source.parameters)
     const kernel = {
       name: this.#source.name,
       function: entry,
       staticSharedMemory: this.#staticSharedMemory,
-      encodings: encodings(this.#source.parameters),
+      encodings: encodings(flat.primitives),
+      block: flat.byteLength === 0 ? undefined : ArgumentBlock.ofOne(flat),
       library: this.#library,
     }
     this.#library = 0

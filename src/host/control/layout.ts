@@ -138,7 +138,7 @@ export const KIND_MASK = 0xff
 export const NOTHING = 0
 /** [next chunk]: the queue continues there. Positions do not count it. */
 export const LINK = 1
-/** [kernel, grid x, y, z, block x, y, z, shared memory, arguments...] */
+/** [kernel, grid x, y, z, block x, y, z, shared memory, arguments..., the bytes of structs...] */
 export const LAUNCH = 2
 /** [destination, source, bytes] */
 export const COPY = 3

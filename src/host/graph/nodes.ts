@@ -26,8 +26,14 @@ export class GraphNodes {
     return branch.index + MOST_BRANCHES * (branch.count - 1)
   }
 
-  setArguments(graph: HostGraph, node: NodeHandle, kernel: Kernel, args: readonly KernelArgument[]): void {
-    this.change(graph, node, (at) => this.commands.rewriteArguments(at, kernel, args))
+  setArguments(
+    graph: HostGraph,
+    node: NodeHandle,
+    kernel: Kernel,
+    args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
+  ): void {
+    this.change(graph, node, (at) => this.commands.rewriteArguments(at, kernel, args, structs))
   }
 
   setEnabled(graph: HostGraph, node: NodeHandle, enabled: boolean): void {

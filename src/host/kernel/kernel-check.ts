@@ -4,9 +4,10 @@ import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL, URL } from "node:url"
 import type { HostModuleBody, KernelSource } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
+import { type FlatSignature, flatten } from "../../common/struct/flat.js"
 import { isTypedArray } from "../../common/typed-array.js"
 import { ALIGNMENT } from "../../allocator/allocator.js"
-import { LAUNCH_WORDS, MAX_COMMAND_WORDS } from "../control/layout.js"
+import { CHUNK_WORDS, LAUNCH_WORDS, MAX_COMMAND_WORDS } from "../control/layout.js"
 import { argumentWords, parameterCode } from "./parameter-codes.js"
 import { inspectWasm } from "./wasm-check.js"
 import { wasm, type WasmModule } from "../control/web-assembly.js"
@@ -16,15 +17,33 @@ export interface KernelDefinition {
   readonly id: number
   readonly name: string
   readonly exportName: string
-  /** A code of `parameter-codes.ts` for each parameter. */
+  /** A code of `parameter-codes.ts` for each argument that is no struct, and for each pointer inside structs. */
   readonly codes: readonly number[]
+  /** Undefined without structs. */
+  readonly structs: StructParameters | undefined
   readonly body: { readonly url: string } | { readonly module: WasmModule }
 }
+
+/** The structs of a signature, which a command carries behind the other arguments. */
+export interface StructParameters {
+  readonly places: FlatSignature["places"]
+  readonly byteLength: number
+  /**
+   * Where in the device's memory a WebAssembly kernel finds its copies. Each worker has {@link COPY_BYTES} of its own there,
+   * in the order of the workers' places.
+   */
+  readonly copies: number
+}
+
+/** As many as a command can carry, and a multiple of the largest alignment. */
+export const COPY_BYTES = 4 * CHUNK_WORDS
 
 /** A kernel as the opening thread knows it. */
 export interface HostKernel extends KernelDefinition {
   /** Words of its launch command. */
   readonly words: number
+  /** Those of them before the structs. */
+  readonly wordsBeforeStructs: number
 }
 
 /** A WebAssembly module and its bytes. */
@@ -48,9 +67,15 @@ export async function compileAhead({ module: { host } }: KernelSource): Promise<
 /**
  * Checks everything about a kernel that can be checked without running it.
  *
+ * @param reserveCopies reserves memory for the copies of structs in WebAssembly kernels, and returns its address
  * @throws AuxstreamError AUX_KERNEL_UNAVAILABLE without a body for the host, AUX_KERNEL_INVALID if it cannot work
  */
-export function checkKernel(source: KernelSource, id: number, compiled?: CompiledWasm): HostKernel {
+export function checkKernel(
+  source: KernelSource,
+  id: number,
+  compiled?: CompiledWasm,
+  reserveCopies = () => 0,
+): HostKernel {
   const { host } = source.module
   const { name, export: exportName } = source
   if (host === undefined) {
@@ -59,10 +84,16 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
       `kernel "${name}" has no body for the host device: give defineKernel a \`host\` as well`,
     )
   }
-  const codes = source.parameters.map(parameterCode)
-  const words = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
+  const { primitives, places, byteLength } = flatten(source.parameters)
+  const codes = primitives.map(parameterCode)
+  const wordsBeforeStructs = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
+  const words = wordsBeforeStructs + Math.ceil(byteLength / 4)
   if (words > MAX_COMMAND_WORDS) {
-    throw invalid(name, `a launch cannot carry ${codes.length} parameters`)
+    throw invalid(
+      name,
+      `the arguments of a launch take ${4 * (words - LAUNCH_WORDS)} bytes, and at most ` +
+        `${4 * (MAX_COMMAND_WORDS - LAUNCH_WORDS)} are possible: pass large structs as arrays`,
+    )
   }
   if (exportName === "then") {
     throw invalid(
@@ -70,7 +101,10 @@ export function checkKernel(source: KernelSource, id: number, compiled?: Compile
       'import() treats a module that exports "then" as a promise: export the kernel under another name',
     )
   }
-  return { id, name, exportName, codes, words, body: checkBody(name, exportName, host, compiled) }
+  const body = checkBody(name, exportName, host, compiled)
+  const copies = byteLength > 0 && "module" in body ? reserveCopies() : 0
+  const structs = byteLength === 0 ? undefined : { places, byteLength, copies }
+  return { id, name, exportName, codes, structs, words, wordsBeforeStructs, body }
 }
 
 function checkBody(

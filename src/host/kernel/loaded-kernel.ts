@@ -1,6 +1,6 @@
 import { types } from "node:util"
 import type { ControlMemory } from "../control/control.js"
-import type { KernelDefinition } from "./kernel-check.js"
+import { COPY_BYTES, type KernelDefinition, type StructParameters } from "./kernel-check.js"
 import { LAUNCH_WORDS, wordAt } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
 import {
@@ -20,7 +20,9 @@ import {
   UINT8,
   argumentWords,
 } from "./parameter-codes.js"
+import { withStructs } from "./struct-values.js"
 import { wasm, type WasmFunction } from "../control/web-assembly.js"
+import { WasmStructs } from "./wasm-structs.js"
 
 /** A kernel that is loaded on this worker. */
 export interface LoadedKernel {
@@ -29,18 +31,20 @@ export interface LoadedKernel {
 }
 
 /** Loads a WebAssembly kernel. @returns undefined if the kernel is a JavaScript module */
-export function loadWasm(definition: KernelDefinition, memory: DeviceMemory): LoadedKernel | undefined {
+export function loadWasm(definition: KernelDefinition, memory: DeviceMemory, worker: number): LoadedKernel | undefined {
+  const { structs, codes } = definition
   if (!("module" in definition.body)) return undefined
   const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
   const kernel = instance.exports[definition.exportName] as WasmFunction
-  const passed = definition.codes.length + GRID_AND_BLOCK
+  const passed = (structs?.places.length ?? codes.length) + GRID_AND_BLOCK
   if (kernel.length > passed) {
     throw new TypeError(
       `its export declares ${kernel.length} parameters, but a launch of this signature passes ${passed}: the arguments, ` +
         "grid x, y, z and block x, y, z",
     )
   }
-  return new WasmKernel(kernel, definition.codes)
+  if (structs === undefined) return new WasmKernel(kernel, codes, undefined)
+  return new WasmKernel(kernel, codes, new WasmStructs(structs.places, memory, structs.copies + worker * COPY_BYTES))
 }
 
 /** A WebAssembly kernel gets this many numbers after its arguments. */
@@ -48,7 +52,7 @@ const GRID_AND_BLOCK = 6
 
 /** Loads a JavaScript kernel. Rejects if its module cannot be used. */
 export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
-  const { body, exportName, codes } = definition
+  const { body, exportName, codes, structs } = definition
   if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
   const module = await orNever(import(body.url) as Promise<{ readonly [name: string]: unknown }>)
   if (!types.isModuleNamespaceObject(module)) throw new TypeError(EXPORTS_THEN)
@@ -63,7 +67,7 @@ export async function loadModule(definition: KernelDefinition, memory: DeviceMem
       : "an async function, which returns a promise"
     throw new TypeError(`it is ${kind}: ${MUST_BE_DONE}`)
   }
-  return new ModuleKernel(kernel as ModuleFunction, codes, memory)
+  return new ModuleKernel(kernel as ModuleFunction, codes, structs, memory)
 }
 
 const MUST_BE_DONE = "a kernel must be done when it returns"
@@ -104,7 +108,7 @@ interface Launch {
   readonly sharedMemory: number
 }
 
-type ModuleFunction = (launch: Launch, ...args: (View | number | bigint)[]) => unknown
+type ModuleFunction = (launch: Launch, ...args: unknown[]) => unknown
 
 class WasmKernel implements LoadedKernel {
   private readonly args: (number | bigint)[]
@@ -112,13 +116,14 @@ class WasmKernel implements LoadedKernel {
   constructor(
     private readonly kernel: WasmFunction,
     private readonly codes: readonly number[],
+    private readonly structs: WasmStructs | undefined,
   ) {
     this.args = codes.map(() => 0)
   }
 
   run(control: ControlMemory, at: number): void {
     const { words } = control
-    const { args, codes } = this
+    const { args, codes, structs } = this
     const count = codes.length
     let word = at + LAUNCH_WORDS
     for (let index = 0; index < count; index++) {
@@ -126,8 +131,13 @@ class WasmKernel implements LoadedKernel {
       args[index] = code >= POINTER ? wordAt(words, word) : scalar(control, word, code)
       word += argumentWords(code)
     }
+    if (structs !== undefined) return this.runWith(structs.place(args, control.bytes.subarray(4 * word)), words, at)
     for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = wordAt(words, at + 2 + axis)
     this.kernel(...args)
+  }
+
+  private runWith(args: readonly (number | bigint)[], words: Int32Array, at: number): void {
+    this.kernel(...args, ...words.subarray(at + 2, at + 2 + GRID_AND_BLOCK))
   }
 }
 
@@ -141,6 +151,7 @@ class ModuleKernel implements LoadedKernel {
   constructor(
     private readonly kernel: ModuleFunction,
     private readonly codes: readonly number[],
+    private readonly structs: StructParameters | undefined,
     memory: DeviceMemory,
   ) {
     this.args = codes.map(() => 0)
@@ -162,7 +173,9 @@ class ModuleKernel implements LoadedKernel {
         word += argumentWords(code)
       }
     }
-    const result = this.kernel(this.launchAt(words, at), ...args)
+    const { structs } = this
+    const given = structs === undefined ? args : withStructs(structs.places, args, structsAt(control, word, structs))
+    const result = this.kernel(this.launchAt(words, at), ...given)
     if (result !== undefined) refuseUnfinished(result)
   }
 
@@ -180,6 +193,11 @@ class ModuleKernel implements LoadedKernel {
     for (let index = 0; index < shape.length; index++) if (shape[index] !== words[at + index]) return false
     return true
   }
+}
+
+/** A copy, which the kernel may keep and change. */
+function structsAt({ bytes }: ControlMemory, word: number, { byteLength }: StructParameters): Uint8Array {
+  return bytes.slice(4 * word, 4 * word + byteLength)
 }
 
 /** Frozen, because launches of the same shape share it. */

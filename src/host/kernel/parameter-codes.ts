@@ -1,8 +1,8 @@
 import type { DType } from "../../common/dtype/dtype.js"
-import type { KernelParameter } from "../../driver.js"
+import type { Primitive } from "../../common/struct/layout.js"
 
 /**
- * How arguments are encoded in a launch command: one code per parameter. A pointer takes two words (address, length), a
+ * How arguments are encoded in a launch command: one code per primitive. A pointer takes two words (address, length), a
  * 64-bit scalar two, and any other scalar one.
  */
 export const POINTER = 16
@@ -37,8 +37,8 @@ const SCALARS: Readonly<Record<DType, number>> = {
 }
 
 /** The code of a parameter: the code of its dtype, plus {@link POINTER} for an array. */
-export function parameterCode(parameter: KernelParameter): number {
-  return SCALARS[parameter.dtype] + (parameter.access === undefined ? 0 : POINTER)
+export function parameterCode({ dtype, access }: Primitive): number {
+  return SCALARS[dtype] + (access === undefined ? 0 : POINTER)
 }
 
 /** Words of an argument with that code. */

@@ -72,6 +72,11 @@ export class StreamMemory {
     this.allocator.count.resetPeak()
   }
 
+  /** Memory for the device itself, for as long as it is open. @throws OutOfMemoryError */
+  reserve(byteLength: number): number {
+    return this.allocator.allocateNow(byteLength)
+  }
+
   allocatePinned(byteLength: number): PinnedMemory {
     const address = this.allocator.allocateNow(byteLength)
     this.memory.bytes.fill(0, address, address + byteLength)

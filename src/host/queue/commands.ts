@@ -74,8 +74,10 @@ export class Commands {
     blockZ: number,
     sharedMemory: number,
     args: readonly KernelArgument[],
+    structs?: Uint8Array,
   ): void {
-    this.writeLaunch(slot.room(kernel.words), kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    const at = slot.room(kernel.words)
+    this.writeLaunch(at, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     slot.publish(kernel.words)
   }
 
@@ -91,12 +93,13 @@ export class Commands {
     blockZ: number,
     sharedMemory: number,
     args: readonly KernelArgument[],
+    structs?: Uint8Array,
   ): number {
     const length = DROPPABLE_WORDS + kernel.words
     const at = this.begin(slot, DROPPABLE, length)
     this.control.words[at + 1] = 0
     const launch = at + DROPPABLE_WORDS
-    this.writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args)
+    this.writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     slot.publish(length)
     return at + 1
   }
@@ -112,6 +115,7 @@ export class Commands {
     blockZ: number,
     sharedMemory: number,
     args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
   ): void {
     const { words } = this.control
     words[at] = LAUNCH | (kernel.words << KIND_BITS)
@@ -123,7 +127,7 @@ export class Commands {
     words[at + 6] = blockY
     words[at + 7] = blockZ
     words[at + 8] = sharedMemory
-    this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+    this.rewriteArguments(at, kernel, args, structs)
   }
 
   copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {
@@ -203,9 +207,10 @@ export class Commands {
     return at
   }
 
-  /** Replaces the arguments of the launch at an index. */
-  rewriteArguments(at: number, kernel: HostKernel, args: readonly KernelArgument[]): void {
+  /** Writes the arguments of the launch at an index. */
+  rewriteArguments(at: number, kernel: HostKernel, args: readonly KernelArgument[], structs?: Uint8Array): void {
     this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+    if (structs !== undefined) this.control.bytes.set(structs, 4 * (at + kernel.wordsBeforeStructs))
   }
 
   private writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {

@@ -1,7 +1,7 @@
 import type { KernelHandle, KernelSource } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KeepAlive } from "../control/keep-alive.js"
-import { checkKernel, compileAhead, type CompiledWasm, type HostKernel } from "../kernel/kernel-check.js"
+import { checkKernel, compileAhead, COPY_BYTES, type CompiledWasm, type HostKernel } from "../kernel/kernel-check.js"
 import type { Thrown } from "../kernel/thrown.js"
 import type { WorkerPool } from "./worker-pool.js"
 
@@ -24,16 +24,19 @@ export class KernelTable {
   private readonly texts = new Map<string, KernelHandle>()
   private readonly preparations = new Map<KernelHandle, Preparation>()
   private end: Error | undefined
+  private copies: number | undefined
 
   constructor(
     private readonly pool: WorkerPool,
     private readonly keepAlive: KeepAlive,
+    /** Reserves device memory for as long as the device is open. @throws OutOfMemoryError */
+    private readonly reserve: (byteLength: number) => number,
   ) {}
 
   load(source: KernelSource, compiled?: CompiledWasm): KernelHandle {
     const known = this.handles.get(source)
     if (known !== undefined) return known
-    const kernel = checkKernel(source, this.kernels.length, compiled)
+    const kernel = checkKernel(source, this.kernels.length, compiled, () => this.structCopies())
     const text = textOf(kernel)
     const id = (text === undefined ? undefined : this.texts.get(text)) ?? this.add(kernel)
     if (text !== undefined) this.texts.set(text, id)
@@ -42,10 +45,16 @@ export class KernelTable {
   }
 
   private add(kernel: HostKernel): KernelHandle {
-    const { id, name, exportName, codes, body } = kernel
-    this.pool.define({ id, name, exportName, codes, body })
+    const { id, name, exportName, codes, structs, body } = kernel
+    this.pool.define({ id, name, exportName, codes, structs, body })
     this.kernels.push(kernel)
     return id
+  }
+
+  /** Where workers put the copies of structs for WebAssembly kernels. */
+  private structCopies(): number {
+    this.copies ??= this.reserve(COPY_BYTES * this.pool.most)
+    return this.copies
   }
 
   get(handle: KernelHandle): HostKernel {
@@ -126,8 +135,10 @@ export class KernelTable {
 }
 
 /** The whole definition of a kernel given as text; undefined for a file, whose contents may change. */
-function textOf({ name, exportName, codes, body }: HostKernel): string | undefined {
-  return "url" in body && body.url.startsWith("data:") ? JSON.stringify([name, exportName, codes, body.url]) : undefined
+function textOf({ name, exportName, codes, structs, body }: HostKernel): string | undefined {
+  return "url" in body && body.url.startsWith("data:")
+    ? JSON.stringify([name, exportName, codes, structs, body.url])
+    : undefined
 }
 
 function noKernel(handle: number): never {

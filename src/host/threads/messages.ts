@@ -15,6 +15,8 @@ export interface WorkerStart {
   readonly definitions: readonly KernelDefinition[]
   /** Its control block. */
   readonly block: number
+  /** Its place among the workers that there are: less than their largest number. */
+  readonly place: number
   /** How many workers may spin at once. */
   readonly spinners: number
 }

@@ -16,6 +16,7 @@ interface Member {
   readonly worker: Worker
   readonly port: MessagePort
   readonly block: number
+  readonly place: number
   readonly since: number
   /** Why it ended, as it reported itself. */
   reason: string | undefined
@@ -47,15 +48,18 @@ export class WorkerPool {
   private running = 0
   private ending = false
   private triesAlone = TRIES_ALONE
+  private limit: number
 
   constructor(
-    private limit: number,
+    /** The most workers that there may be at once. */
+    readonly most: number,
     private readonly spinners: number,
     private readonly control: ControlMemory,
     private readonly memory: DeviceMemory,
     private readonly scheduler: Scheduler,
     private readonly events: PoolEvents,
   ) {
+    this.limit = most
     this.probe.port1.unref()
     this.probe.port2.unref()
   }
@@ -128,16 +132,18 @@ export class WorkerPool {
   private start(): void {
     const { port1, port2 } = new MessageChannel()
     const block = this.control.reserve(WORKER_WORDS)
+    const place = this.freePlace()
     const worker = this.spawn({
       control: this.control.memory,
       memory: this.memory.memory,
       port: port2,
       definitions: this.definitions,
       block,
+      place,
       spinners: this.spinners,
     })
     if (worker === undefined) return
-    const member: Member = { worker, port: port1, block, since: now(), reason: undefined, error: undefined }
+    const member: Member = { worker, port: port1, block, place, since: now(), reason: undefined, error: undefined }
     // The port must never have a listener: it would take a report out before it hears it, and `drain` would find nothing.
     worker.on("message", (report: unknown) => this.hear(report, member))
     worker.unref()
@@ -150,6 +156,10 @@ export class WorkerPool {
       this.remove(member)
       this.finish()
     })
+  }
+
+  private freePlace(): number {
+    for (let place = 0; ; place++) if (!this.members.some((member) => member.place === place)) return place
   }
 
   /** Starts a thread. @returns undefined if that failed: the device then uses the other workers, or is lost without any */

@@ -67,7 +67,7 @@ class Worker implements Surroundings {
     const loaded = this.loaded[id]
     if (loaded !== undefined) return loaded
     if (this.failures.has(id)) throw this.failures.get(id)
-    const kernel = loadWasm(this.definition(id), this.memory)
+    const kernel = loadWasm(this.definition(id), this.memory, this.start.place)
     this.loaded[id] = kernel
     return kernel
   }
@@ -132,7 +132,8 @@ class Worker implements Surroundings {
     this.control.words[this.block + KERNEL] = id
     try {
       const definition = this.definition(id)
-      this.loaded[id] = loadWasm(definition, this.memory) ?? (await loadModule(definition, this.memory))
+      const { memory, start } = this
+      this.loaded[id] = loadWasm(definition, memory, start.place) ?? (await loadModule(definition, memory))
     } catch (error) {
       this.failures.set(id, error)
     }

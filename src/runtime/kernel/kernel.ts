@@ -1,4 +1,5 @@
-import type { DType } from "../../common/dtype/dtype.js"
+import { type FlatPrimitive, flatten, type FlatSignature } from "../../common/struct/flat.js"
+import { parameterText } from "../../common/struct/text.js"
 import type { KernelHandle, KernelSource } from "../../driver.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
@@ -21,7 +22,9 @@ import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, wi
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
-import { type Arguments, type Parameter, parseSignature } from "./signature.js"
+import type { Arguments, Parameter } from "./parameter-types.js"
+import { parseSignature } from "./signature.js"
+import { takeStructs } from "./struct-arguments.js"
 import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, Stream, type UsedArrays, usedArrays } from "../device/stream.js"
 import type { StreamState } from "../order/stream-state.js"
@@ -104,11 +107,12 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly name: string
   readonly signature: S
   readonly #source: KernelSource
-  /** For each parameter: why a scalar is refused. Arrays have a check of their own. */
+  readonly #flat: FlatSignature
+  /** For each flat argument: why a scalar is refused. Arrays have a check of their own. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
-  /** For each parameter: may the kernel write there? */
+  /** For each flat argument: may the kernel write there? */
   readonly #writes: readonly boolean[]
-  /** The first argument that is an array, 0 if none is. */
+  /** The first flat argument that is an array, 0 if none is. */
   readonly #firstArray: number
   /** Where devices keep its handle. */
   readonly #place = count++
@@ -118,12 +122,21 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.name = source.name
     this.signature = signature
     this.#source = source
-    this.#writes = source.parameters.map(({ access }) => access === "out" || access === "inout")
-    const arrays = source.parameters.flatMap(({ access }, index) => (access === undefined ? [] : [index]))
-    this.#firstArray = arrays[0] ?? 0
-    this.#refusals = source.parameters.map(({ dtype, access }) =>
+    this.#flat = flatten(source.parameters)
+    const { primitives } = this.#flat
+    this.#writes = primitives.map(({ access }) => access === "out" || access === "inout")
+    this.#firstArray = Math.max(
+      0,
+      primitives.findIndex(({ access }) => access !== undefined),
+    )
+    this.#refusals = primitives.map(({ dtype, access }) =>
       access === undefined ? elementsOf(dtype).refuses : undefined,
     )
+  }
+
+  /** @internal The signature for messages. */
+  get signatureText(): string {
+    return this.#source.parameters.map(parameterText).join(", ")
   }
 
   /**
@@ -185,7 +198,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   /**
    * Queues a launch. Everything is checked before: the shape, and each argument against the signature.
    *
-   * @param args one for each parameter of the signature: numbers, bigints, and arrays of the same device
+   * @param args one for each parameter of the signature: numbers, bigints, arrays of the same device, and objects for
+   * structs. All are read before the call returns.
    * @example
    * saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, n, 2, x, y)
    */
@@ -195,6 +209,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw mustBe("options", "{ grid, block }", options)
     }
     checkLaunchNames(options)
+    this.#checkCount(args)
+    const structs = this.#flat.byteLength === 0 ? undefined : takeStructs(args, this.#flat, this.name)
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
     this.#checkArguments(args, device)
@@ -207,8 +223,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     checkThreads(blockX * blockY * blockZ, limits)
     const { signal, cluster, cooperative } = options
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
-    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined
-    const attributes = isPlain ? undefined : launchAttributes(cluster, cooperative, grid, signal !== undefined)
+    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined && structs === undefined
+    const attributes = isPlain ? undefined : launchAttributes(cluster, cooperative, grid, signal !== undefined, structs)
     const extra = options.uses === undefined ? undefined : usedArrays(options.uses, device)
     const handle = this.load(device)
 
@@ -263,31 +279,36 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     return currentStream(isArray(array) ? array.device : deviceFor(args))
   }
 
-  #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
+  #checkCount(args: readonly unknown[]): void {
     const { parameters } = this.#source
-    if (args.length !== parameters.length) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `kernel ${this.name} was given ${args.length} arguments; its signature has ${parameters.length}: ` +
-          `(${this.signature.join(", ")})`,
-      )
-    }
-    for (let index = 0; index < parameters.length; index++) {
-      const parameter = parameters[index]
-      if (parameter === undefined) continue
+    if (args.length === parameters.length) return
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `kernel ${this.name} was given ${args.length} arguments; its signature has ${parameters.length}: ` +
+        `(${this.signatureText})`,
+    )
+  }
+
+  /** Checks the flat arguments. Scalars inside structs have been checked before. */
+  #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
+    const { primitives } = this.#flat
+    for (let index = 0; index < primitives.length; index++) {
+      const primitive = primitives[index]
+      if (primitive === undefined) continue
       const refuses = this.#refusals[index]
-      if (refuses === undefined) this.#checkArray(args[index], index, parameter.dtype, device)
+      if (refuses === undefined) this.#checkArray(args[index], primitive, device)
       else if (refuses(args[index]) !== undefined) {
-        checkScalar(parameter.dtype, args[index], `argument ${index} of kernel ${this.name}`)
+        checkScalar(primitive.dtype, args[index], `argument ${primitive.path} of kernel ${this.name}`)
       }
     }
   }
 
-  #checkArray(argument: unknown, index: number, dtype: DType, device: Device): void {
+  #checkArray(argument: unknown, primitive: FlatPrimitive, device: Device): void {
+    const { dtype, path } = primitive
     if (!isArray(argument)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        `argument ${index} of kernel ${this.name} is ${show(argument)}; "${this.signature[index]}" takes a device array ` +
+        `argument ${path} of kernel ${this.name} is ${show(argument)}; "${parameterText(primitive)}" takes a device array ` +
           "or a pinned one: make one with device.from()",
       )
     }
@@ -295,14 +316,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (argument.dtype !== dtype) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
-        `argument ${index} of kernel ${this.name} is of ${argument.dtype}; "${this.signature[index]}" takes ${dtype}: ` +
+        `argument ${path} of kernel ${this.name} is of ${argument.dtype}; "${parameterText(primitive)}" takes ${dtype}: ` +
           "give it an array of that, or name the array's in the signature",
       )
     }
     if (argument.device !== device) {
       throw new AuxstreamError(
         "AUX_DEVICE_MISMATCH",
-        `argument ${index} of kernel ${this.name} is on ${argument.device.id}, the launch on ${device.id}; ` +
+        `argument ${path} of kernel ${this.name} is on ${argument.device.id}, the launch on ${device.id}; ` +
           "a kernel uses arrays of its own device",
       )
     }

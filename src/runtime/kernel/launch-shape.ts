@@ -59,12 +59,13 @@ export function launchAttributes(
   cooperative: unknown,
   grid: Dimensions,
   droppable: boolean,
+  structs: Uint8Array | undefined,
 ): LaunchAttributes {
   if (cooperative !== undefined && typeof cooperative !== "boolean") {
     throw mustBe("cooperative", "true or false", cooperative)
   }
   const blocks = cluster === undefined ? undefined : clusterOf(cluster, grid)
-  return { cluster: blocks, cooperative: cooperative ?? false, droppable }
+  return { cluster: blocks, cooperative: cooperative ?? false, droppable, structs }
 }
 
 /** The most blocks that any GPU has in a cluster. Some have no more than 8, and say so themselves. */

@@ -1,56 +1,27 @@
-import type { DType, ScalarOf, TypedArrayOf } from "../../common/dtype/dtype.js"
+/** Takes signatures apart. */
 import type { KernelParameter } from "../../driver.js"
-import type { DeviceArray } from "../device/device-array.js"
 import { dtypes, isDType } from "../../common/dtype/elements.js"
+import { checkNames } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
-import type { PinnedArray } from "../device/pinned-array.js"
 import { show } from "../../common/show.js"
+import {
+  type Access,
+  type AggregateLayout,
+  arrayLayout,
+  type Layout,
+  opaqueLayout,
+  type Primitive,
+  parameterBytes,
+  primitiveLayout,
+  structLayout,
+} from "../../common/struct/layout.js"
 
-/** What a kernel does with an array. An `out` array need not be fully written. */
-export type Access = "in" | "out" | "inout"
-
-/** A kernel's parameter: a scalar's dtype, or an array's access and dtype as in `"in float32*"`. */
-export type Parameter = DType | `${Access} ${DType}*`
-
-/** The dtypes of the arrays that parameters take. */
-type ArrayDType<P extends Parameter> = P extends `${Access} ${infer D extends DType}*` ? D : never
-
-/** What `launch` takes for a parameter; of a kernel whose signature is not known, any array and any number. */
-export type Argument<P extends Parameter> =
-  | ([ArrayDType<P>] extends [never] ? never : DeviceArray<ArrayDType<P>> | PinnedArray<ArrayDType<P>>)
-  | (P extends DType ? ScalarOf<P> : never)
-
-/** What `launch` takes for a whole signature. */
-export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
-
-/** What a host kernel is told of its launch. */
-export interface HostLaunch {
-  readonly grid: readonly [x: number, y: number, z: number]
-  readonly block: readonly [x: number, y: number, z: number]
-  /** In bytes, as it was asked for. A host kernel has its own locals. */
-  readonly sharedMemory: number
-}
-
-/** What a host kernel gets for a parameter. */
-export type HostArgument<P extends Parameter> = P extends `${Access} ${infer D extends DType}*`
-  ? TypedArrayOf<D>
-  : P extends "int64" | "uint64"
-    ? bigint
-    : number
-
-/**
- * The type of a JavaScript kernel, for the module that holds it.
- *
- * @example
- * import type { HostKernel } from "auxstream"
- * export const scale: HostKernel<["int32", "float32", "inout float32*"]> = (launch, n, factor, x) => {
- *   for (let i = 0; i < n; i++) x[i] = (x[i] ?? 0) * factor
- * }
- */
-export type HostKernel<S extends readonly Parameter[]> = (
-  launch: HostLaunch,
-  ...args: { -readonly [I in keyof S]: HostArgument<S[I]> }
-) => void
+/** The most bytes that a kernel's parameters have on any GPU. */
+const MOST_BYTES = 32764
+/** The largest alignment, in bytes. */
+const MOST_ALIGN = 256
+/** The deepest nesting. A struct that contains itself has no end. */
+const MOST_NESTED = 32
 
 /** Takes a signature apart. */
 export function parseSignature(signature: unknown, kernel: string): KernelParameter[] {
@@ -60,20 +31,141 @@ export function parseSignature(signature: unknown, kernel: string): KernelParame
       `the signature of kernel ${kernel} is ${show(signature)}; it is an array such as ["int32", "in float32*"]`,
     )
   }
-  return Array.from(signature, (parameter: unknown, index) => parseParameter(parameter, index, kernel))
-}
-
-function parseParameter(parameter: unknown, index: number, kernel: string): KernelParameter {
-  const match = typeof parameter === "string" ? /^(?:(in|out|inout) (\w+)\*|(\w+))$/.exec(parameter) : null
-  const dtype = match?.[2] ?? match?.[3]
-  if (!isDType(dtype)) {
+  const parameters = Array.from(signature, (parameter: unknown, index) =>
+    new Parser(kernel).parameter(parameter, `parameter ${index}`),
+  )
+  const byteLength = parameters.reduce((sum, parameter) => sum + parameterBytes(parameter), 0)
+  if (byteLength > MOST_BYTES) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `parameter ${index} of kernel ${kernel} is ${show(parameter)}; it is a dtype, or "in", "out" or "inout" and a dtype ` +
-        `with an asterisk as in "in float32*"; the dtypes are ${dtypes.join(", ")}`,
+      `the parameters of kernel ${kernel} must have at most ${MOST_BYTES} bytes, which is CUDA's limit; got ${byteLength}: ` +
+        "pass large tables as arrays",
     )
   }
-  return { dtype, access: accessOf(match?.[1]) }
+  return parameters
+}
+
+/** Takes one parameter apart. A path is its place, such as `parameter 2.lut`. */
+class Parser {
+  readonly #kernel: string
+  #depth = 0
+
+  constructor(kernel: string) {
+    this.#kernel = kernel
+  }
+
+  parameter(value: unknown, path: string): KernelParameter {
+    return this.#aggregate(value, path) ?? this.#primitive(value, path, "a struct, or bytes")
+  }
+
+  #field(value: unknown, path: string): Layout {
+    return (
+      this.#array(value, path) ??
+      this.#aggregate(value, path) ??
+      primitiveLayout(this.#primitive(value, path, 'a struct, bytes, or an array such as ["float32", 4]'))
+    )
+  }
+
+  #primitive(value: unknown, path: string, others: string): Primitive {
+    const match = typeof value === "string" ? /^(?:(in|out|inout) (\w+)\*|(\w+))$/.exec(value) : null
+    const dtype = match?.[2] ?? match?.[3]
+    if (isDType(dtype)) return { dtype, access: accessOf(match?.[1]) }
+    throw this.#invalid(
+      path,
+      `must be a dtype, or "in", "out" or "inout" and a dtype with an asterisk as in "in float32*", or ${others}; ` +
+        `got ${show(value)}. The dtypes are ${dtypes.join(", ")}`,
+    )
+  }
+
+  #aggregate(value: unknown, path: string): AggregateLayout | undefined {
+    if (typeof value !== "object" || value === null) return undefined
+    if ("struct" in value) return this.#struct(value, value.struct, path)
+    if ("bytes" in value) return this.#opaque(value, value.bytes, path)
+    return undefined
+  }
+
+  #struct(value: object, fields: unknown, path: string): AggregateLayout {
+    checkNames(value, this.#of(path), structNames)
+    const align = this.#align(value, path)
+    const given = typeof fields === "object" && fields !== null && !Array.isArray(fields) ? Object.entries(fields) : []
+    if (given.length === 0) {
+      throw this.#invalid(path, `must have at least one field, as in { struct: { n: "int32" } }; got ${show(fields)}`)
+    }
+    const members = this.#nested(path, () =>
+      given.map(([name, field]: [string, unknown]) => {
+        if (!isFieldName(name)) {
+          throw this.#invalid(path, `must have fields whose names are C identifiers; got ${show(name)}`)
+        }
+        return { name, layout: this.#field(field, `${path}.${name}`) }
+      }),
+    )
+    return structLayout(members, align)
+  }
+
+  #opaque(value: object, bytes: unknown, path: string): AggregateLayout {
+    checkNames(value, this.#of(path), opaqueNames)
+    const align = this.#align(value, path)
+    if (isInteger(bytes, MOST_BYTES) && bytes % align === 0) return opaqueLayout(bytes, align)
+    throw this.#invalid(
+      path,
+      `must have as \`bytes\` a multiple of its alignment, ${align}, up to ${MOST_BYTES}; got ${show(bytes)}`,
+    )
+  }
+
+  #array(value: unknown, path: string): Layout | undefined {
+    if (!isList(value)) return undefined
+    const [element, length] = value
+    if (value.length === 2 && isInteger(length, MOST_BYTES)) {
+      return arrayLayout(
+        this.#nested(path, () => this.#field(element, `${path}[]`)),
+        length,
+      )
+    }
+    throw this.#invalid(
+      path,
+      `must have an element and a length from 1 to ${MOST_BYTES}, as in ["float32", 4]; got ${show(value)}`,
+    )
+  }
+
+  #align(value: object, path: string): number {
+    const align: unknown = Reflect.get(value, "align") ?? 1
+    if (isInteger(align, MOST_ALIGN) && (align & (align - 1)) === 0) return align
+    throw this.#invalid(path, `must have as \`align\` a power of two from 1 to ${MOST_ALIGN}; got ${show(align)}`)
+  }
+
+  #nested<T>(path: string, parse: () => T): T {
+    if (this.#depth === MOST_NESTED) {
+      throw this.#invalid(path, `must not be nested deeper than ${MOST_NESTED} structs and arrays`)
+    }
+    this.#depth++
+    const parsed = parse()
+    this.#depth--
+    return parsed
+  }
+
+  #of(path: string): string {
+    return `${path} of kernel ${this.#kernel}`
+  }
+
+  #invalid(path: string, reason: string): AuxstreamError {
+    return new AuxstreamError("AUX_INVALID_ARGUMENT", `${this.#of(path)} ${reason}`)
+  }
+}
+
+const structNames: ReadonlySet<string> = new Set(["struct", "align"])
+const opaqueNames: ReadonlySet<string> = new Set(["bytes", "align"])
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value)
+}
+
+function isInteger(value: unknown, most: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most
+}
+
+/** An object's `__proto__` would be its prototype. */
+function isFieldName(name: string): boolean {
+  return /^[A-Za-z_]\w*$/.test(name) && name !== "__proto__"
 }
 
 function accessOf(word: string | undefined): Access | undefined {

@@ -1,0 +1,104 @@
+/** The types of signatures: how parameters are written, what `launch` takes for each, and what a host kernel gets. */
+import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype/dtype.js"
+import type { Access } from "../../common/struct/layout.js"
+import type { DeviceArray } from "../device/device-array.js"
+import type { PinnedArray } from "../device/pinned-array.js"
+
+export type { Access } from "../../common/struct/layout.js"
+
+/** A pointer to the elements of an array. */
+type Pointer = `${Access} ${DType}*`
+
+/**
+ * Bytes that a kernel takes by value and that no other parameter describes: a union, bit fields, a tensor map. `launch` takes
+ * a `Uint8Array` of exactly this length.
+ */
+export interface OpaqueBytes {
+  /** The size, as `sizeof` gives it. */
+  readonly bytes: number
+  /** The alignment, as `alignof` gives it: a power of two up to 256, and 1 by default. `bytes` is a multiple of it. */
+  readonly align?: number | undefined
+}
+
+/**
+ * A field of a struct: a scalar's dtype, a pointer as in `"in float32*"`, another struct, bytes, or an array of any of these
+ * with its length: `["float32", 4]`.
+ */
+export type Field = DType | Pointer | StructParameter | OpaqueBytes | readonly [element: Field, length: number]
+
+/** The fields of a struct in order. Their names are C identifiers. */
+export interface Fields {
+  readonly [name: string]: Field
+}
+
+/**
+ * A struct that a kernel takes by value, laid out as in C.
+ *
+ * @example
+ * // struct Params { int n; float scale; const float* table; float lut[4]; };
+ * { struct: { n: "int32", scale: "float32", table: "in float32*", lut: ["float32", 4] } }
+ */
+export interface StructParameter<F extends Fields = Fields> {
+  readonly struct: F
+  /** The alignment that `alignas` or `__align__` asks for: a power of two up to 256. `float4` has 16. */
+  readonly align?: number | undefined
+}
+
+/** A kernel's parameter: a scalar's dtype, an array's access and dtype as in `"in float32*"`, a struct, or bytes. */
+export type Parameter = DType | Pointer | StructParameter | OpaqueBytes
+
+/** The dtypes of the arrays that parameters take. */
+type ArrayDType<P> = P extends `${Access} ${infer D extends DType}*` ? D : never
+
+/** What `launch` takes for a parameter or a field; of a kernel whose signature is not known, any array and any number. */
+export type Argument<P extends Field> =
+  | ([ArrayDType<P>] extends [never] ? never : DeviceArray<ArrayDType<P>> | PinnedArray<ArrayDType<P>>)
+  | (P extends DType ? ScalarOf<P> : never)
+  | (P extends { readonly struct: infer F extends Fields } ? { readonly [K in keyof F]: Argument<F[K]> } : never)
+  | (P extends OpaqueBytes ? Uint8Array : never)
+  | (P extends readonly [infer E extends Field, number] ? Elements<E> : never)
+
+/** What `launch` takes for an array inside a struct. */
+type Elements<E extends Field> = readonly Argument<E>[] | (E extends DType ? SourceOf<E> : never)
+
+/** What `launch` takes for a whole signature. */
+export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
+
+/** What a host kernel is told of its launch. */
+export interface HostLaunch {
+  readonly grid: readonly [x: number, y: number, z: number]
+  readonly block: readonly [x: number, y: number, z: number]
+  /** In bytes, as it was asked for. A host kernel has its own locals. */
+  readonly sharedMemory: number
+}
+
+/** What a host kernel gets for a parameter or a field. A struct is an object of its own for each launch. */
+export type HostArgument<P extends Field> = P extends `${Access} ${infer D extends DType}*`
+  ? TypedArrayOf<D>
+  : P extends "int64" | "uint64"
+    ? bigint
+    : P extends DType
+      ? number
+      : P extends { readonly struct: infer F extends Fields }
+        ? { -readonly [K in keyof F]: HostArgument<F[K]> }
+        : P extends OpaqueBytes
+          ? Uint8Array
+          : P extends readonly [infer E extends Field, number]
+            ? E extends DType
+              ? TypedArrayOf<E>
+              : HostArgument<E>[]
+            : never
+
+/**
+ * The type of a JavaScript kernel, for the module that holds it.
+ *
+ * @example
+ * import type { HostKernel } from "auxstream"
+ * export const scale: HostKernel<["int32", "float32", "inout float32*"]> = (launch, n, factor, x) => {
+ *   for (let i = 0; i < n; i++) x[i] = (x[i] ?? 0) * factor
+ * }
+ */
+export type HostKernel<S extends readonly Parameter[]> = (
+  launch: HostLaunch,
+  ...args: { -readonly [I in keyof S]: HostArgument<S[I]> }
+) => void

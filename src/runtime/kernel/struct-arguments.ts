@@ -1,0 +1,157 @@
+/**
+ * Takes structs out of a launch's arguments: their bytes are written as C lays them out, and the arrays behind their pointers
+ * join the other arguments. It must read each value once, because reading may run the caller's code.
+ */
+import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { show } from "../../common/show.js"
+import type { FlatSignature } from "../../common/struct/flat.js"
+import type { ArrayLayout, Layout, OpaqueLayout, PrimitiveLayout, StructLayout } from "../../common/struct/layout.js"
+import { writeScalar } from "../../common/struct/scalars.js"
+import { bytesOf, lengthOf, typedArrayName } from "../../common/typed-array.js"
+
+/**
+ * Replaces the arguments, one for each parameter, by the flat ones. The arrays among these are not checked yet, nor are the
+ * scalars that are parameters themselves.
+ *
+ * @returns the bytes of the structs
+ */
+export function takeStructs(args: unknown[], { places, byteLength }: FlatSignature, kernel: string): Uint8Array {
+  const writer = new StructWriter(kernel, byteLength)
+  const given = args.splice(0)
+  for (const [index, place] of places.entries()) {
+    if (typeof place === "number") args.push(given[index])
+    else writer.write(place.layout, given[index], place.offset, index)
+  }
+  args.push(...writer.arrays)
+  return writer.bytes
+}
+
+/** Writes the structs of one launch. */
+class StructWriter {
+  readonly bytes: Uint8Array
+  /** What was given for the pointers, in order. */
+  readonly arrays: unknown[] = []
+  readonly #kernel: string
+  readonly #view: DataView
+  /** The way to the current value. */
+  readonly #path: (string | number)[] = []
+
+  constructor(kernel: string, byteLength: number) {
+    const buffer = new ArrayBuffer(byteLength)
+    this.#kernel = kernel
+    this.bytes = new Uint8Array(buffer)
+    this.#view = new DataView(buffer)
+  }
+
+  /** Writes a value at an offset. `key` is the argument's place, the field's name, or the element's index. */
+  write(layout: Layout, value: unknown, offset: number, key: string | number): void {
+    this.#path.push(key)
+    switch (layout.kind) {
+      case "primitive":
+        this.#writePrimitive(layout, value, offset)
+        break
+      case "opaque":
+        this.#writeOpaque(layout, value, offset)
+        break
+      case "array":
+        this.#writeArray(layout, value, offset)
+        break
+      case "struct":
+        this.#writeStruct(layout, value, offset)
+    }
+    this.#path.pop()
+  }
+
+  #writePrimitive({ dtype, access }: PrimitiveLayout, value: unknown, offset: number): void {
+    if (access !== undefined) {
+      this.arrays.push(value)
+      return
+    }
+    if (isNumber(value) && elementsOf(dtype).refuses(value) === undefined) {
+      writeScalar(this.#view, offset, dtype, value)
+    } else {
+      checkScalar(dtype, value, this.#what())
+    }
+  }
+
+  #writeOpaque({ byteLength }: OpaqueLayout, value: unknown, offset: number): void {
+    if (!elementsOf("uint8").holds(value) || lengthOf(value) !== byteLength) {
+      throw this.#invalid(`must be a Uint8Array of ${byteLength} bytes; got ${show(value)}`)
+    }
+    this.bytes.set(bytesOf(value), offset)
+  }
+
+  #writeArray(layout: ArrayLayout, value: unknown, offset: number): void {
+    const { element, length } = layout
+    if (element.kind === "primitive" && element.access === undefined && typedArrayName(value) !== undefined) {
+      this.#writeElements(layout, element, value, offset)
+      return
+    }
+    if (!Array.isArray(value)) throw this.#invalid(`must be ${allowedFor(layout)}; got ${show(value)}`)
+    if (value.length !== length) throw this.#wrongLength(layout, value.length)
+    for (let index = 0; index < length; index++) {
+      this.write(element, value[index], offset + index * element.byteLength, index)
+    }
+  }
+
+  #writeElements(layout: ArrayLayout, { dtype }: PrimitiveLayout, value: unknown, offset: number): void {
+    if (!elementsOf(dtype).holds(value)) throw this.#invalid(`must be ${allowedFor(layout)}; got ${show(value)}`)
+    if (lengthOf(value) !== layout.length) throw this.#wrongLength(layout, lengthOf(value))
+    this.bytes.set(bytesOf(value), offset)
+  }
+
+  #writeStruct({ fields }: StructLayout, value: unknown, offset: number): void {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw this.#invalid(`must be an object with the fields ${namesOf(fields)}; got ${show(value)}`)
+    }
+    let own = 0
+    for (const field of fields) {
+      const { name, layout } = field
+      const part: unknown = Reflect.get(value, name)
+      if (part === undefined) throw this.#invalid(`must have the field ${name}, and has only ${show(value)}`)
+      this.write(layout, part, offset + field.offset, name)
+      own++
+    }
+    for (const _ in value) own--
+    if (own < 0) this.#checkNames(fields, value)
+  }
+
+  /** A name that is misspelled must not be passed over. */
+  #checkNames(fields: StructLayout["fields"], value: object): void {
+    for (const name of Object.keys(value)) {
+      if (fields.some((field) => field.name === name)) continue
+      throw this.#invalid(`must have no field ${show(name)}; its fields are ${namesOf(fields)}`)
+    }
+  }
+
+  #wrongLength(layout: ArrayLayout, length: number): AuxstreamError {
+    return this.#error("AUX_LENGTH_MISMATCH", `must be ${allowedFor(layout)}; got ${length} elements`)
+  }
+
+  #invalid(reason: string): AuxstreamError {
+    return this.#error("AUX_INVALID_ARGUMENT", reason)
+  }
+
+  #error(code: "AUX_INVALID_ARGUMENT" | "AUX_LENGTH_MISMATCH", reason: string): AuxstreamError {
+    return new AuxstreamError(code, `${this.#what()} ${reason}`)
+  }
+
+  #what(): string {
+    const path = this.#path.map((key, index) => (index === 0 ? key : typeof key === "number" ? `[${key}]` : `.${key}`))
+    return `argument ${path.join("")} of kernel ${this.#kernel}`
+  }
+}
+
+function allowedFor({ element, length }: ArrayLayout): string {
+  if (element.kind !== "primitive" || element.access !== undefined) return `an array of ${length} elements`
+  return `${typedArrayName(elementsOf(element.dtype).create(0))} or an array of ${length} ${element.dtype} elements`
+}
+
+function isNumber(value: unknown): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint"
+}
+
+function namesOf(fields: StructLayout["fields"]): string {
+  return fields.map(({ name }) => name).join(", ")
+}
