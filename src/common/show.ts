@@ -12,6 +12,11 @@ export function showThrown(value: unknown): string {
   return attempt(() => cut(String(value), 1000))
 }
 
+/** The text with a capital letter, to begin a sentence. */
+export function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
 /** Advice to raise a limit of the shell, followed by "or". Empty on Windows, where shells have no such limits. */
 export function raiseLimit(what: string, option: `-${string}`, platform = process.platform): string {
   return platform === "win32" ? "" : `raise the limit on ${what} (ulimit ${option}), or `

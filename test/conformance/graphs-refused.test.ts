@@ -241,7 +241,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     const end = new Promise<void>((resolve) => (goOn = resolve))
     const refuseAll = async (last: DeviceArray) => {
       await end
-      const isOver = (fn: () => unknown) => refused(fn, "AUX_NOT_CAPTURING", "a capture which is over")
+      const isOver = (fn: () => unknown) => refused(fn, "AUX_NOT_CAPTURING", "still runs after its end")
       isOver(step)
       isOver(() => x.fill(1))
       isOver(() => device.empty("int32", 1))

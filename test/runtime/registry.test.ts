@@ -25,7 +25,7 @@ test("§4 openDevice: a selector that is none is refused with what is allowed", 
   for (const [selector, shown] of selectors) {
     refused(() => open(selector), "AUX_INVALID_ARGUMENT", "selector", shown, '"host"', '"cuda:0"')
   }
-  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "no device is open")
+  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "No device is open")
 })
 
 test("§4 openDevice: options are checked before anything is opened", () => {
@@ -33,7 +33,7 @@ test("§4 openDevice: options are checked before anything is opened", () => {
   for (const threads of [0, -1, 1.5, NaN, 257, "4", null, 4n]) {
     refused(() => open("host", { threads }), "AUX_OUT_OF_RANGE", "threads", "1", "256")
   }
-  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "no device is open")
+  refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "No device is open")
 })
 
 test("§7 AUXSTREAM_DEVICE stands in for auto, and only for it", () => {

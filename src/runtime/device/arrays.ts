@@ -1,26 +1,26 @@
-/** What device arrays and pinned arrays have in common. */
+/** Checks and copies that device arrays and pinned arrays share. */
 import { AuxstreamError } from "../../common/errors.js"
 import { queueOverwrite } from "../capture/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { DeviceArray } from "./device-array.js"
 import type { PinnedArray } from "./pinned-array.js"
 
-/** Any array that kernels and library calls may use. */
+/** Any array that a kernel or another library may use. */
 export type AnyArray = DeviceArray | PinnedArray
 
-/** Refuses a source of another device, dtype or length. */
+/** Throws if the source has another device, dtype or length than the destination. */
 function checkSameKind(destination: AnyArray, source: AnyArray): void {
   if (source.device !== destination.device) {
     throw new AuxstreamError(
       "AUX_DEVICE_MISMATCH",
-      `the source is on ${source.device.id}, the destination on ${destination.device.id}; ` +
-        "copy between devices by way of the host: destination.copyFrom(await source.read())",
+      `The source must be on the destination's device, ${destination.device.id}; got one on ${source.device.id}. Copy ` +
+        "between devices by way of the host: destination.copyFrom(await source.read()).",
     )
   }
   if (source.dtype !== destination.dtype) {
     throw new AuxstreamError(
       "AUX_DTYPE_MISMATCH",
-      `the source is of ${source.dtype}, the destination of ${destination.dtype}; both must be the same`,
+      `The source must have the destination's dtype, ${destination.dtype}; got ${source.dtype}`,
     )
   }
   checkSameLength(destination.length, source.length)
@@ -30,7 +30,7 @@ export function checkSameLength(expected: number, actual: number): void {
   if (expected === actual) return
   throw new AuxstreamError(
     "AUX_LENGTH_MISMATCH",
-    `the source has ${actual} elements, the destination ${expected}; both must be the same: use subarray()`,
+    `The source must have the destination's length, ${expected}; got ${actual}. Use subarray() to copy a part.`,
   )
 }
 
@@ -43,7 +43,7 @@ export function copyBetween(destination: AnyArray, source: AnyArray, stream: Str
   if (destination.address < source.address + byteLength && source.address < destination.address + byteLength) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      "source and destination of the copy overlap; copy through a third array",
+      "The source and the destination of a copy must not overlap. Copy by way of a third array.",
     )
   }
   queueOverwrite(stream, "copy", destination, source, () => {

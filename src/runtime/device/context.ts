@@ -5,13 +5,13 @@ import type { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
 
 /**
- * What follows the flow of calls, `await` included: the current stream of each device, whether multi-stream is on, the
- * innermost scope, the capture. Contexts are never changed; entering something makes a new one.
+ * The state that follows the flow of calls, across `await`: the current stream of each device, whether aux streams are
+ * allowed, the innermost scope, and the capture. A context never changes; entering something makes a new one.
  */
 export class Context {
-  /** The innermost current stream; undefined where none was entered. */
+  /** The innermost current stream; undefined if none was entered. */
   readonly stream: Stream | undefined
-  /** Where the current streams of the other devices stand. */
+  /** The context with the current streams of the other devices. */
   readonly outer: Context | undefined
   readonly multiStream: boolean
   readonly scope: Scope | undefined
@@ -40,7 +40,7 @@ export class Context {
   }
 
   withStream(stream: Stream): Context {
-    // A context of the same device further out can never be asked again, so the chain stays as short as the devices are few.
+    // An outer context of the same device is never needed again. So the chain is no longer than the number of devices.
     const outer = this.stream?.device === stream.device ? this.outer : this
     return new Context(stream, outer, this.multiStream, this.scope, this.capture)
   }
@@ -61,30 +61,30 @@ export class Context {
 const outermost = new Context(undefined, undefined, true, undefined, undefined)
 const storage = new AsyncLocalStorage<Context | undefined>()
 
-/** The context of the running code. */
+/** The context of the calling code. */
 export function context(): Context {
   return storage.getStore() ?? outermost
 }
 
-/** Runs a function in a context, which its awaits keep. */
+/** Runs a function in a context, also across its awaits. */
 export function runIn<T>(inner: Context, fn: () => T): T {
   return storage.run(inner, fn)
 }
 
 /**
- * Makes a context the running code's. The same as {@link runIn}, for the one place where a closure would cost more than
- * what it runs: called once more in the same synchronous step, with the context from before. What is started in between
- * keeps its own. One function goes both ways, so that where the stack has room to enter it has room to come back.
+ * Enters a context without a callback, for the fast path of a fork-join, where a closure would cost more than what it runs.
+ * The caller must enter the previous context again in the same synchronous step. Both calls use this one function, so that
+ * if the stack has room for the first, it has room for the second.
  */
 export function enter(context: Context): void {
   storage.enterWith(context === outermost ? undefined : context)
 }
 
-/** Runs a function as no part of any capture. */
+/** Runs a function outside of all captures. */
 export function outsideCaptures<T>(fn: () => T): T {
   const inside = context()
   return inside.capture === undefined ? fn() : runIn(inside.withCapture(undefined), fn)
 }
 
-/** The capture of the running code, for a device's order. */
+/** Gives {@link DeviceOrder} access to the capture of the calling code. */
 export const captureContext: CaptureContext = { current: () => context().capture, outside: outsideCaptures }

@@ -1,6 +1,6 @@
 /**
- * The current stream and the current device of the running code. This file knows streams and devices only by their types,
- * as both ask it.
+ * The current stream and the current device of the calling code. This file may import only the types of streams and
+ * devices, because both import it.
  */
 import { mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -9,27 +9,29 @@ import { type Context, context } from "./context.js"
 import type { Device } from "./device.js"
 import type { Stream } from "./stream.js"
 
-/** The devices that are open, by their ids. */
+/** The open devices, by id. */
 export const openDevices = new Map<string, Device>()
 
-/** The device that is meant when nothing names one: the only open one. */
+/** The only open device. @throws AuxstreamError AUX_AMBIGUOUS_DEVICE if none or several are open */
 export function onlyOpenDevice(): Device {
   const [first, second] = openDevices.values()
   if (first !== undefined && second === undefined) return first
   throw new AuxstreamError(
     "AUX_AMBIGUOUS_DEVICE",
     first === undefined
-      ? "no device is open; call openDevice() first"
-      : `more than one device is open (${[...openDevices.keys()].join(", ")}); name a stream, or run inside stream.run()`,
+      ? "No device is open. Call openDevice() first."
+      : `Several devices are open (${[...openDevices.keys()].join(", ")}). Name a stream, or call this inside stream.run().`,
   )
 }
 
 /**
- * The stream that work goes to if none is named: that of the innermost {@link Stream.run}, else the device's default
- * stream. It follows `await`.
+ * The stream that receives work if you name none: the stream of the innermost {@link Stream.run}, otherwise the device's
+ * default stream. It follows `await`. PyTorch: `torch.cuda.current_stream`.
  *
- * @param device unless given, the innermost `run`'s device, else the only open one
- * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE without either
+ * @param device default: the device of the innermost `run`, otherwise the only open device
+ * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE if there is no such device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
+ * @example
+ * aux.run(() => currentStream() === aux) // true
  */
 export function currentStream(device: Device = currentDevice()): Stream {
   const here = context()
@@ -38,22 +40,22 @@ export function currentStream(device: Device = currentDevice()): Stream {
   return isPlain ? stream : currentStreamIn(here, device)
 }
 
-/** @internal The same, for callers that already have the context of the running code. */
+/** @internal Like {@link currentStream}, for callers that already have the context. */
 export function currentStreamIn(here: Context, device: Device): Stream {
   const stream: unknown = here.streamOf(device) ?? device?.defaultStream
   if (!isStream(stream)) {
-    throw mustBe("device", "a Device, or left out", device)
+    throw mustBe("device", "a Device or undefined", device)
   }
   if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
   return stream
 }
 
-/** The device that work goes to if nothing names one. */
+/** The device that receives work if the caller names none. */
 export function currentDevice(): Device {
   return context().stream?.device ?? onlyOpenDevice()
 }
 
-/** Refuses what is no stream, and streams of other devices. */
+/** Throws unless the value is a stream of the device. `other` is the object that the stream must share the device with. */
 export function checkStreamOf(device: Device, stream: unknown, other: string): asserts stream is Stream {
   if (!isStream(stream)) {
     throw mustBe("stream", "a Stream", stream)
@@ -63,11 +65,11 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
   device.checkUsable()
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
-    `${stream.name} is of ${stream.device.id}, ${other} of ${device.id}; both must be of one device`,
+    `${stream.name} must be on the device of ${other}, ${device.id}; got a stream of ${stream.device.id}`,
   )
 }
 
-/** A stream is known by the state below it. */
+/** Whether the value is a Stream. This file cannot use `instanceof`, because it may not import the class. */
 function isStream(value: unknown): value is Stream {
   return typeof value === "object" && value !== null && "state" in value && value.state instanceof StreamState
 }

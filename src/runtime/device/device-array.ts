@@ -2,54 +2,54 @@ import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype
 import type { PinnedMemory } from "../../driver.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { attempt, checkCompletionOptions, type CompletionOptions, streamResult } from "../order/completion.js"
-import { checkInteger } from "../../common/check.js"
+import { checkInteger, mustBe } from "../../common/check.js"
+import { capitalised } from "../../common/show.js"
 import { type Capture, captureOf } from "../capture/capture.js"
 import type { Device } from "./device.js"
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
-import { AuxstreamError, DisposedError } from "../../common/errors.js"
+import { DisposedError } from "../../common/errors.js"
 import { queueOverwrite } from "../capture/operation.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { checkSameLength, copyBetween } from "./arrays.js"
 import type { PinnedArray } from "./pinned-array.js"
 import type { Scope } from "./scope.js"
-import { show } from "../../common/show.js"
 import type { StreamState } from "../order/stream-state.js"
 import { currentStream } from "./current.js"
 
-/** Where a read's elements go, until they have been copied to the caller's own memory. */
+/** Pinned memory that a read copies to, before the elements are copied to the returned typed array. */
 interface Staging {
   readonly memory: PinnedMemory
   readonly allocation: PinnedAllocation
 }
 
 /**
- * An array in a device's memory.
+ * An array in a device's memory, of one dimension and contiguous.
  *
- * Everything done with it is queued on the current stream of its device. It can be disposed of at any time: the memory
- * is given back behind every use that has been queued.
+ * Its methods queue their work on the current stream of its device. You may dispose of it at any time: the memory is reused
+ * only after every use that was queued before.
  *
- * Made by {@link Device.empty}, {@link Device.from} and their like. In the words of PyTorch, a contiguous tensor of
- * one dimension.
+ * Made by {@link Device.empty}, {@link Device.zeros}, {@link Device.full}, {@link Device.from} and {@link Device.wrap}.
+ * PyTorch: a contiguous `torch.Tensor` of one dimension.
  */
 export class DeviceArray<D extends DType = DType> {
   /** The type of its elements. */
   readonly dtype: D
-  /** In elements. */
+  /** The number of elements. */
   readonly length: number
-  /** In bytes. */
+  /** The size in bytes. */
   readonly byteLength: number
-  /** Where it is. */
+  /** The device that holds the array. */
   readonly device: Device
-  /** On the device; on host, bytes from the start of the device's memory. */
+  /** The address of the first element: a device pointer on CUDA, a byte offset into the device's memory on host. */
   readonly address: number
-  /** @internal The array that owns the memory: itself, or what it is a view of. */
+  /** @internal The array that owns the memory: this one, or the array of which this is a view. */
   readonly base: DeviceArray<D>
   /** @internal */
   readonly allocation: ArrayMemory
-  /** @internal The scope that it is to be disposed of with. */
+  /** @internal The scope that will dispose of the array. */
   scope: Scope | undefined
-  /** Only held: what keeps the graph that the array was made in. */
+  /** Only referenced, never read: keeps the graph alive in which the array was made. */
   protected readonly life: object | undefined
   #disposed = false
 
@@ -72,12 +72,12 @@ export class DeviceArray<D extends DType = DType> {
     this.life = life
   }
 
-  /** Has it, the array that it is a view of, or its device been disposed of? */
+  /** Whether the array, the array of which it is a view, or its device has been disposed of. */
   get disposed(): boolean {
     return this.#disposed || this.allocation.disposed || this.device.disposed
   }
 
-  /** @internal Refuses the use of memory that has been given back. */
+  /** @internal Throws if the array has been disposed of. */
   checkUsable(): void {
     if (this.disposed) throw this.#disposedError()
   }
@@ -86,22 +86,23 @@ export class DeviceArray<D extends DType = DType> {
     const endedWithGraph = this.life !== undefined && !this.#disposed && !this.device.disposed
     return new DisposedError(
       endedWithGraph
-        ? `${this.description} ended with the graph that it was made in, which was disposed of or updated; use graph.result`
-        : `${this.description} was disposed of; use arrays before dispose()`,
+        ? `The graph in which ${this.description} was made has been updated or disposed of. Use graph.result.`
+        : `${capitalised(this.description)} was disposed of. Use it before dispose().`,
     )
   }
 
-  /** @internal What error messages call it. */
+  /** @internal The array's description in error messages. */
   get description(): string {
     return `the ${this.dtype} array of ${this.length} elements on ${this.device.id}`
   }
 
   /**
-   * A view of the same memory, from element `begin` up to but without element `end`.
+   * A view of the same memory, from element `begin` up to, but not including, element `end`. Disposing of the view frees
+   * nothing.
    *
-   * @param begin from 0 to `length`
-   * @param end from `begin` to `length`; the array's end unless given
-   * @throws AuxstreamError AUX_OUT_OF_RANGE: nothing is clamped
+   * @param begin an index from 0 to `length`
+   * @param end an index from `begin` to `length`; default: `length`
+   * @throws AuxstreamError AUX_OUT_OF_RANGE (indices are not clamped), AUX_DISPOSED
    */
   subarray(begin: number, end: number = this.length): DeviceArray<D> {
     this.checkUsable()
@@ -112,10 +113,13 @@ export class DeviceArray<D extends DType = DType> {
   }
 
   /**
-   * Queues a copy into this array on the current stream. When it returns, a typed array has been read; a pinned array
-   * is read when the stream gets there, so leave it alone until then.
+   * Queues a copy into this array on the current stream. A typed array is read before the call returns. A pinned array is
+   * read when the stream runs the copy, so do not change it until then. CUDA: `cuMemcpyAsync`. PyTorch: `copy_`.
    *
-   * @param source of this dtype and length
+   * @param source an array of the same dtype and length; a device array or pinned array must be on the same device
+   * @returns this array
+   * @throws AuxstreamError AUX_DTYPE_MISMATCH, AUX_LENGTH_MISMATCH, AUX_DEVICE_MISMATCH, AUX_INVALID_ARGUMENT if the two
+   * overlap, AUX_DISPOSED, OutOfMemoryError
    */
   copyFrom(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>): this {
     this.checkUsable()
@@ -127,11 +131,9 @@ export class DeviceArray<D extends DType = DType> {
 
   #upload(source: SourceOf<D>, stream: StreamState): void {
     if (!elementsOf(this.dtype).holds(source)) {
-      throw new AuxstreamError(
-        "AUX_DTYPE_MISMATCH",
-        `source is ${show(source)}; ${this.description} copies from a ${elementsOf(this.dtype).create(0).constructor.name}, ` +
-          "a pinned array or a device array of its dtype",
-      )
+      const typedArray = elementsOf(this.dtype).create(0).constructor.name
+      const allowed = `a ${typedArray}, a DeviceArray or a PinnedArray to be copied to ${this.description}`
+      throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
@@ -142,7 +144,7 @@ export class DeviceArray<D extends DType = DType> {
     })
   }
 
-  /** A graph copies what the host's data is now, each time, from memory of its own. */
+  /** In a capture, the graph keeps a copy of the typed array as it is now, and each launch copies from there. */
   #captureUpload(source: Uint8Array, stream: StreamState, capture: Capture): void {
     const { driver } = this.device
     stream.enter()
@@ -154,14 +156,20 @@ export class DeviceArray<D extends DType = DType> {
     })
   }
 
-  /** Queues a fill with one value on the current stream. */
+  /**
+   * Queues a fill with one value on the current stream. CUDA: `cuMemsetD32Async` and its like. PyTorch: `fill_`.
+   *
+   * @param value a number within the range of the dtype; a bigint is allowed for 64-bit integers
+   * @returns this array
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED
+   */
   fill(value: ScalarOf<D>): this {
     this.checkUsable()
     checkScalar(this.dtype, value, "value")
     return this.fillChecked(value)
   }
 
-  /** @internal A fill with a value that is known to be one of the dtype. */
+  /** @internal Like {@link fill}, with a value that has been checked. */
   fillChecked(value: number | bigint): this {
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
@@ -173,10 +181,15 @@ export class DeviceArray<D extends DType = DType> {
   }
 
   /**
-   * The elements, once the work queued on the current stream so far is done. Work queued later is not seen. Does not
-   * block the event loop.
+   * Reads the elements after everything queued on the current stream so far. Does not block the event loop. PyTorch:
+   * `tensor.cpu()`.
    *
-   * @param options.signal rejects the promise with its reason; one that has aborted already queues nothing
+   * @param options.signal rejects the promise with its reason; if it has already aborted, nothing is queued
+   * @returns a promise of a new typed array; `float16` and `bfloat16` come as bit patterns, see `toFloat32`
+   * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING inside a capture, OutOfMemoryError; on a broken
+   * stream the error that broke it
+   * @example
+   * const values = await x.read()
    */
   read(options: CompletionOptions = {}): Promise<TypedArrayOf<D, ArrayBuffer>> {
     return attempt(() => {
@@ -185,14 +198,14 @@ export class DeviceArray<D extends DType = DType> {
       options.signal?.throwIfAborted()
       const stream = currentStream(this.device).state
       const staging = this.#queueRead(stream)
-      const giveBack = () => this.#giveBack(staging)
+      const release = () => this.#release(staging)
       const elements = streamResult(stream, options, () => this.#take(staging))
-      elements.then(giveBack, giveBack)
+      elements.then(release, release)
       return elements
     })
   }
 
-  /** The same, blocking the calling thread. */
+  /** Like {@link read}, but blocks the calling thread and throws instead of rejecting. */
   readSync(): TypedArrayOf<D, ArrayBuffer> {
     this.checkUsable()
     const stream = currentStream(this.device).state
@@ -201,7 +214,7 @@ export class DeviceArray<D extends DType = DType> {
       this.device.order.synchronizeStream(stream)
       return this.#take(staging)
     } finally {
-      this.#giveBack(staging)
+      this.#release(staging)
     }
   }
 
@@ -218,7 +231,7 @@ export class DeviceArray<D extends DType = DType> {
         driver.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {
-      this.#giveBack(staging)
+      this.#release(staging)
       throw error
     }
     return staging
@@ -233,13 +246,13 @@ export class DeviceArray<D extends DType = DType> {
     return result
   }
 
-  #giveBack(staging: Staging | undefined): void {
+  #release(staging: Staging | undefined): void {
     staging?.allocation.dispose()
   }
 
   /**
-   * Gives the memory back, behind every use that has been queued, without waiting for any. Disposing of a view gives
-   * nothing back; disposing of an array ends its views.
+   * Frees the memory after every use that was queued before; does not wait. Disposing of an array ends its views. Disposing
+   * of a view frees nothing. CUDA: `cuMemFreeAsync`.
    */
   dispose(): void {
     this.#disposed = true
@@ -249,13 +262,13 @@ export class DeviceArray<D extends DType = DType> {
     this.device.disposeMemory(this.allocation)
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }
 }
 
-/** A pinned array is known by its allocation: its class imports this file. */
+/** Whether the value is a PinnedArray. This file cannot import that class, because the class imports this file. */
 function isPinned(value: unknown): value is PinnedArray {
   return (
     typeof value === "object" && value !== null && "allocation" in value && value.allocation instanceof PinnedAllocation

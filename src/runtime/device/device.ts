@@ -4,7 +4,7 @@ import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.j
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { Allocation } from "../memory/allocation.js"
 import { OwnedResources } from "../memory/resources.js"
-import { checkFunction, checkInteger, checkName, checkOptions, mustBe } from "../../common/check.js"
+import { checkBoolean, checkFunction, checkInteger, checkName, checkOptions, mustBe } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
 import { captureContext, context, runIn } from "./context.js"
 import { DeviceArray } from "./device-array.js"
@@ -22,7 +22,6 @@ import type { GraphState } from "../capture/graph-state.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { Scope, scopeOf } from "./scope.js"
 import { SharedHandles } from "./shared-handles.js"
-import { show } from "../../common/show.js"
 import { currentStream } from "./current.js"
 import { Stream } from "./stream.js"
 import type { StreamState } from "../order/stream-state.js"
@@ -31,35 +30,35 @@ import { wasTold } from "../order/told-failures.js"
 
 /** Options of {@link Device.createStream}. */
 export interface StreamOptions {
-  /** From the device's greatest priority (the smaller number, -5 on most) to 0, the default and the least. */
+  /** An integer from the device's highest priority, which is the smallest number (-5 on most GPUs), to 0, the lowest. Default: 0. */
   readonly priority?: number | undefined
-  /** Its name in errors, graphs and traces. */
+  /** The stream's name in errors, graphs and traces. */
   readonly name?: string | undefined
 }
 
 /** Options of {@link Device.prepare}. */
 export interface PrepareOptions {
-  /** Load what `runIf` and `runWhile` need. */
+  /** Whether to load what `runIf` and `runWhile` need. Default: true if you pass no options, otherwise false. */
   readonly conditionals?: boolean | undefined
   /**
-   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. A kernel's own need is
-   * known, and is seen to when the kernel is loaded; this is for kernels that recurse, and for other libraries' kernels. The
-   * device sets so much aside for each thread that it can run at a time: 16 KiB are 4 GB on an H200.
+   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. Loading a kernel reserves
+   * what its code declares, so you need this only for kernels that recurse and for other libraries' kernels. The device
+   * reserves this many bytes for every thread that it can run at a time: with 16 KiB, an H200 reserves 4 GB.
    */
   readonly localMemory?: number | undefined
-  /** How many streams the program will have at once, the pool's included: up to 128 of those. */
+  /** The number of streams that the program will have at a time, including those of the pool (at most 128). */
   readonly streams?: number | undefined
 }
 
 const MOST_STREAMS = 4096
-/** CUDA's limit, in bytes for each thread. */
+/** CUDA's limit, in bytes per thread. */
 const MOST_LOCAL_MEMORY = 512 * 1024
 
 /** Options of {@link Device.createEvent}. */
 export interface EventOptions {
-  /** Does it take the time, for {@link Event.elapsedTime}? Such an event costs more. */
+  /** Whether the event measures time, for {@link Event.elapsedTime}. Such an event costs more. Default: false. */
   readonly timing?: boolean | undefined
-  /** Its name in errors and traces. */
+  /** The event's name in errors and traces. */
   readonly name?: string | undefined
 }
 
@@ -68,33 +67,36 @@ const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (
 const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory", "streams"])
 
 /**
- * A GPU, or the host's cores: where streams run and arrays live.
+ * A GPU, or the host device, which runs kernels on worker threads. It has the streams, events, arrays and graphs that you
+ * make with its methods.
  *
- * Opened by {@link openDevice}. Its streams, events and arrays belong to the thread that opened it.
+ * Opened by {@link openDevice}. Use a device and everything made from it only in the thread that opened it. PyTorch:
+ * `torch.device`. CUDA: a `CUdevice` with its primary context.
  */
 export class Device {
-  /** What {@link openDevice} takes. */
+  /** The name for {@link openDevice}: `"host"`, `"cuda:0"`, `"cuda:1"` and so on. */
   readonly id: DeviceId
+  /** The kind of device. */
   readonly kind: "cuda" | "host"
-  /** What its maker calls it. */
+  /** The vendor's name of the device, such as `"NVIDIA H200"`. */
   readonly name: string
   /** @internal */
   readonly driver: Driver
   /** @internal */
   readonly order: DeviceOrder
-  /** @internal The kernels that are loaded here, each at the place that it has for itself. */
+  /** @internal The kernels that are loaded here. Each kernel has an index of its own. */
   readonly kernels: (KernelHandle | undefined)[] = []
-  /** @internal The streams that forks run on if none is named. */
+  /** @internal The streams for forks that name none. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
   readonly #memory = new OwnedResources<ArrayMemory>("DeviceArray")
   readonly #pinned = new PinnedResources()
-  /** They come from a pool and go back to it, so that one made for a single call may simply be dropped. */
+  /** Events that are forgotten return to a pool without a warning, so that you may create one for a single call. */
   readonly #events = new OwnedResources<EventState>(undefined)
   readonly #graphs = new OwnedResources<GraphState>("Graph")
   readonly #shared = new SharedHandles()
   readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
-  /** Former default streams that broke. Somebody may hold on to one. */
+  /** Former default streams that broke. The user may still refer to them. */
   readonly #formerStreams = new ForgottenWatch<StreamState>(undefined, (held) => this.order.disposeStream(held))
   #defaultStream: Stream | undefined
   #references = 1
@@ -112,7 +114,7 @@ export class Device {
     this.#whenClosed = whenClosed
   }
 
-  /** Has its last reference been disposed of? */
+  /** Whether the device has been disposed of. */
   get disposed(): boolean {
     return this.order.closed
   }
@@ -122,21 +124,24 @@ export class Device {
     this.#references += 1
   }
 
-  /** @internal Refuses a device that is closed. */
+  /** @internal Throws if the device is closed. */
   checkUsable(): void {
     if (this.order.closed) throw this.#disposedError()
   }
 
   #disposedError(): DisposedError {
     return new DisposedError(
-      `${this.id} was disposed of, and with it all that was made from it; open it again with openDevice() and make them anew`,
+      `Device ${this.id} was disposed of, and with it everything made from it. Open it again with openDevice().`,
     )
   }
 
   /**
-   * The stream that work goes to if no other is current: a non-blocking one, never CUDA's legacy null stream. A new
-   * stream takes its place when it has been disposed of, and when a kernel has broken it and the failure has reached
-   * somebody: been thrown, or rejected a promise. Whoever holds the broken one keeps getting its error.
+   * The stream that receives work if no other stream is current: a non-blocking stream, never CUDA's legacy default stream.
+   *
+   * It is replaced by a new stream once it has been disposed of, or once a kernel has broken it and its error has been thrown
+   * or has rejected a promise. A reference to the broken stream keeps throwing its error.
+   *
+   * @throws DisposedError
    */
   get defaultStream(): Stream {
     const stream = this.#defaultStream
@@ -153,7 +158,13 @@ export class Device {
     return this.#defaultStream
   }
 
-  /** A new stream, without any order with the others. */
+  /**
+   * Creates a stream. Nothing orders it with other streams. CUDA: `cuStreamCreateWithPriority`.
+   *
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED; OutOfMemoryError, CudaError
+   * @example
+   * const aux = device.createStream({ name: "aux", priority: -1 })
+   */
   createStream(options: StreamOptions = {}): Stream {
     checkOptions(options, "options", streamOptions)
     const { priority = 0, name } = options
@@ -166,7 +177,7 @@ export class Device {
     return stream
   }
 
-  /** @internal A stream that the library chooses, and that nobody has to dispose of. */
+  /** @internal Creates a stream for the library's own use. The user need not dispose of it. */
   makeStream(priority: number, name: string): Stream {
     this.checkUsable()
     const stream = this.#newStream(priority, name)
@@ -180,15 +191,16 @@ export class Device {
   }
 
   /**
-   * A stream that another library made, to order work with and to queue on. It is never destroyed by us; dispose of it
-   * before its owner does that. The same handle gives the same stream.
+   * A stream that another library created, to queue work on and to order work with. The library never destroys it; dispose of
+   * it before its owner destroys it. The same handle returns the same Stream. PyTorch: `torch.cuda.ExternalStream`.
    *
-   * @param handle on CUDA, a `CUstream` as a number
+   * @param handle the handle in the device's own library (`CUstream`); not one of CUDA's default streams (0, 1, 2)
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT (always on the host device), AUX_DEVICE_MISMATCH, AUX_DISPOSED
    */
   streamFromHandle(handle: bigint): Stream {
     this.checkUsable()
     if (typeof handle !== "bigint" || handle < 0n) {
-      throw mustBe("handle", "the stream's number, a bigint", handle)
+      throw mustBe("handle", "a bigint that is not negative", handle)
     }
     const known = this.#shared.stream(handle)
     if (known !== undefined) return known
@@ -199,7 +211,7 @@ export class Device {
     return stream
   }
 
-  /** @internal Shows a stream's number, and remembers whose it is. */
+  /** @internal The stream's native handle, which from now on finds this Stream again. */
   shareHandle(stream: Stream): bigint {
     const handle = this.driver.foreignHandle(stream.state.handle)
     this.#shared.addStream(handle, stream)
@@ -214,13 +226,15 @@ export class Device {
     this.order.disposeStream(stream.state)
   }
 
-  /** A new event, not recorded yet. */
+  /**
+   * Creates an event, not recorded yet. CUDA: `cuEventCreate`.
+   *
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED
+   */
   createEvent(options: EventOptions = {}): Event {
     checkOptions(options, "options", eventOptions)
     const { timing = false, name } = options
-    if (typeof timing !== "boolean") {
-      throw mustBe("timing", "true or false, or left out", timing)
-    }
+    checkBoolean(timing, "timing")
     checkName(name, "name")
     this.checkUsable()
     const state = new EventState(this.order, timing)
@@ -229,7 +243,7 @@ export class Device {
     return event
   }
 
-  /** @internal Shows an event's number, and keeps the event. */
+  /** @internal The event's native handle. The event is kept from now on, because other code may use it. */
   shareEvent(event: Event): bigint {
     this.#shared.addEvent(event)
     return this.driver.foreignEventHandle(event.state.handle)
@@ -242,10 +256,12 @@ export class Device {
   }
 
   /**
-   * An array whose contents are whatever the memory held before. Allocated in the order of the current stream.
+   * Creates an array without initialising its elements. The memory is allocated in the order of the current stream. Inside a
+   * capture, the array belongs to the graph. PyTorch: `torch.empty`. CUDA: `cuMemAllocAsync`.
    *
-   * @param length in elements; 0 is allowed
-   * @throws OutOfMemoryError once everything that was waiting to be freed has been freed and it still does not fit
+   * @param length the number of elements; 0 is allowed
+   * @throws OutOfMemoryError if the device has too little memory even after all pending frees; AuxstreamError
+   * AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
   empty<D extends DType>(dtype: D, length: number): DeviceArray<D> {
     return this.#make(dtype, length, false)
@@ -273,12 +289,23 @@ export class Device {
     return Allocation.on(state, byteLength, contentsFollow)
   }
 
-  /** An array of zeros. */
+  /**
+   * Creates an array of zeros, filled on the current stream. PyTorch: `torch.zeros`.
+   *
+   * @param length the number of elements; 0 is allowed
+   * @throws the same errors as {@link empty}
+   */
   zeros<D extends DType>(dtype: D, length: number): DeviceArray<D> {
     return this.#filled(dtype, length, 0)
   }
 
-  /** An array of one value. */
+  /**
+   * Creates an array and fills it with one value on the current stream. PyTorch: `torch.full`.
+   *
+   * @param length the number of elements; 0 is allowed
+   * @param value a number within the range of the dtype; a bigint is allowed for 64-bit integers
+   * @throws the same errors as {@link empty}
+   */
   full<D extends DType>(dtype: D, length: number, value: ScalarOf<D>): DeviceArray<D> {
     checkDType(dtype)
     checkScalar(dtype, value, "value")
@@ -290,7 +317,7 @@ export class Device {
     return this.#withContents(array, () => array.fillChecked(value))
   }
 
-  /** Queues the first contents, which the array begins with. A create that throws made nothing. */
+  /** Queues the first contents of a new array. If that throws, the array is disposed of. */
   #withContents<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
     try {
       initialise()
@@ -303,10 +330,13 @@ export class Device {
   }
 
   /**
-   * An array with a copy of a typed array's elements, which have been read when this returns.
+   * Creates an array with the elements of a typed array. The copy is queued on the current stream; the typed array is read
+   * before the call returns. PyTorch: `torch.from_numpy(x).cuda()`.
    *
-   * @param dtype `"float16"` or `"bfloat16"` for the bit patterns of a `Uint16Array`, `"float8_e4m3fn"` for those of a
-   * `Uint8Array`; the typed array's own unless given
+   * @param source a typed array; a `Uint16Array` may hold the bit patterns of `"float16"` or `"bfloat16"`, a `Uint8Array`
+   * those of `"float8_e4m3fn"`
+   * @param dtype default: the dtype of the typed array
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DTYPE_MISMATCH, AUX_DISPOSED; OutOfMemoryError
    * @example
    * const x = device.from(new Float32Array([1, 2, 3]))
    * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
@@ -315,26 +345,22 @@ export class Device {
   from<D extends DType>(source: SourceOf<D>, dtype: D): DeviceArray<D>
   from(source: SourceOf<DType>, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
     if (dtype === undefined) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `source is ${show(source)}; arrays are made from typed arrays: Float32Array, Uint8Array, BigInt64Array and their like`,
-      )
+      throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source)
     }
     checkDType(dtype)
     if (!elementsOf(dtype).holds(source)) {
-      throw new AuxstreamError(
-        "AUX_DTYPE_MISMATCH",
-        `source is ${show(source)}; an array of ${dtype} is made from a ${elementsOf(dtype).create(0).constructor.name}`,
-      )
+      const allowed = `a ${elementsOf(dtype).create(0).constructor.name} for an array of ${dtype}`
+      throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
     const array: DeviceArray = this.#make(dtype, lengthOf(source), true)
     return this.#withContents(array, () => array.copyFrom(source))
   }
 
   /**
-   * Page-locked host memory that the device reads and writes in place, zeroed.
+   * Creates an array in page-locked host memory, zeroed, which the device reads and writes in place. CUDA: `cuMemHostAlloc`.
    *
-   * @param length in elements; 0 is allowed
+   * @param length the number of elements; 0 is allowed
+   * @throws the same errors as {@link empty}
    */
   pinned<D extends DType>(dtype: D, length: number): PinnedArray<D> {
     checkDType(dtype)
@@ -352,10 +378,11 @@ export class Device {
   }
 
   /**
-   * An array over memory that another library owns. It is never freed by us.
+   * Makes an array of memory that another library owns. The library never frees it.
    *
-   * @param address on the device, a multiple of the element's size
-   * @param length in elements
+   * @param address the device address, a multiple of the element's size
+   * @param length the number of elements
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
   wrap<D extends DType>(address: number, dtype: D, length: number): DeviceArray<D> {
     checkDType(dtype)
@@ -365,7 +392,7 @@ export class Device {
     if (address % byteLength !== 0) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        `address is ${address}; a ${dtype} array begins at a multiple of ${byteLength} bytes`,
+        `\`address\` must be a multiple of ${byteLength} for an array of ${dtype}; got ${address}`,
       )
     }
     this.checkUsable()
@@ -374,10 +401,12 @@ export class Device {
   }
 
   /**
-   * Runs a function and disposes of every array made inside on this device, except those reachable from its result, in
-   * any nesting of objects, arrays, maps and sets, and through what forks and graphs give. An async function's scope ends
-   * when its promise settles; with an async fork in the result, a scope ends when that is over.
+   * Runs a function, and then disposes of every array that it made on this device, except those reachable from its result:
+   * through objects, arrays, maps, sets, and the results of forks and graphs. If the function is async, the scope ends when
+   * its promise settles. If the result contains an async fork, the scope ends when that settles.
    *
+   * @returns what the function returns
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED; what the function throws
    * @example
    * const sum = device.scope(() => {
    *   const left = multiply(a, b)        // disposed of at the end
@@ -393,26 +422,21 @@ export class Device {
   }
 
   /**
-   * Makes ready ahead what a CUDA device otherwise makes ready at first use, when CUDA waits for all queued work: so that
-   * nothing waits in the midst of things. Waits for queued work itself, off the event loop. On the host device everything is
-   * ready from the beginning. Kernels have a `prepare` of their own.
+   * Loads and reserves in advance what a CUDA device otherwise loads at first use, when CUDA must wait for all queued work.
+   * The promise resolves once that is done; it waits for queued work without blocking the event loop. On the host device
+   * there is no such work. To load a kernel, use {@link Kernel.prepare}.
    *
-   * @throws AuxstreamError AUX_NOT_READY when queued work does not end within seconds, AUX_DEVICE_UNAVAILABLE for
-   * conditionals that the driver does not have, OutOfMemoryError for local memory that there is no room for
+   * @throws (as a rejection) AuxstreamError AUX_NOT_READY if queued work does not finish within seconds,
+   * AUX_DEVICE_UNAVAILABLE if the driver has no conditionals, AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE; OutOfMemoryError
    * @example
    * await device.prepare() // for runIf and runWhile
    * await device.prepare({ localMemory: 16 * 1024 }) // for kernels that recurse
-   * await device.prepare({ streams: 200 }) // for a server whose requests have streams of their own
+   * await device.prepare({ streams: 200 }) // for a server where each request has its own streams
    */
   async prepare(options: PrepareOptions = { conditionals: true }): Promise<void> {
     checkOptions(options, "options", prepareOptions)
     const { conditionals = false, localMemory = 0, streams = 0 } = options
-    if (typeof conditionals !== "boolean") {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `\`conditionals\` must be true or false, or left out; got ${show(conditionals)}`,
-      )
-    }
+    checkBoolean(conditionals, "conditionals")
     checkInteger(localMemory, "localMemory", 0, MOST_LOCAL_MEMORY)
     checkInteger(streams, "streams", 0, MOST_STREAMS)
     this.checkUsable()
@@ -420,8 +444,10 @@ export class Device {
   }
 
   /**
-   * What the device is: its multiprocessors, its memory, its limits. A frozen object that never changes. In CUDA's words,
-   * `cuDeviceGetAttribute`.
+   * The device's hardware and limits: multiprocessors, caches, memory. A frozen object that never changes. CUDA:
+   * `cuDeviceGetAttribute`. PyTorch: `torch.cuda.get_device_properties`.
+   *
+   * @throws DisposedError
    */
   get properties(): DeviceProperties {
     this.checkUsable()
@@ -429,24 +455,28 @@ export class Device {
   }
 
   /**
-   * Bytes of device memory: in arrays, reserved from the system, the most that arrays held, free for anybody, and in all. On
-   * host, `free` is what the device's memory can still grow by. Each call asks the system (`cuMemGetInfo`).
+   * Device memory in bytes: used by arrays, reserved from the system, the peak of the former, free for any process, and in
+   * total. On host, `free` is the number of bytes by which the device's memory can still grow. Each call asks the system.
+   * CUDA: `cuMemGetInfo`. PyTorch: `torch.cuda.memory_stats`, `torch.cuda.mem_get_info`.
+   *
+   * @throws DisposedError
    */
+  /** Device memory in bytes: used by arrays, reserved from the system, and the peak of the former. */
   get memory(): MemoryUsage {
     this.checkUsable()
     return this.driver.memoryUsage()
   }
 
-  /** Lets `memory.peak` begin again at what is in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`. */
+  /** Sets `memory.peak` to the bytes that are in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`. */
   resetPeakMemory(): void {
     this.checkUsable()
     this.driver.resetPeak()
   }
 
   /**
-   * Returns reserved memory that nothing uses now to the system, pinned memory included. Never waits: memory that queued
-   * work may still use stays reserved, so synchronize first to return everything. On host this changes nothing, because a
-   * WebAssembly memory cannot shrink. PyTorch: `torch.cuda.empty_cache`; CUDA: `cuMemPoolTrimTo`.
+   * Returns unused reserved memory to the system, pinned memory included. Does not wait: memory that queued work may still use
+   * stays reserved, so call {@link synchronize} before to return everything. On host this does nothing, because a WebAssembly
+   * memory cannot shrink. PyTorch: `torch.cuda.empty_cache`. CUDA: `cuMemPoolTrimTo`.
    */
   trim(): void {
     this.checkUsable()
@@ -454,22 +484,29 @@ export class Device {
     this.driver.trim()
   }
 
-  /** Blocks the calling thread until everything that was queued on the device is done. */
+  /**
+   * Blocks the calling thread until everything queued on the device is done. CUDA: `cuCtxSynchronize`.
+   *
+   * @throws AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING inside a capture, AUX_DEVICE_LOST
+   */
   synchronize(): void {
     this.checkUsable()
     this.order.captures.checkOutside(this.id, "be synchronised")
     this.order.synchronize()
   }
 
-  /** A promise of everything that is queued on the device so far. Does not block the event loop. */
+  /**
+   * Resolves once everything queued on the device so far is done. Does not block the event loop. Keeps the process alive.
+   *
+   * @param options.signal rejects the promise with its reason; the queued work goes on
+   */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.checkUsable()
     await deviceCompletion(this.order, options)
   }
 
   /**
-   * @internal The graph is given back when nothing holds on to its life any more: neither the graph nor an array that
-   * was made inside.
+   * @internal The graph is released when `life` is garbage-collected. The Graph and the arrays made inside it refer to `life`.
    */
   watchGraph(life: object, state: GraphState): void {
     this.#graphs.add(life, state)
@@ -486,8 +523,8 @@ export class Device {
   }
 
   /**
-   * Gives one reference back. The last one closes the device, and disposes of all that was made from it: queued work
-   * is finished first, and nothing is waited for.
+   * Releases one reference; each `openDevice()` adds one. The last one closes the device and disposes of everything made
+   * from it. Queued work still finishes; the call does not wait for it.
    */
   dispose(): void {
     if (this.order.closed || --this.#references > 0) return
@@ -504,7 +541,7 @@ export class Device {
     this.order.giveBackAll()
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }

@@ -18,25 +18,25 @@ import type { Stream } from "./stream.js"
 export function timedInCapture(name: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} takes the time and cannot be recorded inside a capture, where nothing runs; record it around the launches, ` +
-      "or make the event without { timing: true }",
+    `${name} measures time, so it cannot be recorded inside a capture, where nothing runs. Record it around the launch, or ` +
+      "create the event without { timing: true }.",
   )
 }
 
 /**
- * A point in a stream's order that other streams and the host can wait for.
+ * A point in a stream's order that other streams and the host can wait for. An event may be recorded again and again; the
+ * latest record counts.
  *
- * Made by {@link Device.createEvent} or {@link Stream.record}. In the words of PyTorch, `torch.cuda.Event`; of CUDA,
- * `cuEventRecord` and `cuStreamWaitEvent`.
+ * Made by {@link Device.createEvent} or {@link Stream.record}. PyTorch: `torch.cuda.Event`. CUDA: `CUevent`.
  */
 export class Event {
-  /** The device whose streams it orders. */
+  /** The device of the event. */
   readonly device: Device
-  /** Its name in errors and traces. */
+  /** The event's name in errors and traces. */
   readonly name: string
   /** @internal */
   readonly state: EventState
-  /** @internal What its latest record is ordered behind. */
+  /** @internal The point of the latest record. */
   readonly point = new RecordPoint()
 
   /** @internal */
@@ -47,9 +47,10 @@ export class Event {
   }
 
   /**
-   * The event's number in the device's own library (`CUevent`), for use with other libraries. Reading it means that
-   * others may record and wait, too, so that no wait for this event is elided from then on, and that it stays until it or
-   * its device is disposed of.
+   * The event's handle in the device's own library (`CUevent`), for other libraries. Once you read it, other code may record
+   * the event, so no wait for it is skipped any more, and it is kept until you dispose of it or of its device.
+   *
+   * @throws DisposedError
    */
   get handle(): bigint {
     this.#checkUsable()
@@ -57,20 +58,23 @@ export class Event {
     return this.device.shareEvent(this)
   }
 
-  /** Has it been disposed of? */
+  /** Whether the event has been disposed of. */
   get disposed(): boolean {
     return this.state.disposed
   }
 
   #checkUsable(): void {
-    if (this.state.disposed) throw new DisposedError(`${this.name} was disposed of; create another event`)
+    if (this.state.disposed)
+      throw new DisposedError(`${this.name} was disposed of. Create another with device.createEvent().`)
   }
 
   /**
-   * Marks the point behind everything that is queued on the stream so far, in place of the point marked before. Waits
-   * that are queued already keep theirs.
+   * Records the event after everything queued on the stream so far. This replaces the previous record; waits that were queued
+   * before keep theirs. CUDA: `cuEventRecord`.
    *
-   * @param stream the current stream of the event's device unless given
+   * @param stream default: the current stream of the event's device
+   * @returns this event
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   record(stream?: Stream): this {
     if (stream === undefined) return this.recordOn(currentStream(this.device))
@@ -78,24 +82,26 @@ export class Event {
     return this.recordOn(stream)
   }
 
-  /** @internal The same on a stream that is known to be of the event's device. */
+  /** @internal Like {@link record}, on a stream that is known to be of the event's device. */
   recordOn(stream: Stream): this {
     const { state } = this
     if (state.isPlain) stream.state.record(state.handle, this.point)
-    else this.#recordWithCare(stream)
+    else this.#recordSlowly(stream)
     return this
   }
 
-  #recordWithCare(stream: Stream): void {
+  #recordSlowly(stream: Stream): void {
     this.#checkUsable()
     if (this.state.timing && stream.state.capture !== undefined) throw timedInCapture(this.name)
     this.state.renew((handle) => stream.state.record(handle, this.point))
   }
 
   /**
-   * Makes what is queued on the stream later run after the latest record. Without one it does nothing.
+   * Makes everything queued on the stream later run after the event's latest record. Does nothing if the event was never
+   * recorded. CUDA: `cuStreamWaitEvent`.
    *
-   * @param stream the stream that waits: the current one of the event's device unless given
+   * @param stream the stream that waits; default: the current stream of the event's device
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   wait(stream?: Stream): void {
     if (stream === undefined) return this.waitOn(currentStream(this.device))
@@ -103,20 +109,20 @@ export class Event {
     this.waitOn(stream)
   }
 
-  /** @internal The same for a stream that is known to be of the event's device. */
+  /** @internal Like {@link wait}, for a stream that is known to be of the event's device. */
   waitOn(stream: Stream): void {
     const { state, point } = this
     if (state.isPlain && point.isRecorded) stream.state.wait(state.handle, point, true)
-    else this.#waitWithCare(stream)
+    else this.#waitSlowly(stream)
   }
 
-  #waitWithCare(stream: Stream): void {
+  #waitSlowly(stream: Stream): void {
     this.#checkUsable()
     if (!this.point.isRecorded && !this.state.shared) return stream.state.enter()
     stream.state.wait(this.state.handle, this.#known, !this.state.shared)
   }
 
-  /** What a passed record says. A shared event's may be another library's, of whose order nothing is known. */
+  /** What the latest record tells about order: nothing if the event is shared, because another library may have made it. */
   get #known(): RecordPoint {
     return this.state.shared ? this.point.withoutClock() : this.point
   }
@@ -126,7 +132,11 @@ export class Event {
     this.device.order.captures.checkLook(this.point.capture, this.name, what)
   }
 
-  /** Is the latest record's point passed? True if never recorded. Throws what broke the stream before it. */
+  /**
+   * Whether everything before the latest record is done. True if the event was never recorded. CUDA: `cuEventQuery`.
+   *
+   * @throws AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; if the stream broke before the record, the error that broke it
+   */
   query(): boolean {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
@@ -135,7 +145,11 @@ export class Event {
     return passed
   }
 
-  /** Blocks the calling thread until the latest record's point is passed. */
+  /**
+   * Blocks the calling thread until everything before the latest record is done. CUDA: `cuEventSynchronize`.
+   *
+   * @throws the same errors as {@link query}
+   */
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
@@ -143,7 +157,13 @@ export class Event {
     this.device.order.hostLearns(this.#known.wholeClock)
   }
 
-  /** A promise of the latest record's point, bound at the call. Does not block the event loop. */
+  /**
+   * Resolves once everything before the record that is latest now is done. Does not block the event loop. Keeps the process
+   * alive.
+   *
+   * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @throws (as a rejection) the same errors as {@link query}
+   */
   completed(options: CompletionOptions = {}): Promise<void> {
     return attempt(() => this.#completion(options))
   }
@@ -152,24 +172,24 @@ export class Event {
     this.#checkLook("be waited for")
     checkCompletionOptions(options)
     const { state } = this
-    if (this.#isOthersToo) return this.#relayedCompletion(options)
+    if (this.#isSharedWithOthers) return this.#relayedCompletion(options)
     if (!this.point.isRecorded) return Promise.resolve()
     const borrowed = state.lend()
     const giveBack = () => state.giveBack(borrowed)
     return eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options, giveBack)
   }
 
-  /** May others record it, too, or queue behind it on its stream? */
-  get #isOthersToo(): boolean {
+  /** Whether other code may record the event, or queue work after it on its stream. */
+  get #isSharedWithOthers(): boolean {
     return this.state.shared || this.point.isOnShared
   }
 
   /**
-   * Others may record a shared event at any time, and queue behind one on a shared stream, so that a stream of its own
-   * has to hold the point.
+   * Other code may record a shared event again at any time. So an internal stream waits for the event, and the promise is
+   * that stream's.
    */
   #relayedCompletion(options: CompletionOptions): Promise<void> {
-    // An event recorded in another library's capture throws here, before it brings one of our own streams into that capture.
+    // If the event was recorded in another library's capture, this throws before the internal stream would join that capture.
     if (this.query()) return Promise.resolve()
     const { order } = this.device
     const relay = order.createStream(order.driver.priorities.least, `the internal stream that waits for ${this.name}`)
@@ -182,9 +202,17 @@ export class Event {
   }
 
   /**
-   * Milliseconds from this event's latest record to that of `end`.
+   * The time from this event's latest record to that of `end`, in milliseconds. CUDA: `cuEventElapsedTime`.
    *
-   * @throws AuxstreamError AUX_NOT_READY unless both were made with `{ timing: true }`, recorded, and are passed
+   * @param end an event of the same device
+   * @throws AuxstreamError AUX_NOT_READY unless both events were created with `{ timing: true }`, were recorded, and are done;
+   * AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED
+   * @example
+   * const begin = device.createEvent({ timing: true }).record()
+   * layer(x)
+   * const end = device.createEvent({ timing: true }).record()
+   * await end.completed()
+   * console.log(begin.elapsedTime(end), "ms")
    */
   elapsedTime(end: Event): number {
     if (!(end instanceof Event)) {
@@ -193,7 +221,7 @@ export class Event {
     if (end.device !== this.device) {
       throw new AuxstreamError(
         "AUX_DEVICE_MISMATCH",
-        `${end.name} is of ${end.device.id}, ${this.name} of ${this.device.id}; time is measured on one device`,
+        `\`end\` must be an event of ${this.device.id}, like ${this.name}; got ${end.name} of ${end.device.id}`,
       )
     }
     for (const event of [this, end]) event.#checkTimed()
@@ -203,21 +231,21 @@ export class Event {
   #checkTimed(): void {
     this.#checkUsable()
     const missing = !this.state.timing
-      ? "was made without { timing: true }"
+      ? "was created without { timing: true }. Create it with that option."
       : !this.point.isRecorded
-        ? "was never recorded"
+        ? "was never recorded. Record it first."
         : !this.query()
-          ? "is not passed yet: synchronize() it first"
+          ? "is not done yet. Call synchronize() or await completed() first."
           : undefined
     if (missing !== undefined) throw new AuxstreamError("AUX_NOT_READY", `${this.name} ${missing}`)
   }
 
-  /** Gives the event back. Waits that are queued on it go on. */
+  /** Ends the event; does not wait. Waits that were queued for it stay valid. */
   dispose(): void {
     this.device.disposeEvent(this.state)
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }

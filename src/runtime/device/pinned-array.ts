@@ -4,24 +4,25 @@ import type { Device } from "./device.js"
 import { copyBetween } from "./arrays.js"
 import { DeviceArray } from "./device-array.js"
 import { elementsOf } from "../../common/dtype/elements.js"
-import { AuxstreamError, DisposedError } from "../../common/errors.js"
+import { mustBe } from "../../common/check.js"
+import { capitalised } from "../../common/show.js"
+import { DisposedError } from "../../common/errors.js"
 import type { PinnedAllocation } from "../memory/pinned-allocation.js"
-import { show } from "../../common/show.js"
 import { currentStream } from "./current.js"
 
 /**
- * Page-locked host memory: a typed array that the device reads and writes in place. It may be a kernel's argument
- * wherever a device array may.
+ * Page-locked host memory: a typed array that the device reads and writes in place. A kernel takes it wherever it takes a
+ * device array.
  *
- * Nothing orders your own reads and writes with the device's: synchronise before you look, and leave alone what queued
- * work still reads. Made by {@link Device.pinned}. In the words of CUDA, `cuMemHostAlloc`.
+ * The library does not order your own reads and writes with the device's. Wait for the device before you read, and do not
+ * write what queued work still reads. Made by {@link Device.pinned}. CUDA: `cuMemHostAlloc`. PyTorch: `pin_memory`.
  */
 export class PinnedArray<D extends DType = DType> {
   /** The type of its elements. */
   readonly dtype: D
-  /** In elements. */
+  /** The number of elements. */
   readonly length: number
-  /** In bytes. */
+  /** The size in bytes. */
   readonly byteLength: number
   /** The device that can use it. */
   readonly device: Device
@@ -43,17 +44,19 @@ export class PinnedArray<D extends DType = DType> {
   }
 
   /**
-   * The memory itself, alive: what the device writes shows here. Its buffer cannot be transferred.
+   * The memory itself as a typed array: what the device writes appears here. Its buffer cannot be transferred.
    *
-   * Do not keep a clone of it beyond {@link dispose}. On host, what `structuredClone()` and `postMessage()` give is no
-   * copy: it reaches the device's shared memory, which belongs to other arrays afterwards. `array.slice()` copies.
+   * Do not use a clone of it after {@link dispose}. On host, `structuredClone()` and `postMessage()` do not copy the array:
+   * the clone refers to the device's shared memory, which other arrays use later. `array.slice()` copies.
+   *
+   * @throws DisposedError
    */
   get array(): TypedArrayOf<D> {
     if (this.#array === undefined || this.allocation.disposedByOwner) throw this.#disposedError()
     return this.#array
   }
 
-  /** Has it been disposed of? */
+  /** Whether the array has been disposed of. */
   get disposed(): boolean {
     return this.allocation.disposedByOwner
   }
@@ -64,41 +67,40 @@ export class PinnedArray<D extends DType = DType> {
   }
 
   #disposedError(): DisposedError {
-    return new DisposedError(`${this.description} was disposed of; use arrays before dispose()`)
+    return new DisposedError(`${capitalised(this.description)} was disposed of. Use it before dispose().`)
   }
 
-  /** @internal What error messages call it. */
+  /** @internal The array's description in error messages. */
   get description(): string {
     return `the pinned ${this.dtype} array of ${this.length} elements on ${this.device.id}`
   }
 
   /**
-   * Queues a copy from the device on the current stream.
+   * Queues a copy from the device on the current stream. Its elements are in {@link array} once the stream has run the copy.
    *
-   * @param source of this dtype, length and device
+   * @param source an array of the same dtype, length and device
+   * @returns this array
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DTYPE_MISMATCH, AUX_LENGTH_MISMATCH, AUX_DEVICE_MISMATCH, AUX_DISPOSED
    */
   copyFrom(source: DeviceArray<D>): this {
     this.checkUsable()
     if (!(source instanceof DeviceArray)) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `source is ${show(source)}; a pinned array copies from a device array, and its .array is written in place`,
-      )
+      throw mustBe("source", "a DeviceArray", source, "To copy from host memory, write to the pinned array's .array")
     }
     copyBetween(this, source, currentStream(this.device).state)
     return this
   }
 
   /**
-   * Lets go of the memory. Its pages are freed once queued work is done with them and nothing reaches `.array`'s
-   * buffer any more, so that a typed array over it never dangles.
+   * Ends the array; does not wait. Its pages are freed once queued work no longer uses them and the buffer of `.array` is
+   * unreachable, so that no typed array ever refers to freed memory.
    */
   dispose(): void {
     this.#array = undefined
     this.allocation.disposedByOwner = true
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }

@@ -1,27 +1,26 @@
 import { endianness } from "node:os"
 import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../../driver.js"
-import { checkInteger, checkOptions } from "../../common/check.js"
+import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import { openDevices } from "./current.js"
 import { Device } from "./device.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { show } from "../../common/show.js"
 
-/** What `openDevice` takes. */
+/** The name of a device for {@link openDevice}. */
 export type DeviceSelector = "auto" | "cuda" | DeviceId
 
 const openOptions: ReadonlySet<string> = new Set(["threads"] satisfies (keyof OpenOptions)[])
 
 const backends: Backend[] = []
-/** The device that `"auto"` chose, while it is open: the same call gives the same device. */
+/** The device that `"auto"` chose. While it is open, `"auto"` returns it again. */
 let automaticChoice: string | undefined
 
-/** Makes a kind of device known. The earlier one is preferred by `"auto"`. */
+/** Registers a backend. `"auto"` prefers those registered first. */
 export function registerBackend(backend: Backend): void {
   backends.push(backend)
 }
 
 /**
- * Every device of this machine, and why those that cannot be used cannot.
+ * Lists all devices of this machine. If a device cannot be used, its `reason` says why and what to do.
  *
  * @example
  * for (const device of listDevices()) console.log(device.id, device.name, device.reason ?? "usable")
@@ -33,11 +32,13 @@ export function listDevices(): DeviceListing[] {
 }
 
 /**
- * Opens a device, or counts one more reference to it if it is open: the last {@link Device.dispose} closes it.
+ * Opens a device. If it is open already, this returns the same Device and adds a reference; the last
+ * {@link Device.dispose} closes it.
  *
- * @param selector `"auto"`, the default, is the first CUDA device that opens, else the host device; the environment
- * variable `AUXSTREAM_DEVICE` stands in for it
- * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE, saying why in one sentence
+ * @param selector `"auto"` (the default) opens the first usable CUDA device, otherwise the host device. The environment
+ * variable `AUXSTREAM_DEVICE` replaces `"auto"`.
+ * @param options `threads` is the number of worker threads of the host device
+ * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE with the reason, AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE
  * @example
  * const device = openDevice()
  * const x = device.from(new Float32Array([1, 2, 3]))
@@ -62,15 +63,15 @@ function openOne(backend: Backend, ordinal: number, options: OpenOptions): Devic
   return device
 }
 
-/** Why no device can be used on this machine; undefined where they can. */
+/** Why this machine cannot use any device; undefined if it can. */
 function whyNotHere(): string | undefined {
   if (endianness() === "LE") return undefined
-  return "This machine is big-endian. auxstream needs a little-endian one, as the numbers of GPUs and of WebAssembly are."
+  return "This machine is big-endian. auxstream needs a little-endian machine, because GPUs and WebAssembly are little-endian."
 }
 
 /**
- * The first device that opens. One that is listed as usable may still be taken: a GPU in exclusive mode says so only
- * when it is opened.
+ * Opens the first device that can be opened. A device that is listed as usable may still fail: a GPU in exclusive mode
+ * reports that another process uses it only when it is opened.
  */
 function openAutomatic(options: OpenOptions): Device {
   const chosen = automaticChoice === undefined ? undefined : openDevices.get(automaticChoice)
@@ -81,7 +82,7 @@ function openAutomatic(options: OpenOptions): Device {
   )
   for (const { backend, ordinal, listing } of candidates) {
     try {
-      if (!listing.usable) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", listing.reason ?? "it is not usable")
+      if (!listing.usable) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", listing.reason ?? "It cannot be used.")
       const device = openOne(backend, ordinal, options)
       automaticChoice = device.id
       return device
@@ -90,17 +91,17 @@ function openAutomatic(options: OpenOptions): Device {
       reasons.push(`${listing.id}: ${error.message}`)
     }
   }
-  throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `no device can be used. ${reasons.join(" ")}`)
+  throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `No device can be used. ${reasons.join(" ")}`)
 }
 
-/** One more reference to a device. What it was opened with counts, whether by option, environment or default. */
+/** Adds a reference to an open device. It keeps the number of threads that it was opened with. */
 function again(opened: Device, { threads }: OpenOptions): Device {
   const { threads: running } = opened.driver
   if (threads !== undefined && running !== undefined && threads !== running) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `threads must be ${running}, as ${opened.id} is open with ${running} threads; got ${threads}. Dispose of the device ` +
-        "first, or leave the option out",
+      `\`threads\` must be ${running}, because ${opened.id} is open with ${running} threads; got ${threads}. Omit the option, or ` +
+        "dispose of the device first.",
     )
   }
   opened.retain()
@@ -111,15 +112,12 @@ function select(named: unknown, source: string): { backend: Backend; ordinal: nu
   const match = typeof named === "string" ? /^(host|cuda)(?::(\d{1,4}))?$/.exec(named) : null
   const backend = backends.find((candidate) => candidate.kind === match?.[1])
   if (match === null || backend === undefined || (backend.kind === "host" && match[2] !== undefined)) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `${source} is ${show(named)}; it is "auto", "host", "cuda" or "cuda:0" with the device's number`,
-    )
+    throw mustBe(source, '"auto", "host", "cuda" or a device such as "cuda:0"', named)
   }
   return { backend, ordinal: Number(match[2] ?? 0) }
 }
 
-/** What stands in for "auto". A variable that is set to nothing is not set. */
+/** The device that replaces "auto". An empty variable counts as not set. */
 function automaticSelector(): string {
   const named = process.env["AUXSTREAM_DEVICE"]
   return named === undefined || named === "" ? "auto" : named

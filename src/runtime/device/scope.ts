@@ -4,20 +4,20 @@ import type { Device } from "./device.js"
 import { DeviceArray } from "./device-array.js"
 import { adopt } from "../../common/thenable.js"
 
-/** The arrays made inside one `device.scope()` that have not been disposed of. */
+/** One `device.scope()`: the arrays made inside that have not been disposed of. */
 export class Scope {
   readonly device: Device
-  /** The scope around this one. */
+  /** The enclosing scope. */
   readonly outer: Scope | undefined
   readonly #arrays = new Set<DeviceArray>()
   #isOver = false
 
   constructor(device: Device, innermost: Scope | undefined) {
     this.device = device
-    this.outer = goingOn(innermost)
+    this.outer = innermostOpen(innermost)
   }
 
-  /** Has it ended, so that it takes in nothing any more? */
+  /** Whether the scope has ended. It adopts no more arrays then. */
   get isOver(): boolean {
     return this.#isOver
   }
@@ -27,12 +27,12 @@ export class Scope {
     array.scope = this
   }
 
-  /** The array was disposed of. */
+  /** The array has been disposed of by its owner. */
   forget(array: DeviceArray): void {
     this.#arrays.delete(array)
   }
 
-  /** Runs the scope's function and ends the scope: at once, or when the promise that it returns settles. */
+  /** Calls the scope's function, and ends the scope now, or when the returned promise settles. */
   endAfter(fn: () => unknown): unknown {
     let result: unknown
     try {
@@ -69,7 +69,7 @@ export class Scope {
     void Promise.all(pending.map(settle)).then(() => this.#end(result, settled))
   }
 
-  /** Disposes of every array but those kept, which the scope around takes over. */
+  /** Disposes of all arrays except `kept`, which the enclosing scope adopts. */
   #close(kept: ReadonlySet<DeviceArray>): void {
     this.#isOver = true
     const outer = scopeOf(this.device, this.outer)
@@ -82,26 +82,26 @@ export class Scope {
   }
 }
 
-/** The innermost scope of a device that has not ended. */
+/** The innermost open scope of a device. */
 export function scopeOf(device: Device, innermost: Scope | undefined): Scope | undefined {
-  let scope = goingOn(innermost)
-  while (scope !== undefined && scope.device !== device) scope = goingOn(scope.outer)
+  let scope = innermostOpen(innermost)
+  while (scope !== undefined && scope.device !== device) scope = innermostOpen(scope.outer)
   return scope
 }
 
-/** The innermost scope that has not ended: a timer that was started inside one outlives it. */
-function goingOn(innermost: Scope | undefined): Scope | undefined {
+/** The innermost scope that is still open. A timer that was started inside a scope may outlive it. */
+function innermostOpen(innermost: Scope | undefined): Scope | undefined {
   let scope = innermost
   while (scope?.isOver === true) scope = scope.outer
   return scope
 }
 
-/** What promises that were found have come to. */
+/** The results of promises that have settled. */
 type Settled = Map<Promise<unknown>, unknown>
 
 /**
- * Every array that is reachable from a value: of a view, the array that it is a view of. And the promises on the way, of
- * forks that are not over.
+ * Finds all arrays reachable from a value (for a view, the array that owns the memory), and the promises of async forks that
+ * have not settled.
  */
 function reachableFrom(value: unknown, settled: Settled): { arrays: Set<DeviceArray>; pending: Promise<unknown>[] } {
   const arrays = new Set<DeviceArray>()
@@ -131,7 +131,7 @@ function contentsOf(object: object): unknown[] {
   return Object.keys(object).map((key) => read(object, key))
 }
 
-/** What a property holds; nothing if its getter throws, which is not the scope's business. */
+/** The value of a property; undefined if its getter throws, because a scope must not fail for that. */
 function read(object: object, key: string): unknown {
   try {
     return Reflect.get(object, key)

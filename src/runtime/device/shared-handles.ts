@@ -3,32 +3,32 @@ import type { EventState } from "../order/event-state.js"
 import type { Stream } from "./stream.js"
 
 /**
- * The streams and events of a device whose numbers others know. They stay, whether anything here reaches them or not, as
- * others may still use them: until they are disposed of, or the device is.
+ * The streams and events of a device whose native handles the user has read. Other code may still use them, so they are kept
+ * until they or the device are disposed of, even if JavaScript no longer refers to them.
  */
 export class SharedHandles {
   readonly #streams = new Map<bigint, Stream>()
-  /** A stream's numbers. It has another one where it stands in for itself in a conditional's body. */
-  readonly #numbers = new Map<Stream, Set<bigint>>()
+  /** The handles of each stream. Inside the body of a conditional, a stream has another handle. */
+  readonly #handles = new Map<Stream, Set<bigint>>()
   readonly #events = new Map<EventState, Event>()
 
-  /** One Stream for each number. */
+  /** The stream with this handle. */
   stream(handle: bigint): Stream | undefined {
     return this.#streams.get(handle)
   }
 
   addStream(handle: bigint, stream: Stream): void {
     this.#streams.set(handle, stream)
-    const numbers = this.#numbers.get(stream)
-    if (numbers === undefined) this.#numbers.set(stream, new Set([handle]))
-    else numbers.add(handle)
+    const handles = this.#handles.get(stream)
+    if (handles === undefined) this.#handles.set(stream, new Set([handle]))
+    else handles.add(handle)
   }
 
   forgetStream(stream: Stream): void {
-    for (const handle of this.#numbers.get(stream) ?? []) {
+    for (const handle of this.#handles.get(stream) ?? []) {
       if (this.#streams.get(handle) === stream) this.#streams.delete(handle)
     }
-    this.#numbers.delete(stream)
+    this.#handles.delete(stream)
   }
 
   addEvent(event: Event): void {
@@ -39,10 +39,10 @@ export class SharedHandles {
     this.#events.delete(state)
   }
 
-  /** The device is closed. */
+  /** Forgets everything, when the device is closed. */
   clear(): void {
     this.#streams.clear()
-    this.#numbers.clear()
+    this.#handles.clear()
     this.#events.clear()
   }
 }

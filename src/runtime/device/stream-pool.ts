@@ -2,29 +2,29 @@ import type { Device } from "./device.js"
 import { warnOnce } from "../../common/warn.js"
 import type { Stream } from "./stream.js"
 
-/** How many streams the pool has at most. Beyond, calls share them. */
+/** The largest number of streams. If all are in use, calls share them. */
 const most = 128
-/** How many streams the pool keeps that have nothing to do. */
+/** The number of idle streams that the pool keeps. */
 const keptIdle = 8
-/** How many streams a call asks whether they are done, at most. */
+/** The number of streams that one call may query. */
 const looksPerCall = 2
 
 /**
- * The streams that forks run on if none is named, leased for the time of one call.
+ * The streams for forks that name none. Each call leases its streams until its join.
  *
- * Callers that know nothing of each other must neither wait for nor break each other. So a call gets a stream that its
- * own stream is ordered behind already, such as the one that its last call used; else an idle one; else a new one.
+ * Independent callers must neither wait for nor break each other. So a call gets a stream whose work its own stream has
+ * already joined, such as the one of its previous call; otherwise an idle stream; otherwise a new one.
  */
 export class StreamPool {
   readonly #device: Device
   readonly #all = new Set<Stream>()
-  /** Given back, and not known to be done; the one given back last comes last. */
+  /** Returned streams that are not known to be idle, in the order in which they were returned. */
   readonly #pending: Stream[] = []
-  /** Known to be done. */
+  /** Returned streams that are idle. */
   readonly #idle: Stream[] = []
-  /** Of streams that several calls use at once: how many more than one. */
+  /** For each stream that several calls use at a time, how many beyond the first. */
   readonly #shared = new Map<Stream, number>()
-  /** Where among the pending streams the next look is. */
+  /** The index of the pending stream to query next. */
   #cursor = 0
   #made = 0
 
@@ -32,14 +32,14 @@ export class StreamPool {
     this.#device = device
   }
 
-  /** A stream that is not the current one of the call that it is for. Must be given back. */
+  /** Leases a stream that is not the call's current one. {@link release} must be called for it. */
   take(call: PoolLease): Stream {
     const { current } = call
-    return this.#takeNewest(current) ?? this.#takeIdle(current) ?? this.#takeDone(call) ?? this.#shareOrMake(current)
+    return this.#takeJoined(current) ?? this.#takeIdle(current) ?? this.#takeDone(call) ?? this.#shareOrMake(current)
   }
 
-  /** The newest that the current stream is ordered behind: a model's layers run on one and the same stream. */
-  #takeNewest(current: Stream): Stream | undefined {
+  /** The latest pending stream that the current stream has joined, so that all layers of a model use the same stream. */
+  #takeJoined(current: Stream): Stream | undefined {
     for (let index = this.#pending.length - 1; index >= 0; index--) {
       const stream = this.#pending[index]
       if (stream === undefined || !isFree(stream, current) || !current.state.hasJoined(stream.state)) continue
@@ -67,7 +67,7 @@ export class StreamPool {
     return undefined
   }
 
-  /** Looks at the next pending stream, and takes it out if it is done. */
+  /** Queries the next pending stream, and removes and returns it if it is idle. */
   #look(call: PoolLease): Stream | undefined {
     call.looks -= 1
     if (this.#cursor >= this.#pending.length) this.#cursor = 0
@@ -81,7 +81,7 @@ export class StreamPool {
     return this.#isFit(stream) ? stream : undefined
   }
 
-  /** Can it be forked onto? A broken stream never comes back. */
+  /** Whether the stream can be leased. A broken or disposed one is removed from the pool. */
   #isFit(stream: Stream): boolean {
     if (isUsable(stream)) return true
     this.#end(stream)
@@ -93,7 +93,7 @@ export class StreamPool {
     this.#device.disposeStream(stream)
   }
 
-  /** Ends the oldest of more idle streams than are kept, as far as the call's looks find any. */
+  /** Destroys idle streams beyond the number that is kept, within the call's number of queries. */
   trim(call: PoolLease): void {
     while (call.looks > 0 && this.#pending.length > 0 && this.#pending.length + this.#idle.length > keptIdle) {
       const stream = this.#look(call)
@@ -107,8 +107,8 @@ export class StreamPool {
     if (this.#all.size >= most) {
       warnOnce(
         "shared pool",
-        `More than ${most} functions run beside others on ${this.#device.id}: some now share a stream and wait for each ` +
-          "other. Join forks earlier, or limit how many requests run at once.",
+        `More than ${most} functions run side by side on ${this.#device.id}, so some share a stream and wait for each ` +
+          "other. Join forks earlier, or limit how many requests run at a time.",
         "AUX_POOL_SHARED",
       )
       for (const stream of this.#all) if (isFree(stream, current) && isUsable(stream)) return this.#share(stream)
@@ -119,7 +119,7 @@ export class StreamPool {
   }
 
   #share(stream: Stream): Stream {
-    // Goes to the end, so that calls share all streams alike.
+    // Move it to the end, so that calls share all streams evenly.
     this.#all.delete(stream)
     this.#all.add(stream)
     const index = this.#pending.indexOf(stream)
@@ -128,8 +128,8 @@ export class StreamPool {
     return stream
   }
 
-  /** The scratch memory of the lease's library calls is freed in the stream's order. */
-  giveBack(stream: Stream): void {
+  /** Ends a lease of the stream, and frees its cuBLAS workspace in the stream's order. */
+  release(stream: Stream): void {
     stream.state.order.freeWorkspace(stream.state)
     const others = this.#shared.get(stream)
     if (others === undefined) return void this.#pending.push(stream)
@@ -145,21 +145,21 @@ export class StreamPool {
   }
 }
 
-/** The streams of one call, leased together. */
+/** The streams that one call has leased. */
 export class PoolLease {
   readonly current: Stream
-  /** How many streams the call may still ask whether they are done. */
+  /** The number of streams that the call may still query. */
   looks = looksPerCall
   readonly #pool: StreamPool
   readonly #streams: Stream[] = []
 
-  /** @param current the stream that the call forks from */
+  /** @param current the stream from which the call forks */
   constructor(current: Stream) {
     this.current = current
     this.#pool = current.device.pool
   }
 
-  /** A stream that is not the current one, for as long as the lease lasts. */
+  /** Leases a stream that is not the current one, until {@link end}. */
   take(): Stream {
     const stream = this.#pool.take(this)
     this.#streams.push(stream)
@@ -167,14 +167,14 @@ export class PoolLease {
     return stream
   }
 
-  /** The call's work is joined, or never will be. */
+  /** Returns all streams: the call's work has been joined, or never will be. */
   end(): void {
-    for (const stream of this.#streams) this.#pool.giveBack(stream)
+    for (const stream of this.#streams) this.#pool.release(stream)
     this.#streams.length = 0
   }
 }
 
-/** A stream that takes part in a capture belongs to that alone. */
+/** Whether the call may use the stream. A stream that is part of a capture is for that capture only. */
 function isFree(stream: Stream, current: Stream): boolean {
   const { capture } = stream.state
   return stream !== current && (capture === undefined || capture === current.state.capture)
@@ -184,7 +184,7 @@ function isUsable(stream: Stream): boolean {
   return !stream.disposed && stream.state.failure === undefined
 }
 
-/** Is all of its work done? In a capture the driver must not be asked, nor about a stream in one. */
+/** Whether all work of the stream is done. Inside a capture, and for a stream in a capture, the driver must not be asked. */
 function isDone(stream: Stream, current: Stream): boolean {
   const { state } = stream
   const { order } = state

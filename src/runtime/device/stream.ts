@@ -9,31 +9,32 @@ import { DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { Event } from "./event.js"
 import { PinnedArray } from "./pinned-array.js"
-import { show } from "../../common/show.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** The arrays that work of another library, queued on one of our own streams, reads and writes. */
+/** Arrays that work uses without the library seeing it: work of another library, or accesses through a kernel's own pointers. */
 export interface ExternalUses {
+  /** Arrays that the work reads. */
   readonly reads?: readonly AnyArray[] | undefined
+  /** Arrays that the work writes, or both reads and writes. */
   readonly writes?: readonly AnyArray[] | undefined
 }
 
 const usesNames: ReadonlySet<string> = new Set(["reads", "writes"] satisfies (keyof ExternalUses)[])
 
 /**
- * A queue of work on a device. What is queued on one stream runs in the order of the calls; two streams run side by
- * side, but for what events and waits order.
+ * A queue of work on a device. Operations of one stream run in the order of the calls. Two streams run side by side, unless
+ * events or waits order them.
  *
- * Made by {@link Device.createStream}. In the words of PyTorch, `torch.cuda.Stream`; of CUDA, a non-blocking stream.
+ * Made by {@link Device.createStream}. PyTorch: `torch.cuda.Stream`. CUDA: a non-blocking stream (`CUstream`).
  */
 export class Stream {
-  /** The device that the stream's work runs on. */
+  /** The device of the stream. */
   readonly device: Device
-  /** A number of its own, never given to another stream. */
+  /** A number that is unique on its device and never reused. */
   readonly id: number
-  /** Its name in errors, graphs and traces. */
+  /** The stream's name in errors, graphs and traces. */
   readonly name: string
-  /** Lower numbers run first; 0 is the least. */
+  /** The priority: streams with lower numbers run first. 0 is the lowest priority. */
   readonly priority: number
   /** @internal */
   readonly state: StreamState
@@ -48,8 +49,10 @@ export class Stream {
   }
 
   /**
-   * The stream's number in the device's own library (`CUstream`), for use with other libraries. After you read it,
-   * other libraries may queue work here unseen, so no wait on this stream is skipped any more. Prefer {@link external}.
+   * The stream's handle in the device's own library (`CUstream`), for other libraries. Once you read it, other code may
+   * queue work here without the library seeing it, so no wait for this stream is skipped any more. Prefer {@link external}.
+   *
+   * @throws DisposedError, AuxstreamError AUX_STREAM_CAPTURING
    */
   get handle(): bigint {
     this.state.enter()
@@ -57,26 +60,31 @@ export class Stream {
     return this.device.shareHandle(this)
   }
 
-  /** Has it been disposed of? */
+  /** Whether the stream has been disposed of. */
   get disposed(): boolean {
     return this.state.disposed
   }
 
   /**
-   * Records an event behind everything that is queued here so far.
+   * Records an event after everything queued here so far. CUDA: `cuEventRecord`. PyTorch: `stream.record_event`.
    *
-   * @param event of this device; a new one is made if none is given
+   * @param event an event of the same device; default: a new event
+   * @returns the event
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   record(event: Event = this.device.createEvent()): Event {
     if (!(event instanceof Event)) {
-      throw mustBe("event", "an Event, or left out", event)
+      throw mustBe("event", "an Event or undefined", event)
     }
     return event.device === this.device ? event.recordOn(this) : event.record(this)
   }
 
   /**
-   * Makes what is queued here later run after an event's latest record, or after everything that is queued on another
-   * stream so far.
+   * Makes everything queued here later run after an event's latest record, or after everything queued on another stream so
+   * far. Waiting for an unrecorded event does nothing. CUDA: `cuStreamWaitEvent`. PyTorch: `wait_event`, `wait_stream`.
+   *
+   * @param target an event or a stream of the same device
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   wait(target: Event | Stream): void {
     if (target instanceof Event) return target.device === this.device ? target.waitOn(this) : target.wait(this)
@@ -89,9 +97,12 @@ export class Stream {
   }
 
   /**
-   * Makes this the current stream of its device inside `fn`, across its awaits.
+   * Makes this the current stream of its device inside `fn`, across its awaits. PyTorch: `with torch.cuda.stream(s)`.
    *
    * @returns what `fn` returns
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED, AUX_STREAM_CAPTURING
+   * @example
+   * stream.run(() => scale.launch({ grid: 1, block: 256 }, 3, 2, x))
    */
   run<T>(fn: () => T): T {
     checkFunction(fn, "fn")
@@ -100,10 +111,13 @@ export class Stream {
   }
 
   /**
-   * Lets another library queue work here. The arrays that it uses are named, so that they can be disposed of at once
-   * and others can be ordered with it.
+   * Lets another library queue work here. Name the arrays that its work uses: then you may dispose of them right after the
+   * call, and their other uses can be ordered with this one.
    *
-   * @param fn gets the stream's number in the device's own library, and queues before it returns
+   * @param uses the arrays that the work reads and writes
+   * @param fn gets the stream's handle in the device's own library (`CUstream`); must queue its work before it returns
+   * @returns what `fn` returns
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    * @example
    * stream.external({ reads: [input], writes: [output] }, (handle) => library.run(handle, input.address, output.address))
    */
@@ -115,7 +129,7 @@ export class Stream {
     try {
       return fn(this.device.driver.foreignHandle(this.state.handle))
     } finally {
-      // Whatever was thrown, something may have been queued before.
+      // Even if `fn` threw, it may have queued work before.
       const tick = this.state.advance("external")
       for (const array of reads) useSpan(this.state, array, tick, false)
       for (const array of writes) useSpan(this.state, array, tick, true)
@@ -127,43 +141,60 @@ export class Stream {
     this.state.enter()
   }
 
-  /** Is everything that was queued here done? Throws what broke the stream. */
+  /**
+   * Whether everything queued here is done. CUDA: `cuStreamQuery`.
+   *
+   * @throws AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
+   */
   query(): boolean {
     this.#enterToLook("be queried")
     return this.device.order.queryStream(this.state)
   }
 
-  /** Blocks the calling thread until everything that was queued here is done. Throws what broke the stream. */
+  /**
+   * Blocks the calling thread until everything queued here is done. CUDA: `cuStreamSynchronize`.
+   *
+   * @throws AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
+   */
   synchronize(): void {
     this.#enterToLook("be synchronised")
     this.device.order.synchronizeStream(this.state)
   }
 
-  /** A promise of everything that is queued here so far. Does not block the event loop. */
+  /**
+   * Resolves once everything queued here so far is done. Does not block the event loop. Keeps the process alive.
+   *
+   * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
+   */
   completed(options: CompletionOptions = {}): Promise<void> {
     return streamCompletion(this.state, options)
   }
 
-  /** Ends the stream. Queued work is finished first; nothing is waited for. */
+  /**
+   * Ends the stream; does not wait. Queued work still finishes.
+   *
+   * @throws AuxstreamError AUX_STREAM_CAPTURING while the stream is part of a capture
+   */
   dispose(): void {
     this.state.order.captures.checkFree(this.state, "be disposed of")
     this.device.disposeStream(this)
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }
 }
 
-/** Declared uses. */
+/** Checked uses. */
 export interface UsedArrays {
   readonly reads: readonly AnyArray[]
   readonly writes: readonly AnyArray[]
   readonly all: readonly AnyArray[]
 }
 
-/** The arrays of declared uses, checked to be of the device. */
+/** Checks that the uses are arrays of the device. */
 export function usedArrays(uses: ExternalUses, device: Device): UsedArrays {
   checkOptions(uses, "uses", usesNames)
   const reads = checkedArrays(uses?.reads, "reads", device)
@@ -172,15 +203,15 @@ export function usedArrays(uses: ExternalUses, device: Device): UsedArrays {
 }
 
 function checkedArrays(list: unknown, what: string, device: Device): AnyArray[] {
-  return listOf(list, what).map((array) => {
+  return listOf(list, what).map((array, index) => {
     if (!(array instanceof DeviceArray || array instanceof PinnedArray)) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", `uses name ${show(array)}; they name device and pinned arrays`)
+      throw mustBe(`uses.${what}[${index}]`, "a DeviceArray or a PinnedArray", array)
     }
     array.checkUsable()
     if (array.device !== device) {
       throw new AuxstreamError(
         "AUX_DEVICE_MISMATCH",
-        `${array.description} is used on a stream of ${device.id}; use arrays on their own device`,
+        `\`uses.${what}[${index}]\` must be on the stream's device, ${device.id}; got one on ${array.device.id}`,
       )
     }
     return array
@@ -190,5 +221,5 @@ function checkedArrays(list: unknown, what: string, device: Device): AnyArray[] 
 function listOf(value: unknown, what: string): readonly unknown[] {
   if (value === undefined) return []
   if (Array.isArray(value)) return value
-  throw mustBe(what, "an array of arrays, or left out", value)
+  throw mustBe(`uses.${what}`, "an array or undefined", value)
 }

@@ -8,26 +8,30 @@ import { currentDevice } from "../device/current.js"
 
 /** Options of {@link captureGraph}. */
 export interface CaptureOptions {
-  /** The device whose work is captured: the innermost `run`'s, else the only open one, unless given. */
+  /** The device whose work is captured. Default: the device of the innermost `run`, otherwise the only open device. */
   readonly device?: Device | undefined
 }
 
 const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof CaptureOptions)[])
 
 /**
- * Captures what a function queues, forks included, into one graph. Nothing of it runs before the graph is launched.
+ * Captures everything that a function queues, including its forks, into one graph. Nothing runs until you launch the graph.
  *
- * The current stream inside is a private one. Arrays made inside belong to the graph; those from outside are kept alive
- * by it. Typed arrays that are copied inside are read now. Nothing may be waited for or looked at inside: reading,
- * synchronising and querying are refused. An async function may be captured: what others queue meanwhile, outside of
- * its flow of calls, is no part of it.
+ * Inside, the current stream is a private one. Arrays made inside belong to the graph. The graph keeps arrays from outside
+ * alive. Typed arrays are read during the capture. Reading, querying and waiting throw inside a capture, because nothing runs.
+ * The function may be async; work that other code queues meanwhile is not captured.
  *
- * @returns the graph, or a promise of it if the function is async
+ * @param fn queues the work
+ * @returns the graph; a promise of it if the function is async
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE, AUX_STREAM_CAPTURING, AUX_DISPOSED; what the function
+ * throws
  * @example
  * const graph = captureGraph(() => model(x))
  * x.copyFrom(tokens)
  * graph.launch()
  * console.log(await graph.result.read())
+ *
+ * PyTorch: `torch.cuda.graph`. CUDA: `cuStreamBeginCapture` and `cuGraphInstantiate`.
  */
 export function captureGraph<T>(fn: () => T, options?: CaptureOptions): Join<[T], Graph<Now<T>>, Graph<Awaited<T>>>
 export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): unknown {
@@ -35,7 +39,7 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
   checkOptions(options, "options", captureOptions)
   const { device = currentDevice() } = options
   if (!(device instanceof Device)) {
-    throw mustBe("device", "a Device, or left out", device)
+    throw mustBe("device", "a Device or undefined", device)
   }
   return captureOn(
     device,

@@ -7,20 +7,20 @@ import { GraphCapture } from "../capture/graph-capture.js"
 import type { Stream } from "../device/stream.js"
 import { adopt } from "../../common/thenable.js"
 
-/** What a capture has given: its memory and plan, the executable graph, what the function returned. */
+/** The outcome of a capture: its memory and plan, the executable graph, and the function's result. */
 export interface Captured {
   readonly capture: GraphCapture
   readonly handle: GraphHandle
   readonly result: unknown
-  /** What the graph and the arrays made inside hold on to, so that either keeps the graph. */
+  /** The graph and the arrays made inside refer to this object, so that each of them keeps the graph alive. */
   readonly life: object
 }
 
 /**
- * Captures what a function queues.
+ * Captures everything that a function queues.
  *
- * @param update gives the executable graph that is to be changed in place if the shape is the same
- * @param take gets what was captured, in the same step, so that nobody sees a graph between its two states
+ * @param update returns the executable graph to change in place, which works if the shape is the same
+ * @param take receives the outcome in the same synchronous step, so that no code sees a graph that is half updated
  */
 export function captureOn<R>(
   device: Device,
@@ -33,13 +33,13 @@ export function captureOn<R>(
   return new CaptureSession(device, update, take).run(fn)
 }
 
-/** Captures whose function waits for what nobody can settle any more. What is freed meanwhile waits for their end. */
+/** Cancels a capture whose async function can never end. Otherwise memory freed meanwhile would never be released. */
 const unending = new FinalizationRegistry<GraphCapture>((capture) => {
   if (capture.over) return
   outsideCaptures(() => capture.cancel())
   warnOnce(
     "unending capture",
-    "An async function that was captured can never end, as nobody can settle what it awaits; its capture was cancelled.",
+    "A captured async function can never end, because nothing can settle the promise that it awaits. Its capture was cancelled.",
     "AUX_FORGOTTEN",
   )
 })
@@ -79,7 +79,7 @@ class CaptureSession<R> {
     return promise === undefined ? this.#end(result) : this.#endAfter(promise)
   }
 
-  /** Arrays made inside belong to the graph, not to a scope around it. */
+  /** Runs a function inside the capture, and outside of all scopes, because arrays made inside belong to the graph. */
   #inside<T>(fn: () => T): T {
     return runIn(context().withStream(this.#root).withScope(undefined).withCapture(this.#capture.link), fn)
   }

@@ -1,7 +1,7 @@
 import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../../driver.js"
 import { Capture, captureOf } from "../capture/capture.js"
 import { prepareSpan, useSpan } from "../capture/operation.js"
-import { checkFunction } from "../../common/check.js"
+import { checkFunction, mustBe } from "../../common/check.js"
 import type { VectorClock } from "../order/clock.js"
 import { context, runIn } from "../device/context.js"
 import type { AnyArray } from "../device/arrays.js"
@@ -9,40 +9,43 @@ import { DeviceArray } from "../device/device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import { PinnedArray } from "../device/pinned-array.js"
-import { show } from "../../common/show.js"
 import { currentStream } from "../device/current.js"
 import type { Stream } from "../device/stream.js"
 import type { StreamState } from "../order/stream-state.js"
 import { adopt } from "../../common/thenable.js"
 
-/** The one number that decides, in device or pinned memory: zero is false. */
+/** The number that decides, in an array of length 1 in device or pinned memory. Zero is false. */
 export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
 
-/** Anything but an async function, which the compiler refuses with these words. */
+/** Any function but an async one. The compiler shows this text for an async one. */
 type Sync<T> = (() => T) &
-  ([Thenable<T>] extends [never] ? unknown : "the body is captured while the function runs: it cannot be async")
+  ([Thenable<T>] extends [never]
+    ? unknown
+    : "the function must not be async, because the body is captured while it runs")
 
-/** What of a type is a promise. Of `any` nothing is known. */
+/** The part of a type that is a promise; never for `any`. */
 type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
 
 /**
- * Inside a capture: has work run only if a number on the device is not zero when the graph gets there, with no word from
- * the host. What each function queues becomes a body of the conditional, forks included.
+ * Captures work that runs only if a number on the device is not zero when the graph reaches this point. The device decides
+ * at each launch, without the host. Call this inside {@link captureGraph}.
  *
- * Streams and events from around cannot be used inside the functions: the conditional itself is one operation of the
- * current stream. On CUDA it needs a driver of 12.4 or later, and the graph cannot be launched inside another capture.
+ * Each function is called once, now, and everything that it queues becomes a body of the conditional, forks included. The
+ * conditional is one operation of the current stream, so its bodies cannot wait for events that were recorded outside them.
+ * On CUDA this needs a driver for CUDA 12.4 or later, and such a graph cannot be launched inside another capture.
  *
- * @param condition one int32
- * @param then not async: what it queues is the body
- * @param otherwise its work runs if the number is zero
- * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`
+ * @param condition an int32 array of length 1
+ * @param then queues the work that runs if the number is not zero; must not be async
+ * @param otherwise queues the work that runs if the number is zero; must not be async
+ * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`, AUX_INVALID_ARGUMENT, AUX_DTYPE_MISMATCH,
+ * AUX_LENGTH_MISMATCH, AUX_DEVICE_UNAVAILABLE if the driver has no conditionals, AUX_DISPOSED
  * @example
  * const graph = captureGraph(() => {
  *   converged.launch({ grid: 1, block: 1 }, residual, flag)
  *   runIf(flag, () => polish(x), () => iterate(x))
  * })
  *
- * CUDA's conditional nodes (`cuGraphAddNode`); in PyTorch, `torch.cond`.
+ * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.cond`.
  */
 export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Sync<U>): void {
   checkCondition(condition)
@@ -50,7 +53,7 @@ export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Syn
   if (otherwise === undefined) return runBody("if", condition, then)
   checkFunction(otherwise, "otherwise")
   checkCapturing(condition)
-  // The first body may write to the condition: both go by what it was.
+  // The first body may write to the condition. Both must use the value before that, so it is copied.
   const decided = condition.device.empty("int32", 1).copyFrom(condition)
   runBody("if", decided, then)
   runBody("unless", decided, otherwise)
@@ -58,12 +61,21 @@ export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Syn
 }
 
 /**
- * Inside a capture: has work run again and again as long as a number on the device is not zero. It is looked at before
- * each run; the body writes to it, or the loop never ends. As for everything else, see {@link runIf}.
+ * Captures work that is repeated as long as a number on the device is not zero. The device reads the number before each
+ * repetition. The loop ends when the body, or another writer of the number, writes a zero. See {@link runIf} for the rest.
  *
- * @param condition one int32
- * @param body not async: what it queues is the body
- * @throws AuxstreamError AUX_NOT_CAPTURING outside of `captureGraph`
+ * @param condition an int32 array of length 1
+ * @param body queues the work of one repetition; must not be async
+ * @throws the same errors as {@link runIf}
+ * @example
+ * const graph = captureGraph(() => {
+ *   runWhile(left, () => {
+ *     step.launch({ grid: 1, block: 256 }, x)
+ *     countDown.launch({ grid: 1, block: 1 }, left)
+ *   })
+ * })
+ *
+ * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.while_loop`.
  */
 export function runWhile<T>(condition: Condition, body: Sync<T>): void {
   checkCondition(condition)
@@ -75,21 +87,21 @@ function checkCondition(condition: unknown): asserts condition is Condition {
   const array: AnyArray | undefined =
     condition instanceof DeviceArray || condition instanceof PinnedArray ? condition : undefined
   if (array === undefined) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `condition is ${show(condition)}; it is an int32 array of one element, which the device looks at: have a kernel ` +
-        "write to it. What JavaScript knows already is decided with if",
-    )
+    const advice = "A kernel writes the number. If JavaScript knows the value during the capture, use `if` instead"
+    throw mustBe("condition", "an int32 array of length 1 in device or pinned memory", condition, advice)
   }
   array.checkUsable()
   if (array.dtype !== "int32") {
-    throw new AuxstreamError("AUX_DTYPE_MISMATCH", `condition is ${array.description}; it is of int32`)
+    throw new AuxstreamError("AUX_DTYPE_MISMATCH", `\`condition\` must be an array of int32; got ${array.description}`)
   }
   if (array.length === 1) return
-  throw new AuxstreamError("AUX_LENGTH_MISMATCH", `condition is ${array.description}; it has one: use subarray()`)
+  throw new AuxstreamError(
+    "AUX_LENGTH_MISMATCH",
+    `\`condition\` must have one element; got ${array.description}. Use subarray().`,
+  )
 }
 
-/** The current stream of the condition's device, and the capture that it takes part in. */
+/** The current stream of the condition's device, and its capture. */
 function checkCapturing({ device }: Condition): { stream: Stream; capture: Capture } {
   const stream = currentStream(device)
   stream.state.enter()
@@ -97,21 +109,21 @@ function checkCapturing({ device }: Condition): { stream: Stream; capture: Captu
   if (capture !== undefined) return { stream, capture }
   throw new AuxstreamError(
     "AUX_NOT_CAPTURING",
-    "runIf() and runWhile() decide on the device, which only a graph can: call them inside captureGraph()",
+    "runIf() and runWhile() must be called inside captureGraph(), because only a graph can decide on the device.",
   )
 }
 
-/** The body of a conditional, while it is captured. */
+/** The capture of a conditional's body. */
 class BodyCapture extends Capture {
   readonly #kind: ConditionalKind
-  /** The address of its int32. The array itself would keep the graph, should it have been made inside. */
+  /** The address of the condition. The array itself must not be kept: if it was made inside, it would keep the graph alive. */
   readonly #condition: number
   readonly #around: StreamState
   readonly #outer: Capture
-  /** What the conditional is behind. */
-  readonly #behind: VectorClock
-  /** Streams of captures around this one that took part in it, with the bodies in it in which they did. */
-  readonly #borrowed = new Map<StreamState, OrderMark[]>()
+  /** The clock of the conditional: everything ordered before it. */
+  readonly #before: VectorClock
+  /** Streams of the enclosing captures that this body used, each with the inner bodies that used it. */
+  readonly #guests = new Map<StreamState, OrderMark[]>()
 
   constructor(root: StreamState, kind: ConditionalKind, condition: Condition, around: StreamState, outer: Capture) {
     super(root.order, root, outer)
@@ -119,19 +131,19 @@ class BodyCapture extends Capture {
     this.#condition = condition.address
     this.#around = around
     this.#outer = outer
-    this.#behind = around.clock
+    this.#before = around.clock
   }
 
-  /** If the conditional is behind all that it has captured there, so that its order stays one. */
+  /** Only if all of the stream's captured work is ordered before the conditional. */
   override mayBorrow(stream: StreamState): boolean {
     if (stream === this.#around) return false
-    if (stream.capture === this.#outer) return stream.clock.isCoveredBy(this.#behind)
-    return this.#outer.mayBorrow(stream) && this.#isBehindBodiesWith(stream)
+    if (stream.capture === this.#outer) return stream.clock.isCoveredBy(this.#before)
+    return this.#outer.mayBorrow(stream) && this.#isAfterBodiesWith(stream)
   }
 
-  #isBehindBodiesWith(stream: StreamState): boolean {
-    const bodies = this.#outer instanceof BodyCapture ? this.#outer.#borrowed.get(stream) : undefined
-    return bodies === undefined || bodies.every(({ slot, tick }) => this.#behind.covers(slot, tick))
+  #isAfterBodiesWith(stream: StreamState): boolean {
+    const bodies = this.#outer instanceof BodyCapture ? this.#outer.#guests.get(stream) : undefined
+    return bodies === undefined || bodies.every(({ slot, tick }) => this.#before.covers(slot, tick))
   }
 
   override checkBirth(memory: UsedMemory): void {
@@ -139,13 +151,13 @@ class BodyCapture extends Capture {
     if (!this.#outer.owns(memory) || memory.capturedBirth?.isBefore(this.#around) !== false) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
-      `an array that ${memory.capturedBirth.name} made cannot be used in the body of a conditional on ${this.#around.name}, which is not ordered ` +
-        "behind that; make the conditional's stream wait first: stream.wait(other)",
+      `An array that was made on ${memory.capturedBirth.name} cannot be used in the body of a conditional on ` +
+        `${this.#around.name}, which is not ordered after that. Call stream.wait(other) before the conditional.`,
     )
   }
 
   override admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void {
-    if (stream.capture !== undefined && !this.#borrowed.has(stream)) this.#borrowed.set(stream, [])
+    if (stream.capture !== undefined && !this.#guests.has(stream)) this.#guests.set(stream, [])
     super.admit(stream, before, handle)
   }
 
@@ -162,16 +174,16 @@ class BodyCapture extends Capture {
     this.endWith(() => this.order.driver.endConditional(this.root.handle))
   }
 
-  /** It has become the operation of this tick: what its streams capture next comes behind that, as on any stream. */
-  giveBackStreams(tick: number): void {
-    for (const stream of this.#borrowed.keys()) {
+  /** Returns the used streams to the enclosing capture: their next operations run after the conditional, which has this tick. */
+  releaseStreams(tick: number): void {
+    for (const stream of this.#guests.keys()) {
       if (stream.capture === this.#outer) stream.waitFor(this.#around)
-      else if (this.#outer instanceof BodyCapture) this.#outer.#lend(stream, { slot: this.#around.slot, tick })
+      else if (this.#outer instanceof BodyCapture) this.#outer.#addGuest(stream, { slot: this.#around.slot, tick })
     }
   }
 
-  #lend(stream: StreamState, body: OrderMark): void {
-    this.#borrowed.set(stream, [...(this.#borrowed.get(stream) ?? []), body])
+  #addGuest(stream: StreamState, body: OrderMark): void {
+    this.#guests.set(stream, [...(this.#guests.get(stream) ?? []), body])
   }
 }
 
@@ -188,15 +200,15 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
     const tick = state.advance(kind)
     useSpan(state, condition, tick, false)
     capture.include(body, state, tick, true)
-    body.giveBackStreams(tick)
-    body.memory.dispose() // It is the other capture's alone from here on.
+    body.releaseStreams(tick)
+    body.memory.dispose() // From here on, only the enclosing capture holds it.
   } catch (error) {
-    // The conditional may stand in the graph already, with half a body.
+    // The graph may already contain the conditional with an incomplete body.
     body.cancel()
     capture.invalidate(error)
     throw error
   } finally {
-    // Not by its public name, which refuses where the driver cannot say whether others capture it: that would hide the error.
+    // Not stream.dispose(), which may throw if the driver cannot tell whether it is captured. That would hide the error.
     root.device.disposeStream(root)
   }
 }
@@ -205,10 +217,10 @@ function captureBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
   runIn(context().withStream(root).withScope(undefined).withCapture(body.link), () => {
     const promise = adopt(fn())
     if (promise === undefined) return body.end()
-    promise.catch(() => {}) // What is wrong is said here.
+    promise.catch(() => {}) // The error below replaces its rejection.
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      "the function of a conditional returned a promise; its body is captured while the function runs: make it sync",
+      "The function of a conditional must not return a promise, because its body is captured while the function runs.",
     )
   })
 }

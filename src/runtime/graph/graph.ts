@@ -9,71 +9,78 @@ import { checkStreamOf, currentStream } from "../device/current.js"
 import type { Stream } from "../device/stream.js"
 
 /**
- * Work that was captured once and is launched with one call, as often as wanted. Made by {@link captureGraph}. In the
- * words of PyTorch, `torch.cuda.CUDAGraph`; of CUDA, `cuGraphExec`.
+ * Work that was captured once. Each launch queues all of it with one call. Made by {@link captureGraph}. PyTorch:
+ * `torch.cuda.CUDAGraph`. CUDA: `CUgraphExec`.
  */
 export class Graph<T> {
-  /** The device that it runs on. */
+  /** The device on which the graph runs. */
   readonly device: Device
   /** @internal */
   readonly state: GraphState
   #result: T
-  /** Only held, for {@link Device.watchGraph}. */
+  /** Only referenced, never read. See {@link Device.watchGraph}. */
   protected life: object
 
   /** @internal */
   constructor(device: Device, state: GraphState, { result, life }: Captured) {
     this.device = device
     this.state = state
-    this.#result = result as T // Whoever calls says what the function returns.
+    this.#result = result as T // The overloads of captureGraph declare this type.
     this.life = life
   }
 
-  /** What the captured function returned. Its arrays hold what the latest launch wrote. */
+  /**
+   * The value that the captured function returned or resolved to. Its arrays hold what the latest launch wrote.
+   *
+   * @throws DisposedError
+   */
   get result(): T {
     this.#checkUsable()
     return this.#result
   }
 
-  /** @internal For a scope that the graph is the result of. */
+  /** @internal The result, for a scope that returns the graph. */
   [contents](): unknown {
     return this.disposed ? undefined : this.#result
   }
 
-  /** How many operations it has. A conditional is one, and so is a graph that was launched inside. */
+  /** The number of operations. A graph launched inside counts as one, and so does a conditional. */
   get nodeCount(): number {
     return this.state.capture.plan.nodes.length
   }
 
-  /** How many streams have at least one of its operations. */
+  /** The number of streams with at least one operation. */
   get branchCount(): number {
     return this.state.capture.plan.streams.length
   }
 
-  /** Which operation runs directly after which, by their places in the order of the captured calls. */
+  /** Pairs of operations, by their index in call order: `to` runs directly after `from`. */
   get edges(): readonly (readonly [from: number, to: number])[] {
     return this.state.capture.plan.edges
   }
 
-  /** The graph in Graphviz's language, with the names of streams and kernels. */
+  /** The graph in the DOT language of Graphviz, with the names of streams and kernels. `dot -Tsvg` draws it. */
   toDot(): string {
     return this.state.capture.plan.toDot()
   }
 
-  /** Has it been disposed of? */
+  /** Whether the graph has been disposed of. */
   get disposed(): boolean {
     return this.state.disposed || this.device.disposed
   }
 
   #checkUsable(): void {
-    if (this.disposed) throw new DisposedError("the graph was disposed of; capture it again with captureGraph()")
+    if (this.disposed) throw new DisposedError("The graph was disposed of. Capture it again with captureGraph().")
   }
 
   /**
-   * Queues one run of the whole graph. Launches of one graph, and of graphs that share arrays, run one after another,
-   * on whatever streams. Inside a capture, the graph becomes one operation of the one that is captured, as it is now.
+   * Queues one run of the whole graph. Launches of one graph, and of graphs that share arrays, run one after another, on any
+   * streams. Inside a capture, the graph in its present state becomes one operation of the captured graph. CUDA:
+   * `cuGraphLaunch`. PyTorch: `replay`.
    *
-   * @param stream the current stream of the graph's device unless given
+   * @param stream default: the current stream of the graph's device
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream
+   * the error that broke it
    */
   launch(stream: Stream = currentStream(this.device)): void {
     this.#checkUsable()
@@ -82,10 +89,12 @@ export class Graph<T> {
   }
 
   /**
-   * Captures again and takes the result in place of what was captured before, for other scalars and arrays. Where the
-   * shape is the same, the executable graph is changed in place, which costs less than making one.
+   * Captures again and replaces the graph's work, for other scalars and arrays. Launches queued before still run the old
+   * work. If the function throws, the graph stays unchanged. CUDA: `cuGraphExecUpdate`.
    *
-   * @returns was it changed in place? A promise of that if the function is async
+   * @returns true if the executable graph was changed in place, because it has the same operations and edges; false if a new
+   * one was made, which costs more. A promise of that if the function is async
+   * @throws the same errors as {@link captureGraph}
    */
   update<R extends T | PromiseLike<T>>(fn: () => R): Join<[R], boolean, boolean>
   update(fn: () => unknown): boolean | Promise<boolean> {
@@ -108,16 +117,16 @@ export class Graph<T> {
     this.state.replace(capture, handle)
     this.device.watchGraph(life, this.state)
     this.life = life
-    this.#result = result as T // The overloads say what the function returns.
+    this.#result = result as T // The overload of update declares this type.
     return inPlace
   }
 
-  /** Gives everything back once the last launch is done. The arrays of the result end with it. */
+  /** Releases everything once the last launch is done; does not wait. The arrays of the result end now. */
   dispose(): void {
     this.device.disposeGraph(this.state)
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }

@@ -4,7 +4,7 @@ import type { DeviceOrder } from "./device-order.js"
 import type { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
 
-/** The captures that are under way on one device, and who may queue where meanwhile. */
+/** The open captures of one device. Decides which code may queue on which stream while they are open. */
 export class Captures {
   readonly #order: DeviceOrder
   readonly #context: CaptureContext
@@ -16,94 +16,96 @@ export class Captures {
     this.#context = context
   }
 
-  /** Runs a function as no part of any capture. */
+  /** Runs a function outside of all captures. */
   outside<T>(fn: () => T): T {
     return this.#context.outside(fn)
   }
 
-  /** The capture that the running code belongs to. */
+  /** The capture of the calling code on this device. */
   here(): OpenCapture | undefined {
     const capture = this.#context.current()?.capture
     return capture?.order === this.#order ? capture : undefined
   }
 
-  /** Refuses a capturing stream to outsiders, and other streams to a capture. */
+  /** Throws unless the stream belongs to the capture of the calling code, or neither is in a capture. */
   check(stream: StreamState): void {
     this.checkCurrent(stream)
     if (stream.capture !== this.here()) throw notCapturing(stream)
   }
 
   /**
-   * Refuses to make a stream current that is another capture's. In a capture it may be one that takes no part yet: its
-   * first operation may be the wait that brings it in, and each of the others is checked.
+   * Throws if the stream cannot be made current because it belongs to another capture. Code in a capture may make a stream
+   * current that is not part of the capture yet: the stream's first operation may be the wait that makes it part of it. Every
+   * operation is checked by {@link check}.
    */
   checkCurrent(stream: StreamState): void {
     const here = this.here()
     if (stream.capture === undefined || stream.capture === here || here?.mayBorrow(stream) === true) return
-    throw here === undefined ? capturing(stream.name, "be queued on from outside") : aroundBody(stream)
+    throw here === undefined ? capturing(stream.name, "receive work from outside the capture") : aroundBody(stream)
   }
 
   /**
-   * Refuses a wait across a capture's border.
+   * Throws if the wait crosses the border of a capture.
    *
-   * @returns the capture that both the waiting stream and the point belong to, or are to belong to
+   * @returns the capture of the waiting stream and the point; the wait may make the stream part of it
    */
   checkWait(stream: StreamState, point: RecordPoint): OpenCapture | undefined {
     const here = this.here()
     if (stream.capture !== undefined && stream.capture !== here && here?.mayBorrow(stream) !== true) {
-      throw here === undefined ? capturing(stream.name, "wait from outside") : aroundBody(stream)
+      throw here === undefined
+        ? capturing(stream.name, "wait on behalf of code outside the capture")
+        : aroundBody(stream)
     }
     if (point.capture !== here?.link) throw acrossBorder(stream, point)
     return here
   }
 
   /**
-   * Refuses the current stream to code that goes on after its capture: its author wanted in the graph what it queues, so
-   * that it must not run outside as if nothing were. Whoever names a stream is taken at his word.
+   * Throws if the calling code was started inside a capture that has ended and uses the current stream. Its work was meant for
+   * the graph, so it must not run outside. Code that names a stream explicitly may continue.
    */
   checkNotOver({ capture, order }: CaptureLink, name: string): void {
     if (capture === undefined && order === this.#order && !order.closed) throw afterEnd(name)
   }
 
-  /** Refuses to look at what is captured, as it would never be done, and to look at anything inside a capture. */
+  /** Throws if captured work is queried or awaited, which never finishes, or if anything is queried or awaited in a capture. */
   checkLook(capture: OpenCapture | CaptureLink | undefined, name: string, what: string): void {
     if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
     if (capture !== undefined) throw neverDone(name, what)
   }
 
-  /** Refuses to change a stream that takes part in a capture, be it another library's. */
+  /** Throws if the stream is part of a capture of this library or of another. */
   checkFree(stream: StreamState, what: string): void {
     if (stream.capture !== undefined) throw capturing(stream.name, what)
     this.checkNotOthers(stream, what)
   }
 
-  /** Refuses what would invalidate another library's capture, or would never be done. */
+  /** Throws if another library captures the stream: the call would invalidate that capture, or never finish. */
   checkNotOthers(stream: StreamState, what: string): void {
     if (this.#order.isCapturedByOthers(stream)) throw capturedByOthers(stream.name, what)
   }
 
-  /** See {@link checkLook}. */
+  /** {@link checkLook} for a stream, whether this library or another captures it. */
   checkLookAt(stream: StreamState, what: string): void {
     this.checkLook(stream.capture, stream.name, what)
     this.checkNotOthers(stream, what)
   }
 
-  /** Refuses what cannot become part of a graph. */
+  /** Throws inside a capture, for what cannot be part of a graph. */
   checkOutside(name: string, what: string): void {
     if (this.#order.capturing > 0 && this.here() !== undefined) throw notInside(name, what)
   }
 
-  /** Refuses a capture inside a capture, whatever the device. */
+  /** Throws inside a capture of any device. */
   checkNotNested(): void {
     if (this.#context.current()?.capture === undefined) return
     throw new AuxstreamError(
       "AUX_STREAM_CAPTURING",
-      "a capture cannot begin inside another one; call the inner function as part of the outer one, or launch its " +
-        "graph there",
+      "A capture cannot begin inside another capture. Call the function itself, or capture it before and launch its graph.",
     )
   }
 
-  /** Does something as soon as no capture is under way: what is given back meanwhile must not become part of one. */
+  /** Calls a function as soon as no capture is open, because a release must not become part of a graph. */
   defer(action: () => void): void {
     if (this.#order.capturing === 0) this.outside(action)
     else this.#deferred.push(action)
@@ -123,7 +125,7 @@ export class Captures {
     for (const action of deferred) this.outside(action)
   }
 
-  /** The device is being closed. Bodies of conditionals end before the captures that they are in. */
+  /** Cancels all captures, when the device is closed. The body of a conditional ends before the capture around it. */
   cancelAll(): void {
     for (const capture of [...this.#running].toReversed()) capture.cancel()
   }
@@ -132,38 +134,38 @@ export class Captures {
 function capturing(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} takes part in a graph capture and cannot ${what}; use another stream, or wait for the capture's end`,
+    `${name} is part of a graph capture and cannot ${what}. Use another stream, or wait until the capture has ended.`,
   )
 }
 
 function capturedByOthers(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} cannot ${what} while another library captures it; end the capture there first`,
+    `${name} cannot ${what} while another library captures it. End that capture first.`,
   )
 }
 
 function aroundBody({ name }: StreamState): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} takes part in another capture, and has work there that this one is not behind; in the body of a conditional, ` +
-      "use fork() or parallel(), or streams that are joined before it begins",
+    `${name} has captured work that is not ordered before this conditional, so the conditional's body cannot use it. Use ` +
+      "fork() or parallel() in the body, or join the stream before the conditional.",
   )
 }
 
 function notCapturing(stream: StreamState): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${stream.name} takes no part in the capture that queues on it; make it wait for the current stream first: ` +
-      "stream.wait(currentStream()), or use fork()",
+    `${stream.name} is not part of the capture. Make it wait for the current stream first, with ` +
+      "stream.wait(currentStream()), or use fork().",
   )
 }
 
 function afterEnd(name: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_NOT_CAPTURING",
-    `${name} cannot be the current stream of code that belongs to a capture which is over: make captureGraph()'s function ` +
-      "async and await there what it starts, or start it outside",
+    `${name} cannot receive work from code that was started inside a capture and still runs after its end. Make the ` +
+      "captured function async and await there what it starts, or start it outside.",
   )
 }
 
@@ -171,22 +173,22 @@ function acrossBorder(stream: StreamState, point: RecordPoint): AuxstreamError {
   const where = point.capture === undefined ? "outside the capture" : "inside a capture"
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${stream.name} cannot wait for an event that was recorded ${where}: events do not reach across a capture's ` +
-      "border; record it again on this side, or leave the wait out: a launch is ordered where it is queued",
+    `${stream.name} cannot wait for an event that was recorded ${where}: events do not order work across the border of a ` +
+      "capture. Omit the wait, because the launch of the graph is ordered on its stream, or record the event again on this side.",
   )
 }
 
 function neverDone(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} cannot ${what}: its work was captured into a graph and has not run; launch the graph, and wait for that`,
+    `${name} cannot ${what}: its work was captured into a graph and has not run. Launch the graph and wait for that.`,
   )
 }
 
 function notInside(name: string, what: string): AuxstreamError {
   return new AuxstreamError(
     "AUX_STREAM_CAPTURING",
-    `${name} cannot ${what} inside a capture, where nothing runs; do it before captureGraph(), or launch the graph and look at ` +
-      "its result",
+    `${name} cannot ${what} inside a capture, where nothing runs. Do it before captureGraph(), or launch the graph and read ` +
+      "its result.",
   )
 }
