@@ -190,7 +190,7 @@ forEachOpenDevice("events", (open) => {
     refused(() => start.elapsedTime(plain), "AUX_NOT_READY", "plain", "timing: true")
     using latch = new Latch(device).hold(stream)
     end.record(stream)
-    refused(() => start.elapsedTime(end), "AUX_NOT_READY", "end", "passed")
+    refused(() => start.elapsedTime(end), "AUX_NOT_READY", "end", "not done")
     latch.open()
     end.synchronize()
     assert.ok(start.elapsedTime(end) >= 0)

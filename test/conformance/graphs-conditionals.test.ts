@@ -299,9 +299,9 @@ forEachOpenDevice("conditionals", (open) => {
       for (const [call, args, code, words] of [
         [runIf, [two, nothing], "AUX_LENGTH_MISMATCH", "2 elements"],
         [runIf, [float, nothing], "AUX_DTYPE_MISMATCH", "float32"],
-        [runWhile, [1, nothing], "AUX_INVALID_ARGUMENT", "condition is 1"],
-        [runIf, [flag, 3], "AUX_INVALID_ARGUMENT", "then is 3"],
-        [runIf, [flag, nothing, 3], "AUX_INVALID_ARGUMENT", "otherwise is 3"],
+        [runWhile, [1, nothing], "AUX_INVALID_ARGUMENT", "`condition` must be an int32 array"],
+        [runIf, [flag, 3], "AUX_INVALID_ARGUMENT", "`then` must be a function; got 3"],
+        [runIf, [flag, nothing, 3], "AUX_INVALID_ARGUMENT", "`otherwise` must be a function; got 3"],
       ] as const) {
         refused(() => Reflect.apply(call, undefined, args), code, words)
       }
@@ -312,7 +312,7 @@ forEachOpenDevice("conditionals", (open) => {
 
   for (const [what, body, expected] of [
     ["throws", () => assert.fail("on purpose"), /on purpose/],
-    ["is async", async () => {}, /returned a promise/],
+    ["is async", async () => {}, /must not return a promise/],
   ] as const) {
     test(`§5 rule 5: a body that ${what} ends the capture, even if the error is caught inside; another capture can begin`, () => {
       using device = open()
@@ -393,7 +393,7 @@ forEachOpenDevice("conditionals", (open) => {
       aux.wait(currentStream(device))
       affine.launch({ ...once, stream: aux }, 1, y, 3, 0)
       runIf(flag, () => {
-        refused(() => aux.wait(currentStream(device)), "AUX_STREAM_CAPTURING", "aux", "not behind")
+        refused(() => aux.wait(currentStream(device)), "AUX_STREAM_CAPTURING", "aux", "not ordered before")
         change(x, 5, 0)
       })
     })

@@ -138,7 +138,7 @@ forEachOpenDevice("graphs beside other work", (open) => {
       latch.hold()
       affine.launch(once, 1, x, 1, 1)
     })
-    refused(() => captureGraph(() => forked.join()), "AUX_STREAM_CAPTURING", "fork", "outside the capture")
+    refused(() => captureGraph(() => forked.join()), "AUX_STREAM_CAPTURING", "fork", "outside a capture")
     forked.dispose()
     assert.equal(isHeld(device.defaultStream), true)
     latch.open()

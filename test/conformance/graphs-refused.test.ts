@@ -78,7 +78,12 @@ forEachOpenDevice("what a capture refuses", (open) => {
       await new Promise<void>((resolve) => (go = resolve))
       aux.run(() => affine.launch(over(length), length, x, 3, 1))
     })
-    refused(() => affine.launch({ ...over(length), stream: aux }, length, x, 3, 1), code, "aux", "takes part")
+    refused(
+      () => affine.launch({ ...over(length), stream: aux }, length, x, 3, 1),
+      code,
+      "aux",
+      "is part of a graph capture",
+    )
     refused(() => aux.query(), code, "aux")
     refused(() => aux.synchronize(), code, "aux")
     refused(() => aux.record(), code, "aux")
@@ -160,7 +165,7 @@ forEachOpenDevice("what a capture refuses", (open) => {
     using x = device.zeros("int32", length)
     using inner = captureGraph(() => affine.launch(over(length), length, x, 1, 1))
     using graph = captureGraph(() => {
-      refused(() => captureGraph(() => {}), code, "inside another one")
+      refused(() => captureGraph(() => {}), code, "inside another capture")
       refused(() => inner.update(() => {}), code)
       refused(() => inner.launch(device.defaultStream), code)
     })

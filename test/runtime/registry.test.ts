@@ -79,7 +79,10 @@ test("§4 openDevice: other threads than the open device has are refused, wherev
       using again = openDevice("host", { threads: running })
       assert.equal(again, device)
       const error = refused(() => open("host", { threads: running + 1 }), "AUX_INVALID_ARGUMENT", "threads")
-      assert.ok(error.message.includes(`${running}, as`) && error.message.includes(`got ${running + 1}`), error.message)
+      assert.ok(
+        error.message.includes(`${running}, because`) && error.message.includes(`got ${running + 1}`),
+        error.message,
+      )
     })
     // The variable counts when the device is opened, not later.
     using device = openDevice("host", { threads: 2 })
