@@ -6,9 +6,9 @@
  * ## Order
  *
  * - A stream runs its operations one after another, in the order of the calls. Two streams are ordered only by waits.
- * - `recordEvent(event, stream)` marks the point behind everything queued on `stream` so far. A second record replaces
+ * - `events.record(event, stream)` marks the point behind everything queued on `stream` so far. A second record replaces
  *   the first; waits queued before it keep their point.
- * - `waitEvent(stream, event)` binds to the latest record *at the call*. Everything queued on `stream` later runs after
+ * - `streams.wait(stream, event)` binds to the latest record *at the call*. Everything queued on `stream` later runs after
  *   that point. Waiting for an event that was never recorded does nothing.
  * - `allocate` and `free` are operations of their stream, too. The address is known at once, but the memory belongs to the
  *   caller only between these two places in the stream's order. A driver may reuse memory when its `free` is over, on the
@@ -18,7 +18,7 @@
  *   call. Another stream must call `orderBehindBirth` before it uses the memory. That orders it behind the birth and behind
  *   nothing else.
  * - The calling thread is ordered only by `synchronize…`, by a `query…` that returned true, and by a settled
- *   {@link Driver.whenComplete}.
+ *   {@link DriverEvents.whenComplete}.
  *
  * ## Queueing
  *
@@ -32,17 +32,17 @@
  * ## Handles
  *
  * A handle is a number that only its driver understands. A driver may reuse the number of a destroyed object, so code above
- * the seam must never use a handle as a key. `destroyStream` and `destroyEvent` never block and cancel nothing: queued work
+ * the seam must never use a handle as a key. `streams.destroy` and `events.destroy` never block and cancel nothing: queued work
  * and queued waits for the event go on. The handle must not be used after that call.
  *
  * ## Captures
  *
- * Between `beginCapture(stream)` and `endCapture(stream)`, operations queued on the stream do not run. A `waitEvent` for an
+ * Between `beginCapture(stream)` and `endCapture(stream)`, operations queued on the stream do not run. A `wait` for an
  * event recorded on a capturing stream makes the waiting stream enter the capture: its later operations are captured, too.
  * If that stream has earlier work, the runtime records an event behind it directly before the wait. The graph has the same
  * order as the operations would have had without the capture.
  *
- * `launch`, `copy`, `fill`, `products.multiply`, `recordEvent`, `waitEvent`, `launchGraph` and `beginConditional` may be
+ * `launch`, `copy`, `fill`, `products.multiply`, `record`, `wait`, `graphs.launch` and `beginConditional` may be
  * captured. The runtime never allocates, frees, uploads, queries or synchronizes on a capturing stream, and never waits
  * across the border of a capture. A graph launched in a capture becomes part of the new graph, in its current state. Other
  * streams and their events are not affected. If `endCapture` fails, it has still ended the capture, and the streams are as
@@ -50,7 +50,7 @@
  *
  * The body of a conditional is a nested capture, from `beginConditional` to `endConditional`.
  *
- * A library that knows a handle of our stream may capture it. `recordEvent` returns whether it does. Such a record is an
+ * A library that knows a handle of our stream may capture it. `record` returns whether it does. Such a record is an
  * edge of the foreign graph, and does not mark the work that was queued before the capture or is queued after it.
  *
  * ## Failures
@@ -61,7 +61,7 @@
  * - A failure of queued work is reported later: by `query…`, `synchronize…`, `whenComplete`, and by the next call that
  *   queues on the broken stream. The device decides which streams a failure breaks. On CUDA it breaks all of them.
  * - If a failure breaks only its own stream, the later operations of that stream are skipped, and the contents they should
- *   have written are undefined. The runtime finds these through {@link Driver.watchFailures} and prevents their use.
+ *   have written are undefined. The runtime finds these through {@link DriverStreams.watchFailures} and prevents their use.
  * - When the device is lost, `close`, `destroy…` and `free…` return quietly. Every other method throws `DeviceLostError` with
  *   the first failure as its cause, and pending `whenComplete` callbacks are called with it.
  *
@@ -86,7 +86,7 @@ export type KernelHandle = number
 /** An executable graph's handle in its driver. */
 export type GraphHandle = number
 
-/** The handle of one operation of a graph: it belongs to one capture, and is valid until `destroyGraph` or the next update. */
+/** The handle of one operation of a graph: it belongs to one capture, and is valid until `destroy` or the next update. */
 export type NodeHandle = number
 
 /** When a conditional's body runs: once if the condition is not zero, once if it is zero, or as long as it is not zero. */
@@ -241,7 +241,7 @@ export interface MemoryUsage {
   readonly used: number
   /** Allocated from the system, in use or kept for reuse. */
   readonly reserved: number
-  /** The largest value of `used` so far, or since {@link Driver.resetPeak}. */
+  /** The largest value of `used` so far, or since {@link DriverMemory.resetPeak}. */
   readonly peak: number
   /** Not allocated by anybody. On the host device, what its memory can still grow by. */
   readonly free: number
@@ -277,30 +277,19 @@ export interface StreamFailures {
   before(position: number): Error | undefined
 }
 
-/** One device. The head of this file has the rules for every method. */
-export interface Driver {
-  readonly kind: "cuda" | "host"
-  /** The manufacturer's name of the device. */
-  readonly name: string
-  readonly limits: LaunchLimits
-  /** A frozen object, always the same. */
-  readonly properties: DeviceProperties
-  /** The number of worker threads, on devices whose streams run on worker threads. */
-  readonly threads?: number
-  /** Lower numbers run first. `greatest` is the lowest number; `least` is 0. */
-  readonly priorities: { readonly least: number; readonly greatest: number }
-
+/** A device's streams. */
+export interface DriverStreams {
   /** Creates a stream without any implied order with other streams. */
-  createStream(priority: number): StreamHandle
+  create(priority: number): StreamHandle
   /**
    * Queued work is finished first. A stream in a foreign capture is destroyed after that capture. An adopted stream is only
    * released: its owner destroys it.
    */
-  destroyStream(stream: StreamHandle): void
+  destroy(stream: StreamHandle): void
   /** Adopts a stream that another library created. */
-  adoptStream(foreign: bigint): StreamHandle
+  adopt(foreign: bigint): StreamHandle
   /** The priority of an adopted stream. */
-  adoptedPriority(stream: StreamHandle): number
+  priorityOf(stream: StreamHandle): number
   /** The stream's handle for other libraries. */
   foreignHandle(stream: StreamHandle): bigint
   /** Whether another library is capturing the stream, so that an event recorded there does not mark the earlier work. */
@@ -308,29 +297,35 @@ export interface Driver {
   /** Watches the stream's failures without calling the device's library. Absent if a failure loses the device. */
   watchFailures?(stream: StreamHandle): StreamFailures
   /** Whether everything queued so far is done. Throws the error that broke the stream. */
-  queryStream(stream: StreamHandle): boolean
+  query(stream: StreamHandle): boolean
   /** Blocks the calling thread until everything queued so far is done. Throws the error that broke the stream. */
-  synchronizeStream(stream: StreamHandle): void
+  synchronize(stream: StreamHandle): void
+  wait(stream: StreamHandle, event: EventHandle): void
+}
 
-  createEvent(timing: boolean): EventHandle
-  destroyEvent(event: EventHandle): void
+/** A device's events. */
+export interface DriverEvents {
+  create(timing: boolean): EventHandle
+  destroy(event: EventHandle): void
   /** The event's handle for other libraries. */
-  foreignEventHandle(event: EventHandle): bigint
+  foreignHandle(event: EventHandle): bigint
   /** @returns whether another library is capturing the stream. During one of our own captures, either value. */
-  recordEvent(event: EventHandle, stream: StreamHandle): boolean
-  waitEvent(stream: StreamHandle, event: EventHandle): void
+  record(event: EventHandle, stream: StreamHandle): boolean
   /** Whether the latest record is complete; true if never recorded. Throws the error that broke the stream before it. */
-  queryEvent(event: EventHandle): boolean
-  /** Blocks the calling thread until the latest record is complete. Throws as `queryEvent` does. */
-  synchronizeEvent(event: EventHandle): void
+  query(event: EventHandle): boolean
+  /** Blocks the calling thread until the latest record is complete. Throws as `query` does. */
+  synchronize(event: EventHandle): void
   /** Milliseconds between two complete records of events created with timing. */
   elapsedTime(start: EventHandle, end: EventHandle): number
   /**
-   * Calls `settle` once the latest record at the call is complete, with the error if `queryEvent` would throw. Keeps the
+   * Calls `settle` once the latest record at the call is complete, with the error if `query` would throw. Keeps the
    * process alive until then, and does not block. After a call of the returned function, `settle` is never called.
    */
   whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void
+}
 
+/** A device's memory, and what moves bytes in it. */
+export interface DriverMemory {
   /**
    * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)` tells
    * whether the `free` with that mark is ordered before this call. `contentsFollow`: no other stream uses the memory before
@@ -367,7 +362,7 @@ export interface Driver {
    * be queried.
    */
   noteIdle(stream: StreamHandle): void
-  memoryUsage(): MemoryUsage
+  usage(): MemoryUsage
   /** Returns reserved memory that nothing uses now to the system, where that is possible. Does not wait for queued work. */
   trim(): void
   /** The peak is what is in use now. */
@@ -386,7 +381,7 @@ export interface Driver {
    * Refuses foreign memory that does not belong to the device. Absent if the driver cannot check it.
    * @throws AuxstreamError AUX_OUT_OF_RANGE
    */
-  checkMemory?(address: number, byteLength: number): void
+  check?(address: number, byteLength: number): void
 
   /** Copies bytes between device and pinned memory, in any direction. */
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
@@ -394,20 +389,18 @@ export interface Driver {
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void
   /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
+}
 
+/** A device's kernels. */
+export interface DriverKernels {
   /**
    * Loads a kernel, and its module if needed. Loading the same source object again gives the same handle. The handle is valid
    * while the module is reachable, so the caller must keep it while a graph contains a launch of the kernel.
    */
-  loadKernel(source: KernelSource): KernelHandle
-  /** Like `loadKernel`, without blocking the event loop. */
-  prepareKernel(source: KernelSource): Promise<KernelHandle>
-  /**
-   * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work. Does
-   * not block the event loop.
-   */
-  prepare(needs: PreparedNeeds): Promise<void>
-  kernelAttributes(kernel: KernelHandle): KernelAttributes
+  load(source: KernelSource): KernelHandle
+  /** Like `load`, without blocking the event loop. */
+  prepare(source: KernelSource): Promise<KernelHandle>
+  attributes(kernel: KernelHandle): KernelAttributes
   /** How many blocks one multiprocessor can run at a time. @throws AuxstreamError AUX_OUT_OF_RANGE for too much shared memory */
   blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number
   /** A block with the greatest occupancy, of at most `mostThreads`. @throws AuxstreamError like `blocksPerMultiprocessor` */
@@ -429,7 +422,10 @@ export interface Driver {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): DroppableLaunch | undefined
+}
 
+/** A device's captures and graphs. */
+export interface DriverGraphs {
   /** Begins a capture: operations queued on the stream from now on become part of a graph. */
   beginCapture(stream: StreamHandle): void
   /**
@@ -458,12 +454,12 @@ export interface Driver {
   /** Ends a body that has failed. The caller then cancels the capture around it. Never throws. */
   cancelConditional(body: StreamHandle): void
   /**
-   * Orders the `launchGraph` of this graph that comes next on the stream behind the graph's latest launch, on whatever
+   * Orders the `launch` of this graph that comes next on the stream behind the graph's latest launch, on whatever
    * stream that was, and behind nothing that was queued there later. If the earlier launch failed, so does this one.
    */
   orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void
   /** Queues one run of the graph as an operation of the stream. The caller must order it behind the graph's earlier runs. */
-  launchGraph(graph: GraphHandle, stream: StreamHandle): void
+  launch(graph: GraphHandle, stream: StreamHandle): void
   /**
    * The launch, copy or fill that was captured last on the stream. Called directly behind it, and never in the body of a
    * conditional.
@@ -483,14 +479,38 @@ export interface Driver {
   /** Whether an operation of the graph does anything in launches that are queued later. */
   setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void
   /** Destroys a graph. No launch of it may be queued or running. */
-  destroyGraph(graph: GraphHandle): void
+  destroy(graph: GraphHandle): void
+}
 
+/** One device. The head of this file has the rules for every method. */
+export interface Driver {
+  readonly kind: "cuda" | "host"
+  /** The manufacturer's name of the device. */
+  readonly name: string
+  readonly limits: LaunchLimits
+  /** A frozen object, always the same. */
+  readonly properties: DeviceProperties
+  /** The number of worker threads, on devices whose streams run on worker threads. */
+  readonly threads?: number
+  /** Lower numbers run first. `greatest` is the lowest number; `least` is 0. */
+  readonly priorities: { readonly least: number; readonly greatest: number }
+
+  readonly streams: DriverStreams
+  readonly events: DriverEvents
+  readonly memory: DriverMemory
+  readonly kernels: DriverKernels
+  readonly graphs: DriverGraphs
   /** The device's library for matrix products; absent if it has none. */
   readonly products?: ProductLibrary
 
   /**
+   * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work. Does
+   * not block the event loop.
+   */
+  prepare(needs: PreparedNeeds): Promise<void>
+  /**
    * Lets queued work finish, then frees everything. Never blocks. Pending `whenComplete` callbacks are still called. No other
-   * method except `freePinned` may be called afterwards.
+   * method except `memory.freePinned` may be called afterwards.
    *
    * @param unseen why a foreign stream may have work that the driver cannot see. Then the memory that this work may use is
    * leaked, with a warning.

@@ -1,5 +1,5 @@
 /** What the host device and its kernels are, in CUDA's terms. A worker thread stands for a multiprocessor. */
-import { cpus, freemem, totalmem } from "node:os"
+import { cpus } from "node:os"
 import type { DeviceProperties } from "../common/device-properties.js"
 import type { KernelAttributes } from "../common/kernel-facts.js"
 import type { LaunchLimits } from "../driver.js"
@@ -56,16 +56,4 @@ export function hostKernelAttributes(limits: LaunchLimits): KernelAttributes {
     constantMemory: undefined,
     maxThreads: limits.threadsPerBlock,
   }
-}
-
-/** Bytes of memory that this process may have at most: a container's limit, where there is one. */
-export function systemMemory(): number {
-  const limit = process.constrainedMemory?.() ?? 0
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
-}
-
-/** Bytes of memory that the system can still give this process. */
-export function availableMemory(): number {
-  const { availableMemory: available } = process as { readonly availableMemory?: () => number }
-  return available?.() ?? freemem()
 }

@@ -82,7 +82,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     assert.throws(() =>
       stream.external({ reads: [x.subarray(1, 2)], writes: [seen] }, () => {
         // As another library does: it queues through the driver, without our knowledge.
-        device.driver.copy(seen.address, address, byteLength, stream.state.handle)
+        device.driver.memory.copy(seen.address, address, byteLength, stream.state.handle)
         throw new Error("after something was queued")
       }),
     )
@@ -122,9 +122,9 @@ forEachOpenDevice("work of other libraries", (open) => {
     user.wait(shared)
     using latch = new Latch(device).hold(held)
     // Another library queues a wait for the held stream on the shared stream, without our knowledge.
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, held.state.handle)
-    driver.waitEvent(shared.state.handle, event)
+    const event = driver.events.create(false)
+    driver.events.record(event, held.state.handle)
+    driver.streams.wait(shared.state.handle, event)
     user.wait(shared)
     assert.ok(isHeld(user))
     using own = device.createEvent().record(shared)
@@ -134,7 +134,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     latch.open()
     user.synchronize()
     other.synchronize()
-    driver.destroyEvent(event)
+    driver.events.destroy(event)
     assert.equal(latch.timedOut, false)
   })
 
@@ -146,7 +146,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     using event = device.createEvent().record(user)
     assert.equal(typeof event.handle, "bigint")
     using latch = new Latch(device).hold(held)
-    driver.recordEvent(event.state.handle, held.state.handle)
+    driver.events.record(event.state.handle, held.state.handle)
     event.wait(user)
     assert.ok(isHeld(event))
     assert.ok(isHeld(user))
@@ -170,7 +170,7 @@ forEachOpenDevice("work of other libraries", (open) => {
     using latch = new Latch(device).hold(reader)
     reader.run(() => sum.copyFrom(x))
     event.record(reader)
-    driver.recordEvent(event.state.handle, other.state.handle)
+    driver.events.record(event.state.handle, other.state.handle)
     event.synchronize()
     assert.equal(event.query(), true)
     held.wait(device.defaultStream)

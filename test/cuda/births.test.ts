@@ -20,9 +20,9 @@ function ordering(fn: () => void): (string | number | undefined)[][] {
 
 /** Memory of the stream's whose former use is queued there still. */
 function allocateEarly(driver: Driver, stream: StreamHandle): number {
-  const former = driver.allocate(KIB, stream, never)
-  driver.free(former, stream, mark)
-  const early = driver.allocate(KIB, stream, never)
+  const former = driver.memory.allocate(KIB, stream, never)
+  driver.memory.free(former, stream, mark)
+  const early = driver.memory.allocate(KIB, stream, never)
   assert.equal(early, former)
   return early
 }
@@ -30,32 +30,32 @@ function allocateEarly(driver: Driver, stream: StreamHandle): number {
 onDouble("births of arrays", () => {
   test("memory that is known to be free costs no event and no wait", () => {
     using driver = open()
-    const [home, user] = [driver.createStream(0), driver.createStream(0)]
+    const [home, user] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(home)
     let address = 0
     assert.deepEqual(
       ordering(() => {
-        address = driver.allocate(KIB, home, never)
-        assert.equal(driver.orderBehindBirth(address, user), true)
+        address = driver.memory.allocate(KIB, home, never)
+        assert.equal(driver.memory.orderBehindBirth(address, user), true)
       }),
       [],
     )
-    driver.free(address, home, mark)
+    driver.memory.free(address, home, mark)
     latch.open()
-    driver.synchronizeStream(home)
+    driver.streams.synchronize(home)
   })
 
   test("memory that is handed out early is one record, and one wait on each other stream until it is passed", () => {
     using driver = open()
-    const [home, user, third] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const [home, user, third] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(home)
-    driver.free(driver.allocate(KIB, home, never), home, mark)
+    driver.memory.free(driver.memory.allocate(KIB, home, never), home, mark)
     let address = 0
     const order = (stream: StreamHandle, isOver: boolean) =>
-      assert.equal(driver.orderBehindBirth(address, stream), isOver)
+      assert.equal(driver.memory.orderBehindBirth(address, stream), isOver)
     assert.deepEqual(
       ordering(() => {
-        address = driver.allocate(KIB, home, never)
+        address = driver.memory.allocate(KIB, home, never)
         order(user, false)
         order(third, false)
       }),
@@ -66,25 +66,25 @@ onDouble("births of arrays", () => {
       ],
     )
     latch.open()
-    driver.synchronizeStream(home)
+    driver.streams.synchronize(home)
     assert.deepEqual(
       ordering(() => order(user, true)),
       [],
     )
-    driver.free(address, home, mark)
+    driver.memory.free(address, home, mark)
   })
 
   test("first contents are one record, in place of the memory's own", () => {
     using driver = open()
-    const [home, user] = [driver.createStream(0), driver.createStream(0)]
+    const [home, user] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(home)
     const address = allocateEarly(driver, home)
     const { events } = double.alive()
-    driver.fill(address, new Uint8Array(1), KIB, home)
+    driver.memory.fill(address, new Uint8Array(1), KIB, home)
     assert.deepEqual(
       ordering(() => {
-        driver.noteContents(address, home)
-        driver.orderBehindBirth(address, user)
+        driver.memory.noteContents(address, home)
+        driver.memory.orderBehindBirth(address, user)
       }),
       [
         ["record", home],
@@ -92,28 +92,28 @@ onDouble("births of arrays", () => {
       ],
     )
     assert.ok(double.alive().events <= events + 1)
-    driver.fill(address, new Uint8Array(1), KIB, user)
-    assert.equal(driver.queryStream(user), false)
+    driver.memory.fill(address, new Uint8Array(1), KIB, user)
+    assert.equal(driver.streams.query(user), false)
     latch.open()
-    driver.synchronizeStream(user)
-    driver.free(address, user, mark)
+    driver.streams.synchronize(user)
+    driver.memory.free(address, user, mark)
   })
 
   test("a record that fails is an allocation that fails, and has made nothing", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
-    driver.free(driver.allocate(KIB, stream, never), stream, mark)
-    const { used } = driver.memoryUsage()
+    driver.memory.free(driver.memory.allocate(KIB, stream, never), stream, mark)
+    const { used } = driver.memory.usage()
     double.fail("cuEventRecord", 1, unknown)
-    assert.match(String(thrownBy(() => driver.allocate(KIB, stream, never))), /cuEventRecord/)
-    assert.equal(driver.memoryUsage().used, used)
-    const address = driver.allocate(KIB, stream, never)
+    assert.match(String(thrownBy(() => driver.memory.allocate(KIB, stream, never))), /cuEventRecord/)
+    assert.equal(driver.memory.usage().used, used)
+    const address = driver.memory.allocate(KIB, stream, never)
     double.fail("cuEventRecord", 1, unknown)
-    assert.match(String(thrownBy(() => driver.noteContents(address, stream))), /cuEventRecord/)
-    driver.free(address, stream, mark)
+    assert.match(String(thrownBy(() => driver.memory.noteContents(address, stream))), /cuEventRecord/)
+    driver.memory.free(address, stream, mark)
     latch.open()
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
   })
 
   test("the events are released when the memory is freed, when a birth is checked, and when there are very many", () => {
@@ -171,20 +171,20 @@ onDouble("births of arrays", () => {
 
   test("on a stream in a foreign capture, first contents are part of that graph, and no stream waits for them", () => {
     using driver = open()
-    const [captured, user] = [driver.createStream(0), driver.createStream(0)]
-    driver.foreignHandle(captured)
-    driver.beginCapture(captured)
-    const address = driver.allocate(KIB, captured, never)
-    driver.fill(address, new Uint8Array(1), KIB, captured)
+    const [captured, user] = [driver.streams.create(0), driver.streams.create(0)]
+    driver.streams.foreignHandle(captured)
+    driver.graphs.beginCapture(captured)
+    const address = driver.memory.allocate(KIB, captured, never)
+    driver.memory.fill(address, new Uint8Array(1), KIB, captured)
     assert.deepEqual(
       ordering(() => {
-        driver.noteContents(address, captured)
-        assert.equal(driver.orderBehindBirth(address, user), true)
+        driver.memory.noteContents(address, captured)
+        assert.equal(driver.memory.orderBehindBirth(address, user), true)
       }),
       [],
     )
-    driver.destroyGraph(driver.endCapture(captured, undefined))
+    driver.graphs.destroy(driver.graphs.endCapture(captured, undefined))
     launch(driver, user, noop)
-    driver.free(address, user, mark)
+    driver.memory.free(address, user, mark)
   })
 })

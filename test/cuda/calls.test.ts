@@ -15,17 +15,18 @@ function names(fn: () => void): (string | number | undefined)[] {
 onDouble("calls of the driver", () => {
   test("the calls of a fork-join are one each, with the handles as they are", () => {
     using driver = open()
-    const [main, aux] = [driver.createStream(0), driver.createStream(0)]
-    const [first, second] = [driver.createEvent(false), driver.createEvent(false)]
-    const kernel = driver.loadKernel(noop)
-    const go = (stream: StreamHandle): void => void driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+    const [main, aux] = [driver.streams.create(0), driver.streams.create(0)]
+    const [first, second] = [driver.events.create(false), driver.events.create(false)]
+    const kernel = driver.kernels.load(noop)
+    const go = (stream: StreamHandle): void =>
+      void driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
     const calls = double.log(() => {
-      driver.recordEvent(first, main)
+      driver.events.record(first, main)
       go(main)
-      driver.waitEvent(aux, first)
+      driver.streams.wait(aux, first)
       go(aux)
-      driver.recordEvent(second, aux)
-      driver.waitEvent(main, second)
+      driver.events.record(second, aux)
+      driver.streams.wait(main, second)
     })
     assert.deepEqual(
       calls.map(([name, ...handles]) => [name, ...(name === "cuLaunchKernel" ? handles.slice(1) : handles)]),
@@ -46,44 +47,47 @@ onDouble("calls of the driver", () => {
     let event = 0
     const lines = (fn: () => void): string[] => double.log(fn).map((words) => words.join(" "))
     const [pushed, created, popped] = lines(() => {
-      stream = driver.createStream(-2)
+      stream = driver.streams.create(-2)
     })
     assert.match(pushed ?? "", push)
     assert.equal(created, "cuStreamCreateWithPriority 1 -2".replace("-2", String(2 ** 64 - 2)))
     assert.match(popped ?? "", pop)
     assert.equal(double.streamPriority(stream), -2)
     const eventCalls = lines(() => {
-      event = driver.createEvent(false)
+      event = driver.events.create(false)
     })
     assert.equal(eventCalls[1], "cuEventCreate 2")
     assert.equal(double.eventFlags(event), 2)
-    assert.equal(double.eventFlags(driver.createEvent(true)), 0)
-    assert.equal(driver.foreignHandle(stream), BigInt(stream))
-    assert.equal(driver.foreignEventHandle(event), BigInt(event))
+    assert.equal(double.eventFlags(driver.events.create(true)), 0)
+    assert.equal(driver.streams.foreignHandle(stream), BigInt(stream))
+    assert.equal(driver.events.foreignHandle(event), BigInt(event))
   })
 
   test("queueing and asking are one call each", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const event = driver.createEvent(false)
-    const kernel = driver.loadKernel(saxpy)
-    const address = driver.allocate(1024, stream, never)
+    const stream = driver.streams.create(0)
+    const event = driver.events.create(false)
+    const kernel = driver.kernels.load(saxpy)
+    const address = driver.memory.allocate(1024, stream, never)
     const range = { address, length: 256 }
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
     const once: readonly [string, () => unknown][] = [
-      ["cuEventRecord", () => driver.recordEvent(event, stream)],
-      ["cuEventQuery", () => driver.queryEvent(event)],
-      ["cuEventSynchronize", () => driver.synchronizeEvent(event)],
-      ["cuStreamWaitEvent", () => driver.waitEvent(stream, event)],
-      ["cuStreamQuery", () => driver.queryStream(stream)],
-      ["cuStreamSynchronize", () => driver.synchronizeStream(stream)],
-      ["cuMemcpyAsync", () => driver.copy(address, address + 512, 512, stream)],
-      ["cuMemsetD8Async", () => driver.fill(address, new Uint8Array(1), 1024, stream)],
-      ["cuMemsetD16Async", () => driver.fill(address, new Uint8Array(2), 512, stream)],
-      ["cuMemsetD32Async", () => driver.fill(address, new Uint8Array(4), 256, stream)],
-      ["cuMemsetD32Async", () => driver.fill(address, new Uint8Array(8), 128, stream)],
-      ["cuLaunchKernel", () => driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [4, 2, range, range], undefined)],
-      ["cuEventDestroy_v2", () => driver.destroyEvent(event)],
+      ["cuEventRecord", () => driver.events.record(event, stream)],
+      ["cuEventQuery", () => driver.events.query(event)],
+      ["cuEventSynchronize", () => driver.events.synchronize(event)],
+      ["cuStreamWaitEvent", () => driver.streams.wait(stream, event)],
+      ["cuStreamQuery", () => driver.streams.query(stream)],
+      ["cuStreamSynchronize", () => driver.streams.synchronize(stream)],
+      ["cuMemcpyAsync", () => driver.memory.copy(address, address + 512, 512, stream)],
+      ["cuMemsetD8Async", () => driver.memory.fill(address, new Uint8Array(1), 1024, stream)],
+      ["cuMemsetD16Async", () => driver.memory.fill(address, new Uint8Array(2), 512, stream)],
+      ["cuMemsetD32Async", () => driver.memory.fill(address, new Uint8Array(4), 256, stream)],
+      ["cuMemsetD32Async", () => driver.memory.fill(address, new Uint8Array(8), 128, stream)],
+      [
+        "cuLaunchKernel",
+        () => driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [4, 2, range, range], undefined),
+      ],
+      ["cuEventDestroy_v2", () => driver.events.destroy(event)],
     ]
     for (const [name, call] of once) assert.deepEqual(names(call), [name])
   })
@@ -108,22 +112,22 @@ onDouble("calls of the driver", () => {
 
   test("an upload of pageable memory uses pinned memory, and is one copy and one record", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(1024, stream, never)
-    driver.upload(address, new Uint8Array(1024), stream)
-    driver.synchronizeStream(stream)
-    const again = names(() => driver.upload(address, new Uint8Array(1024), stream))
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(1024, stream, never)
+    driver.memory.upload(address, new Uint8Array(1024), stream)
+    driver.streams.synchronize(stream)
+    const again = names(() => driver.memory.upload(address, new Uint8Array(1024), stream))
     assert.deepEqual(again, ["cuEventQuery", "cuMemcpyAsync", "cuEventRecord"])
   })
 
   test("a completion awaited right after its record gets an internal event at the same point", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
-    const event = driver.createEvent(false)
+    const event = driver.events.create(false)
     let done: Promise<void> | undefined
     const calls = double.log(() => {
-      driver.recordEvent(event, stream)
+      driver.events.record(event, stream)
       done = settled(driver, event)
     })
     const [, , , , , [, ours] = []] = calls
@@ -139,9 +143,9 @@ onDouble("calls of the driver", () => {
 
   test("a kernel is loaded before its first launch", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     launch(driver, stream, withCode(noop))
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
     assert.equal(double.launchesThatLoad(), 0)
   })
 })

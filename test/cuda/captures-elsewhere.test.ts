@@ -29,7 +29,7 @@ const operations: [string, (device: Device) => unknown][] = [
   ["Stream.dispose", (device) => device.createStream().dispose()],
   ["Device.synchronize", (device) => device.synchronize()],
   ["empty, and dispose", (device) => device.empty("uint8", 40 * 2 ** 20).dispose()],
-  ["pinned memory", (device) => device.driver.freePinned(device.driver.allocatePinned(2 ** 20).address)],
+  ["pinned memory", (device) => device.driver.memory.freePinned(device.driver.memory.allocatePinned(2 ** 20).address)],
   ["from", (device) => device.from(new Uint8Array(2 ** 20)).dispose()],
   ["readSync", (device) => device.scope(() => void device.zeros("int32", 10).readSync())],
   ["read", (device) => device.scope(() => device.zeros("int32", 10).read())],
@@ -55,7 +55,7 @@ onDouble("while another library captures on another thread", () => {
     test(`everything works, and nothing invalidates that capture: in ${name} mode`, async () => {
       using driver = open()
       using device = openDevice("cuda:0")
-      const beside = driver.createStream(0)
+      const beside = driver.streams.create(0)
       for (const [operation, run] of operations) {
         double.captureElsewhere(beside, mode)
         try {
@@ -70,17 +70,17 @@ onDouble("while another library captures on another thread", () => {
   test("a promise that waits long, a kernel that loads late and the end of a device do not invalidate it", async () => {
     using keeper = open()
     const driver = open()
-    const [stream, beside] = [driver.createStream(0), keeper.createStream(0)]
+    const [stream, beside] = [driver.streams.create(0), keeper.streams.create(0)]
     using latch = new Latch(keeper).hold(beside)
-    driver.allocate(1000, stream, never)
-    const event = driver.createEvent(false)
+    driver.memory.allocate(1000, stream, never)
+    const event = driver.events.create(false)
     double.captureElsewhere(beside, globalMode)
-    driver.recordEvent(event, stream)
-    const completed = new Promise<void>((resolve) => driver.whenComplete(event, () => resolve()))
-    const prepared = driver.prepareKernel(kernel("test_noop", []))
+    driver.events.record(event, stream)
+    const completed = new Promise<void>((resolve) => driver.events.whenComplete(event, () => resolve()))
+    const prepared = driver.kernels.prepare(kernel("test_noop", []))
     latch.open()
     await Promise.all([completed, prepared])
-    driver.free(driver.allocate(1000, stream, never), stream, mark)
+    driver.memory.free(driver.memory.allocate(1000, stream, never), stream, mark)
     driver.close()
     await new Promise((resolve) => setTimeout(resolve, 20))
     assert.equal(double.endCaptureElsewhere(), 0)

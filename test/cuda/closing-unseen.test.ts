@@ -21,8 +21,8 @@ describe("a device that is closed while work may be going on whose end cannot be
   for (const call of ["cuEventQuery", "cuEventRecord"]) {
     test(`leaks its memory if ${call} keeps failing, with a warning`, async () => {
       const driver = open()
-      const stream = driver.createStream(0)
-      driver.allocate(1000, stream, never)
+      const stream = driver.streams.create(0)
+      driver.memory.allocate(1000, stream, never)
       const latch = new Latch(driver).hold(stream)
       const { allocations } = double.alive()
       for (let nth = 1; nth <= 30; nth++) double.fail(call, nth, unknown)
@@ -38,7 +38,7 @@ describe("a device that is closed while work may be going on whose end cannot be
   test("leaks its memory if another library is capturing a foreign stream, with a warning", async () => {
     const keeper = open()
     const device = openDevice("cuda:0")
-    const theirs = keeper.createStream(0)
+    const theirs = keeper.streams.create(0)
     const foreign = device.streamFromHandle(BigInt(theirs))
     const latch = new Latch(keeper).hold(theirs)
     foreign.run(() => device.empty("uint8", 1000).fill(1))

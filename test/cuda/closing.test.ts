@@ -12,9 +12,9 @@ onDouble("a device that is closed while work is queued", () => {
   for (const call of ["cuEventQuery", "cuEventRecord", "cuStreamIsCapturing"]) {
     test(`keeps its memory until that is over, though ${call} fails once`, async () => {
       const driver = open()
-      const stream = driver.createStream(0)
-      driver.foreignHandle(stream) // So that it is asked whether it is captured.
-      driver.allocate(1000, stream, never)
+      const stream = driver.streams.create(0)
+      driver.streams.foreignHandle(stream) // So that it is asked whether it is captured.
+      driver.memory.allocate(1000, stream, never)
       // `using` would open it again at the end, after its memory is freed.
       const latch = new Latch(driver).hold(stream)
       const { allocations } = double.alive()
@@ -30,7 +30,7 @@ onDouble("a device that is closed while work is queued", () => {
 
   test("gives its memory back, though the stream to free it on cannot be made at once", async () => {
     const driver = open()
-    driver.allocate(1000, driver.createStream(0), never)
+    driver.memory.allocate(1000, driver.streams.create(0), never)
     double.fail("cuStreamCreateWithPriority", 1, unknown)
     driver.close()
     await untilGone()
@@ -40,7 +40,7 @@ onDouble("a device that is closed while work is queued", () => {
   test("waits for a foreign stream, too", async () => {
     using keeper = open()
     const device = openDevice("cuda:0")
-    const theirs = keeper.createStream(0)
+    const theirs = keeper.streams.create(0)
     const foreign = device.streamFromHandle(BigInt(theirs))
     using latch = new Latch(keeper).hold(theirs)
     foreign.run(() => device.empty("uint8", 1000).fill(1))

@@ -37,9 +37,9 @@ const pastNaps = () => pass(1.5 * NAPPING_WINDOW)
 onDouble("completion", () => {
   test("settles never inside the call, even of an event that is complete", async () => {
     using driver = open()
-    const event = driver.createEvent(false)
+    const event = driver.events.create(false)
     let calls = 0
-    driver.whenComplete(event, () => calls++)
+    driver.events.whenComplete(event, () => calls++)
     assert.equal(calls, 0)
     await until(() => calls === 1)
   })
@@ -47,7 +47,7 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`those of one stream settle in the order of the calls, the first of them ${stage}`, async () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
       const order: number[] = []
       const all: Promise<number>[] = []
@@ -60,7 +60,7 @@ onDouble("completion", () => {
       latch.open()
       // Always new ones, so that some are polled often when the stream gets there.
       for (let isOver = false; !isOver; await new Promise(setImmediate)) {
-        isOver = driver.queryStream(stream)
+        isOver = driver.streams.query(stream)
         add()
       }
       await Promise.all(all)
@@ -73,7 +73,7 @@ onDouble("completion", () => {
 
     test(`the event loop is not blocked: ${stage}`, async () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
       let done = false
       const completion = completed(driver, stream).then(() => (done = true))
@@ -87,7 +87,7 @@ onDouble("completion", () => {
 
   test("many that wait long all settle, none on a thread that would invalidate another library's capture", async () => {
     using driver = open()
-    const streams = Array.from({ length: 20 }, () => driver.createStream(0))
+    const streams = Array.from({ length: 20 }, () => driver.streams.create(0))
     using latch = new Latch(driver)
     for (const stream of streams) latch.hold(stream)
     const all = streams.flatMap((stream) => [completed(driver, stream), completed(driver, stream)])
@@ -102,7 +102,7 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`one that ends before another settles before it: ${stage}`, async () => {
       using driver = open()
-      const [long, short] = [driver.createStream(0), driver.createStream(0)]
+      const [long, short] = [driver.streams.create(0), driver.streams.create(0)]
       using longLatch = new Latch(driver).hold(long)
       using shortLatch = new Latch(driver).hold(short)
       let longDone = false
@@ -120,16 +120,16 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`binds at the call, so later work on the stream does not count: ${stage}`, async () => {
       using driver = open()
-      const stream = driver.createStream(0)
-      const event = driver.createEvent(false)
+      const stream = driver.streams.create(0)
+      const event = driver.events.create(false)
       using first = new Latch(driver).hold(stream)
-      driver.recordEvent(event, stream)
+      driver.events.record(event, stream)
       using second = new Latch(driver).hold(stream)
       const done = settled(driver, event)
       await pass(waited)
       first.open()
       await done
-      assert.equal(driver.queryStream(stream), false)
+      assert.equal(driver.streams.query(stream), false)
       second.open()
       assert.ok(!first.timedOut && !second.timedOut)
     })
@@ -138,21 +138,21 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`binds at the call: a record of the same event later does not count: ${stage}`, async () => {
       using driver = open()
-      const [stream, other] = [driver.createStream(0), driver.createStream(0)]
-      const event = driver.createEvent(false)
+      const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
+      const event = driver.events.create(false)
       using first = new Latch(driver).hold(stream)
-      driver.recordEvent(event, stream)
+      driver.events.record(event, stream)
       launch(driver, stream, noop)
       using second = new Latch(driver).hold(other)
       let early = 0
       // Not at its record any more, so that the event itself is asked: twice, as each must be kept at its point.
       const done = Promise.all([settled(driver, event).then(() => early++), settled(driver, event).then(() => early++)])
-      driver.recordEvent(event, other)
+      driver.events.record(event, other)
       await pass(waited)
       assert.equal(early, 0)
       first.open()
       await done
-      assert.equal(driver.queryEvent(event), false)
+      assert.equal(driver.events.query(event), false)
       second.open()
       assert.ok(!first.timedOut && !second.timedOut)
     })
@@ -161,14 +161,14 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`an event may be destroyed while it is waited for: ${stage}`, async () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
-      const [fresh, stale] = [driver.createEvent(false), driver.createEvent(false)]
-      driver.recordEvent(stale, stream)
-      driver.recordEvent(fresh, stream)
+      const [fresh, stale] = [driver.events.create(false), driver.events.create(false)]
+      driver.events.record(stale, stream)
+      driver.events.record(fresh, stream)
       const done = Promise.all([settled(driver, fresh), settled(driver, stale)])
-      driver.destroyEvent(fresh)
-      driver.destroyEvent(stale)
+      driver.events.destroy(fresh)
+      driver.events.destroy(stale)
       await pass(waited)
       latch.open()
       await done
@@ -178,13 +178,13 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`a detached callback is never called: ${stage}`, async () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
-      const event = driver.createEvent(false)
-      driver.recordEvent(event, stream)
+      const event = driver.events.create(false)
+      driver.events.record(event, stream)
       const called: string[] = []
-      const detachEarly = driver.whenComplete(event, () => called.push("early"))
-      const detachLate = driver.whenComplete(event, () => called.push("late"))
+      const detachEarly = driver.events.whenComplete(event, () => called.push("early"))
+      const detachLate = driver.events.whenComplete(event, () => called.push("late"))
       detachEarly()
       detachEarly()
       await pass(waited)
@@ -193,7 +193,7 @@ onDouble("completion", () => {
       await pass(waited)
       latch.open()
       await last
-      driver.synchronizeStream(stream)
+      driver.streams.synchronize(stream)
       await pass(waited)
       assert.deepEqual(called, [])
     })
@@ -201,15 +201,15 @@ onDouble("completion", () => {
 
   test("a callback that throws is an uncaught exception and keeps no other from its call", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, stream)
+    const event = driver.events.create(false)
+    driver.events.record(event, stream)
     const thrown = new Error("on purpose")
     const listeners = process.listeners("uncaughtException")
     process.removeAllListeners("uncaughtException")
     const uncaught = new Promise((resolve) => process.once("uncaughtException", resolve))
-    driver.whenComplete(event, () => {
+    driver.events.whenComplete(event, () => {
       throw thrown
     })
     const other = settled(driver, event)
@@ -222,11 +222,11 @@ onDouble("completion", () => {
   for (const [stage, waited] of stages) {
     test(`a lost device settles all that wait with the loss: ${stage}`, async () => {
       using driver = open()
-      const [held, broken] = [driver.createStream(0), driver.createStream(0)]
-      const address = driver.allocate(256, held, never)
+      const [held, broken] = [driver.streams.create(0), driver.streams.create(0)]
+      const address = driver.memory.allocate(256, held, never)
       using latch = new Latch(driver).hold(held)
-      const stale = driver.createEvent(false)
-      driver.recordEvent(stale, held)
+      const stale = driver.events.create(false)
+      driver.events.record(stale, held)
       const late = [completed(driver, held), completed(driver, held), settled(driver, stale)]
       const outcomes = Promise.allSettled(late)
       await pass(waited)
@@ -235,15 +235,15 @@ onDouble("completion", () => {
       for (const outcome of await outcomes) {
         assert.ok(outcome.status === "rejected" && outcome.reason instanceof DeviceLostError)
       }
-      assert.throws(() => driver.whenComplete(stale, () => {}), DeviceLostError)
+      assert.throws(() => driver.events.whenComplete(stale, () => {}), DeviceLostError)
       latch.open()
-      driver.free(address, held, mark)
+      driver.memory.free(address, held, mark)
     })
   }
 
   test("while every thread of the pool is busy, the timer serves all", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
     let busy = 4 // libuv's own number
     const naps = Array.from({ length: busy }, () => new Promise<void>((end) => nap(300_000, () => end(void busy--))))
@@ -266,7 +266,7 @@ function run(code: string): { status: number | null; stdout: string; stderr: str
 onDouble("completion and the process", () => {
   test("keeps the process alive until it settles", () => {
     const { status, stdout } = run(`
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       const latch = new Latch(driver).hold(stream)
       completed(driver, stream).then(() => console.log("done", latch.timedOut))
       setTimeout(() => latch.open(), 50).unref()`)
@@ -275,7 +275,7 @@ onDouble("completion and the process", () => {
 
   test("queued work alone does not keep it alive, nor does a device that is closing", () => {
     const { status, stdout } = run(`
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       const latch = new Latch(driver).hold(stream)
       driver.close()
       process.on("exit", () => console.log("ended", latch.timedOut))`)
@@ -284,11 +284,11 @@ onDouble("completion and the process", () => {
 
   test("one that detaches at once lets it end", () => {
     const { status, stdout } = run(`
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       const latch = new Latch(driver).hold(stream)
-      const event = driver.createEvent(false)
-      driver.recordEvent(event, stream)
-      driver.whenComplete(event, () => console.log("called"))()
+      const event = driver.events.create(false)
+      driver.events.record(event, stream)
+      driver.events.whenComplete(event, () => console.log("called"))()
       process.on("exit", () => console.log("ended", latch.timedOut))`)
     assert.deepEqual([status, stdout], [0, "ended false\n"])
   })

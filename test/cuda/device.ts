@@ -86,7 +86,7 @@ export function open(ordinal = 0): Driver & Disposable {
   const driver = cudaBackend.open(ordinal, {})
   const close = (): void => {
     driver.close()
-    for (const { address } of latchFlags.get(driver) ?? []) driver.freePinned(address)
+    for (const { address } of latchFlags.get(driver) ?? []) driver.memory.freePinned(address)
   }
   return Object.assign(driver, { [Symbol.dispose]: close })
 }
@@ -149,7 +149,7 @@ type Argument = number | bigint | MemoryRange
 
 /** Launches one block of one thread. */
 export function launch(driver: Driver, stream: StreamHandle, source: KernelSource, ...args: Argument[]): void {
-  driver.launch(stream, driver.loadKernel(source), 1, 1, 1, 1, 1, 1, 0, args, undefined)
+  driver.kernels.launch(stream, driver.kernels.load(source), 1, 1, 1, 1, 1, 1, 0, args, undefined)
 }
 
 /** Holds streams up until it is opened. Its flags stay until the driver is closed: an opened latch still reads them. */
@@ -163,7 +163,7 @@ export class Latch {
   constructor(driver: Driver, limit = LIMIT) {
     this.#driver = driver
     this.#limit = limit
-    this.#pinned = driver.allocatePinned(12)
+    this.#pinned = driver.memory.allocatePinned(12)
     this.#flags = new Int32Array(this.#pinned.buffer, this.#pinned.byteOffset, 3)
     this.#flags.fill(0)
     latchFlags.set(driver, [...(latchFlags.get(driver) ?? []), this.#pinned])
@@ -171,7 +171,7 @@ export class Latch {
 
   hold(stream: StreamHandle): this {
     // CUDA loads no kernel while the latch is closed, so the tests' kernels are loaded before.
-    for (const source of [noop, fault]) this.#driver.loadKernel(source)
+    for (const source of [noop, fault]) this.#driver.kernels.load(source)
     launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, this.#limit)
     return this
   }
@@ -186,7 +186,7 @@ export class Latch {
 
   /** Frees its flags once no stream is held: for drivers that {@link open} has not opened. */
   free(): void {
-    this.#driver.freePinned(this.#pinned.address)
+    this.#driver.memory.freePinned(this.#pinned.address)
   }
 
   [Symbol.dispose](): void {
@@ -196,15 +196,15 @@ export class Latch {
 
 /** Resolves when everything that is queued on the stream now is done. */
 export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
-  const event = driver.createEvent(false)
-  driver.recordEvent(event, stream)
-  return settled(driver, event).finally(() => driver.destroyEvent(event))
+  const event = driver.events.create(false)
+  driver.events.record(event, stream)
+  return settled(driver, event).finally(() => driver.events.destroy(event))
 }
 
 /** Resolves when the event's latest record is passed. */
 export function settled(driver: Driver, event: EventHandle): Promise<void> {
   return new Promise((resolve, reject) => {
-    driver.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
+    driver.events.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
   })
 }
 
@@ -220,11 +220,11 @@ export function thrownBy(fn: () => unknown): unknown {
 
 /** Reads device memory. Blocks. */
 export function read(driver: Driver, address: number, byteLength: number, stream: StreamHandle): Uint8Array {
-  const pinned = driver.allocatePinned(byteLength)
-  driver.copy(pinned.address, address, byteLength, stream)
-  driver.synchronizeStream(stream)
+  const pinned = driver.memory.allocatePinned(byteLength)
+  driver.memory.copy(pinned.address, address, byteLength, stream)
+  driver.streams.synchronize(stream)
   const bytes = new Uint8Array(pinned.buffer, pinned.byteOffset, byteLength).slice()
-  driver.freePinned(pinned.address)
+  driver.memory.freePinned(pinned.address)
   return bytes
 }
 

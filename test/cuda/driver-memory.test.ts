@@ -18,9 +18,9 @@ onDouble("device memory that the driver hands out", () => {
 
   test("an allocation is a call and a record on its stream, for others to wait for; a free is a call", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    driver.free(driver.allocate(1024, stream, never), stream, mark)
-    const calls = double.log(() => driver.free(driver.allocate(1024, stream, never), stream, mark))
+    const stream = driver.streams.create(0)
+    driver.memory.free(driver.memory.allocate(1024, stream, never), stream, mark)
+    const calls = double.log(() => driver.memory.free(driver.memory.allocate(1024, stream, never), stream, mark))
     assert.deepEqual(
       calls.map(([name, ...args]) => [name, args.at(-1)]),
       [
@@ -41,13 +41,13 @@ onDouble("device memory that the driver hands out", () => {
   test("an allocation that fails made nothing; a free that fails is a leak, and says so", async () => {
     {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       double.fail("cuMemAllocFromPoolAsync", 1, unknown)
-      thrownBy(() => driver.allocate(1024, stream, never))
+      thrownBy(() => driver.memory.allocate(1024, stream, never))
       assert.equal(double.alive().allocations, 0)
-      const address = driver.allocate(1024, stream, never)
+      const address = driver.memory.allocate(1024, stream, never)
       double.fail("cuMemFreeAsync", 1, unknown)
-      driver.free(address, stream, mark)
+      driver.memory.free(address, stream, mark)
       const [warning, ...others] = await takeWarnings()
       assert.match(warning?.message ?? "", /cuda:0.+CUDA_ERROR_UNKNOWN/)
       assert.equal(others.length, 0)
@@ -59,11 +59,11 @@ onDouble("device memory that the driver hands out", () => {
   test("a fault that a free meets first loses the device, and the free returns quietly", async () => {
     {
       using driver = open()
-      const stream = driver.createStream(0)
-      const address = driver.allocate(1024, stream, never)
+      const stream = driver.streams.create(0)
+      const address = driver.memory.allocate(1024, stream, never)
       double.fail("cuMemFreeAsync", 1, illegalAddress)
-      driver.free(address, stream, mark)
-      assert.ok(thrownBy(() => driver.allocate(1024, stream, never)) instanceof DeviceLostError)
+      driver.memory.free(address, stream, mark)
+      assert.ok(thrownBy(() => driver.memory.allocate(1024, stream, never)) instanceof DeviceLostError)
     }
     await until(() => double.alive().contexts === 0)
     double.forgetLost()

@@ -51,49 +51,55 @@ onDouble("facts", () => {
 
   test("a kernel's registers, its shared and its local memory are those of its code", () => {
     using driver = open()
-    const local = driver.kernelAttributes(driver.loadKernel(kernel("test_local", [])))
+    const local = driver.kernels.attributes(driver.kernels.load(kernel("test_local", [])))
     assert.equal(local.localMemory, 16384)
-    const shared = driver.kernelAttributes(driver.loadKernel(kernel("test_static_shared", ["out int32*"])))
+    const shared = driver.kernels.attributes(driver.kernels.load(kernel("test_static_shared", ["out int32*"])))
     assert.deepEqual([shared.sharedMemory, shared.maxSharedMemory], [8192, 232448 - 8192])
-    const many = driver.loadKernel(kernel("test_registers", []))
-    const { registers, maxThreads } = driver.kernelAttributes(many)
+    const many = driver.kernels.load(kernel("test_registers", []))
+    const { registers, maxThreads } = driver.kernels.attributes(many)
     assert.deepEqual([registers, maxThreads], [128, 512])
-    assert.equal(driver.blocksPerMultiprocessor(many, 512, 0), 1)
-    assert.equal(driver.blocksPerMultiprocessor(many, 1024, 0), 0)
-    assert.deepEqual(driver.suggestBlock(many, 0, 1024), { block: 512, grid: 132 })
+    assert.equal(driver.kernels.blocksPerMultiprocessor(many, 512, 0), 1)
+    assert.equal(driver.kernels.blocksPerMultiprocessor(many, 1024, 0), 0)
+    assert.deepEqual(driver.kernels.suggestBlock(many, 0, 1024), { block: 512, grid: 132 })
   })
 
   test("occupancy with much shared memory allows it first, as a launch does, and refuses too much", () => {
     using driver = open()
-    const handle = driver.loadKernel(kernel("test_static_shared", ["out int32*"]))
-    const calls = double.log(() => assert.equal(driver.blocksPerMultiprocessor(handle, 64, 100_000), 2))
+    const handle = driver.kernels.load(kernel("test_static_shared", ["out int32*"]))
+    const calls = double.log(() => assert.equal(driver.kernels.blocksPerMultiprocessor(handle, 64, 100_000), 2))
     assert.ok(
       calls.some(([name, , attribute, bytes]) => name === "cuFuncSetAttribute" && attribute === 8 && bytes === 100_000),
     )
-    const again = double.log(() => driver.suggestBlock(handle, 100_000, 1024))
+    const again = double.log(() => driver.kernels.suggestBlock(handle, 100_000, 1024))
     assert.ok(!again.some(([name]) => name === "cuFuncSetAttribute"))
-    assert.match(String(thrownBy(() => driver.blocksPerMultiprocessor(handle, 64, 232448))), /at most 224256 bytes/)
-    assert.match(String(thrownBy(() => driver.suggestBlock(handle, 232448, 64))), /at most 224256 bytes/)
+    assert.match(
+      String(thrownBy(() => driver.kernels.blocksPerMultiprocessor(handle, 64, 232448))),
+      /at most 224256 bytes/,
+    )
+    assert.match(String(thrownBy(() => driver.kernels.suggestBlock(handle, 232448, 64))), /at most 224256 bytes/)
   })
 
   test("trim returns idle pieces and idle pinned blocks, does not wait, and keeps what queued work may use", () => {
     using driver = open()
-    const [held, idle] = [driver.createStream(0), driver.createStream(0)]
-    const [used, unused] = [driver.allocate(64 * MIB, held, never), driver.allocate(64 * MIB, idle, never)]
-    const pinned = [1, 2].map(() => driver.allocatePinned(32 * MIB))
+    const [held, idle] = [driver.streams.create(0), driver.streams.create(0)]
+    const [used, unused] = [
+      driver.memory.allocate(64 * MIB, held, never),
+      driver.memory.allocate(64 * MIB, idle, never),
+    ]
+    const pinned = [1, 2].map(() => driver.memory.allocatePinned(32 * MIB))
     const before = double.alive()
     using latch = new Latch(driver).hold(held)
     launch(driver, held, noop)
-    driver.free(used, held, mark)
-    driver.free(unused, idle, mark)
-    for (const { address } of pinned) driver.freePinned(address)
-    driver.trim()
+    driver.memory.free(used, held, mark)
+    driver.memory.free(unused, idle, mark)
+    for (const { address } of pinned) driver.memory.freePinned(address)
+    driver.memory.trim()
     assert.equal(double.alive().pinned, before.pinned, "the latch has one, and of the two the mapped one is gone")
-    const { reserved } = driver.memoryUsage()
+    const { reserved } = driver.memory.usage()
     assert.ok(reserved >= 64 * MIB && reserved < 128 * MIB, `${reserved} bytes are reserved`)
     latch.open()
-    driver.synchronizeStream(held)
-    driver.trim()
-    assert.equal(driver.memoryUsage().reserved, 0)
+    driver.streams.synchronize(held)
+    driver.memory.trim()
+    assert.equal(driver.memory.usage().reserved, 0)
   })
 })

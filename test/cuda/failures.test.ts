@@ -35,62 +35,63 @@ interface Ready {
 }
 
 function ready(driver: Driver): Ready {
-  const stream = driver.createStream(0)
-  const timed = driver.createEvent(true)
-  driver.recordEvent(timed, stream)
-  const address = driver.allocate(1024, stream, never)
-  driver.upload(address, new Uint8Array(16), stream)
-  driver.synchronizeStream(stream)
+  const stream = driver.streams.create(0)
+  const timed = driver.events.create(true)
+  driver.events.record(timed, stream)
+  const address = driver.memory.allocate(1024, stream, never)
+  driver.memory.upload(address, new Uint8Array(16), stream)
+  driver.streams.synchronize(stream)
   // From now on the driver's pool has an event.
-  driver.destroyStream(driver.createStream(0))
+  driver.streams.destroy(driver.streams.create(0))
   return {
     driver,
     stream,
-    other: driver.createStream(0),
-    event: driver.createEvent(false),
+    other: driver.streams.create(0),
+    event: driver.events.create(false),
     timed,
     address,
-    kernel: driver.loadKernel(affine),
+    kernel: driver.kernels.load(affine),
   }
 }
 
 /** The methods of a driver that a failing call makes throw. */
 const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
-  createStream: ({ driver }) => driver.createStream(0),
-  adoptStream: ({ driver, stream }) => driver.adoptStream(BigInt(stream)),
-  queryStream: ({ driver, stream }) => driver.queryStream(stream),
-  synchronizeStream: ({ driver, stream }) => driver.synchronizeStream(stream),
-  createEvent: ({ driver }) => driver.createEvent(false),
-  recordEvent: ({ driver, event, stream }) => driver.recordEvent(event, stream),
-  waitEvent: ({ driver, timed, other }) => driver.waitEvent(other, timed),
-  queryEvent: ({ driver, timed }) => driver.queryEvent(timed),
-  synchronizeEvent: ({ driver, timed }) => driver.synchronizeEvent(timed),
-  elapsedTime: ({ driver, timed }) => driver.elapsedTime(timed, timed),
-  whenComplete: ({ driver, event }) => driver.whenComplete(event, () => {}),
-  allocate: ({ driver, stream }) => driver.allocate(2 ** 26, stream, never),
+  createStream: ({ driver }) => driver.streams.create(0),
+  adoptStream: ({ driver, stream }) => driver.streams.adopt(BigInt(stream)),
+  queryStream: ({ driver, stream }) => driver.streams.query(stream),
+  synchronizeStream: ({ driver, stream }) => driver.streams.synchronize(stream),
+  createEvent: ({ driver }) => driver.events.create(false),
+  recordEvent: ({ driver, event, stream }) => driver.events.record(event, stream),
+  waitEvent: ({ driver, timed, other }) => driver.streams.wait(other, timed),
+  queryEvent: ({ driver, timed }) => driver.events.query(timed),
+  synchronizeEvent: ({ driver, timed }) => driver.events.synchronize(timed),
+  elapsedTime: ({ driver, timed }) => driver.events.elapsedTime(timed, timed),
+  whenComplete: ({ driver, event }) => driver.events.whenComplete(event, () => {}),
+  allocate: ({ driver, stream }) => driver.memory.allocate(2 ** 26, stream, never),
   drainFrees: ({ driver, stream }) => {
-    driver.free(driver.allocate(256, stream, never), stream, mark)
-    driver.drainFrees()
+    driver.memory.free(driver.memory.allocate(256, stream, never), stream, mark)
+    driver.memory.drainFrees()
   },
-  memoryUsage: ({ driver }) => driver.memoryUsage(),
+  memoryUsage: ({ driver }) => driver.memory.usage(),
   properties: ({ driver }) => driver.properties,
-  kernelAttributes: ({ driver, kernel }) => driver.kernelAttributes(kernel),
-  blocksPerMultiprocessor: ({ driver, kernel }) => driver.blocksPerMultiprocessor(kernel, 64, 50_000),
-  suggestBlock: ({ driver, kernel }) => driver.suggestBlock(kernel, 50_000, 1024),
-  trim: ({ driver }) => driver.trim(),
-  allocatePinned: ({ driver }) => driver.freePinned(driver.allocatePinned(2 ** 20).address),
-  copy: ({ driver, address, stream }) => driver.copy(address, address + 256, 256, stream),
-  upload: ({ driver, address, stream }) => driver.upload(address, new Uint8Array(2 ** 15).subarray(0, 1024), stream),
-  "fill of 1 byte": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(1), 8, stream),
-  "fill of 2 bytes": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(2), 8, stream),
-  "fill of 4 bytes": ({ driver, address, stream }) => driver.fill(address, new Uint8Array(4), 8, stream),
+  kernelAttributes: ({ driver, kernel }) => driver.kernels.attributes(kernel),
+  blocksPerMultiprocessor: ({ driver, kernel }) => driver.kernels.blocksPerMultiprocessor(kernel, 64, 50_000),
+  suggestBlock: ({ driver, kernel }) => driver.kernels.suggestBlock(kernel, 50_000, 1024),
+  trim: ({ driver }) => driver.memory.trim(),
+  allocatePinned: ({ driver }) => driver.memory.freePinned(driver.memory.allocatePinned(2 ** 20).address),
+  copy: ({ driver, address, stream }) => driver.memory.copy(address, address + 256, 256, stream),
+  upload: ({ driver, address, stream }) =>
+    driver.memory.upload(address, new Uint8Array(2 ** 15).subarray(0, 1024), stream),
+  "fill of 1 byte": ({ driver, address, stream }) => driver.memory.fill(address, new Uint8Array(1), 8, stream),
+  "fill of 2 bytes": ({ driver, address, stream }) => driver.memory.fill(address, new Uint8Array(2), 8, stream),
+  "fill of 4 bytes": ({ driver, address, stream }) => driver.memory.fill(address, new Uint8Array(4), 8, stream),
   "fill of 8 bytes": ({ driver, address, stream }) =>
-    driver.fill(address, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8, stream),
-  loadKernel: ({ driver }) => driver.loadKernel(kernel("test_noop", [])),
+    driver.memory.fill(address, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8, stream),
+  loadKernel: ({ driver }) => driver.kernels.load(kernel("test_noop", [])),
   launch: ({ driver, address, kernel, stream }) =>
-    driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [1, { address, length: 1 }, 2, 1], undefined),
+    driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [1, { address, length: 1 }, 2, 1], undefined),
   "launch with attributes": ({ driver, address, kernel, stream }) =>
-    driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 50_000, [1, { address, length: 1 }, 2, 1], {
+    driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 50_000, [1, { address, length: 1 }, 2, 1], {
       cooperative: true,
       cluster: [16, 1, 1],
     }),
@@ -130,17 +131,17 @@ function checkError(call: string, error: unknown): void {
 
 /** The device does all that it is there for. */
 function checkUsable(driver: Driver): void {
-  const stream = driver.createStream(0)
-  const event = driver.createEvent(false)
-  const address = driver.allocate(64, stream, never)
-  driver.upload(address, new Uint8Array([3, 0, 0, 0]), stream)
+  const stream = driver.streams.create(0)
+  const event = driver.events.create(false)
+  const address = driver.memory.allocate(64, stream, never)
+  driver.memory.upload(address, new Uint8Array([3, 0, 0, 0]), stream)
   launch(driver, stream, affine, 1, { address, length: 1 }, 2, 1)
-  driver.recordEvent(event, stream)
-  driver.synchronizeEvent(event)
+  driver.events.record(event, stream)
+  driver.events.synchronize(event)
   assert.equal(read(driver, address, 4, stream)[0], 7)
-  driver.free(address, stream, mark)
-  driver.destroyEvent(event)
-  driver.destroyStream(stream)
+  driver.memory.free(address, stream, mark)
+  driver.events.destroy(event)
+  driver.streams.destroy(stream)
 }
 
 /** Runs a test on a new device, and waits until it is closed, because the next test would share its context. */
@@ -192,9 +193,9 @@ onDouble("every single call failing in turn", () => {
   test("an upload whose staging memory cannot be watched is done all the same, with a warning", async () => {
     using driver = open()
     const { address, stream } = ready(driver)
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
     double.fail("cuEventRecord", 1, unknown)
-    driver.upload(address, new Uint8Array([9]), stream)
+    driver.memory.upload(address, new Uint8Array([9]), stream)
     assert.equal(read(driver, address, 1, stream)[0], 9)
     const [warning] = await takeWarnings()
     assert.match(warning?.message ?? "", /pinned memory of an upload is leaked/)
@@ -204,8 +205,8 @@ onDouble("every single call failing in turn", () => {
   })
 
   const quiet: Readonly<Record<string, (ready: Ready) => void>> = {
-    destroyStream: ({ driver, other }) => driver.destroyStream(other),
-    destroyEvent: ({ driver, event }) => driver.destroyEvent(event),
+    destroyStream: ({ driver, other }) => driver.streams.destroy(other),
+    destroyEvent: ({ driver, event }) => driver.events.destroy(event),
   }
   for (const [method, run] of Object.entries(quiet)) {
     test(`${method} warns of a leak and does not throw`, async () => {
@@ -254,17 +255,17 @@ onDouble("a lost device", () => {
   test("throws the first failure's loss from every method, frees and destroys quietly, and closes", async () => {
     using driver = open()
     const everything = ready(driver)
-    const pinned = driver.allocatePinned(64)
+    const pinned = driver.memory.allocatePinned(64)
     deviceIsLost()
     launch(driver, everything.stream, fault)
-    const loss = thrownBy(() => driver.synchronizeStream(everything.stream))
+    const loss = thrownBy(() => driver.streams.synchronize(everything.stream))
     assert.ok(loss instanceof DeviceLostError)
     assert.match(loss.message, /^cuda:0 \(CUDA double 0\) is lost: cuStreamSynchronize failed with CUDA_ERROR_ILLEGAL/)
     assert.match(loss.message, /restart the process/)
     assert.ok(loss.cause instanceof CudaError)
     assert.deepEqual([loss.cause.call, loss.cause.status], ["cuStreamSynchronize", "CUDA_ERROR_ILLEGAL_ADDRESS"])
     assert.equal(
-      thrownBy(() => driver.drainFrees()),
+      thrownBy(() => driver.memory.drainFrees()),
       loss,
     )
     for (const [method, run] of Object.entries(throwing)) {
@@ -272,7 +273,7 @@ onDouble("a lost device", () => {
         // Pinned memory may be there still.
         if (method === "allocatePinned")
           assert.equal(
-            thrownBy(() => driver.allocatePinned(2 ** 21)),
+            thrownBy(() => driver.memory.allocatePinned(2 ** 21)),
             loss,
           )
         else
@@ -285,12 +286,12 @@ onDouble("a lost device", () => {
       const reached = calls.map(([name]) => String(name)).filter((name) => name.startsWith("cu"))
       assert.deepEqual(reached, [], `${method} still calls the driver`)
     }
-    await assert.rejects(driver.prepareKernel(kernel("test_noop", [])), (error) => error === loss)
+    await assert.rejects(driver.kernels.prepare(kernel("test_noop", [])), (error) => error === loss)
     const calls = double.log(() => {
-      driver.free(everything.address, everything.stream, mark)
-      driver.destroyEvent(everything.event)
-      driver.destroyStream(everything.other)
-      driver.freePinned(pinned.address)
+      driver.memory.free(everything.address, everything.stream, mark)
+      driver.events.destroy(everything.event)
+      driver.streams.destroy(everything.other)
+      driver.memory.freePinned(pinned.address)
     })
     assert.deepEqual(calls, [])
   })
@@ -304,7 +305,7 @@ onDouble("a lost device", () => {
           const loss = thrownBy(() => run(everything))
           assert.ok(loss instanceof DeviceLostError, `${method}, ${call}: ${String(loss)}`)
           assert.equal(
-            thrownBy(() => everything.driver.createStream(0)),
+            thrownBy(() => everything.driver.streams.create(0)),
             loss,
           )
         })
@@ -315,17 +316,17 @@ onDouble("a lost device", () => {
 
   test("is noticed by a free and by a destroy, which return quietly", async () => {
     const cases: [string, (ready: Ready) => void][] = [
-      ["cuEventRecord", ({ driver, address, stream }) => driver.free(address, stream, mark)],
-      ["cuEventDestroy_v2", ({ driver, event }) => driver.destroyEvent(event)],
-      ["cuStreamDestroy_v2", ({ driver, other }) => driver.destroyStream(other)],
-      ["cuEventRecord", ({ driver, other }) => driver.destroyStream(other)],
+      ["cuEventRecord", ({ driver, address, stream }) => driver.memory.free(address, stream, mark)],
+      ["cuEventDestroy_v2", ({ driver, event }) => driver.events.destroy(event)],
+      ["cuStreamDestroy_v2", ({ driver, other }) => driver.streams.destroy(other)],
+      ["cuEventRecord", ({ driver, other }) => driver.streams.destroy(other)],
     ]
     for (const [call, run] of cases) {
       await alone((everything) => {
         double.fail(call, 1, illegalAddress)
         run(everything)
         assert.equal(double.failuresLeft(), 0)
-        assert.ok(thrownBy(() => everything.driver.createStream(0)) instanceof DeviceLostError)
+        assert.ok(thrownBy(() => everything.driver.streams.create(0)) instanceof DeviceLostError)
       })
       double.forgetLost()
     }
@@ -333,7 +334,7 @@ onDouble("a lost device", () => {
 
   test("can be opened again once everybody has given its context back", async () => {
     const driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     launch(driver, stream, fault)
     await assert.rejects(async () => completed(driver, stream), DeviceLostError)
     driver.close()
@@ -341,9 +342,9 @@ onDouble("a lost device", () => {
     double.forgetLost()
     using next = open()
     checkUsable(next)
-    const nextStream = next.createStream(0)
-    const event = next.createEvent(false)
-    next.recordEvent(event, nextStream)
+    const nextStream = next.streams.create(0)
+    const event = next.events.create(false)
+    next.events.record(event, nextStream)
     await settled(next, event)
   })
 })

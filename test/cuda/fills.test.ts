@@ -11,13 +11,13 @@ const counts = [1, 2, 511, 512, 513, 8191, 8192, 8193, 16_384, 16_385, 100_003]
 /** Fills `count` elements in the middle of others, and checks all. @returns the names of the calls that filled */
 function checkFill(driver: Driver, stream: StreamHandle, count: number): string[] {
   const byteLength = 8 * (count + 2)
-  const address = driver.allocate(byteLength, stream, never)
-  driver.fill(address, Uint8Array.of(0xee), byteLength, stream)
-  const calls = double.log(() => driver.fill(address + 8, element, count, stream))
+  const address = driver.memory.allocate(byteLength, stream, never)
+  driver.memory.fill(address, Uint8Array.of(0xee), byteLength, stream)
+  const calls = double.log(() => driver.memory.fill(address + 8, element, count, stream))
   const expected = new Uint8Array(byteLength).fill(0xee)
   for (let index = 1; index <= count; index++) expected.set(element, index * 8)
   assert.ok(Buffer.from(read(driver, address, byteLength, stream)).equals(expected), `${count} elements`)
-  driver.free(address, stream, mark)
+  driver.memory.free(address, stream, mark)
   return calls.map(([name]) => String(name))
 }
 
@@ -32,13 +32,13 @@ onDouble("fills with 8 bytes", () => {
     const loaded = opening.filter(([name]) => name === "cuLibraryLoadData").length
     assert.equal(loaded, 2, "the other one is for conditionals")
     assert.ok(!opening.some(([name]) => String(name).startsWith("nvrtc")))
-    const stream = opened.createStream(0)
+    const stream = opened.streams.create(0)
     for (const count of counts) assert.deepEqual(checkFill(opened, stream, count), ["cuLaunchKernel"])
   })
 
   test("are a short fill and copies of it where others may already use the context, as loading would wait for them", () => {
     using first = open()
-    using latch = new Latch(first).hold(first.createStream(0))
+    using latch = new Latch(first).hold(first.streams.create(0))
     let driver: (Driver & Disposable) | undefined
     const opening = double.log(() => {
       driver = open()
@@ -46,7 +46,7 @@ onDouble("fills with 8 bytes", () => {
     using second = driver
     assert.ok(second)
     assert.ok(!opening.some(([name]) => name === "cuKernelGetFunction"))
-    const stream = second.createStream(0)
+    const stream = second.streams.create(0)
     const halves = ["cuMemsetD2D32Async", "cuMemsetD2D32Async"]
     for (const count of counts) {
       const copies = Array.from({ length: Math.ceil(Math.log2(Math.max(1, count / 8192))) }, () => "cuMemcpyAsync")
@@ -61,7 +61,7 @@ onDouble("fills with 8 bytes", () => {
       using driver = open()
       assert.equal(double.failuresLeft(), 0)
       assert.equal(double.alive().libraries, 1, "the other one is for conditionals")
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       for (const count of counts) assert.equal(checkFill(driver, stream, count)[0], "cuMemsetD2D32Async")
     })
   }

@@ -100,7 +100,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
       waits(() => other.wait(brought)),
       1,
     )
-    assert.ok(device.driver.isCapturedByOthers(other.state.handle))
+    assert.ok(device.driver.streams.isCapturedByOthers(other.state.handle))
     for (const stream of [brought, other]) shown.wait(stream)
     capture.end()
   })
@@ -111,10 +111,10 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     using event = device.createEvent()
     const capture = new ForeignCapture(Number(shown.handle))
     event.record(shown).wait(brought)
-    assert.ok(device.driver.isCapturedByOthers(brought.state.handle))
+    assert.ok(device.driver.streams.isCapturedByOthers(brought.state.handle))
     const forked = shown.run(() => fork(() => {}))
     for (const stream of [shown, other]) stream.run(() => forked.join())
-    assert.ok(device.driver.isCapturedByOthers(other.state.handle))
+    assert.ok(device.driver.streams.isCapturedByOthers(other.state.handle))
     for (const stream of [brought, other]) shown.wait(stream)
     capture.end()
   })

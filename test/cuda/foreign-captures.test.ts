@@ -12,26 +12,26 @@ const MIB = 2 ** 20
 onDouble("a stream that another library captures", () => {
   test("is neither asked nor recorded on for memory", () => {
     using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(33 * MIB, captured, never)
-    driver.foreignHandle(captured)
+    const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
+    const address = driver.memory.allocate(33 * MIB, captured, never)
+    driver.streams.foreignHandle(captured)
     const capture = new ForeignCapture(captured)
-    driver.free(address, captured, mark)
-    const taken = [driver.allocate(34 * MIB, other, never), driver.allocate(34 * MIB, other, never)]
+    driver.memory.free(address, captured, mark)
+    const taken = [driver.memory.allocate(34 * MIB, other, never), driver.memory.allocate(34 * MIB, other, never)]
     capture.end()
-    driver.synchronizeStream(captured)
-    for (const one of taken) driver.free(one, other, mark)
+    driver.streams.synchronize(captured)
+    for (const one of taken) driver.memory.free(one, other, mark)
   })
 
   test("lets a kernel be loaded, and both go on", () => {
     using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    driver.foreignHandle(captured)
+    const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
+    driver.streams.foreignHandle(captured)
     const capture = new ForeignCapture(captured)
-    driver.loadKernel(noop)
+    driver.kernels.load(noop)
     capture.end()
-    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
-    driver.drainFrees()
+    driver.memory.free(driver.memory.allocate(40 * MIB, other, never), other, mark)
+    driver.memory.drainFrees()
   })
 
   test("keeps the memory that it uses, even if that is disposed of during the capture", () => {
@@ -111,7 +111,7 @@ onDouble("a stream that another library captures", () => {
     device.synchronize()
     using event = device.createEvent()
     const handle = Number(event.handle)
-    const theirs = keeper.createStream(0)
+    const theirs = keeper.streams.create(0)
     const capture = new ForeignCapture(theirs)
     assert.equal(native("cuEventRecord", "int", ["uintptr_t", "uintptr_t"])(handle, theirs), 0)
     stream.wait(event)
@@ -145,17 +145,17 @@ onDouble("a stream that another library captures", () => {
 
   test("counts as captured if that query fails", () => {
     using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    driver.foreignHandle(captured)
+    const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
+    driver.streams.foreignHandle(captured)
     const capture = new ForeignCapture(captured)
     double.fail("cuStreamIsCapturing", 1, 999)
-    const calls = double.log(() => driver.destroyStream(captured))
+    const calls = double.log(() => driver.streams.destroy(captured))
     assert.deepEqual(
       calls.map(([name]) => name),
       ["cuStreamIsCapturing"],
     )
     capture.end()
-    driver.free(driver.allocate(40 * MIB, other, never), other, mark)
+    driver.memory.free(driver.memory.allocate(40 * MIB, other, never), other, mark)
   })
 
   test("keeps uploaded bytes for as long as the graph may run; other uploads go on", () => {
@@ -246,18 +246,18 @@ onDouble("a stream that another library captures", () => {
 
   test("makes a bounded number of queries when very many streams are destroyed", () => {
     using driver = open()
-    const others = Array.from({ length: 200 }, () => driver.createStream(0))
-    const captured = Array.from({ length: 200 }, () => driver.createStream(0))
-    const gate = driver.createStream(0)
-    const event = driver.createEvent(false)
+    const others = Array.from({ length: 200 }, () => driver.streams.create(0))
+    const captured = Array.from({ length: 200 }, () => driver.streams.create(0))
+    const gate = driver.streams.create(0)
+    const event = driver.events.create(false)
     using latch = new Latch(driver).hold(gate)
-    driver.recordEvent(event, gate)
-    for (const stream of others) driver.waitEvent(stream, event)
-    for (const stream of captured) driver.foreignHandle(stream)
+    driver.events.record(event, gate)
+    for (const stream of others) driver.streams.wait(stream, event)
+    for (const stream of captured) driver.streams.foreignHandle(stream)
     const captures = captured.map((stream) => new ForeignCapture(stream))
     const names = ["cuStreamIsCapturing", "cuEventQuery"]
     const before = names.map((name) => double.count(name))
-    for (const stream of [...others, ...captured]) driver.destroyStream(stream)
+    for (const stream of [...others, ...captured]) driver.streams.destroy(stream)
     const asked = names.map((name, index) => double.count(name) - (before[index] ?? 0))
     assert.ok(
       asked.every((count) => count <= 400 * 8),
@@ -269,39 +269,39 @@ onDouble("a stream that another library captures", () => {
 
   test("is destroyed after the capture has ended, and does not disturb it", () => {
     using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(33 * MIB, captured, never)
+    const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
+    const address = driver.memory.allocate(33 * MIB, captured, never)
     using latch = new Latch(driver).hold(captured)
-    driver.free(address, captured, mark)
-    driver.foreignHandle(captured)
+    driver.memory.free(address, captured, mark)
+    driver.streams.foreignHandle(captured)
     const capture = new ForeignCapture(captured)
     const calls = double.log(() => {
-      driver.destroyStream(captured)
-      driver.free(driver.allocate(34 * MIB, other, never), other, mark)
+      driver.streams.destroy(captured)
+      driver.memory.free(driver.memory.allocate(34 * MIB, other, never), other, mark)
     })
     const onCaptured = calls.filter(([name, ...args]) => args.includes(captured) && name !== "cuStreamIsCapturing")
     assert.deepEqual(onCaptured, [])
     capture.end()
     const before = double.alive().streams
-    driver.free(driver.allocate(35 * MIB, other, never), other, mark)
+    driver.memory.free(driver.memory.allocate(35 * MIB, other, never), other, mark)
     assert.equal(double.alive().streams, before - 1)
     latch.open()
-    driver.drainFrees()
-    assert.equal(driver.allocate(33 * MIB, other, never), address)
-    driver.free(address, other, mark)
+    driver.memory.drainFrees()
+    assert.equal(driver.memory.allocate(33 * MIB, other, never), address)
+    driver.memory.free(address, other, mark)
   })
 
   test("is destroyed with its device when the capture has ended, and its context lives as long", async () => {
     const driver = open()
-    const captured = driver.createStream(0)
-    driver.allocate(1000, captured, never)
+    const captured = driver.streams.create(0)
+    driver.memory.allocate(1000, captured, never)
     const { allocations } = double.alive()
-    driver.foreignHandle(captured)
+    driver.streams.foreignHandle(captured)
     const capture = new ForeignCapture(captured)
     driver.close()
     await new Promise((resolve) => setTimeout(resolve, 10))
     using again = open()
-    again.drainFrees() // The closed device's memory cannot be freed yet, and this does not wait for it.
+    again.memory.drainFrees() // The closed device's memory cannot be freed yet, and this does not wait for it.
     const now = double.alive()
     assert.deepEqual([now.contexts, now.allocations, now.streams], [1, allocations, 1])
     capture.end()
@@ -339,7 +339,7 @@ onDouble("a stream that another library captures", () => {
     assert.equal(double.failuresLeft(), 0)
     assert.equal(given, false)
     latch.open()
-    device.driver.synchronizeStream(used.state.handle) // Of which the runtime hears nothing.
+    device.driver.streams.synchronize(used.state.handle) // Of which the runtime hears nothing.
     device.order.deferredReleases.sweep()
     assert.equal(given, true)
     latch.free()
@@ -369,21 +369,21 @@ onDouble("a stream that another library captures", () => {
 onDouble("the end of a destroyed stream that cannot be told once", () => {
   test("does not fail an allocation elsewhere, and is reported later", async () => {
     using driver = open()
-    const [first, second, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(33 * MIB, first, never)
-    const rest = driver.allocate(40 * MIB, second, never)
+    const [first, second, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
+    const address = driver.memory.allocate(33 * MIB, first, never)
+    const rest = driver.memory.allocate(40 * MIB, second, never)
     using latch = new Latch(driver).hold(first)
-    driver.free(address, first, mark)
-    driver.free(rest, second, mark)
-    driver.destroyStream(first)
-    driver.destroyStream(second)
+    driver.memory.free(address, first, mark)
+    driver.memory.free(rest, second, mark)
+    driver.streams.destroy(first)
+    driver.streams.destroy(second)
     double.fail("cuEventQuery", 1, 999)
-    driver.free(driver.allocate(41 * MIB, other, never), other, mark)
+    driver.memory.free(driver.memory.allocate(41 * MIB, other, never), other, mark)
     assert.equal(double.failuresLeft(), 0)
     latch.open()
-    driver.drainFrees()
-    assert.equal(driver.allocate(33 * MIB, other, never), address)
-    driver.free(address, other, mark)
+    driver.memory.drainFrees()
+    assert.equal(driver.memory.allocate(33 * MIB, other, never), address)
+    driver.memory.free(address, other, mark)
     assert.deepEqual(await takeWarnings(), [])
   })
 
@@ -391,12 +391,12 @@ onDouble("the end of a destroyed stream that cannot be told once", () => {
     using driver = open()
     const before = double.alive().streams
     for (let count = 0; count < 20; count++) {
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       double.fail("cuEventRecord", 1, unknown)
-      driver.destroyStream(stream)
+      driver.streams.destroy(stream)
     }
     assert.equal(double.failuresLeft(), 0)
-    for (let count = 0; count < 20; count++) driver.destroyStream(driver.createStream(0))
+    for (let count = 0; count < 20; count++) driver.streams.destroy(driver.streams.create(0))
     assert.equal(double.alive().streams, before)
   })
 })

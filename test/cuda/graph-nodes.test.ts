@@ -13,22 +13,22 @@ class Captured {
   readonly nodes: readonly NodeHandle[]
 
   constructor(readonly driver: Driver) {
-    this.stream = driver.createStream(0)
-    this.address = driver.allocate(256, this.stream, never)
-    driver.loadKernel(affine)
-    driver.beginCapture(this.stream)
+    this.stream = driver.streams.create(0)
+    this.address = driver.memory.allocate(256, this.stream, never)
+    driver.kernels.load(affine)
+    driver.graphs.beginCapture(this.stream)
     this.nodes = [
       this.#noted(() => this.launch(0, 7)),
-      this.#noted(() => driver.copy(this.address + 4, this.address, 4, this.stream)),
-      this.#noted(() => driver.fill(this.address + 8, new Uint8Array([5, 0, 0, 0]), 1, this.stream)),
+      this.#noted(() => driver.memory.copy(this.address + 4, this.address, 4, this.stream)),
+      this.#noted(() => driver.memory.fill(this.address + 8, new Uint8Array([5, 0, 0, 0]), 1, this.stream)),
     ]
-    this.graph = driver.endCapture(this.stream, undefined)
+    this.graph = driver.graphs.endCapture(this.stream, undefined)
     this.clear()
   }
 
   #noted(fn: () => void): NodeHandle {
     fn()
-    return this.driver.capturedNode(this.stream)
+    return this.driver.graphs.capturedNode(this.stream)
   }
 
   launch(index: number, value: number): void {
@@ -37,19 +37,19 @@ class Captured {
 
   setArguments(index: number, value: number): void {
     const args = [1, { address: this.address + 4 * index, length: 1 }, 0, value]
-    this.driver.setNodeArguments(this.graph, this.nodes[0] ?? 0, this.driver.loadKernel(affine), args)
+    this.driver.graphs.setNodeArguments(this.graph, this.nodes[0] ?? 0, this.driver.kernels.load(affine), args)
   }
 
   setEnabled(node: number, enabled: boolean): void {
-    this.driver.setNodeEnabled(this.graph, this.nodes[node] ?? 0, enabled)
+    this.driver.graphs.setNodeEnabled(this.graph, this.nodes[node] ?? 0, enabled)
   }
 
   clear(): void {
-    this.driver.fill(this.address, new Uint8Array(4), 4, this.stream)
+    this.driver.memory.fill(this.address, new Uint8Array(4), 4, this.stream)
   }
 
   run(): number[] {
-    this.driver.launchGraph(this.graph, this.stream)
+    this.driver.graphs.launch(this.graph, this.stream)
     return this.numbers()
   }
 
@@ -86,10 +86,10 @@ onDouble("nodes of graphs", () => {
     using driver = open()
     const captured = new Captured(driver)
     captured.setArguments(3, 9)
-    driver.beginCapture(captured.stream)
-    driver.launchGraph(captured.graph, captured.stream)
-    const outer = driver.endCapture(captured.stream, undefined)
-    driver.launchGraph(outer, captured.stream)
+    driver.graphs.beginCapture(captured.stream)
+    driver.graphs.launch(captured.graph, captured.stream)
+    const outer = driver.graphs.endCapture(captured.stream, undefined)
+    driver.graphs.launch(outer, captured.stream)
     assert.deepEqual(captured.numbers(), [0, 0, 5, 9])
   })
 
@@ -114,7 +114,7 @@ onDouble("nodes of graphs", () => {
     const captured = new Captured(driver)
     using latch = new Latch(driver)
     latch.hold(captured.stream)
-    driver.launchGraph(captured.graph, captured.stream)
+    driver.graphs.launch(captured.graph, captured.stream)
     captured.setArguments(3, 9)
     captured.setEnabled(2, false)
     latch.open()
@@ -127,11 +127,11 @@ onDouble("nodes of graphs", () => {
     using driver = open()
     const captured = new Captured(driver)
     for (const node of [0, 1, 2]) captured.setEnabled(node, false)
-    driver.beginCapture(captured.stream)
+    driver.graphs.beginCapture(captured.stream)
     captured.launch(0, 8)
-    driver.copy(captured.address + 4, captured.address, 4, captured.stream)
-    driver.fill(captured.address + 8, new Uint8Array([6, 0, 0, 0]), 1, captured.stream)
-    assert.equal(driver.endCapture(captured.stream, captured.graph), captured.graph)
+    driver.memory.copy(captured.address + 4, captured.address, 4, captured.stream)
+    driver.memory.fill(captured.address + 8, new Uint8Array([6, 0, 0, 0]), 1, captured.stream)
+    assert.equal(driver.graphs.endCapture(captured.stream, captured.graph), captured.graph)
     assert.deepEqual(captured.run(), [8, 8, 6, 0])
   })
 
@@ -139,9 +139,9 @@ onDouble("nodes of graphs", () => {
     using driver = open()
     const captured = new Captured(driver)
     captured.setEnabled(0, false)
-    driver.beginCapture(captured.stream)
+    driver.graphs.beginCapture(captured.stream)
     captured.launch(0, 8)
-    const other = driver.endCapture(captured.stream, captured.graph)
+    const other = driver.graphs.endCapture(captured.stream, captured.graph)
     assert.notEqual(other, captured.graph)
     assert.deepEqual(captured.run(), [0, 0, 5, 0])
   })

@@ -31,18 +31,18 @@ class ForkJoin {
 
   constructor(driver: Driver) {
     this.driver = driver
-    this.main = driver.createStream(0)
-    this.aux = driver.createStream(0)
-    this.forked = driver.createEvent(false)
-    this.joined = driver.createEvent(false)
-    this.address = driver.allocate(256, this.main, never)
-    for (const kernel of [affine, noop]) driver.loadKernel(kernel)
+    this.main = driver.streams.create(0)
+    this.aux = driver.streams.create(0)
+    this.forked = driver.events.create(false)
+    this.joined = driver.events.create(false)
+    this.address = driver.memory.allocate(256, this.main, never)
+    for (const kernel of [affine, noop]) driver.kernels.load(kernel)
     this.set(1, 1)
   }
 
   set(first: number, second: number): void {
-    this.driver.upload(this.address, new Uint8Array(new Int32Array([first, second]).buffer), this.main)
-    this.driver.synchronizeStream(this.main)
+    this.driver.memory.upload(this.address, new Uint8Array(new Int32Array([first, second]).buffer), this.main)
+    this.driver.streams.synchronize(this.main)
   }
 
   get(): number[] {
@@ -58,22 +58,22 @@ class ForkJoin {
   run(scale: number): void {
     const { driver, main, aux, forked, joined } = this
     this.change(main, 0, scale, 1)
-    driver.recordEvent(forked, main)
-    driver.waitEvent(aux, forked)
+    driver.events.record(forked, main)
+    driver.streams.wait(aux, forked)
     this.change(aux, 1, scale, 3)
-    driver.recordEvent(joined, aux)
+    driver.events.record(joined, aux)
     this.change(main, 0, scale, 2)
-    driver.waitEvent(main, joined)
+    driver.streams.wait(main, joined)
   }
 
   capture(scale: number, update?: GraphHandle): GraphHandle {
-    this.driver.beginCapture(this.main)
+    this.driver.graphs.beginCapture(this.main)
     this.run(scale)
-    return this.driver.endCapture(this.main, update)
+    return this.driver.graphs.endCapture(this.main, update)
   }
 
   launch(graph: GraphHandle): number[] {
-    this.driver.launchGraph(graph, this.main)
+    this.driver.graphs.launch(graph, this.main)
     return this.get()
   }
 
@@ -82,13 +82,13 @@ class ForkJoin {
     for (const stream of [this.main, this.aux]) {
       this.set(1, 1)
       this.change(stream, 0, 2, 3)
-      this.driver.synchronizeStream(stream)
+      this.driver.streams.synchronize(stream)
       assert.deepEqual(this.get(), [5, 1])
     }
     this.set(1, 1)
     const graph = this.capture(2)
     assert.deepEqual(this.launch(graph), [8, 5])
-    this.driver.destroyGraph(graph)
+    this.driver.graphs.destroy(graph)
   }
 }
 
@@ -102,19 +102,20 @@ onDouble("graphs", () => {
   test("a captured fork-join sends what an uncaptured one does, between one call before it and a few after", () => {
     using driver = open()
     const { main, aux, forked, joined, ...all } = new ForkJoin(driver)
-    const kernel = driver.loadKernel(noop)
-    const go = (stream: StreamHandle): void => void driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+    const kernel = driver.kernels.load(noop)
+    const go = (stream: StreamHandle): void =>
+      void driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
     let graph = 0
     const calls = double.log(() => {
-      driver.beginCapture(main)
+      driver.graphs.beginCapture(main)
       go(main)
-      driver.recordEvent(forked, main)
-      driver.waitEvent(aux, forked)
+      driver.events.record(forked, main)
+      driver.streams.wait(aux, forked)
       go(aux)
-      driver.recordEvent(joined, aux)
-      driver.waitEvent(main, joined)
-      graph = driver.endCapture(main, undefined)
-      driver.launchGraph(graph, main)
+      driver.events.record(joined, aux)
+      driver.streams.wait(main, joined)
+      graph = driver.graphs.endCapture(main, undefined)
+      driver.graphs.launch(graph, main)
     })
     const [, captured] = calls.find(([name]) => name === "cuGraphInstantiateWithFlags") ?? []
     assert.deepEqual(
@@ -137,9 +138,9 @@ onDouble("graphs", () => {
         ["cuGraphLaunch", graph, main],
       ],
     )
-    driver.synchronizeStream(main)
+    driver.streams.synchronize(main)
     assert.deepEqual(
-      double.log(() => driver.destroyGraph(graph)),
+      double.log(() => driver.graphs.destroy(graph)),
       [
         ["cuGraphDestroy", captured],
         ["cuGraphExecDestroy", graph],
@@ -167,9 +168,9 @@ onDouble("graphs", () => {
     assert.deepEqual(updated, [graph])
     assert.equal(names.includes("cuGraphInstantiateWithFlags"), false)
     assert.deepEqual(forkJoin.launch(graph), [14, 6])
-    driver.beginCapture(forkJoin.main)
+    driver.graphs.beginCapture(forkJoin.main)
     forkJoin.change(forkJoin.main, 0, 0, 7)
-    const other = driver.endCapture(forkJoin.main, graph)
+    const other = driver.graphs.endCapture(forkJoin.main, graph)
     assert.notEqual(other, graph)
     assert.deepEqual(forkJoin.launch(other), [7, 6])
     forkJoin.set(1, 1)
@@ -182,16 +183,16 @@ onDouble("graphs", () => {
     const forkJoin = new ForkJoin(driver)
     const spoil: (() => void)[] = [
       () => {},
-      () => driver.recordEvent(forkJoin.forked, forkJoin.main),
-      () => void thrownBy(() => driver.queryStream(forkJoin.aux)),
+      () => driver.events.record(forkJoin.forked, forkJoin.main),
+      () => void thrownBy(() => driver.streams.query(forkJoin.aux)),
       () => double.fail("cuStreamEndCapture", 1, unknown),
       () => forkJoin.change(forkJoin.aux, 0, 1, 1),
     ]
     for (const act of spoil) {
-      driver.beginCapture(forkJoin.main)
+      driver.graphs.beginCapture(forkJoin.main)
       forkJoin.run(2)
       act()
-      driver.cancelCapture(forkJoin.main)
+      driver.graphs.cancelCapture(forkJoin.main)
       assert.deepEqual([double.alive().graphs, double.alive().executables], [0, 0])
       forkJoin.checkUsable()
     }
@@ -231,7 +232,7 @@ onDouble("graphs", () => {
     const forkJoin = new ForkJoin(driver)
     const graph = forkJoin.capture(2)
     double.fail("cuGraphLaunch", 1, unknown)
-    checkStatus("CUDA_ERROR_UNKNOWN", () => driver.launchGraph(graph, forkJoin.main))
+    checkStatus("CUDA_ERROR_UNKNOWN", () => driver.graphs.launch(graph, forkJoin.main))
     assert.deepEqual(forkJoin.get(), [1, 1])
     assert.deepEqual(forkJoin.launch(graph), [8, 5])
   })
@@ -244,7 +245,7 @@ onDouble("graphs", () => {
       using driver = open()
       const forkJoin = new ForkJoin(driver)
       double.fail(call, 1, unknown)
-      driver.destroyGraph(forkJoin.capture(2))
+      driver.graphs.destroy(forkJoin.capture(2))
       const [warning] = await takeWarnings()
       assert.match(warning?.message ?? "", new RegExp(`leaked. ${call} failed`))
       assert.equal(double.alive()[kind], 1)
@@ -257,15 +258,15 @@ onDouble("graphs", () => {
   test("creating streams and loading kernels do not invalidate a capture", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
-    driver.beginCapture(forkJoin.main)
-    const stream = driver.createStream(0)
-    driver.destroyEvent(driver.createEvent(true))
-    driver.freePinned(driver.allocatePinned(2 ** 20).address)
-    driver.loadKernel(saxpy)
-    driver.upload(driver.allocate(256, stream, never), new Uint8Array(8), stream)
-    driver.synchronizeStream(stream)
+    driver.graphs.beginCapture(forkJoin.main)
+    const stream = driver.streams.create(0)
+    driver.events.destroy(driver.events.create(true))
+    driver.memory.freePinned(driver.memory.allocatePinned(2 ** 20).address)
+    driver.kernels.load(saxpy)
+    driver.memory.upload(driver.memory.allocate(256, stream, never), new Uint8Array(8), stream)
+    driver.streams.synchronize(stream)
     forkJoin.run(2)
-    const graph = driver.endCapture(forkJoin.main, undefined)
+    const graph = driver.graphs.endCapture(forkJoin.main, undefined)
     assert.deepEqual(forkJoin.launch(graph), [8, 5])
   })
 
@@ -273,63 +274,63 @@ onDouble("graphs", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const { main, aux, forked } = forkJoin
-    const outside = driver.createEvent(false)
-    driver.recordEvent(outside, aux)
-    const other = driver.createStream(0)
+    const outside = driver.events.create(false)
+    driver.events.record(outside, aux)
+    const other = driver.streams.create(0)
     const after = (act: () => void) => () => {
-      driver.beginCapture(main)
-      driver.recordEvent(forked, main)
-      driver.waitEvent(aux, forked)
+      driver.graphs.beginCapture(main)
+      driver.events.record(forked, main)
+      driver.streams.wait(aux, forked)
       try {
         act()
       } finally {
         const status = act.name === "unjoined" ? "UNJOINED" : "INVALIDATED"
-        checkStatus(`CUDA_ERROR_STREAM_CAPTURE_${status}`, () => driver.endCapture(main, undefined))
+        checkStatus(`CUDA_ERROR_STREAM_CAPTURE_${status}`, () => driver.graphs.endCapture(main, undefined))
       }
     }
     after(function unjoined() {
       forkJoin.change(aux, 0, 1, 1)
     })()
     const unsupported = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"
-    for (const look of [() => driver.queryStream(main), () => driver.synchronizeStream(aux)]) {
+    for (const look of [() => driver.streams.query(main), () => driver.streams.synchronize(aux)]) {
       checkStatus(unsupported, after(look))
       forkJoin.checkUsable()
     }
     checkStatus(
       "CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
-      after(() => driver.waitEvent(main, outside)),
+      after(() => driver.streams.wait(main, outside)),
     )
     forkJoin.checkUsable()
-    driver.beginCapture(main)
-    driver.recordEvent(forked, main)
-    refused(() => driver.queryEvent(forked), "AUX_STREAM_CAPTURING", "another library")
-    driver.beginCapture(other)
-    checkStatus("CUDA_ERROR_STREAM_CAPTURE_MERGE", () => driver.waitEvent(other, forked))
-    for (const stream of [main, other]) driver.cancelCapture(stream)
+    driver.graphs.beginCapture(main)
+    driver.events.record(forked, main)
+    refused(() => driver.events.query(forked), "AUX_STREAM_CAPTURING", "another library")
+    driver.graphs.beginCapture(other)
+    checkStatus("CUDA_ERROR_STREAM_CAPTURE_MERGE", () => driver.streams.wait(other, forked))
+    for (const stream of [main, other]) driver.graphs.cancelCapture(stream)
     forkJoin.checkUsable()
   })
 
   test("a device that is lost in a graph's launch, or during a capture, takes its graphs with it", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
-    driver.loadKernel(fault)
-    driver.beginCapture(forkJoin.main)
+    driver.kernels.load(fault)
+    driver.graphs.beginCapture(forkJoin.main)
     launch(driver, forkJoin.main, fault)
-    const graph = driver.endCapture(forkJoin.main, undefined)
-    driver.beginCapture(forkJoin.aux)
-    driver.launchGraph(graph, forkJoin.main)
-    const lost = thrownBy(() => driver.synchronizeStream(forkJoin.main))
+    const graph = driver.graphs.endCapture(forkJoin.main, undefined)
+    driver.graphs.beginCapture(forkJoin.aux)
+    driver.graphs.launch(graph, forkJoin.main)
+    const lost = thrownBy(() => driver.streams.synchronize(forkJoin.main))
     assert.ok(lost instanceof DeviceLostError)
     assert.equal(
-      thrownBy(() => driver.launchGraph(graph, forkJoin.main)),
+      thrownBy(() => driver.graphs.launch(graph, forkJoin.main)),
       lost,
     )
     assert.equal(
-      thrownBy(() => driver.endCapture(forkJoin.aux, undefined)),
+      thrownBy(() => driver.graphs.endCapture(forkJoin.aux, undefined)),
       lost,
     )
-    driver.cancelCapture(forkJoin.aux)
-    driver.destroyGraph(graph)
+    driver.graphs.cancelCapture(forkJoin.aux)
+    driver.graphs.destroy(graph)
     deviceIsLost()
   })
 })

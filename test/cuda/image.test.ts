@@ -105,11 +105,11 @@ onDouble("an image that is not whole", () => {
     test(`never reaches the driver: ${name}`, async () => {
       using driver = open()
       const before = double.count("cuLibraryLoadData")
-      const error = thrownBy(() => driver.loadKernel(withCode(noop, cuda)))
+      const error = thrownBy(() => driver.kernels.load(withCode(noop, cuda)))
       assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID")
-      await assert.rejects(driver.prepareKernel(withCode(noop, cuda)), { code: "AUX_KERNEL_INVALID" })
+      await assert.rejects(driver.kernels.prepare(withCode(noop, cuda)), { code: "AUX_KERNEL_INVALID" })
       assert.equal(double.count("cuLibraryLoadData"), before)
-      driver.loadKernel(withCode(noop))
+      driver.kernels.load(withCode(noop))
     })
   }
 })

@@ -67,8 +67,8 @@ onDouble("compiling", () => {
   test("CUDA C++ is compiled for the device, and the same source object once", () => {
     using driver = open()
     const before = compilations()
-    const handle = driver.loadKernel(saxpy)
-    assert.equal(driver.loadKernel(saxpy), handle)
+    const handle = driver.kernels.load(saxpy)
+    assert.equal(driver.kernels.load(saxpy), handle)
     assert.equal(compilations() - before, 1)
   })
 
@@ -76,7 +76,7 @@ onDouble("compiling", () => {
     using driver = open()
     const broken = saxpyFrom({ source: '#error "no such thing"', options: ["--use_fast_math"] })
     invalid(
-      () => driver.loadKernel(broken),
+      () => driver.kernels.load(broken),
       /^Kernel "test_saxpy" does not compile \(NVRTC_ERROR_COMPILATION, NVRTC 13\.0, --gpu-architecture=sm_90 --use_fast_math/,
       /kernel\.cu\(1\): error: #error "no such thing"\n1 error detected$/,
     )
@@ -85,7 +85,7 @@ onDouble("compiling", () => {
   test("a kernel without extern C is not found, and the message says what to write", () => {
     using driver = open()
     const mangled = saxpyFrom({ source: sourceOf("_Z5saxpyifPKfPf", signature) })
-    invalid(() => driver.loadKernel(mangled), /"test_saxpy" has no symbol of that name/, /extern "C"/)
+    invalid(() => driver.kernels.load(mangled), /"test_saxpy" has no symbol of that name/, /extern "C"/)
   })
 
   test("a compiler that is older than the device makes PTX of the newest kind that it knows", () => {
@@ -94,10 +94,10 @@ onDouble("compiling", () => {
     try {
       // The architectures are read when the compiler is loaded, and another path loads it again.
       process.env["AUXSTREAM_LIBNVRTC"] = (process.env["AUXSTREAM_LIBNVRTC"] ?? "").replace("/lib", "/./lib")
-      const calls = double.log(() => driver.loadKernel(saxpyFrom({ source: sourceOf("test_saxpy", signature) })))
+      const calls = double.log(() => driver.kernels.load(saxpyFrom({ source: sourceOf("test_saxpy", signature) })))
       assert.ok(calls.some(([name]) => name === "nvrtcGetPTX"))
       const broken = saxpyFrom({ source: "#error" })
-      invalid(() => driver.loadKernel(broken), /--gpu-architecture=compute_89/)
+      invalid(() => driver.kernels.load(broken), /--gpu-architecture=compute_89/)
     } finally {
       double.setNewestArchitecture(100)
       process.env["AUXSTREAM_LIBNVRTC"] = (process.env["AUXSTREAM_LIBNVRTC"] ?? "").replace("/./lib", "/lib")
@@ -109,7 +109,7 @@ onDouble("compiling", () => {
     try {
       using driver = open()
       const kernel = saxpyFrom({ source: sourceOf("test_saxpy", signature) })
-      const error = thrownBy(() => driver.loadKernel(kernel))
+      const error = thrownBy(() => driver.kernels.load(kernel))
       assert.ok(error instanceof AuxstreamError)
       assert.equal(error.code, "AUX_KERNEL_UNAVAILABLE")
       assert.match(error.message, /"test_saxpy".*NVRTC 13\.0.*7\.5.*7\.0.*AUXSTREAM_LIBNVRTC/s)
@@ -121,18 +121,18 @@ onDouble("compiling", () => {
   test("an architecture that the user names is kept", () => {
     using driver = open()
     const broken = saxpyFrom({ source: "#error", options: ["--gpu-architecture=sm_90a"] })
-    const { message } = invalid(() => driver.loadKernel(broken), /--gpu-architecture=sm_90a/)
+    const { message } = invalid(() => driver.kernels.load(broken), /--gpu-architecture=sm_90a/)
     assert.doesNotMatch(message, /--gpu-architecture=sm_90 /)
   })
 
   test("options in two strings reach the compiler as they are, and an architecture among them is kept", () => {
     using driver = open()
     const options = ["-D", "A=1", "-D", "B=2", "--gpu-architecture", "sm_90a"]
-    const { message } = invalid(() => driver.loadKernel(saxpyFrom({ source: "#error", options })))
+    const { message } = invalid(() => driver.kernels.load(saxpyFrom({ source: "#error", options })))
     assert.match(message, /NVRTC 13\.0, -D A=1 -D B=2 --gpu-architecture sm_90a[ )]/)
     assert.doesNotMatch(message, /--gpu-architecture=/)
     const calls = double.log(() =>
-      driver.loadKernel(saxpyFrom({ source: sourceOf("test_saxpy", signature), options: ["-arch", "sm_90a"] })),
+      driver.kernels.load(saxpyFrom({ source: sourceOf("test_saxpy", signature), options: ["-arch", "sm_90a"] })),
     )
     assert.ok(calls.some(([name]) => name === "nvrtcGetCUBIN"))
   })
@@ -142,7 +142,7 @@ onDouble("compiling", () => {
     const path = process.env["AUXSTREAM_LIBNVRTC"]
     process.env["AUXSTREAM_LIBNVRTC"] = "/no/such/libnvrtc.so"
     try {
-      const error = thrownBy(() => driver.loadKernel(withCode(saxpy)))
+      const error = thrownBy(() => driver.kernels.load(withCode(saxpy)))
       assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
       assert.match(error.message, /NVRTC.+\/no\/such\/libnvrtc\.so.+AUXSTREAM_LIBNVRTC.+PTX or cubin/s)
     } finally {
@@ -152,7 +152,7 @@ onDouble("compiling", () => {
 
   test("a kernel without a body for CUDA is unavailable", () => {
     using driver = open()
-    const error = thrownBy(() => driver.loadKernel(withoutCode(saxpy)))
+    const error = thrownBy(() => driver.kernels.load(withoutCode(saxpy)))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_UNAVAILABLE")
   })
 })
@@ -173,21 +173,21 @@ onDouble("preparing", () => {
 
   test("translates PTX beside the event loop", async () => {
     using driver = open()
-    assert.ok((await turnsDuring(() => driver.prepareKernel(saxpyFrom({ ptx })))) > 5)
+    assert.ok((await turnsDuring(() => driver.kernels.prepare(saxpyFrom({ ptx })))) > 5)
   })
 
   test("compiles beside the event loop, and the launch finds it done", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const source = kernel("test_noop", [])
     let handles: unknown[] = []
     const prepareTwice = async () => {
-      handles = await Promise.all([driver.prepareKernel(source), driver.prepareKernel(source)])
+      handles = await Promise.all([driver.kernels.prepare(source), driver.kernels.prepare(source)])
     }
     assert.ok((await turnsDuring(prepareTwice)) > 5)
     const [handle, again] = handles
     assert.equal(again, handle)
-    assert.equal(await driver.prepareKernel(source), handle)
+    assert.equal(await driver.kernels.prepare(source), handle)
     assert.equal(
       compiledIn(() => launch(driver, stream, source)),
       0,
@@ -200,8 +200,8 @@ onDouble("preparing", () => {
     const { libraries } = double.alive()
     const source = kernel("test_noop", [])
     double.setCompileTime(20)
-    const prepared = driver.prepareKernel(source)
-    const loaded = driver.loadKernel(source)
+    const prepared = driver.kernels.prepare(source)
+    const loaded = driver.kernels.load(source)
     double.setCompileTime(0)
     assert.equal(await prepared, loaded)
     assert.equal(double.alive().libraries, libraries + 1)
@@ -209,15 +209,17 @@ onDouble("preparing", () => {
 
   test("rejects with what loading would throw", async () => {
     using driver = open()
-    await assert.rejects(driver.prepareKernel(saxpyFrom({ source: "#error" })), { code: "AUX_KERNEL_INVALID" })
-    await assert.rejects(driver.prepareKernel(saxpyFrom({ cubin: new Uint8Array(10) })), { code: "AUX_KERNEL_INVALID" })
-    await assert.rejects(driver.prepareKernel(withoutCode(saxpy)), { code: "AUX_KERNEL_UNAVAILABLE" })
+    await assert.rejects(driver.kernels.prepare(saxpyFrom({ source: "#error" })), { code: "AUX_KERNEL_INVALID" })
+    await assert.rejects(driver.kernels.prepare(saxpyFrom({ cubin: new Uint8Array(10) })), {
+      code: "AUX_KERNEL_INVALID",
+    })
+    await assert.rejects(driver.kernels.prepare(withoutCode(saxpy)), { code: "AUX_KERNEL_UNAVAILABLE" })
   })
 
   test("a device that is closed during a preparation keeps nothing of it", async () => {
     const driver = open()
     double.setCompileTime(20)
-    const prepared = driver.prepareKernel(kernel("test_noop", []))
+    const prepared = driver.kernels.prepare(kernel("test_noop", []))
     driver.close()
     await assert.rejects(prepared, { code: "AUX_DISPOSED" })
     double.setCompileTime(0)
@@ -225,19 +227,19 @@ onDouble("preparing", () => {
 
   test("a first launch, compilation included, never waits for a held stream but is refused", async () => {
     using driver = open()
-    const [held, stream] = [driver.createStream(0), driver.createStream(0)]
+    const [held, stream] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(held)
     const error = thrownBy(() => launch(driver, stream, kernel("test_noop", [])))
     assert.ok(error instanceof AuxstreamError)
     assert.equal(error.code, "AUX_NOT_READY")
     assert.match(error.message, /await kernel.prepare/)
-    assert.equal(driver.queryStream(stream), true, "nothing was queued")
-    assert.equal(driver.queryStream(held), false)
+    assert.equal(driver.streams.query(stream), true, "nothing was queued")
+    assert.equal(driver.streams.query(held), false)
     latch.open()
-    driver.synchronizeStream(held)
+    driver.streams.synchronize(held)
     assert.equal(latch.timedOut, false)
     launch(driver, stream, kernel("test_noop", []))
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
   })
 })
 
@@ -245,16 +247,16 @@ onDouble("loading many kernels", () => {
   test("keeps no memory for the driver's log of each", async () => {
     using driver = open()
     const load = (count: number) => {
-      for (let i = 0; i < count; i++) driver.loadKernel(saxpyFrom({ ptx }))
+      for (let i = 0; i < count; i++) driver.kernels.load(saxpyFrom({ ptx }))
     }
-    const prepare = () => Promise.all(Array.from({ length: 20 }, () => driver.prepareKernel(saxpyFrom({ ptx }))))
+    const prepare = () => Promise.all(Array.from({ length: 20 }, () => driver.kernels.prepare(saxpyFrom({ ptx }))))
     load(20)
     await prepare()
     await collect()
     const before = process.memoryUsage().arrayBuffers
     load(200)
     await prepare()
-    for (let i = 0; i < 200; i++) thrownBy(() => driver.loadKernel(saxpyFrom({ ptx: ".version wrong" })))
+    for (let i = 0; i < 200; i++) thrownBy(() => driver.kernels.load(saxpyFrom({ ptx: ".version wrong" })))
     await collect()
     const grown = process.memoryUsage().arrayBuffers - before
     assert.ok(grown < 420 * 1024, `${grown} bytes`)
@@ -263,14 +265,14 @@ onDouble("loading many kernels", () => {
   test("unloads those whose definitions are gone when another one is loaded", async () => {
     using driver = open()
     const held = saxpyFrom({ ptx })
-    const handle = driver.loadKernel(held)
-    for (let i = 0; i < 40; i++) driver.loadKernel(saxpyFrom({ ptx }))
+    const handle = driver.kernels.load(held)
+    for (let i = 0; i < 40; i++) driver.kernels.load(saxpyFrom({ ptx }))
     await collectUntil(() => {
-      driver.loadKernel(saxpyFrom({ ptx }))
+      driver.kernels.load(saxpyFrom({ ptx }))
       return double.alive().libraries < 10
     }, "few libraries are left")
-    assert.equal(driver.loadKernel(held), handle)
-    launch(driver, driver.createStream(0), held, 0, 1, { address: 0, length: 0 }, { address: 0, length: 0 })
+    assert.equal(driver.kernels.load(held), handle)
+    launch(driver, driver.streams.create(0), held, 0, 1, { address: 0, length: 0 }, { address: 0, length: 0 })
   })
 
   test("keeps one that a graph launches", async () => {
@@ -306,8 +308,8 @@ onDouble("loading many kernels", () => {
 
   test("a failure's log is its own: nothing of an earlier one is in it", () => {
     using driver = open()
-    invalid(() => driver.loadKernel(saxpyFrom({ ptx: ".version 8.0\nwrong" })), /Parsing error near 'wrong'/)
-    const { message } = invalid(() => driver.loadKernel(saxpyFrom({ ptx: "none" })), /CUDA_ERROR_INVALID_IMAGE/)
+    invalid(() => driver.kernels.load(saxpyFrom({ ptx: ".version 8.0\nwrong" })), /Parsing error near 'wrong'/)
+    const { message } = invalid(() => driver.kernels.load(saxpyFrom({ ptx: "none" })), /CUDA_ERROR_INVALID_IMAGE/)
     assert.doesNotMatch(message, /Parsing error/)
   })
 })
@@ -317,7 +319,7 @@ onDouble("the signature", () => {
     using driver = open()
     const short: KernelSource = { ...saxpy, parameters: saxpy.parameters.slice(0, 3) }
     invalid(
-      () => driver.loadKernel(short),
+      () => driver.kernels.load(short),
       /signature of kernel "test_saxpy" does not match its code/,
       /3 parameters, int32 \(4 bytes\), float32 \(4 bytes\), in float32\* \(8 bytes\)/,
       /4 parameters of 4, 4, 8, 8 bytes/,
@@ -332,29 +334,29 @@ onDouble("the signature", () => {
         index === 1 ? { dtype: "float64", access: undefined } : parameter,
       ),
     }
-    invalid(() => driver.loadKernel(wide), /float64 \(8 bytes\)/, /Fix parameter 1 of the signature/)
+    invalid(() => driver.kernels.load(wide), /float64 \(8 bytes\)/, /Fix parameter 1 of the signature/)
   })
 
   test("of a kernel without parameters is empty", () => {
     using driver = open()
-    driver.loadKernel(noop)
+    driver.kernels.load(noop)
     const given = { ...noop, parameters: saxpy.parameters }
-    invalid(() => driver.loadKernel(given), /0 parameters of {2}bytes/)
+    invalid(() => driver.kernels.load(given), /0 parameters of {2}bytes/)
   })
 })
 
 onDouble("PTX and cubin", () => {
   test("PTX is taken as text and as bytes", () => {
     using driver = open()
-    driver.loadKernel(saxpyFrom({ ptx }))
-    driver.loadKernel(saxpyFrom({ ptx: new TextEncoder().encode(ptx) }))
+    driver.kernels.load(saxpyFrom({ ptx }))
+    driver.kernels.load(saxpyFrom({ ptx: new TextEncoder().encode(ptx) }))
   })
 
   test("what the driver says of wrong PTX is in the error", () => {
     using driver = open()
     const wrong = saxpyFrom({ ptx: `.version 8.0\nwrong` })
     const error = invalid(
-      () => driver.loadKernel(wrong),
+      () => driver.kernels.load(wrong),
       /CUDA_ERROR_INVALID_PTX/,
       /\nptxas .+Parsing error near 'wrong'/,
     )
@@ -364,8 +366,11 @@ onDouble("PTX and cubin", () => {
   test("a cubin is taken as it is, and refused if it is none", () => {
     using driver = open()
     const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\ntest_saxpy s4 s4 p8 p8\n")
-    driver.loadKernel(saxpyFrom({ cubin: image }))
-    invalid(() => driver.loadKernel(saxpyFrom({ cubin: new TextEncoder().encode("none") })), /CUDA_ERROR_INVALID_IMAGE/)
+    driver.kernels.load(saxpyFrom({ cubin: image }))
+    invalid(
+      () => driver.kernels.load(saxpyFrom({ cubin: new TextEncoder().encode("none") })),
+      /CUDA_ERROR_INVALID_IMAGE/,
+    )
   })
 })
 
@@ -375,7 +380,7 @@ onDouble("the cache on disk", () => {
   /** Loads a kernel on a new device, as another process would. */
   function load(source: string, options: string[] = []): void {
     using driver = open()
-    driver.loadKernel(withCode(noop, { source, options }))
+    driver.kernels.load(withCode(noop, { source, options }))
   }
 
   const source = sourceOf("test_noop", [])
@@ -458,7 +463,7 @@ onDouble("the cache on disk", () => {
     double.setCompileTime(50)
     try {
       const compiled = compilations()
-      const prepared = driver.prepareKernel(withCode(noop, { source: `#include "${header}"\n${source}` }))
+      const prepared = driver.kernels.prepare(withCode(noop, { source: `#include "${header}"\n${source}` }))
       await until(() => compilations() > compiled)
       writeFileSync(header, "2")
       await prepared
@@ -504,7 +509,7 @@ onDouble("the cache on disk", () => {
       assert.deepEqual(readFileSync(path), whole)
       writeFileSync(path, planted)
       using driver = open()
-      await driver.prepareKernel(withCode(noop, { source, options: [] }))
+      await driver.kernels.prepare(withCode(noop, { source, options: [] }))
       assert.deepEqual(readFileSync(path), whole)
     }
   })
@@ -546,7 +551,7 @@ onDouble("the cache on disk", () => {
       import { open, kernel } from "${url}"
       process.env.AUXSTREAM_CACHE_DIR = ${JSON.stringify(cache)}
       const driver = open()
-      for (let i = 0; i < 20; i++) driver.loadKernel(kernel("test_noop", []))
+      for (let i = 0; i < 20; i++) driver.kernels.load(kernel("test_noop", []))
       driver.close()`
     const exits = Array.from(
       { length: 4 },

@@ -19,13 +19,13 @@ const shape = kernel("test_shape", ["out int32*"])
 
 /** What the kernel was given for each dtype, as bytes in hexadecimal, lowest first. */
 function echoed(driver: Driver, scalars: readonly (number | bigint)[]): string[] {
-  const stream = driver.createStream(0)
-  const addresses = scalars.map(() => driver.allocate(256, stream, never))
-  for (const address of addresses) driver.fill(address, new Uint8Array(1), 8, stream)
+  const stream = driver.streams.create(0)
+  const addresses = scalars.map(() => driver.memory.allocate(256, stream, never))
+  for (const address of addresses) driver.memory.fill(address, new Uint8Array(1), 8, stream)
   const arrays = addresses.map((address) => ({ address, length: 1 }))
-  driver.launch(stream, driver.loadKernel(echo), 1, 1, 1, 1, 1, 1, 0, [...scalars, ...arrays], undefined)
+  driver.kernels.launch(stream, driver.kernels.load(echo), 1, 1, 1, 1, 1, 1, 0, [...scalars, ...arrays], undefined)
   const texts = addresses.map((address) => Buffer.from(read(driver, address, 8, stream)).toString("hex"))
-  for (const address of addresses) driver.free(address, stream, mark)
+  for (const address of addresses) driver.memory.free(address, stream, mark)
   return texts
 }
 
@@ -64,49 +64,49 @@ onDouble("a launch", () => {
 
   test("has read its arguments when it returns", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(1024, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(1024, stream, never)
     const affine = kernel("test_affine", ["int32", "inout int32*", "int32", "int32"])
-    const handle = driver.loadKernel(affine)
-    driver.fill(address, new Uint8Array(4), 1, stream)
+    const handle = driver.kernels.load(affine)
+    driver.memory.fill(address, new Uint8Array(4), 1, stream)
     const args: KernelArgument[] = [1, { address, length: 1 }, 10, 0]
     for (let i = 0; i < 5; i++) {
       args[3] = i
-      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+      driver.kernels.launch(stream, handle, 1, 1, 1, 1, 1, 1, 0, args, undefined)
       args.fill(0, 2)
       args[2] = 10
     }
     assert.equal(new Int32Array(read(driver, address, 4, stream).buffer)[0], 1234)
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("passes its grid, block and shared memory, and allows more shared memory than the default", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const pinned = driver.allocatePinned(28)
+    const stream = driver.streams.create(0)
+    const pinned = driver.memory.allocatePinned(28)
     const values = new Int32Array(pinned.buffer, pinned.byteOffset, 7)
-    const handle = driver.loadKernel(shape)
+    const handle = driver.kernels.load(shape)
     const args = [{ address: pinned.address, length: 7 }]
     const leaveAskedFor = double.count("cuFuncSetAttribute")
     for (const sharedMemory of [0, 49152, 49153, 100_000, 60_000]) {
-      driver.launch(stream, handle, 1, 2, 3, 4, 5, 6, sharedMemory, args, undefined)
-      driver.synchronizeStream(stream)
+      driver.kernels.launch(stream, handle, 1, 2, 3, 4, 5, 6, sharedMemory, args, undefined)
+      driver.streams.synchronize(stream)
       assert.deepEqual([...values], [1, 2, 3, 4, 5, 6, sharedMemory])
     }
     assert.equal(double.count("cuFuncSetAttribute") - leaveAskedFor, 2)
-    driver.freePinned(pinned.address)
+    driver.memory.freePinned(pinned.address)
   })
 
   test("allows more if the kernel's static and the launch's dynamic shared memory exceed 48 KiB together", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const pinned = driver.allocatePinned(28)
+    const stream = driver.streams.create(0)
+    const pinned = driver.memory.allocatePinned(28)
     const values = new Int32Array(pinned.buffer, pinned.byteOffset, 7)
-    const handle = driver.loadKernel(kernel("test_static_shared", ["out int32*"])) // 8 KiB of static shared memory
+    const handle = driver.kernels.load(kernel("test_static_shared", ["out int32*"])) // 8 KiB of static shared memory
     const args = [{ address: pinned.address, length: 7 }]
     const go = (bytes: number): void => {
-      driver.launch(stream, handle, 1, 1, 1, 1, 1, 1, bytes, args, undefined)
-      driver.synchronizeStream(stream)
+      driver.kernels.launch(stream, handle, 1, 1, 1, 1, 1, 1, bytes, args, undefined)
+      driver.streams.synchronize(stream)
       assert.equal(values[6], bytes)
     }
     const most = driver.limits.sharedMemory - 8192
@@ -117,15 +117,15 @@ onDouble("a launch", () => {
     const error = thrownBy(() => go(most + 1))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_OUT_OF_RANGE")
     assert.match(error.message, /"test_static_shared" must be at most 224256 bytes; got 224257.+ 8192 bytes itself/)
-    driver.freePinned(pinned.address)
+    driver.memory.freePinned(pinned.address)
   })
 
   test("is cooperative or in clusters if asked to be", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const handle = driver.loadKernel(noop)
+    const stream = driver.streams.create(0)
+    const handle = driver.kernels.load(noop)
     const go = (attributes: LaunchAttributes): void =>
-      void driver.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
+      void driver.kernels.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
     const [cooperative, clusterDimension] = [2, 4]
     go({ cooperative: true, cluster: undefined })
     assert.deepEqual(
@@ -152,13 +152,13 @@ onDouble("a launch", () => {
 
   test("takes kernels with more parameters than most have", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const many = kernel(
       "test_noop",
       Array.from({ length: 300 }, () => "int64"),
     )
-    const handle = driver.loadKernel(many)
-    driver.launch(
+    const handle = driver.kernels.load(many)
+    driver.kernels.launch(
       stream,
       handle,
       1,
@@ -171,16 +171,16 @@ onDouble("a launch", () => {
       Array.from({ length: 300 }, (_, i) => i),
       undefined,
     )
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
   })
 
   test("that the driver refuses throws its name and queues nothing", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const handle = driver.loadKernel(noop)
-    const error = thrownBy(() => driver.launch(stream, handle, 1, 1, 1, 2000, 1, 1, 0, [], undefined))
+    const stream = driver.streams.create(0)
+    const handle = driver.kernels.load(noop)
+    const error = thrownBy(() => driver.kernels.launch(stream, handle, 1, 1, 1, 2000, 1, 1, 0, [], undefined))
     assert.ok(error instanceof CudaError)
     assert.deepEqual([error.call, error.status], ["cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE"])
-    assert.equal(driver.queryStream(stream), true)
+    assert.equal(driver.streams.query(stream), true)
   })
 })

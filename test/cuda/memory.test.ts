@@ -31,14 +31,14 @@ for (const by of ["", "driver"]) {
 
     test("memory freed on a stream is used again by the next allocation there", () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
       const addresses = new Set<number>()
       for (let i = 0; i < 1000; i++) {
-        const address = driver.allocate(4096, stream, never)
+        const address = driver.memory.allocate(4096, stream, never)
         assert.equal(address % 256, 0)
         addresses.add(address)
-        driver.free(address, stream, mark)
+        driver.memory.free(address, stream, mark)
       }
       assert.equal(addresses.size, 1)
       latch.open()
@@ -46,13 +46,13 @@ for (const by of ["", "driver"]) {
 
     test("usage counts live, reserved and peak bytes", () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       const none = { used: 0, reserved: 0, peak: 0, free: unlimited, total: unlimited }
-      assert.deepEqual(driver.memoryUsage(), none)
-      const addresses = [1000, 2000, 3000].map((bytes) => driver.allocate(bytes, stream, never))
-      assert.equal(driver.memoryUsage().used, 6000)
-      for (const address of addresses) driver.free(address, stream, mark)
-      const { used, reserved, peak } = driver.memoryUsage()
+      assert.deepEqual(driver.memory.usage(), none)
+      const addresses = [1000, 2000, 3000].map((bytes) => driver.memory.allocate(bytes, stream, never))
+      assert.equal(driver.memory.usage().used, 6000)
+      for (const address of addresses) driver.memory.free(address, stream, mark)
+      const { used, reserved, peak } = driver.memory.usage()
       assert.equal(used, 0)
       assert.ok(reserved >= 6000)
       assert.equal(peak, 6000)
@@ -60,14 +60,14 @@ for (const by of ["", "driver"]) {
 
     test("without room the error says how much was wanted, how much is used and how much there is", () => {
       using driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       double.setMemory(8192)
       try {
-        const address = driver.allocate(4096, stream, never)
-        const error = thrownBy(() => driver.allocate(8000, stream, never))
+        const address = driver.memory.allocate(4096, stream, never)
+        const error = thrownBy(() => driver.memory.allocate(8000, stream, never))
         assert.ok(error instanceof OutOfMemoryError)
         assert.match(error.message, /8000 bytes: 4096 bytes are in arrays.+4096 of its 8192 are free/)
-        driver.free(address, stream, mark)
+        driver.memory.free(address, stream, mark)
       } finally {
         double.setMemory(unlimited)
       }
@@ -75,19 +75,20 @@ for (const by of ["", "driver"]) {
 
     test("what waits to be freed on any stream, destroyed ones too, can be had after draining", () => {
       using driver = open()
-      const [kept, destroyed, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+      const [kept, destroyed, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
       double.setMemory(8192)
       try {
         using latch = new Latch(driver).hold(kept).hold(destroyed)
-        for (const stream of [kept, destroyed]) driver.free(driver.allocate(4096, stream, never), stream, mark)
-        driver.destroyStream(destroyed)
+        for (const stream of [kept, destroyed])
+          driver.memory.free(driver.memory.allocate(4096, stream, never), stream, mark)
+        driver.streams.destroy(destroyed)
         // Of another size, so that nothing can be used again as it is.
-        const error = thrownBy(() => driver.allocate(8192, other, never))
+        const error = thrownBy(() => driver.memory.allocate(8192, other, never))
         assert.ok(error instanceof OutOfMemoryError)
         latch.open()
-        driver.drainFrees()
-        const address = driver.allocate(8192, other, never)
-        driver.free(address, other, mark)
+        driver.memory.drainFrees()
+        const address = driver.memory.allocate(8192, other, never)
+        driver.memory.free(address, other, mark)
       } finally {
         double.setMemory(unlimited)
       }
@@ -96,19 +97,19 @@ for (const by of ["", "driver"]) {
     test("what a device holds that is being closed can be had after draining", () => {
       using closing = open()
       using driver = open()
-      const [old, stream] = [closing.createStream(0), driver.createStream(0)]
+      const [old, stream] = [closing.streams.create(0), driver.streams.create(0)]
       double.setMemory(8192)
       try {
         using latch = new Latch(closing).hold(old)
-        closing.allocate(4096, old, never)
-        closing.free(closing.allocate(4096, old, never), old, mark)
+        closing.memory.allocate(4096, old, never)
+        closing.memory.free(closing.memory.allocate(4096, old, never), old, mark)
         closing.close()
-        assert.ok(thrownBy(() => driver.allocate(8192, stream, never)) instanceof OutOfMemoryError)
+        assert.ok(thrownBy(() => driver.memory.allocate(8192, stream, never)) instanceof OutOfMemoryError)
         latch.open()
-        driver.drainFrees()
-        const address = driver.allocate(8192, stream, never)
-        driver.free(address, stream, mark)
-        driver.synchronizeStream(stream)
+        driver.memory.drainFrees()
+        const address = driver.memory.allocate(8192, stream, never)
+        driver.memory.free(address, stream, mark)
+        driver.streams.synchronize(stream)
       } finally {
         double.setMemory(unlimited)
       }
@@ -116,11 +117,11 @@ for (const by of ["", "driver"]) {
 
     test("draining does not wait for streams that have freed nothing", () => {
       using driver = open()
-      const [held, other] = [driver.createStream(0), driver.createStream(0)]
+      const [held, other] = [driver.streams.create(0), driver.streams.create(0)]
       using latch = new Latch(driver).hold(held)
-      driver.free(driver.allocate(4096, other, never), other, mark)
-      driver.drainFrees()
-      assert.equal(driver.queryStream(held), false)
+      driver.memory.free(driver.memory.allocate(4096, other, never), other, mark)
+      driver.memory.drainFrees()
+      assert.equal(driver.streams.query(held), false)
       latch.open()
     })
   })
@@ -129,8 +130,8 @@ for (const by of ["", "driver"]) {
 onDouble("device memory in use", () => {
   test("fills with elements of every size, in their order of bytes", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(1024, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(1024, stream, never)
     for (const element of [
       [0xab],
       [0x12, 0x34],
@@ -141,102 +142,102 @@ onDouble("device memory in use", () => {
     ]) {
       const count = 37
       const byteLength = count * element.length
-      driver.fill(address, new Uint8Array(1).fill(0xee), 1024, stream)
-      driver.fill(address, Uint8Array.from(element), count, stream)
+      driver.memory.fill(address, new Uint8Array(1).fill(0xee), 1024, stream)
+      driver.memory.fill(address, Uint8Array.from(element), count, stream)
       const expected = Array.from({ length: byteLength }, (_, index) => element[index % element.length])
       assert.deepEqual([...read(driver, address, byteLength + 1, stream)], [...expected, 0xee])
     }
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("copies go between device and pinned memory in any direction", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const [from, to] = [driver.allocatePinned(64), driver.allocatePinned(64)]
-    const [first, second] = [driver.allocate(64, stream, never), driver.allocate(64, stream, never)]
+    const stream = driver.streams.create(0)
+    const [from, to] = [driver.memory.allocatePinned(64), driver.memory.allocatePinned(64)]
+    const [first, second] = [driver.memory.allocate(64, stream, never), driver.memory.allocate(64, stream, never)]
     const bytes = Uint8Array.from({ length: 64 }, (_, index) => index * 3)
     new Uint8Array(from.buffer, from.byteOffset, 64).set(bytes)
-    driver.copy(first, from.address, 64, stream)
-    driver.copy(second, first, 64, stream)
-    driver.copy(to.address, second, 64, stream)
-    driver.synchronizeStream(stream)
+    driver.memory.copy(first, from.address, 64, stream)
+    driver.memory.copy(second, first, 64, stream)
+    driver.memory.copy(to.address, second, 64, stream)
+    driver.streams.synchronize(stream)
     assert.deepEqual(new Uint8Array(to.buffer, to.byteOffset, 64), bytes)
-    for (const address of [first, second]) driver.free(address, stream, mark)
-    for (const { address } of [from, to]) driver.freePinned(address)
+    for (const address of [first, second]) driver.memory.free(address, stream, mark)
+    for (const { address } of [from, to]) driver.memory.freePinned(address)
   })
 })
 
 onDouble("uploads", () => {
   test("the source has been read when the call returns, even if the stream is held", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(1024, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(1024, stream, never)
     using latch = new Latch(driver).hold(stream)
     const source = new Uint8Array(1024).fill(7)
-    driver.upload(address, source, stream)
+    driver.memory.upload(address, source, stream)
     source.fill(9)
     latch.open()
     assert.deepEqual(read(driver, address, 1024, stream), new Uint8Array(1024).fill(7))
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("consecutive uploads keep their own bytes, even if the stream is held", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(1024, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(1024, stream, never)
     using latch = new Latch(driver).hold(stream)
-    for (let i = 0; i < 8; i++) driver.upload(address + 128 * i, new Uint8Array(128).fill(i), stream)
+    for (let i = 0; i < 8; i++) driver.memory.upload(address + 128 * i, new Uint8Array(128).fill(i), stream)
     latch.open()
     const expected = Uint8Array.from({ length: 1024 }, (_, index) => index >> 7)
     assert.deepEqual(read(driver, address, 1024, stream), expected)
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("sources of every size arrive whole: views, small ones, and those of many blocks", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const block = 16 * 1024 * 1024
-    const address = driver.allocate(3 * block, stream, never)
+    const address = driver.memory.allocate(3 * block, stream, never)
     for (const byteLength of [1, 7, 4096, 4097, block, block + 1, 2 * block + 12345]) {
       const whole = new Uint8Array(byteLength + 8)
       for (let i = 0; i < whole.length; i += 997) whole[i] = i
       const source = whole.subarray(8)
-      driver.upload(address, source, stream)
+      driver.memory.upload(address, source, stream)
       assert.equal(Buffer.compare(read(driver, address, byteLength, stream), source), 0)
     }
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("staging memory is reused once its copy is done, even if another stream is held", () => {
     using driver = open()
-    const [held, busy] = [driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(4096, busy, never)
-    driver.synchronizeStream(busy)
+    const [held, busy] = [driver.streams.create(0), driver.streams.create(0)]
+    const address = driver.memory.allocate(4096, busy, never)
+    driver.streams.synchronize(busy)
     using latch = new Latch(driver).hold(held)
     const source = new Uint8Array(4096)
-    driver.upload(address, source, held)
+    driver.memory.upload(address, source, held)
     const before = double.alive().pinned
     for (let i = 0; i < 200; i++) {
-      driver.upload(address, source, busy)
-      driver.synchronizeStream(busy)
+      driver.memory.upload(address, source, busy)
+      driver.streams.synchronize(busy)
     }
     assert.ok(double.alive().pinned - before <= 1)
     latch.open()
-    driver.synchronizeStream(held)
-    driver.free(address, busy, mark)
+    driver.streams.synchronize(held)
+    driver.memory.free(address, busy, mark)
   })
 
   test("§8 a failed query of earlier uploads does not fail the next one, and releases nothing twice", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const bytes = 8192
-    const address = driver.allocate(5 * bytes, stream, never)
+    const address = driver.memory.allocate(5 * bytes, stream, never)
     const upload = (place: number, value: number) =>
-      driver.upload(address + place * bytes, new Uint8Array(bytes).fill(value), stream)
+      driver.memory.upload(address + place * bytes, new Uint8Array(bytes).fill(value), stream)
     using first = new Latch(driver).hold(stream)
     for (const place of [0, 1]) upload(place, 1)
     first.open()
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
     double.fail("cuEventQuery", 2, unknown)
     upload(2, 3)
     assert.equal(double.failuresLeft(), 0)
@@ -248,72 +249,72 @@ onDouble("uploads", () => {
       [0, 1, 2, 3, 4].map((place) => found[place * bytes]),
       [11, 12, 13, 14, 15],
     )
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("without pinned memory nothing is queued, and none is lost", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(64 * 1024 * 1024, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(64 * 1024 * 1024, stream, never)
     for (const nth of [2, 3]) double.fail("cuMemHostAlloc", nth, 2)
     const calls = double.log(() => {
-      const error = thrownBy(() => driver.upload(address, new Uint8Array(40 * 1024 * 1024), stream))
+      const error = thrownBy(() => driver.memory.upload(address, new Uint8Array(40 * 1024 * 1024), stream))
       assert.ok(error instanceof OutOfMemoryError)
       assert.match(error.message, /ulimit -l/)
     })
     assert.ok(!calls.some(([name]) => name === "cuMemcpyAsync"))
-    driver.upload(address, new Uint8Array(40 * 1024 * 1024), stream)
-    driver.free(address, stream, mark)
+    driver.memory.upload(address, new Uint8Array(40 * 1024 * 1024), stream)
+    driver.memory.free(address, stream, mark)
   })
 })
 
 onDouble("pinned memory", () => {
   test("is zero at first, aligned, and live: what a kernel writes is seen, what JavaScript writes is read", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const pinned = driver.allocatePinned(1000)
+    const stream = driver.streams.create(0)
+    const pinned = driver.memory.allocatePinned(1000)
     assert.equal(pinned.byteLength, 1000)
     assert.equal((pinned.address + pinned.byteOffset) % 256, 0)
     const values = new Uint8Array(pinned.buffer, pinned.byteOffset, pinned.byteLength)
     assert.ok(values.every((value) => value === 0))
-    driver.fill(pinned.address, new Uint8Array([5]), 1000, stream)
-    driver.synchronizeStream(stream)
+    driver.memory.fill(pinned.address, new Uint8Array([5]), 1000, stream)
+    driver.streams.synchronize(stream)
     assert.ok(values.every((value) => value === 5))
-    driver.freePinned(pinned.address)
+    driver.memory.freePinned(pinned.address)
   })
 
   test("is reused after it was freed, in a new buffer", () => {
     using driver = open()
-    const first = driver.allocatePinned(5000)
-    driver.freePinned(first.address)
-    driver.freePinned(first.address)
-    const second = driver.allocatePinned(8000)
+    const first = driver.memory.allocatePinned(5000)
+    driver.memory.freePinned(first.address)
+    driver.memory.freePinned(first.address)
+    const second = driver.memory.allocatePinned(8000)
     assert.equal(second.address, first.address)
     assert.notEqual(second.buffer, first.buffer)
-    const third = driver.allocatePinned(8000)
+    const third = driver.memory.allocatePinned(8000)
     assert.notEqual(third.address, second.address)
-    for (const { address } of [second, third]) driver.freePinned(address)
+    for (const { address } of [second, third]) driver.memory.freePinned(address)
     assert.equal(double.alive().pinned, 2)
   })
 
   test("outlives the device until it is freed", async () => {
     const driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     launch(driver, stream, noop)
-    const pinned = driver.allocatePinned(64)
+    const pinned = driver.memory.allocatePinned(64)
     const values = new Uint8Array(pinned.buffer, pinned.byteOffset, pinned.byteLength)
     driver.close()
     await until(() => double.alive().pools === 0)
     assert.deepEqual([double.alive().contexts, double.alive().pinned], [1, 1])
     values.fill(1)
-    driver.freePinned(pinned.address)
+    driver.memory.freePinned(pinned.address)
     assert.deepEqual([double.alive().contexts, double.alive().pinned], [0, 0])
   })
 
   test("gives out of memory when no pages can be locked", () => {
     using driver = open()
     for (const nth of [1, 2]) double.fail("cuMemHostAlloc", nth, 2)
-    assert.ok(thrownBy(() => driver.allocatePinned(64)) instanceof OutOfMemoryError)
+    assert.ok(thrownBy(() => driver.memory.allocatePinned(64)) instanceof OutOfMemoryError)
   })
 })
 
@@ -330,29 +331,29 @@ onDouble("closing", () => {
 
   test("never blocks, lets queued work finish, and frees what was not freed", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const event = driver.createEvent(true)
-    const pinned = driver.allocatePinned(4)
-    const address = driver.allocate(4096, stream, never)
-    driver.upload(address, bytesOf(new Int32Array([42])), stream)
+    const stream = driver.streams.create(0)
+    const event = driver.events.create(true)
+    const pinned = driver.memory.allocatePinned(4)
+    const address = driver.memory.allocate(4096, stream, never)
+    driver.memory.upload(address, bytesOf(new Int32Array([42])), stream)
     using latch = new Latch(driver).hold(stream)
-    driver.copy(pinned.address, address, 4, stream)
-    driver.recordEvent(event, stream)
+    driver.memory.copy(pinned.address, address, 4, stream)
+    driver.events.record(event, stream)
     driver.close()
     assert.equal(double.alive().contexts, 1)
     latch.open()
     await until(() => double.alive().pools === 0)
     assert.equal(new Int32Array(pinned.buffer, pinned.byteOffset, 1)[0], 42)
     assert.equal(latch.timedOut, false)
-    driver.freePinned(pinned.address)
+    driver.memory.freePinned(pinned.address)
   })
 
   test("waits for the work of streams that were destroyed before", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
     launch(driver, stream, noop)
-    driver.destroyStream(stream)
+    driver.streams.destroy(stream)
     driver.close()
     await new Promise((resolve) => setTimeout(resolve, 5))
     assert.equal(double.alive().contexts, 1)
@@ -361,7 +362,7 @@ onDouble("closing", () => {
 
   test("completions that are pending settle", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
     const done = completed(driver, stream)
     driver.close()
@@ -372,11 +373,11 @@ onDouble("closing", () => {
   test("a thousand times leaves nothing behind", async () => {
     for (let i = 0; i < 1000; i++) {
       const driver = open()
-      const stream = driver.createStream(0)
-      const address = driver.allocate(256, stream, never)
+      const stream = driver.streams.create(0)
+      const address = driver.memory.allocate(256, stream, never)
       launch(driver, stream, noop)
-      driver.upload(address, new Uint8Array(256), stream)
-      driver.free(address, stream, mark)
+      driver.memory.upload(address, new Uint8Array(256), stream)
+      driver.memory.free(address, stream, mark)
       driver.close()
       // One at a time: they would share the context, and giving back pinned memory waits for all of it.
       await until(() => double.alive().contexts === 0)

@@ -6,94 +6,94 @@ import { affine, Latch, launch, mark, never, onDouble, open, read, thrownBy } fr
 import { double, native } from "./double.js"
 
 function recorded(driver: Driver, stream: StreamHandle): EventHandle {
-  const event = driver.createEvent(false)
-  driver.recordEvent(event, stream)
+  const event = driver.events.create(false)
+  driver.events.record(event, stream)
   return event
 }
 
 onDouble("streams and events", () => {
   test("a stream runs its operations in order", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(256, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(256, stream, never)
     const range = { address, length: 1 }
-    driver.fill(address, new Uint8Array(4), 1, stream)
+    driver.memory.fill(address, new Uint8Array(4), 1, stream)
     let expected = 0
     for (let i = 0; i < 100; i++) {
       launch(driver, stream, affine, 1, range, 3, i)
       expected = (Math.imul(expected, 3) + i) | 0
     }
     assert.equal(new Int32Array(read(driver, address, 4, stream).buffer)[0], expected)
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("a held stream is not done, and another one still runs", () => {
     using driver = open()
-    const [held, free] = [driver.createStream(0), driver.createStream(0)]
+    const [held, free] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(held)
-    assert.equal(driver.queryStream(held), false)
-    driver.synchronizeStream(free)
-    assert.equal(driver.queryStream(free), true)
+    assert.equal(driver.streams.query(held), false)
+    driver.streams.synchronize(free)
+    assert.equal(driver.streams.query(free), true)
     latch.open()
-    driver.synchronizeStream(held)
-    assert.equal(driver.queryStream(held), true)
+    driver.streams.synchronize(held)
+    assert.equal(driver.streams.query(held), true)
     assert.equal(latch.timedOut, false)
   })
 
   test("a wait is bound to the record there is at its call", () => {
     using driver = open()
-    const [first, second, waiting] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const [first, second, waiting] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(second)
     const event = recorded(driver, first)
-    driver.waitEvent(waiting, event)
-    driver.recordEvent(event, second)
-    driver.synchronizeStream(waiting)
-    assert.equal(driver.queryEvent(event), false)
-    driver.waitEvent(waiting, event)
-    assert.equal(driver.queryStream(waiting), false)
+    driver.streams.wait(waiting, event)
+    driver.events.record(event, second)
+    driver.streams.synchronize(waiting)
+    assert.equal(driver.events.query(event), false)
+    driver.streams.wait(waiting, event)
+    assert.equal(driver.streams.query(waiting), false)
     latch.open()
-    driver.synchronizeStream(waiting)
-    assert.equal(driver.queryEvent(event), true)
+    driver.streams.synchronize(waiting)
+    assert.equal(driver.events.query(event), true)
     assert.equal(latch.timedOut, false)
   })
 
   test("an event that was never recorded is complete and holds nothing up", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const event = driver.createEvent(false)
-    driver.waitEvent(stream, event)
-    driver.synchronizeStream(stream)
-    driver.synchronizeEvent(event)
-    assert.equal(driver.queryEvent(event), true)
+    const stream = driver.streams.create(0)
+    const event = driver.events.create(false)
+    driver.streams.wait(stream, event)
+    driver.streams.synchronize(stream)
+    driver.events.synchronize(event)
+    assert.equal(driver.events.query(event), true)
   })
 
   test("destroying a stream and an event cancels nothing", () => {
     using driver = open()
-    const [held, waiting] = [driver.createStream(0), driver.createStream(0)]
+    const [held, waiting] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(held)
     const event = recorded(driver, held)
-    driver.waitEvent(waiting, event)
-    driver.destroyEvent(event)
-    driver.destroyStream(held)
-    assert.equal(driver.queryStream(waiting), false)
+    driver.streams.wait(waiting, event)
+    driver.events.destroy(event)
+    driver.streams.destroy(held)
+    assert.equal(driver.streams.query(waiting), false)
     latch.open()
-    driver.synchronizeStream(waiting)
+    driver.streams.synchronize(waiting)
     assert.equal(latch.timedOut, false)
   })
 
   test("time passes between two events made with timing, and is refused of others", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const [start, end, untimed] = [driver.createEvent(true), driver.createEvent(true), driver.createEvent(false)]
+    const stream = driver.streams.create(0)
+    const [start, end, untimed] = [driver.events.create(true), driver.events.create(true), driver.events.create(false)]
     using latch = new Latch(driver)
-    driver.recordEvent(start, stream)
+    driver.events.record(start, stream)
     latch.hold(stream)
-    driver.recordEvent(end, stream)
-    driver.recordEvent(untimed, stream)
+    driver.events.record(end, stream)
+    driver.events.record(untimed, stream)
     latch.open()
-    driver.synchronizeStream(stream)
-    assert.ok(driver.elapsedTime(start, end) > 0)
-    const error = thrownBy(() => driver.elapsedTime(start, untimed))
+    driver.streams.synchronize(stream)
+    assert.ok(driver.events.elapsedTime(start, end) > 0)
+    const error = thrownBy(() => driver.events.elapsedTime(start, untimed))
     assert.ok(error instanceof CudaError)
     assert.deepEqual([error.call, error.status], ["cuEventElapsedTime", "CUDA_ERROR_INVALID_HANDLE"])
     assert.match(error.message, /invalid resource handle/)
@@ -101,16 +101,16 @@ onDouble("streams and events", () => {
 
   test("a foreign stream is adopted and used, and never destroyed", () => {
     using driver = open()
-    const foreign = driver.createStream(0)
-    const adopted = driver.adoptStream(BigInt(foreign))
-    assert.equal(driver.foreignHandle(adopted), BigInt(foreign))
-    driver.synchronizeEvent(recorded(driver, adopted))
+    const foreign = driver.streams.create(0)
+    const adopted = driver.streams.adopt(BigInt(foreign))
+    assert.equal(driver.streams.foreignHandle(adopted), BigInt(foreign))
+    driver.events.synchronize(recorded(driver, adopted))
   })
 
   test("CUDA's default streams cannot be adopted", () => {
     using driver = open()
     for (const handle of [0n, 1n, 2n, -1n, 2n ** 64n]) {
-      const error = thrownBy(() => driver.adoptStream(handle))
+      const error = thrownBy(() => driver.streams.adopt(handle))
       assert.ok(error instanceof AuxstreamError && error.code === "AUX_INVALID_ARGUMENT", String(error))
       assert.match(error.message, new RegExp(`^Stream ${handle} cannot be adopted`))
     }
@@ -121,7 +121,7 @@ onDouble("streams and events", () => {
     using driver = open(0)
     using other = open(1)
     double.setDevices(1)
-    const error = thrownBy(() => driver.adoptStream(BigInt(other.createStream(0))))
+    const error = thrownBy(() => driver.streams.adopt(BigInt(other.streams.create(0))))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_DEVICE_MISMATCH")
   })
 })
@@ -137,26 +137,26 @@ onDouble("the thread's current context", () => {
 
   /** Everything that a program does, once. */
   function useAll(driver: Driver): void {
-    const [stream, other] = [driver.createStream(0), driver.createStream(-1)]
-    const [event, timed] = [driver.createEvent(false), driver.createEvent(true)]
-    const address = driver.allocate(1024, stream, never)
-    driver.upload(address, new Uint8Array(1024), stream)
-    driver.fill(address, new Uint8Array([1, 0, 0, 0]), 4, stream)
-    driver.fill(address, new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0]), 4, stream)
+    const [stream, other] = [driver.streams.create(0), driver.streams.create(-1)]
+    const [event, timed] = [driver.events.create(false), driver.events.create(true)]
+    const address = driver.memory.allocate(1024, stream, never)
+    driver.memory.upload(address, new Uint8Array(1024), stream)
+    driver.memory.fill(address, new Uint8Array([1, 0, 0, 0]), 4, stream)
+    driver.memory.fill(address, new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0]), 4, stream)
     launch(driver, stream, affine, 2, { address, length: 4 }, 2, 1)
-    driver.recordEvent(event, stream)
-    driver.recordEvent(timed, stream)
-    driver.waitEvent(other, event)
+    driver.events.record(event, stream)
+    driver.events.record(timed, stream)
+    driver.streams.wait(other, event)
     assert.equal(new Int32Array(read(driver, address, 8, stream).buffer)[0], 3)
-    driver.synchronizeStream(other)
-    assert.ok(driver.queryStream(other) && driver.queryEvent(event))
-    driver.synchronizeEvent(event)
-    driver.elapsedTime(timed, timed)
-    driver.adoptStream(BigInt(stream))
-    driver.free(address, stream, mark)
-    driver.drainFrees()
-    driver.destroyEvent(event)
-    driver.destroyStream(other)
+    driver.streams.synchronize(other)
+    assert.ok(driver.streams.query(other) && driver.events.query(event))
+    driver.events.synchronize(event)
+    driver.events.elapsedTime(timed, timed)
+    driver.streams.adopt(BigInt(stream))
+    driver.memory.free(address, stream, mark)
+    driver.memory.drainFrees()
+    driver.events.destroy(event)
+    driver.streams.destroy(other)
   }
 
   test("none is needed, and none is left behind", () => {

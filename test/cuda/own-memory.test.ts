@@ -12,21 +12,24 @@ const [unknown, unlimited] = [999, 2 ** 34]
 
 /** Allocates all memory that is known to be free, so that the next allocation must search: the first piece has 2 MiB. */
 function takeTheRest(driver: Driver, stream: StreamHandle, used: number): number {
-  return driver.allocate(2 * MIB - used, stream, never)
+  return driver.memory.allocate(2 * MIB - used, stream, never)
 }
 
 onDouble("device memory cut by ourselves", () => {
   test("no allocation and no free waits in a user's stream; records watch frees and mark early memory", () => {
     using driver = open()
-    const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+    const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
     launch(driver, stream, noop)
     const calls = double.log(() => {
       for (let i = 0; i < 100; i++) {
-        const [small, large] = [driver.allocate(1000 + i, stream, never), driver.allocate(3 * MIB, other, never)]
+        const [small, large] = [
+          driver.memory.allocate(1000 + i, stream, never),
+          driver.memory.allocate(3 * MIB, other, never),
+        ]
         launch(driver, stream, noop)
         launch(driver, other, noop)
-        driver.free(small, stream, mark)
-        driver.free(large, other, mark)
+        driver.memory.free(small, stream, mark)
+        driver.memory.free(large, other, mark)
       }
     })
     const memory = calls.filter(([name]) => /Mem(Alloc|Free)/.test(String(name)))
@@ -44,106 +47,109 @@ onDouble("device memory cut by ourselves", () => {
 
   test("memory that a stream has freed but not passed is reused by it and by streams ordered behind the free, and by no other", () => {
     using driver = open()
-    const [held, other] = [driver.createStream(0), driver.createStream(0)]
+    const [held, other] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(held)
-    const address = driver.allocate(MIB, held, never)
+    const address = driver.memory.allocate(MIB, held, never)
     const rest = takeTheRest(driver, held, MIB)
     const place: OrderMark = { slot: 3, tick: 7 }
-    driver.free(address, held, place)
-    const elsewhere = driver.allocate(MIB, other, never)
+    driver.memory.free(address, held, place)
+    const elsewhere = driver.memory.allocate(MIB, other, never)
     assert.notEqual(elsewhere, address)
-    assert.equal(driver.allocate(MIB, held, never), address)
-    driver.free(address, held, place)
+    assert.equal(driver.memory.allocate(MIB, held, never), address)
+    driver.memory.free(address, held, place)
     const taken: number[] = []
     // What is free for certain comes first.
     while (!taken.includes(address) && taken.length < 5)
-      taken.push(driver.allocate(MIB, other, (known) => known === place))
+      taken.push(driver.memory.allocate(MIB, other, (known) => known === place))
     assert.ok(taken.includes(address))
     latch.open()
-    driver.synchronizeStream(held)
-    for (const one of [...taken, rest, elsewhere]) driver.free(one, held, mark)
+    driver.streams.synchronize(held)
+    for (const one of [...taken, rest, elsewhere]) driver.memory.free(one, held, mark)
   })
 
   test("freed memory is free for every stream once its stream has passed, which an allocation checks", () => {
     using driver = open()
-    const [first, other] = [driver.createStream(0), driver.createStream(0)]
+    const [first, other] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(first)
-    const address = driver.allocate(MIB, first, never)
+    const address = driver.memory.allocate(MIB, first, never)
     const rest = takeTheRest(driver, first, MIB)
-    driver.free(address, first, mark)
-    const freed = driver.createEvent(false)
-    driver.recordEvent(freed, first)
+    driver.memory.free(address, first, mark)
+    const freed = driver.events.create(false)
+    driver.events.record(freed, first)
     // Held up again, so that the stream as a whole is never seen idle.
     using second = new Latch(driver).hold(first)
     latch.open()
-    driver.synchronizeEvent(freed)
-    const { reserved } = driver.memoryUsage()
-    assert.equal(driver.allocate(MIB, other, never), address)
-    assert.equal(driver.memoryUsage().reserved, reserved)
+    driver.events.synchronize(freed)
+    const { reserved } = driver.memory.usage()
+    assert.equal(driver.memory.allocate(MIB, other, never), address)
+    assert.equal(driver.memory.usage().reserved, reserved)
     second.open()
-    for (const one of [address, rest]) driver.free(one, other, mark)
+    for (const one of [address, rest]) driver.memory.free(one, other, mark)
   })
 
   test("memory freed on a destroyed stream is reused", () => {
     using driver = open()
-    const [gone, other] = [driver.createStream(0), driver.createStream(0)]
+    const [gone, other] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(gone)
-    const address = driver.allocate(MIB, gone, never)
+    const address = driver.memory.allocate(MIB, gone, never)
     const rest = takeTheRest(driver, gone, MIB)
-    driver.free(address, gone, mark)
-    driver.destroyStream(gone)
-    const taken = [driver.allocate(MIB, other, never), driver.allocate(MIB, other, never)]
+    driver.memory.free(address, gone, mark)
+    driver.streams.destroy(gone)
+    const taken = [driver.memory.allocate(MIB, other, never), driver.memory.allocate(MIB, other, never)]
     assert.ok(!taken.includes(address))
     latch.open()
-    driver.drainFrees()
-    assert.equal(driver.allocate(MIB, other, never), address)
-    for (const one of [...taken, address, rest]) driver.free(one, other, mark)
+    driver.memory.drainFrees()
+    assert.equal(driver.memory.allocate(MIB, other, never), address)
+    for (const one of [...taken, address, rest]) driver.memory.free(one, other, mark)
   })
 
   test("a stream that is captured is neither asked nor recorded on for memory", () => {
     using driver = open()
-    const [captured, other] = [driver.createStream(0), driver.createStream(0)]
-    const address = driver.allocate(MIB, captured, never)
+    const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
+    const address = driver.memory.allocate(MIB, captured, never)
     const rest = takeTheRest(driver, captured, MIB)
-    driver.free(address, captured, mark)
-    driver.synchronizeStream(captured)
-    driver.free(driver.allocate(MIB, captured, never), captured, mark)
-    driver.beginCapture(captured)
+    driver.memory.free(address, captured, mark)
+    driver.streams.synchronize(captured)
+    driver.memory.free(driver.memory.allocate(MIB, captured, never), captured, mark)
+    driver.graphs.beginCapture(captured)
     const calls = double.log(() => {
-      for (let i = 0; i < 8; i++) driver.free(driver.allocate(MIB, other, never), other, mark)
-      driver.drainFrees()
+      for (let i = 0; i < 8; i++) driver.memory.free(driver.memory.allocate(MIB, other, never), other, mark)
+      driver.memory.drainFrees()
     })
     const onCaptured = calls.filter(([name, ...args]) => args.includes(captured) && name !== "cuStreamIsCapturing")
     assert.deepEqual(onCaptured, [])
-    driver.destroyGraph(driver.endCapture(captured, undefined))
-    driver.free(rest, other, mark)
+    driver.graphs.destroy(driver.graphs.endCapture(captured, undefined))
+    driver.memory.free(rest, other, mark)
   })
 
   test("small and large arrays have separate pieces, so that a large piece can be released", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const large = driver.allocate(64 * MIB, stream, never)
-    driver.free(large, stream, mark)
-    const small = driver.allocate(1000, stream, never)
+    const stream = driver.streams.create(0)
+    const large = driver.memory.allocate(64 * MIB, stream, never)
+    driver.memory.free(large, stream, mark)
+    const small = driver.memory.allocate(1000, stream, never)
     assert.ok(small < large || small >= large + 64 * MIB)
-    driver.free(small, stream, mark)
+    driver.memory.free(small, stream, mark)
   })
 
   test("before an allocation fails, unused pieces are released", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     double.setMemory(100 * MIB)
     try {
-      const [small, first] = [driver.allocate(1000, stream, never), driver.allocate(64 * MIB, stream, never)]
-      driver.free(first, stream, mark)
+      const [small, first] = [
+        driver.memory.allocate(1000, stream, never),
+        driver.memory.allocate(64 * MIB, stream, never),
+      ]
+      driver.memory.free(first, stream, mark)
       // Larger than the free memory and than the rest.
-      assert.ok(thrownBy(() => driver.allocate(100 * MIB, stream, never)) instanceof OutOfMemoryError)
-      driver.synchronizeStream(stream)
-      const second = driver.allocate(90 * MIB, stream, never)
-      const { used, reserved } = driver.memoryUsage()
+      assert.ok(thrownBy(() => driver.memory.allocate(100 * MIB, stream, never)) instanceof OutOfMemoryError)
+      driver.streams.synchronize(stream)
+      const second = driver.memory.allocate(90 * MIB, stream, never)
+      const { used, reserved } = driver.memory.usage()
       assert.equal(used, 1000 + 90 * MIB)
       assert.ok(reserved <= 100 * MIB)
-      for (const address of [small, second]) driver.free(address, stream, mark)
+      for (const address of [small, second]) driver.memory.free(address, stream, mark)
     } finally {
       double.setMemory(unlimited)
     }
@@ -151,12 +157,12 @@ onDouble("device memory cut by ourselves", () => {
 
   test("a piece that cannot be had generously is taken as small as it may be", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     double.setMemory(3 * MIB)
     try {
-      const address = driver.allocate(2 * MIB, stream, never)
-      assert.equal(driver.memoryUsage().reserved, 2 * MIB)
-      driver.free(address, stream, mark)
+      const address = driver.memory.allocate(2 * MIB, stream, never)
+      assert.equal(driver.memory.usage().reserved, 2 * MIB)
+      driver.memory.free(address, stream, mark)
     } finally {
       double.setMemory(unlimited)
     }
@@ -165,52 +171,52 @@ onDouble("device memory cut by ourselves", () => {
   test("a free whose stream cannot be watched is one all the same", async () => {
     {
       using driver = open()
-      const [stream, other] = [driver.createStream(0), driver.createStream(0)]
-      const address = driver.allocate(MIB, stream, never)
+      const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
+      const address = driver.memory.allocate(MIB, stream, never)
       const rest = takeTheRest(driver, stream, MIB)
       double.fail("cuEventRecord", 1, unknown)
-      driver.free(address, stream, mark)
+      driver.memory.free(address, stream, mark)
       assert.equal(double.failuresLeft(), 0)
-      assert.equal(driver.memoryUsage().used, MIB)
-      driver.synchronizeStream(stream)
-      assert.equal(driver.allocate(MIB, other, never), address)
-      for (const one of [address, rest]) driver.free(one, other, mark)
+      assert.equal(driver.memory.usage().used, MIB)
+      driver.streams.synchronize(stream)
+      assert.equal(driver.memory.allocate(MIB, other, never), address)
+      for (const one of [address, rest]) driver.memory.free(one, other, mark)
     }
     await untilGone()
   })
 
   test("what a stream that is never idle has passed is known, however much was freed there", () => {
     using driver = open()
-    const [busy, other] = [driver.createStream(0), driver.createStream(0)]
+    const [busy, other] = [driver.streams.create(0), driver.streams.create(0)]
     using first = new Latch(driver).hold(busy)
-    const addresses = Array.from({ length: 16 }, () => driver.allocate(32 * MIB, busy, never))
-    for (const address of addresses) driver.free(address, busy, mark)
-    const passed = driver.createEvent(false)
-    driver.recordEvent(passed, busy)
+    const addresses = Array.from({ length: 16 }, () => driver.memory.allocate(32 * MIB, busy, never))
+    for (const address of addresses) driver.memory.free(address, busy, mark)
+    const passed = driver.events.create(false)
+    driver.events.record(passed, busy)
     using second = new Latch(driver).hold(busy)
     first.open()
-    driver.synchronizeEvent(passed)
-    const { reserved } = driver.memoryUsage()
-    const taken = Array.from({ length: 16 }, () => driver.allocate(32 * MIB, other, never))
-    assert.equal(driver.memoryUsage().reserved, reserved)
+    driver.events.synchronize(passed)
+    const { reserved } = driver.memory.usage()
+    const taken = Array.from({ length: 16 }, () => driver.memory.allocate(32 * MIB, other, never))
+    assert.equal(driver.memory.usage().reserved, reserved)
     second.open()
-    for (const address of taken) driver.free(address, other, mark)
+    for (const address of taken) driver.memory.free(address, other, mark)
   })
 
   test("loops of mixed sizes on a stream that is never idle need no more memory than is in flight", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const events = Array.from({ length: 8 }, () => driver.createEvent(false))
+    const stream = driver.streams.create(0)
+    const events = Array.from({ length: 8 }, () => driver.events.create(false))
     const usages: number[] = []
     for (let round = 0; round < 4000; round++) {
       const event = events[round % events.length] ?? assert.fail()
-      driver.synchronizeEvent(event) // Eight rounds are in flight at most.
+      driver.events.synchronize(event) // Eight rounds are in flight at most.
       const sizes = Array.from({ length: 6 }, (_, index) => 1000 + ((round * 31 + index * 17) % 12) * 300_000)
-      const addresses = sizes.map((size) => driver.allocate(size, stream, never))
+      const addresses = sizes.map((size) => driver.memory.allocate(size, stream, never))
       launch(driver, stream, noop)
-      for (const address of addresses) driver.free(address, stream, mark)
-      driver.recordEvent(event, stream)
-      if (round % 1000 === 999) usages.push(driver.memoryUsage().reserved)
+      for (const address of addresses) driver.memory.free(address, stream, mark)
+      driver.events.record(event, stream)
+      if (round % 1000 === 999) usages.push(driver.memory.usage().reserved)
     }
     assert.ok((usages.at(-1) ?? Infinity) <= 512 * MIB, `${usages.join()} bytes`)
     assert.equal(usages.at(-1), usages[0])
@@ -218,15 +224,15 @@ onDouble("device memory cut by ourselves", () => {
 
   test("a free block that fits is found behind others of its class before more is taken", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const some = [1, 2, 3, 4].map(() => driver.allocate(33 * MIB, stream, never))
-    for (const address of some) driver.free(address, stream, mark)
-    driver.synchronizeStream(stream)
+    const stream = driver.streams.create(0)
+    const some = [1, 2, 3, 4].map(() => driver.memory.allocate(33 * MIB, stream, never))
+    for (const address of some) driver.memory.free(address, stream, mark)
+    driver.streams.synchronize(stream)
     const reserved = new Set<number>()
     for (let i = 0; i < 10; i++) {
-      driver.free(driver.allocate(33.5 * MIB, stream, never), stream, mark)
-      driver.synchronizeStream(stream)
-      reserved.add(driver.memoryUsage().reserved)
+      driver.memory.free(driver.memory.allocate(33.5 * MIB, stream, never), stream, mark)
+      driver.streams.synchronize(stream)
+      reserved.add(driver.memory.usage().reserved)
     }
     assert.equal(reserved.size, 1)
   })
@@ -235,12 +241,12 @@ onDouble("device memory cut by ourselves", () => {
     for (const size of [1.1, 5, 8, 9, 11, 17, 20, 31]) {
       {
         using driver = open()
-        const stream = driver.createStream(0)
+        const stream = driver.streams.create(0)
         double.setMemory(1024 * MIB)
         try {
           let had = 0
           const takeAll = () => {
-            for (; ; had += size) driver.allocate(size * MIB, stream, never)
+            for (; ; had += size) driver.memory.allocate(size * MIB, stream, never)
           }
           assert.ok(thrownBy(takeAll) instanceof OutOfMemoryError)
           assert.ok(had >= 850, `${had} of 1024 MiB in arrays of ${size} MiB`)
@@ -254,16 +260,16 @@ onDouble("device memory cut by ourselves", () => {
 
   test("small arrays can use the large arrays' free memory before an allocation fails", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     double.setMemory(128 * MIB)
     try {
       const taken: number[] = []
       thrownBy(() => {
-        for (;;) taken.push(driver.allocate(2 * MIB, stream, never))
+        for (;;) taken.push(driver.memory.allocate(2 * MIB, stream, never))
       })
-      taken.forEach((address, index) => index % 16 === 0 || driver.free(address, stream, mark))
-      driver.synchronizeStream(stream)
-      driver.free(driver.allocate(1000, stream, never), stream, mark)
+      taken.forEach((address, index) => index % 16 === 0 || driver.memory.free(address, stream, mark))
+      driver.streams.synchronize(stream)
+      driver.memory.free(driver.memory.allocate(1000, stream, never), stream, mark)
     } finally {
       double.setMemory(unlimited)
     }
@@ -271,18 +277,18 @@ onDouble("device memory cut by ourselves", () => {
 
   test("an allocation waits for no queued work, not even of a stream that is gone", () => {
     using driver = open()
-    const [stream, gone] = [driver.createStream(0), driver.createStream(0)]
+    const [stream, gone] = [driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(256 * MIB)
     try {
       using latch = new Latch(driver).hold(gone)
-      driver.destroyStream(gone)
-      const some = [1, 2, 3, 4].map(() => driver.allocate(40 * MIB, stream, never))
-      for (const address of some) driver.free(address, stream, mark)
-      driver.synchronizeStream(stream)
-      const address = driver.allocate(200 * MIB, stream, never)
+      driver.streams.destroy(gone)
+      const some = [1, 2, 3, 4].map(() => driver.memory.allocate(40 * MIB, stream, never))
+      for (const address of some) driver.memory.free(address, stream, mark)
+      driver.streams.synchronize(stream)
+      const address = driver.memory.allocate(200 * MIB, stream, never)
       assert.equal(latch.timedOut, false)
       latch.open()
-      driver.free(address, stream, mark)
+      driver.memory.free(address, stream, mark)
     } finally {
       double.setMemory(unlimited)
     }
@@ -290,21 +296,21 @@ onDouble("device memory cut by ourselves", () => {
 
   test("what a stream freed before it came into a capture is drained, too", () => {
     using driver = open()
-    const [root, stream, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const [root, stream, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(300 * MIB)
     try {
       using latch = new Latch(driver).hold(stream)
-      driver.free(driver.allocate(200 * MIB, stream, never), stream, mark)
-      const [brought, joined] = [driver.createEvent(false), driver.createEvent(false)]
-      driver.beginCapture(root)
-      driver.recordEvent(brought, root)
-      driver.waitEvent(stream, brought)
+      driver.memory.free(driver.memory.allocate(200 * MIB, stream, never), stream, mark)
+      const [brought, joined] = [driver.events.create(false), driver.events.create(false)]
+      driver.graphs.beginCapture(root)
+      driver.events.record(brought, root)
+      driver.streams.wait(stream, brought)
       latch.open()
-      driver.drainFrees()
-      driver.free(driver.allocate(200 * MIB, other, never), other, mark)
-      driver.recordEvent(joined, stream)
-      driver.waitEvent(root, joined)
-      driver.destroyGraph(driver.endCapture(root, undefined))
+      driver.memory.drainFrees()
+      driver.memory.free(driver.memory.allocate(200 * MIB, other, never), other, mark)
+      driver.events.record(joined, stream)
+      driver.streams.wait(root, joined)
+      driver.graphs.destroy(driver.graphs.endCapture(root, undefined))
     } finally {
       double.setMemory(unlimited)
     }
@@ -312,18 +318,18 @@ onDouble("device memory cut by ourselves", () => {
 
   test("what one stream cannot tell is no failure of another's: its end, or its watchers in a capture of others", () => {
     using driver = open()
-    const [held, stream, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
+    const [held, stream, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(100 * MIB)
     try {
       using latch = new Latch(driver).hold(held)
-      driver.destroyStream(held)
-      driver.free(driver.allocate(80 * MIB, stream, never), stream, mark)
+      driver.streams.destroy(held)
+      driver.memory.free(driver.memory.allocate(80 * MIB, stream, never), stream, mark)
       double.fail("cuEventQuery", 1, unknown)
-      driver.destroyStream(stream) // The query was for the other one's end.
+      driver.streams.destroy(stream) // The query was for the other one's end.
       assert.equal(double.failuresLeft(), 0)
       latch.open()
-      driver.drainFrees()
-      driver.free(driver.allocate(80 * MIB, other, never), other, mark)
+      driver.memory.drainFrees()
+      driver.memory.free(driver.memory.allocate(80 * MIB, other, never), other, mark)
     } finally {
       double.setMemory(unlimited)
     }

@@ -20,8 +20,8 @@ function asked(fn: () => void): number {
 
 /** Allocates and frees. */
 function useOnce(driver: Driver, byteLength: number): number {
-  const { address } = driver.allocatePinned(byteLength)
-  driver.freePinned(address)
+  const { address } = driver.memory.allocatePinned(byteLength)
+  driver.memory.freePinned(address)
   return address
 }
 
@@ -61,33 +61,33 @@ onDouble("pinned memory of any size", () => {
 
   test("is returned to the system after an idle time, whatever the device does", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
     const before = double.alive().pinned
     for (const byteLength of [33 * MIB, 100 * MIB, 257 * MIB]) useOnce(driver, byteLength)
-    const kept = driver.allocatePinned(40 * MIB)
+    const kept = driver.memory.allocatePinned(40 * MIB)
     assert.ok(double.alive().pinned > before)
     // What is in use stays.
     await until(() => double.alive().pinned === before + 2)
     assert.equal(double.hostFreesWhileBusy(), 0)
-    assert.equal(driver.queryStream(stream), false)
-    driver.freePinned(kept.address)
+    assert.equal(driver.streams.query(stream), false)
+    driver.memory.freePinned(kept.address)
     await until(() => double.alive().pinned === before)
     latch.open()
   })
 
   test("is returned after an upload, even if no pinned memory is allocated afterwards", async () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(100 * MIB, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(100 * MIB, stream, never)
     using latch = new Latch(driver).hold(stream)
     const before = double.alive().pinned
-    driver.upload(address, new Uint8Array(100 * MIB), stream)
+    driver.memory.upload(address, new Uint8Array(100 * MIB), stream)
     // Of its seven blocks, one of 16 MiB and the last one, of 4 MiB, are kept.
     assert.equal(double.alive().pinned, before + 7)
     latch.open()
     await until(() => double.alive().pinned === before + 2)
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 
   test("small blocks stay, however often they are used", () => {
@@ -124,21 +124,21 @@ onDouble("pinned memory of any size", () => {
 
   test("has the right bytes after copies in both directions and uploads", () => {
     using driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const byteLength = 70 * MIB
-    const address = driver.allocate(byteLength, stream, never)
-    const pinned = driver.allocatePinned(byteLength)
+    const address = driver.memory.allocate(byteLength, stream, never)
+    const pinned = driver.memory.allocatePinned(byteLength)
     const bytes = new Uint8Array(pinned.buffer, pinned.byteOffset, byteLength)
     bytes.fill(3)
     bytes[byteLength - 1] = 4
-    driver.copy(address, pinned.address, byteLength, stream)
+    driver.memory.copy(address, pinned.address, byteLength, stream)
     assert.deepEqual([...read(driver, address + byteLength - 2, 2, stream)], [3, 4])
-    driver.upload(address, new Uint8Array(byteLength).fill(5), stream)
-    driver.copy(pinned.address, address, byteLength, stream)
-    driver.synchronizeStream(stream)
+    driver.memory.upload(address, new Uint8Array(byteLength).fill(5), stream)
+    driver.memory.copy(pinned.address, address, byteLength, stream)
+    driver.streams.synchronize(stream)
     assert.ok(bytes.every((byte) => byte === 5))
-    driver.freePinned(pinned.address)
-    driver.free(address, stream, mark)
+    driver.memory.freePinned(pinned.address)
+    driver.memory.free(address, stream, mark)
   })
 })
 
@@ -156,8 +156,8 @@ onDouble("pinned memory that cannot be had", () => {
         if (!canMap) {
           // Giving back waits for the device there, so it is done behind a drain.
           double.fail(call, 2, outOfMemory)
-          assert.ok(thrownBy(() => driver.allocatePinned(200 * MIB)) instanceof OutOfMemoryError)
-          driver.drainFrees()
+          assert.ok(thrownBy(() => driver.memory.allocatePinned(200 * MIB)) instanceof OutOfMemoryError)
+          driver.memory.drainFrees()
         }
         useOnce(driver, 200 * MIB)
         assert.ok(double.alive().pinned < before)
@@ -168,20 +168,20 @@ onDouble("pinned memory that cannot be had", () => {
     test(`is had once uploads that hold it have been copied${name}`, () => {
       where(canMap, () => {
         using driver = open()
-        const stream = driver.createStream(0)
-        const address = driver.allocate(MIB, stream, never)
+        const stream = driver.streams.create(0)
+        const address = driver.memory.allocate(MIB, stream, never)
         using latch = new Latch(driver, 1000).hold(stream)
-        for (let i = 0; i < 50; i++) driver.upload(address, new Uint8Array(4096).fill(i), stream)
+        for (let i = 0; i < 50; i++) driver.memory.upload(address, new Uint8Array(4096).fill(i), stream)
         for (const nth of [1, 2]) double.fail(call, nth, outOfMemory)
         if (canMap) double.fail("cuMemHostAlloc", 1, outOfMemory)
-        assert.ok(thrownBy(() => driver.allocatePinned(60 * MIB)) instanceof OutOfMemoryError)
+        assert.ok(thrownBy(() => driver.memory.allocatePinned(60 * MIB)) instanceof OutOfMemoryError)
         const before = double.alive().pinned
-        driver.drainFrees()
+        driver.memory.drainFrees()
         assert.ok(double.alive().pinned <= before - 50)
-        assert.equal(driver.queryStream(stream), true)
+        assert.equal(driver.streams.query(stream), true)
         useOnce(driver, 60 * MIB)
         assert.equal(read(driver, address, 1, stream)[0], 49)
-        driver.free(address, stream, mark)
+        driver.memory.free(address, stream, mark)
         latch.open()
       })
     })
@@ -189,13 +189,13 @@ onDouble("pinned memory that cannot be had", () => {
 
   test("does not make an allocation of device memory wait for uploads", () => {
     using driver = open()
-    const stream = driver.createStream(0)
-    const address = driver.allocate(MIB, stream, never)
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(MIB, stream, never)
     using latch = new Latch(driver).hold(stream)
-    driver.upload(address, new Uint8Array(1000), stream)
-    driver.drainFrees()
-    assert.equal(driver.queryStream(stream), false)
+    driver.memory.upload(address, new Uint8Array(1000), stream)
+    driver.memory.drainFrees()
+    assert.equal(driver.streams.query(stream), false)
     latch.open()
-    driver.free(address, stream, mark)
+    driver.memory.free(address, stream, mark)
   })
 })

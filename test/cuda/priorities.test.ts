@@ -87,7 +87,7 @@ onDouble("priorities", () => {
   test("a stream of another library has the priority that it was made with, in a graph, too", () => {
     using device = openDevice("cuda:0")
     using another = open()
-    const theirs = device.streamFromHandle(BigInt(another.createStream(-3)))
+    const theirs = device.streamFromHandle(BigInt(another.streams.create(-3)))
     assert.equal(theirs.priority, -3)
     const flags = flagsOf(() => captureGraph(beside(device, theirs)).dispose())
     assert.deepEqual(flags, [useNodePriority])

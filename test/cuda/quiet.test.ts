@@ -112,13 +112,13 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
   ] as const) {
     test(`on a stream of another library${when}`, async () => {
       using keeper = openDevice("cuda:0")
-      const theirs = keeper.driver.createStream(0)
+      const theirs = keeper.driver.streams.create(0)
       using adopted = keeper.streamFromHandle(BigInt(theirs))
       using latch = new Hold(keeper, adopted)
       letGo(adopted)
       await waitsBesideTheLoop(latch, prepared(keeper))
       adopted.dispose()
-      keeper.driver.destroyStream(theirs)
+      keeper.driver.streams.destroy(theirs)
     })
   }
 

@@ -19,29 +19,29 @@ interface Ready {
 
 /** What makes a call that takes memory of the driver's own. Each is made once for each way of failing. */
 const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, where?: string])[] = [
-  ["cuStreamCreateWithPriority", ({ driver }) => driver.createStream(0)],
-  ["cuEventCreate", ({ driver }) => driver.createEvent(false)],
-  ["cuEventRecord", ({ driver, stream }) => driver.recordEvent(driver.createEvent(false), stream)],
-  ["cuMemcpyAsync", ({ driver, stream, address }) => driver.copy(address, address + 64, 64, stream)],
-  ["cuMemsetD8Async", ({ driver, stream, address }) => driver.fill(address, new Uint8Array(1), 64, stream)],
-  ["cuLibraryLoadData", ({ driver }) => driver.loadKernel(anotherKernel())],
-  ["cuLibraryLoadData", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
-  ["cuLibraryGetKernel", ({ driver }) => driver.loadKernel(anotherKernel())],
-  ["cuLibraryGetKernel", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
-  ["cuKernelGetFunction", ({ driver }) => driver.loadKernel(anotherKernel())],
-  ["cuFuncLoad", ({ driver }) => driver.loadKernel(anotherKernel())],
-  ["cuFuncLoad", ({ driver }) => driver.prepareKernel(anotherKernel()), " in the background"],
+  ["cuStreamCreateWithPriority", ({ driver }) => driver.streams.create(0)],
+  ["cuEventCreate", ({ driver }) => driver.events.create(false)],
+  ["cuEventRecord", ({ driver, stream }) => driver.events.record(driver.events.create(false), stream)],
+  ["cuMemcpyAsync", ({ driver, stream, address }) => driver.memory.copy(address, address + 64, 64, stream)],
+  ["cuMemsetD8Async", ({ driver, stream, address }) => driver.memory.fill(address, new Uint8Array(1), 64, stream)],
+  ["cuLibraryLoadData", ({ driver }) => driver.kernels.load(anotherKernel())],
+  ["cuLibraryLoadData", ({ driver }) => driver.kernels.prepare(anotherKernel()), " in the background"],
+  ["cuLibraryGetKernel", ({ driver }) => driver.kernels.load(anotherKernel())],
+  ["cuLibraryGetKernel", ({ driver }) => driver.kernels.prepare(anotherKernel()), " in the background"],
+  ["cuKernelGetFunction", ({ driver }) => driver.kernels.load(anotherKernel())],
+  ["cuFuncLoad", ({ driver }) => driver.kernels.load(anotherKernel())],
+  ["cuFuncLoad", ({ driver }) => driver.kernels.prepare(anotherKernel()), " in the background"],
   ["cuLaunchKernel", ({ driver, stream }) => launch(driver, stream, noop)],
   [
     "cuLaunchKernelEx",
     ({ driver, stream }) => {
       const attributes = { cluster: undefined, cooperative: true }
-      driver.launch(stream, driver.loadKernel(noop), 1, 1, 1, 1, 1, 1, 0, [], attributes)
+      driver.kernels.launch(stream, driver.kernels.load(noop), 1, 1, 1, 1, 1, 1, 0, [], attributes)
     },
   ],
   ["cuStreamBeginCapture_v2", capture],
   ["cuGraphInstantiateWithFlags", capture],
-  ["cuGraphLaunch", (ready) => ready.driver.launchGraph(capture(ready), ready.stream)],
+  ["cuGraphLaunch", (ready) => ready.driver.graphs.launch(capture(ready), ready.stream)],
   ["cuGraphAddChildGraphNode", (ready) => capture(ready, capture(ready))],
   ["cublasCreate_v2", multiply],
   ["cublasGemmStridedBatchedEx", multiply],
@@ -53,13 +53,13 @@ function anotherKernel(): KernelSource {
 }
 
 function capture({ driver, stream }: Ready, inner?: number): number {
-  driver.beginCapture(stream)
+  driver.graphs.beginCapture(stream)
   try {
     launch(driver, stream, noop)
-    if (inner !== undefined) driver.launchGraph(inner, stream)
-    return driver.endCapture(stream, undefined)
+    if (inner !== undefined) driver.graphs.launch(inner, stream)
+    return driver.graphs.endCapture(stream, undefined)
   } catch (error) {
-    driver.cancelCapture(stream)
+    driver.graphs.cancelCapture(stream)
     throw error
   }
 }
@@ -74,9 +74,9 @@ function multiply({ driver, stream, address }: Ready): void {
 }
 
 function ready(driver: Driver): Ready {
-  const stream = driver.createStream(0)
-  for (const source of [noop, affine]) driver.loadKernel(source)
-  return { driver, stream, address: driver.allocate(4096, stream, never) }
+  const stream = driver.streams.create(0)
+  for (const source of [noop, affine]) driver.kernels.load(source)
+  return { driver, stream, address: driver.memory.allocate(4096, stream, never) }
 }
 
 function openBy(by: string): Driver & Disposable {
@@ -90,8 +90,8 @@ function isOutOfMemory(error: unknown): boolean {
 
 /** Leaves unused memory whose last use is not known to be over. */
 function leaveIdle({ driver, stream }: Ready): void {
-  driver.free(driver.allocate(64 * MIB, stream, never), stream, mark)
-  driver.synchronizeStream(stream)
+  driver.memory.free(driver.memory.allocate(64 * MIB, stream, never), stream, mark)
+  driver.streams.synchronize(stream)
 }
 
 /** The calls fail so often from now on. */
@@ -107,11 +107,11 @@ for (const by of ["", "driver"]) {
         using driver = openBy(by)
         const state = ready(driver)
         leaveIdle(state)
-        const { reserved } = driver.memoryUsage()
+        const { reserved } = driver.memory.usage()
         failShort(call, 1)
         await need(state)
         assert.equal(double.failuresLeft(), 0)
-        assert.ok(driver.memoryUsage().reserved <= reserved - 64 * MIB)
+        assert.ok(driver.memory.usage().reserved <= reserved - 64 * MIB)
       })
 
       test(`${call}${where}: a third time once everything that was freed is free, then it is out of memory`, async () => {
@@ -127,25 +127,25 @@ for (const by of ["", "driver"]) {
         assert.ok(isOutOfMemory(error), String(error))
         assert.equal(double.failuresLeft(), 0)
         await need(state)
-        driver.synchronizeStream(state.stream)
+        driver.streams.synchronize(state.stream)
       })
     }
 
     test("it waits for frees behind queued work before it fails", () => {
       using driver = openBy(by)
       const state = ready(driver)
-      const other = driver.createStream(0)
-      const before = driver.memoryUsage().reserved
-      const address = driver.allocate(64 * MIB, other, never)
+      const other = driver.streams.create(0)
+      const before = driver.memory.usage().reserved
+      const address = driver.memory.allocate(64 * MIB, other, never)
       using latch = new Latch(driver, 200).hold(other)
-      driver.free(address, other, mark)
+      driver.memory.free(address, other, mark)
       failShort("cuGraphInstantiateWithFlags", 2)
       const graph = capture(state)
-      assert.equal(driver.queryStream(other), true)
+      assert.equal(driver.streams.query(other), true)
       assert.equal(latch.timedOut, true)
-      assert.ok(driver.memoryUsage().reserved <= before)
-      driver.launchGraph(graph, state.stream)
-      driver.synchronizeStream(state.stream)
+      assert.ok(driver.memory.usage().reserved <= before)
+      driver.graphs.launch(graph, state.stream)
+      driver.streams.synchronize(state.stream)
     })
   })
 }

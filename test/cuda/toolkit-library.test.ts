@@ -88,7 +88,7 @@ onDouble("a library of the toolkit", () => {
     process.env["AUXSTREAM_LIBNVRTC"] = file
     try {
       using driver = open()
-      driver.loadKernel({ ...kernel("test_noop", []) })
+      driver.kernels.load({ ...kernel("test_noop", []) })
     } finally {
       process.env["AUXSTREAM_LIBNVRTC"] = path
     }
@@ -106,10 +106,10 @@ onDouble("a library of the toolkit", () => {
       delete process.env.AUXSTREAM_CACHE_DIR
       delete process.env.XDG_CACHE_HOME
       const driver = open()
-      driver.loadKernel(kernel("test_noop", []))
-      await driver.prepareKernel({ ...kernel("test_noop", []) })
+      driver.kernels.load(kernel("test_noop", []))
+      await driver.kernels.prepare({ ...kernel("test_noop", []) })
       delete process.env.AUXSTREAM_LIBNVRTC
-      try { driver.loadKernel({ ...kernel("test_noop", []) }) } catch (error) { console.log(error.code) }
+      try { driver.kernels.load({ ...kernel("test_noop", []) }) } catch (error) { console.log(error.code) }
       driver.close()`
     const result = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { encoding: "utf8" })
     assert.equal(result.status, 0, result.stderr)

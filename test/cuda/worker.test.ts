@@ -13,7 +13,7 @@ function run(body: string, main: string): string {
     import { parentPort } from "node:worker_threads"
     import { completed, kernel, Latch, launch, mark, never, noop, open, read } from "${helpers}"
     const driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     ${body}`
   const program = `
     import { Worker } from "node:worker_threads"
@@ -49,17 +49,17 @@ function checkNothingLeft(body: string): void {
 onDouble("Workers", () => {
   test("have devices of their own, beside the main thread's, and end when they are done", () => {
     const use = `
-      const address = driver.allocate(256, stream, never)
-      driver.upload(address, new Uint8Array([7]), stream)
+      const address = driver.memory.allocate(256, stream, never)
+      driver.memory.upload(address, new Uint8Array([7]), stream)
       launch(driver, stream, noop)
       await completed(driver, stream)
       console.log(read(driver, address, 1, stream)[0])
-      driver.free(address, stream, mark)
+      driver.memory.free(address, stream, mark)
       driver.close()`
     const main = `
       const { completed, launch, mark, never, noop, open, read } = await import("${helpers}")
       const driver = open()
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       ${use}
       ${untilNothingIsLeft}`
     assert.deepEqual(run(use, main).trim().split("\n").sort(), ["7", "7", "nothing left", "worker ended 0"])
@@ -76,7 +76,7 @@ onDouble("Workers", () => {
   test("stay until a device that was closed has given everything back, though calls fail several times", () => {
     const body = `
       const { double } = await import("${double}")
-      driver.allocate(1000, stream, never)
+      driver.memory.allocate(1000, stream, never)
       for (let nth = 1; nth <= 5; nth++) double.fail("cuEventRecord", nth, 999)
       driver.close()`
     checkNothingLeft(body)
@@ -85,7 +85,7 @@ onDouble("Workers", () => {
   test("end though another library still captures a stream of a device that they have closed", () => {
     const body = `
       const { ForeignCapture } = await import("${foreignCapture}")
-      driver.foreignHandle(stream)
+      driver.streams.foreignHandle(stream)
       new ForeignCapture(stream)
       driver.close()`
     assert.equal(run(body, ""), "worker ended 0\n")
@@ -123,16 +123,16 @@ onDouble("Workers", () => {
 
   /** Opens a device, has memory of every kind there, and work that runs or is over. */
   const owning = `
-    for (let i = 0; i < 3; i++) driver.allocate(2 ** 20 * (i + 1), stream, never)
-    for (const mebibytes of [1, 40]) driver.allocatePinned(mebibytes * 2 ** 20)
-    driver.upload(driver.allocate(2 ** 16, stream, never), new Uint8Array(2 ** 16), stream)
+    for (let i = 0; i < 3; i++) driver.memory.allocate(2 ** 20 * (i + 1), stream, never)
+    for (const mebibytes of [1, 40]) driver.memory.allocatePinned(mebibytes * 2 ** 20)
+    driver.memory.upload(driver.memory.allocate(2 ** 16, stream, never), new Uint8Array(2 ** 16), stream)
     launch(driver, stream, noop)
-    driver.destroyStream(driver.createStream(0))
-    driver.beginCapture(stream)
+    driver.streams.destroy(driver.streams.create(0))
+    driver.graphs.beginCapture(stream)
     launch(driver, stream, noop)
-    driver.endCapture(stream, undefined, false)
-    driver.beginCapture(driver.createStream(0))
-    driver.synchronizeStream(stream)`
+    driver.graphs.endCapture(stream, undefined, false)
+    driver.graphs.beginCapture(driver.streams.create(0))
+    driver.streams.synchronize(stream)`
 
   const endings = [
     ["ends with its device open", "parentPort.postMessage('ready'); parentPort.close()", ""],
@@ -162,7 +162,7 @@ onDouble("Workers", () => {
         const [keeper, driver] = [open(), open()]
         ${waited}
         const before = double.alive()
-        const latch = new Latch(keeper).hold(keeper.createStream(0))
+        const latch = new Latch(keeper).hold(keeper.streams.create(0))
         const waits = double.waits()
         driver.close()
         while (double.alive().pools > 1) await new Promise((resolve) => setTimeout(resolve, 1))
@@ -194,8 +194,8 @@ onDouble("Workers", () => {
       driver.close()
       await untilGone()`
     const body = `
-      driver.allocate(2 ** 20, stream, never)
-      driver.synchronizeStream(stream)
+      driver.memory.allocate(2 ** 20, stream, never)
+      driver.streams.synchronize(stream)
       parentPort.postMessage("ready")
       setInterval(() => {}, 1000)`
     assert.match(run(body, main), /more true\nleft 0/)
@@ -203,9 +203,9 @@ onDouble("Workers", () => {
 
   test("one that ends while its work still runs: its memory stays until that is over", () => {
     const body = `
-      driver.allocate(1000, stream, never)
+      driver.memory.allocate(1000, stream, never)
       new Latch(driver).hold(stream)
-      parentPort.postMessage(driver.allocatePinned(4096).address)
+      parentPort.postMessage(driver.memory.allocatePinned(4096).address)
       setInterval(() => {}, 1000)`
     const main = `
       const { open, untilGone } = await import("${helpers}")
@@ -230,8 +230,8 @@ onDouble("Workers", () => {
   test("one that disposes of its device beside another thread's work stands still no more than that thread does", () => {
     const body = `
       launch(driver, stream, noop)
-      driver.freePinned(driver.allocatePinned(4096).address)
-      driver.synchronizeStream(stream)
+      driver.memory.freePinned(driver.memory.allocatePinned(4096).address)
+      driver.streams.synchronize(stream)
       parentPort.once("message", () => driver.close())
       parentPort.postMessage("ready")`
     const main = `
@@ -239,8 +239,8 @@ onDouble("Workers", () => {
       const { double } = await import("${double}")
       const [keeper, driver] = [open(), open()]
       await ready
-      driver.freePinned(driver.allocatePinned(4096).address)
-      const latch = new Latch(keeper).hold(keeper.createStream(0))
+      driver.memory.freePinned(driver.memory.allocatePinned(4096).address)
+      const latch = new Latch(keeper).hold(keeper.streams.create(0))
       const before = double.waits()
       driver.close()
       worker.postMessage("close")
@@ -264,7 +264,7 @@ onDouble("Workers", () => {
       const { double } = await import("${double}")
       const driver = open()
       const before = double.waits()
-      const prepared = driver.prepareKernel(kernel("test_noop", []))
+      const prepared = driver.kernels.prepare(kernel("test_noop", []))
       setTimeout(() => worker.postMessage("open"), 20)
       await prepared
       console.log("waited", double.waits() - before)
@@ -291,8 +291,8 @@ onDouble("Workers", () => {
       await ready
       const { kernel, open, untilGone } = await import("${helpers}")
       const driver = open()
-      await driver.prepareKernel(kernel("test_noop", []))
-      driver.loadKernel(kernel("test_noop", []))
+      await driver.kernels.prepare(kernel("test_noop", []))
+      driver.kernels.load(kernel("test_noop", []))
       console.log("loaded")
       driver.close()
       worker.postMessage("end")
@@ -312,7 +312,7 @@ test("a process can end by process.exit with an open device and a held stream", 
        import { Latch, open } from "${helpers}"
        if (doublePath !== undefined) {
          const driver = open()
-         new Latch(driver).hold(driver.createStream(0))
+         new Latch(driver).hold(driver.streams.create(0))
        }
        process.exit(0)`,
     ],

@@ -14,21 +14,21 @@ function threadCount(): number {
 
 test("closing never blocks, and queued work finishes, including waits between streams", async () => {
   const driver = open()
-  const one = driver.createStream(0)
-  const two = driver.createStream(0)
-  const memory = driver.allocatePinned(4)
+  const one = driver.streams.create(0)
+  const two = driver.streams.create(0)
+  const memory = driver.memory.allocatePinned(4)
   const words = new Int32Array(memory.buffer, memory.byteOffset, 1)
-  const count = driver.loadKernel(source("count", ["inout int32*"], "args[0][0]++"))
+  const count = driver.kernels.load(source("count", ["inout int32*"], "args[0][0]++"))
   const latch = new Latch(driver)
   let settled = 0
   try {
     latch.hold(one)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, one)
-    driver.waitEvent(two, event)
+    const event = driver.events.create(false)
+    driver.events.record(event, one)
+    driver.streams.wait(two, event)
     for (let index = 0; index < 500; index++) launch(driver, two, count, { address: memory.address, length: 1 })
-    driver.recordEvent(event, two)
-    driver.whenComplete(event, () => settled++)
+    driver.events.record(event, two)
+    driver.events.whenComplete(event, () => settled++)
     driver.close()
     driver.close()
     assert.equal(words[0], 0)
@@ -40,20 +40,20 @@ test("closing never blocks, and queued work finishes, including waits between st
   await new Promise((resolve) => setTimeout(resolve, 20))
   assert.equal(words[0], 500)
   assert.equal(settled, 1)
-  driver.freePinned(memory.address)
+  driver.memory.freePinned(memory.address)
 })
 
 test("no thread is left behind, in whatever state a device was closed", async () => {
   const before = threadCount()
   for (const state of ["unused", "queued", "idle", "broken", "lost", "preparing"]) {
     const driver = open(3)
-    const streams = Array.from({ length: 5 }, () => driver.createStream(0))
+    const streams = Array.from({ length: 5 }, () => driver.streams.create(0))
     const text = { broken: "throw new Error()", lost: "process.exit(0)" }[state] ?? ""
     const kernel = source("k", [], text)
-    if (state === "preparing") driver.prepareKernel(kernel).catch(() => undefined)
-    else if (state !== "unused") for (const stream of streams) launch(driver, stream, driver.loadKernel(kernel))
+    if (state === "preparing") driver.kernels.prepare(kernel).catch(() => undefined)
+    else if (state !== "unused") for (const stream of streams) launch(driver, stream, driver.kernels.load(kernel))
     if (state === "idle" || state === "lost")
-      thrownBy(() => streams.forEach((stream) => driver.synchronizeStream(stream)))
+      thrownBy(() => streams.forEach((stream) => driver.streams.synchronize(stream)))
     driver.close()
   }
   const end = performance.now() + 10_000
@@ -64,10 +64,10 @@ test("no thread is left behind, in whatever state a device was closed", async ()
 test("a lost device leaves no thread behind, not even one that computes forever", async () => {
   const before = threadCount()
   using driver = open()
-  const [one, two] = [driver.createStream(0), driver.createStream(0)]
-  launch(driver, one, driver.loadKernel(source("forever", [], "for (;;);")))
-  launch(driver, two, driver.loadKernel(source("leave", [], "process.exit(1)")))
-  assert.ok(thrownBy(() => driver.synchronizeStream(one)) instanceof AuxstreamError)
+  const [one, two] = [driver.streams.create(0), driver.streams.create(0)]
+  launch(driver, one, driver.kernels.load(source("forever", [], "for (;;);")))
+  launch(driver, two, driver.kernels.load(source("leave", [], "process.exit(1)")))
+  assert.ok(thrownBy(() => driver.streams.synchronize(one)) instanceof AuxstreamError)
   const end = performance.now() + 10_000
   while (threadCount() > before && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
   assert.ok(threadCount() <= before)
@@ -82,10 +82,10 @@ test("a hundred devices one after another leave no thread and no memory", () => 
     let early = 0
     for (let round = 0; round < 100; round++) {
       const driver = open()
-      const stream = driver.createStream(0)
-      const address = driver.allocate(2 ** 24, stream, never)
-      driver.fill(address, Uint8Array.of(1), 2 ** 24, stream)
-      launch(driver, stream, driver.loadKernel(kernel))
+      const stream = driver.streams.create(0)
+      const address = driver.memory.allocate(2 ** 24, stream, never)
+      driver.memory.fill(address, Uint8Array.of(1), 2 ** 24, stream)
+      launch(driver, stream, driver.kernels.load(kernel))
       await completed(driver, stream)
       driver.close()
       if (round === 30) early = resident()
@@ -111,9 +111,9 @@ test("the number of threads comes from the option, then from the environment, an
     }
     process.env["AUXSTREAM_HOST_THREADS"] = "1"
     const driver = hostBackend.open(0, {})
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(nothing))
-    driver.synchronizeStream(stream)
+    const stream = driver.streams.create(0)
+    launch(driver, stream, driver.kernels.load(nothing))
+    driver.streams.synchronize(stream)
     driver.close()
   } finally {
     if (before === undefined) delete process.env["AUXSTREAM_HOST_THREADS"]

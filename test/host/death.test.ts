@@ -9,59 +9,59 @@ const nothing = source("nothing", [], "")
 
 test("a blocked synchronize throws when a kernel ends its worker, and so does every later call", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const address = driver.allocate(256, stream, never)
-  const kernel = driver.loadKernel(exit)
+  const stream = driver.streams.create(0)
+  const address = driver.memory.allocate(256, stream, never)
+  const kernel = driver.kernels.load(exit)
   launch(driver, stream, kernel)
-  const loss = thrownBy(() => driver.synchronizeStream(stream))
+  const loss = thrownBy(() => driver.streams.synchronize(stream))
   assert.ok(loss instanceof DeviceLostError)
   assert.match(loss.message, /"leave"/)
   assert.ok(loss.cause instanceof Error)
   for (const call of [
-    () => driver.createStream(0),
-    () => driver.queryStream(stream),
-    () => driver.synchronizeStream(stream),
-    () => driver.createEvent(false),
-    () => driver.allocate(1, stream, never),
-    () => driver.drainFrees(),
-    () => driver.memoryUsage(),
-    () => driver.allocatePinned(1),
-    () => driver.copy(address, address, 1, stream),
-    () => driver.upload(address, new Uint8Array(1), stream),
-    () => driver.fill(address, new Uint8Array(1), 1, stream),
-    () => driver.loadKernel(nothing),
+    () => driver.streams.create(0),
+    () => driver.streams.query(stream),
+    () => driver.streams.synchronize(stream),
+    () => driver.events.create(false),
+    () => driver.memory.allocate(1, stream, never),
+    () => driver.memory.drainFrees(),
+    () => driver.memory.usage(),
+    () => driver.memory.allocatePinned(1),
+    () => driver.memory.copy(address, address, 1, stream),
+    () => driver.memory.upload(address, new Uint8Array(1), stream),
+    () => driver.memory.fill(address, new Uint8Array(1), 1, stream),
+    () => driver.kernels.load(nothing),
     () => launch(driver, stream, kernel),
   ]) {
     assert.equal(thrownBy(call), loss)
   }
-  driver.free(address, stream, { slot: 0, tick: 0 })
-  driver.destroyStream(stream)
+  driver.memory.free(address, stream, { slot: 0, tick: 0 })
+  driver.streams.destroy(stream)
 })
 
 test("pending completions are called with the error of the loss", async () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const other = driver.createStream(0)
-  launch(driver, stream, driver.loadKernel(exit))
-  const event = driver.createEvent(false)
-  driver.recordEvent(event, stream)
-  driver.waitEvent(other, event)
+  const stream = driver.streams.create(0)
+  const other = driver.streams.create(0)
+  launch(driver, stream, driver.kernels.load(exit))
+  const event = driver.events.create(false)
+  driver.events.record(event, stream)
+  driver.streams.wait(other, event)
   const [first, second] = await Promise.allSettled([completed(driver, stream), completed(driver, other)])
   assert.ok(first.status === "rejected" && first.reason instanceof DeviceLostError)
   assert.ok(second.status === "rejected" && second.reason === first.reason)
   assert.equal(
-    thrownBy(() => driver.queryStream(other)),
+    thrownBy(() => driver.streams.query(other)),
     first.reason,
   )
 })
 
 test("a loop of queries ends even if it never lets the event loop turn", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  launch(driver, stream, driver.loadKernel(exit))
+  const stream = driver.streams.create(0)
+  launch(driver, stream, driver.kernels.load(exit))
   const loss = thrownBy(() => {
     const end = performance.now() + 10_000
-    while (!driver.queryStream(stream) && performance.now() < end);
+    while (!driver.streams.query(stream) && performance.now() < end);
   })
   assert.ok(loss instanceof DeviceLostError)
 })
@@ -69,7 +69,7 @@ test("a loop of queries ends even if it never lets the event loop turn", () => {
 test("prepare rejects if the kernel's module ends the worker", async () => {
   using driver = open()
   const kernel = kernelOf("nothing", { source: "process.exit(1); export function nothing() {}" })
-  await assert.rejects(driver.prepareKernel(kernel), (error) => error instanceof AuxstreamError)
+  await assert.rejects(driver.kernels.prepare(kernel), (error) => error instanceof AuxstreamError)
 })
 
 test("a worker that runs out of memory loses the device, whether the thread is blocked or not", () => {
@@ -77,10 +77,10 @@ test("a worker that runs out of memory loses the device, whether the thread is b
     const hoard = source("hoard", [], "const all = []; for (;;) all.push(new Array(1e5).fill(0.5))")
     for (const blocked of [true, false]) {
       const driver = open()
-      const stream = driver.createStream(0)
-      launch(driver, stream, driver.loadKernel(hoard))
+      const stream = driver.streams.create(0)
+      launch(driver, stream, driver.kernels.load(hoard))
       try {
-        if (blocked) driver.synchronizeStream(stream)
+        if (blocked) driver.streams.synchronize(stream)
         else await completed(driver, stream)
       } catch (error) {
         console.log(error.code)
@@ -102,18 +102,18 @@ const strays = {
 for (const [kind, body] of Object.entries(strays)) {
   test(`a ${kind} in a kernel's code after its return breaks no stream and loses no device, but warns once`, async () => {
     using driver = open(1)
-    const stream = driver.createStream(0)
-    const kernel = driver.loadKernel(source("careless", [], body))
+    const stream = driver.streams.create(0)
+    const kernel = driver.kernels.load(source("careless", [], body))
     const warnings: Error[] = []
     const note = (warning: Error) => warnings.push(warning)
     process.on("warning", note)
     while (warnings.length === 0) {
       launch(driver, stream, kernel)
       launch(driver, stream, kernel)
-      driver.synchronizeStream(stream)
+      driver.streams.synchronize(stream)
       await turn(5)
     }
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
     await turn(20)
     process.off("warning", note)
     assert.equal(warnings.length, 1)
@@ -123,13 +123,13 @@ for (const [kind, body] of Object.entries(strays)) {
 
 test("a kernel that returns a promise breaks only its stream, however the promise settles", async () => {
   using driver = open(1)
-  const [stream, other] = [driver.createStream(0), driver.createStream(0)]
-  launch(driver, stream, driver.loadKernel(source("late", [], "return Promise.reject(new Error('late'))")))
+  const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
+  launch(driver, stream, driver.kernels.load(source("late", [], "return Promise.reject(new Error('late'))")))
   await assert.rejects(completed(driver, stream), KernelError)
-  launch(driver, other, driver.loadKernel(source("idle", [], "return setTimeout(() => {}, 1), undefined")))
+  launch(driver, other, driver.kernels.load(source("idle", [], "return setTimeout(() => {}, 1), undefined")))
   for (let round = 0; round < 5; round++) {
     await turn(10)
-    launch(driver, other, driver.loadKernel(nothing))
+    launch(driver, other, driver.kernels.load(nothing))
     await completed(driver, other)
   }
 })
@@ -143,8 +143,8 @@ test("if a worker dies after the device was closed, pending completions and the 
   for (const [text, code] of Object.values(ends)) {
     const run = runAlone(
       `const driver = open()
-      const stream = driver.createStream(0)
-      launch(driver, stream, driver.loadKernel(source("last", [], ${JSON.stringify(text)})))
+      const stream = driver.streams.create(0)
+      launch(driver, stream, driver.kernels.load(source("last", [], ${JSON.stringify(text)})))
       const promise = completed(driver, stream)
       driver.close()
       await promise.catch((error) => console.log(error.code))`,
@@ -166,11 +166,11 @@ test("the error of a lost device names the cause, whether the thread is blocked 
   ]
   for (const [text, ...messages] of causes) {
     for (const [index, message] of messages.entries()) {
-      const wait = index === 0 ? "driver.synchronizeStream(stream)" : "await completed(driver, stream)"
+      const wait = index === 0 ? "driver.streams.synchronize(stream)" : "await completed(driver, stream)"
       const run = runAlone(
         `const driver = open()
-        const stream = driver.createStream(0)
-        launch(driver, stream, driver.loadKernel(source("last", [], ${JSON.stringify(text)})))
+        const stream = driver.streams.create(0)
+        launch(driver, stream, driver.kernels.load(source("last", [], ${JSON.stringify(text)})))
         try { ${wait} } catch (error) { console.log(error.message) }
         driver.close()`,
         ["--max-old-space-size=64"],
@@ -183,7 +183,7 @@ test("the error of a lost device names the cause, whether the thread is blocked 
 
 test("messages that a kernel's code posts to the opening thread are ignored", async () => {
   using driver = open(1)
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const text = `
     import { MessagePort, parentPort, workerData } from "node:worker_threads"
     const { postMessage } = MessagePort.prototype
@@ -199,20 +199,20 @@ test("messages that a kernel's code posts to the opening thread are ignored", as
   const warnings: Error[] = []
   process.once("warning", (warning) => warnings.push(warning))
   const kernel = kernelOf("k", { source: text })
-  launch(driver, stream, await driver.prepareKernel(kernel))
+  launch(driver, stream, await driver.kernels.prepare(kernel))
   await completed(driver, stream)
   while (warnings.length === 0) await turn(5)
-  launch(driver, stream, driver.loadKernel(nothing))
-  driver.synchronizeStream(stream)
+  launch(driver, stream, driver.kernels.load(nothing))
+  driver.streams.synchronize(stream)
 })
 
 test("a device can be opened again after a loss", () => {
   for (let round = 0; round < 2; round++) {
     using driver = open()
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(nothing))
-    driver.synchronizeStream(stream)
-    launch(driver, stream, driver.loadKernel(exit))
-    assert.ok(thrownBy(() => driver.synchronizeStream(stream)) instanceof DeviceLostError)
+    const stream = driver.streams.create(0)
+    launch(driver, stream, driver.kernels.load(nothing))
+    driver.streams.synchronize(stream)
+    launch(driver, stream, driver.kernels.load(exit))
+    assert.ok(thrownBy(() => driver.streams.synchronize(stream)) instanceof DeviceLostError)
   }
 })

@@ -47,7 +47,7 @@ export function kernelOf(
 
 /** Queues a launch of one thread. */
 export function launch(driver: Driver, stream: StreamHandle, kernel: KernelHandle, ...args: KernelArgument[]): void {
-  driver.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+  driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
 }
 
 /** Spins until the first element is not 0, for at most five seconds. */
@@ -63,13 +63,13 @@ export class Latch {
   private readonly address: number
 
   constructor(private readonly driver: Driver) {
-    const memory = driver.allocatePinned(4)
+    const memory = driver.memory.allocatePinned(4)
     this.address = memory.address
     this.words = new Int32Array(memory.buffer, memory.byteOffset, 1)
   }
 
   hold(stream: StreamHandle): void {
-    launch(this.driver, stream, this.driver.loadKernel(latchSource), { address: this.address, length: 1 })
+    launch(this.driver, stream, this.driver.kernels.load(latchSource), { address: this.address, length: 1 })
   }
 
   open(): void {
@@ -79,11 +79,11 @@ export class Latch {
 
 /** A promise of the end of the work queued on a stream, through `whenComplete`. */
 export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
-  const event = driver.createEvent(false)
-  driver.recordEvent(event, stream)
+  const event = driver.events.create(false)
+  driver.events.record(event, stream)
   return new Promise((resolve, reject) => {
-    driver.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
-    driver.destroyEvent(event)
+    driver.events.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
+    driver.events.destroy(event)
   })
 }
 

@@ -9,24 +9,24 @@ const nothing = source("nothing", [], "")
 
 test("a kernel that throws breaks its stream: every call throws the same error, and later work is skipped", async () => {
   using driver = open()
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const latch = new Latch(driver)
-  const counter = driver.allocatePinned(4)
+  const counter = driver.memory.allocatePinned(4)
   const words = new Int32Array(counter.buffer, counter.byteOffset, 1)
   const range = { address: counter.address, length: 1 }
-  const kernel = driver.loadKernel(count)
-  const before = driver.createEvent(false)
+  const kernel = driver.kernels.load(count)
+  const before = driver.events.create(false)
   try {
     latch.hold(stream)
     launch(driver, stream, kernel, range)
-    driver.recordEvent(before, stream)
-    launch(driver, stream, driver.loadKernel(boom))
+    driver.events.record(before, stream)
+    launch(driver, stream, driver.kernels.load(boom))
     launch(driver, stream, kernel, range)
-    driver.fill(counter.address, Uint8Array.of(9), 4, stream)
+    driver.memory.fill(counter.address, Uint8Array.of(9), 4, stream)
   } finally {
     latch.open()
   }
-  const error = thrownBy(() => driver.synchronizeStream(stream))
+  const error = thrownBy(() => driver.streams.synchronize(stream))
   assert.ok(error instanceof KernelError)
   assert.equal(error.code, "AUX_KERNEL_FAILED")
   assert.equal(error.kernel, "boom")
@@ -35,7 +35,7 @@ test("a kernel that throws breaks its stream: every call throws the same error, 
   assert.ok(error.kernelStack.length < 2000)
   assert.equal(words[0], 1)
   assert.equal(
-    thrownBy(() => driver.queryStream(stream)),
+    thrownBy(() => driver.streams.query(stream)),
     error,
   )
   assert.equal(
@@ -43,127 +43,127 @@ test("a kernel that throws breaks its stream: every call throws the same error, 
     error,
   )
   assert.equal(
-    thrownBy(() => driver.copy(counter.address, counter.address, 4, stream)),
+    thrownBy(() => driver.memory.copy(counter.address, counter.address, 4, stream)),
     error,
   )
   assert.equal(await completed(driver, stream).catch((reason: unknown) => reason), error)
-  assert.equal(driver.queryEvent(before), true)
-  driver.synchronizeEvent(before)
-  const address = driver.allocate(256, stream, never)
-  driver.free(address, stream, { slot: 0, tick: 1 })
+  assert.equal(driver.events.query(before), true)
+  driver.events.synchronize(before)
+  const address = driver.memory.allocate(256, stream, never)
+  driver.memory.free(address, stream, { slot: 0, tick: 1 })
 })
 
 test("streams that wait for a failed one, directly or not, break with it as the cause; no other stream breaks", () => {
   using driver = open()
-  const streams = Array.from({ length: 4 }, () => driver.createStream(0))
+  const streams = Array.from({ length: 4 }, () => driver.streams.create(0))
   const [first = 0, second = 0, third = 0, other = 0] = streams
-  const event = driver.createEvent(false)
-  const early = driver.createEvent(false)
-  driver.recordEvent(early, first)
-  launch(driver, first, driver.loadKernel(boom))
-  driver.recordEvent(event, first)
-  driver.waitEvent(second, event)
-  driver.recordEvent(event, second)
-  driver.waitEvent(third, event)
-  driver.waitEvent(other, early)
-  launch(driver, other, driver.loadKernel(nothing))
-  const error = thrownBy(() => driver.synchronizeStream(third))
-  const root = thrownBy(() => driver.synchronizeStream(first))
+  const event = driver.events.create(false)
+  const early = driver.events.create(false)
+  driver.events.record(early, first)
+  launch(driver, first, driver.kernels.load(boom))
+  driver.events.record(event, first)
+  driver.streams.wait(second, event)
+  driver.events.record(event, second)
+  driver.streams.wait(third, event)
+  driver.streams.wait(other, early)
+  launch(driver, other, driver.kernels.load(nothing))
+  const error = thrownBy(() => driver.streams.synchronize(third))
+  const root = thrownBy(() => driver.streams.synchronize(first))
   assert.ok(error instanceof KernelError)
   assert.equal(error.cause, root)
-  const middle = thrownBy(() => driver.synchronizeStream(second))
+  const middle = thrownBy(() => driver.streams.synchronize(second))
   assert.ok(middle instanceof KernelError)
   assert.equal(middle.cause, root)
-  driver.synchronizeStream(other)
-  driver.recordEvent(event, first)
-  driver.waitEvent(other, event)
-  assert.ok(thrownBy(() => driver.synchronizeStream(other)) instanceof KernelError)
+  driver.streams.synchronize(other)
+  driver.events.record(event, first)
+  driver.streams.wait(other, event)
+  assert.ok(thrownBy(() => driver.streams.synchronize(other)) instanceof KernelError)
 })
 
 test("a wait for a point before the failure does not break, even if it runs after the failure", () => {
   using driver = open(3)
-  const [failing, waiting] = [driver.createStream(0), driver.createStream(0)]
+  const [failing, waiting] = [driver.streams.create(0), driver.streams.create(0)]
   const [first, second] = [new Latch(driver), new Latch(driver)]
-  const event = driver.createEvent(false)
+  const event = driver.events.create(false)
   try {
     first.hold(failing)
-    driver.recordEvent(event, failing)
-    launch(driver, failing, driver.loadKernel(boom))
+    driver.events.record(event, failing)
+    launch(driver, failing, driver.kernels.load(boom))
     second.hold(waiting)
-    driver.waitEvent(waiting, event)
-    launch(driver, waiting, driver.loadKernel(nothing))
+    driver.streams.wait(waiting, event)
+    launch(driver, waiting, driver.kernels.load(nothing))
     first.open()
-    assert.ok(thrownBy(() => driver.synchronizeStream(failing)) instanceof KernelError)
+    assert.ok(thrownBy(() => driver.streams.synchronize(failing)) instanceof KernelError)
   } finally {
     first.open()
     second.open()
   }
-  driver.synchronizeStream(waiting)
+  driver.streams.synchronize(waiting)
 })
 
 test("a broken stream still waits, so that the memory it frees is reused only afterwards", () => {
   using driver = open()
-  const broken = driver.createStream(0)
-  const held = driver.createStream(0)
+  const broken = driver.streams.create(0)
+  const held = driver.streams.create(0)
   const latch = new Latch(driver)
   try {
     latch.hold(held)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, held)
-    launch(driver, broken, driver.loadKernel(boom))
-    driver.waitEvent(broken, event)
-    const after = driver.createEvent(false)
-    driver.recordEvent(after, broken)
-    const third = driver.createStream(0)
-    driver.waitEvent(third, after)
-    assert.equal(driver.queryStream(third), false)
+    const event = driver.events.create(false)
+    driver.events.record(event, held)
+    launch(driver, broken, driver.kernels.load(boom))
+    driver.streams.wait(broken, event)
+    const after = driver.events.create(false)
+    driver.events.record(after, broken)
+    const third = driver.streams.create(0)
+    driver.streams.wait(third, after)
+    assert.equal(driver.streams.query(third), false)
   } finally {
     latch.open()
   }
-  assert.ok(thrownBy(() => driver.synchronizeStream(broken)) instanceof KernelError)
+  assert.ok(thrownBy(() => driver.streams.synchronize(broken)) instanceof KernelError)
 })
 
 test("a broken stream's slot is reused clean, and events of the stream stay valid", () => {
   using driver = open()
-  const event = driver.createEvent(false)
-  const stream = driver.createStream(0)
-  launch(driver, stream, driver.loadKernel(boom))
-  driver.recordEvent(event, stream)
-  const error = thrownBy(() => driver.synchronizeStream(stream))
-  driver.destroyStream(stream)
+  const event = driver.events.create(false)
+  const stream = driver.streams.create(0)
+  launch(driver, stream, driver.kernels.load(boom))
+  driver.events.record(event, stream)
+  const error = thrownBy(() => driver.streams.synchronize(stream))
+  driver.streams.destroy(stream)
   for (let round = 0; round < 8; round++) {
-    const next = driver.createStream(0)
-    launch(driver, next, driver.loadKernel(nothing))
-    driver.synchronizeStream(next)
+    const next = driver.streams.create(0)
+    launch(driver, next, driver.kernels.load(nothing))
+    driver.streams.synchronize(next)
     assert.equal(
-      thrownBy(() => driver.queryEvent(event)),
+      thrownBy(() => driver.events.query(event)),
       error,
     )
-    driver.destroyStream(next)
+    driver.streams.destroy(next)
   }
-  const waiting = driver.createStream(0)
-  driver.waitEvent(waiting, event)
-  const broken = thrownBy(() => driver.synchronizeStream(waiting))
+  const waiting = driver.streams.create(0)
+  driver.streams.wait(waiting, event)
+  const broken = thrownBy(() => driver.streams.synchronize(waiting))
   assert.ok(broken instanceof KernelError)
   assert.equal(broken.cause, error)
 })
 
 test("many broken streams, created and destroyed without a query, leave nothing behind", () => {
   using driver = open()
-  const kernel = driver.loadKernel(boom)
-  const event = driver.createEvent(false)
-  const watcher = driver.createStream(0)
+  const kernel = driver.kernels.load(boom)
+  const event = driver.events.create(false)
+  const watcher = driver.streams.create(0)
   for (let round = 0; round < 500; round++) {
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     launch(driver, stream, kernel)
-    driver.recordEvent(event, stream)
-    driver.waitEvent(watcher, event)
-    driver.destroyStream(stream)
+    driver.events.record(event, stream)
+    driver.streams.wait(watcher, event)
+    driver.streams.destroy(stream)
   }
-  assert.ok(thrownBy(() => driver.synchronizeStream(watcher)) instanceof KernelError)
-  const clean = driver.createStream(0)
-  launch(driver, clean, driver.loadKernel(nothing))
-  driver.synchronizeStream(clean)
+  assert.ok(thrownBy(() => driver.streams.synchronize(watcher)) instanceof KernelError)
+  const clean = driver.streams.create(0)
+  launch(driver, clean, driver.kernels.load(nothing))
+  driver.streams.synchronize(clean)
 })
 
 test("a kernel may throw any value", () => {
@@ -180,12 +180,12 @@ test("a kernel may throw any value", () => {
     ["args.length.x.y", /TypeError/],
   ]
   for (const [body, message] of cases) {
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(source("bad", [], body)))
-    const error = thrownBy(() => driver.synchronizeStream(stream))
+    const stream = driver.streams.create(0)
+    launch(driver, stream, driver.kernels.load(source("bad", [], body)))
+    const error = thrownBy(() => driver.streams.synchronize(stream))
     assert.ok(error instanceof KernelError)
     assert.match(error.message, message)
-    driver.destroyStream(stream)
+    driver.streams.destroy(stream)
   }
 })
 
@@ -197,9 +197,9 @@ test("a kernel that cannot be loaded breaks its stream", () => {
     "throw new Error('at load')",
     "import 'node:nope'",
   ]) {
-    const stream = driver.createStream(0)
-    const kernel = driver.loadKernel(kernelOf("k", { source: text }))
+    const stream = driver.streams.create(0)
+    const kernel = driver.kernels.load(kernelOf("k", { source: text }))
     launch(driver, stream, kernel)
-    assert.ok(thrownBy(() => driver.synchronizeStream(stream)) instanceof KernelError)
+    assert.ok(thrownBy(() => driver.streams.synchronize(stream)) instanceof KernelError)
   }
 })

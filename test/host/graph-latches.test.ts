@@ -18,25 +18,25 @@ const meet = source(
 for (const branches of [2, 3, 4]) {
   test(`${branches} branches of a graph that one worker has run may still wait for each other`, () => {
     using driver = open(branches)
-    const memory = driver.allocatePinned(64)
+    const memory = driver.memory.allocatePinned(64)
     const range = { address: memory.address, length: 16 }
     const words = new Int32Array(memory.buffer, memory.byteOffset, 16)
-    const [event, kernel, stream] = [driver.createEvent(false), driver.loadKernel(meet), driver.createStream(0)]
+    const [event, kernel, stream] = [driver.events.create(false), driver.kernels.load(meet), driver.streams.create(0)]
     const order = (before: number, behind: number) => {
-      driver.recordEvent(event, before)
-      driver.waitEvent(behind, event)
+      driver.events.record(event, before)
+      driver.streams.wait(behind, event)
     }
-    const [root = 0, ...others] = Array.from({ length: branches }, () => driver.createStream(0))
-    driver.beginCapture(root)
+    const [root = 0, ...others] = Array.from({ length: branches }, () => driver.streams.create(0))
+    driver.graphs.beginCapture(root)
     for (const other of others) order(root, other)
     for (const [index, branch] of [root, ...others].entries())
       launch(driver, branch, kernel, range, index + 1, branches)
     for (const other of others) order(other, root)
-    const graph = driver.endCapture(root, undefined)
+    const graph = driver.graphs.endCapture(root, undefined)
 
     const launchOnce = () => {
-      driver.launchGraph(graph, stream)
-      driver.synchronizeStream(stream)
+      driver.graphs.launch(graph, stream)
+      driver.streams.synchronize(stream)
     }
     for (let round = 0; round < 5; round++) {
       words.fill(0)

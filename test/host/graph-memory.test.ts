@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { ConditionalKind, Driver, GraphHandle, StreamHandle } from "../../src/driver.js"
-import { ControlMemory } from "../../src/host/control/control.js"
+import { HostDriver } from "../../src/host/driver.js"
 import { EXTENT } from "../../src/host/control/layout.js"
 import { collect } from "../support/collect.js"
 import { launch, open, source } from "./device.js"
@@ -10,9 +10,8 @@ const nothing = source("nothing", [], "")
 
 /** Words of the control memory that were ever reserved, for all queues and blocks. */
 function extentOf(driver: Driver): number {
-  const control: unknown = Reflect.get(driver, "control")
-  assert.ok(control instanceof ControlMemory)
-  return control.words[EXTENT] ?? 0
+  assert.ok(driver instanceof HostDriver)
+  return driver.control.words[EXTENT] ?? 0
 }
 
 /** Captures and launches of graphs with branches, conditionals and graphs inside. */
@@ -21,32 +20,32 @@ class Graphs {
   readonly #condition: number
 
   constructor(readonly driver: Driver) {
-    this.#stream = driver.createStream(0)
-    this.#condition = driver.allocatePinned(4).address
+    this.#stream = driver.streams.create(0)
+    this.#condition = driver.memory.allocatePinned(4).address
   }
 
   #order(before: StreamHandle, behind: StreamHandle): void {
-    const event = this.driver.createEvent(false)
-    this.driver.recordEvent(event, before)
-    this.driver.waitEvent(behind, event)
-    this.driver.destroyEvent(event)
+    const event = this.driver.events.create(false)
+    this.driver.events.record(event, before)
+    this.driver.streams.wait(behind, event)
+    this.driver.events.destroy(event)
   }
 
   /** Captures this many launches on two branches, a body of `kind`, and `child`. */
   #capture(size: number, kind: ConditionalKind, child?: GraphHandle, update?: GraphHandle): GraphHandle {
     const { driver } = this
-    const [root, other, body] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
-    const kernel = driver.loadKernel(nothing)
-    driver.beginCapture(root)
+    const [root, other, body] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
+    const kernel = driver.kernels.load(nothing)
+    driver.graphs.beginCapture(root)
     this.#order(root, other)
     for (let count = 0; count < size; count++) for (const stream of [root, other]) launch(driver, stream, kernel)
-    driver.beginConditional(kind, this.#condition, other, body)
+    driver.graphs.beginConditional(kind, this.#condition, other, body)
     launch(driver, body, kernel)
-    driver.endConditional(body)
+    driver.graphs.endConditional(body)
     this.#order(other, root)
-    if (child !== undefined) driver.launchGraph(child, root)
-    const graph = driver.endCapture(root, update)
-    for (const stream of [root, other, body]) driver.destroyStream(stream)
+    if (child !== undefined) driver.graphs.launch(child, root)
+    const graph = driver.graphs.endCapture(root, update)
+    for (const stream of [root, other, body]) driver.streams.destroy(stream)
     return graph
   }
 
@@ -55,15 +54,15 @@ class Graphs {
     const { driver } = this
     const child = this.#capture(2, "if")
     const graph = this.#capture(size, "unless", child)
-    for (let count = 0; count < launches; count++) driver.launchGraph(graph, this.#stream)
+    for (let count = 0; count < launches; count++) driver.graphs.launch(graph, this.#stream)
     // The commands from before the update are kept for launches that are under way.
     assert.equal(this.#capture(size, "unless", child, graph), graph)
-    for (let count = 0; count < launches; count++) driver.launchGraph(graph, this.#stream)
+    for (let count = 0; count < launches; count++) driver.graphs.launch(graph, this.#stream)
     const other = this.#capture(size + 1, "while", child, graph)
     assert.notEqual(other, graph)
-    for (const made of [graph, other, child]) driver.launchGraph(made, this.#stream)
-    driver.synchronizeStream(this.#stream)
-    for (const made of [graph, other, child]) driver.destroyGraph(made)
+    for (const made of [graph, other, child]) driver.graphs.launch(made, this.#stream)
+    driver.streams.synchronize(this.#stream)
+    for (const made of [graph, other, child]) driver.graphs.destroy(made)
   }
 }
 
@@ -90,16 +89,16 @@ test("§7 graphs: thousands of captures and launches take no more memory than so
 
 test("§7 captures: an event that was recorded in one does not hold what was captured", async () => {
   using driver = open()
-  const kernel = driver.loadKernel(source("nothing", [], ""))
-  const [stream, body] = [driver.createStream(0), driver.createStream(0)]
-  const memory = driver.allocatePinned(4)
+  const kernel = driver.kernels.load(source("nothing", [], ""))
+  const [stream, body] = [driver.streams.create(0), driver.streams.create(0)]
+  const memory = driver.memory.allocatePinned(4)
   const ends: ((handle: StreamHandle) => void)[] = [
-    (handle) => driver.destroyGraph(driver.endCapture(handle, undefined)),
-    (handle) => driver.cancelCapture(handle),
+    (handle) => driver.graphs.destroy(driver.graphs.endCapture(handle, undefined)),
+    (handle) => driver.graphs.cancelCapture(handle),
   ]
   const capture = (on: StreamHandle): void => {
     for (let count = 0; count < 2000; count++) launch(driver, on, kernel)
-    driver.recordEvent(driver.createEvent(false), on)
+    driver.events.record(driver.events.create(false), on)
   }
   const buffers = async (): Promise<number> => {
     for (let count = 0; count < 3; count++) await collect()
@@ -107,10 +106,10 @@ test("§7 captures: an event that was recorded in one does not hold what was cap
   }
   const before = await buffers()
   for (let count = 0; count < 40; count++) {
-    driver.beginCapture(stream)
-    driver.beginConditional("if", memory.address, stream, body)
+    driver.graphs.beginCapture(stream)
+    driver.graphs.beginConditional("if", memory.address, stream, body)
     capture(body)
-    driver.endConditional(body)
+    driver.graphs.endConditional(body)
     capture(stream)
     ends[count % 2]?.(stream)
   }

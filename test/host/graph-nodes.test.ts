@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import type { Driver, EventHandle, NodeHandle, StreamHandle } from "../../src/driver.js"
-import { ControlMemory } from "../../src/host/control/control.js"
+import { HostDriver } from "../../src/host/driver.js"
 import { EXTENT } from "../../src/host/control/layout.js"
 import { launch, Latch, open, source } from "./device.js"
 
@@ -18,45 +18,45 @@ class Captured {
   readonly #event: EventHandle
 
   constructor(readonly driver: Driver) {
-    const memory = driver.allocatePinned(16)
+    const memory = driver.memory.allocatePinned(16)
     this.#address = memory.address
     this.numbers = new Int32Array(memory.buffer, memory.byteOffset, 4)
-    this.root = driver.createStream(0)
-    this.other = driver.createStream(0)
-    this.#event = driver.createEvent(false)
-    driver.beginCapture(this.root)
+    this.root = driver.streams.create(0)
+    this.other = driver.streams.create(0)
+    this.#event = driver.events.create(false)
+    driver.graphs.beginCapture(this.root)
     this.#order(this.root, this.other)
     for (const value of [1, 10]) {
       this.#launch(this.root, 0, value)
       this.#launch(this.other, 1, value)
     }
     this.#order(this.other, this.root)
-    this.graph = driver.endCapture(this.root, undefined)
+    this.graph = driver.graphs.endCapture(this.root, undefined)
   }
 
   #order(before: StreamHandle, behind: StreamHandle): void {
-    this.driver.recordEvent(this.#event, before)
-    this.driver.waitEvent(behind, this.#event)
+    this.driver.events.record(this.#event, before)
+    this.driver.streams.wait(behind, this.#event)
   }
 
   #launch(stream: StreamHandle, index: number, value: number): void {
-    launch(this.driver, stream, this.driver.loadKernel(add), { address: this.#address + 4 * index, length: 1 }, value)
-    this.nodes.push(this.driver.capturedNode(stream))
+    launch(this.driver, stream, this.driver.kernels.load(add), { address: this.#address + 4 * index, length: 1 }, value)
+    this.nodes.push(this.driver.graphs.capturedNode(stream))
   }
 
   set(node: number, index: number, value: number): void {
     const args = [{ address: this.#address + 4 * index, length: 1 }, value]
-    this.driver.setNodeArguments(this.graph, this.nodes[node] ?? -1, this.driver.loadKernel(add), args)
+    this.driver.graphs.setNodeArguments(this.graph, this.nodes[node] ?? -1, this.driver.kernels.load(add), args)
   }
 
   enable(node: number, enabled: boolean): void {
-    this.driver.setNodeEnabled(this.graph, this.nodes[node] ?? -1, enabled)
+    this.driver.graphs.setNodeEnabled(this.graph, this.nodes[node] ?? -1, enabled)
   }
 
   run(times = 1): number[] {
     this.numbers.fill(0)
-    for (let time = 0; time < times; time++) this.driver.launchGraph(this.graph, this.root)
-    this.driver.synchronizeStream(this.root)
+    for (let time = 0; time < times; time++) this.driver.graphs.launch(this.graph, this.root)
+    this.driver.streams.synchronize(this.root)
     return [...this.numbers]
   }
 }
@@ -81,11 +81,11 @@ describe("nodes of graphs on the host", () => {
     const latch = new Latch(driver)
     latch.hold(captured.root)
     for (let round = 1; round <= 20; round++) {
-      driver.launchGraph(captured.graph, captured.root)
+      driver.graphs.launch(captured.graph, captured.root)
       captured.set(0, 3, round)
     }
     latch.open()
-    driver.synchronizeStream(captured.root)
+    driver.streams.synchronize(captured.root)
     // The first launch adds 1 to its own number, the others what the change before them says.
     assert.deepEqual([...captured.numbers], [1 + 200, 220, 0, (19 * 20) / 2])
   })
@@ -94,18 +94,17 @@ describe("nodes of graphs on the host", () => {
     using driver = open(2)
     const captured = new Captured(driver)
     const extent = (): number => {
-      const control: unknown = Reflect.get(driver, "control")
-      assert.ok(control instanceof ControlMemory)
-      return control.words[EXTENT] ?? 0
+      assert.ok(driver instanceof HostDriver)
+      return driver.control.words[EXTENT] ?? 0
     }
     const change = (times: number): void => {
       for (let time = 0; time < times; time++) {
         captured.set(0, 0, 1)
         captured.enable(3, time % 2 === 0)
-        driver.launchGraph(captured.graph, captured.root)
-        if (time % 10 === 0) driver.synchronizeStream(captured.root)
+        driver.graphs.launch(captured.graph, captured.root)
+        if (time % 10 === 0) driver.streams.synchronize(captured.root)
       }
-      driver.synchronizeStream(captured.root)
+      driver.streams.synchronize(captured.root)
     }
     change(1000)
     const before = extent()

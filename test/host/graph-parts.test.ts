@@ -21,9 +21,9 @@ class Bench implements Disposable {
 
   constructor(threads: number) {
     this.driver = open(threads)
-    this.stream = this.driver.createStream(0)
-    const log = this.driver.allocatePinned(4096)
-    const number = this.driver.allocatePinned(4)
+    this.stream = this.driver.streams.create(0)
+    const log = this.driver.memory.allocatePinned(4096)
+    const number = this.driver.memory.allocatePinned(4)
     this.log = { address: log.address, length: 1024 }
     this.condition = { address: number.address, length: 1 }
     this.logged = new Int32Array(log.buffer, log.byteOffset, 1024)
@@ -31,44 +31,44 @@ class Bench implements Disposable {
   }
 
   append(stream: StreamHandle, value: number): void {
-    launch(this.driver, stream, this.driver.loadKernel(append), this.log, value)
+    launch(this.driver, stream, this.driver.kernels.load(append), this.log, value)
   }
 
   run(stream: StreamHandle, kernel: KernelSource): void {
-    launch(this.driver, stream, this.driver.loadKernel(kernel), this.condition)
+    launch(this.driver, stream, this.driver.kernels.load(kernel), this.condition)
   }
 
   capture(work: (stream: StreamHandle) => void, update?: GraphHandle): GraphHandle {
-    const root = this.driver.createStream(0)
-    this.driver.beginCapture(root)
+    const root = this.driver.streams.create(0)
+    this.driver.graphs.beginCapture(root)
     work(root)
-    const graph = this.driver.endCapture(root, update)
-    this.driver.destroyStream(root)
+    const graph = this.driver.graphs.endCapture(root, update)
+    this.driver.streams.destroy(root)
     return graph
   }
 
   conditional(kind: ConditionalKind, stream: StreamHandle, work: (body: StreamHandle) => void): void {
-    const body = this.driver.createStream(0)
-    this.driver.beginConditional(kind, this.condition.address, stream, body)
+    const body = this.driver.streams.create(0)
+    this.driver.graphs.beginConditional(kind, this.condition.address, stream, body)
     work(body)
-    this.driver.endConditional(body)
-    this.driver.destroyStream(body)
+    this.driver.graphs.endConditional(body)
+    this.driver.streams.destroy(body)
   }
 
   /** What one launch logged. */
   launch(graph: GraphHandle, condition: number): number[] {
     this.logged.fill(0)
     this.number[0] = condition
-    this.driver.launchGraph(graph, this.stream)
-    this.driver.synchronizeStream(this.stream)
+    this.driver.graphs.launch(graph, this.stream)
+    this.driver.streams.synchronize(this.stream)
     return [...this.logged.subarray(1, 1 + (this.logged[0] ?? 0))]
   }
 
   order(before: StreamHandle, after: StreamHandle): void {
-    const event = this.driver.createEvent(false)
-    this.driver.recordEvent(event, before)
-    this.driver.waitEvent(after, event)
-    this.driver.destroyEvent(event)
+    const event = this.driver.events.create(false)
+    this.driver.events.record(event, before)
+    this.driver.streams.wait(after, event)
+    this.driver.events.destroy(event)
   }
 
   [Symbol.dispose](): void {
@@ -97,7 +97,7 @@ test("conditionals: bodies can hold conditionals, forks or nothing", () => {
   const { driver } = bench
   const graph = bench.capture((stream) => {
     bench.conditional("while", stream, (body) => {
-      const other = driver.createStream(0)
+      const other = driver.streams.create(0)
       bench.append(body, 1)
       bench.order(body, other)
       bench.append(other, 2)
@@ -119,17 +119,17 @@ test("conditionals: the position is where it began, whatever is captured before 
   using bench = new Bench(2)
   const { driver } = bench
   const graph = bench.capture((stream) => {
-    const [first, second, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
-    driver.beginConditional("if", bench.condition.address, stream, first)
+    const [first, second, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
+    driver.graphs.beginConditional("if", bench.condition.address, stream, first)
     bench.order(stream, other)
     bench.append(stream, 3)
-    driver.beginConditional("if", bench.condition.address, stream, second)
+    driver.graphs.beginConditional("if", bench.condition.address, stream, second)
     bench.append(other, 2)
     bench.order(other, stream)
     bench.append(second, 4)
     bench.append(first, 1)
-    driver.endConditional(first)
-    driver.endConditional(second)
+    driver.graphs.endConditional(first)
+    driver.graphs.endConditional(second)
     bench.append(stream, 5)
   })
   const withoutOther = (log: number[]) => log.filter((value) => value !== 2)
@@ -145,7 +145,7 @@ test("conditionals: a kernel that throws in a body breaks the stream and ends th
   const graph = bench.capture((stream) => {
     bench.conditional("while", stream, (body) => {
       bench.append(body, 1)
-      launch(bench.driver, body, bench.driver.loadKernel(boom))
+      launch(bench.driver, body, bench.driver.kernels.load(boom))
       bench.append(body, 2)
     })
     bench.append(stream, 3)
@@ -153,26 +153,26 @@ test("conditionals: a kernel that throws in a body breaks the stream and ends th
   const error = thrownBy(() => bench.launch(graph, 1))
   assert.ok(error instanceof KernelError)
   assert.equal(error.kernel, "boom")
-  const other = bench.driver.createStream(0)
+  const other = bench.driver.streams.create(0)
   bench.append(other, 9)
-  bench.driver.synchronizeStream(other)
+  bench.driver.streams.synchronize(other)
 })
 
 for (const priority of [0, -1]) {
   test(`conditionals: a loop on the only worker lets a stream of priority ${priority} run`, () => {
     using bench = new Bench(1)
     const { driver } = bench
-    const other = driver.createStream(priority)
+    const other = driver.streams.create(priority)
     const graph = bench.capture((stream) => {
-      bench.conditional("while", stream, (body) => driver.fill(bench.log.address, new Uint8Array(4), 1, body))
+      bench.conditional("while", stream, (body) => driver.memory.fill(bench.log.address, new Uint8Array(4), 1, body))
       bench.append(stream, 1)
     })
     bench.number[0] = 1
-    driver.launchGraph(graph, bench.stream)
-    assert.equal(driver.queryStream(bench.stream), false)
-    launch(driver, other, driver.loadKernel(set), bench.condition, 0)
-    driver.synchronizeStream(other)
-    driver.synchronizeStream(bench.stream)
+    driver.graphs.launch(graph, bench.stream)
+    assert.equal(driver.streams.query(bench.stream), false)
+    launch(driver, other, driver.kernels.load(set), bench.condition, 0)
+    driver.streams.synchronize(other)
+    driver.streams.synchronize(bench.stream)
   })
 }
 
@@ -181,21 +181,21 @@ test("conditionals: a lost device ends a loop that never ends", () => {
   const { driver } = bench
   const graph = bench.capture((stream) => bench.conditional("while", stream, () => {}))
   bench.number[0] = 1
-  driver.launchGraph(graph, bench.stream)
-  launch(driver, driver.createStream(0), driver.loadKernel(dying))
-  assert.ok(thrownBy(() => driver.synchronizeStream(bench.stream)) instanceof DeviceLostError)
+  driver.graphs.launch(graph, bench.stream)
+  launch(driver, driver.streams.create(0), driver.kernels.load(dying))
+  assert.ok(thrownBy(() => driver.streams.synchronize(bench.stream)) instanceof DeviceLostError)
 })
 
 test("conditionals: a loop that never ends does not keep the process of a closed device", () => {
   const { status, stderr } = runAlone(`
     const driver = open(2)
-    const [stream, root, body] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
-    const condition = driver.allocatePinned(4)
+    const [stream, root, body] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
+    const condition = driver.memory.allocatePinned(4)
     new Int32Array(condition.buffer, condition.byteOffset, 1)[0] = 1
-    driver.beginCapture(root)
-    driver.beginConditional("while", condition.address, root, body)
-    driver.endConditional(body)
-    driver.launchGraph(driver.endCapture(root), stream)
+    driver.graphs.beginCapture(root)
+    driver.graphs.beginConditional("while", condition.address, root, body)
+    driver.graphs.endConditional(body)
+    driver.graphs.launch(driver.graphs.endCapture(root), stream)
     driver.close()
   `)
   assert.equal(status, 0, stderr)
@@ -213,7 +213,7 @@ test("conditionals: a graph is updated in place only by one with the same condit
   for (const other of [program("unless", [2, 3]), program("if", [2])]) {
     const made = bench.capture(other, graph)
     assert.notEqual(made, graph)
-    bench.driver.destroyGraph(made)
+    bench.driver.graphs.destroy(made)
   }
   assert.deepEqual(bench.launch(graph, 1), [1, 4, 5])
 })
@@ -221,16 +221,16 @@ test("conditionals: a graph is updated in place only by one with the same condit
 test("conditionals: a body that is cancelled leaves its streams usable, and the capture can be cancelled", () => {
   using bench = new Bench(2)
   const { driver } = bench
-  const [root, body, other] = [driver.createStream(0), driver.createStream(0), driver.createStream(0)]
-  driver.beginCapture(root)
-  driver.beginConditional("if", bench.condition.address, root, body)
+  const [root, body, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
+  driver.graphs.beginCapture(root)
+  driver.graphs.beginConditional("if", bench.condition.address, root, body)
   bench.append(body, 1)
   bench.order(body, other)
-  driver.cancelConditional(body)
-  driver.cancelCapture(root)
+  driver.graphs.cancelConditional(body)
+  driver.graphs.cancelCapture(root)
   for (const stream of [root, body, other]) {
     bench.append(stream, 1)
-    driver.synchronizeStream(stream)
+    driver.streams.synchronize(stream)
   }
 })
 
@@ -239,7 +239,7 @@ test("a graph launched several times inside a capture keeps its branches paralle
   const { driver } = bench
   const latches = [new Latch(driver), new Latch(driver)]
   const child = bench.capture((stream) => {
-    const other = driver.createStream(0)
+    const other = driver.streams.create(0)
     bench.order(stream, other)
     latches[0]?.hold(stream)
     latches[1]?.hold(other)
@@ -249,18 +249,18 @@ test("a graph launched several times inside a capture keeps its branches paralle
   })
   const graph = bench.capture((stream) => {
     bench.append(stream, 1)
-    driver.launchGraph(child, stream)
-    driver.launchGraph(child, stream)
+    driver.graphs.launch(child, stream)
+    driver.graphs.launch(child, stream)
     bench.append(stream, 4)
   })
-  driver.destroyGraph(child)
-  driver.launchGraph(graph, bench.stream)
+  driver.graphs.destroy(child)
+  driver.graphs.launch(graph, bench.stream)
   latches[1]?.open()
   const end = performance.now() + 4000
   while (Atomics.load(bench.logged, 0) < 2) assert.ok(performance.now() < end, "a branch waits for the one beside it")
   assert.deepEqual([...bench.logged.subarray(1, 3)], [1, 2])
-  assert.equal(driver.queryStream(bench.stream), false)
+  assert.equal(driver.streams.query(bench.stream), false)
   latches[0]?.open()
-  driver.synchronizeStream(bench.stream)
+  driver.streams.synchronize(bench.stream)
   assert.deepEqual(bench.launch(graph, 0), [1, 2, 3, 2, 3, 4])
 })

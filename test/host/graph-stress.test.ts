@@ -50,15 +50,15 @@ class Stress {
   readonly #combine: KernelHandle
 
   constructor(driver: Driver) {
-    const { address, buffer, byteOffset } = driver.allocatePinned(4 * cellCount)
+    const { address, buffer, byteOffset } = driver.memory.allocatePinned(4 * cellCount)
     this.#driver = driver
     this.#cells = { address, length: cellCount }
     this.#words = new Int32Array(buffer, byteOffset, cellCount)
-    this.#streams = Array.from({ length: 4 }, () => driver.createStream(0))
+    this.#streams = Array.from({ length: 4 }, () => driver.streams.create(0))
     this.#words[trueCell] = 1
     this.#expected[trueCell] = 1
-    this.#step = driver.loadKernel(step)
-    this.#combine = driver.loadKernel(combine)
+    this.#step = driver.kernels.load(step)
+    this.#combine = driver.kernels.load(combine)
   }
 
   /** Launches several graphs many times, in any order between graphs. */
@@ -67,14 +67,14 @@ class Stress {
     const cases = Array.from({ length: 4 }, (_, index) => this.#capture(random, index * 8, 2 + random(3), true))
     for (let count = 0; count < 200; count++) this.#launch(seed, cases[random(4)], this.#streams[random(4)], random)
     this.#finish(seed)
-    for (const { graph } of cases) this.#driver.destroyGraph(graph)
+    for (const { graph } of cases) this.#driver.graphs.destroy(graph)
   }
 
   #order(before: StreamHandle, behind: StreamHandle): void {
-    const event = this.#driver.createEvent(false)
-    this.#driver.recordEvent(event, before)
-    this.#driver.waitEvent(behind, event)
-    this.#driver.destroyEvent(event)
+    const event = this.#driver.events.create(false)
+    this.#driver.events.record(event, before)
+    this.#driver.streams.wait(behind, event)
+    this.#driver.events.destroy(event)
   }
 
   /**
@@ -84,10 +84,10 @@ class Stress {
   #capture(random: (below: number) => number, firstCell: number, width: number, hasChild: boolean): Case {
     const driver = this.#driver
     const child = hasChild ? this.#capture(random, firstCell + 5, 2 + random(2), false) : undefined
-    const branches = Array.from({ length: width }, () => driver.createStream(0))
+    const branches = Array.from({ length: width }, () => driver.streams.create(0))
     const effects: Effect[] = []
     const [root = 0, ...others] = branches
-    driver.beginCapture(root)
+    driver.graphs.beginCapture(root)
     for (const other of others) this.#order(root, other)
     for (let count = 3 + random(12); count > 0; count--) {
       const [place, from, value] = [random(width), random(width), random(1000)]
@@ -97,7 +97,7 @@ class Stress {
       })
       effects.push((cells) => void (cells[firstCell + place] = Math.imul(cells[firstCell + place] ?? 0, 5) + value))
       if (child !== undefined && random(6) === 0) {
-        driver.launchGraph(child.graph, root)
+        driver.graphs.launch(child.graph, root)
         effects.push(...child.effects)
       }
       if (from === place || random(2) === 0) continue
@@ -110,19 +110,19 @@ class Stress {
       this.#order(stream, other)
     }
     for (const other of others) this.#order(other, root)
-    const graph = driver.endCapture(root, undefined)
-    for (const stream of branches) driver.destroyStream(stream)
-    if (child !== undefined) driver.destroyGraph(child.graph)
+    const graph = driver.graphs.endCapture(root, undefined)
+    for (const stream of branches) driver.streams.destroy(stream)
+    if (child !== undefined) driver.graphs.destroy(child.graph)
     return { graph, effects, last: undefined }
   }
 
   #maybeInside(isInside: boolean, stream: StreamHandle, work: (stream: StreamHandle) => void): void {
     if (!isInside) return work(stream)
-    const body = this.#driver.createStream(0)
-    this.#driver.beginConditional("if", this.#cells.address + 4 * trueCell, stream, body)
+    const body = this.#driver.streams.create(0)
+    this.#driver.graphs.beginConditional("if", this.#cells.address + 4 * trueCell, stream, body)
     work(body)
-    this.#driver.endConditional(body)
-    this.#driver.destroyStream(body)
+    this.#driver.graphs.endConditional(body)
+    this.#driver.streams.destroy(body)
   }
 
   #launch(
@@ -133,7 +133,7 @@ class Stress {
   ): void {
     if (launched === undefined || stream === undefined) return
     if (launched.last !== undefined && launched.last !== stream) this.#order(launched.last, stream)
-    this.#driver.launchGraph(launched.graph, stream)
+    this.#driver.graphs.launch(launched.graph, stream)
     launched.last = stream
     for (const effect of launched.effects) effect(this.#expected)
     // Threads interleave differently: sometimes everything is queued at once, sometimes a worker has just gone to sleep.
@@ -150,7 +150,7 @@ class Stress {
 
   #await(stream: StreamHandle, seed: number): void {
     const end = performance.now() + patience
-    while (!this.#driver.queryStream(stream)) {
+    while (!this.#driver.streams.query(stream)) {
       if (performance.now() > end) assert.fail(`a stream never came to its end, seed ${seed}`)
     }
   }

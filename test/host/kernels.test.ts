@@ -32,8 +32,8 @@ test("a kernel's source becomes a URL without dots: Bun treats the text behind t
 test("a kernel defined again with the same source is the same kernel; one from a file is read again", () => {
   using driver = open()
   const text = "export function k(l, x) {}\nexport const other = k"
-  const handle = driver.loadKernel(kernel(["inout int32*"], { source: text }))
-  assert.equal(driver.loadKernel(kernel(["inout int32*"], { source: text })), handle)
+  const handle = driver.kernels.load(kernel(["inout int32*"], { source: text }))
+  assert.equal(driver.kernels.load(kernel(["inout int32*"], { source: text })), handle)
   const others = [
     kernel(["int32"], { source: text }),
     kernel(["inout float32*"], { source: text }),
@@ -44,7 +44,7 @@ test("a kernel defined again with the same source is the same kernel; one from a
   const file = join(folder, "again.js")
   writeFileSync(file, text)
   for (let round = 0; round < 2; round++) others.push(kernel(["inout int32*"], { module: file }))
-  const handles = others.map((other) => driver.loadKernel(other))
+  const handles = others.map((other) => driver.kernels.load(other))
   assert.equal(new Set([handle, ...handles]).size, 1 + others.length)
 })
 
@@ -78,26 +78,26 @@ test("a kernel that cannot run is refused before anything is queued", () => {
     [wasm({ passiveData: [1, 2, 3] }), "AUX_KERNEL_INVALID", /constants/],
   ]
   for (const [host, expected, message, exported] of cases) {
-    const error = thrownBy(() => driver.loadKernel(kernel([], host, exported)))
+    const error = thrownBy(() => driver.kernels.load(kernel([], host, exported)))
     assert.equal(code(error), expected)
     assert.match(String(error), message)
   }
   assert.equal(
-    code(thrownBy(() => driver.loadKernel(kernel(Array<string>(3000).fill("int32"), { source: "" })))),
+    code(thrownBy(() => driver.kernels.load(kernel(Array<string>(3000).fill("int32"), { source: "" })))),
     "AUX_KERNEL_INVALID",
   )
-  driver.loadKernel(kernel([], wasm({ data: [{ offset: 8, bytes: [1, 2, 3] }], passiveData: [] })))
+  driver.kernels.load(kernel([], wasm({ data: [{ offset: 8, bytes: [1, 2, 3] }], passiveData: [] })))
 })
 
 test("the same source object is loaded once", () => {
   using driver = open()
   const one = kernel([], { module: new URL("data:text/javascript,export function k() {}") })
-  assert.equal(driver.loadKernel(one), driver.loadKernel(one))
+  assert.equal(driver.kernels.load(one), driver.kernels.load(one))
 })
 
 test("scalars arrive with the values of their type", () => {
   using driver = open()
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const cases: [dtype: string, given: KernelArgument, arrives: string][] = [
     ["int8", 200, "-56"],
     ["uint8", -1, "255"],
@@ -121,15 +121,15 @@ test("scalars arrive with the values of their type", () => {
   for (const [dtype, given, arrives] of cases) {
     const text = `const v = args[0]; const s = typeof v === "bigint" ? v + "n" : String(v)
       if (s !== ${JSON.stringify(arrives)}) throw new Error("${dtype}: got " + s)`
-    launch(driver, stream, driver.loadKernel(source("k", [dtype], text)), given)
-    driver.synchronizeStream(stream)
+    launch(driver, stream, driver.kernels.load(source("k", [dtype], text)), given)
+    driver.streams.synchronize(stream)
   }
 })
 
 test("a kernel gets typed arrays over the device memory, and the shape of the launch", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const memory = driver.allocatePinned(64)
+  const stream = driver.streams.create(0)
+  const memory = driver.memory.allocatePinned(64)
   const views: [dtype: string, type: string][] = [
     ["float16", "Uint16Array"],
     ["bfloat16", "Uint16Array"],
@@ -148,21 +148,21 @@ test("a kernel gets typed arrays over the device memory, and the shape of the la
     const text = `if (args[0].constructor !== ${type} || args[0].length !== 3) throw new Error("${dtype}")
       const shape = JSON.stringify(launch)
       if (shape !== '{"grid":[2,3,4],"block":[5,6,7],"sharedMemory":8}') throw new Error(shape)`
-    const handle = driver.loadKernel(source("k", [`inout ${dtype}*`], text))
-    driver.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
-    driver.synchronizeStream(stream)
+    const handle = driver.kernels.load(source("k", [`inout ${dtype}*`], text))
+    driver.kernels.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
+    driver.streams.synchronize(stream)
   }
-  const empty = driver.loadKernel(
+  const empty = driver.kernels.load(
     source("k", ["in float32*"], "if (args[0].length !== 0) throw new Error('not empty')"),
   )
   launch(driver, stream, empty, { address: 0, length: 0 })
-  driver.synchronizeStream(stream)
+  driver.streams.synchronize(stream)
 })
 
 test("a WebAssembly kernel works on the device memory in place", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const memory = driver.allocatePinned(256)
+  const stream = driver.streams.create(0)
+  const memory = driver.memory.allocatePinned(256)
   const words = new Float32Array(memory.buffer, memory.byteOffset, 64)
   const range = { address: memory.address, length: 64 }
   // mem[p] = a; mem[p + 4] = (f32) b; mem64[p + 8] = c; mem32[p + 16] = grid x + 100 block z
@@ -180,87 +180,87 @@ test("a WebAssembly kernel works on the device memory in place", () => {
   writeFileSync(file, bytes)
   for (const wasm of [bytes, pathToFileURL(file)]) {
     words.fill(0)
-    const handle = driver.loadKernel(kernel(signature, { wasm }))
-    driver.launch(stream, handle, 3, 1, 1, 1, 1, 5, 0, [range, 1.5, 2.5, -9n], undefined)
-    driver.synchronizeStream(stream)
+    const handle = driver.kernels.load(kernel(signature, { wasm }))
+    driver.kernels.launch(stream, handle, 3, 1, 1, 1, 1, 5, 0, [range, 1.5, 2.5, -9n], undefined)
+    driver.streams.synchronize(stream)
     assert.deepEqual(Array.from(words.subarray(0, 2)), [1.5, 2.5])
     assert.equal(new BigInt64Array(memory.buffer, memory.byteOffset + 8, 1)[0], -9n)
     assert.equal(new Int32Array(memory.buffer, memory.byteOffset + 16, 1)[0], 503)
   }
-  const trap = driver.loadKernel(kernel([], { wasm: wasmModule({ parameters: [], code: [0x00] }) }))
+  const trap = driver.kernels.load(kernel([], { wasm: wasmModule({ parameters: [], code: [0x00] }) }))
   launch(driver, stream, trap)
-  const error = thrownBy(() => driver.synchronizeStream(stream))
+  const error = thrownBy(() => driver.streams.synchronize(stream))
   assert.ok(error instanceof KernelError)
   assert.match(error.message, /unreachable/)
 })
 
 test("a WebAssembly kernel that declares more parameters than a launch passes breaks its stream", async () => {
   using driver = open()
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const wasm = (count: number) => ({ wasm: wasmModule({ parameters: Array<number>(count).fill(I32), code: [] }) })
-  launch(driver, stream, driver.loadKernel(kernel(["int32"], wasm(7))), 1)
-  driver.synchronizeStream(stream)
-  const error = await driver.prepareKernel(kernel(["int32"], wasm(8))).catch((reason: unknown) => reason)
+  launch(driver, stream, driver.kernels.load(kernel(["int32"], wasm(7))), 1)
+  driver.streams.synchronize(stream)
+  const error = await driver.kernels.prepare(kernel(["int32"], wasm(8))).catch((reason: unknown) => reason)
   assert.equal(code(error), "AUX_KERNEL_INVALID")
   assert.match(String(error), /declares 8 parameters, but a launch .* passes 7/)
-  launch(driver, stream, driver.loadKernel(kernel(["int32"], wasm(8))), 1)
-  assert.match(String(thrownBy(() => driver.synchronizeStream(stream))), /declares 8 parameters/)
+  launch(driver, stream, driver.kernels.load(kernel(["int32"], wasm(8))), 1)
+  assert.match(String(thrownBy(() => driver.streams.synchronize(stream))), /declares 8 parameters/)
 })
 
 test("a module file is loaded from a path, a URL or a URL's text, with its own imports", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const memory = driver.allocatePinned(4)
+  const stream = driver.streams.create(0)
+  const memory = driver.memory.allocatePinned(4)
   const words = new Int32Array(memory.buffer, memory.byteOffset, 1)
   writeFileSync(join(folder, "seven.mjs"), "export const seven = 7")
   const file = join(folder, "kernel #1.mjs")
   writeFileSync(file, 'import { seven } from "./seven.mjs"\nexport const add = (launch, out) => { out[0] += seven }')
   const url = pathToFileURL(file)
   for (const module of [file, url, url.href]) {
-    launch(driver, stream, driver.loadKernel(kernel(["inout int32*"], { module }, "add")), {
+    launch(driver, stream, driver.kernels.load(kernel(["inout int32*"], { module }, "add")), {
       address: memory.address,
       length: 1,
     })
   }
-  driver.synchronizeStream(stream)
+  driver.streams.synchronize(stream)
   assert.equal(words[0], 21)
 })
 
 test("the first launch loads its kernel without the opening thread's event loop", () => {
   using driver = open()
-  const streams = Array.from({ length: 8 }, () => driver.createStream(0))
-  const memory = driver.allocatePinned(256)
+  const streams = Array.from({ length: 8 }, () => driver.streams.create(0))
+  const memory = driver.memory.allocatePinned(256)
   const words = new Int32Array(memory.buffer, memory.byteOffset, 64)
   const slow = "await new Promise((resolve) => setTimeout(resolve, 20)); export const k = (launch, out) => { out[0]++ }"
   for (const [index, stream] of streams.entries()) {
-    const handle = driver.loadKernel(kernel(["inout int32*"], { source: slow }))
+    const handle = driver.kernels.load(kernel(["inout int32*"], { source: slow }))
     launch(driver, stream, handle, { address: memory.address + 4 * index, length: 1 })
   }
-  for (const stream of streams) driver.synchronizeStream(stream)
+  for (const stream of streams) driver.streams.synchronize(stream)
   assert.deepEqual(Array.from(words.subarray(0, 8)), Array<number>(8).fill(1))
 })
 
 test("prepare loads a kernel on every worker, and rejects with what is wrong with it", async () => {
   using driver = open(3)
   const good = kernel([], { source: "export function k() {}" })
-  const [first, second] = await Promise.all([driver.prepareKernel(good), driver.prepareKernel(good)])
+  const [first, second] = await Promise.all([driver.kernels.prepare(good), driver.kernels.prepare(good)])
   assert.equal(first, second)
-  assert.equal(driver.loadKernel(good), first)
-  assert.equal(await driver.prepareKernel(good), first)
+  assert.equal(driver.kernels.load(good), first)
+  assert.equal(await driver.kernels.prepare(good), first)
   for (const [text, message] of [
     ["export const other = 1", /exports no function "k", only: other/],
     ["export function k( {", /SyntaxError/],
     ["throw new Error('at load')", /at load/],
   ] as const) {
-    const error = await driver.prepareKernel(kernel([], { source: text })).catch((reason: unknown) => reason)
+    const error = await driver.kernels.prepare(kernel([], { source: text })).catch((reason: unknown) => reason)
     assert.equal(code(error), "AUX_KERNEL_INVALID")
     assert.match(String(error), message)
   }
   const wasm = kernel([], { wasm: wasmModule({ parameters: [], code: [] }) })
-  assert.equal(await driver.prepareKernel(wasm), driver.loadKernel(wasm))
-  const bad = await driver.prepareKernel(kernel([], { wasm: Uint8Array.of(1) })).catch((reason: unknown) => reason)
+  assert.equal(await driver.kernels.prepare(wasm), driver.kernels.load(wasm))
+  const bad = await driver.kernels.prepare(kernel([], { wasm: Uint8Array.of(1) })).catch((reason: unknown) => reason)
   assert.match(String(bad), /does not compile/)
-  const error = await driver.prepareKernel(kernel([], { module: "x" })).catch((reason: unknown) => reason)
+  const error = await driver.kernels.prepare(kernel([], { module: "x" })).catch((reason: unknown) => reason)
   assert.equal(code(error), "AUX_KERNEL_INVALID")
 })
 
@@ -288,20 +288,20 @@ const unfinished: readonly [what: string, text: string, message: RegExp][] = [
 for (const [what, text, message] of unfinished) {
   test(`a kernel that cannot be loaded does not lose the device: ${what}`, async () => {
     using driver = open(1)
-    const memory = driver.allocatePinned(4)
+    const memory = driver.memory.allocatePinned(4)
     const range = { address: memory.address, length: 1 }
-    const [stream, other] = [driver.createStream(0), driver.createStream(0)]
+    const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
     const bad = kernel(["inout int32*"], { source: text })
-    const error = await driver.prepareKernel(bad).catch((reason: unknown) => reason)
+    const error = await driver.kernels.prepare(bad).catch((reason: unknown) => reason)
     assert.equal(code(error), "AUX_KERNEL_INVALID")
     assert.match(String(error), message)
-    launch(driver, stream, driver.loadKernel(bad), range)
-    const failure = thrownBy(() => driver.synchronizeStream(stream))
+    launch(driver, stream, driver.kernels.load(bad), range)
+    const failure = thrownBy(() => driver.streams.synchronize(stream))
     assert.ok(failure instanceof KernelError)
     assert.match(failure.message, message)
     assert.equal(new Int32Array(memory.buffer, memory.byteOffset, 1)[0], 0)
-    launch(driver, other, driver.loadKernel(source("add", ["inout int32*"], "args[0][0] += 7")), range)
-    driver.synchronizeStream(other)
+    launch(driver, other, driver.kernels.load(source("add", ["inout int32*"], "args[0][0] += 7")), range)
+    driver.streams.synchronize(other)
     assert.equal(new Int32Array(memory.buffer, memory.byteOffset, 1)[0], 7)
   })
 }
@@ -309,7 +309,7 @@ for (const [what, text, message] of unfinished) {
 test("a kernel cannot be exported as `then`, which import() would call", () => {
   using driver = open()
   const body = { source: "export function then() {}" }
-  const error = thrownBy(() => driver.loadKernel(kernel([], body, "then")))
+  const error = thrownBy(() => driver.kernels.load(kernel([], body, "then")))
   assert.equal(code(error), "AUX_KERNEL_INVALID")
   assert.match(String(error), /"then"/)
 })
@@ -326,17 +326,17 @@ test("a worker knows the kernels defined before it started, even if the opening 
     },
   )
   using driver = open(2)
-  const stream = driver.createStream(0)
-  launch(driver, stream, driver.loadKernel(source("first", [], "")))
-  driver.synchronizeStream(stream)
+  const stream = driver.streams.create(0)
+  launch(driver, stream, driver.kernels.load(source("first", [], "")))
+  driver.streams.synchronize(stream)
 })
 
 test("prepare does not wait for workers started after the call", { timeout: 20_000 }, async () => {
   using driver = open(8)
-  const nothing = driver.loadKernel(source("nothing", [], ""))
-  const preparing = driver.prepareKernel(source("prepared", [], ""))
+  const nothing = driver.kernels.load(source("nothing", [], ""))
+  const preparing = driver.kernels.prepare(source("prepared", [], ""))
   await new Promise((resolve) => setImmediate(resolve))
-  for (let count = 0; count < 8; count++) launch(driver, driver.createStream(0), nothing)
+  for (let count = 0; count < 8; count++) launch(driver, driver.streams.create(0), nothing)
   await preparing
 })
 
@@ -344,8 +344,8 @@ test("prepare does not wait for workers that are running a kernel", async () => 
   using driver = open(2)
   const latch = new Latch(driver)
   try {
-    latch.hold(driver.createStream(0))
-    await driver.prepareKernel(kernel([], { source: "export function k() {}" }))
+    latch.hold(driver.streams.create(0))
+    await driver.kernels.prepare(kernel([], { source: "export function k() {}" }))
   } finally {
     latch.open()
   }
@@ -353,7 +353,9 @@ test("prepare does not wait for workers that are running a kernel", async () => 
 
 test("closing the device rejects pending prepares", async () => {
   const driver = open(2)
-  const preparing = driver.prepareKernel(kernel([], { source: "await new Promise(() => {}); export function k() {}" }))
+  const preparing = driver.kernels.prepare(
+    kernel([], { source: "await new Promise(() => {}); export function k() {}" }),
+  )
   driver.close()
   assert.equal(code(await preparing.catch((reason: unknown) => reason)), "AUX_DISPOSED")
 })

@@ -14,29 +14,29 @@ const looks = (run: () => unknown): Promise<number> => countCalls(StreamSlot.pro
 /** Calls `run` while a stream is held, and opens the latch afterwards. */
 async function behindLatch<T>(run: (driver: Driver, held: StreamHandle, latch: Latch) => Promise<T>): Promise<T> {
   using driver = open(3)
-  const held = driver.createStream(0)
+  const held = driver.streams.create(0)
   const latch = new Latch(driver)
   latch.hold(held)
   try {
     return await run(driver, held, latch)
   } finally {
     latch.open()
-    driver.synchronizeStream(held)
+    driver.streams.synchronize(held)
   }
 }
 
 function waitFor(driver: Driver, stream: StreamHandle, other: StreamHandle): void {
-  const event = driver.createEvent(false)
-  driver.recordEvent(event, other)
-  driver.waitEvent(stream, event)
-  driver.destroyEvent(event)
+  const event = driver.events.create(false)
+  driver.events.record(event, other)
+  driver.streams.wait(stream, event)
+  driver.events.destroy(event)
 }
 
 /** A stream with work that waits for another stream. */
 function waitingStream(driver: Driver, other: StreamHandle): StreamHandle {
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   waitFor(driver, stream, other)
-  launch(driver, stream, driver.loadKernel(noop), 1)
+  launch(driver, stream, driver.kernels.load(noop), 1)
   return stream
 }
 
@@ -50,13 +50,13 @@ const costs: [string, Cost][] = [
       behindLatch((driver, held) => {
         const destroy = (times: number): void => {
           for (let i = 0; i < times; i++) {
-            const stream = driver.createStream(0)
-            driver.beginCapture(stream)
-            launch(driver, stream, driver.loadKernel(noop), 1)
-            const graph = driver.endCapture(stream, undefined)
-            driver.launchGraph(graph, held)
-            driver.destroyGraph(graph)
-            driver.destroyStream(stream)
+            const stream = driver.streams.create(0)
+            driver.graphs.beginCapture(stream)
+            launch(driver, stream, driver.kernels.load(noop), 1)
+            const graph = driver.graphs.endCapture(stream, undefined)
+            driver.graphs.launch(graph, held)
+            driver.graphs.destroy(graph)
+            driver.streams.destroy(stream)
           }
         }
         destroy(count)
@@ -68,7 +68,7 @@ const costs: [string, Cost][] = [
     (count) =>
       behindLatch((driver, held) => {
         const make = (times: number): void => {
-          for (let i = 0; i < times; i++) driver.destroyStream(waitingStream(driver, held))
+          for (let i = 0; i < times; i++) driver.streams.destroy(waitingStream(driver, held))
         }
         make(count)
         return looks(() => make(10))
@@ -79,10 +79,10 @@ const costs: [string, Cost][] = [
     (count) =>
       behindLatch(async (driver, held, latch) => {
         const pending = Array.from({ length: count }, () => completed(driver, waitingStream(driver, held)))
-        const free = driver.createStream(0)
+        const free = driver.streams.create(0)
         const cost = await looks(async () => {
           for (let i = 0; i < 10; i++) {
-            launch(driver, free, driver.loadKernel(noop), 1)
+            launch(driver, free, driver.kernels.load(noop), 1)
             await completed(driver, free)
           }
         })
@@ -97,9 +97,9 @@ const costs: [string, Cost][] = [
       behindLatch((driver, held) => {
         const record = (times: number): void => {
           for (let i = 0; i < times; i++) {
-            const event = driver.createEvent(true)
-            driver.recordEvent(event, held)
-            driver.destroyEvent(event)
+            const event = driver.events.create(true)
+            driver.events.record(event, held)
+            driver.events.destroy(event)
           }
         }
         record(count)
@@ -122,14 +122,14 @@ function breakingBeside(count: number): Promise<number> {
   return behindLatch((driver, held) => {
     for (let i = 0; i < count; i++) waitingStream(driver, held)
     const broken = Array.from({ length: count }, () => {
-      const stream = driver.createStream(0)
-      launch(driver, stream, driver.loadKernel(failing), 1)
-      thrownBy(() => driver.synchronizeStream(stream))
+      const stream = driver.streams.create(0)
+      launch(driver, stream, driver.kernels.load(failing), 1)
+      thrownBy(() => driver.streams.synchronize(stream))
       return stream
     })
     return looks(() => {
-      for (const stream of broken) driver.destroyStream(stream)
-      for (let i = 0; i < count; i++) driver.createStream(0)
+      for (const stream of broken) driver.streams.destroy(stream)
+      for (let i = 0; i < count; i++) driver.streams.create(0)
     })
   })
 }
@@ -141,20 +141,20 @@ test("ten times as many broken streams beside ten times as many busy ones cost a
 
 test("promises of a stream settle in the order of its work, not in the order of the calls", async () => {
   using driver = open()
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const latch = new Latch(driver)
   latch.hold(stream)
   const events = Array.from({ length: 50 }, () => {
-    launch(driver, stream, driver.loadKernel(noop), 1)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, stream)
+    launch(driver, stream, driver.kernels.load(noop), 1)
+    const event = driver.events.create(false)
+    driver.events.record(event, stream)
     return event
   })
   const settled: number[] = []
   const promises = events.map(async (_, index) => {
     const place = (index * 17) % events.length
     await new Promise<void>((resolve) => {
-      driver.whenComplete(events[place] ?? assert.fail(), () => {
+      driver.events.whenComplete(events[place] ?? assert.fail(), () => {
         settled.push(place)
         resolve()
       })

@@ -9,9 +9,9 @@ test("idle workers do not keep a process alive, closed or not", () => {
   for (const end of ["driver.close()", ""]) {
     const run = runAlone(`
       const driver = open()
-      const stream = driver.createStream(0)
-      launch(driver, stream, driver.loadKernel(source("nothing", [], "")))
-      driver.synchronizeStream(stream)
+      const stream = driver.streams.create(0)
+      launch(driver, stream, driver.kernels.load(source("nothing", [], "")))
+      driver.streams.synchronize(stream)
       console.log("done")
       ${end}`)
     assert.equal(run.stdout, "done\n")
@@ -23,13 +23,13 @@ test("idle workers do not keep a process alive, closed or not", () => {
 test("queued work and a detached completion do not keep a process alive; a pending completion does", () => {
   const body = (wait: string) => `
     const driver = open()
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const text = "const end = performance.now() + args[0]; while (performance.now() < end);"
-    launch(driver, stream, driver.loadKernel(source("busy", ["float64"], text)), TIME)
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, stream)
+    launch(driver, stream, driver.kernels.load(source("busy", ["float64"], text)), TIME)
+    const event = driver.events.create(false)
+    driver.events.record(event, stream)
     ${wait}`
-  const settle = "driver.whenComplete(event, () => console.log('settled'))"
+  const settle = "driver.events.whenComplete(event, () => console.log('settled'))"
   const queued = runAlone(body("").replace("TIME", "8000"))
   assert.ok(queued.time < SOON)
   assert.equal(queued.status, 0)
@@ -50,8 +50,8 @@ test("process.exit() ends a process whose workers sleep, spin, compute or load",
       const text = ${JSON.stringify(text)}
       const host = { source: text.startsWith("await") ? text + "; export function k() {}" : "export function k() {" + text + "}" }
       for (let index = 0; index < 3; index++) {
-        const stream = driver.createStream(0)
-        launch(driver, stream, driver.loadKernel(kernelOf("k", host)))
+        const stream = driver.streams.create(0)
+        launch(driver, stream, driver.kernels.load(kernelOf("k", host)))
       }
       setTimeout(() => process.exit(7), 100)`)
     assert.equal(run.status, 7)
@@ -63,16 +63,16 @@ test("process.exit() ends a process whose workers sleep, spin, compute or load",
 test("work queued before a long loop of the opening thread is done after it, including waits between streams", () => {
   const run = runAlone(`
     const driver = open()
-    const one = driver.createStream(0), two = driver.createStream(0)
-    const memory = driver.allocatePinned(4)
+    const one = driver.streams.create(0), two = driver.streams.create(0)
+    const memory = driver.memory.allocatePinned(4)
     const words = new Int32Array(memory.buffer, memory.byteOffset, 1)
-    const count = driver.loadKernel(source("count", ["inout int32*"], "args[0][0]++"))
-    const event = driver.createEvent(false)
+    const count = driver.kernels.load(source("count", ["inout int32*"], "args[0][0]++"))
+    const event = driver.events.create(false)
     for (let index = 0; index < 1000; index++) {
       const [stream, other] = index % 2 === 0 ? [one, two] : [two, one]
       launch(driver, stream, count, { address: memory.address, length: 1 })
-      driver.recordEvent(event, stream)
-      driver.waitEvent(other, event)
+      driver.events.record(event, stream)
+      driver.streams.wait(other, event)
     }
     const end = performance.now() + 10000
     while (Atomics.load(words, 0) < 1000 && performance.now() < end);
@@ -83,8 +83,8 @@ test("work queued before a long loop of the opening thread is done after it, inc
 test("output of kernels appears", () => {
   const run = runAlone(`
     const driver = open()
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(source("hello", [], "console.log('hello')")))
+    const stream = driver.streams.create(0)
+    launch(driver, stream, driver.kernels.load(source("hello", [], "console.log('hello')")))
     await completed(driver, stream)
     await new Promise((resolve) => setTimeout(resolve, 100))`)
   assert.equal(run.stdout, "hello\n")
@@ -96,10 +96,10 @@ test("a device works inside a Worker, and ends with it", () => {
     const text = \`
       import { open, source, launch, completed } from "${new URL("./device.js", import.meta.url).href}"
       const driver = open()
-      const stream = driver.createStream(0)
-      const kernel = driver.loadKernel(source("nothing", [], ""))
+      const stream = driver.streams.create(0)
+      const kernel = driver.kernels.load(source("nothing", [], ""))
       launch(driver, stream, kernel)
-      driver.synchronizeStream(stream)
+      driver.streams.synchronize(stream)
       launch(driver, stream, kernel)
       await completed(driver, stream)
       console.log("done")\`
@@ -112,11 +112,11 @@ test("a completion callback that throws does not stop the others", () => {
   const run = runAlone(`
     process.on("uncaughtException", (error) => console.log(error.message))
     const driver = open()
-    const stream = driver.createStream(0)
-    launch(driver, stream, driver.loadKernel(source("nothing", [], "")))
-    const event = driver.createEvent(false)
-    driver.recordEvent(event, stream)
-    driver.whenComplete(event, () => { throw new Error("thrown") })
-    driver.whenComplete(event, () => setTimeout(() => console.log("second"), 20))`)
+    const stream = driver.streams.create(0)
+    launch(driver, stream, driver.kernels.load(source("nothing", [], "")))
+    const event = driver.events.create(false)
+    driver.events.record(event, stream)
+    driver.events.whenComplete(event, () => { throw new Error("thrown") })
+    driver.events.whenComplete(event, () => setTimeout(() => console.log("second"), 20))`)
   assert.equal(run.stdout, "thrown\nsecond\n")
 })

@@ -35,17 +35,17 @@ for (const [flags, reason] of impossible) {
 test("a worker that cannot be started does not lose the device while others exist", { skip: noLimits }, () => {
   const run = runAlone(
     `const driver = open(32)
-    const count = driver.loadKernel(source("count", ["inout int32*"], "Atomics.add(args[0], 0, 1)"))
-    const nap = driver.loadKernel(source("nap", [], "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)"))
-    const memory = driver.allocatePinned(4)
-    const streams = Array.from({ length: 32 }, () => driver.createStream(0))
+    const count = driver.kernels.load(source("count", ["inout int32*"], "Atomics.add(args[0], 0, 1)"))
+    const nap = driver.kernels.load(source("nap", [], "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)"))
+    const memory = driver.memory.allocatePinned(4)
+    const streams = Array.from({ length: 32 }, () => driver.streams.create(0))
     for (let round = 0; round < 3; round++) {
       for (const stream of streams) {
         launch(driver, stream, nap)
         launch(driver, stream, count, { address: memory.address, length: 1 })
       }
-      for (const stream of streams) round === 1 ? driver.synchronizeStream(stream) : await completed(driver, stream)
-      await driver.prepareKernel(source("more", [], ""))
+      for (const stream of streams) round === 1 ? driver.streams.synchronize(stream) : await completed(driver, stream)
+      await driver.kernels.prepare(source("more", [], ""))
     }
     console.log(new Int32Array(memory.buffer, memory.byteOffset, 1)[0])
     driver.close()`,
@@ -62,13 +62,13 @@ test("where every worker has failed to start, one more is tried", { skip: noLimi
     import { tmpdir } from "node:os"
     import { join } from "node:path"
     const driver = open(2)
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const here = process.cwd()
     const gone = mkdtempSync(join(tmpdir(), "auxstream-"))
     process.chdir(gone)
     rmSync(gone, { recursive: true })
     process.on("worker", (worker) => worker.prependListener("exit", () => process.chdir(here)))
-    launch(driver, stream, await driver.prepareKernel(source("nothing", [], "")))
+    launch(driver, stream, await driver.kernels.prepare(source("nothing", [], "")))
     await completed(driver, stream)
     console.log("done")
     driver.close()`,
@@ -93,14 +93,14 @@ const hopeless: readonly [what: string, prepare: string, reason: RegExp][] = [
 
 for (const [what, prepare, reason] of hopeless) {
   test(`if no worker can be started, the error says why: ${what}`, { skip: noLimits }, () => {
-    for (const wait of ["driver.synchronizeStream(stream)", "await completed(driver, stream)"]) {
+    for (const wait of ["driver.streams.synchronize(stream)", "await completed(driver, stream)"]) {
       const run = runAlone(
         `import { mkdtempSync, openSync, rmSync } from "node:fs"
         import { tmpdir } from "node:os"
         import { join } from "node:path"
         const driver = open()
-        const stream = driver.createStream(0)
-        const kernel = driver.loadKernel(source("nothing", [], ""))
+        const stream = driver.streams.create(0)
+        const kernel = driver.kernels.load(source("nothing", [], ""))
         console.log("begin")
         ${prepare}
         launch(driver, stream, kernel)
@@ -153,10 +153,10 @@ writeFileSync(preload, 'import { threadId } from "node:worker_threads"; process.
 /** Prints the flags of its thread. */
 const flagged = `
   const driver = open(1)
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const text = "throw new Error([process.noDeprecation, process.permission?.has('fs.write')].join(' '))"
-  launch(driver, stream, driver.loadKernel(source("flagged", [], text)))
-  try { driver.synchronizeStream(stream) } catch (error) { console.log(error.message) }
+  launch(driver, stream, driver.kernels.load(source("flagged", [], text)))
+  try { driver.streams.synchronize(stream) } catch (error) { console.log(error.message) }
   driver.close()`
 
 const url = pathToFileURL(preload).href

@@ -8,11 +8,11 @@ const nothing = source("nothing", [], "")
 
 test("a million commands can be queued behind a latch", () => {
   using driver = open()
-  const stream = driver.createStream(0)
+  const stream = driver.streams.create(0)
   const latch = new Latch(driver)
-  const counter = driver.allocatePinned(4)
+  const counter = driver.memory.allocatePinned(4)
   const words = new Int32Array(counter.buffer, counter.byteOffset, 1)
-  const kernel = driver.loadKernel(source("count", ["inout int32*"], "args[0][0]++"))
+  const kernel = driver.kernels.load(source("count", ["inout int32*"], "args[0][0]++"))
   const range = { address: counter.address, length: 1 }
   try {
     latch.hold(stream)
@@ -21,23 +21,23 @@ test("a million commands can be queued behind a latch", () => {
   } finally {
     latch.open()
   }
-  driver.synchronizeStream(stream)
+  driver.streams.synchronize(stream)
   assert.equal(words[0], 1_000_000)
 })
 
 test("a chunk of a queue is reused only after a worker has read it to its end", () => {
   using driver = open(2)
-  const log = driver.allocatePinned(2 ** 16)
+  const log = driver.memory.allocatePinned(2 ** 16)
   const words = new Int32Array(log.buffer, log.byteOffset, 2 ** 14)
   const range = { address: log.address, length: words.length }
-  const kernel = driver.loadKernel(append)
-  const other = driver.createStream(0)
-  const third = driver.createStream(0)
+  const kernel = driver.kernels.load(append)
+  const other = driver.streams.create(0)
+  const third = driver.streams.create(0)
   // A launch of this kernel takes 12 words, a fill 6, and a chunk of a queue holds 2046: these lengths cross its end.
   for (let length = 165; length < 175; length++) {
     for (const early of [false, true]) {
       words[0] = 0
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       const latch = new Latch(driver)
       const latches = early ? [latch, new Latch(driver)] : [latch]
       const expected: number[] = []
@@ -51,7 +51,7 @@ test("a chunk of a queue is reused only after a worker has read it to its end", 
         add(length)
         if (early) {
           // Everything but the link to the next chunk has been read, and no worker is free to read the link.
-          driver.synchronizeStream(stream)
+          driver.streams.synchronize(stream)
           for (const [index, held] of [other, third].entries()) latches[index]?.hold(held)
         } else {
           latch.hold(stream)
@@ -60,7 +60,7 @@ test("a chunk of a queue is reused only after a worker has read it to its end", 
       } finally {
         for (const held of latches) held.open()
       }
-      driver.synchronizeStream(stream)
+      driver.streams.synchronize(stream)
       assert.deepEqual(Array.from(words.subarray(1, 1 + expected.length)), expected)
     }
   }
@@ -68,39 +68,39 @@ test("a chunk of a queue is reused only after a worker has read it to its end", 
 
 test("more streams than threads: three hundred streams wait in a ring", () => {
   using driver = open(2)
-  const streams = Array.from({ length: 300 }, () => driver.createStream(0))
-  const log = driver.allocatePinned(4096)
+  const streams = Array.from({ length: 300 }, () => driver.streams.create(0))
+  const log = driver.memory.allocatePinned(4096)
   const words = new Int32Array(log.buffer, log.byteOffset, 1024)
-  const kernel = driver.loadKernel(append)
+  const kernel = driver.kernels.load(append)
   const latch = new Latch(driver)
-  const event = driver.createEvent(false)
+  const event = driver.events.create(false)
   try {
     latch.hold(streams[0] ?? 0)
     for (const [index, stream] of streams.entries()) {
-      driver.waitEvent(stream, event)
+      driver.streams.wait(stream, event)
       launch(driver, stream, kernel, { address: log.address, length: 1024 }, index)
-      driver.recordEvent(event, stream)
+      driver.events.record(event, stream)
     }
     assert.equal(words[0], 0)
-    const other = driver.createStream(0)
-    launch(driver, other, driver.loadKernel(nothing))
-    driver.synchronizeStream(other)
+    const other = driver.streams.create(0)
+    launch(driver, other, driver.kernels.load(nothing))
+    driver.streams.synchronize(other)
   } finally {
     latch.open()
   }
-  driver.synchronizeEvent(event)
+  driver.events.synchronize(event)
   assert.deepEqual(Array.from(words.subarray(1, 301)), Array.from(streams.keys()))
 })
 
 test("higher priorities go first", () => {
   using driver = open(1)
-  const held = driver.createStream(0)
+  const held = driver.streams.create(0)
   const latch = new Latch(driver)
-  const log = driver.allocatePinned(256)
+  const log = driver.memory.allocatePinned(256)
   const words = new Int32Array(log.buffer, log.byteOffset, 64)
-  const kernel = driver.loadKernel(append)
+  const kernel = driver.kernels.load(append)
   const priorities = [0, -2, -5, -1, -99, 0, -4]
-  const streams = priorities.map((priority) => driver.createStream(priority))
+  const streams = priorities.map((priority) => driver.streams.create(priority))
   try {
     latch.hold(held)
     for (const [index, stream] of streams.entries()) {
@@ -109,19 +109,19 @@ test("higher priorities go first", () => {
   } finally {
     latch.open()
   }
-  for (const stream of streams) driver.synchronizeStream(stream)
+  for (const stream of streams) driver.streams.synchronize(stream)
   assert.deepEqual(Array.from(words.subarray(1, 8)), [2, 4, 6, 1, 3, 0, 5])
 })
 
 test("streams of the same priority take turns", () => {
   using driver = open(1)
-  const streams = [driver.createStream(0), driver.createStream(0)]
-  const log = driver.allocatePinned(65536)
+  const streams = [driver.streams.create(0), driver.streams.create(0)]
+  const log = driver.memory.allocatePinned(65536)
   const words = new Int32Array(log.buffer, log.byteOffset, 16384)
-  const kernel = driver.loadKernel(append)
+  const kernel = driver.kernels.load(append)
   const latch = new Latch(driver)
   try {
-    latch.hold(driver.createStream(0))
+    latch.hold(driver.streams.create(0))
     for (const [index, stream] of streams.entries()) {
       for (let count = 0; count < 1000; count++)
         launch(driver, stream, kernel, { address: log.address, length: 16384 }, index)
@@ -129,118 +129,118 @@ test("streams of the same priority take turns", () => {
   } finally {
     latch.open()
   }
-  for (const stream of streams) driver.synchronizeStream(stream)
+  for (const stream of streams) driver.streams.synchronize(stream)
   const order = Array.from(words.subarray(1, 2001))
   assert.ok(order.indexOf(1) < order.lastIndexOf(0) / 4)
 })
 
 test("a stream can be destroyed with work and waits queued: all of it still runs", () => {
   using driver = open()
-  const log = driver.allocatePinned(4096)
+  const log = driver.memory.allocatePinned(4096)
   const words = new Int32Array(log.buffer, log.byteOffset, 1024)
-  const kernel = driver.loadKernel(append)
-  const last = driver.createStream(0)
-  const event = driver.createEvent(false)
+  const kernel = driver.kernels.load(append)
+  const last = driver.streams.create(0)
+  const event = driver.events.create(false)
   const latch = new Latch(driver)
   try {
     for (let round = 0; round < 100; round++) {
-      const stream = driver.createStream(0)
+      const stream = driver.streams.create(0)
       if (round === 0) latch.hold(stream)
-      driver.waitEvent(stream, event)
+      driver.streams.wait(stream, event)
       launch(driver, stream, kernel, { address: log.address, length: 1024 }, round)
-      driver.recordEvent(event, stream)
-      driver.destroyStream(stream)
+      driver.events.record(event, stream)
+      driver.streams.destroy(stream)
     }
-    driver.waitEvent(last, event)
-    driver.destroyEvent(event)
-    assert.equal(driver.queryStream(last), false)
+    driver.streams.wait(last, event)
+    driver.events.destroy(event)
+    assert.equal(driver.streams.query(last), false)
   } finally {
     latch.open()
   }
-  driver.synchronizeStream(last)
+  driver.streams.synchronize(last)
   assert.equal(words[0], 100)
 })
 
 test("streams created and destroyed in a loop reuse a few slots and keep their order", () => {
   using driver = open()
-  const kernel = driver.loadKernel(nothing)
-  const events = Array.from({ length: 50 }, () => driver.createEvent(false))
+  const kernel = driver.kernels.load(nothing)
+  const events = Array.from({ length: 50 }, () => driver.events.create(false))
   for (let round = 0; round < 20_000; round++) {
-    const stream = driver.createStream(0)
+    const stream = driver.streams.create(0)
     const event = events[round % 50] ?? 0
-    driver.waitEvent(stream, events[(round + 49) % 50] ?? 0)
+    driver.streams.wait(stream, events[(round + 49) % 50] ?? 0)
     launch(driver, stream, kernel)
-    driver.recordEvent(event, stream)
-    driver.destroyStream(stream)
-    if (round % 100 === 0) driver.synchronizeEvent(event)
+    driver.events.record(event, stream)
+    driver.streams.destroy(stream)
+    if (round % 100 === 0) driver.events.synchronize(event)
   }
-  for (const event of events) driver.synchronizeEvent(event)
+  for (const event of events) driver.events.synchronize(event)
 })
 
 test("waiting for an unrecorded event does nothing; a second record does not change earlier waits", () => {
   using driver = open()
-  const one = driver.createStream(0)
-  const two = driver.createStream(0)
-  const three = driver.createStream(0)
-  const event = driver.createEvent(false)
-  driver.waitEvent(one, event)
-  assert.equal(driver.queryEvent(event), true)
-  driver.synchronizeEvent(event)
+  const one = driver.streams.create(0)
+  const two = driver.streams.create(0)
+  const three = driver.streams.create(0)
+  const event = driver.events.create(false)
+  driver.streams.wait(one, event)
+  assert.equal(driver.events.query(event), true)
+  driver.events.synchronize(event)
   const latch = new Latch(driver)
   try {
-    driver.recordEvent(event, one)
-    driver.waitEvent(three, event)
+    driver.events.record(event, one)
+    driver.streams.wait(three, event)
     latch.hold(two)
-    driver.recordEvent(event, two)
-    launch(driver, three, driver.loadKernel(nothing))
-    driver.synchronizeStream(three)
-    assert.equal(driver.queryEvent(event), false)
+    driver.events.record(event, two)
+    launch(driver, three, driver.kernels.load(nothing))
+    driver.streams.synchronize(three)
+    assert.equal(driver.events.query(event), false)
   } finally {
     latch.open()
   }
-  driver.synchronizeEvent(event)
+  driver.events.synchronize(event)
 })
 
 test("times are measured between events made for it, and refused otherwise", () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const [start, end, plain] = [driver.createEvent(true), driver.createEvent(true), driver.createEvent(false)]
+  const stream = driver.streams.create(0)
+  const [start, end, plain] = [driver.events.create(true), driver.events.create(true), driver.events.create(false)]
   const latch = new Latch(driver)
   try {
-    for (let round = 0; round < 3; round++) driver.recordEvent(start, stream)
+    for (let round = 0; round < 3; round++) driver.events.record(start, stream)
     latch.hold(stream)
-    driver.recordEvent(end, stream)
-    driver.recordEvent(plain, stream)
-    const error = thrownBy(() => driver.elapsedTime(start, end))
+    driver.events.record(end, stream)
+    driver.events.record(plain, stream)
+    const error = thrownBy(() => driver.events.elapsedTime(start, end))
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_NOT_READY")
   } finally {
     latch.open()
   }
-  driver.synchronizeStream(stream)
-  const time = driver.elapsedTime(start, end)
+  driver.streams.synchronize(stream)
+  const time = driver.events.elapsedTime(start, end)
   assert.ok(time >= 0 && time < 60_000)
-  assert.equal(driver.elapsedTime(end, start), -time)
-  const error = thrownBy(() => driver.elapsedTime(start, plain))
+  assert.equal(driver.events.elapsedTime(end, start), -time)
+  const error = thrownBy(() => driver.events.elapsedTime(start, plain))
   assert.ok(error instanceof AuxstreamError && error.code === "AUX_NOT_READY")
 })
 
 test("completion callbacks are called once, never inside a call, and not after they were detached", async () => {
   using driver = open()
-  const stream = driver.createStream(0)
-  const event = driver.createEvent(false)
+  const stream = driver.streams.create(0)
+  const event = driver.events.create(false)
   const calls: string[] = []
-  driver.whenComplete(event, () => calls.push("never recorded"))
-  launch(driver, stream, driver.loadKernel(nothing))
-  driver.recordEvent(event, stream)
-  driver.whenComplete(event, () => calls.push("first"))
-  const detach = driver.whenComplete(event, () => calls.push("detached"))
-  driver.whenComplete(event, () => calls.push("second"))
+  driver.events.whenComplete(event, () => calls.push("never recorded"))
+  launch(driver, stream, driver.kernels.load(nothing))
+  driver.events.record(event, stream)
+  driver.events.whenComplete(event, () => calls.push("first"))
+  const detach = driver.events.whenComplete(event, () => calls.push("detached"))
+  driver.events.whenComplete(event, () => calls.push("second"))
   detach()
   detach()
-  driver.synchronizeStream(stream)
-  const late = driver.whenComplete(event, () => calls.push("late detached"))
+  driver.streams.synchronize(stream)
+  const late = driver.events.whenComplete(event, () => calls.push("late detached"))
   late()
-  driver.whenComplete(event, () => calls.push("late"))
+  driver.events.whenComplete(event, () => calls.push("late"))
   assert.deepEqual(calls, [])
   await completed(driver, stream)
   await new Promise((resolve) => setTimeout(resolve, 50))
@@ -250,6 +250,6 @@ test("completion callbacks are called once, never inside a call, and not after t
 
 test("streams of other libraries cannot be adopted", () => {
   using driver = open()
-  const error = thrownBy(() => driver.adoptStream(5n))
+  const error = thrownBy(() => driver.streams.adopt(5n))
   assert.ok(error instanceof AuxstreamError && error.code === "AUX_INVALID_ARGUMENT")
 })

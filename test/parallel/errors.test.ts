@@ -211,7 +211,7 @@ describe("§5 rule 5, errors", () => {
     assert.equal(currentStream(device), main)
   })
 
-  for (const name of ["recordEvent", "waitEvent"] as const) {
+  for (const name of ["events.record", "streams.wait"] as const) {
     it(`a join whose ${name} fails never hides the first error: it is attached`, () => {
       using recorded = new Recorded()
       const { aux, event0, event1, recording } = recorded
@@ -224,7 +224,7 @@ describe("§5 rule 5, errors", () => {
             () => {
               recorded.launch(1)
               recording.failAt(name, 1, joinError)
-              if (name === "recordEvent") recording.failAt(name, 1, joinError)
+              if (name === "events.record") recording.failAt(name, 1, joinError)
               throw error
             },
             event0,
@@ -247,7 +247,7 @@ describe("§5 rule 5, errors", () => {
           () => {},
           () => {
             recorded.launch(1)
-            recording.failAt("waitEvent", 1, joinError)
+            recording.failAt("streams.wait", 1, joinError)
           },
           event0,
           event1,
@@ -258,7 +258,7 @@ describe("§5 rule 5, errors", () => {
   })
 
   it("every driver call of a fork-join failing in turn leaves the streams usable and the next call whole", () => {
-    for (const name of ["recordEvent", "waitEvent", "launch"] as const) {
+    for (const name of ["events.record", "streams.wait", "kernels.launch"] as const) {
       for (let nth = 1; nth <= 2; nth++) {
         using recorded = new Recorded()
         const { device, main, aux, event0, event1, recording } = recorded

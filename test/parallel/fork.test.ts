@@ -192,6 +192,6 @@ describe("parallel", () => {
         error,
       )
     }
-    assert.equal(recording.take("createStream").length, 1)
+    assert.equal(recording.take("streams.create").length, 1)
   })
 })

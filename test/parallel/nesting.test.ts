@@ -149,7 +149,7 @@ describe("§5 rule 7, nesting and reuse", () => {
     recording.take()
     for (let i = 0; i < 60; i++) main.run(layer)
     assert.equal(streams.size, 1)
-    assert.deepEqual(recording.take("createStream", "createEvent"), [], "nothing is made anew")
+    assert.deepEqual(recording.take("streams.create", "events.create"), [], "nothing is made anew")
   })
 })
 

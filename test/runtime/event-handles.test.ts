@@ -14,7 +14,7 @@ test("§7 completed binds at the call: an event that is recorded and awaited aga
   using _ = device
   const event = device.createEvent()
   for (let round = 0; round < 50; round++) await event.record().completed()
-  assert.ok(recording.take("createEvent").length <= 2)
+  assert.ok(recording.take("events.create").length <= 2)
 })
 
 test("§7 completed binds at the call: while promises wait, each record has a handle, and all come back", async () => {
@@ -24,7 +24,7 @@ test("§7 completed binds at the call: while promises wait, each record has a ha
   for (let round = 0; round < 20; round++) {
     await Promise.all(Array.from({ length: 5 }, () => event.record().completed()))
   }
-  assert.ok(recording.take("createEvent").length <= 7)
+  assert.ok(recording.take("events.create").length <= 7)
 })
 
 test("§5.1 an event whose record was refused stands for what it stood for", async () => {
@@ -34,16 +34,16 @@ test("§5.1 an event whose record was refused stands for what it stood for", asy
   const x = stream.run(() => device.zeros("int32", 4))
   stream.run(() => x.fill(1))
   const event = stream.record()
-  const [record] = recording.take("recordEvent").slice(-1)
+  const [record] = recording.take("events.record").slice(-1)
   const promise = event.completed()
   gone.dispose()
   assert.throws(() => event.record(gone), { code: "AUX_DISPOSED" })
-  recording.failAt("recordEvent", 1, new Error("refused"))
+  recording.failAt("events.record", 1, new Error("refused"))
   assert.throws(() => event.record(other), /refused/)
   recording.take()
   event.wait(other)
   assert.deepEqual(
-    recording.take("waitEvent").map(({ args }) => args),
+    recording.take("streams.wait").map(({ args }) => args),
     [[other.state.handle, record?.args[0]]],
   )
   await promise
@@ -73,5 +73,5 @@ test("§6 an event that was never recorded holds nothing up once its handle is s
   assert.equal(event.state.handle, before)
   assert.notEqual(event.handle, BigInt(before))
   assert.equal(event.query(), true)
-  assert.ok(recording.take("createEvent").length > 0)
+  assert.ok(recording.take("events.create").length > 0)
 })

@@ -96,11 +96,11 @@ const programs: Record<string, () => Promise<unknown>> = {
 
   async shownEvents() {
     const { driver } = device
-    const { destroyEvent } = driver
+    const { destroy: destroyEvent } = driver.events
     let destroyed = 0
-    driver.destroyEvent = (event) => {
+    driver.events.destroy = (event) => {
       destroyed += 1
-      destroyEvent.call(driver, event)
+      destroyEvent.call(driver.events, event)
     }
     forget(100, () => device.createEvent().handle)
     for (let turn = 0; turn < 5; turn++) await collect()
@@ -113,10 +113,10 @@ const programs: Record<string, () => Promise<unknown>> = {
   async events() {
     const { driver } = device
     let made = 0
-    const { createEvent } = driver
-    driver.createEvent = (timing) => {
+    const { create: createEvent } = driver.events
+    driver.events.create = (timing) => {
       made += 1
-      return createEvent.call(driver, timing)
+      return createEvent.call(driver.events, timing)
     }
     for (let round = 0; round < 20; round++) {
       forget(100, () => device.defaultStream.record().wait())
@@ -146,10 +146,10 @@ const programs: Record<string, () => Promise<unknown>> = {
   async pinned() {
     const { driver } = device
     let freed = 0
-    const { freePinned } = driver
-    driver.freePinned = (address) => {
+    const { freePinned } = driver.memory
+    driver.memory.freePinned = (address) => {
       freed += 1
-      freePinned.call(driver, address)
+      freePinned.call(driver.memory, address)
     }
     forget(50, () => device.pinned("int32", 1000).array.fill(7))
     await collectUntil(() => freed >= 50, "the pinned arrays")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { after, before, describe, it } from "node:test"
-import type { Driver } from "../../src/driver.js"
+import type { DriverMethod } from "../support/driver-proxy.js"
 import { captureGraph, currentStream, fork, maybeExecuteInParallel } from "../../src/index.js"
 import { AuxstreamError } from "../../src/common/errors.js"
 import { affine, once } from "../support/kernels.js"
@@ -72,10 +72,14 @@ describe("graphs: the driver's calls", () => {
       { device },
     )
     const names = recording.calls.map(({ name }) => name)
-    assert.equal(names.filter((name) => name === "beginCapture").length, 1)
-    assert.deepEqual(recording.calls.find(({ name }) => name === "beginCapture")?.args, [graph.result])
-    assert.deepEqual(recording.calls.find(({ name }) => name === "endCapture")?.args, [graph.result, undefined, false])
-    const captured = recording.calls.slice(names.indexOf("beginCapture") + 1, names.indexOf("endCapture"))
+    assert.equal(names.filter((name) => name === "graphs.beginCapture").length, 1)
+    assert.deepEqual(recording.calls.find(({ name }) => name === "graphs.beginCapture")?.args, [graph.result])
+    assert.deepEqual(recording.calls.find(({ name }) => name === "graphs.endCapture")?.args, [
+      graph.result,
+      undefined,
+      false,
+    ])
+    const captured = recording.calls.slice(names.indexOf("graphs.beginCapture") + 1, names.indexOf("graphs.endCapture"))
     const forbidden = /^(allocate|free|upload|query|synchronize|whenComplete|drainFrees)/
     assert.deepEqual(
       captured.filter(({ name }) => forbidden.test(name)),
@@ -131,7 +135,7 @@ describe("graphs: the driver's calls", () => {
     for (let count = 0; count < 10; count++) graph.launch()
     assert.deepEqual(
       recording.calls.map(({ name }) => name),
-      Array<string>(10).fill("launchGraph"),
+      Array<string>(10).fill("graphs.launch"),
     )
     x.dispose()
   })
@@ -146,7 +150,7 @@ describe("graphs: the driver's calls", () => {
       graph.update(() => recorded.launch(2)),
       true,
     )
-    assert.equal(recording.calls.find(({ name }) => name === "endCapture")?.args[1], handle)
+    assert.equal(recording.calls.find(({ name }) => name === "graphs.endCapture")?.args[1], handle)
     assert.equal(graph.state.handle, handle)
     assert.equal(
       graph.update(() => {
@@ -159,7 +163,7 @@ describe("graphs: the driver's calls", () => {
     recorded.launch(0)
     device.synchronize()
     device.pinned("float32", 1).dispose()
-    assert.deepEqual(recording.calls.find(({ name }) => name === "destroyGraph")?.args, [handle])
+    assert.deepEqual(recording.calls.find(({ name }) => name === "graphs.destroy")?.args, [handle])
   })
 })
 
@@ -175,9 +179,9 @@ describe("graphs: a driver that fails", () => {
   })
   after(() => recorded.device.dispose())
 
-  const methods: (keyof Driver)[] = [
-    ...(["createStream", "recordEvent", "waitEvent", "allocate", "allocatePinned"] as const),
-    ...(["copy", "fill", "launch", "beginCapture", "endCapture"] as const),
+  const methods: DriverMethod[] = [
+    ...(["streams.create", "events.record", "streams.wait", "memory.allocate", "memory.allocatePinned"] as const),
+    ...(["memory.copy", "memory.fill", "kernels.launch", "graphs.beginCapture", "graphs.endCapture"] as const),
   ]
   for (const method of methods) {
     it(`at each ${method} leaves streams usable and another capture possible`, () => {
@@ -207,7 +211,7 @@ describe("graphs: a driver that fails", () => {
   it("at a launch leaves the graph as it was", () => {
     const { device, recording, aux, main } = recorded
     using graph = captureGraph(program(recorded), { device })
-    for (const method of ["orderBehindLaunch", "launchGraph"] as const) {
+    for (const method of ["graphs.orderBehindLaunch", "graphs.launch"] as const) {
       const error = new AuxstreamError("AUX_CUDA_FAILED", method)
       const stream = device.createStream()
       graph.launch(main)
@@ -228,7 +232,7 @@ describe("graphs: a driver that fails", () => {
     using other = captureGraph(() => affine.launch(once, 1, x, 2, 0), { device })
     using stream = device.createStream()
     other.launch()
-    recording.failAt("recordEvent", 1, new AuxstreamError("AUX_CUDA_FAILED", "recordEvent"))
+    recording.failAt("events.record", 1, new AuxstreamError("AUX_CUDA_FAILED", "events.record"))
     graph.launch()
     recording.forgetFailures()
     other.launch(stream)
@@ -240,7 +244,7 @@ describe("graphs: a driver that fails", () => {
     using graph = captureGraph(program(recorded), { device })
     const { result } = graph
     const { handle, capture } = graph.state
-    for (const method of ["beginCapture", "launch", "endCapture"] as const) {
+    for (const method of ["graphs.beginCapture", "kernels.launch", "graphs.endCapture"] as const) {
       const error = new AuxstreamError("AUX_CUDA_FAILED", method)
       recording.failAt(method, 1, error)
       assert.throws(() => graph.update(program(recorded)), error)

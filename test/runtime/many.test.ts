@@ -50,7 +50,7 @@ describe("one more asks the driver as often beside 1000 as beside 100", () => {
         for (let i = 0; i < count; i++) make(held)
         held.recorded.recording.take()
         for (let i = 0; i < 10; i++) make(held)
-        return held.recorded.recording.take("queryEvent").length
+        return held.recorded.recording.take("events.query").length
       })
     test(what, () => {
       const [few, many] = [queries(100), queries(1000)]
@@ -64,7 +64,7 @@ test("pinned memory, graphs and streams that wait for a long latch leave those a
     const { device, recorded } = held
     for (let i = 0; i < 200; i++) disposeGraph(held)
     const free = device.createStream()
-    const destroyed = (): number => recorded.recording.take("destroyGraph").length
+    const destroyed = (): number => recorded.recording.take("graphs.destroy").length
     destroyed()
     let gone = 0
     for (let i = 0; i < 400; i++) {

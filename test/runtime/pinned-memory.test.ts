@@ -2,9 +2,9 @@ import assert from "node:assert/strict"
 import { availableParallelism } from "node:os"
 import { test } from "node:test"
 import { HostDriver } from "../../src/host/driver.js"
-import type { Driver } from "../../src/driver.js"
 import { Device } from "../../src/runtime/device/device.js"
 import { collect, collectUntil } from "../support/collect.js"
+import { type DriverMethod, proxied } from "../support/driver-proxy.js"
 import { affine, dying, once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
@@ -14,24 +14,18 @@ class Accounted {
   readonly device: Device
   allocations = 0
   /** The next call of this method fails. */
-  failing: keyof Driver | undefined
+  failing: DriverMethod | undefined
 
   constructor() {
     const inner = new HostDriver(3, availableParallelism(), "accounted")
-    const driver: Driver = new Proxy<Driver>(inner, {
-      get: (_, name) => {
-        const member: unknown = Reflect.get(inner, name)
-        if (typeof member !== "function") return member
-        return (...args: unknown[]): unknown => {
-          if (name === "allocatePinned") this.allocations += 1
-          if (name === "freePinned") this.freed.push(Number(args[0]))
-          if (name === this.failing) {
-            this.failing = undefined
-            throw new Error(`no ${name} today`)
-          }
-          return Reflect.apply(member, inner, args)
-        }
-      },
+    const driver = proxied(inner, (name, args, call) => {
+      if (name === "memory.allocatePinned") this.allocations += 1
+      if (name === "memory.freePinned") this.freed.push(Number(args[0]))
+      if (name === this.failing) {
+        this.failing = undefined
+        throw new Error(`no ${name} today`)
+      }
+      return call()
     })
     this.device = new Device("host", driver, () => {})
   }
@@ -113,12 +107,12 @@ test("§8 read: where its end cannot be told, what it stages is not given back b
   const x = device.full("int32", 100, 3)
   using latch = new Latch(device).hold()
   const before = accounted.freed.length
-  for (const method of ["recordEvent", "whenComplete"] as const) {
+  for (const method of ["events.record", "events.whenComplete"] as const) {
     accounted.failing = method
     await assert.rejects(x.read(), new RegExp(`no ${method} today`))
   }
-  accounted.failing = "synchronizeStream"
-  assert.throws(() => x.readSync(), /no synchronizeStream today/)
+  accounted.failing = "streams.synchronize"
+  assert.throws(() => x.readSync(), /no streams.synchronize today/)
   assert.equal(accounted.freed.length, before)
   latch.open()
   device.synchronize()
@@ -131,8 +125,8 @@ test("§8 read: a copy that is refused gives back what it staged", () => {
   using accounted = new Accounted()
   const { device } = accounted
   const x = device.full("int32", 100, 3)
-  accounted.failing = "copy"
-  assert.throws(() => x.readSync(), /no copy today/)
+  accounted.failing = "memory.copy"
+  assert.throws(() => x.readSync(), /no memory.copy today/)
   assert.equal(accounted.freed.length, accounted.allocations)
   assert.deepEqual(x.readSync(), new Int32Array(100).fill(3))
 })

@@ -24,7 +24,7 @@ function describe(state: StreamState, names: ReadonlyMap<number, string>): strin
 
 /** On host, positions in the stream's queue. CUDA says only whether all is done. */
 function progressOf({ failures, order, handle }: StreamState): string {
-  if (failures === undefined) return order.driver.queryStream(handle) ? "done" : "not done"
+  if (failures === undefined) return order.driver.streams.query(handle) ? "done" : "not done"
   let [passed, queued] = [0, failures.position]
   while (passed < queued) {
     const middle = Math.ceil((passed + queued) / 2)

@@ -51,9 +51,9 @@ export class Recorded {
 
   /** Records, waits and launches since the last look. */
   log(): string[] {
-    return this.recording.take("recordEvent", "waitEvent", "launch").map(({ name, args }) => {
-      if (name === "recordEvent") return `record ${this.#event(args[0])} on ${this.#stream(args[1])}`
-      if (name === "waitEvent") return `${this.#stream(args[0])} waits for ${this.#event(args[1])}`
+    return this.recording.take("events.record", "streams.wait", "kernels.launch").map(({ name, args }) => {
+      if (name === "events.record") return `record ${this.#event(args[0])} on ${this.#stream(args[1])}`
+      if (name === "streams.wait") return `${this.#stream(args[0])} waits for ${this.#event(args[1])}`
       return `launch ${String(Array.isArray(args[9]) ? args[9][0] : undefined)} on ${this.#stream(args[0])}`
     })
   }

@@ -1,8 +1,9 @@
 import type { Driver } from "../../src/driver.js"
+import { type DriverMethod, proxied } from "./driver-proxy.js"
 
 /** A call of a driver's method, in the order of the calls. */
 export interface Call {
-  readonly name: string
+  readonly name: DriverMethod
   readonly args: readonly unknown[]
 }
 
@@ -11,24 +12,18 @@ export class RecordingDriver {
   /** The driver to give to a device. */
   readonly driver: Driver
   readonly calls: Call[] = []
-  readonly #failures: { name: string; nth: number; error: Error }[] = []
+  readonly #failures: { name: DriverMethod; nth: number; error: Error }[] = []
 
   constructor(inner: Driver) {
-    this.driver = new Proxy(inner, {
-      get: (target, name) => {
-        const member: unknown = Reflect.get(target, name)
-        if (typeof member !== "function" || typeof name !== "string") return member
-        return (...args: unknown[]): unknown => {
-          this.calls.push({ name, args })
-          this.#failIfDue(name, args, target)
-          return Reflect.apply(member, target, args)
-        }
-      },
+    this.driver = proxied(inner, (name, args, call) => {
+      this.calls.push({ name, args })
+      this.#failIfDue(name, args, inner)
+      return call()
     })
   }
 
   /** Lets the `nth` call of a method from now on throw, once. */
-  failAt(name: keyof Driver, nth: number, error: Error): void {
+  failAt(name: DriverMethod, nth: number, error: Error): void {
     this.#failures.push({ name, nth, error })
   }
 
@@ -37,18 +32,18 @@ export class RecordingDriver {
     this.#failures.length = 0
   }
 
-  #failIfDue(name: string, args: readonly unknown[], inner: Driver): void {
+  #failIfDue(name: DriverMethod, args: readonly unknown[], inner: Driver): void {
     for (const failure of this.#failures) {
       if (failure.name !== name || --failure.nth > 0) continue
       this.#failures.splice(this.#failures.indexOf(failure), 1)
       // A capture whose end fails is over all the same.
-      if (name === "endCapture" && typeof args[0] === "number") inner.cancelCapture(args[0])
+      if (name === "graphs.endCapture" && typeof args[0] === "number") inner.graphs.cancelCapture(args[0])
       throw failure.error
     }
   }
 
   /** The calls of some methods since the last look, and forgets them. */
-  take(...names: (keyof Driver)[]): Call[] {
+  take(...names: DriverMethod[]): Call[] {
     const taken = this.calls.filter((call) => names.some((name) => name === call.name))
     this.calls.length = 0
     return taken

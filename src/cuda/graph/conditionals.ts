@@ -113,7 +113,7 @@ export class Conditionals {
     await this.#kernels.prepare(setCondition, NEED)
   }
 
-  /** See `Driver.beginConditional`. */
+  /** See `DriverGraphs.beginConditional`. */
   begin(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
     const { graph } = this.#captures.pointOf(stream)
     const handle = this.#createHandle(graph)
@@ -157,7 +157,7 @@ export class Conditionals {
     return Number(new BigUint64Array(viewMemory(parameters.number(32), 8))[0])
   }
 
-  /** See `Driver.endConditional`. */
+  /** See `DriverGraphs.endConditional`. */
   end(stream: StreamHandle): void {
     const body = this.#forgetBody(stream)
     if (body === undefined) return

@@ -2,13 +2,21 @@
  * Instantiates captured graphs, launches them and adds them to other graphs. An executable with conditionals must be
  * destroyed only while the device is idle, because CUDA would wait for that.
  */
-import type { GraphHandle, KernelArgument, NodeHandle, StreamHandle } from "../../driver.js"
+import type {
+  ConditionalKind,
+  DriverGraphs,
+  GraphHandle,
+  KernelArgument,
+  KernelHandle,
+  NodeHandle,
+  StreamHandle,
+} from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "../api/context.js"
-import type { LaunchableKernel } from "../kernel/launch.js"
+import type { Kernels } from "../kernel/kernels.js"
 import type { GraphNodes } from "./nodes.js"
 import type { Quiet } from "../sharing/quiet.js"
 import { SUCCESS } from "../api/status.js"
@@ -30,28 +38,44 @@ interface Instantiation {
 const MOST_RETIRED = 16
 const LONGEST_SWEEP = 20
 
-/** The graphs of one device. A graph's handle is that of its executable. */
-export class Graphs {
+/** What {@link Graphs} is made of. */
+export interface GraphParts {
+  readonly context: CudaContext
+  readonly captures: Captures
+  readonly conditionals: Conditionals
+  readonly nodes: GraphNodes
+  readonly kernels: Kernels
+  readonly quiet: Quiet
+}
+
+/** See `DriverGraphs`. A graph's handle is that of its executable. */
+export class Graphs implements DriverGraphs {
   readonly #context: CudaContext
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #nodes: GraphNodes
+  readonly #kernels: Kernels
   readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
   /** Unused executables with conditionals, to be destroyed while the device is idle. */
   readonly #retired = new Set<GraphHandle>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
 
-  constructor(context: CudaContext, captures: Captures, conditionals: Conditionals, nodes: GraphNodes, quiet: Quiet) {
+  constructor({ context, captures, conditionals, nodes, kernels, quiet }: GraphParts) {
     this.#context = context
     this.#quiet = quiet
     this.#captures = captures
     this.#conditionals = conditionals
     this.#nodes = nodes
+    this.#kernels = kernels
   }
 
-  /** See `Driver.endCapture`. */
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities: boolean): GraphHandle {
+  beginCapture(stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    this.#captures.begin(stream)
+  }
+
+  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities = false): GraphHandle {
     this.sweep()
     const template = this.#captures.end(stream)
     this.#context.holding.add("graph", template)
@@ -70,6 +94,19 @@ export class Graphs {
   cancelCapture(stream: StreamHandle): void {
     const graph = this.#captures.cancel(stream)
     if (graph !== undefined) this.#destroyTemplate(graph)
+  }
+
+  beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    this.#conditionals.begin(kind, condition, stream, body)
+  }
+
+  endConditional(body: StreamHandle): void {
+    this.#conditionals.end(body)
+  }
+
+  cancelConditional(body: StreamHandle): void {
+    this.#conditionals.cancel(body)
   }
 
   #instantiate({ template, flags }: Instantiation): GraphHandle {
@@ -113,8 +150,12 @@ export class Graphs {
     if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuGraphDestroy")
   }
 
+  /** `cuGraphLaunch` orders the launches of one executable graph itself. */
+  orderBehindLaunch(): void {}
+
   /** Queues a launch. On a captured stream, the graph becomes one node. */
   launch(graph: GraphHandle, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
     if (this.#captures.isInOwnCapture(stream)) return this.#addTo(stream, graph)
     const { cuGraphLaunch } = this.#context.graphCalls
     const status = cuGraphLaunch(graph, stream)
@@ -142,19 +183,21 @@ export class Graphs {
     this.#captures.continueAfter(this.#out.number(0), stream)
   }
 
-  /** See `Driver.setNodeArguments`. */
-  setArguments(
-    executable: GraphHandle,
-    node: NodeHandle,
-    kernel: LaunchableKernel,
-    args: readonly KernelArgument[],
-    structs: Uint8Array | undefined,
-  ): void {
-    this.#nodes.setArguments(executable, node, kernel, args, structs)
+  capturedNode(stream: StreamHandle): NodeHandle {
+    return this.#captures.lastNodeOf(stream)
   }
 
-  /** See `Driver.setNodeEnabled`. */
-  setEnabled(executable: GraphHandle, node: NodeHandle, enabled: boolean): void {
+  setNodeArguments(
+    executable: GraphHandle,
+    node: NodeHandle,
+    kernel: KernelHandle,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): void {
+    this.#nodes.setArguments(executable, node, this.#kernels.get(kernel), args, structs)
+  }
+
+  setNodeEnabled(executable: GraphHandle, node: NodeHandle, enabled: boolean): void {
     this.#nodes.setEnabled(executable, new Set([node]), enabled)
     const disabled = this.#instantiations.get(executable)?.disabled
     if (enabled) disabled?.delete(node)

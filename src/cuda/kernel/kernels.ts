@@ -7,7 +7,16 @@
  * step that waits (measured on an H200, driver 580), so then all steps are made while the device is idle.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { CudaModuleBody, KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelAttributes, SuggestedBlock } from "../../common/kernel-facts.js"
+import type {
+  CudaModuleBody,
+  DriverKernels,
+  KernelArgument,
+  KernelHandle,
+  KernelSource,
+  LaunchAttributes,
+  StreamHandle,
+} from "../../driver.js"
 import {
   compile,
   compileAnew,
@@ -17,6 +26,7 @@ import {
   type CompileRequest,
 } from "../toolkit/compile.js"
 import type { CudaContext } from "../api/context.js"
+import type { KernelFacts } from "./kernel-facts.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 import { Loading, type LoadedKernel, unload } from "./loading.js"
 import type { Need, Quiet } from "../sharing/quiet.js"
@@ -25,10 +35,11 @@ import type { Need, Quiet } from "../sharing/quiet.js"
 const MOST_UNLOADED = 16
 
 /** The kernels of one device. A handle is an index into a list. */
-export class Kernels {
+export class Kernels implements DriverKernels {
   readonly #context: CudaContext
   readonly #quiet: Quiet
   readonly #launcher: Launcher
+  readonly #facts: KernelFacts
   readonly #architecture: number
   readonly #loaded: (LoadedKernel | undefined)[] = []
   /** Kernels whose source is unreachable, so that nobody can launch them. They are unloaded when the next one is loaded. */
@@ -41,10 +52,11 @@ export class Kernels {
   #closed = false
 
   /** `architecture`: the device's compute capability, 90 for 9.0. */
-  constructor(context: CudaContext, quiet: Quiet, launcher: Launcher, architecture: number) {
+  constructor(context: CudaContext, quiet: Quiet, launcher: Launcher, facts: KernelFacts, architecture: number) {
     this.#context = context
     this.#quiet = quiet
     this.#launcher = launcher
+    this.#facts = facts
     this.#architecture = architecture
   }
 
@@ -54,8 +66,38 @@ export class Kernels {
     return kernel
   }
 
+  launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): undefined {
+    this.#context.lastEvent = undefined
+    const loaded = this.get(kernel)
+    this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
+  }
+
+  attributes(kernel: KernelHandle): KernelAttributes {
+    return this.#facts.attributes(this.get(kernel))
+  }
+
+  blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number {
+    return this.#facts.blocksPerMultiprocessor(this.get(kernel), threads, sharedMemory)
+  }
+
+  suggestBlock(kernel: KernelHandle, sharedMemory: number, mostThreads: number): SuggestedBlock {
+    return this.#facts.suggestBlock(this.get(kernel), sharedMemory, mostThreads)
+  }
+
   /**
-   * See `Driver.loadKernel`.
+   * See `DriverKernels.load`.
    *
    * @param need the parts of the error's text if the device does not become idle
    * @throws AuxstreamError AUX_NOT_READY when the work queued before does not end in time
@@ -103,7 +145,7 @@ export class Kernels {
     return loading
   }
 
-  /** See `Driver.prepareKernel`. */
+  /** See `DriverKernels.prepare`. */
   prepare(source: KernelSource, need = needOf(source)): Promise<KernelHandle> {
     const known = this.#handles.get(source)
     if (known !== undefined) return Promise.resolve(known)

@@ -4,7 +4,7 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
-import { type EventPool, hasPassed } from "../stream/events.js"
+import { type EventPool, hasPassed } from "../stream/event-pool.js"
 
 /** Beyond this many births, each new one also checks whether an older one is over. */
 const MOST_UNCHECKED = 1024

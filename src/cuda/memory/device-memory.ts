@@ -3,7 +3,7 @@ import type { MemoryUsage, OrderMark, StreamHandle } from "../../driver.js"
 /** How much memory this process has of the device, in bytes. */
 export type OwnUsage = Pick<MemoryUsage, "used" | "reserved" | "peak">
 
-/** Allocates the memory of one device. `allocate` and `free` behave as in `Driver`, and must never wait for queued work. */
+/** Allocates the memory of one device. `allocate` and `free` behave as in `DriverMemory`, and must never wait for queued work. */
 export interface DeviceMemory {
   /** @throws OutOfMemoryError without having waited */
   allocate(byteLength: number, stream: StreamHandle, happensBefore: (mark: OrderMark) => boolean): number
@@ -25,7 +25,7 @@ export interface DeviceMemory {
   /** Everything queued on the stream so far is over. */
   noteIdle(stream: StreamHandle): void
   usage(): OwnUsage
-  /** See `Driver.resetPeak`. */
+  /** See `DriverMemory.resetPeak`. */
   resetPeak(): void
   /** Whether all memory has been freed in the driver. */
   readonly isEmpty: boolean

@@ -4,7 +4,7 @@ import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import type { DeviceMemory } from "./device-memory.js"
 import { DriverMemory } from "./driver-memory.js"
-import type { EventPool } from "../stream/events.js"
+import type { EventPool } from "../stream/event-pool.js"
 import { OwnMemory } from "./own-memory.js"
 import type { Streams } from "../stream/streams.js"
 

@@ -6,7 +6,7 @@ import type { Progress } from "../../allocator/pending-frees.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import { type EventPool, hasPassed } from "../stream/events.js"
+import { type EventPool, hasPassed } from "../stream/event-pool.js"
 import { SUCCESS } from "../api/status.js"
 import type { Streams } from "../stream/streams.js"
 

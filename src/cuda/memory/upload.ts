@@ -6,7 +6,7 @@
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import { type EventPool, hasPassed } from "../stream/events.js"
+import { type EventPool, hasPassed } from "../stream/event-pool.js"
 import type { BlockUsers, PinnedBlock, PinnedPool } from "./pinned.js"
 import { SUCCESS } from "../api/status.js"
 import { Rounds } from "../../common/rounds.js"

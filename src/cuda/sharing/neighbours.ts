@@ -4,7 +4,7 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
-import { type EventPool, hasPassed } from "../stream/events.js"
+import { type EventPool, hasPassed } from "../stream/event-pool.js"
 import { ledger, type LedgerRecord } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 

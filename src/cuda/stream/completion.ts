@@ -12,7 +12,7 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
-import { destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./events.js"
+import { destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./event-pool.js"
 import { nap } from "../native/nap.js"
 import { SUCCESS } from "../api/status.js"
 import { clearTimeout, nextTick, now, setImmediate, setTimeout } from "../../common/timers.js"
@@ -76,7 +76,7 @@ export class Completions {
     return this.#polled.size + this.#napped.size + this.#late.size > 0
   }
 
-  /** See `Driver.whenComplete`. */
+  /** See `DriverEvents.whenComplete`. */
   add(event: EventHandle, settle: Settle): () => void {
     const waiter = this.#bind(event, settle)
     this.#polled.add(waiter)

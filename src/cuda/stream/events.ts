@@ -1,80 +1,94 @@
-/** Creates, queries and destroys events, and pools those that the driver records itself. Nothing here may block. */
-import type { EventHandle } from "../../driver.js"
+/** The events of one device that code above the seam creates. */
+import type { DriverEvents, EventHandle, StreamHandle } from "../../driver.js"
+import { SUCCESS } from "../api/status.js"
 import type { CudaContext } from "../api/context.js"
-import { NOT_READY, SUCCESS } from "../api/status.js"
+import type { Captures } from "./captures.js"
+import type { Completions } from "./completion.js"
+import { createEvent, destroyEvent, DISABLE_TIMING, hasPassed } from "./event-pool.js"
+import type { Streams } from "./streams.js"
 
-/** The event records no time, which makes it several times cheaper. */
-export const DISABLE_TIMING = 2
-
-/** @throws CudaError */
-export function createEvent(context: CudaContext, flags: number): EventHandle {
-  return context.within(() => {
-    const { out, room } = context
-    context.check(
-      room.for(() => context.calls.cuEventCreate(out.address, flags)),
-      "cuEventCreate",
-    )
-    const event = out.number(0)
-    context.holding.add("event", event)
-    return event
-  })
-}
-
-/** Never blocks: queued waits for the event stay valid. Never throws. */
-export function destroyEvent(context: CudaContext, event: EventHandle): void {
-  if (context.isLost) return
-  context.holding.remove(event)
-  const status = context.calls.cuEventDestroy(event)
-  if (status === SUCCESS) return
-  const second = context.again(status, "cuEventDestroy", event)
-  if (second !== SUCCESS) context.warnOfLeak(second, "cuEventDestroy")
-}
-
-/** Whether the latest record is complete. @throws DeviceLostError, CudaError */
-export function hasPassed(context: CudaContext, event: EventHandle): boolean {
-  let status = context.calls.cuEventQuery(event)
-  if (status === SUCCESS) return true
-  if (status === NOT_READY) return false
-  status = context.again(status, "cuEventQuery", event)
-  if (status === NOT_READY) return false
-  context.check(status, "cuEventQuery")
-  return true
-}
-
-/** A pool of events with the same flags: creating an event costs ten times as much as taking one from the pool. */
-export class EventPool {
+/** See `DriverEvents`. An event's handle is CUDA's. */
+export class CudaEvents implements DriverEvents {
   readonly #context: CudaContext
-  readonly #flags: number
-  readonly #idle: EventHandle[] = []
+  readonly #streams: Streams
+  readonly #captures: Captures
+  readonly #completions: Completions
+  readonly #events = new Set<EventHandle>()
 
-  constructor(context: CudaContext, flags: number) {
+  constructor(context: CudaContext, streams: Streams, captures: Captures, completions: Completions) {
     this.#context = context
-    this.#flags = flags
+    this.#streams = streams
+    this.#captures = captures
+    this.#completions = completions
   }
 
-  acquire(): EventHandle {
-    return this.#idle.pop() ?? createEvent(this.#context, this.#flags)
+  create(timing: boolean): EventHandle {
+    const event = createEvent(this.#context, timing ? 0 : DISABLE_TIMING)
+    this.#events.add(event)
+    return event
   }
 
-  release(event: EventHandle): void {
-    this.#idle.push(event)
+  destroy(event: EventHandle): void {
+    if (!this.#events.delete(event)) return
+    this.#captures.foreign.forgetEvent(event)
+    if (event === this.#context.lastEvent) this.#context.lastEvent = undefined
+    if (this.#completions.isAsking(event)) this.#completions.destroyWhenUnused(event)
+    else destroyEvent(this.#context, event)
   }
 
-  /** Records an event of the pool on a stream. */
-  record(stream: number): EventHandle {
-    const event = this.acquire()
-    const status = this.#context.calls.cuEventRecord(event, stream)
-    if (status === SUCCESS) return event
-    try {
-      this.#context.retry(status, "cuEventRecord", event, stream)
-      return event
-    } catch (error) {
-      this.release(event)
-      throw error
-    }
+  foreignHandle(event: EventHandle): bigint {
+    this.#captures.foreign.shareEvent(event)
+    return BigInt(event)
+  }
+
+  record(event: EventHandle, stream: StreamHandle): boolean {
+    const context = this.#context
+    if (context.askedEvents > 0) this.#keepPoint(event)
+    const isCaptured = context.othersMayCapture && this.#captures.isInAnyCapture(stream)
+    const status = context.calls.cuEventRecord(event, stream)
+    if (status !== SUCCESS) context.retry(status, "cuEventRecord", event, stream)
+    context.lastEvent = event
+    context.lastStream = stream
+    if (context.othersMayCapture) this.#captures.foreign.noteRecord(event, stream, isCaptured)
+    return isCaptured
+  }
+
+  /** Pending promises keep waiting for the event's previous record. */
+  #keepPoint(event: EventHandle): void {
+    if (!this.#completions.isAsking(event)) return
+    this.#completions.beforeRecord(
+      event,
+      () => this.#streams.create(0),
+      (stream) => this.#streams.destroy(stream),
+    )
+  }
+
+  query(event: EventHandle): boolean {
+    this.#captures.foreign.checkNotCaptured(event)
+    return hasPassed(this.#context, event)
+  }
+
+  synchronize(event: EventHandle): void {
+    this.#captures.foreign.checkNotCaptured(event)
+    const status = this.#context.calls.cuEventSynchronize(event)
+    if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
+  }
+
+  elapsedTime(start: EventHandle, end: EventHandle): number {
+    const { calls, out } = this.#context
+    for (const event of [start, end]) this.#captures.foreign.checkNotCaptured(event)
+    const status = calls.cuEventElapsedTime(out.address, start, end)
+    if (status !== SUCCESS) this.#context.retry(status, "cuEventElapsedTime", out.address, start, end)
+    return out.float(0)
+  }
+
+  whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
+    this.#captures.foreign.checkNotCaptured(event)
+    return this.#completions.add(event, settle)
   }
 
   close(): void {
-    for (const event of this.#idle.splice(0)) destroyEvent(this.#context, event)
+    for (const event of this.#events) destroyEvent(this.#context, event)
+    this.#events.clear()
   }
 }

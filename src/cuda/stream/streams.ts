@@ -7,7 +7,7 @@ import { AuxstreamError } from "../../common/errors.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "../api/context.js"
-import { type EventPool, hasPassed } from "./events.js"
+import { type EventPool, hasPassed } from "./event-pool.js"
 import { ledger } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 

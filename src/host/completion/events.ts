@@ -1,50 +1,83 @@
+import type { DriverEvents, EventHandle, StreamHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { Commands } from "../queue/commands.js"
+import type { EventTable } from "../queue/event-table.js"
+import type { Queues } from "../queue/queues.js"
 import type { Completion } from "./completion.js"
-import type { EventTable, HostEvent } from "../queue/event-table.js"
 import type { Points } from "./points.js"
-import type { HostStream } from "../queue/stream.js"
 
-/** Records events and asks about their latest records. An event without a record is complete. */
-export class Events {
-  constructor(
-    private readonly table: EventTable,
-    private readonly commands: Commands,
-    private readonly points: Points,
-    private readonly completion: Completion,
-    private readonly submit: (stream: HostStream) => void,
-  ) {}
+/** The events of the host device. An event without a record is complete. */
+export class HostEvents implements DriverEvents {
+  readonly #table: EventTable
+  readonly #queues: Queues
+  readonly #commands: Commands
+  readonly #points: Points
+  readonly #completion: Completion
 
-  record(event: HostEvent, stream: HostStream): void {
-    event.captured = stream.branch?.record()
-    if (event.timing && event.captured === undefined) {
-      this.commands.stamp(stream.slot, this.table.stampFor(event, stream, stream.slot.tail + 1))
-      this.submit(stream)
+  constructor(table: EventTable, queues: Queues, commands: Commands, points: Points, completion: Completion) {
+    this.#table = table
+    this.#queues = queues
+    this.#commands = commands
+    this.#points = points
+    this.#completion = completion
+  }
+
+  create(timing: boolean): EventHandle {
+    this.#queues.check()
+    return this.#table.create(timing)
+  }
+
+  destroy(event: EventHandle): void {
+    this.#table.destroy(event)
+  }
+
+  foreignHandle(event: EventHandle): bigint {
+    this.#queues.check()
+    return BigInt(event)
+  }
+
+  record(event: EventHandle, stream: StreamHandle): boolean {
+    this.#queues.check()
+    const recorded = this.#table.get(event)
+    const target = this.#queues.get(stream)
+    recorded.captured = target.branch?.record()
+    if (recorded.timing && recorded.captured === undefined) {
+      this.#commands.stamp(target.slot, this.#table.stampFor(recorded, target, target.slot.tail + 1))
+      this.#queues.submit(target)
     }
-    event.stream = stream
-    event.position = stream.slot.tail
+    recorded.stream = target
+    recorded.position = target.slot.tail
+    return false
   }
 
-  query({ stream, position }: HostEvent): boolean {
-    return stream === undefined || this.points.query(stream, position)
+  query(event: EventHandle): boolean {
+    this.#queues.check()
+    const { stream, position } = this.#table.get(event)
+    return stream === undefined || this.#points.query(stream, position)
   }
 
-  synchronize({ stream, position }: HostEvent): void {
-    if (stream !== undefined) this.points.synchronize(stream, position)
+  synchronize(event: EventHandle): void {
+    this.#queues.check()
+    const { stream, position } = this.#table.get(event)
+    if (stream !== undefined) this.#points.synchronize(stream, position)
   }
 
-  whenComplete({ stream, position }: HostEvent, settle: (error?: Error) => void): () => void {
-    return stream === undefined ? this.completion.addPassed(settle) : this.completion.add(stream, position, settle)
+  whenComplete(event: EventHandle, settle: (error?: Error) => void): () => void {
+    this.#queues.check()
+    const { stream, position } = this.#table.get(event)
+    return stream === undefined ? this.#completion.addPassed(settle) : this.#completion.add(stream, position, settle)
   }
 
   /** Milliseconds. @throws AuxstreamError AUX_NOT_READY */
-  elapsedTime(start: HostEvent, end: HostEvent): number {
-    return this.timeOf(end, "end") - this.timeOf(start, "start")
+  elapsedTime(start: EventHandle, end: EventHandle): number {
+    this.#queues.check()
+    return this.#timeOf(end, "end") - this.#timeOf(start, "start")
   }
 
-  private timeOf(event: HostEvent, which: string): number {
+  #timeOf(handle: EventHandle, which: string): number {
+    const event = this.#table.get(handle)
     const { stream, position, timing } = event
-    if (timing && stream !== undefined && this.points.query(stream, position)) return this.table.timeOf(event)
+    if (timing && stream !== undefined && this.#points.query(stream, position)) return this.#table.timeOf(event)
     throw new AuxstreamError(
       "AUX_NOT_READY",
       `the ${which} event ${timing ? "has not completed a record yet" : "was created without timing"}: ` +

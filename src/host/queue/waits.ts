@@ -3,6 +3,7 @@ import { ENDS_BROKEN, TAKES_OVER } from "../control/layout.js"
 import type { Commands } from "./commands.js"
 import type { HostEvent } from "./event-table.js"
 import type { Failures } from "./failures.js"
+import type { Queues } from "./queues.js"
 import type { HostStream } from "./stream.js"
 
 /** The point in its stream's order from which memory may be used. */
@@ -22,7 +23,7 @@ export class Waits {
   constructor(
     private readonly commands: Commands,
     private readonly failures: Failures,
-    private readonly submit: (stream: HostStream) => void,
+    private readonly queues: Queues,
   ) {}
 
   /** Has a stream wait for an event's latest record, which no capture made. */
@@ -39,7 +40,7 @@ export class Waits {
     // A broken stream still has to reach all that it waits for: what was freed behind those waits is free only then.
     else if (passed && !other.slot.isBroken()) return
     else this.commands.wait(stream.slot, other.slot, position, TAKES_OVER)
-    this.submit(stream)
+    this.queues.submit(stream)
   }
 
   /**
@@ -54,7 +55,7 @@ export class Waits {
     if (passed && error === undefined) return true
     if (error !== undefined) this.breakBecauseOf(error, stream)
     else this.commands.wait(stream.slot, home.slot, position, howToWait(birth, needsContents))
-    this.submit(stream)
+    this.queues.submit(stream)
     return false
   }
 

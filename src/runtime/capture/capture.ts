@@ -91,7 +91,7 @@ export abstract class Capture implements OpenCapture {
   /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
   addGraph({ capture, group, handle }: LaunchedGraph, stream: StreamState): void {
     this.#waitForGraphs(stream, (other) => other.isOneWith(group))
-    this.order.driver.launchGraph(handle, stream.handle)
+    this.order.driver.graphs.launch(handle, stream.handle)
     const tick = stream.advance("graph")
     this.#noteGraph(group, stream, tick)
     this.include(capture, stream, tick, false)

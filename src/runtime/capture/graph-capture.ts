@@ -4,11 +4,11 @@ import { Capture } from "./capture.js"
 /** A capture that becomes a graph of its own. */
 export class GraphCapture extends Capture {
   protected override beginInDriver(): void {
-    this.order.driver.beginCapture(this.root.handle)
+    this.order.driver.graphs.beginCapture(this.root.handle)
   }
 
   protected override cancelInDriver(): void {
-    this.order.driver.cancelCapture(this.root.handle)
+    this.order.driver.graphs.cancelCapture(this.root.handle)
   }
 
   /**
@@ -17,6 +17,6 @@ export class GraphCapture extends Capture {
    * @param update the executable graph that is to be changed in place if the shape is the same
    */
   end(update: GraphHandle | undefined): GraphHandle {
-    return this.endWith(() => this.order.driver.endCapture(this.root.handle, update, this.hasPriorities))
+    return this.endWith(() => this.order.driver.graphs.endCapture(this.root.handle, update, this.hasPriorities))
   }
 }

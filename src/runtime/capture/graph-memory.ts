@@ -94,6 +94,6 @@ export class GraphMemory extends RetainedMemory {
     for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)
     const pinned = this.pinned.splice(0)
     if (pinned.length === 0) return
-    this.#order.giveBackBehind(uses, () => pinned.forEach((address) => this.#order.driver.freePinned(address)))
+    this.#order.giveBackBehind(uses, () => pinned.forEach((address) => this.#order.driver.memory.freePinned(address)))
   }
 }

@@ -55,7 +55,7 @@ export class GraphState {
     const { group } = this
     const learned = group.launches.areBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
     this.#prerequisites.orderBefore(stream)
-    telling(() => order.driver.launchGraph(this.handle, stream.handle))
+    telling(() => order.driver.graphs.launch(this.handle, stream.handle))
     if (learned !== undefined) stream.learn(learned)
     const tick = stream.advance("graph")
     group.launches.note(stream, tick)
@@ -82,7 +82,7 @@ export class GraphState {
 
   #orderBehind({ event, point }: LaunchEnd, stream: StreamState): RecordPoint | undefined {
     if (event === undefined) {
-      this.capture.order.driver.orderBehindLaunch(this.handle, stream.handle)
+      this.capture.order.driver.graphs.orderBehindLaunch(this.handle, stream.handle)
       return point
     }
     stream.wait(event, point, true)
@@ -103,7 +103,7 @@ export class GraphState {
     if (handle === undefined) return
     order.giveBackBehind(launches, () => {
       // A closed driver gives its graphs back itself.
-      if (!order.closed) order.driver.destroyGraph(handle)
+      if (!order.closed) order.driver.graphs.destroy(handle)
     })
   }
 }

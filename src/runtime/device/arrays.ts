@@ -47,6 +47,6 @@ export function copyBetween(destination: AnyArray, source: AnyArray, stream: Str
     )
   }
   queueOverwrite(stream, "copy", destination, source, () => {
-    destination.device.driver.copy(destination.address, source.address, byteLength, stream.handle)
+    destination.device.driver.memory.copy(destination.address, source.address, byteLength, stream.handle)
   })
 }

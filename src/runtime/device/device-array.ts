@@ -140,7 +140,7 @@ export class DeviceArray<D extends DType = DType> {
     const capture = captureOf(stream)
     if (capture !== undefined) return this.#captureUpload(bytesOf(source), stream, capture)
     queueOverwrite(stream, "upload", this, undefined, () => {
-      stream.order.allocate(() => this.device.driver.upload(this.address, bytesOf(source), stream.handle))
+      stream.order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), stream.handle))
     })
   }
 
@@ -148,11 +148,11 @@ export class DeviceArray<D extends DType = DType> {
   #captureUpload(source: Uint8Array, stream: StreamState, capture: Capture): void {
     const { driver } = this.device
     stream.enter()
-    const memory = stream.order.allocate(() => driver.allocatePinned(source.length))
+    const memory = stream.order.allocate(() => driver.memory.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
     queueOverwrite(stream, "upload", this, undefined, () => {
-      driver.copy(this.address, memory.address, this.byteLength, stream.handle)
+      driver.memory.copy(this.address, memory.address, this.byteLength, stream.handle)
     })
   }
 
@@ -175,7 +175,7 @@ export class DeviceArray<D extends DType = DType> {
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
     queueOverwrite(stream, "fill", this, undefined, () => {
-      this.device.driver.fill(this.address, element, this.length, stream.handle)
+      this.device.driver.memory.fill(this.address, element, this.length, stream.handle)
     })
     return this
   }
@@ -223,12 +223,12 @@ export class DeviceArray<D extends DType = DType> {
     stream.order.captures.checkLook(stream.capture, this.description, "be read")
     if (this.length === 0) return undefined
     const { driver } = this.device
-    const memory = stream.order.allocate(() => driver.allocatePinned(this.byteLength))
+    const memory = stream.order.allocate(() => driver.memory.allocatePinned(this.byteLength))
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
       const copied = { allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }
       queueOverwrite(stream, "read", copied, this, () => {
-        driver.copy(memory.address, this.address, this.byteLength, stream.handle)
+        driver.memory.copy(memory.address, this.address, this.byteLength, stream.handle)
       })
     } catch (error) {
       this.#release(staging)

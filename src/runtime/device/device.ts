@@ -213,7 +213,7 @@ export class Device {
 
   /** @internal The stream's native handle, which from now on finds this Stream again. */
   shareHandle(stream: Stream): bigint {
-    const handle = this.driver.foreignHandle(stream.state.handle)
+    const handle = this.driver.streams.foreignHandle(stream.state.handle)
     this.#shared.addStream(handle, stream)
     return handle
   }
@@ -246,7 +246,7 @@ export class Device {
   /** @internal The event's native handle. The event is kept from now on, because other code may use it. */
   shareEvent(event: Event): bigint {
     this.#shared.addEvent(event)
-    return this.driver.foreignEventHandle(event.state.handle)
+    return this.driver.events.foreignHandle(event.state.handle)
   }
 
   /** @internal */
@@ -369,7 +369,7 @@ export class Device {
     this.order.retryHeld()
     this.order.deferredReleases.sweep()
     const byteLength = Math.max(1, length * elementsOf(dtype).byteLength)
-    const memory = this.order.allocate(() => this.driver.allocatePinned(byteLength))
+    const memory = this.order.allocate(() => this.driver.memory.allocatePinned(byteLength))
     const allocation = new PinnedAllocation(this.order, memory)
     const array = new PinnedArray(this, dtype, length, memory, allocation)
     bytesOf(array.array).fill(0)
@@ -396,7 +396,7 @@ export class Device {
       )
     }
     this.checkUsable()
-    this.driver.checkMemory?.(address, length * byteLength)
+    this.driver.memory.check?.(address, length * byteLength)
     return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address, length * byteLength))
   }
 
@@ -464,13 +464,13 @@ export class Device {
   /** Device memory in bytes: used by arrays, reserved from the system, and the peak of the former. */
   get memory(): MemoryUsage {
     this.checkUsable()
-    return this.driver.memoryUsage()
+    return this.driver.memory.usage()
   }
 
   /** Sets `memory.peak` to the bytes that are in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`. */
   resetPeakMemory(): void {
     this.checkUsable()
-    this.driver.resetPeak()
+    this.driver.memory.resetPeak()
   }
 
   /**
@@ -481,7 +481,7 @@ export class Device {
   trim(): void {
     this.checkUsable()
     this.order.deferredReleases.sweep()
-    this.driver.trim()
+    this.driver.memory.trim()
   }
 
   /**

@@ -140,7 +140,7 @@ export class Event {
   query(): boolean {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
-    const passed = telling(() => this.device.driver.queryEvent(this.state.handle))
+    const passed = telling(() => this.device.driver.events.query(this.state.handle))
     if (passed) this.device.order.hostLearns(this.#known.wholeClock)
     return passed
   }
@@ -153,7 +153,7 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    telling(() => this.device.driver.synchronizeEvent(this.state.handle))
+    telling(() => this.device.driver.events.synchronize(this.state.handle))
     this.device.order.hostLearns(this.#known.wholeClock)
   }
 
@@ -225,7 +225,7 @@ export class Event {
       )
     }
     for (const event of [this, end]) event.#checkTimed()
-    return this.device.driver.elapsedTime(this.state.handle, end.state.handle)
+    return this.device.driver.events.elapsedTime(this.state.handle, end.state.handle)
   }
 
   #checkTimed(): void {

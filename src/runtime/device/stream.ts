@@ -127,7 +127,7 @@ export class Stream {
     this.state.enter()
     for (const array of all) prepareSpan(this.state, array)
     try {
-      return fn(this.device.driver.foreignHandle(this.state.handle))
+      return fn(this.device.driver.streams.foreignHandle(this.state.handle))
     } finally {
       // Even if `fn` threw, it may have queued work before.
       const tick = this.state.advance("external")

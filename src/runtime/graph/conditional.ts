@@ -163,15 +163,15 @@ class BodyCapture extends Capture {
 
   protected override beginInDriver(): void {
     const { driver } = this.order
-    driver.beginConditional(this.#kind, this.#condition, this.#around.handle, this.root.handle)
+    driver.graphs.beginConditional(this.#kind, this.#condition, this.#around.handle, this.root.handle)
   }
 
   protected override cancelInDriver(): void {
-    this.order.driver.cancelConditional(this.root.handle)
+    this.order.driver.graphs.cancelConditional(this.root.handle)
   }
 
   end(): void {
-    this.endWith(() => this.order.driver.endConditional(this.root.handle))
+    this.endWith(() => this.order.driver.graphs.endConditional(this.root.handle))
   }
 
   /** Returns the used streams to the enclosing capture: their next operations run after the conditional, which has this tick. */

@@ -148,7 +148,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
     // A launch before tells nothing: on host it finds out later that a kernel is broken.
-    device.kernels[this.#place] = await device.driver.prepareKernel(this.#source)
+    device.kernels[this.#place] = await device.driver.kernels.prepare(this.#source)
   }
 
   #checkDevice(device: unknown): asserts device is Device {
@@ -165,7 +165,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    */
   attributes(device: Device): KernelAttributes {
     this.#checkDevice(device)
-    return device.driver.kernelAttributes(this.load(device))
+    return device.driver.kernels.attributes(this.load(device))
   }
 
   /**
@@ -241,7 +241,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
     if (extra !== undefined) for (const array of extra.all) prepareSpan(state, array)
     try {
-      const launch = device.driver.launch(
+      const launch = device.driver.kernels.launch(
         state.handle,
         handle,
         width(grid),
@@ -337,7 +337,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   #loadAnew(device: Device): KernelHandle {
     device.checkUsable()
     this.#checkAvailable(device)
-    const handle = device.driver.loadKernel(this.#source)
+    const handle = device.driver.kernels.load(this.#source)
     device.kernels[this.#place] = handle
     return handle
   }

@@ -34,7 +34,7 @@ export function occupancy(device: Device, load: () => KernelHandle, options: Occ
   const threads = width(block) * sizeOf(block, 1) * sizeOf(block, 2)
   checkThreads(threads, driver.limits)
   checkInteger(sharedMemory, "sharedMemory", 0, driver.limits.sharedMemory)
-  const blocksPerMultiprocessor = driver.blocksPerMultiprocessor(load(), threads, sharedMemory)
+  const blocksPerMultiprocessor = driver.kernels.blocksPerMultiprocessor(load(), threads, sharedMemory)
   const { multiprocessors, warpSize, maxThreadsPerMultiprocessor } = driver.properties
   const warps = blocksPerMultiprocessor * Math.ceil(threads / warpSize)
   return {
@@ -51,5 +51,5 @@ export function suggestBlock(device: Device, load: () => KernelHandle, options: 
   const { sharedMemory = 0, maxThreads = limits.threadsPerBlock } = options
   checkInteger(sharedMemory, "sharedMemory", 0, limits.sharedMemory)
   checkInteger(maxThreads, "maxThreads", 1, limits.threadsPerBlock)
-  return device.driver.suggestBlock(load(), sharedMemory, maxThreads)
+  return device.driver.kernels.suggestBlock(load(), sharedMemory, maxThreads)
 }

@@ -38,7 +38,9 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     order.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
     const covers = (mark: OrderMark) => stream.covers(mark.slot, mark.tick)
-    const address = order.allocate(() => order.driver.allocate(byteLength, stream.handle, covers, contentsFollow))
+    const address = order.allocate(() =>
+      order.driver.memory.allocate(byteLength, stream.handle, covers, contentsFollow),
+    )
     return new Allocation(order, address, byteLength, stream)
   }
 
@@ -87,7 +89,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   #free(home: StreamState): void {
     const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
     // The mark is of the free itself: whoever covers it may have the memory.
-    this.order.driver.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
+    this.order.driver.memory.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
     stream.advance("free")
   }
 

@@ -40,7 +40,7 @@ export class Birth {
 
   /** The newest operation of the stream was the first contents. Nobody else has used the memory yet. */
   noteContents(): void {
-    this.#home.order.driver.noteContents(this.#address, this.#home.handle)
+    this.#home.order.driver.memory.noteContents(this.#address, this.#home.handle)
     this.#tick = this.#home.tick
     this.#hasContents = true
   }
@@ -52,7 +52,7 @@ export class Birth {
   orderOverwriteBefore(stream: StreamState, byteLength: number): void {
     if (!this.#hasContents || byteLength !== this.#byteLength) this.orderBefore(stream)
     else if (!this.#isOver && !this.#isBefore(stream)) {
-      this.#isOver = this.#home.order.driver.orderBehindBirth(this.#address, stream.handle, true)
+      this.#isOver = this.#home.order.driver.memory.orderBehindBirth(this.#address, stream.handle, true)
     }
   }
 
@@ -61,7 +61,7 @@ export class Birth {
     if (!this.#hasContents || byteLength !== this.#byteLength) return
     this.#hasContents = false
     if (this.#isOver) return
-    this.#home.order.driver.forgetContents?.(this.#address)
+    this.#home.order.driver.memory.forgetContents?.(this.#address)
     if (!this.#isBefore(stream)) this.#noteWait(stream)
   }
 
@@ -72,7 +72,7 @@ export class Birth {
 
   #orderElsewhere(stream: StreamState): void {
     if (!this.#isBefore(stream)) {
-      this.#isOver = stream.order.driver.orderBehindBirth(this.#address, stream.handle)
+      this.#isOver = stream.order.driver.memory.orderBehindBirth(this.#address, stream.handle)
       this.#noteWait(stream)
     }
     this.#latest = stream

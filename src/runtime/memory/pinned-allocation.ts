@@ -28,6 +28,6 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
 
   /** Not before its buffer has been collected, too: that is what PinnedResources disposes of it for. */
   protected override giveBack(): void {
-    this.#order.giveBackBehind(this.uses.list(), () => this.#order.driver.freePinned(this.address))
+    this.#order.giveBackBehind(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
   }
 }

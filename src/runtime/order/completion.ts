@@ -138,7 +138,7 @@ function whenPassed(
   waiter: Waiter,
 ): void {
   if (signal?.aborted === true) return waiter.failed(signal.reason)
-  const detach = order.driver.whenComplete(event, (error) => {
+  const detach = order.driver.events.whenComplete(event, (error) => {
     forget?.()
     if (error !== undefined) return waiter.failed(tell(error))
     order.hostLearns(clock)

@@ -72,7 +72,7 @@ export class DeferredReleases {
     const end = event ?? use.stream.end
     if (end === undefined || this.#isKnown(use)) return
     try {
-      this.#order.driver.synchronizeEvent(end)
+      this.#order.driver.events.synchronize(end)
     } catch {
       // A broken stream has come to that point all the same; any other failure leaves the memory where it is.
     }

@@ -57,12 +57,12 @@ export class DeviceOrder {
 
   createStream(priority: number, name: string): StreamState {
     this.reapRetired()
-    return this.#enlist(new StreamState(this, this.driver.createStream(priority), name, priority, false))
+    return this.#enlist(new StreamState(this, this.driver.streams.create(priority), name, priority, false))
   }
 
   adoptStream(foreign: bigint, name: string): StreamState {
-    const handle = this.driver.adoptStream(foreign)
-    return this.#enlist(new StreamState(this, handle, name, this.driver.adoptedPriority(handle), true))
+    const handle = this.driver.streams.adopt(foreign)
+    return this.#enlist(new StreamState(this, handle, name, this.driver.streams.priorityOf(handle), true))
   }
 
   #enlist(state: StreamState): StreamState {
@@ -84,7 +84,7 @@ export class DeviceOrder {
     if (!this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.disposed = true
-    this.driver.destroyStream(state.handle)
+    this.driver.streams.destroy(state.handle)
     this.#retired.add(state)
     this.reapRetired()
   }
@@ -100,7 +100,7 @@ export class DeviceOrder {
     let end: EventHandle | undefined
     try {
       end = this.events.take()
-      this.driver.recordEvent(end, state.handle)
+      this.driver.events.record(end, state.handle)
       state.end = end
       return true
     } catch (error) {
@@ -130,7 +130,7 @@ export class DeviceOrder {
   /** Is the event's record passed, or can it never be? */
   hasPassed(event: EventHandle): boolean {
     try {
-      return this.driver.queryEvent(event)
+      return this.driver.events.query(event)
     } catch (error) {
       // A broken stream and a lost device tell, too, that what was queued before is over. Nothing else does.
       return error instanceof KernelError || error instanceof DeviceLostError
@@ -140,7 +140,7 @@ export class DeviceOrder {
   /** Does another library capture the stream, or may it? */
   isCapturedByOthers({ disposed, handle }: StreamState): boolean {
     try {
-      return !disposed && this.driver.isCapturedByOthers(handle)
+      return !disposed && this.driver.streams.isCapturedByOthers(handle)
     } catch (error) {
       return !(error instanceof DeviceLostError) // Asked again later.
     }
@@ -188,7 +188,7 @@ export class DeviceOrder {
       if (failure !== undefined && !(isSilent && failure instanceof KernelError)) failures.push(failure)
     }
     for (const { end } of this.#retired) {
-      const failure = end === undefined ? undefined : failureOf(() => this.driver.synchronizeEvent(end))
+      const failure = end === undefined ? undefined : failureOf(() => this.driver.events.synchronize(end))
       if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
     }
     this.reapAllRetired()
@@ -225,7 +225,7 @@ export class DeviceOrder {
     }
     this.retryHeld(this.#held.length)
     this.deferredReleases.drain()
-    this.driver.drainFrees()
+    this.driver.memory.drainFrees()
   }
 
   /** Of a stream that is captured, what was queued before that. */
@@ -235,8 +235,8 @@ export class DeviceOrder {
       return this.synchronizeStream(state)
     }
     if (state.beforeCapture === undefined) return
-    this.driver.synchronizeEvent(state.beforeCapture)
-    this.driver.noteIdle(state.outsideHandle)
+    this.driver.events.synchronize(state.beforeCapture)
+    this.driver.memory.noteIdle(state.outsideHandle)
     this.hostLearns(state.outsideClock)
   }
 
@@ -244,7 +244,7 @@ export class DeviceOrder {
   queryStream(state: StreamState): boolean {
     let done: boolean
     try {
-      done = this.driver.queryStream(state.handle)
+      done = this.driver.streams.query(state.handle)
     } catch (error) {
       noteBroken(state, state.tick, error)
       throw error
@@ -256,7 +256,7 @@ export class DeviceOrder {
   /** The same for the library's own purposes: a broken stream is not done, and nobody is told. */
   isDone(state: StreamState): boolean {
     try {
-      const done = this.driver.queryStream(state.handle)
+      const done = this.driver.streams.query(state.handle)
       if (done) this.hostLearns(state.clock)
       return done
     } catch (error) {
@@ -268,7 +268,7 @@ export class DeviceOrder {
   synchronizeStream(state: StreamState): void {
     const { clock, tick } = state
     try {
-      this.driver.synchronizeStream(state.handle)
+      this.driver.streams.synchronize(state.handle)
     } catch (error) {
       noteBroken(state, tick, error)
       throw error
@@ -282,10 +282,10 @@ export class DeviceOrder {
     this.closed = true
     for (const state of this.#live) {
       state.disposed = true
-      this.driver.destroyStream(state.handle)
+      this.driver.streams.destroy(state.handle)
     }
     this.#live.clear()
-    for (const state of this.#retired) if (state.end !== undefined) this.driver.destroyEvent(state.end)
+    for (const state of this.#retired) if (state.end !== undefined) this.driver.events.destroy(state.end)
     this.#retired.clear()
     this.events.close()
     return unseen
@@ -308,7 +308,7 @@ export class DeviceOrder {
       else if (!this.hostClock.covers(state.slot, state.tick)) this.captures.checkNotOthers(state, "be waited for")
     }
     for (const { foreign, end } of this.#retired) {
-      if (foreign && end !== undefined) this.driver.waitEvent(this.reaper.handle, end)
+      if (foreign && end !== undefined) this.driver.streams.wait(this.reaper.handle, end)
     }
   }
 }

@@ -22,7 +22,7 @@ export class EventPool {
   }
 
   take(): EventHandle {
-    return this.#idle.pop() ?? this.#driver.createEvent(false)
+    return this.#idle.pop() ?? this.#driver.events.create(false)
   }
 
   /** Takes an event back. Waits that are queued on it stay bound to the record that they were queued for. */
@@ -45,7 +45,7 @@ export class EventPool {
 
   close(): void {
     for (const event of this.#lingering.splice(0)) this.#end(event)
-    for (const event of this.#idle) this.#driver.destroyEvent(event)
+    for (const event of this.#idle) this.#driver.events.destroy(event)
     this.#idle.length = 0
   }
 }

@@ -47,7 +47,7 @@ export class EventState {
   /** Its handle is shown from here on. Without a record, that is a new one: the pool's stands for what it last did. */
   share(isRecorded: boolean): void {
     if (!this.#shared && !isRecorded && !this.timing) {
-      const fresh = { handle: this.order.driver.createEvent(false), lent: 0 }
+      const fresh = { handle: this.order.driver.events.create(false), lent: 0 }
       this.order.events.give(this.handle)
       this.#current = fresh
       this.handle = fresh.handle
@@ -57,7 +57,7 @@ export class EventState {
   }
 
   #take(): LentHandle {
-    return { handle: this.timing ? this.order.driver.createEvent(true) : this.order.events.take(), lent: 0 }
+    return { handle: this.timing ? this.order.driver.events.create(true) : this.order.events.take(), lent: 0 }
   }
 
   /**
@@ -102,7 +102,7 @@ export class EventState {
 
   #release(handle: EventHandle): void {
     if (this.order.closed) return
-    if (this.timing || this.#shared) this.order.driver.destroyEvent(handle)
+    if (this.timing || this.#shared) this.order.driver.events.destroy(handle)
     else this.order.events.give(handle)
   }
 }

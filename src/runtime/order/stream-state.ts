@@ -61,7 +61,7 @@ export class StreamState implements Covers {
     this.name = name
     this.priority = priority
     this.foreign = foreign
-    this.failures = order.driver.watchFailures?.(handle)
+    this.failures = order.driver.streams.watchFailures?.(handle)
     this.shared = foreign
     this.slot = slot
     this.#tick = tick
@@ -116,7 +116,7 @@ export class StreamState implements Covers {
   leaveCapture(): void {
     const before = this.#before.pop()
     if (before === undefined) return
-    if (this.handle !== before.handle) this.order.driver.destroyStream(this.handle)
+    if (this.handle !== before.handle) this.order.driver.streams.destroy(this.handle)
     this.handle = before.handle
     this.#capture = before.capture
     this.#clock = before.clock
@@ -203,14 +203,14 @@ export class StreamState implements Covers {
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
     if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
-    const isInForeignCapture = order.driver.recordEvent(event, this.handle)
+    const isInForeignCapture = order.driver.events.record(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
     if (isInForeignCapture) point.isInForeignCapture = true
   }
 
   #recordWithCare(event: EventHandle, point: RecordPoint): void {
     this.enter()
-    const isCaptured = this.order.driver.recordEvent(event, this.handle)
+    const isCaptured = this.order.driver.events.record(event, this.handle)
     if (this.shared) this.#count()
     point.set(this.#clock, this.slot, this.#own, this.shared)
     if (this.#capture === undefined) {
@@ -235,7 +235,7 @@ export class StreamState implements Covers {
     if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
       return this.#waitWithCare(event, point, elidable)
     }
-    order.driver.waitEvent(this.handle, event)
+    order.driver.streams.wait(this.handle, event)
     this.#clock = next
   }
 
@@ -246,7 +246,7 @@ export class StreamState implements Covers {
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
     if (elidable && !this.shared && !point.isInForeignCapture && point.isCoveredBy(this)) return
-    this.order.driver.waitEvent(this.handle, event)
+    this.order.driver.streams.wait(this.handle, event)
     if (!point.isInForeignCapture) this.learn(point)
   }
 
@@ -257,7 +257,7 @@ export class StreamState implements Covers {
 
   /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
   #waitInside(capture: OpenCapture, event: EventHandle, point: RecordPoint): void {
-    if (this.#capture === capture) this.order.driver.waitEvent(this.handle, event)
+    if (this.#capture === capture) this.order.driver.streams.wait(this.handle, event)
     else if (this.#capture === undefined) this.#comeIn(capture, event)
     else this.#comeInTwice(capture, event)
     capture.addWait(this, point)
@@ -268,8 +268,8 @@ export class StreamState implements Covers {
     const { driver, events } = this.order
     const before = events.take()
     try {
-      driver.recordEvent(before, this.handle)
-      driver.waitEvent(this.handle, event)
+      driver.events.record(before, this.handle)
+      driver.streams.wait(this.handle, event)
     } catch (error) {
       events.give(before)
       throw error
@@ -280,11 +280,11 @@ export class StreamState implements Covers {
   /** The driver knows a stream in one capture only: in a body of that, another one stands in for it. */
   #comeInTwice(capture: OpenCapture, event: EventHandle): void {
     const { driver } = this.order
-    const handle = driver.createStream(this.priority)
+    const handle = driver.streams.create(this.priority)
     try {
-      driver.waitEvent(handle, event)
+      driver.streams.wait(handle, event)
     } catch (error) {
-      driver.destroyStream(handle)
+      driver.streams.destroy(handle)
       throw error
     }
     capture.admit(this, undefined, handle)
@@ -292,7 +292,7 @@ export class StreamState implements Covers {
 
   /** In a capture: what is captured here next comes behind a point that the clock needs not know. */
   comeBehind(event: EventHandle, point: RecordPoint): void {
-    this.order.driver.waitEvent(this.handle, event)
+    this.order.driver.streams.wait(this.handle, event)
     this.#capture?.addWait(this, point)
   }
 
@@ -318,7 +318,7 @@ export class StreamState implements Covers {
   /** Waits for all that was ever queued on a stream, or before its capture. */
   #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
     this.enter()
-    if (end !== undefined) this.order.driver.waitEvent(this.handle, end)
+    if (end !== undefined) this.order.driver.streams.wait(this.handle, end)
     this.#clock = this.#clock.join(this.slot, target.outsideClock, this.slot, 0)
   }
 }

@@ -64,8 +64,17 @@ after(() => {
   device.dispose()
 })
 
-const queueing = ["launch", "copy", "upload", "fill", "recordEvent", "waitEvent", "allocate", "free"] as const
-const making = ["allocatePinned", "createStream", "createEvent", "adoptStream", "destroyStream"] as const
+const queueing = [
+  "kernels.launch",
+  "memory.copy",
+  "memory.upload",
+  "memory.fill",
+  "events.record",
+  "streams.wait",
+  "memory.allocate",
+  "memory.free",
+] as const
+const making = ["memory.allocatePinned", "streams.create", "events.create", "streams.adopt", "streams.destroy"] as const
 
 /** A function that is never to be called. */
 export function fn(): void {

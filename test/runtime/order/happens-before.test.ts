@@ -105,7 +105,7 @@ class Comparison {
   #expectWaits(count: number, act: () => void): void {
     this.recording.take()
     act()
-    assert.equal(this.recording.take("waitEvent").length, count, "waits that were sent")
+    assert.equal(this.recording.take("streams.wait").length, count, "waits that were sent")
   }
 
   #synchronize(stream: Modelled): void {

@@ -1,0 +1,122 @@
+import type { KernelAttributes, SuggestedBlock } from "../common/kernel-facts.js"
+import type {
+  DriverKernels,
+  DroppableLaunch,
+  KernelArgument,
+  KernelHandle,
+  KernelSource,
+  LaunchAttributes,
+  LaunchLimits,
+  StreamHandle,
+} from "../driver.js"
+import type { ControlMemory } from "./control/control.js"
+import { hostKernelAttributes } from "./facts.js"
+import type { Commands } from "./queue/commands.js"
+import { QueuedLaunch } from "./queue/droppable.js"
+import type { Queues } from "./queue/queues.js"
+import type { HostStream } from "./queue/stream.js"
+import type { KernelTable } from "./threads/kernel-table.js"
+
+/** All elements but the first. */
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
+
+/** What {@link HostKernels} is made of. */
+export interface KernelParts {
+  readonly table: KernelTable
+  readonly queues: Queues
+  readonly commands: Commands
+  readonly control: ControlMemory
+  readonly limits: LaunchLimits
+  readonly threads: number
+}
+
+/** The kernels of the host device. */
+export class HostKernels implements DriverKernels {
+  readonly #table: KernelTable
+  readonly #queues: Queues
+  readonly #commands: Commands
+  readonly #control: ControlMemory
+  readonly #limits: LaunchLimits
+  readonly #threads: number
+
+  constructor({ table, queues, commands, control, limits, threads }: KernelParts) {
+    this.#table = table
+    this.#queues = queues
+    this.#commands = commands
+    this.#control = control
+    this.#limits = limits
+    this.#threads = threads
+  }
+
+  load(source: KernelSource): KernelHandle {
+    this.#queues.check()
+    return this.#table.load(source)
+  }
+
+  async prepare(source: KernelSource): Promise<KernelHandle> {
+    this.#queues.check()
+    return this.#table.prepare(source)
+  }
+
+  launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    gridX: number,
+    gridY: number,
+    gridZ: number,
+    blockX: number,
+    blockY: number,
+    blockZ: number,
+    sharedMemory: number,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): DroppableLaunch | undefined {
+    const target = this.#queues.usable(stream)
+    const found = this.#table.get(kernel)
+    const { branch } = target
+    const commands = branch === undefined ? this.#commands : branch.commands
+    const queue = branch ?? target.slot
+    const structs = attributes?.structs
+    if (attributes?.droppable === true && branch === undefined) {
+      return this.#launchDroppable(
+        target,
+        found,
+        gridX,
+        gridY,
+        gridZ,
+        blockX,
+        blockY,
+        blockZ,
+        sharedMemory,
+        args,
+        structs,
+      )
+    }
+    commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    if (branch === undefined) this.#queues.submit(target)
+    return undefined
+  }
+
+  attributes(): KernelAttributes {
+    this.#queues.check()
+    return hostKernelAttributes(this.#limits)
+  }
+
+  /** A worker thread runs one block after another. */
+  blocksPerMultiprocessor(): number {
+    this.#queues.check()
+    return 1
+  }
+
+  suggestBlock(_kernel: KernelHandle, _sharedMemory: number, mostThreads: number): SuggestedBlock {
+    this.#queues.check()
+    return { block: mostThreads, grid: this.#threads }
+  }
+
+  #launchDroppable(target: HostStream, ...launch: Tail<Parameters<Commands["launchDroppable"]>>): DroppableLaunch {
+    const flag = this.#commands.launchDroppable(target.slot, ...launch)
+    const droppable = new QueuedLaunch(this.#control, target, flag)
+    this.#queues.submit(target)
+    return droppable
+  }
+}

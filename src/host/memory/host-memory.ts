@@ -1,0 +1,154 @@
+import { Allocator } from "../../allocator/allocator.js"
+import { MemoryCount } from "../../allocator/memory-count.js"
+import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, StreamHandle } from "../../driver.js"
+import type { Completion } from "../completion/completion.js"
+import type { DeviceMemory } from "../control/memory.js"
+import type { Commands } from "../queue/commands.js"
+import type { Queues } from "../queue/queues.js"
+import type { HostStream } from "../queue/stream.js"
+import type { Waits } from "../queue/waits.js"
+import { Births } from "./births.js"
+import { availableMemory } from "./system-memory.js"
+import { Uploads } from "./uploads.js"
+
+/** What {@link HostMemory} is made of. */
+export interface MemoryParts {
+  readonly memory: DeviceMemory
+  /** The most bytes that the memory can grow to. */
+  readonly total: number
+  readonly queues: Queues
+  readonly commands: Commands
+  readonly waits: Waits
+  readonly completion: Completion
+}
+
+/** The memory of the host device, in the order of the streams, and what moves bytes in it. */
+export class HostMemory implements DriverMemory {
+  readonly #memory: DeviceMemory
+  readonly #total: number
+  readonly #queues: Queues
+  readonly #commands: Commands
+  readonly #waits: Waits
+  readonly #completion: Completion
+  readonly #allocator: Allocator<HostStream>
+  readonly #births = new Births()
+  readonly #uploads: Uploads
+
+  constructor({ memory, total, queues, commands, waits, completion }: MemoryParts) {
+    this.#memory = memory
+    this.#total = total
+    this.#queues = queues
+    this.#commands = commands
+    this.#waits = waits
+    this.#completion = completion
+    this.#allocator = new Allocator<HostStream>(memory, new MemoryCount(), memory.first)
+    this.#uploads = new Uploads(memory, commands, this.#allocator)
+  }
+
+  allocate(
+    byteLength: number,
+    handle: StreamHandle,
+    happensBefore: (mark: OrderMark) => boolean,
+    contentsFollow = false,
+  ): number {
+    this.#queues.check()
+    const stream = this.#queues.get(handle)
+    const address = this.#allocator.allocate(byteLength, stream, happensBefore)
+    if (!contentsFollow && this.#allocator.isEarly(address)) this.#births.noteAllocation(address, stream)
+    return address
+  }
+
+  noteContents(address: number, stream: StreamHandle): void {
+    this.#births.noteContents(address, this.#queues.get(stream), this.#allocator.isEarly(address))
+  }
+
+  forgetContents(address: number): void {
+    this.#births.forgetContents(address)
+  }
+
+  orderBehindBirth(address: number, stream: StreamHandle, overwrites = false): boolean {
+    this.#queues.check()
+    const birth = this.#births.get(address)
+    if (birth === undefined) return true
+    const isOver = this.#waits.waitForBirth(this.#queues.get(stream), birth, overwrites)
+    if (isOver) this.#births.forget(address)
+    return isOver
+  }
+
+  free(address: number, handle: StreamHandle, mark: OrderMark): void {
+    if (this.#queues.isLost) return
+    const stream = this.#queues.get(handle)
+    this.#births.forget(address)
+    this.#allocator.release(address, stream, stream.slot.tail, mark)
+  }
+
+  drainFrees(): void {
+    this.#queues.check()
+    this.#allocator.forEachPending((stream, position) => this.#completion.block(stream, position))
+    this.#allocator.harvest()
+  }
+
+  /** Does nothing: the allocator reads the progress of the streams itself. */
+  noteIdle(): void {}
+
+  usage(): MemoryUsage {
+    this.#queues.check()
+    const { used, peak } = this.#allocator.count
+    const reserved = this.#memory.byteLength
+    const free = Math.max(0, Math.min(this.#total - reserved, availableMemory()))
+    return { used, reserved, peak, free, total: this.#total }
+  }
+
+  /** Does nothing: a WebAssembly memory cannot shrink. */
+  trim(): void {
+    this.#queues.check()
+  }
+
+  resetPeak(): void {
+    this.#allocator.count.resetPeak()
+  }
+
+  /** Memory for the device itself, for as long as it is open. @throws OutOfMemoryError */
+  reserve(byteLength: number): number {
+    return this.#allocator.allocateNow(byteLength)
+  }
+
+  allocatePinned(byteLength: number): PinnedMemory {
+    this.#queues.check()
+    const address = this.#allocator.allocateNow(byteLength)
+    this.#memory.bytes.fill(0, address, address + byteLength)
+    // A clone of a shared buffer is a new object over the same bytes. The runtime watches when it becomes unreachable.
+    return { address, buffer: structuredClone(this.#memory.memory.buffer), byteOffset: address, byteLength }
+  }
+
+  freePinned(address: number): void {
+    if (!this.#queues.isLost) this.#allocator.releaseNow(address)
+  }
+
+  check(address: number, byteLength: number): void {
+    this.#queues.check()
+    this.#memory.check(address, byteLength)
+  }
+
+  copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
+    const target = this.#queues.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.copy(branch, destination, source, byteLength)
+    this.#commands.copy(target.slot, destination, source, byteLength)
+    this.#queues.submit(target)
+  }
+
+  upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
+    const target = this.#queues.usable(stream)
+    this.#uploads.queue(target, destination, source)
+    this.#queues.submit(target)
+  }
+
+  fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
+    const target = this.#queues.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.fill(branch, destination, element, count)
+    this.#commands.fill(target.slot, destination, element, count)
+    this.#queues.submit(target)
+  }
+}
