@@ -17,7 +17,7 @@ class FakeStream implements Progress {
   }
 }
 
-/** One memory that grows, of which the first 256 bytes are not handed out. */
+/** One growing memory whose first 256 bytes are never handed out. */
 class FakeMemory implements MemorySource {
   readonly isContiguous = true
 
@@ -57,7 +57,7 @@ test("addresses are multiples of 256, never 0, and disjoint", () => {
   assert.deepEqual(starts, [256, 512, 768, 1024, 1536])
 })
 
-test("memory freed on a stream comes back: to it at once, to others when passed or covered", () => {
+test("memory freed on a stream is reused by it at once, by others once the free is over or ordered before them", () => {
   const allocator = allocatorOf(new FakeMemory(1 << 20, 1 << 24))
   const stream = new FakeStream()
   const other = new FakeStream()
@@ -75,7 +75,7 @@ test("memory freed on a stream comes back: to it at once, to others when passed 
   assert.equal(allocator.allocate(4096, other, never), address)
 })
 
-test("a stream that is ordered behind a free may have the memory before it has been passed", () => {
+test("a stream ordered after a free may get the memory before the free is over", () => {
   const allocator = allocatorOf(new FakeMemory(65536, 65536))
   const stream = new FakeStream()
   const other = new FakeStream()
@@ -88,7 +88,7 @@ test("a stream that is ordered behind a free may have the memory before it has b
   )
 })
 
-test("what is handed out is counted, and an allocation that cannot be had throws what the source says", () => {
+test("allocations are counted, and one that fails throws the source's error", () => {
   const allocator = allocatorOf(new FakeMemory(65536, 131072))
   const stream = new FakeStream()
   allocator.allocate(1000, stream, never)
@@ -122,13 +122,13 @@ test("a loop that allocates and frees out of order does not grow", () => {
   for (const { address } of held) allocator.releaseNow(address)
   for (const stream of streams) stream.passed = Infinity
   allocator.harvest()
-  // Everything has grown together again: one block takes all there is.
+  // All blocks have merged again: one block takes everything.
   const all = allocator.allocate(memory.byteLength - 256, new FakeStream(), never)
   assert.equal(all, 256)
   assert.equal(memory.byteLength, grown)
 })
 
-test("an allocation among very many pending blocks asks about few of them", () => {
+test("an allocation checks few of very many pending blocks", () => {
   const allocator = allocatorOf(new FakeMemory(65536, 2 ** 32))
   const streams = Array.from({ length: 500 }, () => new FakeStream())
   for (const stream of streams) {
@@ -168,7 +168,7 @@ const steps = array(
   { maxLength: 150 },
 )
 
-/** What is left of a stretch of memory at both sides of another one. */
+/** The parts of a range on both sides of another one. */
 function withoutRange<T extends { address: number; size: number }>(stretch: T, begin: number, end: number): T[] {
   const [first, last] = [stretch.address, stretch.address + stretch.size]
   if (last <= begin || end <= first) return [stretch]
@@ -179,14 +179,14 @@ function withoutRange<T extends { address: number; size: number }>(stretch: T, b
   return sides.filter(({ size }) => size > 0)
 }
 
-test("no two owners ever share a byte, and everything comes back", () => {
+test("two owners never share a byte, and everything is freed in the end", () => {
   check(
     property(steps, (program: Step[]) => {
       const memory = new FakeMemory(65536, 2 ** 21)
       const allocator = allocatorOf(memory)
       const streams = [new FakeStream(), new FakeStream(), new FakeStream()]
       const live: { address: number; size: number }[] = []
-      /** Freed blocks whose free has not been passed: who may have them is the stream itself. */
+      /** Freed blocks whose free is pending: only their own stream may get them. */
       let pending: { address: number; size: number; stream: FakeStream; position: number }[] = []
       const overlaps = (address: number, size: number, other: { address: number; size: number }) =>
         address < other.address + other.size && other.address < address + size
@@ -198,7 +198,7 @@ test("no two owners ever share a byte, and everything comes back", () => {
           const mine = other.stream === stream || other.stream.hasPassed(other.position)
           assert.ok(mine || !overlaps(address, size, other))
         }
-        // Whoever frees it next is ordered behind this allocation, and thereby behind the free before it.
+        // Its next free is ordered after this allocation, and so after the earlier free.
         pending = pending.flatMap((other) => withoutRange(other, address, address + size))
         live.push({ address, size })
       }

@@ -11,7 +11,7 @@ import { watched } from "../../bench/gpu/sanitizers.js"
 import { resultOf, runSuites } from "../../bench/gpu/suites.js"
 import { toMarkdown } from "../../bench/gpu/summary.js"
 
-describe("measuring in turns", () => {
+describe("alternating measurements", () => {
   let folder = ""
   let log = ""
   let peers: Peer[] = []
@@ -27,7 +27,7 @@ describe("measuring in turns", () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  /** A peer that notes each turn; `answer` is code that gives what it says at its `turn`th one. */
+  /** A peer that logs each turn; `answer` is code for its answer in its `turn`th turn. */
   async function start(name: string, answer: string): Promise<Peer> {
     const program = `
       const { appendFileSync } = require("node:fs")
@@ -49,7 +49,7 @@ describe("measuring in turns", () => {
   const plans = ["left", "right"].map((row) => ({ row, batches: 3, operations: 1 }))
   const always = () => true
 
-  test("each does each row once a round, and not always the same one comes first", async () => {
+  test("each peer measures each row once a round, and another one comes first in each round", async () => {
     const both = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [2] }")]
     await measure(both, plans, 4, always)
     const turns = readFileSync(log, "utf8").trim().split("\n")
@@ -59,7 +59,7 @@ describe("measuring in turns", () => {
     assert.equal(new Set(rounds.slice(1).map(([first]) => first)).size, 4)
   })
 
-  test("the first round counts for nothing; a figure is the median of the rounds' medians", async () => {
+  test("the first round does not count; a figure is the median of the rounds' medians", async () => {
     const answer = "{ nanoseconds: turn === 1 ? [999] : [turn, turn * 10, 1000], host: [turn] }"
     const { measured } = await measure([await start("a", answer)], plans.slice(0, 1), 3, always)
     const [found] = measured
@@ -69,14 +69,14 @@ describe("measuring in turns", () => {
     assert.deepEqual(found.beside, { host: 3 })
   })
 
-  test("batches that warm up are asked for, and count for nothing", async () => {
+  test("warm-up batches run and do not count", async () => {
     const answer = "{ nanoseconds: Array.from({ length: Number(line.split(' ')[1]) }, (_, batch) => 10 - batch) }"
     const plan = { row: "left", batches: 3, operations: 1, warmUp: 4 }
     const { measured } = await measure([await start("a", answer)], [plan], 1, always)
     assert.deepEqual(measured[0]?.rounds, [5])
   })
 
-  test("who ends, hangs or lacks a row is told of, and the others go on", async () => {
+  test("a peer that ends, hangs or lacks a row is reported, and the others go on", async () => {
     const ending = await start(
       "ending",
       "turn === 2 ? (console.error('no more'), process.exit(3)) : { nanoseconds: [1] }",
@@ -99,7 +99,7 @@ describe("measuring in turns", () => {
     assert.deepEqual(await silent.ask("row", 1, 1, 20), { reason: "silent did not answer in 0.2 s" })
   })
 
-  test("all take their turns on one core, where the system lets us say so", async () => {
+  test("all peers run on one core if the system allows that", async () => {
     const peers = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [1] }")]
     const coresOf = ({ pid, onOneCore }: Peer) =>
       onOneCore ? /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] : "no taskset"
@@ -108,12 +108,12 @@ describe("measuring in turns", () => {
     assert.equal(first, second)
   })
 
-  test("what cannot be started says so", async () => {
+  test("a peer that cannot be started is reported", async () => {
     const absent = new Peer("absent", join(folder, "no-such-program"), [])
     assert.match((await absent.start(20)) ?? "", /absent cannot be started: .*ENOENT/)
   })
 
-  test("a row of one peer's is asked of that one only, in turns with the others' rows", async () => {
+  test("only its own peer measures a peer's own row, alternating with the others' rows", async () => {
     const peers = [await start("a", "{ nanoseconds: [1] }"), await start("b", "{ nanoseconds: [2] }")]
     const shared = { row: "shared", batches: 1, operations: 1 }
     const { measured, missing } = await measure(peers, [shared, { ...shared, row: "own", by: "b" }], 2, () => true)
@@ -128,7 +128,7 @@ describe("measuring in turns", () => {
     assert.deepEqual(missing, [])
   })
 
-  test("it ends when there is no time left, with what there is", async () => {
+  test("it ends when the time is up, with the results so far", async () => {
     let left = 3
     const { measured } = await measure([await start("a", "{ nanoseconds: [1] }")], plans, 100, () => left-- > 0)
     assert.deepEqual(
@@ -139,11 +139,11 @@ describe("measuring in turns", () => {
 })
 
 describe("running suites", () => {
-  /** A program that a suite's path is given to, and that does not look at it. */
+  /** A program that ignores the suite's path. */
   const program = (file: string, code: string) => ({ file, command: process.execPath, args: ["-e", code] })
   const limits = { atATime: 2, secondsEach: 60, secondsForAll: 60 }
 
-  test("what they print and how they end is kept, in the order of their names", async () => {
+  test("output and exit are kept in the order of the suites' names", async () => {
     const code = "console.log('ℹ pass 3\\nℹ fail 1'); process.exitCode = 1"
     const ended = await runSuites([program("b.test.js", code), program("a.test.js", "")], limits)
     const [a, b] = ended.map(resultOf)
@@ -151,7 +151,7 @@ describe("running suites", () => {
     assert.deepEqual([b?.file, b?.passed, b?.failed, b?.exitCode, b?.timedOut], ["b", 3, 1, 1, false])
   })
 
-  test("one that takes too long is stopped, and one that cannot begin in time is not begun", async () => {
+  test("a suite that takes too long is stopped, and one that cannot start in time is not started", async () => {
     const hangs = "setInterval(() => {}, 1000)"
     const all = { atATime: 1, secondsEach: 5.2, secondsForAll: 6 }
     const [first, second] = await runSuites([program("a.test.js", hangs), program("b.test.js", hangs)], all)
@@ -159,7 +159,7 @@ describe("running suites", () => {
     assert.equal(second?.ended, undefined)
   })
 
-  test("of a sanitizer's words the errors are read, also of a suite that was stopped", () => {
+  test("a sanitizer's errors are read from its output, even if the suite was stopped", () => {
     const ended = (output: string, timedOut = false) => ({ status: 0, timedOut, output, seconds: 9.6 })
     assert.deepEqual(watched(ended("========= ERROR SUMMARY: 2 errors\n")), { errors: 2 })
     const stopped = watched(ended("========= Invalid __global__ read of size 4 bytes\n", true))
@@ -198,12 +198,12 @@ describe("the summary of a run", () => {
     assert.equal(lineOf(reportOf(figures(901)), "fork-join, host time")?.reached, false)
   })
 
-  test("what is missing is not reached and not missed", () => {
+  test("a goal without a figure is neither reached nor missed", () => {
     for (const { what, reached } of goalLines(reportOf([]))) assert.equal(reached, undefined, what)
     assert.match(toMarkdown(reportOf([])), /\| not measured \|/)
   })
 
-  test("a speed-up and its host time come from the workload's rows", () => {
+  test("the speed-up and its host time come from the workload's rows", () => {
     const report = reportOf([
       row("experts:1:eager:sequential", "auxstream", 60_000),
       row("experts:1:eager:parallel", "auxstream", 50_000, { host: 42_000, bandwidth: 2770 }),
@@ -220,7 +220,7 @@ describe("the summary of a run", () => {
     )
   })
 
-  test("a suite that fails or ends badly is a goal missed", () => {
+  test("a suite that fails or crashes misses the goal", () => {
     const partOf = (facts: object) =>
       ({ name: "conformance", status: "done", seconds: 1, facts: { ...facts } }) as const
     const good = reportOf([], [partOf({ passed: 9, failed: 0, failing: [] })])
@@ -229,7 +229,7 @@ describe("the summary of a run", () => {
     assert.equal(lineOf(bad, "conformance")?.reached, false)
   })
 
-  test("a suite that a sanitizer could not watch is named, and the goal is missed", () => {
+  test("a suite that could not run under a sanitizer is named, and misses the goal", () => {
     const partOf = (unwatched: object, suites: number) => {
       const found = { errors: 0, suites, of: 20, unwatched }
       const facts = { memcheck: found, initcheck: { ...found, errors: 1 } }
@@ -244,7 +244,7 @@ describe("the summary of a run", () => {
     assert.match(line.values["auxstream"] ?? "", /0 errors in 19 of 20 suites; fork-join was stopped after 150 s/)
   })
 
-  test("what a sanitizer says of a program without fault stands beside what it says of ours, and is no goal", () => {
+  test("a sanitizer's reports for a correct program are listed beside ours, without a goal", () => {
     const reportWith = (control: object) =>
       reportOf([], [{ name: "sanitizers", status: "done", seconds: 1, facts: { control } }])
     const said = (control: object) => {
@@ -258,7 +258,7 @@ describe("the summary of a run", () => {
     assert.deepEqual(lineOf(reportOf([]), "… initcheck")?.values, {})
   })
 
-  test("what the design asks of the host device is compared with what was measured beside the GPU", () => {
+  test("the host device's goals are compared with figures measured on the same machine", () => {
     const derived = {
       "fork-join: piscina ÷ auxstream, await completed()": 2.9,
       "overlap: kernels of equal work: beside each other ÷ the longer one": 1.08,

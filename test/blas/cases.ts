@@ -5,7 +5,7 @@ import { matmul, type MatmulDType, type MatmulOptions } from "../../src/blas/ind
 import { relaxedSimd, simd } from "../../src/blas/kernels.generated.js"
 import { type Device, type DeviceArray, fromFloat32, toFloat32 } from "../../src/index.js"
 
-/** How a product is queued: by the public function, or by one build of the host's kernels. */
+/** A way to queue a product: the public function, or one build of the host's kernels. */
 export type Multiply = (options: MatmulOptions) => void
 
 interface Validator {
@@ -16,7 +16,7 @@ const { WebAssembly } = globalThis as typeof globalThis & Validator
 
 type Ways = readonly (readonly [name: string, multiply: Multiply])[]
 
-/** Every way there is on a device. */
+/** All ways on a device. */
 export function waysOn(id: string): Ways {
   return id === "host" ? [["matmul", matmul], ...onHost] : [["matmul", matmul]]
 }
@@ -42,7 +42,7 @@ export interface Case {
   readonly alpha: number
   readonly beta: number
   readonly count: number
-  /** Elements between two matrices of the batch, and behind the last. */
+  /** Elements between two matrices of the batch, and after the last. */
   readonly gap: number
   readonly seed: number
 }
@@ -62,10 +62,10 @@ export const plain: Case = {
   seed: 1,
 }
 
-/** Bits that no product of the cases gives: what stands in gaps must stay. */
+/** Bits that no product gives. They fill the gaps, which must not change. */
 const GAP = 7.75
 
-/** Runs a case and holds every element against float64. */
+/** Runs a case and compares every element with float64. */
 export function check(device: Device, multiply: Multiply, given: Case): void {
   const { dtype, outDtype, m, n, k, transposeA, transposeB, alpha, beta, count, gap } = given
   const random = generator(given.seed)
@@ -91,7 +91,7 @@ export function check(device: Device, multiply: Multiply, given: Case): void {
   for (let i = 0; i < count; i++) compare(given, i, a, b, before, after, device.kind === "cuda")
 }
 
-/** With beta 0 the result's elements are poisoned, as they must not be read. */
+/** With beta 0, the result's old elements are poisoned, because they must not be read. */
 function outValues({ m, n, beta, count, gap }: Case, random: () => number): Float32Array {
   const out = values(count * (m * n + gap), random)
   return out.map((value, i) => (i % (m * n + gap) >= m * n ? GAP : beta === 0 ? NaN : value))
@@ -124,7 +124,7 @@ function compare(
       const kept = beta === 0 ? 0 : beta * at(before, place)
       const product = Math.fround(alpha) * sum
       const expected = product + kept
-      // cuBLAS may round the product before it adds what was there.
+      // cuBLAS may round the product before it adds the old value.
       const rounded = Math.abs(expected) + (byCublas && beta !== 0 ? Math.abs(product) : 0)
       const bound = errorBound(given, Math.abs(alpha) * magnitude + Math.abs(kept), rounded)
       const error = Math.abs(at(after, place) - expected)
@@ -137,7 +137,7 @@ function compare(
   for (let i = outStart + m * n; i < outStart + m * n + gap; i++) assert.equal(at(after, i), GAP, "a gap was written")
 }
 
-/** Sums of k products in float32, in any order, then the rounding to the result's type of what is so large. */
+/** The error bound: a sum of k products in float32 in any order, then rounding to the result's type. */
 function errorBound({ k, outDtype }: Case, magnitude: number, rounded: number): number {
   const sums = (k + 4) * 2 ** -24 * magnitude
   if (outDtype === "float32") return sums + 2 ** -149
@@ -150,7 +150,7 @@ function values(count: number, random: () => number): Float32Array {
   return Float32Array.from({ length: count }, () => random() * 2 - 1)
 }
 
-/** A small generator (mulberry32), so that a failure can be repeated. */
+/** A small generator (mulberry32), for repeatable failures. */
 function generator(seed: number): () => number {
   let state = seed | 0
   return () => {
@@ -165,12 +165,12 @@ function roundedTo(dtype: MatmulDType, source: Float32Array): Float32Array {
   return dtype === "float32" ? source : toFloat32(fromFloat32(source, dtype), dtype)
 }
 
-/** An array on the device of numbers that its type holds exactly. */
+/** An array on the device with numbers that its type represents exactly. */
 export function upload(device: Device, source: Float32Array, dtype: MatmulDType): DeviceArray<MatmulDType> {
   return dtype === "float32" ? device.from(source) : device.from(fromFloat32(source, dtype), dtype)
 }
 
-/** What is in an array, as numbers. */
+/** The contents of an array as numbers. */
 export function download(array: DeviceArray<MatmulDType>): Float32Array {
   const read = array.readSync()
   if (read instanceof Float32Array) return read

@@ -7,7 +7,7 @@ import { download, upload, waysOn } from "./cases.js"
 const types = ["float16", "bfloat16"] as const
 const everyPattern = Uint16Array.from({ length: 65_536 }, (_, bits) => bits)
 
-/** Where the one row of interest stands among zeros: each shape takes the conversion by another way. */
+/** The place of the tested row among zeros. Each shape uses another path of the conversion. */
 const shapes = [
   { way: "one by one", m: 1, k: 1, transposeB: false },
   { way: "four rows at a time", m: 1, k: 4, transposeB: false },
@@ -42,7 +42,7 @@ forEachDevice("matmul, 16-bit types", (open, id) => {
         using b = device.from(everyPattern, dtype)
         using out = device.empty(dtype, everyPattern.length)
         const numbers = toFloat32(everyPattern, dtype)
-        // Odd multiples of powers of two make ties; the small and the large ones lead into subnormals and overflow.
+        // Odd multiples of powers of two make ties; small and large ones reach subnormals and overflow.
         for (const alpha of [
           1,
           1.5,
@@ -78,7 +78,7 @@ forEachDevice("matmul, 16-bit types", (open, id) => {
   }
 })
 
-/** Equal number by number, and NaN where NaN is. A sum of zeros may lose the sign of a zero. */
+/** Compares number by number; NaN equals NaN. A sum of zeros may lose the sign of a zero. */
 function same(actual: Float32Array, expected: Float32Array): void {
   assert.equal(actual.length, expected.length)
   for (const [i, value] of expected.entries()) {

@@ -1,7 +1,7 @@
 import { matmul } from "../../src/blas/index.js"
 import type { Device } from "../../src/index.js"
 
-/** What the compiler lets through, and what not. Never run. */
+/** What the compiler accepts and refuses. Never run. */
 export function types(device: Device): void {
   const floats = device.empty("float32", 1)
   const halves = device.empty("float16", 1)

@@ -8,7 +8,7 @@ import { Latch } from "../support/latch.js"
 
 const square = { m: 2, n: 2, k: 2 }
 
-/** cuBLAS loads its kernels at a product's first use, for which CUDA waits until no latch is closed. */
+/** cuBLAS loads a product's kernels at its first use, and CUDA waits for that until no latch is closed. */
 function loaded(device: Device): Device {
   using a = device.zeros("float32", 4)
   using out = device.empty("float32", 4)
@@ -17,7 +17,7 @@ function loaded(device: Device): Device {
 }
 
 forEachDevice("matmul among other work", (open) => {
-  test("§4 a product goes to the current stream, behind what is queued there", () => {
+  test("§4 a product goes to the current stream, after the work queued there", () => {
     using device = loaded(open())
     using stream = device.createStream()
     using a = device.from(Float32Array.of(1, 2, 3, 4))
@@ -35,7 +35,7 @@ forEachDevice("matmul among other work", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 a product goes to the stream that is named, not to the current one", () => {
+  test("§4 a product goes to the named stream, not to the current one", () => {
     using device = loaded(open())
     using held = device.createStream()
     using free = device.createStream()
@@ -67,7 +67,7 @@ forEachDevice("matmul among other work", (open) => {
     assert.equal(device.memory.used, used)
   })
 
-  test("§4 products on two streams at once do not disturb each other", () => {
+  test("§4 concurrent products on two streams do not disturb each other", () => {
     using device = open()
     using other = device.createStream()
     const n = 96
@@ -83,7 +83,7 @@ forEachDevice("matmul among other work", (open) => {
     assert.deepEqual(one.readSync(), two.readSync())
   })
 
-  test("§4 infinity and NaN spread as in float64, alpha 0 reads no input", () => {
+  test("§4 infinity and NaN propagate as in float64, and alpha 0 reads no input", () => {
     using device = open()
     using a = device.from(Float32Array.of(Infinity, 1, NaN, 1))
     using b = device.from(Float32Array.of(1, 0, 0, 1))
@@ -111,7 +111,7 @@ forEachDevice("matmul among other work", (open) => {
 })
 
 onHost("matmul among other work", (open) => {
-  test("§5.6 scratch memory is given back and used again", () => {
+  test("§5.6 scratch memory is freed and reused", () => {
     using device = open()
     using out = device.zeros("float32", 4)
     device.synchronize()

@@ -47,7 +47,7 @@ const anyCase: fc.Arbitrary<Case> = fc
 
 forEachDevice("matmul", (open, id) => {
   for (const [name, multiply] of waysOn(id)) {
-    test(`§4 any shape, type, transposition, factor and batch is right against float64: ${name}`, () => {
+    test(`§4 products of any shape, type, transposition, factor and batch agree with float64: ${name}`, () => {
       using device = open()
       fc.assert(
         fc.property(anyCase, (given) => check(device, multiply, given)),
@@ -55,7 +55,7 @@ forEachDevice("matmul", (open, id) => {
       )
     })
 
-    test(`§4 shapes at the borders of blocks and of the way without packing: ${name}`, () => {
+    test(`§4 shapes at the limits of blocks, and of the path without packing, agree with float64: ${name}`, () => {
       using device = open()
       const shapes = [
         [FEW_ROWS, FEW_ROWS_COLUMNS + 1, 5],

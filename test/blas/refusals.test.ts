@@ -6,7 +6,7 @@ import { forEachDevice, openOther } from "../support/devices.js"
 import { refused, type Words } from "../support/errors.js"
 
 forEachDevice("matmul refuses", (open, id) => {
-  test("§8 bad input, with a code and a sentence, before anything is queued", () => {
+  test("§8 bad input with a code and a message, before anything is queued", () => {
     using device = open()
     using other = openOther()
     using a = device.zeros("float32", 6)
@@ -95,7 +95,7 @@ forEachDevice("matmul refuses", (open, id) => {
     assert.deepEqual(out.readSync(), new Float32Array(8).fill(5))
   })
 
-  test("§4 not what only touches: neighbours in one array, inputs that are the same, empty products", () => {
+  test("§4 but accepts adjacent parts of one array, equal inputs, and empty products", () => {
     using device = open()
     using all = device.from(Float32Array.of(1, 2, 3, 4, 0, 0, 0, 0, 9))
     const a = all.subarray(0, 4)

@@ -15,7 +15,7 @@ function bitsOf(value: number): number {
   return words.getUint32(0)
 }
 
-/** The same as in the standard, in another way than the code: the float32's own fields, built bit by bit. */
+/** Conversion by the standard, implemented differently from the code: it builds the float32's fields bit by bit. */
 const widen: { readonly [D in Float16DType]: (bits: number) => number } = {
   bfloat16: (bits) => float32Of((bits << 16) >>> 0),
   float16: (bits) => {
@@ -50,7 +50,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     for (const bits of all) assert.ok(Object.is(values[bits], widen[dtype](bits)), `pattern 0x${bits.toString(16)}`)
   })
 
-  test(`§4 fromFloat32: all 65536 patterns of ${dtype} come back, NaN as one NaN`, () => {
+  test(`§4 fromFloat32: all 65536 patterns of ${dtype} round-trip, with one pattern for NaN`, () => {
     const back = fromFloat32(toFloat32(all, dtype), dtype)
     for (const bits of all) {
       const value = widen[dtype](bits)
@@ -59,7 +59,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     }
   })
 
-  test(`§4 fromFloat32: between two neighbours of ${dtype} the nearer one, in the middle the even one`, () => {
+  test(`§4 fromFloat32: gives the nearer of two ${dtype} neighbours, and the even one in the middle`, () => {
     for (let bits = 0; bits < largest[dtype]; bits++) {
       const [below, above] = [widen[dtype](bits), widen[dtype](bits + 1)]
       const middle = (below + above) / 2
@@ -82,7 +82,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     }
   })
 
-  test(`§4 fromFloat32: what is too large for ${dtype} becomes infinity, from the middle to the next power on`, () => {
+  test(`§4 fromFloat32: numbers too large for ${dtype} become infinity, from the middle to the next power on`, () => {
     const most = widen[dtype](largest[dtype])
     const step = most - widen[dtype](largest[dtype] - 1)
     const edge = most + step / 2
@@ -94,7 +94,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     assert.deepEqual([...fromFloat32([Infinity, 3.4e38, -Infinity], dtype)], [infinity, infinity, infinity | 0x8000])
   })
 
-  test(`§4 fromFloat32: the smallest of ${dtype}, and what is nearer to zero`, () => {
+  test(`§4 fromFloat32: the smallest numbers of ${dtype}, and numbers nearer to zero`, () => {
     const least = widen[dtype](1)
     const half = least / 2
     assert.deepEqual(
@@ -105,8 +105,8 @@ for (const dtype of ["float16", "bfloat16"] as const) {
 }
 
 /**
- * The nearest, found among all values of the type: for each, the least number that is not rounded to a smaller one. The
- * middle of two neighbours is exact in float64, so every comparison is.
+ * The nearest value, found among all values of the type: for each value, the least number that is not rounded to a smaller
+ * one. The middle of two neighbours is exact in float64, so every comparison is exact.
  */
 function nearest(value: number, edges: readonly { readonly from: number; readonly included: boolean }[]): number {
   const magnitude = Math.abs(value)
@@ -129,7 +129,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     included: bits % 2 === 0,
   }))
 
-  test(`§4 fromFloat32: rounds float64 to ${dtype} once: just beside every tie, nearer than float32 can tell`, () => {
+  test(`§4 fromFloat32: rounds float64 to ${dtype} once: numbers so near to a tie that float32 would make one`, () => {
     for (const [bits, { from }] of edges.entries()) {
       if (bits === 0) continue
       const given = [neighbour(from, -1n), from, neighbour(from, 1n)]
@@ -141,7 +141,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
     }
   })
 
-  test(`§4 fromFloat32: a million random float64 go to the nearest ${dtype}`, () => {
+  test(`§4 fromFloat32: rounds a million random float64 to the nearest ${dtype}`, () => {
     const random = numbersFrom(16)
     const given = Float64Array.from({ length: 1_000_000 }, (_, index) => {
       doubles.setUint32(0, random(2 ** 32))
@@ -161,7 +161,7 @@ for (const dtype of ["float16", "bfloat16"] as const) {
   })
 }
 
-test("§4 fromFloat32: from any list of numbers, to a Uint16Array of its own", () => {
+test("§4 fromFloat32: takes any list of numbers, and returns a new Uint16Array", () => {
   const source = [1, 2]
   const result = fromFloat32(source, "float16")
   assert.ok(result instanceof Uint16Array)

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { Rounds } from "../../src/common/rounds.js"
 
-test("a turn looks at a few, however many wait, and all come in their turn", () => {
+test("each turn checks a few entries, however many there are, and all are checked in time", () => {
   const rounds = new Rounds<number>()
   for (let one = 0; one < 1000; one++) rounds.add(one)
   const looked = new Set<number>()
@@ -20,7 +20,7 @@ test("a turn looks at a few, however many wait, and all come in their turn", () 
   assert.equal(rounds.size, 1000)
 })
 
-test("whatever is added and over in between: nothing is lost, and nothing is taken twice or too early", () => {
+test("no entry is lost, taken twice or taken too early, whatever is added or ends meanwhile", () => {
   const step = fc.oneof(fc.constant("add" as const), fc.constant("look" as const), fc.nat(40))
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {

@@ -11,7 +11,7 @@ const throwing = {
 const revoked = Proxy.revocable({}, {})
 revoked.revoke()
 
-/** Values whose own code fails, or says more than a message can hold, when they are shown. */
+/** Values whose own code throws when they are shown, or gives more text than fits a message. */
 const hostile: readonly unknown[] = [
   throwing,
   revoked.proxy,
@@ -23,7 +23,7 @@ const hostile: readonly unknown[] = [
   { constructor: { name: "Long\n".repeat(1000) } },
 ]
 
-test("§8 errors: a message about a value never throws itself, and stays one short line", () => {
+test("§8 errors: showing a value never throws, and gives one short line", () => {
   using device = openDevice("host", { threads: 2 })
   for (const value of hostile) {
     const error = refused(() => Reflect.apply(device.empty, device, ["int32", value]) as unknown, "AUX_OUT_OF_RANGE")
@@ -32,7 +32,7 @@ test("§8 errors: a message about a value never throws itself, and stays one sho
   }
 })
 
-test("§8 warnings: what somebody else's code threw never stops the warning about it", async () => {
+test("§8 warnings: a warning about any thrown value can be printed", async () => {
   using device = openDevice("host", { threads: 2 })
   const warned = new Promise<Error>((resolve) => process.once("warning", resolve))
   const forked = device.createStream().run(() => fork(() => Promise.reject(Object.create(null))))

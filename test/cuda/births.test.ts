@@ -18,7 +18,7 @@ function ordering(fn: () => void): (string | number | undefined)[][] {
     )
 }
 
-/** Memory of the stream's whose former use is queued there still. */
+/** Memory of the stream, whose former use is still queued there. */
 function allocateEarly(driver: Driver, stream: StreamHandle): number {
   const former = driver.memory.allocate(KIB, stream, never)
   driver.memory.free(former, stream, mark)

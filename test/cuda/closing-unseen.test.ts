@@ -1,6 +1,6 @@
 /**
- * Devices that are closed while work may be going on whose end cannot be seen. What they leave stays until the process
- * ends, so that these tests have one of their own.
+ * Devices closed while work may be running whose end cannot be seen. They leak until the process ends, so these tests have a
+ * process of their own.
  */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
@@ -17,7 +17,7 @@ async function firstWarning(): Promise<Error | undefined> {
   }
 }
 
-describe("a device that is closed while work may be going on whose end cannot be seen", { skip }, () => {
+describe("a device closed while work may be running whose end cannot be seen", { skip }, () => {
   for (const call of ["cuEventQuery", "cuEventRecord"]) {
     test(`leaks its memory if ${call} keeps failing, with a warning`, async () => {
       const driver = open()

@@ -10,12 +10,12 @@ const aWhile = () => new Promise((resolve) => setTimeout(resolve, 20))
 
 onDouble("a device that is closed while work is queued", () => {
   for (const call of ["cuEventQuery", "cuEventRecord", "cuStreamIsCapturing"]) {
-    test(`keeps its memory until that is over, though ${call} fails once`, async () => {
+    test(`keeps its memory until the work is over, even if ${call} fails once`, async () => {
       const driver = open()
       const stream = driver.streams.create(0)
-      driver.streams.foreignHandle(stream) // So that it is asked whether it is captured.
+      driver.streams.foreignHandle(stream) // So that the driver must query whether it is captured.
       driver.memory.allocate(1000, stream, never)
-      // `using` would open it again at the end, after its memory is freed.
+      // `using` would close it again at the end, after its memory is freed.
       const latch = new Latch(driver).hold(stream)
       const { allocations } = double.alive()
       double.fail(call, 1, unknown)
@@ -28,7 +28,7 @@ onDouble("a device that is closed while work is queued", () => {
     })
   }
 
-  test("gives its memory back, though the stream to free it on cannot be made at once", async () => {
+  test("frees its memory even if the stream for that cannot be created at first", async () => {
     const driver = open()
     driver.memory.allocate(1000, driver.streams.create(0), never)
     double.fail("cuStreamCreateWithPriority", 1, unknown)
@@ -53,7 +53,7 @@ onDouble("a device that is closed while work is queued", () => {
 })
 
 onDouble("a stream that is disposed of", () => {
-  test("is kept until its end can be marked: memory that it uses is not given to others before", () => {
+  test("is kept until its end can be marked: memory that it uses is not handed out before", () => {
     using device = openDevice("cuda:0")
     const [used, other] = [device.createStream(), device.createStream()]
     const array = used.run(() => device.empty("uint8", 64 * 2 ** 20))

@@ -20,7 +20,7 @@ import {
 } from "./device.js"
 import { double } from "./double.js"
 
-/** How waiters are served, and after how many milliseconds they are. */
+/** The stages of waiting, with the milliseconds after which they begin. */
 const stages = [
   ["polled", 0],
   ["looked at in naps", 4 * POLLING_WINDOW],
@@ -35,7 +35,7 @@ async function pass(milliseconds: number): Promise<void> {
 const pastNaps = () => pass(1.5 * NAPPING_WINDOW)
 
 onDouble("completion", () => {
-  test("settles never inside the call, even of an event that is complete", async () => {
+  test("never settles inside the call, even for a complete event", async () => {
     using driver = open()
     const event = driver.events.create(false)
     let calls = 0
@@ -45,7 +45,7 @@ onDouble("completion", () => {
   })
 
   for (const [stage, waited] of stages) {
-    test(`those of one stream settle in the order of the calls, the first of them ${stage}`, async () => {
+    test(`promises of one stream settle in the order of the calls, the first one ${stage}`, async () => {
       using driver = open()
       const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
@@ -58,7 +58,7 @@ onDouble("completion", () => {
       add()
       await pass(waited)
       latch.open()
-      // Always new ones, so that some are polled often when the stream gets there.
+      // New ones repeatedly, so that some are polled often when the stream gets there.
       for (let isOver = false; !isOver; await new Promise(setImmediate)) {
         isOver = driver.streams.query(stream)
         add()
@@ -85,7 +85,7 @@ onDouble("completion", () => {
     })
   }
 
-  test("many that wait long all settle, none on a thread that would invalidate another library's capture", async () => {
+  test("many long waits all settle, and none invalidates another library's capture", async () => {
     using driver = open()
     const streams = Array.from({ length: 20 }, () => driver.streams.create(0))
     using latch = new Latch(driver)
@@ -100,7 +100,7 @@ onDouble("completion", () => {
   })
 
   for (const [stage, waited] of stages) {
-    test(`one that ends before another settles before it: ${stage}`, async () => {
+    test(`a wait that ends first settles first: ${stage}`, async () => {
       using driver = open()
       const [long, short] = [driver.streams.create(0), driver.streams.create(0)]
       using longLatch = new Latch(driver).hold(long)
@@ -145,7 +145,7 @@ onDouble("completion", () => {
       launch(driver, stream, noop)
       using second = new Latch(driver).hold(other)
       let early = 0
-      // Not at its record any more, so that the event itself is asked: twice, as each must be kept at its point.
+      // Recorded again, so the event itself is queried, twice, because each must keep its point.
       const done = Promise.all([settled(driver, event).then(() => early++), settled(driver, event).then(() => early++)])
       driver.events.record(event, other)
       await pass(waited)
@@ -199,7 +199,7 @@ onDouble("completion", () => {
     })
   }
 
-  test("a callback that throws is an uncaught exception and keeps no other from its call", async () => {
+  test("a callback that throws is an uncaught exception, and the others are still called", async () => {
     using driver = open()
     const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
@@ -220,7 +220,7 @@ onDouble("completion", () => {
   })
 
   for (const [stage, waited] of stages) {
-    test(`a lost device settles all that wait with the loss: ${stage}`, async () => {
+    test(`a lost device settles all waits with the loss: ${stage}`, async () => {
       using driver = open()
       const [held, broken] = [driver.streams.create(0), driver.streams.create(0)]
       const address = driver.memory.allocate(256, held, never)
@@ -241,7 +241,7 @@ onDouble("completion", () => {
     })
   }
 
-  test("while every thread of the pool is busy, the timer serves all", async () => {
+  test("while every thread of the pool is busy, the timer serves all waits", async () => {
     using driver = open()
     const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
@@ -256,7 +256,7 @@ onDouble("completion", () => {
   })
 })
 
-/** Runs a program on the double, with the helpers of these tests at hand. */
+/** Runs a program on the double, with these tests' helpers imported. */
 function run(code: string): { status: number | null; stdout: string; stderr: string } {
   const url = new URL("./device.js", import.meta.url)
   const module = `import { completed, Latch, open } from "${url.href}"\nconst driver = open()\n${code}`
@@ -273,7 +273,7 @@ onDouble("completion and the process", () => {
     assert.deepEqual([status, stdout], [0, "done false\n"])
   })
 
-  test("queued work alone does not keep it alive, nor does a device that is closing", () => {
+  test("neither queued work nor a closing device keeps it alive", () => {
     const { status, stdout } = run(`
       const stream = driver.streams.create(0)
       const latch = new Latch(driver).hold(stream)
@@ -282,7 +282,7 @@ onDouble("completion and the process", () => {
     assert.deepEqual([status, stdout], [0, "ended false\n"])
   })
 
-  test("one that detaches at once lets it end", () => {
+  test("a detached callback does not keep it alive", () => {
     const { status, stdout } = run(`
       const stream = driver.streams.create(0)
       const latch = new Latch(driver).hold(stream)

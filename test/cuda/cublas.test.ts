@@ -1,4 +1,4 @@
-/** What matrix products make of cuBLAS: its handles, their streams and workspaces, and what becomes of failures. */
+/** Matrix products by cuBLAS: its handles, their streams and workspaces, and failures. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -12,7 +12,7 @@ const square = { m: 2, n: 2, k: 2 }
 /** CUBLAS_STATUS_INTERNAL_ERROR */
 const internalError = 14
 
-/** Two arrays on the device: 1 2 3 4, and room for its square. */
+/** Two arrays on the device: the matrix 1 2 3 4, and one for its square. */
 function arrays(device: Device) {
   return { a: device.from(Float32Array.of(1, 2, 3, 4)), out: device.zeros("float32", 4) }
 }
@@ -56,7 +56,7 @@ onDouble("matrix products by cuBLAS", () => {
     assert.deepEqual(other.readSync(), out.readSync())
   })
 
-  test("the handle of a stream that is gone serves the next one, with that one's workspace", () => {
+  test("the handle of a destroyed stream serves the next one, with its own workspace", () => {
     using device = openDevice("cuda:0")
     const { a, out } = arrays(device)
     for (let i = 0; i < 5; i++) {
@@ -80,7 +80,7 @@ onDouble("matrix products by cuBLAS", () => {
     assert.deepEqual(out.readSync(), Float32Array.of(35, 50, 75, 110))
   })
 
-  test("a call that fails is an error with cuBLAS' own name and the call, and leaves nothing behind", async () => {
+  test("a failed call gives an error with cuBLAS' own name and the call, and leaves nothing behind", async () => {
     const symbols = [
       "cublasCreate_v2",
       "cublasSetStream_v2",
@@ -106,7 +106,7 @@ onDouble("matrix products by cuBLAS", () => {
     }
   })
 
-  test("a kernel's fault that a product meets first loses the device: it is no failure of cuBLAS'", async () => {
+  test("a kernel's fault that a product reports first loses the device, and is not blamed on cuBLAS", async () => {
     using device = openDevice("cuda:0")
     const { a, out } = arrays(device)
     matmul({ a, b: a, out, ...square })

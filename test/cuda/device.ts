@@ -1,4 +1,4 @@
-/** What the tests of the CUDA driver share: opening it on the double, and seeing that nothing of it is left. */
+/** Shared by the tests of the CUDA driver: opening it on the double, and checking that nothing is left. */
 import assert from "node:assert/strict"
 import { afterEach, describe } from "node:test"
 import { cudaBackend } from "../../src/cuda/backend.js"
@@ -15,19 +15,19 @@ import type {
 import type { Primitive } from "../../src/common/struct/layout.js"
 import { double, skip } from "./double.js"
 
-/** CUDA_ERROR_UNKNOWN: a call that failed, and nothing more. */
+/** CUDA_ERROR_UNKNOWN: a failure without further effects. */
 export const unknown = 999
 
-/** Behind no free of another stream. */
+/** Ordered after no free of another stream. */
 export const never = (): boolean => false
 export const mark: OrderMark = { slot: 0, tick: 0 }
 
-/** Long enough for any machine; what ends later has failed. */
+/** Milliseconds, enough for any machine; later ends count as failures. */
 const LIMIT = 20_000
 
 let lost = false
 
-/** Says that this test has lost a device. */
+/** Notes that this test has lost a device. */
 export function deviceIsLost(): void {
   lost = true
 }
@@ -61,15 +61,15 @@ export function onDouble(name: string, tests: () => void): void {
   })
 }
 
-/** Waits until closed devices have given everything back. */
+/** Waits until closed devices have released everything. */
 export async function untilGone(): Promise<void> {
   await until(() => Object.values(double.alive()).every((count) => count === 0)).catch(() => {
     throw new Error(`left over: ${JSON.stringify(double.alive())}`)
   })
-  assert.equal(double.releasedWhileBusy(), 0, "a context was given back while work was queued")
+  assert.equal(double.releasedWhileBusy(), 0, "a context was released while work was queued")
 }
 
-/** Waits for a condition, turn by turn of the event loop. */
+/** Waits for a condition without blocking the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   const end = performance.now() + LIMIT
   while (!condition()) {
@@ -99,7 +99,7 @@ export function parameters(...texts: string[]): Primitive[] {
   })
 }
 
-/** A kernel of the double's. */
+/** A kernel of the double. */
 export function kernel(name: string, signature: string[], body?: CudaModuleBody): KernelSource {
   const cuda = body ?? { source: sourceOf(name, signature) }
   const module = { name, cuda, host: undefined, globals: [], expressions: [] }
@@ -131,7 +131,7 @@ const CUDA_TYPES: Readonly<Record<string, string>> = {
   uint64: "unsigned long long",
 }
 
-/** CUDA C++ with this kernel's head. */
+/** CUDA C++ with this kernel's declaration. */
 export function sourceOf(name: string, signature: string[]): string {
   const list = parameters(...signature).map(
     ({ dtype, access }, index) => `${CUDA_TYPES[dtype]}${access === undefined ? "" : "*"} p${index}`,
@@ -201,14 +201,14 @@ export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
   return settled(driver, event).finally(() => driver.events.destroy(event))
 }
 
-/** Resolves when the event's latest record is passed. */
+/** Resolves when the event's latest record is complete. */
 export function settled(driver: Driver, event: EventHandle): Promise<void> {
   return new Promise((resolve, reject) => {
     driver.events.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
   })
 }
 
-/** What `fn` throws. */
+/** The value that `fn` throws. */
 export function thrownBy(fn: () => unknown): unknown {
   try {
     fn()

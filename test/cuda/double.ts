@@ -1,6 +1,6 @@
 /**
- * The CUDA driver's double: built from `test/cuda-double/` with the system's C compiler, loaded in place of the driver,
- * of NVRTC and of cuBLAS, and asked what happened to it.
+ * The CUDA driver's double: built from `test/cuda-double/` with the system's C compiler, and loaded instead of the driver,
+ * NVRTC and cuBLAS. Tests control it and read its counts.
  */
 import { spawnSync } from "node:child_process"
 import { createHash, randomUUID } from "node:crypto"
@@ -31,7 +31,7 @@ function build(): string | undefined {
   const compiler = COMPILERS.find((name) => spawnSync(name, ["--version"]).status === 0)
   if (compiler === undefined) return undefined
   mkdirSync(built, { recursive: true })
-  // Beside its place and moved there: several test files may build it at the same time.
+  // Built under another name and then moved, because several test files may build it at the same time.
   const unfinished = join(built, `${randomUUID()}.so`)
   const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(directory, name))
   const result = spawnSync(compiler, [...FLAGS, "-shared", "-fPIC", ...sources, "-lm", "-o", unfinished], {
@@ -42,7 +42,7 @@ function build(): string | undefined {
   return library
 }
 
-/** Where the double is; undefined without a C compiler. */
+/** The double's path; undefined without a C compiler. */
 export const doublePath = process.platform === "linux" ? build() : undefined
 
 /** For `describe` and `test`: why the tests of the CUDA code cannot run here, if they cannot. */
@@ -51,7 +51,7 @@ export const skip =
     ? `NOT TESTED: the CUDA code. Its tests need Linux and a C compiler (${COMPILERS.join(", ")}); there is none.`
     : false
 
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 const cacheDirectory = mkdtempSync(join(tmpdir(), "auxstream-test-cache-"))
@@ -69,7 +69,7 @@ let library: ReturnType<typeof koffi.load> | undefined
 /** A function of the double by its C name: a control function, or a CUDA function as another library would call it. */
 export function native(name: string, result: string, parameters: string[]): Call {
   if (doublePath === undefined) throw new Error("there is no double")
-  // The driver's own settings come first: koffi takes none once a library has been loaded.
+  // The driver's own settings come first, because koffi accepts none once a library is loaded.
   configure()
   library ??= koffi.load(doublePath)
   return library.func(name, result, parameters) as Call
@@ -100,18 +100,18 @@ const LIVE = [
   "products",
 ] as const
 
-/** What is alive, of each kind. */
+/** The counts of live objects. */
 export type Alive = Record<(typeof LIVE)[number], number>
 
 /** The double's controls. */
 export const double = {
-  /** The nth call of this name from now on gives the status, and does nothing. A sticky status loses the device. */
+  /** The nth call of this name from now on returns the status and does nothing. A sticky status loses the device. */
   fail: (name: string, nth: number, status: number) =>
     void call("double_fail", "void", ["str", "int", "int"], name, nth, status),
-  /** How many failures that were asked for have not happened. */
+  /** The number of requested failures that have not happened. */
   failuresLeft: () => call("double_failures_left", "int", []),
   failNothing: () => void call("double_fail_nothing", "void", []),
-  /** How often a function was called. */
+  /** The number of calls of a function. */
   count: (name: string) => call("double_count", "double", ["str"], name),
   alive: () =>
     Object.fromEntries(LIVE.map((name, which) => [name, call("double_alive", "double", ["int"], which)])) as Alive,
@@ -121,9 +121,9 @@ export const double = {
   setVersion: (version: number) => void call("double_set_version", "void", ["int"], version),
   setAttribute: (which: number, value: number) =>
     void call("double_set_attribute", "void", ["int", "int"], which, value),
-  /** Every call that takes a stream or an event wants the context current, too. */
+  /** Requires the context to be current for calls with a stream or an event, too. */
   setStrict: (strict: boolean) => void call("double_set_strict", "void", ["int"], Number(strict)),
-  /** How much device memory there is. */
+  /** Sets the size of the device memory. */
   setMemory: (bytes: number) => void call("double_set_memory", "void", ["double"], bytes),
   setCompilerVersion: (major: number, minor: number) =>
     void call("double_set_compiler_version", "void", ["int", "int"], major, minor),
@@ -131,16 +131,16 @@ export const double = {
   setCompileTime: (milliseconds: number) => void call("double_set_compile_time", "void", ["int"], milliseconds),
   releasedWhileBusy: () => call("double_released_while_busy", "double", []),
   hostFreesWhileBusy: () => call("double_host_frees_while_busy", "double", []),
-  /** How often a call had to wait for the device. */
+  /** The number of calls that had to wait for the device. */
   waits: () => call("double_waits", "double", []),
-  /** How many bytes of local memory for each thread the device has memory for. */
+  /** Sets the most local memory per thread, in bytes, that can be reserved. */
   setMostLocalMemory: (bytes: number) => void call("double_set_most_local", "void", ["int"], bytes),
   /** Kernels are loaded with their image, as with CUDA_MODULE_LOADING=EAGER. */
   setEager: (eager: boolean) => void call("double_set_eager", "void", ["int"], Number(eager)),
   /** Captures a stream on another thread, as another library would, in global mode by default. */
   captureElsewhere: (beside: number, mode = 0) =>
     void call("double_capture_elsewhere", "void", ["uintptr_t", "int"], beside, mode),
-  /** Ends that capture, and gives the status of its end. */
+  /** Ends that capture. @returns the status */
   endCaptureElsewhere: () => call("double_capture_elsewhere_end", "int", []),
   launchesThatLoad: () => call("double_launches_that_load", "double", []),
   eventFlags: (event: number) => call("double_event_flags", "int", ["uintptr_t"], event),

@@ -97,21 +97,21 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
     }),
 }
 
-/** Calls whose failure is not the method's: nothing can or need be done about it. */
+/** Calls whose failure does not fail the method, because nothing can or must be done about it. */
 const harmless: Readonly<Record<string, readonly string[]>> = {
   // The thread's current context cannot be restored, but none of our calls relies on it.
   "*": ["cuCtxPopCurrent_v2"],
-  // How far the stream has come is asked again when memory is wanted.
+  // The stream's progress is queried again when memory is needed.
   drainFrees: ["cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
   // Whether a copy is done is asked again.
   trim: ["cuEventQuery"],
-  // Where its end cannot be marked, a stream is destroyed later.
+  // A stream whose end cannot be marked is destroyed later.
   destroyStream: ["cuEventRecord"],
-  // Whether earlier copies are done is asked again.
+  // Earlier copies are queried again.
   allocatePinned: ["cuEventQuery"],
-  // The copy is queued: its staging memory is leaked, and said.
+  // The copy is queued: its staging memory leaks, with a warning.
   upload: ["cuEventQuery", "cuEventRecord", "cuEventCreate", "cuCtxPushCurrent_v2"],
-  // The parameters' end is known by a failure, and the compiler's object by its handle.
+  // A failure marks the end of the parameters; the compiler's object is destroyed by its handle.
   loadKernel: ["cuKernelGetParamInfo", "nvrtcDestroyProgram"],
 }
 
@@ -129,7 +129,7 @@ function checkError(call: string, error: unknown): void {
   assert.ok(call.startsWith(cause.call), `${call} is reported as ${cause.call}`)
 }
 
-/** The device does all that it is there for. */
+/** Checks that the device still works. */
 function checkUsable(driver: Driver): void {
   const stream = driver.streams.create(0)
   const event = driver.events.create(false)
@@ -153,7 +153,7 @@ async function alone(test: (ready: Ready) => unknown): Promise<void> {
   await until(() => double.alive().contexts === 0)
 }
 
-/** The calls that a method makes, each name as often as it comes; how often a query does is a matter of time. */
+/** The names of the calls that a method makes. Queries are listed once, because their number depends on timing. */
 async function callsOf(run: (ready: Ready) => unknown): Promise<string[]> {
   let calls: string[] = []
   await alone((everything) => {
@@ -162,7 +162,7 @@ async function callsOf(run: (ready: Ready) => unknown): Promise<string[]> {
   return calls.filter((name, index) => !/^cu(Event|Stream)Query$/.test(name) || calls.indexOf(name) === index)
 }
 
-onDouble("every single call failing in turn", () => {
+onDouble("each call failing in turn", () => {
   for (const [method, run] of Object.entries(throwing)) {
     test(`${method} throws, leaves nothing behind and the device usable`, async () => {
       // Without a cache, so that a kernel is compiled each time.
@@ -190,7 +190,7 @@ onDouble("every single call failing in turn", () => {
     })
   }
 
-  test("an upload whose staging memory cannot be watched is done all the same, with a warning", async () => {
+  test("an upload whose staging memory cannot be watched still succeeds, with a warning", async () => {
     using driver = open()
     const { address, stream } = ready(driver)
     driver.streams.synchronize(stream)
@@ -200,7 +200,7 @@ onDouble("every single call failing in turn", () => {
     const [warning] = await takeWarnings()
     assert.match(warning?.message ?? "", /pinned memory of an upload is leaked/)
     checkUsable(driver)
-    // The memory is leaked, and belongs to the context.
+    // The memory leaks until its context is released.
     deviceIsLost()
   })
 
@@ -270,7 +270,7 @@ onDouble("a lost device", () => {
     )
     for (const [method, run] of Object.entries(throwing)) {
       const calls = double.log(() => {
-        // Pinned memory may be there still.
+        // Pinned memory may still exist.
         if (method === "allocatePinned")
           assert.equal(
             thrownBy(() => driver.memory.allocatePinned(2 ** 21)),
@@ -296,7 +296,7 @@ onDouble("a lost device", () => {
     assert.deepEqual(calls, [])
   })
 
-  test("is noticed by whichever call meets the fault first", async () => {
+  test("is noticed by the first call after the fault, whichever it is", async () => {
     for (const [method, run] of Object.entries(throwing)) {
       for (const call of new Set(await callsOf(run))) {
         if (isHarmless(method, call) || !call.startsWith("cu")) continue
@@ -332,7 +332,7 @@ onDouble("a lost device", () => {
     }
   })
 
-  test("can be opened again once everybody has given its context back", async () => {
+  test("can be opened again once its context is released", async () => {
     const driver = open()
     const stream = driver.streams.create(0)
     launch(driver, stream, fault)

@@ -1,4 +1,4 @@
-/** Fills with 8 bytes whose halves differ, which CUDA itself has no fast call for. */
+/** Fills of 8 bytes whose halves differ. CUDA has no fast call for them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, StreamHandle } from "../../src/driver.js"
@@ -30,13 +30,13 @@ onDouble("fills with 8 bytes", () => {
     using opened = driver
     assert.ok(opened)
     const loaded = opening.filter(([name]) => name === "cuLibraryLoadData").length
-    assert.equal(loaded, 2, "the other one is for conditionals")
+    assert.equal(loaded, 2, "the other library is for conditionals")
     assert.ok(!opening.some(([name]) => String(name).startsWith("nvrtc")))
     const stream = opened.streams.create(0)
     for (const count of counts) assert.deepEqual(checkFill(opened, stream, count), ["cuLaunchKernel"])
   })
 
-  test("are a short fill and copies of it where others may already use the context, as loading would wait for them", () => {
+  test("are a short fill and copies of it if others may already use the context, because loading would wait for them", () => {
     using first = open()
     using latch = new Latch(first).hold(first.streams.create(0))
     let driver: (Driver & Disposable) | undefined
@@ -56,11 +56,11 @@ onDouble("fills with 8 bytes", () => {
   })
 
   for (const call of ["cuLibraryLoadData", "cuLibraryGetKernel", "cuKernelGetFunction", "cuFuncLoad"]) {
-    test(`are right where the kernel cannot be loaded, and the device opens: ${call}`, () => {
+    test(`are right if the kernel cannot be loaded, and the device still opens: ${call}`, () => {
       double.fail(call, 1, unknown)
       using driver = open()
       assert.equal(double.failuresLeft(), 0)
-      assert.equal(double.alive().libraries, 1, "the other one is for conditionals")
+      assert.equal(double.alive().libraries, 1, "the other library is for conditionals")
       const stream = driver.streams.create(0)
       for (const count of counts) assert.equal(checkFill(driver, stream, count)[0], "cuMemsetD2D32Async")
     })

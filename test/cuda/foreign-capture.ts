@@ -6,7 +6,7 @@ import { native } from "./double.js"
 
 const RELAXED = 2
 
-/** From its construction until it is ended. */
+/** A capture from its construction until it is ended. */
 export class ForeignCapture {
   readonly #stream: StreamHandle
   readonly #out = new CMemory(8)
@@ -21,7 +21,7 @@ export class ForeignCapture {
     this.#destroy(this.#endCapture())
   }
 
-  /** The other library launches its graph as well, and waits for that. */
+  /** Also launches the graph, and waits for it. */
   endAndRun(): void {
     const graph = this.#endCapture()
     const { address } = this.#out

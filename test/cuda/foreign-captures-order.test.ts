@@ -1,6 +1,6 @@
 /**
- * What is recorded and waited for inside another library's capture are edges of its graph. They order nothing of what our
- * streams had queued before, nor of what comes after.
+ * Records and waits inside another library's capture are edges of its graph. They order neither earlier nor later work of our
+ * streams.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -28,14 +28,14 @@ const viaEvents = (shown: Stream, brought: Stream): void => {
   end.wait(shown)
 }
 
-/** How many waits are sent. */
+/** The number of waits that are sent. */
 const waits = (fn: () => void) => double.log(fn).filter(([name]) => name === "cuStreamWaitEvent").length
 
 const ways = { streams: viaStreams, events: viaEvents }
 
 onDouble("§6 a fork and join inside another library's capture", () => {
   for (const [way, forkAndJoin] of Object.entries(ways)) {
-    test(`by ${way}: earlier work is not taken to be behind it when memory is handed out`, () => {
+    test(`by ${way}: it does not order earlier work when memory is handed out`, () => {
       using device = openDevice("cuda:0")
       const { shown, brought, array, latch } = heldFill(device)
       const capture = new ForeignCapture(Number(shown.handle))
@@ -50,7 +50,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
       latch.free()
     })
 
-    test(`by ${way}: a wait behind it is sent`, () => {
+    test(`by ${way}: a later wait is sent`, () => {
       using device = openDevice("cuda:0")
       const [shown, a, b] = [device.createStream(), device.createStream(), device.createStream()]
       const array = a.run(() => device.zeros("uint8", 64))
@@ -91,7 +91,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     })
   })
 
-  test("inside, a wait for a stream that entered the capture is queued, even without new work of ours", () => {
+  test("inside, a wait for a stream that entered the capture is sent, even if we queued no new work", () => {
     using device = openDevice("cuda:0")
     const { shown, brought, other } = idle(device)
     const capture = new ForeignCapture(Number(shown.handle))
@@ -105,7 +105,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     capture.end()
   })
 
-  test("inside, an event and a fork bring in whatever waits for them, and joins them", () => {
+  test("inside, streams that wait for an event or a fork enter the capture", () => {
     using device = openDevice("cuda:0")
     const { shown, brought, other } = idle(device)
     using event = device.createEvent()
@@ -119,7 +119,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     capture.end()
   })
 
-  test("afterwards waits are elided as ever, once the streams have been recorded again", () => {
+  test("afterwards waits are skipped as usual, once the streams have been recorded again", () => {
     using device = openDevice("cuda:0")
     const { shown, brought, other } = idle(device)
     const capture = new ForeignCapture(Number(shown.handle))
@@ -132,7 +132,7 @@ onDouble("§6 a fork and join inside another library's capture", () => {
     )
   })
 
-  test("§8 an event that was recorded there cannot be waited for afterwards, and the error says so", () => {
+  test("§8 an event recorded there cannot be waited for afterwards, and the error says so", () => {
     using device = openDevice("cuda:0")
     const { shown, other } = idle(device)
     using event = device.createEvent()

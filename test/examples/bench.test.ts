@@ -10,7 +10,7 @@ const bench = fileURLToPath(new URL("../../bench/main.js", import.meta.url))
 const kept = () => readdirSync(join(project, "bench/results")).toSorted()
 
 describe("the benchmark", () => {
-  test("gives its figures as JSON, with all that they depend on, and keeps no quick run", () => {
+  test("prints its figures as JSON with their circumstances, and does not store a quick run", () => {
     const before = kept()
     const { exitCode, output } = runScript(bench, "--quick", "--json", "--only", "fork-join,disabled-path")
     assert.equal(exitCode, 0)
@@ -53,14 +53,10 @@ describe("the benchmark", () => {
   })
 
   for (const [what, args, sentence] of [
-    [
-      "a benchmark that is none",
-      ["--only", "fork-joins"],
-      /--only must name benchmarks: fork-join, .+; got "fork-joins"/,
-    ],
+    ["an unknown benchmark", ["--only", "fork-joins"], /--only must name benchmarks: fork-join, .+; got "fork-joins"/],
     ["an option that is none", ["--quik"], /--quik/],
   ] as const) {
-    test(`says in one sentence what is wrong, and ends with 2: ${what}`, () => {
+    test(`reports a user error in one sentence, and exits with 2: ${what}`, () => {
       const { exitCode, errors } = runScript(bench, ...args)
       assert.equal(exitCode, 2)
       assert.match(errors, sentence)

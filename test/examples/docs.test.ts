@@ -17,7 +17,7 @@ const pages = new Map(
 )
 const pageOf = (path: string) => pages.get(path) ?? ""
 
-/** What the pages' code takes for given. */
+/** Declarations that the pages' code relies on. */
 const given = `
 declare global {
   const device: Device
@@ -45,7 +45,7 @@ const types = 'import type { Device, DeviceArray, Event, Kernel, Stream } from "
 
 describe("the documentation", () => {
   test("has code that compiles", () => {
-    // Below the project, so that "auxstream" is found as users find it.
+    // Below the project, so that "auxstream" is resolved as for users.
     const outputs = fileURLToPath(new URL("../..", import.meta.url))
     mkdirSync(outputs, { recursive: true })
     const folder = mkdtempSync(join(outputs, "docs-"))
@@ -73,7 +73,7 @@ describe("the documentation", () => {
     }
   })
 
-  test("names every error code, and none that is not", () => {
+  test("names exactly the existing error codes", () => {
     const source = readFileSync(join(project, "src/common/errors.ts"), "utf8")
     const codes = [...source.matchAll(/^ {2}\| "(AUX_\w+)"/gm)].map(([, code]) => code)
     const [errors = ""] = pageOf("docs/api/errors.md").split("## Warnings")
@@ -81,7 +81,7 @@ describe("the documentation", () => {
     assert.deepEqual(new Set(documented), new Set(codes))
   })
 
-  test("quotes what captures refuse as they say it", () => {
+  test("quotes the refusals of captures literally", () => {
     const said = [
       "runtime/order/capture-guard",
       "runtime/graph/conditional",
@@ -99,7 +99,7 @@ describe("the documentation", () => {
     assert.deepEqual(missing, [])
   })
 
-  test("names everything that is exported", () => {
+  test("names every export", () => {
     const text = [...pages]
       .filter(([path]) => path.startsWith("docs/api/"))
       .map(([, page]) => page)
@@ -108,7 +108,7 @@ describe("the documentation", () => {
     assert.deepEqual(missing, [])
   })
 
-  test("has links that lead somewhere", () => {
+  test("has no broken links", () => {
     for (const [path, page] of pages) {
       for (const [, target = ""] of withoutCode(page).matchAll(/\]\(([^)]+)\)/g)) {
         if (target.startsWith("http")) continue
@@ -121,7 +121,7 @@ describe("the documentation", () => {
   })
 })
 
-describe("the pages for those who change the code", () => {
+describe("the pages for contributors", () => {
   test("name files and folders that exist", () => {
     const guides = ["CONTRIBUTING.md", "docs/architecture.md", "docs/gpu-run.md"]
     const missing = guides.flatMap((guide) =>
@@ -155,7 +155,7 @@ function withoutCode(page: string): string {
   return page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")
 }
 
-/** The code as a module, with everything of auxstream's at hand unless it says itself what it imports. */
+/** The code as a module. Code without imports gets all exports of auxstream that it uses. */
 function withImports(code: string): string {
   const names = Object.keys(auxstream).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
   return code.includes('from "auxstream"')
@@ -167,7 +167,7 @@ function nameOf(path: string): string {
   return path.replace(/\W+/g, "-")
 }
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub makes from headings. */
 function anchorsOf(page: string): string[] {
   return [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
     heading

@@ -15,7 +15,7 @@ function run(...args: string[]) {
   return runExample("image-pipeline/main", ...args)
 }
 
-/** A value of one plane; the picture's edge goes on beyond it. */
+/** A value of one plane. Beyond the picture, its edge continues. */
 function at({ width, height, channels, data }: Picture, plane: number, x: number, y: number): number {
   const [column, row] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]
   return (data[(row * width + column) * channels + plane] ?? NaN) / 255
@@ -33,7 +33,7 @@ function assertPlanes(values: Float32Array, { width, height }: Picture, of: type
 describe("the image pipeline", () => {
   after(() => rmSync(folder, { recursive: true }))
 
-  test("writes the same picture with its branches beside each other and one after another", () => {
+  test("writes the same picture with its branches in parallel and in sequence", () => {
     const [parallel, sequential] = [join(folder, "parallel.png"), join(folder, "sequential.png")]
     for (const outcome of [run("--output", parallel), run("--output", sequential, "--sequential")]) {
       assert.equal(outcome.errors, "")
@@ -46,7 +46,7 @@ describe("the image pipeline", () => {
     assert.ok(changed > result.data.length / 2, `only ${changed} bytes of ${result.data.length} changed`)
   })
 
-  test("finds edges as plain JavaScript finds them", async () => {
+  test("finds the same edges as plain JavaScript", async () => {
     using device = openDevice("host")
     const picture = readPng(readFileSync(cat))
     using bytes = device.from(picture.data)
@@ -66,7 +66,7 @@ describe("the image pipeline", () => {
     return Math.hypot(across, down)
   }
 
-  test("blurs as a Gaussian in two dimensions does", async () => {
+  test("blurs like a two-dimensional Gaussian", async () => {
     using device = openDevice("host")
     const picture = {
       width: 13,
@@ -93,7 +93,7 @@ describe("the image pipeline", () => {
     return sum / weights
   }
 
-  test("leaves alpha alone, takes gray pictures and single pixels, and keeps no memory", async () => {
+  test("leaves alpha unchanged, accepts gray pictures and single pixels, and leaks no memory", async () => {
     using device = openDevice("host")
     await prepare(device)
     const used = device.memory.used
@@ -128,7 +128,7 @@ describe("the image pipeline", () => {
     ["a device that is none", ["--output", output, "--device", "gpu"], /"host"/],
   ]
   for (const [what, args, sentence] of bad) {
-    test(`says in one sentence what is wrong, and ends with 2: ${what}`, () => {
+    test(`reports a user error in one sentence, and exits with 2: ${what}`, () => {
       const { exitCode, output, errors } = run(...args)
       assert.equal(exitCode, 2)
       assert.equal(output, "")

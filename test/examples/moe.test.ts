@@ -23,7 +23,7 @@ describe("the main job", () => {
   })
   after(() => rmSync(folder, { recursive: true }))
 
-  test("--json prints one object: times, speed-up, what was cut, and checks that hold", () => {
+  test("--json prints one object: times, speed-up, reductions, and passed checks", () => {
     const input = join(folder, "short.txt")
     const { exitCode, output, errors } = run("--input", input, "--layers", "1", "--json", "--device", "host")
     assert.equal(errors, "")
@@ -138,7 +138,7 @@ describe("the main job's figures", () => {
     longer: 5,
   })
 
-  test("one bit that differs, in any round, is a failure", () => {
+  test("one differing bit in any round is a failure", () => {
     assert.equal(allEqual([row(0, 1), row(0, 1), row(0, 1)]), true)
     assert.equal(allEqual([row(0, 1), row(0, 1), row(-0, 1)]), false)
     assert.equal(allEqual([row(0, 1), row(0, 1 + 2 ** -23)]), false)
@@ -177,7 +177,7 @@ describe("the main job's figures", () => {
     }
   })
 
-  test("little overlap is reported with the share of the processor time that other processes used", () => {
+  test("poor overlap is reported with the share of processor time that other processes used", () => {
     const textAt = (sequential: number, othersShare: number): string =>
       reportText(makeReport({ ...facts, milliseconds: round(sequential), othersShare, checks: hold }))
     assert.doesNotMatch(textAt(9, 0.8), /Little overlap/)
@@ -185,7 +185,7 @@ describe("the main job's figures", () => {
     assert.match(textAt(6, 0.8), /used 80 % of the processor time meanwhile; repeat this on an idle machine\.\n/)
   })
 
-  test("a result that is off names the step and the layer", () => {
+  test("a wrong result names the step and the layer", () => {
     const steps = [
       { step: "norm", layer: 0, largestError: 0, tolerance: 0.5, passed: true },
       { step: "routed", layer: 7, largestError: 2, tolerance: 0.5, passed: false },
@@ -196,14 +196,14 @@ describe("the main job's figures", () => {
     assert.match(text, /✗ FAILED: routed: error 2\.0e\+0, largest in layer 7, allowed 5\.0e-1/)
   })
 
-  test("layers that memory was too short for are named", () => {
+  test("the report names layers that did not fit in memory", () => {
     const { kept } = makeReport({ ...facts, sizes: sizesFor("cuda", 17, 1), layersThatFit: 17, checks: hold })
     assert.match(kept, /kept 60 of 60 experts, 17 of 24 layers \(more do not fit into the device's memory\)/)
   })
 })
 
 describe("the main job's weights", () => {
-  test("as many layers as fit, if fewer will do; else an error and nothing is kept", () => {
+  test("as many layers as fit, if fewer are allowed; otherwise an error, and no memory is kept", () => {
     using device = openDevice("host")
     const sizes = sizesFor("cuda", 24, 1)
     assert.throws(() => device.scope(() => allocateLayers(device, sizes, false)), { code: "AUX_OUT_OF_MEMORY" })

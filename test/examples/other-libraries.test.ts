@@ -4,7 +4,7 @@ import { listDevices } from "../../src/index.js"
 import { runExample } from "./run.js"
 
 describe("the example with another library", () => {
-  test("gives the same with the CUDA runtime and without it, and says which", () => {
+  test("gives the same result with and without the CUDA runtime, and says which it used", () => {
     const { exitCode, output, errors } = runExample("other-libraries/main")
     assert.equal(errors, "")
     assert.equal(exitCode, 0)

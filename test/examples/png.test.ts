@@ -13,7 +13,7 @@ const pictures: fc.Arbitrary<Picture> = fc
       .map((data): Picture => ({ width, height, channels, data }))
   })
 
-/** A writer of its own, one given filter a row, split over two IDAT parts: what other programs write. */
+/** Writes a picture like other programs: with the given filter for each row, split into two IDAT parts. */
 function encode({ width, height, channels, data }: Picture, filterOf: (row: number) => number): Buffer {
   const rowBytes = width * channels
   const rows: number[] = []
@@ -60,7 +60,7 @@ function file(...parts: Buffer[]): Buffer {
   return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), ...parts])
 }
 
-/** Bit by bit, by the definition. */
+/** The checksum bit by bit, as defined. */
 function crc32(bytes: Uint8Array): number {
   let crc = 0xffffffffn
   for (const byte of bytes) {
@@ -75,7 +75,7 @@ describe("the PNG files of the image pipeline", () => {
     fc.assert(fc.property(pictures, (picture) => assert.deepEqual(readPng(writePng(picture)), picture)))
   })
 
-  test("are read from other writers: every filter, several parts, parts to be ignored", () => {
+  test("of other programs are read: every filter, several parts, ignorable parts", () => {
     fc.assert(
       fc.property(
         pictures,
@@ -85,7 +85,7 @@ describe("the PNG files of the image pipeline", () => {
     )
   })
 
-  test("never crash when damaged: a picture, or an error that says why", () => {
+  test("give a picture or an error with a reason if damaged, and never crash", () => {
     const good = writePng({ width: 4, height: 3, channels: 3, data: new Uint8Array(36).fill(7) })
     fc.assert(
       fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, change, cut) => {

@@ -6,10 +6,10 @@ import { describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
 
 const program = fileURLToPath(new URL("../../examples/server/main.js", import.meta.url))
-/** Long enough to be under way when something happens meanwhile. */
+/** Long enough to be running when the test acts. */
 const manyRounds = 20_000_000
 
-/** The server in a process of its own, with any free port. */
+/** Starts the server in a process of its own, on any free port. */
 class Server {
   readonly #process: ChildProcess
   readonly #url: string
@@ -43,7 +43,7 @@ class Server {
     this.#process.kill("SIGTERM")
   }
 
-  /** How it ended, and what it complained of. */
+  /** Its exit and its error output. */
   async ended(): Promise<{ code: number | null; errors: string }> {
     if (this.#process.exitCode === null) await once(this.#process, "exit")
     return { code: this.#process.exitCode, errors: this.#output }
@@ -65,7 +65,7 @@ function expected(numbers: readonly number[], rounds: number): number[] {
 }
 
 describe("the example of a server", { skip: process.platform === "win32" && "there is no SIGTERM" }, () => {
-  test("requests side by side get their results, though some of them fail", async () => {
+  test("concurrent requests get their results even if some fail", async () => {
     await using server = await Server.start()
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) => server.ask(index % 3 === 0 ? [1, null] : [index, 0.5])),
@@ -78,7 +78,7 @@ describe("the example of a server", { skip: process.platform === "win32" && "the
     assert.equal(await server.memoryUsed(), 0)
   })
 
-  test("a client that goes away ends its request alone; its memory comes back", async () => {
+  test("a client that disconnects ends only its own request, whose memory is freed", async () => {
     await using server = await Server.start()
     const gone = new AbortController()
     const left = server.ask([1, 2, 3, 4], manyRounds, gone.signal)
@@ -89,7 +89,7 @@ describe("the example of a server", { skip: process.platform === "win32" && "the
     while ((await server.memoryUsed()) !== 0);
   })
 
-  test("SIGTERM: requests under way are answered, then the process ends by itself, without an error", async () => {
+  test("SIGTERM: running requests are answered, then the process ends without an error", async () => {
     await using server = await Server.start()
     const asked = server.ask([1, 2], manyRounds)
     while ((await server.memoryUsed()) === 0);

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { describe, test } from "node:test"
 import { project, runExample } from "./run.js"
 
-/** Runs an example that has to end well, and gives its lines. */
+/** Runs an example that must succeed. @returns its lines */
 function linesOf(name: string): string[] {
   const { exitCode, output, errors } = runExample(name)
   assert.equal(errors, "")
@@ -13,7 +13,7 @@ function linesOf(name: string): string[] {
 }
 
 describe("the small examples", () => {
-  test("ten lines: two launches beside each other, joined, read", () => {
+  test("ten lines: two parallel launches, a join and a read", () => {
     assert.deepEqual(linesOf("ten-lines"), ["2 4 6 40 50 60"])
   })
 
@@ -28,14 +28,14 @@ describe("the small examples", () => {
       return `${name}: ${text.split("e").length - 1} times "e", ${text.split("\n").length - 1} lines.`
     })
     assert.deepEqual(lines.slice(2), counted)
-    // Which file comes first is the file system's business.
+    // The file system decides which file comes first.
     assert.deepEqual(lines.slice(0, 2).sort(), [
       "LICENSE is counted on the default stream.",
       "package.json is counted on the aux stream.",
     ])
   })
 
-  test("graph: a step that is captured once decodes the tokens that the eager one does, from each beginning", () => {
+  test("graph: a step captured once decodes the same tokens as the eager step, from each beginning", () => {
     const [captured, ...lines] = linesOf("graph")
     assert.equal(captured, "Captured: 39 operations on 2 streams.")
     const decoded = lines.slice(0, 4).map((line) => /^(\w+) +[\d.]+ ms a step: ([\d ]+) …$/.exec(line))

@@ -7,7 +7,7 @@ import { project, runExample, runScript } from "./run.js"
 
 const [width, height, limit] = [72, 30, 250]
 
-/** The same in plain JavaScript, in the order of operations that the kernels use. */
+/** The same in plain JavaScript, with the kernels' order of operations. */
 function stepsOf(column: number, row: number): number {
   const x0 = column * (3.2 / width) - 2.2
   const y0 = row * (2.4 / height) - 1.2
@@ -24,8 +24,8 @@ function shade(steps: number): string {
   return steps === limit ? "@" : (" .:-=+*#%"[Math.min(8, Math.floor(Math.log2(steps)))] ?? "?")
 }
 
-describe("the WebAssembly kernel of the user's own", () => {
-  test("draws what plain JavaScript draws", () => {
+describe("the custom WebAssembly kernel", () => {
+  test("draws the same as plain JavaScript", () => {
     const { exitCode, output, errors } = runExample("wasm-kernel/main")
     assert.equal(errors, "")
     assert.equal(exitCode, 0)
@@ -35,7 +35,7 @@ describe("the WebAssembly kernel of the user's own", () => {
     assert.deepEqual(output.trimEnd().split("\n"), expected)
   })
 
-  test("is committed as its source builds it", () => {
+  test("is committed as built from its source", () => {
     const folder = mkdtempSync(join(tmpdir(), "auxstream-wasm-kernel-"))
     try {
       const built = join(folder, "mandelbrot.wasm")

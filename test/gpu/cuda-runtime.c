@@ -1,6 +1,6 @@
 /*
- * A stand-in for the CUDA runtime: the calls that other-libraries.test.ts makes, over the driver's double. It is another
- * user of the driver, with its own pool, stream and reference to the primary context, as the real one is.
+ * A stand-in for the CUDA runtime: the calls that other-libraries.test.ts makes, over the driver's double. Like the real one,
+ * it is another user of the driver, with its own pool, stream and reference to the primary context.
  * It returns the driver's statuses. The tests read only two, success and not ready, whose numbers are equal in both.
  */
 #include "../cuda-double/double.h"
@@ -43,7 +43,7 @@ static struct stream *own;
   } while (0)
 
 static CUresult start(int device) {
-  /* Pinned device memory of this device, as the runtime's own. */
+  /* Pinned device memory of this device, like the runtime's own. */
   const int properties[22] = {1, 0, 1, device};
   CHECK(cuInit(0));
   CHECK(cuDevicePrimaryCtxRetain(&primary, device));

@@ -1,6 +1,6 @@
 /**
- * A library that is not ours, in the same process: NVIDIA's CUDA runtime where there is a GPU, elsewhere a small stand-in
- * for it over the driver's double, so that the tests themselves are tested everywhere.
+ * Another library in the same process: NVIDIA's CUDA runtime on a machine with a GPU, elsewhere a small stand-in over the
+ * driver's double, so that the tests themselves run everywhere.
  */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
@@ -43,13 +43,13 @@ const CAPTURE_RELAXED = 2
 const SUCCESS = 0
 const NOT_READY = 600
 
-/** The CUDA runtime's own names, without its prefix; a status that is a failure is thrown. */
+/** The CUDA runtime's functions, without their prefix. They throw failures. */
 export class CudaRuntime {
   readonly #calls: Bound<typeof CALLS>
 
   constructor(library: NativeLibrary) {
     this.#calls = bind(library, CALLS)
-    // The device's primary context, which is ours, too.
+    // The device's primary context, which auxstream uses, too.
     succeeded(this.#calls.setDevice(0), "cudaSetDevice")
   }
 
@@ -64,7 +64,7 @@ export class CudaRuntime {
     succeeded(this.#calls.streamDestroy(Number(stream)), "cudaStreamDestroy")
   }
 
-  /** Is all done that is queued there? */
+  /** Whether all work queued there is done. */
   streamQuery(stream: bigint): boolean {
     const status = this.#calls.streamQuery(Number(stream))
     if (status !== NOT_READY) succeeded(status, "cudaStreamQuery")
@@ -79,12 +79,12 @@ export class CudaRuntime {
     succeeded(this.#calls.streamWaitEvent(Number(stream), Number(event), 0), "cudaStreamWaitEvent")
   }
 
-  /** In the mode that leaves the other streams of the thread alone. */
+  /** In the mode that does not restrict the thread's other streams. */
   streamBeginCapture(stream: bigint): void {
     succeeded(this.#calls.streamBeginCapture(Number(stream), CAPTURE_RELAXED), "cudaStreamBeginCapture")
   }
 
-  /** The graph is launched as often as asked on that stream, which is waited for, and given back. */
+  /** Launches the graph repeatedly on that stream, waits for it, and destroys the graph. */
   streamEndCapture(stream: bigint, launches = 0): void {
     const out = new CMemory(8)
     succeeded(this.#calls.streamEndCapture(Number(stream), out.address), "cudaStreamEndCapture")
@@ -124,7 +124,7 @@ export class CudaRuntime {
     return out.number(0)
   }
 
-  /** Waits for the whole device, as CUDA does: not while a latch is closed. */
+  /** Waits for the whole device, so it must not be called while a latch is closed. */
   free(address: number): void {
     succeeded(this.#calls.free(address), "cudaFree")
   }
@@ -144,10 +144,10 @@ function succeeded(status: number, call: string): void {
   assert.equal(status, SUCCESS, `${call} gave ${status}`)
 }
 
-/** Opens the runtime; or why there is none. Opening initialises it, so that is left to the tests. */
+/** A function that opens the runtime, or the reason why there is none. Opening initialises it, so the tests decide when. */
 export type Found = { readonly name: string; readonly open: () => CudaRuntime } | { readonly missing: string }
 
-/** NVIDIA's runtime for the GPU that is here, or the stand-in for none. */
+/** NVIDIA's runtime if there is a GPU, otherwise the stand-in. */
 export async function findRuntime(): Promise<Found> {
   const gpu = findGpu()
   if (gpu === undefined) return standIn()
@@ -172,21 +172,21 @@ function loaded(path: string): NativeLibrary | undefined {
 }
 
 async function standIn(): Promise<Found> {
-  // Imported only here: it makes the library use the double in place of the driver.
+  // Imported only here, because it makes the library use the double instead of the driver.
   const { doublePath, skip } = await import("../cuda/double.js")
   if (doublePath === undefined || skip !== false) return { missing: String(skip) }
   const path = build(doublePath)
   return { name: "a stand-in over the driver's double", open: () => new CudaRuntime(loadLibrary(path)) }
 }
 
-/** Builds the stand-in against the double, and gives its path: beside the double, whose path it holds. */
+/** Builds the stand-in beside the double, whose path it contains. @returns its path */
 function build(doublePath: string): string {
   const source = standInSource()
   const hash = createHash("sha256").update(doublePath).update(readFileSync(source)).digest("hex").slice(0, 16)
   const library = join(dirname(doublePath), `libcudart-${hash}.so`)
   if (existsSync(library)) return library
   const compiler = ["cc", "gcc", "clang"].find((name) => spawnSync(name, ["--version"]).status === 0) ?? "cc"
-  // Beside its place and moved there: several processes may build it at the same time.
+  // Built under another name and then moved, because several processes may build it at the same time.
   const unfinished = join(dirname(doublePath), `${randomUUID()}.so`)
   const flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-shared", "-fPIC"]
   const { status, stderr } = spawnSync(compiler, [...flags, source, doublePath, "-o", unfinished], { encoding: "utf8" })

@@ -1,6 +1,6 @@
 import { defineKernel } from "../../src/index.js"
 
-/** Writes where nothing is. */
+/** Writes to an address without memory. */
 export const fault = defineKernel({
   name: "test_fault",
   signature: [],

@@ -1,4 +1,4 @@
-/** §7: a kernel's fault. It runs in a process of its own, because it ends the device there. */
+/** §7: a kernel's fault. It needs a process of its own, because it loses the device there. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -31,7 +31,7 @@ test(
     await device.completed()
 
     const event = device.createEvent()
-    using latch = new Latch(device).hold(stream) // So that all of this is queued before the fault.
+    using latch = new Latch(device).hold(stream) // So that everything is queued before the fault.
     fault.launch({ ...once, stream })
     event.record(stream)
     const pending = [stream.completed(), event.completed(), stream.run(() => x.read()), device.completed()]

@@ -1,6 +1,6 @@
-/** The file format of llama.cpp's models, as far as a small model needs it: a typed header, then tensors of float32. */
+/** The part of llama.cpp's file format that a small model needs: a typed header, then tensors of float32. */
 
-/** A value of the header: its type by the format's number, and its bytes. */
+/** A value of the header: the format's number of its type, and its bytes. */
 export interface GgufValue {
   readonly type: number
   readonly bytes: Buffer
@@ -8,7 +8,7 @@ export interface GgufValue {
 
 export interface GgufTensor {
   readonly name: string
-  /** The length of a row first, as the format has it. */
+  /** The format puts the length of a row first. */
   readonly shape: readonly number[]
   readonly data: Float32Array
 }
@@ -37,7 +37,7 @@ export function ggufString(value: string): GgufValue {
   return { type: 8, bytes: text(value) }
 }
 
-/** Values of one type. */
+/** A list of values of one type. */
 export function ggufArray(values: readonly [GgufValue, ...GgufValue[]]): GgufValue {
   const [{ type }] = values
   return { type: 9, bytes: Buffer.concat([word(type), long(values.length), ...values.map(({ bytes }) => bytes)]) }

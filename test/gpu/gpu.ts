@@ -1,6 +1,6 @@
 import { listDevices } from "../../src/index.js"
 
-/** The name of the GPU that is here, if one is: the driver's double is none. Where AUXSTREAM_TEST_DEVICE names one, it has to be. */
+/** The name of this machine's GPU, if it has one; the double does not count. Throws if AUXSTREAM_TEST_DEVICE names a missing one. */
 export function findGpu(): string | undefined {
   const device = listDevices().find(({ id, name, usable }) => id === "cuda:0" && usable && !isDouble(name))
   if (device === undefined && process.env["AUXSTREAM_TEST_DEVICE"]?.startsWith("cuda") === true) {
@@ -9,13 +9,13 @@ export function findGpu(): string | undefined {
   return device?.name
 }
 
-/** Devices to test with, by name, or why there are not enough. */
+/** The names of the devices to test with, or why there are not enough. */
 export type FoundDevices = { readonly names: readonly string[] } | { readonly missing: string }
 
-/** So many GPUs; where there is no GPU at all, the driver's double plays them. */
+/** This many GPUs. Without any GPU, devices of the driver's double. */
 export async function findDevices(count: number): Promise<FoundDevices> {
   if (findGpu() === undefined) {
-    // Imported only here: it makes the library use the double in place of the driver.
+    // Imported only here, because it makes the library use the double instead of the driver.
     const { double, skip } = await import("../cuda/double.js")
     if (skip !== false) return { missing: skip }
     double.setDevices(count)
@@ -26,7 +26,7 @@ export async function findDevices(count: number): Promise<FoundDevices> {
     : { names: names.slice(0, count) }
 }
 
-/** As the driver's double names its devices. */
+/** The double's names of its devices. */
 function isDouble(name: string): boolean {
   return name.startsWith("CUDA double")
 }

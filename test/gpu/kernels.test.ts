@@ -13,7 +13,7 @@ import { findGpu } from "./gpu.js"
 
 const gpu = findGpu()
 const skip = gpu === undefined ? "NOT TESTED: kernels as PTX and cubin. That needs an NVIDIA GPU." : false
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 const signature = ["int32", "float32", "in float32*", "inout float32*"] as const
@@ -41,12 +41,12 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     rmSync(cache, { recursive: true })
   })
 
-  /** What the compiler makes of the source. */
+  /** The compiler's PTX. */
   function image(output: "ptx" | "cubin", ...options: string[]): Uint8Array {
     return nvrtc(13).compile({ name: "saxpy", source, options, output })
   }
 
-  /** The cubin of the source for this very GPU: what the cache keeps of it, behind a hash of 32 bytes. */
+  /** The source's cubin for this GPU, which the cache keeps after a hash of 32 bytes. */
   function compiled(): Uint8Array {
     const folder = join(cache, "alone")
     return withEnvironment({ AUXSTREAM_CACHE_DIR: folder }, () => {
@@ -76,7 +76,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     computes(defineKernel({ name: "saxpy", signature, cuda: { cubin: compiled() } }))
   })
 
-  test("§7 what the compiler says of a source is in the error: line, place, words", async () => {
+  test("§7 the error has the compiler's messages, with lines", async () => {
     const broken = source.replace("a * x[i]", "b * x[i]")
     const kernel = defineKernel({ name: "saxpy", signature, cuda: { source: broken, options: ["--use_fast_math"] } })
     const words = [
@@ -89,7 +89,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     await rejected(() => kernel.prepare(device), "AUX_KERNEL_INVALID", ...words)
   })
 
-  test("§7 what the driver says of PTX is in the error; an image that is none, or for no such GPU, is refused", () => {
+  test("§7 the error has the driver's messages about PTX; an invalid image, or one for another GPU, is refused", () => {
     const text = new TextDecoder().decode(image("ptx", "--gpu-architecture=compute_80")).replace(/\0+$/, "")
     const wrong = defineKernel({ name: "saxpy", signature, cuda: { ptx: text.replace("fma.rn.f32", "fmx.rn.f32") } })
     refused(() => wrong.load(device), "AUX_KERNEL_INVALID", "CUDA_ERROR_INVALID_PTX", /fmx/)
@@ -108,7 +108,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     computes(defineKernel({ name: "saxpy", signature, cuda: { source } }))
   })
 
-  test("§7 a part of a cubin is refused, and the device is as good as before", async () => {
+  test("§7 an incomplete cubin is refused, and the device still works", async () => {
     const cubin = compiled()
     for (const share of [0.01, 0.03, 0.1, 0.5, 0.9, 0.97, 0.999]) {
       const part = cubin.subarray(0, Math.floor(cubin.length * share))
@@ -119,7 +119,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     computes(defineKernel({ name: "saxpy", signature, cuda: { cubin } }))
   })
 
-  test("§11 a changed header is compiled again, wherever it is; options may be in two strings", () => {
+  test("§11 a changed header causes a new compilation, wherever it is; options may be in two strings", () => {
     const folder = mkdtempSync(join(tmpdir(), "auxstream-headers-"))
     const includes = [`#include "${folder}/value.h"`, "#include <value.h>", '#include "outer.h"']
     writeFileSync(join(folder, "outer.h"), '#include "value.h"')
@@ -145,7 +145,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     }
   })
 
-  test("§7 a graph keeps the kernels that it launches; unreachable kernels are unloaded", async () => {
+  test("§7 a graph keeps its kernels loaded; unreachable kernels are unloaded", async () => {
     const define = (value: number) =>
       defineKernel({
         name: "set",
@@ -163,7 +163,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     assert.equal(x.readSync()[0], 1)
   })
 
-  test("§7 a name that the code has not, and a signature of another shape, are refused with both", () => {
+  test("§7 a missing symbol and a wrong signature are refused, and the error shows both sides", () => {
     const hidden = defineKernel({ name: "saxpy", signature, cuda: { source: source.replace('extern "C"', "") } })
     refused(() => hidden.load(device), "AUX_KERNEL_INVALID", 'extern "C"')
     const short = defineKernel({ name: "saxpy", signature: ["int32", "float32", "in float32*"], cuda: { source } })
@@ -176,7 +176,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     refused(() => wide.load(device), "AUX_KERNEL_INVALID", "float64 (8 bytes)", "parameter 1")
   })
 
-  test("§4 launch: shared memory that the kernel declares counts towards the limit, too", () => {
+  test("§4 launch: shared memory declared in the kernel counts towards the limit", () => {
     const both = defineKernel({
       name: "declares_shared",
       signature: ["inout int32*"],
@@ -205,7 +205,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     refused(tooMuch, "AUX_OUT_OF_RANGE", "declares_shared", String(sharedMemory - 8192), String(sharedMemory))
   })
 
-  test("§4 launch: more shared memory than a kernel has by itself, clusters, and blocks that wait for each other", () => {
+  test("§4 launch: more than the default shared memory, clusters, and cooperative launches", () => {
     const bytes = 100 * 1024
     const shared = defineKernel({
       name: "mirrored",
@@ -266,7 +266,7 @@ describe(`kernels on ${gpu}`, { skip }, () => {
     )
   })
 
-  test("§7 the cache: one file for a source and its options; a damaged one is compiled again", () => {
+  test("§7 the cache has one file for each source with its options; a damaged one is compiled again", () => {
     const files = () => readdirSync(cache)
     const marked = source.replace("saxpy(int", "marked(int")
     const load = () => computes(defineKernel({ name: "marked", signature, cuda: { source: marked } }))

@@ -4,7 +4,7 @@ import { affine, combine, over } from "../support/kernels.js"
 
 const count = 1000
 
-/** Fork-joins in a row, reckoned along in JavaScript: a step that is missing, doubled or out of order shows in the result. */
+/** Consecutive fork-joins, also computed in JavaScript: a missing, repeated or misplaced step shows in the result. */
 export class Layers {
   readonly #x: DeviceArray<"int32">
   readonly #y: DeviceArray<"int32">
@@ -21,7 +21,7 @@ export class Layers {
     this.#events = [device.createEvent(), device.createEvent()]
   }
 
-  /** Queues so many layers: each changes both arrays side by side, then mixes one into the other. */
+  /** Queues layers: each changes both arrays in parallel, then mixes one into the other. */
   queue(layers: number): this {
     for (let queued = 0; queued < layers; queued++) {
       const layer = this.#layer++
@@ -38,7 +38,7 @@ export class Layers {
     return this
   }
 
-  /** Reads what all the layers made, and compares. */
+  /** Reads the result of all layers, and compares it. */
   async check(): Promise<void> {
     const [x, y] = await Promise.all([this.#x.read(), this.#y.read()])
     assert.deepEqual(x, new Int32Array(count).fill(this.#expectedX))

@@ -1,4 +1,4 @@
-/** §4, §7: a device of ours is in this process first, then llama.cpp beside it. */
+/** §4, §7: this process opens a device of auxstream first, then llama.cpp. */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { isHeld, Latch } from "../support/latch.js"
@@ -7,14 +7,14 @@ import { findLlama } from "./node-llama-cpp.js"
 
 const found = findLlama()
 const skip = "missing" in found ? found.missing : false
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 describe(`before ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, () => {
   if ("missing" in found) return
   const { openLlama, openOurs } = found
 
-  test("§8 either goes on when the other is disposed of", async () => {
+  test("§8 each still works after the other is disposed of", async () => {
     const first = openOurs()
     const layers = new Layers(first)
     await layers.queue(20).check()

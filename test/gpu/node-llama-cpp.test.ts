@@ -1,4 +1,4 @@
-/** §4, §7: llama.cpp is in this process first, then a device of ours beside it. */
+/** §4, §7: this process opens llama.cpp first, then a device of auxstream. */
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import { captureGraph } from "../../src/index.js"
@@ -8,14 +8,14 @@ import { findLlama, type Step, type TinyLlama } from "./node-llama-cpp.js"
 
 const found = findLlama()
 const skip = "missing" in found ? found.missing : false
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, () => {
   if ("missing" in found) return
   const { openLlama, openOurs } = found
   let llama: TinyLlama
-  /** What it computes while no device of ours is open. */
+  /** Its results while no device of auxstream is open. */
   let alone: readonly Step[]
 
   before(async () => {
@@ -24,12 +24,12 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
   })
   after(() => llama.dispose())
 
-  test("it computes alike each time, and more than one token over and over", async () => {
+  test("its results are equal each time, and not one repeated token", async () => {
     assert.deepEqual(await llama.evaluate(), alone)
     assert.ok(new Set(alone.map(({ token }) => token)).size > 5)
   })
 
-  test("§7 our held streams neither block it nor change its results", async () => {
+  test("§7 held streams of auxstream neither block it nor change its results", async () => {
     using device = openOurs()
     const layers = new Layers(device)
     using other = device.createStream()
@@ -43,10 +43,10 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.equal(latch.timedOut, false)
   })
 
-  test("§5 fork-joins are correct while it evaluates, and end meanwhile", async () => {
+  test("§5 fork-joins are correct and end while it evaluates", async () => {
     using device = openOurs()
     const layers = new Layers(device)
-    // Rounds that began and ended within one evaluation. Few cores may be too busy with both for many of them.
+    // Rounds within one evaluation. On few cores there may not be many.
     let within = 0
     for (let turn = 0; turn < 100 && within < 10; turn++) {
       const evaluation = llama.start()
@@ -59,7 +59,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.ok(within >= 10, `${within} rounds`)
   })
 
-  test("§7 a capture of ours during its evaluation invalidates nothing on either side", async () => {
+  test("§7 a capture during its evaluation invalidates nothing on either side", async () => {
     using device = openOurs()
     const layers = new Layers(device)
     using graph = await captureGraph(
@@ -76,7 +76,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.deepEqual(await evaluation, alone)
   })
 
-  test("§8 our device being disposed of, again and again, leaves it working", async () => {
+  test("§8 opening and disposing of our device repeatedly does not disturb it", async () => {
     for (let turn = 0; turn < 5; turn++) {
       const device = openOurs()
       const layers = new Layers(device).queue(20)
@@ -88,7 +88,7 @@ describe(`beside ${"name" in found ? found.name : "node-llama-cpp"}`, { skip }, 
     assert.deepEqual(await llama.evaluate(), alone)
   })
 
-  test("§8 after it is disposed of, ours still works, and it can be loaded again", async () => {
+  test("§8 after it is disposed of, our device still works, and it can be loaded again", async () => {
     using device = openOurs()
     const layers = new Layers(device).queue(20)
     await llama.dispose()

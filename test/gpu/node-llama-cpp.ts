@@ -1,8 +1,8 @@
 /**
- * llama.cpp in this process, through the npm package node-llama-cpp: on the GPU beside the CUDA device where there is one,
- * elsewhere on the processor beside the host device, so that the tests themselves are tested everywhere.
+ * llama.cpp in this process, through the npm package node-llama-cpp: on the GPU beside the CUDA device, or without a GPU on
+ * the processor beside the host device, so that the tests themselves run everywhere.
  *
- * The package is no dependency of this project. AUXSTREAM_TEST_LLAMA names a folder that it is installed in.
+ * The package is no dependency of this project. AUXSTREAM_TEST_LLAMA names the folder where it is installed.
  */
 import assert from "node:assert/strict"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -14,11 +14,11 @@ import * as kernels from "../support/kernels.js"
 import { findGpu } from "./gpu.js"
 import { contextLength, tinyLlama, tokenOf } from "./tiny-llama.js"
 
-// Both libraries' streams together are more than CUDA's usual 8 hardware queues: one that has nothing to wait for would
-// stand behind another's closed latch. Read by CUDA when it starts.
+// Both libraries together have more streams than CUDA's default of 8 hardware queues, so a free stream could be stuck behind
+// a held one. CUDA reads this variable when it starts.
 process.env["CUDA_DEVICE_MAX_CONNECTIONS"] ??= "32"
 
-/** What is used of the package. Tokens are numbers. */
+/** The parts of the package that the tests use. Tokens are numbers. */
 interface Package {
   getLlama(options: {
     gpu: "cuda" | false
@@ -80,7 +80,7 @@ export class TinyLlama {
       const model = await llama.loadModel({ modelPath, gpuLayers: gpu === false ? 0 : 99 })
       const context = await model.createContext({ contextSize: contextLength, threads: 1, flashAttention: false })
       const opened = new TinyLlama(llama, context.getSequence())
-      // CUDA loads code at the first launches, so they are made before any stream is held.
+      // CUDA loads code at the first launches, so these come before any stream is held.
       await opened.evaluate()
       return opened
     } finally {
@@ -88,7 +88,7 @@ export class TinyLlama {
     }
   }
 
-  /** Goes on from the prompt, each time from its beginning: the prompt's tokens in one batch, then one token at a time. */
+  /** Generates from the prompt, from its beginning each time: the prompt's tokens in one batch, then one token at a time. */
   async evaluate(): Promise<readonly Step[]> {
     await this.#sequence.clearHistory()
     const steps: Step[] = []
@@ -106,7 +106,7 @@ export class TinyLlama {
     return steps
   }
 
-  /** The same, which says whether it is over. */
+  /** The same, with a flag that tells whether it is over. */
   start(): { readonly steps: Promise<readonly Step[]>; readonly isOver: boolean } {
     const evaluation = {
       isOver: false,
@@ -122,7 +122,7 @@ export class TinyLlama {
   }
 }
 
-/** Both libraries, each for the same device; or why llama.cpp is not there. */
+/** Both libraries for the same device, or why llama.cpp is missing. */
 export type Found =
   | { readonly name: string; readonly openLlama: () => Promise<TinyLlama>; readonly openOurs: () => Device }
   | { readonly missing: string }
@@ -150,7 +150,7 @@ export function findLlama(): Found {
 /** One more than the most latches that a test holds at a time. */
 const hostThreads = 3
 
-/** CUDA loads no kernel while a latch is closed, so what tests launch meanwhile has to be there before. */
+/** CUDA loads no kernel while a latch is closed, so the kernels that tests launch meanwhile are loaded before. */
 function openCuda(): Device {
   const device = openDevice("cuda:0")
   for (const kernel of [kernels.latch, kernels.affine, kernels.combine, kernels.spin]) kernel.load(device)

@@ -13,13 +13,13 @@ import { type CudaRuntime, findRuntime } from "./cuda-runtime.js"
 const { affine, over } = kernels
 const found = await findRuntime()
 const skip = "missing" in found ? found.missing : false
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 const count = 1000
 const bytes = count * 4
 
-/** What a memset of every byte to 1 makes of an int32. */
+/** An int32 after a memset of every byte to 1. */
 const ones = 0x01010101
 
 /** CUDA loads no kernel while a latch is closed, so the tests' kernels are loaded before. */
@@ -29,7 +29,7 @@ function open(): Device {
   return device
 }
 
-/** With a stream of the runtime's, which destroys it afterwards. */
+/** Calls a function with a stream of the runtime, which destroys it afterwards. */
 function withStream(runtime: CudaRuntime, use: (handle: bigint) => void): void {
   const handle = runtime.streamCreate()
   try {
@@ -49,7 +49,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   before(() => {
     if ("missing" in found) return
     runtime = found.open()
-    // The runtime's first calls load code, so they are made before any stream is held.
+    // The runtime's first calls load code, so these come before any stream is held.
     const memory = runtime.malloc(2 * bytes)
     withStream(runtime, (stream) => {
       runtime.memsetAsync(memory, 0, bytes, stream)
@@ -93,7 +93,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
       runtime.memcpyAsync(seen.address, address, bytes, handle),
     )
     x.dispose()
-    // What is made now would take the memory if it were free, and the copy would read -1.
+    // If the memory were free, this array would take it, and the copy would read -1.
     const others = Array.from({ length: 10 }, () => device.full("int32", count, -1))
     device.defaultStream.synchronize()
     assert.ok(others.every((other) => other.address !== address))
@@ -136,7 +136,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.ok(device.memory.peak < 100 * bytes, `${device.memory.peak} bytes at most`)
   })
 
-  test("§4 wrap: its memory is used in place, and never freed by us", () => {
+  test("§4 wrap: its memory is used in place, and auxstream never frees it", () => {
     const address = runtime.malloc(bytes)
     const copy = runtime.malloc(bytes)
     withStream(runtime, (stream) => {
@@ -162,7 +162,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
       using device = open()
       assert.deepEqual(device.wrap(copy, "int32", count).readSync(), all(3))
     })
-    // Freed by its owner once, and successfully.
+    // The owner frees it once, and successfully.
     runtime.free(address)
     runtime.free(copy)
   })
@@ -202,7 +202,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     })
   })
 
-  test("§4 streamFromHandle: what waited once waits again, as its owner queues more unseen", () => {
+  test("§4 streamFromHandle: a repeated wait is sent again, because its owner may queue more work", () => {
     withStream(runtime, (handle) => {
       using device = open()
       const theirs = device.streamFromHandle(handle)
@@ -228,7 +228,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     })
   })
 
-  test("§4 streamFromHandle: its streams are never destroyed by us, nor is anything freed on them", () => {
+  test("§4 streamFromHandle: auxstream never destroys its streams, and frees nothing on them", () => {
     withStream(runtime, (handle) => {
       {
         using device = open()
@@ -250,7 +250,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     })
   })
 
-  test("§4 streamFromHandle: CUDA's default streams are refused by number", () => {
+  test("§4 streamFromHandle: CUDA's default streams are refused", () => {
     using device = open()
     for (const handle of [0n, 1n, 2n]) {
       refused(() => device.streamFromHandle(handle), "AUX_INVALID_ARGUMENT", String(handle), "default streams")
@@ -278,7 +278,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 handle: an event that it records is waited for by us", async () => {
+  test("§4 handle: our streams wait for an event that it records", async () => {
     const handle = runtime.streamCreate()
     {
       using device = open()
@@ -307,7 +307,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     runtime.streamDestroy(handle)
   })
 
-  test("§4 handle: an event that we record is waited for by it", () => {
+  test("§4 handle: it waits for an event that we record", () => {
     withStream(runtime, (handle) => {
       using device = open()
       using x = device.zeros("int32", count)
@@ -356,7 +356,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     assert.equal(latch.timedOut, false)
   })
 
-  test("§6 its capture of our stream: what we queue there is in its graph, and asking is refused by name", async () => {
+  test("§6 its capture of our stream: work that we queue there is in its graph, and queries are refused", async () => {
     using device = open()
     using used = device.createStream()
     using other = device.createStream()
@@ -381,7 +381,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     for (const look of [() => used.completed(), () => device.completed(), () => event.completed()]) {
       await rejected(look, "AUX_STREAM_CAPTURING", "another library")
     }
-    // Uploads elsewhere go on, and take no pages that the graph copies from.
+    // Uploads elsewhere go on, and reuse no pages that the graph copies from.
     const others = Array.from({ length: 20 }, (_, value) => other.run(() => device.from(all(value))))
     runtime.streamEndCapture(handle, 3)
     assert.deepEqual(x.readSync(), all(8))
@@ -449,12 +449,12 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     const { handle } = closed.createStream()
     runtime.streamBeginCapture(handle)
     closed.dispose()
-    // All the time that closing would need, were it not to wait.
+    // More time than closing would need if it did not wait.
     for (let turn = 0; turn < 100; turn++) await setTimeout(1)
     runtime.streamEndCapture(handle)
   })
 
-  test("§7 completed: comes behind its work on our stream", async () => {
+  test("§7 completed: waits for its work on our stream", async () => {
     using device = open()
     using x = device.full("int32", count, 4)
     using pinned = device.pinned("int32", count)
@@ -495,7 +495,7 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   })
 
   for (const state of ["open", "disposed of"]) {
-    test(`§8 dispose: what its stream reads outlives the device, the Stream being ${state}`, async () => {
+    test(`§8 dispose: memory that its stream reads outlives the device, with the Stream ${state}`, async () => {
       using device = open()
       const seen = runtime.malloc(bytes)
       const handle = runtime.streamCreate()
@@ -504,14 +504,14 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
       runtime.eventRecord(event, device.defaultStream.handle)
       runtime.streamWaitEvent(handle, event)
 
-      // On the same GPU, as openDevice would give the same device again.
+      // On the same GPU, because openDevice would return the same device.
       const closed = new DeviceClass("cuda:99", cudaBackend.open(0, {}), () => {})
       const theirs = closed.streamFromHandle(handle)
       const x = closed.full("int32", count, 5)
       theirs.external({ reads: [x] }, () => runtime.memcpyAsync(seen, x.address, bytes, handle))
       if (state === "disposed of") theirs.dispose()
       closed.dispose()
-      // All the time that closing would need, were it not to wait.
+      // More time than closing would need if it did not wait.
       for (let turn = 0; turn < 100; turn++) await setTimeout(1)
       assert.equal(runtime.streamQuery(handle), false)
       latch.open()

@@ -1,4 +1,4 @@
-/** §7: what priorities come to on a GPU. */
+/** §7: the effect of priorities on a GPU. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, currentStream, defineKernel, openDevice } from "../../src/index.js"
@@ -8,7 +8,7 @@ const gpu = findGpu()
 const skip =
   gpu === undefined ? "NOT TESTED: priorities. The driver's double runs every stream on a thread of its own." : false
 
-/** Each block works for a while, then takes a number: `last` is the number of the block that was last. */
+/** Each block works for a while, then takes a number: `last` is the number of the last block. */
 const blocks = defineKernel({
   name: "test_numbered_blocks",
   signature: ["int32", "inout int32*", "inout int32*"],

@@ -1,4 +1,4 @@
-/** §6: what the driver needs memory for itself, where all there is lies idle in the library's pool, or is in arrays. */
+/** §6: memory that the driver needs for itself while all memory is idle in the library's pool, or in arrays. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -20,7 +20,7 @@ const skip =
 
 const GIB = 2 ** 30
 
-/** Kernels that need more than a driver has at hand: for each launch another one. */
+/** Kernels that need more memory than the driver has in reserve, a new one for each launch. */
 const withGlobals = [0, 1].map((number) =>
   kernel(
     `test_globals_${number}`,
@@ -55,7 +55,7 @@ function takeAll(device: Device): DeviceArray[] {
   return taken
 }
 
-/** What is needed once while memory is in use, then while it lies idle. */
+/** The tested operations: each runs while memory is in use, then while it is idle. */
 const needs: Readonly<Record<string, (device: Device, turn: number) => void>> = {
   "a kernel's globals": (device, turn) => {
     using x = device.zeros("float32", 1)
@@ -84,7 +84,7 @@ const needs: Readonly<Record<string, (device: Device, turn: number) => void>> = 
 }
 
 for (const [name, need] of Object.entries(needs)) {
-  test(`§6 ${name}: refused by name while arrays hold all memory, had from what lies idle`, { skip }, () => {
+  test(`§6 ${name}: fails with an error while arrays hold all memory, and succeeds from idle memory`, { skip }, () => {
     using device = openDevice("cuda:0")
     using x = device.zeros("int32", 1)
     affine.launch(once, 1, x, 1, 1)

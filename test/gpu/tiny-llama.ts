@@ -1,6 +1,6 @@
 /**
- * A language model of half a megabyte that llama.cpp loads: its architecture in small, with weights that mean nothing
- * and are the same each time.
+ * A language model of half a megabyte that llama.cpp loads: its architecture in small, with meaningless weights that are the
+ * same each time.
  */
 import { gguf, ggufArray, ggufFloat32, ggufInt32, ggufString, type GgufTensor, ggufUint32 } from "./gguf.js"
 
@@ -10,7 +10,7 @@ const feedForward = 128
 const layers = 2
 export const contextLength = 256
 
-/** The kinds of tokens that the format tells apart. */
+/** The format's kinds of tokens. */
 const UNKNOWN = 2
 const CONTROL = 3
 const BYTE = 6
@@ -59,7 +59,7 @@ export function tinyLlama(): Buffer {
 function tensors(): GgufTensor[] {
   const random = randomNumbers(1)
   const matrix = (name: string, inputs: number, outputs: number): GgufTensor => {
-    // Of a size that keeps a layer's numbers as large as they came.
+    // Scaled so that a layer does not change the size of its numbers.
     const most = Math.sqrt(3 / inputs)
     const data = Float32Array.from({ length: inputs * outputs }, () => (random() * 2 - 1) * most)
     return { name: `${name}.weight`, shape: [inputs, outputs], data }

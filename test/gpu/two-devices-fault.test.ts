@@ -1,4 +1,4 @@
-/** §7: a kernel's fault on one of two CUDA devices. It runs in a process of its own, because it ends CUDA there. */
+/** §7: a kernel's fault on one of two CUDA devices. It needs a process of its own, because it ends CUDA there. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DeviceLostError, openDevice } from "../../src/index.js"
@@ -14,7 +14,7 @@ const skip = "missing" in found ? found.missing : false
 const count = 1000
 
 test(
-  "§7 a fault on one is the end of both, as CUDA has it: each says so itself, and both are disposed of",
+  "§7 a fault on one device loses both, as CUDA defines it: each reports the loss, and both can be disposed of",
   { skip },
   async () => {
     using first = openDevice("cuda:0")

@@ -1,4 +1,4 @@
-/** §4, §5 rule 8, §7: two CUDA devices in one process, used by turns on one thread. */
+/** §4, §5 rule 8, §7: two CUDA devices in one process, used alternately on one thread. */
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -18,7 +18,7 @@ import { findDevices } from "./gpu.js"
 const { affine, combine, over } = kernels
 const found = await findDevices(2)
 const skip = "missing" in found ? found.missing : false
-// Said beside the test reporter's own line, which is easily missed.
+// A warning as well, because the test reporter's line is easily missed.
 if (skip !== false) process.emitWarning(skip)
 
 const count = 1000
@@ -36,7 +36,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     for (const device of devices) device.dispose()
   })
 
-  /** What a fork-join that is repeated makes of its array. */
+  /** The contents of the array after repeated fork-joins. */
   function expected(rounds: number, factor: number): Int32Array {
     let [value, beside] = [1, 0]
     for (let round = 0; round < rounds; round++) {
@@ -47,7 +47,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     return new Int32Array(count).fill(value)
   }
 
-  test("§4 fork-joins by turns, their arrays dropped at once, give exact results on both", () => {
+  test("§4 alternating fork-joins whose arrays are disposed of at once give exact results on both", () => {
     const rounds = 300
     const parts = devices.map((device, index) => ({
       device,
@@ -85,7 +85,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     }
   })
 
-  test("§7 a held device does not block the other one, however that is waited for", async () => {
+  test("§7 a held device does not block any kind of wait for the other one", async () => {
     const [held, free] = devices
     using latch = new Latch(held).hold()
     using x = free.full("int32", count, 2)
@@ -122,7 +122,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     })
   })
 
-  test("§4 matmul: products of both by turns, on two streams of each", () => {
+  test("§4 matmul: alternating products on two streams of each device are right", () => {
     const parts = devices.map((device, index) => ({
       a: device.from(Float32Array.of(1, 2, 3, 4 + index)),
       outs: [device.zeros("float32", 4), device.zeros("float32", 4)] as const,
@@ -147,7 +147,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     }
   })
 
-  test("§5 rule 8: streams, events and arrays of the other one are refused by name, and nothing is queued", () => {
+  test("§5 rule 8: streams, events and arrays of the other device are refused, and nothing is queued", () => {
     const [first, second] = devices
     using theirs = second.createStream()
     using event = second.createEvent()
@@ -160,12 +160,12 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     refused(() => combine.launch(over(count), count, x, y), mismatch, "cuda:0", "cuda:1")
     refused(() => affine.launch({ ...over(count), stream: theirs }, count, x, 1, 1), mismatch, "cuda:0", "cuda:1")
     refused(() => x.copyFrom(y), mismatch, "cuda:0", "cuda:1")
-    // Another library's view of it: the context that a stream was made on.
+    // As another library sees it: the context of the stream.
     refused(() => first.streamFromHandle(theirs.handle), mismatch, "the primary context of cuda:0")
     assert.deepEqual([x.readSync()[0], y.readSync()[0]], [1, 1])
   })
 
-  test("§5 rule 9: in a capture on one, the other's work is queued as ever", () => {
+  test("§5 rule 9: during a capture on one device, work on the other is queued as usual", () => {
     const [first, second] = devices
     using x = first.full("int32", count, 1)
     using y = second.full("int32", count, 1)
@@ -195,7 +195,7 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
     using latch = new Latch(first).hold()
     using x = first.full("int32", count, 1)
     affine.launch(over(count), count, x, 2, 1)
-    const again = openDevice("cuda:1") // Counts a reference; the other is given back below.
+    const again = openDevice("cuda:1") // Counts a reference; the other reference is released below.
     devices[1].dispose()
     using y = again.full("int32", count, 3)
     affine.launch(over(count), count, y, 2, 1)

@@ -1,4 +1,4 @@
-/** §11 nothing waits for the device in secret: on a GPU, where CUDA loads code and makes room as it does. */
+/** §11 nothing waits for the device in secret, tested on a GPU with CUDA's real loading of code and local memory. */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { captureGraph, defineKernel, openDevice, runIf } from "../../src/index.js"
@@ -9,7 +9,7 @@ const gpu = findGpu()
 const skip = gpu === undefined ? "NOT TESTED: what CUDA waits for. That needs an NVIDIA GPU." : false
 if (skip !== false) process.emitWarning(skip)
 
-/** The same code each time, so that the cache has it, and another kernel, so that it has to be loaded. */
+/** Always the same code, so that it is cached, but a new kernel, so that it must be loaded. */
 const fresh = () =>
   defineKernel({
     name: "nothing",

@@ -15,7 +15,7 @@ import { build, type BuildOptions } from "esbuild"
 import { node, npm, pack, project, temporaryFolder } from "./packing.js"
 import * as programs from "./programs.js"
 
-/** The package as its users have it: packed, installed into a project of its own, used in every way that is promised. */
+/** The package as users have it: packed, installed into a separate project, used in every supported way. */
 describe("the installed package", () => {
   let consumer = ""
 
@@ -38,7 +38,7 @@ describe("the installed package", () => {
     assert.equal(node(consumer, "main.mjs").trim(), programs.printed)
   })
 
-  test("works under flags of Node.js's own, given to a file or to text", () => {
+  test("works under flags of Node.js, with a file and with --eval", () => {
     assert.equal(node(consumer, "--max-old-space-size=512", "--expose-gc", "main.mjs").trim(), programs.printed)
     const text = node(consumer, "--input-type=module", "--eval", programs.moduleProgram)
     assert.equal(text.trim(), programs.printed)
@@ -49,11 +49,11 @@ describe("the installed package", () => {
     assert.equal(node(consumer, "main.cjs").trim(), programs.printed)
   })
 
-  test("works from TypeScript, its declarations checked as strictly as any", () => {
+  test("works from TypeScript, with strictly checked declarations", () => {
     write("typed.ts", programs.typedProgram)
     write("using.ts", programs.usingProgram)
     const libs = [["es2022"], ["es2023", "esnext.disposable"]]
-    // Without `types`, compilers before TypeScript 6 take in all that is there, later ones nothing.
+    // Without `types`, compilers before TypeScript 6 include all installed types, later ones none.
     for (const options of libs.flatMap((lib) => [{ lib }, { lib, types: ["node"] }])) {
       compile(options)
       assert.equal(node(consumer, "typed.js").trim(), programs.printed)
@@ -61,10 +61,10 @@ describe("the installed package", () => {
     }
   })
 
-  test("lets a library of TypeScript export what it infers from it, with declarations", () => {
+  test("lets a TypeScript library export inferred types, with declarations", () => {
     write("library.ts", programs.libraryProgram)
     compile({ lib: ["es2022"] }, ["library.ts"], { declaration: true })
-    // Compiled against the declarations alone, as its users have them.
+    // Compiled against the declarations only, as its users have them.
     rmSync(join(consumer, "library.ts"))
     write("user.ts", programs.libraryUser)
     compile({ lib: ["es2022"] }, ["user.ts"])
@@ -93,12 +93,12 @@ describe("the installed package", () => {
     rmSync(types)
   }
 
-  test("works beside a bundle that leaves it out", async () => {
+  test("works with a bundle that excludes it", async () => {
     await bundle(programs.moduleProgram, { external: ["auxstream"], outfile: join(consumer, "bundled/main.mjs") })
     assert.equal(node(consumer, "bundled/main.mjs").trim(), programs.printed)
   })
 
-  test("works in a bundle that has the workers' file beside it, which imports nothing but Node.js", async () => {
+  test("works in a bundle with the workers' file beside it, which imports only Node.js modules", async () => {
     const worker = join(consumer, "node_modules/auxstream/dist/worker.js")
     const imported = [...readFileSync(worker, "utf8").matchAll(/^import .*? from "([^"]+)"/gm)].map(([, name]) => name)
     assert.ok(imported.length > 0)
@@ -111,7 +111,7 @@ describe("the installed package", () => {
     assert.equal(node(consumer, "with-worker/main.mjs").trim(), programs.printed)
   })
 
-  test("says what to do where a bundle has swallowed it without its worker's file", async () => {
+  test("says what to do if a bundle includes it without its workers' file", async () => {
     await bundle(programs.carefulProgram, { outfile: join(consumer, "swallowed/main.mjs") })
     assert.match(node(consumer, "swallowed/main.mjs"), /^AUX_DEVICE_UNAVAILABLE: .*external/)
     await bundle(programs.carefulProgram, { outfile: join(consumer, "swallowed/main.cjs"), format: "cjs" })
@@ -123,7 +123,7 @@ describe("the installed package", () => {
     await build({ stdin, bundle: true, platform: "node", format: "esm", logLevel: "silent", ...options })
   }
 
-  test("is imported fast, and brings no native library until a device is opened", (t) => {
+  test("is imported fast, and loads no native library until a device is opened", (t) => {
     write("import.mjs", programs.importProgram)
     const imports = Array.from({ length: 7 }, () => JSON.parse(node(consumer, "import.mjs")) as Import)
     const median = imports.map((one) => one.milliseconds).sort((a, b) => a - b)[3]
@@ -139,14 +139,14 @@ describe("the installed package", () => {
     native: string[]
   }
 
-  test("brings koffi along, and takes less than 10 MB with it", (t) => {
+  test("installs koffi, and takes less than 10 MB with it", (t) => {
     assert.ok(readdirSync(join(consumer, "node_modules")).includes("koffi"))
     const megabytes = bytesBelow(join(consumer, "node_modules")) / 1e6
     t.diagnostic(`installed, with koffi: ${megabytes.toFixed(1)} MB`)
     assert.ok(megabytes < 10)
   })
 
-  test("works without koffi, and then says why CUDA is out of reach", () => {
+  test("works without koffi, and then says why CUDA is unavailable", () => {
     for (const name of ["koffi", "@koromix"]) rmSync(join(consumer, "node_modules", name), { recursive: true })
     assert.equal(node(consumer, "main.mjs").trim(), programs.printed)
     write(

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url"
 import * as ours from "auxstream"
 import { project, temporaryFolder } from "./packing.js"
 
-test("two copies of the package in one process: each works, and says so when it gets what is the other's", async (t) => {
+test("two copies of the package in one process: each works, and refuses the other's objects with a reason", async (t) => {
   const folder = temporaryFolder()
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   cpSync(join(project, "dist"), join(folder, "dist"), { recursive: true })

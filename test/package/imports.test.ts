@@ -6,8 +6,8 @@ import { describe, test } from "node:test"
 import { project } from "./packing.js"
 
 /**
- * What the files of each room may import beside their own and `common`: a room is a folder of src down to the second level,
- * or a file. Imports run one way: parallel -> runtime -> driver <- cuda, host, which share what hands out memory.
+ * The rooms that each room may import, besides itself and `common`. A room is a folder of src down to the second level, or a
+ * file. Imports run one way: parallel -> runtime -> driver <- cuda, host, which share the allocator.
  */
 const rooms: Record<string, readonly string[]> = {
   common: [],
@@ -61,7 +61,7 @@ const rooms: Record<string, readonly string[]> = {
   ],
 }
 
-/** What a room may import; undefined if there is no such room. */
+/** The rooms that a room may import; undefined if there is no such room. */
 function allowedIn(room: string): readonly string[] | undefined {
   if (room === "common") return []
   if (room === "common/dtype") return ["common"]
@@ -71,7 +71,7 @@ function allowedIn(room: string): readonly string[] | undefined {
 
 const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm
 
-/** What a file of src imports, statically, dynamically or as a type: paths from src, or names of packages. */
+/** The imports of a file of src, static, dynamic or as types: paths from src, or names of packages. */
 function importsOf(path: string): string[] {
   const text = readFileSync(join(project, "src", path), "utf8").replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, "")
   return [...text.matchAll(specifiers)].map(([, specifier = ""]) =>
@@ -81,7 +81,7 @@ function importsOf(path: string): string[] {
   )
 }
 
-/** The room of a file of src; the name of a package. */
+/** The room of a file of src, or the name of a package. */
 function roomOf(path: string): string {
   const [first = path, second, third] = path.split("/")
   return third === undefined ? first : `${first}/${second}`
@@ -105,7 +105,7 @@ describe("imports", () => {
     assert.deepEqual(against, [])
   })
 
-  test("run one way: each room is built on rooms that stand without it", () => {
+  test("run one way: no room depends on a room that depends on it", () => {
     const isBuiltOn = (room: string, other: string, seen = new Set<string>()): boolean => {
       const below = (allowedIn(room) ?? []).filter((next) => !seen.has(next))
       for (const next of below) seen.add(next)

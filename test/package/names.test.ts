@@ -3,8 +3,8 @@ import { test } from "node:test"
 import { inspect } from "node:util"
 import * as auxstream from "auxstream"
 
-/** Bundlers like to give classes names of their own, which errors and messages would show. */
-test("classes have the names in the package that they have in the documentation", () => {
+/** Bundlers rename classes, and errors and messages would show these names. */
+test("classes in the package have their documented names", () => {
   const classes = Object.entries(auxstream).filter(([name]) => name.endsWith("Error"))
   assert.ok(classes.length >= 5)
   for (const [name, made] of classes) assert.equal(made.name, name)
@@ -18,7 +18,7 @@ test("classes have the names in the package that they have in the documentation"
   device.dispose()
 })
 
-test("console.log shows what things are, in one line", () => {
+test("console.log shows each object in one line", () => {
   const device = auxstream.openDevice("host")
   const array = device.zeros("int32", 3)
   const graph = auxstream.captureGraph(() => array.fill(1))

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { node, project, temporaryFolder } from "./packing.js"
 
-/** Why nothing can be packed or unpacked here, if it cannot. */
+/** Why this machine cannot pack or unpack, if it cannot. */
 function obstacle(): string | false {
   if (process.platform !== "linux" || process.arch !== "x64") return "what is packed runs on Linux x64 only"
   const missing = ["tar", "xz"].find((name) => spawnSync(name, ["--version"]).status !== 0)
@@ -31,7 +31,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  /** Runs a command as on a machine that has next to nothing: system programs, and here this Node.js. */
+  /** Runs a command as on a bare machine: with system programs, and this Node.js. */
   function run(...command: string[]) {
     return spawnSync(join(packed, "run.sh"), command, {
       env: {
@@ -45,7 +45,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     })
   }
 
-  test("everything that is imported is found", () => {
+  test("every import is found", () => {
     const program = `
       const names = ["auxstream", "auxstream/blas", "koffi", "fast-check", "expect-type", "piscina", "tinypool"]
       for (const name of names) console.log(name, typeof (await import(name)))
@@ -61,7 +61,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     assert.deepEqual(lines.slice(7), ["4", `file://${place}/dist/index.js`])
   })
 
-  test("the commit is written down", () => {
+  test("the commit is recorded", () => {
     const { stdout } = run("cat", "COMMIT")
     assert.match(stdout, /^([0-9a-f]{7,40}(-dirty)?|unknown)\n$/)
   })
@@ -72,7 +72,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     assert.match(stdout, /ℹ pass [1-9]/)
   })
 
-  test("a measurement without a GPU says what is missing, and ends well", () => {
+  test("a measurement without a GPU says what is missing, and succeeds", () => {
     const out = join(folder, "out")
     const { stdout, stderr, status } = run(
       "node",
@@ -94,14 +94,14 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     ])
   })
 
-  test("holds nothing that is not run", () => {
+  test("contains only files that are run", () => {
     const listed = spawnSync("find", [place, "-type", "f"], { encoding: "utf8" }).stdout.trim().split("\n")
     const needless = listed.filter((path) => /\.(map|d\.ts|md)$/.test(path) && !path.endsWith(`${place}/README.md`))
     assert.deepEqual(needless, [])
     assert.deepEqual(readdirSync(join(place, "node_modules/@koromix")), ["koffi-linux-x64"])
   })
 
-  test("is unpacked once for the same contents", () => {
+  test("equal contents are unpacked once", () => {
     const mark = join(place, "mark")
     writeFileSync(mark, "")
     assert.equal(run("test", "-e", "mark").status, 0)
@@ -109,10 +109,10 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     const script = readFileSync(join(packed, "run.sh"), "utf8")
     const again = join(folder, "again")
     node(project, "scripts/pack-gpu.mjs", "--as-built", "--without-node", "--out", again)
-    assert.equal(readFileSync(join(again, "run.sh"), "utf8"), script, "the same contents are packed as other ones")
+    assert.equal(readFileSync(join(again, "run.sh"), "utf8"), script, "equal contents gave different archives")
   })
 
-  test("gives the command its words and its exit code, and asks for one", () => {
+  test("passes arguments and exit code through, and requires a command", () => {
     const { stdout, status } = run("sh", "-c", 'echo "$1"; exit 7', "sh", "two  words")
     assert.deepEqual([stdout, status], ["two  words\n", 7])
     const none = run()

@@ -4,15 +4,15 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/** The project's folder, as seen from this file's place in build/. */
+/** The project's folder, relative to this file in build/. */
 export const project = fileURLToPath(new URL("../../../", import.meta.url))
 
-/** An empty folder of its own outside of the project, so that nothing of the project's is found from it by accident. */
+/** A new empty folder outside of the project, so that nothing of the project is resolved from it by accident. */
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), "auxstream-package-"))
 }
 
-/** Packs the project as it was built last into `folder`. Gives the tarball's path. */
+/** Packs the last build of the project into `folder`. @returns the tarball's path */
 export function pack(folder: string): string {
   const printed = npm(project, "pack", "--ignore-scripts", "--json", "--pack-destination", folder)
   const packed = JSON.parse(printed) as [{ filename: string }] | Record<string, { filename: string }>
@@ -21,7 +21,7 @@ export function pack(folder: string): string {
   return join(folder, first.filename)
 }
 
-/** Runs npm in `folder` and gives what it printed. Throws with its output if it fails. */
+/** Runs npm in `folder`. Throws with its output if it fails. @returns its output */
 export function npm(folder: string, ...args: string[]): string {
   const cli = process.env["npm_execpath"]
   const found = cli !== undefined && cli.endsWith("npm-cli.js")
@@ -31,7 +31,7 @@ export function npm(folder: string, ...args: string[]): string {
     : run(folder, "npm", [...args, ...quiet], process.platform === "win32")
 }
 
-/** Runs a script with this Node.js in `folder` and gives what it printed. Throws with its output if it fails. */
+/** Runs a script with this Node.js in `folder`. Throws with its output if it fails. @returns its output */
 export function node(folder: string, ...args: string[]): string {
   return run(folder, process.execPath, args)
 }
@@ -49,7 +49,7 @@ function run(folder: string, command: string, args: string[], shell = false): st
   return stdout
 }
 
-/** A user's environment: nothing that the test runner or this project's own switches put there. */
+/** A user's environment, without the variables of the test runner and of this project. */
 function environment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(AUXSTREAM_|NODE_TEST_CONTEXT$|NODE_OPTIONS$)/.test(name),

@@ -37,7 +37,7 @@ describe("an archive in parts", { skip }, () => {
     return stdout.trim()
   }
 
-  test("no part is larger than was said", () => {
+  test("no part exceeds the given size", () => {
     const names = readdirSync(parts).sort()
     assert.deepEqual(names, ["part-0", "part-1", "part-2"])
     for (const [index, name] of names.entries()) {
@@ -45,7 +45,7 @@ describe("an archive in parts", { skip }, () => {
     }
   })
 
-  test("is unpacked where the last part comes, in whatever order, and once", () => {
+  test("is unpacked once, when the last part arrives, in any order", () => {
     assert.equal(joinPart(2), "")
     assert.equal(joinPart(0), "")
     assert.equal(joinPart(0), "")

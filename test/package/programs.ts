@@ -1,4 +1,4 @@
-/** The program that a user writes first: two launches side by side on the host device, joined, read, given back. */
+/** A user's first program: two parallel launches on the host device, a join, a read, and the disposal. */
 const body = `
 const scale = defineKernel({
   name: "scale",
@@ -27,7 +27,7 @@ async function main() {
 }
 `
 
-/** What {@link body} prints. */
+/** The output of {@link body}. */
 export const printed = "2 4 6 40 50 60"
 
 export const moduleProgram = `
@@ -42,7 +42,7 @@ ${body}
 main()
 `
 
-/** Without top-level await, as bundles in CommonJS need it, and telling by its code what went wrong. */
+/** Without top-level await, which bundles in CommonJS do not have. Its exit code reports a failure. */
 export const carefulProgram = `
 import { AuxstreamError, defineKernel, maybeExecuteInParallel, openDevice } from "auxstream"
 ${body}
@@ -51,7 +51,7 @@ main().catch((error) => {
 })
 `
 
-/** In TypeScript, with the types written out that a user would write out. */
+/** In TypeScript, with the type annotations that a user would write. */
 export const typedProgram = `
 import { defineKernel, maybeExecuteInParallel, openDevice } from "auxstream"
 import type { Device, DeviceArray, Event, HostKernel, Kernel, Stream } from "auxstream"
@@ -77,7 +77,7 @@ export const product: typeof matmul = matmul
 await main()
 `
 
-/** A library's module: everything that it exports has an inferred type, which its declarations must be able to name. */
+/** A library's module whose exports have inferred types. Its declarations must be able to name them. */
 export const libraryProgram = `
 import {
   captureGraph, currentStream, defineKernel, executeInParallel, fork, fromFloat32, listDevices, maybeExecuteInParallel,
@@ -156,10 +156,10 @@ const values: Int32Array = await a.read()
 console.log([...values, ...(await b.read())].join(" "))
 `
 
-/** What {@link usingProgram} prints. */
+/** The output of {@link usingProgram}. */
 export const printedByUsing = "7 7 9 9"
 
-/** Imports the package and tells in JSON how many milliseconds that took and which native libraries it brought. */
+/** Imports the package and prints as JSON how many milliseconds that took and which native libraries it loaded. */
 export const importProgram = `
 const started = performance.now()
 await import("auxstream")

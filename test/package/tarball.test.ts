@@ -35,7 +35,7 @@ describe("the tarball", () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  test("holds what a user needs, and nothing else", () => {
+  test("contains what users need, and nothing else", () => {
     const paths = packedPaths()
     const beside = paths.filter((path) => !/^(dist|docs|examples|bench\/results)\//.test(path))
     const pages = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "package.json"]
@@ -49,7 +49,7 @@ describe("the tarball", () => {
     }
   })
 
-  test("holds every page and file that its pages link to", () => {
+  test("contains every page and file that its pages link to", () => {
     const paths = packedPaths()
     const isPacked = (target: string) => paths.some((path) => path === target || path.startsWith(`${target}/`))
     const broken = paths
@@ -59,13 +59,13 @@ describe("the tarball", () => {
     assert.deepEqual(broken, [])
   })
 
-  test("runs no script where it is installed", () => {
+  test("runs no script at installation", () => {
     const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { scripts: object }
     const atInstall = ["preinstall", "install", "postinstall", "prepare"].filter((name) => name in scripts)
     assert.deepEqual(atInstall, [])
   })
 
-  test("is built anew whenever it is packed", () => {
+  test("is built again whenever it is packed", () => {
     const { scripts } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as {
       scripts: { prepack: string }
     }
@@ -76,7 +76,7 @@ describe("the tarball", () => {
     node(project, "node_modules/publint/src/cli.js", tarball, "--strict")
   })
 
-  test("gives every module resolution its types", () => {
+  test("has types for every module resolution", () => {
     node(project, "node_modules/@arethetypeswrong/cli/dist/index.js", tarball, "--profile", "esm-only", "--no-color")
   })
 })

@@ -7,7 +7,7 @@ import type { Stream } from "../../src/runtime/device/stream.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 4, async functions", () => {
-  it("keep their own stream current through every await", async () => {
+  it("keep their own stream current across every await", async () => {
     using recorded = new Recorded()
     const { device, main, aux, event0, event1 } = recorded
     const look = async () => {
@@ -46,7 +46,7 @@ describe("§5 rule 4, async functions", () => {
     assert.deepEqual(recorded.log(), ["launch 1 on main", "record event1 on aux", "main waits for event1"])
   })
 
-  it("joins the stream that was current at the call, wherever the functions end", async () => {
+  it("the stream that was current at the call joins, wherever the functions end", async () => {
     using recorded = new Recorded()
     const side = recorded.device.createStream()
     recorded.nameStream(side, "side")
@@ -68,11 +68,11 @@ describe("§5 rule 4, async functions", () => {
   })
 
   for (const parallel of [true, false]) {
-    it(`adopt a lazy thenable once, at once, on its function's stream (${parallel ? "parallel" : "sequential"})`, async () => {
+    it(`adopt a lazy thenable exactly once, immediately, on its function's stream (${parallel ? "parallel" : "sequential"})`, async () => {
       using recorded = new Recorded()
       const { device, main, aux, event0, event1 } = recorded
       const started: [string, Stream][] = []
-      /** Starts when it is asked, as a query builder does. */
+      /** Starts at the first call of `then`, as a query builder does. */
       class Lazy implements PromiseLike<string> {
         readonly #name: string
         constructor(name: string) {

@@ -20,7 +20,7 @@ describe("§5 rule 5, errors", () => {
     assert.deepEqual(unhandled, [], "no rejection goes unhandled")
   })
 
-  it("fn0 throws: fn1 is not called, the error comes as it was", () => {
+  it("fn0 throws: fn1 is not called, and the error is rethrown unchanged", () => {
     using recorded = new Recorded()
     const { device, main, aux, event0, event1 } = recorded
     const error = new Error("first")
@@ -33,7 +33,7 @@ describe("§5 rule 5, errors", () => {
     assert.equal(currentStream(device), main)
   })
 
-  it("fn1 throws: joined all the same, the current stream restored, the error as it was", () => {
+  it("fn1 throws: the join still happens, the current stream is restored, and the error is rethrown unchanged", () => {
     using recorded = new Recorded()
     const { device, main, aux, event0, event1 } = recorded
     for (const error of [new Error("second"), "a string", undefined, Object.freeze(new Error("frozen"))]) {
@@ -64,7 +64,7 @@ describe("§5 rule 5, errors", () => {
     }
   })
 
-  it("a promise that cannot be looked at is one that rejects: the other is waited for, and joined", async () => {
+  it("a thenable whose `then` throws counts as rejected: the call waits for the other function, and joins", async () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     const error = new Error("no constructor")
@@ -87,7 +87,7 @@ describe("§5 rule 5, errors", () => {
     }
   })
 
-  it("once a thenable was returned nothing is thrown at once: the promise waits for both, joins, then rejects", async () => {
+  it("once a thenable was returned, nothing is thrown synchronously: the promise waits for both, joins, then rejects", async () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     const error = new Error("second")
@@ -171,7 +171,7 @@ describe("§5 rule 5, errors", () => {
     assert.equal(called, false)
   })
 
-  it("N-way: a throw stops later functions, those started are joined", () => {
+  it("N-way: after a throw, later functions are not called, and started ones are joined", () => {
     using recorded = new Recorded()
     const { device, main, aux, event0, event1 } = recorded
     const [second, third] = [device.createStream(), device.createStream()]
@@ -212,11 +212,11 @@ describe("§5 rule 5, errors", () => {
   })
 
   for (const name of ["events.record", "streams.wait"] as const) {
-    it(`a join whose ${name} fails never hides the first error: it is attached`, () => {
+    it(`a join whose ${name} fails does not hide the first error, but is attached to it`, () => {
       using recorded = new Recorded()
       const { aux, event0, event1, recording } = recorded
       const [error, joinError] = [new Error("of fn1"), new Error(`of ${name}`)]
-      // Two records in a row fail: the one right after fn1, and the one that the join tries again.
+      // Two records fail: the one right after fn1, and the repeated one of the join.
       assert.throws(
         () =>
           maybeExecuteInParallel(
@@ -237,7 +237,7 @@ describe("§5 rule 5, errors", () => {
     })
   }
 
-  it("a join that fails after success is thrown itself", () => {
+  it("the error of a join after success is thrown", () => {
     using recorded = new Recorded()
     const { aux, event0, event1, recording } = recorded
     const joinError = new Error("of the join")
@@ -257,7 +257,7 @@ describe("§5 rule 5, errors", () => {
     )
   })
 
-  it("every driver call of a fork-join failing in turn leaves the streams usable and the next call whole", () => {
+  it("whichever driver call of a fork-join fails, the streams stay usable and the next call succeeds", () => {
     for (const name of ["events.record", "streams.wait", "kernels.launch"] as const) {
       for (let nth = 1; nth <= 2; nth++) {
         using recorded = new Recorded()

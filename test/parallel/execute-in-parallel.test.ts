@@ -57,7 +57,7 @@ describe("§5 rule 1, parallel order: executeInParallel", () => {
 })
 
 describe("§5 rules 2 and 3, sequential and results: executeInParallel", () => {
-  it("an empty slot gives undefined; its stream and event are ignored", () => {
+  it("an empty slot gives undefined, and its stream and event are ignored", () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     const { second, done2 } = three(recorded)

@@ -9,7 +9,7 @@ import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 11, fork", () => {
-  it("waits for the current stream, starts now, is joined later by the current stream", () => {
+  it("waits for the current stream, starts at once, and is joined later by the current stream", () => {
     using recorded = new Recorded()
     const { device, main, aux } = recorded
     recorded.launch(0)
@@ -39,7 +39,7 @@ describe("§5 rule 11, fork", () => {
     ])
   })
 
-  it("does not wait for what its stream was given after its function", () => {
+  it("join does not wait for work queued on its stream after its function", () => {
     using recorded = new Recorded()
     const { main, aux, device } = recorded
     using first = fork(() => recorded.launch(1), { stream: aux })
@@ -51,7 +51,7 @@ describe("§5 rule 11, fork", () => {
     device.synchronize()
   })
 
-  it("joined again, gives the same result and makes another stream wait", () => {
+  it("a second join gives the same result, and makes another stream wait", () => {
     using recorded = new Recorded()
     const { device, aux } = recorded
     const side = device.createStream()
@@ -90,7 +90,7 @@ describe("§5 rule 11, fork", () => {
     assert.equal(aux.state.clock.isCoveredBy(main.state), true)
   })
 
-  it("join() of an async fork is a promise; the stream is joined when its function is over", async () => {
+  it("join() of an async fork is a promise; the stream joins when the function has settled", async () => {
     using recorded = new Recorded()
     const { main, aux } = recorded
     const forked = fork(
@@ -108,7 +108,7 @@ describe("§5 rule 11, fork", () => {
     assert.equal(await forked.join(), 5)
   })
 
-  it("an async fork's error is held for join, and joined all the same", async () => {
+  it("an async fork's error is held for join, and the join still happens", async () => {
     using recorded = new Recorded()
     const { main, aux } = recorded
     const error = new Error("held")
@@ -125,7 +125,7 @@ describe("§5 rule 11, fork", () => {
     assert.equal(aux.state.clock.isCoveredBy(main.state), true)
   })
 
-  it("disposing joins the current stream, once; joining afterwards is refused", () => {
+  it("disposing makes the current stream join once; a later join is refused", () => {
     using recorded = new Recorded()
     const { main, aux } = recorded
     const forked = fork(() => recorded.launch(1), { stream: aux })
@@ -143,7 +143,7 @@ describe("§5 rule 11, fork", () => {
     assert.deepEqual(recorded.log(), ["launch 1 on main", "launch 2 on main"])
   })
 
-  it("run in place, it is still joined by another stream", () => {
+  it("another stream can still join a fork that ran on the current stream", () => {
     using recorded = new Recorded()
     const { device, main } = recorded
     const side = device.createStream()
@@ -154,7 +154,7 @@ describe("§5 rule 11, fork", () => {
 })
 
 describe("parallel", () => {
-  it("runs the first on the current stream and the others on streams of their own, joined at the end", () => {
+  it("runs the first function on the current stream and the others on pool streams, and joins them at the end", () => {
     using recorded = new Recorded()
     const { device, main } = recorded
     const results = main.run(() =>
@@ -177,7 +177,7 @@ describe("parallel", () => {
     assert.deepEqual(streams, [main, main])
   })
 
-  it("gives its streams back after a throw and after a rejection", async () => {
+  it("returns its streams to the pool after a throw and after a rejection", async () => {
     using recorded = new Recorded()
     const { main, recording } = recorded
     const error = new Error("inside")

@@ -55,7 +55,7 @@ describe("§5 rule 1, parallel order: maybeExecuteInParallel", () => {
     ])
   })
 
-  it("sends records always, and waits only where they add to what is known (§6, elision)", () => {
+  it("always sends records, and sends a wait only if it adds to the clock (§6, elision)", () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     const run = () =>
@@ -128,7 +128,7 @@ describe("§5 rule 2, sequential: maybeExecuteInParallel", () => {
     assert.deepEqual(recorded.log(), twoLaunches)
   })
 
-  it("with multi-stream off, is not even interested in whether they have been disposed of", () => {
+  it("with multi-stream off, accepts disposed events and streams, too", () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     for (const thing of [aux, event0, event1]) thing.dispose()
@@ -159,7 +159,7 @@ describe("§5 rule 2, sequential: maybeExecuteInParallel", () => {
 })
 
 describe("§5 rule 3, results: maybeExecuteInParallel", () => {
-  it("gives them as they are, in order, in both modes", async () => {
+  it("returns them unchanged and in order, in both modes", async () => {
     using recorded = new Recorded()
     const { aux, event0, event1 } = recorded
     const one = { deep: [1] }

@@ -9,7 +9,7 @@ import { currentStream } from "../../src/runtime/device/current.js"
 import { Recorded } from "../support/recorded.js"
 
 describe("§5 rule 7, nesting and reuse", () => {
-  it("a call inside fn0 with the same events leaves the outer record standing", () => {
+  it("a call inside fn0 with the same events does not replace the outer record", () => {
     using recorded = new Recorded()
     const { device, aux, event0, event1 } = recorded
     const inner = device.createStream()
@@ -119,7 +119,7 @@ describe("§5 rule 7, nesting and reuse", () => {
     }
   })
 
-  it("one event for both is as good as two", () => {
+  it("one event may serve as both", () => {
     using recorded = new Recorded()
     const { aux, event0 } = recorded
     recorded.launch(0)
@@ -136,7 +136,7 @@ describe("§5 rule 7, nesting and reuse", () => {
     assert.match(log[4] ?? "", /^main waits for/)
   })
 
-  it("layers one after another use one and the same pool stream, and its events again", () => {
+  it("consecutive layers reuse one pool stream and its events", () => {
     using recorded = new Recorded()
     const { device, main, recording } = recorded
     const streams = new Set<number>()
@@ -149,7 +149,7 @@ describe("§5 rule 7, nesting and reuse", () => {
     recording.take()
     for (let i = 0; i < 60; i++) main.run(layer)
     assert.equal(streams.size, 1)
-    assert.deepEqual(recording.take("streams.create", "events.create"), [], "nothing is made anew")
+    assert.deepEqual(recording.take("streams.create", "events.create"), [], "no stream or event was created")
   })
 })
 
@@ -177,7 +177,7 @@ describe("withMultiStream", () => {
     assert.equal(isMultiStreamEnabled(), true)
   })
 
-  it("and the current stream do not undo each other", () => {
+  it("and the current stream are independent", () => {
     using recorded = new Recorded()
     const { device, aux } = recorded
     withMultiStream(false, () =>

@@ -1,4 +1,4 @@
-/** Calls maybeExecuteInParallel ever closer to the end of the stack, a few bytes at a time, and catches what it throws. */
+/** Calls maybeExecuteInParallel closer and closer to the end of the stack, a few bytes at a time, and catches its errors. */
 import assert from "node:assert/strict"
 import { compileFunction } from "node:vm"
 import { currentStream, maybeExecuteInParallel, openDevice } from "../../src/index.js"
@@ -12,7 +12,7 @@ const call = () => maybeExecuteInParallel(nothing, nothing, event0, event1, aux)
 type Fn = () => unknown
 const atDepth = (depth: number, fn: Fn): unknown => (depth === 0 ? fn() : [atDepth(depth - 1, fn)])
 
-/** Calls a function from a frame that is so many words larger than the least. */
+/** Calls a function from a frame that is this many words larger than the smallest. */
 function padded(words: number): (fn: Fn) => unknown {
   const names = Array.from({ length: words }, (_, index) => `word${index}`)
   const code = [...names.map((name) => `let ${name} = fn`), `const result = fn()`, `return [${names.join(", ")}]`].join(

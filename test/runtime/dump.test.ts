@@ -5,7 +5,7 @@ import { Latch } from "../support/latch.js"
 import { onHost } from "../support/devices.js"
 
 onHost("a dump", (open) => {
-  test("shows which stream is held up, and what its next operation runs after", () => {
+  test("shows which stream is held, and what its next operation runs after", () => {
     using device = open()
     const held = device.createStream({ name: "held" })
     const behind = device.createStream({ name: "behind" })

@@ -9,7 +9,7 @@ function open(): { device: Device; recording: RecordingDriver } {
   return { device: new Device("host", recording.driver, () => {}), recording }
 }
 
-test("§7 completed binds at the call: an event that is recorded and awaited again and again needs one handle", async () => {
+test("§7 completed binds at the call: an event recorded and awaited repeatedly needs one handle", async () => {
   const { device, recording } = open()
   using _ = device
   const event = device.createEvent()
@@ -17,7 +17,7 @@ test("§7 completed binds at the call: an event that is recorded and awaited aga
   assert.ok(recording.take("events.create").length <= 2)
 })
 
-test("§7 completed binds at the call: while promises wait, each record has a handle, and all come back", async () => {
+test("§7 completed binds at the call: while promises are pending, each record has a handle, and all are released", async () => {
   const { device, recording } = open()
   using _ = device
   const event = device.createEvent()
@@ -27,7 +27,7 @@ test("§7 completed binds at the call: while promises wait, each record has a ha
   assert.ok(recording.take("events.create").length <= 7)
 })
 
-test("§5.1 an event whose record was refused stands for what it stood for", async () => {
+test("§5.1 an event whose record was refused keeps its former record", async () => {
   const { device, recording } = open()
   using _ = device
   const [stream, other, gone] = [device.createStream(), device.createStream(), device.createStream()]
@@ -49,7 +49,7 @@ test("§5.1 an event whose record was refused stands for what it stood for", asy
   await promise
 })
 
-test("§6 a shown handle stays the event's, though promises wait while it is recorded anew", async () => {
+test("§6 an event whose handle was read keeps it, even if it is recorded again while promises are pending", async () => {
   const { device } = open()
   using _ = device
   const [stream, other] = [device.createStream(), device.createStream()]
@@ -62,7 +62,7 @@ test("§6 a shown handle stays the event's, though promises wait while it is rec
   assert.equal(event.handle, handle)
 })
 
-test("§6 an event that was never recorded holds nothing up once its handle is shown, whatever its handle was before", () => {
+test("§6 waiting for an unrecorded event does nothing once its handle is read, whatever the handle was used for before", () => {
   const { device, recording } = open()
   using _ = device
   const stream = device.createStream()

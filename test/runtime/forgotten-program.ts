@@ -4,7 +4,7 @@ import { collect, collectUntil } from "../support/collect.js"
 import { affine, combine, over, prepare } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
-/** Run as a process of its own: forgets things of one kind, and prints what came of it. */
+/** Runs as a process of its own: forgets objects of one kind, and prints what happened to them. */
 
 const warnings: { code: string | undefined; message: string }[] = []
 process.on("warning", (warning: Error & { code?: string }) => {
@@ -13,7 +13,7 @@ process.on("warning", (warning: Error & { code?: string }) => {
 
 const device = openDevice("host", { threads: 3 })
 await prepare(device)
-// What the suite itself has made and dropped until now is not to be counted.
+// Objects that the suite itself has dropped so far must not count.
 await collect()
 
 function threads(): number {
@@ -24,7 +24,7 @@ function threads(): number {
   }
 }
 
-/** Makes things in a function of its own, so that nothing of it stays on the stack. */
+/** Makes objects in a separate function, so that no reference stays on the stack. */
 function forget(count: number, make: (index: number) => unknown): void {
   for (let index = 0; index < count; index++) make(index)
 }
@@ -88,7 +88,7 @@ const programs: Record<string, () => Promise<unknown>> = {
       stream.run(() => device.zeros("int32", 10).dispose())
       device.defaultStream.wait(stream)
     })
-    // One more is the library's own, on which memory is freed.
+    // One more stream is the library's own, on which memory is freed.
     await collectUntil(() => count() <= before + 1, "the streams")
     device.synchronize()
     return {}
@@ -170,7 +170,7 @@ const programs: Record<string, () => Promise<unknown>> = {
       graph.launch()
       if (index === 4) kept.push(graph.result.subarray(10))
     })
-    // The one whose result is held is not among those that come back.
+    // The graph whose result is held is not collected.
     await collectUntil(() => device.memory.used < used + 2 * 404 + 404 + 512, "four of the graphs")
     for (let turn = 0; turn < 5; turn++) await collect()
     const values = kept.map((view) => view.readSync()[0])

@@ -8,7 +8,7 @@ import { nothing, Recorded } from "../support/recorded.js"
 
 const shape = { grid: 1, block: 1 }
 
-/** Uses every call that a capture may come to. */
+/** Uses every driver call that a capture may make. */
 function program(recorded: Recorded) {
   const { device, aux, event0, event1 } = recorded
   return () => {
@@ -31,7 +31,7 @@ function program(recorded: Recorded) {
   }
 }
 
-/** What a capture must leave behind: nothing. */
+/** A capture must leave nothing behind. */
 function checkUsable(recorded: Recorded, used: number): void {
   const { device, main, aux } = recorded
   for (const stream of [main, aux]) {
@@ -104,7 +104,7 @@ describe("graphs: the driver's calls", () => {
     )
   })
 
-  it("after a capture a stream waits for no event of its own, as ever", () => {
+  it("after a capture, a stream does not wait for its own events", () => {
     using recorded = new Recorded()
     const { device, aux, event0 } = recorded
     aux.run(() => recorded.launch(0))
@@ -140,7 +140,7 @@ describe("graphs: the driver's calls", () => {
     x.dispose()
   })
 
-  it("an update hands the executable graph over, and keeps it where its shape has changed", () => {
+  it("an update passes the executable graph to the driver, and releases it if the shape has changed", () => {
     using recorded = new Recorded()
     const { device, recording } = recorded
     using graph = captureGraph(() => recorded.launch(1), { device })
@@ -225,7 +225,7 @@ describe("graphs: a driver that fails", () => {
     device.synchronize()
   })
 
-  it("behind a launch leaves it queued, and the next one elsewhere behind it", () => {
+  it("right after a launch leaves it queued, and orders the next one on another stream after it", () => {
     const { device, recording } = recorded
     using x = device.zeros("int32", 1)
     using graph = captureGraph(() => affine.launch(once, 1, x, 1, 1), { device })

@@ -15,7 +15,7 @@ import { collectUntil } from "../support/collect.js"
 import { Collected } from "../support/collected.js"
 import { affine, once, over, throwing } from "../support/kernels.js"
 
-/** What is done with must not be held by what goes on. */
+/** Lasting objects must not keep finished ones alive. */
 
 let device: Device
 
@@ -27,7 +27,7 @@ after(() => device.dispose())
 const rounds = 20
 const length = 10_000
 
-/** What is made in a captured function, there and in the body of a conditional, and lives longer than the graph. */
+/** Objects made in a captured function, and in the body of a conditional, that live longer than the graph. */
 const survivors: Readonly<Record<string, () => object | undefined>> = {
   "the library's own events": () => void parallel([() => {}, () => {}]),
   "an event": () => currentStream(device).record(),
@@ -53,7 +53,7 @@ function forgetGraph(captures: Collected, survive: () => object | undefined): un
 }
 
 for (const [what, survive] of Object.entries(survivors)) {
-  test(`§8 a forgotten graph comes back, and what was captured, though ${what} that was made in it stays`, async () => {
+  test(`§8 a forgotten graph and its capture are collected, even if ${what} made in it stays`, async () => {
     const { used } = device.memory
     const captures = new Collected()
     const kept = Array.from({ length: rounds }, () => forgetGraph(captures, survive)).flat()
@@ -72,7 +72,7 @@ for (const [what, survive] of Object.entries(survivors)) {
 
 for (const isKnown of [false, true]) {
   const what = isKnown ? "after its failure was known" : "before it failed"
-  test(`§7 broken streams that others have waited for, ${what}, leave nothing behind`, async () => {
+  test(`§7 broken streams that other streams have waited for, ${what}, leave nothing behind`, async () => {
     const errors = new Collected()
     const outcome = (promise: Promise<unknown>): Promise<unknown> =>
       promise.then(
@@ -92,7 +92,7 @@ for (const isKnown of [false, true]) {
       }
     }
     for (let count = 0; count < 100; count++) await round()
-    // A place for a stream that was broken waits a little before it is used again, and until then holds the error.
+    // The slot of a broken stream is reused only after a while, and holds the error until then.
     const isDone = () => {
       device.createStream().dispose()
       return errors.count >= 160

@@ -7,7 +7,7 @@ import { captureGraph, type Device, fork, openDevice } from "../../src/index.js"
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void
 
-/** Bytes of the JavaScript heap that each turn of a loop leaves behind, before the event loop gets its turn. */
+/** Bytes of the JavaScript heap that each turn of a loop leaves behind, before control returns to the event loop. */
 function leftBehind(turn: () => void): number {
   const turns = 20_000
   for (let i = 0; i < turns; i++) turn()
@@ -18,7 +18,7 @@ function leftBehind(turn: () => void): number {
   return (process.memoryUsage().heapUsed - before) / turns
 }
 
-describe("a long loop without an await keeps nothing of what it disposes of or joins", () => {
+describe("a long loop without an await does not keep objects that it disposes of or joins", () => {
   const turns: [string, (device: Device) => void][] = [
     ["arrays", (device) => device.empty("int32", 4).dispose()],
     ["events", (device) => device.createEvent().dispose()],

@@ -14,7 +14,7 @@ interface Held {
   readonly recorded: Recorded
 }
 
-/** Runs something on a device of which one stream is held. */
+/** Runs a function on a device with a held stream. */
 function behindLatch<T>(run: (held: Held) => T): T {
   using recorded = new Recorded()
   const { device } = recorded
@@ -43,7 +43,7 @@ const kinds: [string, (held: Held) => void][] = [
   ["a graph launched on a stream of its own", (held) => disposeGraph({ ...held, held: waitingStream(held) })],
 ]
 
-describe("one more asks the driver as often beside 1000 as beside 100", () => {
+describe("one more makes as many driver queries beside 1000 as beside 100", () => {
   for (const [what, make] of kinds) {
     const queries = (count: number): number =>
       behindLatch((held) => {
@@ -59,7 +59,7 @@ describe("one more asks the driver as often beside 1000 as beside 100", () => {
   }
 })
 
-test("pinned memory, graphs and streams that wait for a long latch leave those alone that come and go meanwhile", () => {
+test("pinned memory, graphs and streams that wait for a long latch do not delay the release of others", () => {
   behindLatch((held) => {
     const { device, recorded } = held
     for (let i = 0; i < 200; i++) disposeGraph(held)
@@ -72,12 +72,12 @@ test("pinned memory, graphs and streams that wait for a long latch leave those a
       free.synchronize()
       gone += destroyed()
     }
-    // Those that wait are looked at in their turn, so some of the others are still there.
+    // Waiting ones are checked in turn, so some of the others may still be there.
     assert.ok(gone > 250, `${gone} of 400 graphs whose work is done are gone`)
   })
 })
 
-/** How often something is called when so many streams use one array, and write it. */
+/** The number of calls of a method when this many streams use and write one array. */
 function callsFor(count: number, of: (run: () => void) => Promise<number>): Promise<number> {
   return behindLatch(async (held) => {
     const { device } = held

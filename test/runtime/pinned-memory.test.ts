@@ -8,7 +8,7 @@ import { type DriverMethod, proxied } from "../support/driver-proxy.js"
 import { affine, dying, once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
-/** A device whose pinned memory is accounted for. It keeps numbers only, so that what it sees can be collected. */
+/** A device that counts its pinned memory. It keeps numbers only, so that the memory can be collected. */
 class Accounted {
   readonly freed: number[] = []
   readonly device: Device
@@ -58,13 +58,13 @@ test("§8 pinned: pages are freed only when their uses are over and the buffer i
   latch.open()
   stream.synchronize()
   await collectUntil(() => {
-    device.pinned("int32", 1).dispose() // Looks after what waits.
+    device.pinned("int32", 1).dispose() // Checks the pending releases.
     return accounted.freed.includes(used)
   }, "the pages of an array that was in use")
   assert.equal(latch.timedOut, false)
 })
 
-test("§8 pinned: a typed array that is kept keeps the pages, also after the device is gone", async () => {
+test("§8 pinned: a typed array keeps the pages, even after the device is closed", async () => {
   const accounted = new Accounted()
   const kept: Int32Array[] = []
   const addresses = (() => {
@@ -80,7 +80,7 @@ test("§8 pinned: a typed array that is kept keeps the pages, also after the dev
   await collectUntil(() => addresses.every((address) => accounted.freed.includes(address)), "the pages after the end")
 })
 
-test("§8 pinned: pages are freed after the device is gone, though nobody holds on to the device", async () => {
+test("§8 pinned: pages are freed after the device is closed, even if nothing references the device", async () => {
   const { freed, address } = (() => {
     const { device, freed } = new Accounted()
     const pinned = device.pinned("int32", 4)
@@ -90,7 +90,7 @@ test("§8 pinned: pages are freed after the device is gone, though nobody holds 
   await collectUntil(() => freed.includes(address), "the pages of a device that nobody knows any more")
 })
 
-test("§8 read: what it stages goes back, also if the device is disposed of meanwhile", async () => {
+test("§8 read: its staging memory is freed, even if the device is disposed of meanwhile", async () => {
   const accounted = new Accounted()
   const { device } = accounted
   const x = device.full("int32", 100, 3)
@@ -101,7 +101,7 @@ test("§8 read: what it stages goes back, also if the device is disposed of mean
   assert.equal(accounted.freed.length, 3)
 })
 
-test("§8 read: where its end cannot be told, what it stages is not given back before it is over", async () => {
+test("§8 read: if its end cannot be watched, its staging memory is not freed before the copy is over", async () => {
   using accounted = new Accounted()
   const { device } = accounted
   const x = device.full("int32", 100, 3)
@@ -116,12 +116,12 @@ test("§8 read: where its end cannot be told, what it stages is not given back b
   assert.equal(accounted.freed.length, before)
   latch.open()
   device.synchronize()
-  device.pinned("int32", 1).dispose() // Looks after what waits.
+  device.pinned("int32", 1).dispose() // Checks the pending releases.
   assert.equal(accounted.freed.length, before + 3)
   assert.equal(latch.timedOut, false)
 })
 
-test("§8 read: a copy that is refused gives back what it staged", () => {
+test("§8 read: a refused copy frees its staging memory", () => {
   using accounted = new Accounted()
   const { device } = accounted
   const x = device.full("int32", 100, 3)

@@ -9,7 +9,7 @@ import { once, spin } from "../support/kernels.js"
 
 const open = (...args: readonly unknown[]): unknown => Reflect.apply(openDevice, undefined, args)
 
-test("§4 openDevice: a selector that is none is refused with what is allowed", () => {
+test("§4 openDevice: refuses an invalid selector, and names what is allowed", () => {
   const selectors: [unknown, string][] = [
     ["gpu", "'gpu'"],
     ["host:0", "'host:0'"],
@@ -36,7 +36,7 @@ test("§4 openDevice: options are checked before anything is opened", () => {
   refused(() => currentStream(), "AUX_AMBIGUOUS_DEVICE", "No device is open")
 })
 
-test("§7 AUXSTREAM_DEVICE stands in for auto, and only for it", () => {
+test("§7 AUXSTREAM_DEVICE replaces `auto`, and nothing else", () => {
   withEnvironment({ AUXSTREAM_DEVICE: "host" }, () => {
     using device = openDevice()
     assert.equal(device.id, "host")
@@ -55,7 +55,7 @@ test("§7 AUXSTREAM_DEVICE stands in for auto, and only for it", () => {
   })
 })
 
-test("§7 AUXSTREAM_HOST_THREADS: how many threads, unless the option says so", () => {
+test("§7 AUXSTREAM_HOST_THREADS: sets the number of threads, unless the option does", () => {
   for (const value of ["0", "257", "many", "1.5", "-3"]) {
     withEnvironment({ AUXSTREAM_HOST_THREADS: value }, () => {
       refused(() => open("host"), "AUX_OUT_OF_RANGE", "AUXSTREAM_HOST_THREADS", value)
@@ -66,7 +66,7 @@ test("§7 AUXSTREAM_HOST_THREADS: how many threads, unless the option says so", 
   }
 })
 
-test("§4 openDevice: other threads than the open device has are refused, wherever it has them from", () => {
+test("§4 openDevice: refuses a number of threads that differs from the open device's, wherever that came from", () => {
   const cases: [environment: string, options: object, running: number][] = [
     ["3", {}, 3],
     ["3", { threads: 5 }, 5],
@@ -84,14 +84,14 @@ test("§4 openDevice: other threads than the open device has are refused, wherev
         error.message,
       )
     })
-    // The variable counts when the device is opened, not later.
+    // The variable is read when the device is opened, not later.
     using device = openDevice("host", { threads: 2 })
     withEnvironment({ AUXSTREAM_HOST_THREADS: "7" }, () => openDevice("host", { threads: 2 }).dispose())
     assert.equal(device.disposed, false)
   }
 })
 
-test("§4 a big-endian machine is refused by name, by listDevices and by openDevice", () => {
+test("§4 listDevices and openDevice refuse a big-endian machine", () => {
   const { endianness } = os
   Object.assign(os, { endianness: () => "BE" })
   syncBuiltinESMExports()
@@ -122,7 +122,7 @@ test("§4 listDevices: never throws, and says why a device cannot be used", () =
   })
 })
 
-test("§4 openDevice: a device that cannot be used is refused with the reason of the list", () => {
+test("§4 openDevice: refuses an unusable device with the reason that listDevices gives", () => {
   withEnvironment({ AUXSTREAM_LIBCUDA: "/nowhere/libcuda.so" }, () => {
     const listed = listDevices().find(({ kind }) => kind === "cuda")
     const error = refused(() => open("cuda:0"), "AUX_DEVICE_UNAVAILABLE")

@@ -24,7 +24,7 @@ function one(): DeviceArray<"int32"> {
   return device.full("int32", 4, 1)
 }
 
-/** Runs a scope whose result holds an array in some way. Is it kept? */
+/** Runs a scope whose result holds an array in some way. @returns whether the array is kept */
 function keeps(wrap: (array: DeviceArray) => unknown): boolean {
   const made: DeviceArray[] = []
   device.scope(() => {
@@ -37,7 +37,7 @@ function keeps(wrap: (array: DeviceArray) => unknown): boolean {
   return kept
 }
 
-test("§4 scope: what its result leads to is kept", () => {
+test("§4 scope: keeps everything reachable from its result", () => {
   class Holder {
     constructor(readonly array: DeviceArray) {}
   }
@@ -84,7 +84,7 @@ test("§4 scope: what its result leads to is kept", () => {
   )
 })
 
-test("§4 scope: getters that throw do not leave anything behind, nor hide the result", () => {
+test("§4 scope: getters that throw neither leak arrays nor hide the result", () => {
   const made: DeviceArray[] = []
   const result = device.scope(() => {
     made.push(one(), one())
@@ -102,7 +102,7 @@ test("§4 scope: getters that throw do not leave anything behind, nor hide the r
   result.kept?.dispose()
 })
 
-test("§4 scope: an error is thrown as it was, whatever it is", () => {
+test("§4 scope: rethrows any thrown value unchanged", () => {
   for (const thrown of [new Error("on purpose"), "text", undefined, null]) {
     let caught: unknown = "nothing"
     try {
@@ -116,7 +116,7 @@ test("§4 scope: an error is thrown as it was, whatever it is", () => {
   }
 })
 
-test("§4 scope: a thenable is adopted once, and the scope ends with it", async () => {
+test("§4 scope: adopts a thenable once, and ends when it settles", async () => {
   const made: DeviceArray[] = []
   let calls = 0
   const result = device.scope(() => {
@@ -141,7 +141,7 @@ test("§4 scope: a thenable is adopted once, and the scope ends with it", async 
   kept.dispose()
 })
 
-test("§4 scope: arrays made in forks and in other streams' runs inside belong to it", () => {
+test("§4 scope: owns arrays made inside in forks and in runs of other streams", () => {
   using stream = device.createStream()
   const made: DeviceArray[] = []
   device.scope(() => {
@@ -153,7 +153,7 @@ test("§4 scope: arrays made in forks and in other streams' runs inside belong t
   assert.equal(made.length, 2)
 })
 
-test("§4 scope: what an outer scope's end finds disposed of, and what was made after it, is left alone", async () => {
+test("§4 scope: the end of an outer scope ignores arrays that are disposed of already or were made later", async () => {
   const late: DeviceArray[] = []
   const made: DeviceArray[] = []
   let finish = () => {}
@@ -172,7 +172,7 @@ test("§4 scope: what an outer scope's end finds disposed of, and what was made 
   late[0]?.dispose()
 })
 
-test("§4 scope: what a fork or a graph in its result gives is kept", () => {
+test("§4 scope: keeps the result of a fork or a graph in its result", () => {
   for (const enabled of [true, false]) {
     assert.equal(
       withMultiStream(enabled, () => keeps((array) => [fork(() => ({ array }))])),
@@ -190,7 +190,7 @@ test("§4 scope: what a fork or a graph in its result gives is kept", () => {
   inner.join().dispose()
 })
 
-test("§4 scope: it ends when the async forks in its result are over, and keeps what they give", async () => {
+test("§4 scope: ends when the async forks in its result have settled, and keeps their results", async () => {
   const made: DeviceArray[] = []
   let finish = () => {}
   const finished = new Promise<void>((resolve) => (finish = resolve))
@@ -224,7 +224,7 @@ test("§4 scope: it ends when the async forks in its result are over, and keeps 
   assert.deepEqual(states(), [true, true, true, true, true])
 })
 
-test("§4 scope: one that goes on for long does not hold what was disposed of inside", async () => {
+test("§4 scope: a long scope does not keep arrays that were disposed of inside", async () => {
   const arrays = new Collected()
   await device.scope(async () => {
     const make = () => arrays.watch(one()).dispose()
@@ -233,7 +233,7 @@ test("§4 scope: one that goes on for long does not hold what was disposed of in
   })
 })
 
-test("§4 scope: what a timer makes that was started inside belongs to the scope around, or to nobody", async () => {
+test("§4 scope: arrays made by a timer started inside belong to the outer scope, or to none", async () => {
   const made: DeviceArray[] = []
   let forgotten = new Collected()
   const forget = () => void forgotten.watch(one())
@@ -263,7 +263,7 @@ test("§4 scope: what a timer makes that was started inside belongs to the scope
   await collectUntil(() => forgotten.count === 10, "arrays that were forgotten")
 })
 
-test("§4 scope: one that begins inside an ended one does not hold it", () => {
+test("§4 scope: a scope that begins inside an ended one does not keep it", () => {
   const outer = new Scope(device, undefined)
   const ended = new Scope(device, outer)
   ended.endAfter(() => undefined)

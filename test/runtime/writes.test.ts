@@ -7,7 +7,7 @@ import { Writes } from "../../src/runtime/memory/writes.js"
 
 const size = 12
 
-/** A stream that fails when a test says so: whatever was queued after that is skipped. */
+/** A stream that fails on demand: later operations are skipped. */
 class FakeStream implements StreamFailures {
   readonly arePossible = true
   position = 0
@@ -27,7 +27,7 @@ class FakeStream implements StreamFailures {
   }
 }
 
-/** For each byte, the writes that matter to it: what a list without any shortcut would keep. */
+/** The writes that matter to each byte, kept in a plain list without shortcuts. */
 class Model {
   readonly #bytes: { stream: FakeStream; position: number }[][] = Array.from({ length: size }, () => [])
 
@@ -52,7 +52,7 @@ const step = fc.record({
   place,
 })
 
-test("whatever is written, overwritten and failed: exactly the bytes that a failure left are refused", () => {
+test("exactly the bytes that a failure has left as garbage are refused, for any writes, overwrites and failures", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const streams = Array.from({ length: 4 }, (_, index) => new FakeStream(`stream ${index}`))
@@ -85,7 +85,7 @@ test("whatever is written, overwritten and failed: exactly the bytes that a fail
   )
 })
 
-/** How long so many writes take, in milliseconds: each to a part of its own, none of which is over. */
+/** The time of this many writes in milliseconds, each to a part of its own, none of them over. */
 function timeFor(count: number, write: (writes: Writes, stream: FakeStream, begin: number) => void): number {
   const writes = new Writes()
   const stream = new FakeStream("stream")
@@ -102,7 +102,7 @@ test("eight times as many parts of an array cost about eight times as much", () 
     (writes: Writes, stream: FakeStream, begin: number) => writes.note(stream, begin, 4),
     (writes: Writes, stream: FakeStream, begin: number) => writes.overwrite(stream, begin, 4),
   ]) {
-    timeFor(1000, write) // The engine has compiled it by then.
+    timeFor(1000, write) // So that the engine has compiled it.
     const [few, many] = [timeFor(1000, write), timeFor(8000, write)]
     assert.ok(many < 20 * few + 300, `${few} ms for 1000 parts, ${many} ms for 8000`)
   }

@@ -5,9 +5,9 @@ setFlagsFromString("--expose-gc")
 const collectGarbage: unknown = runInNewContext("gc")
 
 /**
- * Runs the garbage collector and gives finalizers their turn, until a condition holds.
+ * Runs the garbage collector and lets finalizers run, until a condition holds.
  *
- * @throws Error if it does not come to hold in 20 s
+ * @throws Error if it does not hold after 20 s
  */
 export async function collectUntil(condition: () => boolean, what: string): Promise<void> {
   const end = performance.now() + 20_000
@@ -17,7 +17,7 @@ export async function collectUntil(condition: () => boolean, what: string): Prom
   }
 }
 
-/** Runs the garbage collector once, and gives finalizers their turn. */
+/** Runs the garbage collector once, and lets finalizers run. */
 export async function collect(): Promise<void> {
   if (typeof collectGarbage === "function") Reflect.apply(collectGarbage, undefined, [])
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setTimeout(resolve, 1))

@@ -1,4 +1,4 @@
-/** Counts which of the objects that it watches have been collected. */
+/** Counts how many of its watched objects have been collected. */
 export class Collected {
   count = 0
   readonly #registry = new FinalizationRegistry(() => (this.count += 1))

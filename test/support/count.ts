@@ -1,4 +1,4 @@
-/** How often a method of all objects of a class is called while something runs. */
+/** The number of calls of a class's method while a function runs. */
 export async function countCalls<Name extends string>(
   prototype: Record<Name, (...args: never[]) => unknown>,
   name: Name,

@@ -13,7 +13,7 @@ interface Present {
   open(): Device
 }
 
-/** CUDA loads no kernel while a latch is closed, so what tests launch meanwhile has to be there before. */
+/** CUDA loads no kernel while a latch is closed, so the kernels that tests launch meanwhile are loaded before. */
 function openCuda(id: `cuda:${number}`): Device {
   const device = openDevice(id)
   for (const kernel of [kernels.latch, kernels.affine, kernels.combine, kernels.spin, kernels.fill, kernels.add]) {
@@ -49,7 +49,7 @@ export function forEachDevice(name: string, tests: (open: () => Device, id: stri
   for (const { id, open } of present) describe(`${name} on ${id}`, () => tests(open, id))
 }
 
-/** The same with the device kept open between the tests, which saves starting it for each. */
+/** The same, but the device stays open between tests, which saves opening it for each. */
 export function forEachOpenDevice(name: string, tests: (open: () => Device) => void): void {
   forEachDevice(name, (open) => {
     let kept: Device | undefined
@@ -61,13 +61,13 @@ export function forEachOpenDevice(name: string, tests: (open: () => Device) => v
   })
 }
 
-/** The host alone, for what only it does: kernels that throw, workers that die. */
+/** Only on the host device, for its own behaviour: kernels that throw, workers that die. */
 export function onHost(name: string, tests: (open: () => Device) => void): void {
   const host = present.find(({ id }) => id === "host")
   if (host !== undefined) describe(`${name} on host`, () => tests(host.open))
 }
 
-/** A second device, which `openDevice` does not know: what belongs to it is refused by the first. */
+/** A second device, unknown to `openDevice`. The first device refuses its objects. */
 export function openOther(): Device {
   return new DeviceClass("cuda:99", new HostDriver(2, availableParallelism(), "another host"), () => {})
 }

@@ -3,8 +3,8 @@ import type { StreamState } from "../../src/runtime/order/stream-state.js"
 import type { TickTable } from "../../src/runtime/order/tick-table.js"
 
 /**
- * What every stream of a device has queued and done, and what its next operation runs after. For debugging a hang; see
- * docs/architecture.md. It waits for nothing and teaches the clocks nothing.
+ * Lists what every stream of a device has queued and done, and what its next operation runs after. For debugging a hang; see
+ * docs/architecture.md. It waits for nothing and does not change the clocks.
  */
 export function dump(device: Device): string {
   const streams = [...device.order.live]
@@ -22,7 +22,7 @@ function describe(state: StreamState, names: ReadonlyMap<number, string>): strin
   return `${state.name}: ${parts.join(", ")}`
 }
 
-/** On host, positions in the stream's queue. CUDA says only whether all is done. */
+/** On the host, positions in the stream's queue. On CUDA, only whether everything is done. */
 function progressOf({ failures, order, handle }: StreamState): string {
   if (failures === undefined) return order.driver.streams.query(handle) ? "done" : "not done"
   let [passed, queued] = [0, failures.position]

@@ -1,4 +1,4 @@
-/** Runs something with other environment variables. */
+/** Runs a function with other environment variables. */
 export function withEnvironment<T>(variables: Readonly<Record<string, string>>, run: () => T): T {
   const before = Object.keys(variables).map((name) => [name, process.env[name]] as const)
   try {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { AuxstreamError, type ErrorCode } from "../../src/index.js"
 
-/** What the message has to say, the value first of all. */
+/** Words that the message must contain, the value first. */
 export type Words = string | RegExp
 
 function check(error: unknown, code: ErrorCode, words: readonly Words[]): AuxstreamError {
@@ -15,7 +15,7 @@ function check(error: unknown, code: ErrorCode, words: readonly Words[]): Auxstr
   return error
 }
 
-/** Throws at once, with this code and these words. */
+/** Checks that a call throws synchronously, with this code and these words. */
 export function refused(fn: () => unknown, code: ErrorCode, ...words: Words[]): AuxstreamError {
   let error: unknown
   try {
@@ -26,7 +26,7 @@ export function refused(fn: () => unknown, code: ErrorCode, ...words: Words[]): 
   return check(error, code, words)
 }
 
-/** Gives a promise that rejects, with this code and these words. */
+/** Checks that a call returns a promise that rejects, with this code and these words. */
 export async function rejected(
   fn: () => Promise<unknown>,
   code: ErrorCode,

@@ -1,4 +1,4 @@
-/** Images of kernels for tests: files of the right form, with nothing in them that a GPU could run. */
+/** Images of kernels for tests: valid files without code that a GPU could run. */
 
 /** A cubin's ELF file: a header, some contents, a table of sections, and one of segments at its end, as ptxas writes it. */
 export function cubinOf(contents: Uint8Array): Uint8Array {

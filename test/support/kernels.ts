@@ -9,9 +9,9 @@ import {
 import { dtypes, isDType } from "../../src/common/dtype/elements.js"
 
 /**
- * The kernels of the suites, each with a body for every device. The symbols begin with `test_`, so that a driver double
- * that finds kernels by name can have its own beside them. CUDA C++ computes with unsigned integers where JavaScript
- * wraps around, as an overflow of signed ones is undefined there.
+ * The kernels of the suites, each with a body for every device. The symbols begin with `test_`, so that the driver's double,
+ * which finds kernels by name, can have others. Where JavaScript wraps around, CUDA C++ computes with unsigned integers,
+ * because overflow of signed ones is undefined.
  */
 
 /** One thread for each of `count` elements. */
@@ -23,8 +23,8 @@ export function over(count: number): LaunchOptions {
 export const once: LaunchOptions = { grid: 1, block: 1 }
 
 /**
- * Holds its stream up. `flags` is a pinned array of three: the kernel sets `flags[1]` when it begins, waits until
- * `flags[0]` is not 0, and gives up after `limit` milliseconds, which it says in `flags[2]`. Held by {@link Latch}.
+ * Holds its stream. `flags` is a pinned array of three: the kernel sets `flags[1]` when it begins, and waits until `flags[0]`
+ * is not 0. After `limit` milliseconds it gives up and sets `flags[2]`. Used by {@link Latch}.
  */
 export const latch = defineKernel({
   name: "test_latch",
@@ -161,7 +161,7 @@ export const add = defineKernel({
   },
 })
 
-/** Writes what the launch asked for: grid x, y, z, block x, y, z, shared memory in bytes. */
+/** Writes the launch's grid x, y, z, block x, y, z, and shared memory in bytes. */
 export const shape = defineKernel({
   name: "test_shape",
   signature: ["out int32*"],
@@ -206,7 +206,7 @@ export const echo = defineKernel({
   host: {
     source: `
       const scratch = new DataView(new ArrayBuffer(4))
-      // What arrives is a float16's value, so that its bits follow from the float32's without rounding.
+      // The value is already a float16's, so converting the float32 needs no rounding.
       function float16Bits(value) {
         if (value === 0 || Math.abs(value) < 2 ** -14) return (Object.is(value, -0) || value < 0 ? 0x8000 : 0) | (Math.abs(value) * 2 ** 24)
         scratch.setFloat32(0, value)
@@ -226,7 +226,7 @@ export const echo = defineKernel({
   },
 })
 
-/** Copies an array in reverse, so that an element's size that is taken wrongly shows. */
+/** Copies an array in reverse, which reveals a wrong element size. */
 export function reverse<D extends DType>(source: DeviceArray<D>, destination: DeviceArray<D>): void {
   const kernel = reversing.get(source.dtype) ?? bodiless.host
   // The dtype is not known when this is compiled, so the launch cannot be checked by the compiler.
@@ -281,7 +281,7 @@ export const throwing = defineKernel({
   host: { source: "export function test_throwing(launch, code) { throw new Error(`thrown on purpose: ${code}`) }" },
 })
 
-/** Waits as {@link latch} does, then throws. Host only. */
+/** Waits like {@link latch}, then throws. Host only. */
 export const throwingLater = defineKernel({
   name: "test_throwing_later",
   signature: ["inout int32*"],
@@ -305,7 +305,7 @@ export const dying = defineKernel({
   host: { source: "export function test_dying() { process.exit(7) }" },
 })
 
-/** For each kind of device a kernel without code for it. */
+/** For each kind of device, a kernel without code for it. */
 export const bodiless = {
   cuda: defineKernel({
     name: "test_bodiless",
@@ -319,7 +319,7 @@ export const bodiless = {
   }),
 }
 
-/** Loads what a test will hold up, so that nothing is compiled while a latch is shut. */
+/** Loads the kernels of a test, so that nothing is compiled while a latch is closed. */
 export async function prepare(device: Device): Promise<void> {
   await Promise.all([latch, affine, combine, spin, fill, add].map((kernel) => kernel.prepare(device)))
 }

@@ -1,12 +1,12 @@
 import { currentStream, type Device, type Event, type PinnedArray, type Stream } from "../../src/index.js"
 import { latch, once, spin } from "./kernels.js"
 
-/** A latch that is never opened ends by itself, so that a test that fails does not hang. */
+/** A latch that is never opened ends by itself, so that a failing test does not hang. */
 const limitMilliseconds = 20_000
 
 /**
- * Holds a stream up until it is opened, so that a test can prove what does and what does not wait for what. A thread of
- * the device is taken up meanwhile: hold fewer latches at a time than the device has threads.
+ * Holds a stream until it is opened, so that a test can prove which work waits for which. It occupies a thread of the device
+ * meanwhile, so a test must hold fewer latches at a time than the device has threads.
  *
  * @example
  * using latch = new Latch(device)
@@ -25,18 +25,18 @@ export class Latch {
     this.#flags = this.#pinned.array
   }
 
-  /** What is queued on the stream from now on runs once the latch is open. */
+  /** Later work on the stream runs once the latch is open. */
   hold(stream: Stream = currentStream(this.#device)): this {
     latch.launch({ ...once, stream }, this.#pinned, limitMilliseconds)
     return this
   }
 
-  /** Has a held stream come to the latch? */
+  /** Whether a held stream has reached the latch. */
   get entered(): boolean {
     return Atomics.load(this.#flags, 1) !== 0
   }
 
-  /** Blocks until a held stream has come to the latch: all that was queued there before is done. */
+  /** Blocks until a held stream has reached the latch: its earlier work is done. */
   waitUntilEntered(): this {
     const end = performance.now() + limitMilliseconds
     while (!this.entered) {
@@ -46,13 +46,13 @@ export class Latch {
     return this
   }
 
-  /** Lets the held streams go on. */
+  /** Releases the held streams. */
   open(): void {
     Atomics.store(this.#flags, 0, 1)
     Atomics.notify(this.#flags, 0)
   }
 
-  /** Did a held stream go on because nobody opened the latch in time? Then whatever was to be proved is not. */
+  /** Whether a held stream went on because of the time limit. Then the test has proved nothing. */
   get timedOut(): boolean {
     return Atomics.load(this.#flags, 2) !== 0
   }
@@ -65,9 +65,9 @@ export class Latch {
 }
 
 /**
- * Is a stream, or an event, still not done, though others had all the time to be? A stream of its own comes to its end
- * again and again meanwhile, so that it does not only look so because nothing has been run yet. That stream is not waited
- * for without end: CUDA maps many streams onto few queues, and it may stand behind one that is held.
+ * Whether a stream or an event is still pending although the device had time to finish it. Meanwhile another stream runs
+ * kernels to their end repeatedly, to rule out that nothing has run yet. The function does not wait for that stream without
+ * limit: CUDA maps many streams onto few queues, where it may be stuck behind a held one.
  */
 export function isHeld(target: Stream | Event): boolean {
   using other = target.device.createStream()

@@ -1,6 +1,6 @@
 import type { Machine } from "../../src/cuda/native/machine.js"
 
-/** A machine with these environment variables and files. Its home folder is the one that its environment names. */
+/** A machine with these environment variables and files. Its environment names its home folder. */
 export function machineOf(
   platform: NodeJS.Platform,
   environment: Readonly<Record<string, string>> = {},

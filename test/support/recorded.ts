@@ -6,14 +6,14 @@ import { currentStream } from "../../src/runtime/device/current.js"
 import type { Stream } from "../../src/runtime/device/stream.js"
 import { RecordingDriver } from "./recording-driver.js"
 
-/** A kernel that does nothing, to have something to queue. */
+/** An empty kernel. */
 export const nothing = defineKernel({
   name: "nothing",
   signature: ["int32"],
   host: { source: "export function nothing() {}" },
 })
 
-/** A host device whose driver calls are written down as sentences: `"record event0 on main"`. */
+/** A host device that logs its driver calls as sentences: `"record event0 on main"`. */
 export class Recorded {
   readonly recording = new RecordingDriver(hostBackend.open(0, { threads: 3 }))
   readonly device = new Device("host", this.recording.driver, () => {})
@@ -40,7 +40,7 @@ export class Recorded {
     this.#events.set(event.state.handle, name)
   }
 
-  /** Launches a kernel on the current stream. `label` shows in the log. */
+  /** Launches a kernel on the current stream. The log shows `label`. */
   launch(label: number): void {
     nothing.launch({ grid: 1, block: 1, stream: this.current }, label)
   }
@@ -49,7 +49,7 @@ export class Recorded {
     return currentStream(this.device)
   }
 
-  /** Records, waits and launches since the last look. */
+  /** Records, waits and launches since the last call. */
   log(): string[] {
     return this.recording.take("events.record", "streams.wait", "kernels.launch").map(({ name, args }) => {
       if (name === "events.record") return `record ${this.#event(args[0])} on ${this.#stream(args[1])}`

@@ -1,15 +1,15 @@
 import type { Driver } from "../../src/driver.js"
 import { type DriverMethod, proxied } from "./driver-proxy.js"
 
-/** A call of a driver's method, in the order of the calls. */
+/** A call of a driver's method. */
 export interface Call {
   readonly name: DriverMethod
   readonly args: readonly unknown[]
 }
 
-/** A driver that notes its calls, and fails when it is told to. */
+/** A driver that logs its calls, and fails on demand. */
 export class RecordingDriver {
-  /** The driver to give to a device. */
+  /** The driver for a device. */
   readonly driver: Driver
   readonly calls: Call[] = []
   readonly #failures: { name: DriverMethod; nth: number; error: Error }[] = []
@@ -22,12 +22,12 @@ export class RecordingDriver {
     })
   }
 
-  /** Lets the `nth` call of a method from now on throw, once. */
+  /** Makes the `nth` call of a method from now on throw, once. */
   failAt(name: DriverMethod, nth: number, error: Error): void {
     this.#failures.push({ name, nth, error })
   }
 
-  /** Lets no call throw that has not thrown yet. */
+  /** Cancels the failures that have not happened yet. */
   forgetFailures(): void {
     this.#failures.length = 0
   }
@@ -36,13 +36,13 @@ export class RecordingDriver {
     for (const failure of this.#failures) {
       if (failure.name !== name || --failure.nth > 0) continue
       this.#failures.splice(this.#failures.indexOf(failure), 1)
-      // A capture whose end fails is over all the same.
+      // A capture whose end fails is over, too.
       if (name === "graphs.endCapture" && typeof args[0] === "number") inner.graphs.cancelCapture(args[0])
       throw failure.error
     }
   }
 
-  /** The calls of some methods since the last look, and forgets them. */
+  /** Returns the calls of some methods since the last call, and forgets them. */
   take(...names: DriverMethod[]): Call[] {
     const taken = this.calls.filter((call) => names.some((name) => name === call.name))
     this.calls.length = 0

@@ -1,4 +1,4 @@
-/** The public types, as a user meets them. A wrong one fails the build; nothing here is ever run. */
+/** Tests of the public types. A wrong type fails the build; nothing here is ever run. */
 
 import { expectTypeOf as type } from "expect-type"
 import {
@@ -43,7 +43,7 @@ declare const ints: DeviceArray<"int32">
 declare const pinned: PinnedArray<"float32">
 const shape = { grid: 1, block: 1 }
 
-// Kernels: the signature's literal types are kept, and a launch is checked against them.
+// Kernels: the signature keeps its literal types, and launches are checked against them.
 
 const saxpy = defineKernel({ name: "saxpy", signature: ["int32", "float32", "in float32*", "inout float32*"] })
 const wide = defineKernel({ name: "wide", signature: ["int64", "inout uint64*", "in bfloat16*", "float16"] })
@@ -60,13 +60,13 @@ saxpy.launch(shape, 1, 2, ints, y)
 saxpy.launch(shape, 1, 2, x)
 // @ts-expect-error too many
 saxpy.launch(shape, 1, 2, x, y, 3)
-// @ts-expect-error a number for an array
+// @ts-expect-error a number instead of an array
 saxpy.launch(shape, 1, 2, 3, y)
-// @ts-expect-error a bare typed array for an array
+// @ts-expect-error a typed array instead of an array
 saxpy.launch(shape, 1, 2, new Float32Array(2), y)
-// @ts-expect-error a string for a number
+// @ts-expect-error a string instead of a number
 saxpy.launch(shape, "1", 2, x, y)
-// @ts-expect-error a bigint for an int32
+// @ts-expect-error a bigint instead of an int32
 saxpy.launch(shape, 1n, 2, x, y)
 // @ts-expect-error a grid of four dimensions: "there are at most three sizes"
 saxpy.launch({ grid: [1, 1, 1, 1], block: 1 }, 1, 2, x, y)
@@ -85,7 +85,7 @@ export const onHost: HostKernel<typeof saxpy.signature> = (_launch, n, a, from, 
 }
 export const kernels: Kernel[] = [saxpy, wide]
 
-// A kernel whose signature is not known takes any array and any number, so that a function may be generic over dtypes.
+// A kernel with an unknown signature takes any array and any number, so that functions can be generic over dtypes.
 
 export function reversed<D extends DType>(kernel: Kernel, from: DeviceArray<D>, to: DeviceArray<D>): void {
   kernel.launch(shape, from.length, from, to, device.pinned(from.dtype, 1), 3n)
@@ -103,7 +103,7 @@ type<Argument<"int32">>().toEqualTypeOf<number>()
 type<Argument<"int64">>().toEqualTypeOf<number | bigint>()
 type<Argument<"in int32*">>().toEqualTypeOf<DeviceArray<"int32"> | PinnedArray<"int32">>()
 
-// What is optional may be undefined, too, also where the compiler tells the two apart.
+// Optional properties may be undefined, too, even under exactOptionalPropertyTypes.
 
 export const optionals: KernelDefinition<[]> = {
   name: "f",
@@ -112,7 +112,7 @@ export const optionals: KernelDefinition<[]> = {
   host: { source: "", export: undefined },
 }
 
-// Devices: a listed one, and an open one, can be opened by its name.
+// Devices: a listed or open device can be opened by its id.
 
 type(listDevices()[0]?.id).toExtend<DeviceSelector | undefined>()
 openDevice(listDevices()[0]?.id)
@@ -137,7 +137,7 @@ type(saxpy.suggestBlock(device, { maxThreads: 256 })).toEqualTypeOf<SuggestedBlo
 // @ts-expect-error without a block
 saxpy.occupancy(device, {})
 
-// Arrays: the element type follows from the typed array, and is told by the one that comes back.
+// Arrays: the typed array determines the dtype, and the dtype the typed array that is read.
 
 type(device.from(new Uint16Array(1))).toEqualTypeOf<DeviceArray<"uint16">>()
 type(device.from(new Uint8Array(1))).toEqualTypeOf<DeviceArray<"uint8">>()
@@ -149,7 +149,7 @@ type(device.from({} as Float16Elements)).toEqualTypeOf<DeviceArray<"float16">>()
 device.empty("float16", 1).copyFrom({} as Float16Elements)
 // @ts-expect-error a Float16Array holds no bfloat16
 device.from({} as Float16Elements, "bfloat16")
-// @ts-expect-error nor is it copied to one
+// @ts-expect-error a Float16Array cannot be copied to bfloat16
 device.empty("bfloat16", 1).copyFrom({} as Float16Elements)
 type(x.read()).resolves.toEqualTypeOf<Float32Array<ArrayBuffer>>()
 type(pinned.array).toEqualTypeOf<Float32Array>()
@@ -158,7 +158,7 @@ declare function takeAny(array: DeviceArray): void
 takeAny(x)
 export const generic = <D extends DType>(array: DeviceArray<D>): Promise<unknown> => array.read()
 
-// Fork and join: a tuple if neither function gives a thenable, a promise of it if one surely does, else either.
+// Fork and join: a tuple if no function returns a thenable, a promise of it if one certainly does, otherwise either.
 
 const number = (): number => 1
 const string = (): string => "a"
@@ -194,9 +194,9 @@ const [awaited, plain] = await maybe(async () => x, number, event, event, stream
 type(awaited).toEqualTypeOf<DeviceArray<"float32">>()
 type(plain).toEqualTypeOf<number>()
 
-// @ts-expect-error fn0 is no function
+// @ts-expect-error fn0 is not a function
 void maybe(1, number, event, event)
-// @ts-expect-error the stream stands in an event's place
+// @ts-expect-error a stream instead of an event
 void maybe(number, number, stream, event, event)
 
 // Fan-out: an empty slot gives undefined; lists of unknown length give lists.
@@ -230,14 +230,14 @@ type(parallel([number, string])).toEqualTypeOf<[number, string]>()
 type(parallel([number, later])).toEqualTypeOf<Promise<[number, number]>>()
 type(parallel([1, 2].map((i) => () => i))).toEqualTypeOf<number[]>()
 
-// Lists that may or may not be async, and lists that may be empty: no promise for sure.
+// Lists that may or may not be async, or may be empty: not certainly a promise.
 
 type(parallel(flag ? [number] : [later])).toEqualTypeOf<[number] | Promise<[number]>>()
 type(parallel([flag ? number : later])).toEqualTypeOf<[number] | Promise<[number]>>()
 type(parallel([1, 2].map((i) => async () => i))).toEqualTypeOf<never[] | Promise<number[]>>()
 declare const fewAsync: [() => Promise<string>, ...(() => number)[]]
 type(parallel(fewAsync)).toEqualTypeOf<Promise<[string, ...number[]]>>()
-// @ts-expect-error there may be no promise
+// @ts-expect-error it may not be a promise
 void parallel(flag ? [number] : [later]).then
 
 type(fork(number).join()).toEqualTypeOf<number>()
@@ -277,13 +277,13 @@ type(graph.update(async () => y)).toEqualTypeOf<Promise<boolean>>()
 type(graph.edges).toEqualTypeOf<readonly (readonly [from: number, to: number])[]>()
 type(graph.toDot()).toEqualTypeOf<string>()
 
-// @ts-expect-error a number is no function
+// @ts-expect-error a number instead of a function
 void captureGraph(1)
-// @ts-expect-error a device's name is no device
+// @ts-expect-error a device's name instead of a device
 void captureGraph(array, { device: "host" })
-// @ts-expect-error another result than the one that was captured
+// @ts-expect-error a result of another type than the captured one
 void graph.update(() => ints)
-// @ts-expect-error nothing is written to the result
+// @ts-expect-error the result is read-only
 graph.result = y
 
 type(runIf(ints, nothing)).toEqualTypeOf<void>()
@@ -294,19 +294,19 @@ runIf(ints, () => JSON.parse("1"))
 runIf(ints, never, never)
 runWhile(ints, never)
 runIf(ints, unknown)
-// @ts-expect-error one that may be async is as wrong as one that is
+// @ts-expect-error a function that may be async is refused like an async one
 runIf(ints, perhaps)
-// @ts-expect-error in either place
+// @ts-expect-error as the second body, too
 runIf(ints, nothing, perhaps)
-// @ts-expect-error and in a loop
+// @ts-expect-error and as the body of a loop
 runWhile(ints, perhaps)
-// @ts-expect-error a body is captured while its function runs
+// @ts-expect-error the body must not be async
 runIf(ints, async () => {})
-// @ts-expect-error nor is the other one async
+// @ts-expect-error nor the second one
 runIf(ints, nothing, async () => {})
-// @ts-expect-error nor a loop's
+// @ts-expect-error nor the body of a loop
 runWhile(ints, () => Promise.resolve(1))
-// @ts-expect-error the condition is an int32
+// @ts-expect-error the condition must be an int32
 runIf(x, nothing)
-// @ts-expect-error a number of the host's decides nothing on the device
+// @ts-expect-error the condition must be on the device
 runWhile(1, nothing)

@@ -5,7 +5,7 @@ import { checkDType, checkScalar, dtypeOf, dtypes, elementsOf, isDType } from ".
 import { bytesOf } from "../../../src/common/typed-array.js"
 import { refused } from "../../support/errors.js"
 
-/** Of each dtype: its size, its class, scalars that it takes and ones that it refuses. */
+/** For each dtype: its size, its class, scalars that it accepts and scalars that it refuses. */
 const expected: {
   readonly [D in DType]: {
     size: number
@@ -43,7 +43,7 @@ test("§4 dtypes: the twelve, and nothing that objects have by nature", () => {
   }
 })
 
-/** Kept as bit patterns, in the typed array of another dtype. */
+/** Dtypes kept as bit patterns, in another dtype's typed array. */
 const isNarrow = (dtype: DType) => dtype === "float16" || dtype === "bfloat16" || dtype === "float8_e4m3fn"
 
 for (const dtype of dtypes.filter(isDType)) {
@@ -65,7 +65,7 @@ for (const dtype of dtypes.filter(isDType)) {
     }
   })
 
-  test(`§4 ${dtype}: scalars that it takes and refuses, by value`, () => {
+  test(`§4 ${dtype}: accepts and refuses scalars by value`, () => {
     for (const value of takes) {
       checkScalar(dtype, value, "value")
       assert.equal(elementsOf(dtype).encode(value).byteLength, size)
@@ -85,7 +85,7 @@ for (const dtype of dtypes.filter(isDType)) {
   test(`§4 ${dtype}: an element's bytes are those of its typed array`, () => {
     for (const value of takes) {
       checkScalar(dtype, value, "value")
-      if (isNarrow(dtype)) continue // Bit patterns, which have a test of their own.
+      if (isNarrow(dtype)) continue // Bit patterns have a separate test.
       const array = elementsOf(dtype).create(1)
       if (array instanceof BigInt64Array || array instanceof BigUint64Array) array[0] = BigInt(value)
       else array[0] = Number(value)
@@ -94,7 +94,7 @@ for (const dtype of dtypes.filter(isDType)) {
   })
 }
 
-test("§4 from: the dtype that a typed array is taken for", () => {
+test("§4 from: the dtype of a typed array", () => {
   for (const dtype of dtypes.filter(isDType)) {
     if (isNarrow(dtype)) continue
     assert.equal(dtypeOf(elementsOf(dtype).create(1)), dtype)

@@ -7,19 +7,19 @@ import { refused, rejected, type Words } from "../../support/errors.js"
 import { affine, over } from "../../support/kernels.js"
 import { Recorded } from "../../support/recorded.js"
 
-/** What the tables of bad input have in common: things to give and not to give, and how a case is held to its rule. */
+/** Shared by the tables of bad input: good and bad values, and the check of a case. */
 
-/** What has to be refused: a call, the code of its error, and what its message has to say. */
+/** A call that must be refused, the code of its error, and words of its message. */
 export type Case = readonly [call: () => unknown, code: ErrorCode, ...words: Words[]]
 
-/** What is no integer from 0 on. */
+/** Values that are no non-negative integers. */
 export const noIntegers: readonly unknown[] = [-1, 0.5, NaN, Infinity, -Infinity, 2 ** 53, "1", null, 1n, {}, [1], true]
 export const noFunctions: readonly unknown[] = [undefined, null, 5, "fn", {}, []]
 export const noObjects: readonly unknown[] = [null, 5, "options", true]
 export const noStreams: readonly unknown[] = [5, "stream", {}, 5n]
 export const noSignals: readonly unknown[] = [null, 5, {}, "signal"]
 
-/** A function that may be called in every way, as the compiler would refuse what is tested here. */
+/** A method without its types, because the compiler would refuse the tested calls. */
 export type Loose = (...args: readonly unknown[]) => unknown
 
 export function loose(target: object, method: string): Loose {
@@ -40,7 +40,7 @@ export function each(
 
 export const at = new Recorded()
 export const { device } = at
-/** A device that `device` knows nothing of. */
+/** A device unrelated to `device`. */
 export const other = openOther()
 export const x = device.full("int32", 4, 1)
 export const floats = device.zeros("float32", 4)
@@ -55,7 +55,7 @@ export const event = device.createEvent({ name: "an event" })
 let called = 0
 
 for (const thing of [gone, goneStream, goneEvent]) thing.dispose()
-// What is loaded and made at first use has been by now.
+// By now, everything that is made at first use exists.
 affine.launch(over(4), 4, x, 1, 0)
 device.synchronize()
 
@@ -76,7 +76,7 @@ const queueing = [
 ] as const
 const making = ["memory.allocatePinned", "streams.create", "events.create", "streams.adopt", "streams.destroy"] as const
 
-/** A function that is never to be called. */
+/** A function that must never be called. */
 export function fn(): void {
   called += 1
 }
@@ -92,21 +92,21 @@ export function refuses(name: string, cases: () => readonly Case[]): void {
         () => {
           result = call()
           if (!(result instanceof Promise)) return
-          // A promise tells of the refusal later.
+          // A promise reports the refusal later.
           throw result
         },
         code,
         ...words,
       )
       assert.ok(error.message.length > 20, error.message)
-      assert.equal(called, 0, "nothing of the caller's was called")
+      assert.equal(called, 0, "no function of the caller was called")
       assert.deepEqual(at.recording.take(...queueing, ...making), [], "nothing was queued, nothing made")
     }
     await works()
   })
 }
 
-/** The same for what gives a promise. */
+/** The same for calls that return a promise. */
 export function rejects(name: string, cases: () => readonly Case[]): void {
   test(name, async () => {
     for (const [call, code, ...words] of cases()) {

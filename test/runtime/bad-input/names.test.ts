@@ -4,7 +4,7 @@ import { captureGraph, defineKernel, executeInParallel, fork, openDevice, parall
 import { affine, once } from "../../support/kernels.js"
 import { at, type Case, device, event, fn, loose, refuses, rejects, x } from "./bench.js"
 
-/** A call with an option that does not exist, the name that is wrong, and one that it might have been. */
+/** A call with an unknown option, the wrong name, and the name that was probably meant. */
 function misspelt(call: () => unknown, wrong: string, right: string): Case {
   return [call, "AUX_INVALID_ARGUMENT", wrong, right]
 }
@@ -62,7 +62,7 @@ describe("§8 bad input: options that do not exist", () => {
     ])
   }
 
-  test("what an object inherits is no option", () => {
+  test("inherited properties are no options", () => {
     const withMore = (options: object): object => Object.setPrototypeOf(options, { polluted: 1 }) as object
     loose(device, "createStream")(withMore({ name: "a" }))
     launch(withMore({ ...once }))()

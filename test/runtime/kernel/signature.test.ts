@@ -6,7 +6,7 @@ import { dtypes } from "../../../src/common/dtype/elements.js"
 import { parseSignature } from "../../../src/runtime/kernel/signature.js"
 import { refused } from "../../support/errors.js"
 
-test("§4 signature: a dtype is a scalar, an access and a dtype with an asterisk an array", () => {
+test("§4 signature: a dtype is a scalar; an access with a dtype and an asterisk is an array", () => {
   const access = ["in", "out", "inout"]
   for (const dtype of dtypes) {
     assert.deepEqual(parseSignature([dtype], "k"), [{ dtype, access: undefined }])
@@ -20,7 +20,7 @@ test("§4 signature: a dtype is a scalar, an access and a dtype with an asterisk
   ])
 })
 
-test("§4 signature: whatever else is refused with its place, its value and what is allowed", () => {
+test("§4 signature: anything else is refused with its place, its value and what is allowed", () => {
   for (const wrong of [
     ...["float", "Int32", "in int32", "int32*", "in  int32*", "in int32 *", " int32", "int32 ", "const int32*"],
     ...["in out int32*", "IN int32*", "", "in toString*", "constructor", "in int32**", "int32\n"],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LaunchGroup } from "../../../src/runtime/memory/launch-group.js"
 
-test("§7 graphs: groups of very many grow together, in whatever order", () => {
+test("§7 graphs: groups of very many graphs unite in any order", () => {
   const groups = Array.from({ length: 100_000 }, () => new LaunchGroup())
   const [first] = groups
   assert.ok(first !== undefined)

@@ -10,7 +10,7 @@ const range = fc
 
 const numbers = ({ begin, end }: Range): number[] => Array.from({ length: end - begin }, (_, index) => begin + index)
 
-test("ranges are the set of their numbers, in as few ranges as possible", () => {
+test("ranges represent a set of numbers with as few ranges as possible", () => {
   fc.assert(
     fc.property(fc.array(range, { maxLength: 12 }), range, (added, asked) => {
       const ranges = new Ranges()

@@ -12,7 +12,7 @@ function clock(...ticks: Known): VectorClock {
   return ticks.reduce((made, tick, slot) => made.with(slot, tick), emptyClock)
 }
 
-/** For each slot the newest tick that is covered. */
+/** The newest covered tick of each slot. */
 function known(some: VectorClock): Known {
   return Array.from({ length: SLOTS }, (_, slot) => {
     let tick = 0
@@ -23,7 +23,7 @@ function known(some: VectorClock): Known {
 
 const newest = (some: Known, others: Known): Known => some.map((tick, slot) => Math.max(tick, others[slot] ?? 0))
 
-test("§6 clocks: an empty one covers nothing but the beginning", () => {
+test("§6 clocks: an empty clock covers only tick 0", () => {
   const empty = emptyClock
   assert.equal(empty.covers(0, 0), true)
   assert.equal(empty.covers(7, 0), true)
@@ -45,7 +45,7 @@ test("§6 clocks: isCoveredBy is a partial order", () => {
 
 const ticks = fc.array(fc.nat(4), { minLength: SLOTS, maxLength: SLOTS })
 
-test("§6 clocks: with and join know the newest of each, and leave what they came from as it was", () => {
+test("§6 clocks: with and join give the newest tick of each slot, and do not change their operands", () => {
   fc.assert(
     fc.property(ticks, ticks, fc.nat(SLOTS - 1), fc.nat(6), fc.nat(SLOTS - 1), (some, others, slot, tick, own) => {
       const [mine, theirs] = [clock(...some), clock(...others)]
@@ -53,7 +53,7 @@ test("§6 clocks: with and join know the newest of each, and leave what they cam
       assert.deepEqual(known(mine.with(slot, tick)), newest(some, entry))
       const expected = newest(newest(some, others), entry)
       const joined = known(mine.join(own, theirs, slot, tick))
-      // Of itself a stream needs not be told.
+      // A stream does not need its own entry.
       for (let at = 0; at < SLOTS; at++) if (at !== own) assert.equal(joined[at], expected[at])
       assert.ok((joined[own] ?? 0) <= (expected[own] ?? 0))
       assert.deepEqual([known(mine), known(theirs)], [some, others])
@@ -63,7 +63,7 @@ test("§6 clocks: with and join know the newest of each, and leave what they cam
   )
 })
 
-test("§6 clocks: streams that learn of each other by turns know all that there is to know", () => {
+test("§6 clocks: streams that wait for each other alternately know everything", () => {
   const turn = fc.tuple(fc.nat(SLOTS - 1), fc.nat(SLOTS - 1))
   fc.assert(
     fc.property(fc.array(turn, { maxLength: 60 }), (turns) => {
@@ -72,7 +72,7 @@ test("§6 clocks: streams that learn of each other by turns know all that there 
       let count = 0
       for (const [from, to] of turns) {
         const [theirs, mine] = [model[from] ?? [], model[to] ?? []]
-        theirs[from] = ++count // An operation, which the other stream then waits for.
+        theirs[from] = ++count // An operation that the other stream then waits for.
         if (from === to) continue
         model[to] = [...newest(mine, theirs)]
         clocks[to] = (clocks[to] ?? assert.fail()).join(to, clocks[from] ?? assert.fail(), from, count)
@@ -85,7 +85,7 @@ test("§6 clocks: streams that learn of each other by turns know all that there 
   )
 })
 
-test("§6 clocks: what the host has seen done only grows", () => {
+test("§6 clocks: the host's clock only grows", () => {
   const host = new HostClock()
   host.learn(clock(0, 3))
   host.learn(clock(2, 1))
@@ -95,7 +95,7 @@ test("§6 clocks: what the host has seen done only grows", () => {
   assert.ok(clock(2, 3).isCoveredBy(host))
 })
 
-test("§6 slots: given again with the ticks going on, so that a slot and a tick never name two operations", () => {
+test("§6 slots: ticks continue when a slot is reused, so slot and tick never name two operations", () => {
   const slots = new ClockSlots()
   assert.deepEqual(slots.take(), { slot: 0, tick: 0 })
   assert.deepEqual(slots.take(), { slot: 1, tick: 0 })

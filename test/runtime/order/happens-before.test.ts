@@ -11,16 +11,16 @@ import type { StreamState } from "../../../src/runtime/order/stream-state.js"
 import { Uses } from "../../../src/runtime/memory/uses.js"
 import { RecordingDriver } from "../../support/recording-driver.js"
 
-/** An operation of the model: one of a stream's, by numbers that are never used again. */
+/** An operation of the model: its stream and its number, both never reused. */
 type Operation = number
 
-/** A stream, with every operation that is ordered before what is queued there next. */
+/** A stream, with every operation ordered before its next one. */
 interface Modelled {
   readonly state: StreamState
   readonly known: Set<Operation>
 }
 
-/** An event, with every operation that its latest record stands for. */
+/** An event, with every operation ordered before its latest record. */
 interface ModelledEvent {
   readonly handle: EventHandle
   readonly point: RecordPoint
@@ -28,8 +28,8 @@ interface ModelledEvent {
 }
 
 /**
- * Vector clocks against what they stand for: plain sets of operations. What is ordered behind what, which waits are
- * sent, and which uses of a piece of memory still count must come out the same.
+ * Compares vector clocks with plain sets of operations. Both must agree on the order of operations, on the waits that are
+ * sent, and on the uses of memory that still count.
  */
 class Comparison {
   readonly recording = new RecordingDriver(new HostDriver(2, availableParallelism(), "host"))
@@ -53,7 +53,7 @@ class Comparison {
     return { state: this.order.createStream(0, "a stream"), known: new Set() }
   }
 
-  /** What the stream is ordered behind, the host's knowledge included. */
+  /** The operations before the stream's next one, including those that the host has seen done. */
   #knownTo(stream: Modelled): Set<Operation> {
     return new Set([...stream.known, ...this.hostKnows])
   }
@@ -113,7 +113,7 @@ class Comparison {
     for (const operation of stream.known) this.hostKnows.add(operation)
   }
 
-  /** Ends a stream; another one takes its place, and in time its slot. */
+  /** Disposes of a stream. Another one replaces it, and later reuses its slot. */
   #replace(index: number): void {
     const stream = this.#streams[index] ?? assert.fail()
     this.order.synchronizeStream(stream.state)
@@ -142,7 +142,7 @@ class Comparison {
   }
 }
 
-test("§6 clocks stand for sets of operations: order, waits that are sent, uses that count", () => {
+test("§6 clocks agree with sets of operations on order, on waits that are sent, and on uses that count", () => {
   const step = fc.tuple(fc.nat({ max: 11 }), fc.nat({ max: 11 }), fc.nat({ max: 11 }))
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {

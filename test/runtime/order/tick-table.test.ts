@@ -3,7 +3,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { TickTable } from "../../../src/runtime/order/tick-table.js"
 
-/** On both sides of where a table grows by a level. */
+/** Slots on both sides of each size at which a table grows by a level. */
 const slots = [0, 1, 31, 32, 33, 63, 64, 1023, 1024, 1025, 32_767, 32_768, 40_000]
 
 const slot = fc.constantFrom(...slots)
@@ -19,7 +19,7 @@ function table(given: readonly [number, number][]): [TickTable, Known] {
 const contents = (some: TickTable): number[] => slots.map((at) => some.get(at))
 const expected = (known: Known): number[] => slots.map((at) => known.get(at) ?? 0)
 
-test("a table holds what was set, and the one that it was made from stays as it was", () => {
+test("a table has the values that were set, and does not change the table that it was made from", () => {
   fc.assert(
     fc.property(entries, slot, fc.nat(9), (given, at, tick) => {
       const [made, known] = table(given)
@@ -30,7 +30,7 @@ test("a table holds what was set, and the one that it was made from stays as it 
   )
 })
 
-test("a union has the newer tick of each slot, and is one of the two where that is all of it", () => {
+test("a union has the newer tick of each slot, and is one of the two tables if that one has them all", () => {
   fc.assert(
     fc.property(entries, entries, (some, others) => {
       const [mine, known] = table(some)
@@ -45,7 +45,7 @@ test("a union has the newer tick of each slot, and is one of the two where that 
   )
 })
 
-test("every asks about every slot but those that are shared with a table that is known", () => {
+test("every visits all slots except those shared with the given table", () => {
   fc.assert(
     fc.property(entries, entries, slot, (some, others, at) => {
       const [made, known] = table(some)
@@ -67,7 +67,7 @@ test("every asks about every slot but those that are shared with a table that is
   )
 })
 
-/** How many entries are visited in tables that differ by one each, all in all. */
+/** The total of visited entries in a chain of tables that differ by one entry each. */
 function visits(count: number): number {
   const visited = new WeakSet<TickTable>()
   let seen = 0
@@ -79,6 +79,6 @@ function visits(count: number): number {
   return seen
 }
 
-test("a chain of tables shares nearly everything: ten times as many cost about ten times as much", () => {
+test("a chain of tables shares nearly all entries: ten times as many tables cost about ten times as much", () => {
   assert.ok(visits(20_000) < 20 * visits(2000), `${visits(2000)} visits, then ${visits(20_000)}`)
 })
