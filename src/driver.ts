@@ -135,6 +135,8 @@ export interface KernelSource {
  */
 export interface ModuleSource {
   readonly name: string
+  /** What errors call it: `Module "filters"`, or `Kernel "saxpy"` if it has only this kernel. */
+  readonly label: string
   readonly cuda: CudaModuleBody | undefined
   readonly host: HostModuleBody | undefined
   readonly globals: readonly GlobalDeclaration[]
@@ -148,13 +150,34 @@ export interface GlobalDeclaration {
   readonly dtype: DType
   /** In elements. */
   readonly length: number
+  /** Whether kernels only read it, whatever the code says. */
+  readonly isConstant: boolean
+}
+
+/** A global array of a module that is loaded on one device. */
+export interface LoadedGlobal {
+  readonly address: number
+  /** Whether kernels only read it. */
+  readonly isConstant: boolean
+}
+
+/** How CUDA C++ is compiled. */
+export interface CompileOptions {
+  /** NVRTC's options. */
+  readonly options?: readonly string[] | undefined
+  /** Headers as texts, by the names under which the code includes them. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Folders to search for headers: `file:` URLs or absolute paths. */
+  readonly includePaths?: readonly (URL | string)[] | undefined
 }
 
 /** A module's code for CUDA. */
 export type CudaModuleBody =
-  | { readonly source: string; readonly options?: readonly string[] | undefined }
+  | ({ readonly source: string } & CompileOptions)
+  | ({ readonly file: URL | string } & CompileOptions)
   | { readonly ptx: string | Uint8Array }
   | { readonly cubin: Uint8Array }
+  | { readonly fatbin: Uint8Array }
 
 /** A module's code for the host device. */
 export type HostModuleBody =
@@ -400,6 +423,20 @@ export interface DriverKernels {
   load(source: KernelSource): KernelHandle
   /** Like `load`, without blocking the event loop. */
   prepare(source: KernelSource): Promise<KernelHandle>
+  /** Compiles and loads a module and finds its globals, without blocking the event loop. */
+  prepareModule(module: ModuleSource): Promise<void>
+  /** Loads a module, and compiles it if needed. Gives its globals, in the order of their declarations. */
+  loadGlobals(module: ModuleSource): readonly LoadedGlobal[]
+  /**
+   * Unloads a module, without blocking. Queued work that uses its kernels or globals runs first. No graph may use it, and
+   * nobody may load it again.
+   */
+  unloadModule(module: ModuleSource): void
+  /**
+   * Frees the globals of a module. Every queued use must be over. Absent if they are part of the module's code. Otherwise they
+   * stay until this call, even if nobody holds the module.
+   */
+  freeGlobals?(globals: readonly LoadedGlobal[]): void
   attributes(kernel: KernelHandle): KernelAttributes
   /** How many blocks one multiprocessor can run at a time. @throws AuxstreamError AUX_OUT_OF_RANGE for too much shared memory */
   blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number

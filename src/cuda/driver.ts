@@ -109,6 +109,7 @@ export class CudaDriver implements Driver {
 
   #drainOthers(): void {
     this.graphs.sweep()
+    this.kernels.sweep()
     drainClosing()
     releaseLeftovers(this.#context)
   }

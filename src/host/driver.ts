@@ -89,7 +89,7 @@ export class HostDriver implements Driver {
       (error) => this.#failAll(error),
     )
     const keepAlive = new KeepAlive(() => this.#lookAfter())
-    this.#kernels = new KernelTable(this.#pool, keepAlive, (byteLength) => this.memory.reserve(byteLength))
+    this.#kernels = new KernelTable(this.#pool, keepAlive, () => this.memory)
     this.#completion = new Completion(control, keepAlive, failures, this.#loss, cores)
 
     const streams = new StreamTable(control, failures)

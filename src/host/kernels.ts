@@ -7,6 +7,8 @@ import type {
   KernelSource,
   LaunchAttributes,
   LaunchLimits,
+  LoadedGlobal,
+  ModuleSource,
   StreamHandle,
 } from "../driver.js"
 import type { ControlMemory } from "./control/control.js"
@@ -56,6 +58,24 @@ export class HostKernels implements DriverKernels {
   async prepare(source: KernelSource): Promise<KernelHandle> {
     this.#queues.check()
     return this.#table.prepare(source)
+  }
+
+  async prepareModule(module: ModuleSource): Promise<void> {
+    this.#queues.check()
+    await this.#table.prepareModule(module)
+  }
+
+  loadGlobals(module: ModuleSource): readonly LoadedGlobal[] {
+    this.#queues.check()
+    return this.#table.loadGlobals(module)
+  }
+
+  freeGlobals(globals: readonly LoadedGlobal[]): void {
+    this.#table.freeGlobals(globals)
+  }
+
+  unloadModule(module: ModuleSource): void {
+    this.#table.unload(module)
   }
 
   launch(

@@ -233,6 +233,9 @@ void double_point_drop(struct point *point);
 #define NOT_BESIDE_CAPTURES() CHECK(double_capture_unsafe())
 
 /* memory.c */
+/* Zeroed memory that a loaded library holds, and its end. */
+uint64_t double_hold_memory(size_t bytes);
+void double_end_memory(uint64_t address);
 /* Whether all of [address, address + bytes) is in one allocation that is alive at this place in the queue's order. */
 bool double_reachable(uint64_t address, size_t bytes);
 
@@ -240,6 +243,8 @@ bool double_reachable(uint64_t address, size_t bytes);
 struct launch {
   unsigned grid[3], block[3], shared_memory;
   struct context *context;
+  /* The kernel's own, with its globals. */
+  struct library *library;
 };
 typedef void (*kernel_body)(const struct launch *launch, void *const *arguments);
 struct kernel_entry {
@@ -250,12 +255,15 @@ struct kernel_entry {
 };
 const struct kernel_entry *double_find_kernel(const char *name);
 
+/* library.c: the address of a global by its symbol. */
+void *double_global(struct library *library, const char *name);
+
 /* nvrtc.c: takes as long as a test says that compiling takes. */
 void double_compile_pause(void);
 
 /*
- * library.c: the image that the compiler's double writes. A first line with the architecture, then a line a kernel: its name, and
- * for each parameter p or s, a pointer or a scalar, and its size.
+ * library.c: the image that the compiler's double writes. A first line with the architecture, then a line a kernel: .entry, its
+ * name, and for each parameter p or s, a pointer or a scalar, and its size. Globals are as in PTX, of bytes.
  */
 #define IMAGE_HEADER "CUDA-DOUBLE "
 #define MAX_PARAMETERS 1024

@@ -32,9 +32,18 @@ struct function {
   int dynamic_shared;
 };
 
+/* A global array. It exists from the first time that its address is asked for. */
+struct global {
+  struct global *next;
+  char name[128];
+  size_t bytes;
+  uint64_t address;
+};
+
 struct library {
   enum kind kind;
   struct kernel *kernels;
+  struct global *globals;
   /* PTX is translated, and its errors are reported, when a kernel is looked up. */
   bool ptx, wrong;
   int option_count;
@@ -77,8 +86,69 @@ static void read_image(struct library *library, const char *image) {
   char name[128];
   for (const char *line = strchr(image, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
     int length = 0;
-    if (sscanf(line + 1, "%127s%n", name, &length) == 1) add_kernel(library, name, line + 1 + length);
+    if (sscanf(line + 1, ".entry %127s%n", name, &length) == 1) add_kernel(library, name, line + 1 + length);
   }
+}
+
+/* Reads the global arrays of bytes: .global .align 8 .b8 NAME[BYTES]; */
+static void read_globals(struct library *library, const char *image) {
+  for (const char *line = image; line; line = strchr(line, '\n')) {
+    line += strspn(line, " \n");
+    char space[16], name[128];
+    size_t bytes;
+    if (sscanf(line, ".%15s .align %*d .b8 %127[^[ ][%zu];", space, name, &bytes) != 3) continue;
+    struct global *global = calloc(1, sizeof *global);
+    snprintf(global->name, sizeof global->name, "%s", name);
+    global->bytes = bytes;
+    global->next = library->globals;
+    library->globals = global;
+  }
+}
+
+static struct global *find_global(struct library *library, const char *name) {
+  for (struct global *global = library->globals; global; global = global->next) {
+    if (strcmp(global->name, name) != 0) continue;
+    if (global->address == 0) global->address = double_hold_memory(global->bytes);
+    return global;
+  }
+  return NULL;
+}
+
+void *double_global(struct library *library, const char *name) {
+  struct global *global = find_global(library, name);
+  return global ? (void *)global->address : NULL;
+}
+
+EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr *out, size_t *bytes, struct library *library, const char *name) {
+  ENTER(cuLibraryGetGlobal, A(library));
+  NEED_CURRENT(context);
+  REQUIRE(library && library->kind == LIBRARY, CUDA_ERROR_INVALID_HANDLE);
+  if (!eager) double_await_device(context);
+  struct global *global = find_global(library, name);
+  REQUIRE(global, CUDA_ERROR_NOT_FOUND);
+  *out = global->address;
+  *bytes = global->bytes;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLibraryGetKernelCount(unsigned *count, struct library *library) {
+  ENTER(cuLibraryGetKernelCount, A(library));
+  *count = 0;
+  for (struct kernel *kernel = library->kernels; kernel; kernel = kernel->next) ++*count;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLibraryEnumerateKernels(struct kernel **out, unsigned count, struct library *library) {
+  ENTER(cuLibraryEnumerateKernels, A(library));
+  struct kernel *kernel = library->kernels;
+  for (unsigned i = 0; i < count && kernel; i++, kernel = kernel->next) out[i] = kernel;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuKernelGetName(const char **name, struct kernel *kernel) {
+  ENTER(cuKernelGetName, A(kernel));
+  *name = kernel->name;
+  return CUDA_SUCCESS;
 }
 
 /* Reads from PTX the entries' names and the sizes of their parameters. */
@@ -121,6 +191,7 @@ EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const 
   library->values = values;
   if (image) read_image(library, code);
   else read_ptx(library, code);
+  read_globals(library, code);
   double_live.libraries++;
   *out = library;
   if (eager) double_await_devices();
@@ -139,6 +210,12 @@ EXPORT CUresult cuLibraryUnload(struct library *library) {
     library->kernels = kernel->next;
     if (kernel->function) double_bury(kernel->function);
     double_bury(kernel);
+  }
+  while (library->globals) {
+    struct global *global = library->globals;
+    library->globals = global->next;
+    if (global->address) double_end_memory(global->address);
+    free(global);
   }
   double_bury(library);
   double_live.libraries--;
@@ -352,6 +429,7 @@ static CUresult queue_launch(struct function *function, struct launch launch, st
   command->command.size = size;
   command->command.kernel = kernel;
   command->launch = launch;
+  command->launch.library = kernel->library;
   command->kernel = kernel;
   command->function = function;
   set_arguments(command, parameters);
@@ -363,7 +441,7 @@ EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsig
                                void *const *parameters, void **extra) {
   ENTER(cuLaunchKernel, A(function), A(stream));
   IDLE();
-  struct launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_memory, NULL};
+  struct launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_memory, NULL, NULL};
   return queue_launch(function, launch, stream, parameters);
 }
 

@@ -105,6 +105,21 @@ bool double_reachable(uint64_t address, size_t bytes) {
   return reachable;
 }
 
+uint64_t double_hold_memory(size_t bytes) {
+  pthread_mutex_lock(&lock);
+  struct block *block = make_block(bytes, 256);
+  block->alive = true;
+  memset((void *)block->address, 0, bytes);
+  pthread_mutex_unlock(&lock);
+  return block->address;
+}
+
+void double_end_memory(uint64_t address) {
+  pthread_mutex_lock(&lock);
+  discard(find(address));
+  pthread_mutex_unlock(&lock);
+}
+
 #define NEED_POOL(pool) REQUIRE((pool) && (pool)->kind == POOL, CUDA_ERROR_INVALID_VALUE)
 #define NEED_STREAM(stream)                                     \
   REQUIRE(double_is_stream(stream), CUDA_ERROR_INVALID_HANDLE); \

@@ -102,7 +102,7 @@ export function parameters(...texts: string[]): Primitive[] {
 /** A kernel of the double. */
 export function kernel(name: string, signature: string[], body?: CudaModuleBody): KernelSource {
   const cuda = body ?? { source: sourceOf(name, signature) }
-  const module = { name, cuda, host: undefined, globals: [], expressions: [] }
+  const module = { name, label: `Kernel "${name}"`, cuda, host: undefined, globals: [], expressions: [] }
   return { name, parameters: parameters(...signature), module, symbol: name, export: name }
 }
 

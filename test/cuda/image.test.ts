@@ -15,7 +15,7 @@ const ptx = `// { in a comment\n.version 8.0\n.target sm_90\n.address_size 64\n/
 /** Why the image is refused; undefined if it is not. */
 function refusal(image: Uint8Array): string | undefined {
   try {
-    checkImage("k", image)
+    checkImage('Kernel "k"', image)
     return undefined
   } catch (error) {
     assert.ok(error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID", String(error))

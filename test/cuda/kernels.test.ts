@@ -365,7 +365,7 @@ onDouble("PTX and cubin", () => {
 
   test("a cubin is taken as it is, and refused if it is none", () => {
     using driver = open()
-    const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\ntest_saxpy s4 s4 p8 p8\n")
+    const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\n.entry test_saxpy s4 s4 p8 p8\n")
     driver.kernels.load(saxpyFrom({ cubin: image }))
     invalid(
       () => driver.kernels.load(saxpyFrom({ cubin: new TextEncoder().encode("none") })),
@@ -498,7 +498,10 @@ onDouble("the cache on disk", () => {
     const [name] = readdirSync(cache)
     const path = join(cache, name ?? "")
     const whole = readFileSync(path)
-    const { cubin, mangled } = { cubin: cubinOf(new Uint8Array(9)), mangled: Buffer.from("CUDA-DOUBLE sm_90\nother\n") }
+    const { cubin, mangled } = {
+      cubin: cubinOf(new Uint8Array(9)),
+      mangled: Buffer.from("CUDA-DOUBLE sm_90\n.entry other\n"),
+    }
     for (const image of [Buffer.from("junk"), Buffer.from([0, 1, 2]), cubin.subarray(0, 100), mangled]) {
       const planted = Buffer.concat([createHash("sha256").update(image).digest(), image])
       writeFileSync(path, planted)

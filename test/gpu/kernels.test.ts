@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { captureGraph, defineKernel, type Device, openDevice } from "../../src/index.js"
+import { runNow } from "../../src/cuda/native/steps.js"
 import { nvrtc } from "../../src/cuda/toolkit/nvrtc.js"
 import { collect } from "../support/collect.js"
 import { withEnvironment } from "../support/environment.js"
@@ -43,16 +44,19 @@ describe(`kernels on ${gpu}`, { skip }, () => {
 
   /** The compiler's PTX. */
   function image(output: "ptx" | "cubin", ...options: string[]): Uint8Array {
-    return nvrtc(13).compile({ name: "saxpy", source, options, output })
+    const program = { label: "saxpy", source, file: "saxpy.cu", headers: new Map(), expressions: [], options, output }
+    return runNow(nvrtc(13).compile(program)).image
   }
 
-  /** The source's cubin for this GPU, which the cache keeps after a hash of 32 bytes. */
+  /** The source's cubin for this GPU, from the cache. */
   function compiled(): Uint8Array {
     const folder = join(cache, "alone")
     return withEnvironment({ AUXSTREAM_CACHE_DIR: folder }, () => {
       defineKernel({ name: "saxpy", signature, cuda: { source } }).load(device)
       const [entry] = readdirSync(folder)
-      return readFileSync(join(folder, entry ?? assert.fail("nothing was kept"))).subarray(32)
+      // A hash, the length of the names, the names, and the image.
+      const kept = readFileSync(join(folder, entry ?? assert.fail("nothing was kept"))).subarray(32)
+      return kept.subarray(4 + kept.readUInt32LE())
     })
   }
 

@@ -41,7 +41,7 @@ export function kernelOf(
   parameters: readonly Primitive[] = [],
   exported = name,
 ): KernelSource {
-  const module = { name, cuda: undefined, host, globals: [], expressions: [] }
+  const module = { name, label: `Kernel "${name}"`, cuda: undefined, host, globals: [], expressions: [] }
   return { name, parameters, module, symbol: name, export: exported }
 }
 

@@ -24,7 +24,9 @@ function code(error: unknown): string {
 }
 
 test("a kernel's source becomes a URL without dots: Bun treats the text behind the last one as a file extension", () => {
-  const { body } = checkKernel(kernel([], { source: "export function k() { Math.max(1.5) }" }), 1)
+  const {
+    module: { body },
+  } = checkKernel(kernel([], { source: "export function k() { Math.max(1.5) }" }), 1)
   assert.ok("url" in body)
   assert.doesNotMatch(body.url, /\./)
 })
@@ -147,7 +149,7 @@ test("a kernel gets typed arrays over the device memory, and the shape of the la
   for (const [dtype, type] of views) {
     const text = `if (args[0].constructor !== ${type} || args[0].length !== 3) throw new Error("${dtype}")
       const shape = JSON.stringify(launch)
-      if (shape !== '{"grid":[2,3,4],"block":[5,6,7],"sharedMemory":8}') throw new Error(shape)`
+      if (shape !== '{"grid":[2,3,4],"block":[5,6,7],"sharedMemory":8,"globals":{}}') throw new Error(shape)`
     const handle = driver.kernels.load(source("k", [`inout ${dtype}*`], text))
     driver.kernels.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
     driver.streams.synchronize(stream)

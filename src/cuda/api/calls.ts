@@ -87,6 +87,7 @@ export const DRIVER_CALLS = {
   cuLibraryLoadData: ["cuLibraryLoadData", out, address, address, address, uint, address, address, uint],
   cuLibraryUnload: ["cuLibraryUnload", handle],
   cuLibraryGetKernel: ["cuLibraryGetKernel", out, handle, "str"],
+  cuLibraryGetGlobal: ["cuLibraryGetGlobal", out, out, handle, "str"],
   cuKernelGetFunction: ["cuKernelGetFunction", out, handle],
   cuKernelGetAttribute: ["cuKernelGetAttribute", out, int, handle, int],
   cuFuncGetAttribute: ["cuFuncGetAttribute", out, int, handle],
@@ -103,6 +104,12 @@ export const NEWER_CALLS = {
   cuKernelGetParamInfo: ["cuKernelGetParamInfo", handle, bytes, out, out],
   /** 12.4 */
   cuFuncLoad: ["cuFuncLoad", handle],
+  /** 12.4 */
+  cuLibraryGetKernelCount: ["cuLibraryGetKernelCount", out, handle],
+  /** 12.4 */
+  cuLibraryEnumerateKernels: ["cuLibraryEnumerateKernels", out, uint, handle],
+  /** 12.3 */
+  cuKernelGetName: ["cuKernelGetName", out, handle],
 } as const satisfies Record<string, Signature>
 
 export type BasicCalls = Bound<typeof BASIC_CALLS>

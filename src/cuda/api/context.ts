@@ -32,7 +32,7 @@ import { setImmediate } from "../../common/timers.js"
 import { warn } from "../../common/warn.js"
 
 /** A call whose arguments are all numbers. */
-type NumericCall = Exclude<CallName, "cuLibraryGetKernel">
+type NumericCall = Exclude<CallName, "cuLibraryGetKernel" | "cuLibraryGetGlobal">
 /** Calls for a destination, a source or value, a size and a stream. */
 type TransferCall = "cuMemcpyAsync" | "cuMemsetD8Async" | "cuMemsetD16Async" | "cuMemsetD32Async"
 

@@ -5,6 +5,8 @@
  *
  * Allocations of arrays must not come here: they search the pool first, and the runtime does their waiting.
  */
+import type { NativeCall } from "../native/ffi.js"
+import { slow, type SlowCall } from "../native/steps.js"
 import { OUT_OF_MEMORY } from "./status.js"
 
 /** Memory that can be released. */
@@ -50,6 +52,12 @@ export class Room {
       last = await call()
     }
     return last
+  }
+
+  /** A slow call that is repeated in the same way. */
+  slow<A extends readonly unknown[]>(call: NativeCall<A>, ...args: A): SlowCall {
+    const once = slow(call, ...args)
+    return { now: () => this.for(() => once.now()), inBackground: () => this.forBackground(() => once.inBackground()) }
   }
 
   #ways(): (() => void)[] {

@@ -7,16 +7,16 @@
  */
 import { AuxstreamError } from "../../common/errors.js"
 
-const ELF = 0x464c457f
-const FATBIN = 0xba55ed50
+export const ELF = 0x464c457f
+export const FATBIN = 0xba55ed50
 /** What `nvcc` links into a program. It contains an address that is valid only in that program. */
 const FATBIN_WRAPPER = 0x466243b1
 
 /** @throws AuxstreamError AUX_KERNEL_INVALID for an image that is incomplete or not an image */
-export function checkImage(name: string, image: Uint8Array): void {
+export function checkImage(label: string, image: Uint8Array): void {
   const wrong = fault(new Image(image))
   if (wrong === undefined) return
-  throw new AuxstreamError("AUX_KERNEL_INVALID", `Kernel "${name}" cannot be loaded: its image ${wrong}.`)
+  throw new AuxstreamError("AUX_KERNEL_INVALID", `${label} cannot be loaded: its image ${wrong}.`)
 }
 
 function fault(image: Image): string | undefined {
@@ -111,8 +111,22 @@ function textFault(image: Image): string | undefined {
   return depth > 0 ? "is truncated PTX: it ends within a function or a comment" : undefined
 }
 
+/** The images in a fatbin, which must be whole. A compressed one is given as it is. */
+export function fatbinParts(image: Image): Image[] {
+  const parts: Image[] = []
+  const end = image.uint16(6) + image.uint64(8)
+  for (let at = image.uint16(6); end - at >= 16;) {
+    const begin = at + image.uint32(at + 4)
+    const part = image.part(begin, begin + image.uint64(at + 8))
+    if (part === undefined) break
+    parts.push(part)
+    at = begin + part.length
+  }
+  return parts
+}
+
 /** Reads bytes as a little-endian file. */
-class Image {
+export class Image {
   readonly #bytes: Uint8Array
   readonly #view: DataView
 
@@ -152,6 +166,12 @@ class Image {
     const { buffer, byteOffset } = this.#bytes
     const last = this.#bytes.findLastIndex((byte) => byte !== 0)
     return Buffer.from(buffer, byteOffset, last + 1).toString("latin1")
+  }
+
+  /** The text at an offset, up to its zero byte. Empty outside the image. */
+  textAt(at: number): string {
+    const end = this.#bytes.indexOf(0, at)
+    return new TextDecoder().decode(this.#bytes.subarray(at, end < 0 ? undefined : end))
   }
 
   cutOff(kind: string, what: string, end: number): string {

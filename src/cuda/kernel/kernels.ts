@@ -1,38 +1,35 @@
 /**
  * Loads kernels, completely and before their first launch.
  *
- * The slow steps, compiling and the driver's translation of PTX, use calls that need no current context, so that they can
- * also run on a thread of Node's pool. CUDA makes the last step, loading the code into the context, only while the device is
- * idle, so it must never be made before: see `quiet.ts`. With eager loading (`CUDA_MODULE_LOADING=EAGER`) it is the first
- * step that waits (measured on an H200, driver 580), so then all steps are made while the device is idle.
+ * CUDA makes the last step, loading the code into the context, only while the device is idle, so it must never be made
+ * before: see `quiet.ts`.
  */
 import { AuxstreamError } from "../../common/errors.js"
 import type { KernelAttributes, SuggestedBlock } from "../../common/kernel-facts.js"
 import type {
-  CudaModuleBody,
   DriverKernels,
   KernelArgument,
   KernelHandle,
   KernelSource,
   LaunchAttributes,
+  LoadedGlobal,
+  ModuleSource,
   StreamHandle,
 } from "../../driver.js"
-import {
-  compile,
-  compileAnew,
-  compileAnewInBackground,
-  type Compiled,
-  compileInBackground,
-  type CompileRequest,
-} from "../toolkit/compile.js"
 import type { CudaContext } from "../api/context.js"
+import { runInBackground, runNow } from "../native/steps.js"
+import type { Need, Quiet } from "../sharing/quiet.js"
 import type { KernelFacts } from "./kernel-facts.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
-import { Loading, type LoadedKernel, unload } from "./loading.js"
-import type { Need, Quiet } from "../sharing/quiet.js"
+import type { LoadedModule } from "./loaded-module.js"
+import { KernelLoading } from "./loading.js"
+import { Modules } from "./modules.js"
 
-/** The most unreachable kernels that one load unloads, so that it stays short. */
-const MOST_UNLOADED = 16
+/** A kernel that is found and translated, but not loaded into the context yet. */
+interface Started {
+  readonly module: LoadedModule
+  readonly loading: KernelLoading
+}
 
 /** The kernels of one device. A handle is an index into a list. */
 export class Kernels implements DriverKernels {
@@ -40,16 +37,10 @@ export class Kernels implements DriverKernels {
   readonly #quiet: Quiet
   readonly #launcher: Launcher
   readonly #facts: KernelFacts
-  readonly #architecture: number
-  readonly #loaded: (LoadedKernel | undefined)[] = []
-  /** Kernels whose source is unreachable, so that nobody can launch them. They are unloaded when the next one is loaded. */
-  readonly #forgotten: KernelHandle[] = []
-  readonly #watch = new FinalizationRegistry((handle: KernelHandle) => this.#forgotten.push(handle))
+  readonly #modules: Modules
+  readonly #loaded: (LaunchableKernel | undefined)[] = []
   readonly #handles = new WeakMap<KernelSource, KernelHandle>()
   readonly #preparing = new WeakMap<KernelSource, Promise<KernelHandle>>()
-  /** How many kernels are being loaded on threads of Node's pool. */
-  #inBackground = 0
-  #closed = false
 
   /** `architecture`: the device's compute capability, 90 for 9.0. */
   constructor(context: CudaContext, quiet: Quiet, launcher: Launcher, facts: KernelFacts, architecture: number) {
@@ -57,7 +48,10 @@ export class Kernels implements DriverKernels {
     this.#quiet = quiet
     this.#launcher = launcher
     this.#facts = facts
-    this.#architecture = architecture
+    const target = { architecture, driverVersion: context.library.version }
+    this.#modules = new Modules(context, quiet, target, (module) => {
+      for (const handle of module.kernels.splice(0)) this.#loaded[handle] = undefined
+    })
   }
 
   get(handle: KernelHandle): LaunchableKernel {
@@ -96,6 +90,12 @@ export class Kernels implements DriverKernels {
     return this.#facts.suggestBlock(this.get(kernel), sharedMemory, mostThreads)
   }
 
+  /** Undefined, too, for a kernel whose module has been unloaded: it is loaded again. */
+  #known(source: KernelSource): KernelHandle | undefined {
+    const handle = this.#handles.get(source)
+    return handle !== undefined && this.#loaded[handle] !== undefined ? handle : undefined
+  }
+
   /**
    * See `DriverKernels.load`.
    *
@@ -103,51 +103,38 @@ export class Kernels implements DriverKernels {
    * @throws AuxstreamError AUX_NOT_READY when the work queued before does not end in time
    */
   load(source: KernelSource, need = needOf(source)): KernelHandle {
-    const known = this.#handles.get(source)
+    const known = this.#known(source)
     if (known !== undefined) return known
-    const compiled = this.#image(source)
-    if (this.#context.library.loadsEagerly) return this.#quiet.block(need, () => this.#loadNow(source, compiled))
-    const loading = this.#start(source, compiled)
+    const module = this.#modules.load(source.module, need)
     try {
-      return this.#quiet.block(need, () => this.#finish(source, loading))
-    } finally {
-      loading.abandon()
+      if (this.#context.library.loadsEagerly) return this.#quiet.block(need, () => this.#loadFrom(source, module))
+      const started = this.#start(source, module)
+      return this.#quiet.block(need, () => this.#finish(source, started))
+    } catch (error) {
+      this.#modules.noteFailure(source.module)
+      throw error
     }
   }
 
   /** Makes all steps. The device must be idle. */
-  #loadNow(source: KernelSource, compiled: Compiled): KernelHandle {
-    const loading = this.#start(source, compiled)
-    try {
-      return this.#finish(source, loading)
-    } finally {
-      loading.abandon()
-    }
+  #loadFrom(source: KernelSource, module: LoadedModule): KernelHandle {
+    return this.#finish(source, this.#start(source, module))
   }
 
-  #start(source: KernelSource, { image, again }: Compiled): Loading {
+  #start(source: KernelSource, module: LoadedModule): Started {
+    const loading = new KernelLoading(this.#context, source, module)
     try {
-      return this.#startWith(source, image)
+      runNow(loading.start())
+      return { module, loading }
     } catch (error) {
-      if (again === undefined || !isInvalid(error)) throw error
-      return this.#startWith(source, compileAnew(again).image)
+      if (!this.#modules.isStale(module, error)) throw error
+      return this.#start(source, this.#modules.replace(source.module, module))
     }
-  }
-
-  #image(source: KernelSource): Compiled {
-    const body = cudaBody(source)
-    return "source" in body ? compile(this.#request(source.name, body)) : { image: imageOf(body) }
-  }
-
-  #startWith(source: KernelSource, image: Uint8Array): Loading {
-    const loading = new Loading(this.#context, source, image)
-    loading.start()
-    return loading
   }
 
   /** See `DriverKernels.prepare`. */
   prepare(source: KernelSource, need = needOf(source)): Promise<KernelHandle> {
-    const known = this.#handles.get(source)
+    const known = this.#known(source)
     if (known !== undefined) return Promise.resolve(known)
     const under = this.#preparing.get(source)
     if (under !== undefined) return under
@@ -157,124 +144,94 @@ export class Kernels implements DriverKernels {
   }
 
   async #prepare(source: KernelSource, need: Need): Promise<KernelHandle> {
-    const compiled = await this.#imageInBackground(source)
-    this.#checkOpen(source)
-    if (this.#context.library.loadsEagerly) {
-      return this.#quiet.wait(need, () => this.#knownOr(source, () => this.#loadNow(source, compiled)))
-    }
-    this.#inBackground++
+    const module = await this.#modules.prepare(source.module, need)
     try {
-      const loading = await this.#startInBackground(source, compiled)
-      return await this.#finishInBackground(source, need, loading)
+      if (this.#context.library.loadsEagerly) {
+        return await this.#quiet.wait(need, () => this.#knownOr(source, () => this.#loadFrom(source, module)))
+      }
+      return await this.#modules.inBackground(() => this.#prepareFrom(source, need, module))
+    } catch (error) {
+      this.#modules.noteFailure(source.module)
+      throw error
+    }
+  }
+
+  async #prepareFrom(source: KernelSource, need: Need, module: LoadedModule): Promise<KernelHandle> {
+    module.hold()
+    try {
+      const loading = await this.#startInBackground(source, module)
+      if (loading !== undefined) {
+        return await this.#quiet.wait(need, () =>
+          this.#knownOr(source, () => this.#finish(source, { module, loading })),
+        )
+      }
     } finally {
-      this.#inBackground--
+      module.release()
+    }
+    return this.#prepareFrom(source, need, await this.#modules.replaceInBackground(source.module, module))
+  }
+
+  /** Undefined if the module must be compiled anew. */
+  async #startInBackground(source: KernelSource, module: LoadedModule): Promise<KernelLoading | undefined> {
+    const loading = new KernelLoading(this.#context, source, module)
+    try {
+      await runInBackground(loading.start())
+      return loading
+    } catch (error) {
+      if (this.#modules.isStale(module, error)) return undefined
+      throw error
     }
   }
 
   #knownOr(source: KernelSource, load: () => KernelHandle): KernelHandle {
-    this.#checkOpen(source)
-    return this.#handles.get(source) ?? load()
-  }
-
-  async #imageInBackground(source: KernelSource): Promise<Compiled> {
-    const body = cudaBody(source)
-    return "source" in body ? compileInBackground(this.#request(source.name, body)) : { image: imageOf(body) }
-  }
-
-  async #startInBackground(source: KernelSource, { image, again }: Compiled): Promise<Loading> {
-    try {
-      return await this.#startWithInBackground(source, image)
-    } catch (error) {
-      if (again === undefined || !isInvalid(error)) throw error
-      return this.#startWithInBackground(source, (await compileAnewInBackground(again)).image)
-    }
-  }
-
-  async #startWithInBackground(source: KernelSource, image: Uint8Array): Promise<Loading> {
-    const loading = new Loading(this.#context, source, image)
-    await loading.startInBackground()
-    return loading
-  }
-
-  async #finishInBackground(source: KernelSource, need: Need, loading: Loading): Promise<KernelHandle> {
-    try {
-      return await this.#quiet.wait(need, () => this.#knownOr(source, () => this.#finish(source, loading)))
-    } finally {
-      loading.abandon()
-    }
+    this.#modules.checkOpen(`Kernel "${source.name}"`)
+    return this.#known(source) ?? load()
   }
 
   /** Whether a thread of the pool is loading a kernel, and needs the context. */
   get isBusy(): boolean {
-    return this.#inBackground > 0
-  }
-
-  #checkOpen({ name }: KernelSource): void {
-    if (this.#closed) {
-      throw new AuxstreamError(
-        "AUX_DISPOSED",
-        `${this.#context.label} was disposed of while kernel "${name}" was being prepared.`,
-      )
-    }
-  }
-
-  #request(
-    name: string,
-    { source, options = [] }: { source: string; options?: readonly string[] | undefined },
-  ): CompileRequest {
-    return {
-      name,
-      source,
-      options,
-      architecture: this.#architecture,
-      driverVersion: this.#context.library.version,
-    }
+    return this.#modules.isBusy
   }
 
   /** The device must be idle, as far as we know. */
-  #finish(source: KernelSource, loading: Loading): KernelHandle {
-    this.#unloadForgotten()
+  #finish(source: KernelSource, { module, loading }: Started): KernelHandle {
+    // Its image was a stale one of the cache, or the module has been disposed of meanwhile.
+    if (module.isRetired) return this.#loadFrom(source, this.#modules.load(source.module))
+    this.#modules.unloadUnused()
     const kernel = loading.finish()
     this.#launcher.reserve(kernel)
     const handle = this.#loaded.push(kernel) - 1
     this.#handles.set(source, handle)
-    this.#watch.register(source, handle)
+    module.kernels.push(handle)
     return handle
   }
 
-  /** CUDA unloads a kernel only while the device is idle, as it loads one (measured on an H200). */
-  #unloadForgotten(): void {
-    for (const handle of this.#forgotten.splice(0, MOST_UNLOADED)) {
-      const kernel = this.#loaded[handle]
-      if (kernel === undefined) continue
-      this.#loaded[handle] = undefined
-      unload(this.#context, kernel.library)
-    }
+  /** See `DriverKernels.prepareModule`. */
+  prepareModule(module: ModuleSource): Promise<void> {
+    return this.#modules.prepareModule(module)
+  }
+
+  /** See `DriverKernels.loadGlobals`. */
+  loadGlobals(module: ModuleSource): readonly LoadedGlobal[] {
+    return this.#modules.loadGlobals(module)
+  }
+
+  /** See `DriverKernels.unloadModule`. */
+  unloadModule(module: ModuleSource): void {
+    this.#modules.unload(module)
+  }
+
+  /** Unloads unused modules if the device is idle. */
+  sweep(): void {
+    this.#modules.sweep()
   }
 
   /** Refuses to load more kernels. Preparations under way fail. */
   refuseMore(): void {
-    this.#closed = true
+    this.#modules.refuseMore()
   }
 }
 
 function needOf({ name }: KernelSource): Need {
   return { what: `Kernel "${name}" cannot be loaded`, advice: "Load it ahead: await kernel.prepare(device)." }
-}
-
-function isInvalid(error: unknown): boolean {
-  return error instanceof AuxstreamError && error.code === "AUX_KERNEL_INVALID"
-}
-
-function cudaBody({ module: { cuda }, name }: KernelSource): CudaModuleBody {
-  if (cuda !== undefined) return cuda
-  throw new AuxstreamError(
-    "AUX_KERNEL_UNAVAILABLE",
-    `Kernel "${name}" has no body for CUDA: \`cuda\` in defineKernel must have source, ptx or cubin.`,
-  )
-}
-
-function imageOf(body: { readonly ptx: string | Uint8Array } | { readonly cubin: Uint8Array }): Uint8Array {
-  if ("cubin" in body) return body.cubin
-  return typeof body.ptx === "string" ? new TextEncoder().encode(body.ptx) : body.ptx
 }

@@ -1,15 +1,13 @@
-/**
- * Loads one kernel into the driver: its image, the driver's translation of it, its function in the device's context. A load
- * that fails must leave nothing in the driver.
- */
+/** Loads one kernel of a loaded module: the driver's translation of it, and its function in the device's context. */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
 import type { KernelParameter, KernelSource } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { inBackground } from "../native/ffi.js"
+import type { SlowCall, Steps } from "../native/steps.js"
 import { reserveLocalMemory } from "./local-memory.js"
-import { checkImage } from "./image.js"
 import type { LaunchableKernel } from "./launch.js"
+import type { LoadedModule } from "./loaded-module.js"
+import { listed, named } from "./symbols.js"
 import { ArgumentBlock } from "./argument-block.js"
 import { encodings } from "./argument-encoding.js"
 import { flatten } from "../../common/struct/flat.js"
@@ -19,196 +17,86 @@ import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "../api/status.js"
 
 const SHARED_SIZE_BYTES = 1
 const LOCAL_SIZE_BYTES = 3
-const ERROR_LOG_BUFFER = 5
-const ERROR_LOG_BUFFER_SIZE_BYTES = 6
-const LOG_BYTES = 16 * 1024
 
-/** A loaded kernel and its library in the driver. */
-export interface LoadedKernel extends LaunchableKernel {
-  readonly library: number
-}
-
-export function unload(context: CudaContext, library: number): void {
-  context.holding.remove(library)
-  const status = context.calls.cuLibraryUnload(library)
-  if (status !== SUCCESS) context.warnOfLeak(status, "cuLibraryUnload")
-}
-
-/**
- * The buffer for the driver's PTX errors. The driver may still write to it after the image is loaded, so the buffer is never
- * freed but reused.
- */
-class JitLog {
-  static readonly #idle: JitLog[] = []
-  readonly #log = new CMemory(LOG_BYTES)
-  readonly #options = new CMemory(8)
-  readonly #values = new CMemory(16)
-  readonly count = 2
-  #isIdle = false
-
-  static acquire(): JitLog {
-    const log = JitLog.#idle.pop() ?? new JitLog()
-    log.#isIdle = false
-    return log
-  }
-
-  /** Called once the kernel is loaded or has failed. */
-  release(): void {
-    if (this.#isIdle) return
-    this.#isIdle = true
-    JitLog.#idle.push(this)
-  }
-
-  constructor() {
-    this.#options.setInt(0, ERROR_LOG_BUFFER)
-    this.#options.setInt(4, ERROR_LOG_BUFFER_SIZE_BYTES)
-    this.#values.setNumber(0, this.#log.address)
-  }
-
-  /** Must be called before each call that gets the buffer. */
-  clear(): void {
-    this.#log.bytes[0] = 0
-    // The driver replaces this size by the text's length.
-    this.#values.setNumber(8, LOG_BYTES)
-  }
-
-  get options(): number {
-    return this.#options.address
-  }
-
-  get values(): number {
-    return this.#values.address
-  }
-
-  get text(): string {
-    return this.#log.text().trim()
-  }
-}
-
-/** The loading of one kernel. */
-export class Loading {
+/** The loading of one kernel of a module that is loaded. */
+export class KernelLoading {
   readonly #context: CudaContext
   readonly #source: KernelSource
-  readonly #image: CMemory
-  readonly #log: JitLog
+  readonly #module: LoadedModule
   readonly #out = new CMemory(16)
-  #library = 0
   #kernel = 0
   #staticSharedMemory = 0
 
-  /** @throws AuxstreamError AUX_KERNEL_INVALID if the image is incomplete */
-  constructor(context: CudaContext, source: KernelSource, image: Uint8Array) {
+  constructor(context: CudaContext, source: KernelSource, module: LoadedModule) {
     this.#context = context
     this.#source = source
-    // One byte more than the image, because PTX must end with a zero.
-    this.#image = new CMemory(image.length + 1)
-    this.#image.bytes.set(image)
-    // We check our copy, because the caller may change the original.
-    checkImage(source.name, this.#image.bytes.subarray(0, image.length))
-    this.#log = JitLog.acquire()
+    this.#module = module
   }
 
-  /** Loads the image and makes the driver translate it for the device. If that fails, nothing stays loaded. */
-  start(): void {
-    const { calls, room } = this.#context
-    try {
-      this.#setLibrary(room.for(() => calls.cuLibraryLoadData(...this.#loadArguments())))
-      this.#setKernel(room.for(() => calls.cuLibraryGetKernel(...this.#findArguments())))
-      this.#setTranslated(room.for(() => calls.cuKernelGetAttribute(...this.#translateArguments())))
-    } catch (error) {
-      this.abandon()
-      throw error
-    }
-  }
-
-  /** Like {@link start}, on a thread of Node's pool. */
-  async startInBackground(): Promise<void> {
-    const { room } = this.#context
-    const { cuLibraryLoadData, cuLibraryGetKernel, cuKernelGetAttribute } = this.#context.calls
-    try {
-      this.#setLibrary(await room.forBackground(() => inBackground(cuLibraryLoadData, ...this.#loadArguments())))
-      // This call translates the PTX (measured on an H100, driver 580).
-      this.#setKernel(await room.forBackground(() => inBackground(cuLibraryGetKernel, ...this.#findArguments())))
-      this.#setTranslated(
-        await room.forBackground(() => inBackground(cuKernelGetAttribute, ...this.#translateArguments())),
-      )
-      this.#image.release()
-    } catch (error) {
-      this.abandon()
-      throw error
-    }
-  }
-
-  #loadArguments(): [number, number, number, number, number, number, number, number] {
-    this.#log.clear()
-    const { options, values, count } = this.#log
-    return [this.#out.address, this.#image.address, options, values, count, 0, 0, 0]
-  }
-
-  #findArguments(): [number, number, string] {
-    return [this.#out.address, this.#library, this.#source.symbol]
-  }
-
-  /** Reads an attribute that is known only after the translation. */
-  #translateArguments(): [number, number, number, number] {
-    return [this.#out.address, SHARED_SIZE_BYTES, this.#kernel, this.#context.device]
-  }
-
-  #setLibrary(status: number): void {
-    this.#checkImage(status, "cuLibraryLoadData")
-    this.#library = this.#out.number(0)
-    this.#context.holding.add("library", this.#library)
-  }
-
-  #setKernel(status: number): void {
-    if (status === NOT_FOUND) {
-      throw new AuxstreamError(
-        "AUX_KERNEL_INVALID",
-        `The code of kernel "${this.#source.name}" has no symbol of that name: the kernel must be a __global__ function ` +
-          'declared extern "C", because C++ mangles other names.',
-      )
-    }
+  /** Finds the kernel, and makes the driver translate it for the device. */
+  *start(): Steps<void> {
+    const { calls, device, room } = this.#context
+    const { address } = this.#out
+    const symbol = this.#module.names.get(this.#source.symbol) ?? this.#source.symbol
+    // This call translates the PTX (measured on an H100, driver 580).
+    let status = yield this.#find(symbol)
+    if (status === SUCCESS || status === NOT_FOUND) this.#module.endLog()
+    if (status === NOT_FOUND) status = yield this.#find(this.#symbolNamed())
     this.#checkImage(status, "cuLibraryGetKernel")
     this.#kernel = this.#out.number(0)
+    // An attribute that is known only after the translation.
+    this.#checkImage(
+      yield room.slow(calls.cuKernelGetAttribute, address, SHARED_SIZE_BYTES, this.#kernel, device),
+      "cuKernelGetAttribute",
+    )
+    this.#staticSharedMemory = this.#out.int(0)
   }
 
-  #setTranslated(status: number): void {
-    this.#checkImage(status, "cuKernelGetAttribute")
-    this.#staticSharedMemory = this.#out.int(0)
+  #find(symbol: string): SlowCall {
+    const { calls, room } = this.#context
+    this.#module.log?.clear()
+    return room.slow(calls.cuLibraryGetKernel, this.#out.address, this.#module.library, symbol)
+  }
+
+  /** The only symbol that has the kernel's name when it is unmangled. */
+  #symbolNamed(): string {
+    const { symbol, name } = this.#source
+    const { kernels } = this.#module.symbols
+    const [found, ...others] = named(symbol, kernels)
+    if (found !== undefined && others.length === 0) return found
+    const has = found === undefined ? "has no symbol of that name" : "has more than one function of that name"
+    throw new AuxstreamError(
+      "AUX_KERNEL_INVALID",
+      `The code of kernel "${name}" ${has}: its symbol must be the name of one __global__ function; got ${JSON.stringify(symbol)}. ` +
+        `Its kernels are ${listed(kernels)}. Give one of these symbols, or declare the function extern "C", because C++ ` +
+        "mangles other names. CUDA C++ can also have a name expression such as `scale<float, 4>`, which the compiler instantiates.",
+    )
   }
 
   #checkImage(status: number, call: string): void {
     if (status === SUCCESS) return
     const error = this.#context.failure(status, call)
     if (!(error instanceof CudaError)) throw error
-    const log = this.#log.text
-    throw new AuxstreamError(
-      "AUX_KERNEL_INVALID",
-      `Kernel "${this.#source.name}" cannot be loaded: ${error.message}.${log === "" ? "" : `\n${log}`}`,
-      { cause: error },
-    )
+    throw notLoaded(`Kernel "${this.#source.name}"`, error, this.#module.log?.text)
   }
 
   /**
    * Loads the kernel into the device's context, checks its parameters and makes room for its local memory. The device must
    * be idle.
    */
-  finish(): LoadedKernel {
+  finish(): LaunchableKernel {
     const entry = this.#resolve()
     this.#checkSignature()
     reserveLocalMemory(this.#context, this.#localMemory(), `Kernel "${this.#source.name}"`)
-    this.#log.release()
+    this.#module.isProven = true
     const flat = flatten(this.#source.parameters)
-    const kernel = {
+    return {
       name: this.#source.name,
       function: entry,
       staticSharedMemory: this.#staticSharedMemory,
       encodings: encodings(flat.primitives),
       block: flat.byteLength === 0 ? undefined : ArgumentBlock.ofOne(flat),
-      library: this.#library,
     }
-    this.#library = 0
-    return kernel
   }
 
   /** Bytes of local memory for each thread. */
@@ -266,13 +154,12 @@ export class Loading {
       sizes.push(this.#out.number(8))
     }
   }
+}
 
-  /** Unloads the kernel, unless {@link finish} has succeeded. */
-  abandon(): void {
-    if (this.#library !== 0 && !this.#context.isLost) unload(this.#context, this.#library)
-    this.#library = 0
-    this.#log.release()
-  }
+/** The error for an image that the driver does not load, with the driver's log. */
+export function notLoaded(what: string, error: CudaError, log = ""): AuxstreamError {
+  const text = `${what} cannot be loaded: ${error.message}.${log === "" ? "" : `\n${log}`}`
+  return new AuxstreamError("AUX_KERNEL_INVALID", text, { cause: error })
 }
 
 function list(parameters: readonly KernelParameter[], bytes: readonly number[]): string {

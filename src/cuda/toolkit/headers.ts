@@ -18,6 +18,10 @@ const MOST_PLACES = 200_000
 /** A source, the files included before it, and the folders that NVRTC searches. */
 export interface HeaderSearch {
   readonly source: string
+  /** The source's folder, where NVRTC looks first for a header in quotes. */
+  readonly folder: string
+  /** Headers given as texts, which NVRTC takes for an include of exactly that name, before any file. */
+  readonly headers: ReadonlyMap<string, string>
   readonly preIncludes: readonly string[]
   readonly folders: readonly string[]
   /**
@@ -29,9 +33,10 @@ export interface HeaderSearch {
 
 /** A hash of all files that the source may include; undefined if they cannot be determined. */
 export function hashHeaders(search: HeaderSearch): string | undefined {
-  const ofSource = includedNames(withoutComments(search.source))
-  if (!ofSource.areAll) return undefined
-  return new Walk(search).hash([...search.preIncludes, ...ofSource.names])
+  // A text may include files, too. Only the compiler knows which texts the source includes, so all count.
+  const texts = [search.source, ...search.headers.values()].map((text) => includedNames(withoutComments(text)))
+  if (!texts.every(({ areAll }) => areAll)) return undefined
+  return new Walk(search).hash([...search.preIncludes, ...texts.flatMap(({ names }) => names)])
 }
 
 /** A visited place: the hash of its file, and the names that the file includes. */
@@ -51,14 +56,17 @@ class Walk {
   readonly #hash: Hash = createHash("sha256")
   readonly #found = new Map<string, Found>()
 
-  constructor({ folders, toolkit }: HeaderSearch) {
+  readonly #source: string
+
+  constructor({ folder, folders, headers, toolkit }: HeaderSearch) {
+    this.#source = folder
     this.#folders = folders
+    for (const [name, text] of headers) this.#hash.update(JSON.stringify([name, text]))
     this.#toolkit = toolkit.map((folder) => resolve(folder) + sep)
   }
 
   hash(names: readonly string[]): string | undefined {
-    // NVRTC compiles the source as if it were a file in the current folder.
-    const pending = [{ names, folder: "." }]
+    const pending = [{ names, folder: this.#source }]
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       for (const path of this.#places(next.names, next.folder)) {
         const known = this.#found.get(path)

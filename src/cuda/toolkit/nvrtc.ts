@@ -2,8 +2,9 @@
 import { statSync } from "node:fs"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory, cStrings } from "../native/c-memory.js"
-import { bind, inBackground, type Bound, type NativeLibrary, type Signature } from "../native/ffi.js"
+import { bind, type Bound, type NativeLibrary, readText, type Signature } from "../native/ffi.js"
 import { type Machine, thisMachine } from "../native/machine.js"
+import { slow, type Steps } from "../native/steps.js"
 import { SUCCESS } from "../api/status.js"
 import { loadBeside, toolkitLibrary } from "./toolkit-library.js"
 import { includeFolders, type ToolkitFile } from "./toolkit-places.js"
@@ -15,6 +16,8 @@ const NVRTC_CALLS = {
   nvrtcCreateProgram: ["nvrtcCreateProgram", "uintptr_t", "str", "str", "int", "uintptr_t", "uintptr_t"],
   nvrtcDestroyProgram: ["nvrtcDestroyProgram", "uintptr_t"],
   nvrtcCompileProgram: ["nvrtcCompileProgram", "uintptr_t", "int", "uintptr_t"],
+  nvrtcAddNameExpression: ["nvrtcAddNameExpression", "uintptr_t", "str"],
+  nvrtcGetLoweredName: ["nvrtcGetLoweredName", "uintptr_t", "str", "uintptr_t"],
   nvrtcGetProgramLogSize: ["nvrtcGetProgramLogSize", "uintptr_t", "uintptr_t"],
   nvrtcGetProgramLog: ["nvrtcGetProgramLog", "uintptr_t", "uintptr_t"],
   nvrtcGetCUBINSize: ["nvrtcGetCUBINSize", "uintptr_t", "uintptr_t"],
@@ -34,17 +37,34 @@ const STATUS_NAMES = [
   "NVRTC_ERROR_INVALID_OPTION",
   "NVRTC_ERROR_COMPILATION",
   "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE",
+  "NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION",
+  "NVRTC_ERROR_NO_LOWERED_NAMES_BEFORE_COMPILATION",
+  "NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID",
+  "NVRTC_ERROR_INTERNAL_ERROR",
 ]
 
 /** A program to compile. */
 export interface Program {
-  /** The kernel's name, for our messages and as the file name in the compiler's. */
-  readonly name: string
+  /** What our messages call its module. */
+  readonly label: string
   readonly source: string
+  /** The source's file name, for the compiler's messages. NVRTC looks in its folder for headers in quotes. */
+  readonly file: string
+  /** Headers by the names under which the source includes them. */
+  readonly headers: ReadonlyMap<string, string>
+  /** Name expressions of kernels, which NVRTC instantiates. */
+  readonly expressions: readonly string[]
   /** All options, the architecture included. */
   readonly options: readonly string[]
   /** A cubin for a real architecture, else PTX. */
   readonly output: "cubin" | "ptx"
+}
+
+/** What a program was compiled to. */
+export interface CompiledProgram {
+  readonly image: Uint8Array
+  /** The symbol of each name expression. */
+  readonly names: ReadonlyMap<string, string>
 }
 
 /** The compiler. */
@@ -82,56 +102,60 @@ export class Nvrtc {
   }
 
   /** @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's log */
-  compile(program: Program): Uint8Array {
-    return this.#withProgram(program, (handle) => {
-      const options = cStrings(program.options)
-      const status = this.#calls.nvrtcCompileProgram(handle, program.options.length, options.address)
-      return this.#result(program, handle, status)
-    })
-  }
-
-  /** Like {@link compile}, on a thread of Node's pool. */
-  async compileInBackground(program: Program): Promise<Uint8Array> {
-    const out = this.#create(program)
+  *compile(program: Program): Steps<CompiledProgram> {
     const options = cStrings(program.options)
+    const headers = [program.headers.values(), program.headers.keys()].map((texts) => cStrings([...texts]))
+    const handle = this.#create(program, headers)
     try {
-      const handle = out.number(0)
-      const { nvrtcCompileProgram } = this.#calls
-      const status = await inBackground(nvrtcCompileProgram, handle, program.options.length, options.address)
+      for (const expression of program.expressions) {
+        check(this.#calls.nvrtcAddNameExpression(handle, expression), "nvrtcAddNameExpression")
+      }
+      const status = yield slow(this.#calls.nvrtcCompileProgram, handle, program.options.length, options.address)
       return this.#result(program, handle, status)
     } finally {
-      options.release()
-      this.#calls.nvrtcDestroyProgram(out.address)
+      for (const memory of [options, ...headers]) memory.release()
+      this.#destroy(handle)
     }
   }
 
-  #withProgram<T>(program: Program, use: (handle: number) => T): T {
-    const out = this.#create(program)
-    try {
-      return use(out.number(0))
-    } finally {
-      this.#calls.nvrtcDestroyProgram(out.address)
-    }
-  }
-
-  #create({ source, name }: Program): CMemory {
+  #create({ source, file, headers }: Program, [texts, names]: readonly CMemory[]): number {
     const out = new CMemory(8)
-    check(this.#calls.nvrtcCreateProgram(out.address, source, `${name}.cu`, 0, 0, 0), "nvrtcCreateProgram")
-    return out
+    const { nvrtcCreateProgram } = this.#calls
+    const [ofTexts, ofNames] = [texts?.address ?? 0, names?.address ?? 0]
+    check(nvrtcCreateProgram(out.address, source, file, headers.size, ofTexts, ofNames), "nvrtcCreateProgram")
+    return out.number(0)
   }
 
-  #result(program: Program, handle: number, status: number): Uint8Array {
+  #destroy(handle: number): void {
+    const out = new CMemory(8)
+    out.setNumber(0, handle)
+    this.#calls.nvrtcDestroyProgram(out.address)
+  }
+
+  #result(program: Program, handle: number, status: number): CompiledProgram {
     if (status !== SUCCESS) {
       const log = new TextDecoder().decode(this.#read(handle, "nvrtcGetProgramLogSize", "nvrtcGetProgramLog"))
       throw new AuxstreamError(
         "AUX_KERNEL_INVALID",
-        `Kernel "${program.name}" does not compile (${statusName(status)}, NVRTC ${this.version}, ` +
-          `${program.options.join(" ")}):\n${log.replace(/\0.*$/s, "").trim()}`,
+        `${program.label} does not compile (${statusName(status)}, NVRTC ${this.version}, ` +
+          `${program.options.join(" ")}):\n${log.replace(/\0.*$/s, "").trim()}${hint(log)}`,
       )
     }
-    return program.output === "cubin"
-      ? this.#read(handle, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
-      : this.#read(handle, "nvrtcGetPTXSize", "nvrtcGetPTX")
+    const image =
+      program.output === "cubin"
+        ? this.#read(handle, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
+        : this.#read(handle, "nvrtcGetPTXSize", "nvrtcGetPTX")
+    return { image, names: this.#names(program, handle) }
+  }
+
+  #names({ expressions }: Program, handle: number): Map<string, string> {
+    const out = new CMemory(8)
+    return new Map(
+      expressions.map((expression) => {
+        check(this.#calls.nvrtcGetLoweredName(handle, expression, out.address), "nvrtcGetLoweredName")
+        return [expression, readText(out.number(0))]
+      }),
+    )
   }
 
   #read(
@@ -156,6 +180,13 @@ export function builtinsName({ platform }: Machine, version: string): string {
 function stamp(file: string): string {
   const stats = statSync(file, { throwIfNoEntry: false })
   return stats === undefined ? "" : `${stats.size} ${stats.mtimeMs}`
+}
+
+/** What to do about the mistake that a module makes most easily. */
+function hint(log: string): string {
+  const [, header] = /(?:cannot|could not) open source file "([^"]*)"/.exec(log) ?? []
+  if (header === undefined) return ""
+  return `\nGive ${header} as a text in \`headers\`, or its folder in \`includePaths\`.`
 }
 
 function statusName(status: number): string {

@@ -1,6 +1,7 @@
 import { types } from "node:util"
 import type { ControlMemory } from "../control/control.js"
 import { COPY_BYTES, type KernelDefinition, type StructParameters } from "./kernel-check.js"
+import type { Globals, LoadedModules } from "./loaded-modules.js"
 import { LAUNCH_WORDS, wordAt } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
 import {
@@ -21,7 +22,8 @@ import {
   argumentWords,
 } from "./parameter-codes.js"
 import { withStructs } from "./struct-values.js"
-import { wasm, type WasmFunction } from "../control/web-assembly.js"
+import type { WasmFunction } from "../control/web-assembly.js"
+import { type View, ViewCache } from "./views.js"
 import { WasmStructs } from "./wasm-structs.js"
 
 /** A kernel that is loaded on this worker. */
@@ -31,11 +33,12 @@ export interface LoadedKernel {
 }
 
 /** Loads a WebAssembly kernel. @returns undefined if the kernel is a JavaScript module */
-export function loadWasm(definition: KernelDefinition, memory: DeviceMemory, worker: number): LoadedKernel | undefined {
+export function loadWasm(definition: KernelDefinition, modules: LoadedModules): LoadedKernel | undefined {
   const { structs, codes } = definition
-  if (!("module" in definition.body)) return undefined
-  const instance = new wasm.Instance(definition.body.module, { env: { memory: memory.memory } })
-  const kernel = instance.exports[definition.exportName] as WasmFunction
+  const { body } = definition.module
+  if (!("module" in body)) return undefined
+  const exports = modules.instance(definition.module, body.module)
+  const kernel = exports[definition.exportName] as WasmFunction
   const passed = (structs?.places.length ?? codes.length) + GRID_AND_BLOCK
   if (kernel.length > passed) {
     throw new TypeError(
@@ -44,15 +47,17 @@ export function loadWasm(definition: KernelDefinition, memory: DeviceMemory, wor
     )
   }
   if (structs === undefined) return new WasmKernel(kernel, codes, undefined)
-  return new WasmKernel(kernel, codes, new WasmStructs(structs.places, memory, structs.copies + worker * COPY_BYTES))
+  const copies = structs.copies + modules.worker * COPY_BYTES
+  return new WasmKernel(kernel, codes, new WasmStructs(structs.places, modules.memory, copies))
 }
 
 /** A WebAssembly kernel gets this many numbers after its arguments. */
 const GRID_AND_BLOCK = 6
 
 /** Loads a JavaScript kernel. Rejects if its module cannot be used. */
-export async function loadModule(definition: KernelDefinition, memory: DeviceMemory): Promise<LoadedKernel> {
-  const { body, exportName, codes, structs } = definition
+export async function loadModule(definition: KernelDefinition, modules: LoadedModules): Promise<LoadedKernel> {
+  const { exportName, codes, structs } = definition
+  const { body } = definition.module
   if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
   const module = await orNever(import(body.url) as Promise<{ readonly [name: string]: unknown }>)
   if (!types.isModuleNamespaceObject(module)) throw new TypeError(EXPORTS_THEN)
@@ -67,7 +72,13 @@ export async function loadModule(definition: KernelDefinition, memory: DeviceMem
       : "an async function, which returns a promise"
     throw new TypeError(`it is ${kind}: ${MUST_BE_DONE}`)
   }
-  return new ModuleKernel(kernel as ModuleFunction, codes, structs, memory)
+  return new ModuleKernel(
+    kernel as ModuleFunction,
+    codes,
+    structs,
+    modules.memory,
+    modules.globalsOf(definition.module),
+  )
 }
 
 const MUST_BE_DONE = "a kernel must be done when it returns"
@@ -90,22 +101,11 @@ async function orNever<T>(loading: Promise<T>): Promise<T> {
   }
 }
 
-type View =
-  | Uint16Array
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-
 interface Launch {
   readonly grid: readonly [number, number, number]
   readonly block: readonly [number, number, number]
   readonly sharedMemory: number
+  readonly globals: Globals
 }
 
 type ModuleFunction = (launch: Launch, ...args: unknown[]) => unknown
@@ -146,14 +146,16 @@ class ModuleKernel implements LoadedKernel {
   private readonly views: ViewCache[]
   /** The grid, block and shared memory of the latest launch, as words: reading frozen arrays is slow. */
   private readonly shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
-  private launch: Launch = makeLaunch(1, 1, 1, 1, 1, 1, 0)
+  private launch: Launch
 
   constructor(
     private readonly kernel: ModuleFunction,
     private readonly codes: readonly number[],
     private readonly structs: StructParameters | undefined,
     memory: DeviceMemory,
+    private readonly globals: Globals,
   ) {
+    this.launch = makeLaunch(1, 1, 1, 1, 1, 1, 0, globals)
     this.args = codes.map(() => 0)
     this.views = codes.map((code) => new ViewCache(memory, code & (POINTER - 1)))
   }
@@ -183,7 +185,7 @@ class ModuleKernel implements LoadedKernel {
     if (!this.hasShape(words, at + 2)) {
       this.shape.set(words.subarray(at + 2, at + LAUNCH_WORDS))
       const [x, y, z, blockX, blockY, blockZ, shared] = this.shape
-      this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0)
+      this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0, this.globals)
     }
     return this.launch
   }
@@ -209,10 +211,11 @@ function makeLaunch(
   blockY: number,
   blockZ: number,
   sharedMemory: number,
+  globals: Globals,
 ): Launch {
   const grid: Launch["grid"] = [gridX, gridY, gridZ]
   const block: Launch["block"] = [blockX, blockY, blockZ]
-  return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory })
+  return Object.freeze({ grid: Object.freeze(grid), block: Object.freeze(block), sharedMemory, globals })
 }
 
 /** Refuses a promise, whose rejection is then handled here, and an iterator, which has not run anything yet. */
@@ -225,58 +228,6 @@ function refuseUnfinished(result: unknown): void {
 
 function hasMethod(value: object, name: string): boolean {
   return typeof Reflect.get(value, name) === "function"
-}
-
-const WAYS = 4
-
-/** Keeps the latest views for one parameter: making a typed array costs more than a small kernel. */
-class ViewCache {
-  private readonly addresses: number[] = Array<number>(WAYS).fill(-1)
-  private readonly lengths: number[] = Array<number>(WAYS).fill(-1)
-  private readonly views: (View | undefined)[] = Array<undefined>(WAYS).fill(undefined)
-  private oldest = 0
-
-  constructor(
-    private readonly memory: DeviceMemory,
-    private readonly code: number,
-  ) {}
-
-  find(address: number, length: number): View {
-    for (let way = 0; way < WAYS; way++) {
-      if (this.addresses[way] === address && this.lengths[way] === length) return this.views[way] as View
-    }
-    const view = makeView(this.memory, this.code, address, length)
-    const way = this.oldest
-    this.addresses[way] = address
-    this.lengths[way] = length
-    this.views[way] = view
-    this.oldest = (way + 1) % WAYS
-    return view
-  }
-}
-
-type ViewType = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View
-
-const VIEWS: readonly (ViewType & { readonly BYTES_PER_ELEMENT: number })[] = [
-  Uint16Array,
-  Uint16Array,
-  Float32Array,
-  Float64Array,
-  Int8Array,
-  Uint8Array,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  BigInt64Array,
-  BigUint64Array,
-  Uint8Array,
-]
-
-function makeView(memory: DeviceMemory, code: number, address: number, length: number): View {
-  const type = VIEWS[code] ?? Uint8Array
-  const end = address + length * type.BYTES_PER_ELEMENT
-  return new type(memory.reaching(end).buffer, address, length)
 }
 
 const scratch = new Int32Array(2)

@@ -1,7 +1,10 @@
-import type { KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelHandle, KernelSource, LoadedGlobal, ModuleSource, PinnedMemory } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KeepAlive } from "../control/keep-alive.js"
-import { checkKernel, compileAhead, COPY_BYTES, type CompiledWasm, type HostKernel } from "../kernel/kernel-check.js"
+import { elementsOf } from "../../common/dtype/elements.js"
+import { checkKernel, COPY_BYTES, type HostKernel } from "../kernel/kernel-check.js"
+import { checkModule, compileAhead, type CompiledWasm, type ModuleDefinition } from "../kernel/module-check.js"
+import { parameterCode } from "../kernel/parameter-codes.js"
 import type { Thrown } from "../kernel/thrown.js"
 import type { WorkerPool } from "./worker-pool.js"
 
@@ -15,11 +18,27 @@ interface Preparation {
   reject(error: Error): void
 }
 
+/** A module that has been checked. */
+interface HostModule extends ModuleDefinition {
+  readonly loaded: readonly LoadedGlobal[]
+}
+
+/** Where the global arrays of modules, and the copies of structs, come from. */
+export interface KernelMemory {
+  /** Reserves device memory for as long as the device is open. @throws OutOfMemoryError */
+  reserve(byteLength: number): number
+  /** Zeroed memory. @throws OutOfMemoryError */
+  allocatePinned(byteLength: number): PinnedMemory
+  freePinned(address: number): void
+}
+
 /** The kernels of one device, by handle. */
 export class KernelTable {
   // Handle 0 means no kernel: a worker's control block says so before its first one.
   private readonly kernels: (HostKernel | undefined)[] = [undefined]
   private readonly handles = new WeakMap<KernelSource, KernelHandle>()
+  private readonly modules = new WeakMap<ModuleSource, HostModule>()
+  private moduleCount = 0
   /** Kernels given as text, by their whole definition, so that a kernel defined in a loop is loaded once. */
   private readonly texts = new Map<string, KernelHandle>()
   private readonly preparations = new Map<KernelHandle, Preparation>()
@@ -29,14 +48,15 @@ export class KernelTable {
   constructor(
     private readonly pool: WorkerPool,
     private readonly keepAlive: KeepAlive,
-    /** Reserves device memory for as long as the device is open. @throws OutOfMemoryError */
-    private readonly reserve: (byteLength: number) => number,
+    /** The device's memory, which is made later. */
+    private readonly memory: () => KernelMemory,
   ) {}
 
   load(source: KernelSource, compiled?: CompiledWasm): KernelHandle {
     const known = this.handles.get(source)
     if (known !== undefined) return known
-    const kernel = checkKernel(source, this.kernels.length, compiled, () => this.structCopies())
+    const module = this.module(source.module, compiled)
+    const kernel = checkKernel(source, this.kernels.length, module, () => this.structCopies())
     const text = textOf(kernel)
     const id = (text === undefined ? undefined : this.texts.get(text)) ?? this.add(kernel)
     if (text !== undefined) this.texts.set(text, id)
@@ -44,16 +64,65 @@ export class KernelTable {
     return id
   }
 
+  /** The module's globals, in the order of their declarations. */
+  loadGlobals(source: ModuleSource): readonly LoadedGlobal[] {
+    return this.module(source).loaded
+  }
+
+  async prepareModule(source: ModuleSource): Promise<void> {
+    if (!this.modules.has(source)) this.module(source, await this.compileAhead(source))
+  }
+
+  private module(source: ModuleSource, compiled?: CompiledWasm): HostModule {
+    const known = this.modules.get(source)
+    if (known !== undefined) return known
+    const body = checkModule(source, compiled)
+    const loaded = this.allocateGlobals(source)
+    const globals = source.globals.map(({ name, dtype, length }, index) => ({
+      name,
+      code: parameterCode({ dtype, access: undefined }),
+      address: loaded[index]?.address ?? 0,
+      length,
+    }))
+    const module = { id: this.moduleCount++, body, globals, loaded }
+    this.modules.set(source, module)
+    return module
+  }
+
+  private allocateGlobals({ globals }: ModuleSource): LoadedGlobal[] {
+    const loaded: LoadedGlobal[] = []
+    try {
+      for (const { dtype, length, isConstant } of globals) {
+        const { address } = this.memory().allocatePinned(length * elementsOf(dtype).byteLength)
+        loaded.push({ address, isConstant })
+      }
+      return loaded
+    } catch (error) {
+      this.freeGlobals(loaded)
+      throw error
+    }
+  }
+
+  freeGlobals(globals: readonly LoadedGlobal[]): void {
+    for (const { address } of globals) this.memory().freePinned(address)
+  }
+
+  /** Nobody launches its kernels any more. JavaScript cannot unload a module's code. */
+  unload(source: ModuleSource): void {
+    this.modules.delete(source)
+  }
+
   private add(kernel: HostKernel): KernelHandle {
-    const { id, name, exportName, codes, structs, body } = kernel
-    this.pool.define({ id, name, exportName, codes, structs, body })
+    const { id, name, exportName, codes, structs, module } = kernel
+    const { id: moduleId, body, globals } = module
+    this.pool.define({ id, name, exportName, codes, structs, module: { id: moduleId, body, globals } })
     this.kernels.push(kernel)
     return id
   }
 
   /** Where workers put the copies of structs for WebAssembly kernels. */
   private structCopies(): number {
-    this.copies ??= this.reserve(COPY_BYTES * this.pool.most)
+    this.copies ??= this.memory().reserve(COPY_BYTES * this.pool.most)
     return this.copies
   }
 
@@ -69,12 +138,16 @@ export class KernelTable {
   async prepare(source: KernelSource): Promise<KernelHandle> {
     this.keepAlive.hold()
     try {
-      const handle = this.handles.get(source) ?? this.load(source, await compileAhead(source))
+      const handle = this.handles.get(source) ?? this.load(source, await this.compileAhead(source.module))
       if (this.end !== undefined) throw this.end
       return await (this.preparations.get(handle) ?? this.loadEverywhere(handle)).promise
     } finally {
       this.keepAlive.release()
     }
+  }
+
+  private async compileAhead(source: ModuleSource): Promise<CompiledWasm | undefined> {
+    return this.modules.has(source) ? undefined : compileAhead(source)
   }
 
   /** A worker has answered a request to load a kernel. */
@@ -134,11 +207,13 @@ export class KernelTable {
   }
 }
 
-/** The whole definition of a kernel given as text; undefined for a file, whose contents may change. */
-function textOf({ name, exportName, codes, structs, body }: HostKernel): string | undefined {
-  return "url" in body && body.url.startsWith("data:")
-    ? JSON.stringify([name, exportName, codes, structs, body.url])
-    : undefined
+/**
+ * The whole definition of a kernel given as text; undefined for a file, whose contents may change, and for a module with
+ * globals of its own.
+ */
+function textOf({ name, exportName, codes, structs, module: { body, globals } }: HostKernel): string | undefined {
+  if (globals.length > 0 || !("url" in body) || !body.url.startsWith("data:")) return undefined
+  return JSON.stringify([name, exportName, codes, structs, body.url])
 }
 
 function noKernel(handle: number): never {

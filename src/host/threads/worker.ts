@@ -4,6 +4,7 @@ import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
 import { BUSY, KERNEL, LIFE, LOADS, STARTED, wordAt } from "../control/layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
+import { LoadedModules } from "../kernel/loaded-modules.js"
 import { DeviceMemory } from "../control/memory.js"
 import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
 import type { Announcement, FailureReport } from "../kernel/reports.js"
@@ -22,6 +23,7 @@ class Worker implements Surroundings {
   readonly scheduler: Scheduler
   readonly block: number
   private readonly interpreter: Interpreter
+  private readonly modules: LoadedModules
   private readonly definitions = new Map<number, KernelDefinition>()
   private readonly loaded: (LoadedKernel | undefined)[] = []
   private readonly failures = new Map<number, unknown>()
@@ -37,6 +39,7 @@ class Worker implements Surroundings {
     this.scheduler = new Scheduler(this.control)
     this.block = start.block
     for (const definition of start.definitions) this.definitions.set(definition.id, definition)
+    this.modules = new LoadedModules(this.memory, start.place)
     this.interpreter = new Interpreter(this)
   }
 
@@ -67,7 +70,7 @@ class Worker implements Surroundings {
     const loaded = this.loaded[id]
     if (loaded !== undefined) return loaded
     if (this.failures.has(id)) throw this.failures.get(id)
-    const kernel = loadWasm(this.definition(id), this.memory, this.start.place)
+    const kernel = loadWasm(this.definition(id), this.modules)
     this.loaded[id] = kernel
     return kernel
   }
@@ -132,8 +135,7 @@ class Worker implements Surroundings {
     this.control.words[this.block + KERNEL] = id
     try {
       const definition = this.definition(id)
-      const { memory, start } = this
-      this.loaded[id] = loadWasm(definition, memory, start.place) ?? (await loadModule(definition, memory))
+      this.loaded[id] = loadWasm(definition, this.modules) ?? (await loadModule(definition, this.modules))
     } catch (error) {
       this.failures.set(id, error)
     }

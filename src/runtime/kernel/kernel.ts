@@ -391,6 +391,6 @@ export function defineKernel<const S extends readonly Parameter[]>(definition: K
   const parameters = parseSignature(signature, name)
   const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }
   if (bodies.cuda === undefined && bodies.host === undefined) throw withoutCode(name)
-  const module = { name, ...bodies, globals: [], expressions: [] }
+  const module = { name, label: `Kernel "${name}"`, ...bodies, globals: [], expressions: [] }
   return new Kernel({ name, parameters, module, symbol: name, export: bodies.host?.export ?? name }, signature)
 }

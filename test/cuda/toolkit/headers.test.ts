@@ -25,7 +25,7 @@ function write(path: string, text: string): void {
 }
 
 function hash(source: string, search: Partial<HeaderSearch> = {}): string | undefined {
-  return hashHeaders({ source, preIncludes: [], folders: [], toolkit: [], ...search })
+  return hashHeaders({ source, folder: ".", headers: new Map(), preIncludes: [], folders: [], toolkit: [], ...search })
 }
 
 let changes = 0
