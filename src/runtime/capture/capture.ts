@@ -6,6 +6,7 @@ import { GraphPlan } from "./graph-plan.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
+import type { Operation } from "../order/operation.js"
 import type { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
 
@@ -68,8 +69,9 @@ export abstract class Capture implements OpenCapture {
     this.#dependencies.set(stream, [])
   }
 
-  addNode(stream: StreamState, label: string, tick: number): void {
-    const node = this.plan.add(label, stream, this.dependenciesOf(stream))
+  addNode(operation: Operation, tick: number): void {
+    const { stream } = operation
+    const node = this.plan.add(operation, this.dependenciesOf(stream))
     this.#dependencies.set(stream, [{ node, slot: stream.slot, tick }])
   }
 
@@ -89,12 +91,14 @@ export abstract class Capture implements OpenCapture {
   }
 
   /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
-  addGraph({ capture, group, handle }: LaunchedGraph, stream: StreamState): void {
+  addGraph({ capture, group, handle }: LaunchedGraph, operation: Operation): void {
+    const { stream } = operation
     this.#waitForGraphs(stream, (other) => other.isOneWith(group))
     this.order.driver.graphs.launch(handle, stream.handle)
-    const tick = stream.advance("graph")
+    const tick = stream.advance(operation)
     this.#noteGraph(group, stream, tick)
     this.include(capture, stream, tick, false)
+    operation.accepted(tick)
   }
 
   /** Before a conditional: which graphs its body will launch is not known, and it cannot be put behind any later. */

@@ -40,16 +40,12 @@ export class GraphAccesses {
     if (ranges !== undefined) addRead(ranges, rangeOf(span))
   }
 
-  /** Some of the bytes are written. They have been read. */
-  write(span: Span): void {
+  /** The bytes are written: all of them, or some of bytes that have been read. */
+  write(span: Span, overwrites: boolean): void {
     const ranges = this.#rangesOf(span.allocation)
-    if (ranges !== undefined) addWrite(ranges, rangeOf(span))
-  }
-
-  /** All of the bytes are written. */
-  overwrite(span: Span): void {
-    const ranges = this.#rangesOf(span.allocation)
-    if (ranges !== undefined) addOverwrite(ranges, rangeOf(span))
+    if (ranges === undefined) return
+    if (overwrites) addOverwrite(ranges, rangeOf(span))
+    else addWrite(ranges, rangeOf(span))
   }
 
   /** Another graph, or a body, becomes part of this one. Of a body's operations, none is sure to run. */

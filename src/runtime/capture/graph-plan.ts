@@ -1,34 +1,43 @@
 import type { Dependency } from "../order/capture.js"
+import type { Access, Operation, OperationPlan, PlannedOperation } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** One operation of a graph. */
-export interface GraphNode {
-  /** The kernel's name, or what the operation is: `"copy"`, `"fill"`, `"external"`. */
-  readonly label: string
-  /** The stream that it was captured on, by its place in the list of streams. */
-  readonly stream: number
-  /** The nodes that it runs directly after, by their places in the list of nodes. */
-  readonly after: readonly number[]
-}
-
 /** What a graph consists of, in the order of the calls that were captured. */
-export class GraphPlan {
-  readonly nodes: GraphNode[] = []
-  /** The names of the streams that have nodes. */
+export class GraphPlan implements OperationPlan {
+  readonly nodes: PlannedOperation[] = []
   readonly streams: string[] = []
-  /** What a node consists of itself, by the node's place: a graph that was launched inside, a conditional's body. */
   readonly parts = new Map<number, GraphPlan>()
   readonly #places = new Map<number, number>()
 
   /** @returns the new node's place in the list */
-  add(label: string, stream: StreamState, after: readonly Dependency[]): number {
-    this.nodes.push({ label, stream: this.#placeOf(stream), after: after.map(({ node }) => node) })
+  add({ kind, label, stream, accesses }: Operation, after: readonly Dependency[]): number {
+    const place = this.#placeOf(stream)
+    this.nodes.push({ kind, label, stream: place, after: after.map(({ node }) => node), accesses })
     return this.nodes.length - 1
   }
 
   /** The node added last consists of this. */
   include(part: GraphPlan): void {
     this.parts.set(this.nodes.length - 1, part)
+  }
+
+  /** What all of its nodes do with memory, and what they consist of. Of accesses that are alike, the first. */
+  accesses(): Access[] {
+    const known = new Map<string, Access>()
+    for (const access of this.#everyAccess()) {
+      const { address, byteLength, mode } = access
+      const key = `${address} ${byteLength} ${mode}`
+      if (!known.has(key)) known.set(key, access)
+    }
+    return [...known.values()]
+  }
+
+  *#everyAccess(): Generator<Access> {
+    for (const [place, { accesses }] of this.nodes.entries()) {
+      yield* accesses
+      const part = this.parts.get(place)
+      if (part !== undefined) yield* part.#everyAccess()
+    }
   }
 
   #placeOf({ slot, name }: StreamState): number {

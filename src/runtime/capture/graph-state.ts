@@ -2,11 +2,14 @@ import type { GraphHandle } from "../../driver.js"
 import { captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
+import { type Access, Operation, OperationType } from "../order/operation.js"
+import { refuse } from "./operation.js"
 import type { RecordPoint } from "../order/record-point.js"
 import { Prerequisites } from "./prerequisites.js"
 import type { StreamState } from "../order/stream-state.js"
-import { telling } from "../order/told-failures.js"
 import type { Use } from "../order/use.js"
+
+const launchOfGraph = new OperationType("graph", "graph", [])
 
 /** A graph below its public face: what outlives a forgotten {@link Graph}. */
 export class GraphState {
@@ -16,6 +19,8 @@ export class GraphState {
   readonly group = new LaunchGroup(1)
   readonly #end = new LaunchEnd()
   #prerequisites: Prerequisites
+  /** What the graph's nodes do with memory, once somebody has asked. */
+  #accesses: readonly Access[] | undefined
   #disposed = false
 
   constructor(capture: GraphCapture, handle: GraphHandle) {
@@ -41,23 +46,45 @@ export class GraphState {
     const formerHandle = this.handle
     this.capture = capture
     this.handle = handle
+    this.#accesses = undefined
     this.#prerequisites = this.#joinMemory()
     this.#giveBack(former, formerHandle === handle ? undefined : formerHandle)
   }
 
-  /** Queues a launch; inside a capture, the graph becomes part of that one. */
-  launch(stream: StreamState): void {
-    stream.enter()
-    const outer = captureOf(stream)
-    if (outer !== undefined) return outer.addGraph(this, stream)
+  /**
+   * Queues a launch; inside a capture, the graph becomes part of that one.
+   *
+   * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
+   */
+  launch(stream: StreamState, isStreamNamed: boolean): void {
+    const operation = stream.order.isWatched ? this.#show(stream, isStreamNamed) : undefined
+    const target = operation === undefined ? stream : operation.stream
+    target.checkUsable()
+    try {
+      const outer = captureOf(target)
+      if (outer !== undefined && operation !== undefined) outer.addGraph(this, operation)
+      else this.#queue(target, operation)
+    } catch (error) {
+      throw refuse(operation, error)
+    }
+  }
+
+  #show(stream: StreamState, isStreamNamed: boolean): Operation {
+    const { plan } = this.capture
+    this.#accesses ??= plan.accesses()
+    return new Operation(launchOfGraph, stream, this.#accesses, plan).show(isStreamNamed)
+  }
+
+  #queue(stream: StreamState, operation: Operation | undefined): void {
     const { memory, order } = this.capture
     if (stream.failures !== undefined) memory.checkWritten()
     const { group } = this
     const learned = group.launches.areBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
     this.#prerequisites.orderBefore(stream)
-    telling(() => order.driver.graphs.launch(this.handle, stream.handle))
+    order.driver.graphs.launch(this.handle, stream.handle)
     if (learned !== undefined) stream.learn(learned)
-    const tick = stream.advance("graph")
+    const tick = stream.advance(operation)
+    operation?.accepted(tick)
     group.launches.note(stream, tick)
     this.#end.note(stream, tick, this.handle, group.isShared)
     group.latest = this.#end

@@ -1,135 +1,169 @@
 /**
- * How an operation uses memory: at once, or as part of a capture. Each function here comes before the driver is called, or
- * after it has accepted the operation.
+ * The one way to queue an operation, at once or as part of a capture:
+ *
+ * 1. {@link begin} refuses a stream that cannot be queued on, and shows the operation to an observer;
+ * 2. {@link prepare} makes it run after the births of the memory that it uses;
+ * 3. the driver queues it; {@link refuse} if that fails;
+ * 4. {@link accept} counts it, and notes with the memory that it was used.
+ *
+ * {@link queueOperation} does all four. A launch calls them one by one, because a function made for each launch would cost
+ * more than they do.
  */
-import type { Span, UsedMemory } from "../memory/used-memory.js"
+import { Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
+import type { StreamFailures } from "../../driver.js"
+import type { IndirectUses } from "../memory/indirect-uses.js"
+import type { Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
-import { telling } from "../order/told-failures.js"
+import { tell } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
 
-/** What an operation does with memory. */
-export interface Accesses {
-  readonly reads?: readonly Span[]
-  /** Some bytes may stay as they are. */
-  readonly writes?: readonly Span[]
-  /** Every byte is written. */
-  readonly overwrites?: readonly Span[]
-}
-
-const none: readonly Span[] = []
+/** What an operation is given: memory, or a scalar. Its {@link OperationType} says how it uses each. */
+export type Operand = Span | number | bigint
 
 /**
- * Queues one operation that uses memory: behind the memory's birth, noted with the memory once the driver has
- * accepted it. A failed submission changes nothing. `label` is what a graph calls the operation.
+ * Queues one operation. A failed submission changes nothing.
+ *
+ * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
+ * @param submit has the driver queue the operation on the stream that it is given
+ * @returns that stream
  */
 export function queueOperation(
   stream: StreamState,
-  label: string,
-  { reads = none, writes = none, overwrites = none }: Accesses,
-  submit: () => void,
-): void {
-  stream.enter()
-  for (const span of reads) prepareSpan(stream, span)
-  for (const span of writes) prepareSpan(stream, span)
-  for (const span of overwrites) prepareOverwrite(stream, span)
-  telling(submit)
-  const tick = stream.advance(label)
-  for (const span of reads) useSpan(stream, span, tick, false)
-  for (const span of writes) useSpan(stream, span, tick, true)
-  for (const span of overwrites) overwrite(stream, span, tick)
+  type: OperationType,
+  operands: readonly Operand[],
+  isStreamNamed: boolean,
+  submit: (stream: StreamState) => void,
+): StreamState {
+  const operation = begin(stream, type, operands, undefined, isStreamNamed)
+  const target = operation === undefined ? stream : operation.stream
+  try {
+    prepare(target, type, operands)
+    submit(target)
+  } catch (error) {
+    throw refuse(operation, error)
+  }
+  accept(target, type, operands, undefined, operation)
+  return target
 }
 
 /**
- * The same for an operation that overwrites all of `target` with the contents of `source`, if there is one. It is the most
- * frequent kind, so outside captures it uses no lists and has a short path of its own, which the engine compiles as one.
+ * Refuses a stream that cannot be queued on, and shows the operation to an observer, which may refuse it, too.
+ *
+ * @returns the operation if somebody looks at it: its stream is the one to queue on
  */
-export function queueOverwrite(
+export function begin(
   stream: StreamState,
-  label: string,
-  target: Span,
-  source: Span | undefined,
-  submit: () => void,
-): void {
-  if (stream.capture !== undefined) {
-    return queueOperation(
-      stream,
-      label,
-      { reads: source === undefined ? none : [source], overwrites: [target] },
-      submit,
-    )
+  type: OperationType,
+  operands: readonly Operand[],
+  indirect: IndirectUses | undefined,
+  isStreamNamed: boolean,
+): Operation | undefined {
+  if (stream.order.isWatched) {
+    return new Operation(type, stream, accessesOf(type, operands, indirect)).show(isStreamNamed)
   }
-  stream.enter()
-  const { failures } = stream
-  if (source !== undefined) {
-    if (failures?.arePossible === true) checkWritten(stream, source)
-    source.allocation.birth?.orderBefore(stream)
+  stream.checkUsable()
+  return undefined
+}
+
+function accessesOf(type: OperationType, operands: readonly Operand[], indirect: IndirectUses | undefined): Access[] {
+  const { positions, modes } = type
+  const accesses: Access[] = []
+  for (const [index, position] of positions.entries()) {
+    const operand = operands[position]
+    const mode = modes[index]
+    if (mode === undefined || typeof operand !== "object") continue
+    const { allocation, address, byteLength } = operand
+    accesses.push(new Access(allocation, address, byteLength, mode, type.pathOf(position)))
   }
-  const { allocation } = target
-  const { birth } = allocation
-  if (birth !== undefined) {
-    if (failures === undefined) birth.orderBefore(stream)
-    else birth.orderOverwriteBefore(stream, target.byteLength)
+  return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
+}
+
+/** Makes an operation run after the births of its memory. Refuses garbage that a failure has left where it reads. */
+export function prepare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
+  if (uses.overwrite || stream.capture !== undefined || stream.mustCheckWritten) {
+    return prepareWithCare(stream, uses, operands)
   }
-  telling(submit)
-  const tick = stream.advance(label)
-  source?.allocation.uses.note(stream, tick)
-  allocation.uses.note(stream, tick)
-  if (failures === undefined) return
-  birth?.noteOverwrite(stream, target.byteLength)
-  allocation.writes?.overwrite(failures, target.address, target.byteLength)
+  const { positions } = uses
+  for (let index = 0; index < positions.length; index++) {
+    const operand = operands[positions[index] ?? 0]
+    if (typeof operand === "object") operand.allocation.birth?.orderBefore(stream)
+  }
 }
 
-/** Makes the stream's next operation run after the memory's birth. */
-export function prepare(stream: StreamState, memory: UsedMemory): void {
-  if (stream.capture === undefined) memory.birth?.orderBefore(stream)
-  else captureOf(stream)?.prepare(memory, stream)
+function prepareWithCare(stream: StreamState, { positions, modes }: OperandUses, operands: readonly Operand[]): void {
+  const mustCheck = stream.mustCheckWritten
+  const isCaptured = stream.capture !== undefined
+  for (let index = 0; index < positions.length; index++) {
+    const operand = operands[positions[index] ?? 0]
+    const mode = modes[index]
+    if (typeof operand !== "object") continue
+    if (mustCheck && mode !== "overwrite") checkWritten(stream, operand)
+    if (isCaptured) captureOf(stream)?.prepare(operand.allocation, stream)
+    else if (mode === "overwrite") prepareOverwrite(stream, operand)
+    else operand.allocation.birth?.orderBefore(stream)
+  }
 }
 
-/** Notes that the operation just counted uses the memory. */
-export function use(stream: StreamState, memory: UsedMemory, tick: number): void {
-  if (stream.capture === undefined) memory.uses.note(stream, tick)
-  else captureOf(stream)?.use(memory, stream, tick)
-}
-
-/**
- * Comes before an operation that uses these bytes as they are: refuses what a failure has left there, and makes the
- * operation run after the memory has become valid.
- */
-export function prepareSpan(stream: StreamState, span: Span): void {
-  if (stream.mustCheckWritten) checkWritten(stream, span)
-  prepare(stream, span.allocation)
-}
-
-/** Comes before an operation that writes all of these bytes: what is there does not matter. */
-function prepareOverwrite(stream: StreamState, { allocation, byteLength }: Span): void {
-  if (stream.failures === undefined || stream.capture !== undefined) prepare(stream, allocation)
-  else allocation.birth?.orderOverwriteBefore(stream, byteLength)
-}
-
-/** Notes that the operation just counted uses these bytes, and whether it may write some. */
-export function useSpan(stream: StreamState, span: Span, tick: number, writes: boolean): void {
-  use(stream, span.allocation, tick)
-  if (writes) noteWrite(stream, span)
-}
-
-/** Notes that the operation just counted may write some of these bytes. */
-export function noteWrite(stream: StreamState, span: Span): void {
-  if (stream.failures === undefined) return
-  if (stream.capture === undefined) span.allocation.writes?.note(stream.failures, span.address, span.byteLength)
-  else captureOf(stream)?.memory.accesses.write(span)
-}
-
-/** Notes that the operation just counted writes all of these bytes. */
-function overwrite(stream: StreamState, span: Span, tick: number): void {
-  use(stream, span.allocation, tick)
-  if (stream.failures === undefined) return
-  if (stream.capture !== undefined) return captureOf(stream)?.memory.accesses.overwrite(span)
-  span.allocation.birth?.noteOverwrite(stream, span.byteLength)
-  span.allocation.writes?.overwrite(stream.failures, span.address, span.byteLength)
+/** What is there does not matter to an operation that overwrites it. */
+function prepareOverwrite(stream: StreamState, { allocation: { birth }, byteLength }: Span): void {
+  if (birth === undefined) return
+  if (stream.failures === undefined) birth.orderBefore(stream)
+  else birth.orderOverwriteBefore(stream, byteLength)
 }
 
 /** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
-export function checkWritten(stream: StreamState, span: Span): void {
+function checkWritten(stream: StreamState, span: Span): void {
   if (stream.capture === undefined) span.allocation.writes?.check(span.address, span.byteLength, stream.failures)
   else captureOf(stream)?.memory.accesses.read(span)
+}
+
+/** The operation could not be queued. Gives the error back, to be thrown. */
+export function refuse(operation: Operation | undefined, error: unknown): unknown {
+  operation?.refused(error)
+  return tell(error)
+}
+
+/** The driver has accepted the operation: counts it, and notes its uses of memory. Returns its tick. */
+export function accept(
+  stream: StreamState,
+  uses: OperandUses,
+  operands: readonly Operand[],
+  indirect: IndirectUses | undefined,
+  operation: Operation | undefined,
+): number {
+  const tick = stream.advance(operation)
+  const isCaptured = stream.capture !== undefined
+  note(stream, uses, operands, tick, isCaptured)
+  if (indirect !== undefined) note(stream, indirect, indirect.spans, tick, isCaptured)
+  operation?.accepted(tick)
+  return tick
+}
+
+function note(
+  stream: StreamState,
+  { positions, modes }: OperandUses,
+  operands: readonly Operand[],
+  tick: number,
+  isCaptured: boolean,
+): void {
+  const { failures } = stream
+  for (let index = 0; index < positions.length; index++) {
+    const operand = operands[positions[index] ?? 0]
+    if (typeof operand !== "object") continue
+    if (isCaptured) captureOf(stream)?.use(operand.allocation, stream, tick)
+    else operand.allocation.uses.note(stream, tick)
+    if (failures === undefined) continue
+    const mode = modes[index]
+    if (mode !== "read") noteWrite(stream, failures, operand, mode === "overwrite")
+  }
+}
+
+function noteWrite(stream: StreamState, failures: StreamFailures, span: Span, overwrites: boolean): void {
+  const { allocation, address, byteLength } = span
+  if (stream.capture !== undefined) captureOf(stream)?.memory.accesses.write(span, overwrites)
+  else if (!overwrites) allocation.writes?.note(failures, address, byteLength)
+  else {
+    allocation.birth?.noteOverwrite(stream, byteLength)
+    allocation.writes?.overwrite(failures, address, byteLength)
+  }
 }

@@ -1,6 +1,7 @@
 /** Checks and copies that device arrays and pinned arrays share. */
 import { AuxstreamError } from "../../common/errors.js"
-import { queueOverwrite } from "../capture/operation.js"
+import { queueOperation } from "../capture/operation.js"
+import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { DeviceArray } from "./device-array.js"
 import type { PinnedArray } from "./pinned-array.js"
@@ -34,6 +35,8 @@ export function checkSameLength(expected: number, actual: number): void {
   )
 }
 
+const copy = new OperationType("copy", "copy", ["overwrite", "read"])
+
 /** Queues a copy of one whole array into another. */
 export function copyBetween(destination: AnyArray, source: AnyArray, stream: StreamState): void {
   source.checkUsable()
@@ -46,7 +49,7 @@ export function copyBetween(destination: AnyArray, source: AnyArray, stream: Str
       "The source and the destination of a copy must not overlap. Copy by way of a third array.",
     )
   }
-  queueOverwrite(stream, "copy", destination, source, () => {
-    destination.device.driver.memory.copy(destination.address, source.address, byteLength, stream.handle)
+  queueOperation(stream, copy, [destination, source], false, ({ handle }) => {
+    destination.device.driver.memory.copy(destination.address, source.address, byteLength, handle)
   })
 }

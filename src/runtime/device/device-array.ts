@@ -8,7 +8,8 @@ import { type Capture, captureOf } from "../capture/capture.js"
 import type { Device } from "./device.js"
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { DisposedError } from "../../common/errors.js"
-import { queueOverwrite } from "../capture/operation.js"
+import { queueOperation } from "../capture/operation.js"
+import { OperationType } from "../order/operation.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { checkSameLength, copyBetween } from "./arrays.js"
@@ -16,6 +17,10 @@ import type { PinnedArray } from "./pinned-array.js"
 import type { Scope } from "./scope.js"
 import type { StreamState } from "../order/stream-state.js"
 import { currentStream } from "./current.js"
+
+const upload = new OperationType("upload", "upload", ["overwrite"])
+const fill = new OperationType("fill", "fill", ["overwrite"])
+const read = new OperationType("read", "read", ["overwrite", "read"])
 
 /** Pinned memory that a read copies to, before the elements are copied to the returned typed array. */
 interface Staging {
@@ -139,8 +144,8 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return
     const capture = captureOf(stream)
     if (capture !== undefined) return this.#captureUpload(bytesOf(source), stream, capture)
-    queueOverwrite(stream, "upload", this, undefined, () => {
-      stream.order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), stream.handle))
+    queueOperation(stream, upload, [this], false, ({ order, handle }) => {
+      order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), handle))
     })
   }
 
@@ -151,8 +156,8 @@ export class DeviceArray<D extends DType = DType> {
     const memory = stream.order.allocate(() => driver.memory.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
-    queueOverwrite(stream, "upload", this, undefined, () => {
-      driver.memory.copy(this.address, memory.address, this.byteLength, stream.handle)
+    queueOperation(stream, upload, [this], false, ({ handle }) => {
+      driver.memory.copy(this.address, memory.address, this.byteLength, handle)
     })
   }
 
@@ -174,8 +179,8 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return this
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
-    queueOverwrite(stream, "fill", this, undefined, () => {
-      this.device.driver.memory.fill(this.address, element, this.length, stream.handle)
+    queueOperation(stream, fill, [this], false, ({ handle }) => {
+      this.device.driver.memory.fill(this.address, element, this.length, handle)
     })
     return this
   }
@@ -227,8 +232,8 @@ export class DeviceArray<D extends DType = DType> {
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
     try {
       const copied = { allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }
-      queueOverwrite(stream, "read", copied, this, () => {
-        driver.memory.copy(memory.address, this.address, this.byteLength, stream.handle)
+      queueOperation(stream, read, [copied, this], false, ({ handle }) => {
+        driver.memory.copy(memory.address, this.address, this.byteLength, handle)
       })
     } catch (error) {
       this.#release(staging)

@@ -141,7 +141,7 @@ export class Event {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
     const passed = telling(() => this.device.driver.events.query(this.state.handle))
-    if (passed) this.device.order.hostLearns(this.#known.wholeClock)
+    if (passed) this.device.order.programLearns(this.#known.wholeClock)
     return passed
   }
 
@@ -154,7 +154,7 @@ export class Event {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
     telling(() => this.device.driver.events.synchronize(this.state.handle))
-    this.device.order.hostLearns(this.#known.wholeClock)
+    this.device.order.programLearns(this.#known.wholeClock)
   }
 
   /**

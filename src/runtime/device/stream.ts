@@ -2,13 +2,15 @@ import { checkFunction, checkOptions, mustBe } from "../../common/check.js"
 import { type CompletionOptions, streamCompletion } from "../order/completion.js"
 import { context, runIn } from "./context.js"
 import { checkStreamOf } from "./current.js"
-import { prepareSpan, useSpan } from "../capture/operation.js"
+import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import type { Device } from "./device.js"
 import type { AnyArray } from "./arrays.js"
 import { DeviceArray } from "./device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { Event } from "./event.js"
 import { PinnedArray } from "./pinned-array.js"
+import { IndirectUses } from "../memory/indirect-uses.js"
+import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 
 /** Arrays that work uses without the library seeing it: work of another library, or accesses through a kernel's own pointers. */
@@ -18,6 +20,9 @@ export interface ExternalUses {
   /** Arrays that the work writes, or both reads and writes. */
   readonly writes?: readonly AnyArray[] | undefined
 }
+
+const external = new OperationType("external", "external", [])
+const none: readonly never[] = []
 
 const usesNames: ReadonlySet<string> = new Set(["reads", "writes"] satisfies (keyof ExternalUses)[])
 
@@ -122,17 +127,19 @@ export class Stream {
    * stream.external({ reads: [input], writes: [output] }, (handle) => library.run(handle, input.address, output.address))
    */
   external<T>(uses: ExternalUses, fn: (handle: bigint) => T): T {
-    const { all, reads, writes } = usedArrays(uses, this.device)
+    const indirect = indirectUses(uses, this.device)
     checkFunction(fn, "fn")
-    this.state.enter()
-    for (const array of all) prepareSpan(this.state, array)
+    const operation = begin(this.state, external, none, indirect, true)
+    try {
+      prepare(this.state, indirect, indirect.spans)
+    } catch (error) {
+      throw refuse(operation, error)
+    }
     try {
       return fn(this.device.driver.streams.foreignHandle(this.state.handle))
     } finally {
       // Even if `fn` threw, it may have queued work before.
-      const tick = this.state.advance("external")
-      for (const array of reads) useSpan(this.state, array, tick, false)
-      for (const array of writes) useSpan(this.state, array, tick, true)
+      accept(this.state, external, none, indirect, operation)
     }
   }
 
@@ -187,19 +194,13 @@ export class Stream {
   }
 }
 
-/** Checked uses. */
-export interface UsedArrays {
-  readonly reads: readonly AnyArray[]
-  readonly writes: readonly AnyArray[]
-  readonly all: readonly AnyArray[]
-}
-
 /** Checks that the uses are arrays of the device. */
-export function usedArrays(uses: ExternalUses, device: Device): UsedArrays {
+export function indirectUses(uses: ExternalUses, device: Device): IndirectUses {
   checkOptions(uses, "uses", usesNames)
-  const reads = checkedArrays(uses?.reads, "reads", device)
-  const writes = checkedArrays(uses?.writes, "writes", device)
-  return { reads, writes, all: [...reads, ...writes] }
+  const indirect = new IndirectUses()
+  for (const array of checkedArrays(uses?.reads, "reads", device)) indirect.add(array, "read")
+  for (const array of checkedArrays(uses?.writes, "writes", device)) indirect.add(array, "write")
+  return indirect
 }
 
 function checkedArrays(list: unknown, what: string, device: Device): AnyArray[] {

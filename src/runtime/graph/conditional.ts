@@ -1,12 +1,13 @@
 import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../../driver.js"
 import { Capture, captureOf } from "../capture/capture.js"
-import { prepareSpan, useSpan } from "../capture/operation.js"
+import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import { checkFunction, mustBe } from "../../common/check.js"
 import type { VectorClock } from "../order/clock.js"
 import { context, runIn } from "../device/context.js"
 import type { AnyArray } from "../device/arrays.js"
 import { DeviceArray } from "../device/device-array.js"
 import { AuxstreamError } from "../../common/errors.js"
+import { OperationType } from "../order/operation.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import { currentStream } from "../device/current.js"
@@ -113,6 +114,12 @@ function checkCapturing({ device }: Condition): { stream: Stream; capture: Captu
   )
 }
 
+const types: Readonly<Record<ConditionalKind, OperationType>> = {
+  if: new OperationType("conditional", "if", ["read"]),
+  unless: new OperationType("conditional", "unless", ["read"]),
+  while: new OperationType("conditional", "while", ["read"]),
+}
+
 /** The capture of a conditional's body. */
 class BodyCapture extends Capture {
   readonly #kind: ConditionalKind
@@ -190,16 +197,33 @@ class BodyCapture extends Capture {
 function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown): void {
   const { stream, capture } = checkCapturing(condition)
   const { state } = stream
-  capture.waitForAllGraphs(state)
-  const root = condition.device.makeStream(state.priority, `body of ${kind}`)
-  const body = new BodyCapture(root.state, kind, condition, state, capture)
-  prepareSpan(state, condition)
+  const type = types[kind]
+  const operation = begin(state, type, [condition], undefined, true)
+  try {
+    prepare(state, type, [condition])
+    capture.waitForAllGraphs(state)
+    captureBody(kind, condition, state, capture, fn, () => accept(state, type, [condition], undefined, operation))
+  } catch (error) {
+    throw refuse(operation, error)
+  }
+}
+
+/** @param accepted counts the conditional as an operation of its stream, and gives the tick */
+function captureBody(
+  kind: ConditionalKind,
+  condition: Condition,
+  around: StreamState,
+  capture: Capture,
+  fn: () => unknown,
+  accepted: () => number,
+): void {
+  const root = condition.device.makeStream(around.priority, `body of ${kind}`)
+  const body = new BodyCapture(root.state, kind, condition, around, capture)
   try {
     body.begin()
-    captureBody(body, root, fn)
-    const tick = state.advance(kind)
-    useSpan(state, condition, tick, false)
-    capture.include(body, state, tick, true)
+    callBody(body, root, fn)
+    const tick = accepted()
+    capture.include(body, around, tick, true)
     body.releaseStreams(tick)
     body.memory.dispose() // From here on, only the enclosing capture holds it.
   } catch (error) {
@@ -213,7 +237,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   }
 }
 
-function captureBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
+function callBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
   runIn(context().withStream(root).withScope(undefined).withCapture(body.link), () => {
     const promise = adopt(fn())
     if (promise === undefined) return body.end()

@@ -82,10 +82,11 @@ export class Graph<T> {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream
    * the error that broke it
    */
-  launch(stream: Stream = currentStream(this.device)): void {
+  launch(stream?: Stream): void {
     this.#checkUsable()
+    if (stream === undefined) return this.state.launch(currentStream(this.device).state, false)
     checkStreamOf(this.device, stream, "the graph")
-    this.state.launch(stream.state)
+    this.state.launch(stream.state, true)
   }
 
   /**

@@ -3,7 +3,7 @@ import { parameterText } from "../../common/struct/text.js"
 import type { KernelHandle, KernelSource } from "../../driver.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
-import { checkWritten, noteWrite, prepare, prepareSpan, use, useSpan } from "../capture/operation.js"
+import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
 import { checkNames, mustBe } from "../../common/check.js"
@@ -26,9 +26,8 @@ import type { Arguments, Parameter } from "./parameter-types.js"
 import { parseSignature } from "./signature.js"
 import { takeStructs } from "./struct-arguments.js"
 import { currentDevice, currentStream } from "../device/current.js"
-import { type ExternalUses, Stream, type UsedArrays, usedArrays } from "../device/stream.js"
-import type { StreamState } from "../order/stream-state.js"
-import { tell } from "../order/told-failures.js"
+import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
+import { OperationType } from "../order/operation.js"
 
 /** What {@link defineKernel} takes. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
@@ -93,6 +92,18 @@ function checkLaunchNames(options: object): void {
   for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
 }
 
+const modeOf = { in: "read", out: "write", inout: "readwrite" } as const
+
+function launchType(kernel: string, primitives: readonly FlatPrimitive[]): OperationType {
+  const modes = primitives.map(({ access }) => access && modeOf[access])
+  return new OperationType(
+    "launch",
+    kernel,
+    modes,
+    primitives.map(({ path }) => path),
+  )
+}
+
 /** How many kernels there are. */
 let count = 0
 
@@ -110,8 +121,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #flat: FlatSignature
   /** For each flat argument: why a scalar is refused. Arrays have a check of their own. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
-  /** For each flat argument: may the kernel write there? */
-  readonly #writes: readonly boolean[]
+  readonly #type: OperationType
   /** The first flat argument that is an array, 0 if none is. */
   readonly #firstArray: number
   /** Where devices keep its handle. */
@@ -124,11 +134,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.#source = source
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
-    this.#writes = primitives.map(({ access }) => access === "out" || access === "inout")
-    this.#firstArray = Math.max(
-      0,
-      primitives.findIndex(({ access }) => access !== undefined),
-    )
+    this.#type = launchType(source.name, primitives)
+    this.#firstArray = this.#type.positions[0] ?? 0
     this.#refusals = primitives.map(({ dtype, access }) =>
       access === undefined ? elementsOf(dtype).refuses : undefined,
     )
@@ -225,22 +232,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
     const isPlain = cluster === undefined && cooperative === undefined && signal === undefined && structs === undefined
     const attributes = isPlain ? undefined : launchAttributes(cluster, cooperative, grid, signal !== undefined, structs)
-    const extra = options.uses === undefined ? undefined : usedArrays(options.uses, device)
+    const indirect = options.uses === undefined ? undefined : indirectUses(options.uses, device)
     const handle = this.load(device)
 
-    const { state } = stream
-    state.enter()
-    const mustCheck = state.mustCheckWritten
-    const isCaptured = state.capture !== undefined // Asked once: through prepare() and use(), a launch takes 6 ns more.
-    for (let index = 0; index < args.length; index++) {
-      const argument = args[index]
-      if (typeof argument !== "object") continue
-      if (mustCheck) checkWritten(state, argument)
-      if (isCaptured) prepare(state, argument.allocation)
-      else argument.allocation.birth?.orderBefore(state)
-    }
-    if (extra !== undefined) for (const array of extra.all) prepareSpan(state, array)
+    const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
+    const state = operation === undefined ? stream.state : operation.stream
     try {
+      prepare(state, this.#type, args)
+      if (indirect !== undefined) prepare(state, indirect, indirect.spans)
       const launch = device.driver.kernels.launch(
         state.handle,
         handle,
@@ -256,18 +255,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       )
       if (launch !== undefined && signal !== undefined) dropOnAbort(signal, launch)
     } catch (error) {
-      throw tell(error)
+      throw refuse(operation, error)
     }
-    const tick = state.advance(this.name)
-    if (isCaptured) captureOf(state)?.memory.kernels.add(this.#source)
-    for (let index = 0; index < args.length; index++) {
-      const argument = args[index]
-      if (typeof argument !== "object") continue
-      if (isCaptured) use(state, argument.allocation, tick)
-      else argument.allocation.uses.note(state, tick)
-      if (this.#writes[index] === true) noteWrite(state, argument)
-    }
-    if (extra !== undefined) noteExtra(state, extra, tick)
+    accept(state, this.#type, args, indirect, operation)
+    if (operation !== undefined) captureOf(state)?.memory.kernels.add(this.#source)
   }
 
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {
@@ -349,11 +340,6 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
     )
   }
-}
-
-function noteExtra(state: StreamState, { reads, writes }: UsedArrays, tick: number): void {
-  for (const array of reads) useSpan(state, array, tick, false)
-  for (const array of writes) useSpan(state, array, tick, true)
 }
 
 function isArray(argument: unknown): argument is DeviceArray | PinnedArray {

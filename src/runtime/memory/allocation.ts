@@ -28,7 +28,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     this.address = address
     this.byteLength = byteLength
     this.#home = home
-    this.birth = home && new Birth(home, address, byteLength, home.advance("allocate"))
+    this.birth = home && new Birth(home, address, byteLength, home.advance(undefined))
+    if (home !== undefined) order.observer?.allocated(home, this, address, byteLength)
   }
 
   /** Allocates on a stream. `contentsFollow`: {@link noteContents} is called before anybody else gets it. Running out of memory first drains what is waiting to be freed. */
@@ -90,7 +91,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
     // The mark is of the free itself: whoever covers it may have the memory.
     this.order.driver.memory.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
-    stream.advance("free")
+    stream.advance(undefined)
+    this.order.observer?.freed(stream, this)
   }
 
   /** One of our own streams that already runs after every use; preferably the stream that will want the memory again. */

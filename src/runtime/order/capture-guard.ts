@@ -113,12 +113,12 @@ export class Captures {
 
   begin(capture: OpenCapture): void {
     this.#running.add(capture)
-    this.#order.capturing = this.#running.size
+    this.#order.setCapturing(this.#running.size)
   }
 
   end(capture: OpenCapture): void {
     this.#running.delete(capture)
-    this.#order.capturing = this.#running.size
+    this.#order.setCapturing(this.#running.size)
     if (this.#order.capturing > 0) return
     const deferred = this.#deferred
     this.#deferred = []

@@ -4,6 +4,7 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { DeviceOrder } from "./device-order.js"
+import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
 
@@ -18,8 +19,8 @@ export interface Dependency {
 export interface OpenCapture {
   readonly order: DeviceOrder
   readonly link: CaptureLink
-  /** An operation was queued on a stream that takes part. */
-  addNode(stream: StreamState, label: string, tick: number): void
+  /** An operation was queued on a stream that takes part, as its `tick`th. */
+  addNode(operation: Operation, tick: number): void
   /** Comes before the stream's clock learns what the point knows. */
   addWait(stream: StreamState, point: RecordPoint): void
   /** The nodes that the stream's next one comes directly after. */

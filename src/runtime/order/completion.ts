@@ -141,7 +141,7 @@ function whenPassed(
   const detach = order.driver.events.whenComplete(event, (error) => {
     forget?.()
     if (error !== undefined) return waiter.failed(tell(error))
-    order.hostLearns(clock)
+    order.programLearns(clock)
     waiter.passed()
   })
   const forget =

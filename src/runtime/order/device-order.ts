@@ -4,6 +4,8 @@ import { Captures } from "./capture-guard.js"
 import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
 import { DeviceLostError, KernelError, OutOfMemoryError } from "../../common/errors.js"
 import { EventPool } from "./event-pool.js"
+import type { OperationObserver } from "./observer.js"
+import { closeToObservers, openToObservers } from "./observers.js"
 import { DeferredReleases } from "./deferred-releases.js"
 import { StreamState } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
@@ -20,8 +22,10 @@ export class DeviceOrder {
   readonly hostClock = new HostClock()
   readonly events: EventPool
   readonly captures: Captures
-  /** How many captures are under way. Without any, nobody has to ask about them. */
-  capturing = 0
+  #capturing = 0
+  #observer: OperationObserver | undefined
+  /** Must operations, records and waits be described to somebody: to a capture that is under way, or to an observer? */
+  isWatched = false
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Rounds<StreamState>()
@@ -35,6 +39,27 @@ export class DeviceOrder {
     this.driver = driver
     this.captures = new Captures(this, context)
     this.events = new EventPool(driver)
+    openToObservers(this)
+  }
+
+  /** How many captures are under way. Without any, nobody has to ask about them. */
+  get capturing(): number {
+    return this.#capturing
+  }
+
+  setCapturing(count: number): void {
+    this.#capturing = count
+    this.isWatched = count > 0 || this.#observer !== undefined
+  }
+
+  /** Who sees everything that is queued. */
+  get observer(): OperationObserver | undefined {
+    return this.#observer
+  }
+
+  set observer(observer: OperationObserver | undefined) {
+    this.#observer = observer
+    this.isWatched = this.#capturing > 0 || observer !== undefined
   }
 
   /** Every stream that has not been disposed of, the internal one included. */
@@ -73,6 +98,12 @@ export class DeviceOrder {
   /** The host has seen everything that this clock knows come to its end. */
   hostLearns(clock: VectorClock): void {
     this.hostClock.learn(clock)
+  }
+
+  /** The same, where the program has waited or asked for it. */
+  programLearns(clock: VectorClock): void {
+    this.hostClock.learn(clock)
+    this.#observer?.synchronized(this, clock)
   }
 
   /** Ends a stream. What is queued on it goes on; its slot comes back when that is done. */
@@ -237,7 +268,7 @@ export class DeviceOrder {
     if (state.beforeCapture === undefined) return
     this.driver.events.synchronize(state.beforeCapture)
     this.driver.memory.noteIdle(state.outsideHandle)
-    this.hostLearns(state.outsideClock)
+    this.programLearns(state.outsideClock)
   }
 
   /** Is all that was queued done? Then the host knows. */
@@ -249,7 +280,7 @@ export class DeviceOrder {
       noteBroken(state, state.tick, error)
       throw error
     }
-    if (done) this.hostLearns(state.clock)
+    if (done) this.programLearns(state.clock)
     return done
   }
 
@@ -273,13 +304,14 @@ export class DeviceOrder {
       noteBroken(state, tick, error)
       throw error
     }
-    this.hostLearns(clock)
+    this.programLearns(clock)
   }
 
   /** Returns why work may be left on other libraries' streams whose end the driver does not see, if so. */
   close(): unknown {
     const unseen = failureOf(() => this.#awaitForeign())
     this.closed = true
+    closeToObservers(this)
     for (const state of this.#live) {
       state.disposed = true
       this.driver.streams.destroy(state.handle)

@@ -3,6 +3,7 @@ import type { OpenCapture } from "./capture.js"
 import { type Covers, emptyClock, type VectorClock } from "./clock.js"
 import { DisposedError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
+import type { Operation } from "./operation.js"
 import { RecordPoint } from "./record-point.js"
 
 /** What a stream was before it came into a capture, and goes back to. */
@@ -76,16 +77,17 @@ export class StreamState implements Covers {
   /** Comes before everything that is queued: refuses what cannot be queued on. */
   enter(): void {
     if (this.order.capturing > 0) this.order.captures.check(this)
-    this.#checkUsable()
+    this.checkUsable()
   }
 
   /** Comes before it is made current: refuses what the code inside can never queue on. */
   checkCurrent(): void {
     if (this.order.capturing > 0) this.order.captures.checkCurrent(this)
-    this.#checkUsable()
+    this.checkUsable()
   }
 
-  #checkUsable(): void {
+  /** Refuses a stream that has been disposed of. Without captures under way, that is all that {@link enter} does. */
+  checkUsable(): void {
     if (this.disposed) throw this.#disposedError()
   }
 
@@ -140,10 +142,10 @@ export class StreamState implements Covers {
     return before === undefined ? this.clock : before.clock.with(this.slot, before.own)
   }
 
-  /** Counts an operation that the driver accepted. `label` is what a graph calls it. */
-  advance(label: string): number {
+  /** Counts an operation that the driver accepted. In a capture it becomes a node, and so must be described. */
+  advance(operation: Operation | undefined): number {
     const tick = this.#count()
-    if (this.#capture !== undefined) this.#capture.addNode(this, label, tick)
+    if (this.#capture !== undefined && operation !== undefined) this.#capture.addNode(operation, tick)
     return tick
   }
 
@@ -202,7 +204,7 @@ export class StreamState implements Covers {
   /** Records an event here and gives it the point. */
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
-    if (order.capturing > 0 || this.disposed || this.shared) return this.#recordWithCare(event, point)
+    if (order.isWatched || this.disposed || this.shared) return this.#recordWithCare(event, point)
     const isInForeignCapture = order.driver.events.record(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
     if (isInForeignCapture) point.isInForeignCapture = true
@@ -213,12 +215,12 @@ export class StreamState implements Covers {
     const isCaptured = this.order.driver.events.record(event, this.handle)
     if (this.shared) this.#count()
     point.set(this.#clock, this.slot, this.#own, this.shared)
-    if (this.#capture === undefined) {
-      point.isInForeignCapture = isCaptured
-      return
+    if (this.#capture === undefined) point.isInForeignCapture = isCaptured
+    else {
+      point.capture = this.#capture.link
+      point.dependencies = this.#capture.dependenciesOf(this)
     }
-    point.capture = this.#capture.link
-    point.dependencies = this.#capture.dependenciesOf(this)
+    this.order.observer?.recorded(this, point)
   }
 
   /** Has the point stand for all that is queued here, without an event. */
@@ -226,12 +228,19 @@ export class StreamState implements Covers {
     point.set(this.#clock, this.slot, this.#own, this.shared)
   }
 
+  /** A point that stands for all that is queued here outside captures. */
+  newPoint(): RecordPoint {
+    const point = new RecordPoint()
+    point.set(this.outsideClock, this.slot, this.#before[0]?.own ?? this.#own, this.shared)
+    return point
+  }
+
   /** Waits for an event's record, unless the clock says that the wait would add nothing. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     const { order } = this
     const { slot, tick } = point
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
-    const isPlain = order.capturing === 0 && !this.disposed && point.capture === undefined && !point.isInForeignCapture
+    const isPlain = !order.isWatched && !this.disposed && point.capture === undefined && !point.isInForeignCapture
     if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
       return this.#waitWithCare(event, point, elidable)
     }
@@ -240,19 +249,23 @@ export class StreamState implements Covers {
   }
 
   #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {
-    this.#checkUsable()
-    if (this.order.capturing > 0 || point.capture !== undefined) {
-      const capture = this.order.captures.checkWait(this, point)
+    const { order } = this
+    this.checkUsable()
+    if (order.capturing > 0 || point.capture !== undefined) {
+      const capture = order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
-    if (elidable && !this.shared && !point.isInForeignCapture && point.isCoveredBy(this)) return
-    this.order.driver.streams.wait(this.handle, event)
+    if (elidable && !this.shared && !point.isInForeignCapture && point.isCoveredBy(this)) {
+      return order.observer?.waited(this, point, false)
+    }
+    order.driver.streams.wait(this.handle, event)
     if (!point.isInForeignCapture) this.learn(point)
   }
 
-  /** Notes that what is queued next runs after the point. */
-  learn({ clock, slot, tick }: RecordPoint): void {
-    this.#clock = this.#clock.join(this.slot, clock, slot, tick)
+  /** Notes that what is queued next runs after the point, as the driver was told. */
+  learn(point: RecordPoint): void {
+    this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
+    this.order.observer?.waited(this, point, true)
   }
 
   /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
@@ -298,9 +311,11 @@ export class StreamState implements Covers {
 
   /** Makes what is queued here next run after all that is queued on `target` so far. */
   waitFor(target: StreamState): void {
-    this.#checkUsable()
+    this.checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
-    if (elidable && this.isBehind(target) && !this.order.isCapturedByOthers(target)) return
+    if (elidable && this.isBehind(target) && !this.order.isCapturedByOthers(target)) {
+      return this.order.observer?.waited(this, target.newPoint(), false)
+    }
     if (target.disposed) return this.#waitForEnd(target, target.end)
     if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
       return this.#waitForEnd(target, target.beforeCapture)
@@ -319,6 +334,6 @@ export class StreamState implements Covers {
   #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
     this.enter()
     if (end !== undefined) this.order.driver.streams.wait(this.handle, end)
-    this.#clock = this.#clock.join(this.slot, target.outsideClock, this.slot, 0)
+    this.learn(target.newPoint())
   }
 }

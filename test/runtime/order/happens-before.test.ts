@@ -75,7 +75,7 @@ class Comparison {
     const memory = this.#memories[which % 3] ?? assert.fail()
     stream.state.enter()
     const known = this.#knownTo(stream)
-    const tick = stream.state.advance("operation")
+    const tick = stream.state.advance(undefined)
     memory.uses.note(stream.state, tick)
     for (const [user, operation] of memory.model) if (user === stream || known.has(operation)) memory.model.delete(user)
     const operation = this.#operations++
