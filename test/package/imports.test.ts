@@ -53,7 +53,7 @@ const rooms: Record<string, readonly string[]> = {
   ],
 
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
-  blas: ["runtime/kernel", "runtime/device", "runtime/capture", "driver.ts"],
+  blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "backends.ts": ["runtime/device", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/order"],
