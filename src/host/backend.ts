@@ -43,7 +43,7 @@ function checked(value: unknown, what: string): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAXIMUM_THREADS) return value
   throw new AuxstreamError(
     "AUX_OUT_OF_RANGE",
-    `${what} must be an integer from 1 to ${MAXIMUM_THREADS}; ` +
-      `got ${typeof value === "string" ? JSON.stringify(value) : String(value)}. Without it there is one thread per core.`,
+    `\`${what}\` must be an integer from 1 to ${MAXIMUM_THREADS}; ` +
+      `got ${typeof value === "string" ? JSON.stringify(value) : String(value)}. By default there is one thread per core.`,
   )
 }

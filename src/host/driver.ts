@@ -119,7 +119,7 @@ export class HostDriver implements Driver {
     if (Atomics.compareExchange(this.control.words, LIFE, 0, CLOSING) !== 0) return
     this.#pool.end()
     this.#scheduler.wakeAll()
-    this.#kernels.failAll(new DisposedError("the host device was closed before the kernel had been prepared"))
+    this.#kernels.failAll(new DisposedError("The host device was disposed of while the kernel was being prepared."))
     this.#completion.stop()
   }
 

@@ -51,8 +51,8 @@ export class HostStreams implements DriverStreams {
   adopt(foreign: bigint): StreamHandle {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `the host device cannot adopt the stream with handle ${foreign}: no other library makes streams for it; ` +
-        "use device.createStream()",
+      `The host device cannot adopt the stream with handle ${foreign}, because no other library makes streams for it. ` +
+        "Use device.createStream().",
     )
   }
 

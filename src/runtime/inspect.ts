@@ -10,13 +10,13 @@ import { PinnedArray } from "./device/pinned-array.js"
 import { Stream } from "./device/stream.js"
 
 /**
- * Has `console.log` show what an object is, instead of all that it is made of, and `JSON.stringify` say that it cannot. Test
- * runners that print objects call `toJSON` themselves, without the key: they get the same text as `console.log`.
+ * Makes `console.log` print one line for an object instead of its internals, and `JSON.stringify` throw. Test runners that
+ * print objects call `toJSON` without a key; they get the same line as `console.log`.
  */
 export function showAs<T extends object>(
   kind: { readonly prototype: T },
   text: (object: T) => string,
-  advice = "write what you need of it",
+  advice = "Write the properties that you need",
 ): void {
   markAsOurs(kind)
   Object.defineProperties(kind.prototype, {
@@ -28,7 +28,7 @@ export function showAs<T extends object>(
     toJSON: {
       value(this: T, ...key: readonly unknown[]) {
         if (key.length === 0) return text(this)
-        throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${text(this)} cannot be written as JSON; ${advice}`)
+        throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${text(this)} cannot be written as JSON. ${advice}.`)
       },
     },
   })
@@ -43,12 +43,12 @@ showAs<Kernel>(Kernel, ({ name, signatureText }) => `Kernel { ${name}(${signatur
 showAs(
   DeviceArray,
   (array) => `DeviceArray { ${array.description}${ended(array)} }`,
-  "its elements are on the device: write Array.from(await array.read())",
+  "Its elements are on the device: write Array.from(await array.read())",
 )
 showAs(
   PinnedArray,
   (array) => `PinnedArray { ${array.description}${ended(array)} }`,
-  "write Array.from(pinned.array) once the device is done with it",
+  "Write Array.from(pinned.array) once the device is done with it",
 )
 showAs(
   Graph,

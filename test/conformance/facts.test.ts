@@ -115,7 +115,7 @@ forEachDevice("facts", (open) => {
     assert.equal(most.blocksPerMultiprocessor, 1)
     assert.ok(without.blocksPerMultiprocessor >= most.blocksPerMultiprocessor)
     refused(() => affine.occupancy(device, { block: 64, sharedMemory: 2 ** 20 }), "AUX_OUT_OF_RANGE", "sharedMemory")
-    refused(() => affine.occupancy(device, { block: [64, 32] }), "AUX_OUT_OF_RANGE", "2048 threads")
+    refused(() => affine.occupancy(device, { block: [64, 32] }), "AUX_OUT_OF_RANGE", "got 2048")
   })
 
   test("§11 kernel.suggestBlock: no other block has a greater occupancy, and its grid fills the device", () => {

@@ -57,7 +57,7 @@ test("a kernel that cannot run is refused before anything is queued", () => {
   })
   symlinkSync("loop", join(folder, "loop"))
   const cases: [body: HostModuleBody | undefined, code: string, message: RegExp, exported?: string][] = [
-    [undefined, "AUX_KERNEL_UNAVAILABLE", /no body for the host/],
+    [undefined, "AUX_KERNEL_UNAVAILABLE", /no code for the host device/],
     [{ module: "./kernel.js" }, "AUX_KERNEL_INVALID", /new URL\(\.\.\., import\.meta\.url\)/],
     [{ module: "some-package" }, "AUX_KERNEL_INVALID", /"some-package"/],
     [{ module: new URL("https://example.com/k.js") }, "AUX_KERNEL_INVALID", /example\.com/],

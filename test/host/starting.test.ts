@@ -176,7 +176,7 @@ for (const [flags, options] of preloaded) {
     const others = ["--no-deprecation", permission, "--allow-worker", "--allow-fs-read=*", "--no-warnings"]
     const run = runAlone(flagged, [...flags, ...others], { env: { NODE_OPTIONS: options } })
     assert.equal(run.stderr, "preloaded in 0\n")
-    assert.match(run.stdout, /Error: true false;/)
+    assert.match(run.stdout, /Error: true false\./)
     assert.equal(run.status, 0)
   })
 }

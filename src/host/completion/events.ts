@@ -80,8 +80,8 @@ export class HostEvents implements DriverEvents {
     if (timing && stream !== undefined && this.#points.query(stream, position)) return this.#table.timeOf(event)
     throw new AuxstreamError(
       "AUX_NOT_READY",
-      `the ${which} event ${timing ? "has not completed a record yet" : "was created without timing"}: ` +
-        "create both events with { timing: true }, record them, and wait for them before you ask for the elapsed time",
+      `The ${which} event ${timing ? "is not done yet" : "was created without timing"}. Create both events with ` +
+        "{ timing: true }, record them, and wait for them before you ask for the elapsed time.",
     )
   }
 }

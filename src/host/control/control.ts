@@ -72,8 +72,8 @@ export class ControlMemory {
       }
     }
     throw new OutOfMemoryError(
-      `the host device's queues hold ${this.words.length * 4} bytes and cannot grow: ` +
-        "synchronize before queueing more work, or free memory of this process",
+      `The host device's queues hold ${this.words.length * 4} bytes and cannot grow. Synchronize before you queue more ` +
+        "work, or free memory of this process.",
     )
   }
 

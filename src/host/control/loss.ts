@@ -33,7 +33,7 @@ export class Loss {
     if (this.error !== undefined) return
     const last = kernel === undefined ? "" : ` The last kernel that it loaded or ran was "${kernel}".`
     const message = `a worker thread ${reason}.${last}`
-    this.error = new DeviceLostError(`The host device is lost: ${message} Dispose the device and open it again.`, {
+    this.error = new DeviceLostError(`The host device is lost: ${message} Dispose of the device and open it again.`, {
       cause: cause ?? new Error(message),
     })
     Atomics.store(this.control.words, LIFE, LOST)

@@ -70,8 +70,8 @@ export class DeviceMemory implements MemorySource {
     if (address + byteLength <= this.byteLength && (address >= ALIGNMENT || byteLength === 0)) return
     throw new AuxstreamError(
       "AUX_OUT_OF_RANGE",
-      `address must name memory of the host device, which is bytes ${ALIGNMENT} to ${this.byteLength}; got ${address} ` +
-        `for ${byteLength} bytes: addresses come from the arrays of the device itself`,
+      `\`address\` must lie in the host device's memory, from byte ${ALIGNMENT} to ${this.byteLength}; got ${address} for ` +
+        `${byteLength} bytes. Use the addresses of the device's own arrays.`,
     )
   }
 
@@ -87,9 +87,8 @@ export class DeviceMemory implements MemorySource {
 
   outOfMemory(byteLength: number, { used, other }: MemoryCount): OutOfMemoryError {
     return new OutOfMemoryError(
-      `the host device cannot allocate ${byteLength} bytes: ${used} bytes are used by arrays and ${other} by pinned ` +
-        `and staging memory, of ${this.byteLength} reserved and at most ${LIMIT}: dispose arrays, or work in smaller ` +
-        "pieces",
+      `The host device cannot allocate ${byteLength} bytes: arrays use ${used} bytes, pinned and staging memory ${other}, of ` +
+        `${this.byteLength} reserved and at most ${LIMIT}. Dispose of arrays, or work in smaller pieces.`,
     )
   }
 

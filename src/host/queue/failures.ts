@@ -60,7 +60,7 @@ export class Failures {
     if (report.kind === "failed") {
       const { kernel, thrown } = report
       return new KernelError(
-        `kernel "${kernel}" failed on the host device: ${thrown.text}; the stream stays broken until it is disposed`,
+        `Kernel "${kernel}" failed on the host device: ${thrown.text}. Its stream stays broken until you dispose of it.`,
         kernel,
         thrown.stack,
       )
@@ -102,7 +102,7 @@ class Watch implements StreamFailures {
 /** The error of a launch that its signal dropped. */
 function dropped(kernel: string, reason: unknown): KernelError {
   return new KernelError(
-    `kernel "${kernel}" was dropped because its signal aborted before it began; the stream stays broken until it is disposed`,
+    `Kernel "${kernel}" was dropped because its signal aborted before it began. Its stream stays broken until you dispose of it.`,
     kernel,
     "",
     { cause: reason },
@@ -114,7 +114,7 @@ function waitedFor(error: KernelError | undefined): KernelError | undefined {
   if (error === undefined) return undefined
   const first = error.cause instanceof KernelError ? error.cause : error
   return new KernelError(
-    `this stream waited for the result of kernel "${first.kernel}" on another stream, and stays broken, too: ${first.message}`,
+    `This stream is broken because it waited for the result of kernel "${first.kernel}" on another stream: ${first.message}`,
     first.kernel,
     first.kernelStack,
     {

@@ -157,7 +157,7 @@ export class KernelTable {
     preparation.unanswered.delete(block)
     preparation.hasAnswer = true
     if (thrown !== undefined) {
-      const reason = `kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
+      const reason = `Kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
       this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
     } else {
       this.checkAnswers()

@@ -3,7 +3,7 @@ import { checkSignal, onAbort } from "../../common/abort.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** So many are kept before those that are over are let go of. */
+/** The number of launches kept for a signal before those that are over are removed. */
 const LEAST = 64
 
 /** The launches that one signal drops. */
@@ -26,7 +26,7 @@ class Launches {
 
 const launches = new WeakMap<AbortSignal, Launches>()
 
-/** Has a signal drop a launch when it aborts. */
+/** Drops a launch when the signal aborts. */
 export function dropOnAbort(signal: AbortSignal, launch: DroppableLaunch): void {
   let ofSignal = launches.get(signal)
   if (ofSignal === undefined) {
@@ -38,13 +38,13 @@ export function dropOnAbort(signal: AbortSignal, launch: DroppableLaunch): void 
   ofSignal.add(launch)
 }
 
-/** Refuses a launch's signal: what is none, one that has aborted already, and one inside a capture. */
+/** Throws for a value that is not a signal, for a signal inside a capture, and the reason of one that has aborted. */
 export function checkLaunchSignal(signal: unknown, { capture }: StreamState): void {
   checkSignal(signal)
   signal?.throwIfAborted()
   if (signal === undefined || capture === undefined) return
   throw new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    "signal must be left out inside captureGraph(): a graph is launched again and again, and always as a whole",
+    "`signal` must be undefined inside captureGraph(), because a graph always runs as a whole.",
   )
 }

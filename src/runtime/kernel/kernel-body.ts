@@ -1,7 +1,7 @@
 import { URL } from "node:url"
 import type { CudaModuleBody, HostModuleBody } from "../../driver.js"
 import { bytesOf, isTypedArray, typedArrayName } from "../../common/typed-array.js"
-import { checkNames } from "../../common/check.js"
+import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
 
@@ -12,8 +12,8 @@ export type CudaKernelBody = CudaModuleBody
 export type HostKernelBody = HostModuleBody & { readonly export?: string | undefined }
 
 /**
- * What a part of a kernel's body may be. `take` gives it as a driver gets it, of this realm and not to be changed by the
- * caller any more; undefined for what it may not be.
+ * The type of an option in a kernel's body. `take` returns the value for the driver, as an object of this realm that the
+ * caller cannot change; undefined if the value is invalid.
  */
 interface Part<T> {
   readonly allowed: string
@@ -22,25 +22,28 @@ interface Part<T> {
 
 const definitionNames: ReadonlySet<string> = new Set(["name", "signature", "cuda", "host"])
 
-/** Half of a surrogate pair is no character: it cannot be written as UTF-8, which is what compilers read. */
+/** A string that has a form in UTF-8, which compilers read. A lone surrogate has none. */
 const text: Part<string> = {
-  allowed: "a string without half a surrogate pair",
+  allowed: "a string without lone surrogates",
   take: (value) => (typeof value === "string" && !/\p{Surrogate}/u.test(value) ? value : undefined),
 }
-/** C ends a string at NUL. */
+/** In C, a string ends at NUL. */
 const cText: Part<string> = {
-  allowed: "a string without NUL and without half a surrogate pair",
+  allowed: "a string without NUL and lone surrogates",
   take: (value) => (text.take(value)?.includes("\0") === false ? text.take(value) : undefined),
 }
 const cTexts: Part<readonly string[]> = {
-  allowed: "an array of strings without NUL and without half a surrogate pair",
+  allowed: "an array of strings without NUL and lone surrogates",
   take: (value) => {
     if (!Array.isArray(value)) return undefined
     const texts = Array.from(value, cText.take)
     return texts.every((word) => word !== undefined) ? texts : undefined
   },
 }
-const identifier: Part<string> = { allowed: "a name", take: (value) => text.take(value === "" ? undefined : value) }
+const identifier: Part<string> = {
+  allowed: "a string that is not empty",
+  take: (value) => text.take(value === "" ? undefined : value),
+}
 const bytes: Part<Uint8Array> = {
   allowed: "a Uint8Array",
   take: (value) => (isTypedArray(value) && typedArrayName(value) === "Uint8Array" ? bytesOf(value) : undefined),
@@ -58,7 +61,7 @@ const place = either(url, text)
 const image = either(cText, bytes)
 const module = either(url, bytes)
 
-/** A URL is one of another realm, or of a test's DOM, too. */
+/** Whether the value is a URL: Node's own, or one of another realm or of a test's DOM. */
 function isUrl(value: unknown): value is { readonly href: string } {
   return (
     typeof value === "object" &&
@@ -70,25 +73,22 @@ function isUrl(value: unknown): value is { readonly href: string } {
   )
 }
 
-/** Refuses what is no kernel's definition. Its name and signature have checks of their own. */
+/** Throws unless the value is a kernel's definition. Its name and signature are checked elsewhere. */
 export function checkDefinition(definition: unknown): void {
   if (typeof definition === "object" && definition !== null)
     return checkNames(definition, "definition", definitionNames)
-  throw new AuxstreamError(
-    "AUX_INVALID_ARGUMENT",
-    `definition must be { name, signature, cuda, host }, with code for one device at least; got ${show(definition)}`,
-  )
+  throw mustBe("definition", "an object such as { name, signature, cuda, host }", definition)
 }
 
 /** The error for a definition without code. */
 export function withoutCode(kernel: string): Error {
   return new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    `kernel ${kernel} must have code for one device at least: give defineKernel() a "cuda" or a "host" body`,
+    `Kernel "${kernel}" must have code for at least one device. Give its definition a \`cuda\` or a \`host\` body.`,
   )
 }
 
-/** A kernel's code for CUDA, checked. None is allowed. */
+/** Checks a kernel's code for CUDA. It may be undefined. */
 export function cudaBody(kernel: string, value: unknown): CudaKernelBody | undefined {
   if (value === undefined) return undefined
   const body = new Body(kernel, "cuda", value, ["source", "ptx", "cubin"])
@@ -105,7 +105,7 @@ export function cudaBody(kernel: string, value: unknown): CudaKernelBody | undef
   }
 }
 
-/** A kernel's code for the host, checked. None is allowed. */
+/** Checks a kernel's code for the host device. It may be undefined. */
 export function hostBody(kernel: string, value: unknown): HostKernelBody | undefined {
   if (value === undefined) return undefined
   const body = new Body(kernel, "host", value, ["source", "module", "wasm"])
@@ -121,20 +121,22 @@ export function hostBody(kernel: string, value: unknown): HostKernelBody | undef
   }
 }
 
-/** A body as it was given: it has exactly one of the forms. */
+/** A body as the user gave it. It must have exactly one of the forms. */
 class Body<F extends string> {
-  readonly #what: string
+  readonly #kernel: string
+  readonly #kind: string
   readonly #value: object
   readonly form: F
 
   constructor(kernel: string, kind: string, value: unknown, forms: readonly F[]) {
-    this.#what = `the ${kind} body of kernel ${kernel}`
+    this.#kernel = kernel
+    this.#kind = kind
     const given = typeof value === "object" && value !== null ? forms.filter((form) => form in value) : []
     const [form] = given
     if (typeof value !== "object" || value === null || form === undefined || given.length > 1) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        `${this.#what} must have exactly one of ${forms.join(", ")}; got ${show(value)}`,
+        `${this.#what()} must have exactly one of ${forms.join(", ")}; got ${show(value)}`,
       )
     }
     this.#value = value
@@ -142,14 +144,19 @@ class Body<F extends string> {
   }
 
   checkNames(...names: readonly string[]): void {
-    checkNames(this.#value, this.#what, new Set(names))
+    checkNames(this.#value, this.#what(), new Set(names))
   }
 
   part<T>(key: string, { allowed, take }: Part<T>): T {
     const value: unknown = Reflect.get(this.#value, key)
     const taken = take(value)
     if (taken !== undefined) return taken
-    throw new AuxstreamError("AUX_INVALID_ARGUMENT", `${key} in ${this.#what} must be ${allowed}; got ${show(value)}`)
+    throw mustBe(this.#what(key), allowed, value)
+  }
+
+  /** The body, or one of its options, in messages. */
+  #what(key?: string): string {
+    return `\`${key === undefined ? this.#kind : `${this.#kind}.${key}`}\` of kernel "${this.#kernel}"`
   }
 
   optional<T>(key: string, part: Part<T>): T | undefined {

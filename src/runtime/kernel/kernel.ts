@@ -21,7 +21,6 @@ import {
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
-import { show } from "../../common/show.js"
 import type { Arguments, Parameter } from "./parameter-types.js"
 import { parseSignature } from "./signature.js"
 import { takeStructs } from "./struct-arguments.js"
@@ -29,39 +28,38 @@ import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { OperationType } from "../order/operation.js"
 
-/** What {@link defineKernel} takes. */
+/** The definition of a kernel, for {@link defineKernel}. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
-  /** The CUDA symbol (`extern "C"`), and what the host's code exports unless it says otherwise. */
+  /** An identifier: the symbol of the CUDA code (`extern "C"`) and, by default, the export of the host code. */
   readonly name: string
-  /** The parameters in order: `["int32", "float32", "in float32*", "inout float32*"]`. */
+  /** The parameters in order, such as `["int32", "float32", "in float32*", "inout float32*"]`. */
   readonly signature: S
-  /** CUDA C++ source, PTX, or a cubin. */
+  /** The code for CUDA: CUDA C++ source, PTX or a cubin. */
   readonly cuda?: CudaKernelBody | undefined
-  /** A JavaScript module's text or address, or a WebAssembly module. It runs a whole launch. */
+  /** The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. One call runs the whole launch. */
   readonly host?: HostKernelBody | undefined
 }
 
-/** How a kernel is launched. */
+/** Options of {@link Kernel.launch}. */
 export interface LaunchOptions {
-  /** Blocks. */
+  /** The number of blocks: x, or `[x, y, z]`. */
   readonly grid: Dimensions
-  /** Threads in a block: at most 1024. */
+  /** The number of threads in a block: x, or `[x, y, z]`; at most 1024 in all. */
   readonly block: Dimensions
-  /** Dynamic shared memory of a block, in bytes. */
+  /** Bytes of dynamic shared memory per block. Default: 0. */
   readonly sharedMemory?: number | undefined
-  /** Blocks in a cluster, on devices that have clusters: 16 at most, on some 8. The grid has whole clusters. */
+  /** The number of blocks in a cluster, on GPUs with clusters: at most 16, on some 8. The grid must be a multiple of it. */
   readonly cluster?: Dimensions | undefined
-  /** May the blocks wait for each other? */
+  /** Whether the blocks may wait for each other (a cooperative launch). Default: false. */
   readonly cooperative?: boolean | undefined
-  /** The current stream of the arguments' device unless given. */
+  /** Default: the current stream of the arguments' device. */
   readonly stream?: Stream | undefined
-  /** Arrays that the kernel reaches through pointers of its own, not through its arguments. */
+  /** Arrays that the kernel uses through its own pointers instead of its arguments. */
   readonly uses?: ExternalUses | undefined
   /**
-   * On host, drops the launch if it aborts before the kernel begins: its stream breaks, as if the kernel had failed, and
-   * so neither it nor what is queued behind it there runs. A kernel that has begun runs to its end. On CUDA, queued work
-   * cannot be taken back: there only a signal that has aborted before the call has an effect. Such a signal's reason is
-   * thrown, on both devices.
+   * If the signal has aborted before the call, the launch throws its reason. On host, a signal that aborts before the kernel
+   * begins drops the launch: its stream breaks, as if the kernel had failed, so later work of that stream is skipped. A
+   * kernel that has begun runs to its end. CUDA cannot take back queued work, so there a later abort does nothing.
    */
   readonly signal?: AbortSignal | undefined
 }
@@ -71,7 +69,7 @@ const launchOptions: ReadonlySet<string> = new Set([
   ...(["stream", "uses", "signal"] satisfies (keyof LaunchOptions)[]),
 ])
 
-/** Spelled out, as each launch asks it: a set takes several times as long. */
+/** Spelled out, because every launch calls it and a set takes several times as long. */
 function isLaunchOption(name: string): boolean {
   switch (name) {
     case "grid":
@@ -104,27 +102,29 @@ function launchType(kernel: string, primitives: readonly FlatPrimitive[]): Opera
   )
 }
 
-/** How many kernels there are. */
+/** The number of kernels defined so far. */
 let count = 0
 
-/** An argument that fits its parameter. */
+/** An argument that has been checked against its parameter. */
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
 /**
- * A function that runs on a device. Defined once, for every device, with {@link defineKernel}; compiled and loaded at
- * its first launch there, or ahead of that by {@link prepare}.
+ * A kernel: a function that runs on a device. Defined once, for all devices, by {@link defineKernel}. Each device compiles and
+ * loads it at its first launch there, or before that by {@link prepare}. CUDA: `CUfunction`.
  */
 export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
+  /** The name of its definition. */
   readonly name: string
+  /** The signature of its definition. */
   readonly signature: S
   readonly #source: KernelSource
   readonly #flat: FlatSignature
-  /** For each flat argument: why a scalar is refused. Arrays have a check of their own. */
+  /** The check of each flat argument that is a scalar; undefined for an array. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
   readonly #type: OperationType
-  /** The first flat argument that is an array, 0 if none is. */
+  /** The index of the first flat argument that is an array; 0 if there is none. */
   readonly #firstArray: number
-  /** Where devices keep its handle. */
+  /** The index at which every device keeps this kernel's handle. */
   readonly #place = count++
 
   /** @internal */
@@ -141,26 +141,28 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     )
   }
 
-  /** @internal The signature for messages. */
+  /** @internal The signature as text, for messages. */
   get signatureText(): string {
     return this.#source.parameters.map(parameterText).join(", ")
   }
 
   /**
-   * Compiles and loads the kernel ahead of its first launch, off the event loop.
+   * Compiles and loads the kernel before its first launch, without blocking the event loop.
    *
-   * @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's words, AUX_KERNEL_UNAVAILABLE without a body for the
-   * device
+   * @throws (as a rejection) AuxstreamError AUX_KERNEL_INVALID with the compiler's log, AUX_KERNEL_UNAVAILABLE if the
+   * definition has no code for the device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
+   * @example
+   * await saxpy.prepare(device)
    */
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
-    // A launch before tells nothing: on host it finds out later that a kernel is broken.
+    // Not skipped if the kernel is loaded already: on host, a launch loads it before the workers have found it valid.
     device.kernels[this.#place] = await device.driver.kernels.prepare(this.#source)
   }
 
   #checkDevice(device: unknown): asserts device is Device {
     if (!(device instanceof Device)) {
-      throw mustBe("device", "a Device", device)
+      throw mustBe("device", "a Device", device, "Open one with openDevice()")
     }
     device.checkUsable()
     this.#checkAvailable(device)
@@ -203,17 +205,20 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * Queues a launch. Everything is checked before: the shape, and each argument against the signature.
+   * Checks the options and arguments, then queues a launch. CUDA: `cuLaunchKernelEx`.
    *
-   * @param args one for each parameter of the signature: numbers, bigints, arrays of the same device, and objects for
-   * structs. All are read before the call returns.
+   * @param args one for each parameter of the signature: a number or bigint for a scalar, an array of the device for a
+   * pointer, an object for a struct. Structs are read before the call returns.
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,
+   * AUX_LENGTH_MISMATCH, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_STREAM_CAPTURING, AUX_DISPOSED; on a broken stream
+   * the error that broke it
    * @example
    * saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, n, 2, x, y)
    */
   launch(options: LaunchOptions, ...args: Arguments<S>): void
   launch(options: LaunchOptions, ...args: unknown[]): void {
     if (typeof options !== "object" || options === null) {
-      throw mustBe("options", "{ grid, block }", options)
+      throw mustBe("options", "an object such as { grid, block }", options)
     }
     checkLaunchNames(options)
     this.#checkCount(args)
@@ -264,7 +269,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {
     if (stream instanceof Stream) return stream
     if (stream !== undefined) {
-      throw mustBe("stream", "a Stream, or left out", stream)
+      throw mustBe("stream", "a Stream or undefined", stream)
     }
     const array = args[this.#firstArray]
     return currentStream(isArray(array) ? array.device : deviceFor(args))
@@ -275,8 +280,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (args.length === parameters.length) return
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `kernel ${this.name} was given ${args.length} arguments; its signature has ${parameters.length}: ` +
-        `(${this.signatureText})`,
+      `Kernel "${this.name}" must have ${parameters.length} arguments (${this.signatureText}); got ${args.length}`,
     )
   }
 
@@ -289,38 +293,34 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       const refuses = this.#refusals[index]
       if (refuses === undefined) this.#checkArray(args[index], primitive, device)
       else if (refuses(args[index]) !== undefined) {
-        checkScalar(primitive.dtype, args[index], `argument ${primitive.path} of kernel ${this.name}`)
+        checkScalar(primitive.dtype, args[index], `Argument ${primitive.path} of kernel "${this.name}"`)
       }
     }
   }
 
   #checkArray(argument: unknown, primitive: FlatPrimitive, device: Device): void {
     const { dtype, path } = primitive
+    const what = () => `Argument ${path} of kernel "${this.name}"`
     if (!isArray(argument)) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `argument ${path} of kernel ${this.name} is ${show(argument)}; "${parameterText(primitive)}" takes a device array ` +
-          "or a pinned one: make one with device.from()",
-      )
+      const allowed = `a DeviceArray or a PinnedArray ("${parameterText(primitive)}")`
+      throw mustBe(what(), allowed, argument, "Make one with device.from()")
     }
     argument.checkUsable()
     if (argument.dtype !== dtype) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
-        `argument ${path} of kernel ${this.name} is of ${argument.dtype}; "${parameterText(primitive)}" takes ${dtype}: ` +
-          "give it an array of that, or name the array's in the signature",
+        `${what()} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${argument.dtype}`,
       )
     }
     if (argument.device !== device) {
       throw new AuxstreamError(
         "AUX_DEVICE_MISMATCH",
-        `argument ${path} of kernel ${this.name} is on ${argument.device.id}, the launch on ${device.id}; ` +
-          "a kernel uses arrays of its own device",
+        `${what()} must be on the device of the launch, ${device.id}; got an array on ${argument.device.id}`,
       )
     }
   }
 
-  /** @internal Loads the kernel now, if it is not there. */
+  /** @internal The kernel's handle on the device. Loads the kernel if necessary. */
   load(device: Device): KernelHandle {
     return device.kernels[this.#place] ?? this.#loadAnew(device)
   }
@@ -337,7 +337,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (this.#source.module[device.kind] !== undefined) return
     throw new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
-      `kernel ${this.name} has no code for ${device.id}; give defineKernel() a "${device.kind}" body`,
+      `Kernel "${this.name}" has no code for ${device.id}. Give its definition a \`${device.kind}\` body.`,
     )
   }
 }
@@ -346,14 +346,16 @@ function isArray(argument: unknown): argument is DeviceArray | PinnedArray {
   return argument instanceof DeviceArray || argument instanceof PinnedArray
 }
 
-/** The device of a launch with no array where its first one should be. */
+/** The device of a launch whose first array parameter did not get an array. */
 function deviceFor(args: readonly unknown[]): Device {
   return args.find(isArray)?.device ?? currentDevice()
 }
 
 /**
- * Defines a kernel, once, for every device that it has code for. Nothing is compiled or loaded yet.
+ * Defines a kernel, with code for one or both kinds of device. This compiles and loads nothing yet. Call it once, at module
+ * level.
  *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const saxpy = defineKernel({
  *   name: "saxpy",
@@ -369,10 +371,7 @@ export function defineKernel<const S extends readonly Parameter[]>(definition: K
   checkDefinition(definition)
   const { name, signature, cuda, host } = definition
   if (typeof name !== "string" || !/^[A-Za-z_$][\w$]*$/.test(name)) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `the kernel's name is ${show(name)}; it is an identifier, the one that its code exports`,
-    )
+    throw mustBe("name", "an identifier, the one that the code exports", name)
   }
   const parameters = parseSignature(signature, name)
   const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }

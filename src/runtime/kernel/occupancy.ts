@@ -26,7 +26,7 @@ const suggestOptions: ReadonlySet<string> = new Set<keyof SuggestBlockOptions>([
 
 /** `load` gives the kernel's handle once the options have been checked. */
 export function occupancy(device: Device, load: () => KernelHandle, options: OccupancyOptions): KernelOccupancy {
-  if (options === undefined) throw mustBe("options", "an object with `block`", options)
+  if (options === undefined) throw mustBe("options", "an object such as { block }", options)
   checkOptions(options, "options", occupancyOptions)
   const { block, sharedMemory = 0 } = options
   const { driver } = device

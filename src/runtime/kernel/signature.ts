@@ -1,9 +1,9 @@
-/** Takes signatures apart. */
+/** Parses signatures. */
 import type { KernelParameter } from "../../driver.js"
 import { dtypes, isDType } from "../../common/dtype/elements.js"
-import { checkNames } from "../../common/check.js"
+import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
-import { show } from "../../common/show.js"
+import { capitalised, show } from "../../common/show.js"
 import {
   type Access,
   type AggregateLayout,
@@ -16,20 +16,17 @@ import {
   structLayout,
 } from "../../common/struct/layout.js"
 
-/** The most bytes that a kernel's parameters have on any GPU. */
+/** The largest size of all parameters on any GPU, in bytes. */
 const MOST_BYTES = 32764
 /** The largest alignment, in bytes. */
 const MOST_ALIGN = 256
-/** The deepest nesting. A struct that contains itself has no end. */
+/** The deepest nesting. Without a limit, a struct that contains itself would never end. */
 const MOST_NESTED = 32
 
-/** Takes a signature apart. */
+/** Parses a signature. @throws AuxstreamError AUX_INVALID_ARGUMENT */
 export function parseSignature(signature: unknown, kernel: string): KernelParameter[] {
   if (!Array.isArray(signature)) {
-    throw new AuxstreamError(
-      "AUX_INVALID_ARGUMENT",
-      `the signature of kernel ${kernel} is ${show(signature)}; it is an array such as ["int32", "in float32*"]`,
-    )
+    throw mustBe(`The signature of kernel "${kernel}"`, 'an array such as ["int32", "in float32*"]', signature)
   }
   const parameters = Array.from(signature, (parameter: unknown, index) =>
     new Parser(kernel).parameter(parameter, `parameter ${index}`),
@@ -38,14 +35,14 @@ export function parseSignature(signature: unknown, kernel: string): KernelParame
   if (byteLength > MOST_BYTES) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `the parameters of kernel ${kernel} must have at most ${MOST_BYTES} bytes, which is CUDA's limit; got ${byteLength}: ` +
-        "pass large tables as arrays",
+      `The parameters of kernel "${kernel}" must have at most ${MOST_BYTES} bytes, CUDA's limit; got ${byteLength}. Pass ` +
+        "large tables as arrays.",
     )
   }
   return parameters
 }
 
-/** Takes one parameter apart. A path is its place, such as `parameter 2.lut`. */
+/** Parses one parameter. A path names a part of it, such as `parameter 2.lut`. */
 class Parser {
   readonly #kernel: string
   #depth = 0
@@ -144,7 +141,7 @@ class Parser {
   }
 
   #of(path: string): string {
-    return `${path} of kernel ${this.#kernel}`
+    return `${capitalised(path)} of kernel "${this.#kernel}"`
   }
 
   #invalid(path: string, reason: string): AuxstreamError {
@@ -163,7 +160,7 @@ function isInteger(value: unknown, most: number): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most
 }
 
-/** An object's `__proto__` would be its prototype. */
+/** Whether a field may have this name. `__proto__` would set an object's prototype. */
 function isFieldName(name: string): boolean {
   return /^[A-Za-z_]\w*$/.test(name) && name !== "__proto__"
 }

@@ -1,6 +1,6 @@
 /**
- * Takes structs out of a launch's arguments: their bytes are written as C lays them out, and the arrays behind their pointers
- * join the other arguments. It must read each value once, because reading may run the caller's code.
+ * Replaces the structs among a launch's arguments: writes their bytes as C lays them out, and adds the arrays behind their
+ * pointers to the other arguments. It must read each value only once, because reading may run the caller's code.
  */
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -109,7 +109,7 @@ class StructWriter {
     for (const field of fields) {
       const { name, layout } = field
       const part: unknown = Reflect.get(value, name)
-      if (part === undefined) throw this.#invalid(`must have the field ${name}, and has only ${show(value)}`)
+      if (part === undefined) throw this.#invalid(`must have the field \`${name}\`; got ${show(value)}`)
       this.write(layout, part, offset + field.offset, name)
       own++
     }
@@ -117,11 +117,11 @@ class StructWriter {
     if (own < 0) this.#checkNames(fields, value)
   }
 
-  /** A name that is misspelled must not be passed over. */
+  /** A misspelled name must not be ignored. */
   #checkNames(fields: StructLayout["fields"], value: object): void {
     for (const name of Object.keys(value)) {
       if (fields.some((field) => field.name === name)) continue
-      throw this.#invalid(`must have no field ${show(name)}; its fields are ${namesOf(fields)}`)
+      throw this.#invalid(`must have only the fields ${namesOf(fields)}; got ${show(name)}`)
     }
   }
 
@@ -139,7 +139,7 @@ class StructWriter {
 
   #what(): string {
     const path = this.#path.map((key, index) => (index === 0 ? key : typeof key === "number" ? `[${key}]` : `.${key}`))
-    return `argument ${path.join("")} of kernel ${this.#kernel}`
+    return `Argument ${path.join("")} of kernel "${this.#kernel}"`
   }
 }
 

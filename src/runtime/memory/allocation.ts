@@ -83,7 +83,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
       else this.#free(home)
     } catch (error) {
       this.order.replaceReaper()
-      warnOnce("free", `Device memory could not be given back and is lost until the end: ${String(error)}`, "AUX_LEAK")
+      warnOnce("free", `Device memory could not be freed and is leaked: ${String(error)}`, "AUX_LEAK")
     }
   }
 

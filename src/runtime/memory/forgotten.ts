@@ -33,7 +33,7 @@ export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
 function warnOfForgotten(kind: string): void {
   warnOnce(
     `forgotten ${kind}`,
-    `A ${kind} was collected by the garbage collector without dispose(); what it held is given back only now. ` +
+    `A ${kind} was garbage-collected without dispose(), so its resources are released only now. ` +
       `Call dispose()${kind === "DeviceArray" ? ", declare it with `using`, or make it inside device.scope()" : ", or declare it with `using`"}.`,
     "AUX_FORGOTTEN",
   )

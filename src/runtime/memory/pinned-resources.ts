@@ -24,7 +24,7 @@ function refuseTransfers(buffer: ArrayBufferLike): void {
       value() {
         throw new AuxstreamError(
           "AUX_INVALID_ARGUMENT",
-          `${name}() cannot detach the buffer of a pinned array, as the device uses its pages in place; copy it with slice()`,
+          `${name}() cannot detach the buffer of a pinned array, because the device uses its pages in place. Copy it with slice().`,
         )
       },
     })
@@ -46,7 +46,11 @@ export class PinnedResources {
   free(allocation: PinnedAllocation): void {
     this.#allocations.delete(allocation)
     if (!allocation.disposedByOwner) {
-      warnOnce("forgotten PinnedArray", "A PinnedArray was collected without dispose(); call it.", "AUX_FORGOTTEN")
+      warnOnce(
+        "forgotten PinnedArray",
+        "A PinnedArray was garbage-collected without dispose(). Call dispose(), or declare it with `using`.",
+        "AUX_FORGOTTEN",
+      )
     }
     allocation.dispose()
   }

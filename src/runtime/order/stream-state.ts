@@ -92,7 +92,7 @@ export class StreamState implements Covers {
   }
 
   #disposedError(): DisposedError {
-    return new DisposedError(`${this.name} was disposed of; create another stream to queue work on`)
+    return new DisposedError(`${this.name} was disposed of. Create another stream with device.createStream().`)
   }
 
   /** What is queued next runs after all that this knows, and what the host does. In a capture, of the capture only. */

@@ -26,11 +26,11 @@ describe("§8 bad input: kernels", () => {
   refuses("defineKernel", () => [
     ...each([undefined, ...noObjects], define, "AUX_INVALID_ARGUMENT", "definition"),
     ...each([undefined, null, 5, "", "a b"], (name) => define({ name, signature: [] }), "AUX_INVALID_ARGUMENT", "name"),
-    [() => define({ name: "k", signature: [] }), "AUX_INVALID_ARGUMENT", "kernel k", "code", "cuda", "host"],
+    [() => define({ name: "k", signature: [] }), "AUX_INVALID_ARGUMENT", 'Kernel "k"', "code", "cuda", "host"],
     [
       () => define({ name: "k", signature: [], cuda: undefined, host: undefined }),
       "AUX_INVALID_ARGUMENT",
-      "kernel k",
+      'Kernel "k"',
       "code",
     ],
     ...each(
@@ -173,7 +173,7 @@ describe("§8 bad input: kernels", () => {
     ...each(noSignals, (signal) => launch({ ...once, signal }), "AUX_INVALID_ARGUMENT", "signal"),
     ...each([null, ...noStreams], (stream) => launch({ ...once, stream }), "AUX_INVALID_ARGUMENT", "stream"),
     [() => launch({ ...once, stream: goneStream }), "AUX_DISPOSED", "gone stream"],
-    [() => launch({ ...once, stream: foreignStream }), "AUX_DEVICE_MISMATCH", "argument 1", "cuda:99", "host"],
+    [() => launch({ ...once, stream: foreignStream }), "AUX_DEVICE_MISMATCH", "Argument 1", "cuda:99", "host"],
     ...each(noObjects, (uses) => launch({ ...once, uses }), "AUX_INVALID_ARGUMENT", "uses"),
     ...each([5, null, {}], (reads) => launch({ ...once, uses: { reads } }), "AUX_INVALID_ARGUMENT", "reads"),
     ...each([5, null, {}], (array) => launch({ ...once, uses: { writes: [array] } }), "AUX_INVALID_ARGUMENT", "uses"),
@@ -183,25 +183,25 @@ describe("§8 bad input: kernels", () => {
   const launchWith: Loose = (...args) =>
     at.main.run(() => Reflect.apply(affine.launch, affine, [over(4), ...args]) as unknown)
   refuses("launch: the arguments", () => [
-    [() => launchWith(), "AUX_INVALID_ARGUMENT", "test_affine", "0 arguments", "4"],
-    [() => launchWith(4, x, 1, 1, 1), "AUX_INVALID_ARGUMENT", "test_affine", "5 arguments", "4"],
+    [() => launchWith(), "AUX_INVALID_ARGUMENT", "test_affine", "4 arguments", "got 0"],
+    [() => launchWith(4, x, 1, 1, 1), "AUX_INVALID_ARGUMENT", "test_affine", "4 arguments", "got 5"],
     ...each(
       [undefined, null, "4", 4n, 0.5, NaN, 2 ** 31, {}, x],
       (value) => launchWith(value, x, 1, 1),
       "AUX_INVALID_ARGUMENT",
-      "argument 0",
+      "Argument 0",
       "int32",
     ),
     ...each(
       [undefined, null, 5, {}, new Int32Array(4)],
       (value) => launchWith(4, value, 1, 1),
       "AUX_INVALID_ARGUMENT",
-      "argument 1",
+      "Argument 1",
       "inout int32*",
     ),
-    [() => launchWith(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "argument 1", "float32", "int32"],
+    [() => launchWith(4, floats, 1, 1), "AUX_DTYPE_MISMATCH", "Argument 1", "float32", "int32"],
     [() => launchWith(4, gone, 1, 1), "AUX_DISPOSED", "4 elements"],
-    [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "argument 2", "cuda:99", "host"],
+    [() => combine.launch(over(4), 4, x, foreign), "AUX_DEVICE_MISMATCH", "Argument 2", "cuda:99", "host"],
     [() => bodiless.host.launch({ ...once, stream: at.main }, 1), "AUX_KERNEL_UNAVAILABLE", "test_bodiless", "host"],
   ])
   rejects("prepare", () => [

@@ -29,15 +29,15 @@ test("§4 signature: anything else is refused with its place, its value and what
     const error = refused(
       () => parseSignature(["int32", wrong], "k"),
       "AUX_INVALID_ARGUMENT",
-      "parameter 1 of kernel k",
+      'Parameter 1 of kernel "k"',
     )
     assert.ok(error.message.includes(inspect(wrong)), error.message)
   }
   const holes: unknown[] = []
   holes[1] = "int32"
-  refused(() => parseSignature(holes, "k"), "AUX_INVALID_ARGUMENT", "parameter 0", "undefined")
+  refused(() => parseSignature(holes, "k"), "AUX_INVALID_ARGUMENT", "Parameter 0", "undefined")
   for (const wrong of [null, undefined, "int32", { 0: "int32", length: 1 }, 5]) {
-    refused(() => parseSignature(wrong, "k"), "AUX_INVALID_ARGUMENT", "signature of kernel k")
+    refused(() => parseSignature(wrong, "k"), "AUX_INVALID_ARGUMENT", 'signature of kernel "k"')
   }
 })
 
