@@ -37,7 +37,7 @@ function bodyOf({ cuda, label }: ModuleSource): CudaModuleBody {
   if (cuda !== undefined) return cuda
   throw new AuxstreamError(
     "AUX_KERNEL_UNAVAILABLE",
-    `${label} has no body for CUDA: \`cuda\` in its definition must have file, source, ptx, cubin or fatbin.`,
+    `${label} has no code for CUDA. Give its definition a \`cuda\` body with file, source, ptx, cubin or fatbin.`,
   )
 }
 

@@ -53,7 +53,7 @@ export function checkModule({ host, label, globals }: ModuleSource, compiled?: C
   if (host === undefined) {
     throw new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
-      `${label} has no body for the host device: its definition needs \`host\`, too`,
+      `${label} has no code for the host device. Give its definition a \`host\` body.`,
     )
   }
   const body = checkBody(label, host, compiled)
