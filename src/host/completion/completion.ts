@@ -43,40 +43,42 @@ const { waitAsync } = Atomics as typeof Atomics & { readonly waitAsync: WaitAsyn
  */
 export class Completion {
   /** The pending callbacks of each slot that has any. */
-  private readonly pending = new Map<StreamSlot, PendingHeap<Pending>>()
+  readonly #pending = new Map<StreamSlot, PendingHeap<Pending>>()
   /** The same slots, by control block. */
-  private readonly slots = new Map<number, StreamSlot>()
-  private turn = 0
-  private readonly spinner: Spinner
-  private armed = false
-  private stopped = false
+  readonly #slots = new Map<number, StreamSlot>()
+  #turn = 0
+  readonly #spinner: Spinner
+  #armed = false
+  #stopped = false
+  readonly #control: ControlMemory
+  readonly #keepAlive: KeepAlive
+  readonly #failures: Failures
+  readonly #loss: Loss
 
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly keepAlive: KeepAlive,
-    private readonly failures: Failures,
-    private readonly loss: Loss,
-    cores: number,
-  ) {
-    this.spinner = cores > 2 ? new Spinner(LONG_PATIENCE) : new Spinner()
+  constructor(control: ControlMemory, keepAlive: KeepAlive, failures: Failures, loss: Loss, cores: number) {
+    this.#control = control
+    this.#keepAlive = keepAlive
+    this.#failures = failures
+    this.#loss = loss
+    this.#spinner = cores > 2 ? new Spinner(LONG_PATIENCE) : new Spinner()
   }
 
   /** Blocks until a stream has passed a position. @throws DeviceLostError */
   block(stream: HostStream, position: number): void {
     const { slot } = stream
-    if (slot.hasPassed(position) || this.spinner.spin(() => slot.hasPassed(position))) return
+    if (slot.hasPassed(position) || this.#spinner.spin(() => slot.hasPassed(position))) return
     for (;;) {
-      const { words } = this.control
+      const { words } = this.#control
       const seen = Atomics.load(words, SIGNAL)
-      this.watch(slot, Math.min(position, this.pending.get(slot)?.first?.position ?? Infinity))
+      this.#watch(slot, Math.min(position, this.#pending.get(slot)?.first?.position ?? Infinity))
       if (slot.hasPassed(position)) break
       const late = Atomics.wait(words, SIGNAL, seen, SLICE) === "timed-out"
       if (slot.hasPassed(position)) break
-      const loss = late ? this.loss.find() : undefined
+      const loss = late ? this.#loss.find() : undefined
       if (loss !== undefined) throw loss
     }
     // The signal that ended this wait may also have been meant for pending callbacks.
-    this.rewatch(slot)
+    this.#rewatch(slot)
   }
 
   /**
@@ -84,10 +86,10 @@ export class Completion {
    * a position has been passed already. @returns a function that detaches the callback
    */
   add(stream: HostStream, position: number, settle: (error?: Error) => void): () => void {
-    const entry: Pending = { stream, position, settle, turn: ++this.turn, place: -1 }
-    if (stream.hasPassed(position) && !this.pending.has(stream.slot)) microtask(() => this.settle(entry))
-    else this.insert(stream.slot, entry)
-    return () => this.detach(entry)
+    const entry: Pending = { stream, position, settle, turn: ++this.#turn, place: -1 }
+    if (stream.hasPassed(position) && !this.#pending.has(stream.slot)) microtask(() => this.#settle(entry))
+    else this.#insert(stream.slot, entry)
+    return () => this.#detach(entry)
   }
 
   /** The same for a point that has been passed already. */
@@ -101,112 +103,112 @@ export class Completion {
 
   /** Calls back for all passed positions. Only the streams that workers have listed can have any. */
   pump(): void {
-    const { words } = this.control
+    const { words } = this.#control
     let block = Atomics.exchange(words, HOST_PASSED, 0)
     while (block !== 0) {
       const next = wordAt(words, block + HOST_NEXT)
       // From here on workers list it again. The check that follows sees all earlier progress.
       Atomics.store(words, block + HOST_LISTED, 0)
-      const slot = this.slots.get(block)
-      if (slot !== undefined) this.pumpSlot(slot)
+      const slot = this.#slots.get(block)
+      if (slot !== undefined) this.#pumpSlot(slot)
       block = next
     }
-    this.stopIfDone()
+    this.#stopIfDone()
   }
 
   /** Calls back everything pending with an error. */
   failAll(error: Error): void {
-    const all = [...this.pending.values()]
-    this.pending.clear()
-    this.slots.clear()
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#slots.clear()
     for (const heap of all) {
       for (let entry = heap.first; entry !== undefined; entry = heap.first) {
         heap.remove(entry)
-        this.keepAlive.release()
-        this.call(entry, error)
+        this.#keepAlive.release()
+        this.#call(entry, error)
       }
     }
   }
 
   /** Releases the timer and the wait once nothing is pending. */
   stop(): void {
-    this.stopped = true
-    this.stopIfDone()
+    this.#stopped = true
+    this.#stopIfDone()
   }
 
-  private insert(slot: StreamSlot, entry: Pending): void {
-    const heap = this.heapOf(slot)
+  #insert(slot: StreamSlot, entry: Pending): void {
+    const heap = this.#heapOf(slot)
     heap.add(entry)
-    this.keepAlive.hold()
-    if (heap.first === entry) this.watch(slot, entry.position)
-    this.arm()
-    if (slot.hasPassed(entry.position)) microtask(() => this.check(slot))
+    this.#keepAlive.hold()
+    if (heap.first === entry) this.#watch(slot, entry.position)
+    this.#arm()
+    if (slot.hasPassed(entry.position)) microtask(() => this.#check(slot))
   }
 
-  private heapOf(slot: StreamSlot): PendingHeap<Pending> {
-    const known = this.pending.get(slot)
+  #heapOf(slot: StreamSlot): PendingHeap<Pending> {
+    const known = this.#pending.get(slot)
     if (known !== undefined) return known
     const heap = new PendingHeap<Pending>()
-    this.pending.set(slot, heap)
-    this.slots.set(slot.block, slot)
+    this.#pending.set(slot, heap)
+    this.#slots.set(slot.block, slot)
     return heap
   }
 
-  private check(slot: StreamSlot): void {
-    this.pumpSlot(slot)
-    this.stopIfDone()
+  #check(slot: StreamSlot): void {
+    this.#pumpSlot(slot)
+    this.#stopIfDone()
   }
 
-  private pumpSlot(slot: StreamSlot): void {
-    const heap = this.pending.get(slot)
+  #pumpSlot(slot: StreamSlot): void {
+    const heap = this.#pending.get(slot)
     if (heap === undefined) return
-    let next = this.settlePassed(slot, heap)
+    let next = this.#settlePassed(slot, heap)
     while (next !== undefined) {
-      this.watch(slot, next.position)
+      this.#watch(slot, next.position)
       // A position that was passed before the watch was set sends no signal.
       if (!slot.hasPassed(next.position)) return
-      next = this.settlePassed(slot, heap)
+      next = this.#settlePassed(slot, heap)
     }
   }
 
   /** @returns the first callback whose position has not been passed */
-  private settlePassed(slot: StreamSlot, heap: PendingHeap<Pending>): Pending | undefined {
+  #settlePassed(slot: StreamSlot, heap: PendingHeap<Pending>): Pending | undefined {
     const passed: Pending[] = []
     for (let first = heap.first; first !== undefined && slot.hasPassed(first.position); first = heap.first) {
       heap.remove(first)
       passed.push(first)
     }
-    this.forgetIfEmpty(slot, heap)
+    this.#forgetIfEmpty(slot, heap)
     for (const entry of passed) {
-      this.keepAlive.release()
-      this.settle(entry)
+      this.#keepAlive.release()
+      this.#settle(entry)
     }
     return heap.first
   }
 
-  private forgetIfEmpty(slot: StreamSlot, heap: PendingHeap<Pending>): void {
+  #forgetIfEmpty(slot: StreamSlot, heap: PendingHeap<Pending>): void {
     if (heap.first !== undefined) return
-    this.pending.delete(slot)
-    this.slots.delete(slot.block)
+    this.#pending.delete(slot)
+    this.#slots.delete(slot.block)
   }
 
-  private detach(entry: Pending): void {
+  #detach(entry: Pending): void {
     if (entry.settle === undefined) return
     entry.settle = undefined
     const { slot } = entry.stream
-    const heap = this.pending.get(slot)
+    const heap = this.#pending.get(slot)
     if (heap === undefined || entry.place < 0) return
     heap.remove(entry)
-    this.forgetIfEmpty(slot, heap)
-    this.keepAlive.release()
-    this.stopIfDone()
+    this.#forgetIfEmpty(slot, heap)
+    this.#keepAlive.release()
+    this.#stopIfDone()
   }
 
-  private settle(entry: Pending): void {
-    this.call(entry, this.failures.before(entry.stream, entry.position))
+  #settle(entry: Pending): void {
+    this.#call(entry, this.#failures.before(entry.stream, entry.position))
   }
 
-  private call(entry: Pending, error: Error | undefined): void {
+  #call(entry: Pending, error: Error | undefined): void {
     const { settle } = entry
     entry.settle = undefined
     if (settle === undefined) return
@@ -220,16 +222,16 @@ export class Completion {
     }
   }
 
-  private rewatch(slot: StreamSlot): void {
-    const first = this.pending.get(slot)?.first
+  #rewatch(slot: StreamSlot): void {
+    const first = this.#pending.get(slot)?.first
     if (first === undefined) return
-    this.watch(slot, first.position)
-    if (slot.hasPassed(first.position)) microtask(() => this.check(slot))
+    this.#watch(slot, first.position)
+    if (slot.hasPassed(first.position)) microtask(() => this.#check(slot))
   }
 
   /** Watches a position. Callers check it again afterwards, because a worker may pass it before the watch is set. */
-  private watch(slot: StreamSlot, position: number): void {
-    const { words } = this.control
+  #watch(slot: StreamSlot, position: number): void {
+    const { words } = this.#control
     const { block } = slot
     Atomics.and(words, block + WATCHED, ~HOST_WATCHES)
     Atomics.store(words, block + HOST_LOW, position | 0)
@@ -237,28 +239,28 @@ export class Completion {
     Atomics.or(words, block + WATCHED, HOST_WATCHES)
   }
 
-  private arm(): void {
-    if (this.armed) return
-    const { words } = this.control
+  #arm(): void {
+    if (this.#armed) return
+    const { words } = this.#control
     const wait = waitAsync(words, SIGNAL, Atomics.load(words, SIGNAL))
-    this.armed = true
-    if (wait.async) void wait.value.then(() => this.wake())
-    else microtask(() => this.wake())
+    this.#armed = true
+    if (wait.async) void wait.value.then(() => this.#wake())
+    else microtask(() => this.#wake())
   }
 
-  private wake(): void {
-    this.armed = false
+  #wake(): void {
+    this.#armed = false
     // Armed again before the check, or a signal between the two would be lost.
-    if (this.pending.size > 0) this.arm()
+    if (this.#pending.size > 0) this.#arm()
     this.pump()
   }
 
-  private stopIfDone(): void {
-    if (!this.stopped || this.pending.size > 0) return
-    this.keepAlive.stop()
-    if (!this.armed) return
+  #stopIfDone(): void {
+    if (!this.#stopped || this.#pending.size > 0) return
+    this.#keepAlive.stop()
+    if (!this.#armed) return
     // A waitAsync that never ends would keep the control memory alive.
-    const { words } = this.control
+    const { words } = this.#control
     Atomics.add(words, SIGNAL, 1)
     Atomics.notify(words, SIGNAL)
   }

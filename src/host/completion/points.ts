@@ -8,33 +8,36 @@ const LOOKS_PER_CHECK = 256
 
 /** Queries positions of streams and waits for them, on the opening thread. */
 export class Points {
-  private looks = 0
+  #looks = 0
+  readonly #completion: Completion
+  readonly #failures: Failures
+  readonly #loss: Loss
 
-  constructor(
-    private readonly completion: Completion,
-    private readonly failures: Failures,
-    private readonly loss: Loss,
-  ) {}
+  constructor(completion: Completion, failures: Failures, loss: Loss) {
+    this.#completion = completion
+    this.#failures = failures
+    this.#loss = loss
+  }
 
   /** Whether a position has been passed. @throws KernelError if the stream broke before it */
   query(stream: HostStream, position: number): boolean {
     if (stream.hasPassed(position)) {
-      this.check(stream, position)
+      this.#check(stream, position)
       return true
     }
-    if (++this.looks % LOOKS_PER_CHECK === 0) this.loss.find()
-    this.loss.check()
+    if (++this.#looks % LOOKS_PER_CHECK === 0) this.#loss.find()
+    this.#loss.check()
     return false
   }
 
   /** Blocks until a position has been passed. Throws like {@link query}. */
   synchronize(stream: HostStream, position: number): void {
-    this.completion.block(stream, position)
-    this.check(stream, position)
+    this.#completion.block(stream, position)
+    this.#check(stream, position)
   }
 
-  private check(stream: HostStream, position: number): void {
-    const error = this.failures.before(stream, position)
+  #check(stream: HostStream, position: number): void {
+    const error = this.#failures.before(stream, position)
     if (error !== undefined) throw error
   }
 }

@@ -33,7 +33,7 @@ export class ControlMemory {
     const start = wordAt(this.words, EXTENT)
     // Two owners on one cache line would slow each other.
     const end = start + Math.ceil(count / LINE) * LINE
-    if (end > this.words.length) this.grow(end)
+    if (end > this.words.length) this.#grow(end)
     this.words[EXTENT] = end
     return start
   }
@@ -42,7 +42,7 @@ export class ControlMemory {
   refresh(): void {
     const extent = Atomics.load(this.words, EXTENT)
     do {
-      this.view()
+      this.#view()
     } while (this.words.length < extent)
   }
 
@@ -59,13 +59,13 @@ export class ControlMemory {
     if (wordAt(words, stream + PROGRESS_HIGH) !== high) Atomics.store(words, stream + PROGRESS_HIGH, high)
   }
 
-  private grow(words: number): void {
+  #grow(words: number): void {
     const needed = Math.ceil((words - this.words.length) / PAGE_WORDS)
     const generous = Math.max(needed, Math.min(this.words.length / PAGE_WORDS, 1024))
     for (const pages of [generous, needed]) {
       try {
         this.memory.grow(pages)
-        this.view()
+        this.#view()
         return
       } catch {
         // The second attempt asks for the least that is needed.
@@ -77,7 +77,7 @@ export class ControlMemory {
     )
   }
 
-  private view(): void {
+  #view(): void {
     const buffer = this.memory.buffer
     this.words = new Int32Array(buffer)
     this.bytes = new Uint8Array(buffer)

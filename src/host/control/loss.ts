@@ -6,16 +6,19 @@ import { LIFE, LOST } from "./layout.js"
 export class Loss {
   /** Undefined unless the device is lost. */
   error: DeviceLostError | undefined
+  readonly #control: ControlMemory
+  readonly #findDead: () => void
+  readonly #whenLost: (error: DeviceLostError) => void
 
   /**
    * @param findDead declares the loss if a worker has died
    * @param whenLost is called once, when nothing runs on the device any more
    */
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly findDead: () => void,
-    private readonly whenLost: (error: DeviceLostError) => void,
-  ) {}
+  constructor(control: ControlMemory, findDead: () => void, whenLost: (error: DeviceLostError) => void) {
+    this.#control = control
+    this.#findDead = findDead
+    this.#whenLost = whenLost
+  }
 
   /** @throws DeviceLostError */
   check(): void {
@@ -24,7 +27,7 @@ export class Loss {
 
   /** Checks whether all workers are alive, which takes microseconds. */
   find(): DeviceLostError | undefined {
-    if (this.error === undefined) this.findDead()
+    if (this.error === undefined) this.#findDead()
     return this.error
   }
 
@@ -36,7 +39,7 @@ export class Loss {
     this.error = new DeviceLostError(`The host device is lost: ${message} Dispose of the device and open it again.`, {
       cause: cause ?? new Error(message),
     })
-    Atomics.store(this.control.words, LIFE, LOST)
-    this.whenLost(this.error)
+    Atomics.store(this.#control.words, LIFE, LOST)
+    this.#whenLost(this.error)
   }
 }

@@ -18,16 +18,16 @@ export const LIMIT = MAXIMUM_PAGES * PAGE
 export class DeviceMemory implements MemorySource {
   readonly isContiguous = true
   bytes: Uint8Array
-  private ints: Int32Array
+  #ints: Int32Array
   /**
    * V8 does not count shared memory when it decides whether to collect garbage, so a closed device's memory would never be
    * collected. V8 does count this private buffer, which nobody touches and which dies with the device's memory.
    */
-  protected ballast: ArrayBuffer | undefined
+  ballast: ArrayBuffer | undefined
 
   constructor(readonly memory: WasmMemory) {
     this.bytes = new Uint8Array(memory.buffer)
-    this.ints = new Int32Array(memory.buffer)
+    this.#ints = new Int32Array(memory.buffer)
   }
 
   static create(): DeviceMemory {
@@ -43,8 +43,8 @@ export class DeviceMemory implements MemorySource {
   /** The int32 at an address, which other threads may be writing. */
   loadInt32(address: number): number {
     const { buffer } = this.reaching(address + 4)
-    if (this.ints.buffer !== buffer) this.ints = new Int32Array(buffer)
-    return Atomics.load(this.ints, address / 4)
+    if (this.#ints.buffer !== buffer) this.#ints = new Int32Array(buffer)
+    return Atomics.load(this.#ints, address / 4)
   }
 
   get byteLength(): number {
@@ -81,7 +81,7 @@ export class DeviceMemory implements MemorySource {
     const needed = before + byteLength - room
     if (needed > LIMIT) return undefined
     const generous = Math.min(LIMIT, Math.max(needed, before + Math.min(before, GROWTH_LIMIT)))
-    if (!this.tryReach(generous) && !this.tryReach(needed)) return undefined
+    if (!this.#tryReach(generous) && !this.#tryReach(needed)) return undefined
     return { address: before, byteLength: this.byteLength - before }
   }
 
@@ -92,7 +92,7 @@ export class DeviceMemory implements MemorySource {
     )
   }
 
-  private tryReach(byteLength: number): boolean {
+  #tryReach(byteLength: number): boolean {
     try {
       this.memory.grow(Math.ceil((byteLength - this.bytes.length) / PAGE))
     } catch {

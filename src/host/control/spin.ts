@@ -21,26 +21,28 @@ const LOOKS_PER_CLOCK = 16
  * nothing to do, spinning only delays it. Then this class rarely tries.
  */
 export class Spinner {
-  private patience: number
-  private waits = 0
-  private gap = FIRST_GAP
+  #patience: number
+  #waits = 0
+  #gap = FIRST_GAP
+  readonly #most: number
 
   /** @param most how long it spins while that pays, in milliseconds */
-  constructor(private readonly most = PATIENCE) {
-    this.patience = most
+  constructor(most = PATIENCE) {
+    this.#most = most
+    this.#patience = most
   }
 
   /** @returns whether the condition came true */
   spin(isTrue: () => boolean): boolean {
-    const isTrial = this.patience === 0 && ++this.waits >= this.gap
-    const limit = isTrial ? TRIAL : this.patience
+    const isTrial = this.#patience === 0 && ++this.#waits >= this.#gap
+    const limit = isTrial ? TRIAL : this.#patience
     if (limit === 0) return isTrue()
     const succeeded = watch(isTrue, limit)
-    if (succeeded) this.patience = this.most
-    else this.patience = this.patience > LEAST_PATIENCE ? this.patience / 2 : 0
-    if (succeeded) this.gap = FIRST_GAP
-    else if (isTrial) this.gap = Math.min(LAST_GAP, this.gap * 2)
-    if (isTrial) this.waits = 0
+    if (succeeded) this.#patience = this.#most
+    else this.#patience = this.#patience > LEAST_PATIENCE ? this.#patience / 2 : 0
+    if (succeeded) this.#gap = FIRST_GAP
+    else if (isTrial) this.#gap = Math.min(LAST_GAP, this.#gap * 2)
+    if (isTrial) this.#waits = 0
     return succeeded
   }
 }

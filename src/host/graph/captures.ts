@@ -8,12 +8,15 @@ import type { HostStream } from "../queue/stream.js"
 /** Begins and ends captures, and the bodies of conditionals, which are captures inside others. */
 export class Captures {
   /** The captures under way. */
-  private readonly open = new Set<HostCapture>()
+  readonly #open = new Set<HostCapture>()
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {}
+  constructor(control: ControlMemory) {
+    this.#control = control
+  }
 
   begin(stream: HostStream): void {
-    this.start(stream, undefined)
+    this.#start(stream, undefined)
   }
 
   /** Has the stream wait for a captured record, and so join its capture. */
@@ -24,13 +27,13 @@ export class Captures {
 
   /** Adds the stream to the capture of a branch. */
   admit(stream: HostStream, other: Branch): Branch {
-    return this.captureOf(other).admit(stream)
+    return this.#captureOf(other).admit(stream)
   }
 
   /** Ends the capture of a stream. */
   end(stream: HostStream): HostCapture {
-    const capture = this.captureOf(branchOf(stream))
-    this.open.delete(capture)
+    const capture = this.#captureOf(branchOf(stream))
+    this.#open.delete(capture)
     capture.end()
     return capture
   }
@@ -41,7 +44,7 @@ export class Captures {
 
   beginConditional(kind: ConditionalKind, condition: number, stream: HostStream, body: HostStream): void {
     const conditional = new OpenConditional(kind, condition, branchOf(stream))
-    this.start(body, conditional)
+    this.#start(body, conditional)
   }
 
   endConditional(body: HostStream): void {
@@ -50,14 +53,14 @@ export class Captures {
     capture.clear()
   }
 
-  private start(stream: HostStream, conditional: OpenConditional | undefined): void {
-    const capture = new HostCapture(this.control, conditional)
+  #start(stream: HostStream, conditional: OpenConditional | undefined): void {
+    const capture = new HostCapture(this.#control, conditional)
     capture.admit(stream)
-    this.open.add(capture)
+    this.#open.add(capture)
   }
 
-  private captureOf(branch: Branch): HostCapture {
-    for (const capture of this.open) if (capture.branches.includes(branch)) return capture
+  #captureOf(branch: Branch): HostCapture {
+    for (const capture of this.#open) if (capture.branches.includes(branch)) return capture
     throw new RangeError(`branch ${branch.index} is part of no capture under way`)
   }
 }

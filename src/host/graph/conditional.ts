@@ -13,27 +13,29 @@ const RETURN_WORDS = 2
  */
 export class OpenConditional {
   /** The position of its end command, which is queued at once to reserve the place. */
-  private readonly position: number
+  readonly #position: number
+  readonly #kind: ConditionalKind
+  readonly #condition: number
+  readonly #branch: Branch
 
-  constructor(
-    private readonly kind: ConditionalKind,
-    private readonly condition: number,
-    private readonly branch: Branch,
-  ) {
-    this.position = branch.count
+  constructor(kind: ConditionalKind, condition: number, branch: Branch) {
+    this.#kind = kind
+    this.#condition = condition
+    this.#branch = branch
+    this.#position = branch.count
     branch.commands.end(branch)
   }
 
   /** Inserts the body. */
   close(body: readonly Branch[]): void {
-    this.branch.insert(this.position, this.around(commandsOf(body)))
+    this.#branch.insert(this.#position, this.#around(commandsOf(body)))
   }
 
-  private around(body: readonly number[]): Int32Array {
-    const entry = this.kind === "unless" ? JUMP_UNLESS_ZERO : JUMP_IF_ZERO
-    const back = this.kind === "while" ? [header(JUMP, RETURN_WORDS), -(ENTRY_WORDS + body.length)] : []
+  #around(body: readonly number[]): Int32Array {
+    const entry = this.#kind === "unless" ? JUMP_UNLESS_ZERO : JUMP_IF_ZERO
+    const back = this.#kind === "while" ? [header(JUMP, RETURN_WORDS), -(ENTRY_WORDS + body.length)] : []
     const distance = ENTRY_WORDS + body.length + back.length
-    return Int32Array.from([header(entry, ENTRY_WORDS), distance, this.condition, ...body, ...back])
+    return Int32Array.from([header(entry, ENTRY_WORDS), distance, this.#condition, ...body, ...back])
   }
 }
 

@@ -48,34 +48,36 @@ interface Piece {
 /** Makes and releases the flat blocks of a device. */
 export class FlatBlocks {
   /** Free streams. They must not become anything else: a worker may still be leaving one. */
-  private readonly free: number[] = []
+  readonly #free: number[] = []
+  readonly #control: ControlMemory
+  readonly #blocks: ControlBlocks
 
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly blocks: ControlBlocks,
-  ) {}
+  constructor(control: ControlMemory, blocks: ControlBlocks) {
+    this.#control = control
+    this.#blocks = blocks
+  }
 
   /** @throws OutOfMemoryError, having made nothing */
   make(branches: readonly BranchBlock[]): FlatBlock {
-    const { words } = this.control
+    const { words } = this.#control
     const pieces = piecesOf(words, branches)
     const fixed = FLAT_HEADER_WORDS + (TABLE_ENTRY_WORDS + CALL_WORDS) * branches.length + PLACE_WORDS * pieces.length
     const length = pieces.reduce((sum, { start, end }) => sum + end - start, fixed)
-    while (this.free.length < branches.length - 1) this.free.push(this.control.reserve(STREAM_WORDS))
-    const block = this.blocks.acquire(length)
-    const streams = branches.slice(1).map(() => this.free.pop() ?? 0)
-    this.write(block, branches, streams, pieces)
+    while (this.#free.length < branches.length - 1) this.#free.push(this.#control.reserve(STREAM_WORDS))
+    const block = this.#blocks.acquire(length)
+    const streams = branches.slice(1).map(() => this.#free.pop() ?? 0)
+    this.#write(block, branches, streams, pieces)
     return { block, length, streams }
   }
 
   release({ block, length, streams }: FlatBlock): void {
-    this.blocks.release(block, length)
-    this.free.push(...streams)
+    this.#blocks.release(block, length)
+    this.#free.push(...streams)
   }
 
   /** The index of the command that is at `at` in its branch's block. */
   find({ block }: FlatBlock, at: number): number {
-    const { words } = this.control
+    const { words } = this.#control
     const places = wordAt(words, block + FLAT_PLACES)
     for (let index = 0; index < wordAt(words, block + FLAT_COUNT); index++) {
       const place = places + PLACE_WORDS * index
@@ -87,24 +89,19 @@ export class FlatBlocks {
 
   /** Whether all streams that an interruption may have used are idle again. */
   isIdle({ streams }: FlatBlock): boolean {
-    return streams.every((stream) => Atomics.load(this.control.words, stream + STATE) === IDLE)
+    return streams.every((stream) => Atomics.load(this.#control.words, stream + STATE) === IDLE)
   }
 
   /** Whether a run has been interrupted since the last call. */
   wasInterrupted({ block }: FlatBlock): boolean {
-    const { words } = this.control
+    const { words } = this.#control
     const was = words[block + FLAT_WAS_INTERRUPTED] === 1
     words[block + FLAT_WAS_INTERRUPTED] = 0
     return was
   }
 
-  private write(
-    block: number,
-    branches: readonly BranchBlock[],
-    streams: readonly number[],
-    pieces: readonly Piece[],
-  ): void {
-    const { words } = this.control
+  #write(block: number, branches: readonly BranchBlock[], streams: readonly number[], pieces: readonly Piece[]): void {
+    const { words } = this.#control
     const table = block + FLAT_HEADER_WORDS
     const calls = table + TABLE_ENTRY_WORDS * branches.length
     const places = calls + CALL_WORDS * branches.length

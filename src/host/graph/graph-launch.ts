@@ -43,13 +43,25 @@ interface Part {
  * relative to the beginning of the calls, so that several launches can be queued without changing the commands.
  */
 export class GraphLauncher {
+  readonly #control: ControlMemory
+  readonly #scheduler: Scheduler
+  readonly #graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">
+  readonly #streams: Pick<StreamTable, "create" | "destroy">
+  readonly #pool: Pick<WorkerPool, "serve">
+
   constructor(
-    private readonly control: ControlMemory,
-    private readonly scheduler: Scheduler,
-    private readonly graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">,
-    private readonly streams: Pick<StreamTable, "create" | "destroy">,
-    private readonly pool: Pick<WorkerPool, "serve">,
-  ) {}
+    control: ControlMemory,
+    scheduler: Scheduler,
+    graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">,
+    streams: Pick<StreamTable, "create" | "destroy">,
+    pool: Pick<WorkerPool, "serve">,
+  ) {
+    this.#control = control
+    this.#scheduler = scheduler
+    this.#graphs = graphs
+    this.#streams = streams
+    this.#pool = pool
+  }
 
   /** @throws OutOfMemoryError, having queued nothing */
   launch(graph: HostGraph, stream: HostStream): void {
@@ -57,47 +69,47 @@ export class GraphLauncher {
     if (first === undefined || first.count === 0) return
     const root = stream.slot
     const end = { slot: root, position: root.tail + first.count }
-    if (this.graphs.wasInterrupted(graph)) graph.pace.distrust()
-    const how = graph.pace.choose(graph.branches, end, this.control)
-    if ((how & ALONE) === 0) this.launchBranches(graph, root, how)
-    else this.launchFlat(graph, first, root, how)
+    if (this.#graphs.wasInterrupted(graph)) graph.pace.distrust()
+    const how = graph.pace.choose(graph.branches, end, this.#control)
+    if ((how & ALONE) === 0) this.#launchBranches(graph, root, how)
+    else this.#launchFlat(graph, first, root, how)
     graph.lastLaunch = end
     graph.lastStream = stream
   }
 
-  private launchFlat(graph: HostGraph, { block, length, count }: BranchBlock, root: StreamSlot, how: number): void {
-    const flat = this.graphs.flatOf(graph)
+  #launchFlat(graph: HostGraph, { block, length, count }: BranchBlock, root: StreamSlot, how: number): void {
+    const flat = this.#graphs.flatOf(graph)
     const at = root.room(FLAT_CALL_WORDS)
-    const { words } = this.control
+    const { words } = this.#control
     const table = wordAt(words, flat.block + FLAT_TABLE)
     words.set([CALL | (FLAT_CALL_WORDS << KIND_BITS), block, length, count, table, how, flat.block], at)
     root.publish(FLAT_CALL_WORDS, count)
-    this.scheduler.submit(root.block)
+    this.#scheduler.submit(root.block)
     // If the run is interrupted, its branches need a worker each.
-    this.pool.serve(flat.streams.length)
+    this.#pool.serve(flat.streams.length)
   }
 
-  private launchBranches(graph: HostGraph, root: StreamSlot, how: number): void {
+  #launchBranches(graph: HostGraph, root: StreamSlot, how: number): void {
     const start = root.tail
-    const parts = this.makeRoom(graph, root)
+    const parts = this.#makeRoom(graph, root)
     const table = (parts[0]?.at ?? 0) + CALL_WORDS
-    for (const part of parts) this.write(part, root, start, table, how)
+    for (const part of parts) this.#write(part, root, start, table, how)
     for (const { slot, branch, waits, words } of parts) {
       // Both are published together, or a worker could see the call before it is counted.
       if (waits) slot.publish(WAIT_WORDS + words, 1 + branch.count)
       else slot.publish(words, branch.count)
     }
-    this.submit(parts, root, start)
+    this.#submit(parts, root, start)
   }
 
   /** Finds room for all calls before anything is published. */
-  private makeRoom(graph: HostGraph, root: StreamSlot): Part[] {
+  #makeRoom(graph: HostGraph, root: StreamSlot): Part[] {
     const { branches } = graph
     const isStarted = root.isIdle() && !root.isBroken()
     const parts: Part[] = []
     branches.forEach((branch, index) => {
       if (branch.count === 0) return
-      const slot = index === 0 ? root : this.streamOf(graph, index, branch.level).slot
+      const slot = index === 0 ? root : this.#streamOf(graph, index, branch.level).slot
       const isFirst = slot.isIdle()
       const waits = index > 0 && branch.firstWait === undefined && !isStarted
       const words = index > 0 ? CALL_WORDS : CALL_WORDS + TABLE_ENTRY_WORDS * branches.length
@@ -108,18 +120,18 @@ export class GraphLauncher {
   }
 
   /** The stream of a branch. A broken stream stays broken, so a new one replaces it. */
-  private streamOf(graph: HostGraph, index: number, level: number): HostStream {
+  #streamOf(graph: HostGraph, index: number, level: number): HostStream {
     const former = graph.streams[index]
     if (former !== undefined && !former.slot.isBroken()) return former
-    const stream = this.streams.create(-level, true)
-    if (former !== undefined) this.streams.destroy(former.handle)
+    const stream = this.#streams.create(-level, true)
+    if (former !== undefined) this.#streams.destroy(former.handle)
     graph.streams[index] = stream
     return stream
   }
 
   /** The table is behind the first branch's call, which ends last. */
-  private write(part: Part, root: StreamSlot, start: number, table: number, how: number): void {
-    const { words } = this.control
+  #write(part: Part, root: StreamSlot, start: number, table: number, how: number): void {
+    const { words } = this.#control
     const { index, branch, slot, base } = part
     let at = part.at
     if (part.waits) {
@@ -146,24 +158,24 @@ export class GraphLauncher {
    * The first branch is submitted last, when the others are in place. A stream that was not idle still has earlier
    * launches to run, even if a worker is about to leave it, so it must not wait for this launch first.
    */
-  private submit(parts: readonly Part[], root: StreamSlot, start: number): void {
+  #submit(parts: readonly Part[], root: StreamSlot, start: number): void {
     for (const { index, branch, slot, isFirst, waits } of parts) {
       if (index === 0) continue
       const { firstWait } = branch
       const awaited = parts.find((part) => part.index === firstWait?.branch)
       if (isFirst && firstWait !== undefined && awaited !== undefined) {
-        this.submitBehind(slot, awaited.slot, awaited.base + firstWait.position)
+        this.#submitBehind(slot, awaited.slot, awaited.base + firstWait.position)
       } else if (isFirst && waits) {
-        this.submitBehind(slot, root, start)
+        this.#submitBehind(slot, root, start)
       } else {
-        this.scheduler.submit(slot.block)
+        this.#scheduler.submit(slot.block)
       }
     }
-    this.scheduler.submit(root.block)
-    this.pool.serve()
+    this.#scheduler.submit(root.block)
+    this.#pool.serve()
   }
 
-  private submitBehind(slot: StreamSlot, awaited: StreamSlot, position: number): void {
-    this.scheduler.submitBehind(slot.block, awaited.block, highWord(position), position | 0)
+  #submitBehind(slot: StreamSlot, awaited: StreamSlot, position: number): void {
+    this.#scheduler.submitBehind(slot.block, awaited.block, highWord(position), position | 0)
   }
 }

@@ -35,29 +35,30 @@ interface Retired {
 
 /** The graphs of one device, by handle. */
 export class GraphTable {
-  private readonly graphs: (HostGraph | undefined)[] = [undefined]
-  private readonly freeHandles: number[] = []
-  private readonly retired = new Rounds<Retired>()
-  private readonly flatBlocks: FlatBlocks
+  readonly #graphs: (HostGraph | undefined)[] = [undefined]
+  readonly #freeHandles: number[] = []
+  readonly #retired = new Rounds<Retired>()
+  readonly #flatBlocks: FlatBlocks
+  readonly #control: ControlMemory
+  readonly #blocks: ControlBlocks
 
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly blocks: ControlBlocks,
-  ) {
-    this.flatBlocks = new FlatBlocks(control, blocks)
+  constructor(control: ControlMemory, blocks: ControlBlocks) {
+    this.#control = control
+    this.#blocks = blocks
+    this.#flatBlocks = new FlatBlocks(control, blocks)
   }
 
   get(handle: number): HostGraph {
-    const graph = this.graphs[handle]
+    const graph = this.#graphs[handle]
     if (graph === undefined) throw new RangeError(`there is no graph ${handle}`)
     return graph
   }
 
   /** @throws OutOfMemoryError, having made nothing */
   create(capture: HostCapture): number {
-    const branches = this.writeAll(capture.branches, (branch) => this.write(branch))
-    const handle = this.freeHandles.pop() ?? this.graphs.length
-    this.graphs[handle] = {
+    const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
+    const handle = this.#freeHandles.pop() ?? this.#graphs.length
+    this.#graphs[handle] = {
       branches,
       streams: [],
       lastLaunch: undefined,
@@ -73,8 +74,8 @@ export class GraphTable {
   update(handle: number, capture: HostCapture): boolean {
     const graph = this.get(handle)
     if (!isSameShape(graph.branches, capture.branches)) return false
-    const branches = this.writeAll(capture.branches, (branch) => this.write(branch))
-    this.retire(graph)
+    const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
+    this.#retire(graph)
     graph.branches = branches
     graph.flat = undefined
     graph.changedBehind = graph.lastLaunch
@@ -89,24 +90,24 @@ export class GraphTable {
    * @throws OutOfMemoryError, having changed nothing
    */
   change(graph: HostGraph, index: number, position: number, change: (at: number, header: number) => void): void {
-    this.makeChangeable(graph)
+    this.#makeChangeable(graph)
     const branch = graph.branches[index]
     if (branch === undefined) throw new RangeError(`The graph has no branch ${index}.`)
     const { block, length, shape } = branch
-    const { words } = this.control
+    const { words } = this.#control
     const { at, place } = commandAt({ words, start: block + TIME_WORDS, end: block + length }, position)
     const header = shape[place] ?? 0
     change(at, header)
-    if (graph.flat !== undefined) change(this.flatBlocks.find(graph.flat, at), header)
+    if (graph.flat !== undefined) change(this.#flatBlocks.find(graph.flat, at), header)
   }
 
   /** Copies the commands if queued launches still need them. */
-  private makeChangeable(graph: HostGraph): void {
+  #makeChangeable(graph: HostGraph): void {
     if (graph.changedBehind === graph.lastLaunch) return
     const { branches, flat } = graph
-    if (!this.isOver({ branches, flat, ends: endsOf(graph) })) {
-      const copies = this.writeAll(branches, (branch) => this.copy(branch))
-      this.retire(graph)
+    if (!this.#isOver({ branches, flat, ends: endsOf(graph) })) {
+      const copies = this.#writeAll(branches, (branch) => this.#copy(branch))
+      this.#retire(graph)
       graph.branches = copies
       graph.flat = undefined
       graph.pace.skip()
@@ -114,76 +115,76 @@ export class GraphTable {
     graph.changedBehind = graph.lastLaunch
   }
 
-  private copy(branch: BranchBlock): BranchBlock {
-    const block = this.blocks.acquire(branch.length)
-    this.control.words.copyWithin(block, branch.block, branch.block + branch.length)
+  #copy(branch: BranchBlock): BranchBlock {
+    const block = this.#blocks.acquire(branch.length)
+    this.#control.words.copyWithin(block, branch.block, branch.block + branch.length)
     return { ...branch, block }
   }
 
   /** @returns the graph's own streams, for the caller to destroy */
   destroy(handle: number): readonly (HostStream | undefined)[] {
-    const graph = this.graphs[handle]
+    const graph = this.#graphs[handle]
     if (graph === undefined) return []
-    this.graphs[handle] = undefined
-    this.freeHandles.push(handle)
-    this.retire(graph)
+    this.#graphs[handle] = undefined
+    this.#freeHandles.push(handle)
+    this.#retire(graph)
     return graph.streams
   }
 
   /** The graph's flat block. @throws OutOfMemoryError */
   flatOf(graph: HostGraph): FlatBlock {
-    graph.flat ??= this.flatBlocks.make(graph.branches)
+    graph.flat ??= this.#flatBlocks.make(graph.branches)
     return graph.flat
   }
 
   /** Whether a flat run has been interrupted since the last call. */
   wasInterrupted({ flat }: HostGraph): boolean {
-    return flat !== undefined && this.flatBlocks.wasInterrupted(flat)
+    return flat !== undefined && this.#flatBlocks.wasInterrupted(flat)
   }
 
-  private writeAll<Source>(branches: readonly Source[], write: (branch: Source) => BranchBlock): BranchBlock[] {
-    this.sweep()
+  #writeAll<Source>(branches: readonly Source[], write: (branch: Source) => BranchBlock): BranchBlock[] {
+    this.#sweep()
     const written: BranchBlock[] = []
     try {
       for (const branch of branches) written.push(write(branch))
       return written
     } catch (error) {
-      this.release(written)
+      this.#release(written)
       throw error
     }
   }
 
-  private write(branch: Branch): BranchBlock {
+  #write(branch: Branch): BranchBlock {
     const { words, end, count, level, firstWait, waits } = branch
     const length = TIME_WORDS + end
-    const block = this.blocks.acquire(length)
-    this.control.words.set(words.subarray(0, end), block + TIME_WORDS)
+    const block = this.#blocks.acquire(length)
+    this.#control.words.set(words.subarray(0, end), block + TIME_WORDS)
     return { block, length, count, level, firstWait, shape: branch.shape(), waits }
   }
 
-  private retire(graph: HostGraph): void {
+  #retire(graph: HostGraph): void {
     const { branches, flat } = graph
-    this.retired.add({ branches, flat, ends: endsOf(graph) })
-    this.sweep()
+    this.#retired.add({ branches, flat, ends: endsOf(graph) })
+    this.#sweep()
   }
 
   /** Releases the memory of some retired branches whose launches are over. */
-  private sweep(): void {
-    for (const { branches, flat } of this.retired.take((one) => this.isOver(one))) {
-      this.release(branches)
-      if (flat !== undefined) this.flatBlocks.release(flat)
+  #sweep(): void {
+    for (const { branches, flat } of this.#retired.take((one) => this.#isOver(one))) {
+      this.#release(branches)
+      if (flat !== undefined) this.#flatBlocks.release(flat)
     }
   }
 
-  private isOver({ flat, ends }: Retired): boolean {
+  #isOver({ flat, ends }: Retired): boolean {
     return (
       ends.every(({ slot, position }) => slot.hasPassed(position)) &&
-      (flat === undefined || this.flatBlocks.isIdle(flat))
+      (flat === undefined || this.#flatBlocks.isIdle(flat))
     )
   }
 
-  private release(branches: readonly BranchBlock[]): void {
-    for (const { block, length } of branches) this.blocks.release(block, length)
+  #release(branches: readonly BranchBlock[]): void {
+    for (const { block, length } of branches) this.#blocks.release(block, length)
   }
 }
 

@@ -14,11 +14,19 @@ type Kernel = Parameters<Commands["launch"]>[1]
 
 /** The nodes of one device's graphs. */
 export class GraphNodes {
+  readonly #graphs: Pick<GraphTable, "change">
+  readonly #control: Pick<ControlMemory, "words">
+  readonly #commands: Pick<Commands, "rewriteArguments">
+
   constructor(
-    private readonly graphs: Pick<GraphTable, "change">,
-    private readonly control: Pick<ControlMemory, "words">,
-    private readonly commands: Pick<Commands, "rewriteArguments">,
-  ) {}
+    graphs: Pick<GraphTable, "change">,
+    control: Pick<ControlMemory, "words">,
+    commands: Pick<Commands, "rewriteArguments">,
+  ) {
+    this.#graphs = graphs
+    this.#control = control
+    this.#commands = commands
+  }
 
   /** The operation captured last on a stream. */
   lastOf({ branch, handle }: HostStream): NodeHandle {
@@ -33,16 +41,16 @@ export class GraphNodes {
     args: readonly KernelArgument[],
     structs: Uint8Array | undefined,
   ): void {
-    this.change(graph, node, (at) => this.commands.rewriteArguments(at, kernel, args, structs))
+    this.#change(graph, node, (at) => this.#commands.rewriteArguments(at, kernel, args, structs))
   }
 
   setEnabled(graph: HostGraph, node: NodeHandle, enabled: boolean): void {
-    this.change(graph, node, (at, header) => {
-      this.control.words[at] = enabled ? header : (header & ~KIND_MASK) | NOTHING
+    this.#change(graph, node, (at, header) => {
+      this.#control.words[at] = enabled ? header : (header & ~KIND_MASK) | NOTHING
     })
   }
 
-  private change(graph: HostGraph, node: NodeHandle, change: (at: number, header: number) => void): void {
-    this.graphs.change(graph, node % MOST_BRANCHES, Math.floor(node / MOST_BRANCHES), change)
+  #change(graph: HostGraph, node: NodeHandle, change: (at: number, header: number) => void): void {
+    this.#graphs.change(graph, node % MOST_BRANCHES, Math.floor(node / MOST_BRANCHES), change)
   }
 }

@@ -24,61 +24,61 @@ const LAST_DISTRUST = 65_536
  * both ways. Before the first measurement, several workers run it.
  */
 export class Pace {
-  private launches = 0
+  #launches = 0
   /** The next launch to measure, unless one is being measured. */
-  private due = 0
+  #due = 0
   /** The time that several workers would save, in milliseconds, without the cost of passing branches between them. */
-  private gain = Infinity
+  #gain = Infinity
   /** The launch that is being measured. */
-  private measured: LaunchEnd | undefined
+  #measured: LaunchEnd | undefined
   /** No launch before this one is flat, and how many launches that will be after the next standstill. */
-  private distrusted = 0
-  private patience = FIRST_DISTRUST
+  #distrusted = 0
+  #patience = FIRST_DISTRUST
 
   /** How to run a launch that will end at `end`: the bits of a call. */
   choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: Pick<ControlMemory, "doubles">): number {
     if (branches.length < 2) return 0
-    if (this.measured?.slot.hasPassed(this.measured.position) === true) {
-      this.learn(branches.map(({ block }) => doubles[block / 2] ?? 0))
+    if (this.#measured?.slot.hasPassed(this.#measured.position) === true) {
+      this.#learn(branches.map(({ block }) => doubles[block / 2] ?? 0))
     }
-    const how = this.launches < this.distrusted || this.isWorthIt(branches) ? 0 : ALONE
-    if (this.launches++ < this.due || this.measured !== undefined) return how
-    this.measured = end
+    const how = this.#launches < this.#distrusted || this.#isWorthIt(branches) ? 0 : ALONE
+    if (this.#launches++ < this.#due || this.#measured !== undefined) return how
+    this.#measured = end
     return how | MEASURED
   }
 
   /** Forgets all measurements: the graph has been updated. */
   forget(): void {
-    this.measured = undefined
-    this.launches = 0
-    this.due = 0
-    this.distrusted = 0
-    this.patience = FIRST_DISTRUST
+    this.#measured = undefined
+    this.#launches = 0
+    this.#due = 0
+    this.#distrusted = 0
+    this.#patience = FIRST_DISTRUST
   }
 
   /** The commands have been copied: the launch that is being measured writes its times elsewhere. */
   skip(): void {
-    this.measured = undefined
+    this.#measured = undefined
   }
 
   /** A flat run stood still: its kernels wait for each other, or the machine is busy. */
   distrust(): void {
-    this.measured = undefined
-    this.distrusted = this.launches + this.patience
-    this.patience = Math.min(LAST_DISTRUST, 2 * this.patience)
+    this.#measured = undefined
+    this.#distrusted = this.#launches + this.#patience
+    this.#patience = Math.min(LAST_DISTRUST, 2 * this.#patience)
   }
 
   /** Believes a smaller gain at once, but a larger one only gradually: a busy machine may have caused it. */
-  private learn(times: readonly number[]): void {
+  #learn(times: readonly number[]): void {
     const gain = times.reduce((sum, time) => sum + time, 0) - Math.max(...times)
-    const isMore = gain > this.gain
-    this.gain = isMore ? Math.min(gain, 2 * this.gain) : gain
-    this.due = isMore || this.launches < TRIALS ? this.launches : this.launches + GAP
-    this.measured = undefined
+    const isMore = gain > this.#gain
+    this.#gain = isMore ? Math.min(gain, 2 * this.#gain) : gain
+    this.#due = isMore || this.#launches < TRIALS ? this.#launches : this.#launches + GAP
+    this.#measured = undefined
   }
 
-  private isWorthIt(branches: readonly BranchBlock[]): boolean {
+  #isWorthIt(branches: readonly BranchBlock[]): boolean {
     const waits = branches.reduce((sum, branch) => sum + branch.waits, 0)
-    return this.gain > CALL + waits * HANDOVER
+    return this.#gain > CALL + waits * HANDOVER
   }
 }

@@ -53,20 +53,26 @@ import { now } from "../../common/timers.js"
 export class FlatRun {
   /** If the run did not finish: the stream that the worker continues with, or 0. */
   next = 0
-  private readonly point: BranchPoint
-  private lapped = 0
+  readonly #point: BranchPoint
+  #lapped = 0
+  readonly #at: { readonly control: ControlMemory; readonly scheduler: Scheduler }
+  readonly #operations: Operations
+  readonly #turns: Turns
 
   constructor(
-    private readonly at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
-    private readonly operations: Operations,
-    private readonly turns: Turns,
+    at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
+    operations: Operations,
+    turns: Turns,
   ) {
-    this.point = new BranchPoint(at.control)
+    this.#at = at
+    this.#operations = operations
+    this.#turns = turns
+    this.#point = new BranchPoint(at.control)
   }
 
   /** Whether the stream's call must run from the flat block, and not from where an interruption left it. */
   isNext(stream: number, call: number): boolean {
-    const { words } = this.at.control
+    const { words } = this.#at.control
     const read = wordAt(words, stream + BLOCK_READ)
     const flat = wordAt(words, call + CALL_FLAT)
     return read === 0 || (read >= wordAt(words, flat + FLAT_START) && read < wordAt(words, flat + FLAT_END))
@@ -74,8 +80,8 @@ export class FlatRun {
 
   /** Runs a call, from where it stopped last time. `low` and `high` are the stream's position. */
   run(stream: number, call: number, low: number, high: number): Outcome {
-    const { operations } = this
-    const { words } = this.at.control
+    const operations = this.#operations
+    const { words } = this.#at.control
     const flat = wordAt(words, call + CALL_FLAT)
     const end = wordAt(words, flat + FLAT_END)
     const level = wordAt(words, stream + LEVEL)
@@ -84,13 +90,13 @@ export class FlatRun {
     let index = left === 0 ? 0 : wordAt(words, stream + FLAT_INDEX)
     let read = left === 0 ? wordAt(words, flat + FLAT_START) : left
     if (read === end || words[stream + BROKEN] === 1) return DONE
-    this.begin(stream, call, index, low, high)
-    if (isMeasured) this.beginLap(call, left === 0)
+    this.#begin(stream, call, index, low, high)
+    if (isMeasured) this.#beginLap(call, left === 0)
     let turn = TURN
     for (;;) {
-      if (this.turns.isOver(level, --turn)) {
-        this.leave(stream, call, index, read)
-        this.at.scheduler.yield(this.next)
+      if (this.#turns.isOver(level, --turn)) {
+        this.#leave(stream, call, index, read)
+        this.#at.scheduler.yield(this.next)
         this.next = 0
         return GONE
       }
@@ -99,8 +105,8 @@ export class FlatRun {
       const kind = header & KIND_MASK
       if (kind === LAUNCH) {
         const outcome = operations.launch(stream, read)
-        if (outcome === LOADING) this.leave(stream, call, index, read)
-        if (outcome === THREW) return this.breakOff(stream, call, index, low, high)
+        if (outcome === LOADING) this.#leave(stream, call, index, read)
+        if (outcome === THREW) return this.#breakOff(stream, call, index, low, high)
         if (outcome !== RAN) return GONE
       } else if (kind >= JUMP) {
         read += jump(words, stream, kind, read, operations)
@@ -110,19 +116,19 @@ export class FlatRun {
       }
       read += (header >>> KIND_BITS) & LENGTH_MASK
       if ((header & INSIDE) !== 0) continue
-      if (isMeasured) this.endLap(call, index)
+      if (isMeasured) this.#endLap(call, index)
       if (read === end) break
       if ((Atomics.add(words, stream + FLAT_STEP, 1) & FLAT_INTERRUPTED) !== 0) {
-        if (this.stop(stream)) return this.goOnBehind(call, index)
+        if (this.#stop(stream)) return this.#goOnBehind(call, index)
         Atomics.or(words, stream + FLAT_STEP, FLAT_RUNNING)
       }
       index++
     }
-    return this.stop(stream) ? this.goOnBehind(call, index) : DONE
+    return this.#stop(stream) ? this.#goOnBehind(call, index) : DONE
   }
 
-  private begin(stream: number, call: number, index: number, low: number, high: number): void {
-    const { control, scheduler } = this.at
+  #begin(stream: number, call: number, index: number, low: number, high: number): void {
+    const { control, scheduler } = this.#at
     const { words } = control
     const flat = wordAt(words, call + CALL_FLAT)
     const table = wordAt(words, flat + FLAT_TABLE)
@@ -139,8 +145,8 @@ export class FlatRun {
   }
 
   /** Stops the run. @returns whether it was interrupted */
-  private stop(stream: number): boolean {
-    const { control, scheduler } = this.at
+  #stop(stream: number): boolean {
+    const { control, scheduler } = this.#at
     const step = stream + FLAT_STEP
     if ((Atomics.and(control.words, step, ~FLAT_RUNNING) & FLAT_INTERRUPTED) === 0) return false
     scheduler.passLock()
@@ -148,33 +154,33 @@ export class FlatRun {
   }
 
   /** Leaves the run before a command, or inside a conditional, so that any worker can continue there. */
-  private leave(stream: number, call: number, index: number, read: number): void {
-    const { words } = this.at.control
+  #leave(stream: number, call: number, index: number, read: number): void {
+    const { words } = this.#at.control
     this.next = stream
     words[stream + FLAT_INDEX] = index
-    if (!this.stop(stream)) {
+    if (!this.#stop(stream)) {
       words[stream + BLOCK_READ] = read
       return
     }
-    const place = this.place(call, index)
-    this.find(call, place)
-    this.next = this.point.stream
+    const place = this.#place(call, index)
+    this.#find(call, place)
+    this.next = this.#point.stream
     const done = read - wordAt(words, place + PLACE_FLAT)
     words[this.next + BLOCK_READ] = wordAt(words, place + PLACE_START) + done
   }
 
   /** After an interruption: the command is done, and the worker continues with its branch. */
-  private goOnBehind(call: number, index: number): Outcome {
-    const { control, scheduler } = this.at
+  #goOnBehind(call: number, index: number): Outcome {
+    const { control, scheduler } = this.#at
     const { words } = control
-    const place = this.place(call, index)
-    this.find(call, place)
-    const { stream, low, high } = this.point
+    const place = this.#place(call, index)
+    this.#find(call, place)
+    const { stream, low, high } = this.#point
     const end = wordAt(words, place + PLACE_END)
     words[stream + BLOCK_READ] = end
     this.next = stream
     // The last command of a block is counted with its call.
-    if (end === this.endOfBranch(call, place)) return GONE
+    if (end === this.#endOfBranch(call, place)) return GONE
     const newLow = (low + 1) | 0
     const newHigh = newLow === 0 ? (high + 1) | 0 : high
     control.advance(stream, newLow, newHigh)
@@ -183,57 +189,57 @@ export class FlatRun {
   }
 
   /** A kernel threw: breaks the stream of the launch or, after an interruption, the stream of the kernel's branch. */
-  private breakOff(stream: number, call: number, index: number, low: number, high: number): Outcome {
-    if (!this.stop(stream)) {
-      this.operations.breakOff(stream, low, high)
+  #breakOff(stream: number, call: number, index: number, low: number, high: number): Outcome {
+    if (!this.#stop(stream)) {
+      this.#operations.breakOff(stream, low, high)
       return DONE
     }
-    this.find(call, this.place(call, index))
-    this.operations.breakOff(this.point.stream, this.point.low, this.point.high)
-    return this.goOnBehind(call, index)
+    this.#find(call, this.#place(call, index))
+    this.#operations.breakOff(this.#point.stream, this.#point.low, this.#point.high)
+    return this.#goOnBehind(call, index)
   }
 
-  private place(call: number, index: number): number {
-    const { words } = this.at.control
+  #place(call: number, index: number): number {
+    const { words } = this.#at.control
     const flat = wordAt(words, call + CALL_FLAT)
     return wordAt(words, flat + FLAT_PLACES) + PLACE_WORDS * index
   }
 
   /** Points at the position before a command, on the stream that runs its branch. */
-  private find(call: number, place: number): void {
-    const { words } = this.at.control
+  #find(call: number, place: number): void {
+    const { words } = this.#at.control
     const table = wordAt(words, call + 4)
-    this.point.at(table, wordAt(words, place + PLACE_BRANCH), wordAt(words, place + PLACE_INDEX))
+    this.#point.at(table, wordAt(words, place + PLACE_BRANCH), wordAt(words, place + PLACE_INDEX))
   }
 
-  private endOfBranch(call: number, place: number): number {
-    const { words } = this.at.control
+  #endOfBranch(call: number, place: number): number {
+    const { words } = this.#at.control
     const branch = wordAt(words, place + PLACE_BRANCH)
     const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)
     const own = branch === 0 ? call : calls + CALL_WORDS * branch
     return wordAt(words, own + 1) + wordAt(words, own + 2)
   }
 
-  private beginLap(call: number, isFirst: boolean): void {
-    const { words, doubles } = this.at.control
+  #beginLap(call: number, isFirst: boolean): void {
+    const { words, doubles } = this.#at.control
     const flat = wordAt(words, call + CALL_FLAT)
     const branches = isFirst ? wordAt(words, flat + FLAT_BRANCHES) : 0
-    for (let branch = 0; branch < branches; branch++) doubles[this.cell(call, branch)] = 0
-    this.lapped = now()
+    for (let branch = 0; branch < branches; branch++) doubles[this.#cell(call, branch)] = 0
+    this.#lapped = now()
   }
 
   /** Adds the time that a command took to the time of its branch. */
-  private endLap(call: number, index: number): void {
-    const { words, doubles } = this.at.control
-    const cell = this.cell(call, wordAt(words, this.place(call, index) + PLACE_BRANCH))
+  #endLap(call: number, index: number): void {
+    const { words, doubles } = this.#at.control
+    const cell = this.#cell(call, wordAt(words, this.#place(call, index) + PLACE_BRANCH))
     const time = now()
-    doubles[cell] = (doubles[cell] ?? 0) + time - this.lapped
-    this.lapped = time
+    doubles[cell] = (doubles[cell] ?? 0) + time - this.#lapped
+    this.#lapped = time
   }
 
   /** The index of the double with a branch's time, at the beginning of its block. */
-  private cell(call: number, branch: number): number {
-    const { words } = this.at.control
+  #cell(call: number, branch: number): number {
+    const { words } = this.#at.control
     const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)
     return wordAt(words, calls + CALL_WORDS * branch + 1) / 2
   }

@@ -76,18 +76,20 @@ export class Interpreter implements Operations {
   /** The kernel that must be loaded before the stream that {@link run} returned can continue. */
   missing = 0
   /** Why the last launch failed. */
-  private failure:
+  #failure:
     | { readonly kind: "failed"; readonly kernel: string; readonly thrown: Thrown }
     | { readonly kind: "dropped"; readonly kernel: string }
     | undefined
-  private readonly replay: Replay
+  readonly #replay: Replay
   /** The running stream's next command, and its position: how many commands it has run. */
-  private read = 0
-  private low = 0
-  private high = 0
+  #read = 0
+  #low = 0
+  #high = 0
+  readonly #at: Surroundings
 
-  constructor(private readonly at: Surroundings) {
-    this.replay = new Replay(at, this)
+  constructor(at: Surroundings) {
+    this.#at = at
+    this.#replay = new Replay(at, this)
   }
 
   /**
@@ -97,71 +99,73 @@ export class Interpreter implements Operations {
   run(first: number): number {
     this.missing = 0
     let stream = first
-    while (stream !== 0 && this.missing === 0) stream = this.runStream(stream)
+    while (stream !== 0 && this.missing === 0) stream = this.#runStream(stream)
     return stream
   }
 
-  private runStream(stream: number): number {
-    const { control, scheduler } = this.at
+  #runStream(stream: number): number {
+    const { control, scheduler } = this.#at
     const { words } = control
-    this.read = wordAt(words, stream + READ)
-    this.low = wordAt(words, stream + PROGRESS_LOW)
-    this.high = wordAt(words, stream + PROGRESS_HIGH)
+    this.#read = wordAt(words, stream + READ)
+    this.#low = wordAt(words, stream + PROGRESS_LOW)
+    this.#high = wordAt(words, stream + PROGRESS_HIGH)
     const level = wordAt(words, stream + LEVEL)
     let turn = TURN
     for (;;) {
-      if (this.low === Atomics.load(control.words, stream + TAIL)) return this.finish(stream)
+      if (this.#low === Atomics.load(control.words, stream + TAIL)) return this.#finish(stream)
       if (scheduler.hasReadyAbove(level) || --turn <= 0) {
-        if (this.isTurnOver(stream)) return 0
+        if (this.#isTurnOver(stream)) return 0
         turn = TURN
       }
-      const header = this.nextHeader()
-      const next = this.runCommand(stream, header & KIND_MASK)
+      const header = this.#nextHeader()
+      const next = this.#runCommand(stream, header & KIND_MASK)
       if (next !== SAME) return next
-      this.read += header >>> KIND_BITS
-      this.countCommand(stream)
+      this.#read += header >>> KIND_BITS
+      this.#countCommand(stream)
       const watched = Atomics.load(control.words, stream + WATCHED)
       if (watched === 0) continue
-      const woken = this.tellWatchers(stream, watched)
+      const woken = this.#tellWatchers(stream, watched)
       if (woken !== 0) return woken
     }
   }
 
   /** After the last command: gives the stream back. @returns 0, or the stream if new commands came meanwhile */
-  private finish(stream: number): number {
-    const { control } = this.at
-    control.words[stream + READ] = this.read
-    if (this.leave(stream)) return 0
+  #finish(stream: number): number {
+    const { control } = this.#at
+    control.words[stream + READ] = this.#read
+    if (this.#leave(stream)) return 0
     // Another worker may have run the stream before this one acquired it again, so its state must be read anew.
     control.catchUp()
     return stream
   }
 
   /** Gives the stream back if other streams are ready, or the device is lost. */
-  private isTurnOver(stream: number): boolean {
-    const { control, scheduler } = this.at
+  #isTurnOver(stream: number): boolean {
+    const { control, scheduler } = this.#at
     if (!scheduler.hasReady()) return Atomics.load(control.words, LIFE) === LOST
-    control.words[stream + READ] = this.read
+    control.words[stream + READ] = this.#read
     scheduler.yield(stream)
     return true
   }
 
   /** The first word of the next command. Follows the link to the queue's next chunk. */
-  private nextHeader(): number {
-    const { control } = this.at
-    const header = wordAt(control.words, this.read)
+  #nextHeader(): number {
+    const { control } = this.#at
+    const header = wordAt(control.words, this.#read)
     if ((header & KIND_MASK) !== LINK) return header
-    this.read = wordAt(control.words, this.read + 1)
-    if (this.read + CHUNK_WORDS > control.words.length) control.refresh()
-    return wordAt(control.words, this.read)
+    this.#read = wordAt(control.words, this.#read + 1)
+    if (this.#read + CHUNK_WORDS > control.words.length) control.refresh()
+    return wordAt(control.words, this.#read)
   }
 
   /** @returns {@link SAME} once the command has run, else the stream to go on with, or 0 */
-  private runCommand(stream: number, kind: number): number {
-    const { words } = this.at.control
-    const { read, low, high } = this
+  #runCommand(stream: number, kind: number): number {
+    const { words } = this.#at.control
+    const read = this.#read
+    const low = this.#low
+    const high = this.#high
     if (kind === LAUNCH || kind === DROPPABLE) {
-      const outcome = kind === LAUNCH ? this.launch(stream, read) : this.launchUnlessDropped(stream, read)
+      const outcome = kind === LAUNCH ? this.launch(stream, read) : this.#launchUnlessDropped(stream, read)
       if (outcome === THREW) this.breakOff(stream, low, high)
       if (outcome !== LOADING) return SAME
       words[stream + READ] = read
@@ -169,55 +173,55 @@ export class Interpreter implements Operations {
     }
     if (kind === WAIT) {
       words[stream + READ] = read
-      return this.wait(stream, read, low, high) ? 0 : SAME
+      return this.#wait(stream, read, low, high) ? 0 : SAME
     }
     if (kind === CALL) {
       words[stream + READ] = read
-      const { replay } = this
+      const replay = this.#replay
       if (!replay.run(stream, read, low, high)) return replay.next
-      this.low = replay.low
-      this.high = replay.high
+      this.#low = replay.low
+      this.#high = replay.high
       return SAME
     }
     this.runSimple(stream, kind, read, low, high)
     return SAME
   }
 
-  private countCommand(stream: number): void {
-    const { words } = this.at.control
-    this.low = (this.low + 1) | 0
-    Atomics.store(words, stream + PROGRESS_LOW, this.low)
-    if (this.low !== 0) return
-    this.high = (this.high + 1) | 0
-    Atomics.store(words, stream + PROGRESS_HIGH, this.high)
+  #countCommand(stream: number): void {
+    const { words } = this.#at.control
+    this.#low = (this.#low + 1) | 0
+    Atomics.store(words, stream + PROGRESS_LOW, this.#low)
+    if (this.#low !== 0) return
+    this.#high = (this.#high + 1) | 0
+    Atomics.store(words, stream + PROGRESS_HIGH, this.#high)
   }
 
   /** @returns the woken stream to continue with, having given this one back, or 0 to continue with this one */
-  private tellWatchers(stream: number, watched: number): number {
-    const { control, scheduler } = this.at
-    if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, this.high, this.low)
+  #tellWatchers(stream: number, watched: number): number {
+    const { control, scheduler } = this.#at
+    if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, this.#high, this.#low)
     if ((watched & STREAMS_WATCH) === 0) return 0
-    control.words[stream + READ] = this.read
-    const woken = scheduler.settle(stream, this.high, this.low)
+    control.words[stream + READ] = this.#read
+    const woken = scheduler.settle(stream, this.#high, this.#low)
     if (woken === 0) return 0
-    if (this.low !== Atomics.load(control.words, stream + TAIL) || !this.leave(stream)) scheduler.yield(stream)
+    if (this.#low !== Atomics.load(control.words, stream + TAIL) || !this.#leave(stream)) scheduler.yield(stream)
     return woken
   }
 
   /** Gives an empty stream back. @returns false if new commands came and the caller has acquired it again */
-  private leave(stream: number): boolean {
-    const { control, scheduler } = this.at
+  #leave(stream: number): boolean {
+    const { control, scheduler } = this.#at
     const { words } = control
     Atomics.store(words, stream + STATE, IDLE)
-    const filled = this.low !== Atomics.load(words, stream + TAIL)
+    const filled = this.#low !== Atomics.load(words, stream + TAIL)
     if (filled && Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) === IDLE) return false
     scheduler.retire()
     return true
   }
 
   /** Runs a wait. @returns true if the stream is suspended: then the caller no longer has it */
-  private wait(stream: number, read: number, low: number, high: number): boolean {
-    const { control, scheduler } = this.at
+  #wait(stream: number, read: number, low: number, high: number): boolean {
+    const { control, scheduler } = this.#at
     let words = control.words
     const other = wordAt(words, read + 1)
     const awaitedHigh = wordAt(words, read + 3)
@@ -237,23 +241,23 @@ export class Interpreter implements Operations {
 
   /** Breaks a stream whose wait is over, if the stream that it waited for broke before the awaited position. */
   takeOver(stream: number, other: number, awaitedHigh: number, awaitedLow: number, low: number, high: number): void {
-    const { words } = this.at.control
+    const { words } = this.#at.control
     if (words[other + BROKEN] !== 1) return
     const brokenHigh = wordAt(words, other + BROKEN_HIGH)
     const brokenLow = wordAt(words, other + BROKEN_LOW)
     if (hasReached(awaitedHigh, awaitedLow, brokenHigh, brokenLow)) {
-      this.fail(stream, low, high, { kind: "waited", stream, cause: other })
+      this.#fail(stream, low, high, { kind: "waited", stream, cause: other })
     }
   }
 
   launch(stream: number, read: number): Launched {
-    const { control, block } = this.at
+    const { control, block } = this.#at
     const { words } = control
     if (words[stream + BROKEN] === 1) return RAN
     const id = wordAt(words, read + 1)
     words[block + KERNEL] = id
     try {
-      const kernel = this.at.kernel(id)
+      const kernel = this.#at.kernel(id)
       if (kernel === undefined) {
         this.missing = id
         return LOADING
@@ -261,31 +265,31 @@ export class Interpreter implements Operations {
       kernel.run(control, read)
       return RAN
     } catch (error) {
-      const kernel = this.at.definition(id).name
-      this.failure = { kind: "failed", kernel, thrown: describeThrown(error, kernel) }
+      const kernel = this.#at.definition(id).name
+      this.#failure = { kind: "failed", kernel, thrown: describeThrown(error, kernel) }
       return THREW
     }
   }
 
-  private launchUnlessDropped(stream: number, read: number): Launched {
-    const { words } = this.at.control
+  #launchUnlessDropped(stream: number, read: number): Launched {
+    const { words } = this.#at.control
     const launch = read + DROPPABLE_WORDS
     if (words[stream + BROKEN] === 1 || Atomics.load(words, read + 1) === 0) return this.launch(stream, launch)
-    this.failure = { kind: "dropped", kernel: this.at.definition(wordAt(words, launch + 1)).name }
+    this.#failure = { kind: "dropped", kernel: this.#at.definition(wordAt(words, launch + 1)).name }
     return THREW
   }
 
   breakOff(stream: number, low: number, high: number): void {
-    if (this.failure !== undefined) this.fail(stream, low, high, { ...this.failure, stream })
+    if (this.#failure !== undefined) this.#fail(stream, low, high, { ...this.#failure, stream })
   }
 
   isZero(read: number): boolean {
-    const { control, memory } = this.at
+    const { control, memory } = this.#at
     return memory.loadInt32(wordAt(control.words, read + 2) >>> 0) === 0
   }
 
   runSimple(stream: number, kind: number, read: number, low: number, high: number): void {
-    const { control, memory } = this.at
+    const { control, memory } = this.#at
     const { words } = control
     if (kind === STAMP) {
       const slot = wordAt(words, read + 1)
@@ -306,24 +310,24 @@ export class Interpreter implements Operations {
     } else if (kind === FILL) {
       fill(memory, words, read)
     } else if (kind === BREAK) {
-      this.fail(stream, low, high, { kind: "told", stream, failure: wordAt(words, read + 1) })
+      this.#fail(stream, low, high, { kind: "told", stream, failure: wordAt(words, read + 1) })
     }
   }
 
-  private isReported(report: FailureReport): boolean {
-    return report.kind === "waited" && this.at.control.words[report.cause + LAUNCHED_ON] !== 0
+  #isReported(report: FailureReport): boolean {
+    return report.kind === "waited" && this.#at.control.words[report.cause + LAUNCHED_ON] !== 0
   }
 
   /**
    * Breaks a stream behind its current command, unless it is broken already. If the stream runs a branch of an
    * interrupted flat run, the report names the stream that the graph was launched on.
    */
-  private fail(stream: number, low: number, high: number, report: FailureReport): void {
-    const { words } = this.at.control
+  #fail(stream: number, low: number, high: number, report: FailureReport): void {
+    const { words } = this.#at.control
     if (words[stream + BROKEN] === 1) return
     const launchedOn = wordAt(words, stream + LAUNCHED_ON)
-    if (report.kind === "failed") this.at.report({ ...report, stream: launchedOn === 0 ? stream : launchedOn })
-    else if (launchedOn === 0 && !this.isReported(report)) this.at.report(report)
+    if (report.kind === "failed") this.#at.report({ ...report, stream: launchedOn === 0 ? stream : launchedOn })
+    else if (launchedOn === 0 && !this.#isReported(report)) this.#at.report(report)
     const brokenLow = (low + 1) | 0
     words[stream + BROKEN_LOW] = brokenLow
     words[stream + BROKEN_HIGH] = brokenLow === 0 ? high + 1 : high

@@ -7,32 +7,35 @@ import { now } from "../../common/timers.js"
  * the block is stored at the beginning of the block.
  */
 export class LapTimer {
-  private started = 0
+  #started = 0
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {}
+  constructor(control: ControlMemory) {
+    this.#control = control
+  }
 
   /** A worker begins or continues a call's block. */
   begin(call: number, isFirst: boolean): void {
-    if (!this.isMeasured(call)) return
-    this.started = now()
-    if (isFirst) this.control.doubles[this.cell(call)] = 0
+    if (!this.#isMeasured(call)) return
+    this.#started = now()
+    if (isFirst) this.#control.doubles[this.#cell(call)] = 0
   }
 
   /** Adds the time since the lap began, and begins another lap. */
   end(call: number): void {
-    if (!this.isMeasured(call)) return
-    const { doubles } = this.control
-    const cell = this.cell(call)
+    if (!this.#isMeasured(call)) return
+    const { doubles } = this.#control
+    const cell = this.#cell(call)
     const time = now()
-    doubles[cell] = (doubles[cell] ?? 0) + time - this.started
-    this.started = time
+    doubles[cell] = (doubles[cell] ?? 0) + time - this.#started
+    this.#started = time
   }
 
-  private isMeasured(call: number): boolean {
-    return (wordAt(this.control.words, call + 5) & MEASURED) !== 0
+  #isMeasured(call: number): boolean {
+    return (wordAt(this.#control.words, call + 5) & MEASURED) !== 0
   }
 
-  private cell(call: number): number {
-    return wordAt(this.control.words, call + 1) / 2
+  #cell(call: number): number {
+    return wordAt(this.#control.words, call + 1) / 2
   }
 }

@@ -33,19 +33,20 @@ export class Replay {
   high = 0
   /** After {@link run} returned false: the stream that the worker continues with, or 0. */
   next = 0
-  private readonly awaited: BranchPoint
-  private readonly laps: LapTimer
-  private readonly turns: Turns
-  private readonly flat: FlatRun
+  readonly #awaited: BranchPoint
+  readonly #laps: LapTimer
+  readonly #turns: Turns
+  readonly #flat: FlatRun
+  readonly #at: { readonly control: ControlMemory; readonly scheduler: Scheduler }
+  readonly #operations: Operations
 
-  constructor(
-    private readonly at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
-    private readonly operations: Operations,
-  ) {
-    this.awaited = new BranchPoint(at.control)
-    this.laps = new LapTimer(at.control)
-    this.turns = new Turns(at)
-    this.flat = new FlatRun(at, operations, this.turns)
+  constructor(at: { readonly control: ControlMemory; readonly scheduler: Scheduler }, operations: Operations) {
+    this.#at = at
+    this.#operations = operations
+    this.#awaited = new BranchPoint(at.control)
+    this.#laps = new LapTimer(at.control)
+    this.#turns = new Turns(at)
+    this.#flat = new FlatRun(at, operations, this.#turns)
   }
 
   /**
@@ -53,11 +54,11 @@ export class Replay {
    * @returns whether all commands have run: then the caller counts the last one
    */
   run(stream: number, call: number, low: number, high: number): boolean {
-    const words = this.at.control.catchUp()
+    const words = this.#at.control.catchUp()
     const isAlone = (wordAt(words, call + 5) & ALONE) !== 0
-    if (!isAlone || !this.flat.isNext(stream, call)) return this.runBlock(stream, call, low, high) === DONE
-    const outcome = this.flat.run(stream, call, low, high)
-    this.next = this.flat.next
+    if (!isAlone || !this.#flat.isNext(stream, call)) return this.#runBlock(stream, call, low, high) === DONE
+    const outcome = this.#flat.run(stream, call, low, high)
+    this.next = this.#flat.next
     if (outcome === GONE) return false
     words[stream + BLOCK_READ] = 0
     this.low = (low + wordAt(words, call + 3) - 1) | 0
@@ -65,14 +66,14 @@ export class Replay {
     return true
   }
 
-  private runBlock(stream: number, call: number, firstLow: number, firstHigh: number): Outcome {
-    const { operations } = this
-    const { control, scheduler } = this.at
+  #runBlock(stream: number, call: number, firstLow: number, firstHigh: number): Outcome {
+    const operations = this.#operations
+    const { control, scheduler } = this.#at
     let { words } = control
     const block = wordAt(words, call + 1)
     const end = block + wordAt(words, call + 2)
     let read = wordAt(words, stream + BLOCK_READ)
-    this.laps.begin(call, read === 0)
+    this.#laps.begin(call, read === 0)
     if (read === 0) read = block + TIME_WORDS
     let low = firstLow
     let high = firstHigh
@@ -80,8 +81,8 @@ export class Replay {
     let turn = TURN
     // The caller counts the last command.
     while (read !== end) {
-      if (this.turns.isOver(level, --turn)) {
-        this.leave(stream, call, read, low, high)
+      if (this.#turns.isOver(level, --turn)) {
+        this.#leave(stream, call, read, low, high)
         scheduler.yield(stream)
         this.next = 0
         return GONE
@@ -93,12 +94,12 @@ export class Replay {
         const outcome = operations.launch(stream, read)
         if (outcome === THREW) operations.breakOff(stream, low, high)
         if (outcome === LOADING) {
-          this.leave(stream, call, read, low, high)
+          this.#leave(stream, call, read, low, high)
           this.next = stream
           return GONE
         }
       } else if (kind === WAIT_BRANCH) {
-        if (!this.wait(stream, call, read, low, high)) return GONE
+        if (!this.#wait(stream, call, read, low, high)) return GONE
         words = control.words
       } else if (kind >= JUMP) {
         read += jump(words, stream, kind, read, operations)
@@ -111,9 +112,9 @@ export class Replay {
       if (read === end) break
       low = (low + 1) | 0
       if (low === 0) high = (high + 1) | 0
-      if ((header & PUBLISH) !== 0 && !this.publish(stream, call, read, low, high)) return GONE
+      if ((header & PUBLISH) !== 0 && !this.#publish(stream, call, read, low, high)) return GONE
     }
-    this.laps.end(call)
+    this.#laps.end(call)
     words[stream + BLOCK_READ] = 0
     this.low = low
     this.high = high
@@ -121,28 +122,28 @@ export class Replay {
   }
 
   /** Runs a wait. @returns false if the stream is suspended: then the caller no longer has it */
-  private wait(stream: number, call: number, read: number, low: number, high: number): boolean {
-    const { awaited } = this
+  #wait(stream: number, call: number, read: number, low: number, high: number): boolean {
+    const awaited = this.#awaited
     awaited.find(call, read)
     if (!awaited.hasArrived()) {
-      this.leave(stream, call, read, low, high)
-      if (this.at.scheduler.suspend(stream, awaited.stream, awaited.high, awaited.low)) {
+      this.#leave(stream, call, read, low, high)
+      if (this.#at.scheduler.suspend(stream, awaited.stream, awaited.high, awaited.low)) {
         this.next = 0
         return false
       }
-      this.laps.begin(call, false)
+      this.#laps.begin(call, false)
     }
-    this.operations.takeOver(stream, awaited.stream, awaited.high, awaited.low, low, high)
+    this.#operations.takeOver(stream, awaited.stream, awaited.high, awaited.low, low, high)
     return true
   }
 
   /** Publishes progress after a command that others wait for. @returns false if the caller no longer has the stream */
-  private publish(stream: number, call: number, read: number, low: number, high: number): boolean {
-    const { control, scheduler } = this.at
-    const { awaited } = this
-    this.leave(stream, call, read, low, high)
+  #publish(stream: number, call: number, read: number, low: number, high: number): boolean {
+    const { control, scheduler } = this.#at
+    const awaited = this.#awaited
+    this.#leave(stream, call, read, low, high)
     if ((Atomics.load(control.words, stream + WATCHED) & STREAMS_WATCH) === 0) return true
-    if (!this.isHeldUp(call, read)) {
+    if (!this.#isHeldUp(call, read)) {
       scheduler.release(stream, high, low)
       return true
     }
@@ -157,16 +158,16 @@ export class Replay {
   }
 
   /** Whether the command at `read` is a wait that must still wait. */
-  private isHeldUp(call: number, read: number): boolean {
-    if ((wordAt(this.at.control.words, read) & KIND_MASK) !== WAIT_BRANCH) return false
-    this.awaited.find(call, read)
-    return !this.awaited.hasArrived()
+  #isHeldUp(call: number, read: number): boolean {
+    if ((wordAt(this.#at.control.words, read) & KIND_MASK) !== WAIT_BRANCH) return false
+    this.#awaited.find(call, read)
+    return !this.#awaited.hasArrived()
   }
 
   /** Writes the stream's position down, so that any worker can continue here. */
-  private leave(stream: number, call: number, read: number, low: number, high: number): void {
-    const { control } = this.at
-    this.laps.end(call)
+  #leave(stream: number, call: number, read: number, low: number, high: number): void {
+    const { control } = this.#at
+    this.#laps.end(call)
     control.words[stream + BLOCK_READ] = read
     control.advance(stream, low, high)
   }

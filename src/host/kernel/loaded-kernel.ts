@@ -20,6 +20,7 @@ import {
   UINT64,
   UINT8,
   argumentWords,
+  codeAt,
 } from "./parameter-codes.js"
 import { withStructs } from "./struct-values.js"
 import type { WasmFunction } from "../control/web-assembly.js"
@@ -111,63 +112,77 @@ interface Launch {
 type ModuleFunction = (launch: Launch, ...args: unknown[]) => unknown
 
 class WasmKernel implements LoadedKernel {
-  private readonly args: (number | bigint)[]
+  readonly #args: (number | bigint)[]
+  readonly #kernel: WasmFunction
+  readonly #codes: readonly number[]
+  readonly #structs: WasmStructs | undefined
 
-  constructor(
-    private readonly kernel: WasmFunction,
-    private readonly codes: readonly number[],
-    private readonly structs: WasmStructs | undefined,
-  ) {
-    this.args = codes.map(() => 0)
+  constructor(kernel: WasmFunction, codes: readonly number[], structs: WasmStructs | undefined) {
+    this.#kernel = kernel
+    this.#codes = codes
+    this.#structs = structs
+    this.#args = codes.map(() => 0)
   }
 
   run(control: ControlMemory, at: number): void {
     const { words } = control
-    const { args, codes, structs } = this
+    const args = this.#args
+    const codes = this.#codes
+    const structs = this.#structs
     const count = codes.length
     let word = at + LAUNCH_WORDS
     for (let index = 0; index < count; index++) {
-      const code = codes[index] as number
+      const code = codeAt(codes, index)
       args[index] = code >= POINTER ? wordAt(words, word) : scalar(control, word, code)
       word += argumentWords(code)
     }
-    if (structs !== undefined) return this.runWith(structs.place(args, control.bytes.subarray(4 * word)), words, at)
+    if (structs !== undefined) return this.#runWith(structs.place(args, control.bytes.subarray(4 * word)), words, at)
     for (let axis = 0; axis < GRID_AND_BLOCK; axis++) args[count + axis] = wordAt(words, at + 2 + axis)
-    this.kernel(...args)
+    this.#kernel(...args)
   }
 
-  private runWith(args: readonly (number | bigint)[], words: Int32Array, at: number): void {
-    this.kernel(...args, ...words.subarray(at + 2, at + 2 + GRID_AND_BLOCK))
+  #runWith(args: readonly (number | bigint)[], words: Int32Array, at: number): void {
+    this.#kernel(...args, ...words.subarray(at + 2, at + 2 + GRID_AND_BLOCK))
   }
 }
 
 class ModuleKernel implements LoadedKernel {
-  private readonly args: (View | number | bigint)[]
-  private readonly views: ViewCache[]
+  readonly #args: (View | number | bigint)[]
+  readonly #views: ViewCache[]
   /** The grid, block and shared memory of the latest launch, as words: reading frozen arrays is slow. */
-  private readonly shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
-  private launch: Launch
+  readonly #shape = Int32Array.of(1, 1, 1, 1, 1, 1, 0)
+  #launch: Launch
+  readonly #kernel: ModuleFunction
+  readonly #codes: readonly number[]
+  readonly #structs: StructParameters | undefined
+  readonly #globals: Globals
 
   constructor(
-    private readonly kernel: ModuleFunction,
-    private readonly codes: readonly number[],
-    private readonly structs: StructParameters | undefined,
+    kernel: ModuleFunction,
+    codes: readonly number[],
+    structs: StructParameters | undefined,
     memory: DeviceMemory,
-    private readonly globals: Globals,
+    globals: Globals,
   ) {
-    this.launch = makeLaunch(1, 1, 1, 1, 1, 1, 0, globals)
-    this.args = codes.map(() => 0)
-    this.views = codes.map((code) => new ViewCache(memory, code & (POINTER - 1)))
+    this.#kernel = kernel
+    this.#codes = codes
+    this.#structs = structs
+    this.#globals = globals
+    this.#launch = makeLaunch(1, 1, 1, 1, 1, 1, 0, globals)
+    this.#args = codes.map(() => 0)
+    this.#views = codes.map((code) => new ViewCache(memory, code & (POINTER - 1)))
   }
 
   run(control: ControlMemory, at: number): void {
     const { words } = control
-    const { args, codes, views } = this
+    const args = this.#args
+    const codes = this.#codes
+    const views = this.#views
     let word = at + LAUNCH_WORDS
     for (let index = 0; index < codes.length; index++) {
-      const code = codes[index] as number
-      if (code >= POINTER) {
-        const cache = views[index] as ViewCache
+      const code = codeAt(codes, index)
+      const cache = code >= POINTER ? views[index] : undefined
+      if (cache !== undefined) {
         args[index] = cache.find(wordAt(words, word) >>> 0, wordAt(words, word + 1) >>> 0)
         word += 2
       } else {
@@ -175,23 +190,32 @@ class ModuleKernel implements LoadedKernel {
         word += argumentWords(code)
       }
     }
-    const { structs } = this
+    const structs = this.#structs
     const given = structs === undefined ? args : withStructs(structs.places, args, structsAt(control, word, structs))
-    const result = this.kernel(this.launchAt(words, at), ...given)
+    const result = this.#kernel(this.#launchAt(words, at), ...given)
     if (result !== undefined) refuseUnfinished(result)
   }
 
-  private launchAt(words: Int32Array, at: number): Launch {
-    if (!this.hasShape(words, at + 2)) {
-      this.shape.set(words.subarray(at + 2, at + LAUNCH_WORDS))
-      const [x, y, z, blockX, blockY, blockZ, shared] = this.shape
-      this.launch = makeLaunch(x ?? 1, y ?? 1, z ?? 1, blockX ?? 1, blockY ?? 1, blockZ ?? 1, shared ?? 0, this.globals)
+  #launchAt(words: Int32Array, at: number): Launch {
+    if (!this.#hasShape(words, at + 2)) {
+      this.#shape.set(words.subarray(at + 2, at + LAUNCH_WORDS))
+      const [x, y, z, blockX, blockY, blockZ, shared] = this.#shape
+      this.#launch = makeLaunch(
+        x ?? 1,
+        y ?? 1,
+        z ?? 1,
+        blockX ?? 1,
+        blockY ?? 1,
+        blockZ ?? 1,
+        shared ?? 0,
+        this.#globals,
+      )
     }
-    return this.launch
+    return this.#launch
   }
 
-  private hasShape(words: Int32Array, at: number): boolean {
-    const { shape } = this
+  #hasShape(words: Int32Array, at: number): boolean {
+    const shape = this.#shape
     for (let index = 0; index < shape.length; index++) if (shape[index] !== words[at + index]) return false
     return true
   }
@@ -242,7 +266,7 @@ function scalar(control: ControlMemory, word: number, code: number): number | bi
     case BFLOAT16:
     case FLOAT8:
     case FLOAT32:
-      return control.floats[word] as number
+      return control.floats[word] ?? 0
     case INT8:
     case INT16:
     case INT32:
@@ -254,7 +278,7 @@ function scalar(control: ControlMemory, word: number, code: number): number | bi
     default:
       scratch[0] = wordAt(words, word)
       scratch[1] = wordAt(words, word + 1)
-      if (code === FLOAT64) return asDouble[0] as number
-      return code === INT64 ? (asSigned[0] as bigint) : code === UINT64 ? (asUnsigned[0] as bigint) : 0
+      if (code === FLOAT64) return asDouble[0] ?? 0
+      return code === INT64 ? (asSigned[0] ?? 0n) : code === UINT64 ? (asUnsigned[0] ?? 0n) : 0
   }
 }

@@ -9,8 +9,8 @@ export type Globals = Readonly<Record<string, View>>
 
 export class LoadedModules {
   readonly memory: DeviceMemory
-  private readonly instances = new Map<number, WasmExports>()
-  private readonly globals = new Map<number, Globals>()
+  readonly #instances = new Map<number, WasmExports>()
+  readonly #globals = new Map<number, Globals>()
 
   /** The worker's place among the workers. */
   readonly worker: number
@@ -22,21 +22,21 @@ export class LoadedModules {
 
   /** The exports of a WebAssembly module, which is instantiated once. */
   instance({ id, globals }: ModuleDefinition, module: WasmModule): WasmExports {
-    const known = this.instances.get(id)
+    const known = this.#instances.get(id)
     if (known !== undefined) return known
     const { exports } = new wasm.Instance(module, { env: { memory: this.memory.memory } })
     for (const { name, address } of globals) setGlobal(exports[name], name, address)
-    this.instances.set(id, exports)
+    this.#instances.set(id, exports)
     return exports
   }
 
   /** The global arrays of a JavaScript module. */
   globalsOf({ id, globals }: ModuleDefinition): Globals {
-    const known = this.globals.get(id)
+    const known = this.#globals.get(id)
     if (known !== undefined) return known
     const made: Record<string, View> = {}
     for (const { name, code, address, length } of globals) made[name] = makeView(this.memory, code, address, length)
-    this.globals.set(id, Object.freeze(made))
+    this.#globals.set(id, Object.freeze(made))
     return made
   }
 }

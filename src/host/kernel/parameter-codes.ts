@@ -41,6 +41,11 @@ export function parameterCode({ dtype, access }: Primitive): number {
   return SCALARS[dtype] + (access === undefined ? 0 : POINTER)
 }
 
+/** The code of a parameter. The one cast of an index that its list has. The engine inlines the call. */
+export function codeAt(codes: readonly number[], index: number): number {
+  return codes[index] as number
+}
+
 /** Words of an argument with that code. */
 export function argumentWords(code: number): number {
   return code >= POINTER || code === FLOAT64 || code === INT64 || code === UINT64 ? 2 : 1

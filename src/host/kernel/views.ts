@@ -17,26 +17,28 @@ const WAYS = 4
 
 /** Keeps the latest views for one parameter: making a typed array costs more than a small kernel. */
 export class ViewCache {
-  private readonly addresses: number[] = Array<number>(WAYS).fill(-1)
-  private readonly lengths: number[] = Array<number>(WAYS).fill(-1)
-  private readonly views: (View | undefined)[] = Array<undefined>(WAYS).fill(undefined)
-  private oldest = 0
+  readonly #addresses: number[] = Array<number>(WAYS).fill(-1)
+  readonly #lengths: number[] = Array<number>(WAYS).fill(-1)
+  readonly #views: (View | undefined)[] = Array<undefined>(WAYS).fill(undefined)
+  #oldest = 0
+  readonly #memory: DeviceMemory
+  readonly #code: number
 
-  constructor(
-    private readonly memory: DeviceMemory,
-    private readonly code: number,
-  ) {}
+  constructor(memory: DeviceMemory, code: number) {
+    this.#memory = memory
+    this.#code = code
+  }
 
   find(address: number, length: number): View {
     for (let way = 0; way < WAYS; way++) {
-      if (this.addresses[way] === address && this.lengths[way] === length) return this.views[way] as View
+      if (this.#addresses[way] === address && this.#lengths[way] === length) return this.#views[way] as View
     }
-    const view = makeView(this.memory, this.code, address, length)
-    const way = this.oldest
-    this.addresses[way] = address
-    this.lengths[way] = length
-    this.views[way] = view
-    this.oldest = (way + 1) % WAYS
+    const view = makeView(this.#memory, this.#code, address, length)
+    const way = this.#oldest
+    this.#addresses[way] = address
+    this.#lengths[way] = length
+    this.#views[way] = view
+    this.#oldest = (way + 1) % WAYS
     return view
   }
 }

@@ -31,11 +31,14 @@ export function inspectWasm(bytes: Uint8Array): WasmContents {
 
 class Reader {
   at = 0
+  readonly #bytes: Uint8Array
 
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
 
   byte(): number {
-    return this.bytes[this.at++] ?? 0
+    return this.#bytes[this.at++] ?? 0
   }
 
   unsigned(): number {

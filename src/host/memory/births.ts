@@ -9,21 +9,21 @@ const KEPT = 1024
 
 /** The births that may not be over yet, by the memory's address. */
 export class Births {
-  private readonly places = new Map<number, Place>()
+  readonly #places = new Map<number, Place>()
 
   noteAllocation(address: number, stream: HostStream): void {
-    this.note(address, stream, true, false)
+    this.#note(address, stream, true, false)
   }
 
   noteContents(address: number, stream: HostStream, isEarly: boolean): void {
-    this.note(address, stream, isEarly, true)
+    this.#note(address, stream, isEarly, true)
   }
 
-  private note(address: number, stream: HostStream, isEarly: boolean, hasContents: boolean): void {
+  #note(address: number, stream: HostStream, isEarly: boolean, hasContents: boolean): void {
     const position = stream.slot.tail
-    const place = this.places.get(address)
+    const place = this.#places.get(address)
     if (place === undefined) {
-      this.places.set(address, { stream, position, isEarly, hasContents, needsContents: hasContents })
+      this.#places.set(address, { stream, position, isEarly, hasContents, needsContents: hasContents })
       return
     }
     place.stream = stream
@@ -35,21 +35,21 @@ export class Births {
 
   /** An operation that overwrites all of the memory has been queued. */
   forgetContents(address: number): void {
-    const place = this.places.get(address)
+    const place = this.#places.get(address)
     if (place !== undefined) place.needsContents = false
   }
 
   get(address: number): HostBirth | undefined {
-    const place = this.places.get(address)
+    const place = this.#places.get(address)
     return place !== undefined && isTaken(place) ? place : undefined
   }
 
   /** The memory has been freed, or its birth is over. */
   forget(address: number): void {
-    const place = this.places.get(address)
+    const place = this.#places.get(address)
     if (place === undefined) return
     place.stream = undefined
-    if (this.places.size > KEPT) this.places.delete(address)
+    if (this.#places.size > KEPT) this.#places.delete(address)
   }
 }
 

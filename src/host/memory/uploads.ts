@@ -6,27 +6,31 @@ import type { HostStream } from "../queue/stream.js"
 
 /** Copies from the caller's own memory to the device. The source has been read when the call returns. */
 export class Uploads {
-  constructor(
-    private readonly memory: DeviceMemory,
-    private readonly commands: Commands,
-    private readonly allocator: Allocator<HostStream>,
-  ) {}
+  readonly #memory: DeviceMemory
+  readonly #commands: Commands
+  readonly #allocator: Allocator<HostStream>
+
+  constructor(memory: DeviceMemory, commands: Commands, allocator: Allocator<HostStream>) {
+    this.#memory = memory
+    this.#commands = commands
+    this.#allocator = allocator
+  }
 
   /** Copies at once if the stream is idle, otherwise queues a copy. */
   queue(stream: HostStream, destination: number, source: Uint8Array): void {
     const { slot } = stream
-    if (slot.isIdle()) this.memory.bytes.set(source, destination)
-    else if (source.length <= MAX_WRITE_BYTES) this.commands.write(slot, destination, source)
-    else this.queueStaged(stream, destination, source)
+    if (slot.isIdle()) this.#memory.bytes.set(source, destination)
+    else if (source.length <= MAX_WRITE_BYTES) this.#commands.write(slot, destination, source)
+    else this.#queueStaged(stream, destination, source)
   }
 
-  private queueStaged(stream: HostStream, destination: number, source: Uint8Array): void {
-    const staging = this.allocator.allocateNow(source.length)
+  #queueStaged(stream: HostStream, destination: number, source: Uint8Array): void {
+    const staging = this.#allocator.allocateNow(source.length)
     try {
-      this.memory.bytes.set(source, staging)
-      this.commands.copy(stream.slot, destination, staging, source.length)
+      this.#memory.bytes.set(source, staging)
+      this.#commands.copy(stream.slot, destination, staging, source.length)
     } finally {
-      this.allocator.release(staging, stream, stream.slot.tail, undefined)
+      this.#allocator.release(staging, stream, stream.slot.tail, undefined)
     }
   }
 }

@@ -36,32 +36,35 @@ export class Branch implements CommandQueue {
   waits = 0
   readonly commands = new Commands(this)
   /** Where the counted commands begin. */
-  private readonly starts: number[] = []
+  readonly #starts: number[] = []
   /** For each branch, its position that the next command here is already ordered behind. */
-  private readonly known: number[] = []
+  readonly #known: number[] = []
   /** The branches that run the second and later branches of graphs launched here. */
-  private readonly helpers: Branch[] = []
+  readonly #helpers: Branch[] = []
+  readonly #capture: BranchList
+  /** Its index in the capture. 0 is the branch that the capture began on. */
+  readonly index: number
+  /** Its stream's priority level. */
+  readonly level: number
 
-  constructor(
-    private readonly capture: BranchList,
-    /** Its index in the capture. 0 is the branch that the capture began on. */
-    readonly index: number,
-    /** Its stream's priority level. */
-    readonly level: number,
-  ) {}
+  constructor(capture: BranchList, index: number, level: number) {
+    this.#capture = capture
+    this.index = index
+    this.level = level
+  }
 
   /** How many commands there are. A conditional counts once. */
   get count(): number {
-    return this.starts.length
+    return this.#starts.length
   }
 
   room(words: number): number {
-    if (this.end + words > this.words.length) this.grow(this.end + words)
+    if (this.end + words > this.words.length) this.#grow(this.end + words)
     return this.end
   }
 
   publish(words: number): void {
-    this.starts.push(this.end)
+    this.#starts.push(this.end)
     this.end += words
   }
 
@@ -71,35 +74,35 @@ export class Branch implements CommandQueue {
     this.words.set(command, at)
     this.words[at + last] = wordAt(command, last) & ~PUBLISH
     this.publish(command.length)
-    this.starts[this.count - 1] = at + last
+    this.#starts[this.count - 1] = at + last
   }
 
   /** Inserts words that positions do not count in front of the command at a position. */
   insert(position: number, inserted: Int32Array): void {
-    const at = this.starts[position] as number
+    const at = this.#starts[position] ?? this.end
     this.room(inserted.length)
     this.words.copyWithin(at + inserted.length, at, this.end)
     this.words.set(inserted, at)
     this.end += inserted.length
     for (let index = position; index < this.count; index++)
-      this.starts[index] = (this.starts[index] as number) + inserted.length
+      this.#starts[index] = (this.#starts[index] ?? 0) + inserted.length
   }
 
   record(): CapturedPoint {
-    const known = this.capture.branches.map((branch) =>
-      branch === this ? this.count : (this.known[branch.index] ?? 0),
+    const known = this.#capture.branches.map((branch) =>
+      branch === this ? this.count : (this.#known[branch.index] ?? 0),
     )
     return { branch: this, position: this.count, known }
   }
 
   waitFor(point: CapturedPoint): void {
     const { branch, position } = point
-    if (branch === this || (this.known[branch.index] ?? 0) >= position) return
+    if (branch === this || (this.#known[branch.index] ?? 0) >= position) return
     this.commands.waitBranch(this, branch.index, position)
-    branch.markAwaited(position)
+    branch.#markAwaited(position)
     this.waits++
     point.known.forEach((known, index) => {
-      this.known[index] = Math.max(known, this.known[index] ?? 0)
+      this.#known[index] = Math.max(known, this.#known[index] ?? 0)
     })
   }
 
@@ -108,8 +111,8 @@ export class Branch implements CommandQueue {
    * anyway.
    */
   helper(place: number, level: number): Branch {
-    this.helpers[place] ??= this.capture.addBranch(level)
-    return this.helpers[place]
+    this.#helpers[place] ??= this.#capture.addBranch(level)
+    return this.#helpers[place]
   }
 
   /** What the first command waits for; undefined if it waits for nothing. */
@@ -135,15 +138,15 @@ export class Branch implements CommandQueue {
     this.words = new Int32Array(0)
     this.bytes = new Uint8Array(0)
     this.floats = new Float32Array(0)
-    this.starts.length = 0
+    this.#starts.length = 0
   }
 
-  private markAwaited(position: number): void {
-    const start = this.starts[position - 1]
+  #markAwaited(position: number): void {
+    const start = this.#starts[position - 1]
     if (start !== undefined) this.words[start] = wordAt(this.words, start) | PUBLISH
   }
 
-  private grow(needed: number): void {
+  #grow(needed: number): void {
     const words = new Int32Array(Math.max(needed, 2 * this.words.length))
     words.set(this.words)
     this.words = words

@@ -1,4 +1,4 @@
-import type { KernelArgument, MemoryRange } from "../../driver.js"
+import type { KernelArgument } from "../../driver.js"
 import {
   bfloat16Bits,
   bfloat16Value,
@@ -36,11 +36,11 @@ import {
   INT16,
   INT64,
   INT8,
-  POINTER,
   UINT16,
   UINT64,
   UINT8,
   argumentWords,
+  codeAt,
 } from "../kernel/parameter-codes.js"
 
 /** Where commands are queued: a stream's queue, or a branch of a capture. */
@@ -61,7 +61,11 @@ const asBigint = new BigInt64Array(scratch.buffer)
 
 /** Writes commands into queues. `layout.ts` describes their words. */
 export class Commands {
-  constructor(private readonly control: CommandMemory) {}
+  readonly #control: CommandMemory
+
+  constructor(control: CommandMemory) {
+    this.#control = control
+  }
 
   launch(
     slot: CommandQueue,
@@ -77,7 +81,7 @@ export class Commands {
     structs?: Uint8Array,
   ): void {
     const at = slot.room(kernel.words)
-    this.writeLaunch(at, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    this.#writeLaunch(at, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     slot.publish(kernel.words)
   }
 
@@ -96,15 +100,15 @@ export class Commands {
     structs?: Uint8Array,
   ): number {
     const length = DROPPABLE_WORDS + kernel.words
-    const at = this.begin(slot, DROPPABLE, length)
-    this.control.words[at + 1] = 0
+    const at = this.#begin(slot, DROPPABLE, length)
+    this.#control.words[at + 1] = 0
     const launch = at + DROPPABLE_WORDS
-    this.writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    this.#writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     slot.publish(length)
     return at + 1
   }
 
-  private writeLaunch(
+  #writeLaunch(
     at: number,
     kernel: HostKernel,
     gridX: number,
@@ -117,7 +121,7 @@ export class Commands {
     args: readonly KernelArgument[],
     structs: Uint8Array | undefined,
   ): void {
-    const { words } = this.control
+    const { words } = this.#control
     words[at] = LAUNCH | (kernel.words << KIND_BITS)
     words[at + 1] = kernel.id
     words[at + 2] = gridX
@@ -131,8 +135,8 @@ export class Commands {
   }
 
   copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {
-    const at = this.begin(slot, COPY, 4)
-    const { words } = this.control
+    const at = this.#begin(slot, COPY, 4)
+    const { words } = this.#control
     words[at + 1] = destination
     words[at + 2] = source
     words[at + 3] = byteLength
@@ -142,8 +146,8 @@ export class Commands {
   /** Queues an upload of a few bytes, which the command itself carries. */
   write(slot: CommandQueue, destination: number, source: Uint8Array): void {
     const length = 3 + Math.ceil(source.length / 4)
-    const at = this.begin(slot, WRITE, length)
-    const { words, bytes } = this.control
+    const at = this.#begin(slot, WRITE, length)
+    const { words, bytes } = this.#control
     words[at + 1] = destination
     words[at + 2] = source.length
     bytes.set(source, (at + 3) * 4)
@@ -151,10 +155,10 @@ export class Commands {
   }
 
   fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
-    const at = this.begin(slot, FILL, 6)
-    const { words } = this.control
+    const at = this.#begin(slot, FILL, 6)
+    const { words } = this.#control
     // Repeated to 8 bytes, so that the worker needs no case per size to see whether all bytes are 0.
-    for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] as number
+    for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] ?? 0
     words[at + 1] = destination
     words[at + 2] = element.length
     words[at + 3] = wordAt(scratch, 0)
@@ -165,8 +169,8 @@ export class Commands {
 
   /** Queues a wait for a position of another stream. `how` has the bits of a wait. */
   wait(slot: CommandQueue, other: { readonly block: number }, position: number, how: number): void {
-    const at = this.begin(slot, WAIT, WAIT_WORDS)
-    const { words } = this.control
+    const at = this.#begin(slot, WAIT, WAIT_WORDS)
+    const { words } = this.#control
     words[at + 1] = other.block
     words[at + 2] = position | 0
     words[at + 3] = highWord(position)
@@ -176,8 +180,8 @@ export class Commands {
 
   /** In a capture: a wait for a position of another branch. */
   waitBranch(slot: CommandQueue, branch: number, position: number): void {
-    const at = this.begin(slot, WAIT_BRANCH, 3)
-    const { words } = this.control
+    const at = this.#begin(slot, WAIT_BRANCH, 3)
+    const { words } = this.#control
     words[at + 1] = branch
     words[at + 2] = position
     slot.publish(3)
@@ -185,55 +189,54 @@ export class Commands {
 
   /** In a capture: the end of a conditional. */
   end(slot: CommandQueue): void {
-    this.begin(slot, END, 1)
+    this.#begin(slot, END, 1)
     slot.publish(1)
   }
 
   stamp(slot: CommandQueue, word: number): void {
-    const at = this.begin(slot, STAMP, 2)
-    this.control.words[at + 1] = word
+    const at = this.#begin(slot, STAMP, 2)
+    this.#control.words[at + 1] = word
     slot.publish(2)
   }
 
   break(slot: CommandQueue, failure: number): void {
-    const at = this.begin(slot, BREAK, 2)
-    this.control.words[at + 1] = failure
+    const at = this.#begin(slot, BREAK, 2)
+    this.#control.words[at + 1] = failure
     slot.publish(2)
   }
 
-  private begin(slot: CommandQueue, kind: number, length: number): number {
+  #begin(slot: CommandQueue, kind: number, length: number): number {
     const at = slot.room(length)
-    this.control.words[at] = kind | (length << KIND_BITS)
+    this.#control.words[at] = kind | (length << KIND_BITS)
     return at
   }
 
   /** Writes the arguments of the launch at an index. */
   rewriteArguments(at: number, kernel: HostKernel, args: readonly KernelArgument[], structs?: Uint8Array): void {
-    this.writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
-    if (structs !== undefined) this.control.bytes.set(structs, 4 * (at + kernel.wordsBeforeStructs))
+    this.#writeArguments(at + LAUNCH_WORDS, kernel.codes, args)
+    if (structs !== undefined) this.#control.bytes.set(structs, 4 * (at + kernel.wordsBeforeStructs))
   }
 
-  private writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {
-    const { words, floats } = this.control
+  #writeArguments(start: number, codes: readonly number[], args: readonly KernelArgument[]): void {
+    const { words, floats } = this.#control
     let word = start
     for (let index = 0; index < codes.length; index++) {
-      const code = codes[index] as number
-      const value = args[index] as KernelArgument
-      if (code >= POINTER) {
-        const range = value as MemoryRange
-        words[word] = range.address
-        words[word + 1] = range.length
+      const code = codeAt(codes, index)
+      const value = args[index] ?? 0
+      if (typeof value === "object") {
+        words[word] = value.address
+        words[word + 1] = value.length
       } else if (code === FLOAT32) {
-        floats[word] = value as number
+        floats[word] = Number(value)
       } else {
-        this.writeScalar(word, code, value as number | bigint)
+        this.#writeScalar(word, code, value)
       }
       word += argumentWords(code)
     }
   }
 
-  private writeScalar(word: number, code: number, value: number | bigint): void {
-    const { words, floats } = this.control
+  #writeScalar(word: number, code: number, value: number | bigint): void {
+    const { words, floats } = this.#control
     if (code === FLOAT16) {
       floats[word] = float16Value(float16Bits(Number(value)))
     } else if (code === BFLOAT16) {

@@ -26,43 +26,46 @@ export interface HostEvent {
 
 /** The events of one device, by handle. */
 export class EventTable {
-  private readonly events: (HostEvent | undefined)[] = [undefined]
-  private readonly free: HostEvent[] = []
+  readonly #events: (HostEvent | undefined)[] = [undefined]
+  readonly #free: HostEvent[] = []
   /** Free words for stamps. */
-  private readonly words: number[] = []
+  readonly #words: number[] = []
   /** Released stamps. A word is free once its stream has written there for the last time. */
-  private readonly stamps = new Rounds<Stamp>()
+  readonly #stamps = new Rounds<Stamp>()
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {}
+  constructor(control: ControlMemory) {
+    this.#control = control
+  }
 
   create(timing: boolean): number {
-    const event = this.free.pop() ?? this.make()
+    const event = this.#free.pop() ?? this.#make()
     event.timing = timing
-    this.events[event.handle] = event
+    this.#events[event.handle] = event
     return event.handle
   }
 
   get(handle: number): HostEvent {
-    return this.events[handle] ?? noEvent(handle)
+    return this.#events[handle] ?? noEvent(handle)
   }
 
   destroy(handle: number): void {
-    const event = this.events[handle]
+    const event = this.#events[handle]
     if (event === undefined) return
-    this.events[handle] = undefined
-    this.releaseStamp(event)
+    this.#events[handle] = undefined
+    this.#releaseStamp(event)
     event.stream = undefined
     event.position = 0
     event.captured = undefined
-    this.free.push(event)
+    this.#free.push(event)
   }
 
   /** The word where the stream must write the time of the event's next record, which will be at `position`. */
   stampFor(event: HostEvent, stream: HostStream, position: number): number {
     let { stamp } = event
     if (stamp?.stream !== stream) {
-      const word = this.acquireWord()
-      this.releaseStamp(event)
+      const word = this.#acquireWord()
+      this.#releaseStamp(event)
       stamp = { word, stream, position }
       event.stamp = stamp
     }
@@ -73,24 +76,25 @@ export class EventTable {
   /** Milliseconds since a fixed moment. The event's record must have been passed. */
   timeOf(event: HostEvent): number {
     const word = event.stamp?.word
-    return word === undefined ? NaN : (this.control.doubles[word / SLOT_WORDS] ?? NaN)
+    return word === undefined ? NaN : (this.#control.doubles[word / SLOT_WORDS] ?? NaN)
   }
 
-  private make(): HostEvent {
-    const handle = this.events.length
+  #make(): HostEvent {
+    const handle = this.#events.length
     const event = { handle, timing: false, stream: undefined, position: 0, stamp: undefined, captured: undefined }
-    this.events.push(event)
+    this.#events.push(event)
     return event
   }
 
-  private releaseStamp(event: HostEvent): void {
-    if (event.stamp !== undefined) this.stamps.add(event.stamp)
+  #releaseStamp(event: HostEvent): void {
+    if (event.stamp !== undefined) this.#stamps.add(event.stamp)
     event.stamp = undefined
   }
 
-  private acquireWord(): number {
-    for (const { word } of this.stamps.take(({ stream, position }) => stream.hasPassed(position))) this.words.push(word)
-    return this.words.pop() ?? this.control.reserve(SLOT_WORDS)
+  #acquireWord(): number {
+    for (const { word } of this.#stamps.take(({ stream, position }) => stream.hasPassed(position)))
+      this.#words.push(word)
+    return this.#words.pop() ?? this.#control.reserve(SLOT_WORDS)
   }
 }
 

@@ -5,26 +5,29 @@ import type { HostStream, StreamSlot } from "./stream.js"
 
 /** Why each broken stream broke. A worker's report becomes an error when somebody asks for it. */
 export class Failures {
-  private readonly slots = new Map<number, StreamSlot>()
-  private readonly reports = new Map<number, FailureReport>()
+  readonly #slots = new Map<number, StreamSlot>()
+  readonly #reports = new Map<number, FailureReport>()
+  readonly #drain: () => void
 
   /** @param drain reads all reports that workers have posted */
-  constructor(private readonly drain: () => void) {}
+  constructor(drain: () => void) {
+    this.#drain = drain
+  }
 
   addSlot(slot: StreamSlot): void {
-    this.slots.set(slot.block, slot)
+    this.#slots.set(slot.block, slot)
   }
 
   note(report: FailureReport): void {
-    this.reports.set(report.stream, report)
+    this.#reports.set(report.stream, report)
   }
 
   /** Why a stream broke; undefined if it has not. */
   of(stream: HostStream): KernelError | undefined {
     if (stream.error === undefined && stream.slot.owner === stream && stream.slot.isBroken()) {
-      this.drain()
+      this.#drain()
       stream.brokenAt = stream.slot.brokenAt()
-      stream.error = this.resolve(stream)
+      stream.error = this.#resolve(stream)
     }
     return stream.error
   }
@@ -51,11 +54,11 @@ export class Failures {
 
   /** Forgets the failure of a slot's former stream. */
   forget(slot: StreamSlot): void {
-    this.reports.delete(slot.block)
+    this.#reports.delete(slot.block)
   }
 
-  private resolve({ slot, told, dropReason }: HostStream): KernelError | undefined {
-    const report = this.reports.get(slot.block)
+  #resolve({ slot, told, dropReason }: HostStream): KernelError | undefined {
+    const report = this.#reports.get(slot.block)
     if (report === undefined) return undefined
     if (report.kind === "failed") {
       const { kernel, thrown } = report
@@ -67,7 +70,7 @@ export class Failures {
     }
     if (report.kind === "dropped") return dropped(report.kernel, dropReason)
     if (report.kind === "told") return waitedFor(told[report.failure])
-    const owner = this.slots.get(report.cause)?.owner
+    const owner = this.#slots.get(report.cause)?.owner
     const first = owner === undefined ? undefined : this.of(owner)
     // To the user, a graph's failure belongs to the stream that it was launched on, so it is not wrapped.
     return owner?.internal === true ? first : waitedFor(first)
@@ -75,27 +78,30 @@ export class Failures {
 }
 
 class Watch implements StreamFailures {
-  constructor(
-    private readonly failures: Failures,
-    private readonly stream: HostStream,
-  ) {}
+  readonly #failures: Failures
+  readonly #stream: HostStream
+
+  constructor(failures: Failures, stream: HostStream) {
+    this.#failures = failures
+    this.#stream = stream
+  }
 
   get arePossible(): boolean {
-    return this.stream.slot.isAnyBroken()
+    return this.#stream.slot.isAnyBroken()
   }
 
   get position(): number {
-    return this.stream.slot.tail
+    return this.#stream.slot.tail
   }
 
   hasPassed(position: number): boolean {
-    return this.stream.hasPassed(position)
+    return this.#stream.hasPassed(position)
   }
 
   before(position: number): KernelError | undefined {
-    const { error, slot } = this.stream
+    const { error, slot } = this.#stream
     if (error === undefined && !slot.isBroken()) return undefined
-    return this.failures.before(this.stream, position)
+    return this.#failures.before(this.#stream, position)
   }
 }
 

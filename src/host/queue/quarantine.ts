@@ -9,33 +9,36 @@ const SLOTS_PER_WAITING = 16
  * the queues share the next snapshot, or many broken streams beside many busy ones would be expensive.
  */
 export class Quarantine {
-  private arrived: StreamSlot[] = []
-  private leaving: StreamSlot[] = []
+  #arrived: StreamSlot[] = []
+  #leaving: StreamSlot[] = []
   /** What the leaving slots wait for. */
-  private until: { readonly slot: StreamSlot; readonly position: number }[] = []
+  #until: { readonly slot: StreamSlot; readonly position: number }[] = []
+  readonly #slots: readonly StreamSlot[]
 
   /** @param slots all slots of the device */
-  constructor(private readonly slots: readonly StreamSlot[]) {}
+  constructor(slots: readonly StreamSlot[]) {
+    this.#slots = slots
+  }
 
   add(slot: StreamSlot): void {
-    this.arrived.push(slot)
+    this.#arrived.push(slot)
   }
 
   /** Removes and returns the slots that no queued wait names any more. */
   take(): StreamSlot[] {
-    for (let last = this.until.at(-1); last !== undefined; last = this.until.at(-1)) {
+    for (let last = this.#until.at(-1); last !== undefined; last = this.#until.at(-1)) {
       if (!last.slot.hasPassed(last.position)) return []
-      this.until.pop()
+      this.#until.pop()
     }
-    const left = this.leaving
-    this.leaving = []
-    if (this.arrived.length * SLOTS_PER_WAITING >= this.slots.length) this.begin()
+    const left = this.#leaving
+    this.#leaving = []
+    if (this.#arrived.length * SLOTS_PER_WAITING >= this.#slots.length) this.#begin()
     return left
   }
 
-  private begin(): void {
-    this.leaving = this.arrived
-    this.arrived = []
-    for (const slot of this.slots) if (!slot.isIdle()) this.until.push({ slot, position: slot.tail })
+  #begin(): void {
+    this.#leaving = this.#arrived
+    this.#arrived = []
+    for (const slot of this.#slots) if (!slot.isIdle()) this.#until.push({ slot, position: slot.tail })
   }
 }

@@ -7,70 +7,71 @@ import { Rounds } from "../../common/rounds.js"
 
 /** The streams of one device, by handle, and the slots of destroyed streams until they can be reused. */
 export class StreamTable {
-  private readonly streams: (HostStream | undefined)[] = [undefined]
-  private readonly freeHandles: number[] = []
-  private readonly slots: StreamSlot[] = []
+  readonly #streams: (HostStream | undefined)[] = [undefined]
+  readonly #freeHandles: number[] = []
+  readonly #slots: StreamSlot[] = []
   /** Destroyed streams whose work may not be done. */
-  private readonly retired = new Rounds<HostStream>()
+  readonly #retired = new Rounds<HostStream>()
   /** Slots that new streams can use. */
-  private readonly clean: StreamSlot[] = []
-  private readonly quarantine = new Quarantine(this.slots)
-  private readonly chunks: ChunkPool
+  readonly #clean: StreamSlot[] = []
+  readonly #quarantine = new Quarantine(this.#slots)
+  readonly #chunks: ChunkPool
+  readonly #control: ControlMemory
+  readonly #failures: Failures
 
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly failures: Failures,
-  ) {
-    this.chunks = new ChunkPool(control)
+  constructor(control: ControlMemory, failures: Failures) {
+    this.#control = control
+    this.#failures = failures
+    this.#chunks = new ChunkPool(control)
   }
 
   /** @param internal whether a graph uses the stream for a branch, so that no user knows it */
   create(priority: number, internal = false): HostStream {
-    const slot = this.clean.pop() ?? this.cleanSlot() ?? this.newSlot()
-    const handle = this.freeHandles.pop() ?? this.streams.length
+    const slot = this.#clean.pop() ?? this.#cleanSlot() ?? this.#newSlot()
+    const handle = this.#freeHandles.pop() ?? this.#streams.length
     const stream = new HostStream(slot, handle)
     stream.internal = internal
     slot.assign(stream, Math.min(LEVELS - 1, Math.max(0, -priority)))
-    this.streams[handle] = stream
+    this.#streams[handle] = stream
     return stream
   }
 
   get(handle: number): HostStream {
-    return this.streams[handle] ?? noStream(handle)
+    return this.#streams[handle] ?? noStream(handle)
   }
 
   destroy(handle: number): void {
-    const stream = this.streams[handle]
+    const stream = this.#streams[handle]
     if (stream === undefined) return
-    this.streams[handle] = undefined
-    this.freeHandles.push(handle)
-    this.retired.add(stream)
+    this.#streams[handle] = undefined
+    this.#freeHandles.push(handle)
+    this.#retired.add(stream)
   }
 
-  private newSlot(): StreamSlot {
-    const slot = new StreamSlot(this.control, this.chunks)
-    this.slots.push(slot)
-    this.failures.addSlot(slot)
+  #newSlot(): StreamSlot {
+    const slot = new StreamSlot(this.#control, this.#chunks)
+    this.#slots.push(slot)
+    this.#failures.addSlot(slot)
     return slot
   }
 
   /** A slot whose stream was destroyed and is done. Checks only a few of the candidates. */
-  private cleanSlot(): StreamSlot | undefined {
-    for (const stream of this.retired.take(({ slot }) => slot.isIdle())) {
-      if (this.failures.of(stream) === undefined) this.clean.push(stream.slot)
-      else this.quarantine.add(stream.slot)
+  #cleanSlot(): StreamSlot | undefined {
+    for (const stream of this.#retired.take(({ slot }) => slot.isIdle())) {
+      if (this.#failures.of(stream) === undefined) this.#clean.push(stream.slot)
+      else this.#quarantine.add(stream.slot)
     }
-    for (const slot of this.leaveQuarantine()) this.clean.push(slot)
-    return this.clean.pop()
+    for (const slot of this.#leaveQuarantine()) this.#clean.push(slot)
+    return this.#clean.pop()
   }
 
-  private leaveQuarantine(): readonly StreamSlot[] {
-    const left = this.quarantine.take()
+  #leaveQuarantine(): readonly StreamSlot[] {
+    const left = this.#quarantine.take()
     if (left.length === 0) return left
     // Streams that broke by waiting for these must learn why before it is forgotten.
-    for (const { owner } of this.slots) if (owner !== undefined) this.failures.of(owner)
+    for (const { owner } of this.#slots) if (owner !== undefined) this.#failures.of(owner)
     for (const slot of left) {
-      this.failures.forget(slot)
+      this.#failures.forget(slot)
       slot.owner = undefined
     }
     return left

@@ -21,16 +21,19 @@ import {
 
 /** Free chunks of queues, for all streams of a device. */
 export class ChunkPool {
-  private readonly free: number[] = []
+  readonly #free: number[] = []
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {}
+  constructor(control: ControlMemory) {
+    this.#control = control
+  }
 
   acquire(): number {
-    return this.free.pop() ?? this.control.reserve(CHUNK_WORDS)
+    return this.#free.pop() ?? this.#control.reserve(CHUNK_WORDS)
   }
 
   release(chunk: number): void {
-    this.free.push(chunk)
+    this.#free.push(chunk)
   }
 }
 
@@ -41,41 +44,42 @@ export class StreamSlot {
   tail = 0
   /** The stream that uses the slot now. */
   owner: HostStream | undefined
-  private progress = 0
-  private next = 0
-  private end = 0
-  private chunk = 0
-  private readonly used: { readonly chunk: number; readonly position: number }[] = []
+  #progress = 0
+  #next = 0
+  #end = 0
+  #chunk = 0
+  readonly #used: { readonly chunk: number; readonly position: number }[] = []
+  readonly #control: ControlMemory
+  readonly #chunks: ChunkPool
 
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly chunks: ChunkPool,
-  ) {
+  constructor(control: ControlMemory, chunks: ChunkPool) {
+    this.#control = control
+    this.#chunks = chunks
     this.block = control.reserve(STREAM_WORDS)
   }
 
   /** Gives the slot to a new stream. */
   assign(owner: HostStream, level: number): void {
     this.owner = owner
-    this.control.words[this.block + LEVEL] = level
-    this.control.words[this.block + BROKEN] = 0
+    this.#control.words[this.block + LEVEL] = level
+    this.#control.words[this.block + BROKEN] = 0
   }
 
   /** The index at which a command of this many words can be written. Workers see nothing before {@link publish}. */
   room(words: number): number {
-    if (this.next + words > this.end) this.extend()
-    return this.next
+    if (this.#next + words > this.#end) this.#extend()
+    return this.#next
   }
 
   /** Queues the command that was written at {@link room}. A call counts as all commands of its block. */
   publish(words: number, count = 1): void {
-    this.next += words
+    this.#next += words
     this.tail += count
-    Atomics.store(this.control.words, this.block + TAIL, this.tail | 0)
+    Atomics.store(this.#control.words, this.block + TAIL, this.tail | 0)
   }
 
   hasPassed(at: number): boolean {
-    return at <= this.progress || at <= this.readProgress()
+    return at <= this.#progress || at <= this.#readProgress()
   }
 
   isIdle(): boolean {
@@ -87,51 +91,51 @@ export class StreamSlot {
    * stream's progress behind a failure, it also sees this word.
    */
   isAnyBroken(): boolean {
-    return this.control.words[ANY_BROKEN] === 1
+    return this.#control.words[ANY_BROKEN] === 1
   }
 
   isBroken(): boolean {
-    return this.control.words[this.block + BROKEN] === 1
+    return this.#control.words[this.block + BROKEN] === 1
   }
 
   /** The position behind the command that broke the stream. */
   brokenAt(): number {
-    const words = this.control.words
+    const words = this.#control.words
     return position(wordAt(words, this.block + BROKEN_HIGH), wordAt(words, this.block + BROKEN_LOW))
   }
 
-  private readProgress(): number {
-    const words = this.control.words
+  #readProgress(): number {
+    const words = this.#control.words
     for (;;) {
       const high = Atomics.load(words, this.block + PROGRESS_HIGH)
       const low = Atomics.load(words, this.block + PROGRESS_LOW)
       if (Atomics.load(words, this.block + PROGRESS_HIGH) !== high) continue
-      this.progress = position(high, low)
-      return this.progress
+      this.#progress = position(high, low)
+      return this.#progress
     }
   }
 
-  private extend(): void {
-    const chunk = this.recycled() ?? this.chunks.acquire()
-    const words = this.control.words
-    if (this.chunk === 0) {
+  #extend(): void {
+    const chunk = this.#recycled() ?? this.#chunks.acquire()
+    const words = this.#control.words
+    if (this.#chunk === 0) {
       words[this.block + READ] = chunk
     } else {
-      words[this.next] = LINK | (2 << KIND_BITS)
-      words[this.next + 1] = chunk
-      this.used.push({ chunk: this.chunk, position: this.tail })
+      words[this.#next] = LINK | (2 << KIND_BITS)
+      words[this.#next + 1] = chunk
+      this.#used.push({ chunk: this.#chunk, position: this.tail })
     }
-    this.chunk = chunk
-    this.next = chunk
-    this.end = chunk + CHUNK_WORDS - 2
+    this.#chunk = chunk
+    this.#next = chunk
+    this.#end = chunk + CHUNK_WORDS - 2
   }
 
   /** One of this queue's used chunks. A chunk is free once a command behind its link has run. Others go to the pool. */
-  private recycled(): number | undefined {
+  #recycled(): number | undefined {
     let count = 0
-    while (count < this.used.length && this.hasPassed((this.used[count]?.position ?? Infinity) + 1)) count++
-    const [first, ...others] = this.used.splice(0, count)
-    for (const { chunk } of others) this.chunks.release(chunk)
+    while (count < this.#used.length && this.hasPassed((this.#used[count]?.position ?? Infinity) + 1)) count++
+    const [first, ...others] = this.#used.splice(0, count)
+    for (const { chunk } of others) this.#chunks.release(chunk)
     return first?.chunk
   }
 }

@@ -20,11 +20,15 @@ export interface HostBirth {
 
 /** Queues what orders one stream behind another, unless it is ordered already. */
 export class Waits {
-  constructor(
-    private readonly commands: Commands,
-    private readonly failures: Failures,
-    private readonly queues: Queues,
-  ) {}
+  readonly #commands: Commands
+  readonly #failures: Failures
+  readonly #queues: Queues
+
+  constructor(commands: Commands, failures: Failures, queues: Queues) {
+    this.#commands = commands
+    this.#failures = failures
+    this.#queues = queues
+  }
 
   /** Has a stream wait for an event's latest record, which no capture made. */
   waitForRecord(stream: HostStream, { stream: other, position }: HostEvent): void {
@@ -35,12 +39,12 @@ export class Waits {
   waitForPosition(stream: HostStream, other: HostStream, position: number): void {
     if (other === stream) return
     const passed = other.hasPassed(position)
-    const error = passed ? this.failures.before(other, position) : undefined
-    if (error !== undefined) this.breakBecauseOf(error, stream)
+    const error = passed ? this.#failures.before(other, position) : undefined
+    if (error !== undefined) this.#breakBecauseOf(error, stream)
     // A broken stream still has to reach all that it waits for: what was freed behind those waits is free only then.
     else if (passed && !other.slot.isBroken()) return
-    else this.commands.wait(stream.slot, other.slot, position, TAKES_OVER)
-    this.queues.submit(stream)
+    else this.#commands.wait(stream.slot, other.slot, position, TAKES_OVER)
+    this.#queues.submit(stream)
   }
 
   /**
@@ -51,17 +55,17 @@ export class Waits {
     const { stream: home, position } = birth
     const needsContents = birth.needsContents && !overwrites
     const passed = home.hasPassed(position)
-    const error = passed && needsContents ? this.failures.before(home, position) : undefined
+    const error = passed && needsContents ? this.#failures.before(home, position) : undefined
     if (passed && error === undefined) return true
-    if (error !== undefined) this.breakBecauseOf(error, stream)
-    else this.commands.wait(stream.slot, home.slot, position, howToWait(birth, needsContents))
-    this.queues.submit(stream)
+    if (error !== undefined) this.#breakBecauseOf(error, stream)
+    else this.#commands.wait(stream.slot, home.slot, position, howToWait(birth, needsContents))
+    this.#queues.submit(stream)
     return false
   }
 
   /** Breaks a stream because what it waits for is known to have failed. */
-  private breakBecauseOf(error: KernelError, stream: HostStream): void {
-    if (!stream.slot.isBroken()) this.commands.break(stream.slot, this.failures.tell(stream, error))
+  #breakBecauseOf(error: KernelError, stream: HostStream): void {
+    if (!stream.slot.isBroken()) this.#commands.break(stream.slot, this.#failures.tell(stream, error))
   }
 }
 

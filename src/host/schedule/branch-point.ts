@@ -6,18 +6,21 @@ export class BranchPoint {
   stream = 0
   low = 0
   high = 0
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {}
+  constructor(control: ControlMemory) {
+    this.#control = control
+  }
 
   /** Finds it for the wait at `read` in the block of a call. */
   find(call: number, read: number): void {
-    const { words } = this.control
+    const { words } = this.#control
     this.at(wordAt(words, call + 4), wordAt(words, read + 1), wordAt(words, read + 2))
   }
 
   /** Finds it for a position of a branch, from a call's table. */
   at(table: number, branch: number, position: number): void {
-    const { words } = this.control
+    const { words } = this.#control
     const entry = table + TABLE_ENTRY_WORDS * branch
     const baseLow = wordAt(words, entry + 1)
     const baseHigh = wordAt(words, entry + 2)
@@ -27,6 +30,6 @@ export class BranchPoint {
   }
 
   hasArrived(): boolean {
-    return hasProgressed(this.control.words, this.stream, this.high, this.low)
+    return hasProgressed(this.#control.words, this.stream, this.high, this.low)
   }
 }

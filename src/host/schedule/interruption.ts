@@ -38,10 +38,12 @@ import { BranchPoint } from "./branch-point.js"
  * The flat block keeps the streams and a call for each. Their positions start again with each interruption.
  */
 export class Interruption {
-  private readonly point: BranchPoint
+  readonly #point: BranchPoint
+  readonly #control: ControlMemory
 
-  constructor(private readonly control: ControlMemory) {
-    this.point = new BranchPoint(control)
+  constructor(control: ControlMemory) {
+    this.#control = control
+    this.#point = new BranchPoint(control)
   }
 
   /**
@@ -49,14 +51,14 @@ export class Interruption {
    * @param ready makes a running stream ready
    */
   tryAt(stream: number, step: number, ready: (stream: number) => void): void {
-    const found = Atomics.compareExchange(this.control.words, stream + FLAT_STEP, step, step | FLAT_INTERRUPTED)
+    const found = Atomics.compareExchange(this.#control.words, stream + FLAT_STEP, step, step | FLAT_INTERRUPTED)
     if (found !== step) return
     // From here on the run, its graph and its call do not change.
-    const words = this.control.catchUp()
+    const words = this.#control.catchUp()
     const call = wordAt(words, stream + FLAT_CALL)
     const flat = wordAt(words, call + CALL_FLAT)
     const current = (step & FLAT_NUMBER) - wordAt(words, stream + FLAT_FIRST)
-    if (!this.areIdle(call, flat)) {
+    if (!this.#areIdle(call, flat)) {
       // Workers have not left some of the streams since an earlier run. The watcher will try again soon.
       Atomics.and(words, stream + FLAT_STEP, ~FLAT_INTERRUPTED)
       return
@@ -64,61 +66,61 @@ export class Interruption {
     words[flat + FLAT_WAS_INTERRUPTED] = 1
     const places = wordAt(words, flat + FLAT_PLACES)
     const held = wordAt(words, places + PLACE_WORDS * current + PLACE_BRANCH)
-    this.takeAll(call, flat)
-    for (let index = 0; index < current; index++) this.putBehind(call, places + PLACE_WORDS * index)
-    this.putBefore(call, places + PLACE_WORDS * current)
-    this.handOut(call, flat, held, ready)
+    this.#takeAll(call, flat)
+    for (let index = 0; index < current; index++) this.#putBehind(call, places + PLACE_WORDS * index)
+    this.#putBefore(call, places + PLACE_WORDS * current)
+    this.#handOut(call, flat, held, ready)
   }
 
-  private areIdle(call: number, flat: number): boolean {
-    const { words } = this.control
+  #areIdle(call: number, flat: number): boolean {
+    const { words } = this.#control
     for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
-      if (Atomics.load(words, this.streamOf(call, branch) + STATE) !== IDLE) return false
+      if (Atomics.load(words, this.#streamOf(call, branch) + STATE) !== IDLE) return false
     }
     return true
   }
 
   /** Acquires the streams of all branches and sets them to their beginnings. */
-  private takeAll(call: number, flat: number): void {
-    const { words } = this.control
+  #takeAll(call: number, flat: number): void {
+    const { words } = this.#control
     const calls = wordAt(words, flat + FLAT_CALLS)
     // 0 would mean the beginning of another flat run.
-    words[this.streamOf(call, 0) + BLOCK_READ] = wordAt(words, call + 1) + TIME_WORDS
+    words[this.#streamOf(call, 0) + BLOCK_READ] = wordAt(words, call + 1) + TIME_WORDS
     for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
-      const stream = this.streamOf(call, branch)
+      const stream = this.#streamOf(call, branch)
       const own = calls + CALL_WORDS * branch
       // Set before its tail, or a worker that is just leaving the stream would acquire it again.
       Atomics.store(words, stream + STATE, RUNNING)
       words[stream + READ] = own
       words[stream + BLOCK_READ] = 0
       words[stream + BROKEN] = 0
-      words[stream + LAUNCHED_ON] = this.streamOf(call, 0)
-      this.control.advance(stream, 0, 0)
+      words[stream + LAUNCHED_ON] = this.#streamOf(call, 0)
+      this.#control.advance(stream, 0, 0)
       Atomics.store(words, stream + TAIL, wordAt(words, own + 3))
     }
   }
 
   /** Sets a branch to the position behind a command that is done. */
-  private putBehind(call: number, place: number): void {
-    const { words } = this.control
-    this.putBefore(call, place, 1)
-    words[this.point.stream + BLOCK_READ] = wordAt(words, place + PLACE_END)
+  #putBehind(call: number, place: number): void {
+    const { words } = this.#control
+    this.#putBefore(call, place, 1)
+    words[this.#point.stream + BLOCK_READ] = wordAt(words, place + PLACE_END)
   }
 
   /** Sets a branch to the position before a command, or this many commands further. */
-  private putBefore(call: number, place: number, further = 0): void {
-    const { words } = this.control
-    const { point } = this
+  #putBefore(call: number, place: number, further = 0): void {
+    const { words } = this.#control
+    const point = this.#point
     const position = wordAt(words, place + PLACE_INDEX) + further
     point.at(wordAt(words, call + 4), wordAt(words, place + PLACE_BRANCH), position)
-    this.control.advance(point.stream, point.low, point.high)
+    this.#control.advance(point.stream, point.low, point.high)
   }
 
   /** Makes all unfinished branches ready, except the one of the current command, which the worker keeps. */
-  private handOut(call: number, flat: number, held: number, ready: (stream: number) => void): void {
-    const { words } = this.control
+  #handOut(call: number, flat: number, held: number, ready: (stream: number) => void): void {
+    const { words } = this.#control
     for (let branch = 0; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
-      const stream = this.streamOf(call, branch)
+      const stream = this.#streamOf(call, branch)
       const isOver = branch > 0 && words[stream + PROGRESS_LOW] === words[stream + TAIL]
       if (isOver) {
         words[stream + BLOCK_READ] = 0
@@ -130,8 +132,8 @@ export class Interruption {
     }
   }
 
-  private streamOf(call: number, branch: number): number {
-    this.point.at(wordAt(this.control.words, call + 4), branch, 0)
-    return this.point.stream
+  #streamOf(call: number, branch: number): number {
+    this.#point.at(wordAt(this.#control.words, call + 4), branch, 0)
+    return this.#point.stream
   }
 }

@@ -57,28 +57,29 @@ const WATCH = 2
  * after it has registered. All these accesses are sequentially consistent.
  */
 export class Scheduler {
-  private readonly runs: RunWatch
+  readonly #runs: RunWatch
+  readonly #control: ControlMemory
+  readonly #whenLate: (() => void) | undefined
 
   /** @param whenLate called repeatedly while the lock stays locked for long; if it throws, the wait ends */
-  constructor(
-    private readonly control: ControlMemory,
-    private readonly whenLate?: () => void,
-  ) {
-    this.runs = new RunWatch(control, (stream) => this.push(stream))
+  constructor(control: ControlMemory, whenLate?: () => void) {
+    this.#control = control
+    this.#whenLate = whenLate
+    this.#runs = new RunWatch(control, (stream) => this.#push(stream))
   }
 
   /** Makes an idle stream with new commands ready. On the opening thread, after it has published the tail. */
   submit(stream: number): boolean {
-    return Atomics.load(this.control.words, stream + STATE) === IDLE && this.submitIdle(stream)
+    return Atomics.load(this.#control.words, stream + STATE) === IDLE && this.#submitIdle(stream)
   }
 
-  private submitIdle(stream: number): boolean {
-    const words = this.control.words
+  #submitIdle(stream: number): boolean {
+    const words = this.#control.words
     if (Atomics.compareExchange(words, stream + STATE, IDLE, READY) !== IDLE) return false
     Atomics.add(words, ACTIVE, 1)
-    lock(words, LOCK, this.whenLate)
-    this.push(stream)
-    const wake = this.callWorker()
+    lock(words, LOCK, this.#whenLate)
+    this.#push(stream)
+    const wake = this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
     return true
@@ -89,7 +90,7 @@ export class Scheduler {
    * the opening thread, after it has published the tail.
    */
   submitBehind(stream: number, other: number, high: number, low: number): boolean {
-    const words = this.control.words
+    const words = this.#control.words
     if (Atomics.compareExchange(words, stream + STATE, IDLE, RUNNING) !== IDLE) return false
     Atomics.add(words, ACTIVE, 1)
     if (!this.suspend(stream, other, high, low)) this.yield(stream)
@@ -98,18 +99,18 @@ export class Scheduler {
 
   /** Makes a running stream ready again, for any worker. */
   yield(stream: number): void {
-    const words = this.lock()
-    this.push(stream)
-    const wake = this.callWorker()
+    const words = this.#lock()
+    this.#push(stream)
+    const wake = this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
   /** Removes the first ready stream, which the caller then runs. @returns 0 if there is none */
   take(): number {
-    const words = this.lock()
-    const stream = this.pop()
-    const wake = stream !== 0 && this.callWorker()
+    const words = this.#lock()
+    const stream = this.#pop()
+    const wake = stream !== 0 && this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
     return stream
@@ -117,16 +118,16 @@ export class Scheduler {
 
   /** Whether a stream of a higher level is ready. */
   hasReadyAbove(level: number): boolean {
-    return Atomics.load(this.control.words, READY_MASK) >>> (level + 1) !== 0
+    return Atomics.load(this.#control.words, READY_MASK) >>> (level + 1) !== 0
   }
 
   hasReady(): boolean {
-    return Atomics.load(this.control.words, READY_MASK) !== 0
+    return Atomics.load(this.#control.words, READY_MASK) !== 0
   }
 
   /** Counts the caller as spinning, if fewer than `limit` workers spin and no stream is ready. */
   beginSpinning(limit: number): boolean {
-    const words = this.lock()
+    const words = this.#lock()
     const allowed = wordAt(words, SPINNING) < limit && words[READY_MASK] === 0
     if (allowed) words[SPINNING] = wordAt(words, SPINNING) + 1
     unlock(words, LOCK)
@@ -134,7 +135,7 @@ export class Scheduler {
   }
 
   endSpinning(): void {
-    const words = this.lock()
+    const words = this.#lock()
     words[SPINNING] = wordAt(words, SPINNING) - 1
     unlock(words, LOCK)
   }
@@ -144,18 +145,18 @@ export class Scheduler {
    * @returns whether the time, in milliseconds, ran out first
    */
   sleep(mayStay: () => boolean, time: number): boolean {
-    const words = this.lock()
+    const words = this.#lock()
     if (words[READY_MASK] !== 0) {
       unlock(words, LOCK)
       return false
     }
     const bell = Atomics.load(words, DOORBELL)
-    const watches = this.lacksWatcher()
+    const watches = this.#lacksWatcher()
     words[SLEEPING] = wordAt(words, SLEEPING) + 1
     if (watches) words[WATCHERS] = 1
     unlock(words, LOCK)
-    let late = this.rest(mayStay, bell, watches ? WATCH : time)
-    if (watches) while (late && this.looksInVain()) late = this.rest(mayStay, bell, WATCH)
+    let late = this.#rest(mayStay, bell, watches ? WATCH : time)
+    if (watches) while (late && this.#looksInVain()) late = this.#rest(mayStay, bell, WATCH)
     words[SLEEPING] = wordAt(words, SLEEPING) - 1
     words[WAKING] = Math.max(0, wordAt(words, WAKING) - 1)
     if (watches) words[WATCHERS] = 0
@@ -165,36 +166,36 @@ export class Scheduler {
 
   /** Watches the flat runs of a stream from now on: those that stand still are interrupted. */
   watchRuns(stream: number): void {
-    if (this.runs.has(stream)) return
-    const words = this.lock()
-    this.runs.add(stream)
-    const wake = this.callWorker()
+    if (this.#runs.has(stream)) return
+    const words = this.#lock()
+    this.#runs.add(stream)
+    const wake = this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
   /** Returns once the current holder of the lock, if any, has unlocked it. */
   passLock(): void {
-    unlock(this.lock(), LOCK)
+    unlock(this.#lock(), LOCK)
   }
 
   /** Wakes every sleeping worker. */
   wakeAll(): void {
-    const words = this.control.words
+    const words = this.#control.words
     Atomics.add(words, DOORBELL, 1)
     Atomics.notify(words, DOORBELL)
   }
 
   /** Counts a stream as idle. After the device was closed, the last one wakes the workers so that they end. */
   retire(): void {
-    const words = this.control.words
+    const words = this.#control.words
     const left = Atomics.sub(words, ACTIVE, 1) - 1
     if (left === 0 && Atomics.load(words, LIFE) !== 0) this.wakeAll()
   }
 
   /** Whether workers must end: the device is lost, or it was closed and all streams are idle. */
   isOver(): boolean {
-    const words = this.control.words
+    const words = this.#control.words
     const life = Atomics.load(words, LIFE)
     return life === LOST || (life === CLOSING && Atomics.load(words, ACTIVE) === 0)
   }
@@ -204,7 +205,7 @@ export class Scheduler {
    * @returns false if the wait is over already: then the caller still has the stream
    */
   suspend(stream: number, other: number, high: number, low: number, how = 0): boolean {
-    const words = this.lock()
+    const words = this.#lock()
     const endsBroken = (how & ENDS_BROKEN) !== 0
     words[stream + AWAITED_HIGH] = high
     words[stream + AWAITED_LOW] = low
@@ -215,7 +216,7 @@ export class Scheduler {
       Atomics.store(words, stream + STATE, WAITING)
       addWaiter(words, other + (endsBroken ? ENDING_WAITERS : WAITERS), stream)
     } else {
-      this.unwatchIfAlone(other)
+      this.#unwatchIfAlone(other)
     }
     unlock(words, LOCK)
     return waits
@@ -226,21 +227,21 @@ export class Scheduler {
    * @returns the woken stream of the highest level, for the caller to run, or 0. The others become ready.
    */
   settle(stream: number, high: number, low: number): number {
-    const words = this.lock()
+    const words = this.#lock()
     let first = 0
-    for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
+    for (let waiter = this.#takeOver(stream, high, low); waiter !== 0; waiter = this.#takeOver(stream, high, low)) {
       if (first === 0) {
         first = waiter
       } else if (wordAt(words, waiter + LEVEL) > wordAt(words, first + LEVEL)) {
-        this.push(first)
+        this.#push(first)
         first = waiter
       } else {
-        this.push(waiter)
+        this.#push(waiter)
       }
     }
     if (first !== 0) Atomics.store(words, first + STATE, RUNNING)
-    this.unwatchIfAlone(stream)
-    const wake = this.callWorker()
+    this.#unwatchIfAlone(stream)
+    const wake = this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
     return first
@@ -248,19 +249,19 @@ export class Scheduler {
 
   /** The same, but all woken streams become ready, because the caller continues with its own. */
   release(stream: number, high: number, low: number): void {
-    const words = this.lock()
-    for (let waiter = this.takeOver(stream, high, low); waiter !== 0; waiter = this.takeOver(stream, high, low)) {
-      this.push(waiter)
+    const words = this.#lock()
+    for (let waiter = this.#takeOver(stream, high, low); waiter !== 0; waiter = this.#takeOver(stream, high, low)) {
+      this.#push(waiter)
     }
-    this.unwatchIfAlone(stream)
-    const wake = this.callWorker()
+    this.#unwatchIfAlone(stream)
+    const wake = this.#callWorker()
     unlock(words, LOCK)
     if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
   /** Removes a stream whose wait for another one is over, now that the other has reached a position. @returns 0 if none */
-  private takeOver(other: number, high: number, low: number): number {
-    const { words } = this.control
+  #takeOver(other: number, high: number, low: number): number {
+    const { words } = this.#control
     const waiter = wordAt(words, other + WAITERS)
     if (waiter !== 0 && isReached(words, waiter, high, low)) return takeFirstWaiter(words, other + WAITERS)
     const ending = wordAt(words, other + ENDING_WAITERS)
@@ -270,24 +271,24 @@ export class Scheduler {
   }
 
   /** Stops watching a stream that no other waits for. */
-  private unwatchIfAlone(stream: number): void {
-    const { words } = this.control
+  #unwatchIfAlone(stream: number): void {
+    const { words } = this.#control
     if (words[stream + WAITERS] !== 0 || words[stream + ENDING_WAITERS] !== 0) return
     Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
   }
 
   /** After progress of a stream that the opening thread watches: wakes that thread if the position was reached. */
   tellHost(stream: number, high: number, low: number): void {
-    const words = this.control.words
+    const words = this.#control.words
     if (!hasReached(high, low, wordAt(words, stream + HOST_HIGH), wordAt(words, stream + HOST_LOW))) return
     Atomics.and(words, stream + WATCHED, ~HOST_WATCHES)
-    this.listForHost(stream)
+    this.#listForHost(stream)
     this.signal()
   }
 
   /** Adds a stream to the list of those that the opening thread must check, unless it is in it. */
-  private listForHost(stream: number): void {
-    const { words } = this.control
+  #listForHost(stream: number): void {
+    const { words } = this.#control
     if (Atomics.exchange(words, stream + HOST_LISTED, 1) === 1) return
     let first: number
     do {
@@ -298,23 +299,23 @@ export class Scheduler {
 
   /** Wakes the opening thread. */
   signal(): void {
-    const words = this.control.words
+    const words = this.#control.words
     Atomics.add(words, SIGNAL, 1)
     Atomics.notify(words, SIGNAL)
   }
 
-  private lock(): Int32Array {
-    lock(this.control.words, LOCK, this.whenLate)
+  #lock(): Int32Array {
+    lock(this.#control.words, LOCK, this.#whenLate)
     // Control blocks that were reserved lately may lie beyond this thread's view.
-    if (wordAt(this.control.words, EXTENT) > this.control.words.length) this.control.refresh()
-    return this.control.words
+    if (wordAt(this.#control.words, EXTENT) > this.#control.words.length) this.#control.refresh()
+    return this.#control.words
   }
 
   /** Decides, under the lock, whether to wake one more worker. If so, the caller must notify the doorbell. */
-  private callWorker(): boolean {
-    const words = this.control.words
+  #callWorker(): boolean {
+    const words = this.#control.words
     const coming = wordAt(words, SPINNING) + wordAt(words, WAKING)
-    const wanted = wordAt(words, READY_COUNT) + (this.lacksWatcher() ? 1 : 0)
+    const wanted = wordAt(words, READY_COUNT) + (this.#lacksWatcher() ? 1 : 0)
     if (wanted <= coming) return false
     if (wordAt(words, SLEEPING) <= wordAt(words, WAKING)) return false
     words[WAKING] = wordAt(words, WAKING) + 1
@@ -322,28 +323,28 @@ export class Scheduler {
     return true
   }
 
-  private lacksWatcher(): boolean {
-    const words = this.control.words
-    return !this.runs.isEmpty() && words[WATCHERS] === 0
+  #lacksWatcher(): boolean {
+    const words = this.#control.words
+    return !this.#runs.isEmpty() && words[WATCHERS] === 0
   }
 
   /** Sleeps, then locks. @returns whether the time ran out */
-  private rest(mayStay: () => boolean, bell: number, time: number): boolean {
-    const late = mayStay() && Atomics.wait(this.control.words, DOORBELL, bell, time) === "timed-out"
-    this.lock()
+  #rest(mayStay: () => boolean, bell: number, time: number): boolean {
+    const late = mayStay() && Atomics.wait(this.#control.words, DOORBELL, bell, time) === "timed-out"
+    this.#lock()
     return late
   }
 
   /** Checks the flat runs. @returns true, having unlocked, if the watcher must sleep again because nothing is ready */
-  private looksInVain(): boolean {
-    this.runs.look()
-    const isInVain = !this.runs.isEmpty() && this.control.words[READY_MASK] === 0
-    if (isInVain) unlock(this.control.words, LOCK)
+  #looksInVain(): boolean {
+    this.#runs.look()
+    const isInVain = !this.#runs.isEmpty() && this.#control.words[READY_MASK] === 0
+    if (isInVain) unlock(this.#control.words, LOCK)
     return isInVain
   }
 
-  private push(stream: number): void {
-    const words = this.control.words
+  #push(stream: number): void {
+    const words = this.#control.words
     const level = wordAt(words, stream + LEVEL)
     Atomics.store(words, stream + STATE, READY)
     words[stream + NEXT] = 0
@@ -355,8 +356,8 @@ export class Scheduler {
     Atomics.or(words, READY_MASK, 1 << level)
   }
 
-  private pop(): number {
-    const words = this.control.words
+  #pop(): number {
+    const words = this.#control.words
     const mask = wordAt(words, READY_MASK)
     if (mask === 0) return 0
     const level = Math.min(LEVELS - 1, 31 - Math.clz32(mask))

@@ -9,15 +9,19 @@ const LOOK = 16
 
 /** Decides when a worker that runs a block gives its stream back for others. */
 export class Turns {
-  constructor(private readonly at: { readonly control: ControlMemory; readonly scheduler: Scheduler }) {}
+  readonly #at: { readonly control: ControlMemory; readonly scheduler: Scheduler }
+
+  constructor(at: { readonly control: ControlMemory; readonly scheduler: Scheduler }) {
+    this.#at = at
+  }
 
   /** @param left how many commands of the turn are left */
   isOver(level: number, left: number): boolean {
-    return left % LOOK === 0 && this.isWanted(level, left)
+    return left % LOOK === 0 && this.#isWanted(level, left)
   }
 
-  private isWanted(level: number, left: number): boolean {
-    const { scheduler, control } = this.at
+  #isWanted(level: number, left: number): boolean {
+    const { scheduler, control } = this.#at
     if (scheduler.hasReadyAbove(level)) return true
     return left <= 0 && (scheduler.hasReady() || Atomics.load(control.words, LIFE) === LOST)
   }

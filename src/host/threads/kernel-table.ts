@@ -35,65 +35,68 @@ export interface KernelMemory {
 /** The kernels of one device, by handle. */
 export class KernelTable {
   // Handle 0 means no kernel: a worker's control block says so before its first one.
-  private readonly kernels: (HostKernel | undefined)[] = [undefined]
-  private readonly handles = new WeakMap<KernelSource, KernelHandle>()
-  private readonly modules = new WeakMap<ModuleSource, HostModule>()
-  private moduleCount = 0
+  readonly #kernels: (HostKernel | undefined)[] = [undefined]
+  readonly #handles = new WeakMap<KernelSource, KernelHandle>()
+  readonly #modules = new WeakMap<ModuleSource, HostModule>()
+  #moduleCount = 0
   /** Kernels given as text, by their whole definition, so that a kernel defined in a loop is loaded once. */
-  private readonly texts = new Map<string, KernelHandle>()
-  private readonly preparations = new Map<KernelHandle, Preparation>()
-  private end: Error | undefined
-  private copies: number | undefined
+  readonly #texts = new Map<string, KernelHandle>()
+  readonly #preparations = new Map<KernelHandle, Preparation>()
+  #end: Error | undefined
+  #copies: number | undefined
+  readonly #pool: WorkerPool
+  readonly #keepAlive: KeepAlive
+  /** The device's memory, which is made later. */
+  readonly #memory: () => KernelMemory
 
-  constructor(
-    private readonly pool: WorkerPool,
-    private readonly keepAlive: KeepAlive,
-    /** The device's memory, which is made later. */
-    private readonly memory: () => KernelMemory,
-  ) {}
+  constructor(pool: WorkerPool, keepAlive: KeepAlive, memory: () => KernelMemory) {
+    this.#pool = pool
+    this.#keepAlive = keepAlive
+    this.#memory = memory
+  }
 
   load(source: KernelSource, compiled?: CompiledWasm): KernelHandle {
-    const known = this.handles.get(source)
+    const known = this.#handles.get(source)
     if (known !== undefined) return known
-    const module = this.module(source.module, compiled)
-    const kernel = checkKernel(source, this.kernels.length, module, () => this.structCopies())
+    const module = this.#module(source.module, compiled)
+    const kernel = checkKernel(source, this.#kernels.length, module, () => this.#structCopies())
     const text = textOf(kernel)
-    const id = (text === undefined ? undefined : this.texts.get(text)) ?? this.add(kernel)
-    if (text !== undefined) this.texts.set(text, id)
-    this.handles.set(source, id)
+    const id = (text === undefined ? undefined : this.#texts.get(text)) ?? this.#add(kernel)
+    if (text !== undefined) this.#texts.set(text, id)
+    this.#handles.set(source, id)
     return id
   }
 
   /** The module's globals, in the order of their declarations. */
   loadGlobals(source: ModuleSource): readonly LoadedGlobal[] {
-    return this.module(source).loaded
+    return this.#module(source).loaded
   }
 
   async prepareModule(source: ModuleSource): Promise<void> {
-    if (!this.modules.has(source)) this.module(source, await this.compileAhead(source))
+    if (!this.#modules.has(source)) this.#module(source, await this.#compileAhead(source))
   }
 
-  private module(source: ModuleSource, compiled?: CompiledWasm): HostModule {
-    const known = this.modules.get(source)
+  #module(source: ModuleSource, compiled?: CompiledWasm): HostModule {
+    const known = this.#modules.get(source)
     if (known !== undefined) return known
     const body = checkModule(source, compiled)
-    const loaded = this.allocateGlobals(source)
+    const loaded = this.#allocateGlobals(source)
     const globals = source.globals.map(({ name, dtype, length }, index) => ({
       name,
       code: parameterCode({ dtype, access: undefined }),
       address: loaded[index]?.address ?? 0,
       length,
     }))
-    const module = { id: this.moduleCount++, body, globals, loaded }
-    this.modules.set(source, module)
+    const module = { id: this.#moduleCount++, body, globals, loaded }
+    this.#modules.set(source, module)
     return module
   }
 
-  private allocateGlobals({ globals }: ModuleSource): LoadedGlobal[] {
+  #allocateGlobals({ globals }: ModuleSource): LoadedGlobal[] {
     const loaded: LoadedGlobal[] = []
     try {
       for (const { dtype, length, isConstant } of globals) {
-        const { address } = this.memory().allocatePinned(length * elementsOf(dtype).byteLength)
+        const { address } = this.#memory().allocatePinned(length * elementsOf(dtype).byteLength)
         loaded.push({ address, isConstant })
       }
       return loaded
@@ -104,89 +107,89 @@ export class KernelTable {
   }
 
   freeGlobals(globals: readonly LoadedGlobal[]): void {
-    for (const { address } of globals) this.memory().freePinned(address)
+    for (const { address } of globals) this.#memory().freePinned(address)
   }
 
   /** Nobody launches its kernels any more. JavaScript cannot unload a module's code. */
   unload(source: ModuleSource): void {
-    this.modules.delete(source)
+    this.#modules.delete(source)
   }
 
-  private add(kernel: HostKernel): KernelHandle {
+  #add(kernel: HostKernel): KernelHandle {
     const { id, name, exportName, codes, structs, module } = kernel
     const { id: moduleId, body, globals } = module
-    this.pool.define({ id, name, exportName, codes, structs, module: { id: moduleId, body, globals } })
-    this.kernels.push(kernel)
+    this.#pool.define({ id, name, exportName, codes, structs, module: { id: moduleId, body, globals } })
+    this.#kernels.push(kernel)
     return id
   }
 
   /** Where workers put the copies of structs for WebAssembly kernels. */
-  private structCopies(): number {
-    this.copies ??= this.memory().reserve(COPY_BYTES * this.pool.most)
-    return this.copies
+  #structCopies(): number {
+    this.#copies ??= this.#memory().reserve(COPY_BYTES * this.#pool.most)
+    return this.#copies
   }
 
   get(handle: KernelHandle): HostKernel {
-    return this.kernels[handle] ?? noKernel(handle)
+    return this.#kernels[handle] ?? noKernel(handle)
   }
 
   nameOf(handle: KernelHandle): string | undefined {
-    return this.kernels[handle]?.name
+    return this.#kernels[handle]?.name
   }
 
   /** Loads a kernel on every started worker that is not running a stream. */
   async prepare(source: KernelSource): Promise<KernelHandle> {
-    this.keepAlive.hold()
+    this.#keepAlive.hold()
     try {
-      const handle = this.handles.get(source) ?? this.load(source, await this.compileAhead(source.module))
-      if (this.end !== undefined) throw this.end
-      return await (this.preparations.get(handle) ?? this.loadEverywhere(handle)).promise
+      const handle = this.#handles.get(source) ?? this.load(source, await this.#compileAhead(source.module))
+      if (this.#end !== undefined) throw this.#end
+      return await (this.#preparations.get(handle) ?? this.#loadEverywhere(handle)).promise
     } finally {
-      this.keepAlive.release()
+      this.#keepAlive.release()
     }
   }
 
-  private async compileAhead(source: ModuleSource): Promise<CompiledWasm | undefined> {
-    return this.modules.has(source) ? undefined : compileAhead(source)
+  async #compileAhead(source: ModuleSource): Promise<CompiledWasm | undefined> {
+    return this.#modules.has(source) ? undefined : compileAhead(source)
   }
 
   /** A worker has answered a request to load a kernel. */
   loaded(handle: KernelHandle, block: number, thrown: Thrown | undefined): void {
-    const preparation = this.preparations.get(handle)
+    const preparation = this.#preparations.get(handle)
     if (preparation === undefined) return
     preparation.unanswered.delete(block)
     preparation.hasAnswer = true
     if (thrown !== undefined) {
       const reason = `Kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
-      this.finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
+      this.#finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
     } else {
-      this.checkAnswers()
+      this.#checkAnswers()
     }
   }
 
   /** Workers could not be started. Where nobody has answered yet, those asked may be gone: everyone is asked again. */
   askAgain(): void {
-    for (const [handle, preparation] of this.preparations) {
-      if (!preparation.hasAnswer) preparation.unanswered = new Set(this.pool.load(handle))
+    for (const [handle, preparation] of this.#preparations) {
+      if (!preparation.hasAnswer) preparation.unanswered = new Set(this.#pool.load(handle))
     }
-    this.checkAnswers()
+    this.#checkAnswers()
   }
 
   /** Resolves the preparations that all available workers have answered. */
-  private checkAnswers(): void {
-    for (const [handle, preparation] of this.preparations) {
+  #checkAnswers(): void {
+    for (const [handle, preparation] of this.#preparations) {
       const { hasAnswer, unanswered } = preparation
-      if (hasAnswer && !this.pool.isAnyIdle(unanswered)) this.finish(handle, preparation).resolve(handle)
+      if (hasAnswer && !this.#pool.isAnyIdle(unanswered)) this.#finish(handle, preparation).resolve(handle)
     }
   }
 
   /** Rejects all current and later preparations. */
   failAll(error: Error): void {
-    this.end ??= error
-    for (const [handle, preparation] of this.preparations) this.finish(handle, preparation).reject(error)
+    this.#end ??= error
+    for (const [handle, preparation] of this.#preparations) this.#finish(handle, preparation).reject(error)
   }
 
-  private loadEverywhere(handle: KernelHandle): Preparation {
+  #loadEverywhere(handle: KernelHandle): Preparation {
     let resolve: Preparation["resolve"] = () => undefined
     let reject: Preparation["reject"] = () => undefined
     const promise = new Promise<KernelHandle>((resolvePromise, rejectPromise) => {
@@ -194,15 +197,15 @@ export class KernelTable {
       reject = rejectPromise
     })
     // A fork needs two workers. The others start with the streams that need them, and load kernels at first use.
-    this.pool.reach(2)
-    const unanswered = new Set(this.pool.load(handle))
+    this.#pool.reach(2)
+    const unanswered = new Set(this.#pool.load(handle))
     const preparation = { promise, unanswered, hasAnswer: false, resolve, reject }
-    this.preparations.set(handle, preparation)
+    this.#preparations.set(handle, preparation)
     return preparation
   }
 
-  private finish(handle: KernelHandle, preparation: Preparation): Preparation {
-    this.preparations.delete(handle)
+  #finish(handle: KernelHandle, preparation: Preparation): Preparation {
+    this.#preparations.delete(handle)
     return preparation
   }
 }

@@ -42,128 +42,140 @@ export interface PoolEvents {
 
 /** The worker threads of one device, as the opening thread sees them. They must never keep the process alive. */
 export class WorkerPool {
-  private readonly members: Member[] = []
-  private readonly definitions: KernelDefinition[] = []
-  private readonly probe = new MessageChannel()
-  private running = 0
-  private ending = false
-  private triesAlone = TRIES_ALONE
-  private limit: number
+  readonly #members: Member[] = []
+  readonly #definitions: KernelDefinition[] = []
+  readonly #probe = new MessageChannel()
+  #running = 0
+  #ending = false
+  #triesAlone = TRIES_ALONE
+  #limit: number
+  /** The most workers that there may be at once. */
+  readonly most: number
+  readonly #spinners: number
+  readonly #control: ControlMemory
+  readonly #memory: DeviceMemory
+  readonly #scheduler: Scheduler
+  readonly #events: PoolEvents
 
   constructor(
-    /** The most workers that there may be at once. */
-    readonly most: number,
-    private readonly spinners: number,
-    private readonly control: ControlMemory,
-    private readonly memory: DeviceMemory,
-    private readonly scheduler: Scheduler,
-    private readonly events: PoolEvents,
+    most: number,
+    spinners: number,
+    control: ControlMemory,
+    memory: DeviceMemory,
+    scheduler: Scheduler,
+    events: PoolEvents,
   ) {
-    this.limit = most
-    this.probe.port1.unref()
-    this.probe.port2.unref()
+    this.most = most
+    this.#spinners = spinners
+    this.#control = control
+    this.#memory = memory
+    this.#scheduler = scheduler
+    this.#events = events
+    this.#limit = most
+    this.#probe.port1.unref()
+    this.#probe.port2.unref()
   }
 
   /** Starts workers until there is one for each active stream and `more` besides, within the limit. */
   serve(more = 0): void {
-    if (this.members.length < this.limit) this.reach(Atomics.load(this.control.words, ACTIVE) + more)
+    if (this.#members.length < this.#limit) this.reach(Atomics.load(this.#control.words, ACTIVE) + more)
   }
 
   /** Starts workers until there are this many, within the limit. */
   reach(count: number): void {
-    while (this.members.length < Math.min(count, this.limit)) this.start()
+    while (this.#members.length < Math.min(count, this.#limit)) this.#start()
   }
 
   /** Makes a kernel known to all workers, including those that start later. */
   define(definition: KernelDefinition): void {
-    this.definitions.push(definition)
-    this.post({ define: definition })
+    this.#definitions.push(definition)
+    this.#post({ define: definition })
   }
 
   /** Asks every worker to load a kernel. Each answers with a report. @returns their control blocks */
   load(kernel: number): number[] {
-    this.post({ load: kernel })
-    Atomics.add(this.control.words, LOADS, 1)
-    this.scheduler.wakeAll()
-    return this.members.map(({ block }) => block)
+    this.#post({ load: kernel })
+    Atomics.add(this.#control.words, LOADS, 1)
+    this.#scheduler.wakeAll()
+    return this.#members.map(({ block }) => block)
   }
 
   /** Whether one of these workers is alive and runs no stream. */
   isAnyIdle(blocks: ReadonlySet<number>): boolean {
-    const { words } = this.control
-    return this.members.some(({ block }) => blocks.has(block) && Atomics.load(words, block + BUSY) === 0)
+    const { words } = this.#control
+    return this.#members.some(({ block }) => blocks.has(block) && Atomics.load(words, block + BUSY) === 0)
   }
 
   /** Passes on all posted reports, without the event loop. */
   drain(): void {
-    for (const member of this.members) {
+    for (const member of this.#members) {
       for (;;) {
         const received: { readonly message: unknown } | undefined = receiveMessageOnPort(member.port)
         if (received === undefined) break
-        this.hear(received.message, member)
+        this.#hear(received.message, member)
       }
     }
   }
 
   /** Notices dead workers, without the event loop. */
   findDead(): void {
-    if (this.mayEnd()) return
+    if (this.#mayEnd()) return
     // Draining a port whose other end is gone closes it.
     this.drain()
-    for (const member of [...this.members]) if (this.isClosed(member.port)) this.remove(member)
-    this.findStartless()
+    for (const member of [...this.#members]) if (this.#isClosed(member.port)) this.#remove(member)
+    this.#findStartless()
   }
 
   /** The device is closed: workers end once all streams are idle. */
   end(): void {
-    this.ending = true
-    this.finish()
+    this.#ending = true
+    this.#finish()
   }
 
   /** Ends all workers at once, even inside a kernel. */
   terminate(): void {
-    for (const { worker } of this.members) void worker.terminate()
+    for (const { worker } of this.#members) void worker.terminate()
   }
 
-  private post(order: Order): void {
-    for (const { port } of this.members) port.postMessage(order)
+  #post(order: Order): void {
+    for (const { port } of this.#members) port.postMessage(order)
   }
 
-  private start(): void {
+  #start(): void {
     const { port1, port2 } = new MessageChannel()
-    const block = this.control.reserve(WORKER_WORDS)
-    const place = this.freePlace()
-    const worker = this.spawn({
-      control: this.control.memory,
-      memory: this.memory.memory,
+    const block = this.#control.reserve(WORKER_WORDS)
+    const place = this.#freePlace()
+    const worker = this.#spawn({
+      control: this.#control.memory,
+      memory: this.#memory.memory,
       port: port2,
-      definitions: this.definitions,
+      definitions: this.#definitions,
       block,
       place,
-      spinners: this.spinners,
+      spinners: this.#spinners,
     })
     if (worker === undefined) return
     const member: Member = { worker, port: port1, block, place, since: now(), reason: undefined, error: undefined }
     // The port must never have a listener: it would take a report out before it hears it, and `drain` would find nothing.
-    worker.on("message", (report: unknown) => this.hear(report, member))
+    worker.on("message", (report: unknown) => this.#hear(report, member))
     worker.unref()
-    this.running++
-    this.members.push(member)
+    this.#running++
+    this.#members.push(member)
     worker.on("error", (error: unknown) => (member.error = asError(error)))
     worker.on("exit", () => {
-      this.running--
+      this.#running--
       this.drain()
-      this.remove(member)
-      this.finish()
+      this.#remove(member)
+      this.#finish()
     })
   }
 
-  private freePlace(): number {
-    for (let place = 0; ; place++) if (!this.members.some((member) => member.place === place)) return place
+  #freePlace(): number {
+    for (let place = 0; ; place++) if (!this.#members.some((member) => member.place === place)) return place
   }
 
   /** Starts a thread. @returns undefined if that failed: the device then uses the other workers, or is lost without any */
-  private spawn(start: WorkerStart): Worker | undefined {
+  #spawn(start: WorkerStart): Worker | undefined {
     try {
       return new Worker(workerFile(), {
         workerData: { [START]: start },
@@ -172,77 +184,77 @@ export class WorkerPool {
         ...workerFlags(),
       })
     } catch (error) {
-      this.doWithout(start.block, asError(error))
+      this.#doWithout(start.block, asError(error))
       return undefined
     }
   }
 
-  private hear(report: unknown, member: Member): void {
+  #hear(report: unknown, member: Member): void {
     if (!isReport(report)) return
     if (report.kind === "left") member.reason ??= report.reason
-    else this.events.reported(report, member.block)
+    else this.#events.reported(report, member.block)
   }
 
   /** A worker has ended. */
-  private remove(member: Member): void {
-    const index = this.members.indexOf(member)
+  #remove(member: Member): void {
+    const index = this.#members.indexOf(member)
     if (index < 0) return
-    this.members.splice(index, 1)
+    this.#members.splice(index, 1)
     const { block, reason, error } = member
-    if (this.mayEnd()) return
-    const started = this.hasStarted(member)
-    if (started) this.events.died(describeEnd({ reason, error }), block, error)
-    else this.doWithout(block, error ?? whyNotStarted())
+    if (this.#mayEnd()) return
+    const started = this.#hasStarted(member)
+    if (started) this.#events.died(describeEnd({ reason, error }), block, error)
+    else this.#doWithout(block, error ?? whyNotStarted())
   }
 
   /** A worker could not be started. It has run no stream, so the device is lost only if there are no others. */
-  private doWithout(block: number, error: Error | undefined): void {
-    this.limit = this.members.length
-    if (this.limit > 0 || this.startAlone()) this.events.failedToStart()
-    else this.events.died(`could not be started (${error?.message ?? "Node.js does not say why"})`, block, error)
+  #doWithout(block: number, error: Error | undefined): void {
+    this.#limit = this.#members.length
+    if (this.#limit > 0 || this.#startAlone()) this.#events.failedToStart()
+    else this.#events.died(`could not be started (${error?.message ?? "Node.js does not say why"})`, block, error)
   }
 
   /**
    * Starts one worker where none is left: workers that start together can keep each other from opening their files.
    * @returns whether there is one now
    */
-  private startAlone(): boolean {
-    if (this.triesAlone === 0) return false
-    this.triesAlone--
-    this.limit = 1
-    this.start()
-    return this.members.length > 0
+  #startAlone(): boolean {
+    if (this.#triesAlone === 0) return false
+    this.#triesAlone--
+    this.#limit = 1
+    this.#start()
+    return this.#members.length > 0
   }
 
   /**
    * While the opening thread is blocked, it gets no event about a thread that failed to start. If none has started after
    * some time, this thread tries itself what they need.
    */
-  private findStartless(): void {
-    const [first] = this.members
+  #findStartless(): void {
+    const [first] = this.#members
     if (first === undefined || now() - first.since < START_PATIENCE) return
-    if (this.members.some((member) => this.hasStarted(member))) return
+    if (this.#members.some((member) => this.#hasStarted(member))) return
     const error = whyNotStarted()
-    if (error !== undefined) this.events.died(`could not be started (${error.message})`, first.block, error)
+    if (error !== undefined) this.#events.died(`could not be started (${error.message})`, first.block, error)
   }
 
-  private hasStarted({ block }: Member): boolean {
-    return Atomics.load(this.control.words, block + STARTED) === 1
+  #hasStarted({ block }: Member): boolean {
+    return Atomics.load(this.#control.words, block + STARTED) === 1
   }
 
   /** Whether the device is closed and all streams are idle, so that workers may end. */
-  private mayEnd(): boolean {
-    return this.ending && Atomics.load(this.control.words, ACTIVE) === 0
+  #mayEnd(): boolean {
+    return this.#ending && Atomics.load(this.#control.words, ACTIVE) === 0
   }
 
-  private finish(): void {
-    if (!this.ending || this.running > 0) return
-    this.probe.port1.close()
-    this.memory.retire()
+  #finish(): void {
+    if (!this.#ending || this.#running > 0) return
+    this.#probe.port1.close()
+    this.#memory.retire()
   }
 
   /** A closed port cannot be transferred. The attempt always fails, so an open port stays as it is. */
-  private isClosed(port: MessagePort): boolean {
+  #isClosed(port: MessagePort): boolean {
     let open = false
     const unclonable = {
       get value(): never {
@@ -251,7 +263,7 @@ export class WorkerPool {
       },
     }
     try {
-      this.probe.port1.postMessage(unclonable, [port])
+      this.#probe.port1.postMessage(unclonable, [port])
     } catch {
       // Either the transfer or the value has failed.
     }

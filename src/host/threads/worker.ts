@@ -22,71 +22,73 @@ class Worker implements Surroundings {
   readonly memory: DeviceMemory
   readonly scheduler: Scheduler
   readonly block: number
-  private readonly interpreter: Interpreter
-  private readonly modules: LoadedModules
-  private readonly definitions = new Map<number, KernelDefinition>()
-  private readonly loaded: (LoadedKernel | undefined)[] = []
-  private readonly failures = new Map<number, unknown>()
-  private readonly strays = new Set<string>()
-  private readonly asked: number[] = []
-  private readonly spinner = new Spinner()
-  private loads = 0
-  private turned = false
+  readonly #interpreter: Interpreter
+  readonly #modules: LoadedModules
+  readonly #definitions = new Map<number, KernelDefinition>()
+  readonly #loaded: (LoadedKernel | undefined)[] = []
+  readonly #failures = new Map<number, unknown>()
+  readonly #strays = new Set<string>()
+  readonly #asked: number[] = []
+  readonly #spinner = new Spinner()
+  #loads = 0
+  #turned = false
+  readonly #start: WorkerStart
 
-  constructor(private readonly start: WorkerStart) {
+  constructor(start: WorkerStart) {
+    this.#start = start
     this.control = new ControlMemory(start.control)
     this.memory = new DeviceMemory(start.memory)
     this.scheduler = new Scheduler(this.control)
     this.block = start.block
-    for (const definition of start.definitions) this.definitions.set(definition.id, definition)
-    this.modules = new LoadedModules(this.memory, start.place)
-    this.interpreter = new Interpreter(this)
+    for (const definition of start.definitions) this.#definitions.set(definition.id, definition)
+    this.#modules = new LoadedModules(this.memory, start.place)
+    this.#interpreter = new Interpreter(this)
   }
 
   async serve(): Promise<void> {
     const { scheduler } = this
     Atomics.store(this.control.words, this.block + STARTED, 1)
     while (!scheduler.isOver()) {
-      if (this.isAsked()) await this.loadAsked()
+      if (this.#isAsked()) await this.#loadAsked()
       let stream = scheduler.take()
       if (stream === 0) {
-        await this.idle()
+        await this.#idle()
         continue
       }
-      this.turned = false
+      this.#turned = false
       Atomics.store(this.control.words, this.block + BUSY, 1)
       // Requests from before the line above are answered first. Later ones see that this worker is busy.
-      if (this.isAsked()) await this.loadAsked()
+      if (this.#isAsked()) await this.#loadAsked()
       for (;;) {
-        stream = this.interpreter.run(stream)
+        stream = this.#interpreter.run(stream)
         if (stream === 0) break
-        await this.load(this.interpreter.missing)
+        await this.#load(this.#interpreter.missing)
       }
       Atomics.store(this.control.words, this.block + BUSY, 0)
     }
   }
 
   kernel(id: number): LoadedKernel | undefined {
-    const loaded = this.loaded[id]
+    const loaded = this.#loaded[id]
     if (loaded !== undefined) return loaded
-    if (this.failures.has(id)) throw this.failures.get(id)
-    const kernel = loadWasm(this.definition(id), this.modules)
-    this.loaded[id] = kernel
+    if (this.#failures.has(id)) throw this.#failures.get(id)
+    const kernel = loadWasm(this.definition(id), this.#modules)
+    this.#loaded[id] = kernel
     return kernel
   }
 
   definition(id: number): KernelDefinition {
-    const known = this.definitions.get(id)
+    const known = this.#definitions.get(id)
     if (known !== undefined) return known
-    this.receive()
-    const received = this.definitions.get(id)
+    this.#receive()
+    const received = this.#definitions.get(id)
     if (received === undefined) throw new Error(`kernel ${id} was never defined`)
     return received
   }
 
   /** Reports what the opening thread reads when it needs it, without its event loop. */
   report(report: FailureReport | Farewell): void {
-    this.start.port.postMessage(report)
+    this.#start.port.postMessage(report)
   }
 
   /**
@@ -94,61 +96,61 @@ class Worker implements Surroundings {
    * once per kernel, or a kernel in a loop would flood the opening thread.
    */
   noteStray(error: unknown): void {
-    const kernel = this.definitions.get(wordAt(this.control.words, this.block + KERNEL))?.name ?? ""
-    if (this.strays.has(kernel)) return
-    this.strays.add(kernel)
+    const kernel = this.#definitions.get(wordAt(this.control.words, this.block + KERNEL))?.name ?? ""
+    if (this.#strays.has(kernel)) return
+    this.#strays.add(kernel)
     announce({ kind: "stray", kernel, thrown: describeThrown(error, kernel) })
   }
 
-  private isAsked(): boolean {
-    return Atomics.load(this.control.words, LOADS) !== this.loads
+  #isAsked(): boolean {
+    return Atomics.load(this.control.words, LOADS) !== this.#loads
   }
 
-  private async idle(): Promise<void> {
-    const { scheduler, start } = this
-    if (scheduler.beginSpinning(start.spinners)) {
-      this.spinner.spin(() => scheduler.hasReady() || this.isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
+  async #idle(): Promise<void> {
+    const { scheduler } = this
+    if (scheduler.beginSpinning(this.#start.spinners)) {
+      this.#spinner.spin(() => scheduler.hasReady() || this.#isAsked() || Atomics.load(this.control.words, LIFE) !== 0)
       scheduler.endSpinning()
       if (scheduler.hasReady()) return
     }
-    const mayStay = () => !this.isAsked() && !scheduler.isOver()
-    if (!scheduler.sleep(mayStay, this.turned ? Infinity : TURN_AFTER)) return
-    this.turned = true
+    const mayStay = () => !this.#isAsked() && !scheduler.isOver()
+    if (!scheduler.sleep(mayStay, this.#turned ? Infinity : TURN_AFTER)) return
+    this.#turned = true
     await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** Loads the kernels that the opening thread asked all workers to load. */
-  private async loadAsked(): Promise<void> {
-    this.loads = Atomics.load(this.control.words, LOADS)
-    this.receive()
-    for (let id = this.asked.shift(); id !== undefined; id = this.asked.shift()) {
-      await this.load(id)
-      const failure = this.failures.has(id)
-      const thrown = failure ? describeThrown(this.failures.get(id), this.definition(id).name) : undefined
+  async #loadAsked(): Promise<void> {
+    this.#loads = Atomics.load(this.control.words, LOADS)
+    this.#receive()
+    for (let id = this.#asked.shift(); id !== undefined; id = this.#asked.shift()) {
+      await this.#load(id)
+      const failure = this.#failures.has(id)
+      const thrown = failure ? describeThrown(this.#failures.get(id), this.definition(id).name) : undefined
       announce({ kind: "loaded", kernel: id, thrown })
     }
   }
 
   /** Never rejects. If loading fails, launches of the kernel throw the error. */
-  private async load(id: number): Promise<void> {
-    if (this.loaded[id] !== undefined || this.failures.has(id)) return
+  async #load(id: number): Promise<void> {
+    if (this.#loaded[id] !== undefined || this.#failures.has(id)) return
     this.control.words[this.block + KERNEL] = id
     try {
       const definition = this.definition(id)
-      this.loaded[id] = loadWasm(definition, this.modules) ?? (await loadModule(definition, this.modules))
+      this.#loaded[id] = loadWasm(definition, this.#modules) ?? (await loadModule(definition, this.#modules))
     } catch (error) {
-      this.failures.set(id, error)
+      this.#failures.set(id, error)
     }
   }
 
   /** Reads posted orders, without the event loop. */
-  private receive(): void {
+  #receive(): void {
     for (;;) {
-      const received: { readonly message: Order } | undefined = receiveMessageOnPort(this.start.port)
+      const received: { readonly message: Order } | undefined = receiveMessageOnPort(this.#start.port)
       if (received === undefined) return
       const order = received.message
-      if ("define" in order) this.definitions.set(order.define.id, order.define)
-      else this.asked.push(order.load)
+      if ("define" in order) this.#definitions.set(order.define.id, order.define)
+      else this.#asked.push(order.load)
     }
   }
 }
