@@ -254,6 +254,8 @@ struct kernel_entry {
   int static_shared, local, registers;
 };
 const struct kernel_entry *double_find_kernel(const char *name);
+/* The size of a struct that kernels take by value; 0 if there is none of that name. */
+int double_struct_size(const char *name);
 
 /* library.c: the address of a global by its symbol. */
 void *double_global(struct library *library, const char *name);

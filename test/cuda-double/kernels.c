@@ -104,6 +104,35 @@ static void reverse2(const struct launch *launch, void *const *arguments) { reve
 static void reverse4(const struct launch *launch, void *const *arguments) { reverse(4, arguments); }
 static void reverse8(const struct launch *launch, void *const *arguments) { reverse(8, arguments); }
 
+/* What test_struct takes by value. */
+struct test_params {
+  int n;
+  float scale;
+  const float *table;
+  float lut[4];
+  long long big;
+  struct __attribute__((aligned(16))) {
+    unsigned char tag;
+    float *outs[2];
+  } inner;
+  unsigned raw[3];
+};
+
+/* test_struct(int added, struct test_params p, long long *sums) */
+static void take_struct(const struct launch *launch, void *const *arguments) {
+  const struct test_params *p = arguments[1];
+  for (int i = 0; i < p->n; i++) {
+    p->inner.outs[0][i] = p->scale * p->table[i] + p->lut[i % 4];
+    p->inner.outs[1][i] = p->inner.outs[0][i] + p->inner.tag;
+  }
+  P(2, long long)[0] = p->big + S(0, int);
+  P(2, long long)[1] = (long long)p->raw[0] + p->raw[1] + p->raw[2];
+}
+
+int double_struct_size(const char *name) {
+  return strcmp(name, "test_params") == 0 ? (int)sizeof(struct test_params) : 0;
+}
+
 /* auxstream_set_condition(handle, const int *condition, int zero): the double's handles are addresses. */
 static void set_condition(const struct launch *launch, void *const *arguments) {
   *P(0, unsigned) = (*P(1, const int) == 0) == (S(2, int) != 0);
@@ -129,6 +158,7 @@ static const struct kernel_entry entries[] = {
     {"test_fault", fault},
     {"test_echo", echo},
     {"test_shape", shape},
+    {"test_struct", take_struct},
     {"test_static_shared", shape, .static_shared = 8192},
     {"test_local", noop, .local = 16384},
     {"test_registers", noop, .registers = 128},

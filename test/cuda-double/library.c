@@ -17,7 +17,9 @@ struct kernel {
   struct kernel *next;
   char name[128];
   int parameter_count;
-  unsigned char sizes[MAX_PARAMETERS];
+  unsigned short sizes[MAX_PARAMETERS];
+  /* Where each value begins in a launch, and where the last one ends, in words of 8 bytes. */
+  unsigned short words[MAX_PARAMETERS + 1];
   bool pointers[MAX_PARAMETERS];
   const struct kernel_entry *entry;
   struct function *function;
@@ -75,7 +77,9 @@ static void add_kernel(struct library *library, const char *name, const char *pa
   int size, length;
   while (sscanf(parameters, " %c%d%n", &letter, &size, &length) == 2) {
     kernel->pointers[kernel->parameter_count] = letter == 'p';
-    kernel->sizes[kernel->parameter_count++] = (unsigned char)size;
+    kernel->sizes[kernel->parameter_count] = (unsigned short)size;
+    int next = kernel->words[kernel->parameter_count++] + (size + 7) / 8;
+    kernel->words[kernel->parameter_count] = (unsigned short)next;
     parameters += length;
   }
   kernel->next = library->kernels;
@@ -158,9 +162,13 @@ static void read_ptx(struct library *library, const char *ptx) {
     if (sscanf(entry, ".entry %127[^( \n]", name) != 1) continue;
     const char *end = strchr(entry, ')');
     for (const char *at = strstr(entry, ".param ."); at && at < end; at = strstr(at + 1, ".param .")) {
-      int bits = 32;
-      sscanf(at, ".param .%*[a-z]%d", &bits);
-      snprintf(parameters + strlen(parameters), sizeof parameters - strlen(parameters), " s%d", bits / 8);
+      int bits = 32, bytes = 0;
+      /* A struct is an array of bytes: .param .align 8 .b8 name[24] */
+      if (sscanf(at, ".param .align %*d .b8 %*[^[][%d]", &bytes) != 1) {
+        sscanf(at, ".param .%*[a-z]%d", &bits);
+        bytes = bits / 8;
+      }
+      snprintf(parameters + strlen(parameters), sizeof parameters - strlen(parameters), " s%d", bytes);
     }
     add_kernel(library, name, parameters);
   }
@@ -271,7 +279,7 @@ EXPORT CUresult cuKernelGetParamInfo(struct kernel *kernel, size_t index, size_t
   (void)context;
   NEED_KERNEL(kernel);
   REQUIRE(index < (size_t)kernel->parameter_count, CUDA_ERROR_INVALID_VALUE);
-  *offset = 8 * index;
+  *offset = 8 * (size_t)kernel->words[index];
   *size = kernel->sizes[index];
   return CUDA_SUCCESS;
 }
@@ -372,8 +380,8 @@ static void run_launch(struct command *command) {
   if (command->context->broken) return;
   own->launch.context = command->context;
   for (int i = 0; i < own->kernel->parameter_count; i++) {
-    own->arguments[i] = &own->values[i];
-    if (!own->kernel->pointers[i] || own->values[i] == 0 || double_reachable(own->values[i], 1)) continue;
+    uint64_t *value = own->arguments[i] = &own->values[own->kernel->words[i]];
+    if (!own->kernel->pointers[i] || *value == 0 || double_reachable(*value, 1)) continue;
     double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
@@ -383,14 +391,14 @@ static void run_launch(struct command *command) {
 static void set_arguments(struct launch_command *command, void *const *parameters) {
   const struct kernel *kernel = command->kernel;
   for (int i = 0; i < kernel->parameter_count; i++) {
-    memcpy(&command->values[i], parameters[i], kernel->sizes[i] < 8 ? kernel->sizes[i] : 8);
+    memcpy(&command->values[kernel->words[i]], parameters[i], kernel->sizes[i]);
   }
 }
 
 CUresult double_launch_get(struct command *command, struct kernel_node *out) {
   REQUIRE(command->run == run_launch, CUDA_ERROR_INVALID_VALUE);
   struct launch_command *own = (struct launch_command *)command;
-  for (int i = 0; i < own->kernel->parameter_count; i++) own->arguments[i] = &own->values[i];
+  for (int i = 0; i < own->kernel->parameter_count; i++) own->arguments[i] = &own->values[own->kernel->words[i]];
   *out = (struct kernel_node){.function = own->function, .shared_memory = own->launch.shared_memory, .parameters = own->arguments};
   memcpy(out->grid, own->launch.grid, sizeof out->grid);
   memcpy(out->block, own->launch.block, sizeof out->block);
@@ -422,8 +430,7 @@ static CUresult queue_launch(struct function *function, struct launch launch, st
     double_await_device(function->context);
     function->context->local = kernel->entry->local;
   }
-  int count = kernel->parameter_count;
-  size_t size = sizeof(struct launch_command) + (count ? count : 1) * sizeof(uint64_t);
+  size_t size = sizeof(struct launch_command) + kernel->words[kernel->parameter_count] * sizeof(uint64_t);
   struct launch_command *command = calloc(1, size);
   command->command.run = run_launch;
   command->command.size = size;

@@ -115,11 +115,18 @@ EXPORT int nvrtcDestroyProgram(struct program **program) {
   return 0;
 }
 
+static char *word_before(char *end, char *start) {
+  while (end > start && (isalnum((unsigned char)end[-1]) || end[-1] == '_')) end--;
+  return end;
+}
+
 /* The size of a parameter's type, given with the parameter's name. */
 static int size_of(char *type) {
-  char *end = type + strlen(type);
-  while (end > type && (isalnum((unsigned char)end[-1]) || end[-1] == '_')) end--;
+  char *end = word_before(type + strlen(type), type);
+  while (end > type && isspace((unsigned char)end[-1])) end--;
   *end = 0;
+  int struct_size = double_struct_size(word_before(end, type));
+  if (struct_size) return struct_size;
   static const struct {
     const char *word;
     int size;

@@ -22,6 +22,7 @@ import {
   withoutCode,
 } from "./device.js"
 import { captureGraph, defineKernel, openDevice } from "../../src/index.js"
+import { parseSignature } from "../../src/runtime/kernel/signature.js"
 import { collect, collectUntil } from "../support/collect.js"
 import { cubinOf } from "../support/images.js"
 import { double } from "./double.js"
@@ -335,6 +336,27 @@ onDouble("the signature", () => {
       ),
     }
     invalid(() => driver.kernels.load(wide), /float64 \(8 bytes\)/, /Fix parameter 1 of the signature/)
+  })
+
+  test("must have structs of the code's size", () => {
+    using driver = open()
+    const parameter = (fields: object) => parseSignature([{ struct: fields }], "test_noop")
+    const code = (bytes: number): CudaModuleBody => ({
+      ptx: `.version 8.0\n.visible .entry test_noop(\n.param .align 8 .b8 p[${bytes}]\n)\n{ ret; }\n`,
+    })
+    const source = (fields: object, bytes: number): KernelSource => ({
+      ...withCode(noop, code(bytes)),
+      parameters: parameter(fields),
+    })
+    const fields = { n: "int32", x: "in float32*", rest: ["int16", 3] }
+    driver.loadKernel(source(fields, 24))
+    invalid(
+      () => driver.loadKernel(source(fields, 16)),
+      /\{ struct: \{ n: int32, x: in float32\*, rest: \[int16, 3\] \} \} \(24 bytes\)/,
+      /1 parameters of 16 bytes/,
+      /Fix parameter 0 of the signature/,
+    )
+    invalid(() => driver.loadKernel(source({ n: "int32" }, 8)), /\(4 bytes\)/)
   })
 
   test("of a kernel without parameters is empty", () => {

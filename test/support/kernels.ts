@@ -226,6 +226,64 @@ export const echo = defineKernel({
   },
 })
 
+/**
+ * Takes a struct by value: `outs[0] = scale * table + lut`, where `lut` repeats every four elements, and `outs[1] = outs[0] +
+ * tag`. `sums` gets `big + added`, and the sum of the three unsigned integers in `raw`.
+ */
+export const struct = defineKernel({
+  name: "test_struct",
+  signature: [
+    "int32",
+    {
+      struct: {
+        n: "int32",
+        scale: "float32",
+        table: "in float32*",
+        lut: ["float32", 4],
+        big: "int64",
+        inner: { struct: { tag: "uint8", outs: ["out float32*", 2] }, align: 16 },
+        raw: { bytes: 12, align: 4 },
+      },
+    },
+    "out int64*",
+  ],
+  cuda: {
+    source: `
+      struct test_params {
+        int n;
+        float scale;
+        const float* table;
+        float lut[4];
+        long long big;
+        struct __align__(16) { unsigned char tag; float* outs[2]; } inner;
+        unsigned raw[3];
+      };
+      extern "C" __global__ void test_struct(int added, test_params p, long long* sums) {
+        int i = blockIdx.x * blockDim.x + threadIdx.x;
+        if (i < p.n) {
+          float value = __fadd_rn(__fmul_rn(p.scale, p.table[i]), p.lut[i % 4]);
+          p.inner.outs[0][i] = value;
+          p.inner.outs[1][i] = value + p.inner.tag;
+        }
+        if (i != 0) return;
+        sums[0] = p.big + added;
+        sums[1] = (long long)p.raw[0] + p.raw[1] + p.raw[2];
+      }`,
+  },
+  host: {
+    source: `
+      export function test_struct(launch, added, { n, scale, table, lut, big, inner, raw }, sums) {
+        for (let i = 0; i < n; i++) {
+          inner.outs[0][i] = Math.fround(scale * table[i]) + lut[i % 4]
+          inner.outs[1][i] = inner.outs[0][i] + inner.tag
+        }
+        sums[0] = big + BigInt(added)
+        const words = new DataView(raw.buffer, raw.byteOffset)
+        sums[1] = BigInt(words.getUint32(0, true) + words.getUint32(4, true) + words.getUint32(8, true))
+      }`,
+  },
+})
+
 /** Copies an array in reverse, which reveals a wrong element size. */
 export function reverse<D extends DType>(source: DeviceArray<D>, destination: DeviceArray<D>): void {
   const kernel = reversing.get(source.dtype) ?? bodiless.host

@@ -150,7 +150,7 @@ export function randomValue(field: Field, pick: Pick, arrayOf: (dtype: DType) =>
 }
 
 /** The floats that JavaScript has as bit patterns only. */
-function isSmallFloat(dtype: DType): boolean {
+export function isSmallFloat(dtype: DType): boolean {
   return dtype === "float16" || dtype === "bfloat16" || dtype === "float8_e4m3fn"
 }
 

@@ -26,6 +26,7 @@ import {
   type Kernel,
   type KernelAttributes,
   type KernelDefinition,
+  type OpaqueBytes,
   type KernelOccupancy,
   type MemoryUsage,
   type PinnedArray,
@@ -80,10 +81,87 @@ defineKernel({ name: "f", signature: ["float31"] })
 // @ts-expect-error a pointer without its access
 defineKernel({ name: "f", signature: ["float32*"] })
 
+// Structs: the argument follows from the fields.
+
+const params = {
+  struct: {
+    n: "int32",
+    big: "int64",
+    half: "float16",
+    table: "in float32*",
+    lut: ["float32", 4],
+    bits: ["float16", 2],
+    tables: ["out int32*", 2],
+    matrix: [["float32", 4], 4],
+    inner: { struct: { x: "float64" }, align: 16 },
+    raw: { bytes: 12, align: 4 },
+  },
+} as const
+const byValue = defineKernel({ name: "by_value", signature: [params, { bytes: 128, align: 64 }, "int32"] })
+declare const good: Argument<typeof params>
+type(good.n).toEqualTypeOf<number>()
+type(good.big).toEqualTypeOf<number | bigint>()
+type(good.half).toEqualTypeOf<number>()
+type(good.table).toEqualTypeOf<DeviceArray<"float32"> | PinnedArray<"float32">>()
+type(good.lut).toEqualTypeOf<readonly number[] | Float32Array>()
+type(good.bits).toEqualTypeOf<readonly number[] | Uint16Array | Float16Elements>()
+type(good.tables).toEqualTypeOf<readonly (DeviceArray<"int32"> | PinnedArray<"int32">)[]>()
+type(good.matrix).toEqualTypeOf<readonly (readonly number[] | Float32Array)[]>()
+type(good.inner).toEqualTypeOf<{ readonly x: number }>()
+type(good.raw).toEqualTypeOf<Uint8Array>()
+type<Argument<OpaqueBytes>>().toEqualTypeOf<Uint8Array>()
+const map = new Uint8Array(128)
+byValue.launch(shape, good, map, 1)
+byValue.launch(shape, { ...good, lut: [1, 2, 3, 4], tables: [ints, ints], matrix: [[1], [2]] }, map, 1)
+// @ts-expect-error a misspelled field
+byValue.launch(shape, { ...good, N: 1 }, map, 1)
+// @ts-expect-error an array of another dtype behind a pointer
+byValue.launch(shape, { ...good, table: ints }, map, 1)
+// @ts-expect-error a typed array of another dtype
+byValue.launch(shape, { ...good, lut: new Float64Array(4) }, map, 1)
+// @ts-expect-error a wrong field of a nested struct
+byValue.launch(shape, { ...good, inner: { x: "1" } }, map, 1)
+// @ts-expect-error a bigint for an int32
+byValue.launch(shape, { ...good, n: 1n }, map, 1)
+// @ts-expect-error a number for a struct
+byValue.launch(shape, 1, map, 1)
+// @ts-expect-error an array of numbers for bytes
+byValue.launch(shape, good, [1, 2], 1)
+const twoInts = defineKernel({ name: "two_ints", signature: [{ struct: { a: "int32", b: "int32" } }] })
+twoInts.launch(shape, { a: 1, b: 2 })
+// @ts-expect-error a missing field
+twoInts.launch(shape, { a: 1 })
+// @ts-expect-error a field too many
+twoInts.launch(shape, { a: 1, b: 2, c: 3 })
+// @ts-expect-error no such dtype in a struct
+defineKernel({ name: "f", signature: [{ struct: { a: "float31" } }] })
+// @ts-expect-error an array without its length
+defineKernel({ name: "f", signature: [{ struct: { a: ["float32"] } }] })
+// @ts-expect-error a bare array is no parameter in C
+defineKernel({ name: "f", signature: [["float32", 4]] })
+
+export const structOnHost: HostKernel<typeof byValue.signature> = (_launch, p, bytes, count) => {
+  type(p).toEqualTypeOf<{
+    n: number
+    big: bigint
+    half: number
+    table: Float32Array
+    lut: Float32Array
+    bits: Uint16Array
+    tables: Int32Array[]
+    matrix: Float32Array[]
+    inner: { x: number }
+    raw: Uint8Array
+  }>()
+  type(bytes).toEqualTypeOf<Uint8Array>()
+  type(count).toEqualTypeOf<number>()
+}
+loose.launch(shape, good, map)
+
 export const onHost: HostKernel<typeof saxpy.signature> = (_launch, n, a, from, to) => {
   for (let i = 0; i < n; i++) to[i] = (to[i] ?? 0) + a * (from[i] ?? 0)
 }
-export const kernels: Kernel[] = [saxpy, wide]
+export const kernels: Kernel[] = [saxpy, wide, byValue]
 
 // A kernel with an unknown signature takes any array and any number, so that functions can be generic over dtypes.
 

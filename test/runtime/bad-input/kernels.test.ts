@@ -132,6 +132,157 @@ describe("§8 bad input: kernels", () => {
       "export",
     ),
   ])
+  const withParameter: Loose = (parameter) =>
+    define({ name: "k", signature: ["int32", parameter], host: { source: "" } })
+  const withField: Loose = (field) => withParameter({ struct: { first: "int32", f: field } })
+  const cyclic: Record<string, unknown> = {}
+  cyclic["struct"] = { again: cyclic }
+  refuses("defineKernel: structs", () => [
+    ...each(
+      [{}, [], ["float32", 4], { structs: {} }],
+      withParameter,
+      "AUX_INVALID_ARGUMENT",
+      "parameter 1 of kernel k",
+    ),
+    ...each(
+      [{}, null, 5, "int32", ["int32"]],
+      (struct) => withParameter({ struct }),
+      "AUX_INVALID_ARGUMENT",
+      "1 of kernel k",
+    ),
+    ...each(
+      ["1a", "a b", "", "a-b", "ä", "$a"],
+      (name) => withParameter({ struct: { [String(name)]: "int32" } }),
+      "AUX_INVALID_ARGUMENT",
+      "parameter 1",
+      "C identifiers",
+    ),
+    [() => withParameter({ struct: { ["__proto__"]: "int32" } }), "AUX_INVALID_ARGUMENT", "__proto__"],
+    [() => withParameter({ struct: { n: "int32" }, aligned: 4 }), "AUX_INVALID_ARGUMENT", "'aligned'", "struct, align"],
+    ...each(
+      [0, 3, 512, -1, "4", null, 0.5],
+      (align) => withParameter({ struct: { n: "int32" }, align: align ?? 6 }),
+      "AUX_INVALID_ARGUMENT",
+      "align",
+      "power of two",
+    ).map(([call, code, , ...words]): Case => [call, code, ...words]),
+    ...each(
+      [0, -1, 0.5, "4", null, 40_000, 13],
+      (bytes) => withParameter({ bytes, align: 4 }),
+      "AUX_INVALID_ARGUMENT",
+      "bytes",
+      "multiple",
+    ),
+    ...each(["float", "int32*", 5, null, {}], withField, "AUX_INVALID_ARGUMENT", "parameter 1.f of kernel k"),
+    ...each(
+      [["float32"], ["float32", 0], ["float32", 0.5], ["float32", "4"], ["float32", 4, 4], []],
+      withField,
+      "AUX_INVALID_ARGUMENT",
+      "parameter 1.f",
+      '["float32", 4]',
+    ),
+    [() => withField([["int", 2], 3]), "AUX_INVALID_ARGUMENT", "parameter 1.f[][] of kernel k", "'int'"],
+    [() => withField({ struct: { g: "int" } }), "AUX_INVALID_ARGUMENT", "parameter 1.f.g of kernel k", "'int'"],
+    [() => withParameter(cyclic), "AUX_INVALID_ARGUMENT", "nested deeper than 32"],
+    [() => withField(["float64", 5000]), "AUX_INVALID_ARGUMENT", "32764 bytes", "40012"],
+    [() => withField([["float64", 30_000], 30_000]), "AUX_INVALID_ARGUMENT", "32764 bytes"],
+  ])
+  const struct = defineKernel({
+    name: "with_struct",
+    signature: [
+      "int32",
+      {
+        struct: {
+          n: "int32",
+          big: "uint64",
+          table: "in int32*",
+          lut: ["float32", 4],
+          bits: ["bfloat16", 2],
+          inner: { struct: { tag: "uint8", outs: ["out int32*", 2] } },
+          raw: { bytes: 4 },
+        },
+      },
+    ],
+    host: { source: "export function with_struct() {}" },
+  })
+  const inner = { tag: 1, outs: [x, x] }
+  const value = { n: 1, big: 1n, table: x, lut: [1, 2, 3, 4], bits: [1, 2], inner, raw: new Uint8Array(4) }
+  const launchStruct: Loose = (given) =>
+    at.main.run(() => Reflect.apply(struct.launch, struct, [once, 1, given]) as unknown)
+  /** A launch whose struct has one other field. */
+  const launchField = (name: string, field: unknown) => launchStruct({ ...value, [name]: field })
+  const launchInner = (name: string, field: unknown) => launchField("inner", { ...inner, [name]: field })
+  const without = (name: string): object => Object.fromEntries(Object.entries(value).filter(([key]) => key !== name))
+  refuses("launch: structs", () => [
+    [
+      () => at.main.run(() => Reflect.apply(struct.launch, struct, [once, 1])),
+      "AUX_INVALID_ARGUMENT",
+      "1 arguments",
+      "lut",
+    ],
+    ...each(
+      [undefined, null, 5, "n", [1], [value]],
+      launchStruct,
+      "AUX_INVALID_ARGUMENT",
+      "argument 1 of kernel",
+      "n, big",
+    ),
+    ...Object.keys(value).map((name): Case => [
+      () => launchStruct(without(name)),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1 of kernel with_struct",
+      `the field ${name}`,
+    ]),
+    [() => launchField("N", 1), "AUX_INVALID_ARGUMENT", "argument 1 of kernel with_struct", "'N'", "n, big"],
+    [
+      () => launchInner("Tag", 1),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1.inner of kernel with_struct",
+      "'Tag'",
+      "tag, outs",
+    ],
+    ...each(
+      [null, "4", 4n, 0.5, NaN, 2 ** 31, {}, x],
+      (n) => launchField("n", n),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1.n of kernel with_struct",
+      "int32",
+    ),
+    ...each([-1, -1n, 2n ** 64n, 0.5, 2 ** 53], (n) => launchField("big", n), "AUX_INVALID_ARGUMENT", "argument 1.big"),
+    ...each([256, -1, 1n], (n) => launchInner("tag", n), "AUX_INVALID_ARGUMENT", "argument 1.inner.tag", "uint8"),
+    ...each(
+      [null, 5, {}, new Int32Array(4)],
+      (table) => launchField("table", table),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1.table",
+      "in int32*",
+    ),
+    [() => launchField("table", floats), "AUX_DTYPE_MISMATCH", "argument 1.table", "float32", "int32"],
+    [() => launchField("table", gone), "AUX_DISPOSED", "4 elements"],
+    [() => launchInner("outs", [x, foreign]), "AUX_DEVICE_MISMATCH", "argument 1.inner.outs[1]", "cuda:99", "host"],
+    [() => launchInner("outs", [x, null]), "AUX_INVALID_ARGUMENT", "argument 1.inner.outs[1]", "out int32*"],
+    [() => launchInner("outs", [x]), "AUX_LENGTH_MISMATCH", "argument 1.inner.outs", "2 elements", "got 1"],
+    ...each([5, null, x, {}], (outs) => launchInner("outs", outs), "AUX_INVALID_ARGUMENT", "argument 1.inner.outs"),
+    [() => launchField("lut", [1, 2, 3]), "AUX_LENGTH_MISMATCH", "argument 1.lut", "4 float32", "got 3"],
+    [() => launchField("lut", new Float32Array(5)), "AUX_LENGTH_MISMATCH", "argument 1.lut", "Float32Array", "got 5"],
+    [() => launchField("lut", [1, 2, 3, "4"]), "AUX_INVALID_ARGUMENT", "argument 1.lut[3]", "'4'", "float32"],
+    [() => launchField("lut", [1, , 3, 4]), "AUX_INVALID_ARGUMENT", "argument 1.lut[1]", "undefined"],
+    ...each(
+      [new Float64Array(4), new Int32Array(4), 5, null, {}, "1234", x],
+      (lut) => launchField("lut", lut),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1.lut",
+      "Float32Array",
+    ),
+    [() => launchField("bits", new Float32Array(2)), "AUX_INVALID_ARGUMENT", "argument 1.bits", "Uint16Array"],
+    ...each(
+      [new Uint8Array(3), new Uint8Array(5), new Int8Array(4), [1, 2, 3, 4], "1234", new ArrayBuffer(4)],
+      (raw) => launchField("raw", raw),
+      "AUX_INVALID_ARGUMENT",
+      "argument 1.raw",
+      "4 bytes",
+    ),
+  ])
   const launch: Loose = (options) => Reflect.apply(affine.launch, affine, [options, 4, x, 1, 1])
   refuses("launch: the options", () => [
     ...each([undefined, ...noObjects], launch, "AUX_INVALID_ARGUMENT", "options"),
