@@ -37,7 +37,7 @@ const put = `
 
 /** What a JavaScript kernel gets for a leaf; of a pointer, the first element. */
 function received(leaf: Leaf, part: unknown): unknown {
-  if (part instanceof DeviceArray) return part.readSync()[0]
+  if (part instanceof DeviceArray) return Reflect.get(part.readSync(), 0)
   const bytes = bytesIn(leaf, part)
   if (!isDType(leaf.field)) return bytes
   // In a typed array, small floats are bit patterns.

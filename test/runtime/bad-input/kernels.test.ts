@@ -215,7 +215,7 @@ describe("§8 bad input: kernels", () => {
   const without = (name: string): object => Object.fromEntries(Object.entries(value).filter(([key]) => key !== name))
   refuses("launch: structs", () => [
     [
-      () => at.main.run(() => Reflect.apply(struct.launch, struct, [once, 1])),
+      () => at.main.run(() => Reflect.apply(struct.launch, struct, [once, 1]) as unknown),
       "AUX_INVALID_ARGUMENT",
       "1 arguments",
       "lut",
@@ -266,7 +266,7 @@ describe("§8 bad input: kernels", () => {
     [() => launchField("lut", [1, 2, 3]), "AUX_LENGTH_MISMATCH", "argument 1.lut", "4 float32", "got 3"],
     [() => launchField("lut", new Float32Array(5)), "AUX_LENGTH_MISMATCH", "argument 1.lut", "Float32Array", "got 5"],
     [() => launchField("lut", [1, 2, 3, "4"]), "AUX_INVALID_ARGUMENT", "argument 1.lut[3]", "'4'", "float32"],
-    [() => launchField("lut", [1, , 3, 4]), "AUX_INVALID_ARGUMENT", "argument 1.lut[1]", "undefined"],
+    [() => launchField("lut", [1, undefined, 3, 4]), "AUX_INVALID_ARGUMENT", "argument 1.lut[1]", "undefined"],
     ...each(
       [new Float64Array(4), new Int32Array(4), 5, null, {}, "1234", x],
       (lut) => launchField("lut", lut),
