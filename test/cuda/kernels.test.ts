@@ -349,14 +349,14 @@ onDouble("the signature", () => {
       parameters: parameter(fields),
     })
     const fields = { n: "int32", x: "in float32*", rest: ["int16", 3] }
-    driver.loadKernel(source(fields, 24))
+    driver.kernels.load(source(fields, 24))
     invalid(
-      () => driver.loadKernel(source(fields, 16)),
+      () => driver.kernels.load(source(fields, 16)),
       /\{ struct: \{ n: int32, x: in float32\*, rest: \[int16, 3\] \} \} \(24 bytes\)/,
       /1 parameters of 16 bytes/,
       /Fix parameter 0 of the signature/,
     )
-    invalid(() => driver.loadKernel(source({ n: "int32" }, 8)), /\(4 bytes\)/)
+    invalid(() => driver.kernels.load(source({ n: "int32" }, 8)), /\(4 bytes\)/)
   })
 
   test("of a kernel without parameters is empty", () => {
