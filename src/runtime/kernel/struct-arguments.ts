@@ -145,7 +145,8 @@ class StructWriter {
 
 function allowedFor({ element, length }: ArrayLayout): string {
   if (element.kind !== "primitive" || element.access !== undefined) return `an array of ${length} elements`
-  return `${typedArrayName(elementsOf(element.dtype).create(0))} or an array of ${length} ${element.dtype} elements`
+  const typedArray = typedArrayName(elementsOf(element.dtype).create(0))
+  return `an array of ${length} ${element.dtype} elements (${typedArray} or Array)`
 }
 
 function isNumber(value: unknown): value is number | bigint {
