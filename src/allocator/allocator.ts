@@ -137,13 +137,13 @@ export class Allocator<S extends Progress = Progress> {
     return block?.state === "used" && block.isEarly
   }
 
-  /** Removes the stretches that are entirely free, and passes them to `giveBack`. */
-  releaseUnused(giveBack: (stretch: Stretch) => void): void {
+  /** Removes the stretches that are entirely free, and passes them to `release`. */
+  releaseUnused(release: (stretch: Stretch) => void): void {
     for (const block of [...this.#free.all()]) {
       if (block.above !== undefined || block.below !== undefined) continue
       this.#free.remove(block)
       if (block === this.#top) this.#top = undefined
-      giveBack({ address: block.start * ALIGNMENT, byteLength: block.size * ALIGNMENT })
+      release({ address: block.start * ALIGNMENT, byteLength: block.size * ALIGNMENT })
     }
   }
 

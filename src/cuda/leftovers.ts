@@ -33,7 +33,7 @@ export function enter(context: CudaContext): void {
 /** Frees the leftovers that can be freed without waiting. Never throws. */
 export function releaseLeftovers(context: CudaContext): void {
   try {
-    ledger().locked(() => giveBack(context))
+    ledger().locked(() => freeLeftovers(context))
   } catch (error) {
     context.warnOfLeakBy(error instanceof Error ? error : new Error(String(error)))
   }
@@ -47,7 +47,7 @@ export function leave(context: CudaContext): void {
   context.release()
 }
 
-function giveBack(context: CudaContext): void {
+function freeLeftovers(context: CudaContext): void {
   const records = ledger().records(context.handle)
   const left = records.filter((record) => !record.isOpen)
   if (context.isLost) {
@@ -124,9 +124,14 @@ function finish(context: CudaContext, record: LedgerRecord): void {
   for (const handle of record.take("products")) destroyProducts(context, handle)
 }
 
-function each(context: CudaContext, handles: readonly number[], call: string, give: (handle: number) => number): void {
+function each(
+  context: CudaContext,
+  handles: readonly number[],
+  call: string,
+  release: (handle: number) => number,
+): void {
   for (const handle of handles) {
-    const status = give(handle)
+    const status = release(handle)
     if (status !== SUCCESS) context.warnOfLeak(status, call)
   }
 }

@@ -48,12 +48,12 @@ export class ForkState {
     const { state } = this.stream
     this.#point.clock = state.clock
     if (state === this.#origin) return
-    const event = state.order.events.take()
+    const event = state.order.events.acquire()
     try {
       state.record(event, this.#point)
       this.#event = { handle: event }
     } catch {
-      state.order.events.give(event) // The join fails the same way and reports the error.
+      state.order.events.release(event) // The join fails the same way and reports the error.
     }
   }
 
@@ -96,7 +96,7 @@ export class ForkState {
   #joinAgainOn(stream: StreamState): void {
     const { state } = this.stream
     if (state === stream) return
-    const addsNothing = this.#point.isCoveredBy(stream) && !state.shared && !state.order.isCapturedByOthers(state)
+    const addsNothing = this.#point.isBefore(stream) && !state.shared && !state.order.isCapturedByOthers(state)
     if (!addsNothing) stream.waitFor(state)
   }
 
@@ -119,8 +119,8 @@ export class ForkState {
     const event = this.#event
     if (event?.handle === undefined) return
     const { events } = this.stream.state.order
-    if (this.#capture === undefined) return events.giveLate(event)
-    events.give(event.handle)
+    if (this.#capture === undefined) return events.releaseLate(event)
+    events.release(event.handle)
     this.#event = undefined
   }
 

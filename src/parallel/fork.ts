@@ -106,7 +106,7 @@ export function fork<T>(fn: () => T, options: ForkOptions = {}): Fork<T> {
   if (options.stream === main) return start(fn, main, main, undefined, "same-stream")
   if (options.stream !== undefined) return start(fn, main, options.stream, undefined, "parallel")
   const lease = new PoolLease(main)
-  return start(fn, main, lease.take(), lease, "parallel")
+  return start(fn, main, lease.acquire(), lease, "parallel")
 }
 
 function start<T>(

@@ -45,7 +45,7 @@ function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknow
   const lease = new PoolLease(main)
   let results: unknown[] | Promise<unknown[]> | undefined
   try {
-    const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.take(), undefined))
+    const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.acquire(), undefined))
     report("parallel", main, branches)
     results = forkJoin(main, fn0, branches, undefined, others.length + 1)
     return results instanceof Promise ? results.finally(() => lease.end()) : results

@@ -40,9 +40,9 @@ onDouble("a device that is closed while work is queued", () => {
   test("waits for a foreign stream, too", async () => {
     using keeper = open()
     const device = openDevice("cuda:0")
-    const theirs = keeper.streams.create(0)
-    const foreign = device.streamFromHandle(BigInt(theirs))
-    using latch = new Latch(keeper).hold(theirs)
+    const foreignHandle = keeper.streams.create(0)
+    const foreign = device.streamFromHandle(BigInt(foreignHandle))
+    using latch = new Latch(keeper).hold(foreignHandle)
     foreign.run(() => device.empty("uint8", 1000).fill(1))
     const { allocations } = double.alive()
     device.dispose()

@@ -111,9 +111,9 @@ onDouble("a stream that another library captures", () => {
     device.synchronize()
     using event = device.createEvent()
     const handle = Number(event.handle)
-    const theirs = keeper.streams.create(0)
-    const capture = new ForeignCapture(theirs)
-    assert.equal(native("cuEventRecord", "int", ["uintptr_t", "uintptr_t"])(handle, theirs), 0)
+    const foreignHandle = keeper.streams.create(0)
+    const capture = new ForeignCapture(foreignHandle)
+    assert.equal(native("cuEventRecord", "int", ["uintptr_t", "uintptr_t"])(handle, foreignHandle), 0)
     stream.wait(event)
     const calls = double.log(() => {
       array.dispose()
@@ -123,7 +123,7 @@ onDouble("a stream that another library captures", () => {
     assert.ok(calls.every(([name, ...args]) => !args.includes(state.handle) || name === "cuStreamIsCapturing"))
     // It is brought back, as its author would.
     using back = device.createEvent().record(stream)
-    native("cuStreamWaitEvent", "int", ["uintptr_t", "uintptr_t", "uint32_t"])(theirs, Number(back.handle), 0)
+    native("cuStreamWaitEvent", "int", ["uintptr_t", "uintptr_t", "uint32_t"])(foreignHandle, Number(back.handle), 0)
     capture.end()
   })
 
@@ -327,7 +327,7 @@ onDouble("a stream that another library captures", () => {
     const tick = used.state.advance(undefined)
     let given = false
     const capture = new ForeignCapture(Number(used.handle))
-    device.order.giveBackBehind([{ stream: used.state, tick }], () => (given = true))
+    device.order.releaseAfter([{ stream: used.state, tick }], () => (given = true))
     device.order.deferredReleases.sweep()
     assert.equal(given, false)
     capture.end()

@@ -181,14 +181,14 @@ onDouble("graphs", () => {
   test("a cancelled capture leaves nothing, whatever had become of it", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
-    const spoil: (() => void)[] = [
+    const invalidations: (() => void)[] = [
       () => {},
       () => driver.events.record(forkJoin.forked, forkJoin.main),
       () => void thrownBy(() => driver.streams.query(forkJoin.aux)),
       () => double.fail("cuStreamEndCapture", 1, unknown),
       () => forkJoin.change(forkJoin.aux, 0, 1, 1),
     ]
-    for (const act of spoil) {
+    for (const act of invalidations) {
       driver.graphs.beginCapture(forkJoin.main)
       forkJoin.run(2)
       act()

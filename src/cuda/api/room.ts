@@ -63,12 +63,12 @@ export class Room {
   #ways(): (() => void)[] {
     const memory = this.#memory
     if (memory === undefined || this.#isMaking) return []
-    const giveBack = () => memory.releaseIdle()
+    const freeIdle = () => memory.releaseIdle()
     const drain = () => {
       memory.drainFrees()
       memory.releaseIdle()
     }
-    return [giveBack, drain]
+    return [freeIdle, drain]
   }
 
   /** Releasing memory may fail for lack of memory, too. Its failure is ignored: the repeated call reports its own. */

@@ -66,28 +66,28 @@ export class Quiet {
    * @throws AuxstreamError AUX_NOT_READY
    */
   block<T>(need: Need, act: () => T): T {
-    const theirs = this.#neighbours.mark()
+    const foreign = this.#neighbours.mark()
     try {
-      if (this.#blockFor(PATIENCE, () => this.#isQuietBut(theirs))) return act()
+      if (this.#blockFor(PATIENCE, () => this.#isQuietBut(foreign))) return act()
     } finally {
-      theirs.forget()
+      foreign.forget()
     }
     throw this.#outOfPatience(need)
   }
 
-  #isQuietBut(theirs: Marks): boolean {
-    return this.#streams.areIdle() && theirs.areOver()
+  #isQuietBut(foreign: Marks): boolean {
+    return this.#streams.areIdle() && foreign.areOver()
   }
 
   /** Like {@link block}, without blocking the event loop. `act` is called before this thread can queue anything else. */
   async wait<T>(need: Need, act: () => T): Promise<T> {
-    const theirs = this.#neighbours.mark()
+    const foreign = this.#neighbours.mark()
     try {
       const deadline = now() + PATIENCE
       let attempt = now() + BETWEEN_ATTEMPTS
-      while (!this.#isQuietBut(theirs)) {
+      while (!this.#isQuietBut(foreign)) {
         if (now() > attempt) {
-          if (this.#blockFor(ATTEMPT, () => this.#isQuietBut(theirs))) break
+          if (this.#blockFor(ATTEMPT, () => this.#isQuietBut(foreign))) break
           attempt = now() + BETWEEN_ATTEMPTS
         }
         if (now() > deadline) throw this.#outOfPatience(need)
@@ -95,7 +95,7 @@ export class Quiet {
       }
       return act()
     } finally {
-      theirs.forget()
+      foreign.forget()
     }
   }
 

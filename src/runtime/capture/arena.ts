@@ -52,7 +52,7 @@ export class Arena extends RetainedMemory {
     for (const block of this.#free) {
       const size = block.allocation.byteLength
       if (size < byteLength || size > 2 * byteLength || size >= (best?.allocation.byteLength ?? Infinity)) continue
-      if (block.uses.areBefore(stream)) best = block
+      if (block.uses.isBefore(stream)) best = block
     }
     if (best !== undefined) this.#free = this.#free.filter((block) => block !== best)
     return best
@@ -60,7 +60,7 @@ export class Arena extends RetainedMemory {
 
   /** Something begins behind all that the stream has captured so far. */
   birthOn(stream: StreamState): CapturedBirth {
-    const event = stream.order.events.take()
+    const event = stream.order.events.acquire()
     this.#events.push(event)
     return CapturedBirth.on(stream, event)
   }
@@ -79,7 +79,7 @@ export class Arena extends RetainedMemory {
   /** The capture is over: no block is given out any more. */
   seal(pool: EventPool): void {
     this.#sealed = true
-    for (const event of this.#events.splice(0)) pool.give(event)
+    for (const event of this.#events.splice(0)) pool.release(event)
   }
 
   /** An array inside the capture is done with its block. */
@@ -87,7 +87,7 @@ export class Arena extends RetainedMemory {
     if (!this.#sealed) this.#free.push(block)
   }
 
-  protected override giveBack(): void {
+  protected override free(): void {
     const uses = this.uses.list()
     for (const { allocation } of this.#blocks) {
       for (const use of uses) allocation.uses.add(use)

@@ -78,10 +78,10 @@ export abstract class Capture implements OpenCapture {
   /** Comes before the stream's clock learns what the point knows: nodes that others of the two are behind go. */
   addWait(stream: StreamState, point: RecordPoint): void {
     const own = this.dependenciesOf(stream).filter(
-      ({ node, slot, tick }) => !point.covers(slot, tick) || point.dependencies.some((one) => one.node === node),
+      ({ node, slot, tick }) => !point.isAfter(slot, tick) || point.dependencies.some((one) => one.node === node),
     )
     const added = point.dependencies.filter(
-      (one) => !stream.covers(one.slot, one.tick) && !own.some(({ node }) => node === one.node),
+      (one) => !stream.isAfter(one.slot, one.tick) && !own.some(({ node }) => node === one.node),
     )
     this.#dependencies.set(stream, [...own, ...added])
   }
@@ -108,7 +108,7 @@ export abstract class Capture implements OpenCapture {
 
   #waitForGraphs(stream: StreamState, isMeant: (group: LaunchGroup) => boolean): void {
     for (const { group, stream: other, tick } of this.#graphs) {
-      if (isMeant(group) && !stream.isAfter(other, tick)) stream.waitFor(other)
+      if (isMeant(group) && !stream.isAfter(other.slot, tick)) stream.waitFor(other)
     }
   }
 
@@ -117,7 +117,7 @@ export abstract class Capture implements OpenCapture {
     this.#graphs.push({ group, stream, tick })
   }
 
-  mayBorrow(_stream: StreamState): boolean {
+  mayAdmit(_stream: StreamState): boolean {
     return false
   }
 

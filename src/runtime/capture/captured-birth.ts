@@ -38,6 +38,6 @@ export class CapturedBirth {
 
   /** Does the stream's next operation come behind it? */
   isBefore(stream: StreamState): boolean {
-    return stream === this.#home || this.#behind.has(stream) || this.#point.isCoveredBy(stream)
+    return stream === this.#home || this.#behind.has(stream) || this.#point.isBefore(stream)
   }
 }

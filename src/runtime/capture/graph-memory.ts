@@ -87,13 +87,13 @@ export class GraphMemory extends RetainedMemory {
     this.dispose()
   }
 
-  protected override giveBack(): void {
+  protected override free(): void {
     this.kernels.clear()
     const uses = this.uses.list()
     this.arena.dispose()
     for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)
     const pinned = this.pinned.splice(0)
     if (pinned.length === 0) return
-    this.#order.giveBackBehind(uses, () => pinned.forEach((address) => this.#order.driver.memory.freePinned(address)))
+    this.#order.releaseAfter(uses, () => pinned.forEach((address) => this.#order.driver.memory.freePinned(address)))
   }
 }

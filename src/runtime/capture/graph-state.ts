@@ -48,7 +48,7 @@ export class GraphState {
     this.handle = handle
     this.#accesses = undefined
     this.#prerequisites = this.#joinMemory()
-    this.#giveBack(former, formerHandle === handle ? undefined : formerHandle)
+    this.#release(former, formerHandle === handle ? undefined : formerHandle)
   }
 
   /**
@@ -79,7 +79,7 @@ export class GraphState {
     const { memory, order } = this.capture
     if (stream.failures !== undefined) memory.checkWritten()
     const { group } = this
-    const learned = group.launches.areBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
+    const learned = group.launches.isBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
     this.#prerequisites.orderBefore(stream)
     order.driver.graphs.launch(this.handle, stream.handle)
     if (learned !== undefined) stream.learn(learned)
@@ -97,11 +97,11 @@ export class GraphState {
    */
   #orderBehindLaunches(stream: StreamState): RecordPoint | undefined {
     const { latest, launches } = this.group
-    const open = launches.list().filter((use) => !isOver(use) && !stream.isAfter(use.stream, use.tick))
+    const open = launches.list().filter((use) => !isOver(use) && !stream.isAfter(use.stream.slot, use.tick))
     const known = open.some((use) => latest?.isOf(use)) && latest?.canOrder(this.handle, stream) ? latest : undefined
     const learned = known === undefined ? undefined : this.#orderBehind(known, stream)
     for (const use of open) {
-      if (known?.isOf(use) || known?.point.covers(use.stream.slot, use.tick)) continue
+      if (known?.isOf(use) || known?.point.isAfter(use.stream.slot, use.tick)) continue
       stream.waitFor(use.stream)
     }
     return learned
@@ -120,15 +120,15 @@ export class GraphState {
     if (this.#disposed) return
     this.#disposed = true
     this.#end.dispose()
-    this.#giveBack(this.capture, this.handle)
+    this.#release(this.capture, this.handle)
   }
 
-  #giveBack(capture: GraphCapture, handle: GraphHandle | undefined): void {
+  #release(capture: GraphCapture, handle: GraphHandle | undefined): void {
     const { order } = capture
     const launches = this.group.launches.list()
     capture.memory.disposeBehind(launches)
     if (handle === undefined) return
-    order.giveBackBehind(launches, () => {
+    order.releaseAfter(launches, () => {
       // A closed driver gives its graphs back itself.
       if (!order.closed) order.driver.graphs.destroy(handle)
     })

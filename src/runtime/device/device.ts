@@ -538,7 +538,7 @@ export class Device {
     this.#graphs.disposeAll()
     this.#shared.clear()
     this.driver.close(unseen)
-    this.order.giveBackAll()
+    this.order.releaseAll()
   }
 
   /** Calls {@link dispose}, for `using`. */

@@ -174,9 +174,9 @@ export class Event {
     const { state } = this
     if (this.#isSharedWithOthers) return this.#relayedCompletion(options)
     if (!this.point.isRecorded) return Promise.resolve()
-    const borrowed = state.lend()
-    const giveBack = () => state.giveBack(borrowed)
-    return eventCompletion(this.device.order, borrowed.handle, this.point.wholeClock, options, giveBack)
+    const held = state.hold()
+    const release = () => state.unhold(held)
+    return eventCompletion(this.device.order, held.handle, this.point.wholeClock, options, release)
   }
 
   /** Whether other code may record the event, or queue work after it on its stream. */

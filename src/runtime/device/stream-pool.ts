@@ -33,13 +33,18 @@ export class StreamPool {
   }
 
   /** Leases a stream that is not the call's current one. {@link release} must be called for it. */
-  take(call: PoolLease): Stream {
+  acquire(call: PoolLease): Stream {
     const { current } = call
-    return this.#takeJoined(current) ?? this.#takeIdle(current) ?? this.#takeDone(call) ?? this.#shareOrMake(current)
+    return (
+      this.#acquireJoined(current) ??
+      this.#acquireIdle(current) ??
+      this.#acquireDone(call) ??
+      this.#shareOrMake(current)
+    )
   }
 
   /** The latest pending stream that the current stream has joined, so that all layers of a model use the same stream. */
-  #takeJoined(current: Stream): Stream | undefined {
+  #acquireJoined(current: Stream): Stream | undefined {
     for (let index = this.#pending.length - 1; index >= 0; index--) {
       const stream = this.#pending[index]
       if (stream === undefined || !isFree(stream, current) || !current.state.hasJoined(stream.state)) continue
@@ -49,7 +54,7 @@ export class StreamPool {
     return undefined
   }
 
-  #takeIdle(current: Stream): Stream | undefined {
+  #acquireIdle(current: Stream): Stream | undefined {
     for (let index = this.#idle.length - 1; index >= 0; index--) {
       const stream = this.#idle[index]
       if (stream === undefined || !isFree(stream, current)) continue
@@ -59,7 +64,7 @@ export class StreamPool {
     return undefined
   }
 
-  #takeDone(call: PoolLease): Stream | undefined {
+  #acquireDone(call: PoolLease): Stream | undefined {
     for (let count = Math.min(call.looks, this.#pending.length); count > 0; count--) {
       const stream = this.#look(call)
       if (stream !== undefined) return stream
@@ -160,8 +165,8 @@ export class PoolLease {
   }
 
   /** Leases a stream that is not the current one, until {@link end}. */
-  take(): Stream {
-    const stream = this.#pool.take(this)
+  acquire(): Stream {
+    const stream = this.#pool.acquire(this)
     this.#streams.push(stream)
     this.#pool.trim(this)
     return stream

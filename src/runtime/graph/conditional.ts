@@ -142,15 +142,15 @@ class BodyCapture extends Capture {
   }
 
   /** Only if all of the stream's captured work is ordered before the conditional. */
-  override mayBorrow(stream: StreamState): boolean {
+  override mayAdmit(stream: StreamState): boolean {
     if (stream === this.#around) return false
-    if (stream.capture === this.#outer) return stream.clock.isCoveredBy(this.#before)
-    return this.#outer.mayBorrow(stream) && this.#isAfterBodiesWith(stream)
+    if (stream.capture === this.#outer) return stream.clock.isBefore(this.#before)
+    return this.#outer.mayAdmit(stream) && this.#isAfterBodiesWith(stream)
   }
 
   #isAfterBodiesWith(stream: StreamState): boolean {
     const bodies = this.#outer instanceof BodyCapture ? this.#outer.#guests.get(stream) : undefined
-    return bodies === undefined || bodies.every(({ slot, tick }) => this.#before.covers(slot, tick))
+    return bodies === undefined || bodies.every(({ slot, tick }) => this.#before.isAfter(slot, tick))
   }
 
   override checkBirth(memory: UsedMemory): void {

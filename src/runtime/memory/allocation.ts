@@ -38,9 +38,9 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const { order } = stream
     order.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
-    const covers = (mark: OrderMark) => stream.covers(mark.slot, mark.tick)
+    const happensBefore = (mark: OrderMark) => stream.isAfter(mark.slot, mark.tick)
     const address = order.allocate(() =>
-      order.driver.memory.allocate(byteLength, stream.handle, covers, contentsFollow),
+      order.driver.memory.allocate(byteLength, stream.handle, happensBefore, contentsFollow),
     )
     return new Allocation(order, address, byteLength, stream)
   }
@@ -71,7 +71,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     return uses.length === 0 && this.birth !== undefined ? [this.birth.use] : uses
   }
 
-  protected override giveBack(): void {
+  protected override free(): void {
     const home = this.#home
     if (home !== undefined) this.order.captures.defer(() => this.#freeOrWarn(home))
   }
@@ -102,13 +102,13 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   }
 
   #canFreeOn(stream: StreamState): boolean {
-    return !stream.disposed && !stream.foreign && this.uses.areBefore(stream)
+    return !stream.disposed && !stream.foreign && this.uses.isBefore(stream)
   }
 
   #reaperBehindUses(): StreamState {
     const { reaper } = this.order
     this.birth?.orderBefore(reaper)
-    for (const use of this.uses.list()) if (!reaper.isAfter(use.stream, use.tick)) reaper.waitFor(use.stream)
+    for (const use of this.uses.list()) if (!reaper.isAfter(use.stream.slot, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }
 }

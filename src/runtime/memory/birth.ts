@@ -79,7 +79,7 @@ export class Birth {
   }
 
   #isBefore(stream: StreamState): boolean {
-    return stream === this.#home || this.#behind?.has(stream) === true || stream.isAfter(this.#home, this.#tick)
+    return stream === this.#home || this.#behind?.has(stream) === true || stream.isAfter(this.#home.slot, this.#tick)
   }
 
   #noteWait(stream: StreamState): void {

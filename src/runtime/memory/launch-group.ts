@@ -25,7 +25,7 @@ export class LaunchEnd {
     this.#handle = handle
     if (!isShared) return stream.mark(this.point)
     try {
-      this.#event ??= stream.order.events.take()
+      this.#event ??= stream.order.events.acquire()
       stream.record(this.#event, this.point)
     } catch {
       // The launch is queued. Without an event, other graphs' launches wait for its whole stream.
@@ -46,7 +46,7 @@ export class LaunchEnd {
 
   /** Gives the event back. */
   dispose(): void {
-    if (this.#event !== undefined) this.#stream?.order.events.give(this.#event)
+    if (this.#event !== undefined) this.#stream?.order.events.release(this.#event)
     this.#event = undefined
   }
 }
@@ -89,10 +89,10 @@ export class LaunchGroup {
 
   /** Makes one group of two. */
   unite(other: LaunchGroup): void {
-    const mine = this.#root()
-    const theirs = other.#root()
-    if (mine === theirs) return
-    const [larger, smaller] = mine.#size > theirs.#size ? [mine, theirs] : [theirs, mine]
+    const first = this.#root()
+    const second = other.#root()
+    if (first === second) return
+    const [larger, smaller] = first.#size > second.#size ? [first, second] : [second, first]
     const launches = smaller.#launches.list()
     if (launches.length > 0) larger.#latest = larger.#launches.list().length > 0 ? undefined : smaller.#latest
     for (const use of launches) larger.#launches.add(use)

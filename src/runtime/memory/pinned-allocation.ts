@@ -27,7 +27,7 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   }
 
   /** Not before its buffer has been collected, too: that is what PinnedResources disposes of it for. */
-  protected override giveBack(): void {
-    this.#order.giveBackBehind(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
+  protected override free(): void {
+    this.#order.releaseAfter(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
   }
 }

@@ -23,24 +23,24 @@ export abstract class RetainedMemory {
     return this.#launchGroup
   }
 
-  /** One more graph names it. */
+  /** Another graph uses the memory. */
   retain(): void {
     this.#holds += 1
   }
 
-  /** A graph that named it is gone; its launches were uses of the memory. */
+  /** A graph that used the memory is gone. Its launches count as uses. */
   release(launches: readonly Use[]): void {
     for (const use of launches) this.uses.add(use)
     this.#holds -= 1
-    if (this.#holds === 0 && this.#disposed) this.giveBack()
+    if (this.#holds === 0 && this.#disposed) this.free()
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    if (this.#holds === 0) this.giveBack()
+    if (this.#holds === 0) this.free()
   }
 
-  /** Gives the memory back behind every use. */
-  protected abstract giveBack(): void
+  /** Frees the memory after every use. */
+  protected abstract free(): void
 }

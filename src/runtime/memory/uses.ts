@@ -26,9 +26,10 @@ export class Uses {
 
   #noteBeside(stream: StreamState, tick: number): void {
     const count = this.#others.length
-    if (count > 0 && (count <= FEW || count >= this.#limit)) this.#keep((use) => !stream.isAfter(use.stream, use.tick))
+    if (count > 0 && (count <= FEW || count >= this.#limit))
+      this.#keep((use) => !stream.isAfter(use.stream.slot, use.tick))
     const last = this.#stream
-    if (last !== undefined && last !== stream && !stream.isAfter(last, this.#tick)) {
+    if (last !== undefined && last !== stream && !stream.isAfter(last.slot, this.#tick)) {
       this.#addOther({ stream: last, tick: this.#tick })
     }
     this.#stream = stream
@@ -74,10 +75,13 @@ export class Uses {
     return newestOfEach([...this.#others, { stream: this.#stream, tick: this.#tick }])
   }
 
-  /** Is the stream ordered behind every use? */
-  areBefore(stream: StreamState): boolean {
+  /** Whether every use is ordered before the stream's next operation. */
+  isBefore(stream: StreamState): boolean {
     if (this.#stream === undefined) return true
-    return stream.isAfter(this.#stream, this.#tick) && this.#others.every((use) => stream.isAfter(use.stream, use.tick))
+    return (
+      stream.isAfter(this.#stream.slot, this.#tick) &&
+      this.#others.every((use) => stream.isAfter(use.stream.slot, use.tick))
+    )
   }
 }
 

@@ -40,7 +40,7 @@ export class Captures {
    */
   checkCurrent(stream: StreamState): void {
     const here = this.here()
-    if (stream.capture === undefined || stream.capture === here || here?.mayBorrow(stream) === true) return
+    if (stream.capture === undefined || stream.capture === here || here?.mayAdmit(stream) === true) return
     throw here === undefined ? capturing(stream.name, "receive work from outside the capture") : aroundBody(stream)
   }
 
@@ -51,7 +51,7 @@ export class Captures {
    */
   checkWait(stream: StreamState, point: RecordPoint): OpenCapture | undefined {
     const here = this.here()
-    if (stream.capture !== undefined && stream.capture !== here && here?.mayBorrow(stream) !== true) {
+    if (stream.capture !== undefined && stream.capture !== here && here?.mayAdmit(stream) !== true) {
       throw here === undefined
         ? capturing(stream.name, "wait on behalf of code outside the capture")
         : aroundBody(stream)

@@ -28,7 +28,7 @@ export interface OpenCapture {
   /** A stream takes part from here on. `before` is recorded behind what it had queued, `handle` may stand in for it. */
   admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void
   /** May a stream that takes part in a capture around this one take part in this one, too? */
-  mayBorrow(stream: StreamState): boolean
+  mayAdmit(stream: StreamState): boolean
   /** Drops everything that was captured. */
   cancel(): void
 }

@@ -12,10 +12,10 @@ import { TickTable } from "./tick-table.js"
  * there, so that a pair of slot and tick never names two operations.
  */
 
-/** Whoever can say whether an operation is ordered before. */
-export interface Covers {
-  /** Is everything up to this tick of this slot ordered before? */
-  covers(slot: number, tick: number): boolean
+/** Something with a place in the streams' order: a clock, a record, the next operation of a stream. */
+export interface Ordered {
+  /** Whether the operation (slot, tick) happens before this. */
+  isAfter(slot: number, tick: number): boolean
 }
 
 /** The slot of no stream, of which there is nothing to know. */
@@ -26,7 +26,7 @@ const NONE = -1
  * and one entry newer than the table's. What two streams learn of each other by turns, in one fork-join after another,
  * is that entry, so that it costs the same however many streams there are.
  */
-export class VectorClock implements Covers {
+export class VectorClock implements Ordered {
   readonly #table: TickTable
   readonly #slot: number
   readonly #tick: number
@@ -37,18 +37,18 @@ export class VectorClock implements Covers {
     this.#tick = tick
   }
 
-  covers(slot: number, tick: number): boolean {
+  isAfter(slot: number, tick: number): boolean {
     return (slot === this.#slot ? this.#tick : this.#table.get(slot)) >= tick
   }
 
   /**
-   * Is everything that is known here known there, too?
+   * Whether everything in this clock happens before `other`.
    *
-   * @param known a clock that `other` covers: what this one shares with it needs no look
+   * @param known a clock that is before `other`. The parts that this clock shares with it are not compared.
    */
-  isCoveredBy(other: Covers, known: VectorClock = emptyClock): boolean {
-    if (this.#slot !== NONE && !other.covers(this.#slot, this.#tick)) return false
-    return this.#table.every(known.#table, (slot, tick) => other.covers(slot, tick))
+  isBefore(other: Ordered, known: VectorClock = emptyClock): boolean {
+    if (this.#slot !== NONE && !other.isAfter(this.#slot, this.#tick)) return false
+    return this.#table.every(known.#table, (slot, tick) => other.isAfter(slot, tick))
   }
 
   /** Calls back with what is known, but not with all that it has in common with clocks that were visited before. */
@@ -59,7 +59,7 @@ export class VectorClock implements Covers {
 
   /** The same, and everything up to this tick of this slot. */
   with(slot: number, tick: number): VectorClock {
-    if (slot === NONE || this.covers(slot, tick)) return this
+    if (slot === NONE || this.isAfter(slot, tick)) return this
     const isFree = this.#slot === slot || this.#slot === NONE
     return new VectorClock(isFree ? this.#table : this.#table.with(this.#slot, this.#tick), slot, tick)
   }
@@ -90,12 +90,12 @@ export class VectorClock implements Covers {
 export const emptyClock = new VectorClock(new TickTable(), NONE, 0)
 
 /** What the host has seen done. */
-export class HostClock implements Covers {
+export class HostClock implements Ordered {
   readonly #ticks: number[] = []
   /** Parts of the clocks that it has learned: each is shared by many clocks, and needs to be learned once only. */
   readonly #learned = new WeakSet<TickTable>()
 
-  covers(slot: number, tick: number): boolean {
+  isAfter(slot: number, tick: number): boolean {
     return (this.#ticks[slot] ?? 0) >= tick
   }
 
@@ -103,7 +103,7 @@ export class HostClock implements Covers {
   learn(clock: VectorClock): void {
     clock.visitNew(this.#learned, (slot, tick) => {
       while (this.#ticks.length <= slot) this.#ticks.push(0)
-      if (!this.covers(slot, tick)) this.#ticks[slot] = tick
+      if (!this.isAfter(slot, tick)) this.#ticks[slot] = tick
     })
   }
 }
@@ -114,12 +114,12 @@ export class ClockSlots {
   #count = 0
 
   /** A slot, and the tick behind which its new stream counts on. */
-  take(): { slot: number; tick: number } {
+  acquire(): { slot: number; tick: number } {
     return this.#free.pop() ?? { slot: this.#count++, tick: 0 }
   }
 
   /** Takes a slot back. The host's clock covers all of its ticks. */
-  give(slot: number, tick: number): void {
+  release(slot: number, tick: number): void {
     this.#free.push({ slot, tick })
   }
 }

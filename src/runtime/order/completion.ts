@@ -31,15 +31,15 @@ export function streamResult<T>(state: StreamState, options: CompletionOptions, 
     const { order, tick } = state
     order.captures.checkLookAt(state, "be waited for")
     state.enter()
-    const event = order.events.take()
+    const event = order.events.acquire()
     const point = new RecordPoint()
     const failed = (reason: unknown) => {
-      order.events.give(event)
+      order.events.release(event)
       noteBroken(state, tick, reason)
       reject(reason)
     }
     const passed = () => {
-      order.events.give(event)
+      order.events.release(event)
       try {
         resolve(result())
       } catch (error) {

@@ -14,7 +14,7 @@ interface PendingUse {
 /** Something to give back, and the uses that it waits for. */
 interface Waiting {
   readonly pending: readonly PendingUse[]
-  readonly giveBack: () => void
+  readonly release: () => void
 }
 
 /**
@@ -29,11 +29,11 @@ export class DeferredReleases {
     this.#order = order
   }
 
-  /** Calls `giveBack` once the uses are over, sooner or later. */
-  add(uses: readonly Use[], giveBack: () => void): void {
-    if (uses.every((use) => this.#isKnown(use))) return giveBack()
+  /** Calls `release` once the uses are over, sooner or later. */
+  add(uses: readonly Use[], release: () => void): void {
+    if (uses.every((use) => this.#isKnown(use))) return release()
     const pending = uses.map((use) => ({ use, event: this.#eventBehind(use.stream) }))
-    this.#waiting.add({ pending, giveBack })
+    this.#waiting.add({ pending, release })
     this.sweep()
   }
 
@@ -43,11 +43,11 @@ export class DeferredReleases {
     const { events } = this.#order
     let event: EventHandle | undefined
     try {
-      event = events.take()
+      event = events.acquire()
       stream.record(event, new RecordPoint())
     } catch {
       // This may be a finalizer, from which nothing may be thrown.
-      if (event !== undefined) events.give(event)
+      if (event !== undefined) events.release(event)
       return undefined
     }
     return event
@@ -79,7 +79,7 @@ export class DeferredReleases {
   }
 
   #isKnown({ stream, tick }: Use): boolean {
-    return this.#order.hostClock.covers(stream.slot, tick)
+    return this.#order.hostClock.isAfter(stream.slot, tick)
   }
 
   #isOver({ pending }: Waiting): boolean {
@@ -88,13 +88,13 @@ export class DeferredReleases {
     })
   }
 
-  #end({ pending, giveBack }: Waiting): void {
-    for (const { event } of pending) if (event !== undefined) this.#order.events.give(event)
-    giveBack()
+  #end({ pending, release }: Waiting): void {
+    for (const { event } of pending) if (event !== undefined) this.#order.events.release(event)
+    release()
   }
 
   /** The device is closed: everything is the driver's to give back, behind its last work. */
   close(): void {
-    for (const { giveBack } of this.#waiting.clear()) giveBack()
+    for (const { release } of this.#waiting.clear()) release()
   }
 }

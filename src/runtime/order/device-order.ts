@@ -130,12 +130,12 @@ export class DeviceOrder {
   #markEnd(state: StreamState): boolean {
     let end: EventHandle | undefined
     try {
-      end = this.events.take()
+      end = this.events.acquire()
       this.driver.events.record(end, state.handle)
       state.end = end
       return true
     } catch (error) {
-      if (end !== undefined) this.events.give(end)
+      if (end !== undefined) this.events.release(end)
       return error instanceof DeviceLostError // Nothing runs on it any more, so there is no end to wait for.
     }
   }
@@ -152,9 +152,9 @@ export class DeviceOrder {
   #reap(state: StreamState): boolean {
     if (state.end === undefined || !this.hasPassed(state.end)) return state.end === undefined
     this.hostLearns(state.clock)
-    this.events.give(state.end)
+    this.events.release(state.end)
     state.end = undefined
-    this.slots.give(state.slot, state.tick)
+    this.slots.release(state.slot, state.tick)
     return true
   }
 
@@ -202,11 +202,11 @@ export class DeviceOrder {
   }
 
   /** Gives something back outside every stream's order, once the uses are over and no capture is under way. */
-  giveBackBehind(uses: readonly Use[], giveBack: () => void): void {
-    if (this.closed) return giveBack()
+  releaseAfter(uses: readonly Use[], release: () => void): void {
+    if (this.closed) return release()
     this.captures.defer(() => {
-      if (this.areHeld(uses)) this.hold(() => this.giveBackBehind(uses, giveBack))
-      else this.deferredReleases.add(uses, giveBack)
+      if (this.areHeld(uses)) this.hold(() => this.releaseAfter(uses, release))
+      else this.deferredReleases.add(uses, release)
     })
   }
 
@@ -324,7 +324,7 @@ export class DeviceOrder {
   }
 
   /** The driver is closed: everything is its to give back, behind its last work. */
-  giveBackAll(): void {
+  releaseAll(): void {
     for (const action of this.#held.splice(0)) action()
     this.deferredReleases.close()
   }
@@ -337,7 +337,7 @@ export class DeviceOrder {
     for (const state of this.#live) {
       if (!state.foreign) continue
       if (!this.isCapturedByOthers(state)) this.reaper.waitFor(state)
-      else if (!this.hostClock.covers(state.slot, state.tick)) this.captures.checkNotOthers(state, "be waited for")
+      else if (!this.hostClock.isAfter(state.slot, state.tick)) this.captures.checkNotOthers(state, "be waited for")
     }
     for (const { foreign, end } of this.#retired) {
       if (foreign && end !== undefined) this.driver.streams.wait(this.reaper.handle, end)

@@ -21,17 +21,17 @@ export class EventPool {
     this.#driver = driver
   }
 
-  take(): EventHandle {
+  acquire(): EventHandle {
     return this.#idle.pop() ?? this.#driver.events.create(false)
   }
 
   /** Takes an event back. Waits that are queued on it stay bound to the record that they were queued for. */
-  give(event: EventHandle): void {
+  release(event: EventHandle): void {
     this.#idle.push(event)
   }
 
   /** Takes an event back whose record may still be waited for until {@link lingering} others have been given back. */
-  giveLate(event: LingeringEvent): void {
+  releaseLate(event: LingeringEvent): void {
     const former = this.#lingering[this.#oldest]
     if (former !== undefined) this.#end(former)
     this.#lingering[this.#oldest] = event
@@ -39,7 +39,7 @@ export class EventPool {
   }
 
   #end(event: LingeringEvent): void {
-    if (event.handle !== undefined) this.give(event.handle)
+    if (event.handle !== undefined) this.release(event.handle)
     event.handle = undefined
   }
 

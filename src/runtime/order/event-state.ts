@@ -2,9 +2,9 @@ import type { EventHandle } from "../../driver.js"
 import type { DeviceOrder } from "./device-order.js"
 
 /** An event of the driver's, and how many promises are bound to the record that it stands for. */
-interface LentHandle {
+interface HeldHandle {
   readonly handle: EventHandle
-  lent: number
+  holders: number
 }
 
 /** An event below its public face: what outlives a forgotten `Event`. */
@@ -19,20 +19,20 @@ export class EventState {
   #shared = false
   /** The driver's event that the latest record is of. */
   handle: EventHandle
-  #current: LentHandle
+  #current: HeldHandle
   /** Does nothing about it need looking at before it is recorded or waited for? */
   isPlain: boolean
 
   constructor(order: DeviceOrder, timing: boolean) {
     this.order = order
     this.timing = timing
-    this.#current = this.#take()
+    this.#current = this.#acquire()
     this.handle = this.#current.handle
     this.isPlain = !timing
   }
 
   #look(): void {
-    this.isPlain = !this.timing && !this.#shared && !this.#disposed && this.#current.lent === 0
+    this.isPlain = !this.timing && !this.#shared && !this.#disposed && this.#current.holders === 0
   }
 
   get disposed(): boolean {
@@ -47,8 +47,8 @@ export class EventState {
   /** Its handle is shown from here on. Without a record, that is a new one: the pool's stands for what it last did. */
   share(isRecorded: boolean): void {
     if (!this.#shared && !isRecorded && !this.timing) {
-      const fresh = { handle: this.order.driver.events.create(false), lent: 0 }
-      this.order.events.give(this.handle)
+      const fresh = { handle: this.order.driver.events.create(false), holders: 0 }
+      this.order.events.release(this.handle)
       this.#current = fresh
       this.handle = fresh.handle
     }
@@ -56,8 +56,8 @@ export class EventState {
     this.#look()
   }
 
-  #take(): LentHandle {
-    return { handle: this.timing ? this.order.driver.events.create(true) : this.order.events.take(), lent: 0 }
+  #acquire(): HeldHandle {
+    return { handle: this.timing ? this.order.driver.events.create(true) : this.order.events.acquire(), holders: 0 }
   }
 
   /**
@@ -66,8 +66,8 @@ export class EventState {
    * promises' point.
    */
   renew(record: (handle: EventHandle) => void): void {
-    if (this.#current.lent === 0 || this.#shared) return record(this.handle)
-    const next = this.#take()
+    if (this.#current.holders === 0 || this.#shared) return record(this.handle)
+    const next = this.#acquire()
     try {
       record(next.handle)
     } catch (error) {
@@ -80,29 +80,29 @@ export class EventState {
   }
 
   /** Binds a promise to the record that the handle stands for now. */
-  lend(): LentHandle {
-    this.#current.lent += 1
+  hold(): HeldHandle {
+    this.#current.holders += 1
     this.#look()
     return this.#current
   }
 
-  /** A promise is done with what it borrowed; the last one gives back a handle that nobody else has. */
-  giveBack(borrowed: LentHandle): void {
-    borrowed.lent -= 1
+  /** A promise is done with what it held; the last one gives back a handle that nobody else has. */
+  unhold(held: HeldHandle): void {
+    held.holders -= 1
     this.#look()
-    if (borrowed.lent === 0 && (this.#disposed || borrowed !== this.#current)) this.#release(borrowed.handle)
+    if (held.holders === 0 && (this.#disposed || held !== this.#current)) this.#release(held.handle)
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
     this.#look()
-    if (this.#current.lent === 0) this.#release(this.#current.handle)
+    if (this.#current.holders === 0) this.#release(this.#current.handle)
   }
 
   #release(handle: EventHandle): void {
     if (this.order.closed) return
     if (this.timing || this.#shared) this.order.driver.events.destroy(handle)
-    else this.order.events.give(handle)
+    else this.order.events.release(handle)
   }
 }

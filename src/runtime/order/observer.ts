@@ -2,7 +2,7 @@
  * Who looks at what is queued: a trace, a sanitizer, a region that places operations on streams. An observer may refuse an
  * operation, and choose the stream of one whose caller named none. It must change nothing else about it.
  */
-import type { Covers } from "./clock.js"
+import type { Ordered } from "./clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
@@ -38,7 +38,7 @@ export class OperationObserver {
   waited(_stream: StreamState, _point: RecordPoint, _isSent: boolean): void {}
 
   /** The program has learned that all work that `clock` knows is over: it synchronised, queried, or awaited a promise. */
-  synchronized(_order: DeviceOrder, _clock: Covers): void {}
+  synchronized(_order: DeviceOrder, _clock: Ordered): void {}
 
   /** Memory begins at this place in the stream's order. Earlier accesses of these addresses were of other memory. */
   allocated(_stream: StreamState, _memory: object, _address: number, _byteLength: number): void {}

@@ -2,7 +2,7 @@
  * The observers of this thread. They see every device, those that are opened later, too. Each device's order holds the
  * observer that is to be asked, because an operation looks at its order in any case: so without one it costs a single check.
  */
-import type { Covers } from "./clock.js"
+import type { Ordered } from "./clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import { OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"
@@ -87,7 +87,7 @@ class SeveralObservers extends OperationObserver {
     for (const one of this.#all) one.waited(stream, point, isSent)
   }
 
-  override synchronized(order: DeviceOrder, clock: Covers): void {
+  override synchronized(order: DeviceOrder, clock: Ordered): void {
     for (const one of this.#all) one.synchronized(order, clock)
   }
 

@@ -1,8 +1,8 @@
 import type { CaptureLink, Dependency } from "./capture.js"
-import { type Covers, emptyClock, type VectorClock } from "./clock.js"
+import { type Ordered, emptyClock, type VectorClock } from "./clock.js"
 
 /** What an event's latest record stands for. */
-export class RecordPoint implements Covers {
+export class RecordPoint implements Ordered {
   /** What the stream that it was recorded on was ordered behind, but for its own work. */
   clock = emptyClock
   /** That: up to which tick, of which slot. */
@@ -35,13 +35,13 @@ export class RecordPoint implements Covers {
     return this.clock.with(this.slot, this.tick)
   }
 
-  covers(slot: number, tick: number): boolean {
-    return slot === this.slot ? tick <= this.tick : this.clock.covers(slot, tick)
+  isAfter(slot: number, tick: number): boolean {
+    return slot === this.slot ? tick <= this.tick : this.clock.isAfter(slot, tick)
   }
 
   /** Is everything that it is ordered behind ordered before there, too? */
-  isCoveredBy(other: Covers): boolean {
-    return other.covers(this.slot, this.tick) && this.clock.isCoveredBy(other)
+  isBefore(other: Ordered): boolean {
+    return other.isAfter(this.slot, this.tick) && this.clock.isBefore(other)
   }
 
   /** The same place in a capture, without what it is ordered behind. */

@@ -1,6 +1,6 @@
 import type { EventHandle, StreamFailures, StreamHandle } from "../../driver.js"
 import type { OpenCapture } from "./capture.js"
-import { type Covers, emptyClock, type VectorClock } from "./clock.js"
+import { type Ordered, emptyClock, type VectorClock } from "./clock.js"
 import { DisposedError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
@@ -20,7 +20,7 @@ interface Before {
  * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
  * {@link Stream} can still be collected.
  */
-export class StreamState implements Covers {
+export class StreamState implements Ordered {
   readonly order: DeviceOrder
   /** Another one while the stream takes part in a body, if it takes part in the capture around it, too. */
   handle: StreamHandle
@@ -48,15 +48,15 @@ export class StreamState implements Covers {
   /** Of its own work, what its next operation runs after; in a capture, only what is captured. */
   #own: number
   /** What its next operation runs after by its own waits, whatever the host has seen. */
-  readonly #waits: Covers = {
-    covers: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)),
+  readonly #waits: Ordered = {
+    isAfter: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)),
   }
   #capture: OpenCapture | undefined
   /** One for each capture that it takes part in, the innermost last. */
   readonly #before: Before[] = []
 
   constructor(order: DeviceOrder, handle: StreamHandle, name: string, priority: number, foreign: boolean) {
-    const { slot, tick } = order.slots.take()
+    const { slot, tick } = order.slots.acquire()
     this.order = order
     this.handle = handle
     this.name = name
@@ -123,7 +123,7 @@ export class StreamState implements Covers {
     this.#capture = before.capture
     this.#clock = before.clock
     this.#own = before.own
-    if (before.event !== undefined) this.order.events.give(before.event)
+    if (before.event !== undefined) this.order.events.release(before.event)
   }
 
   /** While captured: an event behind all that was queued before; undefined if nothing was. */
@@ -164,20 +164,15 @@ export class StreamState implements Covers {
   }
 
   /** Is everything up to this tick of this slot ordered before what is queued here next? */
-  covers(slot: number, tick: number): boolean {
-    if (slot === this.slot ? tick <= this.#own : this.#clock.covers(slot, tick)) return true
+  isAfter(slot: number, tick: number): boolean {
+    if (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)) return true
     // A capture starts from nothing: what the host has seen done is no part of the graph.
-    return this.#capture === undefined && this.order.hostClock.covers(slot, tick)
-  }
-
-  /** Is this tick of that stream ordered before what is queued here next? */
-  isAfter(other: StreamState, tick: number): boolean {
-    return this.covers(other.slot, tick)
+    return this.#capture === undefined && this.order.hostClock.isAfter(slot, tick)
   }
 
   /** Is all that was queued on another stream so far, its waits included, ordered before what is queued here next? */
-  isBehind(other: StreamState): boolean {
-    return this.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this, this.#clock)
+  isAfterAllOf(other: StreamState): boolean {
+    return this.isAfter(other.slot, other.#own) && other.#clock.isBefore(this, this.#clock)
   }
 
   /**
@@ -185,7 +180,7 @@ export class StreamState implements Covers {
    * is what is queued here next.
    */
   hasJoined(other: StreamState): boolean {
-    return this.#waits.covers(other.slot, other.#own) && other.#clock.isCoveredBy(this.#waits, this.#clock)
+    return this.#waits.isAfter(other.slot, other.#own) && other.#clock.isBefore(this.#waits, this.#clock)
   }
 
   /** Is everything that was queued on the stream over, as the host has seen, and known to have succeeded or not? */
@@ -193,7 +188,7 @@ export class StreamState implements Covers {
     const { failures } = this
     const isCertain = failures === undefined || failures.hasPassed(failures.position)
     const { hostClock } = this.order
-    return isCertain && hostClock.covers(this.slot, this.#own) && this.#clock.isCoveredBy(hostClock)
+    return isCertain && hostClock.isAfter(this.slot, this.#own) && this.#clock.isBefore(hostClock)
   }
 
   /** What has broken the stream, as far as is known. */
@@ -241,7 +236,7 @@ export class StreamState implements Covers {
     const { slot, tick } = point
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
     const isPlain = !order.isWatched && !this.disposed && point.capture === undefined && !point.isInForeignCapture
-    if (next === undefined || !isPlain || order.hostClock.covers(slot, tick)) {
+    if (next === undefined || !isPlain || order.hostClock.isAfter(slot, tick)) {
       return this.#waitWithCare(event, point, elidable)
     }
     order.driver.streams.wait(this.handle, event)
@@ -255,7 +250,7 @@ export class StreamState implements Covers {
       const capture = order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
     }
-    if (elidable && !this.shared && !point.isInForeignCapture && point.isCoveredBy(this)) {
+    if (elidable && !this.shared && !point.isInForeignCapture && point.isBefore(this)) {
       return order.observer?.waited(this, point, false)
     }
     order.driver.streams.wait(this.handle, event)
@@ -279,12 +274,12 @@ export class StreamState implements Covers {
 
   #comeIn(capture: OpenCapture, event: EventHandle): void {
     const { driver, events } = this.order
-    const before = events.take()
+    const before = events.acquire()
     try {
       driver.events.record(before, this.handle)
       driver.streams.wait(this.handle, event)
     } catch (error) {
-      events.give(before)
+      events.release(before)
       throw error
     }
     capture.admit(this, before)
@@ -313,20 +308,20 @@ export class StreamState implements Covers {
   waitFor(target: StreamState): void {
     this.checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
-    if (elidable && this.isBehind(target) && !this.order.isCapturedByOthers(target)) {
+    if (elidable && this.isAfterAllOf(target) && !this.order.isCapturedByOthers(target)) {
       return this.order.observer?.waited(this, target.newPoint(), false)
     }
     if (target.disposed) return this.#waitForEnd(target, target.end)
     if (target.capture !== undefined && this.#capture === undefined && this.order.captures.here() === undefined) {
       return this.#waitForEnd(target, target.beforeCapture)
     }
-    const event = this.order.events.take()
+    const event = this.order.events.acquire()
     const point = new RecordPoint()
     try {
       target.record(event, point)
       this.wait(event, point, elidable)
     } finally {
-      this.order.events.give(event)
+      this.order.events.release(event)
     }
   }
 

@@ -16,7 +16,7 @@ function clock(...ticks: Known): VectorClock {
 function known(some: VectorClock): Known {
   return Array.from({ length: SLOTS }, (_, slot) => {
     let tick = 0
-    while (some.covers(slot, tick + 1)) tick++
+    while (some.isAfter(slot, tick + 1)) tick++
     return tick
   })
 }
@@ -25,22 +25,22 @@ const newest = (some: Known, others: Known): Known => some.map((tick, slot) => M
 
 test("§6 clocks: an empty clock covers only tick 0", () => {
   const empty = emptyClock
-  assert.equal(empty.covers(0, 0), true)
-  assert.equal(empty.covers(7, 0), true)
-  assert.equal(empty.covers(0, 1), false)
-  assert.equal(empty.isCoveredBy(empty), true)
-  assert.equal(clock(0, 0, 0).isCoveredBy(empty), true)
-  assert.equal(clock(0, 0, 1).isCoveredBy(empty), false)
+  assert.equal(empty.isAfter(0, 0), true)
+  assert.equal(empty.isAfter(7, 0), true)
+  assert.equal(empty.isAfter(0, 1), false)
+  assert.equal(empty.isBefore(empty), true)
+  assert.equal(clock(0, 0, 0).isBefore(empty), true)
+  assert.equal(clock(0, 0, 1).isBefore(empty), false)
 })
 
-test("§6 clocks: isCoveredBy is a partial order", () => {
+test("§6 clocks: isBefore is a partial order", () => {
   const [a, b, both] = [clock(2, 1), clock(1, 2), clock(2, 2)]
-  assert.equal(b.isCoveredBy(a), false)
-  assert.equal(a.isCoveredBy(b), false)
-  assert.ok(a.isCoveredBy(both) && b.isCoveredBy(both))
-  assert.equal(both.isCoveredBy(a), false)
-  assert.ok(both.isCoveredBy(clock(2, 2, 1)))
-  assert.equal(clock(2, 2, 1).isCoveredBy(both), false)
+  assert.equal(b.isBefore(a), false)
+  assert.equal(a.isBefore(b), false)
+  assert.ok(a.isBefore(both) && b.isBefore(both))
+  assert.equal(both.isBefore(a), false)
+  assert.ok(both.isBefore(clock(2, 2, 1)))
+  assert.equal(clock(2, 2, 1).isBefore(both), false)
 })
 
 const ticks = fc.array(fc.nat(4), { minLength: SLOTS, maxLength: SLOTS })
@@ -57,7 +57,7 @@ test("§6 clocks: with and join give the newest tick of each slot, and do not ch
       for (let at = 0; at < SLOTS; at++) if (at !== own) assert.equal(joined[at], expected[at])
       assert.ok((joined[own] ?? 0) <= (expected[own] ?? 0))
       assert.deepEqual([known(mine), known(theirs)], [some, others])
-      assert.equal(mine.isCoveredBy(theirs), newest(some, others).join() === others.join())
+      assert.equal(mine.isBefore(theirs), newest(some, others).join() === others.join())
     }),
     { numRuns: 2000 },
   )
@@ -89,17 +89,17 @@ test("§6 clocks: the host's clock only grows", () => {
   const host = new HostClock()
   host.learn(clock(0, 3))
   host.learn(clock(2, 1))
-  assert.ok(host.covers(0, 2) && host.covers(1, 3) && host.covers(9, 0))
-  assert.ok(!host.covers(0, 3) && !host.covers(1, 4) && !host.covers(9, 1))
+  assert.ok(host.isAfter(0, 2) && host.isAfter(1, 3) && host.isAfter(9, 0))
+  assert.ok(!host.isAfter(0, 3) && !host.isAfter(1, 4) && !host.isAfter(9, 1))
   host.learn(emptyClock)
-  assert.ok(clock(2, 3).isCoveredBy(host))
+  assert.ok(clock(2, 3).isBefore(host))
 })
 
 test("§6 slots: ticks continue when a slot is reused, so slot and tick never name two operations", () => {
   const slots = new ClockSlots()
-  assert.deepEqual(slots.take(), { slot: 0, tick: 0 })
-  assert.deepEqual(slots.take(), { slot: 1, tick: 0 })
-  slots.give(0, 17)
-  assert.deepEqual(slots.take(), { slot: 0, tick: 17 })
-  assert.deepEqual(slots.take(), { slot: 2, tick: 0 })
+  assert.deepEqual(slots.acquire(), { slot: 0, tick: 0 })
+  assert.deepEqual(slots.acquire(), { slot: 1, tick: 0 })
+  slots.release(0, 17)
+  assert.deepEqual(slots.acquire(), { slot: 0, tick: 17 })
+  assert.deepEqual(slots.acquire(), { slot: 2, tick: 0 })
 })

@@ -43,7 +43,7 @@ class Comparison {
   constructor() {
     this.#streams = Array.from({ length: 4 }, () => this.#stream())
     this.#events = Array.from({ length: 3 }, () => ({
-      handle: this.order.events.take(),
+      handle: this.order.events.acquire(),
       point: new RecordPoint(),
       known: new Set<Operation>(),
     }))
@@ -127,7 +127,7 @@ class Comparison {
       for (const stream of this.#streams) {
         const known = this.#knownTo(stream)
         const behindAll = [...model.values()].every((operation) => known.has(operation))
-        assert.equal(uses.areBefore(stream.state), behindAll, "behind every use")
+        assert.equal(uses.isBefore(stream.state), behindAll, "behind every use")
       }
       const live = new Set(uses.list().map((use) => use.stream))
       for (const [user, operation] of model) {
