@@ -42,7 +42,7 @@
  * If that stream has earlier work, the runtime records an event behind it directly before the wait. The graph has the same
  * order as the operations would have had without the capture.
  *
- * `launch`, `copy`, `fill`, `products.multiply`, `record`, `wait`, `graphs.launch` and `beginConditional` may be
+ * `launch`, `copy`, `copyRows`, `fill`, `fillRows`, `products.multiply`, `record`, `wait`, `graphs.launch` and `beginConditional` may be
  * captured. The runtime never allocates, frees, uploads, queries or synchronizes on a capturing stream, and never waits
  * across the border of a capture. A graph launched in a capture becomes part of the new graph, in its current state. Other
  * streams and their events are not affected. If `endCapture` fails, it has still ended the capture, and the streams are as
@@ -104,6 +104,12 @@ export interface MemoryRange {
   readonly address: number
   /** The number of elements. */
   readonly length: number
+}
+
+/** Where rows begin: the first at an address, each next one `pitch` bytes behind the one before. */
+export interface Rows {
+  readonly address: number
+  readonly pitch: number
 }
 
 /**
@@ -412,6 +418,10 @@ export interface DriverMemory {
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void
   /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
+  /** Like `copy`, for at least two rows of `width` bytes. A pitch is at least `width`, and at most `properties.maxPitch`. */
+  copyRows(destination: Rows, source: Rows, width: number, rows: number, stream: StreamHandle): void
+  /** Like `fill`, for at least two rows of `count` elements. The pitch is a multiple of the element's bytes. */
+  fillRows(destination: Rows, element: Uint8Array, count: number, rows: number, stream: StreamHandle): void
 }
 
 /** A device's kernels. */

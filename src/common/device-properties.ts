@@ -58,6 +58,8 @@ export interface DeviceProperties {
   readonly l2Cache: number | undefined
   /** Bytes of device memory: `cuDeviceTotalMem`. Host: the most that its memory can grow to. */
   readonly totalMemory: number
+  /** The most bytes from one row of a copy to the next: `MAX_PITCH`. Host: its `totalMemory`. */
+  readonly maxPitch: number
   /** Bits: `GLOBAL_MEMORY_BUS_WIDTH`. Host: undefined. */
   readonly memoryBusWidth: number | undefined
   /** The largest memory clock, in kHz: `MEMORY_CLOCK_RATE`. Host: undefined. */

@@ -27,6 +27,7 @@ export function hostProperties(threads: number, limits: LaunchLimits, totalMemor
     constantMemory: undefined,
     l2Cache: undefined,
     totalMemory,
+    maxPitch: totalMemory,
     memoryBusWidth: undefined,
     memoryClockRate: undefined,
     clockRate: clockRate(),

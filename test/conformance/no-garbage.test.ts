@@ -103,6 +103,9 @@ onHost("garbage is never read", (open) => {
         () => throwing.launch({ ...once, uses: { writes: [x] } }, 1),
         () => y.copyFrom(x),
         () => pinned.copyFrom(x),
+        () => y.copyFrom2D(x, { width: 1, height: 2, pitch: 2, sourcePitch: 2 }),
+        () => pinned.copyFrom2D(x, { width: 1, height: 2, sourcePitch: 2 }),
+        () => x.fill2D(1, { width: 1, height: 2, pitch: 2 }), // It leaves some of the garbage.
         () => x.subarray(1, 2).readSync(),
         () => x.readSync(),
         () => other.external({ reads: [x] }, () => assert.fail("nothing may be queued")),

@@ -82,6 +82,7 @@ static void set_attributes(void) {
   attributes[8] = 49152;
   attributes[9] = 65536;
   attributes[10] = 32;
+  attributes[11] = 2147483647;
   attributes[12] = 65536;
   attributes[13] = 1980000;
   attributes[16] = 132;

@@ -138,10 +138,15 @@ static void set_condition(const struct launch *launch, void *const *arguments) {
   *P(0, unsigned) = (*P(1, const int) == 0) == (S(2, int) != 0);
 }
 
-/* auxstream_fill64(uint64_t *destination, uint64_t count, uint64_t value) */
+/* auxstream_fill64(uint64_t *destination, uint64_t width, uint64_t pitch, uint64_t rows, uint64_t value) */
 static void fill64(const struct launch *launch, void *const *arguments) {
-  uint64_t threads = (uint64_t)launch->grid[0] * launch->block[0];
-  for (uint64_t i = 0; i < S(1, uint64_t) && i < threads; i++) P(0, uint64_t)[i] = S(2, uint64_t);
+  uint64_t across = (uint64_t)launch->grid[0] * launch->block[0], down = (uint64_t)launch->grid[1] * launch->block[1];
+  for (uint64_t y = 0; y < down; y++) {
+    for (uint64_t row = y; row < S(3, uint64_t); row += down) {
+      uint64_t *at = (uint64_t *)(P(0, char) + row * S(2, uint64_t));
+      for (uint64_t i = 0; i < S(1, uint64_t) && i < across; i++) at[i] = S(4, uint64_t);
+    }
+  }
 }
 
 static const struct kernel_entry entries[] = {

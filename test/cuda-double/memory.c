@@ -440,18 +440,23 @@ EXPORT CUresult cuMemSetAccess(uint64_t address, size_t size, const int *accesse
 struct transfer {
   struct command command;
   uint64_t destination, source;
-  size_t bytes, pitch, rows;
+  size_t bytes, pitch, source_pitch, rows;
   unsigned width, value;
 };
 
 static void run_copy(struct command *command) {
   struct transfer *transfer = (struct transfer *)command;
   if (command->context->broken) return;
-  if (!double_reachable(transfer->destination, transfer->bytes) || !double_reachable(transfer->source, transfer->bytes)) {
+  size_t last = transfer->rows - 1;
+  if (!double_reachable(transfer->destination, last * transfer->pitch + transfer->bytes) ||
+      !double_reachable(transfer->source, last * transfer->source_pitch + transfer->bytes)) {
     double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
     return;
   }
-  memmove((void *)transfer->destination, (void *)transfer->source, transfer->bytes);
+  for (size_t row = 0; row < transfer->rows; row++) {
+    memmove((char *)transfer->destination + row * transfer->pitch, (char *)transfer->source + row * transfer->source_pitch,
+            transfer->bytes);
+  }
 }
 
 static void run_set(struct command *command) {
@@ -470,7 +475,7 @@ static void run_set(struct command *command) {
 
 static CUresult queue_transfer(struct stream *stream, struct transfer transfer, void (*run)(struct command *)) {
   NEED_STREAM(stream);
-  if (transfer.bytes == 0 || (run == run_set && transfer.rows == 0)) return CUDA_SUCCESS;
+  if (transfer.bytes == 0 || transfer.rows == 0) return CUDA_SUCCESS;
   struct transfer *command = malloc(sizeof *command);
   *command = transfer;
   command->command.run = run;
@@ -483,7 +488,37 @@ static CUresult queue_transfer(struct stream *stream, struct transfer transfer, 
 EXPORT CUresult cuMemcpyAsync(CUdeviceptr destination, CUdeviceptr source, size_t bytes, struct stream *stream) {
   ENTER(cuMemcpyAsync, destination, source, bytes, A(stream));
   IDLE();
-  return queue_transfer(stream, (struct transfer){.destination = destination, .source = source, .bytes = bytes}, run_copy);
+  return queue_transfer(stream, (struct transfer){.destination = destination, .source = source, .bytes = bytes, .rows = 1},
+                        run_copy);
+}
+
+/* CUDA_MEMCPY2D. */
+struct copy_of_rows {
+  size_t source_x, source_y;
+  int source_type;
+  const void *source_host;
+  CUdeviceptr source;
+  void *source_array;
+  size_t source_pitch, destination_x, destination_y;
+  int destination_type;
+  void *destination_host;
+  CUdeviceptr destination;
+  void *destination_array;
+  size_t destination_pitch, width, height;
+};
+
+/* Addresses of CU_MEMORYTYPE_UNIFIED, which is 4, are the device's or pinned. */
+EXPORT CUresult cuMemcpy2DAsync_v2(const struct copy_of_rows *copy, struct stream *stream) {
+  ENTER(cuMemcpy2DAsync_v2, copy->destination, copy->destination_pitch, copy->source, copy->source_pitch, copy->width,
+        copy->height, A(stream));
+  IDLE();
+  REQUIRE(copy->source_type == 4 && copy->destination_type == 4, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(!copy->source_x && !copy->source_y && !copy->destination_x && !copy->destination_y, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(copy->width <= copy->source_pitch && copy->width <= copy->destination_pitch, CUDA_ERROR_INVALID_VALUE);
+  REQUIRE(copy->source_pitch <= 2147483647 && copy->destination_pitch <= 2147483647, CUDA_ERROR_INVALID_VALUE);
+  struct transfer transfer = {.destination = copy->destination, .source = copy->source, .bytes = copy->width,
+                              .pitch = copy->destination_pitch, .source_pitch = copy->source_pitch, .rows = copy->height};
+  return queue_transfer(stream, transfer, run_copy);
 }
 
 #define SET(function, type, width_)                                                                              \
@@ -497,10 +532,14 @@ SET(cuMemsetD8Async, unsigned char, 1)
 SET(cuMemsetD16Async, unsigned short, 2)
 SET(cuMemsetD32Async, unsigned int, 4)
 
-EXPORT CUresult cuMemsetD2D32Async(CUdeviceptr destination, size_t pitch, unsigned value, size_t width, size_t height,
-                                   struct stream *stream) {
-  ENTER(cuMemsetD2D32Async, destination, pitch, value, width, height, A(stream));
-  REQUIRE(pitch >= width * 4, CUDA_ERROR_INVALID_VALUE);
-  return queue_transfer(stream, (struct transfer){.destination = destination, .bytes = width * 4, .pitch = pitch,
-                                                  .rows = height, .width = 4, .value = value}, run_set);
-}
+#define SET_ROWS(function, type, width_)                                                                             \
+  EXPORT CUresult function(CUdeviceptr destination, size_t pitch, type value, size_t width, size_t height,            \
+                           struct stream *stream) {                                                                   \
+    ENTER(function, destination, pitch, A(value), width, height, A(stream));                                          \
+    REQUIRE(pitch >= width * width_, CUDA_ERROR_INVALID_VALUE);                                                       \
+    return queue_transfer(stream, (struct transfer){.destination = destination, .bytes = width * width_, .pitch = pitch, \
+                                                    .rows = height, .width = width_, .value = value}, run_set);       \
+  }
+SET_ROWS(cuMemsetD2D8Async, unsigned char, 1)
+SET_ROWS(cuMemsetD2D16Async, unsigned short, 2)
+SET_ROWS(cuMemsetD2D32Async, unsigned int, 4)

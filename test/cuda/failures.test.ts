@@ -87,6 +87,16 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
   "fill of 4 bytes": ({ driver, address, stream }) => driver.memory.fill(address, new Uint8Array(4), 8, stream),
   "fill of 8 bytes": ({ driver, address, stream }) =>
     driver.memory.fill(address, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8, stream),
+  copyRows: ({ driver, address, stream }) =>
+    driver.memory.copyRows({ address, pitch: 64 }, { address: address + 256, pitch: 16 }, 16, 4, stream),
+  "fillRows of 1 byte": ({ driver, address, stream }) =>
+    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(1), 8, 4, stream),
+  "fillRows of 2 bytes": ({ driver, address, stream }) =>
+    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(2), 8, 4, stream),
+  "fillRows of 4 bytes": ({ driver, address, stream }) =>
+    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(4), 8, 4, stream),
+  "fillRows of 8 bytes": ({ driver, address, stream }) =>
+    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 4, 4, stream),
   loadKernel: ({ driver }) => driver.kernels.load(kernel("test_noop", [])),
   launch: ({ driver, address, kernel, stream }) =>
     driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [1, { address, length: 1 }, 2, 1], undefined),

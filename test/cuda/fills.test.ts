@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, StreamHandle } from "../../src/driver.js"
-import { Latch, mark, never, onDouble, open, read, unknown } from "./device.js"
+import { Latch, mark, never, onDouble, open, read, unknown, untilGone } from "./device.js"
 import { double } from "./double.js"
 
 const element = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
@@ -20,6 +20,86 @@ function checkFill(driver: Driver, stream: StreamHandle, count: number): string[
   driver.memory.free(address, stream, mark)
   return calls.map(([name]) => String(name))
 }
+
+/** Fills rows in the middle of others, and checks all. @returns the calls that filled, without their arguments */
+function checkRows(driver: Driver, stream: StreamHandle, bytes: Uint8Array, width: number, rows: number): string[] {
+  const size = bytes.length
+  const pitch = size * (width + 3)
+  const byteLength = pitch * (rows + 1)
+  const address = driver.memory.allocate(byteLength, stream, never)
+  driver.memory.fill(address, Uint8Array.of(0xee), byteLength, stream)
+  const rowsFrom = { address: address + size, pitch }
+  const calls = double.log(() => driver.memory.fillRows(rowsFrom, bytes, width, rows, stream))
+  const expected = new Uint8Array(byteLength).fill(0xee)
+  for (let row = 0; row < rows; row++) {
+    for (let index = 0; index < width; index++) expected.set(bytes, size + row * pitch + index * size)
+  }
+  const found = Buffer.from(read(driver, address, byteLength, stream))
+  assert.ok(found.equals(expected), `${rows} rows of ${width} elements of ${size} bytes`)
+  driver.memory.free(address, stream, mark)
+  return calls.map(([name]) => String(name))
+}
+
+const shapes = [
+  [1, 2],
+  [1, 9000],
+  [3, 700],
+  [511, 3],
+  [512, 2],
+  [9000, 5],
+] as const
+
+onDouble("fills of rows", () => {
+  test("are one call for elements of 1, 2 and 4 bytes, and for those of 8 whose halves are equal", () => {
+    using driver = open()
+    const stream = driver.streams.create(0)
+    for (const [width, rows] of shapes) {
+      for (const [size, call] of [
+        [1, "cuMemsetD2D8Async"],
+        [2, "cuMemsetD2D16Async"],
+        [4, "cuMemsetD2D32Async"],
+      ] as const) {
+        assert.deepEqual(checkRows(driver, stream, element.subarray(0, size), width, rows), [call])
+      }
+      const equal = Uint8Array.of(1, 2, 3, 4, 1, 2, 3, 4)
+      assert.deepEqual(checkRows(driver, stream, equal, width, rows), ["cuMemsetD2D32Async"])
+    }
+  })
+
+  test("are one launch for other elements of 8 bytes; where the kernel is missing, a row and copies of it", async () => {
+    {
+      using driver = open()
+      const stream = driver.streams.create(0)
+      for (const [width, rows] of shapes) {
+        assert.deepEqual(checkRows(driver, stream, element, width, rows), ["cuLaunchKernel"])
+      }
+    }
+    await untilGone()
+    double.fail("cuLibraryLoadData", 1, unknown)
+    using driver = open()
+    const stream = driver.streams.create(0)
+    for (const [width, rows] of shapes) {
+      const calls = checkRows(driver, stream, element, width, rows)
+      const copies = calls.filter((name) => name === "cuMemcpy2DAsync_v2").length
+      assert.equal(copies, Math.ceil(Math.log2(rows)))
+      assert.ok(!calls.includes("cuLaunchKernel"))
+    }
+  })
+
+  test("copies of rows are one call, with the context current while a capture may be under way", () => {
+    using driver = open()
+    const stream = driver.streams.create(0)
+    const address = driver.memory.allocate(4096, stream, never)
+    const copy = () =>
+      driver.memory.copyRows({ address, pitch: 64 }, { address: address + 2048, pitch: 32 }, 16, 20, stream)
+    assert.deepEqual(double.log(copy), [["cuMemcpy2DAsync_v2", address, 64, address + 2048, 32, 16, 20]])
+    driver.graphs.beginCapture(stream)
+    const captured = double.log(copy).map(([name]) => name)
+    assert.deepEqual(captured, ["cuCtxPushCurrent_v2", "cuMemcpy2DAsync_v2", "cuCtxPopCurrent_v2"])
+    driver.graphs.destroy(driver.graphs.endCapture(stream, undefined))
+    driver.memory.free(address, stream, mark)
+  })
+})
 
 onDouble("fills with 8 bytes", () => {
   test("are one launch of a kernel that is loaded when the device is opened, without a compiler", () => {

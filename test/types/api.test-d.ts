@@ -3,6 +3,7 @@
 import { expectTypeOf as type } from "expect-type"
 import {
   captureGraph,
+  type CopyShape,
   defineKernel,
   executeInParallel,
   fork,
@@ -231,6 +232,25 @@ device.from({} as Float16Elements, "bfloat16")
 device.empty("bfloat16", 1).copyFrom({} as Float16Elements)
 type(x.read()).resolves.toEqualTypeOf<Float32Array<ArrayBuffer>>()
 type(pinned.array).toEqualTypeOf<Float32Array>()
+
+// Rows: a source of the same dtype, and sizes in elements.
+
+const rows: CopyShape = { width: 1, height: 2, pitch: 3, sourcePitch: undefined }
+type(x.copyFrom2D(y, rows)).toEqualTypeOf<DeviceArray<"float32">>()
+type(pinned.copyFrom2D(x, rows)).toEqualTypeOf<PinnedArray<"float32">>()
+x.copyFrom2D(pinned, rows).copyFrom2D(new Float32Array(4), { width: 1, height: 2 }).fill2D(1, { width: 1, height: 2 })
+// @ts-expect-error another dtype
+x.copyFrom2D(ints, rows)
+// @ts-expect-error a typed array of another dtype
+x.copyFrom2D(new Int32Array(4), rows)
+// @ts-expect-error no height
+x.copyFrom2D(y, { width: 1 })
+// @ts-expect-error a fill has no source
+x.fill2D(1, { width: 1, height: 1, sourcePitch: 1 })
+// @ts-expect-error a bigint for a float32
+x.fill2D(1n, rows)
+// @ts-expect-error a typed array is written in place
+pinned.copyFrom2D(new Float32Array(4), rows)
 
 declare function takeAny(array: DeviceArray): void
 takeAny(x)

@@ -78,9 +78,12 @@ export const DRIVER_CALLS = {
   cuMemUnmap: ["cuMemUnmap", address, bytes],
   cuMemSetAccess: ["cuMemSetAccess", address, bytes, address, bytes],
   cuMemcpyAsync: ["cuMemcpyAsync", address, address, bytes, handle],
+  cuMemcpy2DAsync: ["cuMemcpy2DAsync_v2", address, handle],
   cuMemsetD8Async: ["cuMemsetD8Async", address, "uint8_t", bytes, handle],
   cuMemsetD16Async: ["cuMemsetD16Async", address, "uint16_t", bytes, handle],
   cuMemsetD32Async: ["cuMemsetD32Async", address, uint, bytes, handle],
+  cuMemsetD2D8Async: ["cuMemsetD2D8Async", address, bytes, "uint8_t", bytes, bytes, handle],
+  cuMemsetD2D16Async: ["cuMemsetD2D16Async", address, bytes, "uint16_t", bytes, bytes, handle],
   cuMemsetD2D32Async: ["cuMemsetD2D32Async", address, bytes, uint, bytes, bytes, handle],
 
   cuModuleGetLoadingMode: ["cuModuleGetLoadingMode", out],

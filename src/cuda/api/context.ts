@@ -19,7 +19,7 @@
  * and nothing reaches the driver after a loss.
  */
 import { AuxstreamError, DeviceLostError, OutOfMemoryError, type CudaError } from "../../common/errors.js"
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, Rows, StreamHandle } from "../../driver.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "../native/c-memory.js"
 import { eachCall } from "../native/ffi.js"
@@ -35,6 +35,12 @@ import { warn } from "../../common/warn.js"
 type NumericCall = Exclude<CallName, "cuLibraryGetKernel" | "cuLibraryGetGlobal">
 /** Calls for a destination, a source or value, a size and a stream. */
 type TransferCall = "cuMemcpyAsync" | "cuMemsetD8Async" | "cuMemsetD16Async" | "cuMemsetD32Async"
+/** Calls for a destination, a pitch, a value, a width, a number of rows and a stream. */
+type RowsCall = "cuMemsetD2D8Async" | "cuMemsetD2D16Async" | "cuMemsetD2D32Async"
+
+/** `CUDA_MEMCPY2D`, and the memory type of an address that may be the device's or pinned. */
+const COPY_OF_ROWS_BYTES = 128
+const MEMORY_UNIFIED = 4
 
 /** A device's primary context. */
 export class CudaContext {
@@ -69,6 +75,8 @@ export class CudaContext {
   /** What we own in the context, recorded for other threads. */
   readonly holding: Holding
   #loss: DeviceLostError | undefined
+  /** Written for each copy of rows: the driver has read it when the call returns. */
+  readonly #copyOfRows = new CMemory(COPY_OF_ROWS_BYTES)
   readonly #lossListeners = new Set<() => void>()
 
   /** @throws CudaError if the device's context is not available */
@@ -142,6 +150,7 @@ export class CudaContext {
 
   /** Like {@link queue}, for a fill of rows that are `pitch` bytes apart. */
   queueRows(
+    call: RowsCall,
     destination: number,
     pitch: number,
     value: number,
@@ -149,9 +158,26 @@ export class CudaContext {
     rows: number,
     stream: StreamHandle,
   ): void {
-    const queue = () => this.calls.cuMemsetD2D32Async(destination, pitch, value, width, rows, stream)
+    const queue = () => this.calls[call](destination, pitch, value, width, rows, stream)
     const status = this.#mayBeCaptured ? this.within(queue) : queue()
-    if (status !== SUCCESS) this.retry(status, "cuMemsetD2D32Async", destination, pitch, value, width, rows, stream)
+    if (status !== SUCCESS) this.retry(status, call, destination, pitch, value, width, rows, stream)
+  }
+
+  /** Like {@link queue}, for a copy of rows of `width` bytes. */
+  copyRows(destination: Rows, source: Rows, width: number, rows: number, stream: StreamHandle): void {
+    const description = this.#copyOfRows
+    description.setInt(16, MEMORY_UNIFIED)
+    description.setNumber(32, source.address)
+    description.setNumber(48, source.pitch)
+    description.setInt(72, MEMORY_UNIFIED)
+    description.setNumber(88, destination.address)
+    description.setNumber(104, destination.pitch)
+    description.setNumber(112, width)
+    description.setNumber(120, rows)
+    const { address } = description
+    const queue = () => this.calls.cuMemcpy2DAsync(address, stream)
+    const status = this.#mayBeCaptured ? this.within(queue) : queue()
+    if (status !== SUCCESS) this.retry(status, "cuMemcpy2DAsync", address, stream)
   }
 
   get #mayBeCaptured(): boolean {

@@ -6,6 +6,7 @@ import type { CudaContext } from "./context.js"
 const MAX_SHARED_MEMORY_PER_BLOCK = 8
 const TOTAL_CONSTANT_MEMORY = 9
 const WARP_SIZE = 10
+const MAX_PITCH = 11
 const MAX_REGISTERS_PER_BLOCK = 12
 const CLOCK_RATE = 13
 const MULTIPROCESSOR_COUNT = 16
@@ -67,6 +68,7 @@ export function readProperties(context: CudaContext, limits: LaunchLimits): Devi
     constantMemory: attribute(TOTAL_CONSTANT_MEMORY),
     l2Cache: attribute(L2_CACHE_SIZE),
     totalMemory,
+    maxPitch: attribute(MAX_PITCH),
     memoryBusWidth: attribute(GLOBAL_MEMORY_BUS_WIDTH),
     memoryClockRate: attribute(MEMORY_CLOCK_RATE),
     clockRate: attribute(CLOCK_RATE),

@@ -1,5 +1,13 @@
 /** The memory of one device, and what moves bytes in it: arrays with their births, pinned memory, uploads, copies and fills. */
-import type { DriverMemory, DriverStreams, MemoryUsage, OrderMark, PinnedMemory, StreamHandle } from "../../driver.js"
+import type {
+  DriverMemory,
+  DriverStreams,
+  MemoryUsage,
+  OrderMark,
+  PinnedMemory,
+  Rows,
+  StreamHandle,
+} from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
 import type { Launcher } from "../kernel/launch.js"
@@ -138,6 +146,16 @@ export class CudaMemory implements DriverMemory {
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     this.#fills.queue(destination, element, count, stream)
+  }
+
+  copyRows(destination: Rows, source: Rows, width: number, rows: number, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    this.#context.copyRows(destination, source, width, rows, stream)
+  }
+
+  fillRows(destination: Rows, element: Uint8Array, count: number, rows: number, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    this.#fills.queueRows(destination, element, count, rows, stream)
   }
 
   /** All work is over. */

@@ -6,34 +6,40 @@
  * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
  * copied repeatedly, at about half the bandwidth.
  */
-import type { KernelHandle, StreamHandle } from "../../driver.js"
+import type { KernelHandle, Rows, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
 import { ptxKernel } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
 
 const BLOCK = 512
+/** The largest grid in the second direction. Beyond it, each thread fills several rows. */
+const MOST_ROWS_OF_BLOCKS = 65535
 /** CUDA fills this many elements; beyond that, copying them is faster. */
 const SHORT_FILL = 8192
 
-/** Fills with elements of 8 bytes, one thread each. */
+/** Fills rows of 8-byte elements, `pitch` bytes apart: a thread for each element of a row, which goes on `rows` rows. */
 const fill64 = ptxKernel(
   "auxstream_fill64",
   [
     { dtype: "uint64", access: "out" },
     { dtype: "uint64", access: undefined },
     { dtype: "uint64", access: undefined },
+    { dtype: "uint64", access: undefined },
+    { dtype: "uint64", access: undefined },
   ],
   `.version 6.0
 .target sm_50
 .address_size 64
-.visible .entry auxstream_fill64 (.param .u64 destination, .param .u64 count, .param .u64 value)
+.visible .entry auxstream_fill64 (.param .u64 destination, .param .u64 width, .param .u64 pitch, .param .u64 rows, .param .u64 value)
 {
   .reg .pred %isBeyond;
-  .reg .b32 %block, %size, %thread;
-  .reg .b64 %destination, %count, %value, %index, %offset;
+  .reg .b32 %block, %blocks, %size, %thread;
+  .reg .b64 %destination, %width, %pitch, %rows, %value, %index, %row, %step, %offset;
   ld.param.u64 %destination, [destination];
-  ld.param.u64 %count, [count];
+  ld.param.u64 %width, [width];
+  ld.param.u64 %pitch, [pitch];
+  ld.param.u64 %rows, [rows];
   ld.param.u64 %value, [value];
   mov.u32 %block, %ctaid.x;
   mov.u32 %size, %ntid.x;
@@ -41,12 +47,26 @@ const fill64 = ptxKernel(
   mul.wide.u32 %index, %block, %size;
   cvt.u64.u32 %offset, %thread;
   add.u64 %index, %index, %offset;
-  setp.ge.u64 %isBeyond, %index, %count;
+  setp.ge.u64 %isBeyond, %index, %width;
   @%isBeyond bra END;
+  mov.u32 %block, %ctaid.y;
+  mov.u32 %blocks, %nctaid.y;
+  mov.u32 %size, %ntid.y;
+  mov.u32 %thread, %tid.y;
+  mul.wide.u32 %row, %block, %size;
+  cvt.u64.u32 %offset, %thread;
+  add.u64 %row, %row, %offset;
+  mul.wide.u32 %step, %blocks, %size;
   cvta.to.global.u64 %destination, %destination;
   shl.b64 %offset, %index, 3;
   add.u64 %destination, %destination, %offset;
-  st.global.u64 [%destination], %value;
+ROW:
+  setp.ge.u64 %isBeyond, %row, %rows;
+  @%isBeyond bra END;
+  mad.lo.u64 %offset, %row, %pitch, %destination;
+  st.global.u64 [%offset], %value;
+  add.u64 %row, %row, %step;
+  bra ROW;
 END:
   ret;
 }
@@ -79,7 +99,7 @@ export class Fills {
   /** Queues a fill. @throws CudaError */
   queue(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {
     const context = this.#context
-    const view = new DataView(element.buffer, element.byteOffset, element.byteLength)
+    const view = viewOf(element)
     switch (element.byteLength) {
       case 1:
         return context.queue("cuMemsetD8Async", destination, view.getUint8(0), count, stream)
@@ -92,25 +112,76 @@ export class Fills {
     }
   }
 
+  /** Queues a fill of rows. @throws CudaError */
+  queueRows(destination: Rows, element: Uint8Array, count: number, rows: number, stream: StreamHandle): void {
+    const context = this.#context
+    const { address, pitch } = destination
+    const view = viewOf(element)
+    switch (element.byteLength) {
+      case 1:
+        return context.queueRows("cuMemsetD2D8Async", address, pitch, view.getUint8(0), count, rows, stream)
+      case 2:
+        return context.queueRows("cuMemsetD2D16Async", address, pitch, view.getUint16(0, true), count, rows, stream)
+      case 4:
+        return context.queueRows("cuMemsetD2D32Async", address, pitch, view.getUint32(0, true), count, rows, stream)
+      default:
+        return this.#fillWideRows(destination, view, count, rows, stream)
+    }
+  }
+
   #fillWide(destination: number, element: DataView, count: number, stream: StreamHandle): void {
     const [low, high] = [element.getUint32(0, true), element.getUint32(4, true)]
     if (low === high) return this.#context.queue("cuMemsetD32Async", destination, low, count * 2, stream)
     if (this.#kernel === undefined) return this.#fillByCopies(destination, low, high, count, stream)
-    const kernel = this.#kernels.get(this.#kernel)
-    const args = [{ address: destination, length: count }, count, element.getBigUint64(0, true)]
-    this.#launcher.launch(stream, kernel, Math.ceil(count / BLOCK), 1, 1, BLOCK, 1, 1, 0, args, undefined)
+    this.#launch(this.#kernel, { address: destination, pitch: 0 }, element, count, 1, stream)
+  }
+
+  #fillWideRows(destination: Rows, element: DataView, count: number, rows: number, stream: StreamHandle): void {
+    const { address, pitch } = destination
+    const [low, high] = [element.getUint32(0, true), element.getUint32(4, true)]
+    if (low === high) {
+      return this.#context.queueRows("cuMemsetD2D32Async", address, pitch, low, count * 2, rows, stream)
+    }
+    if (this.#kernel !== undefined) return this.#launch(this.#kernel, destination, element, count, rows, stream)
+    this.#fillByCopies(address, low, high, count, stream)
+    for (let filled = 1; filled < rows; filled *= 2) {
+      const next = { address: address + filled * pitch, pitch }
+      this.#context.copyRows(next, destination, count * 8, Math.min(filled, rows - filled), stream)
+    }
+  }
+
+  /** Launches the kernel with blocks as wide as the rows, so that few threads have nothing to do. */
+  #launch(
+    handle: KernelHandle,
+    { address, pitch }: Rows,
+    element: DataView,
+    count: number,
+    rows: number,
+    stream: StreamHandle,
+  ): void {
+    const kernel = this.#kernels.get(handle)
+    const blockX = rows === 1 ? BLOCK : Math.min(BLOCK, 2 ** Math.ceil(Math.log2(count)))
+    const blockY = BLOCK / blockX
+    const gridX = Math.ceil(count / blockX)
+    const gridY = Math.min(MOST_ROWS_OF_BLOCKS, Math.ceil(rows / blockY))
+    const args = [{ address, length: count }, count, pitch, rows, element.getBigUint64(0, true)]
+    this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
   }
 
   /** Copies the filled part behind itself, doubling it each time. */
   #fillByCopies(destination: number, low: number, high: number, count: number, stream: StreamHandle): void {
     let filled = Math.min(count, SHORT_FILL)
     const pitch = 8
-    this.#context.queueRows(destination, pitch, low, 1, filled, stream)
-    this.#context.queueRows(destination + 4, pitch, high, 1, filled, stream)
+    this.#context.queueRows("cuMemsetD2D32Async", destination, pitch, low, 1, filled, stream)
+    this.#context.queueRows("cuMemsetD2D32Async", destination + 4, pitch, high, 1, filled, stream)
     while (filled < count) {
       const more = Math.min(filled, count - filled)
       this.#context.queue("cuMemcpyAsync", destination + filled * 8, destination, more * 8, stream)
       filled += more
     }
   }
+}
+
+function viewOf(element: Uint8Array): DataView {
+  return new DataView(element.buffer, element.byteOffset, element.byteLength)
 }

@@ -151,6 +151,11 @@ export const STAMP = 6
 /** [failure]: breaks the stream, because of a failure that the opening thread knows by this number. */
 export const BREAK = 7
 
+/** [destination, source, bytes of a row, rows, bytes from one row to the next at the destination, and at the source] */
+export const COPY_ROWS = 12
+/** [destination, element's bytes, element low, element high, elements of a row, rows, bytes from one row to the next] */
+export const FILL_ROWS = 13
+
 /**
  * [flag, a whole launch]: runs the launch. If the opening thread has set the flag before, it breaks the stream instead,
  * like a kernel that fails.
@@ -172,11 +177,11 @@ export const END = 11
  * [distance]: the jumps of a conditional. The distance counts words from the jump's beginning to the next command. A block
  * never ends with a jump.
  */
-export const JUMP = 12
+export const JUMP = 16
 /** [distance, address]: jumps if the int32 there is zero, or the stream is broken. */
-export const JUMP_IF_ZERO = 13
+export const JUMP_IF_ZERO = 17
 /** [distance, address]: jumps if the int32 there is not zero, or the stream is broken. */
-export const JUMP_UNLESS_ZERO = 14
+export const JUMP_UNLESS_ZERO = 18
 
 /** Words per wait. */
 export const WAIT_WORDS = 5

@@ -9,9 +9,11 @@ import {
   CALL,
   CHUNK_WORDS,
   COPY,
+  COPY_ROWS,
   DROPPABLE,
   DROPPABLE_WORDS,
   FILL,
+  FILL_ROWS,
   HOST_WATCHES,
   IDLE,
   KERNEL,
@@ -44,6 +46,7 @@ import type { LoadedKernel } from "../kernel/loaded-kernel.js"
 import { sharedNow } from "../../common/timers.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { FailureReport } from "../kernel/reports.js"
+import { copyRows, fill } from "./transfers.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
 import type { Scheduler } from "../schedule/scheduler.js"
@@ -308,7 +311,11 @@ export class Interpreter implements Operations {
       const start = (read + 3) * 4
       memory.reaching(destination + count).set(control.bytes.subarray(start, start + count), destination)
     } else if (kind === FILL) {
-      fill(memory, words, read)
+      fill(memory, words, read, 1, 0)
+    } else if (kind === COPY_ROWS) {
+      copyRows(memory, words, read)
+    } else if (kind === FILL_ROWS) {
+      fill(memory, words, read, wordAt(words, read + 6) >>> 0, wordAt(words, read + 7) >>> 0)
     } else if (kind === BREAK) {
       this.#fail(stream, low, high, { kind: "told", stream, failure: wordAt(words, read + 1) })
     }
@@ -334,19 +341,4 @@ export class Interpreter implements Operations {
     Atomics.store(words, ANY_BROKEN, 1)
     Atomics.store(words, stream + BROKEN, 1)
   }
-}
-
-function fill(memory: DeviceMemory, words: Int32Array, read: number): void {
-  const destination = wordAt(words, read + 1) >>> 0
-  const size = wordAt(words, read + 2)
-  const low = wordAt(words, read + 3)
-  const high = wordAt(words, read + 4)
-  const count = wordAt(words, read + 5) >>> 0
-  const { buffer } = memory.reaching(destination + size * count)
-  if (low === 0 && high === 0) new Uint8Array(buffer, destination, size * count).fill(0)
-  else if (size === 1) new Uint8Array(buffer, destination, count).fill(low)
-  else if (size === 2) new Uint16Array(buffer, destination, count).fill(low)
-  else if (size === 4) new Int32Array(buffer, destination, count).fill(low)
-  else if (low === high) new Int32Array(buffer, destination, count * 2).fill(low)
-  else new BigInt64Array(buffer, destination, count).fill((BigInt(high) << 32n) | BigInt(low >>> 0))
 }

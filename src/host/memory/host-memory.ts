@@ -1,6 +1,6 @@
 import { Allocator } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, StreamHandle } from "../../driver.js"
+import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, Rows, StreamHandle } from "../../driver.js"
 import type { Completion } from "../completion/completion.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { Commands } from "../queue/commands.js"
@@ -149,6 +149,22 @@ export class HostMemory implements DriverMemory {
     const { branch } = target
     if (branch !== undefined) return branch.commands.fill(branch, destination, element, count)
     this.#commands.fill(target.slot, destination, element, count)
+    this.#queues.submit(target)
+  }
+
+  copyRows(destination: Rows, source: Rows, width: number, rows: number, stream: StreamHandle): void {
+    const target = this.#queues.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.copyRows(branch, destination, source, width, rows)
+    this.#commands.copyRows(target.slot, destination, source, width, rows)
+    this.#queues.submit(target)
+  }
+
+  fillRows(destination: Rows, element: Uint8Array, count: number, rows: number, stream: StreamHandle): void {
+    const target = this.#queues.usable(stream)
+    const { branch } = target
+    if (branch !== undefined) return branch.commands.fillRows(branch, destination, element, count, rows)
+    this.#commands.fillRows(target.slot, destination, element, count, rows)
     this.#queues.submit(target)
   }
 }

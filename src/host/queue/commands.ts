@@ -1,4 +1,4 @@
-import type { KernelArgument } from "../../driver.js"
+import type { KernelArgument, Rows } from "../../driver.js"
 import {
   bfloat16Bits,
   bfloat16Value,
@@ -12,10 +12,12 @@ import type { HostKernel } from "../kernel/kernel-check.js"
 import {
   BREAK,
   COPY,
+  COPY_ROWS,
   DROPPABLE,
   DROPPABLE_WORDS,
   END,
   FILL,
+  FILL_ROWS,
   KIND_BITS,
   LAUNCH,
   LAUNCH_WORDS,
@@ -143,6 +145,18 @@ export class Commands {
     slot.publish(4)
   }
 
+  copyRows(slot: CommandQueue, destination: Rows, source: Rows, width: number, rows: number): void {
+    const at = this.#begin(slot, COPY_ROWS, 7)
+    const { words } = this.#control
+    words[at + 1] = destination.address
+    words[at + 2] = source.address
+    words[at + 3] = width
+    words[at + 4] = rows
+    words[at + 5] = destination.pitch
+    words[at + 6] = source.pitch
+    slot.publish(7)
+  }
+
   /** Queues an upload of a few bytes, which the command itself carries. */
   write(slot: CommandQueue, destination: number, source: Uint8Array): void {
     const length = 3 + Math.ceil(source.length / 4)
@@ -156,6 +170,19 @@ export class Commands {
 
   fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
     const at = this.#begin(slot, FILL, 6)
+    this.#writeFill(at, destination, element, count)
+    slot.publish(6)
+  }
+
+  fillRows(slot: CommandQueue, { address, pitch }: Rows, element: Uint8Array, count: number, rows: number): void {
+    const at = this.#begin(slot, FILL_ROWS, 8)
+    this.#writeFill(at, address, element, count)
+    this.#control.words[at + 6] = rows
+    this.#control.words[at + 7] = pitch
+    slot.publish(8)
+  }
+
+  #writeFill(at: number, destination: number, element: Uint8Array, count: number): void {
     const { words } = this.#control
     // Repeated to 8 bytes, so that the worker needs no case per size to see whether all bytes are 0.
     for (let index = 0; index < 8; index++) asBytes[index] = element[index % element.length] ?? 0
@@ -164,7 +191,6 @@ export class Commands {
     words[at + 3] = wordAt(scratch, 0)
     words[at + 4] = wordAt(scratch, 1)
     words[at + 5] = count
-    slot.publish(6)
   }
 
   /** Queues a wait for a position of another stream. `how` has the bits of a wait. */

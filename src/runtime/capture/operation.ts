@@ -72,8 +72,8 @@ function accessesOf(type: OperationType, operands: readonly Operand[], indirect:
     const operand = operands[position]
     const mode = modes[index]
     if (mode === undefined || typeof operand !== "object") continue
-    const { allocation, address, byteLength } = operand
-    accesses.push(new Access(allocation, address, byteLength, mode, type.pathOf(position)))
+    const { allocation, address, byteLength, rows } = operand
+    accesses.push(new Access(allocation, address, byteLength, mode, type.pathOf(position), undefined, rows))
   }
   return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
 }

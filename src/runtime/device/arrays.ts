@@ -1,6 +1,7 @@
 /** Checks and copies that device arrays and pinned arrays share. */
 import { AuxstreamError } from "../../common/errors.js"
 import { queueOperation } from "../capture/operation.js"
+import type { Span } from "../memory/used-memory.js"
 import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { DeviceArray } from "./device-array.js"
@@ -9,8 +10,8 @@ import type { PinnedArray } from "./pinned-array.js"
 /** Any array that a kernel or another library may use. */
 export type AnyArray = DeviceArray | PinnedArray
 
-/** Throws if the source has another device, dtype or length than the destination. */
-function checkSameKind(destination: AnyArray, source: AnyArray): void {
+/** Throws if the source has another device or dtype than the destination. */
+export function checkSameDevice(destination: AnyArray, source: AnyArray): void {
   if (source.device !== destination.device) {
     throw new AuxstreamError(
       "AUX_DEVICE_MISMATCH",
@@ -24,7 +25,6 @@ function checkSameKind(destination: AnyArray, source: AnyArray): void {
       `The source must have the destination's dtype, ${destination.dtype}; got ${source.dtype}`,
     )
   }
-  checkSameLength(destination.length, source.length)
 }
 
 export function checkSameLength(expected: number, actual: number): void {
@@ -40,7 +40,13 @@ const copy = new OperationType("copy", "copy", ["overwrite", "read"])
 /** Queues a copy of one whole array into another. */
 export function copyBetween(destination: AnyArray, source: AnyArray, stream: StreamState): void {
   source.checkUsable()
-  checkSameKind(destination, source)
+  checkSameDevice(destination, source)
+  checkSameLength(destination.length, source.length)
+  copyBytes(destination, source, stream)
+}
+
+/** Queues a copy of all bytes of one span into another of the same length. */
+export function copyBytes(destination: Span, source: Span, stream: StreamState): void {
   const { byteLength } = destination
   if (byteLength === 0 || destination.address === source.address) return
   if (destination.address < source.address + byteLength && source.address < destination.address + byteLength) {
@@ -50,6 +56,6 @@ export function copyBetween(destination: AnyArray, source: AnyArray, stream: Str
     )
   }
   queueOperation(stream, copy, [destination, source], false, ({ handle }) => {
-    destination.device.driver.memory.copy(destination.address, source.address, byteLength, handle)
+    stream.order.driver.memory.copy(destination.address, source.address, byteLength, handle)
   })
 }

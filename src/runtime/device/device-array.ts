@@ -14,6 +14,7 @@ import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { checkSameLength, copyBetween } from "./arrays.js"
 import type { PinnedArray } from "./pinned-array.js"
+import { copyRows, type CopyShape, fillRows, type RowsShape, uploadRows } from "./rows.js"
 import type { Scope } from "./scope.js"
 import type { StreamState } from "../order/stream-state.js"
 import { currentStream } from "./current.js"
@@ -134,12 +135,37 @@ export class DeviceArray<D extends DType = DType> {
     return this
   }
 
-  #upload(source: SourceOf<D>, stream: StreamState): void {
+  /**
+   * Queues a copy of rows into this array on the current stream: `height` rows of `width` elements, whose beginnings are
+   * `pitch` elements apart here and `sourcePitch` elements apart in the source. The first row begins at the beginning of each;
+   * use `subarray()` for another place. Source and destination may interleave, but not overlap. In CUDA's words,
+   * `cuMemcpy2DAsync`, but in elements, not in bytes.
+   *
+   * @example
+   * // The left half of each row of a matrix with 8 columns.
+   * left.copyFrom2D(matrix, { width: 4, height: rows, sourcePitch: 8 })
+   */
+  copyFrom2D(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>, shape: CopyShape): this {
+    this.checkUsable()
+    const stream = currentStream(this.device).state
+    if (source instanceof DeviceArray || isPinned(source)) copyRows(this, source, shape, stream)
+    else {
+      this.#checkSource(source)
+      uploadRows(this, bytesOf(source), lengthOf(source), shape, stream)
+    }
+    return this
+  }
+
+  #checkSource(source: SourceOf<D>): void {
     if (!elementsOf(this.dtype).holds(source)) {
       const typedArray = elementsOf(this.dtype).create(0).constructor.name
       const allowed = `a ${typedArray}, a DeviceArray or a PinnedArray to be copied to ${this.description}`
       throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
+  }
+
+  #upload(source: SourceOf<D>, stream: StreamState): void {
+    this.#checkSource(source)
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
     const capture = captureOf(stream)
@@ -172,6 +198,17 @@ export class DeviceArray<D extends DType = DType> {
     this.checkUsable()
     checkScalar(this.dtype, value, "value")
     return this.fillChecked(value)
+  }
+
+  /**
+   * Queues a fill of rows on the current stream: `height` rows of `width` elements, whose beginnings are `pitch` elements
+   * apart. In CUDA's words, `cuMemsetD2D32Async`, but with the pitch in elements.
+   */
+  fill2D(value: ScalarOf<D>, shape: RowsShape): this {
+    this.checkUsable()
+    checkScalar(this.dtype, value, "value")
+    fillRows(this, value, shape, currentStream(this.device).state)
+    return this
   }
 
   /** @internal Like {@link fill}, with a value that has been checked. */

@@ -8,6 +8,7 @@ import { mustBe } from "../../common/check.js"
 import { capitalised } from "../../common/show.js"
 import { DisposedError } from "../../common/errors.js"
 import type { PinnedAllocation } from "../memory/pinned-allocation.js"
+import { copyRows, type CopyShape } from "./rows.js"
 import { currentStream } from "./current.js"
 
 /**
@@ -84,11 +85,26 @@ export class PinnedArray<D extends DType = DType> {
    */
   copyFrom(source: DeviceArray<D>): this {
     this.checkUsable()
-    if (!(source instanceof DeviceArray)) {
-      throw mustBe("source", "a DeviceArray", source, "To copy from host memory, write to the pinned array's .array")
-    }
+    this.#checkSource(source)
     copyBetween(this, source, currentStream(this.device).state)
     return this
+  }
+
+  /**
+   * Queues a copy of rows from the device on the current stream: see {@link DeviceArray.copyFrom2D}.
+   *
+   * @param source of this dtype and device
+   */
+  copyFrom2D(source: DeviceArray<D>, shape: CopyShape): this {
+    this.checkUsable()
+    this.#checkSource(source)
+    copyRows(this, source, shape, currentStream(this.device).state)
+    return this
+  }
+
+  #checkSource(source: unknown): void {
+    if (source instanceof DeviceArray) return
+    throw mustBe("source", "a DeviceArray", source, "To copy from host memory, write to the pinned array's .array")
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { StridedRange } from "../../common/strided.js"
 import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { Use } from "../order/use.js"
@@ -34,4 +35,6 @@ export interface Span {
   readonly allocation: UsedMemory
   readonly address: number
   readonly byteLength: number
+  /** If it uses only some of the bytes: the rows that it uses. The first begins at `address`, the last ends with the span. */
+  readonly rows?: StridedRange
 }

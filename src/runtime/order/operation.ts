@@ -2,6 +2,7 @@
  * What an operation is: what it is called, where it is queued, and which bytes it uses how. An operation is described only
  * when somebody looks: an observer, or a capture, whose nodes keep what they do.
  */
+import type { StridedRange } from "../../common/strided.js"
 import type { OperationObserver } from "./observer.js"
 import type { StreamState } from "./stream-state.js"
 
@@ -76,14 +77,25 @@ export class Access {
   readonly argument: string | undefined
   /** What the kernel's code calls it, if no argument leads there: a global's name. */
   readonly name: string | undefined
+  /** The rows that it uses, if it leaves out what lies between them. */
+  readonly rows: StridedRange | undefined
 
-  constructor(memory: object, address: number, byteLength: number, mode: AccessMode, argument?: string, name?: string) {
+  constructor(
+    memory: object,
+    address: number,
+    byteLength: number,
+    mode: AccessMode,
+    argument?: string,
+    name?: string,
+    rows?: StridedRange,
+  ) {
     this.memory = memory
     this.address = address
     this.byteLength = byteLength
     this.mode = mode
     this.argument = argument
     this.name = name
+    this.rows = rows
   }
 }
 

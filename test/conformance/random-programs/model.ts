@@ -5,6 +5,7 @@ import {
   type GraphStatement,
   initial,
   type ParallelStatement,
+  type RowsStatement,
   type Slice,
   type Statement,
   uploaded,
@@ -66,6 +67,14 @@ export class Model implements Outcome {
     return body.output && this.#slice(body.output).slice()
   }
 
+  #rows({ source, target, width, pitch, value }: RowsStatement): void {
+    const to = this.#slice(target)
+    const from = source === undefined ? to.slice().fill(value) : this.#slice(source)
+    for (let index = 0; index < to.length - (to.length % pitch); index++) {
+      if (index % pitch < width) to[index] = from[index] ?? 0
+    }
+  }
+
   #statement(statement: Statement, place: Place): void {
     switch (statement.kind) {
       case "affine":
@@ -81,6 +90,8 @@ export class Model implements Outcome {
         return this.#slice(statement.target).set(
           Int32Array.from({ length: statement.target.length }, (_, index) => uploaded(statement.value, index)),
         )
+      case "rows":
+        return this.#rows(statement)
       case "temporary": {
         const made = this.#slice(statement.source).slice()
         affine(made, 5, statement.b)

@@ -71,10 +71,21 @@ export interface BirthStatement {
   readonly target: Slice
 }
 
+/** A copy or a fill of the rows of a slice: `width` of each `pitch` elements. */
+export interface RowsStatement {
+  readonly kind: "rows"
+  readonly source: Slice | undefined
+  readonly target: Slice
+  readonly width: number
+  readonly pitch: number
+  readonly value: number
+}
+
 export type Statement =
   | { readonly kind: "affine"; readonly target: Slice; readonly a: number; readonly b: number }
   | { readonly kind: "combine" | "copy" | "relay"; readonly source: Slice; readonly target: Slice }
   | { readonly kind: "fill" | "upload"; readonly target: Slice; readonly value: number }
+  | RowsStatement
   | {
       readonly kind: "temporary"
       readonly source: Slice
@@ -184,7 +195,16 @@ class Meaning {
     }
     if (source.array === target.array) return undefined
     if (kind < 55) return { kind: "combine", source, target }
-    return { kind: kind < 58 ? "copy" : "relay", source, target }
+    if (kind < 59) return { kind: kind < 57 ? "copy" : "relay", source, target }
+    const pitch = 1 + (p5 % 4)
+    return {
+      kind: "rows",
+      source: p4 % 3 === 0 ? undefined : source,
+      target,
+      width: 1 + (p3 % pitch),
+      pitch,
+      value: p5,
+    }
   }
 
   #nested(

@@ -25,6 +25,7 @@ import {
   type GraphStatement,
   initial,
   type ParallelStatement,
+  type RowsStatement,
   type Slice,
   type Statement,
   uploaded,
@@ -157,6 +158,8 @@ class Run {
         return void this.#slice(statement.target).copyFrom(
           Int32Array.from({ length: statement.target.length }, (_, index) => uploaded(statement.value, index)),
         )
+      case "rows":
+        return this.#rows(statement)
       case "spin":
         return spin.launch(once, statement.iterations)
       case "pause":
@@ -241,6 +244,13 @@ class Run {
   /** A named stream, or a new one. */
   #streamOf(named: number | undefined): Stream {
     return (named === undefined ? undefined : this.#at.streams[named]) ?? this.#device.createStream()
+  }
+
+  #rows({ source, target, width, pitch, value }: RowsStatement): void {
+    const shape = { width, height: Math.floor(target.length / pitch), pitch }
+    const to = this.#slice(target)
+    if (source === undefined) to.fill2D(value, shape)
+    else to.copyFrom2D(this.#slice(source), { ...shape, sourcePitch: pitch })
   }
 
   /** A copy through pinned memory that belongs to the target. */

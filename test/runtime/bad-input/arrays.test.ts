@@ -6,6 +6,7 @@ import {
   gone,
   foreign,
   pinned,
+  type Case,
   each,
   loose,
   noIntegers,
@@ -66,6 +67,58 @@ describe("§8 bad input: arrays", () => {
     [() => pinned.copyFrom(x.subarray(1)), "AUX_LENGTH_MISMATCH", "3", "4"],
     [() => pinned.copyFrom(foreign), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
     [() => pinned.copyFrom(gone), "AUX_DISPOSED", "4 elements"],
+  ])
+  const shape = { width: 1, height: 2, pitch: 2 }
+  const copy2D = (options: unknown) => loose(x, "copyFrom2D")(new Int32Array(4), options)
+  const shapes = (call: (options: unknown) => unknown): Case[] => [
+    ...each([undefined, ...noObjects], call, "AUX_INVALID_ARGUMENT", "shape"),
+    ...each(noIntegers, (width) => call({ ...shape, width }), "AUX_OUT_OF_RANGE", "width"),
+    ...each(noIntegers, (height) => call({ ...shape, height }), "AUX_OUT_OF_RANGE", "height"),
+    ...each([...noIntegers, 0], (pitch) => call({ ...shape, pitch }), "AUX_OUT_OF_RANGE", "pitch", "from 1"),
+    [() => call({ width: 1 }), "AUX_OUT_OF_RANGE", "height", "undefined"],
+    [() => call({ width: 5, height: 1 }), "AUX_OUT_OF_RANGE", "5 elements", "1 rows of 5", "got 4"],
+    [() => call({ width: 1, height: 3, pitch: 2 }), "AUX_OUT_OF_RANGE", "destination", "5 elements", "2 apart"],
+    [() => call({ width: 2, height: 2, pitch: 3 }), "AUX_OUT_OF_RANGE", "destination", "5 elements", "got 4"],
+    [() => call({ width: 1, height: 2 ** 52, pitch: 2 ** 50 }), "AUX_OUT_OF_RANGE", "destination"],
+    [() => call({ ...shape, heigth: 2 }), "AUX_INVALID_ARGUMENT", "heigth", "width, height, pitch"],
+  ]
+  refuses("copyFrom2D", () => [
+    ...shapes(copy2D),
+    ...each([...noIntegers, 0], (sourcePitch) => copy2D({ ...shape, sourcePitch }), "AUX_OUT_OF_RANGE", "sourcePitch"),
+    [() => copy2D({ ...shape, sourcePitch: 4 }), "AUX_OUT_OF_RANGE", "source", "5 elements", "got 4"],
+    ...each(
+      [undefined, null, 5, [1, 2, 3, 4], {}, new Float32Array(4)],
+      (source) => loose(x, "copyFrom2D")(source, shape),
+      "AUX_DTYPE_MISMATCH",
+      "Int32Array",
+    ),
+    [() => loose(x, "copyFrom2D")(floats, shape), "AUX_DTYPE_MISMATCH", "float32", "int32"],
+    [() => x.copyFrom2D(x.subarray(1), { ...shape, sourcePitch: 1 }), "AUX_INVALID_ARGUMENT", "overlap"],
+    [() => x.copyFrom2D(foreign, shape), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
+    [() => x.copyFrom2D(gone, shape), "AUX_DISPOSED", "4 elements"],
+    [() => gone.copyFrom2D(x, shape), "AUX_DISPOSED", "4 elements"],
+  ])
+  refuses("pinned.copyFrom2D", () => [
+    ...shapes((options) => loose(pinned, "copyFrom2D")(x, options)),
+    ...each(
+      [undefined, null, 5, new Int32Array(4), pinned],
+      (source) => loose(pinned, "copyFrom2D")(source, shape),
+      "AUX_INVALID_ARGUMENT",
+      "source",
+    ),
+    [() => loose(pinned, "copyFrom2D")(floats, shape), "AUX_DTYPE_MISMATCH", "float32", "int32"],
+    [() => pinned.copyFrom2D(foreign, shape), "AUX_DEVICE_MISMATCH", "cuda:99", "host"],
+  ])
+  refuses("fill2D", () => [
+    ...shapes((options) => loose(x, "fill2D")(1, options)),
+    ...each(
+      [undefined, null, "1", 0.5, 1n],
+      (value) => loose(x, "fill2D")(value, shape),
+      "AUX_INVALID_ARGUMENT",
+      "value",
+    ),
+    [() => loose(x, "fill2D")(1, { ...shape, sourcePitch: 2 }), "AUX_INVALID_ARGUMENT", "sourcePitch", "pitch"],
+    [() => gone.fill2D(1, shape), "AUX_DISPOSED", "4 elements"],
   ])
   refuses("readSync", () => [[() => gone.readSync(), "AUX_DISPOSED", "4 elements"]])
   rejects("read", () => [

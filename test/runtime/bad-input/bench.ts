@@ -67,8 +67,10 @@ after(() => {
 const queueing = [
   "kernels.launch",
   "memory.copy",
+  "memory.copyRows",
   "memory.upload",
   "memory.fill",
+  "memory.fillRows",
   "events.record",
   "streams.wait",
   "memory.allocate",

@@ -1,0 +1,40 @@
+/** Bytes in rows that are a pitch apart, as copies and fills in two dimensions use them. */
+
+/** Rows of `width` bytes: the first at an address, each next one `pitch` bytes behind the one before. */
+export interface StridedRange {
+  readonly address: number
+  readonly width: number
+  readonly pitch: number
+  readonly rows: number
+}
+
+/** Whether two ranges have a byte in common. Exact: rows of one may lie between rows of the other. */
+export function overlap(one: StridedRange, other: StridedRange): boolean {
+  if (one.address >= endOf(other) || other.address >= endOf(one)) return false
+  if (one.pitch === other.pitch) return overlapsWithEqualPitch(one, other)
+  const [fewer, more] = one.rows <= other.rows ? [one, other] : [other, one]
+  for (let row = 0; row < fewer.rows; row++) {
+    const begin = fewer.address + row * fewer.pitch
+    if (hasRowWithin(more, begin, begin + fewer.width)) return true
+  }
+  return false
+}
+
+/** Where the last row ends. */
+export function endOf({ address, width, pitch, rows }: StridedRange): number {
+  return address + (rows - 1) * pitch + width
+}
+
+/** Whether a row has a byte from `begin` up to `end`: the first row that ends behind `begin` is the one to look at. */
+function hasRowWithin({ address, width, pitch, rows }: StridedRange, begin: number, end: number): boolean {
+  const row = Math.max(0, Math.floor((begin - width - address) / pitch) + 1)
+  return row < rows && address + row * pitch < end
+}
+
+/** Two rows overlap if the distance of their beginnings is small enough; it is one of `distance + k * pitch`. */
+function overlapsWithEqualPitch(one: StridedRange, other: StridedRange): boolean {
+  const { pitch } = one
+  const distance = other.address - one.address
+  const k = Math.max(1 - one.rows, Math.floor((-other.width - distance) / pitch) + 1)
+  return k < other.rows && distance + k * pitch < one.width
+}
