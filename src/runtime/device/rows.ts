@@ -55,9 +55,9 @@ export function copyRows(destination: AnyArray, source: AnyArray, shape: CopySha
   checkSameDevice(destination, source)
   const rows = checkShape(shape, destination, source.length)
   if (rows === undefined) return
+  if (rows.height === 1) return copyBytes(firstOf(destination, rows), firstOf(source, rows), stream)
   const to = placeOf(destination, rows.pitch, rows)
   const from = placeOf(source, rows.sourcePitch, rows)
-  if (rows.height === 1) return copyBytes(to, from, stream)
   if (overlap(to.rows, from.rows)) {
     if (to.address === from.address && rows.pitch === rows.sourcePitch) return
     throw new AuxstreamError(
@@ -166,4 +166,9 @@ function placeOf(array: AnyArray, pitch: number, { width, height }: Rows): Place
   const size = elementsOf(dtype).byteLength
   const rows = { address, width: width * size, pitch: pitch * size, rows: height }
   return { allocation, address, byteLength: (height - 1) * rows.pitch + rows.width, rows }
+}
+
+/** The first row alone. */
+function firstOf({ allocation, address, dtype }: AnyArray, { width }: Rows): Span {
+  return { allocation, address, byteLength: width * elementsOf(dtype).byteLength }
 }
