@@ -17,7 +17,9 @@ export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common
 export type { DeviceId, DeviceListing, MemoryUsage, OpenOptions } from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
-export type { Device, EventOptions, PrepareOptions, StreamOptions } from "./runtime/device/device.js"
+export type { Device, EventOptions } from "./runtime/device/device.js"
+export type { StreamOptions } from "./runtime/device/device-streams.js"
+export type { PrepareOptions } from "./runtime/device/prepare-options.js"
 export type { AnyArray } from "./runtime/device/arrays.js"
 export type { DeviceArray } from "./runtime/device/device-array.js"
 export type { CopyShape, RowsShape } from "./runtime/device/rows.js"
@@ -32,7 +34,7 @@ export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } 
 export type { OccupancyOptions, SuggestBlockOptions } from "./runtime/kernel/occupancy.js"
 export type { Dimensions } from "./runtime/kernel/launch-shape.js"
 export type { PinnedArray } from "./runtime/device/pinned-array.js"
-export { type DeviceSelector, listDevices, openDevice } from "./runtime/device/registry.js"
+export { type DeviceSelector, listDevices, openDevice } from "./runtime/registry.js"
 export type {
   Access,
   Argument,

@@ -22,7 +22,7 @@ const rooms: Record<string, readonly string[]> = {
   "runtime/device": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "runtime/graph": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
-  runtime: ["runtime/device", "runtime/graph", "runtime/kernel"],
+  runtime: ["runtime/device", "runtime/graph", "runtime/kernel", "driver.ts"],
 
   "host/control": ["allocator"],
   "host/kernel": ["host/control", "allocator", "driver.ts"],
@@ -54,7 +54,7 @@ const rooms: Record<string, readonly string[]> = {
 
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
-  "backends.ts": ["runtime/device", "host", "cuda"],
+  "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/order"],
     ...["driver.ts", "backends.ts"],

@@ -301,7 +301,7 @@ export class DeviceArray<D extends DType = DType> {
     if (this.base !== this) return
     this.scope?.forget(this)
     this.scope = undefined
-    this.device.disposeMemory(this.allocation)
+    this.device.arrays.dispose(this.allocation)
   }
 
   /** Calls {@link dispose}, for `using`. */

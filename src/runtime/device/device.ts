@@ -1,58 +1,24 @@
 import type { DeviceProperties } from "../../common/device-properties.js"
 import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } from "../../common/dtype/dtype.js"
 import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.js"
-import { bytesOf, lengthOf } from "../../common/typed-array.js"
-import { Allocation } from "../memory/allocation.js"
 import { OwnedResources } from "../memory/resources.js"
-import { checkBoolean, checkFunction, checkInteger, checkName, checkOptions, mustBe } from "../../common/check.js"
+import { checkBoolean, checkFunction, checkName, checkOptions } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
 import { captureContext, context, runIn } from "./context.js"
-import { DeviceArray } from "./device-array.js"
-import { checkDType, checkScalar, dtypeOf, elementsOf } from "../../common/dtype/elements.js"
-import { AuxstreamError, DisposedError } from "../../common/errors.js"
+import { ArrayFactory } from "./array-factory.js"
+import type { DeviceArray } from "./device-array.js"
+import { DeviceStreams, type StreamOptions } from "./device-streams.js"
+import { dtypeOf } from "../../common/dtype/elements.js"
+import { DisposedError } from "../../common/errors.js"
 import { Event } from "./event.js"
 import { EventState } from "../order/event-state.js"
-import { ForgottenWatch } from "../memory/forgotten.js"
 import { DeviceOrder } from "../order/device-order.js"
-import { PinnedAllocation } from "../memory/pinned-allocation.js"
-import { PinnedArray } from "./pinned-array.js"
-import { PinnedResources } from "../memory/pinned-resources.js"
-import { captureOf } from "../capture/capture.js"
+import type { PinnedArray } from "./pinned-array.js"
 import type { GraphState } from "../capture/graph-state.js"
-import type { ArrayMemory } from "../memory/used-memory.js"
-import { Scope, scopeOf } from "./scope.js"
-import { SharedHandles } from "./shared-handles.js"
-import { currentStream } from "./current.js"
-import { Stream } from "./stream.js"
-import type { StreamState } from "../order/stream-state.js"
+import { type PrepareOptions, preparedNeeds } from "./prepare-options.js"
+import { Scope } from "./scope.js"
+import type { Stream } from "./stream.js"
 import { StreamPool } from "./stream-pool.js"
-import { wasTold } from "../order/told-failures.js"
-
-/** Options of {@link Device.createStream}. */
-export interface StreamOptions {
-  /** An integer from the device's highest priority, which is the smallest number (-5 on most GPUs), to 0, the lowest. Default: 0. */
-  readonly priority?: number | undefined
-  /** The stream's name in errors, graphs and traces. */
-  readonly name?: string | undefined
-}
-
-/** Options of {@link Device.prepare}. */
-export interface PrepareOptions {
-  /** Whether to load what `runIf` and `runWhile` need. Default: true if you pass no options, otherwise false. */
-  readonly conditionals?: boolean | undefined
-  /**
-   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. Loading a kernel reserves
-   * what its code declares, so you need this only for kernels that recurse and for other libraries' kernels. The device
-   * reserves this many bytes for every thread that it can run at a time: with 16 KiB, an H200 reserves 4 GB.
-   */
-  readonly localMemory?: number | undefined
-  /** The number of streams that the program will have at a time, including those of the pool (at most 128). */
-  readonly streams?: number | undefined
-}
-
-const MOST_STREAMS = 4096
-/** CUDA's limit, in bytes per thread. */
-const MOST_LOCAL_MEMORY = 512 * 1024
 
 /** Options of {@link Device.createEvent}. */
 export interface EventOptions {
@@ -62,9 +28,7 @@ export interface EventOptions {
   readonly name?: string | undefined
 }
 
-const streamOptions: ReadonlySet<string> = new Set(["priority", "name"] satisfies (keyof StreamOptions)[])
 const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (keyof EventOptions)[])
-const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory", "streams"])
 
 /**
  * A GPU, or the host device, which runs kernels on worker threads. It has the streams, events, arrays and graphs that you
@@ -86,21 +50,19 @@ export class Device {
   readonly order: DeviceOrder
   /** @internal The kernels that are loaded here. Each kernel has an index of its own. */
   readonly kernels: (KernelHandle | undefined)[] = []
+  /** @internal */
+  readonly streams: DeviceStreams
+  /** @internal */
+  readonly arrays: ArrayFactory
   /** @internal The streams for forks that name none. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  readonly #memory = new OwnedResources<ArrayMemory>("DeviceArray")
-  readonly #pinned = new PinnedResources()
   /** Events that are forgotten return to a pool without a warning, so that you may create one for a single call. */
   readonly #events = new OwnedResources<EventState>(undefined)
   readonly #graphs = new OwnedResources<GraphState>("Graph")
-  readonly #shared = new SharedHandles()
-  readonly #forgottenStreams = new ForgottenWatch<StreamState>("Stream", (held) => this.order.disposeStream(held))
-  /** Former default streams that broke. The user may still refer to them. */
-  readonly #formerStreams = new ForgottenWatch<StreamState>(undefined, (held) => this.order.disposeStream(held))
-  #defaultStream: Stream | undefined
+  /** Events whose native handles the user has read. Other code may still use them, so they are kept until disposed of. */
+  readonly #sharedEvents = new Map<EventState, Event>()
   #references = 1
-  #streamCount = 0
   #eventCount = 0
 
   /** @internal */
@@ -110,6 +72,8 @@ export class Device {
     this.name = driver.name
     this.driver = driver
     this.order = new DeviceOrder(driver, captureContext)
+    this.streams = new DeviceStreams(this)
+    this.arrays = new ArrayFactory(this)
     this.pool = new StreamPool(this)
     this.#whenClosed = whenClosed
   }
@@ -144,18 +108,7 @@ export class Device {
    * @throws DisposedError
    */
   get defaultStream(): Stream {
-    const stream = this.#defaultStream
-    if (stream !== undefined && !stream.disposed && stream.state.failure === undefined) return stream
-    return this.#nextDefaultStream(stream)
-  }
-
-  #nextDefaultStream(stream: Stream | undefined): Stream {
-    if (stream !== undefined) {
-      if (!stream.disposed && !wasTold(stream.state.failure)) return stream
-      this.#formerStreams.watch(stream, stream.state)
-    }
-    this.#defaultStream = this.makeStream(0, "the default stream")
-    return this.#defaultStream
+    return this.streams.default
   }
 
   /**
@@ -166,28 +119,7 @@ export class Device {
    * const aux = device.createStream({ name: "aux", priority: -1 })
    */
   createStream(options: StreamOptions = {}): Stream {
-    checkOptions(options, "options", streamOptions)
-    const { priority = 0, name } = options
-    checkInteger(priority, "priority", this.driver.priorities.greatest, this.driver.priorities.least)
-    checkName(name, "name")
-    this.checkUsable()
-    this.order.retryHeld()
-    const stream = this.#newStream(priority, name)
-    this.#forgottenStreams.watch(stream, stream.state)
-    return stream
-  }
-
-  /** @internal Creates a stream for the library's own use. The user need not dispose of it. */
-  makeStream(priority: number, name: string): Stream {
-    this.checkUsable()
-    const stream = this.#newStream(priority, name)
-    stream.state.chosen = true
-    return stream
-  }
-
-  #newStream(priority: number, name = `stream ${this.#streamCount + 1}`): Stream {
-    const state = this.order.createStream(priority, `${name} of ${this.id}`)
-    return new Stream(this, ++this.#streamCount, name, priority, state)
+    return this.streams.create(options)
   }
 
   /**
@@ -198,32 +130,7 @@ export class Device {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT (always on the host device), AUX_DEVICE_MISMATCH, AUX_DISPOSED
    */
   streamFromHandle(handle: bigint): Stream {
-    this.checkUsable()
-    if (typeof handle !== "bigint" || handle < 0n) {
-      throw mustBe("handle", "a bigint that is not negative", handle)
-    }
-    const known = this.#shared.stream(handle)
-    if (known !== undefined) return known
-    const name = `foreign stream 0x${handle.toString(16)}`
-    const state = this.order.adoptStream(handle, `${name} of ${this.id}`)
-    const stream = new Stream(this, ++this.#streamCount, name, state.priority, state)
-    this.#shared.addStream(handle, stream)
-    return stream
-  }
-
-  /** @internal The stream's native handle, which from now on finds this Stream again. */
-  shareHandle(stream: Stream): bigint {
-    const handle = this.driver.streams.foreignHandle(stream.state.handle)
-    this.#shared.addStream(handle, stream)
-    return handle
-  }
-
-  /** @internal */
-  disposeStream(stream: Stream): void {
-    if (stream.disposed) return
-    this.#forgottenStreams.unwatch(stream.state)
-    this.#shared.forgetStream(stream)
-    this.order.disposeStream(stream.state)
+    return this.streams.adopt(handle)
   }
 
   /**
@@ -245,13 +152,13 @@ export class Device {
 
   /** @internal The event's native handle. The event is kept from now on, because other code may use it. */
   shareEvent(event: Event): bigint {
-    this.#shared.addEvent(event)
+    this.#sharedEvents.set(event.state, event)
     return this.driver.events.foreignHandle(event.state.handle)
   }
 
   /** @internal */
   disposeEvent(state: EventState): void {
-    this.#shared.forgetEvent(state)
+    this.#sharedEvents.delete(state)
     this.#events.dispose(state)
   }
 
@@ -264,29 +171,7 @@ export class Device {
    * AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
   empty<D extends DType>(dtype: D, length: number): DeviceArray<D> {
-    return this.#make(dtype, length, false)
-  }
-
-  #make<D extends DType>(dtype: D, length: number, contentsFollow: boolean): DeviceArray<D> {
-    checkDType(dtype)
-    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
-    this.checkUsable()
-    const allocation = this.#allocate(length * elementsOf(dtype).byteLength, contentsFollow)
-    const life = captureOf(currentStream(this).state)?.life
-    const array = new DeviceArray(this, dtype, length, allocation, undefined, life)
-    if (allocation instanceof Allocation) this.#memory.add(array, allocation)
-    scopeOf(this, context().scope)?.adopt(array)
-    return array
-  }
-
-  #allocate(byteLength: number, contentsFollow: boolean): ArrayMemory {
-    const { state } = currentStream(this)
-    const capture = captureOf(state)
-    if (capture !== undefined) {
-      state.enter()
-      return capture.memory.arena.allocate(state, byteLength)
-    }
-    return Allocation.on(state, byteLength, contentsFollow)
+    return this.arrays.empty(dtype, length)
   }
 
   /**
@@ -296,7 +181,7 @@ export class Device {
    * @throws the same errors as {@link empty}
    */
   zeros<D extends DType>(dtype: D, length: number): DeviceArray<D> {
-    return this.#filled(dtype, length, 0)
+    return this.arrays.full(dtype, length, 0)
   }
 
   /**
@@ -307,26 +192,7 @@ export class Device {
    * @throws the same errors as {@link empty}
    */
   full<D extends DType>(dtype: D, length: number, value: ScalarOf<D>): DeviceArray<D> {
-    checkDType(dtype)
-    checkScalar(dtype, value, "value")
-    return this.#filled(dtype, length, value)
-  }
-
-  #filled<D extends DType>(dtype: D, length: number, value: number | bigint): DeviceArray<D> {
-    const array = this.#make(dtype, length, true)
-    return this.#withContents(array, () => array.fillChecked(value))
-  }
-
-  /** Queues the first contents of a new array. If that throws, the array is disposed of. */
-  #withContents<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
-    try {
-      initialise()
-      if (array.length > 0) array.allocation.noteContents(currentStream(this).state)
-      return array
-    } catch (error) {
-      array.dispose()
-      throw error
-    }
+    return this.arrays.full(dtype, length, value)
   }
 
   /**
@@ -344,16 +210,7 @@ export class Device {
   from<A extends TypedArray | Float16Elements>(source: A): DeviceArray<DTypeOf<A>>
   from<D extends DType>(source: SourceOf<D>, dtype: D): DeviceArray<D>
   from(source: SourceOf<DType>, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
-    if (dtype === undefined) {
-      throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source)
-    }
-    checkDType(dtype)
-    if (!elementsOf(dtype).holds(source)) {
-      const allowed = `a ${elementsOf(dtype).create(0).constructor.name} for an array of ${dtype}`
-      throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
-    }
-    const array: DeviceArray = this.#make(dtype, lengthOf(source), true)
-    return this.#withContents(array, () => array.copyFrom(source))
+    return this.arrays.from(source, dtype)
   }
 
   /**
@@ -363,18 +220,7 @@ export class Device {
    * @throws the same errors as {@link empty}
    */
   pinned<D extends DType>(dtype: D, length: number): PinnedArray<D> {
-    checkDType(dtype)
-    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
-    this.checkUsable()
-    this.order.retryHeld()
-    this.order.deferredReleases.sweep()
-    const byteLength = Math.max(1, length * elementsOf(dtype).byteLength)
-    const memory = this.order.allocate(() => this.driver.memory.allocatePinned(byteLength))
-    const allocation = new PinnedAllocation(this.order, memory)
-    const array = new PinnedArray(this, dtype, length, memory, allocation)
-    bytesOf(array.array).fill(0)
-    this.#pinned.add(memory.buffer, allocation)
-    return array
+    return this.arrays.pinned(dtype, length)
   }
 
   /**
@@ -385,19 +231,7 @@ export class Device {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
   wrap<D extends DType>(address: number, dtype: D, length: number): DeviceArray<D> {
-    checkDType(dtype)
-    const { byteLength } = elementsOf(dtype)
-    checkInteger(length, "length", 0, Math.floor(Number.MAX_SAFE_INTEGER / 8))
-    checkInteger(address, "address", length === 0 ? 0 : 1, Number.MAX_SAFE_INTEGER - length * byteLength)
-    if (address % byteLength !== 0) {
-      throw new AuxstreamError(
-        "AUX_INVALID_ARGUMENT",
-        `\`address\` must be a multiple of ${byteLength} for an array of ${dtype}; got ${address}`,
-      )
-    }
-    this.checkUsable()
-    this.driver.memory.check?.(address, length * byteLength)
-    return new DeviceArray(this, dtype, length, Allocation.wrapping(this.order, address, length * byteLength))
+    return this.arrays.wrap(address, dtype, length)
   }
 
   /**
@@ -434,13 +268,9 @@ export class Device {
    * await device.prepare({ streams: 200 }) // for a server where each request has its own streams
    */
   async prepare(options: PrepareOptions = { conditionals: true }): Promise<void> {
-    checkOptions(options, "options", prepareOptions)
-    const { conditionals = false, localMemory = 0, streams = 0 } = options
-    checkBoolean(conditionals, "conditionals")
-    checkInteger(localMemory, "localMemory", 0, MOST_LOCAL_MEMORY)
-    checkInteger(streams, "streams", 0, MOST_STREAMS)
+    const needs = preparedNeeds(options)
     this.checkUsable()
-    await this.driver.prepare({ conditionals, localMemory, streams })
+    await this.driver.prepare(needs)
   }
 
   /**
@@ -461,7 +291,6 @@ export class Device {
    *
    * @throws DisposedError
    */
-  /** Device memory in bytes: used by arrays, reserved from the system, and the peak of the former. */
   get memory(): MemoryUsage {
     this.checkUsable()
     return this.driver.memory.usage()
@@ -517,11 +346,6 @@ export class Device {
     this.#graphs.dispose(state)
   }
 
-  /** @internal */
-  disposeMemory(allocation: ArrayMemory): void {
-    this.#memory.dispose(allocation)
-  }
-
   /**
    * Releases one reference; each `openDevice()` adds one. The last one closes the device and disposes of everything made
    * from it. Queued work still finishes; the call does not wait for it.
@@ -533,10 +357,10 @@ export class Device {
     this.pool.close()
     this.#events.disposeAll()
     const unseen = this.order.close()
-    this.#memory.disposeAll()
-    this.#pinned.markDisposed()
+    this.arrays.disposeAll()
     this.#graphs.disposeAll()
-    this.#shared.clear()
+    this.streams.clear()
+    this.#sharedEvents.clear()
     this.driver.close(unseen)
     this.order.releaseAll()
   }

@@ -95,7 +95,7 @@ export class StreamPool {
 
   #end(stream: Stream): void {
     this.#all.delete(stream)
-    this.#device.disposeStream(stream)
+    this.#device.streams.dispose(stream)
   }
 
   /** Destroys idle streams beyond the number that is kept, within the call's number of queries. */
@@ -118,7 +118,7 @@ export class StreamPool {
       )
       for (const stream of this.#all) if (isFree(stream, current) && isUsable(stream)) return this.#share(stream)
     }
-    const stream = this.#device.makeStream(0, `pool stream ${++this.#made}`)
+    const stream = this.#device.streams.make(0, `pool stream ${++this.#made}`)
     this.#all.add(stream)
     return stream
   }

@@ -62,7 +62,7 @@ export class Stream {
   get handle(): bigint {
     this.state.enter()
     this.state.shared = true
-    return this.device.shareHandle(this)
+    return this.device.streams.share(this)
   }
 
   /** Whether the stream has been disposed of. */
@@ -185,7 +185,7 @@ export class Stream {
    */
   dispose(): void {
     this.state.order.captures.checkFree(this.state, "be disposed of")
-    this.device.disposeStream(this)
+    this.device.streams.dispose(this)
   }
 
   /** Calls {@link dispose}, for `using`. */

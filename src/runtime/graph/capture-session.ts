@@ -55,7 +55,7 @@ class CaptureSession<R> {
     this.#device = device
     this.#update = update
     this.#take = take
-    this.#root = device.makeStream(0, "captured stream")
+    this.#root = device.streams.make(0, "captured stream")
     this.#capture = new GraphCapture(device.order, this.#root.state)
   }
 
@@ -65,7 +65,7 @@ class CaptureSession<R> {
     try {
       this.#capture.begin()
     } catch (error) {
-      this.#device.disposeStream(this.#root)
+      this.#device.streams.dispose(this.#root)
       throw error
     }
     try {
@@ -104,7 +104,7 @@ class CaptureSession<R> {
       const handle = this.#inside(() => this.#capture.end(this.#update()))
       return this.#take({ capture: this.#capture, handle, result, life })
     } finally {
-      this.#device.disposeStream(this.#root)
+      this.#device.streams.dispose(this.#root)
     }
   }
 
@@ -115,7 +115,7 @@ class CaptureSession<R> {
     } catch (cancelError) {
       return attach(error, [cancelError])
     } finally {
-      this.#device.disposeStream(this.#root)
+      this.#device.streams.dispose(this.#root)
     }
   }
 }

@@ -217,7 +217,7 @@ function captureBody(
   fn: () => unknown,
   accepted: () => number,
 ): void {
-  const root = condition.device.makeStream(around.priority, `body of ${kind}`)
+  const root = condition.device.streams.make(around.priority, `body of ${kind}`)
   const body = new BodyCapture(root.state, kind, condition, around, capture)
   try {
     body.begin()
@@ -233,7 +233,7 @@ function captureBody(
     throw error
   } finally {
     // Not stream.dispose(), which may throw if the driver cannot tell whether it is captured. That would hide the error.
-    root.device.disposeStream(root)
+    root.device.streams.dispose(root)
   }
 }
 

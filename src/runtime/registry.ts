@@ -1,9 +1,9 @@
 import { endianness } from "node:os"
-import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../../driver.js"
-import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
-import { openDevices } from "./current.js"
-import { Device } from "./device.js"
-import { AuxstreamError } from "../../common/errors.js"
+import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver.js"
+import { checkInteger, checkOptions, mustBe } from "../common/check.js"
+import { openDevices } from "./device/current.js"
+import { Device } from "./device/device.js"
+import { AuxstreamError } from "../common/errors.js"
 
 /** The name of a device for {@link openDevice}. */
 export type DeviceSelector = "auto" | "cuda" | DeviceId

@@ -1,0 +1,133 @@
+/** Makes the arrays of one device, and takes back what they hold. A method that throws must have made nothing. */
+import { checkInteger, mustBe } from "../../common/check.js"
+import { checkDType, checkScalar, elementsOf } from "../../common/dtype/elements.js"
+import type { DType, ScalarOf, SourceOf } from "../../common/dtype/dtype.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { bytesOf, lengthOf } from "../../common/typed-array.js"
+import { captureOf } from "../capture/capture.js"
+import { Allocation } from "../memory/allocation.js"
+import { PinnedAllocation } from "../memory/pinned-allocation.js"
+import { PinnedResources } from "../memory/pinned-resources.js"
+import { OwnedResources } from "../memory/resources.js"
+import type { ArrayMemory } from "../memory/used-memory.js"
+import { context } from "./context.js"
+import { currentStream } from "./current.js"
+import type { Device } from "./device.js"
+import { DeviceArray } from "./device-array.js"
+import { PinnedArray } from "./pinned-array.js"
+import { scopeOf } from "./scope.js"
+
+const MOST_ELEMENTS = Math.floor(Number.MAX_SAFE_INTEGER / 8)
+
+/** The arrays of one device. */
+export class ArrayFactory {
+  readonly #device: Device
+  readonly #memory = new OwnedResources<ArrayMemory>("DeviceArray")
+  readonly #pinned = new PinnedResources()
+
+  constructor(device: Device) {
+    this.#device = device
+  }
+
+  /** See {@link Device.empty}. `contentsFollow`: its first contents are queued next. */
+  empty<D extends DType>(dtype: D, length: number, contentsFollow = false): DeviceArray<D> {
+    checkDType(dtype)
+    checkInteger(length, "length", 0, MOST_ELEMENTS)
+    this.#device.checkUsable()
+    const allocation = this.#allocate(length * elementsOf(dtype).byteLength, contentsFollow)
+    const life = captureOf(currentStream(this.#device).state)?.life
+    const array = new DeviceArray(this.#device, dtype, length, allocation, undefined, life)
+    if (allocation instanceof Allocation) this.#memory.add(array, allocation)
+    scopeOf(this.#device, context().scope)?.adopt(array)
+    return array
+  }
+
+  #allocate(byteLength: number, contentsFollow: boolean): ArrayMemory {
+    const { state } = currentStream(this.#device)
+    const capture = captureOf(state)
+    if (capture !== undefined) {
+      state.enter()
+      return capture.memory.arena.allocate(state, byteLength)
+    }
+    return Allocation.on(state, byteLength, contentsFollow)
+  }
+
+  /** See {@link Device.full}. */
+  full<D extends DType>(dtype: D, length: number, value: ScalarOf<D> | 0): DeviceArray<D> {
+    checkDType(dtype)
+    checkScalar(dtype, value, "value")
+    const array = this.empty(dtype, length, true)
+    return this.#withContents(array, () => array.fillChecked(value))
+  }
+
+  /** Queues the first contents of a new array. If that throws, the array is disposed of. */
+  #withContents<D extends DType>(array: DeviceArray<D>, initialise: () => unknown): DeviceArray<D> {
+    try {
+      initialise()
+      if (array.length > 0) array.allocation.noteContents(currentStream(this.#device).state)
+      return array
+    } catch (error) {
+      array.dispose()
+      throw error
+    }
+  }
+
+  /** See {@link Device.from}. */
+  from(source: SourceOf<DType>, dtype: DType | undefined): DeviceArray {
+    if (dtype === undefined) {
+      throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source)
+    }
+    checkDType(dtype)
+    if (!elementsOf(dtype).holds(source)) {
+      const allowed = `a ${elementsOf(dtype).create(0).constructor.name} for an array of ${dtype}`
+      throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
+    }
+    const array: DeviceArray = this.empty(dtype, lengthOf(source), true)
+    return this.#withContents(array, () => array.copyFrom(source))
+  }
+
+  /** See {@link Device.pinned}. */
+  pinned<D extends DType>(dtype: D, length: number): PinnedArray<D> {
+    checkDType(dtype)
+    checkInteger(length, "length", 0, MOST_ELEMENTS)
+    const { driver, order } = this.#device
+    this.#device.checkUsable()
+    order.retryHeld()
+    order.deferredReleases.sweep()
+    const byteLength = Math.max(1, length * elementsOf(dtype).byteLength)
+    const memory = order.allocate(() => driver.memory.allocatePinned(byteLength))
+    const allocation = new PinnedAllocation(order, memory)
+    const array = new PinnedArray(this.#device, dtype, length, memory, allocation)
+    bytesOf(array.array).fill(0)
+    this.#pinned.add(memory.buffer, allocation)
+    return array
+  }
+
+  /** See {@link Device.wrap}. */
+  wrap<D extends DType>(address: number, dtype: D, length: number): DeviceArray<D> {
+    checkDType(dtype)
+    const { byteLength } = elementsOf(dtype)
+    checkInteger(length, "length", 0, MOST_ELEMENTS)
+    checkInteger(address, "address", length === 0 ? 0 : 1, Number.MAX_SAFE_INTEGER - length * byteLength)
+    if (address % byteLength !== 0) {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `\`address\` must be a multiple of ${byteLength} for an array of ${dtype}; got ${address}`,
+      )
+    }
+    const { driver, order } = this.#device
+    this.#device.checkUsable()
+    driver.memory.check?.(address, length * byteLength)
+    return new DeviceArray(this.#device, dtype, length, Allocation.wrapping(order, address, length * byteLength))
+  }
+
+  dispose(allocation: ArrayMemory): void {
+    this.#memory.dispose(allocation)
+  }
+
+  /** The device is closed. */
+  disposeAll(): void {
+    this.#memory.disposeAll()
+    this.#pinned.markDisposed()
+  }
+}
