@@ -249,6 +249,37 @@ test("§11 what a JavaScript kernel gets is its own: it may change it, and keep 
   assert.deepEqual([...out.readSync()], [-1, -1, 1, 255, 1, -1, 2, 2, 2, 2, 2, 2])
 })
 
+test("§11 reading a struct may run the caller's code: it may launch the same kernel, or throw", () => {
+  using device = openDevice("host", { threads: 2 })
+  const kernel = defineKernel({
+    name: "k",
+    signature: [{ struct: { a: "int32", b: "int32", out: "out int32*" } }],
+    host: { source: "export function k(launch, { a, b, out }) { out[0] = 10 * a + b }" },
+  })
+  using outer = device.zeros("int32", 1)
+  using inner = device.zeros("int32", 1)
+  kernel.launch(shape, {
+    a: 1,
+    get b() {
+      kernel.launch(shape, { a: 3, b: 4, out: inner })
+      return 2
+    },
+    out: outer,
+  })
+  assert.deepEqual([outer.readSync()[0], inner.readSync()[0]], [12, 34])
+  const thrown = new Error("on purpose")
+  const throwing = {
+    a: 5,
+    get b(): number {
+      throw thrown
+    },
+    out: outer,
+  }
+  assert.throws(() => kernel.launch(shape, throwing), thrown)
+  kernel.launch(shape, { a: 6, b: 7, out: outer })
+  assert.equal(outer.readSync()[0], 67)
+})
+
 test("§11 a struct that no command can carry is refused", () => {
   using _device = openDevice("host", { threads: 2 })
   const kernel = defineKernel({ name: "k", signature: [{ bytes: 8192 }], host: { source: "export function k() {}" } })

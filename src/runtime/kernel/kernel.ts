@@ -23,7 +23,7 @@ import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOption
 import { PinnedArray } from "../device/pinned-array.js"
 import type { Arguments, Parameter } from "./parameter-types.js"
 import { parseSignature } from "./signature.js"
-import { takeStructs } from "./struct-arguments.js"
+import { StructWriter } from "./struct-arguments.js"
 import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { OperationType } from "../order/operation.js"
@@ -119,6 +119,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly signature: S
   readonly #source: KernelSource
   readonly #flat: FlatSignature
+  /** Writes structs. A launch takes it away, and gives it back once it is queued. */
+  #writer: StructWriter | undefined
   /** The check of each flat argument that is a scalar; undefined for an array. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
   readonly #type: OperationType
@@ -216,13 +218,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * saxpy.launch({ grid: Math.ceil(n / 256), block: 256 }, n, 2, x, y)
    */
   launch(options: LaunchOptions, ...args: Arguments<S>): void
-  launch(options: LaunchOptions, ...args: unknown[]): void {
+  launch(options: LaunchOptions, ...given: unknown[]): void {
     if (typeof options !== "object" || options === null) {
       throw mustBe("options", "an object such as { grid, block }", options)
     }
     checkLaunchNames(options)
-    this.#checkCount(args)
-    const structs = this.#flat.byteLength === 0 ? undefined : takeStructs(args, this.#flat, this.name)
+    this.#checkCount(given)
+    const writer = this.#flat.byteLength === 0 ? undefined : this.#acquireWriter()
+    const args = writer === undefined ? given : writer.take(given)
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
     this.#checkArguments(args, device)
@@ -235,8 +238,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     checkThreads(blockX * blockY * blockZ, limits)
     const { signal, cluster, cooperative } = options
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
-    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined && structs === undefined
-    const attributes = isPlain ? undefined : launchAttributes(cluster, cooperative, grid, signal !== undefined, structs)
+    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined && writer === undefined
+    const attributes = isPlain
+      ? undefined
+      : launchAttributes(cluster, cooperative, grid, signal !== undefined, writer?.bytes)
     const indirect = options.uses === undefined ? undefined : indirectUses(options.uses, device)
     const handle = this.load(device)
 
@@ -263,7 +268,15 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw refuse(operation, error)
     }
     accept(state, this.#type, args, indirect, operation)
+    if (writer !== undefined) this.#writer = writer
     if (operation !== undefined) captureOf(state)?.memory.kernels.add(this.#source)
+  }
+
+  /** The kernel's writer, or another one: reading a struct may run the caller's code, which may launch this kernel. */
+  #acquireWriter(): StructWriter {
+    const writer = this.#writer ?? new StructWriter(this.name, this.#flat)
+    this.#writer = undefined
+    return writer
   }
 
   #streamFor(stream: unknown, args: readonly unknown[]): Stream {

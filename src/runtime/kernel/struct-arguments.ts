@@ -10,42 +10,45 @@ import type { ArrayLayout, Layout, OpaqueLayout, PrimitiveLayout, StructLayout }
 import { writeScalar } from "../../common/struct/scalars.js"
 import { bytesOf, lengthOf, typedArrayName } from "../../common/typed-array.js"
 
-/**
- * Replaces the arguments, one for each parameter, by the flat ones. The arrays among these are not checked yet, nor are the
- * scalars that are parameters themselves.
- *
- * @returns the bytes of the structs
- */
-export function takeStructs(args: unknown[], { places, byteLength }: FlatSignature, kernel: string): Uint8Array {
-  const writer = new StructWriter(kernel, byteLength)
-  const given = args.splice(0)
-  for (const [index, place] of places.entries()) {
-    if (typeof place === "number") args.push(given[index])
-    else writer.write(place.layout, given[index], place.offset, index)
-  }
-  args.push(...writer.arrays)
-  return writer.bytes
-}
-
-/** Writes the structs of one launch. */
-class StructWriter {
+/** Writes the structs of a kernel's launches, one launch after another. */
+export class StructWriter {
+  /** The bytes of the structs of the latest launch. Padding is always zero. */
   readonly bytes: Uint8Array
-  /** What was given for the pointers, in order. */
-  readonly arrays: unknown[] = []
   readonly #kernel: string
+  readonly #signature: FlatSignature
   readonly #view: DataView
   /** The way to the current value. */
   readonly #path: (string | number)[] = []
+  #flat: unknown[] = []
 
-  constructor(kernel: string, byteLength: number) {
-    const buffer = new ArrayBuffer(byteLength)
-    this.#kernel = kernel
+  constructor(kernel: string, signature: FlatSignature) {
+    const buffer = new ArrayBuffer(signature.byteLength)
     this.bytes = new Uint8Array(buffer)
+    this.#kernel = kernel
+    this.#signature = signature
     this.#view = new DataView(buffer)
   }
 
+  /**
+   * Writes the structs among the arguments, of which there is one for each parameter.
+   *
+   * @returns the flat arguments. The arrays among these are not checked yet, nor are the scalars that are parameters.
+   */
+  take(args: readonly unknown[]): unknown[] {
+    const { places } = this.#signature
+    const flat: unknown[] = []
+    this.#flat = flat
+    for (let index = 0; index < places.length; index++) if (typeof places[index] === "number") flat.push(args[index])
+    for (let index = 0; index < places.length; index++) {
+      const place = places[index]
+      if (typeof place === "object") this.#write(place.layout, args[index], place.offset, index)
+    }
+    this.#flat = []
+    return flat
+  }
+
   /** Writes a value at an offset. `key` is the argument's place, the field's name, or the element's index. */
-  write(layout: Layout, value: unknown, offset: number, key: string | number): void {
+  #write(layout: Layout, value: unknown, offset: number, key: string | number): void {
     this.#path.push(key)
     switch (layout.kind) {
       case "primitive":
@@ -65,7 +68,7 @@ class StructWriter {
 
   #writePrimitive({ dtype, access }: PrimitiveLayout, value: unknown, offset: number): void {
     if (access !== undefined) {
-      this.arrays.push(value)
+      this.#flat.push(value)
       return
     }
     if (isNumber(value) && elementsOf(dtype).refuses(value) === undefined) {
@@ -91,7 +94,7 @@ class StructWriter {
     if (!Array.isArray(value)) throw this.#invalid(`must be ${allowedFor(layout)}; got ${show(value)}`)
     if (value.length !== length) throw this.#wrongLength(layout, value.length)
     for (let index = 0; index < length; index++) {
-      this.write(element, value[index], offset + index * element.byteLength, index)
+      this.#write(element, value[index], offset + index * element.byteLength, index)
     }
   }
 
@@ -102,19 +105,19 @@ class StructWriter {
   }
 
   #writeStruct({ fields }: StructLayout, value: unknown, offset: number): void {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    if (!isRecord(value)) {
       throw this.#invalid(`must be an object with the fields ${namesOf(fields)}; got ${show(value)}`)
     }
-    let own = 0
-    for (const field of fields) {
-      const { name, layout } = field
-      const part: unknown = Reflect.get(value, name)
-      if (part === undefined) throw this.#invalid(`must have the field \`${name}\`; got ${show(value)}`)
-      this.write(layout, part, offset + field.offset, name)
-      own++
+    for (let index = 0; index < fields.length; index++) {
+      const field = fields[index]
+      if (field === undefined) continue
+      const part = value[field.name]
+      if (part === undefined) throw this.#invalid(`must have the field \`${field.name}\`; got ${show(value)}`)
+      this.#write(field.layout, part, offset + field.offset, field.name)
     }
-    for (const _ in value) own--
-    if (own < 0) this.#checkNames(fields, value)
+    let more = -fields.length
+    for (const _ in value) more++
+    if (more > 0) this.#checkNames(fields, value)
   }
 
   /** A misspelled name must not be ignored. */
@@ -147,6 +150,10 @@ function allowedFor({ element, length }: ArrayLayout): string {
   if (element.kind !== "primitive" || element.access !== undefined) return `an array of ${length} elements`
   const typedArray = typedArrayName(elementsOf(element.dtype).create(0))
   return `an array of ${length} ${element.dtype} elements (${typedArray} or Array)`
+}
+
+function isRecord(value: unknown): value is { readonly [name: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function isNumber(value: unknown): value is number | bigint {
