@@ -73,6 +73,7 @@
 
 import type { DeviceProperties } from "./common/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
+import type { ProductTypes } from "./common/dtype/product-types.js"
 import type { KernelAttributes, SuggestedBlock } from "./common/kernel-facts.js"
 import type { AggregateLayout, Primitive } from "./common/struct/layout.js"
 
@@ -212,32 +213,59 @@ export interface DroppableLaunch {
   drop(reason: unknown): void
 }
 
-/** Multiplies matrices on a device. */
+/** Multiplies matrices on a device. `workspace` is the address of scratch memory, whose choice must not change the result. */
 export interface ProductLibrary {
   /** The size of the scratch memory that a call needs. */
   readonly workspaceBytes: number
+  /** Why the device does not multiply 8-bit floating point numbers; undefined if it does. */
+  readonly lacksFloat8: string | undefined
   /**
-   * Queues matrix products. `workspace` is scratch memory that nothing else may use meanwhile. Its choice must not change
-   * the result.
+   * Queues products. Nothing else may use the workspace before the stream has passed them.
+   *
+   * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the library has no algorithm for them
    */
-  multiply(product: MatrixProduct, workspace: MemoryRange, stream: StreamHandle): void
+  multiply(product: MatrixProduct, workspace: number, stream: StreamHandle): void
+  /** Queues several products, which are independent of each other. They may have to share the workspace. */
+  multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void
+  /**
+   * Loads what the first such product would load, without blocking the event loop. Nothing is read or written. Addresses need
+   * only be aligned as in the products to come.
+   */
+  prepare(product: MatrixProduct, workspace: number): Promise<void>
 }
 
-/** A batch of products `out = alpha · op(a) · op(b) + beta · out`, of row-major matrices without gaps, with sizes above 0. */
+/**
+ * Products `out = activation(alpha · scaleA · scaleB · op(a) · op(b) + beta · out + bias)` of row-major matrices, with sizes
+ * above 0 and an alpha that is not 0.
+ */
 export interface MatrixProduct {
-  readonly inputs: "float32" | "float16" | "bfloat16"
-  readonly output: "float32" | "float16" | "bfloat16"
-  /** The addresses of the first matrices. */
-  readonly a: number
-  readonly b: number
-  readonly out: number
+  readonly types: ProductTypes
+  readonly layout: ProductLayout
+  /** The first matrices. */
+  readonly a: MemoryRange
+  readonly b: MemoryRange
+  readonly out: MemoryRange
+  /** n numbers, added to each row. */
+  readonly bias: MemoryRange | undefined
+  /** A float32 each, for 8-bit inputs. 1 if undefined. */
+  readonly scaleA: MemoryRange | undefined
+  readonly scaleB: MemoryRange | undefined
+  readonly activation: "relu" | "gelu" | undefined
+  readonly alpha: number
+  readonly beta: number
+}
+
+/** The sizes of products, and where their matrices are. */
+export interface ProductLayout {
   readonly m: number
   readonly n: number
   readonly k: number
   readonly transposeA: boolean
   readonly transposeB: boolean
-  readonly alpha: number
-  readonly beta: number
+  /** From one row, as it is stored, to the next, in elements. */
+  readonly ldA: number
+  readonly ldB: number
+  readonly ldOut: number
   /** The number of products, and the distances between their matrices in elements. */
   readonly count: number
   readonly strideA: number

@@ -1,143 +1,116 @@
-import { checkBoolean, checkInteger, checkNames, checkOptions, mustBe, quoted } from "../common/check.js"
-import { DeviceArray } from "../runtime/device/device-array.js"
+/** Checks the options of products. Everything must be refused here, before anything is queued. */
+import { checkInteger, mustBe, quoted } from "../common/check.js"
+import { elementsOf } from "../common/dtype/elements.js"
+import { isMultiplied, type ProductTypes, productTypesOf } from "../common/dtype/product-types.js"
 import { AuxstreamError, DisposedError } from "../common/errors.js"
+import type { ProductLayout } from "../driver.js"
 import { currentStream } from "../runtime/device/current.js"
+import { DeviceArray } from "../runtime/device/device-array.js"
 import { Stream } from "../runtime/device/stream.js"
-import type { MatmulBatch, MatmulOptions } from "./options.js"
-import type { Product, ProductArray, ProductTypes } from "./product.js"
+import { checkLayout, isNothing, spannedBy, storedAs } from "./layout.js"
+import { checkProductNames } from "./names.js"
+import type { MatmulActivation, MatmulOptions } from "./options.js"
+import type { Product, Target } from "./product.js"
 
-const LARGEST = 2 ** 31 - 1
-
-const matmulNames: ReadonlySet<string> = new Set([
-  ...(["a", "b", "out", "m", "n", "k"] satisfies (keyof MatmulOptions)[]),
-  ...(["transposeA", "transposeB", "alpha", "beta", "batch", "stream"] satisfies (keyof MatmulOptions)[]),
-])
-const batchNames: ReadonlySet<string> = new Set([
-  ...(["count", "strideA", "strideB", "strideOut"] satisfies (keyof MatmulBatch)[]),
-])
-
-const combinations: Readonly<Record<string, ProductTypes | undefined>> = {
-  float32_float32: "float32_float32",
-  float16_float16: "float16_float16",
-  float16_float32: "float16_float32",
-  bfloat16_bfloat16: "bfloat16_bfloat16",
-  bfloat16_float32: "bfloat16_float32",
-}
-
-/** Checks all options and applies the defaults. */
-export function checkProduct(options: MatmulOptions): Product {
+/** Checks all options and applies the defaults. `what` names them in messages. */
+export function checkProduct(options: MatmulOptions, what = "options"): Product {
   if (typeof options !== "object" || options === null) {
-    throw mustBe("options", "an object such as { a, b, out, m, n, k }", options)
+    throw mustBe(what, "an object such as { a, b, out, m, n, k }", options)
   }
-  checkNames(options, "options", matmulNames)
-  const { a, b, out, m, n, k, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = options
-  checkArray(a, "a")
-  checkArray(b, "b")
+  checkProductNames(options, what)
+  const { a, b, out, bias, scaleA, scaleB, activation, alpha = 1, beta = 0 } = options
+  checkMatrix(a, "a")
+  checkMatrix(b, "b")
   checkArray(out, "out")
   const types = checkTypes(a, b, out)
-  checkDevices(a, b, out)
-  checkInteger(m, "m", 0, LARGEST)
-  checkInteger(n, "n", 0, LARGEST)
-  checkInteger(k, "k", 0, LARGEST)
-  checkBoolean(transposeA, "transposeA")
-  checkBoolean(transposeB, "transposeB")
+  const layout = checkLayout(options)
+  checkActivation(activation)
   checkNumber(alpha, "alpha")
   checkNumber(beta, "beta")
-  const batch = checkBatch(options.batch, m * n)
-  const shape = { m, n, k, ...batch }
-  checkMemory(a, b, out, shape)
-  const stream = checkStream(options.stream, a)
-  return { types, a, b, out, ...shape, transposeA, transposeB, alpha, beta, stream }
+  checkMemory(a, b, out, layout)
+  if (bias !== undefined) checkBias(bias, types, layout, out)
+  if (types.inputs === "float8_e4m3fn") checkFloat8(a, b, out, types, layout)
+  if (scaleA !== undefined) checkScale(scaleA, "scaleA", types, layout, out)
+  if (scaleB !== undefined) checkScale(scaleB, "scaleB", types, layout, out)
+  return { types, layout, a, b, out, bias, scaleA, scaleB, activation, alpha, beta }
 }
 
-function checkArray(array: unknown, what: string): asserts array is ProductArray {
-  if (!(array instanceof DeviceArray)) {
-    throw mustBe(what, "a DeviceArray", array, "Make one with device.from()")
+/** The stream to queue on. */
+export function checkTarget(stream: unknown, { device }: DeviceArray): Target {
+  if (stream === undefined) return { stream: currentStream(device), isNamed: false }
+  if (!(stream instanceof Stream)) throw mustBe("stream", "a Stream or undefined", stream)
+  if (stream.disposed) {
+    throw new DisposedError(`\`stream\` (${stream.name}) was disposed of. Make another with device.createStream().`)
   }
+  if (stream.device === device) return { stream, isNamed: true }
+  throw new AuxstreamError(
+    "AUX_DEVICE_MISMATCH",
+    `\`stream\` must be a stream of the arrays' device, ${device.id}; got one of ${stream.device.id}`,
+  )
+}
+
+function checkArray(array: unknown, what: string): asserts array is DeviceArray {
+  if (!(array instanceof DeviceArray)) throw mustBe(what, "a DeviceArray", array, "Make one with device.from()")
   array.checkUsable()
-  if (array.dtype === "float32" || array.dtype === "float16" || array.dtype === "bfloat16") return
+}
+
+function checkMatrix(array: unknown, what: string): asserts array is DeviceArray {
+  checkArray(array, what)
+  if (isMultiplied(array.dtype)) return
   throw new AuxstreamError(
     "AUX_DTYPE_MISMATCH",
-    `${quoted(what)} must be an array of float32, float16 or bfloat16; got one of ${array.dtype}`,
+    `${quoted(what)} must be an array of float32, float16, bfloat16 or float8_e4m3fn; got one of ${array.dtype}`,
   )
 }
 
-function checkTypes(a: ProductArray, b: ProductArray, out: ProductArray): ProductTypes {
-  const types = a.dtype === b.dtype ? combinations[`${a.dtype}_${out.dtype}`] : undefined
-  if (types !== undefined) return types
-  throw new AuxstreamError(
-    "AUX_DTYPE_MISMATCH",
-    `\`a\` and \`b\` must have the same dtype, and \`out\` that dtype or float32; got ${a.dtype}, ${b.dtype} and ${out.dtype}`,
-  )
-}
-
-function checkDevices(a: ProductArray, b: ProductArray, out: ProductArray): void {
-  if (a.device === b.device && a.device === out.device) return
+function checkTypes(a: DeviceArray, b: DeviceArray, out: DeviceArray): ProductTypes {
+  const types = a.dtype === b.dtype ? productTypesOf(a.dtype, out.dtype) : undefined
+  if (types === undefined) {
+    throw new AuxstreamError(
+      "AUX_DTYPE_MISMATCH",
+      "`a` and `b` must have the same dtype, and `out` that dtype or float32 (for float8_e4m3fn: float32, float16 or " +
+        `bfloat16); got ${a.dtype}, ${b.dtype} and ${out.dtype}`,
+    )
+  }
+  if (a.device === b.device && a.device === out.device) return types
   throw new AuxstreamError(
     "AUX_DEVICE_MISMATCH",
     `\`a\`, \`b\` and \`out\` must be on one device; got ${a.device.id}, ${b.device.id} and ${out.device.id}`,
   )
 }
 
-function checkNumber(value: unknown, what: string): void {
+/** Throws unless it is the name of an activation, or undefined. */
+export function checkActivation(value: unknown): asserts value is MatmulActivation | undefined {
+  if (value === undefined || value === "relu" || value === "gelu") return
+  throw mustBe("activation", '"relu", "gelu" or undefined', value)
+}
+
+/** Throws unless it is a number. */
+export function checkNumber(value: unknown, what: string): void {
   if (typeof value !== "number") throw mustBe(what, "a number", value)
 }
 
-/** A single product is a batch of one. */
-function checkBatch(batch: MatmulBatch | undefined, elementsOut: number): MatmulBatch {
-  checkOptions(batch, "batch", batchNames)
-  if (batch === undefined) return { count: 1, strideA: 0, strideB: 0, strideOut: 0 }
-  const { count, strideA, strideB, strideOut } = batch
-  checkInteger(count, "batch.count", 0, LARGEST)
-  checkInteger(strideA, "batch.strideA", 0, Number.MAX_SAFE_INTEGER)
-  checkInteger(strideB, "batch.strideB", 0, Number.MAX_SAFE_INTEGER)
-  checkInteger(strideOut, "batch.strideOut", 0, Number.MAX_SAFE_INTEGER)
-  if (count < 2) return { count, strideA: 0, strideB: 0, strideOut: 0 }
-  if (strideOut < elementsOut) {
-    throw new AuxstreamError(
-      "AUX_OUT_OF_RANGE",
-      `\`batch.strideOut\` must be at least m · n = ${elementsOut}, or results would overlap; got ${strideOut}`,
-    )
-  }
-  return { count, strideA, strideB, strideOut }
-}
-
-interface Shape extends MatmulBatch {
-  readonly m: number
-  readonly n: number
-  readonly k: number
-}
-
 /** Throws if an array is too short, or if `out` overlaps what the product reads. */
-function checkMemory(a: ProductArray, b: ProductArray, out: ProductArray, shape: Shape): void {
-  const { m, n, k, count } = shape
-  if (m === 0 || n === 0 || count === 0) return
-  const usedA = checkLength(a, "a", `${m} × ${k}`, m * k, count, shape.strideA)
-  const usedB = checkLength(b, "b", `${k} × ${n}`, k * n, count, shape.strideB)
-  const usedOut = checkLength(out, "out", `${m} × ${n}`, m * n, count, shape.strideOut)
+function checkMemory(a: DeviceArray, b: DeviceArray, out: DeviceArray, layout: ProductLayout): void {
+  if (isNothing(layout)) return
+  const usedA = checkLength(a, "a", layout)
+  const usedB = checkLength(b, "b", layout)
+  const usedOut = checkLength(out, "out", layout)
   checkApart(out, usedOut, a, usedA, "a")
   checkApart(out, usedOut, b, usedB, "b")
 }
 
 /** Returns the number of elements that the product uses, from the first to the last, gaps included. */
-function checkLength(
-  array: ProductArray,
-  what: string,
-  shape: string,
-  elements: number,
-  count: number,
-  stride: number,
-): number {
-  const used = elements === 0 ? 0 : (count - 1) * stride + elements
+function checkLength(array: DeviceArray, what: "a" | "b" | "out", layout: ProductLayout): number {
+  const used = spannedBy(layout, what)
   if (used <= array.length) return used
-  const batched = count > 1 ? `${count} matrices of ${shape} with stride ${stride}` : `a matrix of ${shape}`
   throw new AuxstreamError(
     "AUX_LENGTH_MISMATCH",
-    `${quoted(what)} must have at least ${used} elements for ${batched}; got ${array.length}`,
+    `${quoted(what)} must have at least ${used} elements for ${storedAs(layout, what)}; got ${array.length}`,
   )
 }
 
-function checkApart(out: ProductArray, usedOut: number, input: ProductArray, usedInput: number, what: string): void {
+function checkApart(out: DeviceArray, usedOut: number, input: DeviceArray, usedInput: number, what: string): void {
   const outEnd = out.address + usedOut * (out.byteLength / out.length)
   const inputEnd = input.address + usedInput * (input.byteLength / input.length)
   if (usedInput === 0 || out.address >= inputEnd || input.address >= outEnd) return
@@ -147,15 +120,116 @@ function checkApart(out: ProductArray, usedOut: number, input: ProductArray, use
   )
 }
 
-function checkStream(stream: unknown, a: ProductArray): Stream {
-  if (stream === undefined) return currentStream(a.device)
-  if (!(stream instanceof Stream)) throw mustBe("stream", "a Stream or undefined", stream)
-  if (stream.disposed) {
-    throw new DisposedError(`\`stream\` (${stream.name}) was disposed of. Make another with device.createStream().`)
+/** Checks what is read beside the matrices. */
+function checkOperand(
+  array: unknown,
+  what: string,
+  dtype: ProductTypes["bias"],
+  length: number,
+  layout: ProductLayout,
+  out: DeviceArray,
+): asserts array is DeviceArray {
+  checkArray(array, what)
+  if (array.dtype !== dtype) {
+    throw new AuxstreamError(
+      "AUX_DTYPE_MISMATCH",
+      `${quoted(what)} must be an array of ${dtype} for this product; got one of ${array.dtype}`,
+    )
   }
-  if (stream.device === a.device) return stream
-  throw new AuxstreamError(
-    "AUX_DEVICE_MISMATCH",
-    `\`stream\` must be a stream of the arrays' device, ${a.device.id}; got one of ${stream.device.id}`,
+  if (array.device !== out.device) {
+    throw new AuxstreamError(
+      "AUX_DEVICE_MISMATCH",
+      `${quoted(what)} must be on the device of \`out\`, ${out.device.id}; got ${array.device.id}`,
+    )
+  }
+  if (array.length < length) {
+    throw new AuxstreamError(
+      "AUX_LENGTH_MISMATCH",
+      `${quoted(what)} must have at least ${length} elements; got ${array.length}`,
+    )
+  }
+  if (!isNothing(layout)) checkApart(out, spannedBy(layout, "out"), array, length, what)
+}
+
+function checkBias(bias: unknown, types: ProductTypes, layout: ProductLayout, out: DeviceArray): void {
+  checkOperand(bias, "bias", types.bias, layout.n, layout, out)
+}
+
+function checkScale(scale: unknown, what: string, types: ProductTypes, layout: ProductLayout, out: DeviceArray): void {
+  if (types.inputs !== "float8_e4m3fn") {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      `${quoted(what)} must be left out unless the inputs are of float8_e4m3fn; these are of ${types.inputs}. Use \`alpha\`.`,
+    )
+  }
+  checkOperand(scale, what, "float32", 1, layout, out)
+}
+
+/** The sizes and addresses of 8-bit products must be multiples of this, in elements or bytes. */
+const FLOAT8_MULTIPLE = 16
+
+/**
+ * What cuBLASLt needs for 8-bit inputs. It is the same on the host device, so that a program that runs there runs on CUDA,
+ * too.
+ */
+export function checkFloat8Layout(layout: ProductLayout, types: ProductTypes): void {
+  if (isNothing(layout)) return
+  const ofOut = FLOAT8_MULTIPLE / elementsOf(types.output).byteLength
+  if (layout.transposeA || !layout.transposeB) {
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      "`transposeB` must be true and `transposeA` false for inputs of float8_e4m3fn: tensor cores multiply 8-bit numbers " +
+        `only along rows of both matrices; got ${layout.transposeB} and ${layout.transposeA}`,
+    )
+  }
+  checkMultiple(layout.n, "n", FLOAT8_MULTIPLE)
+  checkMultiple(layout.ldOut, "ldOut", ofOut)
+  checkMultiple(layout.strideOut, "batch.strideOut", ofOut)
+  if (layout.k === 0) return
+  checkMultiple(layout.k, "k", FLOAT8_MULTIPLE)
+  checkMultiple(layout.ldA, "ldA", FLOAT8_MULTIPLE)
+  checkMultiple(layout.ldB, "ldB", FLOAT8_MULTIPLE)
+  checkMultiple(layout.strideA, "batch.strideA", FLOAT8_MULTIPLE)
+  checkMultiple(layout.strideB, "batch.strideB", FLOAT8_MULTIPLE)
+}
+
+function checkFloat8(
+  a: DeviceArray,
+  b: DeviceArray,
+  out: DeviceArray,
+  types: ProductTypes,
+  layout: ProductLayout,
+): void {
+  checkFloat8Layout(layout, types)
+  checkAligned(a, "a")
+  checkAligned(b, "b")
+  checkAligned(out, "out")
+  const lacks = a.device.driver.products?.lacksFloat8
+  if (lacks !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `${lacks}. Use float16 or bfloat16.`)
+}
+
+function checkMultiple(value: number, what: string, multiple: number): void {
+  if (value % multiple === 0) return
+  throw mustBe(
+    what,
+    `a multiple of ${multiple} for inputs of float8_e4m3fn`,
+    value,
+    "Pad the matrices with zeros",
+    "AUX_OUT_OF_RANGE",
   )
+}
+
+function checkAligned({ address }: DeviceArray, what: string): void {
+  if (address % FLOAT8_MULTIPLE === 0) return
+  throw new AuxstreamError(
+    "AUX_OUT_OF_RANGE",
+    `${quoted(what)} must begin at a multiple of ${FLOAT8_MULTIPLE} bytes for inputs of float8_e4m3fn; got a view that ` +
+      `begins ${address % FLOAT8_MULTIPLE} bytes behind one`,
+  )
+}
+
+/** Throws unless it is an alignment in bytes that plans distinguish. */
+export function checkAlignment(value: unknown): asserts value is number {
+  checkInteger(value, "alignment", 1, 256)
+  if ((value & (value - 1)) !== 0) throw mustBe("alignment", "a power of two", value, undefined, "AUX_OUT_OF_RANGE")
 }

@@ -1,25 +1,91 @@
+/** Products on a device whose driver has a library for them: cuBLASLt. */
 import type { ProductLibrary } from "../driver.js"
-import { queueOperation } from "../runtime/capture/operation.js"
-import { OperationType } from "../runtime/order/operation.js"
+import { accept, begin, type Operand, prepare, refuse } from "../runtime/capture/operation.js"
 import { workspaceOf } from "../runtime/capture/workspace.js"
-import type { Product } from "./product.js"
+import type { DeviceArray } from "../runtime/device/device-array.js"
+import { type AccessMode, OperationType } from "../runtime/order/operation.js"
+import type { Product, Target } from "./product.js"
 
-const matmul = new OperationType("matmul", "matmul", ["read", "read", "write", "overwrite"])
-const matmulAdding = new OperationType("matmul", "matmul", ["read", "read", "readwrite", "overwrite"])
+/** The operands of an operation: first its scratch memory, then six for each product. Those that are left out are 0. */
+const SCRATCH = 0
+const operandsOf = ({ a, b, out, bias, scaleA, scaleB }: Product): Operand[] => [
+  a,
+  b,
+  out,
+  bias ?? 0,
+  scaleA ?? 0,
+  scaleB ?? 0,
+]
+const modesOf = (out: AccessMode): AccessMode[] => ["read", "read", out, "read", "read", "read"]
 
-/** Queues a product on a device whose driver has a library for it: cuBLAS. */
-export function multiplyByLibrary(product: Product, library: ProductLibrary): void {
-  const { a, b, out, stream } = product
-  const byteLength = library.workspaceBytes
-  stream.state.enter()
-  const workspace = workspaceOf(stream.state, byteLength)
-  const { address } = workspace
-  const scratch = { allocation: workspace, address, byteLength }
-  queueOperation(stream.state, product.beta === 0 ? matmul : matmulAdding, [a, b, out, scratch], true, ({ handle }) => {
-    library.multiply(
-      { ...product, inputs: a.dtype, output: out.dtype, a: a.address, b: b.address, out: out.address },
-      { address, length: byteLength },
-      handle,
-    )
-  })
+const matmul = new OperationType("matmul", "matmul", ["write", ...modesOf("write")])
+const matmulAdding = new OperationType("matmul", "matmul", ["write", ...modesOf("readwrite")])
+
+/** Queues a product. It calls the four steps of an operation itself: a function made for each product would cost more. */
+export function multiplyByLibrary(product: Product, { stream, isNamed }: Target, library: ProductLibrary): void {
+  const { a, b, out, bias, scaleA, scaleB, beta } = product
+  const type = beta === 0 ? matmul : matmulAdding
+  const operands: Operand[] = [0, a, b, out, bias ?? 0, scaleA ?? 0, scaleB ?? 0]
+  const operation = begin(stream.state, type, operands, undefined, isNamed)
+  const state = operation === undefined ? stream.state : operation.stream
+  try {
+    const scratch = workspaceOf(state, library.workspaceBytes)
+    operands[SCRATCH] = scratch
+    prepare(state, type, operands)
+    library.multiply(product, scratch.address, state.handle)
+  } catch (error) {
+    throw refuse(operation, error)
+  }
+  accept(state, type, operands, undefined, operation)
+}
+
+/** By the number of products, and whether any adds to what is there. */
+const groupTypes: (OperationType | undefined)[] = []
+
+function groupType(products: readonly Product[]): OperationType {
+  const adds = products.some(({ beta }) => beta !== 0)
+  return (groupTypes[products.length * 2 + Number(adds)] ??= new OperationType("matmul", "matmulGrouped", [
+    "write",
+    ...products.flatMap(() => modesOf(adds ? "readwrite" : "write")),
+  ]))
+}
+
+/** Queues several products as one operation. */
+export function multiplyGroupByLibrary(
+  products: readonly Product[],
+  { stream, isNamed }: Target,
+  library: ProductLibrary,
+): void {
+  const type = groupType(products)
+  const operands: Operand[] = [0, ...products.flatMap(operandsOf)]
+  const operation = begin(stream.state, type, operands, undefined, isNamed)
+  const state = operation === undefined ? stream.state : operation.stream
+  try {
+    const scratch = workspaceOf(state, library.workspaceBytes)
+    operands[SCRATCH] = scratch
+    prepare(state, type, operands)
+    library.multiplyGroup(products, scratch.address, state.handle)
+  } catch (error) {
+    throw refuse(operation, error)
+  }
+  accept(state, type, operands, undefined, operation)
+}
+
+/** What a row of zeros has: enough for what cuBLASLt asks of 8-bit inputs. */
+const ZEROS = 16
+
+/**
+ * The same result as a product that reads no inputs, because alpha or k is 0: a product of zeros. cuBLASLt has no such
+ * products.
+ *
+ * @returns the product, and the zeros, which the caller must dispose of
+ */
+export function withoutInputs(product: Product, { stream }: Target): { product: Product; zeros: DeviceArray } {
+  const { m, n, ldOut, count, strideOut } = product.layout
+  const zeros = stream.run(() => product.a.device.zeros(product.a.dtype, Math.max(m, n) * ZEROS))
+  const layout = {
+    ...{ m, n, k: ZEROS, transposeA: false, transposeB: true, ldA: ZEROS, ldB: ZEROS, ldOut },
+    ...{ count, strideA: 0, strideB: 0, strideOut },
+  }
+  return { product: { ...product, layout, a: zeros, b: zeros, scaleA: undefined, scaleB: undefined, alpha: 1 }, zeros }
 }

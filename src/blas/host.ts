@@ -1,43 +1,50 @@
+/** Products on the host device: a WebAssembly kernel, compiled from `assembly/`. */
+import type { ProductTypes } from "../common/dtype/product-types.js"
+import type { MatrixProduct } from "../driver.js"
+import type { Device } from "../runtime/device/device.js"
 import { defineKernel, type Kernel } from "../runtime/kernel/kernel.js"
+import type { Parameter } from "../runtime/kernel/parameter-types.js"
 import { SCRATCH_BYTES } from "./blocks.js"
 import { fastest } from "./kernels.generated.js"
-import type { Product, ProductTypes } from "./product.js"
+import type { Product, Target } from "./product.js"
 
-/** What the kernel calls the types; see assembly/index.ts. */
-const typeCodes: Readonly<Record<ProductTypes, number>> = {
-  float32_float32: 0,
-  float16_float16: 1,
-  float16_float32: 2,
-  bfloat16_bfloat16: 3,
-  bfloat16_float32: 4,
+/** What a kernel depends on: which parameters are arrays, and of which dtype. */
+interface KernelKind extends Pick<MatrixProduct, "types" | "beta"> {
+  readonly bias: unknown
+  readonly scaleA: unknown
+  readonly scaleB: unknown
 }
 
-/** The kernels of one build, defined as they are needed: one for each combination of types, and for beta 0 or not. */
+/** The kernels of one build. Each kind is defined at its first use. */
 export class HostKernels {
   readonly #wasm: Uint8Array
-  readonly #kernels = new Map<string, Kernel>()
+  readonly #kernels: (Kernel | undefined)[] = []
 
   constructor(wasm: Uint8Array) {
     this.#wasm = wasm
   }
 
-  kernelFor(types: ProductTypes, access: "out" | "inout"): Kernel {
-    const key = `${types} ${access}`
-    const kernel = this.#kernels.get(key) ?? this.#define(types, access)
-    this.#kernels.set(key, kernel)
-    return kernel
+  kernelFor({ types, beta, bias, scaleA, scaleB }: KernelKind): Kernel {
+    let kind = types.code
+    for (const isPresent of [beta !== 0, bias !== undefined, scaleA !== undefined, scaleB !== undefined]) {
+      kind = kind * 2 + Number(isPresent)
+    }
+    return (this.#kernels[kind] ??= this.#define({ types, beta, bias, scaleA, scaleB }))
   }
 
-  #define(types: ProductTypes, access: "out" | "inout"): Kernel {
-    const [input, output] = types.split("_") as [Input, Output]
-    return defineKernel({
-      name: `matmul_${types}`,
+  #define({ types, beta, bias, scaleA, scaleB }: KernelKind): Kernel {
+    return defineKernel<Parameter[]>({
+      name: `matmul_${types.inputs}_${types.output}`,
       signature: [
-        `in ${input}*`,
-        `in ${input}*`,
-        `${access} ${output}*`,
+        `in ${types.inputs}*`,
+        `in ${types.inputs}*`,
+        `${beta === 0 ? "out" : "inout"} ${types.output}*`,
         "out uint8*",
-        ...(["int32", "int32", "int32", "int32", "int32", "int32"] as const),
+        ...optional(bias, types.bias),
+        ...optional(scaleA, "float32"),
+        ...optional(scaleB, "float32"),
+        ...(["int32", "int32", "int32", "int32", "int32"] as const), // types, epilogue, sizes
+        ...(["int32", "int32", "int32", "int32", "int32"] as const), // transposes, row lengths
         ...(["float32", "float32"] as const),
         ...(["int32", "uint32", "uint32", "uint32"] as const),
       ],
@@ -46,44 +53,80 @@ export class HostKernels {
   }
 }
 
-type Input = "float32" | "float16" | "bfloat16"
-type Output = Input
+/** An array, or a number in its place. */
+function optional(value: unknown, dtype: ProductTypes["bias"]): Parameter[] {
+  return [value === undefined ? "int32" : `in ${dtype}*`]
+}
 
 let fastestKernels: HostKernels | undefined
 
+function kernels(): HostKernels {
+  return (fastestKernels ??= new HostKernels(fastest()))
+}
+
 /**
- * Queues a product on the host device: one launch, and so one worker thread. Its scratch memory is allocated and freed
- * in the stream's order.
+ * Queues a product on the host device: one launch, which runs on one worker thread. Its scratch memory is allocated and
+ * freed in stream order.
  */
-export function multiplyOnHost(product: Product, kernels?: HostKernels): void {
-  fastestKernels ??= new HostKernels(fastest())
-  const { launchable, kernel } = prepare(product, kernels ?? fastestKernels)
-  product.stream.run(() => launch(launchable, kernel))
+export function multiplyOnHost(product: Product, { stream }: Target, build = kernels()): void {
+  const launchable = isColumn(product) ? transposed(product) : product
+  const kernel = build.kernelFor(product)
+  stream.run(() => launch(launchable, kernel))
 }
 
-function prepare(product: Product, kernels: HostKernels): { launchable: Product; kernel: Kernel } {
-  const launchable = product.n === 1 && product.m > 1 ? transposed(product) : product
-  const kernel = kernels.kernelFor(product.types, product.beta === 0 ? "out" : "inout")
-  return { launchable, kernel }
+/** Compiles the kernel for products of a kind. */
+export function prepareOnHost(device: Device, kind: Omit<KernelKind, "bias"> & { bias: boolean }): Promise<void> {
+  return kernels()
+    .kernelFor({ ...kind, bias: kind.bias ? kind : undefined })
+    .prepare(device)
 }
 
-/** A single column as a result is a single row of the transposed product, which is read once from end to end. */
+/** Whether the result is one column, without gaps and without a bias, which is added to rows. */
+function isColumn({ layout: { m, n, ldOut }, bias }: Product): boolean {
+  return n === 1 && m > 1 && ldOut === 1 && bias === undefined
+}
+
+/** A result of one column is the one row of the transposed product, which reads `a` once, from beginning to end. */
 function transposed(product: Product): Product {
+  const { layout } = product
   return {
     ...product,
     a: product.b,
     b: product.a,
-    m: 1,
-    n: product.m,
-    transposeA: false,
-    transposeB: !product.transposeA,
-    strideA: product.strideB,
-    strideB: product.strideA,
+    scaleA: product.scaleB,
+    scaleB: product.scaleA,
+    layout: {
+      ...layout,
+      m: 1,
+      n: layout.m,
+      transposeA: !layout.transposeB,
+      transposeB: !layout.transposeA,
+      ldA: layout.ldB,
+      ldB: layout.ldA,
+      ldOut: layout.m,
+      strideA: layout.strideB,
+      strideB: layout.strideA,
+    },
   }
 }
 
+// What assembly/epilogue.ts calls them.
+const HAS_BIAS = 1
+const HAS_SCALE_A = 2
+const HAS_SCALE_B = 4
+const ACTIVATIONS = { relu: 8, gelu: 16 } as const
+
+function epilogueOf({ bias, scaleA, scaleB, activation }: Product): number {
+  return (
+    (bias === undefined ? 0 : HAS_BIAS) +
+    (scaleA === undefined ? 0 : HAS_SCALE_A) +
+    (scaleB === undefined ? 0 : HAS_SCALE_B) +
+    (activation === undefined ? 0 : ACTIVATIONS[activation])
+  )
+}
+
 function launch(product: Product, kernel: Kernel): void {
-  const { a, b, out, m, n, k, alpha, beta } = product
+  const { a, b, out, bias = 0, scaleA = 0, scaleB = 0, types, layout, alpha, beta } = product
   const scratch = a.device.empty("uint8", SCRATCH_BYTES)
   try {
     kernel.launch(
@@ -92,18 +135,25 @@ function launch(product: Product, kernel: Kernel): void {
       b,
       out,
       scratch,
-      typeCodes[product.types],
-      m,
-      n,
-      alpha === 0 ? 0 : k,
-      Number(product.transposeA),
-      Number(product.transposeB),
+      bias,
+      scaleA,
+      scaleB,
+      types.code,
+      epilogueOf(product),
+      layout.m,
+      layout.n,
+      alpha === 0 ? 0 : layout.k,
+      Number(layout.transposeA),
+      Number(layout.transposeB),
+      layout.ldA,
+      layout.ldB,
+      layout.ldOut,
       alpha,
       beta,
-      product.count,
-      product.strideA,
-      product.strideB,
-      product.strideOut,
+      layout.count,
+      layout.strideA,
+      layout.strideB,
+      layout.strideOut,
     )
   } finally {
     scratch.dispose()

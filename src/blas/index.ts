@@ -16,5 +16,17 @@
  * @module
  */
 
+export { matmulGrouped } from "./grouped.js"
 export { matmul } from "./matmul.js"
-export type { MatmulBatch, MatmulDType, MatmulOptions } from "./options.js"
+export type {
+  GroupedOptions,
+  GroupedProduct,
+  MatmulActivation,
+  MatmulBatch,
+  MatmulDType,
+  MatmulOptions,
+  MatmulOutDType,
+  MatmulShape,
+  PreparedMatmul,
+} from "./options.js"
+export { prepareMatmul } from "./prepare.js"

@@ -1,23 +1,42 @@
-import { checkProduct } from "./check.js"
-import { multiplyByLibrary } from "./cuda.js"
+import { checkProduct, checkTarget } from "./check.js"
+import { multiplyByLibrary, withoutInputs } from "./cuda.js"
 import { multiplyOnHost } from "./host.js"
+import { isNothing } from "./layout.js"
 import type { MatmulDType, MatmulOptions } from "./options.js"
+import type { Product } from "./product.js"
 
 /**
- * Queues `out = alpha · a · b + beta · out` for row-major matrices without gaps.
+ * Queues `out = activation(alpha · a · b + beta · out + bias)` for row-major matrices.
  *
- * Products of 16-bit elements are added up in float32 and rounded once, to nearest. Longer arrays than the shape needs
- * are allowed. On host a product runs on one worker thread, so that another stream has the other cores.
+ * Products of 16-bit and 8-bit elements are summed in float32, and each result is rounded once, to nearest. Arrays may be
+ * longer than the shape needs. On host, a product runs on one worker thread, so that other streams can use the other cores.
+ * On CUDA, cuBLASLt multiplies; the first product of a shape waits until the device is idle, unless {@link prepareMatmul}
+ * has prepared it.
  *
  * @throws AuxstreamError before anything is queued: AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH, AUX_LENGTH_MISMATCH,
- * AUX_OUT_OF_RANGE, AUX_INVALID_ARGUMENT (`out` shares memory with `a` or `b`, too) or AUX_DISPOSED
+ * AUX_OUT_OF_RANGE, AUX_INVALID_ARGUMENT (also if `out` shares memory with what is read), AUX_DISPOSED, AUX_NOT_READY,
+ * AUX_DEVICE_UNAVAILABLE
  * @example
- * matmul({ a: x, b: weights, out: y, m: tokens, n: 5632, k: 2048 })
+ * matmul({ a: x, b: weights, out: y, m: tokens, n: 5632, k: 2048, transposeB: true, bias, activation: "gelu" })
  */
 export function matmul<D extends MatmulDType>(options: MatmulOptions<D>): void {
   const product = checkProduct(options)
-  if (product.m === 0 || product.n === 0 || product.count === 0) return
+  const target = checkTarget(options.stream, product.a)
+  if (isNothing(product.layout)) return
   const library = product.a.device.driver.products
-  if (library === undefined) multiplyOnHost(product)
-  else multiplyByLibrary(product, library)
+  if (library === undefined) multiplyOnHost(product, target)
+  else if (readsInputs(product)) multiplyByLibrary(product, target, library)
+  else {
+    const instead = withoutInputs(product, target)
+    try {
+      multiplyByLibrary(instead.product, target, library)
+    } finally {
+      instead.zeros.dispose()
+    }
+  }
+}
+
+/** Whether the product depends on `a` and `b`. */
+export function readsInputs({ layout, alpha }: Product): boolean {
+  return layout.k !== 0 && alpha !== 0
 }

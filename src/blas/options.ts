@@ -1,44 +1,96 @@
+import type { ProductTypes } from "../common/dtype/product-types.js"
 import type { DeviceArray } from "../runtime/device/device-array.js"
 import type { Stream } from "../runtime/device/stream.js"
 
-/** The element types that are multiplied. */
-export type MatmulDType = "float32" | "float16" | "bfloat16"
+/** The dtypes of matrices that can be multiplied. */
+export type MatmulDType = ProductTypes["inputs"]
 
-/** Several products of one shape, which lie evenly spaced in the three arrays. */
+/** The dtypes of a result, for the dtype of the inputs: the same or float32; for 8-bit inputs any wider one. */
+export type MatmulOutDType<D extends MatmulDType = MatmulDType> = D extends "float8_e4m3fn"
+  ? ProductTypes["output"]
+  : D | "float32"
+
+/** What is applied to each element of a result: `max(x, 0)`, or GELU in its tanh form. */
+export type MatmulActivation = "relu" | "gelu"
+
+/** Several products of the same shape at equal strides. */
 export interface MatmulBatch {
-  /** How many. */
+  /** The number of products. */
   readonly count: number
-  /** From an `a` to the next, in elements. 0 uses the same one each time. */
+  /** From one `a` to the next, in elements. 0 uses the same `a` for every product. */
   readonly strideA: number
-  /** From a `b` to the next, in elements. 0 uses the same one each time. */
+  /** From one `b` to the next, in elements. 0 uses the same `b` for every product. */
   readonly strideB: number
-  /** From a result to the next, in elements: m · n at least. */
+  /** From one result to the next, in elements: at least as many as a result spans. */
   readonly strideOut: number
 }
 
-/** What `matmul` takes. */
-export interface MatmulOptions<D extends MatmulDType = MatmulDType> {
-  /** The left matrix: m rows of k, or with `transposeA` k rows of m. */
-  readonly a: DeviceArray<D>
-  /** The right matrix, of the same dtype: k rows of n, or with `transposeB` n rows of k. */
-  readonly b: DeviceArray<NoInfer<D>>
-  /** The result: m rows of n, of the same dtype or of float32. Shares no memory with `a` and `b`. */
-  readonly out: DeviceArray<NoInfer<D> | "float32">
+/** The sizes of a product, and how its matrices are stored. */
+export interface MatmulShape {
   /** Rows of the result. */
   readonly m: number
   /** Columns of the result. */
   readonly n: number
-  /** The shared dimension. 0 is a product of zeros. */
+  /** The shared dimension. With 0, the product is zero. */
   readonly k: number
-  /** Is `a` stored transposed? */
+  /** Whether `a` is stored transposed. Default: false. */
   readonly transposeA?: boolean | undefined
-  /** Is `b` stored transposed, as the weights of a linear layer often are? */
+  /** Whether `b` is stored transposed, as the weights of a linear layer often are. Default: false. */
   readonly transposeB?: boolean | undefined
-  /** Scales the product. 1 unless given; with 0, `a` and `b` are not read. */
-  readonly alpha?: number | undefined
-  /** Scales what `out` held. 0 unless given; with 0, `out` is not read. */
-  readonly beta?: number | undefined
+  /** From one stored row of `a` to the next, in elements. Default: the length of a row. */
+  readonly ldA?: number | undefined
+  /** The same for `b`. */
+  readonly ldB?: number | undefined
+  /** The same for `out`. Elements between rows are not written. */
+  readonly ldOut?: number | undefined
   readonly batch?: MatmulBatch | undefined
-  /** The current stream of the arrays' device unless given. */
+}
+
+/** One product of {@link matmulGrouped}: the options of {@link matmul}, except the stream. */
+export interface GroupedProduct<D extends MatmulDType = MatmulDType> extends MatmulShape {
+  /** The left matrix: m rows of k elements, or k rows of m with `transposeA`. */
+  readonly a: DeviceArray<D>
+  /** The right matrix, of the same dtype: k rows of n elements, or n rows of k with `transposeB`. */
+  readonly b: DeviceArray<NoInfer<D>>
+  /** The result: m rows of n elements, of the same dtype or float32. Must not share memory with anything that is read. */
+  readonly out: DeviceArray<MatmulOutDType<NoInfer<D>>>
+  /** The factor of the product. Default: 1. With 0, `a` and `b` are not read. */
+  readonly alpha?: number | undefined
+  /** The factor of the previous contents of `out`. Default: 0. With 0, `out` is not read. */
+  readonly beta?: number | undefined
+  /** n elements, which are added to each row: of the dtype of `out`, or of bfloat16 for 8-bit inputs and a float32 result. */
+  readonly bias?: DeviceArray<ProductTypes["bias"]> | undefined
+  /** Applied last. */
+  readonly activation?: MatmulActivation | undefined
+  /** For 8-bit inputs: one number, by which all of `a` is multiplied. Default: 1. */
+  readonly scaleA?: DeviceArray<"float32"> | undefined
+  /** The same for `b`. */
+  readonly scaleB?: DeviceArray<"float32"> | undefined
+}
+
+/** The options of {@link matmul}. */
+export interface MatmulOptions<D extends MatmulDType = MatmulDType> extends GroupedProduct<D> {
+  /** Default: the current stream of the arrays' device. */
   readonly stream?: Stream | undefined
+}
+
+/** The options of {@link matmulGrouped}. */
+export interface GroupedOptions {
+  /** Default: the current stream of the arrays' device. */
+  readonly stream?: Stream | undefined
+}
+
+/** What {@link prepareMatmul} prepares: the shape, dtypes and options of the products to come. */
+export interface PreparedMatmul<D extends MatmulDType = MatmulDType> extends MatmulShape {
+  /** The dtype of `a` and `b`. */
+  readonly dtype: D
+  /** The dtype of `out`. Default: that of the inputs; float32 for 8-bit inputs. */
+  readonly outDtype?: MatmulOutDType<NoInfer<D>> | undefined
+  /** Only whether it is 0 matters. Default: 0. */
+  readonly beta?: number | undefined
+  /** Whether a bias will be given. Default: false. */
+  readonly bias?: boolean | undefined
+  readonly activation?: MatmulActivation | undefined
+  /** A power of two of bytes to which all addresses are aligned. Default: 16, which arrays that are no views always have. */
+  readonly alignment?: number | undefined
 }

@@ -5,7 +5,7 @@ import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./stream/completion.js"
 import { Conditionals } from "./graph/conditionals.js"
 import { CudaContext } from "./api/context.js"
-import { Cublas } from "./toolkit/cublas.js"
+import { CublasLt } from "./products/products.js"
 import type { DeviceFacts } from "./api/device-facts.js"
 import { readProperties } from "./api/device-properties.js"
 import { DISABLE_TIMING, EventPool } from "./stream/event-pool.js"
@@ -49,7 +49,7 @@ export class CudaDriver implements Driver {
   readonly memory: CudaMemory
   readonly kernels: Kernels
   readonly graphs: Graphs
-  readonly products: Cublas
+  readonly products: CublasLt
 
   readonly #context: CudaContext
   /** Events that this driver records for its own use. */
@@ -85,8 +85,11 @@ export class CudaDriver implements Driver {
     enter(context)
     this.#neighbours = new Neighbours(context, markers)
     this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
-    this.products = new Cublas(context, this.#quiet)
-    this.streams = new CudaStreams(context, this.#streams, captures, this.#arrays, this.products)
+    this.products = new CublasLt({
+      ...{ context, quiet: this.#quiet, streams: this.#streams, captures },
+      architecture: facts.architecture,
+    })
+    this.streams = new CudaStreams(context, this.#streams, captures, this.#arrays)
     this.events = new CudaEvents(context, this.#streams, captures, this.#completions)
     const launcher = new Launcher(context, facts.limits.sharedMemory)
     const kernelFacts = new KernelFacts(context, launcher, facts.limits.sharedMemory)
@@ -133,6 +136,7 @@ export class CudaDriver implements Driver {
     if (this.#closed) return
     this.#closed = true
     this.kernels.refuseMore()
+    this.products.refuseMore()
     new Closing({
       context: this.#context,
       streams: this.#streams,

@@ -8,7 +8,7 @@
  * work is over.
  */
 import type { CudaContext } from "./api/context.js"
-import { destroyProducts } from "./toolkit/cublas.js"
+import { destroyProducts } from "./products/products.js"
 import { ledger, type LedgerRecord } from "./ledger/ledger.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"

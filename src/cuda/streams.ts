@@ -5,7 +5,6 @@ import type { CudaContext } from "./api/context.js"
 import type { DeviceMemory } from "./memory/device-memory.js"
 import type { Captures } from "./stream/captures.js"
 import type { Streams } from "./stream/streams.js"
-import type { Cublas } from "./toolkit/cublas.js"
 
 /** See `DriverStreams`. A stream's handle is CUDA's. */
 export class CudaStreams implements DriverStreams {
@@ -13,14 +12,12 @@ export class CudaStreams implements DriverStreams {
   readonly #streams: Streams
   readonly #captures: Captures
   readonly #memory: DeviceMemory
-  readonly #products: Cublas
 
-  constructor(context: CudaContext, streams: Streams, captures: Captures, memory: DeviceMemory, products: Cublas) {
+  constructor(context: CudaContext, streams: Streams, captures: Captures, memory: DeviceMemory) {
     this.#context = context
     this.#streams = streams
     this.#captures = captures
     this.#memory = memory
-    this.#products = products
   }
 
   create(priority: number): StreamHandle {
@@ -30,7 +27,6 @@ export class CudaStreams implements DriverStreams {
   destroy(stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     const whenOver = this.#memory.forgetStream(stream)
-    this.#products.forgetStream(stream)
     this.#streams.destroy(stream, whenOver)
   }
 

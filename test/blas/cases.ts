@@ -1,11 +1,18 @@
 import assert from "node:assert/strict"
-import { checkProduct } from "../../src/blas/check.js"
+import { checkProduct, checkTarget } from "../../src/blas/check.js"
 import { HostKernels, multiplyOnHost } from "../../src/blas/host.js"
-import { matmul, type MatmulDType, type MatmulOptions } from "../../src/blas/index.js"
+import { isNothing } from "../../src/blas/layout.js"
+import {
+  matmul,
+  type MatmulActivation,
+  type MatmulDType,
+  type MatmulOptions,
+  type MatmulOutDType,
+} from "../../src/blas/index.js"
 import { relaxedSimd, simd } from "../../src/blas/kernels.generated.js"
-import { type Device, type DeviceArray, fromFloat32, toFloat32 } from "../../src/index.js"
+import { type Device, type DeviceArray, fromFloat32, type SourceOf, toFloat32 } from "../../src/index.js"
 
-/** A way to queue a product: the public function, or one build of the host's kernels. */
+/** How a product is queued: by the public function, or by one build of the host's kernels. */
 export type Multiply = (options: MatmulOptions) => void
 
 interface Validator {
@@ -16,7 +23,7 @@ const { WebAssembly } = globalThis as typeof globalThis & Validator
 
 type Ways = readonly (readonly [name: string, multiply: Multiply])[]
 
-/** All ways on a device. */
+/** Every way there is on a device. */
 export function waysOn(id: string): Ways {
   return id === "host" ? [["matmul", matmul], ...onHost] : [["matmul", matmul]]
 }
@@ -27,13 +34,17 @@ const onHost: Ways = Object.entries({ simd, relaxedSimd })
 
 function withBuild(wasm: Uint8Array): Multiply {
   const kernels = new HostKernels(wasm)
-  return (options) => multiplyOnHost(checkProduct(options), kernels)
+  return (options) => {
+    const product = checkProduct(options)
+    const target = checkTarget(options.stream, product.a)
+    if (!isNothing(product.layout)) multiplyOnHost(product, target, kernels)
+  }
 }
 
 /** A product to try. */
 export interface Case {
   readonly dtype: MatmulDType
-  readonly outDtype: MatmulDType
+  readonly outDtype: MatmulOutDType
   readonly m: number
   readonly n: number
   readonly k: number
@@ -41,9 +52,17 @@ export interface Case {
   readonly transposeB: boolean
   readonly alpha: number
   readonly beta: number
+  readonly bias: boolean
+  readonly activation: MatmulActivation | undefined
+  /** Whether 8-bit inputs have scales. */
+  readonly scaled: boolean
   readonly count: number
-  /** Elements between two matrices of the batch, and after the last. */
+  /** Elements between two matrices of the batch, and behind the last. */
   readonly gap: number
+  /** Elements between two rows. */
+  readonly rowGap: number
+  /** Elements before the first matrix: what is multiplied is a view. */
+  readonly offset: number
   readonly seed: number
 }
 
@@ -57,92 +76,203 @@ export const plain: Case = {
   transposeB: false,
   alpha: 1,
   beta: 0,
+  bias: false,
+  activation: undefined,
+  scaled: false,
   count: 1,
   gap: 0,
+  rowGap: 0,
+  offset: 0,
   seed: 1,
 }
 
-/** Bits that no product gives. They fill the gaps, which must not change. */
+/** Bits that no product of the cases gives: what stands in gaps must stay. */
 const GAP = 7.75
 
-/** Runs a case and compares every element with float64. */
-export function check(device: Device, multiply: Multiply, given: Case): void {
-  const { dtype, outDtype, m, n, k, transposeA, transposeB, alpha, beta, count, gap } = given
-  const random = generator(given.seed)
-  const a = roundedTo(dtype, values(count * (m * k + gap), random))
-  const b = roundedTo(dtype, values(count * (k * n + gap), random))
-  const before = roundedTo(outDtype, outValues(given, random))
-  const arrays = [upload(device, a, dtype), upload(device, b, dtype), upload(device, before, outDtype)] as const
-  multiply({
-    a: arrays[0],
-    b: arrays[1],
-    out: arrays[2],
-    m,
-    n,
-    k,
-    transposeA,
-    transposeB,
-    alpha,
-    beta,
-    batch: { count, strideA: m * k + gap, strideB: k * n + gap, strideOut: m * n + gap },
-  })
-  const after = download(arrays[2])
-  for (const array of arrays) array.dispose()
-  for (let i = 0; i < count; i++) compare(given, i, a, b, before, after, device.kind === "cuda")
+/** Where the matrices of one array are, in elements. */
+class Place {
+  readonly rows: number
+  readonly columns: number
+  readonly leading: number
+  readonly stride: number
+  readonly length: number
+  readonly #offset: number
+
+  constructor({ count, gap, rowGap, offset }: Case, rows: number, columns: number) {
+    this.rows = rows
+    this.columns = columns
+    this.leading = columns + rowGap
+    this.stride = rows * this.leading + gap
+    this.length = offset + count * this.stride
+    this.#offset = offset
+  }
+
+  at(index: number, row: number, column: number): number {
+    return this.#offset + index * this.stride + row * this.leading + column
+  }
+
+  /** Whether a matrix has this element, so that it is no gap. */
+  holds(element: number): boolean {
+    const within = (element - this.#offset) % this.stride
+    return element >= this.#offset && within < this.rows * this.leading && within % this.leading < this.columns
+  }
 }
 
-/** With beta 0, the result's old elements are poisoned, because they must not be read. */
-function outValues({ m, n, beta, count, gap }: Case, random: () => number): Float32Array {
-  const out = values(count * (m * n + gap), random)
-  return out.map((value, i) => (i % (m * n + gap) >= m * n ? GAP : beta === 0 ? NaN : value))
+/** A case with its data and where everything is. */
+interface Trial {
+  readonly given: Case
+  readonly places: { readonly a: Place; readonly b: Place; readonly out: Place }
+  readonly a: Float32Array
+  readonly b: Float32Array
+  readonly before: Float32Array
+  readonly bias: Float32Array
+  readonly scales: readonly [number, number]
+}
+
+function trialOf(given: Case): Trial {
+  const { dtype, outDtype, m, n, k, transposeA, transposeB, beta } = given
+  const random = generator(given.seed)
+  const places = {
+    a: transposeA ? new Place(given, k, m) : new Place(given, m, k),
+    b: transposeB ? new Place(given, n, k) : new Place(given, k, n),
+    out: new Place(given, m, n),
+  }
+  const a = roundedTo(dtype, values(places.a.length, random))
+  const b = roundedTo(dtype, values(places.b.length, random))
+  // With beta 0 the result's elements are poisoned, because they must not be read.
+  const before = values(places.out.length, random).map((value, i) =>
+    places.out.holds(i) ? (beta === 0 ? NaN : value) : GAP,
+  )
+  const bias = roundedTo(biasDtypeOf(given), values(given.offset + n, random))
+  return { given, places, a, b, before: roundedTo(outDtype, before), bias, scales: [0.75, -2.5] }
+}
+
+const biasDtypeOf = ({ dtype, outDtype }: Case): MatmulOutDType =>
+  dtype === "float8_e4m3fn" && outDtype === "float32" ? "bfloat16" : outDtype
+
+/** The options of a case, and what to dispose of afterwards. */
+function uploaded(device: Device, trial: Trial): { options: MatmulOptions; arrays: DeviceArray[] } {
+  const { given, places } = trial
+  const { m, n, k, transposeA, transposeB, alpha, beta, activation, count, offset } = given
+  const arrays: DeviceArray[] = []
+  const view = <D extends MatmulDType>(source: Float32Array, dtype: D): DeviceArray<D> => {
+    const array = upload(device, source, dtype)
+    arrays.push(array)
+    return array.subarray(offset)
+  }
+  const scales = given.scaled
+    ? trial.scales.map((scale) => view(new Float32Array(offset + 1).fill(scale), "float32"))
+    : []
+  const options: MatmulOptions = {
+    a: view(trial.a, given.dtype),
+    b: view(trial.b, given.dtype),
+    out: view(trial.before, given.outDtype),
+    bias: given.bias ? view(trial.bias, biasDtypeOf(given)) : undefined,
+    scaleA: scales[0],
+    scaleB: scales[1],
+    ...{ m, n, k, transposeA, transposeB, alpha, beta, activation },
+    ldA: Math.max(1, places.a.leading),
+    ldB: Math.max(1, places.b.leading),
+    ldOut: Math.max(1, places.out.leading),
+    batch: { count, strideA: places.a.stride, strideB: places.b.stride, strideOut: places.out.stride },
+  }
+  return { options, arrays }
+}
+
+/** Runs a case and holds every element against float64. */
+export function check(device: Device, multiply: Multiply, given: Case): void {
+  checkGroup(device, ([options]) => options !== undefined && multiply(options), [given])
+}
+
+/** The same for several cases in one call. */
+export function checkGroup(
+  device: Device,
+  multiply: (group: readonly MatmulOptions[]) => void,
+  cases: readonly Case[],
+): void {
+  const trials = cases.map(trialOf)
+  const ready = trials.map((trial) => uploaded(device, trial))
+  multiply(ready.map(({ options }) => options))
+  trials.forEach((trial, index) => {
+    const { out } = ready[index]?.options ?? assert.fail()
+    compareAll(trial, download(out.base), device.kind === "cuda")
+  })
+  for (const { arrays } of ready) for (const array of arrays) array.dispose()
+}
+
+function compareAll(trial: Trial, after: Float32Array, byCublas: boolean): void {
+  const { given, places } = trial
+  for (let index = 0; index < given.count; index++) {
+    for (let row = 0; row < given.m; row++) {
+      for (let column = 0; column < given.n; column++) compare(trial, index, row, column, after, byCublas)
+    }
+  }
+  for (const [i, value] of after.entries()) {
+    if (places.out.holds(i) && given.m * given.n * given.count > 0) continue
+    assert.ok(Object.is(value, trial.before[i]), `element ${i} of a gap was written: ${JSON.stringify(given)}`)
+  }
 }
 
 function compare(
-  given: Case,
+  trial: Trial,
   index: number,
-  a: Float32Array,
-  b: Float32Array,
-  before: Float32Array,
+  row: number,
+  column: number,
   after: Float32Array,
   byCublas: boolean,
 ): void {
-  const { m, n, k, transposeA, transposeB, alpha, beta, gap } = given
-  const aStart = index * (m * k + gap)
-  const bStart = index * (k * n + gap)
-  const outStart = index * (m * n + gap)
-  for (let row = 0; row < m; row++) {
-    for (let column = 0; column < n; column++) {
-      let sum = 0
-      let magnitude = 0
-      for (let step = 0; step < k; step++) {
-        const left = at(a, aStart + (transposeA ? step * m + row : row * k + step))
-        const right = at(b, bStart + (transposeB ? column * k + step : step * n + column))
-        sum += left * right
-        magnitude += Math.abs(left * right)
-      }
-      const place = outStart + row * n + column
-      const kept = beta === 0 ? 0 : beta * at(before, place)
-      const product = Math.fround(alpha) * sum
-      const expected = product + kept
-      // cuBLAS may round the product before it adds the old value.
-      const rounded = Math.abs(expected) + (byCublas && beta !== 0 ? Math.abs(product) : 0)
-      const bound = errorBound(given, Math.abs(alpha) * magnitude + Math.abs(kept), rounded)
-      const error = Math.abs(at(after, place) - expected)
-      if (error <= bound) continue
-      assert.fail(
-        `[${row}, ${column}] of product ${index} is ${at(after, place)}, not ${expected}: ${JSON.stringify(given)}`,
-      )
-    }
-  }
-  for (let i = outStart + m * n; i < outStart + m * n + gap; i++) assert.equal(at(after, i), GAP, "a gap was written")
+  const { given, places, before } = trial
+  const { beta, activation, offset } = given
+  const { sum, magnitude } = sumOf(trial, index, row, column)
+  const factor = Math.fround(given.alpha) * (given.scaled ? trial.scales[0] * trial.scales[1] : 1)
+  const place = places.out.at(index, row, column)
+  const kept = beta === 0 ? 0 : beta * at(before, place)
+  const bias = given.bias ? at(trial.bias, offset + column) : 0
+  const product = factor * sum
+  const finished = product + kept + bias
+  const expected = activated(finished, activation)
+  // cuBLAS may round the product before it adds what was there.
+  const rounded = Math.abs(expected) + (byCublas && beta !== 0 ? Math.abs(product) : 0)
+  const sums = Math.abs(factor) * magnitude + Math.abs(kept) + Math.abs(bias)
+  const bound = errorBound(given, sums, rounded) + geluBound(given, finished, byCublas)
+  const error = Math.abs(at(after, place) - expected)
+  if (error <= bound) return
+  assert.fail(
+    `[${row}, ${column}] of product ${index} is ${at(after, place)}, not ${expected}, wrong by ${error / bound} bounds: ` +
+      JSON.stringify(given),
+  )
 }
 
-/** The error bound: a sum of k products in float32 in any order, then rounding to the result's type. */
-function errorBound({ k, outDtype }: Case, magnitude: number, rounded: number): number {
-  const sums = (k + 4) * 2 ** -24 * magnitude
+function sumOf({ given, places, a, b }: Trial, index: number, row: number, column: number) {
+  let sum = 0
+  let magnitude = 0
+  for (let step = 0; step < given.k; step++) {
+    const left = at(a, given.transposeA ? places.a.at(index, step, row) : places.a.at(index, row, step))
+    const right = at(b, given.transposeB ? places.b.at(index, column, step) : places.b.at(index, step, column))
+    sum += left * right
+    magnitude += Math.abs(left * right)
+  }
+  return { sum, magnitude }
+}
+
+function activated(x: number, activation: MatmulActivation | undefined): number {
+  if (activation === "relu") return Math.max(0, x)
+  if (activation !== "gelu") return x
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
+}
+
+/** Sums of k products in float32, in any order, then the rounding to the result's type of what is so large. */
+function errorBound({ k, outDtype, activation }: Case, magnitude: number, rounded: number): number {
+  // The slope of GELU is at most 1.13.
+  const sums = (k + 6) * 2 ** -24 * magnitude * (activation === "gelu" ? 1.13 : 1)
   if (outDtype === "float32") return sums + 2 ** -149
   const step = outDtype === "float16" ? 2 ** -11 : 2 ** -8
   return sums + (rounded + sums) * step + 2 ** -25
+}
+
+/** GELU itself in float32; CUDA's fast tanh has an error of 2^-11. */
+function geluBound({ activation }: Case, x: number, byCublas: boolean): number {
+  return activation === "gelu" ? Math.abs(x) * (byCublas ? 2 ** -10 : 2 ** -21) : 0
 }
 
 /** Numbers between -1 and 1. */
@@ -150,7 +280,7 @@ function values(count: number, random: () => number): Float32Array {
   return Float32Array.from({ length: count }, () => random() * 2 - 1)
 }
 
-/** A small generator (mulberry32), for repeatable failures. */
+/** A small generator (mulberry32), so that a failure can be repeated. */
 function generator(seed: number): () => number {
   let state = seed | 0
   return () => {
@@ -165,16 +295,17 @@ function roundedTo(dtype: MatmulDType, source: Float32Array): Float32Array {
   return dtype === "float32" ? source : toFloat32(fromFloat32(source, dtype), dtype)
 }
 
-/** An array on the device with numbers that its type represents exactly. */
-export function upload(device: Device, source: Float32Array, dtype: MatmulDType): DeviceArray<MatmulDType> {
-  return dtype === "float32" ? device.from(source) : device.from(fromFloat32(source, dtype), dtype)
+/** An array on the device of numbers that its type holds exactly. */
+export function upload<D extends MatmulDType>(device: Device, source: Float32Array, dtype: D): DeviceArray<D> {
+  const elements = dtype === "float32" ? source : fromFloat32(source, dtype)
+  return device.from(elements as SourceOf<D>, dtype)
 }
 
-/** The contents of an array as numbers. */
-export function download(array: DeviceArray<MatmulDType>): Float32Array {
+/** What is in an array, as numbers. */
+export function download(array: DeviceArray): Float32Array {
   const read = array.readSync()
   if (read instanceof Float32Array) return read
-  return toFloat32(read, array.dtype === "float16" ? "float16" : "bfloat16")
+  return toFloat32(read as Uint16Array, array.dtype as "float16")
 }
 
 function at(array: Float32Array, index: number): number {

@@ -1,4 +1,4 @@
-import { matmul } from "../../src/blas/index.js"
+import { matmul, matmulGrouped, prepareMatmul } from "../../src/blas/index.js"
 import type { Device } from "../../src/index.js"
 
 /** What the compiler accepts and refuses. Never run. */
@@ -30,4 +30,30 @@ export function types(device: Device): void {
   matmul({ a: floats, b: floats, out: floats, ...shape, batch: { count: 2, strideA: 1, strideB: 1 } })
   // @ts-expect-error no such option
   matmul({ a: floats, b: floats, out: floats, ...shape, transA: true })
+
+  const eights = device.empty("float8_e4m3fn", 1)
+  matmul({
+    a: eights,
+    b: eights,
+    out: brains,
+    ...shape,
+    bias: brains,
+    activation: "gelu",
+    scaleA: floats,
+    scaleB: floats,
+  })
+  matmul({ a: eights, b: eights, out: floats, ...shape, ldA: 16, ldB: 16, ldOut: 16 })
+  matmulGrouped([{ a: halves, b: halves, out: floats, ...shape }], { stream: device.defaultStream })
+  void prepareMatmul(device, { dtype: "bfloat16", outDtype: "float32", ...shape, bias: true, beta: 1, alignment: 2 })
+
+  // @ts-expect-error an 8-bit result
+  matmul({ a: eights, b: eights, out: eights, ...shape })
+  // @ts-expect-error an unknown activation
+  matmul({ a: floats, b: floats, out: floats, ...shape, activation: "silu" })
+  // @ts-expect-error a scale of 16 bits
+  matmul({ a: eights, b: eights, out: floats, ...shape, scaleA: halves })
+  // @ts-expect-error a product of a group names no stream
+  matmulGrouped([{ a: floats, b: floats, out: floats, ...shape, stream: device.defaultStream }])
+  // @ts-expect-error a result that is narrower than the inputs
+  void prepareMatmul(device, { dtype: "float32", outDtype: "float16", ...shape })
 }

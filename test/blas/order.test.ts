@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { isDeepStrictEqual } from "node:util"
 import { matmul } from "../../src/blas/index.js"
 import { SCRATCH_BYTES } from "../../src/blas/blocks.js"
 import { forEachDevice, onHost } from "../support/devices.js"
@@ -104,7 +105,11 @@ forEachDevice("matmul among other work", (open) => {
     matmul({ a: b, b, out, ...square, alpha: Infinity })
     const sums = [Infinity, NaN, NaN, Infinity]
     const summands = [NaN, NaN, NaN, NaN]
-    assert.deepEqual([...out.readSync()], device.kind === "host" ? sums : summands)
+    const found = [...out.readSync()]
+    assert.ok(
+      [sums, ...(device.kind === "host" ? [] : [summands])].some((one) => isDeepStrictEqual(one, found)),
+      String(found),
+    )
     matmul({ a: b, b, out, ...square, alpha: 3e38 })
     assert.deepEqual(out.readSync(), Float32Array.of(3e38, 0, 0, 3e38))
   })

@@ -9,53 +9,21 @@ import {
   FEW_ROWS_DEPTH,
 } from "../../src/blas/blocks.js"
 import { forEachDevice } from "../support/devices.js"
-import { type Case, check, plain, waysOn } from "./cases.js"
-
-const combinations = [
-  { dtype: "float32", outDtype: "float32" },
-  { dtype: "float16", outDtype: "float16" },
-  { dtype: "float16", outDtype: "float32" },
-  { dtype: "bfloat16", outDtype: "bfloat16" },
-  { dtype: "bfloat16", outDtype: "float32" },
-] as const
-
-const size = fc.oneof(
-  { weight: 4, arbitrary: fc.integer({ min: 0, max: 20 }) },
-  { weight: 1, arbitrary: fc.constantFrom(23, 31, 32, 61, 64, 97, 127) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(BLOCK_ROWS, BLOCK_DEPTH, BLOCK_COLUMNS).chain((n) => fc.constantFrom(n - 1, n, n + 1)),
-  },
-)
-
-const anyCase: fc.Arbitrary<Case> = fc
-  .record({
-    types: fc.constantFrom(...combinations),
-    m: size,
-    n: size,
-    k: size,
-    transposeA: fc.boolean(),
-    transposeB: fc.boolean(),
-    alpha: fc.constantFrom(1, 0, -2, 0.3),
-    beta: fc.constantFrom(0, 1, -0.7),
-    count: fc.constantFrom(1, 1, 1, 0, 2, 3),
-    gap: fc.constantFrom(0, 1, 6),
-    seed: fc.integer(),
-  })
-  .map(({ types, ...rest }) => ({ ...types, ...rest }))
-  .filter(({ m, n, k, count }) => m * n * k * count < 1_500_000 && count * (m * n + m * k + k * n) < 400_000)
+import { matmul, matmulGrouped } from "../../src/blas/index.js"
+import { check, checkGroup, plain, waysOn } from "./cases.js"
+import { activations, anyCase, combinations, float8Combinations } from "./random-cases.js"
 
 forEachDevice("matmul", (open, id) => {
   for (const [name, multiply] of waysOn(id)) {
-    test(`§4 products of any shape, type, transposition, factor and batch agree with float64: ${name}`, () => {
+    test(`§4 any shape, type, transposition, factor, epilogue, gap, view and batch is right against float64: ${name}`, () => {
       using device = open()
       fc.assert(
         fc.property(anyCase, (given) => check(device, multiply, given)),
-        { numRuns: 250 },
+        { numRuns: 350 },
       )
     })
 
-    test(`§4 shapes at the limits of blocks, and of the path without packing, agree with float64: ${name}`, () => {
+    test(`§4 shapes at the borders of blocks and of the way without packing: ${name}`, () => {
       using device = open()
       const shapes = [
         [FEW_ROWS, FEW_ROWS_COLUMNS + 1, 5],
@@ -78,4 +46,28 @@ forEachDevice("matmul", (open, id) => {
       }
     })
   }
+
+  test("§11 every epilogue with every combination of dtypes, with and without what was there", () => {
+    using device = open()
+    for (const types of [...combinations, ...float8Combinations]) {
+      for (const activation of activations) {
+        for (const bias of [false, true]) {
+          for (const beta of [0, 0.5]) {
+            const scaled = types.dtype === "float8_e4m3fn"
+            const given = { ...plain, ...types, activation, bias, beta, scaled, transposeB: true, m: 19, n: 48, k: 32 }
+            check(device, matmul, given)
+            check(device, matmul, { ...given, m: 3, count: 2, gap: 16 })
+          }
+        }
+      }
+    }
+  })
+
+  test("§11 groups of products of any sizes are right against float64", () => {
+    using device = open()
+    fc.assert(
+      fc.property(fc.array(anyCase, { maxLength: 6 }), (group) => checkGroup(device, matmulGrouped, group)),
+      { numRuns: 60 },
+    )
+  })
 })

@@ -38,7 +38,7 @@ function passes(variables: Record<string, string>): void {
       AUXSTREAM_TEST_DEVICE: "cuda:0",
       AUXSTREAM_LIBCUDA: doublePath,
       AUXSTREAM_LIBNVRTC: doublePath,
-      AUXSTREAM_LIBCUBLAS: doublePath,
+      AUXSTREAM_LIBCUBLASLT: doublePath,
     },
   })
   assert.equal(status, 0, stdout)

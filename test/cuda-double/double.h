@@ -4,7 +4,7 @@
  *
  * Each file has one concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * graph.c captures and graphs; nvrtc.c the compiler; cublas.c matrix products. The tests' controls have the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler; cublas-lt.c matrix products. The tests' controls have the prefix double_.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ enum {
 };
 
 /* The first word of every object, which tells live handles from destroyed ones. */
-enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE, CUBLAS };
+enum kind { DEAD = 0x0dead000, CONTEXT = 0x0c0ffee0, STREAM, EVENT, POOL, LIBRARY, KERNEL, FUNCTION, GRAPH, NODE, EXECUTABLE };
 
 #define MAX_DEVICES 4
 
@@ -162,7 +162,7 @@ void double_await_devices(void);
 
 /* The live objects, which the tests check for leaks. */
 struct live {
-  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products;
+  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products, descriptions;
 };
 extern struct live double_live;
 

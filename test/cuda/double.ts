@@ -1,6 +1,6 @@
 /**
  * The CUDA driver's double: built from `test/cuda-double/` with the system's C compiler, and loaded instead of the driver,
- * NVRTC and cuBLAS. Tests control it and read its counts.
+ * NVRTC and cuBLASLt. Tests control it and read its counts.
  */
 import { spawnSync } from "node:child_process"
 import { createHash, randomUUID } from "node:crypto"
@@ -60,7 +60,7 @@ process.env["AUXSTREAM_CACHE_DIR"] = cacheDirectory
 if (doublePath !== undefined) {
   process.env["AUXSTREAM_LIBCUDA"] = doublePath
   process.env["AUXSTREAM_LIBNVRTC"] = doublePath
-  process.env["AUXSTREAM_LIBCUBLAS"] = doublePath
+  process.env["AUXSTREAM_LIBCUBLASLT"] = doublePath
 }
 
 type Call = (...args: (number | string)[]) => number
@@ -98,6 +98,7 @@ const LIVE = [
   "graphs",
   "executables",
   "products",
+  "descriptions",
 ] as const
 
 /** The counts of live objects. */

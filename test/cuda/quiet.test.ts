@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { matmul } from "../../src/blas/index.js"
+import { matmul, prepareMatmul } from "../../src/blas/index.js"
 import {
   captureGraph,
   currentStream,
@@ -29,9 +29,12 @@ function fresh(name = "test_noop") {
 class Hold {
   readonly #device: Device
   readonly #latch: Latch
+  /** Kept: a stream that is collected first causes a warning. */
+  readonly stream: Stream
 
   constructor(device: Device, stream: Stream = device.createStream()) {
     this.#device = device
+    this.stream = stream
     this.#latch = new Latch(device.driver).hold(stream.state.handle)
   }
 
@@ -294,6 +297,34 @@ onDouble("§11 conditionals", () => {
 
 onDouble("§11 products", () => {
   const square = { m: 2, n: 2, k: 2 }
+
+  test("that are prepared do not wait, and preparing them waits beside the event loop", async () => {
+    using device = openDevice("cuda:0")
+    using x = device.from(Float32Array.of(1, 2, 3, 4))
+    using out = device.zeros("float32", 4)
+    device.synchronize()
+    {
+      using latch = new Hold(device)
+      await waitsBesideTheLoop(latch, () => prepareMatmul(device, { dtype: "float32", ...square, activation: "relu" }))
+    }
+    using latch = new Hold(device)
+    await withoutWaiting(async () => {
+      matmul({ a: x, b: x, out, ...square, activation: "relu", stream: device.defaultStream })
+      await prepareMatmul(device, { dtype: "float32", ...square, activation: "relu" })
+      assert.deepEqual(await out.read(), Float32Array.of(7, 10, 15, 22))
+    })
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("that are being prepared when the device is disposed of", async () => {
+    const device = openDevice("cuda:0")
+    const latch = new Hold(device)
+    const prepared = prepareMatmul(device, { dtype: "float32", ...square })
+    device.dispose()
+    latch.open()
+    await rejected(() => prepared, "AUX_DISPOSED")
+    latch[Symbol.dispose]()
+  })
 
   test("of a kind that cuBLAS has computed before do not wait; others do when nothing runs", async () => {
     using device = openDevice("cuda:0")

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, KernelSource, MatrixProduct, StreamHandle } from "../../src/driver.js"
+import { productTypes } from "../../src/common/dtype/product-types.js"
 import { OutOfMemoryError } from "../../src/common/errors.js"
 import { affine, kernel, Latch, launch, mark, never, noop, onDouble, open } from "./device.js"
 import { withEnvironment } from "../support/environment.js"
@@ -43,8 +44,8 @@ const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, 
   ["cuGraphInstantiateWithFlags", capture],
   ["cuGraphLaunch", (ready) => ready.driver.graphs.launch(capture(ready), ready.stream)],
   ["cuGraphAddChildGraphNode", (ready) => capture(ready, capture(ready))],
-  ["cublasCreate_v2", multiply],
-  ["cublasGemmStridedBatchedEx", multiply],
+  ["cublasLtCreate", multiply],
+  ["cublasLtMatmul", multiply],
 ]
 
 /** One that has not been loaded. */
@@ -65,18 +66,20 @@ function capture({ driver, stream }: Ready, inner?: number): number {
 }
 
 function multiply({ driver, stream, address }: Ready): void {
-  const sizes = { m: 2, n: 2, k: 2, count: 1, strideA: 0, strideB: 0, strideOut: 0 }
+  const strides = { count: 1, strideA: 0, strideB: 0, strideOut: 0 }
+  const array = { address, length: 4 }
   const product: MatrixProduct = {
-    ...{ inputs: "float32", output: "float32", a: address, b: address, out: address + 64, ...sizes },
-    ...{ transposeA: false, transposeB: false, alpha: 1, beta: 0 },
+    ...{ types: productTypes[0], a: array, b: array, out: { address: address + 64, length: 4 }, alpha: 1, beta: 0 },
+    ...{ bias: undefined, scaleA: undefined, scaleB: undefined, activation: undefined },
+    layout: { m: 2, n: 2, k: 2, transposeA: false, transposeB: false, ldA: 2, ldB: 2, ldOut: 2, ...strides },
   }
-  driver.products?.multiply(product, { address: address + 1024, length: 1024 }, stream)
+  driver.products?.multiply(product, address + 1024, stream)
 }
 
 function ready(driver: Driver): Ready {
   const stream = driver.streams.create(0)
   for (const source of [noop, affine]) driver.kernels.load(source)
-  return { driver, stream, address: driver.memory.allocate(4096, stream, never) }
+  return { driver, stream, address: driver.memory.allocate(40 * MIB, stream, never) }
 }
 
 function openBy(by: string): Driver & Disposable {

@@ -44,11 +44,21 @@ const rooms: Record<string, readonly string[]> = {
   "cuda/stream": ["cuda/api", "cuda/ledger", "cuda/native", "driver.ts"],
   "cuda/sharing": ["cuda/stream", "cuda/api", "cuda/ledger", "driver.ts"],
   "cuda/toolkit": ["cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
+  "cuda/products": ["cuda/toolkit", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts", "common"],
   "cuda/kernel": ["cuda/toolkit", "cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
   "cuda/memory": ["cuda/kernel", "cuda/stream", "cuda/api", "cuda/native", "allocator", "driver.ts"],
   "cuda/graph": ["cuda/kernel", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts"],
   cuda: [
-    ...["cuda/graph", "cuda/memory", "cuda/kernel", "cuda/toolkit", "cuda/sharing", "cuda/stream", "cuda/api"],
+    ...[
+      "cuda/graph",
+      "cuda/memory",
+      "cuda/kernel",
+      "cuda/products",
+      "cuda/toolkit",
+      "cuda/sharing",
+      "cuda/stream",
+      "cuda/api",
+    ],
     ...["cuda/ledger", "cuda/native", "driver.ts"],
   ],
 

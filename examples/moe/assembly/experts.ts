@@ -32,7 +32,8 @@ export function expert_up(
     gatherRows(x, rows + (first << 2), gathered, count, depth << 1)
     const gateUp = gathered + ((count * depth) << 1)
     const right = weights + ((expert * depth * width) << 2)
-    multiply<bfloat16, f32>(gathered, depth, 1, right, width << 1, 1, gateUp, count, width << 1, depth, 1, 0, scratch)
+    const both = width << 1
+    multiply<bfloat16, f32, f32>(gathered, depth, 1, right, both, 1, gateUp, both, count, both, depth, 1, 0, scratch, 0, 0)
     swiglu(gateUp, inner + ((first * width) << 1), count, width)
   }
 }
@@ -59,7 +60,7 @@ export function expert_down(
     const left = inner + ((first * depth) << 1)
     const right = weights + ((expert * depth * width) << 1)
     const result = out + ((first * width) << 2)
-    multiply<bfloat16, f32>(left, depth, 1, right, width, 1, result, count, width, depth, 1, 0, scratch)
+    multiply<bfloat16, f32, f32>(left, depth, 1, right, width, 1, result, width, count, width, depth, 1, 0, scratch, 0, 0)
   }
 }
 

@@ -4,11 +4,14 @@
 export type bfloat16 = u16
 /** The bits of a float16. */
 export type float16 = i16
+/** The bits of a float8_e4m3fn. */
+export type float8 = u8
 
 /** Four elements as float32. */
 @inline
 export function loadFour<T>(address: usize): v128 {
   if (isFloat<T>()) return v128.load(address)
+  if (sizeof<T>() == 1) return fromFloat8(i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(address))))
   const bits = v128.load_ext<u16>(address)
   return isSigned<T>() ? fromFloat16(bits) : i32x4.shl(bits, 16)
 }
@@ -17,6 +20,7 @@ export function loadFour<T>(address: usize): v128 {
 @inline
 export function loadOne<T>(address: usize): f32 {
   if (isFloat<T>()) return load<f32>(address)
+  if (sizeof<T>() == 1) return f32x4.extract_lane(fromFloat8(i32x4.splat(load<u8>(address))), 0)
   const bits = i32x4.splat(load<u16>(address))
   return f32x4.extract_lane(isSigned<T>() ? fromFloat16(bits) : i32x4.shl(bits, 16), 0)
 }
@@ -53,6 +57,19 @@ function fromFloat16(bits: v128): v128 {
   const finite = i32x4.min_s(normal, subnormal)
   const special = i32x4.shl(i32x4.shr_u(i32x4.gt_s(magnitude, i32x4.splat((31 << 23) - 1)), 24), 23)
   const sign = i32x4.shl(i32x4.shr_u(bits, 15), 31)
+  return v128.or(v128.or(finite, special), sign)
+}
+
+// As above, with exponents that differ by 120, and NaN as the only special pattern.
+@inline
+function fromFloat8(bits: v128): v128 {
+  const magnitude = i32x4.shr_u(i32x4.shl(bits, 25), 5)
+  const normal = i32x4.add(magnitude, i32x4.splat(120 << 23))
+  const least = i32x4.splat(121 << 23)
+  const subnormal = f32x4.sub(i32x4.add(magnitude, least), least)
+  const finite = i32x4.min_s(normal, subnormal)
+  const special = i32x4.shr_u(i32x4.eq(magnitude, i32x4.splat(0x7f << 20)), 1)
+  const sign = i32x4.shl(i32x4.shr_u(bits, 7), 31)
   return v128.or(v128.or(finite, special), sign)
 }
 

@@ -10,7 +10,7 @@ import { storeBlock } from "./store"
 const SUMS_BYTES: usize = FEW_ROWS * FEW_ROWS_COLUMNS * 4
 
 /** See `multiply`. `m` is `FEW_ROWS` at most. */
-export function multiplyFewRows<I, O>(
+export function multiplyFewRows<I, O, B>(
   a: usize,
   aRow: usize,
   aColumn: usize,
@@ -18,12 +18,15 @@ export function multiplyFewRows<I, O>(
   bRow: usize,
   bColumn: usize,
   out: usize,
+  outRow: usize,
   m: usize,
   n: usize,
   k: usize,
   alpha: f32,
   beta: f32,
   scratch: usize,
+  bias: usize,
+  epilogue: u32,
 ): void {
   const left = scratch + SUMS_BYTES
   for (let column: usize = 0; column < n; column += FEW_ROWS_COLUMNS) {
@@ -37,7 +40,8 @@ export function multiplyFewRows<I, O>(
       else addDotProducts<I>(scratch, left, block, bColumn, m, columns, depth)
     }
     const corner = out + (column << alignof<O>())
-    storeBlock<O>(corner, n, scratch, FEW_ROWS_COLUMNS, m, columns, k == 0, alpha, beta)
+    const ofColumns = bias + (column << alignof<B>())
+    storeBlock<O, B>(corner, outRow, scratch, FEW_ROWS_COLUMNS, m, columns, k == 0, alpha, beta, ofColumns, epilogue)
   }
 }
 

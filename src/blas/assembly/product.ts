@@ -1,4 +1,4 @@
-// One product of two matrices: out = alpha · a · b + beta · out.
+// One product of two matrices: out = activation(alpha · a · b + beta · out + bias).
 //
 // Blocked as Goto and van de Geijn describe it: a block of b is packed once and multiplied by every block of a, which
 // is packed likewise; the micro kernel then reads both from end to end out of the caches. The sums are kept in float32
@@ -15,9 +15,10 @@ const PACKED_B_BYTES: usize = BLOCK_COLUMNS * (BLOCK_DEPTH * 4 + PANEL_PADDING)
 
 /**
  * @param aRow from a row of a to the next, in elements; `aColumn` likewise; one of the two is 1, and so for b
+ * @param outRow from a row of out to the next, in elements
  * @param scratch `SCRATCH_BYTES` of memory, aligned to 16 bytes
  */
-export function multiply<I, O>(
+export function multiply<I, O, B>(
   a: usize,
   aRow: usize,
   aColumn: usize,
@@ -25,17 +26,20 @@ export function multiply<I, O>(
   bRow: usize,
   bColumn: usize,
   out: usize,
+  outRow: usize,
   m: usize,
   n: usize,
   k: usize,
   alpha: f32,
   beta: f32,
   scratch: usize,
+  bias: usize,
+  epilogue: u32,
 ): void {
   // Dot products read the right matrix once for each row, so that packing pays earlier than for scaled rows.
   const fewRows: usize = bColumn == 1 ? FEW_ROWS : FEW_ROWS / 2
   if (m <= fewRows) {
-    multiplyFewRows<I, O>(a, aRow, aColumn, b, bRow, bColumn, out, m, n, k, alpha, beta, scratch)
+    multiplyFewRows<I, O, B>(a, aRow, aColumn, b, bRow, bColumn, out, outRow, m, n, k, alpha, beta, scratch, bias, epilogue)
     return
   }
   const packedB = scratch + SUMS_BYTES
@@ -52,8 +56,9 @@ export function multiply<I, O>(
         packPanels<I>(packedA, aBlock, aRow, aColumn, rows, depth, TILE_ROWS)
         multiplyPanels(packedA, packedB, scratch, rows, columns, depth, step == 0)
       }
-      const corner = out + ((row * n + column) << alignof<O>())
-      storeBlock<O>(corner, n, scratch, BLOCK_COLUMNS, rows, columns, k == 0, alpha, beta)
+      const corner = out + ((row * outRow + column) << alignof<O>())
+      const ofColumns = bias + (column << alignof<B>())
+      storeBlock<O, B>(corner, outRow, scratch, BLOCK_COLUMNS, rows, columns, k == 0, alpha, beta, ofColumns, epilogue)
     }
   }
 }

@@ -1,0 +1,236 @@
+/**
+ * The matrix products of one device.
+ *
+ * cuBLASLt loads a kernel at its first use, and CUDA loads kernels only while the device is idle. So a product whose kernel
+ * may not be loaded must only be queued then. A plan says whether its kernel is loaded.
+ */
+import { AuxstreamError } from "../../common/errors.js"
+import type { MatrixProduct, ProductLibrary, StreamHandle } from "../../driver.js"
+import { CMemory } from "../native/c-memory.js"
+import type { CudaContext } from "../api/context.js"
+import { SUCCESS } from "../api/status.js"
+import type { Need, Quiet } from "../sharing/quiet.js"
+import type { Captures } from "../stream/captures.js"
+import type { Streams } from "../stream/streams.js"
+import { ALLOC_FAILED, cublasLtFor, failure, type LtCalls, NOT_INITIALIZED } from "./cublas-lt.js"
+import { Plan, type PlanMaker } from "./plan.js"
+import { PlanCache } from "./plan-cache.js"
+
+/** The size that NVIDIA recommends for recent devices. It is the same on every stream, so that results are the same, too. */
+const WORKSPACE_BYTES = 32 * 1024 * 1024
+
+/** The first compute capability with 8-bit floating point products: Ada. */
+const FIRST_WITH_FLOAT8 = 89
+
+/** Destroys a handle of cuBLASLt that no stream uses. Never throws. */
+export function destroyProducts(context: CudaContext, handle: number): void {
+  const status = context.within(() => cublasLtFor(context).cublasLtDestroy(handle))
+  if (status !== SUCCESS) context.warnOfLeakBy(failure(status, "cublasLtDestroy"))
+}
+
+/** What a device's products need of it. */
+export interface ProductParts {
+  readonly context: CudaContext
+  readonly quiet: Quiet
+  readonly streams: Streams
+  readonly captures: Captures
+  /** The compute capability: 90 is 9.0. */
+  readonly architecture: number
+}
+
+/** See the head of this file. */
+export class CublasLt implements ProductLibrary {
+  readonly workspaceBytes = WORKSPACE_BYTES
+  readonly lacksFloat8: string | undefined
+  readonly #context: CudaContext
+  readonly #parts: ProductParts
+  readonly #plans = new PlanCache()
+  #maker: PlanMaker | undefined
+  /** alpha, and beta 8 bytes after it. cuBLASLt reads both during the call. */
+  readonly #scalars = new CMemory(16)
+  readonly #scalarValues: Float32Array<ArrayBuffer>
+  readonly #make = (product: MatrixProduct, kind: number): Plan => this.#plan(product, kind)
+  #isClosed = false
+
+  constructor(parts: ProductParts) {
+    const { context, architecture } = parts
+    this.#context = context
+    this.#parts = parts
+    this.#scalarValues = new Float32Array(this.#scalars.bytes.buffer)
+    const capability = `${Math.floor(architecture / 10)}.${architecture % 10}`
+    this.lacksFloat8 =
+      architecture >= FIRST_WITH_FLOAT8
+        ? undefined
+        : `${context.label} has compute capability ${capability}, and 8-bit floating point products need 8.9`
+  }
+
+  /**
+   * Queues products on a stream. The first product by a plan may load a kernel.
+   *
+   * @throws AuxstreamError AUX_NOT_READY when it finds the device busy for too long
+   */
+  multiply(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    const maker = this.#maker
+    if (maker !== undefined) {
+      const plan = this.#plans.find(product, this.#make)
+      if (plan.isLoaded) return this.#queue(maker, plan, product, workspace, stream)
+    }
+    this.#parts.quiet.block(needOf(product), () => this.#queueFirst(product, workspace, stream))
+  }
+
+  /** The device is idle, so that creating the library's handle and loading a kernel make nobody wait. */
+  #queueFirst(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+    const maker = this.#maker ?? this.#begin()
+    const plan = this.#plans.find(product, this.#make)
+    this.#queue(maker, plan, product, workspace, stream)
+    plan.isLoaded = true
+  }
+
+  /** Queues products one after another. If any may have to load a kernel, all wait until the device is idle. */
+  multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void {
+    this.#context.lastEvent = undefined
+    const [first] = products
+    if (first === undefined) return
+    const maker = this.#maker
+    const unloaded =
+      maker === undefined ? first : products.find((product) => !this.#plans.find(product, this.#make).isLoaded)
+    const queue = () => {
+      for (const product of products) this.#queueFirst(product, workspace, stream)
+    }
+    if (unloaded === undefined) queue()
+    else this.#parts.quiet.block(needOf(unloaded), queue)
+  }
+
+  /** Makes the plan, and loads its kernel while the device is idle, without blocking the event loop. */
+  async prepare(product: MatrixProduct, workspace: number): Promise<void> {
+    if (this.#maker !== undefined && this.#plans.find(product, this.#make).isLoaded) return
+    await this.#parts.quiet.wait(needOf(product), () => this.#load(product, workspace))
+  }
+
+  /** Captures the product and drops the graph: that loads the kernel, and nothing runs. */
+  #load(product: MatrixProduct, workspace: number): void {
+    const { context, captures, streams } = this.#parts
+    if (this.#isClosed) throw new AuxstreamError("AUX_DISPOSED", `${context.label} has been disposed of.`)
+    const stream = streams.create(0)
+    try {
+      captures.begin(stream)
+      let graph: number | undefined
+      try {
+        this.#queueFirst(product, workspace, stream)
+      } finally {
+        graph = captures.cancel(stream)
+      }
+      if (graph !== undefined) context.graphCalls.cuGraphDestroy(graph)
+    } finally {
+      streams.destroy(stream)
+    }
+  }
+
+  /** The fast path: no closure, and as few calls as there can be. */
+  #queue(maker: PlanMaker, plan: Plan, product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+    const context = this.#context
+    if (product.bias !== undefined || product.scaleA !== undefined || product.scaleB !== undefined) {
+      plan.setPointers(product, maker)
+    }
+    this.#scalarValues[0] = product.alpha
+    this.#scalarValues[2] = product.beta
+    context.check(context.calls.cuCtxPushCurrent(context.handle), "cuCtxPushCurrent")
+    const status = this.#submit(maker, plan, product, workspace, stream)
+    // Not through `context.calls`: the context must be popped even if the device was lost meanwhile.
+    context.library.calls.cuCtxPopCurrent(context.out.address + 56)
+    if (status !== SUCCESS) this.#retry(status, maker, plan, product, workspace, stream)
+  }
+
+  #submit(
+    { calls, handle }: PlanMaker,
+    plan: Plan,
+    product: MatrixProduct,
+    workspace: number,
+    stream: StreamHandle,
+  ): number {
+    const scalars = this.#scalars.address
+    const out = product.out.address
+    return calls.cublasLtMatmul(
+      handle,
+      plan.description,
+      scalars,
+      product.b.address,
+      plan.layoutB,
+      product.a.address,
+      plan.layoutA,
+      scalars + 8,
+      out,
+      plan.layoutOut,
+      out,
+      plan.layoutOut,
+      plan.algorithm,
+      workspace,
+      WORKSPACE_BYTES,
+      stream,
+    )
+  }
+
+  #retry(
+    status: number,
+    maker: PlanMaker,
+    plan: Plan,
+    product: MatrixProduct,
+    workspace: number,
+    stream: StreamHandle,
+  ): void {
+    const again = () => this.#context.within(() => this.#submit(maker, plan, product, workspace, stream))
+    this.#check(this.#context.room.for(again, status, isShortOfMemory), "cublasLtMatmul")
+  }
+
+  #plan(product: MatrixProduct, kind: number): Plan {
+    const maker = this.#maker ?? this.#begin()
+    return this.#context.within(() => new Plan(maker, product, kind))
+  }
+
+  /** Loads the library and creates its handle. Handles of cuBLASLt have no stream, so one serves all streams. */
+  #begin(): PlanMaker {
+    const calls = cublasLtFor(this.#context)
+    const handle = this.#create(calls)
+    const check = (status: number, call: string): void => this.#check(status, call)
+    return (this.#maker = { calls, handle, workspaceBytes: WORKSPACE_BYTES, check })
+  }
+
+  #create(calls: LtCalls): number {
+    const { context } = this.#parts
+    const out = new CMemory(8)
+    const create = () => context.within(() => calls.cublasLtCreate(out.address))
+    this.#check(context.room.for(create, create(), isShortOfMemory), "cublasLtCreate")
+    const handle = out.number(0)
+    context.holding.add("products", handle)
+    return handle
+  }
+
+  /** The device is being disposed of: what is still to be prepared is refused. */
+  refuseMore(): void {
+    this.#isClosed = true
+  }
+
+  /** Does not destroy the handle: `leftovers.ts` does, with everything else that the device leaves behind. */
+  close(): void {
+    this.#plans.clear()
+  }
+
+  #check(status: number, call: string): void {
+    if (status === SUCCESS) return
+    this.#context.checkFaults()
+    throw failure(status, call)
+  }
+}
+
+function needOf({ types, layout: { m, n, k } }: MatrixProduct): Need {
+  return {
+    what: `The first product of ${m} x ${k} by ${k} x ${n} in ${types.inputs} cannot be queued`,
+    advice: "Prepare it ahead, while the device is idle: await prepareMatmul(device, shape).",
+  }
+}
+
+/** cuBLASLt allocates memory when it creates a handle and when it loads a kernel. These statuses mean that it got none. */
+function isShortOfMemory(status: number): boolean {
+  return status === NOT_INITIALIZED || status === ALLOC_FAILED
+}
