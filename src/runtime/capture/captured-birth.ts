@@ -32,7 +32,7 @@ export class CapturedBirth {
   /** Makes the stream's next operation come behind it. */
   orderBefore(stream: StreamState): void {
     if (this.isBefore(stream)) return
-    stream.comeBehind(this.#event, this.#point)
+    stream.waitForBirth(this.#event, this.#point)
     this.#behind.add(stream)
   }
 

@@ -1,6 +1,6 @@
 /**
- * Captures as streams see them. What a capture keeps of memory, and what it becomes, is none of a stream's business: that
- * is the class `Capture`, which implements {@link OpenCapture} above this room.
+ * The interface of a capture for streams. The class `Capture` in another folder implements {@link OpenCapture}, with the
+ * capture's memory and its graph, which streams must not know.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { DeviceOrder } from "./device-order.js"
@@ -8,41 +8,46 @@ import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
 
-/** A node that the next one on a stream comes directly after, and when it was counted. */
+/** A node that must run directly before a stream's next node, with the slot and tick of its operation. */
 export interface Dependency {
   readonly node: number
   readonly slot: number
   readonly tick: number
 }
 
-/** A capture that is under way. */
+/** A capture that has not ended. */
 export interface OpenCapture {
   readonly order: DeviceOrder
   readonly link: CaptureLink
-  /** An operation was queued on a stream that takes part, as its `tick`th. */
+  /** Adds a node for an operation that was queued on one of the capture's streams, with this tick. */
   addNode(operation: Operation, tick: number): void
-  /** Comes before the stream's clock learns what the point knows. */
+  /** Adds edges for a wait. Must be called before the point is merged into the stream's clock. */
   addWait(stream: StreamState, point: RecordPoint): void
-  /** The nodes that the stream's next one comes directly after. */
+  /** The nodes that must run directly before the stream's next node. */
   dependenciesOf(stream: StreamState): readonly Dependency[]
-  /** A stream takes part from here on. `before` is recorded behind what it had queued, `handle` may stand in for it. */
+  /**
+   * Makes a stream part of the capture.
+   *
+   * @param before an event recorded after everything that the stream has queued outside
+   * @param handle the driver's stream that replaces this one during the capture, if any
+   */
   admit(stream: StreamState, before: EventHandle | undefined, handle?: StreamHandle): void
-  /** May a stream that takes part in a capture around this one take part in this one, too? */
+  /** Whether a stream of an enclosing capture may become part of this one. */
   mayAdmit(stream: StreamState): boolean
-  /** Drops everything that was captured. */
+  /** Ends the capture and drops everything that was captured. */
   cancel(): void
 }
 
-/** How a device finds the capture that the running code belongs to. */
+/** Finds the capture of the calling code. */
 export interface CaptureContext {
   current(): CaptureLink | undefined
-  /** Runs a function as no part of any capture. */
+  /** Runs a function outside of all captures. */
   outside<T>(fn: () => T): T
 }
 
 /**
- * Leads to a capture while it is under way. What may outlive it, as events, forks and the contexts of timers do, holds
- * this in its place, so as not to keep what was captured.
+ * A reference to a capture that is cut when the capture ends. Objects that may outlive the capture, such as events, forks
+ * and the contexts of timers, refer to this instead, so that they do not keep the captured memory.
  */
 export class CaptureLink {
   readonly order: DeviceOrder
@@ -53,12 +58,12 @@ export class CaptureLink {
     this.#capture = capture
   }
 
-  /** Undefined once it is over. */
+  /** Undefined once the capture has ended. */
   get capture(): OpenCapture | undefined {
     return this.#capture
   }
 
-  /** The capture was ended or cancelled. */
+  /** Called when the capture has ended or was cancelled. */
   cut(): void {
     this.#capture = undefined
   }

@@ -3,13 +3,13 @@ import { TickTable } from "./tick-table.js"
 /**
  * Happens-before, as vector clocks.
  *
- * Every stream of a device has a *slot*, and counts its operations in *ticks*. A clock holds, for each slot, the newest
- * tick that is known of; a stream's, what everything queued on it from now on runs after. `record` keeps the stream's
- * clock with the event, `wait` joins that to the waiting stream's, a synchronisation joins it to the host's, which
- * counts for every stream.
+ * Each stream of a device has a *slot* and counts its operations in *ticks*. A clock holds one tick for each slot. A
+ * stream's clock holds the operations that happen before the stream's next operation. `record` stores the stream's clock in
+ * the event. `wait` merges it into the waiting stream's clock. A synchronisation merges it into the host's clock, which
+ * applies to all streams.
  *
- * A slot is given to a new stream once the host knows that all work of the old one is done. Ticks go on counting
- * there, so that a pair of slot and tick never names two operations.
+ * A new stream gets the slot of an old one once the host knows that all work of the old one is done. Ticks continue to
+ * count, so that (slot, tick) never names two operations.
  */
 
 /** Something with a place in the streams' order: a clock, a record, the next operation of a stream. */
@@ -18,13 +18,13 @@ export interface Ordered {
   isAfter(slot: number, tick: number): boolean
 }
 
-/** The slot of no stream, of which there is nothing to know. */
+/** A slot that no stream has. */
 const NONE = -1
 
 /**
- * What is known of the streams' order. It never changes, so that an event may keep it: a table that many clocks share,
- * and one entry newer than the table's. What two streams learn of each other by turns, in one fork-join after another,
- * is that entry, so that it costs the same however many streams there are.
+ * An immutable vector clock, so that an event may keep it. It is a table that many clocks share, and one entry that is
+ * newer than the table's. In a series of fork-joins, only that entry changes, so a fork-join costs the same for any number
+ * of streams.
  */
 export class VectorClock implements Ordered {
   readonly #table: TickTable
@@ -51,13 +51,13 @@ export class VectorClock implements Ordered {
     return this.#table.every(known.#table, (slot, tick) => other.isAfter(slot, tick))
   }
 
-  /** Calls back with what is known, but not with all that it has in common with clocks that were visited before. */
+  /** Calls `visit` for each entry. May skip entries that were visited for another clock with the same set `visited`. */
   visitNew(visited: WeakSet<TickTable>, visit: (slot: number, tick: number) => void): void {
     this.#table.visitNew(visited, visit)
     if (this.#slot !== NONE) visit(this.#slot, this.#tick)
   }
 
-  /** The same, and everything up to this tick of this slot. */
+  /** This clock, with this tick for this slot if it is newer. */
   with(slot: number, tick: number): VectorClock {
     if (slot === NONE || this.isAfter(slot, tick)) return this
     const isFree = this.#slot === slot || this.#slot === NONE
@@ -65,8 +65,8 @@ export class VectorClock implements Ordered {
   }
 
   /**
-   * What {@link join} gives, if that is the same table and a newer entry in place of the one there is: what two streams
-   * tell each other by turns. Else undefined.
+   * A fast form of {@link join} for a series of fork-joins. Returns the result if it has the same table and only a newer
+   * entry beside it, otherwise undefined.
    */
   next(own: number, clock: VectorClock, slot: number, tick: number): VectorClock | undefined {
     const isNext = clock.#table === this.#table && clock.#slot === own && this.#slot === slot && this.#tick < tick
@@ -74,9 +74,9 @@ export class VectorClock implements Ordered {
   }
 
   /**
-   * The same, and what another stream is ordered behind: `clock`, and its own work up to `tick` of `slot`.
+   * This clock merged with another stream's: with `clock`, and with that stream's own operations up to (slot, tick).
    *
-   * @param own the slot of the stream that learns this, which needs not be told of itself
+   * @param own the slot of the stream that owns this clock. Its own entry is not needed
    */
   join(own: number, clock: VectorClock, slot: number, tick: number): VectorClock {
     let joined = new VectorClock(this.#table.union(clock.#table), NONE, 0)
@@ -86,20 +86,20 @@ export class VectorClock implements Ordered {
   }
 }
 
-/** Knows nothing. */
+/** The clock with no operations. */
 export const emptyClock = new VectorClock(new TickTable(), NONE, 0)
 
-/** What the host has seen done. */
+/** The operations that the host knows to be done. */
 export class HostClock implements Ordered {
   readonly #ticks: number[] = []
-  /** Parts of the clocks that it has learned: each is shared by many clocks, and needs to be learned once only. */
+  /** The parts of clocks that have been merged. Many clocks share a part, so each is merged only once. */
   readonly #learned = new WeakSet<TickTable>()
 
   isAfter(slot: number, tick: number): boolean {
     return (this.#ticks[slot] ?? 0) >= tick
   }
 
-  /** Everything that the clock knows is done. */
+  /** Notes that everything in the clock is done. */
   learn(clock: VectorClock): void {
     clock.visitNew(this.#learned, (slot, tick) => {
       while (this.#ticks.length <= slot) this.#ticks.push(0)
@@ -108,17 +108,17 @@ export class HostClock implements Ordered {
   }
 }
 
-/** Gives out the slots of a device's clocks. */
+/** Manages the slots of a device's clocks. */
 export class ClockSlots {
   readonly #free: { slot: number; tick: number }[] = []
   #count = 0
 
-  /** A slot, and the tick behind which its new stream counts on. */
+  /** A slot for a new stream, and the tick at which it starts to count. */
   acquire(): { slot: number; tick: number } {
     return this.#free.pop() ?? { slot: this.#count++, tick: 0 }
   }
 
-  /** Takes a slot back. The host's clock covers all of its ticks. */
+  /** Releases a slot. The host must know that all of its operations are done. */
   release(slot: number, tick: number): void {
     this.#free.push({ slot, tick })
   }

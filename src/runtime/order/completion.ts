@@ -8,22 +8,23 @@ import { KernelError } from "../../common/errors.js"
 import { RecordPoint } from "./record-point.js"
 import { tell } from "./told-failures.js"
 
-/** How to give up waiting for a promise of the device's. */
+/** Options of `completed()` and `read()`. */
 export interface CompletionOptions {
-  /** Rejects the promise with the signal's reason. The work goes on; only the waiting ends. */
+  /** If it aborts, the promise rejects with its reason. The queued work goes on. */
   readonly signal?: AbortSignal | undefined
 }
 
 const completionOptions: ReadonlySet<string> = new Set(["signal"] satisfies (keyof CompletionOptions)[])
 
-/** A promise of everything that is queued on a stream so far. */
+/** Resolves once everything queued on the stream so far is done. */
 export function streamCompletion(state: StreamState, options: CompletionOptions = {}): Promise<void> {
   return streamResult(state, options, nothing)
 }
 
 /**
- * The same with a result. `result` is called when the stream gets there, and the promise settles in that very step:
- * promises of one stream settle in the order in which they were asked for only if none takes more steps than another.
+ * Like {@link streamCompletion}, with a result. `result` is called when the stream reaches this point, and the promise
+ * settles in the same step. If some promises took more steps than others, those of one stream would not settle in call
+ * order.
  */
 export function streamResult<T>(state: StreamState, options: CompletionOptions, result: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -55,14 +56,16 @@ export function streamResult<T>(state: StreamState, options: CompletionOptions, 
   })
 }
 
-/** The same of a stream that may be captured: of what was queued there before that. */
+/** Like {@link streamCompletion}. For a stream in a capture, waits for the work queued before the capture. */
 async function completionOutside(state: StreamState, options: CompletionOptions): Promise<void> {
   if (state.capture === undefined) return streamCompletion(state, options)
   const { beforeCapture, outsideClock, order } = state
   if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, outsideClock, options)
 }
 
-/** A promise of everything that is queued on a device so far. It rejects once every stream has come to its end. */
+/**
+ * Resolves once everything queued on the device so far is done. If it rejects, it does so only after all streams are done.
+ */
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
   checkCompletionOptions(options)
   order.captures.checkOutside("the device", "be waited for")
@@ -85,8 +88,8 @@ function passOver(error: unknown): void {
 }
 
 /**
- * A promise of an event's latest record. The event must not be recorded again before it settles; `ended` is called just
- * before that.
+ * Resolves once the event's latest record is done. The event must not be recorded again before the promise settles. `ended`
+ * is called just before it settles.
  */
 export function eventCompletion(
   order: DeviceOrder,
@@ -114,7 +117,7 @@ export function eventCompletion(
 
 function nothing(): void {}
 
-/** What a function promises; what it throws, too, comes as a rejection. */
+/** Calls a function that returns a promise, and turns what it throws into a rejection. */
 export function attempt<T>(start: () => Promise<T>): Promise<T> {
   try {
     return start()
@@ -123,13 +126,13 @@ export function attempt<T>(start: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Exactly one of the two is called, once. */
+/** Exactly one of the two methods is called, once. */
 interface Waiter {
   passed(): void
   failed(reason: unknown): void
 }
 
-/** Tells a waiter when an event's latest record has been passed, or that waiting has been given up. */
+/** Notifies a waiter when the event's latest record is done, has failed, or when the signal aborts. */
 function whenPassed(
   order: DeviceOrder,
   event: EventHandle,
@@ -152,7 +155,7 @@ function whenPassed(
     })
 }
 
-/** Refuses options that are none. */
+/** Throws unless these are valid options. */
 export function checkCompletionOptions(options: CompletionOptions): void {
   checkOptions(options, "options", completionOptions)
   checkSignal(options.signal)

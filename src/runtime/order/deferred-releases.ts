@@ -5,21 +5,21 @@ import { RecordPoint } from "./record-point.js"
 import type { StreamState } from "./stream-state.js"
 import type { Use } from "./use.js"
 
-/** A use whose end is waited for: known from the host's clock, or from an event recorded behind it. */
+/** A use that may not be over. The host's clock, or an event recorded after the use, tells when it is. */
 interface PendingUse {
   readonly use: Use
   readonly event: EventHandle | undefined
 }
 
-/** Something to give back, and the uses that it waits for. */
+/** A release, and the uses that must be over before it. */
 interface Waiting {
   readonly pending: readonly PendingUse[]
   readonly release: () => void
 }
 
 /**
- * What is to be given back outside every stream's order, once queued work no longer uses it: pinned memory, graphs.
- * It is looked at when more comes in or is wanted, so that it holds up neither a stream nor the process.
+ * Releases pinned memory and graphs once queued work no longer uses them. No stream can do this in its order. They are
+ * checked whenever something is added or allocated, so that neither a stream nor the process waits for them.
  */
 export class DeferredReleases {
   readonly #order: DeviceOrder
@@ -29,7 +29,7 @@ export class DeferredReleases {
     this.#order = order
   }
 
-  /** Calls `release` once the uses are over, sooner or later. */
+  /** Calls `release` at some time after the uses are over. */
   add(uses: readonly Use[], release: () => void): void {
     if (uses.every((use) => this.#isKnown(use))) return release()
     const pending = uses.map((use) => ({ use, event: this.#eventBehind(use.stream) }))
@@ -37,30 +37,30 @@ export class DeferredReleases {
     this.sweep()
   }
 
-  /** Without one, the use is over as soon as the host happens to know. */
+  /** Records an event after the use. Without an event, the host's clock tells when the use is over. */
   #eventBehind(stream: StreamState): EventHandle | undefined {
-    if (stream.disposed) return undefined // Its end reaches the host's clock by itself.
+    if (stream.disposed) return undefined // The host's clock learns its end in any case.
     const { events } = this.#order
     let event: EventHandle | undefined
     try {
       event = events.acquire()
       stream.record(event, new RecordPoint())
     } catch {
-      // This may be a finalizer, from which nothing may be thrown.
+      // This may run in a finalizer, which must not throw.
       if (event !== undefined) events.release(event)
       return undefined
     }
     return event
   }
 
-  /** Gives back what is no longer in use, of a few that are looked at in their turn. */
+  /** Checks a few of the waiting releases, and makes those whose uses are over. */
   sweep(): void {
     if (this.#waiting.size === 0 || this.#order.capturing > 0) return
     this.#order.reapRetired()
     for (const one of this.#waiting.take((waiting) => this.#isOver(waiting))) this.#end(one)
   }
 
-  /** Blocks until all uses are over, and gives everything back. */
+  /** Blocks until all uses are over, and releases everything. */
   drain(): void {
     for (const { pending } of this.#waiting) for (const one of pending) this.#synchronize(one)
     if (this.#order.capturing > 0) return
@@ -74,7 +74,7 @@ export class DeferredReleases {
     try {
       this.#order.driver.events.synchronize(end)
     } catch {
-      // A broken stream has come to that point all the same; any other failure leaves the memory where it is.
+      // On a broken stream, the use is over anyway. After any other failure the memory stays reserved.
     }
   }
 
@@ -93,7 +93,7 @@ export class DeferredReleases {
     release()
   }
 
-  /** The device is closed: everything is the driver's to give back, behind its last work. */
+  /** The device is closed: passes everything to the driver, which frees it after the last work. */
   close(): void {
     for (const { release } of this.#waiting.clear()) release()
   }

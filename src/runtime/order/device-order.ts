@@ -12,10 +12,10 @@ import { tell, wasTold } from "./told-failures.js"
 import { Rounds } from "../../common/rounds.js"
 import type { Use } from "./use.js"
 
-/** At most this many held releases are tried again per creation, so that thousands of them cost no more than a few. */
-const looks = 4
+/** The number of held releases that are retried at each creation, so that thousands of them cost no more than a few. */
+const RETRIES = 4
 
-/** The order of one device's work: its streams' clocks, what the host knows, and the events that tell it. */
+/** The order of one device's work: its streams with their clocks, the host's clock, and the pooled events. */
 export class DeviceOrder {
   readonly driver: Driver
   readonly slots = new ClockSlots()
@@ -24,12 +24,12 @@ export class DeviceOrder {
   readonly captures: Captures
   #capturing = 0
   #observer: OperationObserver | undefined
-  /** Must operations, records and waits be described to somebody: to a capture that is under way, or to an observer? */
+  /** Whether a capture or an observer needs a description of each operation, record and wait. */
   isWatched = false
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly #retired = new Rounds<StreamState>()
-  /** What is given back of streams that other libraries capture, or that such streams use. */
+  /** Releases that must wait until another library has ended its capture of a stream. */
   readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
   #source: StreamState | undefined
@@ -42,7 +42,7 @@ export class DeviceOrder {
     openToObservers(this)
   }
 
-  /** How many captures are under way. Without any, nobody has to ask about them. */
+  /** The number of open captures. While it is 0, operations need no checks for captures. */
   get capturing(): number {
     return this.#capturing
   }
@@ -52,7 +52,7 @@ export class DeviceOrder {
     this.isWatched = count > 0 || this.#observer !== undefined
   }
 
-  /** Who sees everything that is queued. */
+  /** The observer of everything that is queued, if any. */
   get observer(): OperationObserver | undefined {
     return this.#observer
   }
@@ -62,18 +62,18 @@ export class DeviceOrder {
     this.isWatched = this.#capturing > 0 || observer !== undefined
   }
 
-  /** Every stream that has not been disposed of, the internal one included. */
+  /** All streams that have not been disposed of, including internal ones. */
   get live(): Iterable<StreamState> {
     return this.#live
   }
 
-  /** Streams that have been disposed of and may still have work to do. */
+  /** Streams that have been disposed of and may still have work. */
   get retired(): Iterable<StreamState> {
     return this.#retired
   }
 
   /**
-   * Whether calls about the whole device leave this stream's failure out. They never report internal streams. The user
+   * Whether calls about the whole device ignore this stream's failure. They never report internal streams. The user
    * cannot dispose of a stream that the library chose, so its failure is reported once only.
    */
   isSilent(state: StreamState): boolean {
@@ -95,18 +95,18 @@ export class DeviceOrder {
     return state
   }
 
-  /** The host has seen everything that this clock knows come to its end. */
+  /** Notes that the host has seen everything in the clock done. */
   hostLearns(clock: VectorClock): void {
     this.hostClock.learn(clock)
   }
 
-  /** The same, where the program has waited or asked for it. */
+  /** Like {@link hostLearns}, if the program itself has waited or queried. */
   programLearns(clock: VectorClock): void {
     this.hostClock.learn(clock)
     this.#observer?.synchronized(this, clock)
   }
 
-  /** Ends a stream. What is queued on it goes on; its slot comes back when that is done. */
+  /** Ends a stream. Its queued work goes on; its slot is released when that is done. */
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
@@ -120,13 +120,13 @@ export class DeviceOrder {
     this.reapRetired()
   }
 
-  /** Frees the scratch memory of library calls in the stream's order. The next call allocates it anew. */
+  /** Frees the workspace of library calls in the stream's order. The next such call allocates a new one. */
   freeWorkspace(state: StreamState): void {
     state.workspace?.dispose()
     state.workspace = undefined
   }
 
-  /** False if it has to be tried again. */
+  /** Records an event after the stream's last work. @returns false if that must be retried later */
   #markEnd(state: StreamState): boolean {
     let end: EventHandle | undefined
     try {
@@ -136,11 +136,11 @@ export class DeviceOrder {
       return true
     } catch (error) {
       if (end !== undefined) this.events.release(end)
-      return error instanceof DeviceLostError // Nothing runs on it any more, so there is no end to wait for.
+      return error instanceof DeviceLostError // A lost device runs nothing any more, so there is no end to wait for.
     }
   }
 
-  /** Looks whether a few ended streams, in their turn, have come to the end of their work. */
+  /** Checks a few of the retired streams, and releases the slots of those whose work is done. */
   reapRetired(): void {
     if (this.capturing === 0) this.#retired.take((state) => this.#reap(state))
   }
@@ -158,50 +158,52 @@ export class DeviceOrder {
     return true
   }
 
-  /** Is the event's record passed, or can it never be? */
+  /** Whether everything before the event's record is done, or can never run. */
   hasPassed(event: EventHandle): boolean {
     try {
       return this.driver.events.query(event)
     } catch (error) {
-      // A broken stream and a lost device tell, too, that what was queued before is over. Nothing else does.
+      // If the stream is broken or the device lost, that work is over, too. After any other failure this is not known.
       return error instanceof KernelError || error instanceof DeviceLostError
     }
   }
 
-  /** Does another library capture the stream, or may it? */
+  /** Whether another library captures the stream, or whether that cannot be excluded. */
   isCapturedByOthers({ disposed, handle }: StreamState): boolean {
     try {
       return !disposed && this.driver.streams.isCapturedByOthers(handle)
     } catch (error) {
-      return !(error instanceof DeviceLostError) // Asked again later.
+      return !(error instanceof DeviceLostError) // Not known: the caller asks again later.
     }
   }
 
-  /** Is a user captured by another library? Until it has ended the capture, nobody can tell when the use is over. */
+  /** Whether another library captures the stream of a use. Until its capture ends, nothing tells when the use is over. */
   areHeld(uses: readonly Use[]): boolean {
     return uses.some(({ stream }) => this.isCapturedByOthers(stream))
   }
 
-  /** The internal stream that memory is freed on when no stream of the user's is ordered behind every use. */
+  /** The internal stream for frees if no stream of the user is ordered after all uses. */
   get reaper(): StreamState {
     this.#reaper ??= this.createStream(this.driver.priorities.least, "the internal stream that frees memory")
     return this.#reaper
   }
 
-  /** The internal stream that graphs' memory comes from. It waits for nobody, so that no launch waits with it. */
+  /**
+   * The internal stream on which graphs' memory is allocated. It never waits, so that no launch of a graph waits for it.
+   */
   get source(): StreamState {
     this.#source ??= this.createStream(this.driver.priorities.least, "the internal stream of graphs' memory")
     return this.#source
   }
 
-  /** Gives up an internal stream that was broken by what it waited for. */
+  /** Replaces the internal stream after a stream that it waited for has broken it. */
   replaceReaper(): void {
     if (this.#reaper === undefined) return
     this.disposeStream(this.#reaper)
     this.#reaper = undefined
   }
 
-  /** Gives something back outside every stream's order, once the uses are over and no capture is under way. */
+  /** Calls `release` once the uses are over and no capture is open. */
   releaseAfter(uses: readonly Use[], release: () => void): void {
     if (this.closed) return release()
     this.captures.defer(() => {
@@ -210,7 +212,9 @@ export class DeviceOrder {
     })
   }
 
-  /** Blocks until all queued work is done; then throws what has broken a stream that has not been disposed of. */
+  /**
+   * Blocks until all queued work is done. Then throws the error of a broken stream that has not been disposed of, if any.
+   */
   synchronize(): void {
     const failures: unknown[] = []
     for (const state of this.#live) {
@@ -226,18 +230,18 @@ export class DeviceOrder {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Has it tried again when something is made, in its turn. */
+  /** Keeps an action, to be retried when something is created. */
   hold(action: () => void): void {
     this.#held.push(action)
   }
 
-  retryHeld(count = looks): void {
+  retryHeld(count = RETRIES): void {
     if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0, count)) action()
   }
 
   /**
-   * Has the driver allocate something. If there is no memory, waits for everything that is about to be freed and tries
-   * once more: every allocation behind the seam must be made through this.
+   * Calls the driver to allocate something. If there is no memory, waits for all pending frees and tries once more. Every
+   * allocation by the driver must be made through this.
    */
   allocate<T>(attempt: () => T): T {
     try {
@@ -249,7 +253,7 @@ export class DeviceOrder {
     }
   }
 
-  /** Blocks until all that was freed can be used again, on streams, too, that have been captured since. */
+  /** Blocks until all freed memory can be used again, including what streams freed before a capture that is still open. */
   drainFrees(): void {
     if (this.capturing > 0) {
       for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
@@ -259,7 +263,7 @@ export class DeviceOrder {
     this.driver.memory.drainFrees()
   }
 
-  /** Of a stream that is captured, what was queued before that. */
+  /** Synchronises a stream. For a stream in a capture, waits for the work queued before the capture. */
   #synchronizeOutside(state: StreamState): void {
     if (state.capture === undefined) {
       this.captures.checkNotOthers(state, "be synchronised")
@@ -271,7 +275,7 @@ export class DeviceOrder {
     this.programLearns(state.outsideClock)
   }
 
-  /** Is all that was queued done? Then the host knows. */
+  /** Whether everything queued on the stream is done. If so, the host's clock learns that. */
   queryStream(state: StreamState): boolean {
     let done: boolean
     try {
@@ -284,7 +288,7 @@ export class DeviceOrder {
     return done
   }
 
-  /** The same for the library's own purposes: a broken stream is not done, and nobody is told. */
+  /** Like {@link queryStream}, for the library's own use: false for a broken stream, and the failure is not reported. */
   isDone(state: StreamState): boolean {
     try {
       const done = this.driver.streams.query(state.handle)
@@ -307,7 +311,7 @@ export class DeviceOrder {
     this.programLearns(clock)
   }
 
-  /** Returns why work may be left on other libraries' streams whose end the driver does not see, if so. */
+  /** Ends everything. @returns an error if the driver cannot see the end of the work on foreign streams */
   close(): unknown {
     const unseen = failureOf(() => this.#awaitForeign())
     this.closed = true
@@ -323,15 +327,15 @@ export class DeviceOrder {
     return unseen
   }
 
-  /** The driver is closed: everything is its to give back, behind its last work. */
+  /** The driver is closed: passes all remaining releases to it. */
   releaseAll(): void {
     for (const action of this.#held.splice(0)) action()
     this.deferredReleases.close()
   }
 
   /**
-   * Makes one of our own streams wait for the work on other libraries' streams. The driver sees only the ends of our own
-   * streams, and frees what is left behind them.
+   * Makes an internal stream wait for the work on foreign streams. The driver sees only the ends of its own streams, and
+   * frees the remaining memory after them.
    */
   #awaitForeign(): void {
     for (const state of this.#live) {
@@ -345,13 +349,13 @@ export class DeviceOrder {
   }
 }
 
-/** A kernel's failure was seen on a stream: what had been queued there by then is over all the same. */
+/** Notes a kernel's failure on a stream: the operations up to `tick` are over, because they ran or were skipped. */
 export function noteBroken(state: StreamState, tick: number, error: unknown): void {
   if (error instanceof KernelError) state.brokenAt = Math.max(state.brokenAt, tick)
   tell(error)
 }
 
-/** What a call throws, if anything. */
+/** Calls a function and returns what it throws, if anything. */
 function failureOf(call: () => void): unknown {
   try {
     call()

@@ -1,20 +1,20 @@
 import type { Driver, EventHandle } from "../../driver.js"
 
-/** So many events keep their records after they have been given back. */
-const lingering = 16
+/** The number of events that keep their records for a while after they have been released. */
+const LINGERING = 16
 
-/** An event whose record stands until it is given back, and for a while after that. */
+/** An event whose record stays valid until it is released, and for a while after that. */
 export interface LingeringEvent {
-  /** Undefined once another record may have taken its place. */
+  /** Undefined once the event may have been recorded again. */
   handle: EventHandle | undefined
 }
 
-/** Events without timing, kept for reuse: making one costs more than recording it. */
+/** A pool of events without timing, because creating an event costs more than recording it. */
 export class EventPool {
   readonly #driver: Driver
   readonly #idle: EventHandle[] = []
   readonly #lingering: LingeringEvent[] = []
-  /** Among the lingering ones, the oldest. */
+  /** The index of the oldest lingering event. */
   #oldest = 0
 
   constructor(driver: Driver) {
@@ -25,17 +25,17 @@ export class EventPool {
     return this.#idle.pop() ?? this.#driver.events.create(false)
   }
 
-  /** Takes an event back. Waits that are queued on it stay bound to the record that they were queued for. */
+  /** Releases an event. Waits that were queued for it still wait for the record that they were queued for. */
   release(event: EventHandle): void {
     this.#idle.push(event)
   }
 
-  /** Takes an event back whose record may still be waited for until {@link lingering} others have been given back. */
+  /** Releases an event whose record stays valid until {@link LINGERING} others have been released. */
   releaseLate(event: LingeringEvent): void {
     const former = this.#lingering[this.#oldest]
     if (former !== undefined) this.#end(former)
     this.#lingering[this.#oldest] = event
-    this.#oldest = (this.#oldest + 1) % lingering
+    this.#oldest = (this.#oldest + 1) % LINGERING
   }
 
   #end(event: LingeringEvent): void {

@@ -1,26 +1,26 @@
 import type { EventHandle } from "../../driver.js"
 import type { DeviceOrder } from "./device-order.js"
 
-/** An event of the driver's, and how many promises are bound to the record that it stands for. */
+/** A driver's event, and the number of promises that wait for its record. */
 interface HeldHandle {
   readonly handle: EventHandle
   holders: number
 }
 
-/** An event below its public face: what outlives a forgotten `Event`. */
+/** The state behind an `Event`. It outlives a forgotten `Event`, and must never refer to that object. */
 export class EventState {
   readonly order: DeviceOrder
   readonly timing: boolean
-  /** A fork-join holds the event recorded and has not waited for it yet. */
+  /** Whether a fork-join has recorded the event and not waited for it yet. */
   held = false
-  /** Is it one of the library's own, that fork-joins use where the caller's cannot be? */
+  /** Whether this is a pooled event of the library, for fork-joins that cannot use the caller's event. */
   pooled = false
   #disposed = false
   #shared = false
-  /** The driver's event that the latest record is of. */
+  /** The driver's event with the latest record. */
   handle: EventHandle
   #current: HeldHandle
-  /** Does nothing about it need looking at before it is recorded or waited for? */
+  /** Whether records and waits may take the fast path, because none of the special cases applies. */
   isPlain: boolean
 
   constructor(order: DeviceOrder, timing: boolean) {
@@ -31,7 +31,7 @@ export class EventState {
     this.isPlain = !timing
   }
 
-  #look(): void {
+  #updatePlain(): void {
     this.isPlain = !this.timing && !this.#shared && !this.#disposed && this.#current.holders === 0
   }
 
@@ -39,12 +39,15 @@ export class EventState {
     return this.#disposed
   }
 
-  /** Was its handle shown? Then others may record and wait for it. */
+  /** Whether the user has read the handle, so that other code may record the event and wait for it. */
   get shared(): boolean {
     return this.#shared
   }
 
-  /** Its handle is shown from here on. Without a record, that is a new one: the pool's stands for what it last did. */
+  /**
+   * Called when the user reads the handle. If the event was never recorded, it gets a new driver event, because a pooled
+   * one still has an old record.
+   */
   share(isRecorded: boolean): void {
     if (!this.#shared && !isRecorded && !this.timing) {
       const fresh = { handle: this.order.driver.events.create(false), holders: 0 }
@@ -53,7 +56,7 @@ export class EventState {
       this.handle = fresh.handle
     }
     this.#shared = true
-    this.#look()
+    this.#updatePlain()
   }
 
   #acquire(): HeldHandle {
@@ -61,9 +64,8 @@ export class EventState {
   }
 
   /**
-   * Records, by `record`, and leaves the handle that was recorded last to the promises that are bound to it. If that
-   * fails, the event stands for what it stood for. A handle that was shown stays the event's: the driver keeps the
-   * promises' point.
+   * Calls `record`. If promises wait for the current record, it gets another driver event, so that theirs stays. If it
+   * throws, the event keeps its record. A shared event keeps its handle; then the driver keeps the point of the promises.
    */
   renew(record: (handle: EventHandle) => void): void {
     if (this.#current.holders === 0 || this.#shared) return record(this.handle)
@@ -76,27 +78,27 @@ export class EventState {
     }
     this.#current = next
     this.handle = next.handle
-    this.#look()
+    this.#updatePlain()
   }
 
-  /** Binds a promise to the record that the handle stands for now. */
+  /** Called when a promise starts to wait for the current record. */
   hold(): HeldHandle {
     this.#current.holders += 1
-    this.#look()
+    this.#updatePlain()
     return this.#current
   }
 
-  /** A promise is done with what it held; the last one gives back a handle that nobody else has. */
+  /** Called when that promise has settled. The last one releases a driver event that is no longer the current one. */
   unhold(held: HeldHandle): void {
     held.holders -= 1
-    this.#look()
+    this.#updatePlain()
     if (held.holders === 0 && (this.#disposed || held !== this.#current)) this.#release(held.handle)
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.#look()
+    this.#updatePlain()
     if (this.#current.holders === 0) this.#release(this.#current.handle)
   }
 

@@ -1,6 +1,6 @@
 /**
- * The observers of this thread. They see every device, those that are opened later, too. Each device's order holds the
- * observer that is to be asked, because an operation looks at its order in any case: so without one it costs a single check.
+ * The observers of this thread. They observe all devices, including those opened later. Each {@link DeviceOrder} holds the
+ * observer, because an operation reads its order in any case. So without an observer, an operation pays a single check.
  */
 import type { Ordered } from "./clock.js"
 import type { DeviceOrder } from "./device-order.js"
@@ -12,7 +12,7 @@ import type { StreamState } from "./stream-state.js"
 const orders = new Set<DeviceOrder>()
 let observers: readonly OperationObserver[] = []
 
-/** Has an observer see everything that is queued from now on. Returns a function that ends this. */
+/** Makes an observer see everything that is queued from now on. @returns a function that ends this */
 export function observe(observer: OperationObserver): () => void {
   setObservers([...observers, observer])
   let isOver = false
@@ -29,12 +29,12 @@ function setObservers(next: readonly OperationObserver[]): void {
   for (const order of orders) order.observer = observer
 }
 
-/** The one to be asked for all of them. */
+/** One observer that calls all of them. */
 function observerOf(all: readonly OperationObserver[]): OperationObserver | undefined {
   return all.length > 1 ? new SeveralObservers(all) : all[0]
 }
 
-/** A device is opened: the observers see it until it is closed. */
+/** Called when a device is opened. The observers see it until it is closed. */
 export function openToObservers(order: DeviceOrder): void {
   orders.add(order)
   order.observer = observerOf(observers)
@@ -44,7 +44,7 @@ export function closeToObservers(order: DeviceOrder): void {
   orders.delete(order)
 }
 
-/** Several observers as one, in the order in which they began. */
+/** Combines several observers, in the order in which they were added. */
 class SeveralObservers extends OperationObserver {
   readonly #all: readonly OperationObserver[]
 
@@ -53,13 +53,13 @@ class SeveralObservers extends OperationObserver {
     this.#all = all
   }
 
-  /** Each sees the choice of the one before. */
+  /** Each observer sees the stream that the previous one chose. */
   override place(operation: Operation): StreamState {
     for (const one of this.#all) operation.stream = one.place(operation)
     return operation.stream
   }
 
-  /** Those that have let it pass are told if a later one does not. */
+  /** If an observer refuses the operation, those before it are told. */
   override before(operation: Operation): void {
     for (const [index, one] of this.#all.entries()) {
       try {

@@ -1,15 +1,15 @@
 /**
- * What an operation is: what it is called, where it is queued, and which bytes it uses how. An operation is described only
- * when somebody looks: an observer, or a capture, whose nodes keep what they do.
+ * The description of an operation: its name, its stream, and the bytes that it reads and writes. It is made only if an
+ * observer or a capture needs it.
  */
 import type { StridedRange } from "../../common/strided.js"
 import type { OperationObserver } from "./observer.js"
 import type { StreamState } from "./stream-state.js"
 
-/** How an operation uses bytes. A `write` may leave some of them as they are; an `overwrite` leaves none. */
+/** How an operation uses bytes. A `write` may leave some of them unchanged; an `overwrite` changes all of them. */
 export type AccessMode = "read" | "write" | "readwrite" | "overwrite"
 
-/** What an operation does. */
+/** The kinds of operations. */
 export type OperationKind =
   | "launch"
   | "copy"
@@ -23,18 +23,18 @@ export type OperationKind =
 
 /** How an operation uses its operands. */
 export interface OperandUses {
-  /** The places of the operands that are memory. The others are scalars. */
+  /** The indices of the operands that are memory. The others are scalars. */
   readonly positions: readonly number[]
-  /** For each of these, how the operation uses it. */
+  /** The mode of each of these operands. */
   readonly modes: readonly AccessMode[]
-  /** Is one of the modes "overwrite"? */
+  /** Whether one of the modes is "overwrite". */
   readonly overwrite: boolean
 }
 
-/** What all operations of one sort have in common. Made once. */
+/** What all operations of one type share, such as all launches of one kernel. Made once. */
 export class OperationType implements OperandUses {
   readonly kind: OperationKind
-  /** What a graph calls it: a kernel's name, or what the operation is. */
+  /** The operation's name in graphs: the kernel's name, or the kind of operation. */
   readonly label: string
   readonly positions: readonly number[]
   readonly modes: readonly AccessMode[]
@@ -43,7 +43,7 @@ export class OperationType implements OperandUses {
 
   /**
    * @param modes for each operand; undefined for a scalar
-   * @param paths for each operand of a launch, its place among the kernel's arguments
+   * @param paths for each operand of a launch, the argument that it comes from
    */
   constructor(
     kind: OperationKind,
@@ -59,23 +59,23 @@ export class OperationType implements OperandUses {
     this.#paths = paths
   }
 
-  /** The place of an operand among a kernel's arguments. */
+  /** The kernel's argument from which an operand comes. */
   pathOf(position: number): string | undefined {
     return this.#paths?.[position]
   }
 }
 
-/** Bytes that an operation uses, and how. */
+/** A range of bytes that an operation uses, and the mode. */
 export class Access {
-  /** The memory's identity: the same object for an array and all of its views. */
+  /** Identifies the memory: the same object for an array and all of its views. */
   readonly memory: object
-  /** On the device; on host, bytes from the start of the device's memory. */
+  /** A device address; on host, a byte offset into the device's memory. */
   readonly address: number
   readonly byteLength: number
   readonly mode: AccessMode
-  /** The place of a kernel's argument, as messages have it: `2`, or `2.table` in a struct. */
+  /** The kernel's argument as in messages: `2`, or `2.table` in a struct. */
   readonly argument: string | undefined
-  /** What the kernel's code calls it, if no argument leads there: a global's name. */
+  /** The name of the global, if the memory is a global instead of an argument. */
   readonly name: string | undefined
   /** The rows that it uses, if it leaves out what lies between them. */
   readonly rows: StridedRange | undefined
@@ -99,23 +99,23 @@ export class Access {
   }
 }
 
-/** One operation of a graph. */
+/** An operation of a graph. */
 export interface PlannedOperation {
   readonly kind: OperationKind
   readonly label: string
-  /** The stream that it was captured on, by its place in the plan's list of streams. */
+  /** The index of its stream in the plan's list of streams. */
   readonly stream: number
-  /** The operations that it runs directly after, by their places in the plan's list of nodes. */
+  /** The indices of the nodes that run directly before it. */
   readonly after: readonly number[]
   readonly accesses: readonly Access[]
 }
 
-/** What a graph runs. */
+/** The operations of a graph. */
 export interface OperationPlan {
   readonly nodes: readonly PlannedOperation[]
   /** The names of the streams that have nodes. */
   readonly streams: readonly string[]
-  /** What a node consists of itself, by the node's place: a graph that was launched inside, a conditional's body. */
+  /** The operations inside a node, by its index: of a graph launched inside, or of a conditional's body. */
   readonly parts: ReadonlyMap<number, OperationPlan>
 }
 
@@ -123,11 +123,11 @@ export interface OperationPlan {
 export class Operation {
   readonly kind: OperationKind
   readonly label: string
-  /** What it does with memory; of a graph, what all of its nodes do. */
+  /** All accesses; for a graph, those of all of its nodes. */
   readonly accesses: readonly Access[]
-  /** What a graph runs. */
+  /** The operations of a graph. */
   readonly plan: OperationPlan | undefined
-  /** Where it is queued. */
+  /** The stream on which it is queued. */
   stream: StreamState
   #observer: OperationObserver | undefined
 
@@ -140,7 +140,7 @@ export class Operation {
   }
 
   /**
-   * Shows the operation to the observer, if there is one, who may refuse it. Refuses a stream that cannot be queued on.
+   * Shows the operation to the observer, if any. Throws if the observer refuses it, or if the stream cannot receive work.
    *
    * @param isStreamNamed whether the caller named the stream, so that the observer may not choose another
    */
@@ -153,14 +153,14 @@ export class Operation {
     return this
   }
 
-  /** The driver has accepted it. */
+  /** Called when the driver has accepted the operation. */
   accepted(tick: number): void {
     const observer = this.#observer
     this.#observer = undefined
     observer?.accepted(this, tick)
   }
 
-  /** It could not be queued. Does nothing once it was accepted. */
+  /** Called if the operation could not be queued. Does nothing after {@link accepted}. */
   refused(error: unknown): void {
     const observer = this.#observer
     this.#observer = undefined

@@ -1,25 +1,28 @@
 import type { CaptureLink, Dependency } from "./capture.js"
 import { type Ordered, emptyClock, type VectorClock } from "./clock.js"
 
-/** What an event's latest record stands for. */
+/** The point of an event's latest record: everything that happens before it. */
 export class RecordPoint implements Ordered {
-  /** What the stream that it was recorded on was ordered behind, but for its own work. */
+  /** The clock of the recording stream, without the stream's own operations. */
   clock = emptyClock
-  /** That: up to which tick, of which slot. */
+  /** The recording stream's slot, and the tick of its latest operation. */
   slot = 0
   tick = 0
-  /** Is there a record at all? */
+  /** Whether the event has been recorded. */
   isRecorded = false
-  /** Was it on a stream where others may have queued behind it? */
+  /** Whether it was recorded on a shared stream, where other code may have queued more. */
   isOnShared = false
-  /** Our own capture that it was recorded in. */
+  /** The capture of this library in which it was recorded, if any. */
   capture: CaptureLink | undefined
-  /** Was it in another library's capture? Then it is a node of their graph: to wait for it tells nothing of our order. */
+  /**
+   * Whether it was recorded in a foreign capture. Then it is a node of another graph, and a wait for it teaches clocks
+   * nothing.
+   */
   isInForeignCapture = false
-  /** The nodes of that capture's graph that it is directly behind. */
+  /** In a capture, the nodes that run directly before it. */
   dependencies: readonly Dependency[] = []
 
-  /** Stands for a record outside captures. */
+  /** Sets the point of a record outside captures. */
   set(clock: VectorClock, slot: number, tick: number, isOnShared: boolean): void {
     this.clock = clock
     this.slot = slot
@@ -30,7 +33,7 @@ export class RecordPoint implements Ordered {
     this.capture = undefined
   }
 
-  /** All that it is ordered behind. */
+  /** The clock with everything that happens before the record. */
   get wholeClock(): VectorClock {
     return this.clock.with(this.slot, this.tick)
   }
@@ -39,12 +42,12 @@ export class RecordPoint implements Ordered {
     return slot === this.slot ? tick <= this.tick : this.clock.isAfter(slot, tick)
   }
 
-  /** Is everything that it is ordered behind ordered before there, too? */
+  /** Whether this record, with everything before it, happens before `other`. */
   isBefore(other: Ordered): boolean {
     return other.isAfter(this.slot, this.tick) && this.clock.isBefore(other)
   }
 
-  /** The same place in a capture, without what it is ordered behind. */
+  /** The same place in a capture, without a clock. */
   withoutClock(): RecordPoint {
     const point = new RecordPoint()
     point.capture = this.capture

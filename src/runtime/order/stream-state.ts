@@ -6,53 +6,53 @@ import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import { RecordPoint } from "./record-point.js"
 
-/** What a stream was before it came into a capture, and goes back to. */
+/** The state of a stream before it became part of a capture. The end of the capture restores it. */
 interface Before {
   readonly capture: OpenCapture | undefined
   readonly clock: VectorClock
   readonly own: number
   readonly handle: StreamHandle
-  /** Recorded behind what had been queued; undefined if nothing was, or in a capture. */
+  /** An event after everything queued before; undefined if nothing was, or in an enclosing capture. */
   readonly event: EventHandle | undefined
 }
 
 /**
- * A stream below its public face: what allocations, events and forks hold on to, so that a forgotten
- * {@link Stream} can still be collected.
+ * The state behind a `Stream`. Allocations, events and forks refer to this instead of the `Stream`, so that a forgotten one
+ * can be garbage-collected.
  */
 export class StreamState implements Ordered {
   readonly order: DeviceOrder
-  /** Another one while the stream takes part in a body, if it takes part in the capture around it, too. */
+  /** The driver's stream. It is another one while the stream is part of both a capture and a conditional's body in it. */
   handle: StreamHandle
   readonly name: string
   readonly priority: number
   readonly slot: number
-  /** Another library's: never destroyed by us, and nothing is ever freed on it. */
+  /** Whether another library made it. Then it is never destroyed, and no memory is freed on it. */
   readonly foreign: boolean
-  /** Others may queue here, too: each record counts as new work, and no wait is elided. */
+  /** Whether other code may queue work here. Then each record counts as an operation, and no wait is skipped. */
   shared: boolean
   disposed = false
-  /** Was it chosen by the library, so that no caller can dispose of it: a default stream, or one of the pool? */
+  /** Whether the library chose it (a default or pool stream), so that the user cannot dispose of it. */
   chosen = false
-  /** How it fares, where a kernel's failure breaks its stream alone. */
+  /** The failures of this stream, on devices where a kernel's failure breaks only its stream. */
   readonly failures: StreamFailures | undefined
-  /** The scratch memory of library calls here. */
+  /** The workspace for library calls on this stream. */
   workspace: { dispose(): void } | undefined
-  /** Behind the last of the stream's work, once it is disposed of. */
+  /** An event after the stream's last work, once the stream has been disposed of. */
   end: EventHandle | undefined
-  /** Up to here its work is over, as it is known to be broken there: it was run or skipped. */
+  /** Operations up to this tick ran, or were skipped because a kernel failed. */
   brokenAt = 0
-  /** What its next operation runs after, but for its own work and what the host has seen done. */
+  /** What happens before its next operation, without its own operations and the host's clock. */
   #clock = emptyClock
   #tick: number
-  /** Of its own work, what its next operation runs after; in a capture, only what is captured. */
+  /** The tick of its latest operation; in a capture, of its latest captured one, or 0. */
   #own: number
-  /** What its next operation runs after by its own waits, whatever the host has seen. */
+  /** What happens before its next operation without the host's clock. */
   readonly #waits: Ordered = {
     isAfter: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)),
   }
   #capture: OpenCapture | undefined
-  /** One for each capture that it takes part in, the innermost last. */
+  /** One for each capture that it is part of, the innermost last. */
   readonly #before: Before[] = []
 
   constructor(order: DeviceOrder, handle: StreamHandle, name: string, priority: number, foreign: boolean) {
@@ -69,24 +69,24 @@ export class StreamState implements Ordered {
     this.#own = tick
   }
 
-  /** The capture that the stream takes part in. */
+  /** The innermost capture that the stream is part of. */
   get capture(): OpenCapture | undefined {
     return this.#capture
   }
 
-  /** Comes before everything that is queued: refuses what cannot be queued on. */
+  /** Must be called before each operation. Throws if the stream cannot receive work. */
   enter(): void {
     if (this.order.capturing > 0) this.order.captures.check(this)
     this.checkUsable()
   }
 
-  /** Comes before it is made current: refuses what the code inside can never queue on. */
+  /** Must be called before the stream is made current. Throws if code inside could never queue on it. */
   checkCurrent(): void {
     if (this.order.capturing > 0) this.order.captures.checkCurrent(this)
     this.checkUsable()
   }
 
-  /** Refuses a stream that has been disposed of. Without captures under way, that is all that {@link enter} does. */
+  /** Throws if the stream has been disposed of. Without open captures, {@link enter} does no more than this. */
   checkUsable(): void {
     if (this.disposed) throw this.#disposedError()
   }
@@ -95,16 +95,16 @@ export class StreamState implements Ordered {
     return new DisposedError(`${this.name} was disposed of. Create another stream with device.createStream().`)
   }
 
-  /** What is queued next runs after all that this knows, and what the host does. In a capture, of the capture only. */
+  /** What happens before the next operation, without the host's clock. In a capture, only captured operations. */
   get clock(): VectorClock {
     return this.#clock.with(this.slot, this.#own)
   }
 
   /**
-   * Takes part in a capture from here on, with a clock that knows nothing.
+   * Makes the stream part of a capture, with an empty clock.
    *
-   * @param event recorded behind what had been queued
-   * @param handle what is queued on from here on
+   * @param event recorded after everything queued before
+   * @param handle the driver's stream for the capture
    */
   joinCapture(capture: OpenCapture, event: EventHandle | undefined, handle = this.handle): void {
     this.#before.push({ capture: this.#capture, clock: this.#clock, own: this.#own, handle: this.handle, event })
@@ -114,7 +114,7 @@ export class StreamState implements Ordered {
     this.handle = handle
   }
 
-  /** Goes back to what it was before the capture. */
+  /** Restores the state before the capture. */
   leaveCapture(): void {
     const before = this.#before.pop()
     if (before === undefined) return
@@ -126,23 +126,23 @@ export class StreamState implements Ordered {
     if (before.event !== undefined) this.order.events.release(before.event)
   }
 
-  /** While captured: an event behind all that was queued before; undefined if nothing was. */
+  /** In a capture, an event after everything queued before it; undefined if nothing was. */
   get beforeCapture(): EventHandle | undefined {
     return this.#before[0]?.event
   }
 
-  /** What the driver calls the stream outside captures. */
+  /** The driver's stream outside of captures. */
   get outsideHandle(): StreamHandle {
     return this.#before[0]?.handle ?? this.handle
   }
 
-  /** The clock outside captures. */
+  /** The clock outside of captures. */
   get outsideClock(): VectorClock {
     const before = this.#before[0]
     return before === undefined ? this.clock : before.clock.with(this.slot, before.own)
   }
 
-  /** Counts an operation that the driver accepted. In a capture it becomes a node, and so must be described. */
+  /** Counts an operation that the driver accepted. In a capture it becomes a node, so its description is needed. */
   advance(operation: Operation | undefined): number {
     const tick = this.#count()
     if (this.#capture !== undefined && operation !== undefined) this.#capture.addNode(operation, tick)
@@ -157,33 +157,38 @@ export class StreamState implements Ordered {
     return this.#tick
   }
 
-  /** Must what is used be checked for what a failure has left there? Before the device's first failure only in captures. */
+  /**
+   * Whether operands must be checked for contents that a failed kernel should have written. Before the device's first
+   * failure, only captures need this.
+   */
   get mustCheckWritten(): boolean {
     const { failures } = this
     return failures !== undefined && (this.#capture !== undefined || failures.arePossible)
   }
 
-  /** Is everything up to this tick of this slot ordered before what is queued here next? */
+  /** Whether the operation (slot, tick) happens before the stream's next operation. */
   isAfter(slot: number, tick: number): boolean {
     if (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)) return true
-    // A capture starts from nothing: what the host has seen done is no part of the graph.
+    // The host's clock does not apply in a capture, because later launches must be ordered, too.
     return this.#capture === undefined && this.order.hostClock.isAfter(slot, tick)
   }
 
-  /** Is all that was queued on another stream so far, its waits included, ordered before what is queued here next? */
+  /**
+   * Whether everything queued on another stream so far, including its waits, happens before this stream's next operation.
+   */
   isAfterAllOf(other: StreamState): boolean {
     return this.isAfter(other.slot, other.#own) && other.#clock.isBefore(this, this.#clock)
   }
 
   /**
-   * The same by the waits of this stream alone, whatever the host has seen: if something there breaks, or is skipped, so
-   * is what is queued here next.
+   * Like {@link isAfterAllOf}, by waits of this stream alone, without the host's clock. If work of the other stream fails
+   * or is skipped, so is this stream's next operation.
    */
   hasJoined(other: StreamState): boolean {
     return this.#waits.isAfter(other.slot, other.#own) && other.#clock.isBefore(this.#waits, this.#clock)
   }
 
-  /** Is everything that was queued on the stream over, as the host has seen, and known to have succeeded or not? */
+  /** Whether the host knows that everything queued on the stream is over, and whether it succeeded. */
   get isKnownDone(): boolean {
     const { failures } = this
     const isCertain = failures === undefined || failures.hasPassed(failures.position)
@@ -191,21 +196,21 @@ export class StreamState implements Ordered {
     return isCertain && hostClock.isAfter(this.slot, this.#own) && this.#clock.isBefore(hostClock)
   }
 
-  /** What has broken the stream, as far as is known. */
+  /** The error that broke the stream, if known. */
   get failure(): Error | undefined {
     return this.failures?.before(Infinity)
   }
 
-  /** Records an event here and gives it the point. */
+  /** Records an event on the stream and sets its point. */
   record(event: EventHandle, point: RecordPoint): void {
     const { order } = this
-    if (order.isWatched || this.disposed || this.shared) return this.#recordWithCare(event, point)
+    if (order.isWatched || this.disposed || this.shared) return this.#recordSlowly(event, point)
     const isInForeignCapture = order.driver.events.record(event, this.handle)
     point.set(this.#clock, this.slot, this.#own, false)
     if (isInForeignCapture) point.isInForeignCapture = true
   }
 
-  #recordWithCare(event: EventHandle, point: RecordPoint): void {
+  #recordSlowly(event: EventHandle, point: RecordPoint): void {
     this.enter()
     const isCaptured = this.order.driver.events.record(event, this.handle)
     if (this.shared) this.#count()
@@ -218,32 +223,32 @@ export class StreamState implements Ordered {
     this.order.observer?.recorded(this, point)
   }
 
-  /** Has the point stand for all that is queued here, without an event. */
+  /** Sets a point after everything queued here, without an event. */
   mark(point: RecordPoint): void {
     point.set(this.#clock, this.slot, this.#own, this.shared)
   }
 
-  /** A point that stands for all that is queued here outside captures. */
+  /** A point after everything queued here outside of captures. */
   newPoint(): RecordPoint {
     const point = new RecordPoint()
     point.set(this.outsideClock, this.slot, this.#before[0]?.own ?? this.#own, this.shared)
     return point
   }
 
-  /** Waits for an event's record, unless the clock says that the wait would add nothing. */
+  /** Waits for an event's record, unless the point already happens before the stream's next operation. */
   wait(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     const { order } = this
     const { slot, tick } = point
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
     const isPlain = !order.isWatched && !this.disposed && point.capture === undefined && !point.isInForeignCapture
     if (next === undefined || !isPlain || order.hostClock.isAfter(slot, tick)) {
-      return this.#waitWithCare(event, point, elidable)
+      return this.#waitSlowly(event, point, elidable)
     }
     order.driver.streams.wait(this.handle, event)
     this.#clock = next
   }
 
-  #waitWithCare(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+  #waitSlowly(event: EventHandle, point: RecordPoint, elidable: boolean): void {
     const { order } = this
     this.checkUsable()
     if (order.capturing > 0 || point.capture !== undefined) {
@@ -257,22 +262,22 @@ export class StreamState implements Ordered {
     if (!point.isInForeignCapture) this.learn(point)
   }
 
-  /** Notes that what is queued next runs after the point, as the driver was told. */
+  /** Merges a point into the clock, after the driver has been told to wait. */
   learn(point: RecordPoint): void {
     this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
     this.order.observer?.waited(this, point, true)
   }
 
-  /** In a capture, waits are what brings a stream in and joins it back: they are always sent. */
+  /** Waits in a capture are always sent to the driver, because they make streams part of the capture and join them. */
   #waitInside(capture: OpenCapture, event: EventHandle, point: RecordPoint): void {
     if (this.#capture === capture) this.order.driver.streams.wait(this.handle, event)
-    else if (this.#capture === undefined) this.#comeIn(capture, event)
-    else this.#comeInTwice(capture, event)
+    else if (this.#capture === undefined) this.#joinCapture(capture, event)
+    else this.#joinNested(capture, event)
     capture.addWait(this, point)
     this.learn(point)
   }
 
-  #comeIn(capture: OpenCapture, event: EventHandle): void {
+  #joinCapture(capture: OpenCapture, event: EventHandle): void {
     const { driver, events } = this.order
     const before = events.acquire()
     try {
@@ -285,8 +290,10 @@ export class StreamState implements Ordered {
     capture.admit(this, before)
   }
 
-  /** The driver knows a stream in one capture only: in a body of that, another one stands in for it. */
-  #comeInTwice(capture: OpenCapture, event: EventHandle): void {
+  /**
+   * In the driver, a stream is part of one capture only. So another driver's stream replaces it in a conditional's body.
+   */
+  #joinNested(capture: OpenCapture, event: EventHandle): void {
     const { driver } = this.order
     const handle = driver.streams.create(this.priority)
     try {
@@ -298,13 +305,13 @@ export class StreamState implements Ordered {
     capture.admit(this, undefined, handle)
   }
 
-  /** In a capture: what is captured here next comes behind a point that the clock needs not know. */
-  comeBehind(event: EventHandle, point: RecordPoint): void {
+  /** In a capture, makes the next operation run after the birth of an array. The clock does not learn this. */
+  waitForBirth(event: EventHandle, point: RecordPoint): void {
     this.order.driver.streams.wait(this.handle, event)
     this.#capture?.addWait(this, point)
   }
 
-  /** Makes what is queued here next run after all that is queued on `target` so far. */
+  /** Makes the next operation run after everything queued on `target` so far. */
   waitFor(target: StreamState): void {
     this.checkUsable()
     const elidable = !this.shared && !target.shared && this.order.capturing === 0
@@ -325,7 +332,7 @@ export class StreamState implements Ordered {
     }
   }
 
-  /** Waits for all that was ever queued on a stream, or before its capture. */
+  /** Waits for the last work of a disposed stream, or for the work of a stream before its capture. */
   #waitForEnd(target: StreamState, end: EventHandle | undefined): void {
     this.enter()
     if (end !== undefined) this.order.driver.streams.wait(this.handle, end)

@@ -3,18 +3,18 @@ const WIDTH = 2 ** BITS
 const LAST = WIDTH - 1
 
 /**
- * For each slot a tick, 0 unless it was set. A table never changes: one that differs in a slot shares all the rest with
- * the table that it was made from. So thousands of streams that know of each other do not hold a copy each.
+ * An immutable map from slots to ticks; the default is 0. A changed table shares everything else with the original, so that
+ * thousands of streams that know each other do not need a copy each.
  *
- * A tree whose leaves have the ticks of 32 slots. With up to 32 streams, the root is a leaf.
+ * It is a tree whose leaves hold the ticks of 32 slots. With up to 32 streams, the root is a leaf.
  */
 export class TickTable {
-  /** 0 for a leaf; else how many low bits of a slot the children tell apart. */
+  /** 0 for a leaf; otherwise the number of low bits of a slot that select an entry below the children. */
   readonly #shift: number
   readonly #ticks: readonly number[]
   readonly #children: readonly (TickTable | undefined)[]
 
-  /** Without arguments, the table in which nothing was set. */
+  /** Without arguments, the empty table. */
   constructor(shift = 0, ticks: readonly number[] = [], children: readonly (TickTable | undefined)[] = []) {
     this.#shift = shift
     this.#ticks = ticks
@@ -28,7 +28,7 @@ export class TickTable {
     return node === undefined ? 0 : (node.#ticks[slot & LAST] ?? 0)
   }
 
-  /** The same table with another tick at a slot. */
+  /** This table with another tick for a slot. */
   with(slot: number, tick: number): TickTable {
     let table: TickTable = this
     while (slot >>> (table.#shift + BITS) !== 0) table = table.#lifted()
@@ -42,7 +42,10 @@ export class TickTable {
     return new TickTable(this.#shift, [], replaced(this.#children, place, child.#put(slot, tick), undefined))
   }
 
-  /** For each slot the newer tick. One of the two tables itself if that is all of it, rather `other`: so more is shared. */
+  /**
+   * The newer tick for each slot. If one of the two tables already is the result, that table (preferably `other`), so that
+   * more is shared.
+   */
   union(other: TickTable): TickTable {
     if (this.#isWithin(other)) return other
     if (other.#isWithin(this)) return this
@@ -60,7 +63,7 @@ export class TickTable {
     return new TickTable(this.#shift, ticks, children)
   }
 
-  /** Is no slot's tick newer than in another table? */
+  /** Whether no slot's tick is newer than in the other table. */
   #isWithin(other: TickTable): boolean {
     if (this === other) return true
     if (this.#shift < other.#shift) return this.#isWithin(other.#children[0] ?? new TickTable())
@@ -71,7 +74,7 @@ export class TickTable {
     )
   }
 
-  /** One level higher, for more slots. */
+  /** This table below a new root, with room for more slots. */
   #lifted(): TickTable {
     return new TickTable(this.#shift + BITS, [], [this])
   }
@@ -82,7 +85,7 @@ export class TickTable {
     return table
   }
 
-  /** Does every slot pass that was ever set? What is shared with `known` passes without being asked. */
+  /** Whether all slots with a tick pass. Parts that are shared with `known` are not checked. */
   every(known: TickTable | undefined, passes: (slot: number, tick: number) => boolean, base = 0): boolean {
     if (this === known) return true
     if (this.#shift === 0) return this.#ticks.every((tick, slot) => passes(base + slot, tick))
@@ -92,7 +95,7 @@ export class TickTable {
     )
   }
 
-  /** Calls back with every slot and tick, but not with those of a part of a large table that was visited before. */
+  /** Calls `visit` for each slot and tick, except in parts of a large table that were visited before. */
   visitNew(visited: WeakSet<TickTable>, visit: (slot: number, tick: number) => void, base = 0): void {
     if (this.#shift === 0) {
       this.#ticks.forEach((tick, slot) => visit(base + slot, tick))
@@ -106,13 +109,13 @@ export class TickTable {
   }
 }
 
-/** For each place what becomes of what both lists have there. */
+/** Merges two lists, index by index. */
 function merged<T>(some: readonly T[], others: readonly T[], merge: (one?: T, other?: T) => T): T[] {
   const length = Math.max(some.length, others.length)
   return Array.from({ length }, (_, place) => merge(some[place], others[place]))
 }
 
-/** A copy that is different at one place; what lies before and was never set is `missing`. */
+/** A copy of the list with another value at one index. Missing elements before it become `missing`. */
 function replaced<T>(list: readonly T[], place: number, value: T, missing: T): T[] {
   const copy = list.slice()
   while (copy.length < place) copy.push(missing)

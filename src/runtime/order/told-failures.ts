@@ -1,15 +1,17 @@
 import { KernelError } from "../../common/errors.js"
 
-/** The first errors of failures that somebody has been told of: other streams' errors name them as their cause. */
+/**
+ * The failures that have been reported to the user, by their first error. Errors of other streams have it as their cause.
+ */
 const told = new WeakSet<KernelError>()
 
-/** Somebody is told of a failure. Gives the error back, to be thrown. */
+/** Notes that an error is reported to the user. @returns the error, to be thrown */
 export function tell<E>(error: E): E {
   if (error instanceof KernelError) told.add(firstOf(error))
   return error
 }
 
-/** Has somebody been told of the failure behind an error? */
+/** Whether the failure behind an error has been reported to the user. */
 export function wasTold(error: Error | undefined): boolean {
   return error instanceof KernelError && told.has(firstOf(error))
 }
@@ -18,7 +20,7 @@ function firstOf(error: KernelError): KernelError {
   return error.cause instanceof KernelError ? error.cause : error
 }
 
-/** Does what may throw a failure that somebody is then told of. */
+/** Calls a function whose errors reach the user. */
 export function telling<T>(call: () => T): T {
   try {
     return call()

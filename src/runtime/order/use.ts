@@ -1,6 +1,6 @@
 import type { StreamState } from "./stream-state.js"
 
-/** One stream's newest use of a piece of memory. */
+/** The newest use of a piece of memory by one stream. */
 export interface Use {
   readonly stream: StreamState
   readonly tick: number
