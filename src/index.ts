@@ -14,7 +14,15 @@ export type {
   TypedArrayOf,
 } from "./common/dtype/dtype.js"
 export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common/kernel-facts.js"
-export type { DeviceId, DeviceListing, MemoryUsage, OpenOptions } from "./driver.js"
+export type {
+  CompileOptions,
+  CudaModuleBody,
+  DeviceId,
+  DeviceListing,
+  HostModuleBody,
+  MemoryUsage,
+  OpenOptions,
+} from "./driver.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
 export type { Device, EventOptions } from "./runtime/device/device.js"
@@ -32,6 +40,14 @@ export { type Condition, runIf, runWhile } from "./runtime/graph/conditional.js"
 export type { CudaKernelBody, HostKernelBody } from "./runtime/kernel/kernel-body.js"
 export { defineKernel, type Kernel, type KernelDefinition, type LaunchOptions } from "./runtime/kernel/kernel.js"
 export type { OccupancyOptions, SuggestBlockOptions } from "./runtime/kernel/occupancy.js"
+export {
+  defineModule,
+  type ExportName,
+  type HostExports,
+  type KernelModule,
+  type ModuleDefinition,
+  type ModuleKernelDefinition,
+} from "./runtime/kernel/module.js"
 export type { Dimensions } from "./runtime/kernel/launch-shape.js"
 export type { PinnedArray } from "./runtime/device/pinned-array.js"
 export { type DeviceSelector, listDevices, openDevice } from "./runtime/registry.js"
@@ -43,6 +59,8 @@ export type {
   Fields,
   HostArgument,
   HostKernel,
+  GlobalDefinition,
+  Globals,
   HostLaunch,
   OpaqueBytes,
   Parameter,

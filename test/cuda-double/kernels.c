@@ -156,6 +156,7 @@ static const struct kernel_entry entries[] = {
     {"test_saxpy", saxpy},
     {"test_add", add},
     {"test_fill", fill},
+    {"_Z9test_fillIfEv", fill},
     {"test_affine", affine},
     {"test_combine", combine},
     {"test_spin", spin},

@@ -20,7 +20,7 @@ const rooms: Record<string, readonly string[]> = {
   "runtime/memory": ["runtime/order", "driver.ts"],
   "runtime/capture": ["runtime/memory", "runtime/order", "driver.ts"],
   "runtime/device": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
-  "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
+  "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/graph": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   runtime: ["runtime/device", "runtime/graph", "runtime/kernel", "driver.ts"],
 

@@ -1,7 +1,8 @@
 import { Allocation } from "../memory/allocation.js"
 import { Arena } from "./arena.js"
-import type { KernelSource, StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver.js"
 import { GraphAccesses } from "./graph-accesses.js"
+import type { ModuleMemory } from "../memory/module-memory.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
@@ -21,8 +22,8 @@ export class GraphMemory extends RetainedMemory {
   readonly accesses: GraphAccesses
   /** Addresses of pinned memory with the host's data. */
   readonly pinned: number[] = []
-  /** What its launches run: a driver may unload a kernel whose source nobody holds any more. */
-  readonly kernels = new Set<KernelSource>()
+  /** What its launches run: a driver may unload a module that nobody holds any more. */
+  readonly #modules = new Set<ModuleMemory>()
   readonly #parts = new Set<GraphMemory>()
   readonly #order: DeviceOrder
 
@@ -42,6 +43,13 @@ export class GraphMemory extends RetainedMemory {
     if (this.kept.has(memory)) return
     this.kept.add(memory)
     memory.retain()
+  }
+
+  /** The graph launches a kernel of this module. */
+  keepModule(module: ModuleMemory): void {
+    if (this.#modules.has(module)) return
+    this.#modules.add(module)
+    module.retain()
   }
 
   /** Another graph, or a body, becomes part of this one. */
@@ -88,10 +96,10 @@ export class GraphMemory extends RetainedMemory {
   }
 
   protected override free(): void {
-    this.kernels.clear()
     const uses = this.uses.list()
     this.arena.dispose()
-    for (const memory of [...this.kept, ...this.#parts, this.arena]) memory.release(uses)
+    for (const memory of [...this.kept, ...this.#parts, ...this.#modules, this.arena]) memory.release(uses)
+    this.#modules.clear()
     const pinned = this.pinned.splice(0)
     if (pinned.length === 0) return
     this.#order.releaseAfter(uses, () => pinned.forEach((address) => this.#order.driver.memory.freePinned(address)))

@@ -1,5 +1,5 @@
 import { URL } from "node:url"
-import type { CudaModuleBody, HostModuleBody } from "../../driver.js"
+import type { CompileOptions, CudaModuleBody, HostModuleBody } from "../../driver.js"
 import { bytesOf, isTypedArray, typedArrayName } from "../../common/typed-array.js"
 import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -19,8 +19,6 @@ interface Part<T> {
   readonly allowed: string
   readonly take: (value: unknown) => T | undefined
 }
-
-const definitionNames: ReadonlySet<string> = new Set(["name", "signature", "cuda", "host"])
 
 /** A string that has a form in UTF-8, which compilers read. A lone surrogate has none. */
 const text: Part<string> = {
@@ -42,7 +40,18 @@ const cTexts: Part<readonly string[]> = {
 }
 const identifier: Part<string> = {
   allowed: "a string that is not empty",
-  take: (value) => text.take(value === "" ? undefined : value),
+  take: (value) => cText.take(value === "" ? undefined : value),
+}
+const headers: Part<Readonly<Record<string, string>>> = {
+  allowed: "an object with the texts of headers by their names, strings without NUL and lone surrogates",
+  take: (value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined
+    const entries = Object.entries(value).map(
+      ([name, header]: [string, unknown]) => [name, cText.take(header)] as const,
+    )
+    const isTaken = entries.every(([name, header]) => identifier.take(name) !== undefined && header !== undefined)
+    return isTaken ? Object.fromEntries(entries.map(([name, header = ""]) => [name, header])) : undefined
+  },
 }
 const bytes: Part<Uint8Array> = {
   allowed: "a Uint8Array",
@@ -58,6 +67,14 @@ function either<A, B>(one: Part<A>, other: Part<B>): Part<A | B> {
 }
 
 const place = either(url, text)
+const file = either(url, cText)
+const files: Part<readonly (URL | string)[]> = {
+  allowed: "an array of URLs and strings",
+  take: (value) => {
+    const taken = Array.isArray(value) ? value.map((path: unknown) => file.take(path)) : [undefined]
+    return taken.every((path) => path !== undefined) ? taken : undefined
+  },
+}
 const image = either(cText, bytes)
 const module = either(url, bytes)
 
@@ -73,63 +90,118 @@ function isUrl(value: unknown): value is { readonly href: string } {
   )
 }
 
-/** Throws unless the value is a kernel's definition. Its name and signature are checked elsewhere. */
-export function checkDefinition(definition: unknown): void {
-  if (typeof definition === "object" && definition !== null)
-    return checkNames(definition, "definition", definitionNames)
-  throw mustBe("definition", "an object such as { name, signature, cuda, host }", definition)
+/** Refuses what is no definition of this form. Its parts have checks of their own. */
+export function checkDefinition(definition: unknown, form: string, names: readonly string[]): void {
+  if (typeof definition === "object" && definition !== null) {
+    return checkNames(definition, "definition", new Set(names))
+  }
+  throw mustBe("definition", `an object such as ${form}`, definition)
+}
+
+/** Refuses what cannot be a kernel's name. */
+export function checkKernelName(name: unknown): asserts name is string {
+  if (typeof name === "string" && /^[A-Za-z_$][\w$]*$/.test(name)) return
+  throw mustBe("name", "an identifier, the one that the code exports", name)
 }
 
 /** The error for a definition without code. */
-export function withoutCode(kernel: string): Error {
+export function withoutCode(label: string): Error {
   return new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    `Kernel "${kernel}" must have code for at least one device. Give its definition a \`cuda\` or a \`host\` body.`,
+    `${label} must have code for at least one device. Give its definition a \`cuda\` or a \`host\` body.`,
   )
 }
 
-/** Checks a kernel's code for CUDA. It may be undefined. */
-export function cudaBody(kernel: string, value: unknown): CudaKernelBody | undefined {
+/** Code for CUDA, checked. None is allowed. */
+export function cudaBody(owner: string, value: unknown): CudaModuleBody | undefined {
   if (value === undefined) return undefined
-  const body = new Body(kernel, "cuda", value, ["source", "ptx", "cubin"])
+  const body = new Body(owner, "cuda", value, ["source", "file", "ptx", "cubin", "fatbin"])
   switch (body.form) {
     case "source":
-      body.checkNames("source", "options")
-      return { source: body.part("source", cText), options: body.optional("options", cTexts) }
+      return { source: body.part("source", cText), ...compileOptions(body) }
+    case "file":
+      return { file: body.part("file", file), ...compileOptions(body) }
     case "ptx":
       body.checkNames("ptx")
       return { ptx: body.part("ptx", image) }
     case "cubin":
       body.checkNames("cubin")
       return { cubin: body.part("cubin", bytes) }
+    case "fatbin":
+      body.checkNames("fatbin")
+      return { fatbin: body.part("fatbin", bytes) }
   }
 }
 
-/** Checks a kernel's code for the host device. It may be undefined. */
-export function hostBody(kernel: string, value: unknown): HostKernelBody | undefined {
+function compileOptions(body: Body<string>): CompileOptions {
+  body.checkNames(body.form, "options", "headers", "includePaths")
+  return {
+    options: body.optional("options", cTexts),
+    headers: body.optional("headers", headers),
+    includePaths: body.optional("includePaths", files),
+  }
+}
+
+/** Code for the host, checked. None is allowed. `extra` is a name that the body may have beside the code. */
+export function hostBody(owner: string, value: unknown, extra: "export" | "exports"): HostModuleBody | undefined {
   if (value === undefined) return undefined
-  const body = new Body(kernel, "host", value, ["source", "module", "wasm"])
-  body.checkNames(body.form, "export")
-  const extras = { export: body.optional("export", identifier) }
+  const body = new Body(owner, "host", value, ["source", "module", "wasm"])
+  body.checkNames(body.form, extra)
   switch (body.form) {
     case "source":
-      return { source: body.part("source", text), ...extras }
+      return { source: body.part("source", text) }
     case "module":
-      return { module: body.part("module", place), ...extras }
+      return { module: body.part("module", place) }
     case "wasm":
-      return { wasm: body.part("wasm", module), ...extras }
+      return { wasm: body.part("wasm", module) }
   }
 }
 
-/** A body as the user gave it. It must have exactly one of the forms. */
+/** The name that a part of a kernel's definition gives it there; undefined if it gives none. */
+export function nameIn(kernel: string, part: "cuda" | "host", value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const what = `\`${part}\` of kernel "${kernel}"`
+  const key = part === "cuda" ? "symbol" : "export"
+  if (typeof value !== "object" || value === null) throw mustBe(what, `{ ${key} }`, value)
+  checkNames(value, what, new Set([key]))
+  return namedBy(kernel, part, value)
+}
+
+/** The name under which the host body of a kernel exports it; undefined if it gives none. */
+export function exportName(kernel: string, value: unknown): string | undefined {
+  return typeof value === "object" && value !== null ? namedBy(kernel, "host", value) : undefined
+}
+
+function namedBy(kernel: string, part: "cuda" | "host", value: object): string | undefined {
+  const key = part === "cuda" ? "symbol" : "export"
+  const name: unknown = Reflect.get(value, key)
+  const taken = name === undefined ? undefined : identifier.take(name)
+  if (taken !== undefined || name === undefined) return taken
+  throw mustBe(`\`${part}.${key}\` of kernel "${kernel}"`, identifier.allowed, name)
+}
+
+/** The names of the exports of a module's host code; undefined if they are not given. */
+export function exportedNames(exports: unknown, owner: string): readonly string[] | undefined {
+  if (exports === undefined) return undefined
+  const names: unknown = typeof exports === "object" && exports !== null ? namesOf(exports) : undefined
+  const taken = cTexts.take(names)
+  if (taken !== undefined) return taken
+  throw mustBe(`\`exports\` of ${owner}`, "an array of names, or a module imported with `import * as`", exports)
+}
+
+function namesOf(exports: object): unknown {
+  return Array.isArray(exports) ? exports : Object.keys(exports)
+}
+
+/** A body as it was given: it has exactly one of the forms. */
 class Body<F extends string> {
-  readonly #kernel: string
+  readonly #owner: string
   readonly #kind: string
   readonly #value: object
   readonly form: F
 
-  constructor(kernel: string, kind: string, value: unknown, forms: readonly F[]) {
-    this.#kernel = kernel
+  constructor(owner: string, kind: string, value: unknown, forms: readonly F[]) {
+    this.#owner = owner
     this.#kind = kind
     const given = typeof value === "object" && value !== null ? forms.filter((form) => form in value) : []
     const [form] = given
@@ -156,7 +228,7 @@ class Body<F extends string> {
 
   /** The body, or one of its options, in messages. */
   #what(key?: string): string {
-    return `\`${key === undefined ? this.#kind : `${this.#kind}.${key}`}\` of kernel "${this.#kernel}"`
+    return `\`${key === undefined ? this.#kind : `${this.#kind}.${key}`}\` of ${this.#owner}`
   }
 
   optional<T>(key: string, part: Part<T>): T | undefined {

@@ -12,8 +12,10 @@ import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import {
   checkDefinition,
+  checkKernelName,
   cudaBody,
   type CudaKernelBody,
+  exportName,
   hostBody,
   type HostKernelBody,
   withoutCode,
@@ -22,8 +24,10 @@ import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, wi
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import type { Arguments, Parameter } from "./parameter-types.js"
+import { ModuleState } from "./module-state.js"
 import { parseSignature } from "./signature.js"
 import { StructWriter } from "./struct-arguments.js"
+import type { IndirectUses } from "../memory/indirect-uses.js"
 import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { OperationType } from "../order/operation.js"
@@ -34,7 +38,7 @@ export interface KernelDefinition<S extends readonly Parameter[]> {
   readonly name: string
   /** The parameters in order, such as `["int32", "float32", "in float32*", "inout float32*"]`. */
   readonly signature: S
-  /** The code for CUDA: CUDA C++ source, PTX or a cubin. */
+  /** The code for CUDA: CUDA C++ in a file or as a text, PTX, a cubin, or a fatbin. */
   readonly cuda?: CudaKernelBody | undefined
   /** The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. One call runs the whole launch. */
   readonly host?: HostKernelBody | undefined
@@ -102,9 +106,6 @@ function launchType(kernel: string, primitives: readonly FlatPrimitive[]): Opera
   )
 }
 
-/** The number of kernels defined so far. */
-let count = 0
-
 /** An argument that has been checked against its parameter. */
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
@@ -126,14 +127,19 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #type: OperationType
   /** The index of the first flat argument that is an array; 0 if there is none. */
   readonly #firstArray: number
+  readonly #module: ModuleState
+  readonly #hasGlobals: boolean
   /** The index at which every device keeps this kernel's handle. */
-  readonly #place = count++
+  readonly #place: number
 
   /** @internal */
-  constructor(source: KernelSource, signature: S) {
+  constructor(source: KernelSource, signature: S, module: ModuleState) {
     this.name = source.name
     this.signature = signature
     this.#source = source
+    this.#module = module
+    this.#place = module.add(source)
+    this.#hasGlobals = module.hasGlobals
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
     this.#type = launchType(source.name, primitives)
@@ -159,7 +165,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
     // Not skipped if the kernel is loaded already: on host, a launch loads it before the workers have found it valid.
-    device.kernels[this.#place] = await device.driver.kernels.prepare(this.#source)
+    const [handle] = await Promise.all([device.driver.kernels.prepare(this.#source), this.#module.prepare(device)])
+    this.#module.checkLoaded(device)
+    device.kernels[this.#place] = handle
   }
 
   #checkDevice(device: unknown): asserts device is Device {
@@ -242,7 +250,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const attributes = isPlain
       ? undefined
       : launchAttributes(cluster, cooperative, grid, signal !== undefined, writer?.bytes)
-    const indirect = options.uses === undefined ? undefined : indirectUses(options.uses, device)
+    const { uses } = options
+    const indirect = uses === undefined && !this.#hasGlobals ? undefined : this.#indirectUses(uses, device)
     const handle = this.load(device)
 
     const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
@@ -269,7 +278,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
     accept(state, this.#type, args, indirect, operation)
     if (writer !== undefined) this.#writer = writer
-    if (operation !== undefined) captureOf(state)?.memory.kernels.add(this.#source)
+    if (operation !== undefined) captureOf(state)?.memory.keepModule(this.#module.on(device).memory)
+  }
+
+  /** What the launch uses beside its arguments. A module's globals are known once it is loaded. */
+  #indirectUses(uses: ExternalUses | undefined, device: Device): IndirectUses | undefined {
+    if (!this.#hasGlobals) return uses === undefined ? undefined : indirectUses(uses, device)
+    this.load(device)
+    return this.#module.usesOf(device, uses)
   }
 
   /** The kernel's writer, or another one: reading a struct may run the caller's code, which may launch this kernel. */
@@ -341,12 +357,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   #loadAnew(device: Device): KernelHandle {
     device.checkUsable()
     this.#checkAvailable(device)
+    this.#module.on(device)
     const handle = device.driver.kernels.load(this.#source)
     device.kernels[this.#place] = handle
     return handle
   }
 
   #checkAvailable(device: Device): void {
+    this.#module.checkUsable()
     if (this.#source.module[device.kind] !== undefined) return
     throw new AuxstreamError(
       "AUX_KERNEL_UNAVAILABLE",
@@ -381,14 +399,17 @@ function deviceFor(args: readonly unknown[]): Device {
  * })
  */
 export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<S> {
-  checkDefinition(definition)
-  const { name, signature, cuda, host } = definition
-  if (typeof name !== "string" || !/^[A-Za-z_$][\w$]*$/.test(name)) {
-    throw mustBe("name", "an identifier, the one that the code exports", name)
-  }
+  checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
+  const { name, signature } = definition
+  checkKernelName(name)
   const parameters = parseSignature(signature, name)
-  const bodies = { cuda: cudaBody(name, cuda), host: hostBody(name, host) }
-  if (bodies.cuda === undefined && bodies.host === undefined) throw withoutCode(name)
-  const module = { name, label: `Kernel "${name}"`, ...bodies, globals: [], expressions: [] }
-  return new Kernel({ name, parameters, module, symbol: name, export: bodies.host?.export ?? name }, signature)
+  const label = `Kernel "${name}"`
+  const owner = `kernel "${name}"`
+  const cuda = cudaBody(owner, definition.cuda)
+  const host = hostBody(owner, definition.host, "export")
+  const exported = exportName(name, definition.host) ?? name
+  if (cuda === undefined && host === undefined) throw withoutCode(label)
+  const module = new ModuleState({ name, label, cuda, host, globals: [] })
+  const source = { name, parameters, module: module.source, symbol: name, export: exported }
+  return new Kernel(source, signature, module)
 }

@@ -64,12 +64,22 @@ type Elements<E extends Field> = readonly Argument<E>[] | (E extends DType ? Sou
 /** What `launch` takes for a whole signature. */
 export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
 
+/** A global array of a module's code: its dtype and its length. `"constant"` if kernels only read it. */
+export type GlobalDefinition = readonly [dtype: DType, length: number, access?: "constant" | undefined]
+
+/** The global arrays of a module's code, by their names in C++. */
+export interface Globals {
+  readonly [name: string]: GlobalDefinition
+}
+
 /** What a host kernel is told of its launch. */
-export interface HostLaunch {
+export interface HostLaunch<G extends Globals = Globals> {
   readonly grid: readonly [x: number, y: number, z: number]
   readonly block: readonly [x: number, y: number, z: number]
   /** In bytes, as it was asked for. A host kernel has its own locals. */
   readonly sharedMemory: number
+  /** The module's global arrays, over the device's memory. */
+  readonly globals: { readonly [N in keyof G]: TypedArrayOf<G[N][0]> }
 }
 
 /** What a host kernel gets for a parameter or a field. A struct is an object of its own for each launch. */
@@ -98,7 +108,7 @@ export type HostArgument<P extends Field> = P extends `${Access} ${infer D exten
  *   for (let i = 0; i < n; i++) x[i] = (x[i] ?? 0) * factor
  * }
  */
-export type HostKernel<S extends readonly Parameter[]> = (
-  launch: HostLaunch,
+export type HostKernel<S extends readonly Parameter[], G extends Globals = Globals> = (
+  launch: HostLaunch<G>,
   ...args: { -readonly [I in keyof S]: HostArgument<S[I]> }
 ) => void

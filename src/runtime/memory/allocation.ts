@@ -22,7 +22,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
   #writes: Writes | undefined
 
-  private constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
+  protected constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
     super()
     this.order = order
     this.address = address

@@ -1,0 +1,269 @@
+import { dtypes, elementsOf, isDType } from "../../common/dtype/elements.js"
+import { basename } from "node:path"
+import { mustBe } from "../../common/check.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { show } from "../../common/show.js"
+import type { CudaModuleBody, GlobalDeclaration, HostModuleBody } from "../../driver.js"
+import { Device } from "../device/device.js"
+import type { DeviceArray } from "../device/device-array.js"
+import { Kernel } from "./kernel.js"
+import {
+  checkDefinition,
+  checkKernelName,
+  cudaBody,
+  exportedNames,
+  hostBody,
+  nameIn,
+  withoutCode,
+} from "./kernel-body.js"
+import { ModuleState } from "./module-state.js"
+import type { Globals, HostKernel, Parameter } from "./parameter-types.js"
+import { parseSignature } from "./signature.js"
+
+/** What a module's host code exports: the names, or the module itself, imported with `import * as`. */
+export type HostExports = readonly string[] | { readonly [name: string]: unknown }
+
+/** The names of what a module's host code exports. */
+export type ExportName<X extends HostExports> = X extends readonly (infer N extends string)[]
+  ? N
+  : Extract<keyof X, string>
+
+/** What {@link defineModule} takes. */
+export interface ModuleDefinition<G extends Globals = Globals, X extends HostExports = readonly string[]> {
+  /** Its name in errors. By default the name of its file. */
+  readonly name?: string | undefined
+  /** CUDA C++ in a file or as a text, PTX, a cubin, or a fatbin. */
+  readonly cuda?: CudaModuleBody | undefined
+  /**
+   * A JavaScript module's text or address, or a WebAssembly module. With `exports`, the compiler checks the exports that
+   * kernels name and, if `exports` is the module itself, their signatures.
+   */
+  readonly host?: (HostModuleBody & { readonly exports?: X | undefined }) | undefined
+  /** Global arrays of the code: `{ table: ["float32", 4] }`. */
+  readonly globals?: G | undefined
+}
+
+/** What {@link KernelModule.kernel} takes. */
+export type ModuleKernelDefinition<S extends readonly Parameter[], E extends string> = {
+  /** The parameters in order: `["int32", "float32", "in float32*", "inout float32*"]`. */
+  readonly signature: S
+  /** The symbol in the CUDA code. By default the kernel's name. */
+  readonly cuda?: { readonly symbol?: string | undefined } | undefined
+} & (
+  | {
+      /** Its name in errors, graphs and traces, and what the code calls it unless `symbol` or `export` says otherwise. */
+      readonly name: string
+      /** What the host's code exports it as. */
+      readonly host: { readonly export: E }
+    }
+  | {
+      /** Its name in errors, graphs and traces, and what the code calls it unless `symbol` says otherwise. */
+      readonly name: E
+      readonly host?: { readonly export?: undefined } | undefined
+    }
+)
+
+/** Nothing if an export can be a kernel of this signature. */
+type Fits<X extends HostExports, E extends string, S extends readonly Parameter[]> = X extends readonly string[]
+  ? unknown
+  : E extends keyof X
+    ? X[E] extends HostKernel<S>
+      ? unknown
+      : { readonly signature: ["the export is no kernel of this signature", X[E]] }
+    : never
+
+/** The globals of a module that declares none. It has no name at all, so `global()` takes none. */
+type NoGlobals = { readonly [noGlobals]?: undefined }
+declare const noGlobals: unique symbol
+
+/**
+ * Code with one or several kernels, which is compiled once and loaded once for each device. Defined with
+ * {@link defineModule}. In the words of CUDA, a `CUlibrary`; of CuPy, a `RawModule`.
+ */
+export class KernelModule<G extends Globals = Globals, X extends HostExports = readonly string[]> {
+  readonly name: string
+  readonly #state: ModuleState
+  readonly #exports: readonly string[] | undefined
+  readonly #kernels: Kernel[] = []
+
+  /** @internal */
+  constructor(state: ModuleState, exports: readonly string[] | undefined) {
+    this.name = state.source.name
+    this.#state = state
+    this.#exports = exports
+  }
+
+  /**
+   * Declares a kernel of the module. Nothing is compiled or loaded yet.
+   *
+   * The CUDA symbol is looked up as it is, then as the name of one function without its C++ mangling. A symbol with `<` or
+   * `::` is a name expression such as `"scale<float, 4>"`: the compiler instantiates it, so the kernel must be declared before
+   * the module is first compiled.
+   *
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression once the module is compiled
+   * @example
+   * const scale = module.kernel({
+   *   name: "scale",
+   *   signature: ["int32", "inout float32*"],
+   *   cuda: { symbol: "scale<float, 4>" },
+   * })
+   */
+  kernel<const S extends readonly Parameter[], const E extends ExportName<X>>(
+    definition: ModuleKernelDefinition<S, E> & Fits<X, E, S>,
+  ): Kernel<S> {
+    this.#state.checkUsable()
+    checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
+    const { name, signature, cuda, host } = definition
+    checkKernelName(name)
+    const parameters = parseSignature(signature, name)
+    const { source } = this.#state
+    const symbol = nameIn(name, "cuda", cuda) ?? name
+    const exported = nameIn(name, "host", host) ?? name
+    if (source.host !== undefined && this.#exports?.includes(exported) === false) {
+      throw mustBe(`the export of kernel "${name}"`, `one of ${this.#exports.join(", ")}`, exported)
+    }
+    const kernel = new Kernel({ name, parameters, module: source, symbol, export: exported }, signature, this.#state)
+    this.#kernels.push(kernel)
+    return kernel
+  }
+
+  /**
+   * A global array of the module's code on one device. It belongs to the module: it is the same memory for each call, disposing of
+   * it frees nothing, and it ends with the module. Loads the module, if it is not loaded yet. In CUDA's words,
+   * `cuLibraryGetGlobal`.
+   *
+   * Every launch of the module's kernels reads its globals, and writes those that are not constant, unless the launch's
+   * `uses` names them. So order a copy into a global like one into an argument.
+   *
+   * @throws AuxstreamError AUX_KERNEL_INVALID for a global that the code does not have, or has in another size; DisposedError
+   * @example
+   * module.global(device, "table").copyFrom(new Float32Array([1, 2, 3, 4]))
+   */
+  global<N extends Extract<keyof G, string>>(device: Device, name: N): DeviceArray<G[N][0]>
+  global(device: Device, name: string): DeviceArray {
+    this.#checkDevice(device)
+    const { globals } = this.#state.source
+    const index = globals.findIndex((global) => global.name === name)
+    if (index < 0) {
+      const names = globals.map((global) => JSON.stringify(global.name)).join(", ")
+      throw mustBe(
+        `the global of module "${this.name}"`,
+        names === "" ? "declared in `globals`" : `one of ${names}`,
+        name,
+      )
+    }
+    const array = this.#state.on(device).arrays[index]
+    if (array === undefined) throw new RangeError(`there is no global ${index}`)
+    return array.subarray(0)
+  }
+
+  /**
+   * Compiles and loads the module and all kernels declared so far ahead of the first launch, off the event loop.
+   *
+   * @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's words, AUX_KERNEL_UNAVAILABLE without a body for the
+   * device
+   */
+  async prepare(device: Device): Promise<void> {
+    this.#checkDevice(device)
+    await Promise.all([this.#state.prepare(device), ...this.#kernels.map((kernel) => kernel.prepare(device))])
+  }
+
+  #checkDevice(device: unknown): asserts device is Device {
+    if (!(device instanceof Device)) throw mustBe("device", "a Device", device)
+    device.checkUsable()
+    this.#state.checkUsable()
+    if (this.#state.source[device.kind] !== undefined) return
+    throw new AuxstreamError(
+      "AUX_KERNEL_UNAVAILABLE",
+      `Module "${this.name}" has no code for ${device.id}. Give its definition a \`${device.kind}\` body.`,
+    )
+  }
+
+  /** Whether it has been disposed of. */
+  get disposed(): boolean {
+    return this.#state.disposed
+  }
+
+  /**
+   * Unloads the module from all devices, without waiting: queued launches run first, and graphs keep what they launch.
+   * Later launches of its kernels throw `DisposedError`.
+   */
+  dispose(): void {
+    this.#state.dispose()
+  }
+
+  /** The same as {@link dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/**
+ * Defines a module: code with one or several kernels, for each device that it supports. It is compiled and loaded once for
+ * each device, at its first use there or with `prepare`.
+ *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
+ * @example
+ * const filters = defineModule({
+ *   cuda: { file: new URL("filters.cu", import.meta.url) },
+ *   host: { module: new URL("filters.js", import.meta.url) },
+ *   globals: { table: ["float32", 4, "constant"] },
+ * })
+ * const blur = filters.kernel({ name: "blur", signature: ["int32", "in float32*", "out float32*"] })
+ */
+export function defineModule<const G extends Globals = NoGlobals, const X extends HostExports = readonly string[]>(
+  definition: ModuleDefinition<G, X>,
+): KernelModule<G, X> {
+  checkDefinition(definition, "{ name, cuda, host, globals }", ["name", "cuda", "host", "globals"])
+  const name = nameOf(definition)
+  const label = `Module "${name}"`
+  const owner = `module "${name}"`
+  const cuda = cudaBody(owner, definition.cuda)
+  const host = hostBody(owner, definition.host, "exports")
+  if (cuda === undefined && host === undefined) throw withoutCode(label)
+  const globals = parseGlobals(definition.globals, owner)
+  const state = new ModuleState({ name, label, cuda, host, globals })
+  return new KernelModule(state, exportedNames(definition.host?.exports, owner))
+}
+
+function nameOf({ name, cuda }: ModuleDefinition<Globals, HostExports>): string {
+  if (name === undefined) {
+    const file = typeof cuda === "object" && cuda !== null && "file" in cuda ? String(cuda.file) : ""
+    return basename(file).replace(/\.\w+$/, "") || "module"
+  }
+  if (typeof name === "string" && /^[^\0"\\/\p{Surrogate}]+$/u.test(name)) return name
+  throw mustBe("name", "a name without quotes, slashes and NUL", name)
+}
+
+const GLOBAL_NAME = /^[A-Za-z_$][\w$]*(?:::[A-Za-z_$][\w$]*)*$/
+
+function parseGlobals(globals: unknown, owner: string): GlobalDeclaration[] {
+  if (globals === undefined) return []
+  if (typeof globals !== "object" || globals === null)
+    throw mustBe(`\`globals\` of ${owner}`, '{ name: ["float32", 4] }', globals)
+  return Object.entries(globals).map(([name, value]: [string, unknown]) => parseGlobal(name, value, owner))
+}
+
+function partsOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? Array.from(value, (part: unknown) => part) : []
+}
+
+function parseGlobal(name: string, value: unknown, owner: string): GlobalDeclaration {
+  const what = `global ${show(name)} of ${owner}`
+  if (!GLOBAL_NAME.test(name)) throw mustBe(`the name of a global of ${owner}`, 'a name in C++ such as "table"', name)
+  const [dtype, length, access, ...others] = partsOf(value)
+  if (!isDType(dtype) || (access !== undefined && access !== "constant") || others.length > 0) {
+    throw mustBe(what, `[dtype, length], or [dtype, length, "constant"], with a dtype of ${dtypes.join(", ")}`, value)
+  }
+  const most = Math.floor(Number.MAX_SAFE_INTEGER / elementsOf(dtype).byteLength)
+  if (typeof length !== "number" || !Number.isSafeInteger(length) || length < 1 || length > most) {
+    throw mustBe(
+      `the length of ${what}`,
+      "a positive integer: its number of elements",
+      length,
+      undefined,
+      "AUX_OUT_OF_RANGE",
+    )
+  }
+  return { name, dtype, length, isConstant: access === "constant" }
+}
