@@ -15,6 +15,16 @@ function check(error: unknown, code: ErrorCode, words: readonly Words[]): Auxstr
   return error
 }
 
+/** The value that a call throws. */
+export function thrownBy(fn: () => unknown): unknown {
+  try {
+    fn()
+  } catch (error) {
+    return error
+  }
+  return assert.fail("nothing was thrown")
+}
+
 /** Checks that a call throws synchronously, with this code and these words. */
 export function refused(fn: () => unknown, code: ErrorCode, ...words: Words[]): AuxstreamError {
   let error: unknown

@@ -24,25 +24,27 @@ export type Operand = Span | number | bigint
  * Queues one operation. A failed submission changes nothing.
  *
  * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
- * @param submit has the driver queue the operation on the stream that it is given
- * @returns that stream
+ * @param submit has the driver queue the operation on the stream that it is given. It returns the scratch memory that the
+ * operation uses, if any, after {@link prepare}
+ * @returns the stream
  */
 export function queueOperation(
   stream: StreamState,
   type: OperationType,
   operands: readonly Operand[],
   isStreamNamed: boolean,
-  submit: (stream: StreamState) => void,
+  submit: (stream: StreamState) => IndirectUses | undefined,
 ): StreamState {
   const operation = begin(stream, type, operands, undefined, isStreamNamed)
   const target = operation === undefined ? stream : operation.stream
+  let scratch: IndirectUses | undefined
   try {
     prepare(target, type, operands)
-    submit(target)
+    scratch = submit(target)
   } catch (error) {
     throw refuse(operation, error)
   }
-  accept(target, type, operands, undefined, operation)
+  accept(target, type, operands, scratch, operation)
   return target
 }
 

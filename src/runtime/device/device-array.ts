@@ -10,6 +10,7 @@ import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { DisposedError } from "../../common/errors.js"
 import { queueOperation } from "../capture/operation.js"
 import { OperationType } from "../order/operation.js"
+import { IndirectUses } from "../memory/indirect-uses.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { checkSameLength, copyBetween } from "./arrays.js"
@@ -21,12 +22,14 @@ import { currentStream } from "./current.js"
 
 const upload = new OperationType("upload", "upload", ["overwrite"])
 const fill = new OperationType("fill", "fill", ["overwrite"])
-const read = new OperationType("read", "read", ["overwrite", "read"])
+const read = new OperationType("read", "read", ["read"])
 
 /** Pinned memory that a read copies to, before the elements are copied to the returned typed array. */
 interface Staging {
   readonly memory: PinnedMemory
   readonly allocation: PinnedAllocation
+  /** Where the copy is queued. */
+  stream: StreamState
 }
 
 /**
@@ -131,7 +134,7 @@ export class DeviceArray<D extends DType = DType> {
     this.checkUsable()
     const stream = currentStream(this.device).state
     if (source instanceof DeviceArray || isPinned(source)) copyBetween(this, source, stream)
-    else this.#upload(source, stream)
+    else this.#upload(source, stream, false)
     return this
   }
 
@@ -156,6 +159,11 @@ export class DeviceArray<D extends DType = DType> {
     return this
   }
 
+  /** @internal The first contents, on the current stream: no observer may choose another, as the array begins there. */
+  copyFirst(source: SourceOf<D>): void {
+    this.#upload(source, currentStream(this.device).state, true)
+  }
+
   #checkSource(source: SourceOf<D>): void {
     if (!elementsOf(this.dtype).holds(source)) {
       const typedArray = elementsOf(this.dtype).create(0).constructor.name
@@ -164,27 +172,24 @@ export class DeviceArray<D extends DType = DType> {
     }
   }
 
-  #upload(source: SourceOf<D>, stream: StreamState): void {
+  #upload(source: SourceOf<D>, stream: StreamState, isStreamNamed: boolean): void {
     this.#checkSource(source)
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
-    const capture = captureOf(stream)
-    if (capture !== undefined) return this.#captureUpload(bytesOf(source), stream, capture)
-    queueOperation(stream, upload, [this], false, ({ order, handle }) => {
-      order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), handle))
+    queueOperation(stream, upload, [this], isStreamNamed, (target) => {
+      const capture = captureOf(target)
+      if (capture !== undefined) this.#captureUpload(bytesOf(source), target, capture)
+      else target.order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), target.handle))
     })
   }
 
   /** In a capture, the graph keeps a copy of the typed array as it is now, and each launch copies from there. */
-  #captureUpload(source: Uint8Array, stream: StreamState, capture: Capture): void {
+  #captureUpload(source: Uint8Array, { order, handle }: StreamState, capture: Capture): void {
     const { driver } = this.device
-    stream.enter()
-    const memory = stream.order.allocate(() => driver.memory.allocatePinned(source.length))
+    const memory = order.allocate(() => driver.memory.allocatePinned(source.length))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
-    queueOperation(stream, upload, [this], false, ({ handle }) => {
-      driver.memory.copy(this.address, memory.address, this.byteLength, handle)
-    })
+    driver.memory.copy(this.address, memory.address, this.byteLength, handle)
   }
 
   /**
@@ -197,7 +202,8 @@ export class DeviceArray<D extends DType = DType> {
   fill(value: ScalarOf<D>): this {
     this.checkUsable()
     checkScalar(this.dtype, value, "value")
-    return this.fillChecked(value)
+    this.fillChecked(value)
+    return this
   }
 
   /**
@@ -211,15 +217,18 @@ export class DeviceArray<D extends DType = DType> {
     return this
   }
 
-  /** @internal Like {@link fill}, with a value that has been checked. */
-  fillChecked(value: number | bigint): this {
-    if (this.length === 0) return this
+  /**
+   * @internal Like {@link fill}, with a value that has been checked.
+   *
+   * @param isFirst whether these are the first contents: see {@link copyFirst}
+   */
+  fillChecked(value: number | bigint, isFirst = false): void {
+    if (this.length === 0) return
     const stream = currentStream(this.device).state
     const element = elementsOf(this.dtype).encode(value)
-    queueOperation(stream, fill, [this], false, ({ handle }) => {
+    queueOperation(stream, fill, [this], isFirst, ({ handle }) => {
       this.device.driver.memory.fill(this.address, element, this.length, handle)
     })
-    return this
   }
 
   /**
@@ -241,7 +250,7 @@ export class DeviceArray<D extends DType = DType> {
       const stream = currentStream(this.device).state
       const staging = this.#queueRead(stream)
       const release = () => this.#release(staging)
-      const elements = streamResult(stream, options, () => this.#take(staging))
+      const elements = streamResult(staging?.stream ?? stream, options, () => this.#take(staging))
       elements.then(release, release)
       return elements
     })
@@ -253,7 +262,7 @@ export class DeviceArray<D extends DType = DType> {
     const stream = currentStream(this.device).state
     const staging = this.#queueRead(stream)
     try {
-      this.device.order.synchronizeStream(stream)
+      this.device.order.synchronizeStream(staging?.stream ?? stream)
       return this.#take(staging)
     } finally {
       this.#release(staging)
@@ -266,11 +275,13 @@ export class DeviceArray<D extends DType = DType> {
     if (this.length === 0) return undefined
     const { driver } = this.device
     const memory = stream.order.allocate(() => driver.memory.allocatePinned(this.byteLength))
-    const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory) }
+    const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory), stream }
+    const scratch = new IndirectUses()
+    scratch.add({ allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }, "overwrite")
     try {
-      const copied = { allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }
-      queueOperation(stream, read, [copied, this], false, ({ handle }) => {
+      staging.stream = queueOperation(stream, read, [this], false, ({ handle }) => {
         driver.memory.copy(memory.address, this.address, this.byteLength, handle)
+        return scratch
       })
     } catch (error) {
       this.#release(staging)

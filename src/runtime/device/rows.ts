@@ -123,7 +123,7 @@ export function fillRows(array: DeviceArray, value: number | bigint, shape: Rows
   const rows = checkShape(shape, array)
   if (rows === undefined) return
   const { width, height } = rows
-  if (height === 1) return void array.subarray(0, width).fillChecked(value)
+  if (height === 1) return array.subarray(0, width).fillChecked(value)
   const place = placeOf(array, rows.pitch, rows)
   const element = elementsOf(array.dtype).encode(value)
   queueOperation(stream, fill, [place], false, ({ order, handle }) => {
