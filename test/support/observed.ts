@@ -44,7 +44,7 @@ export class Observed extends OperationObserver {
   }
 
   override recorded(stream: StreamState, point: RecordPoint): void {
-    this.#lines.push(`record on ${stream.name}${point.covers(stream.slot, stream.tick) ? "" : " of less"}`)
+    this.#lines.push(`record on ${stream.name}${point.isAfter(stream.slot, stream.tick) ? "" : " of less"}`)
   }
 
   override waited(stream: StreamState, _point: RecordPoint, isSent: boolean): void {
