@@ -57,7 +57,7 @@ export class ArrayFactory {
     checkDType(dtype)
     checkScalar(dtype, value, "value")
     const array = this.empty(dtype, length, true)
-    return this.#withContents(array, () => array.fillChecked(value))
+    return this.#withContents(array, () => array.fillChecked(value, true))
   }
 
   /** Queues the first contents of a new array. If that throws, the array is disposed of. */
@@ -83,7 +83,7 @@ export class ArrayFactory {
       throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
     const array: DeviceArray = this.empty(dtype, lengthOf(source), true)
-    return this.#withContents(array, () => array.copyFrom(source))
+    return this.#withContents(array, () => array.copyFirst(source))
   }
 
   /** See {@link Device.pinned}. */
