@@ -68,10 +68,10 @@ function kernels(): HostKernels {
  * Queues a product on the host device: one launch, which runs on one worker thread. Its scratch memory is allocated and
  * freed in stream order.
  */
-export function multiplyOnHost(product: Product, { stream }: Target, build = kernels()): void {
+export function multiplyOnHost(product: Product, target: Target, build = kernels()): void {
   const launchable = isColumn(product) ? transposed(product) : product
   const kernel = build.kernelFor(product)
-  stream.run(() => launch(launchable, kernel))
+  target.stream.run(() => launch(launchable, target, kernel))
 }
 
 /** Compiles the kernel for products of a kind. */
@@ -125,12 +125,12 @@ function epilogueOf({ bias, scaleA, scaleB, activation }: Product): number {
   )
 }
 
-function launch(product: Product, kernel: Kernel): void {
+function launch(product: Product, { stream, isNamed }: Target, kernel: Kernel): void {
   const { a, b, out, bias = 0, scaleA = 0, scaleB = 0, types, layout, alpha, beta } = product
   const scratch = a.device.empty("uint8", SCRATCH_BYTES)
   try {
     kernel.launch(
-      { grid: 1, block: 1 },
+      { grid: 1, block: 1, stream: isNamed ? stream : undefined },
       a,
       b,
       out,
