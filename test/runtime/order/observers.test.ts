@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import { matmul } from "../../../src/blas/index.js"
 import { cudaBackend } from "../../../src/cuda/backend.js"
-import type { Driver } from "../../../src/driver.js"
+import type { Driver, ProductLibrary } from "../../../src/driver.js"
 import { hostBackend } from "../../../src/host/backend.js"
 import { captureGraph, currentStream, maybeExecuteInParallel, openDevice, parallel, runIf } from "../../../src/index.js"
 import { Device } from "../../../src/runtime/device/device.js"
@@ -16,7 +16,8 @@ import { affine, combine, once, over } from "../../support/kernels.js"
 /** The driver's calls that queue an operation which uses memory. */
 const queueing = new Set([
   ...["kernels.launch", "memory.copy", "memory.upload", "memory.fill"],
-  ...["graphs.launch", "graphs.beginConditional", "products.multiply"],
+  ...["graphs.launch", "graphs.beginConditional"],
+  ...["products.multiply", "products.multiplyGroup"],
 ])
 /** Calls that prepare an operation: they make its stream wait. */
 const preparing = new Set(["memory.orderBehindBirth", "graphs.orderBehindLaunch"])
@@ -58,14 +59,23 @@ function compared(inner: Driver, comparing: Comparing): Driver {
     comparing.called(name, args)
     return call()
   })
-  const { products } = inner
-  if (products === undefined) return driver
-  const multiply: typeof products.multiply = (product, workspace, stream) => {
-    comparing.called("products.multiply", [stream])
-    products.multiply(product, workspace, stream)
-  }
-  const observed = { workspaceBytes: products.workspaceBytes, multiply }
-  return new Proxy(driver, { get: (target, name) => (name === "products" ? observed : Reflect.get(target, name)) })
+  const products = inner.products && comparedProducts(inner.products, comparing)
+  return new Proxy(driver, {
+    get: (target, name): unknown => (name === "products" ? products : Reflect.get(target, name)),
+  })
+}
+
+function comparedProducts(products: ProductLibrary, comparing: Comparing): ProductLibrary {
+  return new Proxy(products, {
+    get(target, name): unknown {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== "function") return member
+      return (...args: unknown[]): unknown => {
+        comparing.called(`products.${String(name)}`, args)
+        return Reflect.apply(member, target, args)
+      }
+    },
+  })
 }
 
 /** Queues every kind of operation, on streams that have to wait for what they use. */
