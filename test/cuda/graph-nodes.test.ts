@@ -109,6 +109,28 @@ onDouble("nodes of graphs", () => {
     assert.deepEqual(captured.run(), [7, 7, 5, 0])
   })
 
+  test("a fill that needs several calls is disabled as a whole", () => {
+    using _keeper = open() // A device loads the kernel for such fills only if it is the first one.
+    using driver = open()
+    const [stream, count] = [driver.streams.create(0), 20_000]
+    const address = driver.memory.allocate(8 * count, stream, never)
+    const contents = () => new Set(new BigUint64Array(read(driver, address, 8 * count, stream).slice().buffer))
+    driver.graphs.beginCapture(stream)
+    const calls = double.log(() => {
+      driver.memory.fill(address, new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0]), count, stream)
+    })
+    assert.ok(calls.filter(([name]) => /Memset|Memcpy/.test(String(name))).length > 3)
+    const node = driver.graphs.capturedNode(stream)
+    const graph = driver.graphs.endCapture(stream, undefined)
+    driver.memory.fill(address, new Uint8Array(8), count, stream)
+    driver.graphs.setNodeEnabled(graph, node, false)
+    driver.graphs.launch(graph, stream)
+    assert.deepEqual(contents(), new Set([0n]))
+    driver.graphs.setNodeEnabled(graph, node, true)
+    driver.graphs.launch(graph, stream)
+    assert.deepEqual(contents(), new Set([0x2_0000_0001n]))
+  })
+
   test("a launch that is queued already keeps its arguments and its nodes", () => {
     using driver = open()
     const captured = new Captured(driver)

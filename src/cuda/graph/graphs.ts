@@ -144,6 +144,7 @@ export class Graphs implements DriverGraphs {
 
   #destroyTemplate(graph: number): void {
     this.#conditionals.forget(graph)
+    this.#captures.forgetGraph(graph)
     if (this.#context.isLost) return
     this.#context.holding.remove(graph)
     const status = this.#context.graphCalls.cuGraphDestroy(graph)
@@ -198,10 +199,15 @@ export class Graphs implements DriverGraphs {
   }
 
   setNodeEnabled(executable: GraphHandle, node: NodeHandle, enabled: boolean): void {
-    this.#nodes.setEnabled(executable, new Set([node]), enabled)
-    const disabled = this.#instantiations.get(executable)?.disabled
-    if (enabled) disabled?.delete(node)
-    else disabled?.add(node)
+    const instantiation = this.#instantiations.get(executable)
+    if (instantiation === undefined) return
+    const { template, disabled } = instantiation
+    const nodes = this.#captures.nodesOf(template, node)
+    this.#nodes.setEnabled(executable, nodes, enabled)
+    for (const one of nodes) {
+      if (enabled) disabled.delete(one)
+      else disabled.add(one)
+    }
   }
 
   destroy(executable: GraphHandle): void {

@@ -8,6 +8,7 @@
  */
 import type { KernelHandle, Rows, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
+import type { Captures } from "../stream/captures.js"
 import type { Kernels } from "../kernel/kernels.js"
 import { ptxKernel } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
@@ -78,10 +79,12 @@ export class Fills {
   readonly #context: CudaContext
   readonly #kernels: Kernels
   readonly #launcher: Launcher
+  readonly #captures: Captures
   #kernel: KernelHandle | undefined
 
-  constructor(context: CudaContext, kernels: Kernels, launcher: Launcher) {
+  constructor(context: CudaContext, kernels: Kernels, launcher: Launcher, captures: Captures) {
     this.#context = context
+    this.#captures = captures
     this.#kernels = kernels
     this.#launcher = launcher
     if (context.isNew) this.#load()
@@ -132,8 +135,10 @@ export class Fills {
   #fillWide(destination: number, element: DataView, count: number, stream: StreamHandle): void {
     const [low, high] = [element.getUint32(0, true), element.getUint32(4, true)]
     if (low === high) return this.#context.queue("cuMemsetD32Async", destination, low, count * 2, stream)
-    if (this.#kernel === undefined) return this.#fillByCopies(destination, low, high, count, stream)
-    this.#launch(this.#kernel, { address: destination, pitch: 0 }, element, count, 1, stream)
+    if (this.#kernel !== undefined) {
+      return this.#launch(this.#kernel, { address: destination, pitch: 0 }, element, count, 1, stream)
+    }
+    this.#captures.asOne(stream, (next) => this.#fillByCopies(destination, low, high, count, stream, next))
   }
 
   #fillWideRows(destination: Rows, element: DataView, count: number, rows: number, stream: StreamHandle): void {
@@ -143,11 +148,14 @@ export class Fills {
       return this.#context.queueRows("cuMemsetD2D32Async", address, pitch, low, count * 2, rows, stream)
     }
     if (this.#kernel !== undefined) return this.#launch(this.#kernel, destination, element, count, rows, stream)
-    this.#fillByCopies(address, low, high, count, stream)
-    for (let filled = 1; filled < rows; filled *= 2) {
-      const next = { address: address + filled * pitch, pitch }
-      this.#context.copyRows(next, destination, count * 8, Math.min(filled, rows - filled), stream)
-    }
+    this.#captures.asOne(stream, (next) => {
+      this.#fillByCopies(address, low, high, count, stream, next)
+      for (let filled = 1; filled < rows; filled *= 2) {
+        const behind = { address: address + filled * pitch, pitch }
+        this.#context.copyRows(behind, destination, count * 8, Math.min(filled, rows - filled), stream)
+        next()
+      }
+    })
   }
 
   /** Launches the kernel with blocks as wide as the rows, so that few threads have nothing to do. */
@@ -168,15 +176,25 @@ export class Fills {
     this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
   }
 
-  /** Copies the filled part behind itself, doubling it each time. */
-  #fillByCopies(destination: number, low: number, high: number, count: number, stream: StreamHandle): void {
+  /** Copies the filled part behind itself, doubling it each time. Calls `next` after each call of the driver. */
+  #fillByCopies(
+    destination: number,
+    low: number,
+    high: number,
+    count: number,
+    stream: StreamHandle,
+    next: () => void,
+  ): void {
     let filled = Math.min(count, SHORT_FILL)
     const pitch = 8
     this.#context.queueRows("cuMemsetD2D32Async", destination, pitch, low, 1, filled, stream)
+    next()
     this.#context.queueRows("cuMemsetD2D32Async", destination + 4, pitch, high, 1, filled, stream)
+    next()
     while (filled < count) {
       const more = Math.min(filled, count - filled)
       this.#context.queue("cuMemcpyAsync", destination + filled * 8, destination, more * 8, stream)
+      next()
       filled += more
     }
   }
