@@ -5,6 +5,7 @@ import { DeviceArray } from "./device/device-array.js"
 import { AuxstreamError } from "../common/errors.js"
 import { Event } from "./device/event.js"
 import { Graph } from "./graph/graph.js"
+import { GraphNode } from "./graph/graph-node.js"
 import { Kernel } from "./kernel/kernel.js"
 import { PinnedArray } from "./device/pinned-array.js"
 import { Stream } from "./device/stream.js"
@@ -54,4 +55,8 @@ showAs(
   Graph,
   (graph) =>
     `Graph { ${graph.nodeCount} operations on ${graph.branchCount} streams of ${graph.device.id}${ended(graph)} }`,
+)
+showAs<GraphNode>(
+  GraphNode,
+  ({ kind, label, enabled }) => `GraphNode { ${kind} "${label}"${enabled ? "" : ", disabled"} }`,
 )

@@ -21,7 +21,9 @@ const rooms: Record<string, readonly string[]> = {
   "runtime/capture": ["runtime/memory", "runtime/order", "driver.ts"],
   "runtime/device": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
-  "runtime/graph": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
+  "runtime/graph": [
+    ...["runtime/kernel", "runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
+  ],
   runtime: ["runtime/device", "runtime/graph", "runtime/kernel", "driver.ts"],
 
   "host/control": ["allocator"],

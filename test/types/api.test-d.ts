@@ -23,6 +23,8 @@ import {
   type Event,
   type Float16Elements,
   type Graph,
+  type GraphNode,
+  type GraphNodeKind,
   type HostKernel,
   type Kernel,
   type KernelAttributes,
@@ -370,6 +372,30 @@ void pair.update(() => [2, y])
 const graph = captureGraph(array)
 type(graph.result).toEqualTypeOf<DeviceArray<"float32">>()
 type(graph.launch(stream)).toEqualTypeOf<void>()
+
+// Nodes: arguments are checked once the kernel is known.
+
+type(graph.nodes).toEqualTypeOf<readonly GraphNode[]>()
+for (const node of graph.nodes) {
+  type(node.enabled).toEqualTypeOf<boolean>()
+  type(node.kind).toEqualTypeOf<GraphNodeKind>()
+  node.setArguments(1, x, ints)
+  // @ts-expect-error a string is no argument of any kernel
+  node.setArguments("1")
+  if (!node.launches(saxpy)) continue
+  type(node.kernel).toEqualTypeOf<Kernel<typeof saxpy.signature> | undefined>()
+  node.setArguments(1, 2, x, y)
+  // @ts-expect-error wrong dtype
+  node.setArguments(1, 2, ints, y)
+  // @ts-expect-error too few
+  node.setArguments(1, 2, x)
+  // @ts-expect-error too many
+  node.setArguments(1, 2, x, y, 3)
+  // @ts-expect-error a number instead of an array
+  node.setArguments(1, 2, 3, y)
+  // @ts-expect-error not a number
+  node.enabled = 1
+}
 type(graph.update(() => y)).toEqualTypeOf<boolean>()
 type(graph.update(async () => y)).toEqualTypeOf<Promise<boolean>>()
 type(graph.edges).toEqualTypeOf<readonly (readonly [from: number, to: number])[]>()

@@ -4,6 +4,7 @@ import { CaptureLink, type Dependency, type OpenCapture } from "../order/capture
 import { GraphMemory } from "./graph-memory.js"
 import { GraphPlan } from "./graph-plan.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
+import type { ModuleMemory } from "../memory/module-memory.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { Operation } from "../order/operation.js"
@@ -69,10 +70,17 @@ export abstract class Capture implements OpenCapture {
     this.#dependencies.set(stream, [])
   }
 
-  addNode(operation: Operation, tick: number): void {
+  addNode(operation: Operation, tick: number): number {
     const { stream } = operation
     const node = this.plan.add(operation, this.dependenciesOf(stream))
     this.#dependencies.set(stream, [{ node, slot: stream.slot, tick }])
+    return node
+  }
+
+  /** The operation captured last launches this kernel of a module. */
+  noteKernel(kernel: object, module: ModuleMemory): void {
+    this.plan.noteKernel(kernel)
+    this.memory.keepModule(module)
   }
 
   /** Comes before the stream's clock learns what the point knows: nodes that others of the two are behind go. */
@@ -125,9 +133,7 @@ export abstract class Capture implements OpenCapture {
   include(part: Capture, stream: StreamState, tick: number, isBody: boolean): void {
     const { hasPriorities, memory, plan } = part
     if (hasPriorities) this.hasPriorities = true
-    this.plan.include(plan)
-    this.memory.accesses.include(memory.accesses, isBody)
-    this.memory.include(memory)
+    this.memory.include(memory, this.plan.include(plan), isBody)
     for (const { group } of part.#graphs) this.#noteGraph(group, stream, tick)
     for (const used of memory.kept) {
       this.keep(used)

@@ -24,6 +24,11 @@ export class CapturedBirth {
     return birth
   }
 
+  /** The nodes that it is directly behind. */
+  get nodes(): readonly number[] {
+    return this.#point.dependencies.map(({ node }) => node)
+  }
+
   /** The stream that it is on. */
   get name(): string {
     return this.#home.name

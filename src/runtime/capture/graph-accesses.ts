@@ -1,6 +1,10 @@
 import type { StreamFailures } from "../../driver.js"
 import { type Range, Ranges } from "../memory/ranges.js"
-import type { Span } from "../memory/used-memory.js"
+import { Allocation } from "../memory/allocation.js"
+import { ArenaArray } from "./arena.js"
+import { PinnedAllocation } from "../memory/pinned-allocation.js"
+import type { Access } from "../order/operation.js"
+import type { Span, UsedMemory } from "../memory/used-memory.js"
 import type { Writes } from "../memory/writes.js"
 
 /** What a graph does with one piece of memory. */
@@ -48,6 +52,17 @@ export class GraphAccesses {
     else addWrite(ranges, rangeOf(span))
   }
 
+  /** One operation: it reads before it writes. */
+  add(operation: readonly Access[]): void {
+    const spans = operation.flatMap((access) => {
+      const { address, byteLength, mode } = access
+      const allocation = memoryOf(access)
+      return allocation === undefined ? [] : [{ span: { allocation, address, byteLength }, mode }]
+    })
+    for (const { span, mode } of spans) if (mode !== "overwrite") this.read(span)
+    for (const { span, mode } of spans) if (mode !== "read") this.write(span, mode === "overwrite")
+  }
+
   /** Another graph, or a body, becomes part of this one. Of a body's operations, none is sure to run. */
   include(part: GraphAccesses, isBody: boolean): void {
     for (const [writes, ranges] of part.#ranges) {
@@ -79,6 +94,12 @@ export class GraphAccesses {
       for (const { begin, end } of writes) memory.note(stream, begin, end - begin)
     }
   }
+}
+
+/** The memory of an access. */
+export function memoryOf({ memory }: Access): UsedMemory | undefined {
+  const isUsed = memory instanceof Allocation || memory instanceof PinnedAllocation || memory instanceof ArenaArray
+  return isUsed ? memory : undefined
 }
 
 function rangeOf({ address, byteLength }: Span): Range {

@@ -1,8 +1,22 @@
 import type { GraphHandle } from "../../driver.js"
 import { Capture } from "./capture.js"
+import { NodeChanges } from "./node-changes.js"
+import type { Operation, OperationKind } from "../order/operation.js"
+
+/** The operations that can be changed in a graph. */
+const changeable: ReadonlySet<OperationKind> = new Set(["launch", "copy", "upload", "fill"])
 
 /** A capture that becomes a graph of its own. */
 export class GraphCapture extends Capture {
+  readonly changes = new NodeChanges(this.order, this.plan, this.memory)
+
+  override addNode(operation: Operation, tick: number): number {
+    const node = super.addNode(operation, tick)
+    const { kind, stream } = operation
+    if (changeable.has(kind)) this.changes.allow(node, this.order.driver.graphs.capturedNode(stream.handle))
+    return node
+  }
+
   protected override beginInDriver(): void {
     this.order.driver.graphs.beginCapture(this.root.handle)
   }

@@ -5,6 +5,7 @@ import { GraphAccesses } from "./graph-accesses.js"
 import type { ModuleMemory } from "../memory/module-memory.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { UsedMemory } from "../memory/used-memory.js"
+import type { Access } from "../order/operation.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { Prerequisites } from "./prerequisites.js"
 import { RetainedMemory } from "../memory/retained.js"
@@ -17,9 +18,13 @@ import type { Use } from "../order/use.js"
  */
 export class GraphMemory extends RetainedMemory {
   readonly arena: Arena
-  /** What the operations name of memory that was not made inside. */
-  readonly kept = new Set<UsedMemory>()
-  readonly accesses: GraphAccesses
+  /** What the operations name of memory that was not made inside, and how often. */
+  readonly #kept = new Map<UsedMemory, number>()
+  #accesses: GraphAccesses
+  /** What each node does with memory, if nodes have changed since the accesses were put together. */
+  #changed: (() => readonly (readonly Access[])[]) | undefined
+  /** What the graphs and bodies that became part of this one did with memory at that time, by node. */
+  readonly #included = new Map<number, { readonly accesses: GraphAccesses; readonly isBody: boolean }>()
   /** Addresses of pinned memory with the host's data. */
   readonly pinned: number[] = []
   /** What its launches run: a driver may unload a module that nobody holds any more. */
@@ -35,14 +40,18 @@ export class GraphMemory extends RetainedMemory {
     const allocateOutside = (byteLength: number) => order.captures.outside(() => allocate(byteLength))
     this.arena = new Arena(allocateOutside, around?.arena)
     this.arena.retain()
-    this.accesses = new GraphAccesses(this.arena.writes)
+    this.#accesses = new GraphAccesses(this.arena.writes)
   }
 
-  /** The operations name this memory, which was not made inside. */
+  get kept(): Iterable<UsedMemory> {
+    return this.#kept.keys()
+  }
+
+  /** One more operand is this memory, which was not made inside. */
   keep(memory: UsedMemory): void {
-    if (this.kept.has(memory)) return
-    this.kept.add(memory)
-    memory.retain()
+    const count = this.#kept.get(memory) ?? 0
+    this.#kept.set(memory, count + 1)
+    if (count === 0) memory.retain()
   }
 
   /** The graph launches a kernel of this module. */
@@ -52,11 +61,43 @@ export class GraphMemory extends RetainedMemory {
     module.retain()
   }
 
-  /** Another graph, or a body, becomes part of this one. */
-  include(part: GraphMemory): void {
+  /** One operand less is this memory. It is kept until these launches are over. */
+  letGo(memory: UsedMemory, launches: readonly Use[]): void {
+    const count = this.#kept.get(memory) ?? 0
+    if (count > 1) this.#kept.set(memory, count - 1)
+    else if (this.#kept.delete(memory)) memory.release(launches)
+  }
+
+  /** Another graph, or a body, becomes part of this one, as this node. */
+  include(part: GraphMemory, node: number, isBody: boolean): void {
+    const { accesses } = part
+    this.#included.set(node, { accesses, isBody })
+    this.accesses.include(accesses, isBody)
     if (this.#parts.has(part)) return
     this.#parts.add(part)
     part.retain()
+  }
+
+  /** What the graph does with memory that was not made inside. */
+  get accesses(): GraphAccesses {
+    if (this.#changed !== undefined) this.#putTogether(this.#changed())
+    return this.#accesses
+  }
+
+  /** Nodes have changed: `describe` says what each does with memory, once somebody needs to know. */
+  describeAnew(describe: () => readonly (readonly Access[])[]): void {
+    this.#changed = describe
+  }
+
+  #putTogether(nodes: readonly (readonly Access[])[]): void {
+    this.#changed = undefined
+    // Graphs that include this one still hold the former object.
+    this.#accesses = new GraphAccesses(this.arena.writes)
+    for (const [place, accesses] of nodes.entries()) {
+      this.#accesses.add(accesses)
+      const part = this.#included.get(place)
+      if (part !== undefined) this.#accesses.include(part.accesses, part.isBody)
+    }
   }
 
   /** Launches of this graph and of the group's are to run one after another, as they share memory. */

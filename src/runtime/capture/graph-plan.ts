@@ -7,6 +7,8 @@ export class GraphPlan implements OperationPlan {
   readonly nodes: PlannedOperation[] = []
   readonly streams: string[] = []
   readonly parts = new Map<number, GraphPlan>()
+  /** The kernels of the nodes that launch one. */
+  readonly kernels = new Map<number, object>()
   readonly #places = new Map<number, number>()
 
   /** @returns the new node's place in the list */
@@ -16,9 +18,49 @@ export class GraphPlan implements OperationPlan {
     return this.nodes.length - 1
   }
 
-  /** The node added last consists of this. */
-  include(part: GraphPlan): void {
-    this.parts.set(this.nodes.length - 1, part)
+  /** The node added last consists of this, as it is now. @returns the node's place */
+  include(part: GraphPlan): number {
+    const place = this.nodes.length - 1
+    this.parts.set(place, part.#copy())
+    return place
+  }
+
+  #copy(): GraphPlan {
+    const copy = new GraphPlan()
+    copy.nodes.push(...this.nodes)
+    copy.streams.push(...this.streams)
+    for (const [place, part] of this.parts) copy.parts.set(place, part)
+    for (const [place, kernel] of this.kernels) copy.kernels.set(place, kernel)
+    return copy
+  }
+
+  /** The node added last launches this kernel. */
+  noteKernel(kernel: object): void {
+    this.kernels.set(this.nodes.length - 1, kernel)
+  }
+
+  /** No node holds its kernel any more. */
+  releaseKernels(): void {
+    this.kernels.clear()
+    for (const part of this.parts.values()) part.releaseKernels()
+  }
+
+  at(place: number): PlannedOperation {
+    const node = this.nodes[place]
+    if (node === undefined) throw new RangeError(`There is no node ${place}.`)
+    return node
+  }
+
+  /** A node does something else with memory from now on. */
+  setAccesses(place: number, accesses: readonly Access[]): void {
+    this.nodes[place] = { ...this.at(place), accesses }
+  }
+
+  /** Whether a node runs after another one. */
+  isBehind(place: number, other: number): boolean {
+    const seen = new Set([place])
+    for (const node of seen) for (const before of this.nodes[node]?.after ?? []) seen.add(before)
+    return place !== other && seen.has(other)
   }
 
   /** What all of its nodes do with memory, and what they consist of. Of accesses that are alike, the first. */

@@ -1,10 +1,12 @@
 import type { GraphHandle } from "../../driver.js"
-import { captureOf } from "./capture.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { type Capture, captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
 import { type Access, Operation, OperationType } from "../order/operation.js"
 import { refuse } from "./operation.js"
 import type { RecordPoint } from "../order/record-point.js"
+import type { NodeArguments } from "./node-changes.js"
 import { Prerequisites } from "./prerequisites.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { Use } from "../order/use.js"
@@ -51,6 +53,21 @@ export class GraphState {
     this.#release(former, formerHandle === handle ? undefined : formerHandle)
   }
 
+  /** See {@link NodeChanges.setEnabled}. */
+  setEnabled(place: number, enabled: boolean): void {
+    this.capture.changes.setEnabled(this.handle, place, enabled)
+  }
+
+  /** See {@link NodeChanges.setArguments}. */
+  setArguments(place: number, args: NodeArguments): void {
+    const added = this.capture.changes.setArguments(this.handle, place, args, this.group.launches.list())
+    for (const memory of added) {
+      this.group.unite(memory.launchGroup)
+      this.#prerequisites.add(memory)
+    }
+    this.#accesses = undefined
+  }
+
   /**
    * Queues a launch; inside a capture, the graph becomes part of that one.
    *
@@ -62,11 +79,20 @@ export class GraphState {
     target.checkUsable()
     try {
       const outer = captureOf(target)
-      if (outer !== undefined && operation !== undefined) outer.addGraph(this, operation)
-      else this.#queue(target, operation)
+      if (outer === undefined || operation === undefined) this.#queue(target, operation)
+      else this.#addTo(outer, operation)
     } catch (error) {
       throw refuse(operation, error)
     }
+  }
+
+  #addTo(outer: Capture, operation: Operation): void {
+    if (!this.capture.changes.hasDisabled) return outer.addGraph(this, operation)
+    throw new AuxstreamError(
+      "AUX_INVALID_ARGUMENT",
+      "A graph with disabled nodes cannot be launched inside a capture, because CUDA would enable them again. Enable them " +
+        "first, or capture without them.",
+    )
   }
 
   #show(stream: StreamState, isStreamNamed: boolean): Operation {
@@ -126,6 +152,7 @@ export class GraphState {
   #release(capture: GraphCapture, handle: GraphHandle | undefined): void {
     const { order } = capture
     const launches = this.group.launches.list()
+    capture.plan.releaseKernels()
     capture.memory.disposeBehind(launches)
     if (handle === undefined) return
     order.releaseAfter(launches, () => {

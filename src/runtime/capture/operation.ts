@@ -67,7 +67,12 @@ export function begin(
   return undefined
 }
 
-function accessesOf(type: OperationType, operands: readonly Operand[], indirect: IndirectUses | undefined): Access[] {
+/** Describes what an operation does with memory. */
+export function accessesOf(
+  type: OperationType,
+  operands: readonly Operand[],
+  indirect: IndirectUses | undefined,
+): Access[] {
   const { positions, modes } = type
   const accesses: Access[] = []
   for (const [index, position] of positions.entries()) {

@@ -5,10 +5,12 @@ import type { StreamState } from "../order/stream-state.js"
 /** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
 export class Prerequisites {
   readonly #births = new Set<Birth>()
-  readonly #behind = new WeakSet<StreamState>()
+  #behind = new WeakSet<StreamState>()
 
   add({ birth }: UsedMemory): void {
-    if (birth !== undefined) this.#births.add(birth)
+    if (birth === undefined || this.#births.has(birth)) return
+    this.#births.add(birth)
+    this.#behind = new WeakSet()
   }
 
   /** Makes the stream's next operation run after all of the births. */

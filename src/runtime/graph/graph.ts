@@ -3,6 +3,7 @@ import { captureOn, type Captured } from "./capture-session.js"
 import { contents } from "../../common/contents.js"
 import type { Device } from "../device/device.js"
 import { DisposedError } from "../../common/errors.js"
+import { GraphNode } from "./graph-node.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join } from "../../common/results.js"
 import { checkStreamOf, currentStream } from "../device/current.js"
@@ -18,6 +19,8 @@ export class Graph<T> {
   /** @internal */
   readonly state: GraphState
   #result: T
+  /** Once somebody has asked. */
+  #nodes: readonly GraphNode[] | undefined
   /** Only referenced, never read. See {@link Device.watchGraph}. */
   protected life: object
 
@@ -47,6 +50,18 @@ export class Graph<T> {
   /** The number of operations. A graph launched inside counts as one, and so does a conditional. */
   get nodeCount(): number {
     return this.state.capture.plan.nodes.length
+  }
+
+  /**
+   * The operations in call order, to look at and to change. After {@link update} they are other objects: changes made to the
+   * former ones are gone.
+   *
+   * @throws DisposedError
+   */
+  get nodes(): readonly GraphNode[] {
+    this.#checkUsable()
+    this.#nodes ??= GraphNode.of(this.device, this.state)
+    return this.#nodes
   }
 
   /** The number of streams with at least one operation. */
@@ -118,6 +133,7 @@ export class Graph<T> {
     this.state.replace(capture, handle)
     this.device.watchGraph(life, this.state)
     this.life = life
+    this.#nodes = undefined
     this.#result = result as T // The overload of update declares this type.
     return inPlace
   }

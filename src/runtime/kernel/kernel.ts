@@ -3,7 +3,8 @@ import { parameterText } from "../../common/struct/text.js"
 import type { KernelHandle, KernelSource } from "../../driver.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
-import { accept, begin, prepare, refuse } from "../capture/operation.js"
+import type { NodeArguments } from "../capture/node-changes.js"
+import { accept, accessesOf, begin, prepare, refuse } from "../capture/operation.js"
 import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
 import { checkNames, mustBe } from "../../common/check.js"
@@ -278,7 +279,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     }
     accept(state, this.#type, args, indirect, operation)
     if (writer !== undefined) this.#writer = writer
-    if (operation !== undefined) captureOf(state)?.memory.keepModule(this.#module.on(device).memory)
+    if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
   }
 
   /** What the launch uses beside its arguments. A module's globals are known once it is loaded. */
@@ -286,6 +287,16 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (!this.#hasGlobals) return uses === undefined ? undefined : indirectUses(uses, device)
     this.load(device)
     return this.#module.usesOf(device, uses)
+  }
+
+  /** @internal Checks other arguments for a node of a graph. */
+  nodeArguments(device: Device, given: readonly unknown[]): NodeArguments {
+    this.#checkCount(given)
+    const writer = this.#flat.byteLength === 0 ? undefined : new StructWriter(this.name, this.#flat)
+    const operands = writer === undefined ? [...given] : writer.take(given)
+    this.#checkArguments(operands, device)
+    const accesses = accessesOf(this.#type, operands, undefined)
+    return { kernel: this.load(device), operands, structs: writer?.bytes, accesses }
   }
 
   /** The kernel's writer, or another one: reading a struct may run the caller's code, which may launch this kernel. */

@@ -19,8 +19,12 @@ export interface Dependency {
 export interface OpenCapture {
   readonly order: DeviceOrder
   readonly link: CaptureLink
-  /** Adds a node for an operation that was queued on one of the capture's streams, with this tick. */
-  addNode(operation: Operation, tick: number): void
+  /**
+   * Adds a node for an operation that was queued on one of the capture's streams, with this tick.
+   *
+   * @returns the node's place in the graph
+   */
+  addNode(operation: Operation, tick: number): number
   /** Adds edges for a wait. Must be called before the point is merged into the stream's clock. */
   addWait(stream: StreamState, point: RecordPoint): void
   /** The nodes that must run directly before the stream's next node. */

@@ -1,0 +1,121 @@
+/**
+ * Changes of single operations of a captured graph, for launches that are queued later. They must never change what the graph
+ * consists of, or its order.
+ */
+import type { GraphHandle, KernelArgument, KernelHandle, NodeHandle } from "../../driver.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { ArenaArray } from "./arena.js"
+import { memoryOf } from "./graph-accesses.js"
+import type { GraphMemory } from "./graph-memory.js"
+import type { GraphPlan } from "./graph-plan.js"
+import type { Access } from "../order/operation.js"
+import type { DeviceOrder } from "../order/device-order.js"
+import type { Use } from "../order/use.js"
+import type { UsedMemory } from "../memory/used-memory.js"
+
+/** Other arguments for a launch, checked against the kernel's signature. */
+export interface NodeArguments {
+  readonly kernel: KernelHandle
+  readonly operands: readonly KernelArgument[]
+  readonly structs: Uint8Array | undefined
+  /** What the launch does with the arrays among the arguments. */
+  readonly accesses: readonly Access[]
+}
+
+/** The operations of one graph that can be changed, by their places in the plan. */
+export class NodeChanges {
+  readonly #order: DeviceOrder
+  readonly #plan: GraphPlan
+  readonly #memory: GraphMemory
+  readonly #handles = new Map<number, NodeHandle>()
+  readonly #disabled = new Set<number>()
+
+  constructor(order: DeviceOrder, plan: GraphPlan, memory: GraphMemory) {
+    this.#order = order
+    this.#plan = plan
+    this.#memory = memory
+  }
+
+  /** The operation captured last can be changed. */
+  allow(place: number, handle: NodeHandle): void {
+    this.#handles.set(place, handle)
+  }
+
+  canChange(place: number): boolean {
+    return this.#handles.has(place)
+  }
+
+  get hasDisabled(): boolean {
+    return this.#disabled.size > 0
+  }
+
+  isEnabled(place: number): boolean {
+    return !this.#disabled.has(place)
+  }
+
+  setEnabled(graph: GraphHandle, place: number, enabled: boolean): void {
+    if (enabled === this.isEnabled(place)) return
+    this.#order.driver.graphs.setNodeEnabled(graph, this.#handleOf(place), enabled)
+    if (enabled) this.#disabled.delete(place)
+    else this.#disabled.add(place)
+    this.#describeAnew()
+  }
+
+  /**
+   * @param launches the graph's launches so far: the former arrays are kept until these are over
+   * @returns the memory of the new arrays that was not made inside the capture
+   */
+  setArguments(
+    graph: GraphHandle,
+    place: number,
+    { kernel, operands, structs, accesses }: NodeArguments,
+    launches: readonly Use[],
+  ): UsedMemory[] {
+    this.#checkBirths(place, accesses)
+    this.#order.driver.graphs.setNodeArguments(graph, this.#handleOf(place), kernel, operands, structs)
+    const former = this.#plan.nodes[place]?.accesses ?? []
+    this.#plan.setAccesses(place, [...accesses, ...former.filter(({ argument }) => argument === undefined)])
+    const added = this.#outside(accesses)
+    for (const memory of added) this.#memory.keep(memory)
+    const arrays = former.filter(({ argument }) => argument !== undefined)
+    for (const memory of this.#outside(arrays)) this.#memory.letGo(memory, launches)
+    this.#describeAnew()
+    return added
+  }
+
+  #handleOf(place: number): NodeHandle {
+    const handle = this.#handles.get(place)
+    if (handle === undefined) throw new RangeError(`Node ${place} cannot be changed.`)
+    return handle
+  }
+
+  /** Refuses an array that was made inside, unless the operation is ordered behind the place where it begins. */
+  #checkBirths(place: number, accesses: readonly Access[]): void {
+    for (const { memory, argument } of accesses) {
+      if (!(memory instanceof ArenaArray) || memory.arena !== this.#memory.arena) continue
+      const birth = memory.capturedBirth
+      if (birth === undefined || birth.nodes.every((node) => this.#plan.isBehind(place, node))) continue
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `Argument ${argument} of node ${place} must be an array that exists before the node runs; got one that the graph ` +
+          "makes later, or in an unordered branch. Its memory may be another array's until then.",
+      )
+    }
+  }
+
+  /** The memory of these accesses that was not made inside the capture. */
+  #outside(accesses: readonly Access[]): UsedMemory[] {
+    const { arena } = this.#memory
+    return accesses
+      .map(memoryOf)
+      .filter((memory) => memory !== undefined)
+      .filter((memory) => !(memory instanceof ArenaArray && memory.arena === arena))
+  }
+
+  /** What the graph does with memory has changed. */
+  #describeAnew(): void {
+    this.#memory.describeAnew(() =>
+      this.#plan.nodes.map(({ accesses }, place) => (this.isEnabled(place) ? accesses : [])),
+    )
+  }
+}
