@@ -61,8 +61,46 @@ export type Argument<P extends Field> =
 /** What `launch` takes for an array inside a struct. */
 type Elements<E extends Field> = readonly Argument<E>[] | (E extends DType ? SourceOf<E> : never)
 
-/** What `launch` takes for a whole signature. */
-export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
+/** The arguments of `launch` for a signature. Each is labelled with its parameter, which editors show as its name. */
+export type Arguments<S extends readonly Parameter[]> = number extends S["length"]
+  ? Argument<S[number]>[]
+  : LabelledArguments<S>
+
+type LabelledArguments<S extends readonly Parameter[], Done extends readonly unknown[] = []> = S extends readonly [
+  infer P extends Parameter,
+  ...infer Others extends readonly Parameter[],
+]
+  ? LabelledArguments<Others, [...Done, ...Labelled<P>]>
+  : Done
+
+/** One argument as a tuple, whose label says what the parameter is. TypeScript allows no computed labels. */
+type Labelled<P extends Parameter> = P extends DType
+  ? LabelledScalar<Argument<P>>[P]
+  : P extends `in ${string}`
+    ? [inArray: Argument<P>]
+    : P extends `out ${string}`
+      ? [outArray: Argument<P>]
+      : P extends `inout ${string}`
+        ? [inoutArray: Argument<P>]
+        : P extends StructParameter
+          ? [struct: Argument<P>]
+          : [bytes: Argument<P>]
+
+interface LabelledScalar<A> {
+  float16: [float16: A]
+  bfloat16: [bfloat16: A]
+  float32: [float32: A]
+  float64: [float64: A]
+  float8_e4m3fn: [float8_e4m3fn: A]
+  int8: [int8: A]
+  uint8: [uint8: A]
+  int16: [int16: A]
+  uint16: [uint16: A]
+  int32: [int32: A]
+  uint32: [uint32: A]
+  int64: [int64: A]
+  uint64: [uint64: A]
+}
 
 /** A global array of a module's code: its dtype and its length. `"constant"` if kernels only read it. */
 export type GlobalDefinition = readonly [dtype: DType, length: number, access?: "constant" | undefined]
