@@ -24,7 +24,7 @@ import {
 import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
-import type { Arguments, Parameter } from "./parameter-types.js"
+import type { Arguments, Labelled, Parameter } from "./parameter-types.js"
 import { ModuleState } from "./module-state.js"
 import { parseSignature } from "./signature.js"
 import { StructWriter } from "./struct-arguments.js"
@@ -409,7 +409,8 @@ function deviceFor(args: readonly unknown[]): Device {
  *   host: { source: `export function saxpy(launch, n, a, x, y) { for (let i = 0; i < n; i++) y[i] += a * x[i] }` },
  * })
  */
-export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<S> {
+export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<Labelled<S>>
+export function defineKernel(definition: KernelDefinition<readonly Parameter[]>): Kernel {
   checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
   const { name, signature } = definition
   checkKernelName(name)

@@ -17,7 +17,7 @@ import {
   withoutCode,
 } from "./kernel-body.js"
 import { ModuleState } from "./module-state.js"
-import type { Globals, HostKernel, Parameter } from "./parameter-types.js"
+import type { Globals, HostKernel, Labelled, Parameter } from "./parameter-types.js"
 import { parseSignature } from "./signature.js"
 
 /** What a module's host code exports: the names, or the module itself, imported with `import * as`. */
@@ -110,7 +110,8 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    */
   kernel<const S extends readonly Parameter[], const E extends ExportName<X>>(
     definition: ModuleKernelDefinition<S, E> & Fits<X, E, S>,
-  ): Kernel<S> {
+  ): Kernel<Labelled<S>>
+  kernel(definition: ModuleKernelDefinition<readonly Parameter[], string>): Kernel {
     this.#state.checkUsable()
     checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
     const { name, signature, cuda, host } = definition

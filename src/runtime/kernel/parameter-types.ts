@@ -61,45 +61,49 @@ export type Argument<P extends Field> =
 /** What `launch` takes for an array inside a struct. */
 type Elements<E extends Field> = readonly Argument<E>[] | (E extends DType ? SourceOf<E> : never)
 
-/** The arguments of `launch` for a signature. Each is labelled with its parameter, which editors show as its name. */
-export type Arguments<S extends readonly Parameter[]> = number extends S["length"]
-  ? Argument<S[number]>[]
-  : LabelledArguments<S>
+/** What `launch` takes for a whole signature. Labels of the signature become the names of the arguments. */
+export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
 
-type LabelledArguments<S extends readonly Parameter[], Done extends readonly unknown[] = []> = S extends readonly [
-  infer P extends Parameter,
-  ...infer Others extends readonly Parameter[],
-]
-  ? LabelledArguments<Others, [...Done, ...Labelled<P>]>
+/**
+ * A signature whose parameters are labelled with their types, as in `[int32: "int32", inArray: "in float32*"]`. Editors show
+ * the labels as the names of the arguments of `launch`, instead of `args_0`.
+ */
+export type Labelled<S extends readonly Parameter[]> = number extends S["length"] ? S : LabelledTuple<S>
+
+type LabelledTuple<
+  S extends readonly Parameter[],
+  Done extends readonly Parameter[] = readonly [],
+> = S extends readonly [infer P extends Parameter, ...infer Others extends readonly Parameter[]]
+  ? LabelledTuple<Others, readonly [...Done, ...LabelledParameter<P>]>
   : Done
 
-/** One argument as a tuple, whose label says what the parameter is. TypeScript allows no computed labels. */
-type Labelled<P extends Parameter> = P extends DType
-  ? LabelledScalar<Argument<P>>[P]
+/** One parameter as a tuple with its label. TypeScript has no computed labels. */
+type LabelledParameter<P extends Parameter> = P extends DType
+  ? LabelledScalars[P]
   : P extends `in ${string}`
-    ? [inArray: Argument<P>]
+    ? [inArray: P]
     : P extends `out ${string}`
-      ? [outArray: Argument<P>]
+      ? [outArray: P]
       : P extends `inout ${string}`
-        ? [inoutArray: Argument<P>]
+        ? [inoutArray: P]
         : P extends StructParameter
-          ? [struct: Argument<P>]
-          : [bytes: Argument<P>]
+          ? [struct: P]
+          : [bytes: P]
 
-interface LabelledScalar<A> {
-  float16: [float16: A]
-  bfloat16: [bfloat16: A]
-  float32: [float32: A]
-  float64: [float64: A]
-  float8_e4m3fn: [float8_e4m3fn: A]
-  int8: [int8: A]
-  uint8: [uint8: A]
-  int16: [int16: A]
-  uint16: [uint16: A]
-  int32: [int32: A]
-  uint32: [uint32: A]
-  int64: [int64: A]
-  uint64: [uint64: A]
+interface LabelledScalars {
+  float16: [float16: "float16"]
+  bfloat16: [bfloat16: "bfloat16"]
+  float32: [float32: "float32"]
+  float64: [float64: "float64"]
+  float8_e4m3fn: [float8_e4m3fn: "float8_e4m3fn"]
+  int8: [int8: "int8"]
+  uint8: [uint8: "uint8"]
+  int16: [int16: "int16"]
+  uint16: [uint16: "uint16"]
+  int32: [int32: "int32"]
+  uint32: [uint32: "uint32"]
+  int64: [int64: "int64"]
+  uint64: [uint64: "uint64"]
 }
 
 /** A global array of a module's code: its dtype and its length. `"constant"` if kernels only read it. */
