@@ -541,6 +541,13 @@ export interface DriverGraphs {
    */
   capturedNode(stream: StreamHandle): NodeHandle
   /**
+   * Must be called before nodes are changed.
+   *
+   * @returns the graph's handle from now on. It may be another one after an update; then the caller destroys the former
+   * graph like any other.
+   */
+  makeChangeable(graph: GraphHandle): GraphHandle
+  /**
    * Gives a launch of the graph other arguments. Launches of the graph that are queued already keep the former ones.
    * `structs`: see {@link LaunchAttributes}.
    */

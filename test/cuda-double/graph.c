@@ -601,8 +601,14 @@ EXPORT CUresult cuGraphExecUpdate_v2(struct executable *executable, struct graph
   /* CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED is 2. */
   *result = (struct update_result){same ? 0 : 2, NULL, NULL};
   REQUIRE(same, CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  struct graph *updated = copy_of(graph);
+  /* It still knows its nodes by the graph that it was instantiated from, and enables none (seen on an H200, driver 580). */
+  for (int i = 0; i < updated->count; i++) {
+    updated->operations[i].node = executable->graph->operations[i].node;
+    updated->operations[i].disabled = executable->graph->operations[i].disabled;
+  }
   discard(executable->graph);
-  executable->graph = copy_of(graph);
+  executable->graph = updated;
   return CUDA_SUCCESS;
 }
 

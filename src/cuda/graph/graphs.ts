@@ -32,6 +32,8 @@ interface Instantiation {
   readonly flags: number
   /** The nodes that are disabled in the executable. The template has no such state. */
   readonly disabled: Set<NodeHandle>
+  /** Whether it was updated. CUDA then knows none of the template's nodes (measured on an H200, driver 580). */
+  readonly isUpdated: boolean
 }
 
 /** With more retired executables than this, a sweep waits for an idle device, for at most this many milliseconds. */
@@ -57,6 +59,8 @@ export class Graphs implements DriverGraphs {
   readonly #kernels: Kernels
   readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
+  /** Executables that others have replaced, until the runtime destroys them; and whether they have conditionals. */
+  readonly #replaced = new Map<GraphHandle, boolean>()
   /** Unused executables with conditionals, to be destroyed while the device is idle. */
   readonly #retired = new Set<GraphHandle>()
   readonly #out = new CMemory(RESULT_INFO_BYTES)
@@ -79,11 +83,11 @@ export class Graphs implements DriverGraphs {
     this.sweep()
     const template = this.#captures.end(stream)
     this.#context.holding.add("graph", template)
-    const instantiation = { template, flags: keepsPriorities ? USE_NODE_PRIORITY : 0, disabled: new Set<NodeHandle>() }
+    const flags = keepsPriorities ? USE_NODE_PRIORITY : 0
     try {
-      const handle =
-        update !== undefined && this.#updates(update, instantiation) ? update : this.#instantiate(instantiation)
-      this.#keep(handle, instantiation)
+      const isUpdated = update !== undefined && this.#updates(update, template, flags)
+      const handle = isUpdated ? update : this.#instantiate(template, flags)
+      this.#keep(handle, { template, flags, disabled: new Set(), isUpdated })
       return handle
     } catch (error) {
       this.#destroyTemplate(template)
@@ -109,7 +113,7 @@ export class Graphs implements DriverGraphs {
     this.#conditionals.cancel(body)
   }
 
-  #instantiate({ template, flags }: Instantiation): GraphHandle {
+  #instantiate(template: number, flags: number): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
     const status = this.#context.room.for(() =>
       this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template, flags)),
@@ -125,11 +129,11 @@ export class Graphs implements DriverGraphs {
    *
    * @returns false if the graph has another shape; then the executable is unchanged
    */
-  #updates(executable: GraphHandle, { template, flags }: Instantiation): boolean {
+  #updates(executable: GraphHandle, template: number, flags: number): boolean {
     const former = this.#instantiations.get(executable)
     if (former?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
-    // An update enables nothing, and afterwards the former nodes are gone.
+    // An update enables no node.
     this.#nodes.setEnabled(executable, former.disabled, true)
     if (this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS) return true
     this.#nodes.setEnabled(executable, former.disabled, false)
@@ -188,6 +192,17 @@ export class Graphs implements DriverGraphs {
     return this.#captures.lastNodeOf(stream)
   }
 
+  makeChangeable(executable: GraphHandle): GraphHandle {
+    const instantiation = this.#instantiations.get(executable)
+    if (instantiation?.isUpdated !== true) return executable
+    const { template, flags } = instantiation
+    const handle = this.#instantiate(template, flags)
+    this.#instantiations.delete(executable)
+    this.#instantiations.set(handle, { ...instantiation, isUpdated: false })
+    this.#replaced.set(executable, this.#conditionals.areIn(template))
+    return handle
+  }
+
   setNodeArguments(
     executable: GraphHandle,
     node: NodeHandle,
@@ -211,14 +226,23 @@ export class Graphs implements DriverGraphs {
   }
 
   destroy(executable: GraphHandle): void {
-    const instantiation = this.#instantiations.get(executable)
-    if (instantiation === undefined) return
-    this.#instantiations.delete(executable)
-    const waits = this.#conditionals.areIn(instantiation.template)
-    this.#destroyTemplate(instantiation.template)
-    if (waits) this.#retired.add(executable)
+    const hasConditionals = this.#forget(executable)
+    if (hasConditionals === undefined) return
+    if (hasConditionals) this.#retired.add(executable)
     else this.#destroyExecutable(executable)
     this.sweep()
+  }
+
+  /** @returns whether the executable has conditionals; undefined if there is no such executable */
+  #forget(executable: GraphHandle): boolean | undefined {
+    const replaced = this.#replaced.get(executable)
+    this.#replaced.delete(executable)
+    const instantiation = this.#instantiations.get(executable)
+    if (instantiation === undefined) return replaced
+    this.#instantiations.delete(executable)
+    const hasConditionals = this.#conditionals.areIn(instantiation.template)
+    this.#destroyTemplate(instantiation.template)
+    return hasConditionals
   }
 
   #destroyExecutable(executable: GraphHandle): void {
@@ -246,7 +270,7 @@ export class Graphs implements DriverGraphs {
 
   /** All work must be over. */
   close(): void {
-    for (const executable of [...this.#instantiations.keys()]) this.destroy(executable)
+    for (const executable of [...this.#instantiations.keys(), ...this.#replaced.keys()]) this.destroy(executable)
     // `leftovers.ts` destroys the retired ones, with everything else that the device leaves behind.
     this.#retired.clear()
   }

@@ -105,6 +105,10 @@ export class HostGraphs implements DriverGraphs {
     return this.#nodes.lastOf(this.#queues.get(stream))
   }
 
+  makeChangeable(graph: GraphHandle): GraphHandle {
+    return graph
+  }
+
   setNodeArguments(
     graph: GraphHandle,
     node: NodeHandle,

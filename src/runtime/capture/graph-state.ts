@@ -53,14 +53,22 @@ export class GraphState {
     this.#release(former, formerHandle === handle ? undefined : formerHandle)
   }
 
+  #makeChangeable(): GraphHandle {
+    const former = this.handle
+    this.handle = this.capture.order.driver.graphs.makeChangeable(former)
+    if (this.handle !== former) this.#destroyAfter(this.group.launches.list(), former)
+    return this.handle
+  }
+
   /** See {@link NodeChanges.setEnabled}. */
   setEnabled(place: number, enabled: boolean): void {
-    this.capture.changes.setEnabled(this.handle, place, enabled)
+    if (enabled === this.capture.changes.isEnabled(place)) return
+    this.capture.changes.setEnabled(this.#makeChangeable(), place, enabled)
   }
 
   /** See {@link NodeChanges.setArguments}. */
   setArguments(place: number, args: NodeArguments): void {
-    const added = this.capture.changes.setArguments(this.handle, place, args, this.group.launches.list())
+    const added = this.capture.changes.setArguments(this.#makeChangeable(), place, args, this.group.launches.list())
     for (const memory of added) {
       this.group.unite(memory.launchGroup)
       this.#prerequisites.add(memory)
@@ -150,11 +158,14 @@ export class GraphState {
   }
 
   #release(capture: GraphCapture, handle: GraphHandle | undefined): void {
-    const { order } = capture
     const launches = this.group.launches.list()
     capture.plan.releaseKernels()
     capture.memory.disposeBehind(launches)
-    if (handle === undefined) return
+    if (handle !== undefined) this.#destroyAfter(launches, handle)
+  }
+
+  #destroyAfter(launches: readonly Use[], handle: GraphHandle): void {
+    const { order } = this.capture
     order.releaseAfter(launches, () => {
       // A closed driver gives its graphs back itself.
       if (!order.closed) order.driver.graphs.destroy(handle)

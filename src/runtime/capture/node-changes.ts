@@ -54,7 +54,6 @@ export class NodeChanges {
   }
 
   setEnabled(graph: GraphHandle, place: number, enabled: boolean): void {
-    if (enabled === this.isEnabled(place)) return
     this.#order.driver.graphs.setNodeEnabled(graph, this.#handleOf(place), enabled)
     if (enabled) this.#disabled.delete(place)
     else this.#disabled.add(place)
