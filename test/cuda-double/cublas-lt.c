@@ -274,6 +274,10 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(struct handle *handle, struct desc *de
   if (status) return status;
   /* At most so aligned are kernels for 8-bit numbers. */
   for (int i = 0; i < 4; i++) REQUIRE(a->type != FLOAT8_E4M3 || preference->alignment[i] >= 16, CUBLAS_STATUS_NOT_SUPPORTED);
+  /* The first choice for a type loads code. */
+  uint64_t bit = (uint64_t)1 << (48 + a->type % 15);
+  if (!(handle->context->products & bit)) double_await_device(handle->context);
+  handle->context->products |= bit;
   memset(results, 0, sizeof *results);
   struct algorithm *algorithm = &results->algorithm;
   algorithm->problem = problem_of(desc, a, b, c);
@@ -412,7 +416,7 @@ static void run_product(struct command *command) {
 /* The first product of each kind loads its kernel, captured or not. */
 static void load_kernel(struct context *context, const struct desc *desc, enum type a, enum type c) {
   int epilogue = (desc->epilogue & EPILOGUE_GELU) ? 1 : 0;
-  uint64_t bit = (uint64_t)1 << ((a % 12 * 2 + c % 12) * 4 % 60 + desc->transpose_a * 2 + desc->transpose_b + epilogue) % 63;
+  uint64_t bit = (uint64_t)1 << ((a % 12 * 2 + c % 12) * 4 % 60 + desc->transpose_a * 2 + desc->transpose_b + epilogue) % 48;
   if (context->products & bit) return;
   double_await_device(context);
   context->products |= bit;

@@ -144,6 +144,20 @@ onDouble("matrix products by cuBLASLt", () => {
     }
   })
 
+  test("scales are set for each call, and unset: one plan serves products with and without them", () => {
+    using device = openDevice("cuda:0")
+    using a = device.full("float8_e4m3fn", 256, 1)
+    using out = device.zeros("float32", 256)
+    using scale = device.full("float32", 1, 0.5)
+    const shape = { a, b: a, out, m: 16, n: 16, k: 16, transposeB: true }
+    const results = [{ scaleA: scale }, { scaleB: scale }, { scaleA: scale, scaleB: scale }, {}].map((scales) => {
+      matmul({ ...shape, ...scales })
+      return out.readSync()[0]
+    })
+    assert.deepEqual(results, [8, 8, 4, 16])
+    assert.equal(double.alive().descriptions, DESCRIPTIONS)
+  })
+
   test("streams share the library's handle and the plans, and have a workspace each", () => {
     using device = openDevice("cuda:0")
     const { a, out } = arrays(device)

@@ -14,23 +14,23 @@ export class PlanCache {
   #count = 0
   #uses = 0
 
-  /** The plan for a product; made if there is none. */
-  find(product: MatrixProduct, make: (product: MatrixProduct, kind: number) => Plan): Plan {
+  /** The plan for a product; undefined if there is none. */
+  find(product: MatrixProduct): Plan | undefined {
     const kind = kindOf(product)
-    const place = placeOf(product, kind)
-    let plan = this.#places[place]
+    let plan = this.#places[placeOf(product, kind)]
     while (plan !== undefined && !plan.fits(product.layout, kind)) plan = plan.next
-    plan ??= this.#add(make(product, kind), place)
-    plan.lastUse = ++this.#uses
+    if (plan !== undefined) plan.lastUse = ++this.#uses
     return plan
   }
 
-  #add(plan: Plan, place: number): Plan {
+  /** Keeps a new plan. */
+  add(plan: Plan, product: MatrixProduct): void {
     if (this.#count === MOST_PLANS) this.#dropOldest()
+    const place = placeOf(product, plan.kind)
     plan.next = this.#places[place]
+    plan.lastUse = ++this.#uses
     this.#places[place] = plan
     this.#count += 1
-    return plan
   }
 
   #dropOldest(): void {

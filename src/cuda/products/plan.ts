@@ -63,6 +63,8 @@ export class Plan {
   layoutA = 0
   layoutB = 0
   layoutOut = 0
+  /** Whether its products have a bias or scales, whose addresses the description holds. */
+  readonly hasPointers: boolean
   /** Where the algorithm is. */
   readonly algorithm: number
   /** Whether its kernel is loaded, so that no product by this plan makes CUDA wait. */
@@ -71,7 +73,7 @@ export class Plan {
   lastUse = 0
   /** The next plan in the same place of the table. */
   next: Plan | undefined
-  readonly #calls: lt.LtCalls
+  readonly maker: PlanMaker
   readonly #memory = new CMemory(lt.RESULT_BYTES)
   readonly #pointer = new CMemory(8)
   /** The addresses that the description holds now. */
@@ -80,14 +82,15 @@ export class Plan {
   #scaleB = 0
 
   /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if cuBLASLt has no algorithm for the product; then nothing is left */
-  constructor(maker: PlanMaker, product: MatrixProduct, kind: number) {
-    this.kind = kind
+  constructor(maker: PlanMaker, product: MatrixProduct) {
+    this.kind = kindOf(product)
     this.#layout = product.layout
-    this.#calls = maker.calls
+    this.maker = maker
     this.algorithm = this.#memory.address
+    this.hasPointers = product.bias !== undefined || product.types.inputs === "float8_e4m3fn"
     try {
-      this.#describe(maker, product)
-      this.#choose(maker, product)
+      this.#describe(product)
+      this.#choose(product)
     } catch (error) {
       this.free()
       throw error
@@ -113,7 +116,8 @@ export class Plan {
   }
 
   /** The row-major product out = a b is out^T = b^T a^T in column-major order. */
-  #describe(maker: PlanMaker, product: MatrixProduct): void {
+  #describe(product: MatrixProduct): void {
+    const { maker } = this
     const { types } = product
     const { m, n, k, transposeA, transposeB, ldA, ldB, ldOut, count, strideA, strideB, strideOut } = product.layout
     const out = new CMemory(64)
@@ -132,36 +136,36 @@ export class Plan {
     this.layoutB = layout(types.inputs, transposeB ? k : n, transposeB ? n : k, ldB)
     this.layoutA = layout(types.inputs, transposeA ? m : k, transposeA ? k : m, ldA)
     this.layoutOut = layout(types.output, n, m, ldOut)
-    if (transposeB) this.#setInt(maker, lt.DESC_TRANSPOSE_A, TRANSPOSE)
-    if (transposeA) this.#setInt(maker, lt.DESC_TRANSPOSE_B, TRANSPOSE)
-    this.#setInt(maker, lt.DESC_EPILOGUE, epilogueOf(product))
-    if (product.bias !== undefined) this.#setInt(maker, lt.DESC_BIAS_DATA_TYPE, lt.DATA_TYPES[types.bias])
-    this.setPointers(product, maker)
+    if (transposeB) this.#setInt(lt.DESC_TRANSPOSE_A, TRANSPOSE)
+    if (transposeA) this.#setInt(lt.DESC_TRANSPOSE_B, TRANSPOSE)
+    this.#setInt(lt.DESC_EPILOGUE, epilogueOf(product))
+    if (product.bias !== undefined) this.#setInt(lt.DESC_BIAS_DATA_TYPE, lt.DATA_TYPES[types.bias])
+    if (this.hasPointers) this.setPointers(product)
     if (count === 1) return
-    this.#setBatch(maker, this.layoutB, strideB)
-    this.#setBatch(maker, this.layoutA, strideA)
-    this.#setBatch(maker, this.layoutOut, strideOut)
+    this.#setBatch(this.layoutB, strideB)
+    this.#setBatch(this.layoutA, strideA)
+    this.#setBatch(this.layoutOut, strideOut)
   }
 
-  #setInt({ check }: PlanMaker, attribute: number, value: number): void {
+  #setInt(attribute: number, value: number): void {
     this.#pointer.setInt(0, value)
-    check(
-      this.#calls.cublasLtMatmulDescSetAttribute(this.description, attribute, this.#pointer.address, 4),
+    this.maker.check(
+      this.maker.calls.cublasLtMatmulDescSetAttribute(this.description, attribute, this.#pointer.address, 4),
       "cublasLtMatmulDescSetAttribute",
     )
   }
 
-  #setBatch({ check }: PlanMaker, layout: number, stride: number): void {
+  #setBatch(layout: number, stride: number): void {
     const call = "cublasLtMatrixLayoutSetAttribute"
     this.#pointer.setInt(0, this.#layout.count)
-    check(this.#calls[call](layout, lt.LAYOUT_BATCH_COUNT, this.#pointer.address, 4), call)
+    this.maker.check(this.maker.calls[call](layout, lt.LAYOUT_BATCH_COUNT, this.#pointer.address, 4), call)
     this.#pointer.setNumber(0, stride)
-    check(this.#calls[call](layout, lt.LAYOUT_STRIDED_BATCH_OFFSET, this.#pointer.address, 8), call)
+    this.maker.check(this.maker.calls[call](layout, lt.LAYOUT_STRIDED_BATCH_OFFSET, this.#pointer.address, 8), call)
   }
 
   /** Has cuBLASLt choose the algorithm. */
-  #choose(maker: PlanMaker, product: MatrixProduct): void {
-    const { calls, check } = maker
+  #choose(product: MatrixProduct): void {
+    const { calls, check, handle, workspaceBytes } = this.maker
     const memory = new CMemory(64)
     check(calls.cublasLtMatmulPreferenceCreate(memory.address + HANDLE), "cublasLtMatmulPreferenceCreate")
     const preference = memory.number(HANDLE)
@@ -176,12 +180,12 @@ export class Plan {
         )
         check(status, "cublasLtMatmulPreferenceSetAttribute")
       }
-      set(lt.PREFERENCE_MAX_WORKSPACE_BYTES, maker.workspaceBytes, 8)
+      set(lt.PREFERENCE_MAX_WORKSPACE_BYTES, workspaceBytes, 8)
       set(lt.PREFERENCE_REDUCTION_SCHEMES, lt.REDUCTION_COMPUTE_TYPE, 4)
       const { a, b, out } = product
       ;[b, a, out, out].forEach(({ address }, index) => set(lt.PREFERENCE_MIN_ALIGNMENT + index, alignment(address), 4))
       const status = calls.cublasLtMatmulAlgoGetHeuristic(
-        maker.handle,
+        handle,
         this.description,
         this.layoutB,
         this.layoutA,
@@ -200,30 +204,30 @@ export class Plan {
   }
 
   /** Puts the addresses of a product's bias and scales into the description. */
-  setPointers({ types, bias, scaleA, scaleB }: MatrixProduct, maker: PlanMaker): void {
+  setPointers({ types, bias, scaleA, scaleB }: MatrixProduct): void {
     if (bias !== undefined && bias.address !== this.#bias) {
-      this.#setPointer(maker, lt.DESC_BIAS_POINTER, bias.address)
+      this.#setPointer(lt.DESC_BIAS_POINTER, bias.address)
       this.#bias = bias.address
     }
     if (types.inputs !== "float8_e4m3fn") return
     const [ofA, ofB] = [scaleA?.address ?? 0, scaleB?.address ?? 0]
-    if (ofB !== this.#scaleB) this.#setPointer(maker, lt.DESC_A_SCALE_POINTER, ofB)
+    if (ofB !== this.#scaleB) this.#setPointer(lt.DESC_A_SCALE_POINTER, ofB)
     this.#scaleB = ofB
-    if (ofA !== this.#scaleA) this.#setPointer(maker, lt.DESC_B_SCALE_POINTER, ofA)
+    if (ofA !== this.#scaleA) this.#setPointer(lt.DESC_B_SCALE_POINTER, ofA)
     this.#scaleA = ofA
   }
 
-  #setPointer({ check }: PlanMaker, attribute: number, value: number): void {
+  #setPointer(attribute: number, value: number): void {
     this.#pointer.setNumber(0, value)
-    check(
-      this.#calls.cublasLtMatmulDescSetAttribute(this.description, attribute, this.#pointer.address, 8),
+    this.maker.check(
+      this.maker.calls.cublasLtMatmulDescSetAttribute(this.description, attribute, this.#pointer.address, 8),
       "cublasLtMatmulDescSetAttribute",
     )
   }
 
   /** Destroys the descriptions. They are host memory, and no queued product uses them. */
   free(): void {
-    const { cublasLtMatmulDescDestroy, cublasLtMatrixLayoutDestroy } = this.#calls
+    const { cublasLtMatmulDescDestroy, cublasLtMatrixLayoutDestroy } = this.maker.calls
     if (this.description !== 0) cublasLtMatmulDescDestroy(this.description)
     for (const layout of [this.layoutA, this.layoutB, this.layoutOut]) {
       if (layout !== 0) cublasLtMatrixLayoutDestroy(layout)

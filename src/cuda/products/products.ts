@@ -1,8 +1,8 @@
 /**
  * The matrix products of one device.
  *
- * cuBLASLt loads a kernel at its first use, and CUDA loads kernels only while the device is idle. So a product whose kernel
- * may not be loaded must only be queued then. A plan says whether its kernel is loaded.
+ * cuBLASLt loads code when it is opened, when it chooses an algorithm, and when it first uses a kernel, and CUDA loads code
+ * only while the device is idle (measured on an H200, cuBLAS 13.1). So plans must only be made, and used first, then.
  */
 import { AuxstreamError } from "../../common/errors.js"
 import type { MatrixProduct, ProductLibrary, StreamHandle } from "../../driver.js"
@@ -49,7 +49,6 @@ export class CublasLt implements ProductLibrary {
   /** alpha, and beta 8 bytes after it. cuBLASLt reads both during the call. */
   readonly #scalars = new CMemory(16)
   readonly #scalarValues: Float32Array<ArrayBuffer>
-  readonly #make = (product: MatrixProduct, kind: number): Plan => this.#plan(product, kind)
   #isClosed = false
 
   constructor(parts: ProductParts) {
@@ -71,30 +70,22 @@ export class CublasLt implements ProductLibrary {
    */
   multiply(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
-    const maker = this.#maker
-    if (maker !== undefined) {
-      const plan = this.#plans.find(product, this.#make)
-      if (plan.isLoaded) return this.#queue(maker, plan, product, workspace, stream)
-    }
-    this.#parts.quiet.block(needOf(product), () => this.#queueFirst(product, workspace, stream))
+    const plan = this.#plans.find(product)
+    if (plan?.isLoaded === true) this.#queue(plan, product, workspace, stream)
+    else this.#parts.quiet.block(needOf(product), () => this.#queueFirst(product, workspace, stream))
   }
 
-  /** The device is idle, so that creating the library's handle and loading a kernel make nobody wait. */
+  /** The device is idle, so that loading code makes nobody wait. */
   #queueFirst(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
-    const maker = this.#maker ?? this.#begin()
-    const plan = this.#plans.find(product, this.#make)
-    this.#queue(maker, plan, product, workspace, stream)
+    const plan = this.#plans.find(product) ?? this.#plan(product)
+    this.#queue(plan, product, workspace, stream)
     plan.isLoaded = true
   }
 
   /** Queues products one after another. If any may have to load a kernel, all wait until the device is idle. */
   multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
-    const [first] = products
-    if (first === undefined) return
-    const maker = this.#maker
-    const unloaded =
-      maker === undefined ? first : products.find((product) => !this.#plans.find(product, this.#make).isLoaded)
+    const unloaded = products.find((product) => this.#plans.find(product)?.isLoaded !== true)
     const queue = () => {
       for (const product of products) this.#queueFirst(product, workspace, stream)
     }
@@ -104,7 +95,7 @@ export class CublasLt implements ProductLibrary {
 
   /** Makes the plan, and loads its kernel while the device is idle, without blocking the event loop. */
   async prepare(product: MatrixProduct, workspace: number): Promise<void> {
-    if (this.#maker !== undefined && this.#plans.find(product, this.#make).isLoaded) return
+    if (this.#plans.find(product)?.isLoaded === true) return
     await this.#parts.quiet.wait(needOf(product), () => this.#load(product, workspace))
   }
 
@@ -115,40 +106,32 @@ export class CublasLt implements ProductLibrary {
     const stream = streams.create(0)
     try {
       captures.begin(stream)
-      let graph: number | undefined
       try {
         this.#queueFirst(product, workspace, stream)
       } finally {
-        graph = captures.cancel(stream)
+        const graph = captures.cancel(stream)
+        if (graph !== undefined) context.graphCalls.cuGraphDestroy(graph)
       }
-      if (graph !== undefined) context.graphCalls.cuGraphDestroy(graph)
     } finally {
       streams.destroy(stream)
     }
   }
 
   /** The fast path: no closure, and as few calls as there can be. */
-  #queue(maker: PlanMaker, plan: Plan, product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+  #queue(plan: Plan, product: MatrixProduct, workspace: number, stream: StreamHandle): void {
     const context = this.#context
-    if (product.bias !== undefined || product.scaleA !== undefined || product.scaleB !== undefined) {
-      plan.setPointers(product, maker)
-    }
+    if (plan.hasPointers) plan.setPointers(product)
     this.#scalarValues[0] = product.alpha
     this.#scalarValues[2] = product.beta
     context.check(context.calls.cuCtxPushCurrent(context.handle), "cuCtxPushCurrent")
-    const status = this.#submit(maker, plan, product, workspace, stream)
+    const status = this.#submit(plan, product, workspace, stream)
     // Not through `context.calls`: the context must be popped even if the device was lost meanwhile.
     context.library.calls.cuCtxPopCurrent(context.out.address + 56)
-    if (status !== SUCCESS) this.#retry(status, maker, plan, product, workspace, stream)
+    if (status !== SUCCESS) this.#retry(status, plan, product, workspace, stream)
   }
 
-  #submit(
-    { calls, handle }: PlanMaker,
-    plan: Plan,
-    product: MatrixProduct,
-    workspace: number,
-    stream: StreamHandle,
-  ): number {
+  #submit(plan: Plan, product: MatrixProduct, workspace: number, stream: StreamHandle): number {
+    const { calls, handle } = plan.maker
     const scalars = this.#scalars.address
     const out = product.out.address
     return calls.cublasLtMatmul(
@@ -171,21 +154,16 @@ export class CublasLt implements ProductLibrary {
     )
   }
 
-  #retry(
-    status: number,
-    maker: PlanMaker,
-    plan: Plan,
-    product: MatrixProduct,
-    workspace: number,
-    stream: StreamHandle,
-  ): void {
-    const again = () => this.#context.within(() => this.#submit(maker, plan, product, workspace, stream))
+  #retry(status: number, plan: Plan, product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+    const again = () => this.#context.within(() => this.#submit(plan, product, workspace, stream))
     this.#check(this.#context.room.for(again, status, isShortOfMemory), "cublasLtMatmul")
   }
 
-  #plan(product: MatrixProduct, kind: number): Plan {
+  #plan(product: MatrixProduct): Plan {
     const maker = this.#maker ?? this.#begin()
-    return this.#context.within(() => new Plan(maker, product, kind))
+    const plan = this.#context.within(() => new Plan(maker, product))
+    this.#plans.add(plan, product)
+    return plan
   }
 
   /** Loads the library and creates its handle. Handles of cuBLASLt have no stream, so one serves all streams. */
