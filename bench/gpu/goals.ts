@@ -3,6 +3,7 @@
 import { factLines } from "./fact-goals.js"
 import { bandwidth, type GoalLine, quotient, time, times } from "./goal-line.js"
 import { ours, type PeerName } from "./peers.js"
+import { groupShapes, productShapes } from "./product-calls.js"
 import type { Measured } from "./rounds.js"
 import type { Report } from "./run.js"
 
@@ -33,6 +34,8 @@ export function goalLines(report: Report): GoalLine[] {
     ...below("graph launch", row("graph-launch"), ["PyTorch"]),
     against("fork-join with two launches, until done", row("fork-join-done"), "C++", 1.2),
     plain("the same as a graph, until done", row("graph-done")),
+    ...productShapes.flatMap((shape) => product(report, shape)),
+    ...groupShapes.map((shape) => group(report, shape)),
     wideFill(report),
     ...expertsAtOneToken(report),
     ...[50, 100].map((time) => end(report, time, 15_000)),
@@ -95,6 +98,24 @@ function atMost(what: string, figure: Figure, most: number, goal: string, show =
 
 function plain(what: string, figure: Figure, show = time): GoalLine {
   return { what, values: shown(figure, show), ratio: "", goal: "", reached: undefined }
+}
+
+function product(report: Report, { m, n, k, count }: (typeof productShapes)[number]): GoalLine[] {
+  const sizes = `${m}:${n}:${k}:${count}`
+  const figure = figureOf(report, `product:${sizes}`)
+  const name = `${count > 1 ? `${count} × (` : ""}${m}×${k} by ${k}×${n}${count > 1 ? ")" : ""}`
+  return [
+    against(`matmul ${name}, bfloat16, host time (C++: cuBLASLt, a plan made once)`, figure, "C++", 1.25),
+    ...below(`matmul ${name}`, figure, ["PyTorch"]),
+    plain("… by cublasGemmEx", figureOf(report, `product-gemm:${sizes}`)),
+  ]
+}
+
+function group(report: Report, { experts, n, k }: (typeof groupShapes)[number]): GoalLine {
+  return plain(
+    `a group of ${experts} × (1×${k} by ${k}×${n}), host time`,
+    figureOf(report, `grouped:${experts}:${n}:${k}`),
+  )
 }
 
 function expertsAtOneToken(report: Report): GoalLine[] {

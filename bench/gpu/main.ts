@@ -15,6 +15,7 @@ import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
+import { productCalls } from "./product-calls.js"
 import { type Part, type Report, Run, type Settings } from "./run.js"
 import { sanitizers } from "./sanitizers.js"
 import { toMarkdown } from "./summary.js"
@@ -27,6 +28,7 @@ const parts: readonly Part[] = [
   products,
   gpuTests,
   calls,
+  productCalls,
   experts,
   norms,
   lora,

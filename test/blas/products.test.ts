@@ -19,7 +19,7 @@ forEachDevice("matmul", (open, id) => {
       using device = open()
       fc.assert(
         fc.property(anyCase, (given) => check(device, multiply, given)),
-        { numRuns: 350 },
+        { numRuns: name === "matmul" ? 1000 : 250 },
       )
     })
 

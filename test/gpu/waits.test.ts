@@ -1,7 +1,8 @@
 /** §11 nothing waits for the device in secret, tested on a GPU with CUDA's real loading of code and local memory. */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { captureGraph, defineKernel, openDevice, runIf } from "../../src/index.js"
+import { matmul, prepareMatmul } from "../../src/blas/index.js"
+import { captureGraph, defineKernel, fromFloat32, openDevice, runIf, toFloat32 } from "../../src/index.js"
 import { Latch } from "../support/latch.js"
 import { findGpu } from "./gpu.js"
 
@@ -71,6 +72,34 @@ describe(`what CUDA waits for on ${gpu}`, { skip }, () => {
       graph.launch(free)
       graph.dispose()
       assert.deepEqual([...out.readSync()], [7])
+    })
+    assert.equal(latch.timedOut, false)
+    assert.equal(held.query(), false)
+  })
+
+  test("products that were prepared run beside a held stream, those of new dtypes and epilogues, too", async () => {
+    using device = openDevice("cuda:0")
+    using held = device.createStream()
+    using free = device.createStream()
+    const one = fromFloat32(new Float32Array(64 * 64).fill(1), "bfloat16")
+    using a = device.from(one, "bfloat16")
+    using bias = device.full("bfloat16", 64, 2)
+    using eights = device.full("float8_e4m3fn", 64 * 64, 1)
+    using outs = device.zeros("bfloat16", 3 * 64 * 64)
+    const shape = { m: 64, n: 64, k: 64, transposeB: true }
+    const out = (index: number) => outs.subarray(index * 64 * 64, (index + 1) * 64 * 64)
+    await prepareMatmul(device, { dtype: "bfloat16", ...shape })
+    await prepareMatmul(device, { dtype: "bfloat16", ...shape, bias: true, activation: "relu" })
+    await prepareMatmul(device, { dtype: "float8_e4m3fn", outDtype: "bfloat16", ...shape })
+    free.wait(device.defaultStream)
+    device.synchronize()
+    using latch = new Latch(device).hold(held).waitUntilEntered()
+    free.run(() => {
+      matmul({ a, b: a, out: out(0), ...shape })
+      matmul({ a, b: a, out: out(1), ...shape, bias, activation: "relu" })
+      matmul({ a: eights, b: eights, out: out(2), ...shape })
+      const found = toFloat32(outs.readSync(), "bfloat16")
+      assert.deepEqual([found[0], found[64 * 64], found[2 * 64 * 64]], [64, 66, 64])
     })
     assert.equal(latch.timedOut, false)
     assert.equal(held.query(), false)

@@ -10,6 +10,7 @@ import { expertProducts } from "./expert-products.js"
 import { expertVectors, isFew } from "./expert-vectors.js"
 import { memoryRows } from "./memory.js"
 import { loraWorkload, normsWorkload } from "./projections.js"
+import { productRows } from "./products.js"
 import type { Figures, MakeRow, Run } from "./row.js"
 import { type Workload, workloadRow } from "./workload.js"
 
@@ -26,6 +27,7 @@ function workloads(make: (device: Device, size: number) => Workload): MakeRow {
 const rows: Readonly<Record<string, MakeRow>> = {
   ...callRows,
   ...memoryRows,
+  ...productRows,
   experts: workloads((device, tokens) =>
     isFew(tokens) ? expertVectors(device, tokens) : expertProducts(device, tokens),
   ),

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <vector>
 
+#include "products.hpp"
 #include "workloads.hpp"
 
 namespace {
@@ -111,6 +112,10 @@ Row makeRow(const std::string& name, const std::vector<std::string>& arguments) 
   }
   if (name == "end") return end(number, false);
   if (name == "end-blocking") return end(number, true);
+  const auto size = [&](size_t index) { return atoi(arguments.at(index).c_str()); };
+  if (name == "product") return planned(Product(size(0), size(1), size(2), size(3)));
+  if (name == "product-gemm") return chosen(Product(size(0), size(1), size(2), size(3)));
+  if (name == "grouped") return grouped(size(0), size(1), size(2));
   if (arguments.size() != 3) return nullptr;
   if (name == "norms") return norms(kernels, number, arguments[1], arguments[2]);
   if (name == "experts" && (number == 1 || number == 4)) {

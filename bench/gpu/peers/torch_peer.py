@@ -70,6 +70,30 @@ def captured(queue):
     return graph.replay
 
 
+def random(*shape):
+    return torch.empty(*shape, device="cuda", dtype=torch.bfloat16).uniform_(-1, 1)
+
+
+def product(m, n, k, count):
+    """product:M:N:K:COUNT, with weights as those of a linear layer, and the result allocated in advance."""
+    if count == 1:
+        a, b, out = random(m, k), random(n, k).t(), random(m, n)
+        return queued(lambda: torch.mm(a, b, out=out), finish)
+    a, b, out = random(count, m, k), random(count, n, k).transpose(1, 2), random(count, m, n)
+    return queued(lambda: torch.bmm(a, b, out=out), finish)
+
+
+def grouped(experts, n, k):
+    """grouped:EXPERTS:N:K, a row each, as products one after another."""
+    products = [(random(1, k), random(n, k).t(), random(1, n)) for _ in range(experts)]
+
+    def queue():
+        for a, b, out in products:
+            torch.mm(a, b, out=out)
+
+    return queued(queue, finish)
+
+
 def make_row(name, *arguments):
     if name == "launch":
         return queued(on_main, finish)
@@ -91,6 +115,10 @@ def make_row(name, *arguments):
         return done(captured(lambda: fork_join(on_main, on_aux)), main.synchronize)
     if name in ("experts", "norms", "lora"):
         return workload(name, arguments, fork_join, captured, finish)
+    if name == "product":
+        return product(*map(int, arguments))
+    if name == "grouped":
+        return grouped(*map(int, arguments))
     raise Missing("PyTorch has no public way to launch a kernel that takes a given time")
 
 
