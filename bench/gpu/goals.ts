@@ -34,8 +34,7 @@ export function goalLines(report: Report): GoalLine[] {
     ...below("graph launch", row("graph-launch"), ["PyTorch"]),
     against("fork-join with two launches, until done", row("fork-join-done"), "C++", 1.2),
     plain("the same as a graph, until done", row("graph-done")),
-    ...productShapes.flatMap((shape) => product(report, shape)),
-    ...groupShapes.map((shape) => group(report, shape)),
+    ...products(report),
     wideFill(report),
     ...expertsAtOneToken(report),
     ...[50, 100].map((time) => end(report, time, 15_000)),
@@ -98,6 +97,15 @@ function atMost(what: string, figure: Figure, most: number, goal: string, show =
 
 function plain(what: string, figure: Figure, show = time): GoalLine {
   return { what, values: shown(figure, show), ratio: "", goal: "", reached: undefined }
+}
+
+/** None in a report from before they were measured. */
+function products(report: Report): GoalLine[] {
+  if (!report.parts.some(({ name }) => name === "product-calls")) return []
+  return [
+    ...productShapes.flatMap((shape) => product(report, shape)),
+    ...groupShapes.map((shape) => group(report, shape)),
+  ]
 }
 
 function product(report: Report, { m, n, k, count }: (typeof productShapes)[number]): GoalLine[] {
