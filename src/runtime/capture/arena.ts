@@ -12,41 +12,44 @@ import type { Use } from "../order/use.js"
 import { Writes } from "../memory/writes.js"
 
 /**
- * The memory of the arrays that are made inside a capture. It belongs to the graph: taken outside the capture, so that
- * no allocation becomes a node, and kept until the graph is disposed of, so that results stay readable between
- * launches. What is disposed of inside is used again inside, where the capture's clocks allow it.
+ * The memory of the arrays made inside a capture. It belongs to the graph. It is allocated outside of the capture, so that
+ * no allocation becomes a node, and kept until the graph is disposed of, so that results stay readable between launches.
+ * Memory that is disposed of inside the capture is reused there if the capture's clocks allow it.
  */
 export class Arena extends RetainedMemory {
   readonly #blocks: ArenaBlock[] = []
   #free: ArenaBlock[] = []
   readonly #allocateOutside: (byteLength: number) => Allocation
   readonly #around: Arena | undefined
-  /** Of all arrays together: each launch writes what it reads of them. */
+  /** The writes to all of these arrays. Each launch writes whatever it reads of them. */
   readonly writes = new Writes()
   #sealed = false
-  /** Of births inside the capture. */
+  /** The events of the births inside the capture. */
   readonly #events: EventHandle[] = []
 
-  /** `around`: of the graph that the arena's is a body in. */
+  /** @param around the arena of the enclosing graph, if this is the arena of a conditional's body */
   constructor(allocateOutside: (byteLength: number) => Allocation, around?: Arena) {
     super()
     this.#allocateOutside = allocateOutside
     this.#around = around
   }
 
-  /** Have the arrays ended? Those of a body do with the graph that it is in. */
+  /** Whether the arrays have ended. Arrays of a body end with the enclosing graph. */
   override get disposed(): boolean {
     return super.disposed || this.#around?.disposed === true
   }
 
-  /** Memory for an array that is made on a capturing stream. */
+  /** Allocates memory for an array that is made on a stream of the capture. */
   allocate(stream: StreamState, byteLength: number): ArenaArray {
     const used = this.#reuse(stream, byteLength)
     if (used === undefined) return new ArenaArray(this, this.#grow(byteLength))
     return new ArenaArray(this, used, this.birthOn(stream))
   }
 
-  /** The smallest block that is free, large enough without waste, and whose last uses the stream is ordered behind. */
+  /**
+   * The smallest free block that is large enough, wastes little, and whose last uses happen before the stream's next
+   * operation.
+   */
   #reuse(stream: StreamState, byteLength: number): ArenaBlock | undefined {
     let best: ArenaBlock | undefined
     for (const block of this.#free) {
@@ -58,7 +61,7 @@ export class Arena extends RetainedMemory {
     return best
   }
 
-  /** Something begins behind all that the stream has captured so far. */
+  /** Makes a birth after everything that the stream has captured so far. */
   birthOn(stream: StreamState): CapturedBirth {
     const event = stream.order.events.acquire()
     this.#events.push(event)
@@ -71,18 +74,18 @@ export class Arena extends RetainedMemory {
     return block
   }
 
-  /** Where the memory comes from: what every launch of the graph is ordered behind. */
+  /** The allocations of the memory. Every launch of the graph is ordered after them. */
   get allocations(): Allocation[] {
     return this.#blocks.map(({ allocation }) => allocation)
   }
 
-  /** The capture is over: no block is given out any more. */
+  /** The capture has ended: no block is reused any more. */
   seal(pool: EventPool): void {
     this.#sealed = true
     for (const event of this.#events.splice(0)) pool.release(event)
   }
 
-  /** An array inside the capture is done with its block. */
+  /** An array was disposed of inside the capture, so its block can be reused. */
   giveUp(block: ArenaBlock): void {
     if (!this.#sealed) this.#free.push(block)
   }
@@ -96,20 +99,20 @@ export class Arena extends RetainedMemory {
   }
 }
 
-/** A piece of an arena. */
+/** A block of an arena. */
 interface ArenaBlock {
   readonly allocation: Allocation
-  /** Its uses inside the capture, in the capture's time. */
+  /** Its uses inside the capture, by the capture's clocks. */
   readonly uses: Uses
 }
 
-/** The memory of one array that was made inside a capture. */
+/** The memory of one array made inside a capture. */
 export class ArenaArray implements ArrayMemory {
   readonly arena: Arena
   readonly address: number
   readonly #block: ArenaBlock
   #disposed = false
-  /** Where it begins inside the capture; undefined if that is the memory's {@link birth}, which launches come behind. */
+  /** Its birth inside the capture; undefined if that is the memory's {@link birth}, after which all launches run. */
   #capturedBirth: CapturedBirth | undefined
 
   constructor(arena: Arena, block: ArenaBlock, birth?: CapturedBirth) {
@@ -123,7 +126,7 @@ export class ArenaArray implements ArrayMemory {
     return this.#disposed || this.arena.disposed
   }
 
-  /** Uses outside the capture: all arrays of a graph share one record. */
+  /** Uses outside the capture. All arrays of a graph share one record. */
   get uses(): Uses {
     return this.arena.uses
   }
@@ -137,7 +140,7 @@ export class ArenaArray implements ArrayMemory {
     return this.#block.uses
   }
 
-  /** Of the memory, outside the capture: before the graph's first launch, nothing has been written to it. */
+  /** The birth of the memory outside the capture. Before the graph's first launch, nothing has been written to it. */
   get birth(): Birth | undefined {
     return this.#block.allocation.birth
   }

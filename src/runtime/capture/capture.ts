@@ -19,28 +19,28 @@ export interface LaunchedGraph {
 }
 
 /**
- * A capture: from its beginning to its end, what is queued on its streams does not run but becomes a graph, or the body
- * of a conditional in one. It starts on a private stream; others come in by waiting for one that takes part.
+ * A capture. Until it ends, operations queued on its streams do not run but become a graph, or the body of a conditional in
+ * a graph. It starts with a private stream. Another stream becomes part of it by waiting for one of its streams.
  */
 export abstract class Capture implements OpenCapture {
   readonly order: DeviceOrder
   readonly plan = new GraphPlan()
   readonly memory: GraphMemory
-  /** What outlives the capture holds this in its place. */
+  /** The reference for objects that may outlive the capture. */
   readonly link: CaptureLink
-  /** Does a stream of it, or of a part, have a priority of its own? */
+  /** Whether a stream of the capture, or of a graph or body in it, has a priority other than 0. */
   hasPriorities = false
-  /** Whatever holds on to this, while the capture lasts and afterwards, keeps the graph: see {@link Device.watchGraph}. */
+  /** Whatever refers to this object keeps the graph alive: see {@link Device.watchGraph}. */
   life: object | undefined
   protected readonly root: StreamState
   readonly #workspaces = new Map<StreamState, ArenaArray>()
-  /** The streams that take part, each with the nodes that its next one comes directly after. */
+  /** The streams of the capture, each with the nodes that must run directly before its next node. */
   readonly #dependencies = new Map<StreamState, readonly Dependency[]>()
-  /** The graphs that became part of this one: the newest node of each group. */
+  /** The graphs launched inside: the newest node of each group. */
   #graphs: { readonly group: LaunchGroup; readonly stream: StreamState; readonly tick: number }[] = []
   #failure: { readonly error: unknown } | undefined
 
-  /** `around`: the capture that this one is in. */
+  /** @param around the enclosing capture, for the body of a conditional */
   constructor(order: DeviceOrder, root: StreamState, around?: Capture) {
     this.order = order
     this.link = new CaptureLink(order, this)
@@ -49,7 +49,7 @@ export abstract class Capture implements OpenCapture {
     this.life = around?.life ?? {}
   }
 
-  /** Was it ended or cancelled? */
+  /** Whether it has ended or was cancelled. */
   get over(): boolean {
     return this.link.capture === undefined
   }
@@ -57,7 +57,7 @@ export abstract class Capture implements OpenCapture {
   protected abstract beginInDriver(): void
   protected abstract cancelInDriver(): void
 
-  /** A failure leaves everything as it was. */
+  /** Begins the capture. If this throws, nothing has changed. */
   begin(): void {
     this.beginInDriver()
     this.order.captures.begin(this)
@@ -83,7 +83,10 @@ export abstract class Capture implements OpenCapture {
     this.memory.keepModule(module)
   }
 
-  /** Comes before the stream's clock learns what the point knows: nodes that others of the two are behind go. */
+  /**
+   * Adds edges for a wait, and drops dependencies that another dependency already implies. Must be called before the point
+   * is merged into the stream's clock.
+   */
   addWait(stream: StreamState, point: RecordPoint): void {
     const own = this.dependenciesOf(stream).filter(
       ({ node, slot, tick }) => !point.isAfter(slot, tick) || point.dependencies.some((one) => one.node === node),
@@ -98,7 +101,7 @@ export abstract class Capture implements OpenCapture {
     return this.#dependencies.get(stream) ?? []
   }
 
-  /** Another graph becomes one node, behind those that it shares memory with: launches of these run one after another. */
+  /** Adds a graph launched inside as one node. It runs after earlier graphs that share memory with it. */
   addGraph({ capture, group, handle }: LaunchedGraph, operation: Operation): void {
     const { stream } = operation
     this.#waitForGraphs(stream, (other) => other.isOneWith(group))
@@ -109,7 +112,10 @@ export abstract class Capture implements OpenCapture {
     operation.accepted(tick)
   }
 
-  /** Before a conditional: which graphs its body will launch is not known, and it cannot be put behind any later. */
+  /**
+   * Called before a conditional. It is not known yet which graphs its body launches, so the conditional runs after all of
+   * them.
+   */
   waitForAllGraphs(stream: StreamState): void {
     this.#waitForGraphs(stream, () => true)
   }
@@ -129,7 +135,7 @@ export abstract class Capture implements OpenCapture {
     return false
   }
 
-  /** What another capture has become is part of this one, at the operation just counted. */
+  /** Makes another capture, which has ended, part of this one, as the operation just counted. */
   include(part: Capture, stream: StreamState, tick: number, isBody: boolean): void {
     const { hasPriorities, memory, plan } = part
     if (hasPriorities) this.hasPriorities = true
@@ -141,7 +147,7 @@ export abstract class Capture implements OpenCapture {
     }
   }
 
-  /** The scratch memory of library calls on a stream, for the whole of the capture. */
+  /** The workspace for library calls on a stream, for the whole capture. */
   workspaceOf(stream: StreamState, byteLength: number): ArenaArray {
     const known = this.#workspaces.get(stream)
     if (known !== undefined) return known
@@ -150,37 +156,39 @@ export abstract class Capture implements OpenCapture {
     return workspace
   }
 
-  /** Has the stream's next operation, which uses the memory, come behind its birth. */
+  /** Makes the stream's next operation, which uses the memory, run after the memory's birth. */
   prepare(memory: UsedMemory, stream: StreamState): void {
     if (this.owns(memory)) return memory.capturedBirth?.orderBefore(stream)
     this.checkBirth(memory)
     this.memory.keep(memory)
   }
 
-  /** Refuses memory that begins in a capture around this one, at a point that this one is not behind. */
+  /** Throws if the memory was made in an enclosing capture at a point that is not ordered before this one. */
   checkBirth(_memory: UsedMemory): void {}
 
-  /** The graph names this memory. */
+  /** Notes that the graph uses this memory, and keeps it. */
   keep(memory: UsedMemory): void {
     if (!this.owns(memory)) this.memory.keep(memory)
   }
 
-  /** Notes a use: inside the capture where it is the graph's own memory; of other memory, launches are the uses. */
+  /** Notes a use of the graph's own memory inside the capture. Other memory is used by the graph's launches. */
   use(memory: UsedMemory, stream: StreamState, tick: number): void {
     if (this.owns(memory)) memory.captureUses.note(stream, tick)
   }
 
-  /** Was it made inside? */
+  /** Whether the memory was made inside. */
   owns(memory: UsedMemory): memory is ArenaArray {
     return memory instanceof ArenaArray && memory.arena === this.memory.arena
   }
 
-  /** What has been captured so far cannot become a graph: its end will throw this error. */
+  /** Makes the end of the capture throw this error, because the captured operations cannot become a graph. */
   invalidate(error: unknown): void {
     this.#failure ??= { error }
   }
 
-  /** Ends the capture with a call of the driver's. Forks that nobody joined are joined. A failure cancels it. */
+  /**
+   * Ends the capture by calling the driver. Joins forks that are not joined yet. If anything fails, cancels the capture.
+   */
   protected endWith<T>(endInDriver: () => T): T {
     try {
       if (this.#failure !== undefined) throw this.#failure.error
@@ -217,7 +225,7 @@ export abstract class Capture implements OpenCapture {
   }
 }
 
-/** The capture that a stream takes part in. */
+/** The innermost capture of a stream. */
 export function captureOf({ capture }: StreamState): Capture | undefined {
   return capture !== undefined && capture instanceof Capture ? capture : undefined
 }

@@ -7,24 +7,24 @@ import type { Access } from "../order/operation.js"
 import type { Span, UsedMemory } from "../memory/used-memory.js"
 import type { Writes } from "../memory/writes.js"
 
-/** What a graph does with one piece of memory. */
+/** The bytes of one piece of memory that a graph uses. */
 interface RangesOfMemory {
   readonly reads: Ranges
-  /** Some bytes may stay as they are. */
+  /** Bytes that may be written; some may stay unchanged. */
   readonly writes: Ranges
-  /** Each launch writes all of these bytes before it uses any. */
+  /** Bytes that each launch writes before it reads them. */
   readonly overwrites: Ranges
 }
 
 /**
- * What a graph does with memory that was not made inside, on devices where a kernel's failure breaks its stream alone:
- * what a launch needs to be whole, and what its failure leaves as garbage.
+ * What a graph reads and writes of memory that was made outside, on devices where a kernel's failure breaks only its
+ * stream. It tells which contents a launch needs, and which contents are undefined if a launch fails.
  */
 export class GraphAccesses {
   readonly #own: Writes
   readonly #ranges = new Map<Writes, RangesOfMemory>()
 
-  /** @param own of memory that is made inside, which each launch writes anew */
+  /** @param own the writes to memory made inside, which each launch writes anew */
   constructor(own: Writes) {
     this.#own = own
   }
@@ -38,13 +38,13 @@ export class GraphAccesses {
     return ranges
   }
 
-  /** The bytes are used as they are. */
+  /** Notes a read. */
   read(span: Span): void {
     const ranges = this.#rangesOf(span.allocation)
     if (ranges !== undefined) addRead(ranges, rangeOf(span))
   }
 
-  /** The bytes are written: all of them, or some of bytes that have been read. */
+  /** Notes a write. @param overwrites whether all of the bytes are written */
   write(span: Span, overwrites: boolean): void {
     const ranges = this.#rangesOf(span.allocation)
     if (ranges === undefined) return
@@ -52,7 +52,7 @@ export class GraphAccesses {
     else addWrite(ranges, rangeOf(span))
   }
 
-  /** One operation: it reads before it writes. */
+  /** Notes the accesses of one operation. It reads before it writes. */
   add(operation: readonly Access[]): void {
     const spans = operation.flatMap((access) => {
       const { address, byteLength, mode } = access
@@ -63,7 +63,7 @@ export class GraphAccesses {
     for (const { span, mode } of spans) if (mode !== "read") this.write(span, mode === "overwrite")
   }
 
-  /** Another graph, or a body, becomes part of this one. Of a body's operations, none is sure to run. */
+  /** Adds the accesses of a graph launched inside, or of a body, whose operations may not run. */
   include(part: GraphAccesses, isBody: boolean): void {
     for (const [writes, ranges] of part.#ranges) {
       const mine = this.#rangesOf({ writes })
@@ -80,14 +80,14 @@ export class GraphAccesses {
     }
   }
 
-  /** Refuses a launch that would use what a failure has left. */
+  /** Throws if a launch would read contents that a failed kernel should have written. */
   check(): void {
     for (const [writes, { reads }] of this.#ranges) {
       for (const { begin, end } of reads) writes.check(begin, end - begin)
     }
   }
 
-  /** Notes what the launch that was queued last on a stream writes. */
+  /** Notes the writes of the launch that was queued last on a stream. */
   note(stream: StreamFailures): void {
     for (const [memory, { writes, overwrites }] of this.#ranges) {
       for (const { begin, end } of overwrites) memory.overwrite(stream, begin, end - begin)

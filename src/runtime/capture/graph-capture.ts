@@ -3,10 +3,10 @@ import { Capture } from "./capture.js"
 import { NodeChanges } from "./node-changes.js"
 import type { Operation, OperationKind } from "../order/operation.js"
 
-/** The operations that can be changed in a graph. */
+/** The kinds of operations that can be changed in a graph. */
 const changeable: ReadonlySet<OperationKind> = new Set(["launch", "copy", "upload", "fill"])
 
-/** A capture that becomes a graph of its own. */
+/** A capture that becomes a graph. */
 export class GraphCapture extends Capture {
   readonly changes = new NodeChanges(this.order, this.plan, this.memory)
 
@@ -26,9 +26,9 @@ export class GraphCapture extends Capture {
   }
 
   /**
-   * Ends the capture. The graph can be launched.
+   * Ends the capture. @returns the executable graph
    *
-   * @param update the executable graph that is to be changed in place if the shape is the same
+   * @param update an executable graph to change in place, which works if the shape is the same
    */
   end(update: GraphHandle | undefined): GraphHandle {
     return this.endWith(() => this.order.driver.graphs.endCapture(this.root.handle, update, this.hasPriorities))

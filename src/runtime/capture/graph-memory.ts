@@ -12,27 +12,27 @@ import { RetainedMemory } from "../memory/retained.js"
 import type { Use } from "../order/use.js"
 
 /**
- * All that a graph keeps alive: the memory of arrays made inside, whatever else its operations name, the host's data as
- * it was at the call, and the same of the graphs and bodies that are part of it. It stays until nobody holds it and the
+ * Everything that a graph keeps alive: the memory of arrays made inside, other memory that its operations use, copies of
+ * the host's data, and the same for graphs and bodies that are part of it. It is released once no graph holds it and the
  * last launch is done.
  */
 export class GraphMemory extends RetainedMemory {
   readonly arena: Arena
-  /** What the operations name of memory that was not made inside, and how often. */
+  /** The memory from outside that the operations use, with the number of operands. */
   readonly #kept = new Map<UsedMemory, number>()
   #accesses: GraphAccesses
-  /** What each node does with memory, if nodes have changed since the accesses were put together. */
+  /** Describes the accesses of each node, if nodes have changed since the accesses were collected. */
   #changed: (() => readonly (readonly Access[])[]) | undefined
-  /** What the graphs and bodies that became part of this one did with memory at that time, by node. */
+  /** The accesses of graphs and bodies that are part of this one, by node, as they were when they became part of it. */
   readonly #included = new Map<number, { readonly accesses: GraphAccesses; readonly isBody: boolean }>()
   /** Addresses of pinned memory with the host's data. */
   readonly pinned: number[] = []
-  /** What its launches run: a driver may unload a module that nobody holds any more. */
+  /** The modules of its kernels, because a driver may unload a module that is unreachable. */
   readonly #modules = new Set<ModuleMemory>()
   readonly #parts = new Set<GraphMemory>()
   readonly #order: DeviceOrder
 
-  /** `around`: of the graph that this one is a body in, whose end is the end of the arrays made in either. */
+  /** @param around the memory of the enclosing graph, for a body. Arrays of both end with that graph */
   constructor(order: DeviceOrder, around?: GraphMemory) {
     super()
     this.#order = order
@@ -47,7 +47,7 @@ export class GraphMemory extends RetainedMemory {
     return this.#kept.keys()
   }
 
-  /** One more operand is this memory, which was not made inside. */
+  /** Notes another operand in this memory, which was made outside. */
   keep(memory: UsedMemory): void {
     const count = this.#kept.get(memory) ?? 0
     this.#kept.set(memory, count + 1)
@@ -61,14 +61,14 @@ export class GraphMemory extends RetainedMemory {
     module.retain()
   }
 
-  /** One operand less is this memory. It is kept until these launches are over. */
+  /** Notes that an operand no longer uses this memory. It is kept until these launches are over. */
   letGo(memory: UsedMemory, launches: readonly Use[]): void {
     const count = this.#kept.get(memory) ?? 0
     if (count > 1) this.#kept.set(memory, count - 1)
     else if (this.#kept.delete(memory)) memory.release(launches)
   }
 
-  /** Another graph, or a body, becomes part of this one, as this node. */
+  /** Makes another graph, or a body, part of this one, as this node. */
   include(part: GraphMemory, node: number, isBody: boolean): void {
     const { accesses } = part
     this.#included.set(node, { accesses, isBody })
@@ -78,20 +78,20 @@ export class GraphMemory extends RetainedMemory {
     part.retain()
   }
 
-  /** What the graph does with memory that was not made inside. */
+  /** The accesses to memory that was made outside. */
   get accesses(): GraphAccesses {
     if (this.#changed !== undefined) this.#putTogether(this.#changed())
     return this.#accesses
   }
 
-  /** Nodes have changed: `describe` says what each does with memory, once somebody needs to know. */
+  /** Called when nodes have changed. `describe` returns the accesses of each; it is called only when they are needed. */
   describeAnew(describe: () => readonly (readonly Access[])[]): void {
     this.#changed = describe
   }
 
   #putTogether(nodes: readonly (readonly Access[])[]): void {
     this.#changed = undefined
-    // Graphs that include this one still hold the former object.
+    // Graphs that include this one still refer to the former object.
     this.#accesses = new GraphAccesses(this.arena.writes)
     for (const [place, accesses] of nodes.entries()) {
       this.#accesses.add(accesses)
@@ -100,19 +100,19 @@ export class GraphMemory extends RetainedMemory {
     }
   }
 
-  /** Launches of this graph and of the group's are to run one after another, as they share memory. */
+  /** Orders launches of this graph and of the group's graphs one after another, because they share memory. */
   joinGroup(group: LaunchGroup): void {
     group.unite(this.arena.launchGroup)
     for (const { launchGroup } of this.kept) group.unite(launchGroup)
     for (const part of this.#parts) part.joinGroup(group)
   }
 
-  /** Refuses a launch that would use what a failure has left. */
+  /** Throws if a launch would read contents that a failed kernel should have written. */
   checkWritten(): void {
     this.accesses.check()
   }
 
-  /** Notes what the launch that was queued last on a stream writes. */
+  /** Notes the writes of the launch that was queued last on a stream. */
   noteWrites(stream: StreamFailures): void {
     this.accesses.note(stream)
     this.#noteOwnWrites(stream)
@@ -123,13 +123,13 @@ export class GraphMemory extends RetainedMemory {
     for (const part of this.#parts) part.#noteOwnWrites(stream)
   }
 
-  /** Where the memory comes from: what every launch is ordered behind. */
+  /** The allocations of the memory. Every launch is ordered after them. */
   addTo(prerequisites: Prerequisites): void {
     for (const memory of [...this.arena.allocations, ...this.kept]) prerequisites.add(memory)
     for (const part of this.#parts) part.addTo(prerequisites)
   }
 
-  /** Its owner has no use for it any more: arrays that were made inside end, and what nobody else holds is given back. */
+  /** Ends the arrays made inside, and releases everything that no other graph holds. */
   disposeBehind(launches: readonly Use[]): void {
     for (const use of launches) this.uses.add(use)
     this.arena.dispose()

@@ -2,7 +2,7 @@ import type { Dependency } from "../order/capture.js"
 import type { Access, Operation, OperationPlan, PlannedOperation } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** What a graph consists of, in the order of the calls that were captured. */
+/** The operations of a graph, in call order, with their edges. */
 export class GraphPlan implements OperationPlan {
   readonly nodes: PlannedOperation[] = []
   readonly streams: string[] = []
@@ -11,14 +11,14 @@ export class GraphPlan implements OperationPlan {
   readonly kernels = new Map<number, object>()
   readonly #places = new Map<number, number>()
 
-  /** @returns the new node's place in the list */
+  /** @returns the new node's index */
   add({ kind, label, stream, accesses }: Operation, after: readonly Dependency[]): number {
     const place = this.#placeOf(stream)
     this.nodes.push({ kind, label, stream: place, after: after.map(({ node }) => node), accesses })
     return this.nodes.length - 1
   }
 
-  /** The node added last consists of this, as it is now. @returns the node's place */
+  /** Adds the operations inside the node added last, as they are now. @returns the node's index */
   include(part: GraphPlan): number {
     const place = this.nodes.length - 1
     this.parts.set(place, part.#copy())
@@ -34,12 +34,12 @@ export class GraphPlan implements OperationPlan {
     return copy
   }
 
-  /** The node added last launches this kernel. */
+  /** Notes the kernel of the node added last. */
   noteKernel(kernel: object): void {
     this.kernels.set(this.nodes.length - 1, kernel)
   }
 
-  /** No node holds its kernel any more. */
+  /** Drops the references to kernels. */
   releaseKernels(): void {
     this.kernels.clear()
     for (const part of this.parts.values()) part.releaseKernels()
@@ -51,7 +51,7 @@ export class GraphPlan implements OperationPlan {
     return node
   }
 
-  /** A node does something else with memory from now on. */
+  /** Replaces the accesses of a node. */
   setAccesses(place: number, accesses: readonly Access[]): void {
     this.nodes[place] = { ...this.at(place), accesses }
   }
@@ -63,7 +63,7 @@ export class GraphPlan implements OperationPlan {
     return place !== other && seen.has(other)
   }
 
-  /** What all of its nodes do with memory, and what they consist of. Of accesses that are alike, the first. */
+  /** The accesses of all nodes, including operations inside nodes. Of equal accesses only the first. */
   accesses(): Access[] {
     const known = new Map<string, Access>()
     for (const access of this.#everyAccess()) {
@@ -94,13 +94,13 @@ export class GraphPlan implements OperationPlan {
     return this.nodes.flatMap((node, to) => node.after.map((from): [number, number] => [from, to]))
   }
 
-  /** The graph in Graphviz's language: a cluster for each stream, and for what a node consists of itself. */
+  /** The graph in Graphviz's language, with a cluster for each stream and for the operations inside a node. */
   toDot(): string {
     const arrowsToClusters = this.parts.size > 0 ? ["  compound=true"] : []
     return ["digraph {", ...arrowsToClusters, ...this.#lines("").map((line) => `  ${line}`), "}", ""].join("\n")
   }
 
-  /** Nodes are called by the place of what they are part of, and their own. */
+  /** The prefix of a node's name is the index of the node that contains it. */
   #lines(prefix: string): string[] {
     const members: string[][] = this.streams.map(() => [])
     for (const [index, { stream, label }] of this.nodes.entries()) {

@@ -13,15 +13,15 @@ import type { Use } from "../order/use.js"
 
 const launchOfGraph = new OperationType("graph", "graph", [])
 
-/** A graph below its public face: what outlives a forgotten {@link Graph}. */
+/** The state behind a {@link Graph}. It outlives a forgotten `Graph`, and must never refer to that object. */
 export class GraphState {
   capture: GraphCapture
   handle: GraphHandle
-  /** The graphs that it shares memory with. */
+  /** The group of graphs that share memory with it. */
   readonly group = new LaunchGroup(1)
   readonly #end = new LaunchEnd()
   #prerequisites: Prerequisites
-  /** What the graph's nodes do with memory, once somebody has asked. */
+  /** The accesses of the graph's nodes, collected when they are first needed. */
   #accesses: readonly Access[] | undefined
   #disposed = false
 
@@ -42,7 +42,7 @@ export class GraphState {
     return prerequisites
   }
 
-  /** Takes another capture in place of the one before. */
+  /** Replaces the captured operations by those of another capture. */
   replace(capture: GraphCapture, handle: GraphHandle): void {
     const former = this.capture
     const formerHandle = this.handle
@@ -77,7 +77,7 @@ export class GraphState {
   }
 
   /**
-   * Queues a launch; inside a capture, the graph becomes part of that one.
+   * Queues a launch. Inside a capture, the graph becomes part of the captured graph.
    *
    * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
    */
@@ -126,8 +126,9 @@ export class GraphState {
   }
 
   /**
-   * Makes the next launch on the stream run after the group's earlier ones, but not after what their streams have queued
-   * since. Returns what the stream knows once the launch is queued, where the driver itself orders the two.
+   * Makes the next launch on the stream run after the group's earlier launches, but not after later work of their streams.
+   *
+   * @returns the order that the stream's clock learns once the launch is queued, if the driver itself orders the launches
    */
   #orderBehindLaunches(stream: StreamState): RecordPoint | undefined {
     const { latest, launches } = this.group
@@ -167,13 +168,15 @@ export class GraphState {
   #destroyAfter(launches: readonly Use[], handle: GraphHandle): void {
     const { order } = this.capture
     order.releaseAfter(launches, () => {
-      // A closed driver gives its graphs back itself.
+      // A closed driver destroys its graphs itself.
       if (!order.closed) order.driver.graphs.destroy(handle)
     })
   }
 }
 
-/** A launch on a stream that broke breaks none of the next ones, once that is known. */
+/**
+ * Whether a launch on a broken stream is known to be over. Later launches need not wait for it, and do not fail with it.
+ */
 function isOver({ stream, tick }: Use): boolean {
   return tick <= stream.brokenAt
 }

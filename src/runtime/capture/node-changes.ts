@@ -1,6 +1,6 @@
 /**
- * Changes of single operations of a captured graph, for launches that are queued later. They must never change what the graph
- * consists of, or its order.
+ * Changes to single operations of a captured graph, for launches that are queued later. They must never add or remove
+ * operations, or change their order.
  */
 import type { GraphHandle, KernelArgument, KernelHandle, NodeHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -18,11 +18,11 @@ export interface NodeArguments {
   readonly kernel: KernelHandle
   readonly operands: readonly KernelArgument[]
   readonly structs: Uint8Array | undefined
-  /** What the launch does with the arrays among the arguments. */
+  /** How the launch uses the arrays among the arguments. */
   readonly accesses: readonly Access[]
 }
 
-/** The operations of one graph that can be changed, by their places in the plan. */
+/** The operations of one graph that can be changed, by their indices in the plan. */
 export class NodeChanges {
   readonly #order: DeviceOrder
   readonly #plan: GraphPlan
@@ -36,7 +36,7 @@ export class NodeChanges {
     this.#memory = memory
   }
 
-  /** The operation captured last can be changed. */
+  /** Notes that the operation captured last can be changed. */
   allow(place: number, handle: NodeHandle): void {
     this.#handles.set(place, handle)
   }
@@ -61,8 +61,8 @@ export class NodeChanges {
   }
 
   /**
-   * @param launches the graph's launches so far: the former arrays are kept until these are over
-   * @returns the memory of the new arrays that was not made inside the capture
+   * @param launches the graph's launches so far. The former arrays are kept until these are over
+   * @returns the memory of the new arrays that was made outside of the capture
    */
   setArguments(
     graph: GraphHandle,
@@ -88,7 +88,7 @@ export class NodeChanges {
     return handle
   }
 
-  /** Refuses an array that was made inside, unless the operation is ordered behind the place where it begins. */
+  /** Throws if an array was made inside at a point that is not ordered before the operation. */
   #checkBirths(place: number, accesses: readonly Access[]): void {
     for (const { memory, argument } of accesses) {
       if (!(memory instanceof ArenaArray) || memory.arena !== this.#memory.arena) continue
@@ -102,7 +102,7 @@ export class NodeChanges {
     }
   }
 
-  /** The memory of these accesses that was not made inside the capture. */
+  /** The memory of these accesses that was made outside of the capture. */
   #outside(accesses: readonly Access[]): UsedMemory[] {
     const { arena } = this.#memory
     return accesses
@@ -111,7 +111,7 @@ export class NodeChanges {
       .filter((memory) => !(memory instanceof ArenaArray && memory.arena === arena))
   }
 
-  /** What the graph does with memory has changed. */
+  /** Called when the accesses of the graph have changed. */
   #describeAnew(): void {
     this.#memory.describeAnew(() =>
       this.#plan.nodes.map(({ accesses }, place) => (this.isEnabled(place) ? accesses : [])),

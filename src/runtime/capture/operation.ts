@@ -1,13 +1,13 @@
 /**
  * The one way to queue an operation, at once or as part of a capture:
  *
- * 1. {@link begin} refuses a stream that cannot be queued on, and shows the operation to an observer;
- * 2. {@link prepare} makes it run after the births of the memory that it uses;
- * 3. the driver queues it; {@link refuse} if that fails;
- * 4. {@link accept} counts it, and notes with the memory that it was used.
+ * 1. {@link begin} throws if the stream cannot receive work, and shows the operation to an observer;
+ * 2. {@link prepare} makes the operation run after the births of its memory;
+ * 3. the driver queues it; {@link refuse} is called if that fails;
+ * 4. {@link accept} counts it and notes its uses of memory.
  *
- * {@link queueOperation} does all four. A launch calls them one by one, because a function made for each launch would cost
- * more than they do.
+ * {@link queueOperation} does all four. A launch calls them one by one, because creating a function for each launch would
+ * cost more than these steps.
  */
 import { Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
 import type { StreamFailures } from "../../driver.js"
@@ -17,15 +17,15 @@ import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
 
-/** What an operation is given: memory, or a scalar. Its {@link OperationType} says how it uses each. */
+/** An operand of an operation: memory, or a scalar. The {@link OperationType} says how it is used. */
 export type Operand = Span | number | bigint
 
 /**
  * Queues one operation. A failed submission changes nothing.
  *
  * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
- * @param submit has the driver queue the operation on the stream that it is given. It returns the scratch memory that the
- * operation uses, if any, after {@link prepare}
+ * @param submit calls the driver to queue the operation on the given stream. Returns the workspace that the operation uses,
+ * if any, after {@link prepare}
  * @returns the stream
  */
 export function queueOperation(
@@ -49,9 +49,9 @@ export function queueOperation(
 }
 
 /**
- * Refuses a stream that cannot be queued on, and shows the operation to an observer, which may refuse it, too.
+ * Throws if the stream cannot receive work. Shows the operation to the observer, which may refuse it, too.
  *
- * @returns the operation if somebody looks at it: its stream is the one to queue on
+ * @returns the operation if a capture or an observer needs it. Then it must be queued on its `stream`
  */
 export function begin(
   stream: StreamState,
@@ -67,7 +67,7 @@ export function begin(
   return undefined
 }
 
-/** Describes what an operation does with memory. */
+/** Describes the accesses of an operation. */
 export function accessesOf(
   type: OperationType,
   operands: readonly Operand[],
@@ -85,7 +85,10 @@ export function accessesOf(
   return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
 }
 
-/** Makes an operation run after the births of its memory. Refuses garbage that a failure has left where it reads. */
+/**
+ * Makes an operation run after the births of its memory. Throws if it would read contents that a failed kernel should have
+ * written.
+ */
 export function prepare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
   if (uses.overwrite || stream.capture !== undefined || stream.mustCheckWritten) {
     return prepareWithCare(stream, uses, operands)
@@ -111,26 +114,26 @@ function prepareWithCare(stream: StreamState, { positions, modes }: OperandUses,
   }
 }
 
-/** What is there does not matter to an operation that overwrites it. */
+/** Makes an operation that overwrites memory run after its birth, whatever its contents are. */
 function prepareOverwrite(stream: StreamState, { allocation: { birth }, byteLength }: Span): void {
   if (birth === undefined) return
   if (stream.failures === undefined) birth.orderBefore(stream)
   else birth.orderOverwriteBefore(stream, byteLength)
 }
 
-/** Refuses bytes that a failure has left as garbage; in a capture, its launches do. */
+/** Throws if a failed kernel should have written these bytes. In a capture, the launches of the graph check that. */
 function checkWritten(stream: StreamState, span: Span): void {
   if (stream.capture === undefined) span.allocation.writes?.check(span.address, span.byteLength, stream.failures)
   else captureOf(stream)?.memory.accesses.read(span)
 }
 
-/** The operation could not be queued. Gives the error back, to be thrown. */
+/** Called if the operation could not be queued. @returns the error, to be thrown */
 export function refuse(operation: Operation | undefined, error: unknown): unknown {
   operation?.refused(error)
   return tell(error)
 }
 
-/** The driver has accepted the operation: counts it, and notes its uses of memory. Returns its tick. */
+/** Called when the driver has accepted the operation: counts it and notes its uses of memory. @returns its tick */
 export function accept(
   stream: StreamState,
   uses: OperandUses,

@@ -2,7 +2,7 @@ import type { Birth } from "../memory/birth.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** The births of many pieces of memory. To be behind all of them costs a stream nothing after the first time. */
+/** The births of many pieces of memory. After the first time, ordering a stream after all of them costs nothing. */
 export class Prerequisites {
   readonly #births = new Set<Birth>()
   #behind = new WeakSet<StreamState>()

@@ -3,7 +3,7 @@ import { captureOf } from "./capture.js"
 import type { ArrayMemory, Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** Scratch memory as an operand of an operation. */
+/** A workspace as an operand of an operation. */
 class Workspace implements Span {
   readonly allocation: ArrayMemory
   readonly address: number
@@ -21,8 +21,9 @@ class Workspace implements Span {
 }
 
 /**
- * The scratch memory of a stream's library calls: allocated at the first one, kept until the stream is disposed of, and
- * tracked like an array. A graph has its own, one for each of its streams. A device's library always asks for the same size.
+ * The workspace for a stream's library calls (cuBLASLt). It is allocated at the first call, kept until the stream is
+ * disposed of, and tracked like an array. A graph has one for each of its streams. The library of a device always needs the
+ * same size.
  */
 export function workspaceOf(stream: StreamState, byteLength: number): Span {
   const capture = captureOf(stream)

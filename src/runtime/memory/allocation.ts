@@ -9,15 +9,15 @@ import type { Use } from "../order/use.js"
 import { Writes } from "./writes.js"
 
 /**
- * A piece of device memory: what an array and its views share. It knows every use that the library queued, which is
- * why it can be given back safely without a word from the caller.
+ * A piece of device memory, which an array and its views share. It records every use that the library queued, so that it
+ * can be freed safely at any time.
  */
 export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly order: DeviceOrder
   readonly address: number
   readonly byteLength: number
   readonly birth: Birth | undefined
-  /** Where the memory came from: undefined if it is another library's, or empty. */
+  /** The birth; undefined if the memory belongs to another library, or is empty. */
   readonly #home: StreamState | undefined
 
   #writes: Writes | undefined
@@ -32,7 +32,10 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     if (home !== undefined) order.observer?.allocated(home, this, address, byteLength)
   }
 
-  /** Allocates on a stream. `contentsFollow`: {@link noteContents} is called before anybody else gets it. Running out of memory first drains what is waiting to be freed. */
+  /**
+   * Allocates memory on a stream. If there is none, waits for all pending frees first. `contentsFollow` promises a call of
+   * {@link noteContents} before any other use.
+   */
   static on(stream: StreamState, byteLength: number, contentsFollow = false): Allocation {
     stream.enter()
     const { order } = stream
@@ -45,7 +48,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     return new Allocation(order, address, byteLength, stream)
   }
 
-  /** Memory that is not ours: its uses are known, but it is never freed. */
+  /** Memory of another library. Its uses are recorded, but it is never freed. */
   static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
     return new Allocation(order, address, byteLength, undefined)
   }
@@ -59,13 +62,13 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     return this.#writes
   }
 
-  /** Every use comes after the birth, so that this one is a part of it. */
+  /** The first contents become part of the birth, before any other use. */
   noteContents(): void {
     this.birth?.noteContents()
     this.uses.clear()
   }
 
-  /** Who has to be waited for before the memory is given back. */
+  /** The uses that must be over before the memory is freed. */
   #lastUses(): Use[] {
     const uses = this.uses.list()
     return uses.length === 0 && this.birth !== undefined ? [this.birth.use] : uses
@@ -89,13 +92,13 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
   #free(home: StreamState): void {
     const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
-    // The mark is of the free itself: whoever covers it may have the memory.
+    // The mark is the free itself. A stream that is ordered after it may reuse the memory.
     this.order.driver.memory.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
     stream.advance(undefined)
     this.order.observer?.freed(stream, this)
   }
 
-  /** One of our own streams that already runs after every use; preferably the stream that will want the memory again. */
+  /** An own stream that already runs after every use, preferably the one that is likely to allocate again. */
   #freeingStream(home: StreamState): StreamState | undefined {
     if (this.#canFreeOn(home) && !this.order.isCapturedByOthers(home)) return home
     return this.uses.list().find((use) => this.#canFreeOn(use.stream))?.stream

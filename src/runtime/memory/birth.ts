@@ -2,10 +2,10 @@ import type { StreamState } from "../order/stream-state.js"
 import type { Use } from "../order/use.js"
 
 /**
- * Where device memory begins in its own stream's order: behind its allocation and, for `zeros`, `full` and `from`, its
- * first contents. Its first use on another stream waits for that point, not for what its stream has queued since.
+ * The birth of device memory: the point in its own stream's order after its allocation and, for `zeros`, `full` and `from`,
+ * after its first contents. Its first use on another stream waits for that point, not for later work of its stream.
  *
- * Clocks learn nothing from such a wait: only order that the program makes counts for them.
+ * Clocks learn nothing from such a wait, because only order that the program makes counts for them.
  */
 export class Birth {
   readonly #home: StreamState
@@ -13,14 +13,14 @@ export class Birth {
   readonly #byteLength: number
   #tick: number
   #isOver = false
-  /** Has it first contents that nothing has overwritten yet? */
+  /** Whether it has first contents that have not been overwritten. */
   #hasContents = false
-  /** The stream that was last found to be ordered behind it: mostly the one that asks again. */
+  /** The latest stream that was found to be ordered after it. Usually the same stream asks again. */
   #latest: StreamState | undefined
-  /** Streams that we have already made wait for it. */
+  /** The streams that have already been made to wait for it. */
   #behind: WeakSet<StreamState> | undefined
 
-  /** `tick`: of the allocation. */
+  /** @param tick the tick of the allocation */
   constructor(home: StreamState, address: number, byteLength: number, tick: number) {
     this.#home = home
     this.#address = address
@@ -28,17 +28,17 @@ export class Birth {
     this.#tick = tick
   }
 
-  /** The stream, and the operation that is the birth. */
+  /** The stream and the tick of the birth. */
   get use(): Use {
     return { stream: this.#home, tick: this.#tick }
   }
 
-  /** Is it known to be passed, so that nobody has to wait any more? */
+  /** Whether it is known to be over, so that no stream must wait any more. */
   get isOver(): boolean {
     return this.#isOver
   }
 
-  /** The newest operation of the stream was the first contents. Nobody else has used the memory yet. */
+  /** Notes that the stream's newest operation was the first contents. No other operation has used the memory yet. */
   noteContents(): void {
     this.#home.order.driver.memory.noteContents(this.#address, this.#home.handle)
     this.#tick = this.#home.tick
@@ -46,8 +46,9 @@ export class Birth {
   }
 
   /**
-   * Makes the stream's next operation, which overwrites `byteLength` bytes, run after it. If these are all of them, the
-   * operation does not need the first contents. Others do until {@link noteOverwrite}, as the driver may yet refuse it.
+   * Makes the stream's next operation, which overwrites `byteLength` bytes, run after it. If these are all bytes, the
+   * operation does not need the first contents. Other operations still do until {@link noteOverwrite}, because the driver
+   * may refuse it.
    */
   orderOverwriteBefore(stream: StreamState, byteLength: number): void {
     if (!this.#hasContents || byteLength !== this.#byteLength) this.orderBefore(stream)
@@ -56,7 +57,10 @@ export class Birth {
     }
   }
 
-  /** The stream's newest operation overwrites `byteLength` bytes. If these are all, nobody needs the first contents. */
+  /**
+   * Notes that the stream's newest operation overwrites `byteLength` bytes. If these are all bytes, no operation needs the
+   * first contents any more.
+   */
   noteOverwrite(stream: StreamState, byteLength: number): void {
     if (!this.#hasContents || byteLength !== this.#byteLength) return
     this.#hasContents = false

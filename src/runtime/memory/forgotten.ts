@@ -1,13 +1,13 @@
 import { warnOnce } from "../../common/warn.js"
 
 /**
- * Watches objects that own something: what is collected without having been disposed of is released, and the first of
- * each kind is warned about, unless nothing is lost by forgetting it.
+ * Releases the resources of objects that are garbage-collected without `dispose()`. Warns of the first object of each kind,
+ * unless forgetting that kind costs nothing.
  */
 export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
   readonly #registry: FinalizationRegistry<Held>
 
-  /** @param kind what is owned, as the warning says it: `"DeviceArray"`; undefined for no warning */
+  /** @param kind the kind of object for the warning, such as `"DeviceArray"`; undefined for no warning */
   constructor(kind: string | undefined, release: (held: Held) => void) {
     this.#registry = new FinalizationRegistry((held) => {
       if (held.disposed) return
@@ -16,14 +16,14 @@ export class ForgottenWatch<Held extends { readonly disposed: boolean }> {
     })
   }
 
-  /** `held` must not reference `owner`, or it would never be collected. */
+  /** `held` must not refer to `owner`, or `owner` would never be collected. */
   watch(owner: object, held: Held): void {
     this.#registry.register(owner, held, held)
   }
 
   /**
-   * Ends the watch over what has been disposed of. The registry would forget it too, but only when the event loop gets
-   * its turn: a long loop without an `await` would gather up millions.
+   * Ends the watch of an object that has been disposed of. The registry would forget it as well, but only when the event
+   * loop runs, so a long loop without `await` would accumulate millions of entries.
    */
   unwatch(held: Held): void {
     this.#registry.unregister(held)

@@ -2,7 +2,8 @@ import { Access, type AccessMode, type OperandUses } from "../order/operation.js
 import type { Span } from "./used-memory.js"
 
 /**
- * Memory that an operation uses without being given it as an operand: what `uses` names, and a module's globals. The lists have one entry for each use.
+ * Memory that an operation uses although it is not an operand: arrays in `uses`, and a module's globals. The lists have one
+ * entry for each use.
  */
 export class IndirectUses implements OperandUses {
   readonly spans: Span[] = []
@@ -12,7 +13,7 @@ export class IndirectUses implements OperandUses {
   readonly #names: (string | undefined)[] = []
 
   /**
-   * @param name what the kernel's code calls it, if it has a name
+   * @param name the name in the kernel's code, if any
    */
   add(span: Span, mode: AccessMode, name?: string): void {
     this.positions.push(this.spans.length)
@@ -22,7 +23,7 @@ export class IndirectUses implements OperandUses {
     this.#names.push(name)
   }
 
-  /** Describes the uses, for whoever looks at the operation. */
+  /** Describes the uses, for a capture or an observer. */
   accesses(): Access[] {
     return this.spans.map(({ allocation, address, byteLength }, index) => {
       const mode = this.modes[index] ?? "readwrite"

@@ -4,7 +4,7 @@ import type { StreamState } from "../order/stream-state.js"
 import type { Use } from "../order/use.js"
 import { Uses } from "./uses.js"
 
-/** Where one graph's newest launch ends: what launches on other streams run after. It knows no later work of its stream. */
+/** The end of one graph's newest launch. Launches on other streams run after it, but not after later work of its stream. */
 export class LaunchEnd {
   readonly point = new RecordPoint()
   #stream: StreamState | undefined
@@ -13,7 +13,7 @@ export class LaunchEnd {
   #handle: GraphHandle | undefined
   #event: EventHandle | undefined
 
-  /** Recorded behind the launch, if the graph shares memory with other graphs. */
+  /** Recorded after the launch, if the graph shares memory with other graphs. */
   get event(): EventHandle | undefined {
     return this.#event
   }
@@ -28,7 +28,7 @@ export class LaunchEnd {
       this.#event ??= stream.order.events.acquire()
       stream.record(this.#event, this.point)
     } catch {
-      // The launch is queued. Without an event, other graphs' launches wait for its whole stream.
+      // The launch is queued. Without an event, launches of other graphs wait for everything on its stream.
       this.dispose()
       stream.mark(this.point)
     }
@@ -38,13 +38,16 @@ export class LaunchEnd {
     return stream === this.#stream && tick === this.#tick
   }
 
-  /** Can a launch of this executable be put behind it? By its event, or by the driver, if both launch one executable. */
+  /**
+   * Whether a launch of this executable can be ordered after it: by its event, or by the driver if both launch one
+   * executable.
+   */
   canOrder(handle: GraphHandle, stream: StreamState): boolean {
     if (this.#event !== undefined) return true
     return handle === this.#handle && !stream.shared && this.#stream?.shared === false
   }
 
-  /** Gives the event back. */
+  /** Releases the event. */
   dispose(): void {
     if (this.#event !== undefined) this.#stream?.order.events.release(this.#event)
     this.#event = undefined
@@ -52,24 +55,24 @@ export class LaunchEnd {
 }
 
 /**
- * Graphs that share memory. Their launches are ordered, on whatever streams, and share one record, so that a launch
- * costs the clock the same however many arrays the graph names.
+ * A group of graphs that share memory. Their launches run one after another, on any streams, and share one record. So the
+ * cost of a launch does not depend on the number of arrays that the graph uses.
  */
 export class LaunchGroup {
   #launches = new Uses()
-  /** Where the newest launch ends; undefined if there is none, or more than one. */
+  /** The end of the newest launch; undefined if there is none, or more than one. */
   #latest: LaunchEnd | undefined
   #larger: LaunchGroup | undefined
-  /** How many it was made of. */
+  /** The number of groups that were united in it. */
   #size = 1
   #graphs: number
 
-  /** @param graphs how many graphs are in it: none yet if it is that of an array's memory */
+  /** @param graphs the number of graphs in it; 0 for the group of an array's memory */
   constructor(graphs = 0) {
     this.#graphs = graphs
   }
 
-  /** Do several graphs share memory? */
+  /** Whether several graphs share memory. */
   get isShared(): boolean {
     return this.#root().#graphs > 1
   }
@@ -87,7 +90,7 @@ export class LaunchGroup {
     return this.#root().#launches
   }
 
-  /** Makes one group of two. */
+  /** Unites two groups. */
   unite(other: LaunchGroup): void {
     const first = this.#root()
     const second = other.#root()
@@ -101,12 +104,12 @@ export class LaunchGroup {
     smaller.#larger = larger
   }
 
-  /** Are both in one group? */
+  /** Whether both belong to one group. */
   isOneWith(other: LaunchGroup): boolean {
     return this.#root() === other.#root()
   }
 
-  /** Leaves every second one on the way with a shorter way. */
+  /** The united group. Shortens the path to it on the way, as in a union-find structure. */
   #root(): LaunchGroup {
     let group: LaunchGroup = this
     while (group.#larger !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * What a module occupies on one device: its code, and its global arrays. It stays until the module has been disposed of, no
- * graph uses it, and queued work is over.
+ * The memory of a module on one device: its code and its global arrays. It is kept until the module has been disposed of,
+ * no graph uses it, and queued work is over.
  */
 import type { LoadedGlobal, ModuleSource } from "../../driver.js"
 import type { DeviceOrder } from "../order/device-order.js"
@@ -9,7 +9,7 @@ import { ForgottenWatch } from "./forgotten.js"
 import { RetainedMemory } from "./retained.js"
 import type { Uses } from "./uses.js"
 
-/** A module that is loaded on a device. Graphs that launch its kernels hold it. */
+/** A module that is loaded on a device. Graphs with launches of its kernels keep it. */
 export class ModuleMemory extends RetainedMemory {
   readonly globals: readonly GlobalMemory[]
   readonly #order: DeviceOrder
@@ -45,7 +45,7 @@ export class ModuleMemory extends RetainedMemory {
   }
 }
 
-/** A global array. It holds its module, so that a view of it is enough to keep the module loaded. */
+/** A global array. It refers to its module, so that a view of it keeps the module loaded. */
 export class GlobalMemory extends Allocation {
   readonly #module: ModuleMemory
 
@@ -60,7 +60,7 @@ export class GlobalMemory extends Allocation {
   }
 }
 
-/** Frees the globals of one module on one device, where they are not a part of its code. Must not reference the module. */
+/** Frees the globals of one module on one device, if they are not part of its code. Must not refer to the module. */
 class GlobalsRelease {
   readonly #order: DeviceOrder
   readonly #loaded: readonly LoadedGlobal[]

@@ -3,10 +3,13 @@ import type { UsedMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"
 
-/** Pinned memory below its public face. It must not reference the buffer, because the memory is freed when the buffer is collected. */
+/**
+ * The state behind a `PinnedArray`. It must not refer to the buffer, because the memory is freed when the buffer is
+ * garbage-collected.
+ */
 export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   readonly address: number
-  /** Its owner has let go of it, and only the typed array over it may still be in use. */
+  /** Whether the array has been disposed of. A typed array over the memory may still be in use. */
   disposedByOwner = false
   readonly #order: DeviceOrder
 
@@ -16,17 +19,17 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
     this.address = memory.address
   }
 
-  /** JavaScript writes here, too, unseen: nothing can be said about the contents. */
+  /** Undefined, because JavaScript may write here, too, without the library seeing it. */
   get writes(): undefined {
     return undefined
   }
 
-  /** Pinned memory is in no stream's order: it is there from the start. */
+  /** Undefined, because pinned memory is allocated outside of all streams' order. */
   get birth(): undefined {
     return undefined
   }
 
-  /** Not before its buffer has been collected, too: that is what PinnedResources disposes of it for. */
+  /** Called only after its buffer has been garbage-collected: then PinnedResources disposes of this. */
   protected override free(): void {
     this.#order.releaseAfter(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
   }

@@ -3,8 +3,8 @@ import { warnOnce } from "../../common/warn.js"
 import type { PinnedAllocation } from "./pinned-allocation.js"
 
 /**
- * Of all devices, whatever becomes of them: pinned memory whose pages may still be looked at. It is nobody's field, as a
- * registry that is collected frees nothing.
+ * Watches the buffers of pinned memory of all devices, also after a device is closed. It must be a global, because a
+ * registry that is garbage-collected itself frees nothing.
  */
 const unreachable = new FinalizationRegistry<{ owner: PinnedResources; allocation: PinnedAllocation }>(
   ({ owner, allocation }) => owner.free(allocation),
@@ -14,9 +14,9 @@ const unreachable = new FinalizationRegistry<{ owner: PinnedResources; allocatio
 const transfers = ["transfer", "transferToFixedLength", "transferToImmutable"]
 
 /**
- * After a transfer the watched buffer would be collected while another one reaches the same pages. The methods are refused
- * here; Node.js itself refuses to transfer foreign memory by structuredClone() and postMessage(). Marking the buffer with
- * markAsUntransferable() is no way: Node.js 24 and 26 then end with a fatal error.
+ * Makes these methods throw for the buffer. After a transfer, the watched buffer would be collected while another buffer
+ * still refers to the same pages. Node.js itself refuses to transfer such memory with structuredClone() and postMessage().
+ * markAsUntransferable() cannot be used: with it, Node.js 24 and 26 end with a fatal error.
  */
 function refuseTransfers(buffer: ArrayBufferLike): void {
   for (const name of transfers.filter((method) => method in buffer)) {
@@ -31,18 +31,18 @@ function refuseTransfers(buffer: ArrayBufferLike): void {
   }
 }
 
-/** A device's pinned memory: given back when nothing reaches its buffer any more, never before. */
+/** A device's pinned memory. Each piece is freed when its buffer is unreachable, never before. */
 export class PinnedResources {
   readonly #allocations = new Set<PinnedAllocation>()
 
-  /** Keeps the allocation for as long as the buffer over it can be reached. */
+  /** Keeps the allocation as long as its buffer is reachable. */
   add(buffer: ArrayBufferLike, allocation: PinnedAllocation): void {
     this.#allocations.add(allocation)
     refuseTransfers(buffer)
     unreachable.register(buffer, { owner: this, allocation })
   }
 
-  /** Nothing reaches the buffer. */
+  /** Called when the buffer has become unreachable. */
   free(allocation: PinnedAllocation): void {
     this.#allocations.delete(allocation)
     if (!allocation.disposedByOwner) {
@@ -55,7 +55,7 @@ export class PinnedResources {
     allocation.dispose()
   }
 
-  /** The device is closed: nobody has forgotten what is left. */
+  /** The device is closed, so the remaining arrays were not forgotten, and nothing is warned about. */
   markDisposed(): void {
     for (const allocation of this.#allocations) allocation.disposedByOwner = true
   }

@@ -47,7 +47,7 @@ export class Ranges {
     return parts
   }
 
-  /** The place of the first range that does not end before `position`. */
+  /** The index of the first range that does not end before `position`. */
   #firstEndingAt(position: number): number {
     let low = 0
     let high = this.#ranges.length

@@ -1,14 +1,14 @@
 import { ForgottenWatch } from "./forgotten.js"
 
-/** Something below its public face: what has to be given back. */
+/** The state behind a public object, which must be released. */
 interface Held {
   readonly disposed: boolean
   dispose(): void
 }
 
 /**
- * What was made from a device, of one kind: given back when its owner disposes of it, when its owner is found forgotten,
- * or with the device.
+ * The objects of one kind that were made from a device. Each is released when the user disposes of it, when its public
+ * object is garbage-collected, or with the device.
  */
 export class OwnedResources<T extends Held> {
   readonly #held = new Set<T>()
@@ -19,7 +19,7 @@ export class OwnedResources<T extends Held> {
     this.#forgotten = new ForgottenWatch(kind, (held) => this.dispose(held))
   }
 
-  /** `held` must not reference `owner`. Watching for another owner ends the watch over the first. */
+  /** `held` must not refer to `owner`. If it gets another owner, the first is no longer watched. */
   add(owner: object, held: T): void {
     this.#held.add(held)
     this.#forgotten.unwatch(held)
@@ -32,7 +32,7 @@ export class OwnedResources<T extends Held> {
     held.dispose()
   }
 
-  /** The device is closed. */
+  /** Releases everything, when the device is closed. */
   disposeAll(): void {
     for (const held of this.#held) held.dispose()
     this.#held.clear()

@@ -3,8 +3,8 @@ import { Uses } from "./uses.js"
 import type { Use } from "../order/use.js"
 
 /**
- * Memory that graphs may hold beyond its owner's `dispose()`: what a graph names stays until the graph is disposed of
- * and its last launch is done.
+ * Memory that graphs may keep after its owner's `dispose()`: it is freed only after the graphs that use it are gone and
+ * their last launches are done.
  */
 export abstract class RetainedMemory {
   readonly uses = new Uses()
@@ -12,12 +12,12 @@ export abstract class RetainedMemory {
   #holds = 0
   #launchGroup: LaunchGroup | undefined
 
-  /** Has its owner disposed of it? */
+  /** Whether its owner has disposed of it. */
   get disposed(): boolean {
     return this.#disposed
   }
 
-  /** The graphs that name it. */
+  /** The group of the graphs that use it. */
   get launchGroup(): LaunchGroup {
     this.#launchGroup ??= new LaunchGroup()
     return this.#launchGroup

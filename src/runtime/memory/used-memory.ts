@@ -9,15 +9,15 @@ import type { StreamState } from "../order/stream-state.js"
 /** Memory that operations use: an array's allocation, or pinned memory. */
 export interface UsedMemory {
   readonly uses: Uses
-  /** The graphs that name it. */
+  /** The group of the graphs that use it. */
   readonly launchGroup: LaunchGroup
-  /** Where it begins; undefined if it was always there. */
+  /** The birth; undefined if the memory was not allocated in a stream's order. */
   readonly birth: Birth | undefined
-  /** What may fail to be written, where a failure breaks a stream alone; undefined for what JavaScript writes, too. */
+  /** The writes, on devices where a failure breaks only its stream; undefined if JavaScript may write the memory, too. */
   readonly writes: Writes | undefined
-  /** A graph names it: it stays when its owner disposes of it. */
+  /** A graph uses the memory, so it is kept after its owner has disposed of it. */
   retain(): void
-  /** A graph that named it is gone. */
+  /** A graph that used the memory is gone. */
   release(launches: readonly Use[]): void
 }
 
@@ -25,16 +25,16 @@ export interface UsedMemory {
 export interface ArrayMemory extends UsedMemory {
   readonly address: number
   readonly disposed: boolean
-  /** The first contents have just been queued on the stream that it comes from: it begins behind them. */
+  /** The first contents have just been queued on the stream of the allocation, and become part of the birth. */
   noteContents(stream: StreamState): void
   dispose(): void
 }
 
-/** Bytes that an operation uses: an array, a view, or a part of pinned memory. */
+/** A range of bytes that an operation uses: an array, a view, or a part of pinned memory. */
 export interface Span {
   readonly allocation: UsedMemory
   readonly address: number
   readonly byteLength: number
-  /** If it uses only some of the bytes: the rows that it uses. The first begins at `address`, the last ends with the span. */
+  /** The rows, if the operation uses only these. The first begins at `address`, the last ends with the span. */
   readonly rows?: StridedRange
 }

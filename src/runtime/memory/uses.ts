@@ -1,20 +1,20 @@
 import type { StreamState } from "../order/stream-state.js"
 import type { Use } from "../order/use.js"
 
-/** Shared by all that have no other uses, and never changed. */
+/** The empty list that all objects without other uses share. It must never be changed. */
 const none: Use[] = []
 
-/** So few other uses are looked through at each new one. */
+/** Up to this number of other uses, each new use checks all of them. */
 const FEW = 8
 
 /**
- * Who used a piece of memory last: each stream's newest use, but for those that a later use is ordered behind. Mostly
- * that is a single one, which is why it has fields of its own.
+ * The last uses of a piece of memory: the newest use of each stream, except those that happen before another one. Usually
+ * there is a single use, so it has fields of its own.
  */
 export class Uses {
   #stream: StreamState | undefined
   #tick = 0
-  /** With many, some that could go, too: they are looked through once there are twice as many as the last time. */
+  /** May contain uses that are no longer needed. They are removed when the list has doubled since the last time. */
   #others: Use[] = none
   #limit = FEW
 
@@ -41,20 +41,20 @@ export class Uses {
     else this.#others.push(use)
   }
 
-  /** Forgets all: what comes next is ordered behind them in another way. */
+  /** Forgets all uses, because later operations are ordered after them by other means. */
   clear(): void {
     this.#stream = undefined
     this.#others = none
   }
 
-  /** Keeps some of the other uses; of each stream only the newest. */
+  /** Removes the other uses that do not pass; keeps only the newest use of each stream. */
   #keep(isKept: (use: Use) => boolean): void {
     const kept = this.#others.filter(isKept)
     this.#others = kept.length > FEW ? newestOfEach(kept) : kept
     this.#limit = 2 * Math.max(FEW, this.#others.length)
   }
 
-  /** Adds a use of whenever: what the stream is ordered behind by now says nothing about it. */
+  /** Adds an earlier use. The stream's present clock tells nothing about it. */
   add(use: Use): void {
     const { stream, tick } = use
     if (this.#stream === undefined) {
@@ -68,7 +68,7 @@ export class Uses {
     }
   }
 
-  /** Each stream's newest use: those that no later use is ordered behind, and perhaps some that one is. */
+  /** The newest use of each stream. May contain some that happen before another one. */
   list(): Use[] {
     if (this.#stream === undefined) return []
     if (this.#others.length === 0) return [{ stream: this.#stream, tick: this.#tick }]

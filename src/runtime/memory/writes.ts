@@ -2,27 +2,27 @@ import type { StreamFailures } from "../../driver.js"
 import { type Range, Ranges } from "./ranges.js"
 import { tell } from "../order/told-failures.js"
 
-/** Shared by all that have no older writes, and never changed. */
+/** The empty list that all objects without older writes share. It must never be changed. */
 const none: Write[] = []
 
-/** So many writes are kept before those that no longer matter are looked for. */
+/** The number of writes that are kept before those that no longer matter are removed. */
 const crowd = 8
 
 /** The newest write of one stream to some bytes of the memory. An older one fails whenever this one does. */
 interface Write extends Range {
   readonly stream: StreamFailures
   readonly position: number
-  /** Does it overwrite all of its bytes, so that older writes to them no longer matter? */
+  /** Whether it overwrites all of its bytes, so that older writes to them no longer matter. */
   readonly overwrites: boolean
 }
 
 /**
- * Which bytes of a piece of memory have been written, on devices where a kernel's failure breaks its stream alone.
- * Operations behind the failure are skipped: what they should have written is garbage, which nobody may use before it
- * is overwritten. Mostly there is a single write, which is why the newest has fields of its own.
+ * The writes to a piece of memory, on devices where a kernel's failure breaks only its stream. Operations after the failure
+ * are skipped, so the contents that they should have written are undefined, and must not be used before they are
+ * overwritten. Usually there is a single write, so the newest has fields of its own.
  *
- * Writes that are done or overwritten are dropped only when the list has doubled, so that a write costs the same however
- * many there are. Until then, the order of the list says which write an overwrite hides.
+ * Writes that are done or overwritten are removed only when the list has doubled, so that the cost of a write does not
+ * depend on their number. Until then, the order of the list tells which writes an overwrite hides.
  */
 export class Writes {
   #stream: StreamFailures | undefined
@@ -30,11 +30,11 @@ export class Writes {
   #begin = 0
   #end = 0
   #overwrites = false
-  /** The newest comes last. */
+  /** The older writes, the newest of them last. */
   #older: Write[] = none
   #limit = crowd
 
-  /** The operation queued last on a stream writes these bytes, or some of them. */
+  /** Notes that the operation queued last on a stream writes some of these bytes. */
   note(stream: StreamFailures, begin: number, byteLength: number): void {
     if (stream === this.#stream && begin === this.#begin && begin + byteLength === this.#end) {
       this.#position = stream.position
@@ -43,7 +43,7 @@ export class Writes {
     }
   }
 
-  /** The operation queued last on a stream overwrites all of these bytes: what they were before does not matter. */
+  /** Notes that the operation queued last on a stream overwrites all of these bytes. */
   overwrite(stream: StreamFailures, begin: number, byteLength: number): void {
     const end = begin + byteLength
     const isCovered = this.#stream === undefined || (begin <= this.#begin && this.#end <= end)
@@ -72,8 +72,8 @@ export class Writes {
   }
 
   /**
-   * Another write becomes the newest: the one that is it goes to the older ones. It takes the place of a former write
-   * like the new one, if there is any and the order of the list stays what it says.
+   * Makes another write the newest, and moves the previous one to the older writes. There it replaces a write like the new
+   * one, if there is one and if the order of the list stays correct.
    */
   #makeRoom(former: Write, next: Omit<Write, "position">): void {
     const older = this.#older
@@ -91,9 +91,9 @@ export class Writes {
   }
 
   /**
-   * Refuses bytes that a failed operation should have written, or one that was skipped because of it.
+   * Throws if a failed operation, or one that was skipped because of it, should have written these bytes.
    *
-   * @param by the stream that wants to use them, which refuses everything by itself if it is the broken one
+   * @param by the stream that wants to use them. If it is broken itself, it refuses all operations anyway
    */
   check(begin: number, byteLength: number, by?: StreamFailures): void {
     const stream = this.#stream
@@ -115,7 +115,7 @@ export class Writes {
     return newest === undefined ? [] : [...this.#older, newest].reverse()
   }
 
-  /** Drops the writes that are done or overwritten, and of those that a stream repeats all but the newest. */
+  /** Removes the writes that are done or overwritten, and older ones that the same stream has repeated. */
   #forget(): void {
     const overwritten = new Ranges()
     const repeated = new Repeated()
@@ -132,11 +132,11 @@ export class Writes {
   }
 }
 
-/** Which bytes of which stream have come by. */
+/** A set of byte ranges with their streams. */
 class Repeated {
   readonly #seen = new Map<StreamFailures, Set<string>>()
 
-  /** Have these? From here on they have. */
+  /** Whether the set has this range and stream. Adds them. */
   has(stream: StreamFailures, { begin, end }: Range): boolean {
     const bytes = `${begin}-${end}`
     const known = this.#seen.get(stream)
@@ -147,7 +147,7 @@ class Repeated {
   }
 }
 
-/** Does it matter which of the two comes first? */
+/** Whether the order of the two writes matters. */
 function isOrdered(one: Write, other: Write): boolean {
   return (one.overwrites || other.overwrites) && one.begin < other.end && other.begin < one.end
 }
