@@ -12,6 +12,7 @@ import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
 import { setImmediate } from "../../common/timers.js"
+import { useDirectConsole } from "./worker-console.js"
 
 /** After this many idle milliseconds, a worker lets its event loop turn, for example to write kernels' output. */
 const TURN_AFTER = 5
@@ -168,6 +169,7 @@ function takeStart(data: Record<string, WorkerStart | undefined>): WorkerStart {
   return start
 }
 
+useDirectConsole()
 const worker = new Worker(takeStart(workerData as Record<string, WorkerStart | undefined>))
 // Unhandled rejections also come here, unless the process has another policy for them.
 process.on("uncaughtException", (error) => worker.noteStray(error))
