@@ -476,9 +476,13 @@ export interface DriverKernels {
    */
   freeGlobals?(globals: readonly LoadedGlobal[]): void
   attributes(kernel: KernelHandle): KernelAttributes
-  /** How many blocks one multiprocessor can run at a time. @throws AuxstreamError AUX_OUT_OF_RANGE for too much shared memory */
+  /**
+   * How many blocks one multiprocessor can run at a time.
+   *
+   * @throws AuxstreamError AUX_OUT_OF_RANGE for more threads than the kernel's blocks may have, or too much shared memory
+   */
   blocksPerMultiprocessor(kernel: KernelHandle, threads: number, sharedMemory: number): number
-  /** A block with the greatest occupancy, of at most `mostThreads`. @throws AuxstreamError like `blocksPerMultiprocessor` */
+  /** A block with the greatest occupancy, of at most `mostThreads`. @throws AuxstreamError AUX_OUT_OF_RANGE */
   suggestBlock(kernel: KernelHandle, sharedMemory: number, mostThreads: number): SuggestedBlock
   /**
    * Queues a launch. The arguments have been read when the call returns.

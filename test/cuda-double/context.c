@@ -89,7 +89,7 @@ static void set_attributes(void) {
   attributes[31] = 1;
   attributes[32] = 1;
   attributes[36] = 3201000;
-  attributes[37] = 6144;
+  attributes[37] = 6016;
   attributes[38] = 62914560;
   attributes[39] = 2048;
   attributes[40] = 3;

@@ -317,10 +317,13 @@ EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, struct function *f
 
 static int least(int a, int b) { return a < b ? a : b; }
 
-/* The threads, blocks, registers and shared memory of an H200's multiprocessor, without the rounding of a real one. */
+/*
+ * The threads, blocks, registers and shared memory of an H200's multiprocessor, without the rounding of a real one. As there,
+ * a block that is too large for the kernel's launch bounds is not noticed.
+ */
 static int occupancy(const struct function *function, int threads, int shared) {
   const struct kernel_entry *entry = function->kernel->entry;
-  if (threads > max_threads(entry) || shared > function->dynamic_shared) return 0;
+  if (shared > function->dynamic_shared) return 0;
   int warps = (threads + 31) / 32;
   int blocks = least(32, 64 / warps);
   blocks = least(blocks, REGISTERS / (registers_of(entry) * warps * 32));
@@ -344,7 +347,8 @@ EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int *grid, int *block, struct f
   (void)context;
   NEED_FUNCTION(function);
   REQUIRE(!by_size, CUDA_ERROR_INVALID_VALUE);
-  int most = limit > 0 ? least(limit, 1024) : 1024, best = 0;
+  int most = max_threads(function->kernel->entry), best = 0;
+  if (limit > 0) most = least(most, limit);
   *block = *grid = 0;
   for (int threads = most; threads > 0; threads -= threads % 32 ? threads % 32 : 32) {
     int blocks = occupancy(function, threads, (int)shared);

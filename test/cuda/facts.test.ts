@@ -37,7 +37,7 @@ onDouble("facts", () => {
     )
     assert.deepEqual(
       [properties.l2Cache, properties.memoryBusWidth, properties.clockRate, properties.memoryClockRate],
-      [62914560, 6144, 1980000, 3201000],
+      [62914560, 6016, 1980000, 3201000],
     )
     assert.deepEqual(
       [properties.sharedMemoryPerBlock, properties.sharedMemoryPerBlockOptin, properties.sharedMemoryPerMultiprocessor],
@@ -59,7 +59,8 @@ onDouble("facts", () => {
     const { registers, maxThreads } = driver.kernels.attributes(many)
     assert.deepEqual([registers, maxThreads], [128, 512])
     assert.equal(driver.kernels.blocksPerMultiprocessor(many, 512, 0), 1)
-    assert.equal(driver.kernels.blocksPerMultiprocessor(many, 1024, 0), 0)
+    const refused = thrownBy(() => driver.kernels.blocksPerMultiprocessor(many, 513, 0))
+    assert.match(String(refused), /"test_registers" must have at most 512 threads.+got 513/)
     assert.deepEqual(driver.kernels.suggestBlock(many, 0, 1024), { block: 512, grid: 132 })
   })
 

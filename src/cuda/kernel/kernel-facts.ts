@@ -1,5 +1,6 @@
 /** What a loaded kernel needs, and how many of its blocks fit on a multiprocessor. Must not queue anything. */
 import type { KernelAttributes, SuggestedBlock } from "../../common/kernel-facts.js"
+import { AuxstreamError } from "../../common/errors.js"
 import type { CudaContext } from "../api/context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"
 
@@ -24,12 +25,7 @@ export class KernelFacts {
 
   /** @throws CudaError */
   attributes(kernel: LaunchableKernel): KernelAttributes {
-    const { out } = this.#context
-    const attribute = (which: number): number => {
-      const ask = () => this.#context.calls.cuFuncGetAttribute(out.address, which, kernel.function)
-      this.#context.check(this.#context.within(ask), "cuFuncGetAttribute")
-      return out.int(0)
-    }
+    const attribute = (which: number): number => this.#attribute(kernel, which)
     const sharedMemory = attribute(SHARED_SIZE_BYTES)
     return {
       registers: attribute(NUM_REGS),
@@ -41,8 +37,9 @@ export class KernelFacts {
     }
   }
 
-  /** @throws CudaError, AuxstreamError AUX_OUT_OF_RANGE for too much shared memory */
+  /** @throws CudaError, AuxstreamError AUX_OUT_OF_RANGE for too many threads or too much shared memory */
   blocksPerMultiprocessor(kernel: LaunchableKernel, threads: number, sharedMemory: number): number {
+    this.#checkThreads(kernel, threads)
     this.#launcher.allowSharedMemory(kernel, sharedMemory)
     const call = "cuOccupancyMaxActiveBlocksPerMultiprocessor"
     const { out } = this.#context
@@ -60,5 +57,23 @@ export class KernelFacts {
       this.#context.calls[call](out.address, out.address + 8, kernel.function, 0, sharedMemory, mostThreads)
     this.#context.check(this.#context.within(ask), call)
     return { block: out.int(8), grid: out.int(0) }
+  }
+
+  /** CUDA ignores a kernel's launch bounds here, although its launch fails (seen on an H200). */
+  #checkThreads(kernel: LaunchableKernel, threads: number): void {
+    const most = this.#attribute(kernel, MAX_THREADS_PER_BLOCK)
+    if (threads <= most) return
+    throw new AuxstreamError(
+      "AUX_OUT_OF_RANGE",
+      `A block of kernel "${kernel.name}" must have at most ${most} threads, because of its registers or launch bounds; got ` +
+        `${threads}.`,
+    )
+  }
+
+  #attribute(kernel: LaunchableKernel, which: number): number {
+    const { out } = this.#context
+    const ask = () => this.#context.calls.cuFuncGetAttribute(out.address, which, kernel.function)
+    this.#context.check(this.#context.within(ask), "cuFuncGetAttribute")
+    return out.int(0)
   }
 }
