@@ -94,6 +94,7 @@ onDouble("facts", () => {
     driver.memory.free(used, held, mark)
     driver.memory.free(unused, idle, mark)
     for (const { address } of pinned) driver.memory.freePinned(address)
+    driver.streams.synchronize(idle)
     driver.memory.trim()
     assert.equal(double.alive().pinned, before.pinned, "the latch has one, and of the two the mapped one is gone")
     const { reserved } = driver.memory.usage()
