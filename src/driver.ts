@@ -440,6 +440,13 @@ export interface DriverMemory {
    */
   check?(address: number, byteLength: number): void
 
+  /**
+   * Memory that was allocated on this stream and has not been used since, as bytes to write first contents to. Undefined if
+   * queued work may still use what was there before. Absent if JavaScript cannot reach the device's memory.
+   * @throws the error that broke the stream
+   */
+  bytesNow?(address: number, byteLength: number, stream: StreamHandle): Uint8Array | undefined
+
   /** Copies bytes between device and pinned memory, in any direction. */
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void
   /** Copies from the caller's memory, which has been read when the call returns. */

@@ -19,7 +19,8 @@ const rooms: Record<string, readonly string[]> = {
   "runtime/order": ["driver.ts"],
   "runtime/memory": ["runtime/order", "driver.ts"],
   "runtime/capture": ["runtime/memory", "runtime/order", "driver.ts"],
-  "runtime/device": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
+  "runtime/load": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
+  "runtime/device": ["runtime/load", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/graph": [
     ...["runtime/kernel", "runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
@@ -68,7 +69,7 @@ const rooms: Record<string, readonly string[]> = {
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
-    ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/order"],
+    ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
     ...["driver.ts", "backends.ts"],
   ],
 }

@@ -1,5 +1,6 @@
 /** Tests of the public types. A wrong type fails the build; nothing here is ever run. */
 
+import type { FileHandle } from "node:fs/promises"
 import { expectTypeOf as type } from "expect-type"
 import {
   captureGraph,
@@ -234,6 +235,19 @@ device.from({} as Float16Elements, "bfloat16")
 device.empty("bfloat16", 1).copyFrom({} as Float16Elements)
 type(x.read()).resolves.toEqualTypeOf<Float32Array<ArrayBuffer>>()
 type(pinned.array).toEqualTypeOf<Float32Array>()
+
+// Files: the dtype decides what the array is.
+
+type(device.load("x", { dtype: "bfloat16", length: 1, offset: 2, signal: undefined })).resolves.toEqualTypeOf<
+  DeviceArray<"bfloat16">
+>()
+void device.load(new URL("file:///x"), { dtype: "int8" })
+declare const handle: FileHandle
+void device.load(handle, { dtype: "int8" })
+// @ts-expect-error no dtype
+void device.load("x", { length: 1 })
+// @ts-expect-error a descriptor is no file
+void device.load(3, { dtype: "int8" })
 
 // Rows: a source of the same dtype, and sizes in elements.
 

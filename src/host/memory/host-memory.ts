@@ -130,6 +130,12 @@ export class HostMemory implements DriverMemory {
     this.#memory.check(address, byteLength)
   }
 
+  bytesNow(address: number, byteLength: number, stream: StreamHandle): Uint8Array | undefined {
+    const { branch, slot } = this.#queues.usable(stream)
+    if (branch !== undefined || !slot.isIdle()) return undefined
+    return this.#memory.reaching(address + byteLength).subarray(address, address + byteLength)
+  }
+
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
     const target = this.#queues.usable(stream)
     const { branch } = target

@@ -5,6 +5,10 @@ import type { DType, ScalarOf, SourceOf } from "../../common/dtype/dtype.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { captureOf } from "../capture/capture.js"
+import { type Load, loadContents } from "../load/load.js"
+import { checkLoad, lengthIn, type LoadableFile, type LoadOptions } from "../load/load-options.js"
+import { SourceFile } from "../load/source-file.js"
+import { Staging } from "../load/staging.js"
 import { Allocation } from "../memory/allocation.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedResources } from "../memory/pinned-resources.js"
@@ -24,9 +28,12 @@ export class ArrayFactory {
   readonly #device: Device
   readonly #memory = new OwnedResources<ArrayMemory>("DeviceArray")
   readonly #pinned = new PinnedResources()
+  /** For loads. */
+  readonly staging: Staging
 
   constructor(device: Device) {
     this.#device = device
+    this.staging = new Staging(device.order)
   }
 
   /** See {@link Device.empty}. `contentsFollow`: its first contents are queued next. */
@@ -103,6 +110,37 @@ export class ArrayFactory {
     return array
   }
 
+  /** See {@link Device.load}. */
+  async load<D extends DType>(source: LoadableFile, options: LoadOptions<D>): Promise<DeviceArray<D>> {
+    checkLoad(source, options)
+    const device = this.#device
+    device.checkUsable()
+    device.order.captures.checkLook(currentStream(device).state.capture, "a file", "be loaded")
+    const file = await SourceFile.open(source)
+    try {
+      const { dtype, offset = 0, signal } = options
+      const length = lengthIn(file, elementsOf(dtype).byteLength, options)
+      signal?.throwIfAborted()
+      const { state: stream } = currentStream(device)
+      const array = this.empty(dtype, length, true)
+      await this.#loading(array, { file, offset, target: array, stream, signal, check: () => array.checkUsable() })
+      return array
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #loading(array: DeviceArray, load: Load): Promise<void> {
+    if (array.length === 0) return
+    try {
+      const isQueued = await loadContents(load, this.staging)
+      if (isQueued) array.allocation.noteContents(load.stream)
+    } catch (error) {
+      array.dispose()
+      throw error
+    }
+  }
+
   /** See {@link Device.wrap}. */
   wrap<D extends DType>(address: number, dtype: D, length: number): DeviceArray<D> {
     checkDType(dtype)
@@ -128,6 +166,7 @@ export class ArrayFactory {
   /** The device is closed. */
   disposeAll(): void {
     this.#memory.disposeAll()
+    this.staging.close()
     this.#pinned.markDisposed()
   }
 }

@@ -10,6 +10,7 @@ import type { DeviceArray } from "./device-array.js"
 import { DeviceStreams, type StreamOptions } from "./device-streams.js"
 import { dtypeOf } from "../../common/dtype/elements.js"
 import { DisposedError } from "../../common/errors.js"
+import type { LoadableFile, LoadOptions } from "../load/load-options.js"
 import { Event } from "./event.js"
 import { EventState } from "../order/event-state.js"
 import { DeviceOrder } from "../order/device-order.js"
@@ -224,6 +225,27 @@ export class Device {
   }
 
   /**
+   * Loads a part of a file into a new array: model weights, for example. The bytes go through a few pinned buffers that all
+   * loads of the device share, so that no second copy of the array is ever in memory; on host, mostly directly to their place.
+   * The array is allocated, and its contents are copied, in the order of the current stream. The promise resolves once all
+   * bytes have been read and the last copy is queued: use the array at once, on any stream. It cannot resolve while a full
+   * stream holds up the copies. Does not block the event loop.
+   *
+   * @param file a path, a `file:` URL, or an open `FileHandle`, which stays open
+   * @param options.dtype how the file's bytes are to be taken; they are little-endian
+   * @param options.length the number of elements; default: up to the file's end
+   * @param options.offset where the first element begins in the file, in bytes; default: 0
+   * @param options.signal ends the load; the promise rejects with its reason
+   * @throws (as a rejection) AuxstreamError AUX_FILE_FAILED if the file cannot be opened or read, AUX_OUT_OF_RANGE if it is too
+   * short, AUX_INVALID_ARGUMENT, AUX_STREAM_CAPTURING inside a capture, AUX_DISPOSED; OutOfMemoryError. Nothing is left behind.
+   * @example
+   * const weights = await device.load("model.safetensors", { dtype: "bfloat16", offset: 4096, length: 2048 * 2816 })
+   */
+  load<D extends DType>(file: LoadableFile, options: LoadOptions<D>): Promise<DeviceArray<D>> {
+    return this.arrays.load(file, options)
+  }
+
+  /**
    * Makes an array of memory that another library owns. The library never frees it.
    *
    * @param address the device address, a multiple of the element's size
@@ -309,6 +331,7 @@ export class Device {
    */
   trim(): void {
     this.checkUsable()
+    this.arrays.staging.trim()
     this.order.deferredReleases.sweep()
     this.driver.memory.trim()
   }

@@ -125,4 +125,25 @@ describe("§8 bad input: devices", () => {
       "device",
     ),
   )
+  rejects("load", () => {
+    const load = (options: unknown) => loose(device, "load")("/no/such/file", options)
+    return [
+      ...each(
+        [undefined, null, 5, {}, ["x"], { fd: 1 }, new Uint8Array(1)],
+        (file) => loose(device, "load")(file, { dtype: "int8" }),
+        "AUX_INVALID_ARGUMENT",
+        "file",
+        "FileHandle",
+      ),
+      [() => device.load(new URL("https://x.test/y"), { dtype: "int8" }), "AUX_INVALID_ARGUMENT", "file:", "https:"],
+      ...each([undefined, ...noObjects], load, "AUX_INVALID_ARGUMENT", "options"),
+      ...each([undefined, null, "float31", 5], (dtype) => load({ dtype }), "AUX_INVALID_ARGUMENT", "dtype"),
+      ...each(noIntegers, (length) => load({ dtype: "int8", length }), "AUX_OUT_OF_RANGE", "length"),
+      ...each(noIntegers, (offset) => load({ dtype: "int8", offset }), "AUX_OUT_OF_RANGE", "offset"),
+      ...each(noSignals, (signal) => load({ dtype: "int8", signal }), "AUX_INVALID_ARGUMENT", "signal"),
+      [() => load({ dtype: "int8", lenght: 1 }), "AUX_INVALID_ARGUMENT", "lenght", "length"],
+      [() => load({ dtype: "int8" }), "AUX_FILE_FAILED", "/no/such/file", "ENOENT"],
+      ...each(["", "a\0b"], (file) => loose(device, "load")(file, { dtype: "int8" }), "AUX_FILE_FAILED"),
+    ]
+  })
 })
