@@ -45,11 +45,20 @@ function pointerOf(field: Field): DType | undefined {
   return isDType(dtype) ? dtype : undefined
 }
 
+/** The alignment that a field has in C, in bytes. */
+function alignOf(field: Field): number {
+  if (isArray(field)) return alignOf(field[0])
+  if (isStruct(field)) return Math.max(field.align ?? 1, ...Object.values(field.struct).map(alignOf))
+  if (isBytes(field)) return field.align ?? 1
+  return isDType(field) ? elementsOf(field).byteLength : 8
+}
+
 export function randomStruct(pick: Pick, depth = 3): StructParameter {
   const fields: Record<string, Field> = {}
   const count = 1 + pick(depth === 3 ? 8 : 4)
   for (let index = 0; index < count; index++) fields[`f${index}`] = randomField(pick, depth)
-  return pick(4) === 0 ? { struct: fields, align: 2 ** pick(6) } : { struct: fields }
+  if (pick(4) > 0) return { struct: fields }
+  return { struct: fields, align: Math.max(2 ** pick(6), ...Object.values(fields).map(alignOf)) }
 }
 
 function randomField(pick: Pick, depth: number): Field {
@@ -168,6 +177,7 @@ function randomScalar(dtype: DType, pick: Pick): number | bigint {
   if (isSmallFloat(dtype)) return (pick(512) - 256) / 4
   if (dtype === "float32" || dtype === "float64") return (pick(2 ** 24) - 2 ** 23) / 2 ** pick(30)
   if (bits === 64) {
+    if (pick(4) === 0) return (dtype === "int64" && pick(2) === 0 ? -1 : 1) * pick(2 ** 32) * pick(2 ** 21)
     const value = (BigInt(pick(2 ** 32)) << 32n) | BigInt(pick(2 ** 32))
     return dtype === "int64" ? BigInt.asIntN(64, value) : value
   }

@@ -26,7 +26,9 @@ export function writeScalar(view: DataView, offset: number, dtype: DType, value:
       return view.setUint32(offset, Number(value), true)
     case "int64":
     case "uint64":
-      return view.setBigUint64(offset, BigInt.asUintN(64, BigInt(value)), true)
+      if (typeof value === "bigint") return view.setBigUint64(offset, value, true)
+      view.setUint32(offset, value, true)
+      return view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true)
   }
 }
 

@@ -11,7 +11,9 @@ export function parameterText(parameter: Primitive | Layout): string {
       return `{ bytes: ${parameter.byteLength}, align: ${parameter.align} }`
     case "array":
       return `[${parameterText(parameter.element)}, ${parameter.length}]`
-    case "struct":
-      return `{ struct: { ${parameter.fields.map(({ name, layout }) => `${name}: ${parameterText(layout)}`).join(", ")} } }`
+    case "struct": {
+      const fields = parameter.fields.map(({ name, layout }) => `${name}: ${parameterText(layout)}`).join(", ")
+      return `{ struct: { ${fields} }${parameter.leastAlign === 1 ? "" : `, align: ${parameter.leastAlign}`} }`
+    }
   }
 }

@@ -89,8 +89,8 @@ export class ArgumentBlock {
     const ints = this.#ints
     let from = 2 * (this.capacity - this.#inside.length)
     for (const to of this.#inside) {
-      ints.copyWithin(to, from, from + 2)
-      from += 2
+      ints[to] = ints[from++] ?? 0
+      ints[to + 1] = ints[from++] ?? 0
     }
   }
 }

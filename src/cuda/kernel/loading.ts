@@ -17,6 +17,8 @@ import { INVALID_VALUE, NOT_FOUND, SUCCESS } from "../api/status.js"
 
 const SHARED_SIZE_BYTES = 1
 const LOCAL_SIZE_BYTES = 3
+/** The longest text of a parameter in a message. */
+const MOST_TEXT = 80
 
 /** The loading of one kernel of a module that is loaded. */
 export class KernelLoading {
@@ -163,7 +165,7 @@ export function notLoaded(what: string, error: CudaError, log = ""): AuxstreamEr
 }
 
 function list(parameters: readonly KernelParameter[], bytes: readonly number[]): string {
-  const texts = parameters.map((parameter, index) => `${parameterText(parameter)} (${bytes[index]} bytes)`)
+  const texts = parameters.map((parameter, index) => `${shortText(parameter)} (${bytes[index]} bytes)`)
   return `${parameters.length} parameters, ${texts.join(", ") || "none"}`
 }
 
@@ -171,4 +173,10 @@ function advice(parameters: readonly KernelParameter[], expected: readonly numbe
   if (parameters.length !== expected.length) return "The signature must have one entry for each parameter."
   const index = parameters.findIndex((parameter, place) => parameterBytes(parameter) !== expected[place])
   return `Fix parameter ${index} of the signature (the first is 0).`
+}
+
+/** A parameter's text. A large struct's is cut. */
+function shortText(parameter: KernelParameter): string {
+  const text = parameterText(parameter)
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT - 3)}...` : text
 }

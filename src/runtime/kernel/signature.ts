@@ -96,7 +96,13 @@ class Parser {
         return { name, layout: this.#field(field, `${path}.${name}`) }
       }),
     )
-    return structLayout(members, align)
+    const layout = structLayout(members, align)
+    if (align === 1 || align === layout.align) return layout
+    // C++ refuses it, and compilers that do not refuse it disagree on what it means.
+    throw this.#invalid(
+      path,
+      `must have as \`align\` at least the alignment of its fields, ${layout.align}; got ${align}`,
+    )
   }
 
   #opaque(value: object, bytes: unknown, path: string): AggregateLayout {

@@ -166,6 +166,13 @@ describe("§8 bad input: kernels", () => {
       "align",
       "power of two",
     ).map(([call, code, , ...words]): Case => [call, code, ...words]),
+    [() => withParameter({ struct: { x: "float64" }, align: 4 }), "AUX_INVALID_ARGUMENT", "Parameter 1", "8; got 4"],
+    [
+      () => withField({ struct: { inner: { struct: { n: "int32" }, align: 64 } }, align: 16 }),
+      "AUX_INVALID_ARGUMENT",
+      "Parameter 1.f",
+      "64; got 16",
+    ],
     ...each(
       [0, -1, 0.5, "4", null, 40_000, 13],
       (bytes) => withParameter({ bytes, align: 4 }),
