@@ -168,7 +168,10 @@ function randomElements([element, length]: readonly [Field, number], pick: Pick,
   const values = Array.from({ length }, () => randomValue(element, pick, arrayOf))
   if (!isDType(element) || isSmallFloat(element) || pick(2) === 0) return values
   const array = elementsOf(element).create(length)
-  for (const [index, value] of values.entries()) Reflect.set(array, index, value)
+  for (const [index, value] of values.entries()) {
+    const isBig = (element === "int64" || element === "uint64") && typeof value === "number"
+    Reflect.set(array, index, isBig ? BigInt(value) : value)
+  }
   return array
 }
 
