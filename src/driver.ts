@@ -1,12 +1,12 @@
 /**
  * THE SEAM. The code above it (`runtime/`, `parallel/`) knows devices only through {@link Driver}. The code below it
- * (`cuda/`, `host/`) implements this interface and nothing else. Code above must never depend on the shape of a handle. Code
- * below must never know clocks, current streams or policies.
+ * (`cuda/`, `host/`) implements this interface and nothing else. Code above must never depend on the shape of a handle.
+ * Code below must never know clocks, current streams or policies.
  *
  * ## Order
  *
  * - A stream runs its operations one after another, in the order of the calls. Two streams are ordered only by waits.
- * - `events.record(event, stream)` marks the point behind everything queued on `stream` so far. A second record replaces
+ * - `events.record(event, stream)` marks the point after everything queued on `stream` so far. A second record replaces
  *   the first; waits queued before it keep their point.
  * - `streams.wait(stream, event)` binds to the latest record *at the call*. Everything queued on `stream` later runs after
  *   that point. Waiting for an event that was never recorded does nothing.
@@ -22,9 +22,9 @@
  *
  * ## Queueing
  *
- * A method that queues an operation must never wait for queued work. The caller has checked every argument, so a driver only
- * refuses what the device itself refuses. The source and destination of a `copy` must stay valid until the stream has passed
- * it. `upload` has read its source when it returns.
+ * A method that queues an operation must never wait for queued work. The caller has checked every argument, so a driver
+ * only refuses what the device itself refuses. The source and destination of a `copy` must stay valid until the stream has
+ * passed it. `upload` has read its source when it returns.
  *
  * A method that finds no memory, for arrays, pinned memory or staging, must throw `OutOfMemoryError` without waiting. The
  * runtime then calls `drainFrees` and retries once.
@@ -32,8 +32,8 @@
  * ## Handles
  *
  * A handle is a number that only its driver understands. A driver may reuse the number of a destroyed object, so code above
- * the seam must never use a handle as a key. `streams.destroy` and `events.destroy` never block and cancel nothing: queued work
- * and queued waits for the event go on. The handle must not be used after that call.
+ * the seam must never use a handle as a key. `streams.destroy` and `events.destroy` never block and cancel nothing: queued
+ * work and queued waits for the event go on. The handle must not be used after that call.
  *
  * ## Captures
  *
@@ -42,11 +42,11 @@
  * If that stream has earlier work, the runtime records an event behind it directly before the wait. The graph has the same
  * order as the operations would have had without the capture.
  *
- * `launch`, `copy`, `copyRows`, `fill`, `fillRows`, `products.multiply`, `record`, `wait`, `graphs.launch` and `beginConditional` may be
- * captured. The runtime never allocates, frees, uploads, queries or synchronizes on a capturing stream, and never waits
- * across the border of a capture. A graph launched in a capture becomes part of the new graph, in its current state. Other
- * streams and their events are not affected. If `endCapture` fails, it has still ended the capture, and the streams are as
- * they were before it.
+ * `launch`, `copy`, `copyRows`, `fill`, `fillRows`, `products.multiply`, `record`, `wait`, `graphs.launch` and
+ * `beginConditional` may be captured. The runtime never allocates, frees, uploads, queries or synchronizes on a capturing
+ * stream, and never waits across the border of a capture. A graph launched in a capture becomes part of the new graph, in
+ * its current state. Other streams and their events are not affected. If `endCapture` fails, it has still ended the
+ * capture, and the streams are as they were before it.
  *
  * The body of a conditional is a nested capture, from `beginConditional` to `endConditional`.
  *
@@ -56,19 +56,21 @@
  * ## Failures
  *
  * - A call that throws must have queued nothing and created nothing.
- * - If a `query…`, `synchronize…` or `whenComplete` fails, its point has still been reached: everything ordered before it is
+ * - If a `query…`, `synchronize…` or `whenComplete` fails, its point has still been reached: everything ordered before it
+ * is
  *   over or was skipped.
  * - A failure of queued work is reported later: by `query…`, `synchronize…`, `whenComplete`, and by the next call that
  *   queues on the broken stream. The device decides which streams a failure breaks. On CUDA it breaks all of them.
  * - If a failure breaks only its own stream, the later operations of that stream are skipped, and the contents they should
  *   have written are undefined. The runtime finds these through {@link DriverStreams.watchFailures} and prevents their use.
- * - When the device is lost, `close`, `destroy…` and `free…` return quietly. Every other method throws `DeviceLostError` with
+ * - When the device is lost, `close`, `destroy…` and `free…` return quietly. Every other method throws `DeviceLostError`
+ * with
  *   the first failure as its cause, and pending `whenComplete` callbacks are called with it.
  *
  * ## Threads
  *
- * A driver belongs to the JavaScript thread that opened it. It must not rely on thread state that other code may change, such
- * as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
+ * A driver belongs to the JavaScript thread that opened it. It must not rely on thread state that other code may change,
+ * such as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
  */
 
 import type { DeviceProperties } from "./common/device-properties.js"
@@ -107,7 +109,7 @@ export interface MemoryRange {
   readonly length: number
 }
 
-/** Where rows begin: the first at an address, each next one `pitch` bytes behind the one before. */
+/** The place of rows: the first begins at an address, and each other one `pitch` bytes after the previous one. */
 export interface Rows {
   readonly address: number
   readonly pitch: number
@@ -120,8 +122,8 @@ export interface Rows {
 export type KernelArgument = number | bigint | MemoryRange
 
 /**
- * A parsed parameter. `"in float32*"` is `{ dtype: "float32", access: "in" }`; a scalar has no access. What else is taken by
- * value has its layout, with pointers of 8 bytes.
+ * A parsed parameter. `"in float32*"` is `{ dtype: "float32", access: "in" }`; a scalar has no access. What else is taken
+ * by value has its layout, with pointers of 8 bytes.
  */
 export type KernelParameter = Primitive | AggregateLayout
 
@@ -157,7 +159,7 @@ export interface GlobalDeclaration {
   readonly dtype: DType
   /** In elements. */
   readonly length: number
-  /** Whether kernels only read it, whatever the code says. */
+  /** Whether kernels only read it, even if the code could write it. */
   readonly isConstant: boolean
 }
 
@@ -213,7 +215,9 @@ export interface DroppableLaunch {
   drop(reason: unknown): void
 }
 
-/** Multiplies matrices on a device. `workspace` is the address of scratch memory, whose choice must not change the result. */
+/**
+ * Multiplies matrices on a device. `workspace` is the address of scratch memory, whose choice must not change the result.
+ */
 export interface ProductLibrary {
   /** The size of the scratch memory that a call needs. */
   readonly workspaceBytes: number
@@ -228,15 +232,15 @@ export interface ProductLibrary {
   /** Queues several products, which are independent of each other. They may have to share the workspace. */
   multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void
   /**
-   * Loads what the first such product would load, without blocking the event loop. Nothing is read or written. Addresses need
-   * only be aligned as in the products to come.
+   * Loads what the first such product would load, without blocking the event loop. Nothing is read or written. Addresses
+   * need only be aligned as in the products to come.
    */
   prepare(product: MatrixProduct, workspace: number): Promise<void>
 }
 
 /**
- * Products `out = activation(alpha · scaleA · scaleB · op(a) · op(b) + beta · out + bias)` of row-major matrices, with sizes
- * above 0 and an alpha that is not 0.
+ * Products `out = activation(alpha · scaleA · scaleB · op(a) · op(b) + beta · out + bias)` of row-major matrices, with
+ * sizes above 0 and an alpha that is not 0.
  */
 export interface MatrixProduct {
   readonly types: ProductTypes
@@ -262,7 +266,7 @@ export interface ProductLayout {
   readonly k: number
   readonly transposeA: boolean
   readonly transposeB: boolean
-  /** From one row, as it is stored, to the next, in elements. */
+  /** The number of elements from one stored row to the next. */
   readonly ldA: number
   readonly ldB: number
   readonly ldOut: number
@@ -294,15 +298,15 @@ export interface LaunchLimits {
 
 /** Bytes of device memory. */
 export interface MemoryUsage {
-  /** In arrays that have not been disposed of. */
+  /** Used by arrays that have not been disposed of. */
   readonly used: number
   /** Allocated from the system, in use or kept for reuse. */
   readonly reserved: number
   /** The largest value of `used` so far, or since {@link DriverMemory.resetPeak}. */
   readonly peak: number
-  /** Not allocated by anybody. On the host device, what its memory can still grow by. */
+  /** Free for any process. On the host device, the bytes by which its memory can still grow. */
   readonly free: number
-  /** Of the whole device. On the host device, the most that its memory can grow to. */
+  /** The memory of the whole device. On the host device, the largest size that its memory can have. */
   readonly total: number
 }
 
@@ -384,9 +388,9 @@ export interface DriverEvents {
 /** A device's memory, and what moves bytes in it. */
 export interface DriverMemory {
   /**
-   * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)` tells
-   * whether the `free` with that mark is ordered before this call. `contentsFollow`: no other stream uses the memory before
-   * `noteContents`.
+   * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)`
+   * tells whether the `free` with that mark is ordered before this call. `contentsFollow`: no other stream uses the memory
+   * before `noteContents`.
    * @throws OutOfMemoryError without having waited
    */
   allocate(
@@ -395,7 +399,7 @@ export interface DriverMemory {
     happensBefore: (mark: OrderMark) => boolean,
     contentsFollow?: boolean,
   ): number
-  /** The memory's first contents have just been queued on its stream: its birth is now behind them. */
+  /** The memory's first contents have just been queued on its stream: its birth is now after them. */
   noteContents(address: number, stream: StreamHandle): void
   /**
    * The operation queued last overwrites all of the memory, so skipped first contents no longer break streams that use it.
@@ -403,9 +407,9 @@ export interface DriverMemory {
    */
   forgetContents?(address: number): void
   /**
-   * Makes everything queued on the stream later run after the memory's birth. Other failures of the birth's own stream do not
-   * break this stream. But if the first contents were skipped because that stream was already broken, this stream breaks,
-   * too, unless its next operation `overwrites` all of the memory.
+   * Makes everything queued on the stream later run after the memory's birth. Other failures of the birth's own stream do
+   * not break this stream. But if the first contents were skipped because that stream was already broken, this stream
+   * breaks, too, unless its next operation `overwrites` all of the memory.
    *
    * @returns true if the birth is over, so that no stream must be ordered behind it any more
    */
@@ -415,14 +419,14 @@ export interface DriverMemory {
   /** Blocks until every `free` queued so far has happened, so that `allocate` can reuse the memory. */
   drainFrees(): void
   /**
-   * Everything queued on the stream outside a capture is over. The runtime knows this from an event; a captured stream cannot
-   * be queried.
+   * Everything queued on the stream outside a capture is over. The runtime knows this from an event; a captured stream
+   * cannot be queried.
    */
   noteIdle(stream: StreamHandle): void
   usage(): MemoryUsage
   /** Returns reserved memory that nothing uses now to the system, where that is possible. Does not wait for queued work. */
   trim(): void
-  /** The peak is what is in use now. */
+  /** Sets the peak to the bytes in use now. */
   resetPeak(): void
 
   /** Pinned memory with undefined contents. @throws OutOfMemoryError */
@@ -453,7 +457,9 @@ export interface DriverMemory {
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void
   /** Fills with `count` repetitions of an element of 1, 2, 4 or 8 bytes. */
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void
-  /** Like `copy`, for at least two rows of `width` bytes. A pitch is at least `width`, and at most `properties.maxPitch`. */
+  /**
+   * Like `copy`, for at least two rows of `width` bytes. A pitch is at least `width`, and at most `properties.maxPitch`.
+   */
   copyRows(destination: Rows, source: Rows, width: number, rows: number, stream: StreamHandle): void
   /** Like `fill`, for at least two rows of `count` elements. The pitch is a multiple of the element's bytes. */
   fillRows(destination: Rows, element: Uint8Array, count: number, rows: number, stream: StreamHandle): void
@@ -462,8 +468,8 @@ export interface DriverMemory {
 /** A device's kernels. */
 export interface DriverKernels {
   /**
-   * Loads a kernel, and its module if needed. Loading the same source object again gives the same handle. The handle is valid
-   * while the module is reachable, so the caller must keep it while a graph contains a launch of the kernel.
+   * Loads a kernel, and its module if needed. Loading the same source object again gives the same handle. The handle is
+   * valid while the module is reachable, so the caller must keep it while a graph contains a launch of the kernel.
    */
   load(source: KernelSource): KernelHandle
   /** Like `load`, without blocking the event loop. */
@@ -474,12 +480,12 @@ export interface DriverKernels {
   loadGlobals(module: ModuleSource): readonly LoadedGlobal[]
   /**
    * Unloads a module, without blocking. Queued work that uses its kernels or globals runs first. No graph may use it, and
-   * nobody may load it again.
+   * the module must not be loaded again.
    */
   unloadModule(module: ModuleSource): void
   /**
-   * Frees the globals of a module. Every queued use must be over. Absent if they are part of the module's code. Otherwise they
-   * stay until this call, even if nobody holds the module.
+   * Frees the globals of a module. Every queued use must be over. Absent if they are part of the module's code. Otherwise
+   * they stay until this call, even if the module is unreachable.
    */
   freeGlobals?(globals: readonly LoadedGlobal[]): void
   attributes(kernel: KernelHandle): KernelAttributes
@@ -515,13 +521,13 @@ export interface DriverGraphs {
   /** Begins a capture: operations queued on the stream from now on become part of a graph. */
   beginCapture(stream: StreamHandle): void
   /**
-   * Ends the capture that began on this stream, and returns its executable graph. Every stream of the capture must have been
-   * joined.
+   * Ends the capture that began on this stream, and returns its executable graph. Every stream of the capture must have
+   * been joined.
    *
    * @param update an executable graph to update to the captured one. If its shape allows that, the same handle is returned.
    * Otherwise a new one is, and the old graph is unchanged.
-   * @param keepsPriorities whether operations run with the priorities of the streams they were captured on. Otherwise all run
-   * with the priority of the stream on which the graph is launched.
+   * @param keepsPriorities whether operations run with the priorities of the streams they were captured on. Otherwise all
+   * run with the priority of the stream on which the graph is launched.
    */
   endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities?: boolean): GraphHandle
   /** Ends the capture that began on this stream and discards it, in any state. Never throws. */
@@ -540,14 +546,14 @@ export interface DriverGraphs {
   /** Ends a body that has failed. The caller then cancels the capture around it. Never throws. */
   cancelConditional(body: StreamHandle): void
   /**
-   * Orders the `launch` of this graph that comes next on the stream behind the graph's latest launch, on whatever
-   * stream that was, and behind nothing that was queued there later. If the earlier launch failed, so does this one.
+   * Orders the next `launch` of this graph on the stream after the graph's latest launch, on any stream, but not after
+   * later work of that stream. If the earlier launch failed, so does this one.
    */
   orderBehindLaunch(graph: GraphHandle, stream: StreamHandle): void
-  /** Queues one run of the graph as an operation of the stream. The caller must order it behind the graph's earlier runs. */
+  /** Queues one run of the graph as an operation of the stream. The caller must order it after the graph's earlier runs. */
   launch(graph: GraphHandle, stream: StreamHandle): void
   /**
-   * The launch, copy or fill that was captured last on the stream. Called directly behind it, and never in the body of a
+   * The launch, copy or fill that was captured last on the stream. Called directly after it, and never in the body of a
    * conditional.
    */
   capturedNode(stream: StreamHandle): NodeHandle
@@ -597,13 +603,13 @@ export interface Driver {
   readonly products?: ProductLibrary
 
   /**
-   * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work. Does
-   * not block the event loop.
+   * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work.
+   * Does not block the event loop.
    */
   prepare(needs: PreparedNeeds): Promise<void>
   /**
-   * Lets queued work finish, then frees everything. Never blocks. Pending `whenComplete` callbacks are still called. No other
-   * method except `memory.freePinned` may be called afterwards.
+   * Lets queued work finish, then frees everything. Never blocks. Pending `whenComplete` callbacks are still called. No
+   * other method except `memory.freePinned` may be called afterwards.
    *
    * @param unseen why a foreign stream may have work that the driver cannot see. Then the memory that this work may use is
    * leaked, with a warning.

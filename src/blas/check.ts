@@ -120,7 +120,7 @@ function checkApart(out: DeviceArray, usedOut: number, input: DeviceArray, usedI
   )
 }
 
-/** Checks what is read beside the matrices. */
+/** Checks the bias and the scales. */
 function checkOperand(
   array: unknown,
   what: string,
@@ -159,7 +159,7 @@ function checkScale(scale: unknown, what: string, types: ProductTypes, layout: P
   if (types.inputs !== "float8_e4m3fn") {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `${quoted(what)} must be left out unless the inputs are of float8_e4m3fn; these are of ${types.inputs}. Use \`alpha\`.`,
+      `${quoted(what)} must be undefined unless the inputs are of float8_e4m3fn; got inputs of ${types.inputs}. Use \`alpha\`.`,
     )
   }
   checkOperand(scale, what, "float32", 1, layout, out)
@@ -224,7 +224,7 @@ function checkAligned({ address }: DeviceArray, what: string): void {
   throw new AuxstreamError(
     "AUX_OUT_OF_RANGE",
     `${quoted(what)} must begin at a multiple of ${FLOAT8_MULTIPLE} bytes for inputs of float8_e4m3fn; got a view that ` +
-      `begins ${address % FLOAT8_MULTIPLE} bytes behind one`,
+      `begins ${address % FLOAT8_MULTIPLE} bytes after one`,
   )
 }
 

@@ -71,7 +71,7 @@ export function multiplyGroupByLibrary(
   accept(state, type, operands, undefined, operation)
 }
 
-/** What a row of zeros has: enough for what cuBLASLt asks of 8-bit inputs. */
+/** The length of a row of zeros: as large as cuBLASLt requires for 8-bit inputs. */
 const ZEROS = 16
 
 /**

@@ -20,7 +20,8 @@ const names: ReadonlySet<string> = new Set(["stream"] satisfies (keyof GroupedOp
  *
  * @throws AuxstreamError before anything is queued, as {@link matmul} does; the message names the product by its index
  * @example
- * matmulGrouped(experts.map(({ x, weights, y, tokens }) => ({ a: x, b: weights, out: y, m: tokens, n, k, transposeB: true })))
+ * matmulGrouped(experts.map(({ x, weights, y, tokens }) => ({ a: x, b: weights, out: y, m: tokens, n, k, transposeB: true
+ * })))
  */
 export function matmulGrouped<D extends MatmulDType>(
   products: readonly GroupedProduct<D>[],
@@ -43,7 +44,10 @@ export function matmulGrouped<D extends MatmulDType>(
 function checkOne(options: GroupedProduct, index: number): Product {
   try {
     if (typeof options === "object" && options !== null && "stream" in options) {
-      throw new AuxstreamError("AUX_INVALID_ARGUMENT", "`stream` must be given to matmulGrouped(), not to a product")
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        "A product of a group must not have a `stream`. Give it to matmulGrouped().",
+      )
     }
     return checkProduct(options)
   } catch (error) {

@@ -58,7 +58,9 @@ export interface GroupedProduct<D extends MatmulDType = MatmulDType> extends Mat
   readonly alpha?: number | undefined
   /** The factor of the previous contents of `out`. Default: 0. With 0, `out` is not read. */
   readonly beta?: number | undefined
-  /** n elements, which are added to each row: of the dtype of `out`, or of bfloat16 for 8-bit inputs and a float32 result. */
+  /**
+   * n elements, which are added to each row: of the dtype of `out`, or of bfloat16 for 8-bit inputs and a float32 result.
+   */
   readonly bias?: DeviceArray<ProductTypes["bias"]> | undefined
   /** Applied last. */
   readonly activation?: MatmulActivation | undefined
@@ -91,6 +93,9 @@ export interface PreparedMatmul<D extends MatmulDType = MatmulDType> extends Mat
   /** Whether a bias will be given. Default: false. */
   readonly bias?: boolean | undefined
   readonly activation?: MatmulActivation | undefined
-  /** A power of two of bytes to which all addresses are aligned. Default: 16, which arrays that are no views always have. */
+  /**
+   * A power of two of bytes to which all addresses are aligned. Default: 16. All arrays that are not views are aligned to
+   * 256.
+   */
   readonly alignment?: number | undefined
 }

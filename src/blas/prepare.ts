@@ -10,18 +10,19 @@ import { checkLayout, isNothing } from "./layout.js"
 import { preparedNames } from "./names.js"
 import type { MatmulDType, PreparedMatmul } from "./options.js"
 
-/** All arrays that are no views begin at multiples of this many bytes at least. */
+/** The default alignment in bytes. New arrays always have it; views and wrapped memory may not. */
 const ALIGNMENT = 16
 
 /**
- * Loads ahead what the first product of a shape would load, without blocking the event loop. The first such `matmul` then
- * waits for nothing.
+ * Loads in advance what the first product of a shape would load, without blocking the event loop. The first such `matmul`
+ * then does not wait.
  *
  * On CUDA this makes the plan and loads the kernel, for which the device must become idle. A plan depends on the shape, the
- * dtypes, the epilogue, whether `beta` is 0, and the alignment of each array, up to 16 bytes. On host it compiles the kernel.
+ * dtypes, the epilogue, whether `beta` is 0, and the alignment of each array, up to 16 bytes. On host it compiles the
+ * kernel.
  *
- * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH; AUX_DEVICE_UNAVAILABLE if the device has
- * no such product; AUX_NOT_READY if the device does not become idle
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH; AUX_DEVICE_UNAVAILABLE if the device
+ * has no such product; AUX_NOT_READY if the device does not become idle
  * @example
  * await prepareMatmul(device, { dtype: "bfloat16", m: 1, n: 5632, k: 2048, transposeB: true })
  */

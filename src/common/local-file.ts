@@ -1,4 +1,4 @@
-/** A file that somebody names by a `file:` URL or by an absolute path. Nothing else says where a file is. */
+/** Files that the user names by a `file:` URL or an absolute path. A relative path would have no base. */
 import { accessSync, constants, statSync } from "node:fs"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL, URL } from "node:url"
@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL, URL } from "node:url"
 /** Makes the caller's error from the reason, and from the system's error if there is one. */
 type Fault = (reason: string, cause?: unknown) => Error
 
-/** The URL of a file or folder, which need not exist. `what` begins the reason if there is none. */
+/** The URL of a file or folder, which need not exist. `what` begins the message if the name is invalid. */
 export function localUrl(given: URL | string, what: string, fault: Fault): URL {
   const text = typeof given === "string" ? given : given.href
   if (text.startsWith("file:") && URL.canParse(text)) return new URL(text)
@@ -26,7 +26,7 @@ export function localPath(url: URL, fault: Fault): string {
   }
 }
 
-/** Refuses what is no file, or cannot be read. */
+/** Throws unless the file exists and can be read. */
 export function checkFile(path: string, fault: Fault): void {
   if (!isReadable(path, fault)) throw fault(`there is no file ${path}`)
 }

@@ -1,6 +1,6 @@
 /** Bytes in rows that are a pitch apart, as copies and fills in two dimensions use them. */
 
-/** Rows of `width` bytes: the first at an address, each next one `pitch` bytes behind the one before. */
+/** Rows of `width` bytes. The first begins at an address, and each other one `pitch` bytes after the previous one. */
 export interface StridedRange {
   readonly address: number
   readonly width: number
@@ -25,13 +25,13 @@ export function endOf({ address, width, pitch, rows }: StridedRange): number {
   return address + (rows - 1) * pitch + width
 }
 
-/** Whether a row has a byte from `begin` up to `end`: the first row that ends behind `begin` is the one to look at. */
+/** Whether a row contains a byte from `begin` up to `end`. Only the first row that ends after `begin` must be checked. */
 function hasRowWithin({ address, width, pitch, rows }: StridedRange, begin: number, end: number): boolean {
   const row = Math.max(0, Math.floor((begin - width - address) / pitch) + 1)
   return row < rows && address + row * pitch < end
 }
 
-/** Two rows overlap if the distance of their beginnings is small enough; it is one of `distance + k * pitch`. */
+/** Two rows overlap if their beginnings are close enough. The distance is one of `distance + k * pitch`. */
 function overlapsWithEqualPitch(one: StridedRange, other: StridedRange): boolean {
   const { pitch } = one
   const distance = other.address - one.address

@@ -49,7 +49,7 @@ export class CudaContext {
   readonly device: number
   /** `"cuda:0 (NVIDIA H200)"`, for messages. */
   readonly label: string
-  /** Whether nobody held the context before, so that no other code's work can run in it yet. */
+  /** Whether the context was not in use before, so that no other code's work can run in it yet. */
   readonly isNew: boolean
   /** The context's handle. */
   readonly handle: number
@@ -94,7 +94,7 @@ export class CudaContext {
     this.holding = ledger().open(this.handle)
   }
 
-  /** Releases the context. The driver destroys it if nobody else holds it. */
+  /** Releases the context. The driver destroys it if no other code retains it. */
   release(): void {
     this.holding.close()
     this.library.calls.cuDevicePrimaryCtxRelease(this.device)
@@ -245,7 +245,8 @@ export class CudaContext {
   }
 
   /**
-   * Checks whether a failure that another library reported was in fact a kernel's fault, which the next driver call reports.
+   * Checks whether a failure that another library reported was in fact a kernel's fault, which the next driver call
+   * reports.
    *
    * @throws DeviceLostError if it was
    */
@@ -254,7 +255,7 @@ export class CudaContext {
     if (isSticky(status)) throw this.failure(status, "cuMemGetInfo")
   }
 
-  /** Bytes of device memory that nobody has allocated, and of all of it. @throws DeviceLostError, CudaError */
+  /** The free and the total bytes of device memory. @throws DeviceLostError, CudaError */
   systemMemory(): { free: number; total: number } {
     const { out } = this
     const status = this.within(() => this.calls.cuMemGetInfo(out.address, out.address + 8))

@@ -16,7 +16,7 @@ interface LoadedParts {
   readonly label: string
   readonly library: number
   readonly code: Compiled
-  /** A copy of the image, which nobody changes. */
+  /** A copy of the image, so that the caller cannot change it. */
   readonly image: CMemory
   readonly log: JitLog
 }

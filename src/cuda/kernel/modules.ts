@@ -1,5 +1,6 @@
 /**
- * The modules of one device. Each is compiled once and loaded once, however many of its kernels are loaded at the same time.
+ * The modules of one device. Each is compiled once and loaded once, however many of its kernels are loaded at the same
+ * time.
  *
  * The slow steps, compiling and the driver's translation of PTX, use calls that need no current context, so that they can
  * also run on a thread of Node's pool. With eager loading (`CUDA_MODULE_LOADING=EAGER`), loading an image waits for an idle
@@ -35,7 +36,7 @@ export class Modules {
   readonly #onUnload: (module: LoadedModule) => void
   readonly #loaded = new WeakMap<ModuleSource, LoadedModule>()
   readonly #preparing = new WeakMap<ModuleSource, Promise<LoadedModule>>()
-  /** Modules that nobody can launch any more. They are unloaded while the device is idle. */
+  /** Modules whose kernels cannot be launched any more. They are unloaded while the device is idle. */
   readonly #unused = new Set<LoadedModule>()
   readonly #watch = new FinalizationRegistry((module: LoadedModule) => this.#unused.add(module))
   /** How many modules and kernels threads of Node's pool are loading. */

@@ -1,5 +1,5 @@
 /**
- * Where an array's birth is in its stream: an event behind memory that was handed out early, or behind its first contents.
+ * The birth of an array in its stream: an event after memory that was handed out early, or after its first contents.
  * Another stream must not use the array before that event, and must not wait for anything else.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"

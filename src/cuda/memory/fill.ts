@@ -176,7 +176,7 @@ export class Fills {
     this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
   }
 
-  /** Copies the filled part behind itself, doubling it each time. Calls `next` after each call of the driver. */
+  /** Copies the filled part after itself, which doubles it each time. Calls `next` after each call of the driver. */
   #fillByCopies(
     destination: number,
     low: number,

@@ -91,7 +91,7 @@ export function failure(status: number, call: string): AuxstreamError {
 // cudaDataType_t
 export const DATA_TYPES = { float32: 0, float16: 2, bfloat16: 14, float8_e4m3fn: 28 } as const
 
-/** cublasComputeType_t: sums in float32, whatever the inputs' type, and never from inputs rounded to TF32. */
+/** cublasComputeType_t: sums in float32 for all types of inputs, and never from inputs rounded to TF32. */
 export const COMPUTE_32F = 68
 
 // cublasLtMatmulDescAttributes_t

@@ -16,7 +16,9 @@ import { ALLOC_FAILED, cublasLtFor, failure, type LtCalls, NOT_INITIALIZED } fro
 import { Plan, type PlanMaker } from "./plan.js"
 import { PlanCache } from "./plan-cache.js"
 
-/** The size that NVIDIA recommends for recent devices. It is the same on every stream, so that results are the same, too. */
+/**
+ * The size that NVIDIA recommends for recent devices. It is the same on every stream, so that results are the same, too.
+ */
 const WORKSPACE_BYTES = 32 * 1024 * 1024
 
 /** The first compute capability with 8-bit floating point products: Ada. */
@@ -75,7 +77,7 @@ export class CublasLt implements ProductLibrary {
     else this.#parts.quiet.block(needOf(product), () => this.#queueFirst(product, workspace, stream))
   }
 
-  /** The device is idle, so that loading code makes nobody wait. */
+  /** The device is idle, so that loading code does not wait. */
   #queueFirst(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
     const plan = this.#plans.find(product) ?? this.#plan(product)
     this.#queue(plan, product, workspace, stream)

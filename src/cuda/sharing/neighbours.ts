@@ -8,7 +8,7 @@ import { type EventPool, hasPassed } from "../stream/event-pool.js"
 import { ledger, type LedgerRecord } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
-/** Marks behind what the neighbours had queued at one time. */
+/** Marks after everything that the neighbours had queued at one time. */
 export interface Marks {
   areOver(): boolean
   /** The marks are no longer needed. */
@@ -87,7 +87,10 @@ export class Neighbours {
   }
 }
 
-/** Whether everything that a record's device queued is over. Ignores captured streams. Must be called under the ledger's lock. */
+/**
+ * Whether everything that a record's device queued is over. Ignores captured streams. Must be called under the ledger's
+ * lock.
+ */
 export function isIdle(context: CudaContext, record: LedgerRecord): boolean {
   return (
     record.owned("end").every((end) => isPassed(context, end)) &&
@@ -100,7 +103,7 @@ function streamsOf(record: LedgerRecord): StreamHandle[] {
   return record.isOpen ? [...record.owned("stream"), ...record.owned("adopted")] : record.owned("stream")
 }
 
-/** Calls the driver directly, because errors of another device's streams are not ours to report. */
+/** Calls the driver directly, because errors of another device's streams must not be reported here. */
 function isIdleStream(context: CudaContext, stream: StreamHandle): boolean {
   return !isCapturing(context, stream) && context.calls.cuStreamQuery(stream) !== NOT_READY
 }

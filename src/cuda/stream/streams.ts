@@ -30,14 +30,14 @@ export class Streams {
   #ready = 0
   /** Foreign streams that we queue on. */
   readonly #adopted = new Set<StreamHandle>()
-  /** For streams that entered one of our own captures: the event behind their earlier work. */
+  /** For streams in a capture of this library: the event after their earlier work. */
   readonly #beforeCapture = new Map<StreamHandle, EventHandle>()
   /**
    * Streams to destroy once their ends can be marked: when a foreign capture has ended, or when a failed call succeeds.
    * The value is called when their work is over.
    */
   readonly #leaving = new Map<StreamHandle, WhenOver>()
-  /** The event behind the last work of each destroyed stream while that may still run, and what to call at its end. */
+  /** For each destroyed stream whose work may still run: the event after that work, and a callback for its end. */
   readonly #ends = new Map<EventHandle, WhenOver>()
 
   constructor(context: CudaContext, captures: Captures, events: EventPool) {
@@ -82,8 +82,8 @@ export class Streams {
   }
 
   /**
-   * Never blocks, cancels nothing, never throws. `whenOver` is called once the stream's work is known to be over. An adopted
-   * stream is only released: its owner destroys it.
+   * Never blocks, cancels nothing, never throws. `whenOver` is called once the stream's work is known to be over. An
+   * adopted stream is only released: its owner destroys it.
    */
   destroy(stream: StreamHandle, whenOver?: () => void): void {
     this.#beforeCapture.delete(stream)

@@ -39,7 +39,7 @@ const { waitAsync } = Atomics as typeof Atomics & { readonly waitAsync: WaitAsyn
 /**
  * How the opening thread learns that a stream has passed a position. A stream's control block holds the next position
  * that this thread watches. The worker that passes it increments {@link SIGNAL}, one word for the whole device, and wakes
- * whoever waits on it: this thread in a blocking call, or one `Atomics.waitAsync` for all pending callbacks.
+ * the code that waits on it: this thread in a blocking call, or one `Atomics.waitAsync` for all pending callbacks.
  */
 export class Completion {
   /** The pending callbacks of each slot that has any. */

@@ -7,7 +7,7 @@ const INITIAL_PAGES = 2
 
 /**
  * The control memory holds the queues and the scheduler's state. It is separate from the device memory, so that a kernel's
- * stray write cannot reach it. It only grows: whoever reserves words keeps them and reuses them itself.
+ * stray write cannot reach it. It only grows: code that reserves words keeps them and reuses them itself.
  */
 export class ControlMemory {
   words: Int32Array

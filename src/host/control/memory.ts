@@ -21,7 +21,7 @@ export class DeviceMemory implements MemorySource {
   #ints: Int32Array
   /**
    * V8 does not count shared memory when it decides whether to collect garbage, so a closed device's memory would never be
-   * collected. V8 does count this private buffer, which nobody touches and which dies with the device's memory.
+   * collected. V8 does count this private buffer, which is never used and is freed with the device's memory.
    */
   ballast: ArrayBuffer | undefined
 

@@ -15,7 +15,7 @@ export interface BranchBlock {
   readonly waits: number
 }
 
-/** The position behind a graph's latest launch. */
+/** The position after a graph's latest launch. */
 export interface LaunchEnd {
   readonly slot: StreamSlot
   readonly position: number

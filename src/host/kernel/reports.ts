@@ -13,5 +13,5 @@ export type Announcement =
   | { readonly kind: "loaded"; readonly kernel: number; readonly thrown: Thrown | undefined }
   | { readonly kind: "stray"; readonly kernel: string; readonly thrown: Thrown }
 
-/** A worker posts why a stream broke before it marks the stream, so that whoever sees the mark can read the report. */
+/** A worker posts why a stream broke before it marks the stream, so that code that sees the mark can read the report. */
 export type Report = FailureReport | Announcement

@@ -3,7 +3,7 @@ import { KernelError } from "../../common/errors.js"
 import type { FailureReport } from "../kernel/reports.js"
 import type { HostStream, StreamSlot } from "./stream.js"
 
-/** Why each broken stream broke. A worker's report becomes an error when somebody asks for it. */
+/** Why each broken stream broke. A worker's report becomes an error when it is first read. */
 export class Failures {
   readonly #slots = new Map<number, StreamSlot>()
   readonly #reports = new Map<number, FailureReport>()

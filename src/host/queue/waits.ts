@@ -18,7 +18,7 @@ export interface HostBirth {
   readonly needsContents: boolean
 }
 
-/** Queues what orders one stream behind another, unless it is ordered already. */
+/** Queues the waits of one stream for another, unless they are ordered already. */
 export class Waits {
   readonly #commands: Commands
   readonly #failures: Failures
@@ -41,7 +41,7 @@ export class Waits {
     const passed = other.hasPassed(position)
     const error = passed ? this.#failures.before(other, position) : undefined
     if (error !== undefined) this.#breakBecauseOf(error, stream)
-    // A broken stream still has to reach all that it waits for: what was freed behind those waits is free only then.
+    // A broken stream must still wait for all of these, because memory that was freed after them is free only then.
     else if (passed && !other.slot.isBroken()) return
     else this.#commands.wait(stream.slot, other.slot, position, TAKES_OVER)
     this.#queues.submit(stream)

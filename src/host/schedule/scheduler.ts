@@ -53,7 +53,7 @@ const WATCH = 2
  * Which streams are ready, which wait for others, and which workers sleep. One mutex guards all of it, and is never held
  * for longer than a few list operations.
  *
- * No wake-up is lost: whoever changes something checks for watchers after the change, and a watcher checks for the change
+ * No wake-up is lost: code that changes something checks for watchers after the change, and a watcher checks for the change
  * after it has registered. All these accesses are sequentially consistent.
  */
 export class Scheduler {

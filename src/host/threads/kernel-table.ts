@@ -167,7 +167,7 @@ export class KernelTable {
     }
   }
 
-  /** Workers could not be started. Where nobody has answered yet, those asked may be gone: everyone is asked again. */
+  /** Called if workers could not be started. If no worker has answered a request yet, all workers are asked again. */
   askAgain(): void {
     for (const [handle, preparation] of this.#preparations) {
       if (!preparation.hasAnswer) preparation.unanswered = new Set(this.#pool.load(handle))

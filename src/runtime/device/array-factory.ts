@@ -1,4 +1,4 @@
-/** Makes the arrays of one device, and takes back what they hold. A method that throws must have made nothing. */
+/** Makes the arrays of one device, and releases their memory. A method that throws must have made nothing. */
 import { checkInteger, mustBe } from "../../common/check.js"
 import { checkDType, checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import type { DType, ScalarOf, SourceOf } from "../../common/dtype/dtype.js"

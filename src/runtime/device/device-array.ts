@@ -139,10 +139,10 @@ export class DeviceArray<D extends DType = DType> {
   }
 
   /**
-   * Queues a copy of rows into this array on the current stream: `height` rows of `width` elements, whose beginnings are
-   * `pitch` elements apart here and `sourcePitch` elements apart in the source. The first row begins at the beginning of each;
-   * use `subarray()` for another place. Source and destination may interleave, but not overlap. In CUDA's words,
-   * `cuMemcpy2DAsync`, but in elements, not in bytes.
+   * Queues a copy of rows into this array on the current stream: `height` rows of `width` elements. A row begins `pitch`
+   * elements after the previous one here, and `sourcePitch` elements after it in the source. The first row begins at the
+   * first element of each array; use `subarray()` for another place. Rows of the two may alternate in memory, but not
+   * overlap. CUDA: `cuMemcpy2DAsync`, with pitches in elements instead of bytes.
    *
    * @example
    * // The left half of each row of a matrix with 8 columns.
@@ -207,8 +207,8 @@ export class DeviceArray<D extends DType = DType> {
   }
 
   /**
-   * Queues a fill of rows on the current stream: `height` rows of `width` elements, whose beginnings are `pitch` elements
-   * apart. In CUDA's words, `cuMemsetD2D32Async`, but with the pitch in elements.
+   * Queues a fill of rows on the current stream: `height` rows of `width` elements. A row begins `pitch` elements after the
+   * previous one. CUDA: `cuMemsetD2D32Async` and its like, with the pitch in elements instead of bytes.
    */
   fill2D(value: ScalarOf<D>, shape: RowsShape): this {
     this.checkUsable()
@@ -237,8 +237,8 @@ export class DeviceArray<D extends DType = DType> {
    *
    * @param options.signal rejects the promise with its reason; if it has already aborted, nothing is queued
    * @returns a promise of a new typed array; `float16` and `bfloat16` come as bit patterns, see `toFloat32`
-   * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING inside a capture, OutOfMemoryError; on a broken
-   * stream the error that broke it
+   * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING inside a capture, OutOfMemoryError; on a
+   * broken stream the error that broke it
    * @example
    * const values = await x.read()
    */

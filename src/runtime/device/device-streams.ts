@@ -11,7 +11,10 @@ import { Stream } from "./stream.js"
 
 /** Options of {@link Device.createStream}. */
 export interface StreamOptions {
-  /** An integer from the device's highest priority, which is the smallest number (-5 on most GPUs), to 0, the lowest. Default: 0. */
+  /**
+   * An integer from the device's highest priority, which is the smallest number (-5 on most GPUs), to 0, the lowest.
+   * Default: 0.
+   */
   readonly priority?: number | undefined
   /** The stream's name in errors, graphs and traces. */
   readonly name?: string | undefined
@@ -22,7 +25,9 @@ const streamOptions: ReadonlySet<string> = new Set(["priority", "name"] satisfie
 /** The streams of one device. */
 export class DeviceStreams {
   readonly #device: Device
-  /** Streams whose handles the user has read. Other code may still use them, so they are kept until they are disposed of. */
+  /**
+   * Streams whose handles the user has read. Other code may still use them, so they are kept until they are disposed of.
+   */
   readonly #shared = new Map<bigint, Stream>()
   /** The handles of each of them. Inside the body of a conditional, a stream has another handle. */
   readonly #handles = new Map<Stream, Set<bigint>>()
@@ -92,7 +97,7 @@ export class DeviceStreams {
     return stream
   }
 
-  /** The stream's native handle, which from now on finds this Stream again. */
+  /** The stream's native handle. From now on, this handle finds the same Stream. */
   share(stream: Stream): bigint {
     const handle = this.#device.driver.streams.foreignHandle(stream.state.handle)
     this.#share(handle, stream)

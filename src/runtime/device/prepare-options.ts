@@ -21,7 +21,7 @@ const MOST_LOCAL_MEMORY = 512 * 1024
 
 const prepareOptions: ReadonlySet<string> = new Set<keyof PrepareOptions>(["conditionals", "localMemory", "streams"])
 
-/** What the options ask for. @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE */
+/** Checks the options and applies the defaults. @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE */
 export function preparedNeeds(options: PrepareOptions): PreparedNeeds {
   checkOptions(options, "options", prepareOptions)
   const { conditionals = false, localMemory = 0, streams = 0 } = options

@@ -1,4 +1,4 @@
-/** Copies and fills of rows that are a pitch apart. Everything is checked before anything is queued. */
+/** Copies and fills of rows with a pitch. Everything must be checked before anything is queued. */
 import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import { elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -12,31 +12,31 @@ import type { StreamState } from "../order/stream-state.js"
 import { type AnyArray, checkSameDevice, copyBytes } from "./arrays.js"
 import type { DeviceArray } from "./device-array.js"
 
-/** Rows of elements in an array, from its beginning on. In the words of CUDA, what `cudaMemset2D` fills. */
+/** The rows of a fill, from the first element of the array on. CUDA: the arguments of `cudaMemset2D`. */
 export interface RowsShape {
-  /** The elements of a row. */
+  /** The number of elements in a row. */
   readonly width: number
-  /** How many rows there are. */
+  /** The number of rows. */
   readonly height: number
-  /** The elements from the beginning of one row to that of the next. `width` unless given: no gaps. */
+  /** The number of elements from the beginning of one row to that of the next. Default: `width`, so there are no gaps. */
   readonly pitch?: number | undefined
 }
 
-/** The same rows in two arrays. In the words of CUDA, what `cudaMemcpy2D` copies, but in elements. */
+/** The rows of a copy. CUDA: the arguments of `cudaMemcpy2D`, but in elements instead of bytes. */
 export interface CopyShape extends RowsShape {
-  /** The same as `pitch`, in the source. `width` unless given. */
+  /** Like `pitch`, in the source. Default: `width`. */
   readonly sourcePitch?: number | undefined
 }
 
 const rowsNames: ReadonlySet<string> = new Set<keyof RowsShape>(["width", "height", "pitch"])
 const copyNames: ReadonlySet<string> = new Set<keyof CopyShape>(["width", "height", "pitch", "sourcePitch"])
 
-// What lies between the rows stays as it is.
+// Elements between the rows stay unchanged.
 const copy = new OperationType("copy", "copy", ["write", "read"])
 const upload = new OperationType("upload", "upload", ["write", "read"])
 const fill = new OperationType("fill", "fill", ["write"])
 
-/** A checked shape, in elements. Without gaps, all rows are one. */
+/** A checked shape, in elements. Rows without gaps become a single row. */
 interface Rows {
   readonly width: number
   readonly height: number
@@ -44,12 +44,12 @@ interface Rows {
   readonly sourcePitch: number
 }
 
-/** Where rows are, in bytes, and the memory that they are in. */
+/** The place of rows in bytes, and their memory. */
 interface Place extends Span {
   readonly rows: StridedRange
 }
 
-/** Copies rows of a device array or a pinned one. */
+/** Copies rows of a device array or a pinned array. */
 export function copyRows(destination: AnyArray, source: AnyArray, shape: CopyShape, stream: StreamState): void {
   source.checkUsable()
   checkSameDevice(destination, source)
@@ -70,7 +70,11 @@ export function copyRows(destination: AnyArray, source: AnyArray, shape: CopySha
   })
 }
 
-/** Copies rows of JavaScript's own memory, which has been read when this returns. `length`: of the source, in elements. */
+/**
+ * Copies rows of a typed array, which has been read when this returns.
+ *
+ * @param length the number of elements in the source
+ */
 export function uploadRows(
   destination: DeviceArray,
   source: Uint8Array,
@@ -101,7 +105,7 @@ export function uploadRows(
       )
     })
   } finally {
-    // The queued copy keeps it; in a capture, the graph does.
+    // The queued copy keeps the memory; in a capture, the graph does.
     staged.allocation.dispose()
   }
 }
@@ -118,7 +122,7 @@ function stage(source: Uint8Array, size: number, rows: Rows, order: DeviceOrder)
   return { allocation: new PinnedAllocation(order, memory), address: memory.address, byteLength: packed.length }
 }
 
-/** Fills rows with a value that is one of the dtype. */
+/** Fills rows with a value that has been checked. */
 export function fillRows(array: DeviceArray, value: number | bigint, shape: RowsShape, stream: StreamState): void {
   const rows = checkShape(shape, array)
   if (rows === undefined) return
@@ -131,9 +135,14 @@ export function fillRows(array: DeviceArray, value: number | bigint, shape: Rows
   })
 }
 
-/** The rows of a shape; undefined if they have no elements. `sourceLength`: of the source, if there is one. */
+/**
+ * Checks a shape.
+ *
+ * @param sourceLength the length of the source, for a copy.
+ * @returns undefined if the rows have no elements
+ */
 function checkShape(shape: CopyShape, destination: AnyArray, sourceLength?: number): Rows | undefined {
-  if (shape === undefined) throw mustBe("shape", "an object with `width` and `height`", shape)
+  if (shape === undefined) throw mustBe("shape", "an object such as { width, height }", shape)
   checkOptions(shape, "shape", sourceLength === undefined ? rowsNames : copyNames)
   const { width, height, pitch = width, sourcePitch = width } = shape
   checkInteger(width, "width", 0, Number.MAX_SAFE_INTEGER)
@@ -168,7 +177,7 @@ function placeOf(array: AnyArray, pitch: number, { width, height }: Rows): Place
   return { allocation, address, byteLength: (height - 1) * rows.pitch + rows.width, rows }
 }
 
-/** The first row alone. */
+/** The first row only. */
 function firstOf({ allocation, address, dtype }: AnyArray, { width }: Rows): Span {
   return { allocation, address, byteLength: width * elementsOf(dtype).byteLength }
 }

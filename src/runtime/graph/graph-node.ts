@@ -9,8 +9,8 @@ import type { OperationKind } from "../order/operation.js"
 import type { Arguments, Parameter } from "../kernel/parameter-types.js"
 
 /**
- * What a node of a graph is: the launch of a kernel, a copy, a fill, matrix products, work of another library, a graph that
- * was launched inside, or a conditional.
+ * The kind of a node: a launch of a kernel, a copy, a fill, matrix products, work of another library, a graph launched
+ * inside, or a conditional.
  */
 export type GraphNodeKind = "kernel" | "copy" | "fill" | "matmul" | "external" | "graph" | "conditional"
 
@@ -26,7 +26,7 @@ const kinds: Readonly<Record<OperationKind, GraphNodeKind>> = {
   conditional: "conditional",
 }
 
-/** The captured graph that nodes belong to. */
+/** The captured graph of the nodes. */
 interface Owner {
   readonly device: Device
   readonly state: GraphState
@@ -44,16 +44,17 @@ interface Owner {
  * graph.launch()
  */
 export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
+  /** The kind of operation. */
   readonly kind: GraphNodeKind
-  /** The kernel's name, or what the operation is called in {@link Graph.toDot}. */
+  /** The name in {@link Graph.toDot}: the kernel's name, or the kind of operation. */
   readonly label: string
-  /** The kernel that a kernel node launches. */
+  /** The kernel of a kernel node; otherwise undefined. */
   readonly kernel: Kernel<S> | undefined
   /** The operations of a graph that was launched inside, or of a conditional's body. They can only be read. */
   readonly nodes: readonly GraphNode[]
   readonly #owner: Owner
   readonly #place: number
-  /** What it is a part of, if it is no operation of the graph itself. */
+  /** The operation that contains it; undefined for an operation of the graph itself. */
   readonly #container: string | undefined
 
   private constructor(
@@ -93,12 +94,12 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * Gives a kernel node other arguments, for launches of the graph that are queued later. Grid and block stay, and so do the
-   * arrays in `uses`. The graph keeps the new arrays alive, and the former ones until earlier launches are done. CUDA:
+   * Gives a kernel node other arguments, for launches of the graph that are queued later. Grid and block stay, and so do
+   * the arrays in `uses`. The graph keeps the new arrays alive, and the former ones until earlier launches are done. CUDA:
    * `cuGraphExecKernelNodeSetParams`.
    *
-   * @param args one for each parameter of the kernel's signature, like those of `kernel.launch`. Arrays that the graph itself
-   * makes are allowed if they are made before the node runs
+   * @param args one for each parameter of the kernel's signature, like those of `kernel.launch`. Arrays that the graph
+   * itself makes are allowed if they are made before the node runs
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, also for a node that is no launch, or is inside a conditional or another
    * graph; AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH, AUX_OUT_OF_RANGE; DisposedError, also after `graph.update()`
    */

@@ -19,7 +19,7 @@ export class Graph<T> {
   /** @internal */
   readonly state: GraphState
   #result: T
-  /** Once somebody has asked. */
+  /** Undefined until they are first read. */
   #nodes: readonly GraphNode[] | undefined
   /** Only referenced, never read. See {@link Device.watchGraph}. */
   protected life: object
@@ -53,8 +53,8 @@ export class Graph<T> {
   }
 
   /**
-   * The operations in call order, to look at and to change. After {@link update} they are other objects: changes made to the
-   * former ones are gone.
+   * The operations in call order, to look at and to change. After {@link update} they are other objects: changes made to
+   * the former ones are gone.
    *
    * @throws DisposedError
    */
@@ -89,13 +89,13 @@ export class Graph<T> {
   }
 
   /**
-   * Queues one run of the whole graph. Launches of one graph, and of graphs that share arrays, run one after another, on any
-   * streams. Inside a capture, the graph in its present state becomes one operation of the captured graph. CUDA:
+   * Queues one run of the whole graph. Launches of one graph, and of graphs that share arrays, run one after another, on
+   * any streams. Inside a capture, the graph in its present state becomes one operation of the captured graph. CUDA:
    * `cuGraphLaunch`. PyTorch: `replay`.
    *
    * @param stream default: the current stream of the graph's device
-   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream
-   * the error that broke it
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken
+   * stream the error that broke it
    */
   launch(stream?: Stream): void {
     this.#checkUsable()
@@ -108,8 +108,8 @@ export class Graph<T> {
    * Captures again and replaces the graph's work, for other scalars and arrays. Launches queued before still run the old
    * work. If the function throws, the graph stays unchanged. CUDA: `cuGraphExecUpdate`.
    *
-   * @returns true if the executable graph was changed in place, because it has the same operations and edges; false if a new
-   * one was made, which costs more. A promise of that if the function is async
+   * @returns true if the executable graph was changed in place, because it has the same operations and edges; false if a
+   * new one was made, which costs more. A promise of that if the function is async
    * @throws the same errors as {@link captureGraph}
    */
   update<R extends T | PromiseLike<T>>(fn: () => R): Join<[R], boolean, boolean>

@@ -90,7 +90,7 @@ function isUrl(value: unknown): value is { readonly href: string } {
   )
 }
 
-/** Refuses what is no definition of this form. Its parts have checks of their own. */
+/** Throws unless the value is a definition of this form. Its parts are checked elsewhere. */
 export function checkDefinition(definition: unknown, form: string, names: readonly string[]): void {
   if (typeof definition === "object" && definition !== null) {
     return checkNames(definition, "definition", new Set(names))
@@ -98,7 +98,7 @@ export function checkDefinition(definition: unknown, form: string, names: readon
   throw mustBe("definition", `an object such as ${form}`, definition)
 }
 
-/** Refuses what cannot be a kernel's name. */
+/** Throws unless the value can be a kernel's name. */
 export function checkKernelName(name: unknown): asserts name is string {
   if (typeof name === "string" && /^[A-Za-z_$][\w$]*$/.test(name)) return
   throw mustBe("name", "an identifier, the one that the code exports", name)
@@ -167,7 +167,7 @@ export function nameIn(kernel: string, part: "cuda" | "host", value: unknown): s
   return namedBy(kernel, part, value)
 }
 
-/** The name under which the host body of a kernel exports it; undefined if it gives none. */
+/** The export in the host body of a kernel; undefined if it names none. */
 export function exportName(kernel: string, value: unknown): string | undefined {
   return typeof value === "object" && value !== null ? namedBy(kernel, "host", value) : undefined
 }

@@ -41,7 +41,10 @@ export interface KernelDefinition<S extends readonly Parameter[]> {
   readonly signature: S
   /** The code for CUDA: CUDA C++ in a file or as a text, PTX, a cubin, or a fatbin. */
   readonly cuda?: CudaKernelBody | undefined
-  /** The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. One call runs the whole launch. */
+  /**
+   * The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. One call runs the whole
+   * launch.
+   */
   readonly host?: HostKernelBody | undefined
 }
 
@@ -62,9 +65,10 @@ export interface LaunchOptions {
   /** Arrays that the kernel uses through its own pointers instead of its arguments. */
   readonly uses?: ExternalUses | undefined
   /**
-   * If the signal has aborted before the call, the launch throws its reason. On host, a signal that aborts before the kernel
-   * begins drops the launch: its stream breaks, as if the kernel had failed, so later work of that stream is skipped. A
-   * kernel that has begun runs to its end. CUDA cannot take back queued work, so there a later abort does nothing.
+   * If the signal has aborted before the call, the launch throws its reason. On host, a signal that aborts before the
+   * kernel begins drops the launch: its stream breaks, as if the kernel had failed, so later work of that stream is
+   * skipped. A kernel that has begun runs to its end. CUDA cannot take back queued work, so there a later abort does
+   * nothing.
    */
   readonly signal?: AbortSignal | undefined
 }
@@ -111,8 +115,8 @@ function launchType(kernel: string, primitives: readonly FlatPrimitive[]): Opera
 type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
 /**
- * A kernel: a function that runs on a device. Defined once, for all devices, by {@link defineKernel}. Each device compiles and
- * loads it at its first launch there, or before that by {@link prepare}. CUDA: `CUfunction`.
+ * A kernel: a function that runs on a device. Defined once, for all devices, by {@link defineKernel}. Each device compiles
+ * and loads it at its first launch there, or before that by {@link prepare}. CUDA: `CUfunction`.
  */
 export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   /** The name of its definition. */
@@ -180,8 +184,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * What the kernel needs: registers, shared memory, local memory. Loads it, if it is not loaded yet. In CUDA's words,
+   * The resources that the kernel needs: registers, shared memory, local memory. Loads the kernel if necessary. CUDA:
    * `cuFuncGetAttribute`.
+   *
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_DISPOSED
    */
   attributes(device: Device): KernelAttributes {
     this.#checkDevice(device)
@@ -189,10 +195,11 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * How many blocks of this size the device can run at a time, and which share of its warps they fill. Loads the kernel, if
-   * it is not loaded yet. In CUDA's words, `cuOccupancyMaxActiveBlocksPerMultiprocessor`.
+   * The number of blocks of this size that the device can run at a time, and the share of its warps that they fill. Loads
+   * the kernel if necessary. CUDA: `cuOccupancyMaxActiveBlocksPerMultiprocessor`.
    *
-   * @throws AuxstreamError AUX_OUT_OF_RANGE for a block or shared memory that a launch could not have either
+   * @throws AuxstreamError AUX_OUT_OF_RANGE if a launch could not have this block or shared memory either;
+   * AUX_INVALID_ARGUMENT, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_DISPOSED
    * @example
    * const { blocks } = kernel.occupancy(device, { block: 256 })
    * kernel.launch({ grid: blocks, block: 256, cooperative: true }, x)
@@ -203,8 +210,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * The block size with the greatest occupancy, and the fewest blocks that fill the device. Loads the kernel, if it is not
-   * loaded yet. In CUDA's words, `cuOccupancyMaxPotentialBlockSize`.
+   * The block size with the greatest occupancy, and the smallest grid that fills the device with such blocks. Loads the
+   * kernel if necessary. CUDA: `cuOccupancyMaxPotentialBlockSize`.
    *
    * @example
    * const { block } = kernel.suggestBlock(device)
@@ -299,7 +306,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     return { kernel: this.load(device), operands, structs: writer?.bytes, accesses }
   }
 
-  /** The kernel's writer, or another one: reading a struct may run the caller's code, which may launch this kernel. */
+  /**
+   * The kernel's writer, or a new one if it is in use: reading a struct may run the caller's code, which may launch this
+   * kernel.
+   */
   #acquireWriter(): StructWriter {
     const writer = this.#writer ?? new StructWriter(this.name, this.#flat)
     this.#writer = undefined

@@ -1,6 +1,6 @@
 /**
- * A module below its public face: what is declared of it, and where it is loaded. A kernel of `defineKernel` has one of its
- * own.
+ * The state behind a `KernelModule`: its declarations, and the devices on which it is loaded. Each kernel of `defineKernel`
+ * has a module of its own.
  */
 import type { KernelSource, ModuleSource } from "../../driver.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
@@ -17,11 +17,11 @@ interface Loaded {
   /** Its globals, in the order of their declarations. */
   readonly arrays: readonly DeviceArray[]
   readonly isConstant: readonly boolean[]
-  /** How each launch uses them unless it says otherwise. */
+  /** The assumed use of each global by a launch that does not name it in `uses`. */
   readonly uses: IndirectUses
 }
 
-/** A place where devices keep a kernel's handle. */
+/** An index at which devices keep a kernel's handle. */
 let places = 0
 
 export class ModuleState {
@@ -47,7 +47,7 @@ export class ModuleState {
     throw new DisposedError(`${this.source.label} was disposed of. Define another one with defineModule().`)
   }
 
-  /** Adds a kernel, and gives the place where devices keep its handle. */
+  /** Adds a kernel. @returns the index at which devices keep its handle */
   add({ name, symbol }: KernelSource): number {
     const { cuda } = this.source
     if (isExpression(symbol) && cuda !== undefined && !this.#expressions.includes(symbol)) {
@@ -75,7 +75,7 @@ export class ModuleState {
     return this.source.globals.length > 0
   }
 
-  /** What the module has on the device. Loads its globals, if they are not loaded yet. */
+  /** The module on a device. Loads its globals if necessary. */
   on(device: Device): Loaded {
     this.checkUsable()
     this.#isSealed = true
@@ -92,7 +92,7 @@ export class ModuleState {
     this.on(device)
   }
 
-  /** Refuses what was loaded while the module was being disposed of. */
+  /** Throws if the module was disposed of while it was being loaded. */
   checkLoaded(device: Device): void {
     device.checkUsable()
     if (this.#disposed) device.driver.kernels.unloadModule(this.source)
@@ -116,7 +116,7 @@ export class ModuleState {
     return entry
   }
 
-  /** How a launch uses memory that is not among its arguments: what it says, and the module's globals that it does not name. */
+  /** The memory that a launch uses besides its arguments: the arrays in `uses`, and the module's other globals. */
   usesOf(device: Device, declared: ExternalUses | undefined): IndirectUses {
     const loaded = this.on(device)
     if (declared === undefined) return loaded.uses
@@ -145,7 +145,7 @@ export class ModuleState {
   }
 }
 
-/** Whether NVRTC has to look a symbol up, because it is no plain name. */
+/** Whether a symbol is a name expression, which NVRTC must instantiate. */
 export function isExpression(symbol: string): boolean {
   return symbol.includes("<") || symbol.includes("::")
 }

@@ -20,50 +20,50 @@ import { ModuleState } from "./module-state.js"
 import type { Globals, HostKernel, Labelled, Parameter } from "./parameter-types.js"
 import { parseSignature } from "./signature.js"
 
-/** What a module's host code exports: the names, or the module itself, imported with `import * as`. */
+/** The exports of a module's host code: their names, or the module itself, imported with `import * as`. */
 export type HostExports = readonly string[] | { readonly [name: string]: unknown }
 
-/** The names of what a module's host code exports. */
+/** The names of the exports of a module's host code. */
 export type ExportName<X extends HostExports> = X extends readonly (infer N extends string)[]
   ? N
   : Extract<keyof X, string>
 
-/** What {@link defineModule} takes. */
+/** The definition of a module, for {@link defineModule}. */
 export interface ModuleDefinition<G extends Globals = Globals, X extends HostExports = readonly string[]> {
-  /** Its name in errors. By default the name of its file. */
+  /** The module's name in errors. Default: the name of its file. */
   readonly name?: string | undefined
-  /** CUDA C++ in a file or as a text, PTX, a cubin, or a fatbin. */
+  /** The code for CUDA: CUDA C++ in a file or as text, PTX, a cubin, or a fatbin. */
   readonly cuda?: CudaModuleBody | undefined
   /**
-   * A JavaScript module's text or address, or a WebAssembly module. With `exports`, the compiler checks the exports that
-   * kernels name and, if `exports` is the module itself, their signatures.
+   * The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. With `exports`, TypeScript
+   * checks that the exports of the kernels exist and, if `exports` is the module itself, that they fit the signatures.
    */
   readonly host?: (HostModuleBody & { readonly exports?: X | undefined }) | undefined
-  /** Global arrays of the code: `{ table: ["float32", 4] }`. */
+  /** The global arrays of the code, by their names in C++, such as `{ table: ["float32", 4] }`. */
   readonly globals?: G | undefined
 }
 
-/** What {@link KernelModule.kernel} takes. */
+/** The definition of a kernel of a module, for {@link KernelModule.kernel}. */
 export type ModuleKernelDefinition<S extends readonly Parameter[], E extends string> = {
-  /** The parameters in order: `["int32", "float32", "in float32*", "inout float32*"]`. */
+  /** The parameters in order, such as `["int32", "float32", "in float32*", "inout float32*"]`. */
   readonly signature: S
-  /** The symbol in the CUDA code. By default the kernel's name. */
+  /** The symbol in the CUDA code. Default: the kernel's name. */
   readonly cuda?: { readonly symbol?: string | undefined } | undefined
 } & (
   | {
-      /** Its name in errors, graphs and traces, and what the code calls it unless `symbol` or `export` says otherwise. */
+      /** The kernel's name in errors, graphs and traces. It is also the default of `symbol` and `export`. */
       readonly name: string
-      /** What the host's code exports it as. */
+      /** The name of the export in the host code. */
       readonly host: { readonly export: E }
     }
   | {
-      /** Its name in errors, graphs and traces, and what the code calls it unless `symbol` says otherwise. */
+      /** The kernel's name in errors, graphs and traces. It is also the name of the export, and the default of `symbol`. */
       readonly name: E
       readonly host?: { readonly export?: undefined } | undefined
     }
 )
 
-/** Nothing if an export can be a kernel of this signature. */
+/** `unknown` if the export fits the signature; otherwise a type that shows the reason in the error. */
 type Fits<X extends HostExports, E extends string, S extends readonly Parameter[]> = X extends readonly string[]
   ? unknown
   : E extends keyof X
@@ -72,13 +72,13 @@ type Fits<X extends HostExports, E extends string, S extends readonly Parameter[
       : { readonly signature: ["the export is no kernel of this signature", X[E]] }
     : never
 
-/** The globals of a module that declares none. It has no name at all, so `global()` takes none. */
+/** The globals of a module that declares none. `global()` then accepts no name. */
 type NoGlobals = { readonly [noGlobals]?: undefined }
 declare const noGlobals: unique symbol
 
 /**
- * Code with one or several kernels, which is compiled once and loaded once for each device. Defined with
- * {@link defineModule}. In the words of CUDA, a `CUlibrary`; of CuPy, a `RawModule`.
+ * Code with one or more kernels. Each device compiles and loads it once. Made by {@link defineModule}. CUDA: `CUlibrary`.
+ * CuPy: `RawModule`.
  */
 export class KernelModule<G extends Globals = Globals, X extends HostExports = readonly string[]> {
   readonly name: string
@@ -94,13 +94,13 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   }
 
   /**
-   * Declares a kernel of the module. Nothing is compiled or loaded yet.
+   * Declares a kernel of the module. This compiles and loads nothing yet.
    *
-   * The CUDA symbol is looked up as it is, then as the name of one function without its C++ mangling. A symbol with `<` or
-   * `::` is a name expression such as `"scale<float, 4>"`: the compiler instantiates it, so the kernel must be declared before
-   * the module is first compiled.
+   * The library looks for exactly this CUDA symbol, then for a single C++ function of this name, without its mangling. A
+   * symbol with `<` or `::` is a name expression such as `"scale<float, 4>"`. The compiler instantiates it, so you must
+   * declare the kernel before the module is first compiled.
    *
-   * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression once the module is compiled
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression if the module has been compiled
    * @example
    * const scale = module.kernel({
    *   name: "scale",
@@ -121,7 +121,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
     const symbol = nameIn(name, "cuda", cuda) ?? name
     const exported = nameIn(name, "host", host) ?? name
     if (source.host !== undefined && this.#exports?.includes(exported) === false) {
-      throw mustBe(`the export of kernel "${name}"`, `one of ${this.#exports.join(", ")}`, exported)
+      throw mustBe(`The export of kernel "${name}"`, `one of ${this.#exports.join(", ")}`, exported)
     }
     const kernel = new Kernel({ name, parameters, module: source, symbol, export: exported }, signature, this.#state)
     this.#kernels.push(kernel)
@@ -129,14 +129,15 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   }
 
   /**
-   * A global array of the module's code on one device. It belongs to the module: it is the same memory for each call, disposing of
-   * it frees nothing, and it ends with the module. Loads the module, if it is not loaded yet. In CUDA's words,
+   * A global array of the module's code on one device. Every call returns the same memory, which belongs to the module: it
+   * ends with the module, and disposing of the array frees nothing. Loads the module if necessary. CUDA:
    * `cuLibraryGetGlobal`.
    *
-   * Every launch of the module's kernels reads its globals, and writes those that are not constant, unless the launch's
-   * `uses` names them. So order a copy into a global like one into an argument.
+   * The library assumes that every launch of the module's kernels reads all globals, and writes those that are not
+   * constant, unless the launch's `uses` names them. So order a copy into a global like a copy into an argument.
    *
-   * @throws AuxstreamError AUX_KERNEL_INVALID for a global that the code does not have, or has in another size; DisposedError
+   * @throws AuxstreamError AUX_KERNEL_INVALID if the code does not have the global, or has it in another size;
+   * AUX_INVALID_ARGUMENT if it was not declared; AUX_KERNEL_UNAVAILABLE, AUX_DISPOSED
    * @example
    * module.global(device, "table").copyFrom(new Float32Array([1, 2, 3, 4]))
    */
@@ -148,7 +149,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
     if (index < 0) {
       const names = globals.map((global) => JSON.stringify(global.name)).join(", ")
       throw mustBe(
-        `the global of module "${this.name}"`,
+        `The global of module "${this.name}"`,
         names === "" ? "declared in `globals`" : `one of ${names}`,
         name,
       )
@@ -159,10 +160,10 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   }
 
   /**
-   * Compiles and loads the module and all kernels declared so far ahead of the first launch, off the event loop.
+   * Compiles and loads the module and all kernels declared so far, without blocking the event loop.
    *
-   * @throws AuxstreamError AUX_KERNEL_INVALID with the compiler's words, AUX_KERNEL_UNAVAILABLE without a body for the
-   * device
+   * @throws (as a rejection) AuxstreamError AUX_KERNEL_INVALID with the compiler's log, AUX_KERNEL_UNAVAILABLE if the
+   * definition has no code for the device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
    */
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
@@ -180,28 +181,28 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
     )
   }
 
-  /** Whether it has been disposed of. */
+  /** Whether the module has been disposed of. */
   get disposed(): boolean {
     return this.#state.disposed
   }
 
   /**
-   * Unloads the module from all devices, without waiting: queued launches run first, and graphs keep what they launch.
-   * Later launches of its kernels throw `DisposedError`.
+   * Unloads the module from all devices; does not wait. Queued launches run first, and graphs keep the kernels that they
+   * launch. Later launches of its kernels throw `DisposedError`.
    */
   dispose(): void {
     this.#state.dispose()
   }
 
-  /** The same as {@link dispose}, for `using`. */
+  /** Calls {@link dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose()
   }
 }
 
 /**
- * Defines a module: code with one or several kernels, for each device that it supports. It is compiled and loaded once for
- * each device, at its first use there or with `prepare`.
+ * Defines a module: code with one or more kernels, for one or both kinds of device. Each device compiles and loads it once,
+ * at its first use there or with `prepare`.
  *
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
@@ -251,7 +252,7 @@ function partsOf(value: unknown): unknown[] {
 
 function parseGlobal(name: string, value: unknown, owner: string): GlobalDeclaration {
   const what = `global ${show(name)} of ${owner}`
-  if (!GLOBAL_NAME.test(name)) throw mustBe(`the name of a global of ${owner}`, 'a name in C++ such as "table"', name)
+  if (!GLOBAL_NAME.test(name)) throw mustBe(`The name of a global of ${owner}`, 'a name in C++ such as "table"', name)
   const [dtype, length, access, ...others] = partsOf(value)
   if (!isDType(dtype) || (access !== undefined && access !== "constant") || others.length > 0) {
     throw mustBe(what, `[dtype, length], or [dtype, length, "constant"], with a dtype of ${dtypes.join(", ")}`, value)
@@ -259,7 +260,7 @@ function parseGlobal(name: string, value: unknown, owner: string): GlobalDeclara
   const most = Math.floor(Number.MAX_SAFE_INTEGER / elementsOf(dtype).byteLength)
   if (typeof length !== "number" || !Number.isSafeInteger(length) || length < 1 || length > most) {
     throw mustBe(
-      `the length of ${what}`,
+      `The length of ${what}`,
       "a positive integer: its number of elements",
       length,
       undefined,

@@ -1,30 +1,30 @@
-/** How much of a device a loaded kernel can fill. Checks the options of `kernel.occupancy` and `kernel.suggestBlock`. */
+/** Computes how much of a device a kernel can fill. Checks the options of `kernel.occupancy` and `kernel.suggestBlock`. */
 import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import type { KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import type { KernelHandle } from "../../driver.js"
 import type { Device } from "../device/device.js"
 import { checkDimensions, checkThreads, type Dimensions, sizeOf, width } from "./launch-shape.js"
 
-/** What `kernel.occupancy` is asked for. */
+/** Options of `kernel.occupancy`. */
 export interface OccupancyOptions {
-  /** Threads in a block, as for a launch. */
+  /** The number of threads in a block: x, or `[x, y, z]`. */
   readonly block: Dimensions
-  /** Dynamic shared memory of a block, in bytes. */
+  /** Bytes of dynamic shared memory per block. Default: 0. */
   readonly sharedMemory?: number | undefined
 }
 
-/** What `kernel.suggestBlock` is asked for. */
+/** Options of `kernel.suggestBlock`. */
 export interface SuggestBlockOptions {
-  /** Dynamic shared memory of a block, in bytes, whatever its size. */
+  /** Bytes of dynamic shared memory per block, independent of the block's size. Default: 0. */
   readonly sharedMemory?: number | undefined
-  /** The most threads that the block may have. The kernel's own limit unless given. */
+  /** The largest number of threads in a block. Default: the kernel's own limit. */
   readonly maxThreads?: number | undefined
 }
 
 const occupancyOptions: ReadonlySet<string> = new Set<keyof OccupancyOptions>(["block", "sharedMemory"])
 const suggestOptions: ReadonlySet<string> = new Set<keyof SuggestBlockOptions>(["sharedMemory", "maxThreads"])
 
-/** `load` gives the kernel's handle once the options have been checked. */
+/** `load` returns the kernel's handle. It is called after the options have been checked. */
 export function occupancy(device: Device, load: () => KernelHandle, options: OccupancyOptions): KernelOccupancy {
   if (options === undefined) throw mustBe("options", "an object such as { block }", options)
   checkOptions(options, "options", occupancyOptions)
@@ -44,7 +44,7 @@ export function occupancy(device: Device, load: () => KernelHandle, options: Occ
   }
 }
 
-/** `load` gives the kernel's handle once the options have been checked. */
+/** `load` returns the kernel's handle. It is called after the options have been checked. */
 export function suggestBlock(device: Device, load: () => KernelHandle, options: SuggestBlockOptions): SuggestedBlock {
   checkOptions(options, "options", suggestOptions)
   const { limits } = device.driver

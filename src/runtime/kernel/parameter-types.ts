@@ -1,4 +1,4 @@
-/** The types of signatures: how parameters are written, what `launch` takes for each, and what a host kernel gets. */
+/** The types of signatures, of the arguments of `launch`, and of the arguments of a host kernel. */
 import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype/dtype.js"
 import type { Access } from "../../common/struct/layout.js"
 import type { DeviceArray } from "../device/device-array.js"
@@ -6,27 +6,27 @@ import type { PinnedArray } from "../device/pinned-array.js"
 
 export type { Access } from "../../common/struct/layout.js"
 
-/** A pointer to the elements of an array. */
+/** A pointer to the elements of an array, such as `"in float32*"`. */
 type Pointer = `${Access} ${DType}*`
 
 /**
- * Bytes that a kernel takes by value and that no other parameter describes: a union, bit fields, a tensor map. `launch` takes
- * a `Uint8Array` of exactly this length.
+ * Bytes that a kernel takes by value, for types that no other parameter describes: a union, bit fields, a tensor map. The
+ * argument is a `Uint8Array` of exactly this length.
  */
 export interface OpaqueBytes {
-  /** The size, as `sizeof` gives it. */
+  /** The size in bytes, as in `sizeof`. */
   readonly bytes: number
-  /** The alignment, as `alignof` gives it: a power of two up to 256, and 1 by default. `bytes` is a multiple of it. */
+  /** The alignment in bytes, as in `alignof`: a power of two up to 256. `bytes` must be a multiple of it. Default: 1. */
   readonly align?: number | undefined
 }
 
 /**
- * A field of a struct: a scalar's dtype, a pointer as in `"in float32*"`, another struct, bytes, or an array of any of these
- * with its length: `["float32", 4]`.
+ * A field of a struct: a scalar's dtype, a pointer as in `"in float32*"`, another struct, bytes, or an array of any of
+ * these with its length: `["float32", 4]`.
  */
 export type Field = DType | Pointer | StructParameter | OpaqueBytes | readonly [element: Field, length: number]
 
-/** The fields of a struct in order. Their names are C identifiers. */
+/** The fields of a struct, in order. Their names must be C identifiers. */
 export interface Fields {
   readonly [name: string]: Field
 }
@@ -39,8 +39,9 @@ export interface Fields {
  * { struct: { n: "int32", scale: "float32", table: "in float32*", lut: ["float32", 4] } }
  */
 export interface StructParameter<F extends Fields = Fields> {
+  /** The fields, in order. */
   readonly struct: F
-  /** The alignment that `alignas` or `__align__` asks for: a power of two up to 256. `float4` has 16. */
+  /** The alignment of `alignas` or `__align__` in bytes: a power of two up to 256. `float4` has 16. Default: as in C. */
   readonly align?: number | undefined
 }
 
@@ -50,7 +51,9 @@ export type Parameter = DType | Pointer | StructParameter | OpaqueBytes
 /** The dtypes of the arrays that parameters take. */
 type ArrayDType<P> = P extends `${Access} ${infer D extends DType}*` ? D : never
 
-/** What `launch` takes for a parameter or a field; of a kernel whose signature is not known, any array and any number. */
+/**
+ * The type of an argument of `launch`, for a parameter or a field. If the signature is not known, any array and any number.
+ */
 export type Argument<P extends Field> =
   | ([ArrayDType<P>] extends [never] ? never : DeviceArray<ArrayDType<P>> | PinnedArray<ArrayDType<P>>)
   | (P extends DType ? ScalarOf<P> : never)
@@ -58,15 +61,15 @@ export type Argument<P extends Field> =
   | (P extends OpaqueBytes ? Uint8Array : never)
   | (P extends readonly [infer E extends Field, number] ? Elements<E> : never)
 
-/** What `launch` takes for an array inside a struct. */
+/** The type of an argument for an array inside a struct. */
 type Elements<E extends Field> = readonly Argument<E>[] | (E extends DType ? SourceOf<E> : never)
 
-/** What `launch` takes for a whole signature. Labels of the signature become the names of the arguments. */
+/** The arguments of `launch` for a signature. Labels of the signature become the names of the arguments. */
 export type Arguments<S extends readonly Parameter[]> = { -readonly [I in keyof S]: Argument<S[I]> }
 
 /**
- * A signature whose parameters are labelled with their types, as in `[int32: "int32", inArray: "in float32*"]`. Editors show
- * the labels as the names of the arguments of `launch`, instead of `args_0`.
+ * A signature whose parameters are labelled with their types, as in `[int32: "int32", inArray: "in float32*"]`. Editors
+ * show the labels as the names of the arguments of `launch`, instead of `args_0`.
  */
 export type Labelled<S extends readonly Parameter[]> = number extends S["length"] ? S : LabelledTuple<S>
 
@@ -114,17 +117,19 @@ export interface Globals {
   readonly [name: string]: GlobalDefinition
 }
 
-/** What a host kernel is told of its launch. */
+/** The first argument of a host kernel: the shape of its launch. */
 export interface HostLaunch<G extends Globals = Globals> {
+  /** The number of blocks. */
   readonly grid: readonly [x: number, y: number, z: number]
+  /** The number of threads in a block. */
   readonly block: readonly [x: number, y: number, z: number]
-  /** In bytes, as it was asked for. A host kernel has its own locals. */
+  /** The bytes of dynamic shared memory of the launch. A host kernel uses its own local variables instead. */
   readonly sharedMemory: number
   /** The module's global arrays, over the device's memory. */
   readonly globals: { readonly [N in keyof G]: TypedArrayOf<G[N][0]> }
 }
 
-/** What a host kernel gets for a parameter or a field. A struct is an object of its own for each launch. */
+/** The type of an argument of a host kernel, for a parameter or a field. Each launch gets its own object for a struct. */
 export type HostArgument<P extends Field> = P extends `${Access} ${infer D extends DType}*`
   ? TypedArrayOf<D>
   : P extends "int64" | "uint64"
@@ -142,7 +147,7 @@ export type HostArgument<P extends Field> = P extends `${Access} ${infer D exten
             : never
 
 /**
- * The type of a JavaScript kernel, for the module that holds it.
+ * The type of a JavaScript kernel, for the module that exports it.
  *
  * @example
  * import type { HostKernel } from "auxstream"
