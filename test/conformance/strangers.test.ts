@@ -160,7 +160,7 @@ forEachDevice("strangers", (open) => {
     device.synchronize()
     await turn()
     assert.deepEqual(
-      warnings.seen.map(({ message }) => /More than 128 functions run beside others/.test(message)),
+      warnings.seen.map(({ message }) => /More than 128 functions run side by side/.test(message)),
       [true],
     )
   })

@@ -170,6 +170,7 @@ static const struct kernel_entry entries[] = {
     {"test_registers", noop, .registers = 128},
     {"test_reverse_int8", reverse1},
     {"test_reverse_uint8", reverse1},
+    {"test_reverse_float8_e4m3fn", reverse1},
     {"test_reverse_int16", reverse2},
     {"test_reverse_uint16", reverse2},
     {"test_reverse_float16", reverse2},
