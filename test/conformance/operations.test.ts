@@ -89,6 +89,25 @@ forEachDevice("an observer sees", (open) => {
     assert.deepEqual(observed.take(), [`read ${on}: read x[4..8]`, "accepted read", `record ${on}`, "synchronized"])
   })
 
+  test("§13 operations: rows of a matrix, without what lies between them", () => {
+    using device = open()
+    using x = device.zeros("int32", 12)
+    using y = device.zeros("int32", 6)
+    using observed = new Observed().name({ x, y })
+    x.subarray(1).copyFrom2D(y, { width: 2, height: 3, pitch: 4 })
+    x.copyFrom2D(Int32Array.of(1, 2, 3), { width: 1, height: 3, pitch: 4 })
+    x.fill2D(1, { width: 3, height: 2, pitch: 4 })
+    y.copyFrom2D(x, { width: 3, height: 2 })
+    const on = `on ${main(device)}`
+    const seen = observed.take().filter((line) => !/^(accepted|record)/.test(line))
+    assert.deepEqual(seen, [
+      `copy ${on}: write x[4..12, 3 rows, 16 apart], read y[0..8, 3 rows, 8 apart]`,
+      `upload ${on}: write x[0..4, 3 rows, 16 apart]`,
+      `fill ${on}: write x[0..12, 2 rows, 16 apart]`,
+      `copy ${on}: overwrite y[0..24], read x[0..24]`,
+    ])
+  })
+
   test("§6 operations: what is made and freed", () => {
     using device = open()
     currentStream(device)

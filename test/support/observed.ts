@@ -73,10 +73,11 @@ export class Observed extends OperationObserver {
     return accesses.map((access) => this.#access(access)).join(", ")
   }
 
-  #access({ memory, address, byteLength, mode, argument, name }: Access): string {
+  #access({ memory, address, width, pitch, rows, mode, argument, name }: Access): string {
     const known = this.#names.get(memory)
     const begin = address - (known?.address ?? address)
-    const what = `${mode} ${known?.name ?? "other memory"}[${begin}..${begin + byteLength}]`
+    const gaps = rows === 1 ? "" : `, ${rows} rows, ${pitch} apart`
+    const what = `${mode} ${known?.name ?? "other memory"}[${begin}..${begin + width}${gaps}]`
     return `${argument === undefined ? "" : `${argument}: `}${name === undefined ? "" : `${name}: `}${what}`
   }
 }

@@ -67,8 +67,8 @@ export class GraphPlan implements OperationPlan {
   accesses(): Access[] {
     const known = new Map<string, Access>()
     for (const access of this.#everyAccess()) {
-      const { address, byteLength, mode } = access
-      const key = `${address} ${byteLength} ${mode}`
+      const { address, width, pitch, rows, mode } = access
+      const key = `${address} ${width} ${pitch} ${rows} ${mode}`
       if (!known.has(key)) known.set(key, access)
     }
     return [...known.values()]

@@ -12,7 +12,7 @@
 import { Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
 import type { StreamFailures } from "../../driver.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
-import type { Span } from "../memory/used-memory.js"
+import { bytesIn, type Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
@@ -79,8 +79,7 @@ export function accessesOf(
     const operand = operands[position]
     const mode = modes[index]
     if (mode === undefined || typeof operand !== "object") continue
-    const { allocation, address, byteLength, rows } = operand
-    accesses.push(new Access(allocation, address, byteLength, mode, type.pathOf(position), undefined, rows))
+    accesses.push(new Access(operand.allocation, bytesIn(operand), mode, type.pathOf(position)))
   }
   return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
 }

@@ -3,9 +3,10 @@ import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import { elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { overlap, type StridedRange } from "../../common/strided.js"
-import { queueOperation } from "../capture/operation.js"
+import { prepare, queueOperation } from "../capture/operation.js"
 import { OperationType } from "../order/operation.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
+import { IndirectUses } from "../memory/indirect-uses.js"
 import type { Span } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { StreamState } from "../order/stream-state.js"
@@ -33,7 +34,7 @@ const copyNames: ReadonlySet<string> = new Set<keyof CopyShape>(["width", "heigh
 
 // Elements between the rows stay unchanged.
 const copy = new OperationType("copy", "copy", ["write", "read"])
-const upload = new OperationType("upload", "upload", ["write", "read"])
+const upload = new OperationType("upload", "upload", ["write"])
 const fill = new OperationType("fill", "fill", ["write"])
 
 /** A checked shape, in elements. Rows without gaps become a single row. */
@@ -95,14 +96,14 @@ export function uploadRows(
   const to = placeOf(destination, rows.pitch, rows)
   const staged = stage(source, size, rows, stream.order)
   try {
-    queueOperation(stream, upload, [to, staged], false, ({ order, handle }) => {
-      order.driver.memory.copyRows(
-        to.rows,
-        { address: staged.address, pitch: to.rows.width },
-        to.rows.width,
-        rows.height,
-        handle,
-      )
+    queueOperation(stream, upload, [to], false, (target) => {
+      const { width } = to.rows
+      const source = new IndirectUses()
+      source.add(staged, "read")
+      prepare(target, source, source.spans)
+      const { memory } = target.order.driver
+      memory.copyRows(to.rows, { address: staged.address, pitch: width }, width, rows.height, target.handle)
+      return source
     })
   } finally {
     // The queued copy keeps the memory; in a capture, the graph does.

@@ -1,5 +1,5 @@
 import { Access, type AccessMode, type OperandUses } from "../order/operation.js"
-import type { Span } from "./used-memory.js"
+import { bytesIn, type Span } from "./used-memory.js"
 
 /**
  * Memory that an operation uses although it is not an operand: arrays in `uses`, and a module's globals. The lists have one
@@ -25,9 +25,9 @@ export class IndirectUses implements OperandUses {
 
   /** Describes the uses, for a capture or an observer. */
   accesses(): Access[] {
-    return this.spans.map(({ allocation, address, byteLength }, index) => {
+    return this.spans.map((span, index) => {
       const mode = this.modes[index] ?? "readwrite"
-      return new Access(allocation, address, byteLength, mode, undefined, this.#names[index])
+      return new Access(span.allocation, bytesIn(span), mode, undefined, this.#names[index])
     })
   }
 }

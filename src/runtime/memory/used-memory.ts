@@ -38,3 +38,8 @@ export interface Span {
   /** The rows, if the operation uses only these. The first begins at `address`, the last ends with the span. */
   readonly rows?: StridedRange
 }
+
+/** The bytes that a span uses. */
+export function bytesIn({ rows, address, byteLength }: Span): StridedRange {
+  return rows ?? { address, width: byteLength, pitch: byteLength, rows: 1 }
+}

@@ -65,37 +65,37 @@ export class OperationType implements OperandUses {
   }
 }
 
-/** A range of bytes that an operation uses, and the mode. */
-export class Access {
+/** Bytes that an operation uses, and how: rows that are a pitch apart, usually one row. */
+export class Access implements StridedRange {
   /** Identifies the memory: the same object for an array and all of its views. */
   readonly memory: object
   /** A device address; on host, a byte offset into the device's memory. */
   readonly address: number
-  readonly byteLength: number
+  /** The bytes of a row. */
+  readonly width: number
+  readonly pitch: number
+  readonly rows: number
   readonly mode: AccessMode
   /** The kernel's argument as in messages: `2`, or `2.table` in a struct. */
   readonly argument: string | undefined
   /** The name of the global, if the memory is a global instead of an argument. */
   readonly name: string | undefined
-  /** The rows that it uses, if it leaves out what lies between them. */
-  readonly rows: StridedRange | undefined
 
   constructor(
     memory: object,
-    address: number,
-    byteLength: number,
+    { address, width, pitch, rows }: StridedRange,
     mode: AccessMode,
     argument?: string,
     name?: string,
-    rows?: StridedRange,
   ) {
     this.memory = memory
     this.address = address
-    this.byteLength = byteLength
+    this.width = width
+    this.pitch = pitch
+    this.rows = rows
     this.mode = mode
     this.argument = argument
     this.name = name
-    this.rows = rows
   }
 }
 

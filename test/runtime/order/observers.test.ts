@@ -15,7 +15,7 @@ import { affine, combine, once, over } from "../../support/kernels.js"
 
 /** The driver's calls that queue an operation which uses memory. */
 const queueing = new Set([
-  ...["kernels.launch", "memory.copy", "memory.upload", "memory.fill"],
+  ...["kernels.launch", "memory.copy", "memory.copyRows", "memory.upload", "memory.fill", "memory.fillRows"],
   ...["graphs.launch", "graphs.beginConditional"],
   ...["products.multiply", "products.multiplyGroup"],
 ])
@@ -95,6 +95,9 @@ function everything(device: Device): void {
     event1,
     aux,
   )
+  x.copyFrom2D(y, { width: 1, height: 2, pitch: 2 })
+  x.copyFrom2D(Int32Array.of(1, 2), { width: 1, height: 2, pitch: 2 })
+  x.fill2D(1, { width: 1, height: 2, pitch: 2 })
   parallel([() => affine.launch(over(4), 4, x, 2, 1), () => y.fill(1), () => pinned.copyFrom(x)])
   aux.run(() => {
     y.copyFrom(pinned)
@@ -151,6 +154,7 @@ describe("§6 operations: nothing is queued that was not described", () => {
         new Set(comparing.calls),
         new Set([
           ...["launch: kernels.launch", "copy: memory.copy", "upload: memory.upload", "upload: memory.copy"],
+          ...["copy: memory.copyRows", "upload: memory.copyRows", "fill: memory.fillRows"],
           ...["fill: memory.fill", "read: memory.copy", "graph: graphs.launch"],
           ...["conditional: graphs.beginConditional", product],
         ]),
