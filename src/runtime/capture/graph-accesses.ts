@@ -1,4 +1,5 @@
 import type { StreamFailures } from "../../driver.js"
+import { endOf } from "../../common/strided.js"
 import { type Range, Ranges } from "../memory/ranges.js"
 import { Allocation } from "../memory/allocation.js"
 import { ArenaArray } from "./arena.js"
@@ -55,8 +56,9 @@ export class GraphAccesses {
   /** Notes the accesses of one operation. It reads before it writes. */
   add(operation: readonly Access[]): void {
     const spans = operation.flatMap((access) => {
-      const { address, byteLength, mode } = access
+      const { address, mode } = access
       const allocation = memoryOf(access)
+      const byteLength = endOf(access) - address
       return allocation === undefined ? [] : [{ span: { allocation, address, byteLength }, mode }]
     })
     for (const { span, mode } of spans) if (mode !== "overwrite") this.read(span)

@@ -73,13 +73,11 @@ export function accessesOf(
   operands: readonly Operand[],
   indirect: IndirectUses | undefined,
 ): Access[] {
-  const { positions, modes } = type
   const accesses: Access[] = []
-  for (const [index, position] of positions.entries()) {
-    const operand = operands[position]
-    const mode = modes[index]
+  for (const [index, operand] of operands.entries()) {
+    const mode = type.modes[index]
     if (mode === undefined || typeof operand !== "object") continue
-    accesses.push(new Access(operand.allocation, bytesIn(operand), mode, type.pathOf(position)))
+    accesses.push(new Access(operand.allocation, bytesIn(operand), mode, type.pathOf(index)))
   }
   return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
 }
@@ -87,25 +85,26 @@ export function accessesOf(
 /**
  * Makes an operation run after the births of its memory. Throws if it would read contents that a failed kernel should have
  * written.
+ *
+ * Every launch calls this and {@link accept}. Their loops are short, so that the engine inlines them.
  */
 export function prepare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
   if (uses.overwrite || stream.capture !== undefined || stream.mustCheckWritten) {
     return prepareWithCare(stream, uses, operands)
   }
-  const { positions } = uses
-  for (let index = 0; index < positions.length; index++) {
-    const operand = operands[positions[index] ?? 0]
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
     if (typeof operand === "object") operand.allocation.birth?.orderBefore(stream)
   }
 }
 
-function prepareWithCare(stream: StreamState, { positions, modes }: OperandUses, operands: readonly Operand[]): void {
+function prepareWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[]): void {
   const mustCheck = stream.mustCheckWritten
   const isCaptured = stream.capture !== undefined
-  for (let index = 0; index < positions.length; index++) {
-    const operand = operands[positions[index] ?? 0]
-    const mode = modes[index]
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
     if (typeof operand !== "object") continue
+    const mode = modes[index]
     if (mustCheck && mode !== "overwrite") checkWritten(stream, operand)
     if (isCaptured) captureOf(stream)?.prepare(operand.allocation, stream)
     else if (mode === "overwrite") prepareOverwrite(stream, operand)
@@ -141,29 +140,30 @@ export function accept(
   operation: Operation | undefined,
 ): number {
   const tick = stream.advance(operation)
-  const isCaptured = stream.capture !== undefined
-  note(stream, uses, operands, tick, isCaptured)
-  if (indirect !== undefined) note(stream, indirect, indirect.spans, tick, isCaptured)
+  note(stream, uses, operands, tick)
+  if (indirect !== undefined) note(stream, indirect, indirect.spans, tick)
   operation?.accepted(tick)
   return tick
 }
 
-function note(
-  stream: StreamState,
-  { positions, modes }: OperandUses,
-  operands: readonly Operand[],
-  tick: number,
-  isCaptured: boolean,
-): void {
+function note(stream: StreamState, uses: OperandUses, operands: readonly Operand[], tick: number): void {
+  if (stream.capture !== undefined || stream.failures !== undefined) return noteWithCare(stream, uses, operands, tick)
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
+    if (typeof operand === "object") operand.allocation.uses.note(stream, tick)
+  }
+}
+
+function noteWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[], tick: number): void {
+  const isCaptured = stream.capture !== undefined
   const { failures } = stream
-  for (let index = 0; index < positions.length; index++) {
-    const operand = operands[positions[index] ?? 0]
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
     if (typeof operand !== "object") continue
     if (isCaptured) captureOf(stream)?.use(operand.allocation, stream, tick)
     else operand.allocation.uses.note(stream, tick)
-    if (failures === undefined) continue
     const mode = modes[index]
-    if (mode !== "read") noteWrite(stream, failures, operand, mode === "overwrite")
+    if (failures !== undefined && mode !== "read") noteWrite(stream, failures, operand, mode === "overwrite")
   }
 }
 

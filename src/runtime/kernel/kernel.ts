@@ -1,6 +1,6 @@
 import { type FlatPrimitive, flatten, type FlatSignature } from "../../common/struct/flat.js"
 import { parameterText } from "../../common/struct/text.js"
-import type { KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelHandle, KernelSource, LaunchAttributes } from "../../driver.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
 import type { NodeArguments } from "../capture/node-changes.js"
@@ -21,7 +21,7 @@ import {
   type HostKernelBody,
   withoutCode,
 } from "./kernel-body.js"
-import { checkShape, checkThreads, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
+import { checkShape, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
 import { PinnedArray } from "../device/pinned-array.js"
 import type { Arguments, Labelled, Parameter } from "./parameter-types.js"
@@ -31,7 +31,8 @@ import { StructWriter } from "./struct-arguments.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
-import { OperationType } from "../order/operation.js"
+import { type Operation, OperationType } from "../order/operation.js"
+import type { StreamState } from "../order/stream-state.js"
 
 /** The definition of a kernel, for {@link defineKernel}. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
@@ -148,7 +149,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
     this.#type = launchType(source.name, primitives)
-    this.#firstArray = this.#type.positions[0] ?? 0
+    this.#firstArray = Math.max(
+      0,
+      this.#type.modes.findIndex((mode) => mode !== undefined),
+    )
     this.#refusals = primitives.map(({ dtype, access }) =>
       access === undefined ? elementsOf(dtype).refuses : undefined,
     )
@@ -245,37 +249,44 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const stream = this.#streamFor(options.stream, args)
     const { device } = stream
     this.#checkArguments(args, device)
-    const { grid, block, sharedMemory = 0 } = options
-    const { limits } = device.driver
-    checkShape(grid, block, sharedMemory, limits)
-    const blockX = width(block)
-    const blockY = sizeOf(block, 1)
-    const blockZ = sizeOf(block, 2)
-    checkThreads(blockX * blockY * blockZ, limits)
-    const { signal, cluster, cooperative } = options
+    const { grid, block, sharedMemory = 0, signal, uses } = options
+    checkShape(grid, block, sharedMemory, device.driver.limits)
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
-    const isPlain = cluster === undefined && cooperative === undefined && signal === undefined && writer === undefined
-    const attributes = isPlain
-      ? undefined
-      : launchAttributes(cluster, cooperative, grid, signal !== undefined, writer?.bytes)
-    const { uses } = options
+    const attributes = launchAttributes(options, grid, signal !== undefined, writer?.bytes)
     const indirect = uses === undefined && !this.#hasGlobals ? undefined : this.#indirectUses(uses, device)
     const handle = this.load(device)
-
     const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
     const state = operation === undefined ? stream.state : operation.stream
+    this.#queue(state, operation, handle, grid, block, sharedMemory, args, attributes, indirect, signal)
+    if (writer !== undefined) this.#writer = writer
+    if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
+  }
+
+  /** What follows the checks. Apart from them, so that the engine compiles all of it as one function. */
+  #queue(
+    state: StreamState,
+    operation: Operation | undefined,
+    handle: KernelHandle,
+    grid: Dimensions,
+    block: Dimensions,
+    sharedMemory: number,
+    args: CheckedArgument[],
+    attributes: LaunchAttributes | undefined,
+    indirect: IndirectUses | undefined,
+    signal: AbortSignal | undefined,
+  ): void {
     try {
       prepare(state, this.#type, args)
       if (indirect !== undefined) prepare(state, indirect, indirect.spans)
-      const launch = device.driver.kernels.launch(
+      const launch = state.order.driver.kernels.launch(
         state.handle,
         handle,
         width(grid),
         sizeOf(grid, 1),
         sizeOf(grid, 2),
-        blockX,
-        blockY,
-        blockZ,
+        width(block),
+        sizeOf(block, 1),
+        sizeOf(block, 2),
         sharedMemory,
         args,
         attributes,
@@ -285,8 +296,6 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw refuse(operation, error)
     }
     accept(state, this.#type, args, indirect, operation)
-    if (writer !== undefined) this.#writer = writer
-    if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
   }
 
   /** What the launch uses beside its arguments. A module's globals are known once it is loaded. */

@@ -38,10 +38,11 @@ export function sizeOf(dimensions: Dimensions, axis: 1 | 2): number {
 }
 
 /** Throws if the launch exceeds the limits of the device. */
-export function checkShape(grid: unknown, block: unknown, sharedMemory: unknown, limits: LaunchLimits): void {
+export function checkShape(grid: Dimensions, block: Dimensions, sharedMemory: unknown, limits: LaunchLimits): void {
   checkDimensions(grid, "grid", limits.grid)
   checkDimensions(block, "block", limits.block)
   checkInteger(sharedMemory, "sharedMemory", 0, limits.sharedMemory)
+  checkThreads(width(block) * sizeOf(block, 1) * sizeOf(block, 2), limits)
 }
 
 /** Throws if the block has more threads than the device allows. */
@@ -53,14 +54,14 @@ export function checkThreads(threads: number, limits: LaunchLimits): void {
   )
 }
 
-/** Checks the options that few launches need. */
+/** Checks what few launches need. Undefined if this one needs nothing of it. */
 export function launchAttributes(
-  cluster: unknown,
-  cooperative: unknown,
+  { cluster, cooperative }: { readonly cluster?: unknown; readonly cooperative?: unknown },
   grid: Dimensions,
   droppable: boolean,
   structs: Uint8Array | undefined,
-): LaunchAttributes {
+): LaunchAttributes | undefined {
+  if (cluster === undefined && cooperative === undefined && !droppable && structs === undefined) return undefined
   if (cooperative !== undefined) checkBoolean(cooperative, "cooperative")
   const blocks = cluster === undefined ? undefined : clusterOf(cluster, grid)
   return { cluster: blocks, cooperative: cooperative ?? false, droppable, structs }

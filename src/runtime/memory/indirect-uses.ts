@@ -7,7 +7,6 @@ import { bytesIn, type Span } from "./used-memory.js"
  */
 export class IndirectUses implements OperandUses {
   readonly spans: Span[] = []
-  readonly positions: number[] = []
   readonly modes: AccessMode[] = []
   overwrite = false
   readonly #names: (string | undefined)[] = []
@@ -16,7 +15,6 @@ export class IndirectUses implements OperandUses {
    * @param name the name in the kernel's code, if any
    */
   add(span: Span, mode: AccessMode, name?: string): void {
-    this.positions.push(this.spans.length)
     this.spans.push(span)
     this.modes.push(mode)
     if (mode === "overwrite") this.overwrite = true

@@ -23,10 +23,8 @@ export type OperationKind =
 
 /** How an operation uses its operands. */
 export interface OperandUses {
-  /** The indices of the operands that are memory. The others are scalars. */
-  readonly positions: readonly number[]
-  /** The mode of each of these operands. */
-  readonly modes: readonly AccessMode[]
+  /** The mode of each operand; undefined for a scalar. */
+  readonly modes: readonly (AccessMode | undefined)[]
   /** Whether one of the modes is "overwrite". */
   readonly overwrite: boolean
 }
@@ -36,13 +34,12 @@ export class OperationType implements OperandUses {
   readonly kind: OperationKind
   /** The operation's name in graphs: the kernel's name, or the kind of operation. */
   readonly label: string
-  readonly positions: readonly number[]
-  readonly modes: readonly AccessMode[]
+  readonly modes: readonly (AccessMode | undefined)[]
   readonly overwrite: boolean
   readonly #paths: readonly string[] | undefined
 
   /**
-   * @param modes for each operand; undefined for a scalar
+   * @param modes see {@link OperandUses.modes}
    * @param paths for each operand of a launch, the argument that it comes from
    */
   constructor(
@@ -53,9 +50,8 @@ export class OperationType implements OperandUses {
   ) {
     this.kind = kind
     this.label = label
-    this.positions = modes.flatMap((mode, position) => (mode === undefined ? [] : [position]))
-    this.modes = modes.filter((mode) => mode !== undefined)
-    this.overwrite = this.modes.includes("overwrite")
+    this.modes = modes
+    this.overwrite = modes.includes("overwrite")
     this.#paths = paths
   }
 
