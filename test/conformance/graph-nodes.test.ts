@@ -232,19 +232,18 @@ forEachOpenDevice("nodes of graphs", (open) => {
     const later = device.full("int32", size, value)
     graph.launch()
     device.synchronize()
-    using latch = new Latch(device).hold()
-    graph.launch()
+    using stream = device.createStream()
+    using latch = new Latch(device).hold(stream)
+    graph.launch(stream)
     for (const node of graph.nodes) {
       assert.ok(node.launches(combine))
       node.setArguments(size, later, out)
     }
     later.dispose()
-    graph.launch()
-    // What was freed too early would be taken, and overwritten, by these.
-    using other = device.createStream()
-    other.run(() => {
-      for (let count = 0; count < 8; count++) device.full("int32", size, 1000).dispose()
-    })
+    graph.launch(stream)
+    // Memory that was freed too early would be taken, and overwritten, by these.
+    for (let count = 0; count < 8; count++) device.full("int32", size, 1000).dispose()
+    assert.ok(isHeld(stream))
     latch.open()
     device.synchronize()
     // Each launch does out = out * 3 + input twice: 0, 4, 40 with the former array, then with the later one.

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, type Device, type DeviceArray, fork, runIf } from "../../src/index.js"
+import { captureGraph, type Device, type DeviceArray, fork, maybeExecuteInParallel, runIf } from "../../src/index.js"
 import { KernelError } from "../../src/common/errors.js"
 import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
-import { affine, once, prepare, throwing } from "../support/kernels.js"
+import { affine, once, over, prepare, throwing } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 
 const number = (device: Device, value: number) => device.from(Int32Array.of(value))
@@ -60,6 +60,46 @@ forEachOpenDevice("graphs beside other work", (open) => {
       latch.open()
       assert.deepEqual([...x.readSync()], [expected])
     }
+  })
+
+  test("§7: graphs captured with the same events and aux stream share nothing, and neither does later eager work", () => {
+    const device = open()
+    const arrays = Array.from({ length: 4 }, () => device.zeros("int32", 4))
+    const [a, b, c, d] = arrays
+    assert.ok(a !== undefined && b !== undefined && c !== undefined && d !== undefined)
+    using aux = device.createStream()
+    using e0 = device.createEvent()
+    using e1 = device.createEvent()
+    using latch = new Latch(device)
+    const both = (fn0: () => void, fn1: () => void): void => void maybeExecuteInParallel(fn0, fn1, e0, e1, aux)
+    const add = (x: DeviceArray<"int32">, value: number) => () => affine.launch(over(4), 4, x, 1, value)
+    using held = captureGraph(() => {
+      both(add(a, 1), () => {
+        latch.hold()
+        add(b, 1)()
+      })
+      add(b, 10)()
+    })
+    using free = captureGraph(() => {
+      both(add(c, 1), add(d, 1))
+      both(add(c, 10), add(d, 10))
+      add(d, 100)()
+    })
+    using first = device.createStream()
+    using second = device.createStream()
+    held.launch(first)
+    for (let round = 1; round <= 3; round++) {
+      free.launch(second)
+      second.synchronize()
+      both(add(c, 1000), add(d, 1000))
+      device.defaultStream.synchronize()
+      assert.deepEqual([c.readSync()[0], d.readSync()[0]], [1011 * round, 1111 * round])
+    }
+    assert.ok(isHeld(first))
+    latch.open()
+    first.synchronize()
+    assert.deepEqual([a.readSync()[0], b.readSync()[0]], [1, 11])
+    for (const array of arrays) array.dispose()
   })
 
   test("§7: overlapping updates take effect one after the other, in place or not", async () => {

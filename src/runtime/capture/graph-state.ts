@@ -64,6 +64,7 @@ export class GraphState {
   setEnabled(place: number, enabled: boolean): void {
     if (enabled === this.capture.changes.isEnabled(place)) return
     this.capture.changes.setEnabled(this.#makeChangeable(), place, enabled)
+    this.#accesses = undefined
   }
 
   /** See {@link NodeChanges.setArguments}. */

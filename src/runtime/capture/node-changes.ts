@@ -22,13 +22,16 @@ export interface NodeArguments {
   readonly accesses: readonly Access[]
 }
 
+const none: readonly Access[] = []
+
 /** The operations of one graph that can be changed, by their indices in the plan. */
 export class NodeChanges {
   readonly #order: DeviceOrder
   readonly #plan: GraphPlan
   readonly #memory: GraphMemory
   readonly #handles = new Map<number, NodeHandle>()
-  readonly #disabled = new Set<number>()
+  /** The disabled nodes. In the plan they use no memory; here is what they use once they are enabled. */
+  readonly #disabled = new Map<number, readonly Access[]>()
 
   constructor(order: DeviceOrder, plan: GraphPlan, memory: GraphMemory) {
     this.#order = order
@@ -55,9 +58,11 @@ export class NodeChanges {
 
   setEnabled(graph: GraphHandle, place: number, enabled: boolean): void {
     this.#order.driver.graphs.setNodeEnabled(graph, this.#handleOf(place), enabled)
+    const accesses = this.#accessesOf(place)
     if (enabled) this.#disabled.delete(place)
-    else this.#disabled.add(place)
-    this.#describeAnew()
+    else this.#disabled.set(place, none)
+    this.#plan.setAccesses(place, none)
+    this.#setAccesses(place, accesses)
   }
 
   /**
@@ -72,14 +77,23 @@ export class NodeChanges {
   ): UsedMemory[] {
     this.#checkBirths(place, accesses)
     this.#order.driver.graphs.setNodeArguments(graph, this.#handleOf(place), kernel, operands, structs)
-    const former = this.#plan.nodes[place]?.accesses ?? []
-    this.#plan.setAccesses(place, [...accesses, ...former.filter(({ argument }) => argument === undefined)])
+    const former = this.#accessesOf(place)
+    this.#setAccesses(place, [...accesses, ...former.filter(({ argument }) => argument === undefined)])
     const added = this.#outside(accesses)
     for (const memory of added) this.#memory.keep(memory)
     const arrays = former.filter(({ argument }) => argument !== undefined)
     for (const memory of this.#outside(arrays)) this.#memory.letGo(memory, launches)
-    this.#describeAnew()
     return added
+  }
+
+  #accessesOf(place: number): readonly Access[] {
+    return this.#disabled.get(place) ?? this.#plan.at(place).accesses
+  }
+
+  #setAccesses(place: number, accesses: readonly Access[]): void {
+    if (this.#disabled.has(place)) this.#disabled.set(place, accesses)
+    else this.#plan.setAccesses(place, accesses)
+    this.#memory.describeAnew(() => this.#plan.nodes.map((node) => node.accesses))
   }
 
   #handleOf(place: number): NodeHandle {
@@ -109,12 +123,5 @@ export class NodeChanges {
       .map(memoryOf)
       .filter((memory) => memory !== undefined)
       .filter((memory) => !(memory instanceof ArenaArray && memory.arena === arena))
-  }
-
-  /** Called when the accesses of the graph have changed. */
-  #describeAnew(): void {
-    this.#memory.describeAnew(() =>
-      this.#plan.nodes.map(({ accesses }, place) => (this.isEnabled(place) ? accesses : [])),
-    )
   }
 }
