@@ -229,13 +229,33 @@ export interface ProductLibrary {
    * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the library has no algorithm for them
    */
   multiply(product: MatrixProduct, workspace: number, stream: StreamHandle): void
-  /** Queues several products, which are independent of each other. They may have to share the workspace. */
-  multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void
+  /** Those of the products that one call computes; undefined if there are none. The call cannot be captured. */
+  groupOf(products: readonly MatrixProduct[]): ProductGroup | undefined
+  /**
+   * Queues several products, which are independent of each other. They may have to share the workspace.
+   *
+   * @param group what `groupOf` gave for these products, if it is to be used
+   * @param pointers where the group's pointers will be in device memory when the stream gets there
+   */
+  multiplyGroup(
+    products: readonly MatrixProduct[],
+    group: ProductGroup | undefined,
+    pointers: number,
+    workspace: number,
+    stream: StreamHandle,
+  ): void
   /**
    * Loads what the first such product would load, without blocking the event loop. Nothing is read or written. Addresses
    * need only be aligned as in the products to come.
    */
   prepare(product: MatrixProduct, workspace: number): Promise<void>
+}
+
+/** Products that one call computes. */
+export interface ProductGroup {
+  readonly products: readonly MatrixProduct[]
+  /** The addresses of their matrices. The caller copies them into device memory. */
+  readonly pointers: BigUint64Array<ArrayBuffer>
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Products on a device whose driver has a library for them: cuBLASLt. */
-import type { ProductLibrary } from "../driver.js"
+import type { ProductGroup, ProductLibrary } from "../driver.js"
 import { accept, begin, type Operand, prepare, refuse } from "../runtime/capture/operation.js"
 import { workspaceOf } from "../runtime/capture/workspace.js"
 import type { DeviceArray } from "../runtime/device/device-array.js"
@@ -46,25 +46,43 @@ function groupType(products: readonly Product[]): OperationType {
   const adds = products.some(({ beta }) => beta !== 0)
   return (groupTypes[products.length * 2 + Number(adds)] ??= new OperationType("matmul", "matmulGrouped", [
     "write",
+    "read",
     ...products.flatMap(() => modesOf(adds ? "readwrite" : "write")),
   ]))
 }
 
-/** Queues several products as one operation. */
-export function multiplyGroupByLibrary(
+/**
+ * Queues several products as one operation. What the library computes in one call needs the addresses of the matrices in
+ * device memory. A capture has no such call: it would keep reading lists of ours.
+ */
+export function multiplyGroupByLibrary(products: readonly Product[], target: Target, library: ProductLibrary): void {
+  const { stream } = target
+  const group = stream.state.capture === undefined ? library.groupOf(products) : undefined
+  const pointers = group === undefined ? undefined : stream.run(() => stream.device.from(group.pointers))
+  try {
+    queueGroup(products, target, library, group, pointers)
+  } finally {
+    pointers?.dispose()
+  }
+}
+
+function queueGroup(
   products: readonly Product[],
   { stream, isNamed }: Target,
   library: ProductLibrary,
+  group: ProductGroup | undefined,
+  pointers: DeviceArray | undefined,
 ): void {
   const type = groupType(products)
-  const operands: Operand[] = [0, ...products.flatMap(operandsOf)]
-  const operation = begin(stream.state, type, operands, undefined, isNamed)
+  const operands: Operand[] = [0, pointers ?? 0, ...products.flatMap(operandsOf)]
+  // The pointers are in the order of this stream.
+  const operation = begin(stream.state, type, operands, undefined, isNamed || pointers !== undefined)
   const state = operation === undefined ? stream.state : operation.stream
   try {
     const scratch = workspaceOf(state, library.workspaceBytes)
     operands[SCRATCH] = scratch
     prepare(state, type, operands)
-    library.multiplyGroup(products, scratch.address, state.handle)
+    library.multiplyGroup(products, group, pointers?.address ?? 0, scratch.address, state.handle)
   } catch (error) {
     throw refuse(operation, error)
   }

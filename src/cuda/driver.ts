@@ -89,7 +89,7 @@ export class CudaDriver implements Driver {
       ...{ context, quiet: this.#quiet, streams: this.#streams, captures },
       architecture: facts.architecture,
     })
-    this.streams = new CudaStreams(context, this.#streams, captures, this.#arrays)
+    this.streams = new CudaStreams(context, this.#streams, captures, this.#arrays, this.products)
     this.events = new CudaEvents(context, this.#streams, captures, this.#completions)
     const launcher = new Launcher(context, facts.limits.sharedMemory)
     const kernelFacts = new KernelFacts(context, launcher, facts.limits.sharedMemory)

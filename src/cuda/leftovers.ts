@@ -8,7 +8,7 @@
  * work is over.
  */
 import type { CudaContext } from "./api/context.js"
-import { destroyProducts } from "./products/products.js"
+import { destroyGroups, destroyProducts } from "./products/products.js"
 import { ledger, type LedgerRecord } from "./ledger/ledger.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"
@@ -121,6 +121,7 @@ function finish(context: CudaContext, record: LedgerRecord): void {
   each(context, record.take("executable"), "cuGraphExecDestroy", (one) => context.graphCalls.cuGraphExecDestroy(one))
   each(context, record.take("library"), "cuLibraryUnload", (library) => calls.cuLibraryUnload(library))
   each(context, record.take("pinned"), "cuMemFreeHost", (address) => context.within(() => calls.cuMemFreeHost(address)))
+  for (const handle of record.take("groups")) destroyGroups(context, handle)
   for (const handle of record.take("products")) destroyProducts(context, handle)
 }
 

@@ -3,6 +3,7 @@ import type { DriverStreams, EventHandle, StreamHandle } from "../driver.js"
 import { SUCCESS } from "./api/status.js"
 import type { CudaContext } from "./api/context.js"
 import type { DeviceMemory } from "./memory/device-memory.js"
+import type { CublasLt } from "./products/products.js"
 import type { Captures } from "./stream/captures.js"
 import type { Streams } from "./stream/streams.js"
 
@@ -12,12 +13,14 @@ export class CudaStreams implements DriverStreams {
   readonly #streams: Streams
   readonly #captures: Captures
   readonly #memory: DeviceMemory
+  readonly #products: CublasLt
 
-  constructor(context: CudaContext, streams: Streams, captures: Captures, memory: DeviceMemory) {
+  constructor(context: CudaContext, streams: Streams, captures: Captures, memory: DeviceMemory, products: CublasLt) {
     this.#context = context
     this.#streams = streams
     this.#captures = captures
     this.#memory = memory
+    this.#products = products
   }
 
   create(priority: number): StreamHandle {
@@ -27,6 +30,7 @@ export class CudaStreams implements DriverStreams {
   destroy(stream: StreamHandle): void {
     this.#context.lastEvent = undefined
     const whenOver = this.#memory.forgetStream(stream)
+    this.#products.forgetStream(stream)
     this.#streams.destroy(stream, whenOver)
   }
 

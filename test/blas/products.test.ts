@@ -9,9 +9,9 @@ import {
   FEW_ROWS_DEPTH,
 } from "../../src/blas/blocks.js"
 import { forEachDevice } from "../support/devices.js"
-import { matmul, matmulGrouped } from "../../src/blas/index.js"
+import { matmul, matmulGrouped, type MatmulOptions } from "../../src/blas/index.js"
 import { check, checkGroup, plain, waysOn } from "./cases.js"
-import { activations, anyCase, combinations, float8Combinations } from "./random-cases.js"
+import { activations, anyAligned, anyCase, combinations, float8Combinations } from "./random-cases.js"
 
 forEachDevice("matmul", (open, id) => {
   for (const [name, multiply] of waysOn(id)) {
@@ -67,6 +67,17 @@ forEachDevice("matmul", (open, id) => {
     using device = open()
     fc.assert(
       fc.property(fc.array(anyCase, { maxLength: 6 }), (group) => checkGroup(device, matmulGrouped, group)),
+      { numRuns: 60 },
+    )
+  })
+
+  test("§11 groups in close succession, of products that are computed together, are right against float64", () => {
+    using device = open()
+    const few = (products: readonly MatmulOptions[]) => {
+      for (let begin = 0; begin < products.length; begin += 3) matmulGrouped(products.slice(begin, begin + 3))
+    }
+    fc.assert(
+      fc.property(fc.array(anyAligned, { minLength: 2, maxLength: 15 }), (group) => checkGroup(device, few, group)),
       { numRuns: 60 },
     )
   })

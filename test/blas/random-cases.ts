@@ -69,3 +69,23 @@ const anyFloat8: fc.Arbitrary<Case> = fc
 export const anyCase: fc.Arbitrary<Case> = fc
   .oneof({ weight: 4, arbitrary: anyWide }, { weight: 1, arbitrary: anyFloat8 })
   .filter(({ m, n, k, count }) => m * n * k * count < 1_500_000 && count * (m * n + m * k + k * n) < 400_000)
+
+/** Products whose rows are aligned to 16 bytes, which cuBLAS computes together. */
+export const anyAligned: fc.Arbitrary<Case> = fc
+  .record({
+    types: fc.constantFrom(combinations[0], combinations[1], combinations[3]),
+    ...{ m: fc.constantFrom(1, 2, 3, 8, 16, 40), n: fc.constantFrom(8, 16, 64, 136), k: fc.constantFrom(8, 64, 200) },
+    transposeB: fc.boolean(),
+    ...{ alpha: factors.alpha, beta: factors.beta, count: factors.count, seed: factors.seed },
+    rowGap: fc.constantFrom(0, 0, 8),
+    offset: fc.constantFrom(0, 0, 8),
+  })
+  .map(({ types, ...rest }) => ({
+    ...types,
+    ...rest,
+    scaled: false,
+    gap: 0,
+    bias: false,
+    activation: undefined,
+    transposeA: false,
+  }))

@@ -39,6 +39,7 @@ function passes(variables: Record<string, string>): void {
       AUXSTREAM_LIBCUDA: doublePath,
       AUXSTREAM_LIBNVRTC: doublePath,
       AUXSTREAM_LIBCUBLASLT: doublePath,
+      AUXSTREAM_LIBCUBLAS: doublePath,
     },
   })
   assert.equal(status, 0, stdout)

@@ -459,3 +459,134 @@ EXPORT int cublasLtMatmul(struct handle *handle, struct desc *desc, const float 
   memcpy(product->alignment, algorithm->alignment, sizeof product->alignment);
   return double_submit(stream, &product->command) ? CUBLAS_STATUS_EXECUTION_FAILED : 0;
 }
+
+/*
+ * cuBLAS' groups: a handle with a stream and a workspace. The addresses are read at the call's place in the queue; the lists
+ * before the call returns. An address that is not aligned to 16 bytes faults. It cannot be captured here: what a real capture
+ * keeps of the lists is not known.
+ */
+struct cublas {
+  enum magic magic;
+  struct context *context;
+  struct stream *stream;
+  uint64_t workspace;
+  size_t workspace_bytes;
+  int math_mode;
+};
+enum { CUBLAS_HANDLE = 0x1800, DISALLOW_REDUCED_PRECISION_REDUCTION = 16 };
+
+struct group {
+  struct command command;
+  int count, total, type;
+  bool reduced;
+  struct product *products;
+  int *sizes;
+  uint64_t a, b, c, workspace;
+  size_t workspace_bytes;
+};
+
+#define NEED_CUBLAS(handle)                                                                              \
+  REQUIRE((handle) && (handle)->magic == (enum magic)CUBLAS_HANDLE, CUBLAS_STATUS_NOT_INITIALIZED);      \
+  REQUIRE(double_current() == (handle)->context, CUBLAS_STATUS_NOT_INITIALIZED);                         \
+  REQUIRE(!(handle)->context->broken, CUBLAS_STATUS_EXECUTION_FAILED)
+
+EXPORT int cublasCreate_v2(struct cublas **out) {
+  ENTER(cublasCreate_v2, 0);
+  struct context *context = double_current();
+  REQUIRE(context && !context->broken, CUBLAS_STATUS_NOT_INITIALIZED);
+  struct cublas *handle = calloc(1, sizeof *handle);
+  handle->magic = (enum magic)CUBLAS_HANDLE;
+  handle->context = context;
+  double_live.groups++;
+  *out = handle;
+  return 0;
+}
+
+EXPORT int cublasDestroy_v2(struct cublas *handle) {
+  ENTER(cublasDestroy_v2, A(handle));
+  NEED_CUBLAS(handle);
+  double_await_device(handle->context);
+  handle->magic = LT_DEAD;
+  double_live.groups--;
+  double_bury(handle);
+  return 0;
+}
+
+EXPORT int cublasSetStream_v2(struct cublas *handle, struct stream *stream) {
+  ENTER(cublasSetStream_v2, A(handle), A(stream));
+  NEED_CUBLAS(handle);
+  REQUIRE(double_is_stream(stream), CUBLAS_STATUS_INVALID_VALUE);
+  handle->stream = stream;
+  handle->workspace = handle->workspace_bytes = 0;
+  return 0;
+}
+
+EXPORT int cublasSetMathMode(struct cublas *handle, int mode) {
+  ENTER(cublasSetMathMode, A(handle), mode);
+  NEED_CUBLAS(handle);
+  handle->math_mode = mode;
+  return 0;
+}
+
+EXPORT int cublasSetWorkspace_v2(struct cublas *handle, uint64_t address, size_t bytes) {
+  ENTER(cublasSetWorkspace_v2, A(handle), address, bytes);
+  NEED_CUBLAS(handle);
+  REQUIRE(address % 256 == 0, CUBLAS_STATUS_INVALID_VALUE);
+  handle->workspace = address;
+  handle->workspace_bytes = bytes;
+  return 0;
+}
+
+static void run_group(struct command *command) {
+  struct group *group = (struct group *)command;
+  size_t bytes = group->total * sizeof(uint64_t);
+  if (command->context->broken) return;
+  if (!double_reachable(group->a, bytes) || !double_reachable(group->b, bytes) || !double_reachable(group->c, bytes)) {
+    double_break(CUDA_ERROR_ILLEGAL_ADDRESS);
+    return;
+  }
+  int at = 0;
+  for (int i = 0; i < group->count; i++) {
+    for (int item = 0; item < group->sizes[i]; item++, at++) {
+      struct product product = group->products[i];
+      product.command = *command;
+      product.a.address = ((uint64_t *)group->a)[at];
+      product.b.address = ((uint64_t *)group->b)[at];
+      product.c.address = ((uint64_t *)group->c)[at];
+      run_product(&product.command);
+    }
+  }
+  free(group->products);
+  free(group->sizes);
+}
+
+EXPORT int cublasGemmGroupedBatchedEx(struct cublas *handle, const int *transpose_a, const int *transpose_b, const int *m, const int *n,
+                                      const int *k, const float *alpha, uint64_t a, int a_type, const int *a_leading, uint64_t b,
+                                      int b_type, const int *b_leading, const float *beta, uint64_t c, int c_type,
+                                      const int *c_leading, int count, const int *sizes, int compute) {
+  ENTER(cublasGemmGroupedBatchedEx, A(handle), count, A(handle->stream), handle->workspace);
+  NEED_CUBLAS(handle);
+  REQUIRE(handle->stream && handle->workspace && count > 0 && compute == COMPUTE_32F, CUBLAS_STATUS_INVALID_VALUE);
+  REQUIRE(a_type == b_type && a_type == c_type && a_type != FLOAT8_E4M3 && is_type(a_type), CUBLAS_STATUS_NOT_SUPPORTED);
+  REQUIRE(!double_stream_capture(handle->stream), CUBLAS_STATUS_NOT_SUPPORTED);
+  uint64_t bit = (uint64_t)1 << (40 + a_type % 12 / 2);
+  if (!(handle->context->products & bit)) double_await_device(handle->context);
+  handle->context->products |= bit;
+  struct group *group = malloc(sizeof *group);
+  *group = (struct group){.command = {.run = run_group, .size = sizeof *group}, .count = count, .a = a, .b = b, .c = c};
+  group->products = calloc(count, sizeof *group->products);
+  group->sizes = calloc(count, sizeof *group->sizes);
+  for (int i = 0; i < count; i++) {
+    bool valid = m[i] > 0 && n[i] > 0 && k[i] > 0 && sizes[i] > 0 && c_leading[i] >= m[i] &&
+                 a_leading[i] >= (transpose_a[i] ? k[i] : m[i]) && b_leading[i] >= (transpose_b[i] ? n[i] : k[i]);
+    if (!valid) return CUBLAS_STATUS_INVALID_VALUE;
+    group->total += group->sizes[i] = sizes[i];
+    group->products[i] = (struct product){
+        .m = m[i], .n = n[i], .k = k[i], .count = 1, .epilogue = 1, .alpha = alpha[i], .beta = beta[i],
+        .reduced = c_type != FLOAT32 && handle->math_mode != DISALLOW_REDUCED_PRECISION_REDUCTION,
+        .a = {0, a_type, a_leading[i], 0, transpose_a[i]}, .b = {0, b_type, b_leading[i], 0, transpose_b[i]},
+        .c = {0, c_type, c_leading[i], 0, false}, .workspace = handle->workspace, .workspace_bytes = handle->workspace_bytes,
+        .alignment = {16, 16, 16, 16}};
+  }
+  return double_submit(handle->stream, &group->command) ? CUBLAS_STATUS_EXECUTION_FAILED : 0;
+}

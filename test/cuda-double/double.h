@@ -4,7 +4,7 @@
  *
  * Each file has one concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * graph.c captures and graphs; nvrtc.c the compiler; cublas-lt.c matrix products. The tests' controls have the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler; cublas-lt.c matrix products and groups of them. The tests' controls have the prefix double_.
  */
 #pragma once
 
@@ -162,7 +162,7 @@ void double_await_devices(void);
 
 /* The live objects, which the tests check for leaks. */
 struct live {
-  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products, descriptions;
+  _Atomic long contexts, streams, events, pools, allocations, pinned, libraries, programs, graphs, executables, products, descriptions, groups;
 };
 extern struct live double_live;
 

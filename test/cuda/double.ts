@@ -61,6 +61,7 @@ if (doublePath !== undefined) {
   process.env["AUXSTREAM_LIBCUDA"] = doublePath
   process.env["AUXSTREAM_LIBNVRTC"] = doublePath
   process.env["AUXSTREAM_LIBCUBLASLT"] = doublePath
+  process.env["AUXSTREAM_LIBCUBLAS"] = doublePath
 }
 
 type Call = (...args: (number | string)[]) => number
@@ -99,6 +100,7 @@ const LIVE = [
   "executables",
   "products",
   "descriptions",
+  "groups",
 ] as const
 
 /** The counts of live objects. */

@@ -196,20 +196,96 @@ onDouble("matrix products by cuBLASLt", () => {
     assert.deepEqual(out.readSync(), Float32Array.of(7, 0, 7, 0))
   })
 
-  test("a group is one operation, whose products are queued one after another", () => {
+  test("§11 a group is one operation and one call of cuBLAS, on a handle of its stream; in a capture, a call for each", () => {
     using device = openDevice("cuda:0")
-    const { a, out } = arrays(device)
-    using other = device.zeros("float32", 4)
+    const a = device.from(Float32Array.from({ length: 16 }, (_, i) => i))
+    using out = device.zeros("float32", 16)
+    using other = device.zeros("float32", 16)
     const group = () =>
       matmulGrouped([
-        { a, b: a, out, ...square },
-        { a, b: a, out: other, m: 1, n: 2, k: 2 },
+        { a, b: a, out, m: 4, n: 4, k: 4 },
+        { a, b: a, out: other, m: 1, n: 4, k: 4, alpha: 2 },
       ])
-    group()
-    assert.deepEqual(namesOf(callsOf(group)), ["cublasLtMatmul", "cublasLtMatmul"])
+    const setUp = ["cublasCreate_v2", "cublasSetStream_v2", "cublasSetMathMode", "cublasSetWorkspace_v2"]
+    assert.deepEqual(namesOf(callsOf(group)), [...setUp, "cublasGemmGroupedBatchedEx"])
+    assert.deepEqual(namesOf(callsOf(group)), ["cublasGemmGroupedBatchedEx"])
+    const expected = [...out.readSync(), ...other.readSync()]
+    assert.deepEqual(expected.slice(0, 4), [56, 62, 68, 74])
+    assert.deepEqual(expected.slice(16, 24), [112, 124, 136, 148, 0, 0, 0, 0])
     using graph = captureGraph(group, { device })
     assert.equal(graph.nodeCount, 1)
-    assert.deepEqual([...out.readSync(), ...other.readSync()], [7, 10, 15, 22, 7, 10, 0, 0])
+    for (const array of [out, other]) array.fill(0)
+    graph.launch()
+    assert.deepEqual([...out.readSync(), ...other.readSync()], expected)
+    using stream = device.createStream()
+    stream.wait(device.defaultStream)
+    assert.deepEqual(namesOf(callsOf(() => stream.run(group))), [...setUp, "cublasGemmGroupedBatchedEx"])
+    stream.synchronize()
+    assert.equal(double.alive().groups, 2)
+    stream.dispose()
+    using another = device.createStream()
+    another.wait(device.defaultStream)
+    assert.ok(!namesOf(callsOf(() => another.run(group))).includes("cublasCreate_v2"), "a handle was not used again")
+    another.synchronize()
+  })
+
+  test("§11 products that cuBLAS' groups do not have are queued one after another", () => {
+    using device = openDevice("cuda:0")
+    using a = device.full("float32", 64, 1)
+    using halves = device.full("float16", 64, 1)
+    using outs = device.zeros("float32", 512)
+    const at = (index: number, offset = 0) => outs.subarray(index * 64 + offset)
+    const square4 = { m: 4, n: 4, k: 4 }
+    const plain = [0, 1].map((index) => ({ a, b: a, out: at(index), ...square4 }))
+    const others = [
+      { a, b: a, out: at(2), ...square4, bias: a },
+      { a, b: a, out: at(3), ...square4, activation: "relu" as const },
+      { a, b: a, out: at(4, 1), ...square4 },
+      { a: a.subarray(2), b: a, out: at(5), ...square4 },
+      { a, b: a, out: at(6), ...square4, ldA: 5 },
+    ]
+    const wide = { a: halves, b: halves, out: at(7), ...square4 }
+    const names = namesOf(callsOf(() => matmulGrouped<"float32" | "float16">([...plain, ...others, wide])))
+    assert.equal(names.filter((name) => name === "cublasGemmGroupedBatchedEx").length, 1)
+    assert.equal(names.filter((name) => name === "cublasLtMatmul").length, others.length + 1)
+    const found = outs.readSync()
+    assert.deepEqual(
+      [0, 64, 128, 192, 257, 320, 384, 448].map((element) => found[element]),
+      [4, 4, 5, 4, 4, 4, 4, 4],
+    )
+    assert.equal(namesOf(callsOf(() => matmulGrouped(plain.slice(0, 1)))).at(-1), "cublasLtMatmul")
+  })
+
+  test("without cuBLAS, or with one before 12.5, a group is a call for each product", () => {
+    using device = openDevice("cuda:0")
+    using a = device.full("float32", 16, 1)
+    using outs = device.zeros("float32", 32)
+    withEnvironment({ AUXSTREAM_LIBCUBLAS: "/nowhere/libcublas.so" }, () => {
+      const products = [0, 16].map((begin) => ({ a, b: a, out: outs.subarray(begin), m: 4, n: 4, k: 4 }))
+      const names = namesOf(callsOf(() => matmulGrouped(products)))
+      assert.equal(names.filter((name) => name === "cublasLtMatmul").length, 2)
+    })
+    assert.deepEqual(outs.readSync(), new Float32Array(32).fill(4))
+  })
+
+  test("a call of cuBLAS that fails is an error with its name, and the next group works", async () => {
+    const calls = ["cublasCreate_v2", "cublasSetStream_v2", "cublasSetMathMode", "cublasSetWorkspace_v2"]
+    for (const symbol of [...calls, "cublasGemmGroupedBatchedEx"]) {
+      {
+        using device = openDevice("cuda:0")
+        using a = device.full("float32", 16, 1)
+        using outs = device.zeros("float32", 32)
+        const products = [0, 16].map((begin) => ({ a, b: a, out: outs.subarray(begin), m: 4, n: 4, k: 4 }))
+        double.fail(symbol, 1, internalError)
+        const error = thrownBy(() => matmulGrouped(products))
+        assert.ok(error instanceof CudaError, String(error))
+        assert.equal(error.message, `${symbol.replace("_v2", "")} failed with CUBLAS_STATUS_INTERNAL_ERROR`)
+        assert.deepEqual(outs.readSync(), new Float32Array(32))
+        matmulGrouped(products)
+        assert.deepEqual(outs.readSync(), new Float32Array(32).fill(4))
+      }
+      await untilGone()
+    }
   })
 
   test("a call that fails is an error with cuBLAS' own name and the call, and leaves nothing behind", async () => {

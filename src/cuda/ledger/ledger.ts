@@ -24,12 +24,14 @@ export const OWNED = {
   pool: 6,
   pinned: 7,
   library: 8,
-  /** A cuBLAS handle. */
+  /** A handle of cuBLASLt. */
   products: 9,
   executable: 10,
   graph: 11,
   /** Mapped host memory, with its size. */
   mapped: 12,
+  /** A handle of cuBLAS. */
+  groups: 13,
 } as const
 export type Owned = keyof typeof OWNED
 

@@ -5,7 +5,7 @@
  * only while the device is idle (measured on an H200, cuBLAS 13.1). So plans must only be made, and used first, then.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { MatrixProduct, ProductLibrary, StreamHandle } from "../../driver.js"
+import type { MatrixProduct, ProductGroup, ProductLibrary, StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { SUCCESS } from "../api/status.js"
@@ -13,6 +13,7 @@ import type { Need, Quiet } from "../sharing/quiet.js"
 import type { Captures } from "../stream/captures.js"
 import type { Streams } from "../stream/streams.js"
 import { ALLOC_FAILED, cublasLtFor, failure, type LtCalls, NOT_INITIALIZED } from "./cublas-lt.js"
+import { destroyGroupHandle, Groups } from "./groups.js"
 import { Plan, type PlanMaker } from "./plan.js"
 import { PlanCache } from "./plan-cache.js"
 
@@ -28,6 +29,12 @@ const FIRST_WITH_FLOAT8 = 89
 export function destroyProducts(context: CudaContext, handle: number): void {
   const status = context.within(() => cublasLtFor(context).cublasLtDestroy(handle))
   if (status !== SUCCESS) context.warnOfLeakBy(failure(status, "cublasLtDestroy"))
+}
+
+/** Destroys a handle of cuBLAS that no stream uses. Never throws. */
+export function destroyGroups(context: CudaContext, handle: number): void {
+  const status = destroyGroupHandle(context, handle)
+  if (status !== SUCCESS) context.warnOfLeakBy(failure(status, "cublasDestroy"))
 }
 
 /** What a device's products need of it. */
@@ -47,6 +54,7 @@ export class CublasLt implements ProductLibrary {
   readonly #context: CudaContext
   readonly #parts: ProductParts
   readonly #plans = new PlanCache()
+  readonly #groups: Groups
   #maker: PlanMaker | undefined
   /** alpha, and beta 8 bytes after it. cuBLASLt reads both during the call. */
   readonly #scalars = new CMemory(16)
@@ -57,6 +65,8 @@ export class CublasLt implements ProductLibrary {
     const { context, architecture } = parts
     this.#context = context
     this.#parts = parts
+    const check = (status: number, call: string): void => this.#check(status, call)
+    this.#groups = new Groups({ context, workspaceBytes: WORKSPACE_BYTES, check })
     this.#scalarValues = new Float32Array(this.#scalars.bytes.buffer)
     const capability = `${Math.floor(architecture / 10)}.${architecture % 10}`
     this.lacksFloat8 =
@@ -84,15 +94,34 @@ export class CublasLt implements ProductLibrary {
     plan.isLoaded = true
   }
 
-  /** Queues products one after another. If any may have to load a kernel, all wait until the device is idle. */
-  multiplyGroup(products: readonly MatrixProduct[], workspace: number, stream: StreamHandle): void {
+  groupOf(products: readonly MatrixProduct[]): ProductGroup | undefined {
+    return this.#groups.groupOf(products)
+  }
+
+  /** Those that are not in the group are queued one after another. If any code may be missing, all wait for an idle device. */
+  multiplyGroup(
+    products: readonly MatrixProduct[],
+    group: ProductGroup | undefined,
+    pointers: number,
+    workspace: number,
+    stream: StreamHandle,
+  ): void {
     this.#context.lastEvent = undefined
-    const unloaded = products.find((product) => this.#plans.find(product)?.isLoaded !== true)
+    const others = group === undefined ? products : products.filter((product) => !group.products.includes(product))
+    const unloaded =
+      others.find((product) => this.#plans.find(product)?.isLoaded !== true) ??
+      (group === undefined || this.#groups.isLoaded(group) ? undefined : group.products[0])
     const queue = () => {
-      for (const product of products) this.#queueFirst(product, workspace, stream)
+      if (group !== undefined) this.#groups.multiply(group, pointers, workspace, stream)
+      for (const product of others) this.#queueFirst(product, workspace, stream)
     }
     if (unloaded === undefined) queue()
     else this.#parts.quiet.block(needOf(unloaded), queue)
+  }
+
+  /** The stream is being destroyed. */
+  forgetStream(stream: StreamHandle): void {
+    this.#groups.forgetStream(stream)
   }
 
   /** Makes the plan, and loads its kernel while the device is idle, without blocking the event loop. */
