@@ -40,6 +40,11 @@ export function listed(symbols: Iterable<string>): string {
   return texts.length === 0 ? "none" : texts.join(", ")
 }
 
+/** Compilers' own constants, such as the texts of printf, have names that begin with this character. */
+function isOfCode(name: string): boolean {
+  return !name.startsWith("$")
+}
+
 function isElf(part: Image): boolean {
   return part.length >= 64 && part.uint32(0) === ELF
 }
@@ -58,7 +63,11 @@ const GLOBAL = /^\s*(?:\.\w+\s+)*?\.(const|global)\s[^;={]*?([\w$%]+)\s*(?:\[[^;
 function ofPtx(text: string): Symbols {
   return {
     kernels: Array.from(text.matchAll(ENTRY), ([, name = ""]) => name),
-    globals: new Map(Array.from(text.matchAll(GLOBAL), ([, space, name = ""]) => [name, space === "const"])),
+    globals: new Map(
+      Array.from(text.matchAll(GLOBAL), ([, space, name = ""]) => [name, space === "const"] as const).filter(([name]) =>
+        isOfCode(name),
+      ),
+    ),
   }
 }
 
@@ -79,7 +88,7 @@ function ofCubin(image: Image): Symbols {
       const [type, section] = [image.uint8(at + 4) & 0xf, sections[image.uint16(at + 6)]?.name ?? ""]
       const name = image.textAt(names + image.uint32(at))
       if (type === TYPE_FUNCTION && (image.uint8(at + 5) & IS_ENTRY) !== 0) kernels.push(name)
-      if (type === TYPE_OBJECT && /^\.nv\.(?:global|constant)/.test(section)) {
+      if (type === TYPE_OBJECT && isOfCode(name) && /^\.nv\.(?:global|constant)/.test(section)) {
         globals.set(name, section.startsWith(".nv.constant"))
       }
     }
