@@ -129,8 +129,43 @@ static void take_struct(const struct launch *launch, void *const *arguments) {
   P(2, long long)[1] = (long long)p->raw[0] + p->raw[1] + p->raw[2];
 }
 
+/* The kernels of examples/filters. */
+struct line {
+  int n;
+  float first, step;
+};
+
+static void ramp(const struct launch *launch, void *const *arguments) {
+  struct line line = S(0, struct line);
+  for (int i = 0; i < line.n; i++) P(1, float)[i] = line.first + i * line.step;
+}
+static void convolve(const struct launch *launch, void *const *arguments) {
+  const float *taps = double_global(launch->library, "taps"), *x = P(1, const float);
+  for (int i = 0; i < S(0, int); i++) {
+    float sum = 0;
+    for (int k = 0; k < 4 && k <= i; k++) sum += taps[k] * x[i - k];
+    P(2, float)[i] = sum;
+  }
+}
+static void clip(const struct launch *launch, void *const *arguments) {
+  int *clipped = double_global(launch->library, "clipped");
+  for (int i = 0; i < S(0, int); i++) {
+    if (P(2, float)[i] <= S(1, float)) continue;
+    P(2, float)[i] = S(1, float);
+    ++*clipped;
+  }
+}
+static void scale_by_4(const struct launch *launch, void *const *arguments) {
+  for (int i = 0; i < S(0, int); i++) P(1, float)[i] *= 4;
+}
+static void total(const struct launch *launch, void *const *arguments) {
+  float sum = 0;
+  for (int i = 0; i < S(0, int); i++) sum += P(1, const float)[i];
+  *P(2, float) = sum;
+}
+
 int double_struct_size(const char *name) {
-  return strcmp(name, "test_params") == 0 ? (int)sizeof(struct test_params) : 0;
+  return strcmp(name, "test_params") == 0 ? (int)sizeof(struct test_params) : strcmp(name, "Line") == 0 ? (int)sizeof(struct line) : 0;
 }
 
 /* auxstream_set_condition(handle, const int *condition, int zero): the double's handles are addresses. */
@@ -157,6 +192,12 @@ static const struct kernel_entry entries[] = {
     {"test_add", add},
     {"test_fill", fill},
     {"_Z9test_fillIfEv", fill},
+    {"_Z9test_noopv", noop},
+    {"ramp", ramp},
+    {"convolve", convolve},
+    {"clip", clip},
+    {"total", total},
+    {"_ZN7filters5scaleIfLi4EEEv", scale_by_4},
     {"test_affine", affine},
     {"test_combine", combine},
     {"test_spin", spin},

@@ -188,6 +188,8 @@ static void write_log(int count, const int *options, void *const *values, const 
 EXPORT CUresult cuLibraryLoadData(struct library **out, const char *code, const int *options, void *const *values,
                                   unsigned option_count, void *library_options, void *library_values, unsigned count) {
   ENTER(cuLibraryLoadData, 0);
+  /* A fatbin is a header of 16 bytes, then one of 64, then the image. */
+  if (*(const unsigned *)code == 0xba55ed50) code += 16 + 64;
   bool image = strncmp(code, IMAGE_HEADER, strlen(IMAGE_HEADER)) == 0;
   if (!image && !strstr(code, ".version")) return CUDA_ERROR_INVALID_IMAGE;
   struct library *library = calloc(1, sizeof *library);

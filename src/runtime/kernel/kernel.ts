@@ -174,8 +174,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
     // Not skipped if the kernel is loaded already: on host, a launch loads it before the workers have found it valid.
-    const [handle] = await Promise.all([device.driver.kernels.prepare(this.#source), this.#module.prepare(device)])
+    const handle = await device.driver.kernels.prepare(this.#source)
     this.#module.checkLoaded(device)
+    await this.#module.prepare(device)
     device.kernels[this.#place] = handle
   }
 

@@ -64,12 +64,17 @@ export type ModuleKernelDefinition<S extends readonly Parameter[], E extends str
 )
 
 /** `unknown` if the export fits the signature; otherwise a type that shows the reason in the error. */
-type Fits<X extends HostExports, E extends string, S extends readonly Parameter[]> = X extends readonly string[]
+type Fits<
+  X extends HostExports,
+  E extends string,
+  S extends readonly Parameter[],
+  G extends Globals,
+> = X extends readonly string[]
   ? unknown
   : E extends keyof X
-    ? X[E] extends HostKernel<S>
+    ? X[E] extends HostKernel<S, G>
       ? unknown
-      : { readonly signature: ["the export is no kernel of this signature", X[E]] }
+      : { readonly host: { readonly export: ["this export is no kernel of this signature", X[E]] } }
     : never
 
 /** The globals of a module that declares none. `global()` then accepts no name. */
@@ -109,7 +114,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * })
    */
   kernel<const S extends readonly Parameter[], const E extends ExportName<X>>(
-    definition: ModuleKernelDefinition<S, E> & Fits<X, E, S>,
+    definition: ModuleKernelDefinition<S, E> & Fits<X, E, S, G>,
   ): Kernel<Labelled<S>>
   kernel(definition: ModuleKernelDefinition<readonly Parameter[], string>): Kernel {
     this.#state.checkUsable()

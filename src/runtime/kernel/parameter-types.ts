@@ -126,7 +126,7 @@ export interface HostLaunch<G extends Globals = Globals> {
   /** The bytes of dynamic shared memory of the launch. A host kernel uses its own local variables instead. */
   readonly sharedMemory: number
   /** The module's global arrays, over the device's memory. */
-  readonly globals: { readonly [N in keyof G]: TypedArrayOf<G[N][0]> }
+  readonly globals: { readonly [N in Extract<keyof G, string>]: TypedArrayOf<G[N][0]> }
 }
 
 /** The type of an argument of a host kernel, for a parameter or a field. Each launch gets its own object for a struct. */
