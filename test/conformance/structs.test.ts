@@ -192,6 +192,42 @@ forEachOpenDevice("structs", (open) => {
     graph.launch()
     assert.deepEqual(out.readSync(), Float32Array.of(2, 3, 4, 5, 2, 3, 4, 5))
   })
+
+  test("§11 setArguments of a graph's node takes structs: the graph keeps their arrays, and checks them as a launch does", () => {
+    using device = open()
+    using arrays = new Arrays(device)
+    using graph = captureGraph(() => struct.launch(over(length), 0, arrays.params(), arrays.sums))
+    const [node] = graph.nodes
+    assert.ok(node?.launches(struct))
+    graph.launch()
+    const table = device.full("float32", length, 1)
+    const values = Float32Array.of(0, 1, 2, 3)
+    node.setArguments(7, arrays.params({ scale: 2, table, lut: values }), arrays.sums)
+    values.fill(9)
+    table.dispose()
+    const others = Array.from({ length: 20 }, () => device.full("float32", length, -1))
+    const [out] = arrays.outs
+    for (let round = 0; round < 2; round++) {
+      out.fill(0)
+      graph.launch()
+      assert.deepEqual(out.readSync(), Float32Array.of(2, 3, 4, 5, 2, 3, 4, 5))
+      assert.equal(arrays.sums.readSync()[0], 2n ** 40n + 7n)
+    }
+    for (const other of others) other.dispose()
+    const wrong: readonly [Partial<Params>, string][] = [
+      [{ lut: [1, 2, 3] }, "Argument 1.lut"],
+      [{ lut: [1, 2, 3, NaN], n: 0.5 }, "Argument 1.n"],
+      [{ inner: { tag: 1, outs: [out, table] } }, "disposed"],
+    ]
+    for (const [changes, words] of wrong) {
+      assert.throws(
+        () => node.setArguments(0, arrays.params(changes), arrays.sums),
+        new RegExp(words.replace(".", "\\.")),
+      )
+    }
+    graph.launch()
+    assert.deepEqual(out.readSync(), Float32Array.of(2, 3, 4, 5, 2, 3, 4, 5))
+  })
 })
 
 onHost("structs", (open) => {
