@@ -11,6 +11,7 @@ import {
 import { forEachOpenDevice, onHost, openOther } from "../support/devices.js"
 import { over, prepare, struct } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
+import { Observed } from "../support/observed.js"
 
 const length = 8
 
@@ -110,6 +111,21 @@ forEachOpenDevice("structs", (open) => {
       result[Symbol.dispose]()
     }
     assert.equal(latch.timedOut, false)
+  })
+
+  test("§6 operations: a launch's accesses name the arrays behind pointers by their place in the struct", () => {
+    using device = open()
+    using arrays = new Arrays(device)
+    const { table, sums } = arrays
+    const [out0, out1] = arrays.outs
+    struct.load(device)
+    using observed = new Observed().name({ table, sums, out0, out1 })
+    struct.launch(over(length), 0, arrays.params({ table: table.subarray(4) }), sums)
+    assert.deepEqual(observed.take(), [
+      `launch test_struct on ${device.defaultStream.state.name}: 2: write sums[0..16], 1.table: read table[16..32], ` +
+        "1.inner.outs[0]: write out0[0..32], 1.inner.outs[1]: write out1[0..32]",
+      "accepted test_struct",
+    ])
   })
 
   test("§4 an array behind a pointer is used after its first contents, on whatever stream they are queued", async () => {
