@@ -1,4 +1,4 @@
-// The declarations name AbortSignal, URL and Symbol.dispose, and compilers from TypeScript 6 on look at no @types by themselves.
+// The declarations name AbortSignal, URL and Symbol.dispose, and TypeScript 6 and later load no @types on their own.
 /// <reference types="node" preserve="true" />
 import "./backends.js"
 import "./runtime/inspect.js"

@@ -39,7 +39,7 @@ export function multiplyByLibrary(product: Product, { stream, isNamed }: Target,
   accept(state, type, operands, undefined, operation)
 }
 
-/** By the number of products, and whether any adds to what is there. */
+/** Operation types, by the number of products and whether any of them reads `out`. */
 const groupTypes: (OperationType | undefined)[] = []
 
 function groupType(products: readonly Product[]): OperationType {

@@ -1,4 +1,4 @@
-/** What a device is: facts that do not change while it is open. Drivers read them; nothing here computes. */
+/** The hardware and the limits of a device, which never change while it is open. Only types: drivers provide the values. */
 
 /** A version, such as 9.0. */
 export interface Version {
@@ -7,10 +7,10 @@ export interface Version {
 }
 
 /**
- * The properties of a device. `undefined` where the device has no such thing, or does not tell.
+ * The properties of a device. A value is undefined if the device has no such thing or does not report it.
  *
- * On CUDA each is the device attribute named in its comment (`cuDeviceGetAttribute`). The host device has values of its own:
- * a worker thread stands for a multiprocessor, and a launch runs on one of them, a block at a time.
+ * On CUDA, each value is the device attribute named in its comment (`cuDeviceGetAttribute`). The host device counts each
+ * worker thread as a multiprocessor, which runs one block at a time.
  */
 export interface DeviceProperties {
   /** `COMPUTE_CAPABILITY_MAJOR` and `…_MINOR`. Host: undefined. */
@@ -44,8 +44,8 @@ export interface DeviceProperties {
   /** Bytes of shared memory that every kernel may use: `MAX_SHARED_MEMORY_PER_BLOCK`. */
   readonly sharedMemoryPerBlock: number
   /**
-   * Bytes of shared memory that a kernel may use at most: `MAX_SHARED_MEMORY_PER_BLOCK_OPTIN`. CUDA gives more than
-   * `sharedMemoryPerBlock` only to kernels that ask for it; a launch does that by itself.
+   * The most bytes of shared memory that a kernel may use: `MAX_SHARED_MEMORY_PER_BLOCK_OPTIN`. CUDA allows more than
+   * `sharedMemoryPerBlock` only to kernels that request it; the library does that at the launch.
    */
   readonly sharedMemoryPerBlockOptin: number
   /** Bytes: `MAX_SHARED_MEMORY_PER_MULTIPROCESSOR`. Host: undefined. */
@@ -56,20 +56,23 @@ export interface DeviceProperties {
   readonly constantMemory: number | undefined
   /** Bytes of the second-level cache: `L2_CACHE_SIZE`. Host: undefined. */
   readonly l2Cache: number | undefined
-  /** Bytes of device memory: `cuDeviceTotalMem`. Host: the most that its memory can grow to. */
+  /** Bytes of device memory: `cuDeviceTotalMem`. Host: the largest size that its memory can have. */
   readonly totalMemory: number
-  /** The most bytes from one row of a copy to the next: `MAX_PITCH`. Host: its `totalMemory`. */
+  /** The largest pitch of a copy of rows, in bytes: `MAX_PITCH`. Host: its `totalMemory`. */
   readonly maxPitch: number
   /** Bits: `GLOBAL_MEMORY_BUS_WIDTH`. Host: undefined. */
   readonly memoryBusWidth: number | undefined
   /** The largest memory clock, in kHz: `MEMORY_CLOCK_RATE`. Host: undefined. */
   readonly memoryClockRate: number | undefined
-  /** The largest clock of the multiprocessors, in kHz: `CLOCK_RATE`. Host: that of the first core, if the system tells. */
+  /**
+   * The largest clock of the multiprocessors, in kHz: `CLOCK_RATE`. Host: the clock of the first core, if the system
+   * reports it.
+   */
   readonly clockRate: number | undefined
 
-  /** Engines that copy while kernels run: `ASYNC_ENGINE_COUNT`. Host: 0, as worker threads copy. */
+  /** Engines that copy while kernels run: `ASYNC_ENGINE_COUNT`. Host: 0, because worker threads copy. */
   readonly asyncEngines: number
-  /** Whether kernels can run at the same time: `CONCURRENT_KERNELS`. Host: with more than one worker thread. */
+  /** Whether kernels can run at the same time: `CONCURRENT_KERNELS`. Host: true if it has several worker threads. */
   readonly concurrentKernels: boolean
   /** Whether launches may be cooperative: `COOPERATIVE_LAUNCH`. Host: true. */
   readonly cooperativeLaunch: boolean
@@ -77,8 +80,8 @@ export interface DeviceProperties {
   readonly clusterLaunch: boolean
   /** Whether the system ends kernels that run for long: `KERNEL_EXEC_TIMEOUT`. Host: false. */
   readonly kernelTimeout: boolean
-  /** Whether device memory is the host's: `INTEGRATED`. Host: true. */
+  /** Whether device memory is host memory: `INTEGRATED`. Host: true. */
   readonly integrated: boolean
-  /** Whether the memory corrects errors: `ECC_ENABLED`. Host: undefined. */
+  /** Whether the memory corrects bit errors: `ECC_ENABLED`. Host: undefined. */
   readonly ecc: boolean | undefined
 }

@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from "node:fs"
 import { isAbsolute } from "node:path"
 import { fileURLToPath, pathToFileURL, URL } from "node:url"
 
-/** Makes the caller's error from the reason, and from the system's error if there is one. */
+/** Builds the error from the reason, and from the system's error if there is one. */
 type Fault = (reason: string, cause?: unknown) => Error
 
 /** The URL of a file or folder, which need not exist. `what` begins the message if the name is invalid. */

@@ -1,4 +1,4 @@
-/** What the host device and its kernels are, in CUDA's terms. A worker thread stands for a multiprocessor. */
+/** The properties of the host device and its kernels in CUDA's terms. Each worker thread counts as a multiprocessor. */
 import { cpus } from "node:os"
 import type { DeviceProperties } from "../common/device-properties.js"
 import type { KernelAttributes } from "../common/kernel-facts.js"
@@ -41,13 +41,13 @@ export function hostProperties(threads: number, limits: LaunchLimits, totalMemor
   })
 }
 
-/** In kHz. Some systems tell 0. */
+/** The clock in kHz. Some systems report 0. */
 function clockRate(): number | undefined {
   const megahertz = cpus()[0]?.speed ?? 0
   return megahertz > 0 ? megahertz * 1000 : undefined
 }
 
-/** What every host kernel needs: JavaScript and WebAssembly know no registers, and declare no shared memory. */
+/** The resources of every host kernel. JavaScript and WebAssembly have no registers and declare no shared memory. */
 export function hostKernelAttributes(limits: LaunchLimits): KernelAttributes {
   return {
     registers: undefined,

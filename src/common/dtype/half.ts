@@ -69,7 +69,7 @@ export function bfloat16Value(bits: number): number {
   return scratch.getFloat32(0)
 }
 
-/** The number that float8_e4m3fn bits stand for. */
+/** The value of a float8_e4m3fn bit pattern. */
 export function float8Value(bits: number): number {
   const sign = bits & 0x80 ? -1 : 1
   const exponent = (bits >>> 3) & 0xf

@@ -1,6 +1,6 @@
 /**
- * A signature without its structs: the scalars and pointers of a launch in one list, and the structs' bytes behind each
- * other. Both drivers get arguments in this form, so everything about arrays is the same for those inside structs.
+ * A signature without its structs: a list of the scalars and pointers of a launch, and the structs' bytes one after
+ * another. Both drivers get arguments in this form, so everything about arrays is the same for those inside structs.
  */
 import { type AggregateLayout, alignUp, type Layout, type Primitive } from "./layout.js"
 
@@ -16,7 +16,7 @@ export interface FlatPrimitive extends Primitive {
 }
 
 export interface FlatSignature {
-  /** The parameters that are no structs, in order; then, in order, the pointers inside structs. */
+  /** The parameters that are not structs, in order; then the pointers inside structs, in order. */
   readonly primitives: readonly FlatPrimitive[]
   /** For each parameter, its index among the primitives, or its struct. */
   readonly places: readonly (number | PlacedAggregate)[]
@@ -26,7 +26,7 @@ export interface FlatSignature {
   readonly pointers: readonly number[]
 }
 
-/** Takes a signature apart. */
+/** Flattens a signature. */
 export function flatten(parameters: readonly (Primitive | AggregateLayout)[]): FlatSignature {
   const primitives: FlatPrimitive[] = []
   const places: (number | PlacedAggregate)[] = []

@@ -1,12 +1,12 @@
 /**
- * How C and C++ lay out a struct: each field begins at the next multiple of its alignment, and the size is rounded up to the
- * largest alignment. CUDA, gcc, clang and MSVC agree on that for the types here. Only the size of a pointer differs: 8 bytes
- * on CUDA, 4 in WebAssembly.
+ * How C and C++ lay out a struct: each field begins at the next multiple of its alignment, and the size is rounded up to
+ * the largest alignment. CUDA, gcc, clang and MSVC agree on that for the types here. Only the size of a pointer differs: 8
+ * bytes on CUDA, 4 in WebAssembly.
  */
 import type { DType } from "../dtype/dtype.js"
 import { elementsOf } from "../dtype/elements.js"
 
-/** What a kernel does with an array. An `out` array need not be fully written. */
+/** How a kernel uses an array. An `out` array need not be fully written. */
 export type Access = "in" | "out" | "inout"
 
 /** A scalar or, with an access, a pointer to the elements of an array. */
@@ -25,7 +25,7 @@ export interface PrimitiveLayout extends Sized, Primitive {
   readonly kind: "primitive"
 }
 
-/** Bytes of which only the size and the alignment are known. */
+/** Bytes with a size and an alignment, but no known contents. */
 export interface OpaqueLayout extends Sized {
   readonly kind: "opaque"
 }
@@ -47,13 +47,13 @@ export interface FieldLayout {
 export interface StructLayout extends Sized {
   readonly kind: "struct"
   readonly fields: readonly FieldLayout[]
-  /** The alignment that the struct has at least, as with `alignas`. */
+  /** The minimum alignment of the struct, as with `alignas`. */
   readonly leastAlign: number
 }
 
 export type Layout = PrimitiveLayout | OpaqueLayout | ArrayLayout | StructLayout
 
-/** What a kernel takes by value and is no scalar. */
+/** A parameter by value that is not a scalar. */
 export type AggregateLayout = StructLayout | OpaqueLayout
 
 /** Bytes of a pointer on CUDA. */

@@ -1,8 +1,8 @@
-/** Scalars in a struct's bytes, lowest byte first, as every machine has them that CUDA or V8 runs on. */
+/** Reads and writes scalars in a struct's bytes, in little-endian order like all devices. */
 import type { DType } from "../dtype/dtype.js"
 import { bfloat16Bits, bfloat16Value, float16Bits, float16Value, float8Bits, float8Value } from "../dtype/half.js"
 
-/** Writes a scalar that its dtype does not refuse. Small floats are rounded. */
+/** Writes a scalar that has been checked. 16-bit and 8-bit floats are rounded. */
 export function writeScalar(view: DataView, offset: number, dtype: DType, value: number | bigint): void {
   switch (dtype) {
     case "float16":

@@ -65,7 +65,7 @@ export class CudaContext {
   lastStream: StreamHandle | undefined
   /** How many of the caller's events have pending promises. If none has, a record need not care about them. */
   askedEvents = 0
-  /** How many of our own captures are under way. */
+  /** The number of open captures of this library. */
   captures = 0
   /** Whether any handle has been shared or adopted. Before that, no other library can capture our streams. */
   othersMayCapture = false

@@ -226,7 +226,7 @@ export class Kernels implements DriverKernels {
     this.#modules.sweep()
   }
 
-  /** Refuses to load more kernels. Preparations under way fail. */
+  /** Refuses to load more kernels. Preparations in progress fail. */
   refuseMore(): void {
     this.#modules.refuseMore()
   }

@@ -288,7 +288,7 @@ export class Modules {
     }
   }
 
-  /** Refuses to load more. Preparations under way fail. */
+  /** Refuses to load more. Preparations in progress fail. */
   refuseMore(): void {
     this.#closed = true
   }

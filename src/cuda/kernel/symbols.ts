@@ -25,7 +25,7 @@ export function symbolsOf(bytes: Uint8Array): Symbols | undefined {
   }
 }
 
-/** The symbols that a name stands for: itself if it is one, otherwise those that it is the unmangled name of. */
+/** The symbols that match a name: the name itself if it is a symbol, otherwise all symbols with this unmangled name. */
 export function named(name: string, symbols: Iterable<string>): readonly string[] {
   const all = [...symbols]
   return all.includes(name) ? [name] : all.filter((symbol) => unmangled(symbol) === name)

@@ -19,7 +19,7 @@ const MOST_ROWS_OF_BLOCKS = 65535
 /** CUDA fills this many elements; beyond that, copying them is faster. */
 const SHORT_FILL = 8192
 
-/** Fills rows of 8-byte elements, `pitch` bytes apart: a thread for each element of a row, which goes on `rows` rows. */
+/** Fills rows of 8-byte elements, `pitch` bytes apart: one thread for each element of a row. It steps by `rows` rows. */
 const fill64 = ptxKernel(
   "auxstream_fill64",
   [

@@ -75,7 +75,7 @@ export class OwnMemory implements DeviceMemory {
 
   allocate(byteLength: number, stream: StreamHandle, happensBefore: (mark: OrderMark) => boolean): number {
     this.#context.checkAlive()
-    // A captured operation may run at any time, so it is ordered after no free.
+    // A captured operation may run at any time, so no free is ordered before it.
     if (this.#captures.isInAnyCapture(stream)) return this.#allocate(byteLength, this.#withoutFrees, nothing)
     return this.#allocate(byteLength, this.#progress.get(stream) ?? this.#withoutFrees, happensBefore)
   }
@@ -107,7 +107,10 @@ export class OwnMemory implements DeviceMemory {
     progress.watch(isSmall ? SMALL_FREES_PER_WATCHER : 1)
   }
 
-  /** A piece of the wanted size, else of the least size. If both fail, releases unused pieces and tries the least size again. */
+  /**
+   * A piece of the wanted size, else of the least size. If both fail, releases unused pieces and tries the least size
+   * again.
+   */
   #takePiece(least: number, wanted: number): Stretch | undefined {
     const stretch = this.#tryToTake(wanted) ?? (wanted > least ? this.#tryToTake(least) : undefined)
     if (stretch !== undefined) return stretch

@@ -217,8 +217,8 @@ export class Streams {
   }
 
   /**
-   * The stream is about to wait for an event while a capture is under way, and may enter the capture by that. If it does,
-   * the runtime has just recorded an event behind its earlier work.
+   * The stream is about to wait for an event while a capture is open, and may become part of the capture by that. If it
+   * does, the runtime has just recorded an event behind its earlier work.
    */
   mayEnterCapture(stream: StreamHandle): void {
     const { lastEvent, lastStream } = this.#context

@@ -19,7 +19,7 @@ export interface ToolkitLibrary<T> {
   missing(where: string): AuxstreamError
 }
 
-/** Returns a function that loads the library at its first call, for a driver's major version, and gives its wrapper. */
+/** Returns a function that loads the library at its first call, for a driver's major version, and returns its wrapper. */
 export function toolkitLibrary<T>(wanted: ToolkitLibrary<T>): (driverMajor: number) => T {
   let opened: { readonly path: string | undefined; readonly made: T } | undefined
   return (driverMajor) => {

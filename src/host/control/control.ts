@@ -31,7 +31,7 @@ export class ControlMemory {
   /** Reserves unused words, in whole cache lines. On the opening thread only. @throws OutOfMemoryError */
   reserve(count: number): number {
     const start = wordAt(this.words, EXTENT)
-    // Two owners on one cache line would slow each other.
+    // Two threads that write to one cache line would slow each other down.
     const end = start + Math.ceil(count / LINE) * LINE
     if (end > this.words.length) this.#grow(end)
     this.words[EXTENT] = end

@@ -3,7 +3,7 @@ import type { OpenConditional } from "./conditional.js"
 import { LEVEL, wordAt } from "../control/layout.js"
 import type { HostStream } from "../queue/stream.js"
 
-/** A capture under way: its streams' commands are collected in branches instead of being queued. */
+/** An open capture: its streams' commands are collected in branches instead of being queued. */
 export class HostCapture implements BranchList {
   readonly branches: Branch[] = []
   readonly #streams: HostStream[] = []

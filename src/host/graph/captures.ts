@@ -7,7 +7,7 @@ import type { HostStream } from "../queue/stream.js"
 
 /** Begins and ends captures, and the bodies of conditionals, which are captures inside others. */
 export class Captures {
-  /** The captures under way. */
+  /** The open captures. */
   readonly #open = new Set<HostCapture>()
   readonly #control: ControlMemory
 

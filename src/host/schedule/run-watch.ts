@@ -77,7 +77,7 @@ export class RunWatch {
   }
 }
 
-/** Whether a flat run is under way and was not interrupted. */
+/** Whether a flat run is in progress and was not interrupted. */
 function isRunning(step: number): boolean {
   return (step & (FLAT_RUNNING | FLAT_INTERRUPTED)) === FLAT_RUNNING
 }

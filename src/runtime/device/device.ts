@@ -103,8 +103,8 @@ export class Device {
   /**
    * The stream that receives work if no other stream is current: a non-blocking stream, never CUDA's legacy default stream.
    *
-   * It is replaced by a new stream once it has been disposed of, or once a kernel has broken it and its error has been thrown
-   * or has rejected a promise. A reference to the broken stream keeps throwing its error.
+   * It is replaced by a new stream once it has been disposed of, or once a kernel has broken it and its error has been
+   * thrown or has rejected a promise. A reference to the broken stream keeps throwing its error.
    *
    * @throws DisposedError
    */
@@ -124,8 +124,8 @@ export class Device {
   }
 
   /**
-   * A stream that another library created, to queue work on and to order work with. The library never destroys it; dispose of
-   * it before its owner destroys it. The same handle returns the same Stream. PyTorch: `torch.cuda.ExternalStream`.
+   * A stream that another library created, to queue work on and to order work with. The library never destroys it; dispose
+   * of it before its owner destroys it. The same handle returns the same Stream. PyTorch: `torch.cuda.ExternalStream`.
    *
    * @param handle the handle in the device's own library (`CUstream`); not one of CUDA's default streams (0, 1, 2)
    * @throws AuxstreamError AUX_INVALID_ARGUMENT (always on the host device), AUX_DEVICE_MISMATCH, AUX_DISPOSED
@@ -164,8 +164,8 @@ export class Device {
   }
 
   /**
-   * Creates an array without initialising its elements. The memory is allocated in the order of the current stream. Inside a
-   * capture, the array belongs to the graph. PyTorch: `torch.empty`. CUDA: `cuMemAllocAsync`.
+   * Creates an array without initialising its elements. The memory is allocated in the order of the current stream. Inside
+   * a capture, the array belongs to the graph. PyTorch: `torch.empty`. CUDA: `cuMemAllocAsync`.
    *
    * @param length the number of elements; 0 is allowed
    * @throws OutOfMemoryError if the device has too little memory even after all pending frees; AuxstreamError
@@ -215,7 +215,8 @@ export class Device {
   }
 
   /**
-   * Creates an array in page-locked host memory, zeroed, which the device reads and writes in place. CUDA: `cuMemHostAlloc`.
+   * Creates an array in page-locked host memory, zeroed, which the device reads and writes in place. CUDA:
+   * `cuMemHostAlloc`.
    *
    * @param length the number of elements; 0 is allowed
    * @throws the same errors as {@link empty}
@@ -225,19 +226,22 @@ export class Device {
   }
 
   /**
-   * Loads a part of a file into a new array: model weights, for example. The bytes go through a few pinned buffers that all
-   * loads of the device share, so that no second copy of the array is ever in memory; on host, mostly directly to their place.
+   * Loads a part of a file into a new array, for example model weights. On CUDA, all loads of the device share a few pinned
+   * buffers, so that no second copy of the array is ever in memory. On host, the file is usually read directly into the
+   * array.
+   *
    * The array is allocated, and its contents are copied, in the order of the current stream. The promise resolves once all
-   * bytes have been read and the last copy is queued: use the array at once, on any stream. It cannot resolve while a full
-   * stream holds up the copies. Does not block the event loop.
+   * bytes have been read and the last copy is queued; then you can use the array on any stream. If earlier work on the
+   * stream delays the copies, the promise waits for it. Does not block the event loop.
    *
    * @param file a path, a `file:` URL, or an open `FileHandle`, which stays open
-   * @param options.dtype how the file's bytes are to be taken; they are little-endian
+   * @param options.dtype the dtype of the array; the file's bytes are little-endian
    * @param options.length the number of elements; default: up to the file's end
    * @param options.offset where the first element begins in the file, in bytes; default: 0
    * @param options.signal ends the load; the promise rejects with its reason
-   * @throws (as a rejection) AuxstreamError AUX_FILE_FAILED if the file cannot be opened or read, AUX_OUT_OF_RANGE if it is too
-   * short, AUX_INVALID_ARGUMENT, AUX_STREAM_CAPTURING inside a capture, AUX_DISPOSED; OutOfMemoryError. Nothing is left behind.
+   * @throws (as a rejection) AuxstreamError AUX_FILE_FAILED if the file cannot be opened or read, AUX_OUT_OF_RANGE if it is
+   * too short, AUX_INVALID_ARGUMENT, AUX_STREAM_CAPTURING inside a capture, AUX_DISPOSED; OutOfMemoryError. Nothing is left
+   * behind.
    * @example
    * const weights = await device.load("model.safetensors", { dtype: "bfloat16", offset: 4096, length: 2048 * 2816 })
    */
@@ -325,9 +329,9 @@ export class Device {
   }
 
   /**
-   * Returns unused reserved memory to the system, pinned memory included. Does not wait: memory that queued work may still use
-   * stays reserved, so call {@link synchronize} before to return everything. On host this does nothing, because a WebAssembly
-   * memory cannot shrink. PyTorch: `torch.cuda.empty_cache`. CUDA: `cuMemPoolTrimTo`.
+   * Returns unused reserved memory to the system, pinned memory included. Does not wait: memory that queued work may still
+   * use stays reserved, so call {@link synchronize} before to return everything. On host this does nothing, because a
+   * WebAssembly memory cannot shrink. PyTorch: `torch.cuda.empty_cache`. CUDA: `cuMemPoolTrimTo`.
    */
   trim(): void {
     this.checkUsable()
@@ -358,7 +362,8 @@ export class Device {
   }
 
   /**
-   * @internal The graph is released when `life` is garbage-collected. The Graph and the arrays made inside it refer to `life`.
+   * @internal The graph is released when `life` is garbage-collected. The Graph and the arrays made inside it refer to
+   * `life`.
    */
   watchGraph(life: object, state: GraphState): void {
     this.#graphs.add(life, state)

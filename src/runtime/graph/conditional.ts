@@ -123,7 +123,9 @@ const types: Readonly<Record<ConditionalKind, OperationType>> = {
 /** The capture of a conditional's body. */
 class BodyCapture extends Capture {
   readonly #kind: ConditionalKind
-  /** The address of the condition. The array itself must not be kept: if it was made inside, it would keep the graph alive. */
+  /**
+   * The address of the condition. The array itself must not be kept: if it was made inside, it would keep the graph alive.
+   */
   readonly #condition: number
   readonly #around: StreamState
   readonly #outer: Capture
@@ -181,7 +183,10 @@ class BodyCapture extends Capture {
     this.endWith(() => this.order.driver.graphs.endConditional(this.root.handle))
   }
 
-  /** Returns the used streams to the enclosing capture: their next operations run after the conditional, which has this tick. */
+  /**
+   * Returns the used streams to the enclosing capture: their next operations run after the conditional, which has this
+   * tick.
+   */
   releaseStreams(tick: number): void {
     for (const stream of this.#guests.keys()) {
       if (stream.capture === this.#outer) stream.waitFor(this.#around)
@@ -208,7 +213,7 @@ function runBody(kind: ConditionalKind, condition: Condition, fn: () => unknown)
   }
 }
 
-/** @param accepted counts the conditional as an operation of its stream, and gives the tick */
+/** @param accepted counts the conditional as an operation of its stream, and returns the tick */
 function captureBody(
   kind: ConditionalKind,
   condition: Condition,

@@ -53,8 +53,8 @@ export class Graph<T> {
   }
 
   /**
-   * The operations in call order, to look at and to change. After {@link update} they are other objects: changes made to
-   * the former ones are gone.
+   * The operations in call order, to read and to change. {@link update} replaces them by new objects, without earlier
+   * changes.
    *
    * @throws DisposedError
    */

@@ -126,7 +126,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly signature: S
   readonly #source: KernelSource
   readonly #flat: FlatSignature
-  /** Writes structs. A launch takes it away, and gives it back once it is queued. */
+  /** Writes structs. A launch removes it while it is in use, and puts it back once it is queued. */
   #writer: StructWriter | undefined
   /** The check of each flat argument that is a scalar; undefined for an array. */
   readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]

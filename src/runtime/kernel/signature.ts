@@ -111,7 +111,7 @@ class Parser {
     if (isInteger(bytes, MOST_BYTES) && bytes % align === 0) return opaqueLayout(bytes, align)
     throw this.#invalid(
       path,
-      `must have as \`bytes\` a multiple of its alignment, ${align}, up to ${MOST_BYTES}; got ${show(bytes)}`,
+      `must have \`bytes\` that are a multiple of its alignment, ${align}, and at most ${MOST_BYTES}; got ${show(bytes)}`,
     )
   }
 
@@ -133,7 +133,10 @@ class Parser {
   #align(value: object, path: string): number {
     const align: unknown = Reflect.get(value, "align") ?? 1
     if (isInteger(align, MOST_ALIGN) && (align & (align - 1)) === 0) return align
-    throw this.#invalid(path, `must have as \`align\` a power of two from 1 to ${MOST_ALIGN}; got ${show(align)}`)
+    throw this.#invalid(
+      path,
+      `must have an \`align\` that is a power of two from 1 to ${MOST_ALIGN}; got ${show(align)}`,
+    )
   }
 
   #nested<T>(path: string, parse: () => T): T {

@@ -1,4 +1,4 @@
-/** What `device.load` is asked for, checked before the file is opened. */
+/** The arguments of `device.load`. They are checked before the file is opened. */
 import type { FileHandle } from "node:fs/promises"
 import { checkSignal } from "../../common/abort.js"
 import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
@@ -11,12 +11,13 @@ export type LoadableFile = string | URL | FileHandle
 
 /** Options of {@link Device.load}. */
 export interface LoadOptions<D extends DType = DType> {
+  /** The dtype of the array. The file's bytes are little-endian. */
   readonly dtype: D
-  /** The number of elements. Default: all up to the file's end. */
+  /** The number of elements. Default: all elements up to the end of the file. */
   readonly length?: number | undefined
-  /** Where the first element begins in the file, in bytes. Default: 0. */
+  /** The position of the first element in the file, in bytes. Default: 0. */
   readonly offset?: number | undefined
-  /** Ends the load. The promise rejects with the signal's reason, and the array is disposed of. */
+  /** If it aborts, the load ends: the promise rejects with its reason, and the array is disposed of. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -28,7 +29,7 @@ export function checkLoad(file: unknown, options: LoadOptions): asserts file is 
     throw mustBe("file", "a path, a file: URL or a FileHandle", file)
   }
   if (file instanceof URL && file.protocol !== "file:") throw mustBe("file", "a file: URL", file.href)
-  if (options === undefined) throw mustBe("options", "an object with `dtype`", options)
+  if (options === undefined) throw mustBe("options", "an object such as { dtype }", options)
   checkOptions(options, "options", names)
   const { dtype, length = 0, offset = 0, signal } = options
   checkDType(dtype)
@@ -38,7 +39,7 @@ export function checkLoad(file: unknown, options: LoadOptions): asserts file is 
   signal?.throwIfAborted()
 }
 
-/** How many elements are to be loaded. @throws AuxstreamError AUX_OUT_OF_RANGE if the file has not so many */
+/** The number of elements to load. @throws AuxstreamError AUX_OUT_OF_RANGE if the file has fewer */
 export function lengthIn(
   { name, size }: { readonly name: string; readonly size: number },
   elementBytes: number,
@@ -49,15 +50,15 @@ export function lengthIn(
   if (there < needed) {
     throw new AuxstreamError(
       "AUX_OUT_OF_RANGE",
-      `${name} must have at least ${offset + needed} bytes, for ${length ?? 0} elements of ${dtype} from byte ${offset} on; it ` +
-        `has ${size}.`,
+      `${name} must have at least ${offset + needed} bytes, for ${length ?? 0} elements of ${dtype} from byte ${offset} on; ` +
+        `got ${size}`,
     )
   }
   if (length !== undefined) return length
   if (there % elementBytes === 0) return there / elementBytes
   throw new AuxstreamError(
     "AUX_OUT_OF_RANGE",
-    `${name} must have a multiple of ${elementBytes} bytes from byte ${offset} on, for elements of ${dtype}; it has ${there}. ` +
+    `${name} must have a multiple of ${elementBytes} bytes from byte ${offset} on, for elements of ${dtype}; got ${there}. ` +
       "Give the number of elements as `length`.",
   )
 }

@@ -1,4 +1,4 @@
-/** Reads a part of a file into device memory, piece by piece. While one piece is copied, the next is read. */
+/** Reads a part of a file into device memory, in pieces. While one piece is copied, the next one is read. */
 import { queueOperation } from "../capture/operation.js"
 import type { Span } from "../memory/used-memory.js"
 import { OperationType } from "../order/operation.js"
@@ -8,7 +8,7 @@ import { BUFFER_BYTES, type Staging } from "./staging.js"
 
 const upload = new OperationType("upload", "load", ["overwrite", "read"])
 
-/** Where a load gets its bytes from, and where they go. */
+/** The file and the target of a load. */
 export interface Load {
   readonly file: SourceFile
   /** In bytes. */
@@ -21,14 +21,15 @@ export interface Load {
 }
 
 /**
- * Loads all of the target. When it resolves, the bytes have been read, and their copies queued on the stream.
+ * Loads the whole target. When the promise resolves, the bytes have been read, and their copies are queued on the stream.
  *
- * @returns whether anything was queued: if not, the bytes are in their place
- * @throws AuxstreamError AUX_FILE_FAILED, AUX_DISPOSED; OutOfMemoryError; the signal's reason; what broke the stream
+ * @returns whether any copy was queued. If not, the bytes have been read directly into the target
+ * @throws AuxstreamError AUX_FILE_FAILED, AUX_DISPOSED; OutOfMemoryError; the signal's reason; the error that broke the
+ * stream
  */
 export async function loadContents(load: Load, staging: Staging): Promise<boolean> {
   const { target, stream } = load
-  // Memory that is freed meanwhile stays, because reads may be writing to it.
+  // Keep the memory if it is disposed of meanwhile, because reads may still write to it.
   target.allocation.retain()
   try {
     stream.enter()

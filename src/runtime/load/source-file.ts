@@ -1,22 +1,22 @@
-/** A file that is loaded: opened, its size checked, its bytes read to given places. */
+/** A file to load from: opens it, checks its size, and reads its bytes. */
 import { type FileHandle, open } from "node:fs/promises"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
 import { isFileHandle, type LoadableFile } from "./load-options.js"
 
-/** One read of a large piece is slower than several at a time, on as many threads of Node's pool. */
+/** The number of parallel reads of a large piece. One read is slower than several on threads of Node's pool. */
 const READS_AT_A_TIME = 4
-/** Smaller pieces are read at once. */
+/** Pieces smaller than this are read with one read. */
 const LEAST_READ = 1024 * 1024
 
 /** An open file. */
 export class SourceFile {
-  /** In bytes, when it was opened. */
+  /** The size in bytes when it was opened. */
   readonly size: number
-  /** For messages. */
+  /** The name in messages. */
   readonly name: string
   readonly #handle: FileHandle
-  /** Is it the caller's, and stays open? */
+  /** Whether the caller opened it, so that it must stay open. */
   readonly #isBorrowed: boolean
 
   private constructor(handle: FileHandle, name: string, size: number, isBorrowed: boolean) {
@@ -55,7 +55,7 @@ export class SourceFile {
   }
 
   /**
-   * Fills `into` with the file's bytes from `position` on. When it settles, nothing writes to `into` any more.
+   * Fills `into` with the file's bytes from `position` on. Once the promise settles, nothing writes to `into` any more.
    *
    * @throws AuxstreamError AUX_FILE_FAILED, also if the file ends before
    */

@@ -1,6 +1,7 @@
 /**
- * The pinned buffers that files are read into before their bytes are copied to the device. All loads of a device share a few.
- * A buffer is reused once the copy from it is over. If that cannot be known, the buffer is freed behind its uses instead.
+ * Pinned buffers for loads: files are read into them, and their bytes are then copied to the device. All loads of a device
+ * share a few. A buffer is reused once the copy from it is over. If that cannot be known, it is freed after its uses
+ * instead.
  */
 import { onAbort } from "../../common/abort.js"
 import { DisposedError, OutOfMemoryError } from "../../common/errors.js"
@@ -10,12 +11,12 @@ import { streamCompletion } from "../order/completion.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { StreamState } from "../order/stream-state.js"
 
-/** The bytes of a buffer: large enough that a copy of it reaches the bus' speed. */
+/** The size of a buffer in bytes: large enough for a copy at the full speed of the bus. */
 export const BUFFER_BYTES = 16 * 1024 * 1024
-/** While one is copied from, the next is read into. */
+/** The largest number of buffers: while one is copied, the next ones are filled. */
 const MOST_BUFFERS = 2
 
-/** A buffer, and the pinned memory that it is. */
+/** A buffer with its pinned memory. */
 export interface StagingBuffer extends Span {
   readonly allocation: PinnedAllocation
   readonly bytes: Uint8Array
@@ -32,7 +33,7 @@ export class Staging {
   readonly #order: DeviceOrder
   readonly #idle: StagingBuffer[] = []
   readonly #waiters = new Set<Waiter>()
-  /** How many buffers there are, in use and idle. */
+  /** The number of buffers, in use and idle. */
   #count = 0
   #isClosed = false
 
@@ -41,9 +42,9 @@ export class Staging {
   }
 
   /**
-   * A buffer that nothing uses. Waits if there are as many as there may be.
+   * Acquires a buffer. Waits if all of them are in use and no more may be made.
    *
-   * @throws OutOfMemoryError if not even one can be had, DisposedError, the signal's reason
+   * @throws OutOfMemoryError if not even one buffer can be allocated, DisposedError, the signal's reason
    */
   async acquire(signal: AbortSignal | undefined): Promise<StagingBuffer> {
     signal?.throwIfAborted()
@@ -51,7 +52,7 @@ export class Staging {
     return this.#idle.pop() ?? this.#tryToMake() ?? this.#next(signal)
   }
 
-  /** Undefined if others have to be waited for. */
+  /** An idle or a new buffer; undefined if the caller must wait for one. */
   #tryToMake(): StagingBuffer | undefined {
     if (this.#count >= MOST_BUFFERS) return undefined
     try {
@@ -94,7 +95,7 @@ export class Staging {
     })
   }
 
-  /** Gives back a buffer that nothing uses. */
+  /** Releases a buffer that is not in use any more. */
   release(buffer: StagingBuffer): void {
     if (this.#isClosed) return this.#discard(buffer)
     for (const waiter of this.#waiters) {
@@ -105,7 +106,7 @@ export class Staging {
     this.#idle.push(buffer)
   }
 
-  /** Gives back a buffer that what is queued on the stream still uses. */
+  /** Releases a buffer that work queued on the stream still uses. */
   releaseBehind(buffer: StagingBuffer, stream: StreamState): void {
     streamCompletion(stream).then(
       () => this.release(buffer),
@@ -113,7 +114,7 @@ export class Staging {
     )
   }
 
-  /** Frees a buffer behind its uses. A load that waits gets another one. */
+  /** Frees a buffer after its uses. A waiting load gets another one. */
   #replace(buffer: StagingBuffer): void {
     this.#discard(buffer)
     const [waiter] = this.#waiters
@@ -136,7 +137,7 @@ export class Staging {
     for (const buffer of this.#idle.splice(0)) this.#discard(buffer)
   }
 
-  /** The device is closed. Buffers in use are freed when they come back. */
+  /** The device is closed. Buffers in use are freed when they are released. */
   close(): void {
     this.#isClosed = true
     this.trim()
