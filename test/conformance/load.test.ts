@@ -138,7 +138,7 @@ forEachDevice("load", (open) => {
       "AUX_OUT_OF_RANGE",
       "1000 elements of int32 from byte 4 on",
     )
-    await rejected(() => device.load(small, { dtype: "int32", offset: 4004 }), "AUX_OUT_OF_RANGE", "4004", "has 4003")
+    await rejected(() => device.load(small, { dtype: "int32", offset: 4004 }), "AUX_OUT_OF_RANGE", "4004", "got 4003")
     await rejected(() => device.load(small, { dtype: "int32" }), "AUX_OUT_OF_RANGE", "multiple of 4", "4003", "length")
     await rejected(
       () => device.load(large, { dtype: "float64", length: 2 ** 50 }),
