@@ -189,6 +189,22 @@ test("a kernel may throw any value", () => {
   }
 })
 
+test("a message of ten million characters reaches the caller shortened, in the errors of waiting streams, too", () => {
+  using driver = open()
+  const [stream, waiting] = [driver.streams.create(0), driver.streams.create(0)]
+  launch(driver, stream, driver.kernels.load(source("long", [], "throw new Error('x'.repeat(1e7))")))
+  const event = driver.events.create(false)
+  driver.events.record(event, stream)
+  driver.streams.wait(waiting, event)
+  for (const broken of [stream, waiting]) {
+    const error = thrownBy(() => driver.streams.synchronize(broken))
+    assert.ok(error instanceof KernelError)
+    assert.match(error.message, /xxx… \(10000007 characters in all\)/)
+    assert.ok(error.message.length < 3000 && error.kernelStack.length < 30_000, String(error.message.length))
+    assert.match(error.kernelStack, /xxx… .*\n +at .*long/)
+  }
+})
+
 test("a kernel that cannot be loaded breaks its stream", () => {
   using driver = open()
   for (const text of [

@@ -4,16 +4,34 @@ export interface Thrown {
   readonly stack: string
 }
 
-/** Describes a thrown value. Shortens the stack of a kernel given as source: each of its lines contains the whole source. */
+/** A kernel may throw a message of any length, and each error that it causes repeats it. */
+const MOST_TEXT = 2000
+const MOST_STACK = 20_000
+
+/**
+ * Describes a thrown value, in a bounded length. Shortens the stack of a kernel given as source: each of its lines contains
+ * the whole source.
+ */
 export function describeThrown(error: unknown, kernel: string): Thrown {
   try {
-    const text = error instanceof Error ? `${error.name}: ${error.message}` : `it threw ${String(error)}`
-    const stack = error instanceof Error ? String(error.stack) : text
-    return { text: shorten(text, kernel), stack: shorten(stack, kernel) }
+    if (!(error instanceof Error)) {
+      const text = cut(`it threw ${String(error)}`, MOST_TEXT)
+      return { text, stack: text }
+    }
+    const whole = `${error.name}: ${error.message}`
+    const text = cut(shorten(whole, kernel), MOST_TEXT)
+    const stack = String(error.stack)
+    // The calls come behind the message.
+    const calls = stack.startsWith(whole) ? text + stack.slice(whole.length) : stack
+    return { text, stack: cut(shorten(calls, kernel), MOST_STACK) }
   } catch {
     const text = "it threw something that cannot be shown"
     return { text, stack: text }
   }
+}
+
+function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}… (${text.length} characters in all)` : text
 }
 
 function shorten(text: string, kernel: string): string {

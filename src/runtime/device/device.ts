@@ -250,7 +250,8 @@ export class Device {
   }
 
   /**
-   * Makes an array of memory that another library owns. The library never frees it.
+   * Makes an array of memory that another library owns. The library never frees it. Wrap memory once: arrays of two calls do
+   * not know of each other's failed writes. Use {@link DeviceArray.subarray} for parts.
    *
    * @param address the device address, a multiple of the element's size
    * @param length the number of elements
