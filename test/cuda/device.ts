@@ -2,24 +2,15 @@
 import assert from "node:assert/strict"
 import { afterEach, describe } from "node:test"
 import { cudaBackend } from "../../src/cuda/backend.js"
-import type {
-  CudaModuleBody,
-  Driver,
-  EventHandle,
-  KernelSource,
-  MemoryRange,
-  OrderMark,
-  PinnedMemory,
-  StreamHandle,
-} from "../../src/driver.js"
-import type { Primitive } from "../../src/common/struct/layout.js"
+import type { CudaModuleBody, Driver, KernelSource, OrderMark, StreamHandle } from "../../src/driver.js"
+import { DriverLatch, parameters } from "../support/drivers.js"
 import { double, skip } from "./double.js"
+
+export { completed, launch, never, settled, thrownBy } from "../support/drivers.js"
 
 /** CUDA_ERROR_UNKNOWN: a failure without further effects. */
 export const unknown = 999
 
-/** Ordered after no free of another stream. */
-export const never = (): boolean => false
 export const mark: OrderMark = { slot: 0, tick: 0 }
 
 /** Milliseconds, enough for any machine; later ends count as failures. */
@@ -78,25 +69,17 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-/** The flags of latches, by driver. */
-const latchFlags = new WeakMap<Driver, PinnedMemory[]>()
+/** The latches of each driver. */
+const latches = new WeakMap<Driver, Latch[]>()
 
 /** A driver for a test. `using` closes it. */
 export function open(ordinal = 0): Driver & Disposable {
   const driver = cudaBackend.open(ordinal, {})
   const close = (): void => {
     driver.close()
-    for (const { address } of latchFlags.get(driver) ?? []) driver.memory.freePinned(address)
+    for (const latch of latches.get(driver) ?? []) latch.free()
   }
   return Object.assign(driver, { [Symbol.dispose]: close })
-}
-
-/** `"int32"` and `"in float32*"` as parameters. */
-export function parameters(...texts: string[]): Primitive[] {
-  return texts.map((text) => {
-    const [, access, dtype] = /^(?:(in|out|inout) )?(\w+)\*?$/.exec(text) ?? []
-    return { dtype, access } as Primitive
-  })
 }
 
 /** A kernel of the double. */
@@ -145,77 +128,22 @@ export const saxpy = kernel("test_saxpy", ["int32", "float32", "in float32*", "i
 export const affine = kernel("test_affine", ["int32", "inout int32*", "int32", "int32"])
 const latchKernel = kernel("test_latch", ["inout int32*", "int32"])
 
-type Argument = number | bigint | MemoryRange
-
-/** Launches one block of one thread. */
-export function launch(driver: Driver, stream: StreamHandle, source: KernelSource, ...args: Argument[]): void {
-  driver.kernels.launch(stream, driver.kernels.load(source), 1, 1, 1, 1, 1, 1, 0, args, undefined)
-}
-
-/** Holds streams up until it is opened. Its flags stay until the driver is closed: an opened latch still reads them. */
-export class Latch {
+/** Holds streams up until it is opened. Its flags stay until the driver is closed. */
+export class Latch extends DriverLatch {
   readonly #driver: Driver
-  readonly #pinned: PinnedMemory
-  readonly #flags: Int32Array
-  readonly #limit: number
 
   /** `limit`: the milliseconds after which it opens by itself. */
   constructor(driver: Driver, limit = LIMIT) {
+    super(driver, latchKernel, limit)
     this.#driver = driver
-    this.#limit = limit
-    this.#pinned = driver.memory.allocatePinned(12)
-    this.#flags = new Int32Array(this.#pinned.buffer, this.#pinned.byteOffset, 3)
-    this.#flags.fill(0)
-    latchFlags.set(driver, [...(latchFlags.get(driver) ?? []), this.#pinned])
+    latches.set(driver, [...(latches.get(driver) ?? []), this])
   }
 
-  hold(stream: StreamHandle): this {
+  override hold(stream: StreamHandle): this {
     // CUDA loads no kernel while the latch is closed, so the tests' kernels are loaded before.
     for (const source of [noop, fault]) this.#driver.kernels.load(source)
-    launch(this.#driver, stream, latchKernel, { address: this.#pinned.address, length: 3 }, this.#limit)
-    return this
+    return super.hold(stream)
   }
-
-  open(): void {
-    Atomics.store(this.#flags, 0, 1)
-  }
-
-  get timedOut(): boolean {
-    return Atomics.load(this.#flags, 2) !== 0
-  }
-
-  /** Frees its flags once no stream is held: for drivers that {@link open} has not opened. */
-  free(): void {
-    this.#driver.memory.freePinned(this.#pinned.address)
-  }
-
-  [Symbol.dispose](): void {
-    this.open()
-  }
-}
-
-/** Resolves when everything that is queued on the stream now is done. */
-export function completed(driver: Driver, stream: StreamHandle): Promise<void> {
-  const event = driver.events.create(false)
-  driver.events.record(event, stream)
-  return settled(driver, event).finally(() => driver.events.destroy(event))
-}
-
-/** Resolves when the event's latest record is complete. */
-export function settled(driver: Driver, event: EventHandle): Promise<void> {
-  return new Promise((resolve, reject) => {
-    driver.events.whenComplete(event, (error) => (error === undefined ? resolve() : reject(error)))
-  })
-}
-
-/** The value that `fn` throws. */
-export function thrownBy(fn: () => unknown): unknown {
-  try {
-    fn()
-  } catch (error) {
-    return error
-  }
-  assert.fail("nothing was thrown")
 }
 
 /** Reads device memory. Blocks. */

@@ -7,6 +7,7 @@ import {
   type LaunchOptions,
 } from "../../src/index.js"
 import { dtypes, isDType } from "../../src/common/dtype/elements.js"
+import { latchText } from "./latch-flags.js"
 
 /**
  * The kernels of the suites, each with a body for every device. The symbols begin with `test_`, so that the driver's double,
@@ -52,22 +53,7 @@ export const latch = defineKernel({
         __threadfence_system();
       }`,
   },
-  host: {
-    source: `
-      export function test_latch(launch, flags, limit) {
-        const end = performance.now() + limit
-        Atomics.store(flags, 1, 1)
-        Atomics.notify(flags, 1)
-        while (Atomics.load(flags, 0) === 0) {
-          const left = end - performance.now()
-          if (left <= 0) {
-            Atomics.store(flags, 2, 1)
-            return
-          }
-          Atomics.wait(flags, 0, 0, left)
-        }
-      }`,
-  },
+  host: { source: latchText },
 })
 
 /** `x = x * a + b` in wrapping integers. Two of them with other factors give another result in the other order. */

@@ -1,8 +1,6 @@
 import { currentStream, type Device, type Event, type PinnedArray, type Stream } from "../../src/index.js"
 import { latch, once, spin } from "./kernels.js"
-
-/** A latch that is never opened ends by itself, so that a failing test does not hang. */
-const limitMilliseconds = 20_000
+import { LatchFlags, latchLimit } from "./latch-flags.js"
 
 /**
  * Holds a stream until it is opened, so that a test can prove which work waits for which. It occupies a thread of the device
@@ -14,52 +12,25 @@ const limitMilliseconds = 20_000
  * assert.equal(stream.query(), false)
  * latch.open()
  */
-export class Latch {
+export class Latch extends LatchFlags {
   readonly #device: Device
   readonly #pinned: PinnedArray<"int32">
-  readonly #flags: Int32Array
 
   constructor(device: Device) {
+    const pinned = device.pinned("int32", 3)
+    super(pinned.array)
     this.#device = device
-    this.#pinned = device.pinned("int32", 3)
-    this.#flags = this.#pinned.array
+    this.#pinned = pinned
   }
 
   /** Later work on the stream runs once the latch is open. */
   hold(stream: Stream = currentStream(this.#device)): this {
-    latch.launch({ ...once, stream }, this.#pinned, limitMilliseconds)
+    latch.launch({ ...once, stream }, this.#pinned, latchLimit)
     return this
   }
 
-  /** Whether a held stream has reached the latch. */
-  get entered(): boolean {
-    return Atomics.load(this.#flags, 1) !== 0
-  }
-
-  /** Blocks until a held stream has reached the latch: its earlier work is done. */
-  waitUntilEntered(): this {
-    const end = performance.now() + limitMilliseconds
-    while (!this.entered) {
-      if (performance.now() > end) throw new Error(`no stream came to the latch in ${limitMilliseconds} ms`)
-      pause()
-    }
-    return this
-  }
-
-  /** Releases the held streams. */
-  open(): void {
-    Atomics.store(this.#flags, 0, 1)
-    Atomics.notify(this.#flags, 0)
-  }
-
-  /** Whether a held stream went on because of the time limit. Then the test has proved nothing. */
-  get timedOut(): boolean {
-    return Atomics.load(this.#flags, 2) !== 0
-  }
-
-  /** Opens the latch. */
-  [Symbol.dispose](): void {
-    this.open()
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]()
     this.#pinned.dispose()
   }
 }
@@ -77,10 +48,4 @@ export function isHeld(target: Stream | Event): boolean {
     if (target.query()) return false
   }
   return true
-}
-
-const still = new Int32Array(new SharedArrayBuffer(4))
-
-function pause(): void {
-  Atomics.wait(still, 0, 0, 1)
 }
