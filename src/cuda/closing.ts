@@ -72,10 +72,10 @@ export class Closing {
    */
   drain(): void {
     const { context, memory, streams } = this.#parts
-    if (context.isLost || !streams.synchronizeEnded()) return
+    if (context.isLost || !streams.ends.synchronize()) return
     memory.freeAll()
     streams.destroyAll()
-    streams.synchronizeEnded()
+    streams.ends.synchronize()
     memory.trim()
   }
 
@@ -101,7 +101,7 @@ export class Closing {
   /** @returns whether nothing is left */
   #freeWhatIsOver(): boolean {
     const { memory, streams } = this.#parts
-    if (!streams.forgetEnded()) return false
+    if (!streams.ends.forgetReached()) return false
     if (memory.isEmpty) return true
     // All work is over, so any stream will do. The end of that stream must be reached, too.
     memory.freeAll()
@@ -113,7 +113,7 @@ export class Closing {
     const timer = setTimeout(() => this.#step(), this.#pause)
     // The process may end meanwhile, which frees everything. The end of a Worker frees nothing, so a Worker must wait, except
     // for foreign captures, which may never end.
-    const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.onlyCapturedRemain
+    const hasOnlyCaptured = this.#failures.length === 0 && this.#parts.streams.ends.onlyCapturedRemain
     if (isMainThread || hasOnlyCaptured) timer.unref()
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE)
   }

@@ -9,7 +9,8 @@
  */
 import type { CudaContext } from "./api/context.js"
 import { destroyGroups, destroyProducts } from "./products/products.js"
-import { ledger, type LedgerRecord } from "./ledger/ledger.js"
+import { ledger } from "./ledger/ledger.js"
+import type { LedgerRecord } from "./ledger/record.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"
 import { SUCCESS } from "./api/status.js"

@@ -129,7 +129,7 @@ export class DriverMemory implements DeviceMemory {
       this.#streams.synchronize(stream)
       this.#freedOn.delete(stream)
     }
-    this.#streams.synchronizeEnded()
+    this.#streams.ends.synchronize()
     this.trim()
   }
 

@@ -128,7 +128,7 @@ export class OwnMemory implements DeviceMemory {
   }
 
   #refresh(): void {
-    this.#unlessLost(() => this.#streams.forgetEnded())
+    this.#unlessLost(() => this.#streams.ends.forgetReached())
     for (const progress of this.#progress.values()) {
       this.#unlessLost(
         () => progress.refresh(),
@@ -161,7 +161,7 @@ export class OwnMemory implements DeviceMemory {
   drainFrees(): void {
     this.#context.checkAlive()
     for (const progress of this.#progress.values()) progress.synchronize()
-    this.#streams.synchronizeEnded()
+    this.#streams.ends.synchronize()
     for (const allocator of [this.#small, this.#large]) allocator.harvest()
   }
 

@@ -5,7 +5,8 @@
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/event-pool.js"
-import { ledger, type LedgerRecord } from "../ledger/ledger.js"
+import { ledger } from "../ledger/ledger.js"
+import type { LedgerRecord } from "../ledger/record.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
 /** Marks after everything that the neighbours had queued at one time. */

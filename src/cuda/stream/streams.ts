@@ -1,13 +1,12 @@
 /**
- * The streams of one device, and the ends of those that were destroyed while work was queued on them.
- *
- * Destroying a stream must never block, cancel its work, or invalidate a capture that it is part of.
+ * The streams of one device: own ones, and adopted ones of other libraries. A stream in a capture must never be queried.
  */
 import { AuxstreamError } from "../../common/errors.js"
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "./event-pool.js"
+import { StreamEnds, type WhenOver } from "./stream-ends.js"
 import { ledger } from "../ledger/ledger.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 
@@ -15,16 +14,13 @@ const NON_BLOCKING = 1
 /** NULL, CU_STREAM_LEGACY and CU_STREAM_PER_THREAD: aliases of default streams, which depend on the calling thread. */
 const SPECIAL_HANDLES = 2n
 const ADDRESS_LIMIT = 2n ** 53n
-/** How many ends, and how many streams that wait to be destroyed, are checked whenever a stream is destroyed. */
-const LOOKS = 4
-
-type WhenOver = (() => void) | undefined
 
 /** The streams of one device. */
 export class Streams {
   readonly #context: CudaContext
   readonly #captures: Captures
-  readonly #events: EventPool
+  /** Those that were destroyed. */
+  readonly ends: StreamEnds
   readonly #own = new Set<StreamHandle>()
   /** How many streams may exist at once without making CUDA wait, as reserved so far. */
   #ready = 0
@@ -32,18 +28,11 @@ export class Streams {
   readonly #adopted = new Set<StreamHandle>()
   /** For streams in a capture of this library: the event after their earlier work. */
   readonly #beforeCapture = new Map<StreamHandle, EventHandle>()
-  /**
-   * Streams to destroy once their ends can be marked: when a foreign capture has ended, or when a failed call succeeds.
-   * The value is called when their work is over.
-   */
-  readonly #leaving = new Map<StreamHandle, WhenOver>()
-  /** For each destroyed stream whose work may still run: the event after that work, and a callback for its end. */
-  readonly #ends = new Map<EventHandle, WhenOver>()
 
   constructor(context: CudaContext, captures: Captures, events: EventPool) {
     this.#context = context
     this.#captures = captures
-    this.#events = events
+    this.ends = new StreamEnds(context, captures, events)
   }
 
   /** @throws CudaError */
@@ -85,52 +74,21 @@ export class Streams {
    * Never blocks, cancels nothing, never throws. `whenOver` is called once the stream's work is known to be over. An
    * adopted stream is only released: its owner destroys it.
    */
-  destroy(stream: StreamHandle, whenOver?: () => void): void {
+  destroy(stream: StreamHandle, whenOver?: WhenOver): void {
     this.#beforeCapture.delete(stream)
     if (this.#adopted.delete(stream)) return this.#releaseAdopted(stream, whenOver)
     if (!this.#own.delete(stream) || this.#context.isLost) return
-    const leaving = [...nextFew(this.#leaving), [stream, whenOver] as const]
-    this.#leaving.set(stream, whenOver)
-    // A failure is retried at the next check.
-    failuresOf(nextFew(this.#ends), ([event, over]) => this.#forgetIfReached(event, over))
-    failuresOf(leaving, ([one, over]) => this.#leave(one, over))
+    this.ends.add(stream, whenOver)
   }
 
   /** Work queued on a foreign stream goes on: its end is marked, unless the owner captures the stream now. */
   #releaseAdopted(stream: StreamHandle, whenOver: WhenOver): void {
     if (this.#context.isLost) return
     ledger().locked(() => {
-      failuresOf([stream], () => {
-        if (!this.isInAnyCapture(stream)) this.#markEnd(stream, whenOver)
-      })
+      this.ends.addAdopted(stream, whenOver)
       if (!this.#own.has(stream)) this.#context.holding.remove(stream)
     })
     this.#captures.foreign.forgetStream(stream)
-  }
-
-  #leave(stream: StreamHandle, whenOver: WhenOver): void {
-    // Destroying it would invalidate the capture, and an event recorded in it would not mark the earlier work.
-    if (this.isInAnyCapture(stream)) return
-    ledger().locked(() => {
-      this.#markEnd(stream, whenOver)
-      this.#leaving.delete(stream)
-      this.#destroy(stream)
-    })
-    this.#captures.foreign.forgetStream(stream)
-  }
-
-  /** Records the stream's end, and enters it in the ledger in place of the stream. */
-  #markEnd(stream: StreamHandle, whenOver: WhenOver): void {
-    const end = this.#events.record(stream)
-    this.#ends.set(end, whenOver)
-    this.#context.holding.change(end, "end")
-  }
-
-  #destroy(stream: StreamHandle): void {
-    this.#context.holding.remove(stream)
-    let status = this.#context.calls.cuStreamDestroy(stream)
-    if (status !== SUCCESS) status = this.#context.again(status, "cuStreamDestroy", stream)
-    if (status !== SUCCESS) this.#context.warnOfLeak(status, "cuStreamDestroy")
   }
 
   /** @throws AuxstreamError AUX_INVALID_ARGUMENT for CUDA's default streams, AUX_DEVICE_MISMATCH for another context's */
@@ -193,8 +151,8 @@ export class Streams {
    * @throws DeviceLostError
    */
   areIdle(): boolean {
-    this.#lookAtEnds()
-    if (this.#ends.size > 0) return false
+    this.ends.look()
+    if (!this.ends.areReached) return false
     for (const stream of this.#own) if (!this.#isOver(stream)) return false
     for (const stream of this.#adopted) if (!this.#isAdoptedOver(stream)) return false
     return true
@@ -226,79 +184,8 @@ export class Streams {
     this.#beforeCapture.set(stream, lastEvent)
   }
 
-  /**
-   * Forgets the ends that have been reached, and marks the ends of streams that could not be destroyed before.
-   *
-   * @returns whether none is left
-   * @throws the first failure, after all have been checked
-   */
-  forgetEnded(): boolean {
-    const failures = [
-      ...failuresOf(this.#ends, ([event, whenOver]) => this.#forgetIfReached(event, whenOver)),
-      ...failuresOf(this.#leaving, ([stream, whenOver]) => this.#leave(stream, whenOver)),
-    ]
-    if (failures.length > 0) throw failures[0]
-    return this.#ends.size + this.#leaving.size === 0
-  }
-
-  /** A failed query of a destroyed stream must not fail a check of all streams. */
-  #lookAtEnds(): void {
-    try {
-      this.forgetEnded()
-    } catch (error) {
-      if (this.#context.isLost) throw error
-    }
-  }
-
-  #forgetIfReached(event: EventHandle, whenOver: WhenOver): void {
-    if (!hasPassed(this.#context, event)) return
-    this.#ends.delete(event)
-    ledger().locked(() => this.#context.holding.change(event, "event"))
-    this.#events.release(event)
-    whenOver?.()
-  }
-
-  /** Whether only streams in foreign captures are left, which may never end. */
-  get onlyCapturedRemain(): boolean {
-    return this.#ends.size === 0 && this.#leaving.size > 0
-  }
-
-  /** Blocks until the work of destroyed streams is over, except captured ones. @returns whether none is left */
-  synchronizeEnded(): boolean {
-    this.#lookAtEnds()
-    for (const event of this.#ends.keys()) {
-      const status = this.#context.calls.cuEventSynchronize(event)
-      if (status !== SUCCESS) this.#context.retry(status, "cuEventSynchronize", event)
-    }
-    return this.forgetEnded()
-  }
-
   destroyAll(): void {
     this.#adopted.clear()
     for (const stream of this.#own) this.destroy(stream)
   }
-}
-
-/** The few entries that were not checked for the longest time, so that the cost does not grow with their number. */
-function nextFew<T>(waiting: Map<number, T>): [number, T][] {
-  const turn: [number, T][] = []
-  for (const one of waiting) if (turn.push(one) === LOOKS) break
-  for (const [key, value] of turn) {
-    waiting.delete(key)
-    waiting.set(key, value)
-  }
-  return turn
-}
-
-/** Visits all, and returns what was thrown. */
-function failuresOf<T>(all: Iterable<T>, visit: (one: T) => void): unknown[] {
-  const failures: unknown[] = []
-  for (const one of all) {
-    try {
-      visit(one)
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  return failures
 }

@@ -49,6 +49,7 @@ import type { FailureReport } from "../kernel/reports.js"
 import { copyRows, fill } from "./transfers.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
+import { tellHost } from "../schedule/host-signal.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
 
@@ -202,7 +203,7 @@ export class Interpreter implements Operations {
   /** @returns the woken stream to continue with, having given this one back, or 0 to continue with this one */
   #tellWatchers(stream: number, watched: number): number {
     const { control, scheduler } = this.#at
-    if ((watched & HOST_WATCHES) !== 0) scheduler.tellHost(stream, this.#high, this.#low)
+    if ((watched & HOST_WATCHES) !== 0) tellHost(control.words, stream, this.#high, this.#low)
     if ((watched & STREAMS_WATCH) === 0) return 0
     control.words[stream + READ] = this.#read
     const woken = scheduler.settle(stream, this.#high, this.#low)

@@ -9,26 +9,15 @@ import {
   ENDING_WAITERS,
   ENDS_BROKEN,
   EXTENT,
-  HOST_HIGH,
-  HOST_LISTED,
-  HOST_LOW,
-  HOST_NEXT,
-  HOST_PASSED,
-  HOST_WATCHES,
   IDLE,
   LEVEL,
-  LEVELS,
   LIFE,
   LOCK,
   LOST,
-  NEXT,
   READY,
   READY_COUNT,
-  READY_HEADS,
   READY_MASK,
-  READY_TAILS,
   RUNNING,
-  SIGNAL,
   SLEEPING,
   SPINNING,
   STATE,
@@ -39,10 +28,10 @@ import {
   WATCHED,
   WATCHERS,
   hasProgressed,
-  hasReached,
   wordAt,
 } from "../control/layout.js"
 import { lock, unlock } from "../control/mutex.js"
+import { popReady, pushReady } from "./ready-lists.js"
 import { addWaiter, isReached, takeFirstWaiter } from "./waiters.js"
 import { RunWatch } from "./run-watch.js"
 
@@ -65,7 +54,7 @@ export class Scheduler {
   constructor(control: ControlMemory, whenLate?: () => void) {
     this.#control = control
     this.#whenLate = whenLate
-    this.#runs = new RunWatch(control, (stream) => this.#push(stream))
+    this.#runs = new RunWatch(control, (stream) => pushReady(control.words, stream))
   }
 
   /** Makes an idle stream with new commands ready. On the opening thread, after it has published the tail. */
@@ -78,10 +67,8 @@ export class Scheduler {
     if (Atomics.compareExchange(words, stream + STATE, IDLE, READY) !== IDLE) return false
     Atomics.add(words, ACTIVE, 1)
     lock(words, LOCK, this.#whenLate)
-    this.#push(stream)
-    const wake = this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    pushReady(words, stream)
+    this.#unlockAndCall(words)
     return true
   }
 
@@ -100,19 +87,16 @@ export class Scheduler {
   /** Makes a running stream ready again, for any worker. */
   yield(stream: number): void {
     const words = this.#lock()
-    this.#push(stream)
-    const wake = this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    pushReady(words, stream)
+    this.#unlockAndCall(words)
   }
 
   /** Removes the first ready stream, which the caller then runs. @returns 0 if there is none */
   take(): number {
     const words = this.#lock()
-    const stream = this.#pop()
-    const wake = stream !== 0 && this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    const stream = popReady(words)
+    if (stream === 0) unlock(words, LOCK)
+    else this.#unlockAndCall(words)
     return stream
   }
 
@@ -169,9 +153,7 @@ export class Scheduler {
     if (this.#runs.has(stream)) return
     const words = this.#lock()
     this.#runs.add(stream)
-    const wake = this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    this.#unlockAndCall(words)
   }
 
   /** Returns once the current holder of the lock, if any, has unlocked it. */
@@ -233,17 +215,15 @@ export class Scheduler {
       if (first === 0) {
         first = waiter
       } else if (wordAt(words, waiter + LEVEL) > wordAt(words, first + LEVEL)) {
-        this.#push(first)
+        pushReady(words, first)
         first = waiter
       } else {
-        this.#push(waiter)
+        pushReady(words, waiter)
       }
     }
     if (first !== 0) Atomics.store(words, first + STATE, RUNNING)
     this.#unwatchIfAlone(stream)
-    const wake = this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    this.#unlockAndCall(words)
     return first
   }
 
@@ -251,12 +231,10 @@ export class Scheduler {
   release(stream: number, high: number, low: number): void {
     const words = this.#lock()
     for (let waiter = this.#takeOver(stream, high, low); waiter !== 0; waiter = this.#takeOver(stream, high, low)) {
-      this.#push(waiter)
+      pushReady(words, waiter)
     }
     this.#unwatchIfAlone(stream)
-    const wake = this.#callWorker()
-    unlock(words, LOCK)
-    if (wake) Atomics.notify(words, DOORBELL, 1)
+    this.#unlockAndCall(words)
   }
 
   /** Removes a stream whose wait for another one is over, now that the other has reached a position. @returns 0 if none */
@@ -277,38 +255,18 @@ export class Scheduler {
     Atomics.and(words, stream + WATCHED, ~STREAMS_WATCH)
   }
 
-  /** After progress of a stream that the opening thread watches: wakes that thread if the position was reached. */
-  tellHost(stream: number, high: number, low: number): void {
-    const words = this.#control.words
-    if (!hasReached(high, low, wordAt(words, stream + HOST_HIGH), wordAt(words, stream + HOST_LOW))) return
-    Atomics.and(words, stream + WATCHED, ~HOST_WATCHES)
-    this.#listForHost(stream)
-    this.signal()
-  }
-
-  /** Adds a stream to the list of those that the opening thread must check, unless it is in it. */
-  #listForHost(stream: number): void {
-    const { words } = this.#control
-    if (Atomics.exchange(words, stream + HOST_LISTED, 1) === 1) return
-    let first: number
-    do {
-      first = Atomics.load(words, HOST_PASSED)
-      words[stream + HOST_NEXT] = first
-    } while (Atomics.compareExchange(words, HOST_PASSED, first, stream) !== first)
-  }
-
-  /** Wakes the opening thread. */
-  signal(): void {
-    const words = this.#control.words
-    Atomics.add(words, SIGNAL, 1)
-    Atomics.notify(words, SIGNAL)
-  }
-
   #lock(): Int32Array {
     lock(this.#control.words, LOCK, this.#whenLate)
     // Control blocks that were reserved lately may lie beyond this thread's view.
     if (wordAt(this.#control.words, EXTENT) > this.#control.words.length) this.#control.refresh()
     return this.#control.words
+  }
+
+  /** Unlocks, and wakes one more worker if there is work for it. */
+  #unlockAndCall(words: Int32Array): void {
+    const wake = this.#callWorker()
+    unlock(words, LOCK)
+    if (wake) Atomics.notify(words, DOORBELL, 1)
   }
 
   /** Decides, under the lock, whether to wake one more worker. If so, the caller must notify the doorbell. */
@@ -341,35 +299,5 @@ export class Scheduler {
     const isInVain = !this.#runs.isEmpty() && this.#control.words[READY_MASK] === 0
     if (isInVain) unlock(this.#control.words, LOCK)
     return isInVain
-  }
-
-  #push(stream: number): void {
-    const words = this.#control.words
-    const level = wordAt(words, stream + LEVEL)
-    Atomics.store(words, stream + STATE, READY)
-    words[stream + NEXT] = 0
-    const last = wordAt(words, READY_TAILS + level)
-    if (last === 0) words[READY_HEADS + level] = stream
-    else words[last + NEXT] = stream
-    words[READY_TAILS + level] = stream
-    words[READY_COUNT] = wordAt(words, READY_COUNT) + 1
-    Atomics.or(words, READY_MASK, 1 << level)
-  }
-
-  #pop(): number {
-    const words = this.#control.words
-    const mask = wordAt(words, READY_MASK)
-    if (mask === 0) return 0
-    const level = Math.min(LEVELS - 1, 31 - Math.clz32(mask))
-    const stream = wordAt(words, READY_HEADS + level)
-    const next = wordAt(words, stream + NEXT)
-    words[READY_HEADS + level] = next
-    if (next === 0) {
-      words[READY_TAILS + level] = 0
-      Atomics.and(words, READY_MASK, ~(1 << level))
-    }
-    words[READY_COUNT] = wordAt(words, READY_COUNT) - 1
-    Atomics.store(words, stream + STATE, RUNNING)
-    return stream
   }
 }
