@@ -183,7 +183,7 @@ function costsTable(report: Report): string {
       ],
       ["recording an event", of("queueing", "record")],
       [
-        "a wait that is sent; one that is left out",
+        "a wait that is sent; one that is skipped",
         of("queueing", "wait that is sent", "wait that adds nothing (elided)"),
       ],
       ["a fork-join of two tiny kernels until done, blocking", of("fork-join", "auxstream, synchronize()")],

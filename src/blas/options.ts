@@ -94,8 +94,8 @@ export interface PreparedMatmul<D extends MatmulDType = MatmulDType> extends Mat
   readonly bias?: boolean | undefined
   readonly activation?: MatmulActivation | undefined
   /**
-   * A power of two of bytes to which all addresses are aligned. Default: 16. All arrays that are not views are aligned to
-   * 256.
+   * A power of two of bytes to which all addresses are aligned. Default: 16. New arrays have it; views and wrapped memory may
+   * not.
    */
   readonly alignment?: number | undefined
 }
