@@ -62,7 +62,7 @@ export class GraphMemory extends RetainedMemory {
   }
 
   /** Notes that an operand no longer uses this memory. It is kept until these launches are over. */
-  letGo(memory: UsedMemory, launches: readonly Use[]): void {
+  drop(memory: UsedMemory, launches: readonly Use[]): void {
     const count = this.#kept.get(memory) ?? 0
     if (count > 1) this.#kept.set(memory, count - 1)
     else if (this.#kept.delete(memory)) memory.release(launches)
@@ -80,16 +80,16 @@ export class GraphMemory extends RetainedMemory {
 
   /** The accesses to memory that was made outside. */
   get accesses(): GraphAccesses {
-    if (this.#changed !== undefined) this.#putTogether(this.#changed())
+    if (this.#changed !== undefined) this.#collectAccesses(this.#changed())
     return this.#accesses
   }
 
   /** Called when nodes have changed. `describe` returns the accesses of each; it is called only when they are needed. */
-  describeAnew(describe: () => readonly (readonly Access[])[]): void {
+  accessesChanged(describe: () => readonly (readonly Access[])[]): void {
     this.#changed = describe
   }
 
-  #putTogether(nodes: readonly (readonly Access[])[]): void {
+  #collectAccesses(nodes: readonly (readonly Access[])[]): void {
     this.#changed = undefined
     // Graphs that include this one still refer to the former object.
     this.#accesses = new GraphAccesses(this.arena.writes)

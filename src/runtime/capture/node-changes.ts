@@ -82,7 +82,7 @@ export class NodeChanges {
     const added = this.#outside(accesses)
     for (const memory of added) this.#memory.keep(memory)
     const arrays = former.filter(({ argument }) => argument !== undefined)
-    for (const memory of this.#outside(arrays)) this.#memory.letGo(memory, launches)
+    for (const memory of this.#outside(arrays)) this.#memory.drop(memory, launches)
     return added
   }
 
@@ -93,7 +93,7 @@ export class NodeChanges {
   #setAccesses(place: number, accesses: readonly Access[]): void {
     if (this.#disabled.has(place)) this.#disabled.set(place, accesses)
     else this.#plan.setAccesses(place, accesses)
-    this.#memory.describeAnew(() => this.#plan.nodes.map((node) => node.accesses))
+    this.#memory.accessesChanged(() => this.#plan.nodes.map((node) => node.accesses))
   }
 
   #handleOf(place: number): NodeHandle {
