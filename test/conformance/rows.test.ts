@@ -194,7 +194,7 @@ forEachOpenDevice("copies and fills of rows", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(1, 2, 8, 0, 3, 4, 8, 0, 5, 6, 8, 0))
   })
 
-  test("§11 rows of arrays that are disposed of at once are copied all the same", () => {
+  test("§11 rows of arrays that are disposed of at once are still copied", () => {
     using device = open()
     using x = device.zeros("int32", 8)
     using latch = new Latch(device).hold()

@@ -45,7 +45,7 @@ struct capture {
   bool invalid, over;
   /* The capture is into an existing graph: the body of a conditional. */
   bool into;
-  /* What was added behind a branch by hand. Until the branch goes on behind it, nothing may be captured there. */
+  /* The node added behind a branch by hand. Until the branch continues after it, nothing may be captured there. */
   struct node *loose[MAX_BRANCHES];
   struct capture *next;
 };
@@ -123,7 +123,7 @@ static void discard(struct graph *graph) {
   double_bury(graph);
 }
 
-/* Runs the commands in the order of the calls, so that no branch runs before the one it waits for. */
+/* Runs the commands in the order of the calls, so no branch runs before one that it waits for. */
 static void run_inline(const struct graph *graph, const struct command *by) {
   for (int i = 0; i < graph->count; i++) {
     if (graph->operations[i].kind != COMMAND) continue;
@@ -462,7 +462,7 @@ EXPORT CUresult cuStreamGetCaptureInfo_v2(struct stream *stream, int *status, ui
   return CUDA_SUCCESS;
 }
 
-/* A part goes behind the place; the place's branch has to be told to go on behind it. */
+/* Adds a part behind the place. The caller must then make the place's branch continue after it. */
 static CUresult add_part(struct node **out, struct graph *graph, struct node *const *nodes, size_t count,
                          struct part_command part) {
   REQUIRE(count == 1 && nodes[0]->kind == NODE && nodes[0]->capture->graph == graph, CUDA_ERROR_INVALID_VALUE);

@@ -1,4 +1,4 @@
-/** Our streams in another library's capture: what is queued there becomes part of that library's graph. */
+/** Our streams in another library's capture: work queued there becomes part of that library's graph. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice, parallel } from "../../src/index.js"
@@ -10,7 +10,7 @@ import { ForeignCapture } from "./foreign-capture.js"
 const MIB = 2 ** 20
 
 onDouble("a stream that another library captures", () => {
-  test("is neither asked nor recorded on for memory", () => {
+  test("is neither queried nor recorded on for memory", () => {
     using driver = open()
     const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
     const address = driver.memory.allocate(33 * MIB, captured, never)
@@ -23,7 +23,7 @@ onDouble("a stream that another library captures", () => {
     for (const one of taken) driver.memory.free(one, other, mark)
   })
 
-  test("lets a kernel be loaded, and both go on", () => {
+  test("does not prevent loading a kernel, and neither disturbs the other", () => {
     using driver = open()
     const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
     driver.streams.foreignHandle(captured)
@@ -34,12 +34,12 @@ onDouble("a stream that another library captures", () => {
     driver.memory.drainFrees()
   })
 
-  test("keeps the memory that it uses, even if that is disposed of during the capture", () => {
+  test("keeps the memory that it uses, even if the array is disposed of during the capture", () => {
     using device = openDevice("cuda:0")
     const [used, other, third] = [device.createStream(), device.createStream(), device.createStream()]
     const array = used.run(() => device.empty("uint8", 64 * MIB))
     other.wait(used)
-    other.run(() => array.subarray(0, 4).fill(1)) // No stream is behind both uses.
+    other.run(() => array.subarray(0, 4).fill(1)) // No stream is ordered after both uses.
     using latch = new Latch(device.driver).hold(used.state.handle)
     used.run(() => array.fill(1))
     const { address } = array
@@ -55,7 +55,7 @@ onDouble("a stream that another library captures", () => {
     latch.free()
   })
 
-  test("has a cost that does not grow with the held memory, which is reused before memory runs out", () => {
+  test("costs the same however much memory it holds, and that memory is reused before an allocation fails", () => {
     double.setMemory(640 * MIB)
     try {
       using device = openDevice("cuda:0")
@@ -68,7 +68,7 @@ onDouble("a stream that another library captures", () => {
       assert.ok(double.count("cuStreamIsCapturing") - asked < 20)
       capture.end()
       used.synchronize()
-      other.run(() => device.empty("uint8", 500 * MIB)) // Not without what the hundred had.
+      other.run(() => device.empty("uint8", 500 * MIB)) // This needs the memory of the hundred arrays.
     } finally {
       double.setMemory(2 ** 34)
     }
@@ -80,7 +80,7 @@ onDouble("a stream that another library captures", () => {
     const arrays = used.run(() => Array.from({ length: 3000 }, () => device.empty("uint8", 1000)))
     beside.wait(used)
     for (const array of arrays) {
-      for (const stream of [used, beside]) stream.run(() => array.fill(1)) // No stream is behind both uses.
+      for (const stream of [used, beside]) stream.run(() => array.fill(1)) // No stream is ordered after both uses.
     }
     const before = double.alive().streams
     const capture = new ForeignCapture(Number(used.handle))
@@ -103,7 +103,7 @@ onDouble("a stream that another library captures", () => {
     capture.end()
   })
 
-  test("is known by an event alone that the other library has recorded", () => {
+  test("is recognised by an event that the other library recorded", () => {
     using keeper = open()
     using device = openDevice("cuda:0")
     const stream = device.createStream()
@@ -121,13 +121,13 @@ onDouble("a stream that another library captures", () => {
     })
     const { state } = stream
     assert.ok(calls.every(([name, ...args]) => !args.includes(state.handle) || name === "cuStreamIsCapturing"))
-    // It is brought back, as its author would.
+    // The stream is joined back, as its author would do.
     using back = device.createEvent().record(stream)
     native("cuStreamWaitEvent", "int", ["uintptr_t", "uintptr_t", "uint32_t"])(foreignHandle, Number(back.handle), 0)
     capture.end()
   })
 
-  test("keeps pinned memory no longer than the capture, though nothing but that is made", () => {
+  test("keeps pinned memory no longer than the capture, even if only pinned memory is allocated", () => {
     using device = openDevice("cuda:0")
     const stream = device.createStream()
     const source = stream.run(() => device.empty("uint8", MIB))
@@ -136,7 +136,7 @@ onDouble("a stream that another library captures", () => {
       const pinned = device.pinned("uint8", MIB)
       stream.run(() => pinned.copyFrom(source))
       const capture = new ForeignCapture(handle)
-      pinned.allocation.dispose() // As the collector does.
+      pinned.allocation.dispose() // As the garbage collector does.
       capture.end()
       stream.synchronize()
     }
@@ -158,7 +158,7 @@ onDouble("a stream that another library captures", () => {
     driver.memory.free(driver.memory.allocate(40 * MIB, other, never), other, mark)
   })
 
-  test("keeps uploaded bytes for as long as the graph may run; other uploads go on", () => {
+  test("keeps uploaded bytes for as long as the graph may run; other uploads continue", () => {
     using device = openDevice("cuda:0")
     const [shown, other] = [device.createStream(), device.createStream()]
     const [x, y] = [shown, other].map((stream) => stream.run(() => device.zeros("uint8", 8192)))
@@ -320,7 +320,7 @@ onDouble("a stream that another library captures", () => {
     assert.equal(stream.disposed, true)
   })
 
-  test("tells nothing of its earlier work, whose pinned memory is kept until that is over", () => {
+  test("does not show the end of its earlier work, whose pinned memory is kept until then", () => {
     using device = openDevice("cuda:0")
     const used = device.createStream()
     using latch = new Latch(device.driver).hold(used.state.handle)
@@ -339,7 +339,7 @@ onDouble("a stream that another library captures", () => {
     assert.equal(double.failuresLeft(), 0)
     assert.equal(given, false)
     latch.open()
-    device.driver.streams.synchronize(used.state.handle) // Of which the runtime hears nothing.
+    device.driver.streams.synchronize(used.state.handle) // Without the runtime's knowledge.
     device.order.deferredReleases.sweep()
     assert.equal(given, true)
     latch.free()
@@ -366,7 +366,7 @@ onDouble("a stream that another library captures", () => {
   })
 })
 
-onDouble("the end of a destroyed stream that cannot be told once", () => {
+onDouble("a destroyed stream whose end cannot be queried at first", () => {
   test("does not fail an allocation elsewhere, and is reported later", async () => {
     using driver = open()
     const [first, second, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
@@ -387,7 +387,7 @@ onDouble("the end of a destroyed stream that cannot be told once", () => {
     assert.deepEqual(await takeWarnings(), [])
   })
 
-  test("leaves the stream to be destroyed with the next ones, even without an allocation", () => {
+  test("is destroyed together with the next ones, even without an allocation", () => {
     using driver = open()
     const before = double.alive().streams
     for (let count = 0; count < 20; count++) {

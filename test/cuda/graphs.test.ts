@@ -77,7 +77,7 @@ class ForkJoin {
     return this.get()
   }
 
-  /** Nothing takes part in a capture, work runs, and another capture comes out well. */
+  /** Checks that no stream is being captured, that work runs, and that another capture succeeds. */
   checkUsable(): void {
     for (const stream of [this.main, this.aux]) {
       this.set(1, 1)
@@ -99,7 +99,7 @@ function checkStatus(status: string, fn: () => unknown): void {
 }
 
 onDouble("graphs", () => {
-  test("a captured fork-join sends what an uncaptured one does, between one call before it and a few after", () => {
+  test("a captured fork-join makes the same calls as an uncaptured one, between one call before and a few after", () => {
     using driver = open()
     const { main, aux, forked, joined, ...all } = new ForkJoin(driver)
     const kernel = driver.kernels.load(noop)
@@ -149,7 +149,7 @@ onDouble("graphs", () => {
     assert.ok(all.address > 0)
   })
 
-  test("nothing runs before the launch, and every launch runs it all", () => {
+  test("nothing runs before the launch, and every launch runs everything", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const graph = forkJoin.capture(2)
@@ -178,7 +178,7 @@ onDouble("graphs", () => {
     assert.deepEqual([double.alive().graphs, double.alive().executables], [2, 2])
   })
 
-  test("a cancelled capture leaves nothing, whatever had become of it", () => {
+  test("a cancelled capture leaves nothing behind, in whatever state it was", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const invalidations: (() => void)[] = [
@@ -211,7 +211,7 @@ onDouble("graphs", () => {
     })
   }
 
-  test("an update that fails, for whatever reason, gives another executable", () => {
+  test("an update that fails for any reason gives another executable", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     const graph = forkJoin.capture(2)
@@ -241,7 +241,7 @@ onDouble("graphs", () => {
     ["cuGraphDestroy", "graphs"],
     ["cuGraphExecDestroy", "executables"],
   ] as const) {
-    test(`${call} failing throws nothing, and is warned of`, async () => {
+    test(`${call} failing causes a warning and does not throw`, async () => {
       using driver = open()
       const forkJoin = new ForkJoin(driver)
       double.fail(call, 1, unknown)
@@ -310,7 +310,7 @@ onDouble("graphs", () => {
     forkJoin.checkUsable()
   })
 
-  test("a device that is lost in a graph's launch, or during a capture, takes its graphs with it", () => {
+  test("a device lost in a graph's launch, or during a capture, takes its graphs with it", () => {
     using driver = open()
     const forkJoin = new ForkJoin(driver)
     driver.kernels.load(fault)

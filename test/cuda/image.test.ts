@@ -12,7 +12,7 @@ const fatbin = fatbinOf(cubin, new Uint8Array(100).fill(9))
 const ptx = `// { in a comment\n.version 8.0\n.target sm_90\n.address_size 64\n/* and { here */
 .visible .entry test_noop()\n{\n.pragma "{";\n{ ret; }\n}\n`
 
-/** Why the image is refused; undefined if it is not. */
+/** The reason for a refusal; undefined if the image is accepted. */
 function refusal(image: Uint8Array): string | undefined {
   try {
     checkImage('Kernel "k"', image)
@@ -25,13 +25,13 @@ function refusal(image: Uint8Array): string | undefined {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** The lengths at which the beginning of an image passes as a whole one. */
+/** The lengths at which the beginning of an image is accepted as a whole one. */
 function takenBeginnings(image: Uint8Array, least = 4): number[] {
   const lengths = Array.from({ length: image.length - least }, (_, index) => index + least)
   return lengths.filter((length) => refusal(image.subarray(0, length)) === undefined)
 }
 
-test("a cubin is taken whole, and never in part", () => {
+test("a cubin is accepted only as a whole", () => {
   assert.equal(refusal(cubin), undefined)
   assert.deepEqual(takenBeginnings(cubin), [])
   assert.match(refusal(cubin.subarray(0, 100)) ?? "", /"k".+ truncated cubin: it has 100 bytes, .+ end at byte 612/)
@@ -57,9 +57,9 @@ test("an ELF file of another kind is refused: 32 bits, or headers that are too s
   }
 })
 
-test("a fatbin is taken whole, and never in part", () => {
+test("a fatbin is accepted only as a whole", () => {
   assert.equal(refusal(fatbin), undefined)
-  assert.equal(refusal(new Uint8Array([...fatbin, 0, 0])), undefined, "what follows it is not its own")
+  assert.equal(refusal(new Uint8Array([...fatbin, 0, 0])), undefined, "bytes after it are ignored")
   assert.deepEqual(takenBeginnings(fatbin), [])
 })
 
@@ -76,7 +76,7 @@ test("the wrapper of a fatbin is refused: it contains an address of another proc
   assert.match(refusal(wrapper) ?? "", /wrapper.+give the fatbin itself/)
 })
 
-test("PTX is taken with and without a zero at its end", () => {
+test("PTX is accepted with and without a zero at its end", () => {
   for (const end of ["", "\0", "\0\0"]) assert.equal(refusal(bytes(ptx + end)), undefined)
 })
 
@@ -95,7 +95,7 @@ test("an image without bytes is refused", () => {
   assert.match(refusal(new Uint8Array(0)) ?? "", /no bytes/)
 })
 
-onDouble("an image that is not whole", () => {
+onDouble("an incomplete image", () => {
   for (const [name, cuda] of Object.entries({
     cubin: { cubin: cubin.subarray(0, cubin.length / 2) },
     fatbin: { cubin: fatbin.subarray(0, fatbin.length - 1) },

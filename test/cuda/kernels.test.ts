@@ -29,7 +29,7 @@ import { double } from "./double.js"
 
 const signature = ["int32", "float32", "in float32*", "inout float32*"]
 
-/** Fresh each time: the same object is loaded once. */
+/** A new object each time, because the same object is loaded only once. */
 function saxpyFrom(cuda: CudaModuleBody): KernelSource {
   return withCode(saxpy, cuda)
 }
@@ -52,7 +52,7 @@ function freshCache(): void {
 
 const compilations = (): number => double.count("nvrtcCompileProgram")
 
-/** How many compilations `fn` makes. */
+/** The number of compilations that `fn` makes. */
 function compiledIn(fn: () => void): number {
   const before = compilations()
   fn()
@@ -119,7 +119,7 @@ onDouble("compiling", () => {
     }
   })
 
-  test("an architecture that the user names is kept", () => {
+  test("an architecture in the options is kept", () => {
     using driver = open()
     const broken = saxpyFrom({ source: "#error", options: ["--gpu-architecture=sm_90a"] })
     const { message } = invalid(() => driver.kernels.load(broken), /--gpu-architecture=sm_90a/)
@@ -161,7 +161,7 @@ onDouble("compiling", () => {
 onDouble("preparing", () => {
   beforeEach(freshCache)
 
-  /** How often the event loop turns while `fn` is awaited, with a compiler and a driver that take their time. */
+  /** The number of turns of the event loop while `fn` is awaited, with a slow compiler and driver. */
   async function turnsDuring(fn: () => Promise<unknown>): Promise<number> {
     double.setCompileTime(50)
     let turns = 0
@@ -172,12 +172,12 @@ onDouble("preparing", () => {
     return turns
   }
 
-  test("translates PTX beside the event loop", async () => {
+  test("translates PTX without blocking the event loop", async () => {
     using driver = open()
     assert.ok((await turnsDuring(() => driver.kernels.prepare(saxpyFrom({ ptx })))) > 5)
   })
 
-  test("compiles beside the event loop, and the launch finds it done", async () => {
+  test("compiles without blocking the event loop, and the launch need not compile", async () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const source = kernel("test_noop", [])
@@ -208,7 +208,7 @@ onDouble("preparing", () => {
     assert.equal(double.alive().libraries, libraries + 1)
   })
 
-  test("rejects with what loading would throw", async () => {
+  test("rejects with the error that loading would throw", async () => {
     using driver = open()
     await assert.rejects(driver.kernels.prepare(saxpyFrom({ source: "#error" })), { code: "AUX_KERNEL_INVALID" })
     await assert.rejects(driver.kernels.prepare(saxpyFrom({ cubin: new Uint8Array(10) })), {
@@ -245,7 +245,7 @@ onDouble("preparing", () => {
 })
 
 onDouble("loading many kernels", () => {
-  test("keeps no memory for the driver's log of each", async () => {
+  test("keeps no memory for the driver's log of each kernel", async () => {
     using driver = open()
     const load = (count: number) => {
       for (let i = 0; i < count; i++) driver.kernels.load(saxpyFrom({ ptx }))
@@ -263,7 +263,7 @@ onDouble("loading many kernels", () => {
     assert.ok(grown < 420 * 1024, `${grown} bytes`)
   })
 
-  test("unloads those whose definitions are gone when another one is loaded", async () => {
+  test("unloads kernels whose definitions were collected when another one is loaded", async () => {
     using driver = open()
     const held = saxpyFrom({ ptx })
     const handle = driver.kernels.load(held)
@@ -276,7 +276,7 @@ onDouble("loading many kernels", () => {
     launch(driver, driver.streams.create(0), held, 0, 1, { address: 0, length: 0 }, { address: 0, length: 0 })
   })
 
-  test("keeps one that a graph launches", async () => {
+  test("keeps a kernel that a graph launches", async () => {
     using device = openDevice("cuda:0")
     using x = device.full("int32", 4, 1)
     const define = () => defineKernel({ ...definition, signature: ["int32", "inout int32*", "int32", "int32"] })
@@ -307,7 +307,7 @@ onDouble("loading many kernels", () => {
     }, "the graph's kernel is unloaded")
   })
 
-  test("a failure's log is its own: nothing of an earlier one is in it", () => {
+  test("a failure's log contains nothing of an earlier failure", () => {
     using driver = open()
     invalid(() => driver.kernels.load(saxpyFrom({ ptx: ".version 8.0\nwrong" })), /Parsing error near 'wrong'/)
     const { message } = invalid(() => driver.kernels.load(saxpyFrom({ ptx: "none" })), /CUDA_ERROR_INVALID_IMAGE/)
@@ -374,7 +374,7 @@ onDouble("PTX and cubin", () => {
     driver.kernels.load(saxpyFrom({ ptx: new TextEncoder().encode(ptx) }))
   })
 
-  test("what the driver says of wrong PTX is in the error", () => {
+  test("the error has the driver's messages about wrong PTX", () => {
     using driver = open()
     const wrong = saxpyFrom({ ptx: `.version 8.0\nwrong` })
     const error = invalid(
@@ -385,7 +385,7 @@ onDouble("PTX and cubin", () => {
     assert.ok(error.cause instanceof Error)
   })
 
-  test("a cubin is taken as it is, and refused if it is none", () => {
+  test("a cubin is passed as it is, and anything else is refused", () => {
     using driver = open()
     const image = new TextEncoder().encode("CUDA-DOUBLE sm_90\n.entry test_saxpy s4 s4 p8 p8\n")
     driver.kernels.load(saxpyFrom({ cubin: image }))
@@ -399,7 +399,7 @@ onDouble("PTX and cubin", () => {
 onDouble("the cache on disk", () => {
   beforeEach(freshCache)
 
-  /** Loads a kernel on a new device, as another process would. */
+  /** Loads a kernel on a new device, like another process. */
   function load(source: string, options: string[] = []): void {
     using driver = open()
     driver.kernels.load(withCode(noop, { source, options }))
@@ -496,7 +496,7 @@ onDouble("the cache on disk", () => {
     }
   })
 
-  test("a source whose headers only the compiler can know is not kept", () => {
+  test("a source whose headers only the compiler can determine is not cached", () => {
     for (const unknown of [
       `#define H <cuda_fp16.h>\n#include H\n${source}`,
       `// none\nint at = __TIME__[0];\n${source}`,
@@ -515,7 +515,7 @@ onDouble("the cache on disk", () => {
     assert.deepEqual(readdirSync(cache), [])
   })
 
-  test("an entry that somebody else wrote, whole but no image, is compiled over", async () => {
+  test("an intact entry that is no image, written by other software, is compiled again", async () => {
     load(source)
     const [name] = readdirSync(cache)
     const path = join(cache, name ?? "")
@@ -569,7 +569,7 @@ onDouble("the cache on disk", () => {
     load(source)
   })
 
-  test("processes that compile the same kernel at once all get it whole", async () => {
+  test("processes that compile the same kernel concurrently all get the whole image", async () => {
     const url = new URL("./device.js", import.meta.url).href
     // The helpers set a cache of their own when they are loaded.
     const program = `

@@ -17,7 +17,7 @@ const dtypes = ["float16", "bfloat16", "float32", "float64", "int8", "uint8"].co
 const echo = kernel("test_echo", [...dtypes, ...dtypes.map((dtype) => `out ${dtype}*`)])
 const shape = kernel("test_shape", ["out int32*"])
 
-/** What the kernel was given for each dtype, as bytes in hexadecimal, lowest first. */
+/** The argument that the kernel got for each dtype, as hexadecimal bytes, lowest first. */
 function echoed(driver: Driver, scalars: readonly (number | bigint)[]): string[] {
   const stream = driver.streams.create(0)
   const addresses = scalars.map(() => driver.memory.allocate(256, stream, never))
@@ -29,7 +29,7 @@ function echoed(driver: Driver, scalars: readonly (number | bigint)[]): string[]
   return texts
 }
 
-/** Eight bytes, of which the last are zero. */
+/** Eight bytes, padded with zeros. */
 function bytes(array: ArrayBufferView): string {
   return Buffer.from(bytesOf(array)).toString("hex").padEnd(16, "0")
 }
@@ -120,7 +120,7 @@ onDouble("a launch", () => {
     driver.memory.freePinned(pinned.address)
   })
 
-  test("is cooperative or in clusters if asked to be", () => {
+  test("is cooperative or in clusters on request", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const handle = driver.kernels.load(noop)
@@ -142,7 +142,7 @@ onDouble("a launch", () => {
       double.launchAttributes().map(([id]) => id),
       [cooperative, clusterDimension],
     )
-    // Neither, as with a signal alone: a launch like any other.
+    // Neither, as with a signal only: an ordinary launch.
     const calls = double.log(() => go({ cooperative: false, cluster: undefined, droppable: true }))
     assert.deepEqual(
       calls.map(([call]) => call),
@@ -174,7 +174,7 @@ onDouble("a launch", () => {
     driver.streams.synchronize(stream)
   })
 
-  test("that the driver refuses throws its name and queues nothing", () => {
+  test("that the driver refuses throws the driver's error name and queues nothing", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const handle = driver.kernels.load(noop)

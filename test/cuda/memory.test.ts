@@ -21,15 +21,15 @@ import {
 import { withEnvironment } from "../support/environment.js"
 import { double } from "./double.js"
 
-/** What the double has unless told otherwise. */
+/** The double's default size. */
 const unlimited = 2 ** 34
 
-/** Who hands it out: we do, or the driver does, which compute-sanitizer needs to see. */
+/** Whether we or the driver hand out memory; compute-sanitizer needs to see the driver's allocations. */
 for (const by of ["", "driver"]) {
   onDouble(`device memory${by && ", each array the driver's own"}`, () => {
     const open = () => withEnvironment({ AUXSTREAM_CUDA_MEMORY: by }, () => openDriver())
 
-    test("memory freed on a stream is used again by the next allocation there", () => {
+    test("memory freed on a stream is reused by the next allocation there", () => {
       using driver = open()
       const stream = driver.streams.create(0)
       using latch = new Latch(driver).hold(stream)
@@ -58,7 +58,7 @@ for (const by of ["", "driver"]) {
       assert.equal(peak, 6000)
     })
 
-    test("without room the error says how much was wanted, how much is used and how much there is", () => {
+    test("an out-of-memory error says how much was requested, how much is used and how much there is", () => {
       using driver = open()
       const stream = driver.streams.create(0)
       double.setMemory(8192)
@@ -73,7 +73,7 @@ for (const by of ["", "driver"]) {
       }
     })
 
-    test("what waits to be freed on any stream, destroyed ones too, can be had after draining", () => {
+    test("memory pending to be freed on any stream, destroyed ones included, is available after draining", () => {
       using driver = open()
       const [kept, destroyed, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
       double.setMemory(8192)
@@ -82,7 +82,7 @@ for (const by of ["", "driver"]) {
         for (const stream of [kept, destroyed])
           driver.memory.free(driver.memory.allocate(4096, stream, never), stream, mark)
         driver.streams.destroy(destroyed)
-        // Of another size, so that nothing can be used again as it is.
+        // Another size, so that no block can be reused unchanged.
         const error = thrownBy(() => driver.memory.allocate(8192, other, never))
         assert.ok(error instanceof OutOfMemoryError)
         latch.open()
@@ -94,7 +94,7 @@ for (const by of ["", "driver"]) {
       }
     })
 
-    test("what a device holds that is being closed can be had after draining", () => {
+    test("memory of a closing device is available after draining", () => {
       using closing = open()
       using driver = open()
       const [old, stream] = [closing.streams.create(0), driver.streams.create(0)]
@@ -193,7 +193,7 @@ onDouble("uploads", () => {
     driver.memory.free(address, stream, mark)
   })
 
-  test("sources of every size arrive whole: views, small ones, and those of many blocks", () => {
+  test("sources of every size arrive completely: views, small ones, and those of many blocks", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const block = 16 * 1024 * 1024
@@ -269,7 +269,7 @@ onDouble("uploads", () => {
 })
 
 onDouble("pinned memory", () => {
-  test("is zero at first, aligned, and live: what a kernel writes is seen, what JavaScript writes is read", () => {
+  test("is zeroed, aligned and live: JavaScript sees what kernels write, and kernels what JavaScript writes", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const pinned = driver.memory.allocatePinned(1000)
@@ -311,7 +311,7 @@ onDouble("pinned memory", () => {
     assert.deepEqual([double.alive().contexts, double.alive().pinned], [0, 0])
   })
 
-  test("gives out of memory when no pages can be locked", () => {
+  test("throws an out-of-memory error when no pages can be locked", () => {
     using driver = open()
     for (const nth of [1, 2]) double.fail("cuMemHostAlloc", nth, 2)
     assert.ok(thrownBy(() => driver.memory.allocatePinned(64)) instanceof OutOfMemoryError)
@@ -360,7 +360,7 @@ onDouble("closing", () => {
     latch.open()
   })
 
-  test("completions that are pending settle", async () => {
+  test("pending completions settle", async () => {
     using driver = open()
     const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)

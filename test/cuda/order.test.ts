@@ -40,7 +40,7 @@ onDouble("streams and events", () => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("a wait is bound to the record there is at its call", () => {
+  test("a wait binds to the latest record at the call", () => {
     using driver = open()
     const [first, second, waiting] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(second)
@@ -57,7 +57,7 @@ onDouble("streams and events", () => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("an event that was never recorded is complete and holds nothing up", () => {
+  test("an unrecorded event is complete, and waiting for it does nothing", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const event = driver.events.create(false)
@@ -81,7 +81,7 @@ onDouble("streams and events", () => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("time passes between two events made with timing, and is refused of others", () => {
+  test("time between two events with timing is positive, and refused for others", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const [start, end, untimed] = [driver.events.create(true), driver.events.create(true), driver.events.create(false)]
@@ -135,7 +135,7 @@ onDouble("the thread's current context", () => {
     return Number(out[0])
   }
 
-  /** Everything that a program does, once. */
+  /** Does everything that a program does, once. */
   function useAll(driver: Driver): void {
     const [stream, other] = [driver.streams.create(0), driver.streams.create(-1)]
     const [event, timed] = [driver.events.create(false), driver.events.create(true)]
@@ -159,19 +159,19 @@ onDouble("the thread's current context", () => {
     driver.streams.destroy(other)
   }
 
-  test("none is needed, and none is left behind", () => {
+  test("no context needs to be current, and none is left current", () => {
     using driver = open()
     setCurrent(0)
     useAll(driver)
     assert.equal(current(), 0)
   })
 
-  test("another library's stays current, and does no harm", () => {
+  test("another library's context stays current and does no harm", () => {
     double.setDevices(2)
     using driver = open(0)
     const other = open(1)
     double.setDevices(1)
-    // A context of the other device, as a library that works there would leave it.
+    // A context of the other device, as a library that uses it would leave it.
     const out = new BigUint64Array(32)
     native("cuDevicePrimaryCtxRetain", "int", ["void *", "int"])(...([out, 1] as never[]))
     setCurrent(Number(out[0]))
@@ -182,7 +182,7 @@ onDouble("the thread's current context", () => {
     other.close()
   })
 
-  test("a driver that wants it current even for calls that name a stream gets it then", () => {
+  test("a driver that requires it even for calls with a stream gets it", () => {
     using driver = open()
     setCurrent(0)
     double.setStrict(true)

@@ -1,4 +1,4 @@
-/** Memory cut by ourselves out of the driver's: its order, and what of it reaches the driver. */
+/** The library's own suballocation: its order, and the calls of the driver that it makes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
@@ -16,7 +16,7 @@ function takeTheRest(driver: Driver, stream: StreamHandle, used: number): number
 }
 
 onDouble("device memory cut by ourselves", () => {
-  test("no allocation and no free waits in a user's stream; records watch frees and mark early memory", () => {
+  test("allocations and frees make no user stream wait; records watch frees and mark early memory", () => {
     using driver = open()
     const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
     launch(driver, stream, noop)
@@ -45,7 +45,7 @@ onDouble("device memory cut by ourselves", () => {
     assert.ok(records(stream) >= 6 && records(stream) <= 8 + 99)
   })
 
-  test("memory that a stream has freed but not passed is reused by it and by streams ordered behind the free, and by no other", () => {
+  test("memory whose free is pending is reused only by its stream and by streams ordered after the free", () => {
     using driver = open()
     const [held, other] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(held)
@@ -58,7 +58,7 @@ onDouble("device memory cut by ourselves", () => {
     assert.equal(driver.memory.allocate(MIB, held, never), address)
     driver.memory.free(address, held, place)
     const taken: number[] = []
-    // What is free for certain comes first.
+    // Memory that is certainly free comes first.
     while (!taken.includes(address) && taken.length < 5)
       taken.push(driver.memory.allocate(MIB, other, (known) => known === place))
     assert.ok(taken.includes(address))
@@ -67,7 +67,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const one of [...taken, rest, elsewhere]) driver.memory.free(one, held, mark)
   })
 
-  test("freed memory is free for every stream once its stream has passed, which an allocation checks", () => {
+  test("freed memory is available to every stream once the free is over, which an allocation checks", () => {
     using driver = open()
     const [first, other] = [driver.streams.create(0), driver.streams.create(0)]
     using latch = new Latch(driver).hold(first)
@@ -76,7 +76,7 @@ onDouble("device memory cut by ourselves", () => {
     driver.memory.free(address, first, mark)
     const freed = driver.events.create(false)
     driver.events.record(freed, first)
-    // Held up again, so that the stream as a whole is never seen idle.
+    // Held again, so that the whole stream is never seen idle.
     using second = new Latch(driver).hold(first)
     latch.open()
     driver.events.synchronize(freed)
@@ -103,7 +103,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const one of [...taken, address, rest]) driver.memory.free(one, other, mark)
   })
 
-  test("a stream that is captured is neither asked nor recorded on for memory", () => {
+  test("a captured stream is neither queried nor recorded on for memory", () => {
     using driver = open()
     const [captured, other] = [driver.streams.create(0), driver.streams.create(0)]
     const address = driver.memory.allocate(MIB, captured, never)
@@ -155,7 +155,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("a piece that cannot be had generously is taken as small as it may be", () => {
+  test("if a generous piece cannot be allocated, the smallest possible one is", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     double.setMemory(3 * MIB)
@@ -168,7 +168,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("a free whose stream cannot be watched is one all the same", async () => {
+  test("a free whose stream cannot be watched still happens", async () => {
     {
       using driver = open()
       const [stream, other] = [driver.streams.create(0), driver.streams.create(0)]
@@ -185,7 +185,7 @@ onDouble("device memory cut by ourselves", () => {
     await untilGone()
   })
 
-  test("what a stream that is never idle has passed is known, however much was freed there", () => {
+  test("the library knows which frees of a never idle stream are over, however many there are", () => {
     using driver = open()
     const [busy, other] = [driver.streams.create(0), driver.streams.create(0)]
     using first = new Latch(driver).hold(busy)
@@ -203,7 +203,7 @@ onDouble("device memory cut by ourselves", () => {
     for (const address of taken) driver.memory.free(address, other, mark)
   })
 
-  test("loops of mixed sizes on a stream that is never idle need no more memory than is in flight", async () => {
+  test("loops of mixed sizes on a never idle stream need only the memory in flight", async () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const events = Array.from({ length: 8 }, () => driver.events.create(false))
@@ -222,7 +222,7 @@ onDouble("device memory cut by ourselves", () => {
     assert.equal(usages.at(-1), usages[0])
   })
 
-  test("a free block that fits is found behind others of its class before more is taken", () => {
+  test("a fitting free block is found behind others of its class before more memory is taken", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const some = [1, 2, 3, 4].map(() => driver.memory.allocate(33 * MIB, stream, never))
@@ -237,7 +237,7 @@ onDouble("device memory cut by ourselves", () => {
     assert.equal(reserved.size, 1)
   })
 
-  test("arrays of every size can have nearly all the memory there is", async () => {
+  test("arrays of any size can use nearly all memory", async () => {
     for (const size of [1.1, 5, 8, 9, 11, 17, 20, 31]) {
       {
         using driver = open()
@@ -275,7 +275,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("an allocation waits for no queued work, not even of a stream that is gone", () => {
+  test("an allocation waits for no queued work, not even of a destroyed stream", () => {
     using driver = open()
     const [stream, gone] = [driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(256 * MIB)
@@ -294,7 +294,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("what a stream freed before it came into a capture is drained, too", () => {
+  test("frees of a stream that has entered a capture since are drained, too", () => {
     using driver = open()
     const [root, stream, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(300 * MIB)
@@ -316,7 +316,7 @@ onDouble("device memory cut by ourselves", () => {
     }
   })
 
-  test("what one stream cannot tell is no failure of another's: its end, or its watchers in a capture of others", () => {
+  test("a stream whose end cannot be queried does not fail operations of another one", () => {
     using driver = open()
     const [held, stream, other] = [driver.streams.create(0), driver.streams.create(0), driver.streams.create(0)]
     double.setMemory(100 * MIB)

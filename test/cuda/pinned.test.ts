@@ -28,7 +28,7 @@ function useOnce(driver: Driver, byteLength: number): number {
 /** CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED */
 const canMapHostMemory = 141
 
-/** With a driver that can map the host's memory, or cannot. */
+/** With drivers that can and cannot map the host's memory. */
 function where(canMap: boolean, fn: () => void): void {
   double.setAttribute(canMapHostMemory, Number(canMap))
   try {
@@ -67,7 +67,7 @@ onDouble("pinned memory of any size", () => {
     for (const byteLength of [33 * MIB, 100 * MIB, 257 * MIB]) useOnce(driver, byteLength)
     const kept = driver.memory.allocatePinned(40 * MIB)
     assert.ok(double.alive().pinned > before)
-    // What is in use stays.
+    // Memory in use stays.
     await until(() => double.alive().pinned === before + 2)
     assert.equal(double.hostFreesWhileBusy(), 0)
     assert.equal(driver.streams.query(stream), false)
@@ -99,7 +99,7 @@ onDouble("pinned memory of any size", () => {
     assert.deepEqual(calls, [])
   })
 
-  test("is all kept where the driver cannot map any, as giving it back would wait for the device", () => {
+  test("is all kept if the driver cannot map it, because freeing would wait for the device", () => {
     where(false, () => {
       using driver = open()
       const address = useOnce(driver, 257 * MIB)
@@ -110,7 +110,7 @@ onDouble("pinned memory of any size", () => {
 
   const mapping = ["cuMemGetAllocationGranularity", "cuMemCreate", "cuMemAddressReserve", "cuMemMap", "cuMemSetAccess"]
   for (const call of mapping) {
-    test(`is locked if ${call} fails, and nothing is left of the attempt`, () => {
+    test(`is locked instead if ${call} fails, and nothing of the attempt is left`, () => {
       using driver = open()
       const before = double.alive()
       double.fail(call, 1, unknown)
@@ -142,19 +142,19 @@ onDouble("pinned memory of any size", () => {
   })
 })
 
-onDouble("pinned memory that cannot be had", () => {
+onDouble("pinned memory that cannot be allocated", () => {
   for (const canMap of [true, false]) {
     const name = canMap ? "" : ", where none can be mapped"
     const call = canMap ? "cuMemCreate" : "cuMemHostAlloc"
 
-    test(`is had once what lies idle has gone back${name}`, () => {
+    test(`is available once idle memory has been returned${name}`, () => {
       where(canMap, () => {
         using driver = open()
         for (const byteLength of [40 * MIB, 50 * MIB, 100 * MIB]) useOnce(driver, byteLength)
         const before = double.alive().pinned
         double.fail(call, 1, outOfMemory)
         if (!canMap) {
-          // Giving back waits for the device there, so it is done behind a drain.
+          // Freeing waits for the device there, so it is done after draining.
           double.fail(call, 2, outOfMemory)
           assert.ok(thrownBy(() => driver.memory.allocatePinned(200 * MIB)) instanceof OutOfMemoryError)
           driver.memory.drainFrees()
@@ -165,7 +165,7 @@ onDouble("pinned memory that cannot be had", () => {
       })
     })
 
-    test(`is had once uploads that hold it have been copied${name}`, () => {
+    test(`is available once the uploads that hold it are done${name}`, () => {
       where(canMap, () => {
         using driver = open()
         const stream = driver.streams.create(0)

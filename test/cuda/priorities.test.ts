@@ -1,4 +1,4 @@
-/** What becomes of streams' priorities in graphs, and of those of other libraries' streams. */
+/** Priorities of streams in graphs, and of other libraries' streams. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import {
@@ -24,14 +24,14 @@ function flagsOf(fn: () => void): (string | number | undefined)[] {
 }
 
 onDouble("priorities", () => {
-  /** A kernel beside others, on this stream or on one of the pool. */
+  /** A kernel in a fork, on this stream or on one of the pool. */
   const beside = (device: Device, stream?: Stream) => () => {
     const x = device.zeros("int32", 1)
     using forked = fork(() => affine.launch(once, 1, x, 1, 1), { stream })
     forked.join()
   }
 
-  test("a graph with a stream that has one keeps the streams' priorities, any other runs with the launching stream's", () => {
+  test("a graph that has a stream with a priority keeps the priorities; any other runs with the launching stream's", () => {
     using device = openDevice("cuda:0")
     using urgent = device.createStream({ priority: device.driver.priorities.greatest })
     const graphs: Disposable[] = []
@@ -72,7 +72,7 @@ onDouble("priorities", () => {
     assert.equal(seen, greatest)
   })
 
-  test("an update changes a graph in place only where both keep priorities, or neither does", () => {
+  test("an update changes a graph in place only if both keep priorities, or neither does", () => {
     using device = openDevice("cuda:0")
     using urgent = device.createStream({ priority: -1 })
     using graph: Graph<void> = captureGraph(beside(device))
@@ -84,7 +84,7 @@ onDouble("priorities", () => {
     device.synchronize()
   })
 
-  test("a stream of another library has the priority that it was made with, in a graph, too", () => {
+  test("a stream of another library has its own priority, in a graph, too", () => {
     using device = openDevice("cuda:0")
     using another = open()
     const theirs = device.streamFromHandle(BigInt(another.streams.create(-3)))

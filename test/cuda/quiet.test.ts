@@ -1,6 +1,6 @@
 /**
- * Nothing waits for the device in secret. Some calls make CUDA wait for all that runs, and the double as well: they are made
- * when nothing runs, or not at all.
+ * Nothing waits for the device in secret. Some calls make CUDA, and the double, wait for all running work. The library makes
+ * them only while the device is idle.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
@@ -25,7 +25,7 @@ function fresh(name = "test_noop") {
   return defineKernel({ name, signature: [], cuda: { source: sourceOf(name, []) } })
 }
 
-/** Holds a stream up until it is opened; at its end, the device has nothing left to do. */
+/** Holds a stream until it is opened. At its end, the device is idle. */
 class Hold {
   readonly #device: Device
   readonly #latch: Latch
@@ -53,7 +53,7 @@ class Hold {
   }
 }
 
-/** Nothing that `fn` does may wait for the device. */
+/** Checks that no call of `fn` waits for the device. */
 async function withoutWaiting<T>(fn: () => T): Promise<Awaited<T>> {
   const before = double.waits()
   const result = await fn()
@@ -76,7 +76,7 @@ async function waitsBesideTheLoop(latch: Hold, start: () => Promise<unknown>): P
 
 const prepared = (device: Device) => () => fresh().prepare(device)
 
-onDouble("§11 preparing a kernel waits beside the event loop for what runs", () => {
+onDouble("§11 preparing a kernel waits for running work without blocking the event loop", () => {
   test("on our own stream", async () => {
     using device = openDevice("cuda:0")
     using latch = new Hold(device)
@@ -125,7 +125,7 @@ onDouble("§11 preparing a kernel waits beside the event loop for what runs", ()
     })
   }
 
-  test("and is refused if that does not end; so is a first launch, which queues nothing", async () => {
+  test("and is refused if the work does not end; so is a first launch, which queues nothing", async () => {
     using device = openDevice("cuda:0")
     using held = device.createStream()
     using latch = new Hold(device, held)
@@ -192,7 +192,7 @@ onDouble("§11 local memory", () => {
     latch.open()
   })
 
-  test("that there is no memory for is refused by name", async () => {
+  test("for which there is no memory is refused", async () => {
     using device = openDevice("cuda:0")
     double.setMostLocalMemory(10_000)
     try {
@@ -217,7 +217,7 @@ onDouble("§11 streams", () => {
     await until(() => double.alive().streams === alive)
   })
 
-  test("that are ready already cost nothing", async () => {
+  test("that exist already cost nothing", async () => {
     using device = openDevice("cuda:0")
     await device.prepare({ streams: 50 })
     using latch = new Hold(device)
@@ -227,7 +227,7 @@ onDouble("§11 streams", () => {
     latch.open()
   })
 
-  test("of which one cannot be made leave none behind", async () => {
+  test("of which one cannot be created leave none behind", async () => {
     using device = openDevice("cuda:0")
     void device.defaultStream
     const { streams } = double.alive()
@@ -240,7 +240,7 @@ onDouble("§11 streams", () => {
 
 onDouble("§11 conditionals", () => {
   test("are loaded ahead by device.prepare(): the first one does not wait", async () => {
-    using _keeper = open() // A device loads them itself only where it is the first one.
+    using _keeper = open() // A device loads them itself only if it is the first one.
     using device = openDevice("cuda:0")
     await device.prepare()
     using flag = device.zeros("int32", 1)
@@ -253,7 +253,7 @@ onDouble("§11 conditionals", () => {
   })
 
   test("that are not loaded are refused while something runs, and the error says what to do", () => {
-    using _keeper = open() // A device loads them itself only where it is the first one.
+    using _keeper = open() // A device loads them itself only if it is the first one.
     using device = openDevice("cuda:0")
     using flag = device.zeros("int32", 1)
     using latch = new Hold(device)
@@ -283,7 +283,7 @@ onDouble("§11 conditionals", () => {
     })
   })
 
-  test("in many graphs that are disposed of: no more are kept than a few, however busy the device is", () => {
+  test("in many disposed graphs: only a few are kept, however busy the device is", () => {
     using device = openDevice("cuda:0")
     using flag = device.zeros("int32", 1)
     const noop = fresh()
@@ -326,7 +326,7 @@ onDouble("§11 products", () => {
     latch[Symbol.dispose]()
   })
 
-  test("of a kind that cuBLAS has computed before do not wait; others do when nothing runs", async () => {
+  test("of a kind that cuBLAS has computed before do not wait; others are made while the device is idle", async () => {
     using device = openDevice("cuda:0")
     using x = device.zeros("float32", 4)
     using out = device.zeros("float32", 4)
@@ -361,7 +361,7 @@ onDouble("§8 device.prepare", () => {
   })
 
   test("fails if its device is disposed of", async () => {
-    using _keeper = open() // A device loads them itself only where it is the first one.
+    using _keeper = open() // A device loads them itself only if it is the first one.
     const device = openDevice("cuda:0")
     using latch = new Hold(device)
     const preparing = Promise.allSettled([device.prepare(), device.prepare({ localMemory: 20_000 })])

@@ -1,4 +1,4 @@
-/** Workers that begin, work beside each other and end in every way, at any time: results stay right, and no memory is left. */
+/** Workers that start, run concurrently and end in every way at any time: results stay right, and no memory is left. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
@@ -8,7 +8,7 @@ const library = new URL("../../src/index.js", import.meta.url).href
 const kernels = new URL("../support/kernels.js", import.meta.url).href
 const double = new URL("./double.js", import.meta.url).href
 
-/** Fork-joins with results that are known, until `goesOn` says no. */
+/** Fork-joins with known results, until `goesOn` returns false. */
 const work = `
   import { captureGraph, openDevice, parallel } from "${library}"
   import { affine, over } from "${kernels}"

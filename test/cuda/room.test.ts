@@ -1,4 +1,4 @@
-/** Driver calls that find no memory: they are made again once room has been made for them. */
+/** Driver calls that run out of memory: they are repeated once memory has been released. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Driver, KernelSource, MatrixProduct, StreamHandle } from "../../src/driver.js"
@@ -18,7 +18,7 @@ interface Ready {
   readonly address: number
 }
 
-/** What makes a call that takes memory of the driver's own. Each is made once for each way of failing. */
+/** The operations that need memory of the driver's own. Each is made once for each way of failing. */
 const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, where?: string])[] = [
   ["cuStreamCreateWithPriority", ({ driver }) => driver.streams.create(0)],
   ["cuEventCreate", ({ driver }) => driver.events.create(false)],
@@ -86,18 +86,18 @@ function openBy(by: string): Driver & Disposable {
   return withEnvironment({ AUXSTREAM_CUDA_MEMORY: by }, () => open())
 }
 
-/** A failure of another library says so by its cause. */
+/** A failure of another library is the cause of the error. */
 function isOutOfMemory(error: unknown): boolean {
   return error instanceof OutOfMemoryError || (error instanceof Error && isOutOfMemory(error.cause))
 }
 
-/** Leaves unused memory whose last use is not known to be over. */
+/** Leaves free memory whose last use may not be over. */
 function leaveIdle({ driver, stream }: Ready): void {
   driver.memory.free(driver.memory.allocate(64 * MIB, stream, never), stream, mark)
   driver.streams.synchronize(stream)
 }
 
-/** The calls fail so often from now on. */
+/** Makes this many calls fail from now on. */
 function failShort(call: string, times: number): void {
   const status = call.startsWith("cublas") ? allocationFailed : outOfMemory
   for (let time = 1; time <= times; time++) double.fail(call, time, status)

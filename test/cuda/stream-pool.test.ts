@@ -1,4 +1,4 @@
-/** The driver calls that choosing pool streams makes, and what remains of a lease. */
+/** The driver calls for choosing pool streams, and the end of a lease. */
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
@@ -9,7 +9,7 @@ import { double, skip } from "./double.js"
 
 const nothing = () => {}
 
-/** How many stream queries a call makes. */
+/** The number of stream queries of a call. */
 function queriesOf(call: () => void): number {
   const before = double.count("cuStreamQuery") + double.count("cuEventQuery")
   call()

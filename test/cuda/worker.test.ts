@@ -34,7 +34,7 @@ function run(body: string, main: string): string {
   return stdout
 }
 
-/** The end of a main thread's program: says so once nothing is left of any device, the worker's included. */
+/** The end of a main thread's program: prints once nothing is left of any device, the worker's included. */
 const untilNothingIsLeft = `
   await ended
   const { untilGone } = await import("${helpers}")
@@ -47,7 +47,7 @@ function checkNothingLeft(body: string): void {
 }
 
 onDouble("Workers", () => {
-  test("have devices of their own, beside the main thread's, and end when they are done", () => {
+  test("have their own devices beside the main thread's, and end when they are done", () => {
     const use = `
       const address = driver.memory.allocate(256, stream, never)
       driver.memory.upload(address, new Uint8Array([7]), stream)
@@ -65,7 +65,7 @@ onDouble("Workers", () => {
     assert.deepEqual(run(use, main).trim().split("\n").sort(), ["7", "7", "nothing left", "worker ended 0"])
   })
 
-  test("stay until a device that was closed with work queued has given everything back", () => {
+  test("stay alive until a device closed with queued work has released everything", () => {
     const body = `
       const latch = new Latch(driver).hold(stream)
       driver[Symbol.dispose]()
@@ -73,7 +73,7 @@ onDouble("Workers", () => {
     checkNothingLeft(body)
   })
 
-  test("stay until a device that was closed has given everything back, though calls fail several times", () => {
+  test("stay alive until a closed device has released everything, even if calls fail several times", () => {
     const body = `
       const { double } = await import("${double}")
       driver.memory.allocate(1000, stream, never)
@@ -82,7 +82,7 @@ onDouble("Workers", () => {
     checkNothingLeft(body)
   })
 
-  test("end though another library still captures a stream of a device that they have closed", () => {
+  test("end even if another library still captures a stream of a device that they have closed", () => {
     const body = `
       const { ForeignCapture } = await import("${foreignCapture}")
       driver.streams.foreignHandle(stream)
@@ -91,7 +91,7 @@ onDouble("Workers", () => {
     assert.equal(run(body, ""), "worker ended 0\n")
   })
 
-  test("may end in the midst of things: by process.exit, with work queued", () => {
+  test("may end at any time: by process.exit, with queued work", () => {
     const output = run(
       `new Latch(driver).hold(stream)
        parentPort.postMessage("held")
@@ -111,7 +111,7 @@ onDouble("Workers", () => {
     assert.equal(output, "worker ended 1\n")
   })
 
-  test("do not keep the main thread from process.exit, work queued there or not", () => {
+  test("do not keep the main thread from process.exit, with or without queued work", () => {
     const output = run(
       `new Latch(driver).hold(stream)
        parentPort.postMessage("held")
@@ -121,7 +121,7 @@ onDouble("Workers", () => {
     assert.equal(output, "leaving\n")
   })
 
-  /** Opens a device, has memory of every kind there, and work that runs or is over. */
+  /** Opens a device with memory of every kind, and work that runs or is over. */
   const owning = `
     for (let i = 0; i < 3; i++) driver.memory.allocate(2 ** 20 * (i + 1), stream, never)
     for (const mebibytes of [1, 40]) driver.memory.allocatePinned(mebibytes * 2 ** 20)
@@ -155,7 +155,7 @@ onDouble("Workers", () => {
       assert.match(run(owning + "\n" + body, main), /nothing left/)
     })
 
-    test(`one that ${how} leaves no device memory once another thread disposes of a device, busy though a third one is`, () => {
+    test(`one that ${how} leaves no device memory once another thread disposes of a device, even if a third one is busy`, () => {
       const main = `
         const { Latch, open } = await import("${helpers}")
         const { double } = await import("${double}")
@@ -177,7 +177,7 @@ onDouble("Workers", () => {
     })
   }
 
-  test("one that is terminated leaves no device memory to the thread that started it and has the device open", () => {
+  test("one that is terminated leaves no device memory if the thread that started it has the device open", () => {
     const main = `
       await ready
       await worker.terminate()
@@ -227,7 +227,7 @@ onDouble("Workers", () => {
     assert.match(run(body, main), /kept true 0\n[^]*nothing left/)
   })
 
-  test("one that disposes of its device beside another thread's work stands still no more than that thread does", () => {
+  test("one that disposes of its device is blocked by another thread's work no longer than that thread itself", () => {
     const body = `
       launch(driver, stream, noop)
       driver.memory.freePinned(driver.memory.allocatePinned(4096).address)
@@ -253,7 +253,7 @@ onDouble("Workers", () => {
     assert.match(run(body, main), /waited 0\nnothing left/)
   })
 
-  test("kernels are loaded here once what runs there is over, beside the event loop", () => {
+  test("kernels are loaded here once the work there is over, without blocking the event loop", () => {
     const body = `
       const latch = new Latch(driver).hold(stream)
       parentPort.on("message", () => { latch.open(); driver[Symbol.dispose](); parentPort.close() })

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { runAlone } from "./device.js"
 
-test("what kernels print is there when the work is done, in order, however the process goes on", () => {
+test("output of kernels appears in order when the work is done, whatever the process does next", () => {
   for (const end of ["driver.close()", "process.exit(0)"]) {
     const { stdout, stderr, status } = runAlone(`
       const driver = open()

@@ -190,7 +190,7 @@ test("§11 concurrent launches of WebAssembly kernels each have a copy of their 
   for (const [index, out] of outs.entries()) assert.deepEqual(out.readSync(), filled(index + 1))
 })
 
-/** Copies the struct to `out` again and again, so that somebody else's copy in its place would show. */
+/** Copies the struct to `out` repeatedly, so that another launch's copy in its place would show. */
 const wasmCopyOften = wasmModule({
   parameters: [I32, I32, I32, I32],
   code: [

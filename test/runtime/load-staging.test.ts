@@ -73,7 +73,7 @@ test("§11 loads hold two buffers of 16 MiB, however many there are and however 
   await remote.checkLoad()
 })
 
-test("§8 loads go on with one buffer where there is no memory for two, and without any are refused", async () => {
+test("§8 loads use one buffer if there is no memory for two, and are refused without any", async () => {
   using remote = new Remote()
   const { device, recording } = remote
   const none = new OutOfMemoryError("no pinned memory")
