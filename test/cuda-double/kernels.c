@@ -164,8 +164,30 @@ static void total(const struct launch *launch, void *const *arguments) {
   *P(2, float) = sum;
 }
 
+struct test_affine_params {
+  unsigned a, *x, b;
+  int n;
+};
+
+/* test_affine_of_struct(struct test_affine_params p): x = x * a + b */
+static void affine_of_struct(const struct launch *launch, void *const *arguments) {
+  const struct test_affine_params *p = arguments[0];
+  for (int i = 0; i < p->n; i++) p->x[i] = p->x[i] * p->a + p->b;
+}
+
 int double_struct_size(const char *name) {
-  return strcmp(name, "test_params") == 0 ? (int)sizeof(struct test_params) : strcmp(name, "Line") == 0 ? (int)sizeof(struct line) : 0;
+  static const struct {
+    const char *name;
+    size_t size;
+  } structs[] = {
+      {"test_params", sizeof(struct test_params)},
+      {"test_affine_params", sizeof(struct test_affine_params)},
+      {"Line", sizeof(struct line)},
+  };
+  for (size_t i = 0; i < sizeof structs / sizeof *structs; i++) {
+    if (strcmp(structs[i].name, name) == 0) return (int)structs[i].size;
+  }
+  return 0;
 }
 
 /* auxstream_set_condition(handle, const int *condition, int zero): the double's handles are addresses. */
@@ -206,6 +228,7 @@ static const struct kernel_entry entries[] = {
     {"test_echo", echo},
     {"test_shape", shape},
     {"test_struct", take_struct},
+    {"test_affine_of_struct", affine_of_struct},
     {"test_static_shared", shape, .static_shared = 8192},
     {"test_local", noop, .local = 16384},
     {"test_registers", noop, .registers = 128},

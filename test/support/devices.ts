@@ -16,7 +16,15 @@ interface Present {
 /** CUDA loads no kernel while a latch is closed, so the kernels that tests launch meanwhile are loaded before. */
 function openCuda(id: `cuda:${number}`): Device {
   const device = openDevice(id)
-  for (const kernel of [kernels.latch, kernels.affine, kernels.combine, kernels.spin, kernels.fill, kernels.add]) {
+  for (const kernel of [
+    kernels.latch,
+    kernels.affine,
+    kernels.affineOfStruct,
+    kernels.combine,
+    kernels.spin,
+    kernels.fill,
+    kernels.add,
+  ]) {
     kernel.load(device)
   }
   return device

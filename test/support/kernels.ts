@@ -75,6 +75,26 @@ export const affine = defineKernel({
   },
 })
 
+/** The same, with everything in a struct. */
+export const affineOfStruct = defineKernel({
+  name: "test_affine_of_struct",
+  signature: [{ struct: { a: "int32", x: "inout int32*", b: "int32", n: "int32" } }],
+  cuda: {
+    source: `
+      struct test_affine_params { int a; int* x; int b; int n; };
+      extern "C" __global__ void test_affine_of_struct(test_affine_params p) {
+        int i = blockIdx.x * blockDim.x + threadIdx.x;
+        if (i < p.n) p.x[i] = (int)((unsigned)p.x[i] * (unsigned)p.a + (unsigned)p.b);
+      }`,
+  },
+  host: {
+    source: `
+      export function test_affine_of_struct(launch, { a, x, b, n }) {
+        for (let i = 0; i < n; i++) x[i] = Math.imul(x[i], a) + b
+      }`,
+  },
+})
+
 /** `y = y * 3 + x` in wrapping integers: depends on the order both on what it reads and on what it writes. */
 export const combine = defineKernel({
   name: "test_combine",
@@ -365,5 +385,5 @@ export const bodiless = {
 
 /** Loads the kernels of a test, so that nothing is compiled while a latch is closed. */
 export async function prepare(device: Device): Promise<void> {
-  await Promise.all([latch, affine, combine, spin, fill, add].map((kernel) => kernel.prepare(device)))
+  await Promise.all([latch, affine, affineOfStruct, combine, spin, fill, add].map((kernel) => kernel.prepare(device)))
 }

@@ -14,7 +14,7 @@ import {
   type Stream,
   withMultiStream,
 } from "../../../src/index.js"
-import { affine, combine, once, over, spin } from "../../support/kernels.js"
+import { affine, affineOfStruct, combine, once, over, spin } from "../../support/kernels.js"
 import { Latch } from "../../support/latch.js"
 import type { Outcome } from "./model.js"
 import {
@@ -412,7 +412,8 @@ function jitter(): void {
 
 function launchAffine(x: Ints, a: number, b: number): void {
   jitter()
-  affine.launch(over(x.length), x.length, x, a, b)
+  if ((a & 2) === 0) affine.launch(over(x.length), x.length, x, a, b)
+  else affineOfStruct.launch(over(x.length), { a, x, b, n: x.length })
 }
 
 function launchCombine(x: Ints, y: Ints): void {
