@@ -125,7 +125,7 @@ forEachOpenDevice("modules", (open) => {
     refused(
       () => filters.module.kernel({ name: "late", signature: [], cuda: { symbol: "filters::scale<float, 3>" } }),
       "AUX_KERNEL_INVALID",
-      /"late" must be declared before Module "filters" is first compiled.*filters::scale<float, 3>/,
+      /"late" must be declared before its module is first compiled.*filters::scale<float, 3>/,
     )
     // Declared already, or no expression.
     filters.module.kernel({ name: "same", signature: [], cuda: { symbol: "filters::scale<float, 2>" } })

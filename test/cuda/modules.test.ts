@@ -243,7 +243,7 @@ onDouble("§11 globals", () => {
       ],
       [
         { table: ["float32", 5] },
-        /"table" of Module "tests" must have .* 16 bytes; got \["float32", 5\], which has 20 bytes/,
+        /Module "tests" must declare the global "table" .* 16 bytes; got \["float32", 5\], which has 20 bytes/,
       ],
     ] as const) {
       const { module, kernel } = withGlobals(globals)

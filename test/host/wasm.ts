@@ -14,6 +14,10 @@ export interface WasmShape {
   readonly data?: readonly { readonly offset: number; readonly bytes: readonly number[] }[]
   /** A passive data segment, which only code can copy to memory. */
   readonly passiveData?: readonly number[]
+  /** The names that export the function. */
+  readonly names?: readonly string[]
+  /** Exported i32 globals; those with a `!` cannot be changed. */
+  readonly globals?: readonly string[]
 }
 
 export const I32 = 0x7f
@@ -27,9 +31,14 @@ const MAGIC = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]
 /** 65536 in LEB128. */
 const MAXIMUM = [0x80, 0x80, 0x04]
 
-/** A module that exports the function as "k". */
+/** A module that exports the function, as "k" by default. */
 export function wasmModule(shape: WasmShape): Uint8Array {
   const { parameters, code, limits = [3, 0, ...MAXIMUM], memoryName = "memory", data = [], passiveData } = shape
+  const { names = ["k"], globals = [] } = shape
+  const exported = [
+    ...names.map((name) => [...text(name), 0, 0]),
+    ...globals.map((name, index) => [...text(name.replace("!", "")), 3, index]),
+  ]
   const imports = [1, ...text("env"), ...text(memoryName), 2, ...limits]
   const segments = data.map(({ offset, bytes }) => [0, 0x41, ...unsigned(offset), 0x0b, ...sized(bytes)])
   if (passiveData !== undefined) segments.push([1, ...sized(passiveData)])
@@ -39,7 +48,10 @@ export function wasmModule(shape: WasmShape): Uint8Array {
     ...(shape.memory === undefined ? section(2, imports) : []),
     ...section(3, [1, 0]),
     ...(shape.memory === "own" ? section(5, [1, 0, 16]) : []),
-    ...section(7, [1, ...text("k"), 0, 0]),
+    ...(globals.length === 0
+      ? []
+      : section(6, [globals.length, ...globals.flatMap((name) => [I32, name.endsWith("!") ? 0 : 1, 0x41, 0, 0x0b])])),
+    ...section(7, [exported.length, ...exported.flat()]),
     ...section(10, [1, ...sized([0, ...code, 0x0b])]),
     ...(segments.length === 0 ? [] : section(11, [segments.length, ...segments.flat()])),
   ])

@@ -242,7 +242,7 @@ export class Modules {
     if (byteLength === declared) return { address, isConstant: isConstant || globals.get(symbol) === true }
     throw new AuxstreamError(
       "AUX_KERNEL_INVALID",
-      `The global ${JSON.stringify(name)} of ${module.label} must have the size that it has in the code, ${byteLength} bytes; ` +
+      `${module.label} must declare the global ${JSON.stringify(name)} in the size that it has in the code, ${byteLength} bytes; ` +
         `got [${JSON.stringify(dtype)}, ${length}], which has ${declared} bytes. ${among}`,
     )
   }

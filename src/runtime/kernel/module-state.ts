@@ -62,7 +62,7 @@ export class ModuleState {
     if (this.#isSealed) {
       throw new AuxstreamError(
         "AUX_KERNEL_INVALID",
-        `Kernel "${name}" must be declared before ${this.source.label} is first compiled, because its symbol ` +
+        `Kernel "${name}" must be declared before its module is first compiled, because its symbol ` +
           `${JSON.stringify(symbol)} is a name expression, which the compiler instantiates. Call module.kernel() before the ` +
           "first launch and before prepare().",
       )
