@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import { matmul } from "../../../src/blas/index.js"
+import { AuxstreamError } from "../../../src/common/errors.js"
 import { cudaBackend } from "../../../src/cuda/backend.js"
 import type { Driver, ProductLibrary } from "../../../src/driver.js"
 import { hostBackend } from "../../../src/host/backend.js"
@@ -10,8 +11,10 @@ import { OperationObserver } from "../../../src/runtime/order/observer.js"
 import { observe } from "../../../src/runtime/order/observers.js"
 import { type Operation, OperationType } from "../../../src/runtime/order/operation.js"
 import { skip } from "../../cuda/double.js"
-import { proxied } from "../../support/driver-proxy.js"
+import { type DriverMethod, proxied } from "../../support/driver-proxy.js"
 import { affine, combine, once, over } from "../../support/kernels.js"
+import { Observed } from "../../support/observed.js"
+import { RecordingDriver } from "../../support/recording-driver.js"
 
 /** The driver's calls that queue an operation which uses memory. */
 const queueing = new Set([
@@ -161,6 +164,40 @@ describe("§6 operations: nothing is queued that was not described", () => {
       )
     })
   }
+})
+
+describe("§6 operations: the driver refuses one", () => {
+  it("the observer is told once, with the error, and the clock does not count it", () => {
+    const recording = new RecordingDriver(hostBackend.open(0, { threads: 2 }))
+    using device = new Device("host", recording.driver, () => {})
+    const x = device.from(Int32Array.of(1, 2, 3, 4))
+    const flag = device.zeros("int32", 1)
+    const graph = captureGraph(() => affine.launch(over(4), 4, x, 2, 1), { device })
+    const { state } = device.defaultStream
+    const calls: [DriverMethod, label: string, () => unknown][] = [
+      ["kernels.launch", "test_affine", () => affine.launch({ ...over(4), stream: device.defaultStream }, 4, x, 2, 1)],
+      ["memory.copy", "copy", () => x.subarray(2).copyFrom(x.subarray(0, 2))],
+      ["memory.upload", "upload", () => x.copyFrom(Int32Array.of(1, 2, 3, 4))],
+      ["memory.fill", "fill", () => x.fill(1)],
+      ["memory.copy", "read", () => x.readSync()],
+      ["graphs.launch", "graph", () => graph.launch()],
+      ["graphs.beginConditional", "if", () => captureGraph(() => runIf(flag, () => {}), { device })],
+      ["graphs.endConditional", "if", () => captureGraph(() => runIf(flag, () => {}), { device })],
+    ]
+    for (const [method, label, call] of calls) {
+      const error = new AuxstreamError("AUX_CUDA_FAILED", method)
+      using observed = new Observed()
+      const { tick } = state
+      recording.failAt(method, 1, error)
+      assert.throws(call, error)
+      recording.forgetFailures()
+      const told = observed.take().filter((line) => /^(refused|accepted)/.test(line))
+      assert.deepEqual(told, [`refused ${label}: ${String(error)}`])
+      assert.equal(state.tick, tick, label)
+    }
+    graph.dispose()
+    assert.deepEqual(x.readSync(), Int32Array.of(1, 2, 3, 4))
+  })
 })
 
 describe("§6 operations: without an observer", () => {
