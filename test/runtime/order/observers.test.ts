@@ -90,6 +90,7 @@ function everything(device: Device): void {
   const pinned = device.pinned("int32", 4)
   const flag = device.full("int32", 1, 1)
   const aux = device.createStream()
+  aux.run(() => x.fill(0)) // Waits for the birth of x, and so must be described before it waits.
   const [event0, event1] = [device.createEvent(), device.createEvent()]
   maybeExecuteInParallel(
     () => combine.launch(over(4), 4, x, y),
