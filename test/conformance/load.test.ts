@@ -1,7 +1,7 @@
 /** Files that are loaded into arrays. */
 import assert from "node:assert/strict"
 import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs"
-import { open as openFile } from "node:fs/promises"
+import { type FileHandle, open as openFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
@@ -35,6 +35,34 @@ const large = fileOf("large", LARGE)
 /** The first element that is not its own index. */
 function firstWrong(elements: Int32Array, first = 0): number {
   return elements.findIndex((value, index) => value !== index + first)
+}
+
+/** An open file of ones whose reads last until they are told to end. */
+class SlowFile {
+  readonly reading: Promise<void>
+  readonly handle: FileHandle
+  #begin = (): void => {}
+  #finish = (): void => {}
+
+  constructor(size: number) {
+    const finished = new Promise<void>((resolve) => {
+      this.#finish = resolve
+    })
+    this.reading = new Promise((resolve) => {
+      this.#begin = resolve
+    })
+    const read = async (into: Uint8Array, offset: number, length: number): Promise<{ bytesRead: number }> => {
+      this.#begin()
+      await finished
+      into.fill(1, offset, offset + length)
+      return { bytesRead: length }
+    }
+    this.handle = Object.assign(Object.create(null), { fd: 99, read, stat: async () => ({ size, isFile: () => true }) })
+  }
+
+  finish(): void {
+    this.#finish()
+  }
 }
 
 forEachDevice("load", (open) => {
@@ -77,19 +105,21 @@ forEachDevice("load", (open) => {
     const x = await stream.run(() => device.load(large, { dtype: "int32", length: 4 * MIB }))
     const y = await stream.run(async () => {
       await Promise.resolve()
-      return device.load(small, { dtype: "int32", offset: 3 })
+      return device.load(small, { dtype: "int32", offset: 3 + 40 })
     })
     // The other stream waits for the arrays' birth, which is behind the latch.
     other.run(() => {
       affine.launch(over(1000), 1000, x, 2, 1)
-      affine.launch(over(1000), 1000, y, 3, 0)
+      affine.launch(over(990), 990, y, 3, 0)
     })
     assert.equal(stream.query(), false)
     assert.equal(currentStream(device).query(), true)
     latch.open()
     other.run(() => {
-      assert.deepEqual(x.readSync().subarray(998, 1002), Int32Array.of(1997, 1999, 1000, 1001))
-      assert.deepEqual(y.readSync().subarray(0, 3), Int32Array.of(0, 3, 6))
+      const elements = x.readSync()
+      assert.deepEqual(elements.subarray(0, 3), Int32Array.of(1, 3, 5), "its buffer was not reused before")
+      assert.deepEqual(elements.subarray(998, 1002), Int32Array.of(1997, 1999, 1000, 1001))
+      assert.deepEqual(y.readSync().subarray(0, 3), Int32Array.of(30, 33, 36))
     })
     assert.equal(latch.timedOut, false)
     for (const array of [x, y]) array.dispose()
@@ -123,6 +153,23 @@ forEachDevice("load", (open) => {
     })
     assert.equal(firstWrong(x.readSync()), -1)
     x.dispose()
+  })
+
+  test("§6 load: while a read still writes to memory, nobody else gets it", async () => {
+    using device = open()
+    device.synchronize()
+    const file = new SlowFile(4 * MIB)
+    const loading = device.scope(() => {
+      const started = device.load(file.handle, { dtype: "uint8" })
+      return file.reading.then(() => [started.then(() => "loaded").catch(() => "ended")] as const)
+    })
+    // The scope is over, and with it the array, while the file is still being read.
+    const [ended] = await loading
+    using others = device.full("uint8", 4 * MIB, 7)
+    device.synchronize()
+    file.finish()
+    assert.equal(await ended, "ended")
+    assert.ok(others.readSync().every((value) => value === 7))
   })
 
   test("§8 load: what cannot be loaded is refused by name, and nothing is left behind", async () => {
