@@ -90,11 +90,11 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
   copyRows: ({ driver, address, stream }) =>
     driver.memory.copyRows({ address, pitch: 64 }, { address: address + 256, pitch: 16 }, 16, 4, stream),
   "fillRows of 1 byte": ({ driver, address, stream }) =>
-    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(1), 8, 4, stream),
+    driver.memory.fillRows({ address, pitch: 512 }, new Uint8Array(1), 512, 2, stream),
   "fillRows of 2 bytes": ({ driver, address, stream }) =>
-    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(2), 8, 4, stream),
+    driver.memory.fillRows({ address, pitch: 512 }, new Uint8Array(2), 256, 2, stream),
   "fillRows of 4 bytes": ({ driver, address, stream }) =>
-    driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array(4), 8, 4, stream),
+    driver.memory.fillRows({ address, pitch: 512 }, new Uint8Array(4), 128, 2, stream),
   "fillRows of 8 bytes": ({ driver, address, stream }) =>
     driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 4, 4, stream),
   loadKernel: ({ driver }) => driver.kernels.load(kernel("test_noop", [])),

@@ -1,6 +1,6 @@
 /**
- * Fills memory with elements of 1, 2, 4 or 8 bytes. CUDA's own fills take at most 4 bytes. Its two-dimensional fill of
- * every other 4 bytes reaches 6 GB/s on an H200; a small kernel reaches the memory's bandwidth.
+ * Fills memory with elements of 1, 2, 4 or 8 bytes. CUDA's own fills take at most 4 bytes, and are slow for narrow rows: of
+ * every other 4 bytes, 6 GB/s on an H200. A small kernel reaches the memory's bandwidth.
  *
  * CUDA loads a kernel only while the device is idle, and a fill must never wait for that. So the kernel is loaded when the
  * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
@@ -19,11 +19,18 @@ const MOST_ROWS_OF_BLOCKS = 65535
 /** CUDA fills this many elements; beyond that, copying them is faster. */
 const SHORT_FILL = 8192
 
-/** Fills rows of 8-byte elements, `pitch` bytes apart: one thread for each element of a row. It steps by `rows` rows. */
-const fill64 = ptxKernel(
-  "auxstream_fill64",
+/** CUDA's fills are fast from this many bytes of a row on: narrower rows are filled at 6 GB/s and less (measured on an H200). */
+const LEAST_WIDTH = 512
+
+/**
+ * Fills rows of elements of `size` bytes, `pitch` bytes apart: a thread for each element of a row, and for several rows where
+ * the grid cannot have one for each.
+ */
+const fillRows = ptxKernel(
+  "auxstream_fill",
   [
     { dtype: "uint64", access: "out" },
+    { dtype: "uint64", access: undefined },
     { dtype: "uint64", access: undefined },
     { dtype: "uint64", access: undefined },
     { dtype: "uint64", access: undefined },
@@ -32,40 +39,50 @@ const fill64 = ptxKernel(
   `.version 6.0
 .target sm_50
 .address_size 64
-.visible .entry auxstream_fill64 (.param .u64 destination, .param .u64 width, .param .u64 pitch, .param .u64 rows, .param .u64 value)
+.visible .entry auxstream_fill (.param .u64 destination, .param .u64 width, .param .u64 pitch, .param .u64 rows, .param .u64 value, .param .u64 size)
 {
-  .reg .pred %isBeyond;
-  .reg .b32 %block, %blocks, %size, %thread;
-  .reg .b64 %destination, %width, %pitch, %rows, %value, %index, %row, %step, %offset;
+  .reg .pred %isBeyond, %is1, %is2, %is4, %is8;
+  .reg .b16 %half;
+  .reg .b32 %block, %blocks, %threads, %thread, %word;
+  .reg .b64 %destination, %width, %pitch, %rows, %value, %size, %index, %row, %step, %offset;
   ld.param.u64 %destination, [destination];
   ld.param.u64 %width, [width];
   ld.param.u64 %pitch, [pitch];
   ld.param.u64 %rows, [rows];
   ld.param.u64 %value, [value];
+  ld.param.u64 %size, [size];
   mov.u32 %block, %ctaid.x;
-  mov.u32 %size, %ntid.x;
+  mov.u32 %threads, %ntid.x;
   mov.u32 %thread, %tid.x;
-  mul.wide.u32 %index, %block, %size;
+  mul.wide.u32 %index, %block, %threads;
   cvt.u64.u32 %offset, %thread;
   add.u64 %index, %index, %offset;
   setp.ge.u64 %isBeyond, %index, %width;
   @%isBeyond bra END;
   mov.u32 %block, %ctaid.y;
   mov.u32 %blocks, %nctaid.y;
-  mov.u32 %size, %ntid.y;
+  mov.u32 %threads, %ntid.y;
   mov.u32 %thread, %tid.y;
-  mul.wide.u32 %row, %block, %size;
+  mul.wide.u32 %row, %block, %threads;
   cvt.u64.u32 %offset, %thread;
   add.u64 %row, %row, %offset;
-  mul.wide.u32 %step, %blocks, %size;
+  mul.wide.u32 %step, %blocks, %threads;
+  setp.eq.u64 %is1, %size, 1;
+  setp.eq.u64 %is2, %size, 2;
+  setp.eq.u64 %is4, %size, 4;
+  setp.eq.u64 %is8, %size, 8;
+  cvt.u32.u64 %word, %value;
+  cvt.u16.u64 %half, %value;
   cvta.to.global.u64 %destination, %destination;
-  shl.b64 %offset, %index, 3;
-  add.u64 %destination, %destination, %offset;
+  mad.lo.u64 %destination, %index, %size, %destination;
 ROW:
   setp.ge.u64 %isBeyond, %row, %rows;
   @%isBeyond bra END;
   mad.lo.u64 %offset, %row, %pitch, %destination;
-  st.global.u64 [%offset], %value;
+  @%is8 st.global.u64 [%offset], %value;
+  @%is4 st.global.u32 [%offset], %word;
+  @%is2 st.global.u16 [%offset], %half;
+  @%is1 st.global.u8 [%offset], %half;
   add.u64 %row, %row, %step;
   bra ROW;
 END:
@@ -93,7 +110,7 @@ export class Fills {
   /** Without the kernel, fills are slower but correct. */
   #load(): void {
     try {
-      this.#kernel = this.#kernels.load(fill64)
+      this.#kernel = this.#kernels.load(fillRows)
     } catch {
       // Some driver installations lack the PTX compiler.
     }
@@ -120,6 +137,9 @@ export class Fills {
     const context = this.#context
     const { address, pitch } = destination
     const view = viewOf(element)
+    const isNarrow = count * element.byteLength < LEAST_WIDTH
+    if (isNarrow && this.#kernel !== undefined)
+      return this.#launch(this.#kernel, destination, view, count, rows, stream)
     switch (element.byteLength) {
       case 1:
         return context.queueRows("cuMemsetD2D8Async", address, pitch, view.getUint8(0), count, rows, stream)
@@ -172,7 +192,7 @@ export class Fills {
     const blockY = BLOCK / blockX
     const gridX = Math.ceil(count / blockX)
     const gridY = Math.min(MOST_ROWS_OF_BLOCKS, Math.ceil(rows / blockY))
-    const args = [{ address, length: count }, count, pitch, rows, element.getBigUint64(0, true)]
+    const args = [{ address, length: count }, count, pitch, rows, valueOf(element), element.byteLength]
     this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
   }
 
@@ -202,4 +222,18 @@ export class Fills {
 
 function viewOf(element: Uint8Array): DataView {
   return new DataView(element.buffer, element.byteOffset, element.byteLength)
+}
+
+/** The element's bytes as one number. */
+function valueOf(element: DataView): bigint | number {
+  switch (element.byteLength) {
+    case 1:
+      return element.getUint8(0)
+    case 2:
+      return element.getUint16(0, true)
+    case 4:
+      return element.getUint32(0, true)
+    default:
+      return element.getBigUint64(0, true)
+  }
 }
