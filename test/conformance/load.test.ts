@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { after, test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { captureGraph, currentStream } from "../../src/index.js"
+import { isFileHandle } from "../../src/runtime/load/load-options.js"
 import { forEachDevice } from "../support/devices.js"
 import { rejected } from "../support/errors.js"
 import { affine, over } from "../support/kernels.js"
@@ -57,7 +58,9 @@ class SlowFile {
       into.fill(1, offset, offset + length)
       return { bytesRead: length }
     }
-    this.handle = Object.assign(Object.create(null), { fd: 99, read, stat: async () => ({ size, isFile: () => true }) })
+    const handle: unknown = { fd: 99, read, stat: async () => ({ size, isFile: () => true }) }
+    assert.ok(isFileHandle(handle))
+    this.handle = handle
   }
 
   finish(): void {
