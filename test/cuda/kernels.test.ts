@@ -353,7 +353,7 @@ onDouble("the signature", () => {
     invalid(
       () => driver.kernels.load(source(fields, 16)),
       /\{ struct: \{ n: int32, x: in float32\*, rest: \[int16, 3\] \} \} \(24 bytes\)/,
-      /1 parameters of 16 bytes/,
+      /Code: 1 parameter of 16 bytes/,
       /Fix parameter 0 of the signature/,
     )
     invalid(() => driver.kernels.load(source({ n: "int32" }, 8)), /\(4 bytes\)/)
@@ -363,7 +363,7 @@ onDouble("the signature", () => {
     using driver = open()
     driver.kernels.load(noop)
     const given = { ...noop, parameters: saxpy.parameters }
-    invalid(() => driver.kernels.load(given), /0 parameters of {2}bytes/)
+    invalid(() => driver.kernels.load(given), /Code: no parameters\./)
   })
 })
 

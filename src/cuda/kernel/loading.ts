@@ -141,7 +141,8 @@ export class KernelLoading {
     throw new AuxstreamError(
       "AUX_KERNEL_INVALID",
       `The signature of kernel "${name}" does not match its code. Signature: ${list(parameters, given)}. Code: ` +
-        `${expected.length} parameters of ${expected.join(", ")} bytes. ${advice(parameters, expected)}`,
+        `${counted(expected)}${expected.length === 0 ? "" : ` of ${expected.join(", ")} bytes`}. ` +
+        advice(parameters, expected),
     )
   }
 
@@ -166,7 +167,11 @@ export function notLoaded(what: string, error: CudaError, log = ""): AuxstreamEr
 
 function list(parameters: readonly KernelParameter[], bytes: readonly number[]): string {
   const texts = parameters.map((parameter, index) => `${shortText(parameter)} (${bytes[index]} bytes)`)
-  return `${parameters.length} parameters, ${texts.join(", ") || "none"}`
+  return `${counted(texts)}${texts.length === 0 ? "" : `, ${texts.join(", ")}`}`
+}
+
+function counted({ length }: readonly unknown[]): string {
+  return length === 0 ? "no parameters" : `${length} parameter${length === 1 ? "" : "s"}`
 }
 
 function advice(parameters: readonly KernelParameter[], expected: readonly number[]): string {
