@@ -1,5 +1,5 @@
 /**
- * The pages that a record consists of: their layout in memory that all threads share. Only a record's own thread may write.
+ * The pages of a record, in memory that all threads share. Only the record's own thread may write to them.
  */
 import { type Block, MUTEX_BYTES } from "./process-memory.js"
 
@@ -8,7 +8,7 @@ export const OWNED = {
   stream: 1,
   /** A foreign stream. */
   adopted: 2,
-  /** An event behind the last work of a destroyed stream. */
+  /** An event after the last work of a destroyed stream. */
   end: 3,
   event: 4,
   memory: 5,

@@ -40,10 +40,10 @@ export class OwnMemory implements DeviceMemory {
   readonly #large: Allocator<StreamProgress>
   /** The progress of each stream that has freed something. */
   readonly #progress = new Map<StreamHandle, StreamProgress>()
-  /** Stands for all streams that have freed nothing. */
+  /** The progress of all streams that have freed nothing. */
   readonly #withoutFrees: StreamProgress
 
-  /** `pieces`: the source of the pieces. */
+  /** @param pieces the source of the pieces */
   constructor(context: CudaContext, streams: Streams, captures: Captures, events: EventPool, pieces: DriverMemory) {
     this.#context = context
     this.#streams = streams

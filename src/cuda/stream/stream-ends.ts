@@ -10,7 +10,7 @@ import { ledger } from "../ledger/ledger.js"
 import type { Captures } from "./captures.js"
 import { type EventPool, hasPassed } from "./event-pool.js"
 
-/** How many ends, and how many streams that wait to be destroyed, are checked whenever a stream is destroyed. */
+/** The number of ends, and of streams that wait to be destroyed, that are checked whenever a stream is destroyed. */
 const LOOKS = 4
 
 /** Called when a stream's work is over. */
@@ -37,12 +37,12 @@ export class StreamEnds {
     return this.#ends.size === 0
   }
 
-  /** Whether only streams in foreign captures are left, which may never end. */
+  /** Whether all remaining streams are in foreign captures, which may never end. */
   get onlyCapturedRemain(): boolean {
     return this.#ends.size === 0 && this.#leaving.size > 0
   }
 
-  /** Destroys a stream behind its work. Never throws. */
+  /** Destroys a stream after its work. Never throws. */
   add(stream: StreamHandle, whenOver: WhenOver): void {
     const leaving = [...nextFew(this.#leaving), [stream, whenOver] as const]
     this.#leaving.set(stream, whenOver)

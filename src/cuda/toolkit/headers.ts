@@ -12,7 +12,7 @@ import { createHash, type Hash } from "node:crypto"
 import { readFileSync, statSync } from "node:fs"
 import { dirname, extname, isAbsolute, resolve, sep } from "node:path"
 
-/** A search that visits more places than this gives no hash. */
+/** If a search visits more places than this, the source gets no hash and is not cached. */
 const MOST_PLACES = 200_000
 
 /** A source, the files included before it, and the folders that NVRTC searches. */

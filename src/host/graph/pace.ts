@@ -31,8 +31,9 @@ export class Pace {
   #gain = Infinity
   /** The launch that is being measured. */
   #measured: LaunchEnd | undefined
-  /** No launch before this one is flat, and how many launches that will be after the next standstill. */
+  /** No launch before this one is run flat. */
   #distrusted = 0
+  /** The number of launches that are not run flat after the next standstill. */
   #patience = FIRST_DISTRUST
 
   /** How to run a launch that will end at `end`: the bits of a call. */

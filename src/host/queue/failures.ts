@@ -44,8 +44,8 @@ export class Failures {
   }
 
   /**
-   * A number for an error, which a worker reports when it breaks the stream: only this thread has the error itself. The
-   * stream holds the error, because one list for all streams would only grow.
+   * A number for an error. A worker reports it when it breaks the stream, because only this thread has the error itself.
+   * Each stream has its own list of errors, because one list for all streams would only grow.
    */
   tell({ told }: HostStream, error: KernelError): number {
     const known = told.indexOf(error)

@@ -84,7 +84,7 @@ export class Interruption {
   #takeAll(call: number, flat: number): void {
     const { words } = this.#control
     const calls = wordAt(words, flat + FLAT_CALLS)
-    // 0 would mean the beginning of another flat run.
+    // Not 0, which would mean the beginning of another flat run.
     words[this.#streamOf(call, 0) + BLOCK_READ] = wordAt(words, call + 1) + TIME_WORDS
     for (let branch = 1; branch < wordAt(words, flat + FLAT_BRANCHES); branch++) {
       const stream = this.#streamOf(call, branch)

@@ -15,7 +15,7 @@ export class Turns {
     this.#at = at
   }
 
-  /** @param left how many commands of the turn are left */
+  /** @param left the number of commands that are left in the turn */
   isOver(level: number, left: number): boolean {
     return left % LOOK === 0 && this.#isWanted(level, left)
   }

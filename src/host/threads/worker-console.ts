@@ -1,7 +1,7 @@
 /**
- * The console of worker threads. Node.js passes a worker's output through the event loops of two threads. A worker sleeps
- * outside its own, and the process may end before the other one turns. So this console writes to the process's output itself,
- * at the call, as `printf` of a CUDA kernel does.
+ * The console of worker threads. Node.js passes a worker's output through the event loops of two threads. An idle worker
+ * sleeps outside its event loop, and the process may end before the other event loop runs. So this console writes to the
+ * process's output itself, at the call.
  */
 import { Console } from "node:console"
 import { writeSync } from "node:fs"

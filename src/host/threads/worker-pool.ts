@@ -228,7 +228,7 @@ export class WorkerPool {
 
   /**
    * While the opening thread is blocked, it gets no event about a thread that failed to start. If none has started after
-   * some time, this thread tries itself what they need.
+   * some time, this thread looks for the reason itself.
    */
   #findStartless(): void {
     const [first] = this.#members
