@@ -41,3 +41,23 @@ onDouble("a capture while one query whether its streams are captured fails", () 
     })
   }
 })
+
+onDouble("a capture whose last node cannot be asked for", () => {
+  test("§5 rule 5: it ends with the driver's failure, and another one can begin", () => {
+    using device = openDevice("cuda:0")
+    const x = device.zeros("int32", 4)
+    let later = 0
+    double.fail("cuStreamGetCaptureInfo_v2", 1, unknown)
+    const error = thrownBy(() =>
+      captureGraph(() => {
+        x.fill(3)
+        later++
+      }),
+    )
+    assert.ok(error instanceof CudaError, String(error))
+    assert.equal(later, 1, "the fill itself was captured")
+    using graph = captureGraph(() => void x.fill(4))
+    graph.launch()
+    assert.deepEqual(x.readSync(), new Int32Array(4).fill(4))
+  })
+})

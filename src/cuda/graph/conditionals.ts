@@ -6,7 +6,7 @@ import type { ConditionalKind, StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
-import { viewMemory } from "../native/ffi.js"
+import { readNumber } from "../native/ffi.js"
 import type { Kernels } from "../kernel/kernels.js"
 import { ptxKernel } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
@@ -154,7 +154,7 @@ export class Conditionals {
     )
     this.#context.check(status, "cuGraphAddNode")
     this.#captures.continueAfter(this.#out.number(0), stream)
-    return Number(new BigUint64Array(viewMemory(parameters.number(32), 8))[0])
+    return readNumber(parameters.number(32))
   }
 
   /** See `DriverGraphs.endConditional`. */

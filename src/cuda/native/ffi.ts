@@ -41,7 +41,7 @@ interface Koffi {
   load(path: string | null): NativeLibrary
   address(memory: ArrayBuffer): bigint
   view(address: number, byteLength: number): ArrayBuffer
-  readonly decode: { string(address: number): string }
+  readonly decode: { string(address: number): string; (address: number, type: "uint64_t"): number | bigint }
 }
 
 /** The driver and NVRTC compile on the calling thread's stack, and overflow a smaller one. */
@@ -173,4 +173,9 @@ export function readText(address: number): string {
 /** Foreign memory as a buffer. Nothing is freed when the buffer is collected. */
 export function viewMemory(address: number, byteLength: number): ArrayBuffer {
   return koffi().view(address, byteLength)
+}
+
+/** The unsigned 64-bit number below 2^53 at an address: a handle. Much cheaper than a view. */
+export function readNumber(address: number): number {
+  return Number(koffi().decode(address, "uint64_t"))
 }

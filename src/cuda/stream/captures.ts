@@ -5,7 +5,7 @@
 import type { StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
-import { viewMemory } from "../native/ffi.js"
+import { readNumber } from "../native/ffi.js"
 import { ForeignCaptures } from "./foreign-captures.js"
 import { SUCCESS } from "../api/status.js"
 
@@ -91,9 +91,9 @@ export class Captures {
   /** The current position of a captured stream in its graph. */
   pointOf(stream: StreamHandle): CapturePoint {
     const { cuStreamGetCaptureInfo } = this.#context.graphCalls
-    const [status, id, graph, dependencies, count] = [0, 8, 16, 24, 32].map((offset) => this.#out.address + offset)
+    const { address } = this.#out
     this.#context.check(
-      cuStreamGetCaptureInfo(stream, status ?? 0, id ?? 0, graph ?? 0, dependencies ?? 0, count ?? 0),
+      cuStreamGetCaptureInfo(stream, address, address + 8, address + 16, address + 24, address + 32),
       "cuStreamGetCaptureInfo",
     )
     return { graph: this.#out.number(16), dependencies: this.#out.number(24), count: this.#out.number(32) }
@@ -102,7 +102,7 @@ export class Captures {
   /** The node that was captured last on the stream, with nothing behind it; 0 if there are several. */
   lastNodeOf(stream: StreamHandle): number {
     const { dependencies, count } = this.pointOf(stream)
-    return count === 1 ? Number(new BigUint64Array(viewMemory(dependencies, 8))[0]) : 0
+    return count === 1 ? readNumber(dependencies) : 0
   }
 
   /** Makes several calls that are one operation. `queue` must call `next` after each. */

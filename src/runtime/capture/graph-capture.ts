@@ -2,6 +2,7 @@ import type { GraphHandle } from "../../driver.js"
 import { Capture } from "./capture.js"
 import { NodeChanges } from "./node-changes.js"
 import type { Operation, OperationKind } from "../order/operation.js"
+import type { StreamState } from "../order/stream-state.js"
 
 /** The kinds of operations that can be changed in a graph. */
 const changeable: ReadonlySet<OperationKind> = new Set(["launch", "copy", "upload", "fill"])
@@ -12,9 +13,16 @@ export class GraphCapture extends Capture {
 
   override addNode(operation: Operation, tick: number): number {
     const node = super.addNode(operation, tick)
-    const { kind, stream } = operation
-    if (changeable.has(kind)) this.changes.allow(node, this.order.driver.graphs.capturedNode(stream.handle))
+    if (changeable.has(operation.kind)) this.#allowChanges(node, operation.stream)
     return node
+  }
+
+  #allowChanges(node: number, stream: StreamState): void {
+    try {
+      this.changes.allow(node, this.order.driver.graphs.capturedNode(stream.handle))
+    } catch (error) {
+      this.invalidate(error) // The operation has been queued, so it must not throw.
+    }
   }
 
   protected override beginInDriver(): void {
