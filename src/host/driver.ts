@@ -136,7 +136,7 @@ export class HostDriver implements Driver {
   }
 
   #lookAfter(): void {
-    this.#loss.find()
+    this.#pool.findDead(true)
     this.#completion.pump()
   }
 

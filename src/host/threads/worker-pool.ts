@@ -22,6 +22,8 @@ interface Member {
   reason: string | undefined
   /** The error that ended it, according to Node.js. */
   error: Error | undefined
+  /** Whether its end has been noticed, but no event has told why. */
+  isMissed: boolean
 }
 
 /** How long the first worker may take to start before its obstacles are looked for, in milliseconds. */
@@ -117,12 +119,20 @@ export class WorkerPool {
     }
   }
 
-  /** Notices dead workers, without the event loop. */
-  findDead(): void {
+  /**
+   * Notices dead workers, without the event loop.
+   *
+   * @param isPatient leaves each for the next call: if the event loop runs, an event will tell why it ended
+   */
+  findDead(isPatient = false): void {
     if (this.#mayEnd()) return
     // Draining a port whose other end is gone closes it.
     this.drain()
-    for (const member of [...this.#members]) if (this.#isClosed(member.port)) this.#remove(member)
+    for (const member of [...this.#members]) {
+      if (!this.#isClosed(member.port)) continue
+      if (isPatient && !member.isMissed) member.isMissed = true
+      else this.#remove(member)
+    }
     this.#findStartless()
   }
 
@@ -155,7 +165,16 @@ export class WorkerPool {
       spinners: this.#spinners,
     })
     if (worker === undefined) return
-    const member: Member = { worker, port: port1, block, place, since: now(), reason: undefined, error: undefined }
+    const member: Member = {
+      worker,
+      port: port1,
+      block,
+      place,
+      since: now(),
+      reason: undefined,
+      error: undefined,
+      isMissed: false,
+    }
     // The port must never have a listener: it would take a report out before it hears it, and `drain` would find nothing.
     worker.on("message", (report: unknown) => this.#hear(report, member))
     worker.unref()
