@@ -31,7 +31,8 @@ const cache = at("node_modules/.cache/gpu")
 export function stageProject(scratch) {
   const built = ["dist", "build/src", "build/test", "build/bench", "build/examples"].flatMap((path) => filesBelow(path))
   if (built.length === 0) throw new Error("Nothing is built yet: npm run build")
-  for (const path of ["package.json", "README.md", ...built.filter(isRun)]) copy(path, scratch)
+  const read = filesBelow("examples").filter((path) => /\.(cuh?|h)$/.test(path))
+  for (const path of ["package.json", "README.md", ...read, ...built.filter(isRun)]) copy(path, scratch)
   const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty", "--exclude=*"], {
     cwd: at("."),
     encoding: "utf8",
