@@ -109,19 +109,19 @@ onDouble("§11 preparing a kernel waits for running work without blocking the ev
     device.synchronize()
   })
 
-  for (const [when, letGo] of [
+  for (const [when, release] of [
     ["", () => {}],
     [", and that was disposed of meanwhile", (stream: Stream) => stream.dispose()],
   ] as const) {
     test(`on a stream of another library${when}`, async () => {
       using keeper = openDevice("cuda:0")
-      const theirs = keeper.driver.streams.create(0)
-      using adopted = keeper.streamFromHandle(BigInt(theirs))
+      const handle = keeper.driver.streams.create(0)
+      using adopted = keeper.streamFromHandle(BigInt(handle))
       using latch = new Hold(keeper, adopted)
-      letGo(adopted)
+      release(adopted)
       await waitsBesideTheLoop(latch, prepared(keeper))
       adopted.dispose()
-      keeper.driver.streams.destroy(theirs)
+      keeper.driver.streams.destroy(handle)
     })
   }
 

@@ -170,17 +170,17 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   test("§4 streamFromHandle: one Stream for each handle, ordered with ours both ways", () => {
     withStream(runtime, (handle) => {
       using device = open()
-      const theirs = device.streamFromHandle(handle)
-      assert.equal(device.streamFromHandle(handle), theirs)
-      assert.equal(theirs.handle, handle)
+      const foreign = device.streamFromHandle(handle)
+      assert.equal(device.streamFromHandle(handle), foreign)
+      assert.equal(foreign.handle, handle)
       using ours = device.createStream()
       using x = device.zeros("int32", count)
       using y = device.zeros("int32", count)
       device.synchronize()
 
-      using first = new Latch(device).hold(theirs)
+      using first = new Latch(device).hold(foreign)
       runtime.memsetAsync(x.address, 1, bytes, handle)
-      ours.wait(theirs)
+      ours.wait(foreign)
       ours.run(() => affine.launch(over(count), count, x, 1, 1))
       assert.ok(isHeld(ours))
       first.open()
@@ -191,9 +191,9 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
 
       using second = new Latch(device).hold(ours)
       ours.run(() => affine.launch(over(count), count, x, 0, 8))
-      theirs.wait(ours)
+      foreign.wait(ours)
       runtime.memcpyAsync(y.address, x.address, bytes, handle)
-      assert.ok(isHeld(theirs))
+      assert.ok(isHeld(foreign))
       assert.equal(runtime.streamQuery(handle), false)
       second.open()
       runtime.streamSynchronize(handle)
@@ -205,18 +205,18 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
   test("§4 streamFromHandle: a repeated wait is sent again, because its owner may queue more work", () => {
     withStream(runtime, (handle) => {
       using device = open()
-      const theirs = device.streamFromHandle(handle)
+      const foreign = device.streamFromHandle(handle)
       using ours = device.createStream()
       using holding = device.createStream()
       using x = device.zeros("int32", count)
       device.synchronize()
-      ours.wait(theirs)
+      ours.wait(foreign)
       const event = runtime.eventCreate()
       using latch = new Latch(device).hold(holding)
       runtime.eventRecord(event, holding.handle)
       runtime.streamWaitEvent(handle, event)
       runtime.memsetAsync(x.address, 1, bytes, handle)
-      ours.wait(theirs)
+      ours.wait(foreign)
       assert.ok(isHeld(ours))
       latch.open()
       assert.deepEqual(
@@ -232,11 +232,11 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     withStream(runtime, (handle) => {
       {
         using device = open()
-        const theirs = device.streamFromHandle(handle)
-        theirs.run(() => device.full("int32", count, 1).dispose())
-        theirs.dispose()
+        const foreign = device.streamFromHandle(handle)
+        foreign.run(() => device.full("int32", count, 1).dispose())
+        foreign.dispose()
         const again = device.streamFromHandle(handle)
-        assert.notEqual(again, theirs)
+        assert.notEqual(again, foreign)
         again.synchronize()
       }
       {
@@ -282,12 +282,12 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
     const handle = runtime.streamCreate()
     {
       using device = open()
-      const theirs = device.streamFromHandle(handle)
+      const foreign = device.streamFromHandle(handle)
       using user = device.createStream()
       using event = device.createEvent()
       using x = device.zeros("int32", count)
       device.synchronize()
-      using latch = new Latch(device).hold(theirs)
+      using latch = new Latch(device).hold(foreign)
       runtime.memsetAsync(x.address, 1, bytes, handle)
       runtime.eventRecord(event.handle, handle)
       event.wait(user)
@@ -506,10 +506,10 @@ describe(`beside ${"name" in found ? found.name : "the CUDA runtime"}`, { skip }
 
       // On the same GPU, because openDevice would return the same device.
       const closed = new DeviceClass("cuda:99", cudaBackend.open(0, {}), () => {})
-      const theirs = closed.streamFromHandle(handle)
+      const foreign = closed.streamFromHandle(handle)
       const x = closed.full("int32", count, 5)
-      theirs.external({ reads: [x] }, () => runtime.memcpyAsync(seen, x.address, bytes, handle))
-      if (state === "disposed of") theirs.dispose()
+      foreign.external({ reads: [x] }, () => runtime.memcpyAsync(seen, x.address, bytes, handle))
+      if (state === "disposed of") foreign.dispose()
       closed.dispose()
       // More time than closing would need if it did not wait.
       for (let turn = 0; turn < 100; turn++) await setTimeout(1)

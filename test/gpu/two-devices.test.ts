@@ -149,19 +149,19 @@ describe(`two devices: ${"names" in found ? found.names.join(" and ") : "none"}`
 
   test("§5 rule 8: streams, events and arrays of the other device are refused, and nothing is queued", () => {
     const [first, second] = devices
-    using theirs = second.createStream()
+    using other = second.createStream()
     using event = second.createEvent()
     using x = first.full("int32", count, 1)
     using y = second.full("int32", count, 1)
     const mismatch = "AUX_DEVICE_MISMATCH"
-    refused(() => first.defaultStream.wait(theirs), mismatch, "cuda:0", "cuda:1")
+    refused(() => first.defaultStream.wait(other), mismatch, "cuda:0", "cuda:1")
     refused(() => first.defaultStream.wait(event), mismatch, "cuda:0", "cuda:1")
     refused(() => event.record(first.defaultStream), mismatch, "cuda:0", "cuda:1")
     refused(() => combine.launch(over(count), count, x, y), mismatch, "cuda:0", "cuda:1")
-    refused(() => affine.launch({ ...over(count), stream: theirs }, count, x, 1, 1), mismatch, "cuda:0", "cuda:1")
+    refused(() => affine.launch({ ...over(count), stream: other }, count, x, 1, 1), mismatch, "cuda:0", "cuda:1")
     refused(() => x.copyFrom(y), mismatch, "cuda:0", "cuda:1")
     // As another library sees it: the context of the stream.
-    refused(() => first.streamFromHandle(theirs.handle), mismatch, "the primary context of cuda:0")
+    refused(() => first.streamFromHandle(other.handle), mismatch, "the primary context of cuda:0")
     assert.deepEqual([x.readSync()[0], y.readSync()[0]], [1, 1])
   })
 

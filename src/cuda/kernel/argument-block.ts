@@ -1,6 +1,6 @@
 /**
- * The memory into which the arguments of launches are written, for the driver to read. A block is reused by every launch. The
- * pointers to the arguments never change, so a launch writes values only.
+ * The memory into which the arguments of launches are written, for the driver to read. A block is reused by every launch.
+ * The pointers to the arguments never change, so a launch writes values only.
  */
 import type { KernelArgument } from "../../driver.js"
 import { bfloat16Bits, float16Bits, float8Bits } from "../../common/dtype/half.js"
@@ -83,7 +83,7 @@ export class ArgumentBlock {
     }
   }
 
-  /** Writes the structs, and into them the pointers that {@link write} has written. */
+  /** Writes the structs. Their pointers come from {@link write}, which must be called before. */
   writeStructs(structs: Uint8Array): void {
     this.#memory.bytes.set(structs, this.#structs)
     const ints = this.#ints

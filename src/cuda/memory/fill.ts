@@ -1,6 +1,6 @@
 /**
- * Fills memory with elements of 1, 2, 4 or 8 bytes. CUDA's own fills take at most 4 bytes, and are slow for narrow rows: of
- * every other 4 bytes, 6 GB/s on an H200. A small kernel reaches the memory's bandwidth.
+ * Fills memory with elements of 1, 2, 4 or 8 bytes. CUDA's own fills support elements of at most 4 bytes, and are slow
+ * for narrow rows: filling every other 4 bytes reaches 6 GB/s on an H200. A small kernel reaches the memory's bandwidth.
  *
  * CUDA loads a kernel only while the device is idle, and a fill must never wait for that. So the kernel is loaded when the
  * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
@@ -19,12 +19,12 @@ const MOST_ROWS_OF_BLOCKS = 65535
 /** CUDA fills this many elements; beyond that, copying them is faster. */
 const SHORT_FILL = 8192
 
-/** CUDA's fills are fast from this many bytes of a row on: narrower rows are filled at 6 GB/s and less (measured on an H200). */
+/** The least bytes of a row for CUDA's own fills, which reach at most 6 GB/s on narrower rows (measured on an H200). */
 const LEAST_WIDTH = 512
 
 /**
- * Fills rows of elements of `size` bytes, `pitch` bytes apart: a thread for each element of a row, and for several rows where
- * the grid cannot have one for each.
+ * Fills rows of elements of `size` bytes, with a pitch in bytes. Each thread fills one element of a row, and of several
+ * rows if the grid cannot have a thread for each.
  */
 const fillRows = ptxKernel(
   "auxstream_fill",

@@ -278,7 +278,7 @@ export class WorkerPool {
     const unclonable = {
       get value(): never {
         open = true
-        throw new Error("only the list of ports was to be checked")
+        throw new Error("The port is open, and is not transferred.")
       },
     }
     try {

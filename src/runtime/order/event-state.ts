@@ -64,8 +64,9 @@ export class EventState {
   }
 
   /**
-   * Calls `record`. If promises wait for the current record, it gets another driver event, so that theirs stays. If it
-   * throws, the event keeps its record. A shared event keeps its handle; then the driver keeps the point of the promises.
+   * Calls `record`. If promises wait for the current record, it gets another driver event, so that the current record
+   * stays. If it throws, the event keeps its record. A shared event keeps its handle; then the driver keeps the point of
+   * the promises.
    */
   renew(record: (handle: EventHandle) => void): void {
     if (this.#current.holders === 0 || this.#shared) return record(this.handle)
