@@ -25,13 +25,16 @@ function loraLayer() {
   const [x, weights, down, up] = [random(m * k), random(n * k), random(rank * k), random(n * rank)]
   const [y, small] = [empty(m * n), empty(m * rank)]
   const transposeB = true
-  const layer = { a: x, b: weights, out: y, m, n, k, transposeB }
-  const shrink = { a: x, b: down, out: small, m, n: rank, k, transposeB }
-  const expand = { a: small, b: up, out: y, m, n, k: rank, transposeB, beta: 1 }
+  const shapes = {
+    layer: { m, n, k, transposeB },
+    shrink: { m, n: rank, k, transposeB },
+    expand: { m, n, k: rank, transposeB, beta: 1 },
+  }
+  const layer = { a: x, b: weights, out: y, ...shapes.layer }
+  const shrink = { a: x, b: down, out: small, ...shapes.shrink }
+  const expand = { a: small, b: up, out: y, ...shapes.expand }
   const prepare = () =>
-    Promise.all(
-      [layer, shrink, expand].map(({ a, b, out, ...shape }) => prepareMatmul(device, { dtype: "bfloat16", ...shape })),
-    )
+    Promise.all(Object.values(shapes).map((shape) => prepareMatmul(device, { dtype: "bfloat16", ...shape })))
   const run = () => {
     parallel([() => matmul(layer), () => matmul(shrink)])
     matmul(expand) // Added to the layer's result, behind the join.
