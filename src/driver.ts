@@ -73,10 +73,10 @@
  * such as CUDA's current context. Callbacks are called on that thread, never inside a call of a driver method.
  */
 
-import type { DeviceProperties } from "./common/device-properties.js"
+import type { DeviceProperties } from "./common/facts/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
 import type { ProductTypes } from "./common/dtype/product-types.js"
-import type { KernelAttributes, SuggestedBlock } from "./common/kernel-facts.js"
+import type { KernelAttributes, SuggestedBlock } from "./common/facts/kernel-facts.js"
 import type { AggregateLayout, Primitive } from "./common/struct/layout.js"
 
 /** A stream's handle in its driver. */

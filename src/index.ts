@@ -3,7 +3,7 @@
 import "./backends.js"
 import "./runtime/inspect.js"
 
-export type { DeviceProperties, Version } from "./common/device-properties.js"
+export type { DeviceProperties, Version } from "./common/facts/device-properties.js"
 export type {
   DType,
   DTypeOf,
@@ -13,7 +13,7 @@ export type {
   TypedArray,
   TypedArrayOf,
 } from "./common/dtype/dtype.js"
-export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common/kernel-facts.js"
+export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common/facts/kernel-facts.js"
 export type {
   CompileOptions,
   CudaModuleBody,

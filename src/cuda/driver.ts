@@ -1,4 +1,4 @@
-import type { DeviceProperties } from "../common/device-properties.js"
+import type { DeviceProperties } from "../common/facts/device-properties.js"
 import type { Driver, LaunchLimits, PreparedNeeds } from "../driver.js"
 import { Captures } from "./stream/captures.js"
 import { Closing, drainClosing } from "./closing.js"

@@ -1,4 +1,4 @@
-import type { DeviceProperties } from "../common/device-properties.js"
+import type { DeviceProperties } from "../common/facts/device-properties.js"
 import type { Driver, LaunchLimits } from "../driver.js"
 import { type DeviceLostError, DisposedError } from "../common/errors.js"
 import { Captures } from "./graph/captures.js"

@@ -1,7 +1,7 @@
 /** The properties of the host device and its kernels in CUDA's terms. Each worker thread counts as a multiprocessor. */
 import { cpus } from "node:os"
-import type { DeviceProperties } from "../common/device-properties.js"
-import type { KernelAttributes } from "../common/kernel-facts.js"
+import type { DeviceProperties } from "../common/facts/device-properties.js"
+import type { KernelAttributes } from "../common/facts/kernel-facts.js"
 import type { LaunchLimits } from "../driver.js"
 
 /** The device's properties, frozen. */

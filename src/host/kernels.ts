@@ -1,4 +1,4 @@
-import type { KernelAttributes, SuggestedBlock } from "../common/kernel-facts.js"
+import type { KernelAttributes, SuggestedBlock } from "../common/facts/kernel-facts.js"
 import type {
   DriverKernels,
   DroppableLaunch,

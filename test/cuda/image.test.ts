@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { checkImage } from "../../src/cuda/kernel/image.js"
+import { checkImage } from "../../src/cuda/image/image.js"
 import { AuxstreamError } from "../../src/common/errors.js"
 import { cubinOf, fatbinOf } from "../support/images.js"
 import { noop, onDouble, open, thrownBy, withCode } from "./device.js"

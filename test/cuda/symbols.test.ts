@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { unmangled } from "../../src/cuda/kernel/mangled-name.js"
-import { listed, named, symbolsOf } from "../../src/cuda/kernel/symbols.js"
+import { unmangled } from "../../src/cuda/image/mangled-name.js"
+import { listed, named, symbolsOf } from "../../src/cuda/image/symbols.js"
 import { fatbinOf } from "../support/images.js"
 
 test("§11 a symbol's name is read without its template arguments and parameters, and never guessed", () => {

@@ -13,6 +13,7 @@ const rooms: Record<string, readonly string[]> = {
   common: [],
   "common/dtype": [],
   "common/struct": [],
+  "common/facts": [],
   "driver.ts": [],
   allocator: ["driver.ts"],
 
@@ -48,7 +49,8 @@ const rooms: Record<string, readonly string[]> = {
   "cuda/sharing": ["cuda/stream", "cuda/api", "cuda/ledger", "driver.ts"],
   "cuda/toolkit": ["cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
   "cuda/products": ["cuda/toolkit", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts", "common"],
-  "cuda/kernel": ["cuda/toolkit", "cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
+  "cuda/image": [],
+  "cuda/kernel": ["cuda/image", "cuda/toolkit", "cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
   "cuda/memory": ["cuda/kernel", "cuda/stream", "cuda/api", "cuda/native", "allocator", "driver.ts"],
   "cuda/graph": ["cuda/kernel", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts"],
   cuda: [
@@ -77,9 +79,9 @@ const rooms: Record<string, readonly string[]> = {
 /** The rooms that a room may import; undefined if there is no such room. */
 function allowedIn(room: string): readonly string[] | undefined {
   if (room === "common") return []
-  if (room === "common/dtype") return ["common"]
+  if (room === "common/dtype" || room === "common/facts") return ["common"]
   if (room === "common/struct") return ["common", "common/dtype"]
-  return rooms[room]?.concat("common", "common/dtype", "common/struct")
+  return rooms[room]?.concat("common", "common/dtype", "common/struct", "common/facts")
 }
 
 const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm

@@ -1,5 +1,5 @@
 /** Reads `device.properties` from the driver. */
-import type { DeviceProperties } from "../../common/device-properties.js"
+import type { DeviceProperties } from "../../common/facts/device-properties.js"
 import type { LaunchLimits } from "../../driver.js"
 import type { CudaContext } from "./context.js"
 

@@ -1,5 +1,5 @@
 /** What a loaded kernel needs, and how many of its blocks fit on a multiprocessor. Must not queue anything. */
-import type { KernelAttributes, SuggestedBlock } from "../../common/kernel-facts.js"
+import type { KernelAttributes, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { CudaContext } from "../api/context.js"
 import type { LaunchableKernel, Launcher } from "./launch.js"

@@ -5,7 +5,7 @@
  * before: see `quiet.ts`.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { KernelAttributes, SuggestedBlock } from "../../common/kernel-facts.js"
+import type { KernelAttributes, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import type {
   DriverKernels,
   KernelArgument,

@@ -9,7 +9,7 @@ import { readText } from "../native/ffi.js"
 import { SUCCESS } from "../api/status.js"
 import type { Compiled } from "../toolkit/compile.js"
 import type { JitLog } from "./jit-log.js"
-import { symbolsOf, type Symbols } from "./symbols.js"
+import { symbolsOf, type Symbols } from "../image/symbols.js"
 
 /** What a module is when the driver has loaded it. */
 interface LoadedParts {

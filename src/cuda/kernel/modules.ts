@@ -16,12 +16,12 @@ import type { CudaContext } from "../api/context.js"
 import { NOT_FOUND, SUCCESS } from "../api/status.js"
 import type { Need, Quiet } from "../sharing/quiet.js"
 import type { Compiled } from "../toolkit/compile.js"
-import { checkImage } from "./image.js"
+import { checkImage } from "../image/image.js"
 import { JitLog } from "./jit-log.js"
 import { LoadedModule } from "./loaded-module.js"
 import { notLoaded } from "./loading.js"
 import { codeAnew, codeOf, type Target } from "./module-code.js"
-import { listed, named } from "./symbols.js"
+import { listed, named } from "../image/symbols.js"
 
 /** The most unreachable modules that one load unloads, so that it stays short. */
 const MOST_UNLOADED = 16

@@ -1,4 +1,4 @@
-import type { DeviceProperties } from "../../common/device-properties.js"
+import type { DeviceProperties } from "../../common/facts/device-properties.js"
 import type { DType, DTypeOf, Float16Elements, ScalarOf, SourceOf, TypedArray } from "../../common/dtype/dtype.js"
 import type { DeviceId, Driver, KernelHandle, MemoryUsage } from "../../driver.js"
 import { OwnedResources } from "../memory/resources.js"

@@ -1,7 +1,7 @@
 import { type FlatPrimitive, flatten, type FlatSignature } from "../../common/struct/flat.js"
 import { parameterText } from "../../common/struct/text.js"
 import type { KernelHandle, KernelSource, LaunchAttributes } from "../../driver.js"
-import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
+import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
 import type { NodeArguments } from "../capture/node-changes.js"
 import { accept, accessesOf, begin, prepare, refuse } from "../capture/operation.js"

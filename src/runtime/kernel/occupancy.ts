@@ -1,6 +1,6 @@
 /** Computes how much of a device a kernel can fill. Checks the options of `kernel.occupancy` and `kernel.suggestBlock`. */
 import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
-import type { KernelOccupancy, SuggestedBlock } from "../../common/kernel-facts.js"
+import type { KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import type { KernelHandle } from "../../driver.js"
 import type { Device } from "../device/device.js"
 import { checkDimensions, checkThreads, type Dimensions, sizeOf, width } from "./launch-shape.js"
