@@ -17,14 +17,16 @@ const rooms: Record<string, readonly string[]> = {
   "driver.ts": [],
   allocator: ["driver.ts"],
 
-  "runtime/order": ["driver.ts"],
+  "runtime/clock": [],
+  "runtime/order": ["runtime/clock", "driver.ts"],
   "runtime/memory": ["runtime/order", "driver.ts"],
   "runtime/capture": ["runtime/memory", "runtime/order", "driver.ts"],
   "runtime/load": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/device": ["runtime/load", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/kernel": ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/graph": [
-    ...["runtime/kernel", "runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
+    ...["runtime/kernel", "runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "runtime/clock"],
+    "driver.ts",
   ],
   runtime: ["runtime/device", "runtime/graph", "runtime/kernel", "driver.ts"],
 

@@ -1,6 +1,6 @@
 import type { Device } from "../../src/index.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
-import type { TickTable } from "../../src/runtime/order/tick-table.js"
+import type { TickTable } from "../../src/runtime/clock/tick-table.js"
 
 /**
  * Lists what every stream of a device has queued and done, and what its next operation runs after. For debugging a hang; see

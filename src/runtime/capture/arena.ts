@@ -5,10 +5,9 @@ import { CapturedBirth } from "./captured-birth.js"
 import type { EventPool } from "../order/event-pool.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
-import type { StreamState } from "../order/stream-state.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 import { RetainedMemory } from "../memory/retained.js"
 import { Uses } from "../memory/uses.js"
-import type { Use } from "../order/use.js"
 import { Writes } from "../memory/writes.js"
 
 /**

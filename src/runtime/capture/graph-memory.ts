@@ -9,7 +9,7 @@ import type { Access } from "../order/operation.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { Prerequisites } from "./prerequisites.js"
 import { RetainedMemory } from "../memory/retained.js"
-import type { Use } from "../order/use.js"
+import type { Use } from "../order/stream-state.js"
 
 /**
  * Everything that a graph keeps alive: the memory of arrays made inside, other memory that its operations use, copies of

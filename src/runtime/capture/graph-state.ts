@@ -8,8 +8,7 @@ import { refuse } from "./operation.js"
 import type { RecordPoint } from "../order/record-point.js"
 import type { NodeArguments } from "./node-changes.js"
 import { Prerequisites } from "./prerequisites.js"
-import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "../order/use.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 
 const launchOfGraph = new OperationType("graph", "graph", [])
 

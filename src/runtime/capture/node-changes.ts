@@ -10,7 +10,7 @@ import type { GraphMemory } from "./graph-memory.js"
 import type { GraphPlan } from "./graph-plan.js"
 import type { Access } from "../order/operation.js"
 import type { DeviceOrder } from "../order/device-order.js"
-import type { Use } from "../order/use.js"
+import type { Use } from "../order/stream-state.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 
 /** Other arguments for a launch, checked against the kernel's signature. */

@@ -2,7 +2,7 @@ import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../.
 import { Capture, captureOf } from "../capture/capture.js"
 import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import { checkFunction, mustBe } from "../../common/check.js"
-import type { VectorClock } from "../order/clock.js"
+import type { VectorClock } from "../clock/vector-clock.js"
 import { context, runIn } from "../device/context.js"
 import type { AnyArray } from "../device/arrays.js"
 import { DeviceArray } from "../device/device-array.js"

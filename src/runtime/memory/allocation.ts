@@ -4,8 +4,7 @@ import { warnOnce } from "../../common/warn.js"
 import type { ArrayMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"
-import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "../order/use.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 import { Writes } from "./writes.js"
 
 /**

@@ -1,5 +1,4 @@
-import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "../order/use.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 
 /**
  * The birth of device memory: the point in its own stream's order after its allocation and, for `zeros`, `full` and `from`,

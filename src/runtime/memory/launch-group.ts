@@ -1,7 +1,6 @@
 import type { EventHandle, GraphHandle } from "../../driver.js"
 import { RecordPoint } from "../order/record-point.js"
-import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "../order/use.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 import { Uses } from "./uses.js"
 
 /** The end of one graph's newest launch. Launches on other streams run after it, but not after later work of its stream. */

@@ -1,6 +1,6 @@
 import { LaunchGroup } from "./launch-group.js"
 import { Uses } from "./uses.js"
-import type { Use } from "../order/use.js"
+import type { Use } from "../order/stream-state.js"
 
 /**
  * Memory that graphs may keep after its owner's `dispose()`: it is freed only after the graphs that use it are gone and

@@ -1,10 +1,9 @@
 import type { StridedRange } from "../../common/strided.js"
 import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
-import type { Use } from "../order/use.js"
 import type { Uses } from "./uses.js"
 import type { Writes } from "./writes.js"
-import type { StreamState } from "../order/stream-state.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 
 /** Memory that operations use: an array's allocation, or pinned memory. */
 export interface UsedMemory {

@@ -1,5 +1,4 @@
-import type { StreamState } from "../order/stream-state.js"
-import type { Use } from "../order/use.js"
+import type { StreamState, Use } from "../order/stream-state.js"
 
 /** The empty list that all objects without other uses share. It must never be changed. */
 const none: Use[] = []

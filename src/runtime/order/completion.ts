@@ -1,7 +1,7 @@
 import type { EventHandle } from "../../driver.js"
 import { checkSignal, onAbort } from "../../common/abort.js"
 import { checkOptions } from "../../common/check.js"
-import type { VectorClock } from "./clock.js"
+import type { VectorClock } from "../clock/vector-clock.js"
 import { type DeviceOrder, noteBroken } from "./device-order.js"
 import type { StreamState } from "./stream-state.js"
 import { KernelError } from "../../common/errors.js"

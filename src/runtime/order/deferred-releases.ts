@@ -2,8 +2,7 @@ import type { EventHandle } from "../../driver.js"
 import { Rounds } from "../../common/rounds.js"
 import type { DeviceOrder } from "./device-order.js"
 import { RecordPoint } from "./record-point.js"
-import type { StreamState } from "./stream-state.js"
-import type { Use } from "./use.js"
+import type { StreamState, Use } from "./stream-state.js"
 
 /** A use that may not be over. The host's clock, or an event recorded after the use, tells when it is. */
 interface PendingUse {
@@ -56,7 +55,7 @@ export class DeferredReleases {
   /** Checks a few of the waiting releases, and makes those whose uses are over. */
   sweep(): void {
     if (this.#waiting.size === 0 || this.#order.capturing > 0) return
-    this.#order.reapRetired()
+    this.#order.retired.reap()
     for (const one of this.#waiting.take((waiting) => this.#isOver(waiting))) this.#end(one)
   }
 
@@ -64,7 +63,7 @@ export class DeferredReleases {
   drain(): void {
     for (const { pending } of this.#waiting) for (const one of pending) this.#synchronize(one)
     if (this.#order.capturing > 0) return
-    this.#order.reapAllRetired()
+    this.#order.retired.reapAll()
     for (const one of this.#waiting.takeAll((waiting) => this.#isOver(waiting))) this.#end(one)
   }
 

@@ -1,16 +1,17 @@
 import type { Driver, EventHandle } from "../../driver.js"
 import type { CaptureContext } from "./capture.js"
 import { Captures } from "./capture-guard.js"
-import { ClockSlots, HostClock, type VectorClock } from "./clock.js"
+import { ClockSlots } from "../clock/clock-slots.js"
+import { HostClock } from "../clock/host-clock.js"
+import type { VectorClock } from "../clock/vector-clock.js"
 import { DeviceLostError, KernelError, OutOfMemoryError } from "../../common/errors.js"
 import { EventPool } from "./event-pool.js"
 import type { OperationObserver } from "./observer.js"
 import { closeToObservers, openToObservers } from "./observers.js"
 import { DeferredReleases } from "./deferred-releases.js"
-import { StreamState } from "./stream-state.js"
+import { StreamState, type Use } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
-import { Rounds } from "../../common/rounds.js"
-import type { Use } from "./use.js"
+import { RetiredStreams } from "./retired-streams.js"
 
 /** The number of held releases that are retried at each creation, so that thousands of them cost no more than a few. */
 const RETRIES = 4
@@ -28,7 +29,7 @@ export class DeviceOrder {
   isWatched = false
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
-  readonly #retired = new Rounds<StreamState>()
+  readonly retired = new RetiredStreams(this)
   /** Releases that must wait until another library has ended its capture of a stream. */
   readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
@@ -67,11 +68,6 @@ export class DeviceOrder {
     return this.#live
   }
 
-  /** Streams that have been disposed of and may still have work. */
-  get retired(): Iterable<StreamState> {
-    return this.#retired
-  }
-
   /**
    * Whether calls about the whole device ignore this stream's failure. They never report internal streams. The user
    * cannot dispose of a stream that the library chose, so its failure is reported once only.
@@ -81,7 +77,7 @@ export class DeviceOrder {
   }
 
   createStream(priority: number, name: string): StreamState {
-    this.reapRetired()
+    this.retired.reap()
     return this.#enlist(new StreamState(this, this.driver.streams.create(priority), name, priority, false))
   }
 
@@ -116,8 +112,8 @@ export class DeviceOrder {
     this.#live.delete(state)
     state.disposed = true
     this.driver.streams.destroy(state.handle)
-    this.#retired.add(state)
-    this.reapRetired()
+    this.retired.add(state)
+    this.retired.reap()
   }
 
   /** Frees the workspace of library calls in the stream's order. The next such call allocates a new one. */
@@ -138,24 +134,6 @@ export class DeviceOrder {
       if (end !== undefined) this.events.release(end)
       return error instanceof DeviceLostError // A lost device runs nothing any more, so there is no end to wait for.
     }
-  }
-
-  /** Checks a few of the retired streams, and releases the slots of those whose work is done. */
-  reapRetired(): void {
-    if (this.capturing === 0) this.#retired.take((state) => this.#reap(state))
-  }
-
-  reapAllRetired(): void {
-    if (this.capturing === 0) this.#retired.takeAll((state) => this.#reap(state))
-  }
-
-  #reap(state: StreamState): boolean {
-    if (state.end === undefined || !this.hasPassed(state.end)) return state.end === undefined
-    this.hostLearns(state.clock)
-    this.events.release(state.end)
-    state.end = undefined
-    this.slots.release(state.slot, state.tick)
-    return true
   }
 
   /** Whether everything before the event's record is done, or can never run. */
@@ -222,11 +200,11 @@ export class DeviceOrder {
       const failure = failureOf(() => this.#synchronizeOutside(state))
       if (failure !== undefined && !(isSilent && failure instanceof KernelError)) failures.push(failure)
     }
-    for (const { end } of this.#retired) {
+    for (const { end } of this.retired) {
       const failure = end === undefined ? undefined : failureOf(() => this.driver.events.synchronize(end))
       if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
     }
-    this.reapAllRetired()
+    this.retired.reapAll()
     if (failures.length > 0) throw failures[0]
   }
 
@@ -321,8 +299,7 @@ export class DeviceOrder {
       this.driver.streams.destroy(state.handle)
     }
     this.#live.clear()
-    for (const state of this.#retired) if (state.end !== undefined) this.driver.events.destroy(state.end)
-    this.#retired.clear()
+    this.retired.close()
     this.events.close()
     return unseen
   }
@@ -343,7 +320,7 @@ export class DeviceOrder {
       if (!this.isCapturedByOthers(state)) this.reaper.waitFor(state)
       else if (!this.hostClock.isAfter(state.slot, state.tick)) this.captures.checkNotOthers(state, "be waited for")
     }
-    for (const { foreign, end } of this.#retired) {
+    for (const { foreign, end } of this.retired) {
       if (foreign && end !== undefined) this.driver.streams.wait(this.reaper.handle, end)
     }
   }

@@ -2,7 +2,7 @@
  * The interface for code that observes queued work: a trace, a sanitizer, or a region that places operations on streams. An
  * observer may refuse an operation, and may choose its stream if the caller named none. It must change nothing else.
  */
-import type { Ordered } from "./clock.js"
+import type { Ordered } from "../clock/vector-clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"

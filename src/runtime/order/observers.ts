@@ -2,7 +2,7 @@
  * The observers of this thread. They observe all devices, including those opened later. Each {@link DeviceOrder} holds the
  * observer, because an operation reads its order in any case. So without an observer, an operation pays a single check.
  */
-import type { Ordered } from "./clock.js"
+import type { Ordered } from "../clock/vector-clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import { OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"

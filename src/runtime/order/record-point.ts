@@ -1,5 +1,5 @@
 import type { CaptureLink, Dependency } from "./capture.js"
-import { type Ordered, emptyClock, type VectorClock } from "./clock.js"
+import { type Ordered, emptyClock, type VectorClock } from "../clock/vector-clock.js"
 
 /** The point of an event's latest record: everything that happens before it. */
 export class RecordPoint implements Ordered {

@@ -1,6 +1,6 @@
 import type { EventHandle, StreamFailures, StreamHandle } from "../../driver.js"
 import type { OpenCapture } from "./capture.js"
-import { type Ordered, emptyClock, type VectorClock } from "./clock.js"
+import { type Ordered, emptyClock, type VectorClock } from "../clock/vector-clock.js"
 import { DisposedError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
@@ -14,6 +14,12 @@ interface Before {
   readonly handle: StreamHandle
   /** An event after everything queued before; undefined if nothing was, or in an enclosing capture. */
   readonly event: EventHandle | undefined
+}
+
+/** The newest use of a piece of memory by one stream. */
+export interface Use {
+  readonly stream: StreamState
+  readonly tick: number
 }
 
 /**

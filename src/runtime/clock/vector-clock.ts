@@ -88,38 +88,3 @@ export class VectorClock implements Ordered {
 
 /** The clock with no operations. */
 export const emptyClock = new VectorClock(new TickTable(), NONE, 0)
-
-/** The operations that the host knows to be done. */
-export class HostClock implements Ordered {
-  readonly #ticks: number[] = []
-  /** The parts of clocks that have been merged. Many clocks share a part, so each is merged only once. */
-  readonly #learned = new WeakSet<TickTable>()
-
-  isAfter(slot: number, tick: number): boolean {
-    return (this.#ticks[slot] ?? 0) >= tick
-  }
-
-  /** Notes that everything in the clock is done. */
-  learn(clock: VectorClock): void {
-    clock.visitNew(this.#learned, (slot, tick) => {
-      while (this.#ticks.length <= slot) this.#ticks.push(0)
-      if (!this.isAfter(slot, tick)) this.#ticks[slot] = tick
-    })
-  }
-}
-
-/** Manages the slots of a device's clocks. */
-export class ClockSlots {
-  readonly #free: { slot: number; tick: number }[] = []
-  #count = 0
-
-  /** A slot for a new stream, and the tick at which it starts to count. */
-  acquire(): { slot: number; tick: number } {
-    return this.#free.pop() ?? { slot: this.#count++, tick: 0 }
-  }
-
-  /** Releases a slot. The host must know that all of its operations are done. */
-  release(slot: number, tick: number): void {
-    this.#free.push({ slot, tick })
-  }
-}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { TickTable } from "../../../src/runtime/order/tick-table.js"
+import { TickTable } from "../../../src/runtime/clock/tick-table.js"
 
 /** Slots on both sides of each size at which a table grows by a level. */
 const slots = [0, 1, 31, 32, 33, 63, 64, 1023, 1024, 1025, 32_767, 32_768, 40_000]

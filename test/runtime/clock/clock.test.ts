@@ -1,7 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { ClockSlots, emptyClock, HostClock, type VectorClock } from "../../../src/runtime/order/clock.js"
+import { ClockSlots } from "../../../src/runtime/clock/clock-slots.js"
+import { HostClock } from "../../../src/runtime/clock/host-clock.js"
+import { emptyClock, type VectorClock } from "../../../src/runtime/clock/vector-clock.js"
 
 /** A clock's knowledge as plain numbers, by slot. */
 type Known = readonly number[]
