@@ -122,7 +122,7 @@ export class WorkerPool {
   /**
    * Notices dead workers, without the event loop.
    *
-   * @param isPatient leaves each for the next call: if the event loop runs, an event will tell why it ended
+   * @param isPatient reports a dead worker only at the next call, because an event may tell until then why it ended
    */
   findDead(isPatient = false): void {
     if (this.#mayEnd()) return

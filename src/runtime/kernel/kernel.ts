@@ -353,29 +353,32 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       const refuses = this.#refusals[index]
       if (refuses === undefined) this.#checkArray(args[index], primitive, device)
       else if (refuses(args[index]) !== undefined) {
-        checkScalar(primitive.dtype, args[index], `Argument ${primitive.path} of kernel "${this.name}"`)
+        checkScalar(primitive.dtype, args[index], this.#argument(primitive.path))
       }
     }
   }
 
+  #argument(path: string): string {
+    return `Argument ${path} of kernel "${this.name}"`
+  }
+
   #checkArray(argument: unknown, primitive: FlatPrimitive, device: Device): void {
     const { dtype, path } = primitive
-    const what = () => `Argument ${path} of kernel "${this.name}"`
     if (!isArray(argument)) {
       const allowed = `a DeviceArray or a PinnedArray ("${parameterText(primitive)}")`
-      throw mustBe(what(), allowed, argument, "Make one with device.from()")
+      throw mustBe(this.#argument(path), allowed, argument, "Make one with device.from()")
     }
     argument.checkUsable()
     if (argument.dtype !== dtype) {
       throw new AuxstreamError(
         "AUX_DTYPE_MISMATCH",
-        `${what()} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${argument.dtype}`,
+        `${this.#argument(path)} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${argument.dtype}`,
       )
     }
     if (argument.device !== device) {
       throw new AuxstreamError(
         "AUX_DEVICE_MISMATCH",
-        `${what()} must be on the device of the launch, ${device.id}; got an array on ${argument.device.id}`,
+        `${this.#argument(path)} must be on the device of the launch, ${device.id}; got an array on ${argument.device.id}`,
       )
     }
   }
