@@ -245,7 +245,7 @@ export interface ProductLibrary {
     stream: StreamHandle,
   ): void
   /**
-   * Loads what the first such product would load, without blocking the event loop. Nothing is read or written. Addresses
+   * Loads what the first such product would load. Waits for an idle device off the event loop. Nothing is read or written. Addresses
    * need only be aligned as in the products to come.
    */
   prepare(product: MatrixProduct, workspace: number): Promise<void>
