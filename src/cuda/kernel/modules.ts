@@ -25,7 +25,7 @@ import { listed, named } from "../image/symbols.js"
 
 /** The most unreachable modules that one load unloads, so that it stays short. */
 const MOST_UNLOADED = 16
-/** How often the end of the work is looked for before a module that was disposed of is unloaded, in milliseconds. */
+/** How long a disposed module waits before the library looks again whether the device is idle, in milliseconds. */
 const FIRST_PAUSE = 1
 const LONGEST_PAUSE = 1024
 
@@ -39,6 +39,8 @@ export class Modules {
   /** Modules whose kernels cannot be launched any more. They are unloaded while the device is idle. */
   readonly #unused = new Set<LoadedModule>()
   readonly #watch = new FinalizationRegistry((module: LoadedModule) => this.#unused.add(module))
+  /** Whether a timer is set for the unused modules. */
+  #isSweeping = false
   /** How many modules and kernels threads of Node's pool are loading. */
   #inBackground = 0
   #closed = false
@@ -256,14 +258,19 @@ export class Modules {
     this.#onUnload(module)
     module.retire()
     this.#unused.add(module)
-    this.#unloadSoon(FIRST_PAUSE)
+    this.sweep()
+    if (!this.#isSweeping) this.#sweepLater(FIRST_PAUSE)
   }
 
   /** Neither blocks nor keeps the process alive. Loading the next kernel unloads what is left. */
-  #unloadSoon(pause: number): void {
-    this.sweep()
-    if (this.#unused.size === 0 || this.#closed || this.#context.isLost) return
-    setTimeout(() => this.#unloadSoon(Math.min(pause * 2, LONGEST_PAUSE)), pause).unref()
+  #sweepLater(pause: number): void {
+    this.#isSweeping = this.#unused.size > 0 && !this.#closed && !this.#context.isLost
+    if (!this.#isSweeping) return
+    const sweep = () => {
+      this.sweep()
+      this.#sweepLater(Math.min(pause * 2, LONGEST_PAUSE))
+    }
+    setTimeout(sweep, pause).unref()
   }
 
   /** Unloads unused modules if the device is idle. */
