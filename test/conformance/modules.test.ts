@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { captureGraph, defineModule, type Device, DisposedError, KernelError } from "../../src/index.js"
 import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused, rejected } from "../support/errors.js"
-import { once } from "../support/kernels.js"
+import { once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
 
 const host = `
@@ -52,9 +52,9 @@ forEachOpenDevice("modules", (open) => {
     fillGlobals(device, filters)
     using x = device.from(Float32Array.of(1, 2, 3, 4))
     using y = device.zeros("float32", 4)
-    filters.convolve.launch(once, 4, x, y)
-    filters.clip.launch(once, 4, 100, y)
-    filters.scale.launch(once, 4, y)
+    filters.convolve.launch(over(4), 4, x, y)
+    filters.clip.launch(over(4), 4, 100, y)
+    filters.scale.launch(over(4), 4, y)
     assert.deepEqual([...(await y.read())], [4, 48, 400, 400])
     assert.deepEqual([...(await filters.module.global(device, "clipped").read())], [2])
   })
@@ -84,11 +84,11 @@ forEachOpenDevice("modules", (open) => {
     filters.convolve.load(device)
     stream.run(() => {
       latch.hold(stream)
-      filters.convolve.launch({ ...once, stream }, 4, x, y)
+      filters.convolve.launch({ ...over(4), stream }, 4, x, y)
       filters.module.dispose()
     })
     assert.ok(filters.module.disposed)
-    assert.throws(() => filters.convolve.launch(once, 4, x, y), DisposedError)
+    assert.throws(() => filters.convolve.launch(over(4), 4, x, y), DisposedError)
     await assert.rejects(filters.convolve.prepare(device), DisposedError)
     await assert.rejects(filters.module.prepare(device), DisposedError)
     assert.throws(() => filters.module.global(device, "taps"), DisposedError)
@@ -109,7 +109,7 @@ forEachOpenDevice("modules", (open) => {
     using x = device.full("float32", 4, 1)
     using y = device.zeros("float32", 4)
     filters.convolve.load(device)
-    using graph = captureGraph(() => filters.convolve.launch(once, 4, x, y))
+    using graph = captureGraph(() => filters.convolve.launch(over(4), 4, x, y))
     filters.module.dispose()
     y.fill(0)
     graph.launch()
@@ -154,8 +154,8 @@ forEachOpenDevice("modules", (open) => {
     using latch = new Latch(device).hold(held)
     fillGlobals(device, filters)
     using y = device.full("float32", 4, 3)
-    filters.clip.launch(once, 4, 2, y)
-    filters.scale.launch(once, 4, y)
+    filters.clip.launch(over(4), 4, 2, y)
+    filters.scale.launch(over(4), 4, y)
     assert.deepEqual([...(await y.read())], [8, 8, 8, 8])
     assert.equal(held.query(), false)
     latch.open()
