@@ -195,19 +195,26 @@ static void set_condition(const struct launch *launch, void *const *arguments) {
   *P(0, unsigned) = (*P(1, const int) == 0) == (S(2, int) != 0);
 }
 
-/* auxstream_fill(void *destination, uint64_t width, uint64_t pitch, uint64_t rows, uint64_t value, uint64_t size) */
-static void fill_rows(const struct launch *launch, void *const *arguments) {
+/* auxstream_fill64(uint64_t *destination, uint64_t width, uint64_t pitch, uint64_t rows, uint64_t value), and for 32, 16 and 8 bits */
+static void fill_rows(size_t size, const struct launch *launch, void *const *arguments) {
   uint64_t across = (uint64_t)launch->grid[0] * launch->block[0], down = (uint64_t)launch->grid[1] * launch->block[1];
   for (uint64_t y = 0; y < down; y++) {
     for (uint64_t row = y; row < S(3, uint64_t); row += down) {
       char *at = P(0, char) + row * S(2, uint64_t);
-      for (uint64_t i = 0; i < S(1, uint64_t) && i < across; i++) memcpy(at + i * S(5, uint64_t), arguments[4], S(5, uint64_t));
+      for (uint64_t i = 0; i < S(1, uint64_t) && i < across; i++) memcpy(at + i * size, arguments[4], size);
     }
   }
 }
+static void fill64(const struct launch *launch, void *const *arguments) { fill_rows(8, launch, arguments); }
+static void fill32(const struct launch *launch, void *const *arguments) { fill_rows(4, launch, arguments); }
+static void fill16(const struct launch *launch, void *const *arguments) { fill_rows(2, launch, arguments); }
+static void fill8(const struct launch *launch, void *const *arguments) { fill_rows(1, launch, arguments); }
 
 static const struct kernel_entry entries[] = {
-    {"auxstream_fill", fill_rows},
+    {"auxstream_fill64", fill64},
+    {"auxstream_fill32", fill32},
+    {"auxstream_fill16", fill16},
+    {"auxstream_fill8", fill8},
     {"auxstream_set_condition", set_condition},
     {"test_noop", noop},
     {"test_saxpy", saxpy},
