@@ -173,6 +173,7 @@ class Runner {
     const [model, found] = [this.#nodes[place], this.#graph.nodes[place]]
     if (model === undefined || found === undefined) return
     if (step.kind === "enabled") {
+      if (found.kind !== "kernel") return
       model.enabled = step.enabled
       found.enabled = step.enabled
       assert.equal(found.enabled, step.enabled)

@@ -34,8 +34,8 @@ interface Owner {
 }
 
 /**
- * One operation of a graph: an element of {@link Graph.nodes}. A kernel node can get other arguments, and kernel, copy and
- * fill nodes can be disabled, without capturing again. A change counts for launches of the graph that are queued later, and
+ * One operation of a graph: an element of {@link Graph.nodes}. A kernel node can get other arguments and
+ * be disabled, without capturing again. A change counts for launches of the graph that are queued later, and
  * for graphs that include it later. CUDA: `CUgraphNode`.
  *
  * @example
@@ -118,8 +118,8 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
 
   /**
    * Whether the node does anything in launches of the graph that are queued later. A disabled node keeps its place in the
-   * order: nodes after it still run after those before it. Can be set for kernel, copy and fill nodes. `graph.update()`
-   * enables all nodes. CUDA: `cuGraphNodeSetEnabled`.
+   * order: nodes after it still run after those before it. Can be set for kernel nodes only, because around a
+   * disabled fill CUDA loses the order in graphs with branches (seen on an H200). `graph.update()` enables all nodes. CUDA: `cuGraphNodeSetEnabled`.
    *
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, also for other nodes, and inside a conditional or another graph;
    * DisposedError, also after `graph.update()`
@@ -131,10 +131,10 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
   set enabled(enabled: boolean) {
     checkBoolean(enabled, "enabled")
     this.#checkCurrent("enabled")
-    if (!this.#owner.capture.changes.canChange(this.#place)) {
+    if (this.kernel === undefined) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
-        `${this.#name} cannot be disabled: only kernels, copies and fills can. Use graph.update() to capture without it.`,
+        `${this.#name} cannot be disabled: only a launch of a kernel can. Use graph.update() to capture without it.`,
       )
     }
     this.#owner.state.setEnabled(this.#place, enabled)
