@@ -194,29 +194,6 @@ forEachOpenDevice("copies and fills of rows", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(1, 2, 8, 0, 3, 4, 8, 0, 5, 6, 8, 0))
   })
 
-  test("§11 copies and fills of rows in a graph can be disabled", () => {
-    using device = open()
-    using x = device.zeros("int32", 8)
-    using y = device.from(Int32Array.of(1, 2, 3, 4))
-    using graph = captureGraph(
-      () => {
-        x.fill2D(9, { width: 2, height: 2, pitch: 4 })
-        x.copyFrom2D(y, { width: 1, height: 2, pitch: 4, sourcePitch: 2 })
-        x.subarray(2).copyFrom2D(Int32Array.of(7, 8, 9, 10), { width: 2, height: 2, pitch: 4 })
-      },
-      { device },
-    )
-    const [filled, copied, uploaded] = graph.nodes
-    assert.ok(filled !== undefined && copied !== undefined && uploaded !== undefined)
-    for (const node of [filled, uploaded]) node.enabled = false
-    graph.launch()
-    assert.deepEqual(x.readSync(), Int32Array.of(1, 0, 0, 0, 3, 0, 0, 0))
-    for (const node of [filled, uploaded]) node.enabled = true
-    copied.enabled = false
-    graph.launch()
-    assert.deepEqual(x.readSync(), Int32Array.of(9, 9, 7, 8, 9, 9, 9, 10))
-  })
-
   test("§11 rows of arrays that are disposed of at once are still copied", () => {
     using device = open()
     using x = device.zeros("int32", 8)

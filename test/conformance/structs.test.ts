@@ -120,7 +120,7 @@ forEachOpenDevice("structs", (open) => {
     const [out0, out1] = arrays.outs
     struct.load(device)
     using observed = new Observed().name({ table, sums, out0, out1 })
-    struct.launch(over(length), 0, arrays.params({ table: table.subarray(4) }), sums)
+    struct.launch(over(length), 0, arrays.params({ n: 4, table: table.subarray(4) }), sums)
     assert.deepEqual(observed.take(), [
       `launch test_struct on ${device.defaultStream.state.name}: 2: write sums[0..16], 1.table: read table[16..32], ` +
         "1.inner.outs[0]: write out0[0..32], 1.inner.outs[1]: write out1[0..32]",

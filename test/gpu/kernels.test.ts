@@ -168,8 +168,9 @@ describe(`kernels on ${gpu}`, { skip }, () => {
   })
 
   test("§7 a missing symbol and a wrong signature are refused, and the error shows both sides", () => {
-    const hidden = defineKernel({ name: "saxpy", signature, cuda: { source: source.replace('extern "C"', "") } })
-    refused(() => hidden.load(device), "AUX_KERNEL_INVALID", 'extern "C"')
+    computes(defineKernel({ name: "saxpy", signature, cuda: { source: source.replace('extern "C"', "") } }))
+    const missing = defineKernel({ name: "saxpz", signature, cuda: { source } })
+    refused(() => missing.load(device), "AUX_KERNEL_INVALID", 'extern "C"', "Its kernels are saxpy.")
     const short = defineKernel({ name: "saxpy", signature: ["int32", "float32", "in float32*"], cuda: { source } })
     refused(() => short.load(device), "AUX_KERNEL_INVALID", "3 parameters", "4 parameters of 4, 4, 8, 8 bytes")
     const wide = defineKernel({

@@ -56,7 +56,6 @@ export class KernelLoading {
 
   #find(symbol: string): SlowCall {
     const { calls, room } = this.#context
-    this.#module.log?.clear()
     return room.slow(calls.cuLibraryGetKernel, this.#out.address, this.#module.library, symbol)
   }
 
