@@ -256,7 +256,11 @@ onDouble("Workers", () => {
   test("kernels are loaded here once the work there is over, without blocking the event loop", () => {
     const body = `
       const latch = new Latch(driver).hold(stream)
-      parentPort.on("message", () => { latch.open(); driver[Symbol.dispose](); parentPort.close() })
+      parentPort.on("message", (message) => {
+        if (message === "open") return latch.open()
+        driver[Symbol.dispose]()
+        parentPort.close()
+      })
       parentPort.postMessage("held")`
     const main = `
       await ready
@@ -268,6 +272,7 @@ onDouble("Workers", () => {
       setTimeout(() => worker.postMessage("open"), 20)
       await prepared
       console.log("waited", double.waits() - before)
+      worker.postMessage("end")
       driver.close()
       await ended
       await untilGone()`
