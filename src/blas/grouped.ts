@@ -29,7 +29,7 @@ export function matmulGrouped<D extends MatmulDType>(
 ): void {
   if (!Array.isArray(products)) throw mustBe("products", "an array of products", products)
   checkOptions(options, "options", names)
-  const checked = products.map(checkOne)
+  const checked = Array.from(products, checkOne)
   const [first] = checked
   if (first === undefined) return
   const target = checkTarget(options?.stream, first.a)

@@ -44,5 +44,8 @@ export function lengthOf(array: ArrayBufferView): number {
 
 /** The bytes of a typed array, as a view of this realm. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
-  return new Uint8Array(bufferGetter.call(array), byteOffsetGetter.call(array), byteLengthGetter.call(array))
+  const byteLength = byteLengthGetter.call(array)
+  // A detached buffer cannot be viewed. Its array has no elements, which the caller's check of the length refuses.
+  if (byteLength === 0) return new Uint8Array(0)
+  return new Uint8Array(bufferGetter.call(array), byteOffsetGetter.call(array), byteLength)
 }

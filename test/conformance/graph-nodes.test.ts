@@ -72,6 +72,7 @@ forEachOpenDevice("nodes of graphs", (open) => {
       ],
     )
     assert.equal(graph.nodes.length, graph.nodeCount)
+    assert.ok(Object.isFrozen(graph.nodes) && graph.nodes.every((node) => Object.isFrozen(node)))
     assert.equal(graph.nodes, graph.nodes)
     assert.deepEqual(
       graph.nodes.map(({ nodes }) => nodes.map(({ label }) => label)),

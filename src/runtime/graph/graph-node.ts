@@ -82,10 +82,14 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   static #allOf(owner: Owner, plan: GraphPlan, container: string | undefined): readonly GraphNode[] {
-    return plan.nodes.map((_, place) => {
+    const nodes = plan.nodes.map((_, place) => {
       const kernel = plan.kernels.get(place)
-      return new GraphNode(owner, plan, place, container, kernel instanceof Kernel ? kernel : undefined)
+      const node = new GraphNode(owner, plan, place, container, kernel instanceof Kernel ? kernel : undefined)
+      Object.freeze(node)
+      return node
     })
+    Object.freeze(nodes)
+    return nodes
   }
 
   /** Whether the node is a launch of this kernel. The compiler then knows the types of {@link setArguments}. */

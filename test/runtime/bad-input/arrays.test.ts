@@ -82,7 +82,10 @@ describe("§8 bad input: arrays", () => {
     [() => call({ width: 1, height: 2 ** 52, pitch: 2 ** 50 }), "AUX_OUT_OF_RANGE", "destination"],
     [() => call({ ...shape, heigth: 2 }), "AUX_INVALID_ARGUMENT", "heigth", "width, height, pitch"],
   ]
+  const detached = new Int32Array(4)
+  structuredClone(detached.buffer, { transfer: [detached.buffer] })
   refuses("copyFrom2D", () => [
+    [() => x.copyFrom2D(detached, shape), "AUX_OUT_OF_RANGE", "source", "got 0"],
     ...shapes(copy2D),
     ...each([...noIntegers, 0], (sourcePitch) => copy2D({ ...shape, sourcePitch }), "AUX_OUT_OF_RANGE", "sourcePitch"),
     [() => copy2D({ ...shape, sourcePitch: 4 }), "AUX_OUT_OF_RANGE", "source", "5 elements", "got 4"],
