@@ -52,8 +52,9 @@ function groupType(products: readonly Product[]): OperationType {
 }
 
 /**
- * Queues several products as one operation. What the library computes in one call needs the addresses of the matrices in
- * device memory. A capture has no such call: it would keep reading lists of ours.
+ * Queues several products as one operation. A single library call for all of them reads the addresses of the matrices from
+ * lists in device memory. Launches of a captured call would keep reading these lists, which the library reuses. In a
+ * capture each product is therefore a call of its own.
  */
 export function multiplyGroupByLibrary(products: readonly Product[], target: Target, library: ProductLibrary): void {
   const { stream } = target

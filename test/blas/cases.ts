@@ -61,7 +61,7 @@ export interface Case {
   readonly gap: number
   /** Elements between two rows. */
   readonly rowGap: number
-  /** Elements before the first matrix: what is multiplied is a view. */
+  /** Elements before the first matrix, so that the operands are views. */
   readonly offset: number
   readonly seed: number
 }

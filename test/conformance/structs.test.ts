@@ -17,7 +17,7 @@ const length = 8
 
 type Params = Argument<(typeof struct.signature)[1]>
 
-/** The arrays that a struct's pointers lead to. */
+/** The arrays behind a struct's pointers. */
 class Arrays {
   readonly table: DeviceArray<"float32">
   readonly outs: readonly [DeviceArray<"float32">, DeviceArray<"float32">]

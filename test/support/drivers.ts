@@ -1,5 +1,4 @@
 /** What the tests of both drivers share. */
-import assert from "node:assert/strict"
 import type {
   Driver,
   EventHandle,
@@ -48,15 +47,7 @@ export function settled(driver: Driver, event: EventHandle): Promise<void> {
   })
 }
 
-/** The value that a function throws. */
-export function thrownBy(fn: () => unknown): unknown {
-  try {
-    fn()
-  } catch (error) {
-    return error
-  }
-  assert.fail("nothing was thrown")
-}
+export { thrownBy } from "./errors.js"
 
 /** Holds a driver's streams up until it is opened. Its flags stay: an opened latch still reads them. */
 export class DriverLatch extends LatchFlags {
