@@ -71,10 +71,12 @@ const rooms: Record<string, readonly string[]> = {
 
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
+  trace: ["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
+  sanitizer: ["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["driver.ts", "backends.ts"],
+    ...["trace", "sanitizer", "driver.ts", "backends.ts"],
   ],
 }
 
