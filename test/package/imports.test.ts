@@ -71,7 +71,13 @@ const rooms: Record<string, readonly string[]> = {
 
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
-  trace: ["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
+  "trace/data": [],
+  "trace/layout": ["trace/data"],
+  "trace/write": ["trace/layout", "trace/data"],
+  trace: [
+    ...["trace/write", "trace/layout", "trace/data"],
+    ...["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
+  ],
   sanitizer: ["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
