@@ -75,8 +75,8 @@ export function executeInParallel(
   checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
   const branches = slots.map((slot) => branchOf(slot, doneEvents?.[slot.index], main))
-  report("parallel", main, slots)
-  return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1))
+  const region = report("executeInParallel", "parallel", main, slots)
+  return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1, region))
 }
 
 /** Whether the options and `withMultiStream` allow aux streams. */
@@ -135,8 +135,7 @@ function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined, m
 }
 
 function inSequence(reason: ParallelReason, fn0: () => unknown, auxFns: readonly Branch[], main?: Stream): unknown {
-  report(reason, main)
-  return split(runInSequence([fn0, ...auxFns]))
+  return split(runInSequence([fn0, ...auxFns], report("executeInParallel", reason, main)))
 }
 
 /** `[r0, r1, r2]` as `[r0, [r1, r2]]`. */

@@ -2,8 +2,10 @@ import { type Context, context, enter, runIn } from "../runtime/device/context.j
 import type { Event } from "../runtime/device/event.js"
 import { attach, settle } from "../common/failures.js"
 import type { Stream } from "../runtime/device/stream.js"
+import type { Region } from "../runtime/order/region.js"
 import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
+import { inRegion, partOf } from "./region.js"
 
 /** A function that runs beside the main one, with its stream and the event that marks its end. */
 export class AuxBranch {
@@ -24,6 +26,11 @@ export class AuxBranch {
     this.stream = stream
     this.done = done
   }
+
+  /** The same branch as a part of a region. */
+  in(region: Region): AuxBranch {
+    return new AuxBranch(this.slot, partOf(region, this.slot, this.fn), this.stream, this.done)
+  }
 }
 
 /**
@@ -31,6 +38,7 @@ export class AuxBranch {
  * stream after `start`, and then makes the main stream wait for each branch's `done`.
  *
  * @param count the number of results; a result without a branch is undefined
+ * @param region the call's region if there is an observer
  */
 export function forkJoin(
   main: Stream,
@@ -38,8 +46,12 @@ export function forkJoin(
   branches: readonly AuxBranch[],
   start: Event | undefined,
   count: number,
+  region: Region | undefined,
 ): unknown[] | Promise<unknown[]> {
-  return new ForkJoin(main, branches, Array.from({ length: count })).run(fn0, start)
+  const results = Array.from({ length: count })
+  if (region === undefined) return new ForkJoin(main, branches, results).run(fn0, start)
+  const parts = branches.map((branch) => branch.in(region))
+  return inRegion(region, () => new ForkJoin(main, parts, results).run(partOf(region, 0, fn0), start))
 }
 
 /**

@@ -7,6 +7,7 @@ import { RecordPoint } from "../runtime/order/record-point.js"
 import { showThrown } from "../common/show.js"
 import type { Stream } from "../runtime/device/stream.js"
 import type { PoolLease } from "../runtime/device/stream-pool.js"
+import type { Region } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { warn } from "../common/warn.js"
 
@@ -24,6 +25,8 @@ export class ForkState {
   readonly #capture: CaptureLink | undefined
   /** The lease of the stream, if it comes from the pool. */
   readonly #lease: PoolLease | undefined
+  /** The fork's region, if there was an observer when it began. */
+  readonly #region: Region | undefined
   /** The point after the fork's work, once its function has ended. */
   readonly #point = new RecordPoint()
   /** Recorded after the fork's work. Released at the first join, but usually still there for further joins. */
@@ -31,11 +34,12 @@ export class ForkState {
   #joined = false
   #promise: Promise<unknown> | undefined
 
-  constructor(origin: StreamState, stream: Stream, lease: PoolLease | undefined) {
+  constructor(origin: StreamState, stream: Stream, lease: PoolLease | undefined, region: Region | undefined) {
     this.#origin = origin
     this.#capture = origin.capture?.link
     this.stream = stream
     this.#lease = lease
+    this.#region = region
   }
 
   /** If `fork` is garbage-collected before a join, its original stream joins it. */
@@ -116,6 +120,7 @@ export class ForkState {
     this.#joined = true
     unjoined.unregister(this)
     this.#lease?.end()
+    this.#region?.end()
     const event = this.#event
     if (event?.handle === undefined) return
     const { events } = this.stream.state.order

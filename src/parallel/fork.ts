@@ -11,6 +11,7 @@ import { attach } from "../common/failures.js"
 import { showAs } from "../runtime/inspect.js"
 import { ForkState } from "./fork-state.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
+import { partOf } from "./region.js"
 import { type ParallelReason, report } from "./report.js"
 
 /** Options of {@link fork}. */
@@ -116,12 +117,14 @@ function start<T>(
   lease: PoolLease | undefined,
   reason: ParallelReason,
 ): Fork<T> {
-  report(reason, main, stream === main ? [] : [{ stream }])
-  const state = new ForkState(main.state, stream, lease)
+  const region = report("fork", reason, main, stream === main ? [] : [{ stream }])
+  const state = new ForkState(main.state, stream, lease, region)
+  const part = region === undefined ? fn : partOf(region, 1, fn)
+  const inside = context().withStream(stream)
   try {
-    return runIn(context().withStream(stream), () => {
+    return runIn(region === undefined ? inside : inside.withRegion(region.own), () => {
       if (stream !== main) stream.wait(main)
-      const result = fn()
+      const result = part()
       const promise = adopt(result)
       if (promise === undefined) state.finish()
       return new Fork<T>(state, result, promise && state.finishAfter(promise))

@@ -4,7 +4,7 @@ import type { Event } from "../runtime/device/event.js"
 import { currentStreamIn } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { forkJoinOfTwo } from "./fork-join.js"
+import { AuxBranch, forkJoin, forkJoinOfTwo } from "./fork-join.js"
 import { report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
@@ -50,8 +50,7 @@ export function maybeExecuteInParallel(
   checkFunction(fn0, "fn0")
   checkFunction(fn1, "fn1")
   if (auxStream === null || auxStream === undefined) {
-    report("no-aux-stream")
-    return runTwoInSequence(fn0, fn1)
+    return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "no-aux-stream"))
   }
   return executeOnTwo(fn0, fn1, event0, event1, auxStream)
 }
@@ -65,18 +64,13 @@ function executeOnTwo(
   auxStream: Stream,
 ): unknown[] | Promise<unknown[]> {
   const here = context()
-  if (!here.multiStream) {
-    report("disabled")
-    return runTwoInSequence(fn0, fn1)
-  }
+  if (!here.multiStream) return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "disabled"))
   checkAuxStream(auxStream, "auxStream")
   const main = currentStreamIn(here, auxStream.device)
-  if (main === auxStream) {
-    report("same-stream", main)
-    return runTwoInSequence(fn0, fn1)
-  }
+  if (main === auxStream) return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "same-stream", main))
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
-  reportTwo(main, auxStream)
+  const region = reportTwo(main, auxStream)
+  if (region !== undefined) return forkJoin(main, fn0, [new AuxBranch(1, fn1, auxStream, event1)], event0, 2, region)
   return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1)
 }

@@ -30,8 +30,7 @@ export function parallel(
   const enabled = isEnabled(options)
   const [fn0, ...others] = fns
   if (fn0 === undefined || others.length === 0 || !enabled) {
-    report(others.length === 0 ? "no-aux-stream" : "disabled")
-    return runInSequence(fns)
+    return runInSequence(fns, report("parallel", others.length === 0 ? "no-aux-stream" : "disabled"))
   }
   return onPool(currentStream(currentDevice()), fn0, others)
 }
@@ -46,8 +45,8 @@ function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknow
   let results: unknown[] | Promise<unknown[]> | undefined
   try {
     const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.acquire(), undefined))
-    report("parallel", main, branches)
-    results = forkJoin(main, fn0, branches, undefined, others.length + 1)
+    const region = report("parallel", "parallel", main, branches)
+    results = forkJoin(main, fn0, branches, undefined, others.length + 1, region)
     return results instanceof Promise ? results.finally(() => lease.end()) : results
   } finally {
     if (!(results instanceof Promise)) lease.end()

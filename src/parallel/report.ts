@@ -2,6 +2,9 @@ import { channel } from "node:diagnostics_channel"
 import type { Device } from "../runtime/device/device.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
+import { currentObserver } from "../runtime/order/observers.js"
+import { Region, type RegionName } from "../runtime/order/region.js"
+import { context } from "../runtime/device/context.js"
 
 /** Why a call ran in parallel or in sequence. */
 export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"
@@ -20,18 +23,46 @@ const parallelChannel = channel("auxstream:parallel")
 const none: readonly { stream: Stream }[] = []
 
 /**
- * Publishes how a call runs. Costs almost nothing if the channel has no subscriber.
+ * Reports how a call runs. Costs almost nothing if the channel has no subscriber and there is no observer.
  *
  * @param main the current stream, if known
  * @param branches the streams beside it
+ * @returns the call's region if there is an observer. The caller must end it
  */
-export function report(reason: ParallelReason, main?: Stream, branches: readonly { stream: Stream }[] = none): void {
+export function report(
+  name: RegionName,
+  reason: ParallelReason,
+  main?: Stream,
+  branches: readonly { stream: Stream }[] = none,
+): Region | undefined {
   if (parallelChannel.hasSubscribers) publish(reason, main, branches)
+  return currentObserver() === undefined ? undefined : begin(name, reason, main, branches)
 }
 
-/** Like {@link report}, for two streams side by side. Allocates nothing if the channel has no subscriber. */
-export function reportTwo(main: Stream, stream: Stream): void {
-  if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }])
+/** Like {@link report}, for two streams side by side. Allocates nothing if nobody listens. */
+export function reportTwo(main: Stream, stream: Stream): Region | undefined {
+  if (!parallelChannel.hasSubscribers && currentObserver() === undefined) return undefined
+  return report("maybeExecuteInParallel", "parallel", main, [{ stream }])
+}
+
+function begin(
+  name: RegionName,
+  reason: ParallelReason,
+  main: Stream | undefined,
+  branches: readonly { readonly stream: Stream }[],
+): Region | undefined {
+  const observer = currentObserver()
+  if (observer === undefined) return undefined
+  const streams = streamsOf(main, branches).map(({ state }) => state)
+  return new Region({ name, mode: modeOf(reason), reason, streams }, context().region, observer)
+}
+
+function modeOf(reason: ParallelReason): "parallel" | "sequential" {
+  return reason === "parallel" ? "parallel" : "sequential"
+}
+
+function streamsOf(main: Stream | undefined, branches: readonly { readonly stream: Stream }[]): Stream[] {
+  return [...(main === undefined ? whereItRuns() : [main]), ...branches.map(({ stream }) => stream)]
 }
 
 function publish(
@@ -39,9 +70,8 @@ function publish(
   main: Stream | undefined,
   branches: readonly { readonly stream: Stream }[],
 ): void {
-  const streams = [...(main === undefined ? whereItRuns() : [main]), ...branches.map(({ stream }) => stream)]
-  const mode = reason === "parallel" ? "parallel" : "sequential"
-  const message: ParallelMessage = { mode, reason, device: streams[0]?.device, streams }
+  const streams = streamsOf(main, branches)
+  const message: ParallelMessage = { mode: modeOf(reason), reason, device: streams[0]?.device, streams }
   parallelChannel.publish(message)
 }
 

@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { CaptureContext, CaptureLink } from "../order/capture.js"
+import type { RegionPart } from "../order/region.js"
 import type { Device } from "./device.js"
 import type { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
 
 /**
  * The state that follows the flow of calls, across `await`: the current stream of each device, whether aux streams are
- * allowed, the innermost scope, and the capture. A context never changes; entering something makes a new one.
+ * allowed, the innermost scope, the capture, and the region. A context never changes; entering something makes a new one.
  */
 export class Context {
   /** The innermost current stream; undefined if none was entered. */
@@ -16,6 +17,8 @@ export class Context {
   readonly multiStream: boolean
   readonly scope: Scope | undefined
   readonly capture: CaptureLink | undefined
+  /** The innermost fork-join call. Known only while there is an observer. */
+  readonly region: RegionPart | undefined
 
   constructor(
     stream: Stream | undefined,
@@ -23,12 +26,14 @@ export class Context {
     multiStream: boolean,
     scope: Scope | undefined,
     capture: CaptureLink | undefined,
+    region: RegionPart | undefined,
   ) {
     this.stream = stream
     this.outer = outer
     this.multiStream = multiStream
     this.scope = scope
     this.capture = capture
+    this.region = region
   }
 
   /** The current stream of a device, if one was entered. */
@@ -42,23 +47,27 @@ export class Context {
   withStream(stream: Stream): Context {
     // An outer context of the same device is never needed again. So the chain is no longer than the number of devices.
     const outer = this.stream?.device === stream.device ? this.outer : this
-    return new Context(stream, outer, this.multiStream, this.scope, this.capture)
+    return new Context(stream, outer, this.multiStream, this.scope, this.capture, this.region)
   }
 
   withMultiStream(multiStream: boolean): Context {
-    return new Context(this.stream, this.outer, multiStream, this.scope, this.capture)
+    return new Context(this.stream, this.outer, multiStream, this.scope, this.capture, this.region)
   }
 
   withScope(scope: Scope | undefined): Context {
-    return new Context(this.stream, this.outer, this.multiStream, scope, this.capture)
+    return new Context(this.stream, this.outer, this.multiStream, scope, this.capture, this.region)
   }
 
   withCapture(capture: CaptureLink | undefined): Context {
-    return new Context(this.stream, this.outer, this.multiStream, this.scope, capture)
+    return new Context(this.stream, this.outer, this.multiStream, this.scope, capture, this.region)
+  }
+
+  withRegion(region: RegionPart | undefined): Context {
+    return new Context(this.stream, this.outer, this.multiStream, this.scope, this.capture, region)
   }
 }
 
-const outermost = new Context(undefined, undefined, true, undefined, undefined)
+const outermost = new Context(undefined, undefined, true, undefined, undefined, undefined)
 const storage = new AsyncLocalStorage<Context | undefined>()
 
 /** The context of the calling code. */
@@ -86,5 +95,9 @@ export function outsideCaptures<T>(fn: () => T): T {
   return inside.capture === undefined ? fn() : runIn(inside.withCapture(undefined), fn)
 }
 
-/** Gives {@link DeviceOrder} access to the capture of the calling code. */
-export const captureContext: CaptureContext = { current: () => context().capture, outside: outsideCaptures }
+/** Gives {@link DeviceOrder} access to the capture and the region of the calling code. */
+export const captureContext: CaptureContext = {
+  current: () => context().capture,
+  region: () => context().region,
+  outside: outsideCaptures,
+}

@@ -2,6 +2,7 @@ import type { CaptureContext, CaptureLink, OpenCapture } from "./capture.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { RecordPoint } from "./record-point.js"
+import type { RegionPart } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
 /** The open captures of one device. Decides which code may queue on which stream while they are open. */
@@ -19,6 +20,11 @@ export class Captures {
   /** Runs a function outside of all captures. */
   outside<T>(fn: () => T): T {
     return this.#context.outside(fn)
+  }
+
+  /** The region of the calling code. */
+  region(): RegionPart | undefined {
+    return this.#context.region()
   }
 
   /** The capture of the calling code on this device. */

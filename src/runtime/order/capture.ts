@@ -6,6 +6,7 @@ import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
+import type { RegionPart } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
 /** A node that must run directly before a stream's next node, with the slot and tick of its operation. */
@@ -42,9 +43,10 @@ export interface OpenCapture {
   cancel(): void
 }
 
-/** Finds the capture of the calling code. */
+/** Finds the capture and the region of the calling code. */
 export interface CaptureContext {
   current(): CaptureLink | undefined
+  region(): RegionPart | undefined
   /** Runs a function outside of all captures. */
   outside<T>(fn: () => T): T
 }

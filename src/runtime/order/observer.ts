@@ -6,6 +6,7 @@ import type { Ordered } from "../clock/vector-clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
+import type { Region } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
 /**
@@ -59,4 +60,10 @@ export class OperationObserver {
 
   /** Called when memory was freed at this place in the stream's order. */
   freed(_stream: StreamState, _memory: object): void {}
+
+  /** Called when a fork-join call begins, before it queues anything. Must not throw. */
+  began(_region: Region): void {}
+
+  /** Called when the call has been joined, after its last wait. Must not throw. */
+  ended(_region: Region): void {}
 }

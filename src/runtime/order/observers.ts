@@ -7,10 +7,12 @@ import type { DeviceOrder } from "./device-order.js"
 import { OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
+import type { Region } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
 const orders = new Set<DeviceOrder>()
 let observers: readonly OperationObserver[] = []
+let combined: OperationObserver | undefined
 
 /** Makes an observer see everything that is queued from now on. @returns a function that ends this */
 export function observe(observer: OperationObserver): () => void {
@@ -25,8 +27,13 @@ export function observe(observer: OperationObserver): () => void {
 
 function setObservers(next: readonly OperationObserver[]): void {
   observers = next
-  const observer = observerOf(next)
-  for (const order of orders) order.observer = observer
+  combined = observerOf(next)
+  for (const order of orders) order.observer = combined
+}
+
+/** The observer of this thread, for code that has no {@link DeviceOrder}. */
+export function currentObserver(): OperationObserver | undefined {
+  return combined
 }
 
 /** One observer that calls all of them. */
@@ -37,7 +44,7 @@ function observerOf(all: readonly OperationObserver[]): OperationObserver | unde
 /** Called when a device is opened. The observers see it until it is closed. */
 export function openToObservers(order: DeviceOrder): void {
   orders.add(order)
-  order.observer = observerOf(observers)
+  order.observer = combined
 }
 
 export function closeToObservers(order: DeviceOrder): void {
@@ -97,5 +104,13 @@ class SeveralObservers extends OperationObserver {
 
   override freed(stream: StreamState, memory: object): void {
     for (const one of this.#all) one.freed(stream, memory)
+  }
+
+  override began(region: Region): void {
+    for (const one of this.#all) one.began(region)
+  }
+
+  override ended(region: Region): void {
+    for (const one of this.#all) one.ended(region)
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { StridedRange } from "../../common/strided.js"
 import type { OperationObserver } from "./observer.js"
+import type { RegionPart } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
 /** How an operation uses bytes. A `write` may leave some of them unchanged; an `overwrite` changes all of them. */
@@ -125,6 +126,8 @@ export class Operation {
   readonly plan: OperationPlan | undefined
   /** The stream on which it is queued. */
   stream: StreamState
+  /** The innermost fork-join call inside which it is queued, and the function there. Known only to observers. */
+  region: RegionPart | undefined
   #observer: OperationObserver | undefined
 
   constructor({ kind, label }: OperationType, stream: StreamState, accesses: readonly Access[], plan?: OperationPlan) {
@@ -142,6 +145,7 @@ export class Operation {
    */
   show(isStreamNamed: boolean): this {
     const { observer } = this.stream.order
+    if (observer !== undefined) this.region = this.stream.order.captures.region()
     if (observer !== undefined && !isStreamNamed) this.stream = observer.place(this)
     this.stream.enter()
     observer?.before(this)

@@ -1,0 +1,32 @@
+/**
+ * Makes a fork-join call a region that observers see. The functions know a region only while there is an observer;
+ * otherwise they never come here.
+ */
+import { adopt } from "../common/thenable.js"
+import { context, runIn } from "../runtime/device/context.js"
+import { type Region, RegionPart } from "../runtime/order/region.js"
+
+/** Runs a call inside its region, and ends the region when the call has returned or its promise has settled. */
+export function inRegion<T>(region: Region, call: () => T): T {
+  const end = () => region.end()
+  let isLater = false
+  try {
+    const results = runIn(context().withRegion(region.own), call)
+    isLater = results instanceof Promise
+    if (results instanceof Promise) void results.then(end, end)
+    return results
+  } finally {
+    if (!isLater) end()
+  }
+}
+
+/** A function of the call, so that observers see which one queues an operation. */
+export function partOf(region: Region, index: number, fn: () => unknown): () => unknown {
+  const part = new RegionPart(region, index)
+  return () =>
+    runIn(context().withRegion(part), () => {
+      const result = fn()
+      // A lazy thenable starts here, so that its work is in the part, too.
+      return adopt(result) ?? result
+    })
+}
