@@ -67,6 +67,17 @@
  * with
  *   the first failure as its cause, and pending `whenComplete` callbacks are called with it.
  *
+ * ## Timelines
+ *
+ * A driver may tell when operations ran ({@link Driver.startTimeline}). The runtime calls `begin` directly before it queues an
+ * operation and `end` directly after. What the driver queues on that stream in between belongs to the operation, with its
+ * staging copies; a wait for a birth may be counted, too. Times are milliseconds of the host's clock, `sharedNow()` in
+ * `common/timers.ts`, wherever they were taken: a driver must convert a device's clock.
+ *
+ * A timeline must change no order and never hold up queued work. If it has no room for a record, it drops the record and
+ * counts it. It times only operations between its start and its stop. Without a timeline, queueing and running must cost
+ * the same as if there were none.
+ *
  * ## Threads
  *
  * A driver belongs to the JavaScript thread that opened it. It must not rely on thread state that other code may change,
@@ -601,6 +612,64 @@ export interface DriverGraphs {
   destroy(graph: GraphHandle): void
 }
 
+/** Where a timeline's times come from: the host device's workers, CUDA events, or CUPTI's activity records. */
+export type TimeSource = "workers" | "events" | "cupti"
+
+/** One operation of a launched graph, as it ran. */
+export interface TimedNode {
+  readonly kind: "kernel" | "copy" | "fill"
+  /** The kernel's name, or the kind. */
+  readonly name: string
+  /**
+   * Which of the graph's streams it ran on. The launching stream is 0. Other numbers mean the same stream in all launches of a
+   * graph, if the driver knows that.
+   */
+  readonly branch: number
+  /** In the body of a conditional: how many times the node has run before in this launch. Otherwise undefined. */
+  readonly iteration: number | undefined
+  readonly start: number
+  readonly end: number
+}
+
+/** Receives times. Called only inside `collect` and `stop` of the timeline. */
+export interface TimelineSink {
+  /**
+   * An operation ran, or a part of it. Its time is from the earliest start to the latest end of its parts, which may come in
+   * any order.
+   */
+  ran(operation: number, start: number, end: number): void
+  /** A node of a graph ran, in the launch with this number. */
+  nodeRan(operation: number, node: TimedNode): void
+  /**
+   * Work that the library did not queue ran, such as another library's kernel, if the source can tell.
+   *
+   * @param stream names the stream, for people
+   */
+  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "iteration">): void
+  /** The times of this many operations or nodes were lost. */
+  lost(count: number): void
+}
+
+/** Collects the times of operations. */
+export interface Timeline {
+  readonly source: TimeSource
+  /**
+   * The runtime is about to queue an operation outside of captures.
+   *
+   * @param operation a number that counts up from call to call
+   */
+  begin(operation: number, stream: StreamHandle): void
+  /** The operation has been queued, or could not be. Follows `begin` of the same operation, without another in between. */
+  end(operation: number, stream: StreamHandle): void
+  /** Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued. */
+  collect(): void
+  /**
+   * Passes on the times of all operations, once they are over, and stops. Never rejects: times that cannot be had are lost. Does
+   * not block, and does not keep the process alive by itself.
+   */
+  stop(): Promise<void>
+}
+
 /** One device. The head of this file has the rules for every method. */
 export interface Driver {
   readonly kind: "cuda" | "host"
@@ -621,6 +690,14 @@ export interface Driver {
   readonly graphs: DriverGraphs
   /** The device's library for matrix products; absent if it has none. */
   readonly products?: ProductLibrary
+
+  /**
+   * Starts a timeline. There is at most one at a time. Absent if the device cannot tell times.
+   *
+   * @param source where the times should come from. A source that this machine lacks is replaced by another
+   * @param capacity how many records each buffer has room for
+   */
+  startTimeline?(sink: TimelineSink, source: TimeSource | undefined, capacity: number): Timeline
 
   /**
    * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work.
