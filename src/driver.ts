@@ -371,8 +371,8 @@ export interface StreamFailures {
 
 /** A device's streams. */
 export interface DriverStreams {
-  /** Creates a stream without any implied order with other streams. */
-  create(priority: number): StreamHandle
+  /** Creates a stream without any implied order with other streams. The name is for errors. */
+  create(priority: number, name?: string): StreamHandle
   /**
    * Queued work is finished first. A stream in a foreign capture is destroyed after that capture. An adopted stream is only
    * released: its owner destroys it.
@@ -680,6 +680,8 @@ export interface Driver {
   readonly properties: DeviceProperties
   /** The number of worker threads, on devices whose streams run on worker threads. */
   readonly threads?: number
+  /** The milliseconds that a kernel may run, on devices that were opened with a limit. */
+  readonly launchTimeout?: number | undefined
   /** Lower numbers run first. `greatest` is the lowest number; `least` is 0. */
   readonly priorities: { readonly least: number; readonly greatest: number }
 
@@ -732,6 +734,15 @@ export interface DeviceListing {
 export interface OpenOptions {
   /** The host device's worker threads, 1 to 256. The default is the number of cores, but at least 2. */
   readonly threads?: number | undefined
+  /**
+   * The milliseconds that one launch of a kernel may run on the host device, 1 to 2147483647. A launch that runs longer loses
+   * the device, and the error names the kernel and its stream. There is no limit by default. CUDA cannot end a kernel:
+   * `"auto"` ignores the option if it opens a CUDA device, and a CUDA device that is named refuses it.
+   *
+   * @example
+   * const device = openDevice("host", { launchTimeout: 10_000 })
+   */
+  readonly launchTimeout?: number | undefined
 }
 
 /** Lists and opens one kind of device. Registered in `backends.ts`. */

@@ -25,6 +25,9 @@ export function quoted(what: string): string {
   return what.includes(" ") ? what : `\`${what}\``
 }
 
+/** The most milliseconds that a timer can wait. */
+export const LONGEST_TIMER = 2 ** 31 - 1
+
 /** Throws unless the value is an integer from `least` to `most`. `what` names it in the message. */
 export function checkInteger(value: unknown, what: string, least: number, most: number): asserts value is number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return

@@ -62,8 +62,8 @@ export class OutOfMemoryError extends AuxstreamError {
 }
 
 /**
- * The device can no longer be used: a kernel faulted on CUDA, or a worker thread died on the host device. `cause` is the
- * first failure. Code `AUX_DEVICE_LOST`.
+ * The device can no longer be used: a kernel faulted on CUDA; or, on the host device, a worker thread died or a kernel ran
+ * longer than `launchTimeout`. `cause` is the first failure. Code `AUX_DEVICE_LOST`.
  */
 export class DeviceLostError extends AuxstreamError {
   constructor(message: string, options?: ErrorOptions) {
@@ -72,7 +72,8 @@ export class DeviceLostError extends AuxstreamError {
 }
 
 /**
- * A kernel on the host device threw, or its launch was dropped. Code `AUX_KERNEL_FAILED`.
+ * A kernel on the host device threw, or its launch was dropped. Code `AUX_KERNEL_FAILED`. Also the `cause` of the
+ * {@link DeviceLostError} if a kernel ran longer than `launchTimeout`.
  *
  * The kernel's stream stays broken until it is disposed: work queued after the kernel is skipped, and later launches and
  * synchronisations throw this same error. So does every use of an array that the skipped work should have written, until a
@@ -81,7 +82,7 @@ export class DeviceLostError extends AuxstreamError {
 export class KernelError extends AuxstreamError {
   /** The name of the kernel that failed. */
   readonly kernel: string
-  /** The stack of the error on the worker thread; empty if the launch was dropped. */
+  /** The stack of the error on the worker thread; empty if the launch was dropped or ran too long. */
   readonly kernelStack: string
 
   constructor(message: string, kernel: string, kernelStack: string, options?: ErrorOptions) {

@@ -1,5 +1,6 @@
 import { availableParallelism, cpus } from "node:os"
 import type { Backend, DeviceListing, Driver, OpenOptions } from "../driver.js"
+import { checkInteger, LONGEST_TIMER } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
 import { HostDriver } from "./driver.js"
 import { whyNoWorkers } from "./threads/worker-file.js"
@@ -17,7 +18,7 @@ export const hostBackend: Backend = {
   open(_ordinal: number, options: OpenOptions): Driver {
     const reason = whyNoWorkers()
     if (reason !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", reason)
-    return new HostDriver(threadCount(options), availableParallelism(), deviceName())
+    return new HostDriver(threadCount(options), availableParallelism(), deviceName(), timeLimit(options))
   },
 }
 
@@ -27,23 +28,21 @@ function deviceName(): string {
 }
 
 /** @throws AuxstreamError AUX_OUT_OF_RANGE */
-function threadCount(options: OpenOptions): number {
-  if (options.threads !== undefined) return checked(options.threads, "`threads`")
-  const variable = process.env["AUXSTREAM_HOST_THREADS"]
-  if (variable !== undefined && variable !== "") {
-    return checked(
-      /^\d+$/.test(variable) ? Number(variable) : variable,
-      "The environment variable AUXSTREAM_HOST_THREADS",
-    )
-  }
-  return Math.min(MAXIMUM_THREADS, Math.max(2, availableParallelism()))
+function threadCount({ threads }: OpenOptions): number {
+  const most = MAXIMUM_THREADS
+  return threads ?? variable("AUXSTREAM_HOST_THREADS", most) ?? Math.min(most, Math.max(2, availableParallelism()))
 }
 
-function checked(value: unknown, what: string): number {
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MAXIMUM_THREADS) return value
-  throw new AuxstreamError(
-    "AUX_OUT_OF_RANGE",
-    `\`${what}\` must be an integer from 1 to ${MAXIMUM_THREADS}; ` +
-      `got ${typeof value === "string" ? JSON.stringify(value) : String(value)}. By default there is one thread per core.`,
-  )
+/** @throws AuxstreamError AUX_OUT_OF_RANGE */
+function timeLimit({ launchTimeout }: OpenOptions): number | undefined {
+  return launchTimeout ?? variable("AUXSTREAM_HOST_LAUNCH_TIMEOUT", LONGEST_TIMER)
+}
+
+/** An environment variable that is a positive integer. An empty one counts as not set. @throws AuxstreamError AUX_OUT_OF_RANGE */
+function variable(name: string, most: number): number | undefined {
+  const text = process.env[name]
+  if (text === undefined || text === "") return undefined
+  const value = /^\d+$/.test(text) ? Number(text) : text
+  checkInteger(value, `The environment variable ${name}`, 1, most)
+  return value
 }

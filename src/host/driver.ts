@@ -1,6 +1,6 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
 import type { Driver, LaunchLimits } from "../driver.js"
-import { type DeviceLostError, DisposedError } from "../common/errors.js"
+import { type DeviceLostError, DisposedError, KernelError } from "../common/errors.js"
 import { Captures } from "./graph/captures.js"
 import { Commands } from "./queue/commands.js"
 import { Completion } from "./completion/completion.js"
@@ -20,6 +20,7 @@ import { HostStreams } from "./streams.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, KERNEL, LEVELS, LIFE, wordAt } from "./control/layout.js"
+import { LaunchWatch, type Limits } from "./threads/launch-watch.js"
 import { Loss } from "./control/loss.js"
 import { DeviceMemory, LIMIT } from "./control/memory.js"
 import type { Report } from "./kernel/reports.js"
@@ -42,6 +43,9 @@ const LIMITS: LaunchLimits = {
   sharedMemory: 232448,
 }
 
+/** With a time limit for launches, loading a kernel may take at least this long, in milliseconds: it reads files. */
+const LEAST_LOAD_TIMEOUT = 10_000
+
 /**
  * The host device, as the thread that opened it sees it. This thread only writes commands into shared memory; worker
  * threads run them. It must never be needed between queueing and completion: it may be blocked meanwhile.
@@ -51,6 +55,7 @@ export class HostDriver implements Driver {
   readonly limits = LIMITS
   readonly priorities = { least: 0, greatest: 1 - LEVELS }
   readonly threads: number
+  readonly launchTimeout: number | undefined
   readonly name: string
   readonly properties: DeviceProperties
 
@@ -69,30 +74,40 @@ export class HostDriver implements Driver {
   readonly #loss: Loss
   readonly #completion: Completion
   readonly #kernels: KernelTable
+  readonly #streams = new StreamTable(this.control, this.#failures)
+  /** Undefined if launches have no time limit. */
+  readonly #watch: LaunchWatch | undefined
 
-  constructor(threads: number, cores: number, name: string) {
+  /** @param launchTimeout the most milliseconds that a launch may run */
+  constructor(threads: number, cores: number, name: string, launchTimeout?: number) {
     this.threads = threads
+    this.launchTimeout = launchTimeout
     this.name = name
     const total = Math.min(LIMIT, systemMemory())
     this.properties = hostProperties(threads, LIMITS, total)
     const { control } = this
     const failures = this.#failures
     const memory = DeviceMemory.create()
-    this.#pool = new WorkerPool(threads, Math.max(1, cores - 1), control, memory, this.#scheduler, {
+    const marks = launchTimeout !== undefined
+    this.#pool = new WorkerPool(threads, Math.max(1, cores - 1), marks, control, memory, this.#scheduler, {
       reported: (report, block) => this.#hear(report, block),
-      died: (reason, block, cause) => this.#loss.declare(reason, this.#lastKernelOf(block), cause),
+      died: (reason, block, cause) => this.#declareDeath(reason, block, cause),
       failedToStart: () => this.#kernels.askAgain(),
     })
     this.#loss = new Loss(
       control,
-      () => this.#pool.findDead(),
+      () => {
+        this.#pool.findDead()
+        this.#watch?.look()
+      },
       (error) => this.#failAll(error),
     )
+    if (launchTimeout !== undefined) this.#watch = this.#watchLaunches(launchTimeout)
     const keepAlive = new KeepAlive(() => this.#lookAfter())
     this.#kernels = new KernelTable(this.#pool, keepAlive, () => this.memory)
     this.#completion = new Completion(control, keepAlive, failures, this.#loss, cores)
 
-    const streams = new StreamTable(control, failures)
+    const streams = this.#streams
     const queues = new Queues(streams, failures, this.#loss, this.#scheduler, this.#pool)
     const commands = new Commands(control)
     const waits = new Waits(commands, failures, queues)
@@ -140,11 +155,29 @@ export class HostDriver implements Driver {
     this.#completion.pump()
   }
 
-  #lastKernelOf(worker: number): string | undefined {
-    return this.#kernels.nameOf(wordAt(this.control.words, worker + KERNEL))
+  #declareDeath(reason: string, worker: number, cause: Error | undefined): void {
+    const kernel = this.#kernels.nameOf(wordAt(this.control.words, worker + KERNEL))
+    const last = kernel === undefined ? "" : ` The last kernel that it loaded or ran was "${kernel}".`
+    const message = `a worker thread ${reason}.${last}`
+    this.#loss.declare(message, cause ?? new Error(message))
+  }
+
+  #watchLaunches(launch: number): LaunchWatch {
+    const limits = { launch, load: Math.max(launch, LEAST_LOAD_TIMEOUT) }
+    return new LaunchWatch(
+      this.control,
+      limits,
+      () => this.#pool.blocks(),
+      ({ kernel, stream }) => {
+        const name = this.#kernels.nameOf(kernel) ?? ""
+        const message = overdueText(name, this.#streams.nameOf(stream), limits)
+        this.#loss.declare(message, new KernelError(message, name, ""))
+      },
+    )
   }
 
   #failAll(loss: DeviceLostError): void {
+    this.#watch?.stop()
     this.#pool.end()
     this.#pool.terminate()
     microtask(() => {
@@ -153,6 +186,12 @@ export class HostDriver implements Driver {
       this.#completion.stop()
     })
   }
+}
+
+/** @param stream undefined if the kernel was still being loaded */
+function overdueText(kernel: string, stream: string | undefined, { launch, load }: Limits): string {
+  if (stream === undefined) return `kernel "${kernel}" was still being loaded after ${load} ms.`
+  return `kernel "${kernel}" ran on ${stream} for longer than \`launchTimeout\` (${launch} ms).`
 }
 
 function warnOfStray(kernel: string, { stack }: Thrown): void {

@@ -39,9 +39,9 @@ export class HostStreams implements DriverStreams {
     this.#failures = failures
   }
 
-  create(priority: number): StreamHandle {
+  create(priority: number, name?: string): StreamHandle {
     this.#queues.check()
-    return this.#table.create(priority).handle
+    return this.#table.create(priority, false, name).handle
   }
 
   destroy(stream: StreamHandle): void {

@@ -1,6 +1,6 @@
 import { endianness } from "node:os"
 import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver.js"
-import { checkInteger, checkOptions, mustBe } from "../common/check.js"
+import { checkInteger, checkOptions, LONGEST_TIMER, mustBe } from "../common/check.js"
 import { openDevices } from "./device/current.js"
 import { Device } from "./device/device.js"
 import { AuxstreamError } from "../common/errors.js"
@@ -8,7 +8,7 @@ import { AuxstreamError } from "../common/errors.js"
 /** The name of a device for {@link openDevice}. */
 export type DeviceSelector = "auto" | "cuda" | DeviceId
 
-const openOptions: ReadonlySet<string> = new Set(["threads"] satisfies (keyof OpenOptions)[])
+const openOptions: ReadonlySet<string> = new Set(["threads", "launchTimeout"] satisfies (keyof OpenOptions)[])
 
 const backends: Backend[] = []
 /** The device that `"auto"` chose. While it is open, `"auto"` returns it again. */
@@ -37,7 +37,7 @@ export function listDevices(): DeviceListing[] {
  *
  * @param selector `"auto"` (the default) opens the first usable CUDA device, otherwise the host device. The environment
  * variable `AUXSTREAM_DEVICE` replaces `"auto"`.
- * @param options `threads` is the number of worker threads of the host device
+ * @param options `threads` is the number of worker threads of the host device, and `launchTimeout` how long its kernels may run
  * @throws AuxstreamError AUX_DEVICE_UNAVAILABLE with the reason, AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE
  * @example
  * const device = openDevice()
@@ -46,10 +46,18 @@ export function listDevices(): DeviceListing[] {
 export function openDevice(selector: DeviceSelector = "auto", options: OpenOptions = {}): Device {
   checkOptions(options, "options", openOptions)
   if (options.threads !== undefined) checkInteger(options.threads, "threads", 1, 256)
+  if (options.launchTimeout !== undefined) checkInteger(options.launchTimeout, "launchTimeout", 1, LONGEST_TIMER)
   const named = selector === "auto" ? automaticSelector() : selector
   if (named === "auto") return openAutomatic(options)
   const { backend, ordinal } = select(named, named === selector ? "selector" : "AUXSTREAM_DEVICE")
+  if (named === selector) refuseTimeout(backend, options)
   return openOne(backend, ordinal, options)
+}
+
+/** A device chosen by name cannot have a limit that it cannot keep. `"auto"` is for programs that run on any device. */
+function refuseTimeout({ kind }: Backend, { launchTimeout }: OpenOptions): void {
+  if (kind === "host" || launchTimeout === undefined) return
+  throw mustBe("launchTimeout", `omitted for a ${kind.toUpperCase()} device, which cannot end a kernel`, launchTimeout)
 }
 
 function openOne(backend: Backend, ordinal: number, options: OpenOptions): Device {
@@ -94,9 +102,14 @@ function openAutomatic(options: OpenOptions): Device {
   throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", `No device can be used. ${reasons.join(" ")}`)
 }
 
-/** Adds a reference to an open device. It keeps the number of threads that it was opened with. */
-function again(opened: Device, { threads }: OpenOptions): Device {
-  const { threads: running } = opened.driver
+/** Adds a reference to an open device. It keeps the options that it was opened with. */
+function again(opened: Device, { threads, launchTimeout }: OpenOptions): Device {
+  const { threads: running, launchTimeout: limit } = opened.driver
+  if (launchTimeout !== undefined && opened.kind === "host" && launchTimeout !== limit) {
+    const allowed =
+      limit === undefined ? "omitted, because host is open without one" : `${limit}, as host is open with it`
+    throw mustBe("launchTimeout", allowed, launchTimeout, "Omit the option, or dispose of the device first")
+  }
   if (threads !== undefined && running !== undefined && threads !== running) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",

@@ -26,7 +26,7 @@ class Bench {
   queued = 0
 
   constructor() {
-    this.slot.assign(new HostStream(this.slot, 1), 0)
+    this.slot.assign(new HostStream(this.slot, 1, ""), 0)
   }
 
   /** Queues a launch, as the opening thread does. */

@@ -91,6 +91,28 @@ test("§4 openDevice: refuses a number of threads that differs from the open dev
   }
 })
 
+test("§4 openDevice: launchTimeout is checked, kept by an open device, and refused for a CUDA device by name", () => {
+  for (const launchTimeout of [0, -1, 1.5, NaN, 2 ** 31, "4", null, 4n]) {
+    refused(() => open("host", { launchTimeout }), "AUX_OUT_OF_RANGE", "launchTimeout", "1", "2147483647")
+  }
+  for (const selector of ["cuda", "cuda:0", "cuda:7"]) {
+    refused(() => open(selector, { launchTimeout: 50 }), "AUX_INVALID_ARGUMENT", "launchTimeout", "CUDA", "got 50")
+  }
+  {
+    using device = openDevice("host", { launchTimeout: 60_000 })
+    using again = openDevice("host", { launchTimeout: 60_000 })
+    using third = openDevice("host")
+    assert.ok(again === device && third === device)
+    refused(() => open("host", { launchTimeout: 50 }), "AUX_INVALID_ARGUMENT", "launchTimeout", "60000", "got 50")
+  }
+  using device = openDevice("host")
+  refused(() => open("host", { launchTimeout: 50 }), "AUX_INVALID_ARGUMENT", "without one", "got 50")
+  assert.equal(device.disposed, false)
+  withEnvironment({ AUXSTREAM_DEVICE: "host" }, () => {
+    refused(() => open("auto", { launchTimeout: 50 }), "AUX_INVALID_ARGUMENT", "without one")
+  })
+})
+
 test("§4 listDevices and openDevice refuse a big-endian machine", () => {
   const { endianness } = os
   Object.assign(os, { endianness: () => "BE" })

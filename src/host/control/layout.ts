@@ -127,6 +127,10 @@ export const BUSY = 0
 export const KERNEL = 1
 /** 1 once the worker serves streams. */
 export const STARTED = 2
+/** If launches have a time limit: counts up when a launch begins and when it ends, so it is odd while one runs. */
+export const RUNS = 3
+/** The control block of that launch's stream; 0 while a kernel is loaded. */
+export const RUN_STREAM = 4
 
 /** Words per chunk of a stream's queue. */
 export const CHUNK_WORDS = 2048

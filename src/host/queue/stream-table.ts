@@ -26,10 +26,10 @@ export class StreamTable {
   }
 
   /** @param internal whether a graph uses the stream for a branch, so that no user knows it */
-  create(priority: number, internal = false): HostStream {
+  create(priority: number, internal = false, name?: string): HostStream {
     const slot = this.#clean.pop() ?? this.#cleanSlot() ?? this.#newSlot()
     const handle = this.#freeHandles.pop() ?? this.#streams.length
-    const stream = new HostStream(slot, handle)
+    const stream = new HostStream(slot, handle, name ?? (internal ? "a branch of a graph" : `stream ${handle}`))
     stream.internal = internal
     slot.assign(stream, Math.min(LEVELS - 1, Math.max(0, -priority)))
     this.#streams[handle] = stream
@@ -38,6 +38,11 @@ export class StreamTable {
 
   get(handle: number): HostStream {
     return this.#streams[handle] ?? noStream(handle)
+  }
+
+  /** The name of the stream that uses a control block, or used it last. */
+  nameOf(block: number): string | undefined {
+    return this.#slots.find((slot) => slot.block === block)?.owner?.name
   }
 
   destroy(handle: number): void {

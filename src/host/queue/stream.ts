@@ -157,6 +157,8 @@ export class HostStream {
   constructor(
     readonly slot: StreamSlot,
     readonly handle: number,
+    /** For errors. */
+    readonly name: string,
   ) {}
 
   hasPassed(at: number): boolean {

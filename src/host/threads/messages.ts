@@ -19,6 +19,8 @@ export interface WorkerStart {
   readonly place: number
   /** How many workers may spin at once. */
   readonly spinners: number
+  /** Whether launches have a time limit, so that it must mark them. */
+  readonly marks: boolean
 }
 
 /** The key of the worker's start in `workerData`. The worker removes the value, which kernels could reach, and leaves the key. */

@@ -54,14 +54,17 @@ export class WorkerPool {
   /** The most workers that there may be at once. */
   readonly most: number
   readonly #spinners: number
+  readonly #marks: boolean
   readonly #control: ControlMemory
   readonly #memory: DeviceMemory
   readonly #scheduler: Scheduler
   readonly #events: PoolEvents
 
+  /** @param marks whether workers mark launches, for a {@link LaunchWatch} */
   constructor(
     most: number,
     spinners: number,
+    marks: boolean,
     control: ControlMemory,
     memory: DeviceMemory,
     scheduler: Scheduler,
@@ -69,6 +72,7 @@ export class WorkerPool {
   ) {
     this.most = most
     this.#spinners = spinners
+    this.#marks = marks
     this.#control = control
     this.#memory = memory
     this.#scheduler = scheduler
@@ -100,6 +104,11 @@ export class WorkerPool {
     Atomics.add(this.#control.words, LOADS, 1)
     this.#scheduler.wakeAll()
     return this.#members.map(({ block }) => block)
+  }
+
+  /** The workers' control blocks; undefined once all have ended after the device was closed. */
+  blocks(): readonly number[] | undefined {
+    return this.#ending && this.#running === 0 ? undefined : this.#members.map(({ block }) => block)
   }
 
   /** Whether one of these workers is alive and runs no stream. */
@@ -163,6 +172,7 @@ export class WorkerPool {
       block,
       place,
       spinners: this.#spinners,
+      marks: this.#marks,
     })
     if (worker === undefined) return
     const member: Member = {

@@ -1,6 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { ControlMemory } from "../control/control.js"
 import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
+import { MarkingInterpreter } from "../interpreter/marking-interpreter.js"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
 import { BUSY, KERNEL, LIFE, LOADS, STARTED, wordAt } from "../control/layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
@@ -8,6 +9,7 @@ import { LoadedModules } from "../kernel/loaded-modules.js"
 import { DeviceMemory } from "../control/memory.js"
 import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
 import type { Announcement, FailureReport } from "../kernel/reports.js"
+import { RunMark } from "../control/run-mark.js"
 import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
@@ -24,6 +26,7 @@ class Worker implements Surroundings {
   readonly scheduler: Scheduler
   readonly block: number
   readonly #interpreter: Interpreter
+  readonly #mark: RunMark | undefined
   readonly #modules: LoadedModules
   readonly #definitions = new Map<number, KernelDefinition>()
   readonly #loaded: (LoadedKernel | undefined)[] = []
@@ -43,7 +46,8 @@ class Worker implements Surroundings {
     this.block = start.block
     for (const definition of start.definitions) this.#definitions.set(definition.id, definition)
     this.#modules = new LoadedModules(this.memory, start.place)
-    this.#interpreter = new Interpreter(this)
+    this.#mark = start.marks ? new RunMark(this.control, this.block) : undefined
+    this.#interpreter = this.#mark === undefined ? new Interpreter(this) : new MarkingInterpreter(this, this.#mark)
   }
 
   async serve(): Promise<void> {
@@ -136,12 +140,14 @@ class Worker implements Surroundings {
   async #load(id: number): Promise<void> {
     if (this.#loaded[id] !== undefined || this.#failures.has(id)) return
     this.control.words[this.block + KERNEL] = id
+    this.#mark?.begin(0)
     try {
       const definition = this.definition(id)
       this.#loaded[id] = loadWasm(definition, this.#modules) ?? (await loadModule(definition, this.#modules))
     } catch (error) {
       this.#failures.set(id, error)
     }
+    this.#mark?.end()
   }
 
   /** Reads posted orders, without the event loop. */

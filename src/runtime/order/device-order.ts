@@ -78,7 +78,7 @@ export class DeviceOrder {
 
   createStream(priority: number, name: string): StreamState {
     this.retired.reap()
-    return this.#enlist(new StreamState(this, this.driver.streams.create(priority), name, priority, false))
+    return this.#enlist(new StreamState(this, this.driver.streams.create(priority, name), name, priority, false))
   }
 
   adoptStream(foreign: bigint, name: string): StreamState {

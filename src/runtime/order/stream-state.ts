@@ -301,7 +301,7 @@ export class StreamState implements Ordered {
    */
   #joinNested(capture: OpenCapture, event: EventHandle): void {
     const { driver } = this.order
-    const handle = driver.streams.create(this.priority)
+    const handle = driver.streams.create(this.priority, this.name)
     try {
       driver.streams.wait(handle, event)
     } catch (error) {
