@@ -101,7 +101,8 @@ export class ForkState {
     const { state } = this.stream
     if (state === stream) return
     const addsNothing = this.#point.isBefore(stream) && !state.shared && !state.order.isCapturedByOthers(state)
-    if (!addsNothing) stream.waitFor(state)
+    stream.order.observer?.waited(stream, this.#point, !addsNothing)
+    if (!addsNothing) stream.order.unobserved(() => stream.waitFor(state))
   }
 
   /** Like {@link joinOn}, but returns errors instead of throwing them. */

@@ -14,6 +14,14 @@ const backends: Backend[] = []
 /** The device that `"auto"` chose. While it is open, `"auto"` returns it again. */
 let automaticChoice: string | undefined
 
+/** Functions to be called before the first device is opened. */
+const beforeFirst: (() => void)[] = []
+
+/** Makes a function run when the first device is opened. If it throws, the device is not opened. */
+export function beforeFirstOpen(action: () => void): void {
+  beforeFirst.push(action)
+}
+
 /** Registers a backend. `"auto"` prefers those registered first. */
 export function registerBackend(backend: Backend): void {
   backends.push(backend)
@@ -66,6 +74,8 @@ function openOne(backend: Backend, ordinal: number, options: OpenOptions): Devic
   if (opened !== undefined) return again(opened, options)
   const reason = whyNotHere()
   if (reason !== undefined) throw new AuxstreamError("AUX_DEVICE_UNAVAILABLE", reason)
+  for (const action of beforeFirst) action()
+  beforeFirst.length = 0
   const device = new Device(id, backend.open(ordinal, options), () => openDevices.delete(id))
   openDevices.set(id, device)
   return device

@@ -41,8 +41,12 @@ export class Arena extends RetainedMemory {
   /** Allocates memory for an array that is made on a stream of the capture. */
   allocate(stream: StreamState, byteLength: number): ArenaArray {
     const used = this.#reuse(stream, byteLength)
-    if (used === undefined) return new ArenaArray(this, this.#grow(byteLength))
-    return new ArenaArray(this, used, this.birthOn(stream))
+    const array =
+      used === undefined
+        ? new ArenaArray(this, this.#grow(byteLength))
+        : new ArenaArray(this, used, this.birthOn(stream))
+    stream.order.observer?.allocated(stream, array, array.address, byteLength)
+    return array
   }
 
   /**
@@ -150,6 +154,8 @@ export class ArenaArray implements ArrayMemory {
 
   noteContents(stream: StreamState): void {
     this.#capturedBirth = this.arena.birthOn(stream)
+    const { byteLength } = this.#block.allocation
+    stream.order.observer?.born(stream, this, this.address, byteLength)
   }
 
   dispose(): void {

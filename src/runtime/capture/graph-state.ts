@@ -106,7 +106,7 @@ export class GraphState {
   #show(stream: StreamState, isStreamNamed: boolean): Operation {
     const { plan } = this.capture
     this.#accesses ??= plan.accesses()
-    return new Operation(launchOfGraph, stream, this.#accesses, plan).show(isStreamNamed)
+    return new Operation(launchOfGraph, stream, this.#accesses, plan, this.group).show(isStreamNamed)
   }
 
   #queue(stream: StreamState, operation: Operation | undefined): void {

@@ -55,6 +55,8 @@ export class Event {
   get handle(): bigint {
     this.#checkUsable()
     this.state.share(this.point.isRecorded)
+    this.point.isExposed = true
+    this.device.order.observer?.exposed(this.device.order, this.point)
     return this.device.shareEvent(this)
   }
 
@@ -140,8 +142,8 @@ export class Event {
   query(): boolean {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
-    const passed = telling(() => this.device.driver.events.query(this.state.handle))
-    if (passed) this.device.order.programLearns(this.#known.wholeClock)
+    const passed = this.#look(() => this.device.driver.events.query(this.state.handle))
+    if (passed) this.device.order.programLearns(this.#known)
     return passed
   }
 
@@ -153,8 +155,20 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    telling(() => this.device.driver.events.synchronize(this.state.handle))
-    this.device.order.programLearns(this.#known.wholeClock)
+    this.#look(() => this.device.driver.events.synchronize(this.state.handle))
+    this.device.order.programLearns(this.#known)
+  }
+
+  /** Asks the driver about the latest record. */
+  #look<T>(ask: () => T): T {
+    return telling(() => {
+      try {
+        return ask()
+      } catch (error) {
+        this.device.order.programSeesFailure(this.#known, error)
+        throw error
+      }
+    })
   }
 
   /**
@@ -174,9 +188,12 @@ export class Event {
     const { state } = this
     if (this.#isSharedWithOthers) return this.#relayedCompletion(options)
     if (!this.point.isRecorded) return Promise.resolve()
+    const { order } = this.device
+    const point = this.point.copy()
+    order.observer?.copied(this.point, point)
     const held = state.hold()
     const release = () => state.unhold(held)
-    return eventCompletion(this.device.order, held.handle, this.point.wholeClock, options, release)
+    return eventCompletion(order, held.handle, point, options, release)
   }
 
   /** Whether other code may record the event, or queue work after it on its stream. */

@@ -35,12 +35,10 @@ export class StreamPool {
   /** Leases a stream that is not the call's current one. {@link release} must be called for it. */
   acquire(call: PoolLease): Stream {
     const { current } = call
-    return (
-      this.#acquireJoined(current) ??
-      this.#acquireIdle(current) ??
-      this.#acquireDone(call) ??
-      this.#shareOrMake(current)
-    )
+    const stream = this.#acquireJoined(current) ?? this.#acquireIdle(current) ?? this.#acquireDone(call)
+    if (stream === undefined) return this.#shareOrMake(current)
+    stream.state.order.observer?.leased(stream.state)
+    return stream
   }
 
   /** The latest pending stream that the current stream has joined, so that all layers of a model use the same stream. */

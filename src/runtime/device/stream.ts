@@ -51,6 +51,8 @@ export class Stream {
     this.name = name
     this.priority = priority
     this.state = state
+    state.id = id
+    state.owner = new WeakRef(this)
   }
 
   /**

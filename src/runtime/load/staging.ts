@@ -7,7 +7,7 @@ import { onAbort } from "../../common/abort.js"
 import { DisposedError, OutOfMemoryError } from "../../common/errors.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import type { Span } from "../memory/used-memory.js"
-import { streamCompletion } from "../order/completion.js"
+import { ownCompletion } from "../order/completion.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { StreamState } from "../order/stream-state.js"
 
@@ -108,7 +108,7 @@ export class Staging {
 
   /** Releases a buffer that work queued on the stream still uses. */
   releaseBehind(buffer: StagingBuffer, stream: StreamState): void {
-    streamCompletion(stream).then(
+    ownCompletion(stream).then(
       () => this.release(buffer),
       () => this.#replace(buffer),
     )

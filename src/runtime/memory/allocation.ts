@@ -65,6 +65,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   noteContents(): void {
     this.birth?.noteContents()
     this.uses.clear()
+    if (this.#home !== undefined) this.order.observer?.born(this.#home, this, this.address, this.byteLength)
   }
 
   /** The uses that must be over before the memory is freed. */
@@ -94,7 +95,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     // The mark is the free itself. A stream that is ordered after it may reuse the memory.
     this.order.driver.memory.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
     stream.advance(undefined)
-    this.order.observer?.freed(stream, this)
+    this.order.observer?.freed(stream, this, this.address, this.byteLength)
   }
 
   /** An own stream that already runs after every use, preferably the one that is likely to allocate again. */

@@ -89,6 +89,11 @@ export class LaunchGroup {
     return this.#root().#launches
   }
 
+  /** The united group that this one is part of now. */
+  get whole(): object {
+    return this.#root()
+  }
+
   /** Unites two groups. */
   unite(other: LaunchGroup): void {
     const first = this.#root()

@@ -51,6 +51,7 @@ export class GlobalMemory extends Allocation {
 
   constructor(order: DeviceOrder, address: number, byteLength: number, module: ModuleMemory) {
     super(order, address, byteLength, undefined)
+    order.observer?.provided(order, this, address, byteLength)
     this.#module = module
     module.retain()
   }

@@ -17,6 +17,7 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
     super()
     this.#order = order
     this.address = memory.address
+    order.observer?.provided(order, this, memory.address, memory.byteLength)
   }
 
   /** Undefined, because JavaScript may write here, too, without the library seeing it. */

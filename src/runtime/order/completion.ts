@@ -1,7 +1,6 @@
 import type { EventHandle } from "../../driver.js"
 import { checkSignal, onAbort } from "../../common/abort.js"
 import { checkOptions } from "../../common/check.js"
-import type { VectorClock } from "../clock/vector-clock.js"
 import { type DeviceOrder, noteBroken } from "./device-order.js"
 import type { StreamState } from "./stream-state.js"
 import { KernelError } from "../../common/errors.js"
@@ -21,12 +20,24 @@ export function streamCompletion(state: StreamState, options: CompletionOptions 
   return streamResult(state, options, nothing)
 }
 
+/** Like {@link streamCompletion}, for the library's own use: the program learns nothing from it. */
+export function ownCompletion(state: StreamState): Promise<void> {
+  return streamResult(state, {}, nothing, false)
+}
+
 /**
  * Like {@link streamCompletion}, with a result. `result` is called when the stream reaches this point, and the promise
  * settles in the same step. If some promises took more steps than others, those of one stream would not settle in call
  * order.
+ *
+ * @param isProgram whether the promise is the program's, which then knows that the work is done
  */
-export function streamResult<T>(state: StreamState, options: CompletionOptions, result: () => T): Promise<T> {
+export function streamResult<T>(
+  state: StreamState,
+  options: CompletionOptions,
+  result: () => T,
+  isProgram = true,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     checkCompletionOptions(options)
     const { order, tick } = state
@@ -49,7 +60,7 @@ export function streamResult<T>(state: StreamState, options: CompletionOptions, 
     }
     try {
       state.record(event, point)
-      whenPassed(order, event, point.wholeClock, options, { passed, failed })
+      whenPassed(order, event, point, options, { passed, failed }, isProgram)
     } catch (error) {
       failed(error)
     }
@@ -59,8 +70,8 @@ export function streamResult<T>(state: StreamState, options: CompletionOptions, 
 /** Like {@link streamCompletion}. For a stream in a capture, waits for the work queued before the capture. */
 async function completionOutside(state: StreamState, options: CompletionOptions): Promise<void> {
   if (state.capture === undefined) return streamCompletion(state, options)
-  const { beforeCapture, outsideClock, order } = state
-  if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, outsideClock, options)
+  const { beforeCapture, order } = state
+  if (beforeCapture !== undefined) await eventCompletion(order, beforeCapture, state.newPoint(), options)
 }
 
 /**
@@ -69,17 +80,19 @@ async function completionOutside(state: StreamState, options: CompletionOptions)
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
   checkCompletionOptions(options)
   order.captures.checkOutside("the device", "be waited for")
+  const all = order.markAll()
   const live = Array.from(order.live, (state) => {
     const isSilent = order.isSilent(state)
     const promise = completionOutside(state, options)
     return isSilent ? promise.catch(passOver) : promise
   })
-  const retired = Array.from(order.retired, ({ end, clock }) =>
-    end === undefined ? undefined : eventCompletion(order, end, clock, options).catch(passOver),
+  const retired = Array.from(order.retired, (state) =>
+    state.end === undefined ? undefined : eventCompletion(order, state.end, state.newPoint(), options).catch(passOver),
   )
-  for (const outcome of await Promise.allSettled([...live, ...retired])) {
-    if (outcome.status === "rejected") throw outcome.reason
-  }
+  const outcomes = await Promise.allSettled([...live, ...retired])
+  const { signal } = options
+  if (signal?.aborted !== true) order.observer?.synchronized(order, all)
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason
 }
 
 /** Ignores a kernel's failure on an internal stream, or on a stream that was disposed of. */
@@ -94,7 +107,7 @@ function passOver(error: unknown): void {
 export function eventCompletion(
   order: DeviceOrder,
   event: EventHandle,
-  clock: VectorClock,
+  point: RecordPoint,
   options: CompletionOptions,
   ended: () => void = nothing,
 ): Promise<void> {
@@ -108,7 +121,7 @@ export function eventCompletion(
       resolve()
     }
     try {
-      whenPassed(order, event, clock, options, { passed, failed })
+      whenPassed(order, event, point, options, { passed, failed }, true)
     } catch (error) {
       failed(error)
     }
@@ -136,15 +149,20 @@ interface Waiter {
 function whenPassed(
   order: DeviceOrder,
   event: EventHandle,
-  clock: VectorClock,
+  point: RecordPoint,
   { signal }: CompletionOptions,
   waiter: Waiter,
+  isProgram: boolean,
 ): void {
   if (signal?.aborted === true) return waiter.failed(signal.reason)
   const detach = order.driver.events.whenComplete(event, (error) => {
     forget?.()
-    if (error !== undefined) return waiter.failed(tell(error))
-    order.programLearns(clock)
+    if (error !== undefined) {
+      if (isProgram) order.programSeesFailure(point, error)
+      return waiter.failed(tell(error))
+    }
+    if (isProgram) order.programLearns(point)
+    else order.hostLearns(point.wholeClock)
     waiter.passed()
   })
   const forget =

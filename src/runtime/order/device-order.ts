@@ -9,6 +9,7 @@ import { EventPool } from "./event-pool.js"
 import type { OperationObserver } from "./observer.js"
 import { closeToObservers, openToObservers } from "./observers.js"
 import { DeferredReleases } from "./deferred-releases.js"
+import { RecordPoint } from "./record-point.js"
 import { StreamState, type Use } from "./stream-state.js"
 import { tell, wasTold } from "./told-failures.js"
 import { RetiredStreams } from "./retired-streams.js"
@@ -63,6 +64,17 @@ export class DeviceOrder {
     this.isWatched = this.#capturing > 0 || observer !== undefined
   }
 
+  /** Runs a function whose records and waits the observer must not see, because they are not the program's order. */
+  unobserved(run: () => void): void {
+    const observer = this.#observer
+    this.observer = undefined
+    try {
+      run()
+    } finally {
+      this.observer = observer
+    }
+  }
+
   /** All streams that have not been disposed of, including internal ones. */
   get live(): Iterable<StreamState> {
     return this.#live
@@ -96,10 +108,22 @@ export class DeviceOrder {
     this.hostClock.learn(clock)
   }
 
-  /** Like {@link hostLearns}, if the program itself has waited or queried. */
-  programLearns(clock: VectorClock): void {
-    this.hostClock.learn(clock)
-    this.#observer?.synchronized(this, clock)
+  /** Notes that everything before the point is done, because the program itself has waited or queried. */
+  programLearns(point: RecordPoint): void {
+    this.hostClock.learn(point.wholeClock)
+    this.#observer?.synchronized(this, point)
+  }
+
+  /** Called if the program has waited for a point, or queried it, and got an error. */
+  programSeesFailure(point: RecordPoint, error: unknown): void {
+    if (error instanceof KernelError) this.#observer?.failed(this, point)
+  }
+
+  /** A point after everything queued on the device so far, for observers. */
+  markAll(): RecordPoint {
+    const point = new RecordPoint()
+    this.#observer?.markedAll(this, point)
+    return point
   }
 
   /** Ends a stream. Its queued work goes on; its slot is released when that is done. */
@@ -194,6 +218,7 @@ export class DeviceOrder {
    * Blocks until all queued work is done. Then throws the error of a broken stream that has not been disposed of, if any.
    */
   synchronize(): void {
+    const all = this.markAll()
     const failures: unknown[] = []
     for (const state of this.#live) {
       const isSilent = this.isSilent(state)
@@ -205,6 +230,7 @@ export class DeviceOrder {
       if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
     }
     this.retired.reapAll()
+    this.#observer?.synchronized(this, all)
     if (failures.length > 0) throw failures[0]
   }
 
@@ -234,7 +260,7 @@ export class DeviceOrder {
   /** Blocks until all freed memory can be used again, including what streams freed before a capture that is still open. */
   drainFrees(): void {
     if (this.capturing > 0) {
-      for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeOutside(state))
+      for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeBefore(state))
     }
     this.retryHeld(this.#held.length)
     this.deferredReleases.drain()
@@ -243,14 +269,17 @@ export class DeviceOrder {
 
   /** Synchronises a stream. For a stream in a capture, waits for the work queued before the capture. */
   #synchronizeOutside(state: StreamState): void {
-    if (state.capture === undefined) {
-      this.captures.checkNotOthers(state, "be synchronised")
-      return this.synchronizeStream(state)
-    }
+    if (state.capture !== undefined) return this.#synchronizeBefore(state)
+    this.captures.checkNotOthers(state, "be synchronised")
+    this.synchronizeStream(state)
+  }
+
+  /** Waits for the work that a stream in a capture queued before the capture. */
+  #synchronizeBefore(state: StreamState): void {
     if (state.beforeCapture === undefined) return
     this.driver.events.synchronize(state.beforeCapture)
     this.driver.memory.noteIdle(state.outsideHandle)
-    this.programLearns(state.outsideClock)
+    this.hostLearns(state.outsideClock)
   }
 
   /** Whether everything queued on the stream is done. If so, the host's clock learns that. */
@@ -260,9 +289,10 @@ export class DeviceOrder {
       done = this.driver.streams.query(state.handle)
     } catch (error) {
       noteBroken(state, state.tick, error)
+      this.programSeesFailure(state.newPoint(), error)
       throw error
     }
-    if (done) this.programLearns(state.clock)
+    if (done) this.programLearns(state.newPoint())
     return done
   }
 
@@ -279,14 +309,14 @@ export class DeviceOrder {
   }
 
   synchronizeStream(state: StreamState): void {
-    const { clock, tick } = state
     try {
       this.driver.streams.synchronize(state.handle)
     } catch (error) {
-      noteBroken(state, tick, error)
+      noteBroken(state, state.tick, error)
+      this.programSeesFailure(state.newPoint(), error)
       throw error
     }
-    this.programLearns(clock)
+    this.programLearns(state.newPoint())
   }
 
   /** Ends everything. @returns an error if the driver cannot see the end of the work on foreign streams */

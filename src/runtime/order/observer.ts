@@ -2,7 +2,6 @@
  * The interface for code that observes queued work: a trace, a sanitizer, or a region that places operations on streams. An
  * observer may refuse an operation, and may choose its stream if the caller named none. It must change nothing else.
  */
-import type { Ordered } from "../clock/vector-clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
@@ -47,19 +46,52 @@ export class OperationObserver {
   waited(_stream: StreamState, _point: RecordPoint, _isSent: boolean): void {}
 
   /**
-   * Called when the program has synchronised, queried or awaited a promise, and so knows that all operations before `clock`
-   * are over.
+   * Called for a point without an event: after everything that the stream has queued so far outside of captures. A wait or
+   * a synchronisation may follow.
    */
-  synchronized(_order: DeviceOrder, _clock: Ordered): void {}
+  marked(_stream: StreamState, _point: RecordPoint): void {}
+
+  /** Called for a point after everything that the device's streams have queued so far outside of captures. Its clock is empty. */
+  markedAll(_order: DeviceOrder, _point: RecordPoint): void {}
+
+  /** Called when a promise keeps the point of an event, which may be recorded again before the promise settles. */
+  copied(_point: RecordPoint, _copy: RecordPoint): void {}
+
+  /** Called when the program reads an event's handle, so that other code may wait for the event. */
+  exposed(_order: DeviceOrder, _point: RecordPoint): void {}
 
   /**
-   * Called when memory was allocated at this place in the stream's order. Earlier accesses of these addresses were of other
-   * memory.
+   * Called when the program has synchronised, queried or awaited a promise, and so knows that all operations before `point`
+   * are over.
+   */
+  synchronized(_order: DeviceOrder, _point: RecordPoint): void {}
+
+  /**
+   * Called when the program has learned from a failed kernel's error that everything which the point's stream itself queued
+   * before the point is over: it ran or was skipped.
+   */
+  failed(_order: DeviceOrder, _point: RecordPoint): void {}
+
+  /** Called when a call leases a stream of the pool for itself. The program orders this lease with no earlier one. */
+  leased(_stream: StreamState): void {}
+
+  /**
+   * Called when memory was allocated at this place in the stream's order, also inside a capture. Earlier accesses of these
+   * addresses were of other memory.
    */
   allocated(_stream: StreamState, _memory: object, _address: number, _byteLength: number): void {}
 
+  /** Like {@link allocated}, for memory that has no place in a stream's order: pinned memory, and globals of modules. */
+  provided(_order: DeviceOrder, _memory: object, _address: number, _byteLength: number): void {}
+
+  /**
+   * Called when the first contents of memory have been queued. Uses of the memory on any stream run after them, as after
+   * its allocation.
+   */
+  born(_stream: StreamState, _memory: object, _address: number, _byteLength: number): void {}
+
   /** Called when memory was freed at this place in the stream's order. */
-  freed(_stream: StreamState, _memory: object): void {}
+  freed(_stream: StreamState, _memory: object, _address: number, _byteLength: number): void {}
 
   /** Called when a fork-join call begins, before it queues anything. Must not throw. */
   began(_region: Region): void {}

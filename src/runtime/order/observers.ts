@@ -2,7 +2,6 @@
  * The observers of this thread. They observe all devices, including those opened later. Each {@link DeviceOrder} holds the
  * observer, because an operation reads its order in any case. So without an observer, an operation pays a single check.
  */
-import type { Ordered } from "../clock/vector-clock.js"
 import type { DeviceOrder } from "./device-order.js"
 import { OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"
@@ -94,16 +93,48 @@ class SeveralObservers extends OperationObserver {
     for (const one of this.#all) one.waited(stream, point, isSent)
   }
 
-  override synchronized(order: DeviceOrder, clock: Ordered): void {
-    for (const one of this.#all) one.synchronized(order, clock)
+  override marked(stream: StreamState, point: RecordPoint): void {
+    for (const one of this.#all) one.marked(stream, point)
+  }
+
+  override markedAll(order: DeviceOrder, point: RecordPoint): void {
+    for (const one of this.#all) one.markedAll(order, point)
+  }
+
+  override copied(point: RecordPoint, copy: RecordPoint): void {
+    for (const one of this.#all) one.copied(point, copy)
+  }
+
+  override exposed(order: DeviceOrder, point: RecordPoint): void {
+    for (const one of this.#all) one.exposed(order, point)
+  }
+
+  override synchronized(order: DeviceOrder, point: RecordPoint): void {
+    for (const one of this.#all) one.synchronized(order, point)
+  }
+
+  override failed(order: DeviceOrder, point: RecordPoint): void {
+    for (const one of this.#all) one.failed(order, point)
+  }
+
+  override leased(stream: StreamState): void {
+    for (const one of this.#all) one.leased(stream)
   }
 
   override allocated(stream: StreamState, memory: object, address: number, byteLength: number): void {
     for (const one of this.#all) one.allocated(stream, memory, address, byteLength)
   }
 
-  override freed(stream: StreamState, memory: object): void {
-    for (const one of this.#all) one.freed(stream, memory)
+  override provided(order: DeviceOrder, memory: object, address: number, byteLength: number): void {
+    for (const one of this.#all) one.provided(order, memory, address, byteLength)
+  }
+
+  override born(stream: StreamState, memory: object, address: number, byteLength: number): void {
+    for (const one of this.#all) one.born(stream, memory, address, byteLength)
+  }
+
+  override freed(stream: StreamState, memory: object, address: number, byteLength: number): void {
+    for (const one of this.#all) one.freed(stream, memory, address, byteLength)
   }
 
   override began(region: Region): void {

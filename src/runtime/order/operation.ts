@@ -116,6 +116,12 @@ export interface OperationPlan {
   readonly parts: ReadonlyMap<number, OperationPlan>
 }
 
+/** Operations of one chain run one after another, on whatever streams: launches of graphs that share memory. */
+export interface Chain {
+  /** The chain, which may become part of another one. */
+  readonly whole: object
+}
+
 /** One operation. */
 export class Operation {
   readonly kind: OperationKind
@@ -124,18 +130,27 @@ export class Operation {
   readonly accesses: readonly Access[]
   /** The operations of a graph. */
   readonly plan: OperationPlan | undefined
+  /** The chain of a graph's launches. */
+  readonly chain: Chain | undefined
   /** The stream on which it is queued. */
   stream: StreamState
   /** The innermost fork-join call inside which it is queued, and the function there. Known only to observers. */
   region: RegionPart | undefined
   #observer: OperationObserver | undefined
 
-  constructor({ kind, label }: OperationType, stream: StreamState, accesses: readonly Access[], plan?: OperationPlan) {
+  constructor(
+    { kind, label }: OperationType,
+    stream: StreamState,
+    accesses: readonly Access[],
+    plan?: OperationPlan,
+    chain?: Chain,
+  ) {
     this.kind = kind
     this.label = label
     this.stream = stream
     this.accesses = accesses
     this.plan = plan
+    this.chain = chain
   }
 
   /**

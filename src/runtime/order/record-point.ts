@@ -10,6 +10,8 @@ export class RecordPoint implements Ordered {
   tick = 0
   /** Whether the event has been recorded. */
   isRecorded = false
+  /** Whether the event's handle has been read, so that other code may record it or wait for it. */
+  isExposed = false
   /** Whether it was recorded on a shared stream, where other code may have queued more. */
   isOnShared = false
   /** The capture of this library in which it was recorded, if any. */
@@ -45,6 +47,15 @@ export class RecordPoint implements Ordered {
   /** Whether this record, with everything before it, happens before `other`. */
   isBefore(other: Ordered): boolean {
     return other.isAfter(this.slot, this.tick) && this.clock.isBefore(other)
+  }
+
+  /** A copy that stays when the event is recorded again. */
+  copy(): RecordPoint {
+    const copy = new RecordPoint()
+    copy.set(this.clock, this.slot, this.tick, this.isOnShared)
+    copy.isRecorded = this.isRecorded
+    copy.isInForeignCapture = this.isInForeignCapture
+    return copy
   }
 
   /** The same place in a capture, without a clock. */

@@ -31,6 +31,10 @@ export class StreamState implements Ordered {
   /** The driver's stream. It is another one while the stream is part of both a capture and a conditional's body in it. */
   handle: StreamHandle
   readonly name: string
+  /** The `id` of its `Stream`; 0 for an internal stream. */
+  id = 0
+  /** Its `Stream`, for observers. */
+  owner: WeakRef<object> | undefined
   readonly priority: number
   readonly slot: number
   /** Whether another library made it. Then it is never destroyed, and no memory is freed on it. */
@@ -238,6 +242,7 @@ export class StreamState implements Ordered {
   newPoint(): RecordPoint {
     const point = new RecordPoint()
     point.set(this.outsideClock, this.slot, this.#before[0]?.own ?? this.#own, this.shared)
+    this.order.observer?.marked(this, point)
     return point
   }
 
