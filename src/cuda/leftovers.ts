@@ -10,6 +10,7 @@
 import type { CudaContext } from "./api/context.js"
 import { destroyGroups, destroyProducts } from "./products/products.js"
 import { ledger } from "./ledger/ledger.js"
+import type { Owned } from "./ledger/page.js"
 import type { LedgerRecord } from "./ledger/record.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"
@@ -51,13 +52,18 @@ export function leave(context: CudaContext): void {
 function freeLeftovers(context: CudaContext): void {
   const records = ledger().records(context.handle)
   const left = records.filter((record) => !record.isOpen)
+  if (left.length === 0) return
   if (context.isLost) {
     // A lost device leaves nothing but the references to its context.
     for (const record of left) end(context, record)
     return
   }
-  for (const record of left) if (record.isAbandoned) strip(context, record)
-  if (left.length === 0 || !records.every((record) => record.isClosed || isIdle(context, record))) return
+  const abandoned = left.filter((record) => record.isAbandoned)
+  for (const record of abandoned) endCaptures(context, record)
+  // Asked once for each record: if its work ended between two questions, it would be removed with its memory still there.
+  const idle = new Set(records.filter((record) => record.isClosed || isIdle(context, record)))
+  for (const record of abandoned) if (idle.has(record)) strip(context, record)
+  if (idle.size < records.length) return
   for (const record of left) {
     finish(context, record)
     end(context, record)
@@ -69,29 +75,34 @@ function end(context: CudaContext, record: LedgerRecord): void {
   ledger().remove(record)
 }
 
-/** Once an abandoned device's own work is over, frees what can be freed without waiting for other devices. */
+/** Frees what can be freed without waiting for other devices. The abandoned device's own work must be over. */
 function strip(context: CudaContext, record: LedgerRecord): void {
-  const calls = context.calls
-  for (const stream of record.owned("stream")) endCapture(context, stream)
-  if (!isIdle(context, record)) return
-  if (record.take("adopted").length > 0) return leak(context, record)
-  freeMemory(context, record.take("memory"))
-  for (const [address, byteLength] of record.takeSized("mapped")) unmap(context, address, byteLength)
-  each(context, record.take("pool"), "cuMemPoolDestroy", (pool) => calls.cuMemPoolDestroy(pool))
-  const events = [...record.take("end"), ...record.take("event")]
-  each(context, events, "cuEventDestroy", (event) => calls.cuEventDestroy(event))
-  each(context, record.take("graph"), "cuGraphDestroy", (graph) => context.graphCalls.cuGraphDestroy(graph))
-  each(context, record.take("stream"), "cuStreamDestroy", (stream) => calls.cuStreamDestroy(stream))
+  const { calls, graphCalls } = context
+  if (record.owned("adopted").length > 0) return leak(context, record)
+  freeMemory(context, record)
+  record.take("mapped", (address, byteLength) => unmap(context, address, byteLength))
+  release(context, record, "pool", "cuMemPoolDestroy", (pool) => calls.cuMemPoolDestroy(pool))
+  for (const kind of ["end", "event"] as const) {
+    release(context, record, kind, "cuEventDestroy", (event) => calls.cuEventDestroy(event))
+  }
+  release(context, record, "graph", "cuGraphDestroy", (graph) => graphCalls.cuGraphDestroy(graph))
+  release(context, record, "stream", "cuStreamDestroy", (stream) => calls.cuStreamDestroy(stream))
 }
 
 /** Work on adopted streams may still use the device's memory, and those streams can no longer be queried. */
 function leak(context: CudaContext, record: LedgerRecord): void {
-  for (const kind of ["memory", "mapped", "pool", "pinned", "library", "executable"] as const) record.take(kind)
+  for (const kind of ["adopted", "memory", "mapped", "pool", "pinned", "library", "executable"] as const) {
+    record.take(kind, () => {})
+  }
   warn(
     "AUX_LEAK",
     `${context.label}: a Worker ended without disposing of its device, on which it had adopted streams of other libraries. ` +
       "Its memory stays until the process ends, because work on these streams may still use it. Dispose of a device before its Worker ends.",
   )
+}
+
+function endCaptures(context: CudaContext, record: LedgerRecord): void {
+  for (const stream of record.owned("stream")) endCapture(context, stream)
 }
 
 function endCapture(context: CudaContext, stream: number): void {
@@ -105,35 +116,37 @@ function endCapture(context: CudaContext, stream: number): void {
 
 const NON_BLOCKING = 1
 
-function freeMemory(context: CudaContext, addresses: readonly number[]): void {
-  if (addresses.length === 0) return
+function freeMemory(context: CudaContext, record: LedgerRecord): void {
+  if (record.owned("memory").length === 0) return
   const { calls, out } = context
   const status = context.within(() => calls.cuStreamCreateWithPriority(out.address, NON_BLOCKING, 0))
   context.check(status, "cuStreamCreateWithPriority")
   const stream = out.number(0)
-  each(context, addresses, "cuMemFreeAsync", (address) => calls.cuMemFreeAsync(address, stream))
+  release(context, record, "memory", "cuMemFreeAsync", (address) => calls.cuMemFreeAsync(address, stream))
   calls.cuStreamSynchronize(stream) // Nothing but the frees is queued there.
   calls.cuStreamDestroy(stream)
 }
 
 /** Frees the rest. The context must be idle, so that these calls return at once. */
 function finish(context: CudaContext, record: LedgerRecord): void {
-  const { calls } = context
-  each(context, record.take("executable"), "cuGraphExecDestroy", (one) => context.graphCalls.cuGraphExecDestroy(one))
-  each(context, record.take("library"), "cuLibraryUnload", (library) => calls.cuLibraryUnload(library))
-  each(context, record.take("pinned"), "cuMemFreeHost", (address) => context.within(() => calls.cuMemFreeHost(address)))
-  for (const handle of record.take("groups")) destroyGroups(context, handle)
-  for (const handle of record.take("products")) destroyProducts(context, handle)
+  const { calls, graphCalls } = context
+  release(context, record, "executable", "cuGraphExecDestroy", (one) => graphCalls.cuGraphExecDestroy(one))
+  release(context, record, "library", "cuLibraryUnload", (library) => calls.cuLibraryUnload(library))
+  release(context, record, "pinned", "cuMemFreeHost", (address) => context.within(() => calls.cuMemFreeHost(address)))
+  record.take("groups", (handle) => destroyGroups(context, handle))
+  record.take("products", (handle) => destroyProducts(context, handle))
 }
 
-function each(
+/** Releases the resources of one kind with a driver call. */
+function release(
   context: CudaContext,
-  handles: readonly number[],
+  record: LedgerRecord,
+  kind: Owned,
   call: string,
-  release: (handle: number) => number,
+  native: (handle: number) => number,
 ): void {
-  for (const handle of handles) {
-    const status = release(handle)
+  record.take(kind, (handle) => {
+    const status = native(handle)
     if (status !== SUCCESS) context.warnOfLeak(status, call)
-  }
+  })
 }

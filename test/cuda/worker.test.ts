@@ -201,6 +201,55 @@ onDouble("Workers", () => {
     assert.match(run(body, main), /more true\nleft 0/)
   })
 
+  test("one that is terminated leaves nothing even if its work ends while another thread looks whether it is over", () => {
+    const body = `
+      driver.memory.allocate(2 ** 20, stream, never)
+      driver.streams.synchronize(stream)
+      parentPort.postMessage("ready")
+      setInterval(() => {}, 1000)`
+    const main = `
+      const { open, untilGone } = await import("${helpers}")
+      const { double } = await import("${double}")
+      await ready
+      for (const nth of [1, 2, 3]) {
+        const next = new Worker(new URL(source))
+        await new Promise((resolve) => next.once("message", resolve))
+        await next.terminate()
+        const notReady = 600
+        double.fail("cuStreamQuery", nth, notReady) // This look finds work, and the next one does not.
+        open().close()
+        double.failNothing()
+      }
+      await worker.terminate()
+      await ended
+      open().close()
+      await untilGone()
+      console.log("nothing left")`
+    assert.match(run(body, main), /nothing left/)
+  })
+
+  test("one that is terminated leaves nothing even if the driver refuses to free its memory at first", () => {
+    const body = `
+      driver.memory.allocate(2 ** 20, stream, never)
+      driver.streams.synchronize(stream)
+      parentPort.postMessage("ready")
+      setInterval(() => {}, 1000)`
+    const main = `
+      const { open, untilGone } = await import("${helpers}")
+      const { double } = await import("${double}")
+      await ready
+      await worker.terminate()
+      await ended
+      const { allocations } = double.alive()
+      double.fail("cuStreamCreateWithPriority", 1, 999)
+      const driver = open()
+      console.log("kept", double.failuresLeft(), double.alive().allocations === allocations)
+      driver.close()
+      await untilGone()
+      console.log("nothing left")`
+    assert.match(run(body, main), /kept 0 true\n[^]*nothing left/)
+  })
+
   test("one that ends while its work still runs: its memory stays until that is over", () => {
     const body = `
       driver.memory.allocate(1000, stream, never)

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process"
+import { closeSync, openSync } from "node:fs"
 import type { Driver, HostModuleBody, KernelSource } from "../../src/driver.js"
 import type { Primitive } from "../../src/common/struct/layout.js"
 import { hostBackend } from "../../src/host/backend.js"
@@ -38,10 +39,24 @@ export class Latch extends DriverLatch {
   }
 }
 
+/**
+ * Opens files until this process may open only so many more. A lower limit from the start would keep it from loading its own
+ * modules: Node.js reads many at once.
+ */
+export function leaveFiles(count: number): void {
+  const opened: number[] = []
+  try {
+    for (;;) opened.push(openSync(process.execPath, "r"))
+  } catch {
+    for (const file of opened.splice(Math.max(0, opened.length - count))) closeSync(file)
+  }
+}
+
 /** Runs the text of a module in a new process, with the helpers of this file imported. */
 export function runAlone(body: string, options: readonly string[] = [], { env, files }: Surroundings = {}): Run {
   const helpers = new URL("./device.js", import.meta.url).href
-  const text = `import { open, source, kernelOf, launch, completed, never, Latch } from ${JSON.stringify(helpers)}\n${body}`
+  const names = "open, source, kernelOf, launch, leaveFiles, completed, never, Latch"
+  const text = `import { ${names} } from ${JSON.stringify(helpers)}\n${body}`
   const start = performance.now()
   const node = [process.execPath, ...options, "--input-type=module", "-e", text]
   const [command = "", ...words] =
@@ -53,7 +68,7 @@ export function runAlone(body: string, options: readonly string[] = [], { env, f
 /** The environment of the new process. */
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>
-  /** How many files it may open. Not on Windows. */
+  /** How many files it may open, at least as many as it has modules. Not on Windows. */
   readonly files?: number
 }
 

@@ -75,19 +75,15 @@ export class LedgerRecord {
     return handles
   }
 
-  /** Removes and returns the resources of one kind. The device must be closed or abandoned. */
-  take(kind: Owned): number[] {
-    return this.takeSized(kind).map(([handle]) => handle)
-  }
-
-  /** Like {@link take}, with the size of each in bytes. */
-  takeSized(kind: Owned): [handle: number, byteLength: number][] {
-    const taken: [number, number][] = []
+  /**
+   * Removes the resources of one kind, and calls `release` for each when it is removed. The device must be closed or
+   * abandoned. If this thread ends meanwhile, or `release` throws, the next thread finds the others still here.
+   */
+  take(kind: Owned, release: (handle: number, byteLength: number) => void): void {
     this.#visit(OWNED[kind], (page, entry) => {
       page.setKind(entry, 0)
-      taken.push([page.handle(entry), page.byteLength(entry)])
+      release(page.handle(entry), page.byteLength(entry))
     })
-    return taken
   }
 
   #visit(kind: number, visit: (page: Page, entry: number) => void): void {
