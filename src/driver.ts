@@ -86,6 +86,7 @@
 
 import type { DeviceProperties } from "./common/facts/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
+import type { AccessViolationError } from "./common/errors.js"
 import type { ProductTypes } from "./common/dtype/product-types.js"
 import type { KernelAttributes, SuggestedBlock } from "./common/facts/kernel-facts.js"
 import type { AggregateLayout, Primitive } from "./common/struct/layout.js"
@@ -670,6 +671,65 @@ export interface Timeline {
   stop(): Promise<void>
 }
 
+/** A range of bytes of the device's memory. */
+export interface ByteRange {
+  readonly address: number
+  readonly byteLength: number
+}
+
+/** An operation, for the errors of its checks. */
+export interface CheckedOperation {
+  /** The kernel's name, or the kind of operation. */
+  readonly label: string
+  /** The name of its stream. */
+  readonly stream: string
+  /** The stack of the call that queues it. */
+  readonly stack: string
+}
+
+/** Pinned memory that an operation reads and does not write. */
+export interface PinnedRead extends ByteRange {
+  /** The kernel's argument, if it is one. */
+  readonly argument: string | undefined
+  /** Where that argument begins. */
+  readonly start: number
+}
+
+/** What a device checks while work runs, and what it does about violations. */
+export interface CheckOptions {
+  /** Whether kernels leave unchanged what they only read, and what lies directly beside their arrays. */
+  readonly accesses: boolean
+  /** Whether kernels write all elements of their `out` arguments. Elements that they do not write keep their contents. */
+  readonly unwritten: boolean
+  /**
+   * Called with each violation, in the event loop or in a call of {@link Checks.collect}. Undefined: the stream of the
+   * operation breaks at its place, with the violation as its error.
+   */
+  readonly report: ((violation: AccessViolationError) => void) | undefined
+}
+
+/** Checks of queued work. */
+export interface Checks {
+  /**
+   * The runtime is about to queue a launch, or a launch of a graph.
+   *
+   * @param reads what it reads besides its arguments
+   * @param writes what it writes besides its arguments; for a graph, what its kernels do
+   */
+  describe(operation: CheckedOperation, reads: readonly ByteRange[], writes: readonly ByteRange[]): void
+  /**
+   * Keeps a copy of pinned memory as it is now. The stream compares the memory with it before its next operation, and once
+   * more when the function that this returns is called. That must be called, after that operation was queued or refused.
+   *
+   * @throws OutOfMemoryError, having queued nothing
+   */
+  comparePinned(operation: CheckedOperation, reads: readonly PinnedRead[], stream: StreamHandle): () => void
+  /** Passes on the violations that are known by now. */
+  collect(): void
+  /** Ends the checks of work that is queued later. Work that is already queued is still checked. */
+  stop(): void
+}
+
 /** One device. The head of this file has the rules for every method. */
 export interface Driver {
   readonly kind: "cuda" | "host"
@@ -700,6 +760,12 @@ export interface Driver {
    * @param capacity how many records each buffer has room for
    */
   startTimeline?(sink: TimelineSink, source: TimeSource | undefined, capacity: number): Timeline
+
+  /**
+   * Starts to check work that is queued from now on. There is at most one such check at a time. Absent if the device cannot
+   * check anything.
+   */
+  startChecks?(options: CheckOptions): Checks
 
   /**
    * Prepares what the device would otherwise prepare at the first use, when some devices must wait for all queued work.

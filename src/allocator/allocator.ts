@@ -7,6 +7,9 @@ import { SizeClasses } from "./size-classes.js"
 /** Every block begins at a multiple of this, in bytes. */
 export const ALIGNMENT = 256
 
+/** Units on each side of an allocation, if allocations are guarded. */
+const GUARD = 1
+
 const HARVEST_STEP = 4
 const PROBES = 16
 
@@ -20,6 +23,14 @@ const KEPT = 1024
 export interface Stretch {
   readonly address: number
   readonly byteLength: number
+}
+
+/** An allocation, and the memory around it that belongs to it alone: addresses. */
+export interface Surroundings {
+  readonly outerBegin: number
+  readonly begin: number
+  readonly end: number
+  readonly outerEnd: number
 }
 
 /** Where an allocator's memory comes from. */
@@ -59,6 +70,8 @@ export class Allocator<S extends Progress = Progress> {
   #turn = 0
   /** The last block of the latest stretch. */
   #top: Block | undefined
+  /** How many units before and behind each new allocation belong to nobody. */
+  #guard = 0
 
   /**
    * @param count counts the allocated memory; several allocators may share one
@@ -72,7 +85,7 @@ export class Allocator<S extends Progress = Progress> {
 
   /** @throws OutOfMemoryError */
   allocate(byteLength: number, stream: S, happensBefore: (mark: OrderMark) => boolean): number {
-    const size = unitsOf(byteLength)
+    const size = this.#sizeOf(byteLength)
     this.#harvestSome(stream)
     const own = this.#pending.get(stream)
     const block =
@@ -88,7 +101,7 @@ export class Allocator<S extends Progress = Progress> {
 
   /** Memory whose earlier uses are all over now, so that any stream may use it. @throws OutOfMemoryError */
   allocateNow(byteLength: number): number {
-    const size = unitsOf(byteLength)
+    const size = this.#sizeOf(byteLength)
     const block = this.#free.find(size) ?? this.#findOrGrow(size, byteLength)
     return this.#hand(block, size, byteLength, false)
   }
@@ -135,6 +148,31 @@ export class Allocator<S extends Progress = Progress> {
   isEarly(address: number): boolean {
     const block = this.#blocks.get(address / ALIGNMENT)
     return block?.state === "used" && block.isEarly
+  }
+
+  /** Has later allocations keep memory free before and behind them, or not. */
+  guard(isOn: boolean): void {
+    this.#guard = isOn ? GUARD : 0
+  }
+
+  /** The allocation that contains an address, with the memory beside it that belongs to nobody. */
+  around(address: number): Surroundings | undefined {
+    const unit = Math.floor(address / ALIGNMENT)
+    const known = this.#blocks.get(unit)
+    const block = known !== undefined && contains(known, unit) ? known : this.#search(unit)
+    if (block === undefined) return undefined
+    const begin = (block.start + block.guard) * ALIGNMENT
+    const outerEnd = (block.start + block.size) * ALIGNMENT
+    return { outerBegin: block.start * ALIGNMENT, begin, end: begin + block.byteLength, outerEnd }
+  }
+
+  #search(unit: number): Block | undefined {
+    for (const block of this.#blocks.values()) if (contains(block, unit)) return block
+    return undefined
+  }
+
+  #sizeOf(byteLength: number): number {
+    return unitsOf(byteLength) + 2 * this.#guard
   }
 
   /** Removes the stretches that are entirely free, and passes them to `release`. */
@@ -238,10 +276,12 @@ export class Allocator<S extends Progress = Progress> {
     block.state = "used"
     block.byteLength = byteLength
     block.counted = counted
-    this.#blocks.set(block.start, block)
+    block.guard = this.#guard
+    const start = block.start + this.#guard
+    this.#blocks.set(start, block)
     if (counted) this.count.add(byteLength)
     else this.count.other += byteLength
-    return block.start * ALIGNMENT
+    return start * ALIGNMENT
   }
 
   #cut(block: Block, size: number): void {
@@ -259,7 +299,7 @@ export class Allocator<S extends Progress = Progress> {
     const start = address / ALIGNMENT
     const block = this.#blocks.get(start)
     if (block?.state !== "used") throw new RangeError(`nothing is allocated at address ${address}`)
-    if (this.#blocks.size > KEPT) this.#blocks.delete(start)
+    if (this.#blocks.size > KEPT || block.guard > 0) this.#blocks.delete(start)
     if (block.counted) this.count.used -= block.byteLength
     else this.count.other -= block.byteLength
     return block
@@ -292,6 +332,10 @@ export class Allocator<S extends Progress = Progress> {
     upper.above = undefined
     upper.below = undefined
   }
+}
+
+function contains(block: Block, unit: number): boolean {
+  return block.state === "used" && block.start <= unit && unit < block.start + block.size
 }
 
 function unitsOf(byteLength: number): number {

@@ -14,6 +14,7 @@ export type ErrorCode =
   | "AUX_KERNEL_UNAVAILABLE"
   | "AUX_KERNEL_INVALID"
   | "AUX_KERNEL_FAILED"
+  | "AUX_ACCESS_VIOLATION"
   | "AUX_CUDA_FAILED"
   | "AUX_FILE_FAILED"
   | "AUX_STREAM_CAPTURING"
@@ -89,6 +90,55 @@ export class KernelError extends AuxstreamError {
     super("AUX_KERNEL_FAILED", message, options)
     this.kernel = kernel
     this.kernelStack = kernelStack
+  }
+}
+
+/**
+ * What a check found on the host device:
+ *
+ * - `written`: bytes changed that the kernel only reads, because the parameter is `in` or the array is in `uses.reads`;
+ * - `beside`: bytes changed directly before or behind the memory of an argument;
+ * - `unwritten`: the kernel did not write elements of an `out` argument;
+ * - `changed`: pinned memory changed between the call and the end of the operation that reads it.
+ */
+export type ViolationKind = "written" | "beside" | "unwritten" | "changed"
+
+/** What an {@link AccessViolationError} tells besides its message. */
+export interface ViolationDetails {
+  readonly kind: ViolationKind
+  readonly argument: string | undefined
+  readonly begin: number
+  readonly end: number
+  readonly stream: string
+  readonly launchStack: string
+}
+
+/**
+ * The sanitizer saw memory change, or stay unchanged, against the declarations of an operation that ran on the host device.
+ * Code `AUX_ACCESS_VIOLATION`. By default its stream breaks, as after any {@link KernelError}.
+ */
+export class AccessViolationError extends KernelError {
+  override readonly code = "AUX_ACCESS_VIOLATION"
+  readonly kind: ViolationKind
+  /** The argument: `"2"`, or `"2.table"` in a struct. Undefined for memory that is no argument, such as in `uses`. */
+  readonly argument: string | undefined
+  /** The first byte concerned, counted from where the argument begins. Negative before it. */
+  readonly begin: number
+  /** The byte behind the last one concerned. Bytes in between may be as they should. */
+  readonly end: number
+  /** The name of the stream that the operation was queued on. */
+  readonly stream: string
+  /** The stack of the call that queued the operation, or launched its graph; empty if stacks are off. */
+  readonly launchStack: string
+
+  constructor(message: string, kernel: string, details: ViolationDetails) {
+    super(message, kernel, "")
+    this.kind = details.kind
+    this.argument = details.argument
+    this.begin = details.begin
+    this.end = details.end
+    this.stream = details.stream
+    this.launchStack = details.launchStack
   }
 }
 

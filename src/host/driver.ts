@@ -1,6 +1,9 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
-import type { Driver, LaunchLimits } from "../driver.js"
+import type { CheckOptions, Checks, Driver, LaunchLimits } from "../driver.js"
 import { type DeviceLostError, DisposedError, KernelError } from "../common/errors.js"
+import { CheckedGraphs } from "./checks/checked-graphs.js"
+import { CheckedKernels } from "./checked-kernels.js"
+import { CheckSession, type SessionParts } from "./checks/check-session.js"
 import { Captures } from "./graph/captures.js"
 import { Commands } from "./queue/commands.js"
 import { Completion } from "./completion/completion.js"
@@ -13,8 +16,8 @@ import { GraphLauncher } from "./graph/graph-launch.js"
 import { GraphNodes } from "./graph/nodes.js"
 import { hostProperties } from "./facts.js"
 import { HostEvents } from "./completion/events.js"
-import { HostGraphs } from "./graph/graphs.js"
-import { HostKernels } from "./kernels.js"
+import { type GraphParts, HostGraphs } from "./graph/graphs.js"
+import { HostKernels, type KernelParts } from "./kernels.js"
 import { HostMemory } from "./memory/host-memory.js"
 import { HostStreams } from "./streams.js"
 import { KeepAlive } from "./control/keep-alive.js"
@@ -62,8 +65,9 @@ export class HostDriver implements Driver {
   readonly streams: HostStreams
   readonly events: HostEvents
   readonly memory: HostMemory
-  readonly kernels: HostKernels
-  readonly graphs: HostGraphs
+  /** While launches are checked, these two are others. */
+  kernels: HostKernels
+  graphs: HostGraphs
 
   /** The memory that all its threads share. */
   readonly control = ControlMemory.create()
@@ -77,6 +81,10 @@ export class HostDriver implements Driver {
   readonly #streams = new StreamTable(this.control, this.#failures)
   /** Undefined if launches have no time limit. */
   readonly #watch: LaunchWatch | undefined
+  readonly #kernelParts: KernelParts
+  readonly #graphParts: GraphParts
+  readonly #sessionParts: SessionParts
+  #session: CheckSession | undefined
 
   /** @param launchTimeout the most milliseconds that a launch may run */
   constructor(threads: number, cores: number, name: string, launchTimeout?: number) {
@@ -122,9 +130,28 @@ export class HostDriver implements Driver {
     this.streams = new HostStreams({ table: streams, queues, events, points, waits, captures, failures })
     this.events = new HostEvents(events, queues, commands, points, completion)
     this.memory = new HostMemory({ memory, total, queues, commands, waits, completion })
-    this.kernels = new HostKernels({ table: kernels, queues, commands, control, limits: LIMITS, threads })
-    const parts = { captures, launcher, nodes, queues, streams, waits, kernels, control }
-    this.graphs = new HostGraphs({ table: graphs, ...parts })
+    this.#kernelParts = { table: kernels, queues, commands, control, limits: LIMITS, threads }
+    this.kernels = new HostKernels(this.#kernelParts)
+    this.#graphParts = { table: graphs, captures, launcher, nodes, queues, streams, waits, kernels, control }
+    this.graphs = new HostGraphs(this.#graphParts)
+    const drain = () => this.#pool.drain()
+    this.#sessionParts = { memory: this.memory, queues, commands, violations: failures.violations, drain }
+  }
+
+  startChecks(options: CheckOptions): Checks {
+    const { kernels, graphs } = this
+    const session = new CheckSession(options, this.#sessionParts, () => {
+      checkedGraphs.end()
+      this.kernels = kernels
+      this.graphs = graphs
+    })
+    const checkedGraphs = new CheckedGraphs(this.#graphParts, session)
+    if (session.checksLaunches) {
+      this.kernels = new CheckedKernels(this.#kernelParts, session)
+      this.graphs = checkedGraphs
+    }
+    this.#session = session
+    return session
   }
 
   /** Does nothing: nothing is loaded lazily. */
@@ -147,7 +174,8 @@ export class HostDriver implements Driver {
   #hear(report: Report, block: number): void {
     if (report.kind === "loaded") this.#kernels.loaded(report.kernel, block, report.thrown)
     else if (report.kind === "stray") warnOfStray(report.kernel, report.thrown)
-    else this.#failures.note(report)
+    else if (report.kind === "violated") this.#session?.hear(report)
+    else if (report.kind !== "posted") this.#failures.note(report)
   }
 
   #lookAfter(): void {

@@ -234,3 +234,19 @@ test("two owners never share a byte, and everything is freed in the end", () => 
     { numRuns: 500 },
   )
 })
+
+test("guarded allocations have memory on both sides that is given to nobody", () => {
+  const allocator = allocatorOf(new FakeMemory(1 << 20, 1 << 24))
+  const stream = new FakeStream()
+  const [before] = [allocator.allocate(256, stream, never), allocator.guard(true)]
+  const [x, y] = [allocator.allocate(300, stream, never), allocator.allocate(256, stream, never)]
+  assert.deepEqual([before, x, y], [256, 768, 1792])
+  assert.deepEqual(allocator.around(x + 299), { outerBegin: 512, begin: 768, end: 1068, outerEnd: 1536 })
+  assert.deepEqual(allocator.around(before), { outerBegin: 256, begin: 256, end: 512, outerEnd: 512 })
+  assert.equal(allocator.around(y + 1024), undefined)
+  assert.equal(allocator.count.used, 812)
+  allocator.guard(false)
+  for (const address of [x, y]) allocator.releaseNow(address)
+  assert.equal(allocator.around(x), undefined)
+  assert.equal(allocator.allocate(1024, stream, never), 512, "the memory beside it is free again")
+})

@@ -45,6 +45,7 @@ class Bench {
       kernel: () => ({ run: (control, at) => void this.run.push(control.words[at + 9] ?? -1) }),
       definition: () => this.kernel,
       report: () => {},
+      tell: () => {},
     }
     const interpreter = new Interpreter(surroundings)
     for (let stream = this.scheduler.take(); stream !== 0; stream = this.scheduler.take()) interpreter.run(stream)

@@ -119,6 +119,7 @@ export class Threadless {
       kernel: (value) => (this.isLoaded(value) ? loaded : undefined),
       definition: (value) => kernelOf(value),
       report: (report) => void this.reports.push(report),
+      tell: () => {},
     })
     for (let stream = this.scheduler.take(); stream !== 0; stream = this.scheduler.take()) {
       for (let left = interpreter.run(stream); left !== 0; left = interpreter.run(left));

@@ -37,10 +37,20 @@ const rooms: Record<string, readonly string[]> = {
   "host/completion": ["host/queue", "host/control", "driver.ts"],
   "host/memory": ["host/completion", "host/queue", "host/control", "allocator", "driver.ts"],
   "host/graph": ["host/threads", "host/queue", "host/schedule", "host/control", "driver.ts"],
+  "host/checks": ["host/graph", "host/memory", "host/queue", "host/kernel", "host/control", "allocator", "driver.ts"],
   "host/interpreter": ["host/schedule", "host/kernel", "host/control"],
   "host/threads": ["host/interpreter", "host/schedule", "host/kernel", "host/control", "driver.ts"],
   host: [
-    ...["host/threads", "host/graph", "host/memory", "host/completion", "host/queue", "host/schedule", "host/kernel"],
+    ...[
+      "host/checks",
+      "host/threads",
+      "host/graph",
+      "host/memory",
+      "host/completion",
+      "host/queue",
+      "host/schedule",
+      "host/kernel",
+    ],
     ...["host/control", "driver.ts"],
   ],
 

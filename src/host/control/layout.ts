@@ -161,6 +161,12 @@ export const COPY_ROWS = 12
 export const FILL_ROWS = 13
 
 /**
+ * [address, copy, bytes, site, how]: compares memory with an earlier copy of it. `check-words.ts` has the bits of how; the
+ * site is the number of the call that queued it. A difference is a violation.
+ */
+export const COMPARE = 14
+
+/**
  * [flag, a whole launch]: runs the launch. If the opening thread has set the flag before, it breaks the stream instead,
  * like a kernel that fails.
  */

@@ -1,6 +1,4 @@
-import type { Branch } from "../queue/branch.js"
 import type { BranchBlock, LaunchEnd } from "./branch-block.js"
-import type { HostCapture } from "./capture.js"
 import type { ControlBlocks } from "../control/control-blocks.js"
 import type { ControlMemory } from "../control/control.js"
 import { type FlatBlock, FlatBlocks } from "./flat-block.js"
@@ -9,6 +7,13 @@ import { commandAt } from "../queue/sequence.js"
 import { Pace } from "./pace.js"
 import type { HostStream } from "../queue/stream.js"
 import { Rounds } from "../../common/rounds.js"
+
+/** What becomes a branch of a graph: its commands, from word 0 to word `end`. */
+export interface BranchSource extends Omit<BranchBlock, "block" | "length" | "shape"> {
+  readonly words: Int32Array
+  readonly end: number
+  shape(): readonly number[]
+}
 
 /** A graph that can be launched. */
 export interface HostGraph {
@@ -20,6 +25,8 @@ export interface HostGraph {
   /** Where that was queued. */
   lastStream: HostStream | undefined
   readonly pace: Pace
+  /** Counts the changes of its commands. */
+  version: number
   /** Its flat block. Made when a launch first needs it. */
   flat: FlatBlock | undefined
   /** The latest launch when its commands were last made changeable: later launches name the present commands. */
@@ -55,7 +62,7 @@ export class GraphTable {
   }
 
   /** @throws OutOfMemoryError, having made nothing */
-  create(capture: HostCapture): number {
+  create(capture: { readonly branches: readonly BranchSource[] }): number {
     const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
     const handle = this.#freeHandles.pop() ?? this.#graphs.length
     this.#graphs[handle] = {
@@ -64,6 +71,7 @@ export class GraphTable {
       lastLaunch: undefined,
       lastStream: undefined,
       pace: new Pace(),
+      version: 0,
       flat: undefined,
       changedBehind: undefined,
     }
@@ -71,12 +79,13 @@ export class GraphTable {
   }
 
   /** Replaces a graph's commands if the shape is the same. Launches that are queued already keep the old commands. */
-  update(handle: number, capture: HostCapture): boolean {
+  update(handle: number, capture: { readonly branches: readonly BranchSource[] }): boolean {
     const graph = this.get(handle)
     if (!isSameShape(graph.branches, capture.branches)) return false
     const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
     this.#retire(graph)
     graph.branches = branches
+    graph.version++
     graph.flat = undefined
     graph.changedBehind = graph.lastLaunch
     graph.pace.forget()
@@ -91,6 +100,7 @@ export class GraphTable {
    */
   change(graph: HostGraph, index: number, position: number, change: (at: number, header: number) => void): void {
     this.#makeChangeable(graph)
+    graph.version++
     const branch = graph.branches[index]
     if (branch === undefined) throw new RangeError(`The graph has no branch ${index}.`)
     const { block, length, shape } = branch
@@ -154,7 +164,7 @@ export class GraphTable {
     }
   }
 
-  #write(branch: Branch): BranchBlock {
+  #write(branch: BranchSource): BranchBlock {
     const { words, end, count, level, firstWait, waits } = branch
     const length = TIME_WORDS + end
     const block = this.#blocks.acquire(length)
@@ -196,7 +206,7 @@ function endsOf({ lastLaunch, streams }: HostGraph): LaunchEnd[] {
 }
 
 /** Whether both have the same commands, except for what they work on. */
-function isSameShape(blocks: readonly BranchBlock[], branches: readonly Branch[]): boolean {
+function isSameShape(blocks: readonly BranchBlock[], branches: readonly BranchSource[]): boolean {
   return (
     blocks.length === branches.length &&
     branches.every((branch, index) => {

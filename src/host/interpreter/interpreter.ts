@@ -8,6 +8,7 @@ import {
   BROKEN_LOW,
   CALL,
   CHUNK_WORDS,
+  COMPARE,
   COPY,
   COPY_ROWS,
   DROPPABLE,
@@ -46,12 +47,14 @@ import type { LoadedKernel } from "../kernel/loaded-kernel.js"
 import { sharedNow } from "../../common/timers.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { FailureReport } from "../kernel/reports.js"
+import { breaksBy, compare } from "./compare.js"
 import { copyRows, fill } from "./transfers.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
 import { tellHost } from "../schedule/host-signal.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
+import { type Violation, ViolationFailure } from "../kernel/violations.js"
 
 /** After this many commands of one stream, a worker serves other ready streams of the same priority. */
 const TURN = 64
@@ -70,6 +73,8 @@ export interface Surroundings {
   kernel(id: number): LoadedKernel | undefined
   definition(id: number): KernelDefinition
   report(report: FailureReport): void
+  /** Reports what a check has found, if that breaks no stream. `kernel` is empty for an operation that is no launch. */
+  tell(kernel: string, violation: Violation): void
 }
 
 /**
@@ -319,7 +324,17 @@ export class Interpreter implements Operations {
       fill(memory, words, read, wordAt(words, read + 6) >>> 0, wordAt(words, read + 7) >>> 0)
     } else if (kind === BREAK) {
       this.#fail(stream, low, high, { kind: "told", stream, failure: wordAt(words, read + 1) })
+    } else if (kind === COMPARE) {
+      this.#compare(stream, read, low, high)
     }
+  }
+
+  #compare(stream: number, read: number, low: number, high: number): void {
+    const violation = compare(this.#at.memory, this.#at.control.words, read)
+    if (violation === undefined) return
+    if (!breaksBy(this.#at.control.words, read)) return this.#at.tell("", violation)
+    const thrown = describeThrown(new ViolationFailure(violation), "")
+    this.#fail(stream, low, high, { kind: "failed", stream, kernel: "", thrown })
   }
 
   #isReported(report: FailureReport): boolean {

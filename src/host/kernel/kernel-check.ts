@@ -1,5 +1,5 @@
 import type { KernelSource } from "../../driver.js"
-import { type FlatSignature, flatten } from "../../common/struct/flat.js"
+import { type FlatPrimitive, type FlatSignature, flatten } from "../../common/struct/flat.js"
 import { CHUNK_WORDS, LAUNCH_WORDS, MAX_COMMAND_WORDS } from "../control/layout.js"
 import { checkExport, checkModule, invalid, type ModuleDefinition } from "./module-check.js"
 import { argumentWords, parameterCode } from "./parameter-codes.js"
@@ -14,6 +14,15 @@ export interface KernelDefinition {
   /** Undefined without structs. */
   readonly structs: StructParameters | undefined
   readonly module: ModuleDefinition
+  /** How its launches are checked; undefined if they are not. */
+  readonly check: KernelCheck | undefined
+}
+
+/** What a worker must know to check the launches of a kernel. */
+export interface KernelCheck {
+  readonly parameters: readonly FlatPrimitive[]
+  /** Words of its launch without those of the check. */
+  readonly words: number
 }
 
 /** The structs of a signature, which a command carries behind the other arguments. */
@@ -36,6 +45,8 @@ export interface HostKernel extends KernelDefinition {
   readonly words: number
   /** Those of them before the structs. */
   readonly wordsBeforeStructs: number
+  /** Its arguments, as `codes` lists them. */
+  readonly primitives: readonly FlatPrimitive[]
 }
 
 /**
@@ -74,5 +85,16 @@ export function checkKernel(
   if ("module" in body) checkExport(label, body.module, exportName, "function")
   const copies = byteLength > 0 && "module" in body ? reserveCopies() : 0
   const structs = byteLength === 0 ? undefined : { places, byteLength, copies }
-  return { id, name, exportName, codes, structs, words, wordsBeforeStructs, module }
+  return {
+    id,
+    name,
+    exportName,
+    codes,
+    structs,
+    words,
+    wordsBeforeStructs,
+    primitives,
+    module,
+    check: undefined,
+  }
 }

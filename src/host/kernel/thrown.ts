@@ -1,7 +1,11 @@
+import { type Violation, ViolationFailure } from "./violations.js"
+
 /** A thrown value as text, because not every value can be posted to another thread. */
 export interface Thrown {
   readonly text: string
   readonly stack: string
+  /** What a check has found, if that was thrown. */
+  readonly violation?: Violation
 }
 
 /** A kernel may throw a message of any length, and each error that it causes repeats it. */
@@ -13,6 +17,7 @@ const MOST_STACK = 20_000
  * the whole source.
  */
 export function describeThrown(error: unknown, kernel: string): Thrown {
+  if (error instanceof ViolationFailure) return { text: "", stack: "", violation: error.violation }
   try {
     if (!(error instanceof Error)) {
       const text = cut(`it threw ${String(error)}`, MOST_TEXT)

@@ -1,4 +1,4 @@
-import { Allocator } from "../../allocator/allocator.js"
+import { Allocator, type Surroundings } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
 import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, Rows, StreamHandle } from "../../driver.js"
 import type { Completion } from "../completion/completion.js"
@@ -123,6 +123,33 @@ export class HostMemory implements DriverMemory {
 
   freePinned(address: number): void {
     if (!this.#queues.isLost) this.#allocator.releaseNow(address)
+  }
+
+  /** Has later allocations keep memory beside them that belongs to nobody, or not. */
+  guard(isOn: boolean): void {
+    this.#allocator.guard(isOn)
+  }
+
+  /** The allocation that contains an address, with the memory beside it that belongs to nobody. */
+  around(address: number): Surroundings | undefined {
+    return this.#allocator.around(address)
+  }
+
+  /** Copies memory as it is now. @returns the address of the copy @throws OutOfMemoryError */
+  copyNow(address: number, byteLength: number): number {
+    const copy = this.#allocator.allocateNow(byteLength)
+    this.#memory.reaching(Math.max(address, copy) + byteLength).copyWithin(copy, address, address + byteLength)
+    return copy
+  }
+
+  /** Frees such a copy that no stream uses. */
+  dropCopy(copy: number): void {
+    this.#allocator.releaseNow(copy)
+  }
+
+  /** Frees such a copy once a stream has run everything that is queued on it. */
+  freeCopy(copy: number, stream: HostStream): void {
+    this.#allocator.release(copy, stream, stream.slot.tail, undefined)
   }
 
   check(address: number, byteLength: number): void {

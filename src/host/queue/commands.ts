@@ -11,6 +11,7 @@ import type { ControlMemory } from "../control/control.js"
 import type { HostKernel } from "../kernel/kernel-check.js"
 import {
   BREAK,
+  COMPARE,
   COPY,
   COPY_ROWS,
   DROPPABLE,
@@ -56,6 +57,20 @@ export interface CommandQueue {
 /** The memory behind a queue. */
 export type CommandMemory = Pick<ControlMemory, "words" | "bytes" | "floats">
 
+/** A kernel, a grid, a block, shared memory, arguments, and the bytes of structs. */
+export type LaunchParts = [
+  kernel: HostKernel,
+  gridX: number,
+  gridY: number,
+  gridZ: number,
+  blockX: number,
+  blockY: number,
+  blockZ: number,
+  sharedMemory: number,
+  args: readonly KernelArgument[],
+  structs: Uint8Array | undefined,
+]
+
 const scratch = new Int32Array(2)
 const asBytes = new Uint8Array(scratch.buffer)
 const asDouble = new Float64Array(scratch.buffer)
@@ -85,6 +100,30 @@ export class Commands {
     const at = slot.room(kernel.words)
     this.#writeLaunch(at, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
     slot.publish(kernel.words)
+  }
+
+  /** Queues a launch with more words behind it: see `check-words.ts`. */
+  launchChecked(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
+    const length = kernel.words + more.length
+    const at = slot.room(length)
+    this.#writeChecked(at, more, kernel, ...launch)
+    slot.publish(length)
+  }
+
+  /** Like {@link launchChecked}, for a launch that can be dropped. @returns the index of its flag */
+  launchCheckedDroppable(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): number {
+    const length = DROPPABLE_WORDS + kernel.words + more.length
+    const at = this.#begin(slot, DROPPABLE, length)
+    this.#control.words[at + 1] = 0
+    this.#writeChecked(at + DROPPABLE_WORDS, more, kernel, ...launch)
+    slot.publish(length)
+    return at + 1
+  }
+
+  #writeChecked(at: number, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
+    this.#writeLaunch(at, kernel, ...launch)
+    this.#control.words[at] = LAUNCH | ((kernel.words + more.length) << KIND_BITS)
+    this.#control.words.set(more, at + kernel.words)
   }
 
   /** Queues a launch that can be dropped. @returns the index of its flag: writing 1 there drops it */
@@ -202,6 +241,13 @@ export class Commands {
     words[at + 3] = highWord(position)
     words[at + 4] = how
     slot.publish(WAIT_WORDS)
+  }
+
+  /** Queues a comparison of memory with its copy. `how` has bits of `check-words.ts`. */
+  compare(slot: CommandQueue, address: number, copy: number, byteLength: number, site: number, how: number): void {
+    const at = this.#begin(slot, COMPARE, 6)
+    this.#control.words.set([address, copy, byteLength, site, how], at + 1)
+    slot.publish(6)
   }
 
   /** In a capture: a wait for a position of another branch. */

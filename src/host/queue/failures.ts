@@ -2,12 +2,15 @@ import type { StreamFailures } from "../../driver.js"
 import { KernelError } from "../../common/errors.js"
 import type { FailureReport } from "../kernel/reports.js"
 import type { HostStream, StreamSlot } from "./stream.js"
+import { Violations } from "./violations.js"
 
 /** Why each broken stream broke. A worker's report becomes an error when it is first read. */
 export class Failures {
   readonly #slots = new Map<number, StreamSlot>()
   readonly #reports = new Map<number, FailureReport>()
   readonly #drain: () => void
+  /** The calls that queued checked operations. */
+  readonly violations = new Violations()
 
   /** @param drain reads all reports that workers have posted */
   constructor(drain: () => void) {
@@ -62,6 +65,7 @@ export class Failures {
     if (report === undefined) return undefined
     if (report.kind === "failed") {
       const { kernel, thrown } = report
+      if (thrown.violation !== undefined) return this.violations.errorOf(kernel, thrown.violation, true)
       return new KernelError(
         `Kernel "${kernel}" failed on the host device: ${thrown.text}. Its stream stays broken until you dispose of it.`,
         kernel,

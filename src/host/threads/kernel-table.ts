@@ -41,6 +41,8 @@ export class KernelTable {
   #moduleCount = 0
   /** Kernels given as text, by their whole definition, so that a kernel defined in a loop is loaded once. */
   readonly #texts = new Map<string, KernelHandle>()
+  /** The checked version of each kernel that has one. */
+  readonly #checked = new Map<KernelHandle, KernelHandle>()
   readonly #preparations = new Map<KernelHandle, Preparation>()
   #end: Error | undefined
   #copies: number | undefined
@@ -116,9 +118,9 @@ export class KernelTable {
   }
 
   #add(kernel: HostKernel): KernelHandle {
-    const { id, name, exportName, codes, structs, module } = kernel
+    const { id, name, exportName, codes, structs, check, module } = kernel
     const { id: moduleId, body, globals } = module
-    this.#pool.define({ id, name, exportName, codes, structs, module: { id: moduleId, body, globals } })
+    this.#pool.define({ id, name, exportName, codes, structs, check, module: { id: moduleId, body, globals } })
     this.#kernels.push(kernel)
     return id
   }
@@ -131,6 +133,17 @@ export class KernelTable {
 
   get(handle: KernelHandle): HostKernel {
     return this.#kernels[handle] ?? noKernel(handle)
+  }
+
+  /** The same kernel for launches that are checked. */
+  checked(handle: KernelHandle): HostKernel {
+    const kernel = this.get(handle)
+    const known = this.#checked.get(handle)
+    if (known !== undefined) return this.get(known)
+    const { primitives, words } = kernel
+    const id = this.#add({ ...kernel, id: this.#kernels.length, check: { parameters: primitives, words } })
+    this.#checked.set(handle, id)
+    return this.get(id)
   }
 
   nameOf(handle: KernelHandle): string | undefined {

@@ -41,7 +41,10 @@ export interface Farewell {
   readonly reason: string
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(["failed", "dropped", "waited", "told", "loaded", "stray", "left"])
+const KINDS: ReadonlySet<unknown> = new Set([
+  ...["failed", "dropped", "waited", "told", "violated"],
+  ...["loaded", "stray", "posted", "left"],
+])
 
 /** Whether a message is a report: a kernel's code may reach a worker's port and post anything. */
 export function isReport(message: unknown): message is Report | Farewell {

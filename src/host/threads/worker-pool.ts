@@ -221,6 +221,7 @@ export class WorkerPool {
   #hear(report: unknown, member: Member): void {
     if (!isReport(report)) return
     if (report.kind === "left") member.reason ??= report.reason
+    else if (report.kind === "posted") this.drain()
     else this.#events.reported(report, member.block)
   }
 

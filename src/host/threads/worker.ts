@@ -2,17 +2,20 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { ControlMemory } from "../control/control.js"
 import { Interpreter, type Surroundings } from "../interpreter/interpreter.js"
 import { MarkingInterpreter } from "../interpreter/marking-interpreter.js"
+import { CheckedKernel } from "../kernel/checked-kernel.js"
 import type { KernelDefinition } from "../kernel/kernel-check.js"
 import { BUSY, KERNEL, LIFE, LOADS, STARTED, wordAt } from "../control/layout.js"
 import { loadModule, loadWasm, type LoadedKernel } from "../kernel/loaded-kernel.js"
 import { LoadedModules } from "../kernel/loaded-modules.js"
 import { DeviceMemory } from "../control/memory.js"
 import { type Farewell, type Order, START, type WorkerStart } from "./messages.js"
-import type { Announcement, FailureReport } from "../kernel/reports.js"
 import { RunMark } from "../control/run-mark.js"
+import type { Announcement, FailureReport, ViolationReport } from "../kernel/reports.js"
+import { SavedBytes } from "../kernel/saved-bytes.js"
 import { Scheduler } from "../schedule/scheduler.js"
 import { Spinner } from "../control/spin.js"
 import { describeThrown } from "../kernel/thrown.js"
+import type { Violation } from "../kernel/violations.js"
 import { setImmediate } from "../../common/timers.js"
 import { useDirectConsole } from "./worker-console.js"
 
@@ -34,6 +37,7 @@ class Worker implements Surroundings {
   readonly #strays = new Set<string>()
   readonly #asked: number[] = []
   readonly #spinner = new Spinner()
+  readonly #saved: SavedBytes
   #loads = 0
   #turned = false
   readonly #start: WorkerStart
@@ -45,6 +49,7 @@ class Worker implements Surroundings {
     this.scheduler = new Scheduler(this.control)
     this.block = start.block
     for (const definition of start.definitions) this.#definitions.set(definition.id, definition)
+    this.#saved = new SavedBytes(this.memory)
     this.#modules = new LoadedModules(this.memory, start.place)
     this.#mark = start.marks ? new RunMark(this.control, this.block) : undefined
     this.#interpreter = this.#mark === undefined ? new Interpreter(this) : new MarkingInterpreter(this, this.#mark)
@@ -77,9 +82,16 @@ class Worker implements Surroundings {
     const loaded = this.#loaded[id]
     if (loaded !== undefined) return loaded
     if (this.#failures.has(id)) throw this.#failures.get(id)
-    const kernel = loadWasm(this.definition(id), this.#modules)
-    this.#loaded[id] = kernel
-    return kernel
+    const definition = this.definition(id)
+    const kernel = loadWasm(definition, this.#modules)
+    if (kernel !== undefined) this.#keep(definition, kernel)
+    return this.#loaded[id]
+  }
+
+  #keep(definition: KernelDefinition, kernel: LoadedKernel): void {
+    const { id, name, check } = definition
+    const tell = (violation: Violation) => this.tell(name, violation)
+    this.#loaded[id] = check === undefined ? kernel : new CheckedKernel(kernel, check, this.memory, this.#saved, tell)
   }
 
   definition(id: number): KernelDefinition {
@@ -92,8 +104,13 @@ class Worker implements Surroundings {
   }
 
   /** Reports what the opening thread reads when it needs it, without its event loop. */
-  report(report: FailureReport | Farewell): void {
+  report(report: FailureReport | ViolationReport | Farewell): void {
     this.#start.port.postMessage(report)
+  }
+
+  tell(kernel: string, violation: Violation): void {
+    this.report({ kind: "violated", kernel, violation })
+    announce({ kind: "posted" })
   }
 
   /**
@@ -143,7 +160,7 @@ class Worker implements Surroundings {
     this.#mark?.begin(0)
     try {
       const definition = this.definition(id)
-      this.#loaded[id] = loadWasm(definition, this.#modules) ?? (await loadModule(definition, this.#modules))
+      this.#keep(definition, loadWasm(definition, this.#modules) ?? (await loadModule(definition, this.#modules)))
     } catch (error) {
       this.#failures.set(id, error)
     }

@@ -1,6 +1,6 @@
 import type { StreamFailures } from "../../driver.js"
 import { endOf } from "../../common/strided.js"
-import { type Range, Ranges } from "../memory/ranges.js"
+import { type Range, Ranges } from "../../common/ranges.js"
 import { Allocation } from "../memory/allocation.js"
 import { ArenaArray } from "./arena.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"

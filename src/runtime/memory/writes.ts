@@ -1,5 +1,5 @@
 import type { StreamFailures } from "../../driver.js"
-import { type Range, Ranges } from "./ranges.js"
+import { type Range, Ranges } from "../../common/ranges.js"
 import { tell } from "../order/told-failures.js"
 
 /** The empty list that all objects without older writes share. It must never be changed. */

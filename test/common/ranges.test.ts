@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { type Range, Ranges } from "../../../src/runtime/memory/ranges.js"
+import { type Range, Ranges } from "../../src/common/ranges.js"
 
 const size = 30
 const range = fc

@@ -1,0 +1,77 @@
+import type { DroppableLaunch, KernelArgument, KernelHandle, LaunchAttributes, StreamHandle } from "../driver.js"
+import { warnOnce } from "../common/warn.js"
+import { MAX_COMMAND_WORDS } from "./control/layout.js"
+import type { LaunchParts } from "./queue/commands.js"
+import { QueuedLaunch } from "./queue/droppable.js"
+import type { HostStream } from "./queue/stream.js"
+import { HostKernels, type KernelParts } from "./kernels.js"
+import type { CheckSession } from "./checks/check-session.js"
+
+/**
+ * The kernels of the host device while launches are checked. Launches inside captures are queued as ever: the launch of
+ * their graph decides whether they are checked.
+ */
+export class CheckedKernels extends HostKernels {
+  readonly #parts: KernelParts
+  readonly #session: CheckSession
+
+  constructor(parts: KernelParts, session: CheckSession) {
+    super(parts)
+    this.#parts = parts
+    this.#session = session
+  }
+
+  override launch(
+    stream: StreamHandle,
+    kernel: KernelHandle,
+    ...[gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes]: LaunchArguments
+  ): DroppableLaunch | undefined {
+    const description = this.#session.take()
+    const target = this.#parts.queues.usable(stream)
+    const checked = this.#parts.table.checked(kernel)
+    const more = this.#session.wordsFor(checked, args, description)
+    if (target.branch !== undefined || !fits(checked.name, checked.words + more.length)) {
+      return super.launch(stream, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
+    }
+    const structs = attributes?.structs
+    const launch: LaunchParts = [checked, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs]
+    return this.#queue(target, more, launch, attributes?.droppable === true)
+  }
+
+  #queue(target: HostStream, more: Int32Array, launch: LaunchParts, isDroppable: boolean): DroppableLaunch | undefined {
+    const { commands, control, queues } = this.#parts
+    let queued: DroppableLaunch | undefined
+    if (isDroppable) {
+      const flag = commands.launchCheckedDroppable(target.slot, more, ...launch)
+      queued = new QueuedLaunch(control, target, flag)
+    } else {
+      commands.launchChecked(target.slot, more, ...launch)
+    }
+    queues.submit(target)
+    return queued
+  }
+}
+
+type LaunchArguments = [
+  gridX: number,
+  gridY: number,
+  gridZ: number,
+  blockX: number,
+  blockY: number,
+  blockZ: number,
+  sharedMemory: number,
+  args: readonly KernelArgument[],
+  attributes: LaunchAttributes | undefined,
+]
+
+/** Whether a queue's chunk has room for the launch and its check. */
+function fits(kernel: string, words: number): boolean {
+  if (words <= MAX_COMMAND_WORDS) return true
+  warnOnce(
+    `unchecked ${kernel}`,
+    `A launch of kernel "${kernel}" was not checked: its arguments and the arrays in \`uses\` need ${4 * words} bytes of its ` +
+      `queue, and at most ${4 * MAX_COMMAND_WORDS} are possible.`,
+    "AUX_UNCHECKED",
+  )
+  return false
+}
