@@ -2,6 +2,7 @@
 /// <reference types="node" preserve="true" />
 import "./backends.js"
 import "./runtime/inspect.js"
+import "./sanitizer/environment.js"
 
 export type { DeviceProperties, Version } from "./common/facts/device-properties.js"
 export type {
@@ -70,6 +71,9 @@ export type {
 } from "./runtime/kernel/parameter-types.js"
 export { currentStream } from "./runtime/device/current.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
+
+export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/data-race-error.js"
+export { type Sanitizer, type SanitizerOptions, startSanitizer } from "./sanitizer/sanitizer.js"
 
 export { executeInParallel, type ParallelOptions } from "./parallel/execute-in-parallel.js"
 export { fork, type Fork, type ForkOptions } from "./parallel/fork.js"

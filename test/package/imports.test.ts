@@ -88,7 +88,7 @@ const rooms: Record<string, readonly string[]> = {
     ...["trace/write", "trace/layout", "trace/data"],
     ...["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   ],
-  sanitizer: ["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
+  sanitizer: ["parallel", "runtime", "runtime/device", "runtime/memory", "runtime/order", "runtime/clock", "driver.ts"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],

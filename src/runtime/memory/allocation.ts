@@ -16,6 +16,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly address: number
   readonly byteLength: number
   readonly birth: Birth | undefined
+  /** Whether the memory belongs to another library, which may use it through other arrays, too. */
+  readonly isForeign: boolean = false
   /** The birth; undefined if the memory belongs to another library, or is empty. */
   readonly #home: StreamState | undefined
 
@@ -49,7 +51,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
   /** Memory of another library. Its uses are recorded, but it is never freed. */
   static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
-    return new Allocation(order, address, byteLength, undefined)
+    return new ForeignAllocation(order, address, byteLength, undefined)
   }
 
   get writes(): Writes {
@@ -114,4 +116,9 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream.slot, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }
+}
+
+/** Memory of another library. */
+class ForeignAllocation extends Allocation {
+  override readonly isForeign = true
 }

@@ -1,0 +1,88 @@
+/** The one call that would order the two accesses of a race. */
+import { Stream } from "../runtime/device/stream.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import type { RaceFix } from "./data-race-error.js"
+import type { History } from "./history.js"
+import type { Lane } from "./lane.js"
+import { lineOf } from "./stack.js"
+import { nameOf, operationText } from "./words.js"
+import type { PastAccess, QueuedOperation } from "./past-access.js"
+
+/** The operation that must wait, with its lane: the conditional, if the two accesses are inside and outside of its body. */
+interface Place {
+  readonly history: History
+  readonly lane: Lane
+  readonly isConditional: boolean
+}
+
+export function fixOf(queued: QueuedOperation, history: History, past: PastAccess): RaceFix {
+  const place = placeOf(queued, history, past)
+  const line = lineOf(queued.stack)
+  const what = place.isConditional ? "the call of runIf() or runWhile() around it" : operationText(queued)
+  const before = line === undefined || place.isConditional ? what : `${what} at ${line}`
+  const recording = recordingLane(place, past)
+  const waiting = streamOf(place.lane.stream)
+  const recorder = recording && streamOf(recording.stream)
+  if (waiting === undefined || recorder === undefined) return withoutStreams(before, history)
+  const [a, b] = variables(recorder, waiting)
+  const call = `${b}.wait(${a}.record())`
+  const legend = [a === "a" ? `a is ${nameOf(recorder.state)}` : "", b === "b" ? `b is ${nameOf(waiting.state)}` : ""]
+  const where = legend.filter((each) => each !== "").join(" and ")
+  const text = `Before ${before}, call ${call}${where === "" ? "" : `, where ${where}`}.`
+  return { text, call, before, waiting, recording: recorder }
+}
+
+/** No stream that is still there comes after the earlier access. */
+function withoutStreams(before: string, history: History): RaceFix {
+  const isCaptured = history.isCapture
+  const call = isCaptured ? "fork.join()" : "device.synchronize()"
+  const text = isCaptured
+    ? `Before ${before}, join the fork that made the earlier access.`
+    : `Before ${before}, make its stream wait for the earlier access while that one's stream is still in use, or call ${call}.`
+  return { text, call, before, waiting: undefined, recording: undefined }
+}
+
+/** In which history the two meet. */
+function placeOf({ lane }: QueuedOperation, history: History, past: PastAccess): Place {
+  let place: Place = { history, lane, isConditional: false }
+  while (!place.history.has(past.operation.lane)) {
+    const { around } = place.history
+    if (around === undefined) break
+    place = { ...around, isConditional: true }
+  }
+  return place
+}
+
+/** A stream whose record comes after the access: its own, or another one that has waited for it. */
+function recordingLane({ history, lane }: Place, { operation }: PastAccess): Lane | undefined {
+  const isUsable = (one: Lane) =>
+    one !== lane && one.stream !== lane.stream && !one.stream.disposed && one.stream.id !== 0
+  const comesAfter = (one: Lane) => one === operation.lane || one.clock.isAfter(operation.lane.slot, operation.tick)
+  const lanes = [...history.lanes].filter((one) => isUsable(one) && comesAfter(one))
+  const own = lanes.find((one) => one === operation.lane)
+  if (own !== undefined && !isFromPool(own)) return own
+  return lanes.find((one) => !isFromPool(one)) ?? own ?? lanes[0]
+}
+
+/** The program has no variable for a stream of the pool. */
+function isFromPool({ stream: { chosen, name } }: Lane): boolean {
+  return chosen && name.startsWith("pool stream ")
+}
+
+function streamOf(state: StreamState): Stream | undefined {
+  const stream = state.owner?.deref()
+  return stream instanceof Stream ? stream : undefined
+}
+
+/** What the two streams are called in code: by the names that the program gave them, if these could be variables. */
+function variables(recording: Stream, waiting: Stream): [recording: string, waiting: string] {
+  const [a, b] = [variable(recording), variable(waiting)]
+  return a !== undefined && b !== undefined && a !== b
+    ? [a, b]
+    : [a === "b" ? "a" : (a ?? "a"), b === "a" ? "b" : (b ?? "b")]
+}
+
+function variable({ name, state }: Stream): string | undefined {
+  if (state.chosen) return name === "the default stream" ? "device.defaultStream" : undefined
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : undefined
+}

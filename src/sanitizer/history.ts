@@ -1,0 +1,259 @@
+/**
+ * The accesses and the order of one device outside of captures, or of one capture. It decides whether an access is ordered
+ * after the earlier ones.
+ */
+import { ClockSlots } from "../runtime/clock/clock-slots.js"
+import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
+import type { Access, Chain } from "../runtime/order/operation.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import { Lane, Moment } from "./lane.js"
+import { type AccessFacts, PastAccess, type QueuedOperation } from "./past-access.js"
+import { type Segment, Shadow } from "./shadow.js"
+
+/** A slot that no lane has. */
+const NONE = -1
+/** Sweeps begin at this number of lanes or segments. */
+const LEAST = 1024
+
+/** The past accesses that conflict with a new one, and bytes that both use. */
+export interface Conflict {
+  readonly access: AccessFacts
+  readonly past: PastAccess
+  readonly begin: number
+  readonly end: number
+}
+
+/** The end of the newest launch of a chain. */
+interface ChainEnd {
+  readonly chain: Chain
+  readonly end: Moment
+}
+
+export class History {
+  readonly shadow = new Shadow()
+  /** Whether it is a capture's. */
+  readonly isCapture: boolean
+  /** For the body of a conditional: the history of the capture around it, and the conditional's lane there. */
+  readonly around: { readonly history: History; readonly lane: Lane } | undefined
+  /** For a body: its accesses, which become those of the conditional. */
+  readonly collected: { readonly operation: QueuedOperation; readonly access: Access; readonly made: AccessFacts }[] =
+    []
+  readonly #lanes = new Map<StreamState, Lane>()
+  /** All lanes whose slots are in use, former leases included. */
+  readonly #all = new Set<Lane>()
+  readonly #slots = new ClockSlots()
+  readonly #chains = new Map<object, ChainEnd>()
+  /** What the host knows to be over. Always empty in a capture, where nothing runs. */
+  #done = emptyClock
+  /** What other code may have waited for, because the program has read an event's handle. */
+  #exposed = emptyClock
+  #mostLanes = LEAST
+  #mostSegments = LEAST
+
+  constructor(isCapture: boolean, around?: { readonly history: History; readonly lane: Lane }) {
+    this.isCapture = isCapture
+    this.around = around
+  }
+
+  laneOf(stream: StreamState): Lane {
+    return this.#lanes.get(stream) ?? this.#newLane(stream)
+  }
+
+  #newLane(stream: StreamState): Lane {
+    if (this.#all.size >= this.#mostLanes) this.#sweep()
+    const { slot, tick } = this.#slots.acquire()
+    const lane = new Lane(stream, slot, tick)
+    this.#lanes.set(stream, lane)
+    this.#all.add(lane)
+    return lane
+  }
+
+  /** Whether the lane, or a former lease of its stream, is in this history. */
+  has(lane: Lane): boolean {
+    return this.#all.has(lane)
+  }
+
+  /** The streams' lanes. A former lease of a pool stream has none. */
+  get lanes(): Iterable<Lane> {
+    return this.#lanes.values()
+  }
+
+  /** The stream is leased anew: nothing orders it after its former lease. */
+  lease(stream: StreamState): void {
+    const former = this.#lanes.get(stream)
+    if (former === undefined) return
+    if (isShared(former)) this.expose(former.now())
+    this.#lanes.delete(stream)
+  }
+
+  /** The point after everything queued so far on all streams. */
+  now(): Moment {
+    let clock: VectorClock = emptyClock
+    for (const { slot, tick } of this.#all) clock = clock.with(slot, tick)
+    return new Moment(clock, NONE, 0)
+  }
+
+  /** The host knows that everything before the point is over. */
+  synchronize({ clock, slot, tick }: Moment): void {
+    this.#done = this.#done.join(NONE, clock, slot, tick)
+  }
+
+  /** The host knows that the lane's own operations before the point are over. */
+  fail({ slot, tick }: Moment): void {
+    this.#done = this.#done.with(slot, tick)
+  }
+
+  /** Other code may have waited for everything before the point. */
+  expose({ clock, slot, tick }: Moment): void {
+    this.#exposed = this.#exposed.join(NONE, clock, slot, tick)
+  }
+
+  /** The clock of an operation that runs after the earlier ones of its chain. */
+  clockIn(chain: Chain | undefined, lane: Lane): VectorClock {
+    const last = chain && this.#lastOf(chain)
+    return last === undefined ? lane.clock : lane.clockAfter(last)
+  }
+
+  #lastOf(chain: Chain): Moment | undefined {
+    const { whole } = chain
+    for (const [key, known] of this.#chains) {
+      if (known.chain.whole === key) continue
+      // Two chains have become one.
+      this.#chains.delete(key)
+      this.endChain(known.chain, known.end)
+    }
+    return this.#chains.get(whole)?.end
+  }
+
+  /** Notes the point after an operation of a chain. */
+  endChain(chain: Chain, end: Moment): void {
+    const { whole } = chain
+    const other = this.#chains.get(whole)?.end
+    const clock = other === undefined ? end.clock : end.clock.join(end.slot, other.clock, other.slot, other.tick)
+    this.#chains.set(whole, { chain, end: new Moment(clock, end.slot, end.tick) })
+  }
+
+  /** The chains with operations here. */
+  get chains(): Iterable<Chain> {
+    return Array.from(this.#chains.values(), ({ chain }) => chain)
+  }
+
+  /**
+   * Finds past accesses that conflict with a new one of the lane.
+   *
+   * @param clock what is ordered before the new access
+   */
+  check(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
+    const { address, width, pitch, rows } = access
+    for (let row = 0; row < rows; row++) {
+      const begin = address + row * pitch
+      this.#checkRow(lane, clock, begin, begin + width, made, found)
+    }
+  }
+
+  #checkRow(lane: Lane, clock: VectorClock, begin: number, end: number, made: AccessFacts, found: Conflict[]): void {
+    const exact = this.shadow.exactly(begin, end)
+    if (exact !== undefined) return this.#checkSegment(lane, clock, exact, begin, end, made, found)
+    for (const segment of this.shadow.overlapping(begin, end)) {
+      this.#checkSegment(lane, clock, segment, begin, end, made, found)
+    }
+  }
+
+  #checkSegment(
+    lane: Lane,
+    clock: VectorClock,
+    { begin, end, accesses }: Segment,
+    from: number,
+    to: number,
+    made: AccessFacts,
+    found: Conflict[],
+  ): void {
+    for (const past of accesses) {
+      if (made.mode === "read" && past.mode === "read") continue
+      if (this.#isAfter(lane, clock, past) || this.#mayBeKnownElsewhere(past)) continue
+      if (found.some((conflict) => conflict.past.operation === past.operation && conflict.access === made)) continue
+      found.push({ access: made, past, begin: Math.max(begin, from), end: Math.min(end, to) })
+    }
+  }
+
+  /** Whether an access is ordered before the lane's next operation. */
+  #isAfter(lane: Lane, clock: VectorClock, { operation: { lane: other, tick } }: PastAccess): boolean {
+    return other === lane || clock.isAfter(other.slot, tick) || this.#done.isAfter(other.slot, tick)
+  }
+
+  /**
+   * Whether code outside the library may have waited for the access, because it has the handle of a stream or an event that
+   * comes after it. Foreign streams are not meant: a program that adopts a stream orders it by the library's calls.
+   */
+  #mayBeKnownElsewhere({ operation: { lane, tick } }: PastAccess): boolean {
+    if (this.#exposed.isAfter(lane.slot, tick)) return true
+    for (const other of this.#lanes.values()) {
+      if (isShared(other) && (other === lane || other.clock.isAfter(lane.slot, tick))) return true
+    }
+    return false
+  }
+
+  /** Notes an access that has been queued. */
+  note(operation: QueuedOperation, access: Access, made: AccessFacts): void {
+    const { address, width, pitch, rows } = access
+    for (let row = 0; row < rows; row++) this.#noteRow(operation, address + row * pitch, width, made)
+    if (this.shadow.size > this.#mostSegments) this.#sweep()
+  }
+
+  #noteRow(operation: QueuedOperation, begin: number, width: number, made: AccessFacts): void {
+    const exact = this.shadow.exactly(begin, begin + width)
+    if (exact !== undefined) return this.#noteIn(exact, operation, made)
+    const tiles = this.shadow.tiles(begin, begin + width)
+    for (const tile of tiles) this.#noteIn(tile, operation, made)
+    const [first] = tiles
+    if (tiles.length < 2 || first === undefined || made.mode === "read") return
+    if (tiles.every(({ accesses }) => accesses.length === 1)) this.shadow.unite(tiles, first.accesses)
+  }
+
+  #noteIn(segment: Segment, operation: QueuedOperation, made: AccessFacts): void {
+    const { accesses } = segment
+    const [only] = accesses
+    if (accesses.length === 1 && only?.operation.lane === operation.lane && (made.mode !== "read" || !only.isWrite)) {
+      return only.set(operation, made)
+    }
+    const { lane } = operation
+    const isRead = made.mode === "read"
+    const rest = accesses.filter((past) => (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past))
+    rest.push(new PastAccess(operation, made))
+    segment.accesses = rest
+  }
+
+  /** Memory begins or ends here: forgets the accesses of other memory at its addresses. */
+  forget(address: number, byteLength: number, behind?: Lane): void {
+    this.shadow.keep(address, address + byteLength, (past) => {
+      return past.isWrapped && !(behind !== undefined && this.#isAfter(behind, behind.clock, past))
+    })
+  }
+
+  /** Forgets what can be in no race any more, so that memory stays bounded. */
+  #sweep(): void {
+    this.shadow.keepAll(({ operation: { lane, tick } }) => !this.#done.isAfter(lane.slot, tick))
+    for (const { operation } of this.shadow) operation.lane.isInUse = true
+    for (const lane of this.#all) this.#sweepLane(lane)
+    for (const [key, { end }] of this.#chains) if (this.#done.isAfter(end.slot, end.tick)) this.#chains.delete(key)
+    this.#mostLanes = Math.max(LEAST, 2 * this.#all.size)
+    this.#mostSegments = Math.max(LEAST, 2 * this.shadow.size)
+  }
+
+  #sweepLane(lane: Lane): void {
+    const { stream, isInUse } = lane
+    lane.isInUse = false
+    if (isInUse) return
+    const isCurrent = this.#lanes.get(stream) === lane
+    if (isCurrent && !stream.disposed) return
+    if (isShared(lane)) this.expose(lane.now())
+    if (isCurrent) this.#lanes.delete(stream)
+    this.#all.delete(lane)
+    this.#slots.release(lane.slot, lane.tick)
+  }
+}
+
+/** Whether the program has read the handle of the lane's stream. */
+function isShared({ stream }: Lane): boolean {
+  return stream.shared && !stream.foreign
+}

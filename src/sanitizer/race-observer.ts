@@ -1,0 +1,234 @@
+/**
+ * Compares each operation with the earlier ones, before it is queued. It must change nothing: it may only refuse an operation,
+ * if its handler of races throws.
+ */
+import type { OpenCapture } from "../runtime/order/capture.js"
+import type { DeviceOrder } from "../runtime/order/device-order.js"
+import { OperationObserver } from "../runtime/order/observer.js"
+import type { Access, Operation } from "../runtime/order/operation.js"
+import type { RecordPoint } from "../runtime/order/record-point.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import { Allocations } from "./allocations.js"
+import { GraphFacts, nodeFacts } from "./graph-facts.js"
+import { type Conflict, History } from "./history.js"
+import type { Lane, Moment } from "./lane.js"
+import { type AccessFacts, QueuedOperation } from "./past-access.js"
+import type { Race } from "./race.js"
+import { captureStack, type Frame } from "./stack.js"
+
+/** An operation between `before` and `accepted`. */
+interface OpenOperation {
+  readonly operation: Operation
+  readonly queued: QueuedOperation
+  readonly history: History
+  readonly facts: readonly AccessFacts[]
+  /** The histories of its bodies, if it is a conditional. */
+  readonly bodies: History[]
+}
+
+export class RaceObserver extends OperationObserver {
+  readonly #onRace: (race: Race) => void
+  readonly #hasStacks: boolean
+  readonly #devices = new WeakMap<DeviceOrder, History>()
+  readonly #captures = new WeakMap<OpenCapture, History>()
+  readonly #moments = new WeakMap<RecordPoint, Moment>()
+  readonly #allocations = new WeakMap<DeviceOrder, Allocations>()
+  readonly #graphs = new GraphFacts()
+  readonly #open: OpenOperation[] = []
+
+  /** @param onRace called for each race before the operation is queued. If it throws, the operation is refused */
+  constructor(onRace: (race: Race) => void, hasStacks: boolean) {
+    super()
+    this.#onRace = onRace
+    this.#hasStacks = hasStacks
+  }
+
+  override before(operation: Operation): void {
+    const { stream, accesses, kind, label, region, plan } = operation
+    const history = this.#historyOf(stream)
+    const lane = history.laneOf(stream)
+    const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
+    const facts =
+      plan === undefined ? accesses.map((access) => nodeFacts(access, undefined)) : this.#graphs.of(accesses, plan)
+    const found: Conflict[] = []
+    this.#check(history, lane, operation, facts, found)
+    if (found.length > 0) this.#report(operation, queued, history, found)
+    this.#open.push({ operation, queued, history, facts, bodies: [] })
+  }
+
+  #stack(): readonly Frame[] | undefined {
+    return this.#hasStacks ? captureStack() : undefined
+  }
+
+  /** Compares with the history, and for the body of a conditional with what is around it. */
+  #check(
+    history: History,
+    lane: Lane,
+    { accesses, chain }: Operation,
+    facts: readonly AccessFacts[],
+    found: Conflict[],
+  ): void {
+    for (let scope: History | undefined = history, inner = lane; scope !== undefined;) {
+      const clock = scope.clockIn(chain, inner)
+      for (const [index, access] of accesses.entries()) {
+        const made = facts[index]
+        if (made !== undefined) scope.check(inner, clock, access, made, found)
+      }
+      const { around }: History = scope
+      if (around === undefined) return
+      scope = around.history
+      inner = around.lane
+    }
+  }
+
+  #report({ stream }: Operation, queued: QueuedOperation, history: History, found: readonly Conflict[]): void {
+    for (const conflict of found) {
+      this.#onRace({ ...conflict, queued, history, allocation: this.#allocationsOf(stream.order).at(conflict.begin) })
+    }
+  }
+
+  override accepted(operation: Operation): void {
+    const open = this.#open.pop()
+    if (open === undefined || open.operation !== operation) return
+    const { queued, history, facts, bodies } = open
+    const { lane } = queued
+    const { chain, accesses } = operation
+    if (chain !== undefined) lane.clock = history.clockIn(chain, lane)
+    queued.tick = ++lane.tick
+    for (const [index, access] of accesses.entries()) {
+      const made = facts[index]
+      if (made !== undefined) note(history, queued, access, made)
+    }
+    if (chain !== undefined) history.endChain(chain, lane.now())
+    for (const body of bodies) this.#include(body, history, queued)
+  }
+
+  /** The accesses of a body become accesses of its conditional. */
+  #include(body: History, history: History, conditional: QueuedOperation): void {
+    const moved = new Map<QueuedOperation, QueuedOperation>()
+    for (const { operation, access, made } of body.collected) {
+      const inside = moved.get(operation) ?? operation.inside(conditional)
+      moved.set(operation, inside)
+      note(history, inside, access, made)
+    }
+    for (const chain of body.chains) history.endChain(chain, conditional.lane.now())
+  }
+
+  override refused(operation: Operation): void {
+    if (this.#open.at(-1)?.operation === operation) this.#open.pop()
+  }
+
+  override recorded(stream: StreamState, point: RecordPoint): void {
+    if (this.#isLaunchingGraph) return
+    const history = this.#historyOf(stream)
+    const moment = history.laneOf(stream).now()
+    this.#moments.set(point, moment)
+    if (point.isExposed) history.expose(moment)
+  }
+
+  override marked(stream: StreamState, point: RecordPoint): void {
+    this.#moments.set(point, this.#deviceOf(stream.order).laneOf(stream).now())
+  }
+
+  override markedAll(order: DeviceOrder, point: RecordPoint): void {
+    this.#moments.set(point, this.#deviceOf(order).now())
+  }
+
+  override copied(point: RecordPoint, copy: RecordPoint): void {
+    const moment = this.#moments.get(point)
+    if (moment !== undefined) this.#moments.set(copy, moment)
+  }
+
+  override exposed(order: DeviceOrder, point: RecordPoint): void {
+    const moment = this.#moments.get(point)
+    const capture = point.capture?.capture
+    const history = capture === undefined ? this.#deviceOf(order) : this.#captures.get(capture)
+    if (moment !== undefined) history?.expose(moment)
+  }
+
+  /** An event that was recorded before the sanitizer started comes after no access that it knows. */
+  override waited(stream: StreamState, point: RecordPoint): void {
+    const moment = this.#moments.get(point)
+    if (moment !== undefined && !this.#isLaunchingGraph) this.#historyOf(stream).laneOf(stream).wait(moment)
+  }
+
+  override synchronized(order: DeviceOrder, point: RecordPoint): void {
+    const moment = this.#moments.get(point)
+    if (moment !== undefined) this.#deviceOf(order).synchronize(moment)
+  }
+
+  override failed(order: DeviceOrder, point: RecordPoint): void {
+    const moment = this.#moments.get(point)
+    if (moment !== undefined) this.#deviceOf(order).fail(moment)
+  }
+
+  override leased(stream: StreamState): void {
+    this.#deviceOf(stream.order).lease(stream)
+    const { capture } = stream
+    if (capture !== undefined) this.#captures.get(capture)?.lease(stream)
+  }
+
+  override allocated(stream: StreamState, _memory: object, address: number, byteLength: number): void {
+    this.#historyOf(stream).forget(address, byteLength)
+    this.#allocationsOf(stream.order).add(address, byteLength, this.#stack())
+  }
+
+  override provided(order: DeviceOrder, _memory: object, address: number, byteLength: number): void {
+    this.#deviceOf(order).forget(address, byteLength)
+    this.#allocationsOf(order).add(address, byteLength, this.#stack())
+  }
+
+  override born(stream: StreamState, _memory: object, address: number, byteLength: number): void {
+    this.#historyOf(stream).forget(address, byteLength)
+  }
+
+  override freed(stream: StreamState, _memory: object, address: number, byteLength: number): void {
+    const history = this.#deviceOf(stream.order)
+    history.forget(address, byteLength, history.laneOf(stream))
+    this.#allocationsOf(stream.order).delete(address)
+  }
+
+  /** The waits meanwhile are the library's: launches of one chain are ordered among themselves only. */
+  get #isLaunchingGraph(): boolean {
+    return this.#open.at(-1)?.operation.kind === "graph"
+  }
+
+  #historyOf({ capture, order }: StreamState): History {
+    if (capture === undefined) return this.#deviceOf(order)
+    return this.#captures.get(capture) ?? this.#newCapture(capture)
+  }
+
+  #newCapture(capture: OpenCapture): History {
+    const conditional = this.#open.at(-1)
+    const isBody = conditional?.operation.kind === "conditional" && conditional.operation.stream.order === capture.order
+    const history = new History(
+      true,
+      isBody ? { history: conditional.history, lane: conditional.queued.lane } : undefined,
+    )
+    if (isBody) conditional.bodies.push(history)
+    this.#captures.set(capture, history)
+    return history
+  }
+
+  #deviceOf(order: DeviceOrder): History {
+    const known = this.#devices.get(order)
+    if (known !== undefined) return known
+    const history = new History(false)
+    this.#devices.set(order, history)
+    return history
+  }
+
+  #allocationsOf(order: DeviceOrder): Allocations {
+    const known = this.#allocations.get(order)
+    if (known !== undefined) return known
+    const allocations = new Allocations()
+    this.#allocations.set(order, allocations)
+    return allocations
+  }
+}
+
+/** Notes an access, also for the conditional around it. */
+function note(history: History, operation: QueuedOperation, access: Access, made: AccessFacts): void {
+  history.note(operation, access, made)
+  if (history.around !== undefined) history.collected.push({ operation, access, made })
+}

@@ -1,0 +1,90 @@
+import { checkBoolean, checkOptions, mustBe } from "../common/check.js"
+import { warn } from "../common/warn.js"
+import { observe } from "../runtime/order/observers.js"
+import type { DataRaceError } from "./data-race-error.js"
+import { RaceObserver } from "./race-observer.js"
+import type { Race } from "./race.js"
+import { errorOf } from "./report.js"
+
+/** Options of {@link startSanitizer}. */
+export interface SanitizerOptions {
+  /**
+   * What happens at a race. `"throw"` (the default): the call that would queue the second access throws, and queues nothing.
+   * `"warn"`: a process warning for each distinct race; the operation is queued. A function: called with each race before the
+   * operation is queued; if it throws, nothing is queued.
+   */
+  readonly onRace?: "throw" | "warn" | ((race: DataRaceError) => void) | undefined
+  /** Whether reports show where the program queued the accesses. Costs some microseconds an operation. Default: true. */
+  readonly stacks?: boolean | undefined
+}
+
+const names: ReadonlySet<string> = new Set(["onRace", "stacks"] satisfies (keyof SanitizerOptions)[])
+
+/** A sanitizer that runs. */
+export interface Sanitizer {
+  /** Ends it. Operations are no longer checked. */
+  stop(): void
+  /** Calls {@link stop}, for `using`. */
+  [Symbol.dispose](): void
+}
+
+/**
+ * Finds data races: two operations on different streams that use the same bytes, at least one of them writing, with nothing
+ * in the program that orders them. It checks every launch, copy, fill, read, product and graph launch of all devices from now
+ * on, before it is queued. A report names both accesses and the call that would order them.
+ *
+ * It is exact over what operations declare: signatures, structs, `uses` and `external`. Only order that the program makes
+ * counts: streams, events, waits, joins and synchronisations; never what happened to be finished. So a race is found even if
+ * it did no harm this time.
+ *
+ * The environment variable `AUXSTREAM_SANITIZER=1` starts it with the first device; `AUXSTREAM_SANITIZER=warn` with warnings.
+ *
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
+ * @example
+ * const sanitizer = startSanitizer()
+ * step(model)                          // throws a DataRaceError at the first race
+ * sanitizer.stop()
+ *
+ * PyTorch: `TORCH_CUDA_SANITIZER`.
+ */
+export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {
+  checkOptions(options, "options", names)
+  const { onRace = "throw", stacks = true } = options
+  checkBoolean(stacks, "stacks")
+  const stop = observe(new RaceObserver(handlerOf(onRace), stacks))
+  return { stop, [Symbol.dispose]: stop }
+}
+
+function handlerOf(onRace: SanitizerOptions["onRace"]): (race: Race) => void {
+  if (onRace === "throw") return throwRace
+  if (onRace === "warn") return warnOfRaces()
+  if (typeof onRace === "function") return (race) => onRace(errorOf(race))
+  throw mustBe("onRace", '"throw", "warn" or a function', onRace)
+}
+
+function throwRace(race: Race): void {
+  throw errorOf(race)
+}
+
+/** The number of distinct races after which no more are shown. */
+const MOST_WARNINGS = 1000
+
+function warnOfRaces(): (race: Race) => void {
+  const known = new Set<string>()
+  return (race) => {
+    const error = errorOf(race)
+    const key = keyOf(error)
+    if (known.has(key) || known.size >= MOST_WARNINGS) return
+    known.add(key)
+    warn("AUX_DATA_RACE", error.message)
+  }
+}
+
+/** Equal for races of the same two places in the program; without stacks, of the same operations on the same streams. */
+function keyOf({ current, previous }: DataRaceError): string {
+  return JSON.stringify(
+    [current, previous].map(({ operation, kind, argument, name, access, stream, stack }) => {
+      return [operation, kind, argument, name, access, stack === "" ? stream.name : stack]
+    }),
+  )
+}

@@ -1,0 +1,150 @@
+/**
+ * The accesses of each byte of a device's memory: segments of bytes that have the same past. They never overlap, and are
+ * sorted by address. Bytes between segments have no past.
+ */
+import type { PastAccess } from "./past-access.js"
+
+/** Bytes from `begin` up to, but not including, `end`. */
+export class Segment {
+  begin: number
+  end: number
+  accesses: PastAccess[]
+
+  constructor(begin: number, end: number, accesses: PastAccess[]) {
+    this.begin = begin
+    this.end = end
+    this.accesses = accesses
+  }
+}
+
+const none: readonly Segment[] = []
+
+export class Shadow {
+  #segments: Segment[] = []
+  /** Each segment by its first byte, because most accesses use exactly the bytes of an earlier one. */
+  readonly #byBegin = new Map<number, Segment>()
+
+  get size(): number {
+    return this.#segments.length
+  }
+
+  /** The segment with exactly these bytes, if there is one. */
+  exactly(begin: number, end: number): Segment | undefined {
+    const segment = this.#byBegin.get(begin)
+    return segment !== undefined && segment.end === end ? segment : undefined
+  }
+
+  /** The segments with at least one of these bytes. */
+  overlapping(begin: number, end: number): readonly Segment[] {
+    const first = this.#firstAfter(begin)
+    let last = first
+    while (last < this.#segments.length && this.#at(last).begin < end) last++
+    return first === last ? none : this.#segments.slice(first, last)
+  }
+
+  /** Segments that have exactly these bytes together. Makes those that are missing, and divides those that reach beyond. */
+  tiles(begin: number, end: number): Segment[] {
+    const first = this.#firstAfter(begin)
+    const tiles: Segment[] = []
+    const added: Segment[] = []
+    let place = first
+    let done = begin
+    for (; place < this.#segments.length && this.#at(place).begin < end; place++) {
+      const segment = this.#at(place)
+      if (segment.begin > done) this.#add(new Segment(done, segment.begin, []), tiles, added)
+      else if (segment.begin < begin) added.push(this.#cutHead(segment, begin))
+      const tail = segment.end > end ? this.#cutTail(segment, end) : undefined
+      tiles.push(segment)
+      added.push(segment)
+      if (tail !== undefined) added.push(tail)
+      done = segment.end
+    }
+    if (done < end) this.#add(new Segment(done, end, []), tiles, added)
+    if (added.length !== place - first || tiles.length !== place - first) {
+      this.#segments.splice(first, place - first, ...added)
+    }
+    return tiles
+  }
+
+  #add(segment: Segment, tiles: Segment[], added: Segment[]): void {
+    this.#byBegin.set(segment.begin, segment)
+    tiles.push(segment)
+    added.push(segment)
+  }
+
+  /** Makes the segment begin later. @returns a segment with the bytes before */
+  #cutHead(segment: Segment, begin: number): Segment {
+    const head = new Segment(segment.begin, begin, copies(segment))
+    segment.begin = begin
+    this.#byBegin.set(head.begin, head)
+    this.#byBegin.set(begin, segment)
+    return head
+  }
+
+  #cutTail(segment: Segment, end: number): Segment {
+    const tail = new Segment(end, segment.end, copies(segment))
+    segment.end = end
+    this.#byBegin.set(end, tail)
+    return tail
+  }
+
+  /** Makes one segment of several that follow each other without gaps. */
+  unite(tiles: readonly Segment[], accesses: PastAccess[]): void {
+    const [first] = tiles
+    const last = tiles.at(-1)
+    if (first === undefined || last === undefined) return
+    for (const { begin } of tiles) this.#byBegin.delete(begin)
+    const whole = new Segment(first.begin, last.end, accesses)
+    this.#byBegin.set(whole.begin, whole)
+    this.#segments.splice(this.#firstAfter(first.begin), tiles.length, whole)
+  }
+
+  /** Removes the accesses of these bytes that do not pass. */
+  keep(begin: number, end: number, isKept: (access: PastAccess) => boolean): void {
+    if (this.overlapping(begin, end).length === 0) return
+    for (const tile of this.tiles(begin, end)) tile.accesses = tile.accesses.filter(isKept)
+    const first = this.#firstAfter(begin)
+    let last = first
+    while (last < this.#segments.length && this.#at(last).begin < end) last++
+    const rest = this.#segments.slice(first, last).filter((segment) => this.#isNeeded(segment))
+    this.#segments.splice(first, last - first, ...rest)
+  }
+
+  #isNeeded({ begin, accesses }: Segment): boolean {
+    if (accesses.length === 0) this.#byBegin.delete(begin)
+    return accesses.length > 0
+  }
+
+  /** Removes all accesses that do not pass. */
+  keepAll(isKept: (access: PastAccess) => boolean): void {
+    for (const segment of this.#segments) segment.accesses = segment.accesses.filter(isKept)
+    this.#segments = this.#segments.filter((segment) => this.#isNeeded(segment))
+  }
+
+  *[Symbol.iterator](): Generator<PastAccess> {
+    for (const { accesses } of this.#segments) yield* accesses
+  }
+
+  /** The index of the first segment that ends after an address. */
+  #firstAfter(address: number): number {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#at(middle).end <= address) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #at(place: number): Segment {
+    const segment = this.#segments[place]
+    if (segment === undefined) throw new RangeError(`There is no segment ${place}.`)
+    return segment
+  }
+}
+
+/** Each segment owns its accesses, because a later access replaces them in place. */
+function copies({ accesses }: Segment): PastAccess[] {
+  return accesses.map((access) => access.copy())
+}

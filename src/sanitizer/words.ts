@@ -1,0 +1,33 @@
+/** How reports name streams and operations. */
+import { Stream } from "../runtime/device/stream.js"
+import type { OperationKind } from "../runtime/order/operation.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+
+/** The name of a stream without its device: `stream "aux"`, or `the default stream`. */
+export function nameOf(state: StreamState): string {
+  const name = plainName(state)
+  if (!state.chosen && state.id !== 0) return `stream "${name}"`
+  return /^(the|pool) /.test(name) ? name : `the ${name}`
+}
+
+/** The name that the program gave a stream. */
+export function plainName({ owner, name }: StreamState): string {
+  const stream = owner?.deref()
+  return stream instanceof Stream ? stream.name : name.replace(/ of [a-z]+(:\d+)?$/, "")
+}
+
+const texts: Readonly<Record<Exclude<OperationKind, "launch">, string>> = {
+  copy: "a copy",
+  upload: "a copy from a typed array",
+  fill: "a fill",
+  read: "a read",
+  matmul: "a matrix product",
+  graph: "a graph launch",
+  conditional: "a conditional",
+  external: "work of another library",
+}
+
+/** Such as `kernel "scale"`, or `a copy`. */
+export function operationText({ kind, label }: { readonly kind: OperationKind; readonly label: string }): string {
+  return kind === "launch" ? `kernel "${label}"` : texts[kind]
+}
