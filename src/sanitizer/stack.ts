@@ -17,9 +17,9 @@ const KEPT = 4
 /** How many calls are looked at, because those of the library are left out. */
 const LOOKED_AT = 20
 
-/** The folder of the library's code. */
-const library = new URL("..", import.meta.url).href
-const bundled: readonly Frame[] = []
+/** The folder of the library's code; undefined in a CommonJS bundle, which has no such folder. */
+const library = import.meta.url ? new URL("..", import.meta.url).href : undefined
+const none: readonly Frame[] = []
 
 /** The program's calls that led here, the innermost first. */
 export function captureStack(): readonly Frame[] {
@@ -31,7 +31,7 @@ export function captureStack(): readonly Frame[] {
     Error.prepareStackTrace = framesOf
     Error.captureStackTrace(holder, captureStack)
     const { stack } = holder
-    return isFrames(stack) ? stack : bundled
+    return isFrames(stack) ? stack : none
   } finally {
     Error.stackTraceLimit = stackTraceLimit
     Reflect.set(Error, "prepareStackTrace", prepareStackTrace)
@@ -47,11 +47,15 @@ function framesOf(_error: unknown, sites: NodeJS.CallSite[]): Frame[] {
   const frames: Frame[] = []
   for (const site of sites) {
     const file = site.getFileName()
-    if (typeof file !== "string" || file.startsWith(library) || file.startsWith("node:")) continue
+    if (typeof file !== "string" || isOfLibrary(file) || file.startsWith("node:")) continue
     frames.push(frameOf(site, file))
     if (frames.length === KEPT) break
   }
   return frames.length > 0 ? frames : sites.slice(0, KEPT).map((site) => frameOf(site, site.getFileName() ?? ""))
+}
+
+function isOfLibrary(file: string): boolean {
+  return library !== undefined && file.startsWith(library)
 }
 
 function frameOf(site: NodeJS.CallSite, file: string): Frame {
