@@ -12,8 +12,8 @@ import { at, filesBelow, node, tools } from "./project.mjs"
 const compiled = ["src", "test", "examples", "bench"]
 const withAssets = ["test", "examples", "bench"]
 const settings = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"]
-/** Compiles the kernels that are written in AssemblyScript into sources that embed them. */
-const generator = "scripts/build-wasm.mjs"
+/** Write sources that embed other languages: kernels in AssemblyScript, the page that shows a trace. */
+const generators = ["scripts/build-wasm.mjs", "scripts/build-page.mjs"]
 /** Joins the code in dist/ into few files, and removes the others. */
 const bundler = "scripts/bundle.mjs"
 /** The state of the sources at the last build. */
@@ -31,7 +31,7 @@ export function build() {
   rmSync(stamp, { force: true })
   const inputs = fingerprint()
   const steps = [
-    () => (existsSync(at(generator)) ? node(at(generator)) : 0),
+    ...generators.map((generator) => () => (existsSync(at(generator)) ? node(at(generator)) : 0)),
     () => node(tools.tsc, ["-p", "tsconfig.build.json"]),
     () => node(at(bundler)),
     () => node(tools.tsc, ["-p", "tsconfig.json"]),
@@ -56,7 +56,7 @@ function fingerprint() {
   const sources = compiled.flatMap((folder) => filesBelow(folder))
   const inputs = [
     ...settings,
-    generator,
+    ...generators,
     bundler,
     ...sources.filter((path) => !isGenerated(path) && !isResult(path)).sort(),
   ]

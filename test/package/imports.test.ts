@@ -83,6 +83,7 @@ const rooms: Record<string, readonly string[]> = {
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "trace/data": [],
   "trace/layout": ["trace/data"],
+  "trace/page": ["trace/layout", "trace/data"],
   "trace/write": ["trace/layout", "trace/data"],
   trace: [
     ...["trace/write", "trace/layout", "trace/data"],

@@ -12,6 +12,7 @@ import type {
   TraceSpan,
   TraceWait,
 } from "../../src/trace/data/data.js"
+import type { TraceFigures } from "../../src/trace/data/figures.js"
 import { numbersFrom } from "./random.js"
 
 export interface SyntheticOptions {
@@ -231,5 +232,28 @@ class SyntheticProgram {
       regions: this.#regions,
       calls: this.#calls,
     }
+  }
+}
+
+/** Made-up figures for a trace: what an analysis could say of it. */
+export function syntheticFigures({ devices, regions }: TraceData): TraceFigures {
+  return {
+    devices: devices.map((_, device) => ({
+      ...{ device, busy: 9e6, union: 6.4e6, longest: 5.2e6, overlap: 0.684 - 0.3 * device },
+      idle: { host: 610_000, gaps: 240_000, waits: 130_000, unexplained: 18_000 },
+    })),
+    regions: regions.map(({ ran, mode }, region) => {
+      const union = ran === undefined ? 0 : ran.end - ran.start
+      if (mode === "sequential") {
+        const lost = [{ why: "sequential" as const, time: Math.round(union * 0.4) }]
+        return { region, busy: union, union, longest: union, gained: 0, lost, sequential: union }
+      }
+      const lost = [
+        { why: "unequal branches" as const, time: Math.round(union * 0.2) },
+        { why: "launch gaps" as const, time: Math.round(union * 0.05) },
+      ]
+      return { region, busy: union * 1.7, union, longest: union, overlap: 0.86, gained: Math.round(union * 0.7), lost }
+    }),
+    criticalPath: [],
   }
 }

@@ -5,95 +5,53 @@
  */
 
 import type { TraceData, TraceWait } from "../data/data.js"
+import { RelationIndex } from "../layout/relations.js"
 import type { Mark, Text } from "./perfetto-timeline.js"
 
 export class Flows {
   readonly #data: TraceData
-  /** For each stream, its operations in the order of their beginnings; of graphs, not their nodes. */
-  readonly #operations: number[][]
+  readonly #relations: RelationIndex
   /** For each stream, its records and waits in the order of their times. */
   readonly #marks: Mark[][]
-  readonly #from = new Map<number, number[]>()
-  readonly #into = new Map<number, number[]>()
 
   constructor(data: TraceData) {
     this.#data = data
-    this.#operations = data.streams.map(() => [])
+    this.#relations = new RelationIndex(data)
     this.#marks = data.streams.map(() => [])
-    data.spans.forEach((span, index) => {
-      if (span.parent === undefined) this.#operations[span.stream]?.push(index)
-    })
-    for (const operations of this.#operations) operations.sort((a, b) => this.#startOf(a) - this.#startOf(b))
-    data.waits.forEach((wait, index) => this.#addWait(wait, index + 1))
+    data.waits.forEach((wait, index) => this.#addMarks(wait, index))
     for (const marks of this.#marks) marks.sort((a, b) => a.time - b.time)
   }
 
   /** The arrows of an operation. */
   ofOperation(index: number): Text {
-    return { flows: this.#from.get(index) ?? [], endingFlows: this.#into.get(index) ?? [] }
+    const { waitedFor, waitedBy } = this.#relations.of(index)
+    return { flows: waitedBy.map(ofWait), endingFlows: waitedFor.map(ofWait) }
   }
 
-  /** The arrow of a region, whose numbers follow those of the waits. */
+  /** The arrow of a region. */
   ofRegion(index: number): number {
     return this.#data.waits.length + index + 1
   }
 
+  /** The records and waits of a stream. */
   marksOn(stream: number): readonly Mark[] {
     return this.#marks[stream] ?? []
   }
 
-  #addWait({ from, to, sent }: TraceWait, flow: number): void {
+  #addMarks({ from, to, sent }: TraceWait, index: number): void {
     // The viewer finds the direction of an arrow from the times, so the record must be earlier than the wait.
     const waited = Math.max(from.time, to.time, 1)
     const recorded = Math.min(from.time, waited - 1)
-    const [source, target] = [this.#data.streams[from.stream]?.name ?? "", this.#data.streams[to.stream]?.name ?? ""]
     const category = sent ? "wait" : "skipped wait"
-    const before = this.#lastBefore(from.stream, recorded)
-    const after = this.#firstFrom(to.stream, waited)
-    if (before !== undefined) push(this.#from, before, flow)
-    if (after !== undefined) push(this.#into, after, flow)
-    this.#marks[from.stream]?.push({
-      time: recorded,
-      name: "record",
-      category,
-      flows: [flow],
-      details: { waits: target },
-    })
-    const arrow = after === undefined ? { endingFlows: [flow] } : { flows: [flow] }
-    const name = sent ? "wait" : "wait (skipped)"
-    this.#marks[to.stream]?.push({ time: waited, name, category, ...arrow, details: { for: source } })
-  }
-
-  /** The last operation of a stream that begins before a time. */
-  #lastBefore(stream: number, time: number): number | undefined {
-    const operations = this.#operations[stream] ?? []
-    return operations[this.#position(operations, time) - 1]
-  }
-
-  /** The first operation of a stream that begins at a time or later. */
-  #firstFrom(stream: number, time: number): number | undefined {
-    const operations = this.#operations[stream] ?? []
-    return operations[this.#position(operations, time)]
-  }
-
-  /** How many operations begin before a time. */
-  #position(operations: readonly number[], time: number): number {
-    let [low, high] = [0, operations.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#startOf(operations[middle] ?? 0) < time) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  #startOf(index: number): number {
-    return this.#data.spans[index]?.start ?? 0
+    const flow = ofWait(index)
+    const isLast = this.#relations.waitEnds[index]?.to === undefined
+    const [source, target] = [from, to].map(({ stream }) => this.#data.streams[stream]?.name)
+    const record = { time: recorded, name: "record", category, flows: [flow], details: { for: target } }
+    const wait = { time: waited, name: sent ? "wait" : "wait (skipped)", category, details: { for: source } }
+    this.#marks[from.stream]?.push(record)
+    this.#marks[to.stream]?.push({ ...wait, ...(isLast ? { endingFlows: [flow] } : { flows: [flow] }) })
   }
 }
 
-function push(lists: Map<number, number[]>, key: number, value: number): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [value])
-  else list.push(value)
-}
+/** The arrow of a wait. Those of regions have the numbers after them. */
+const ofWait = (index: number) => index + 1

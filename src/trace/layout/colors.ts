@@ -1,0 +1,92 @@
+/**
+ * Colours, for light and dark backgrounds. Operations of one name have one colour in every trace; what moves memory is grey, and
+ * what holds others is pale. Text on each colour has a contrast of at least 5.5 to 1.
+ */
+
+import type { SpanKind } from "../data/data.js"
+
+export interface Palette {
+  readonly background: string
+  /** Behind every other group of lanes, tool tips and panels. */
+  readonly raised: string
+  readonly line: string
+  readonly text: string
+  readonly muted: string
+  /** Text on {@link Palette.names}, {@link Palette.memory} and {@link Palette.holder}. */
+  readonly onColor: string
+  readonly names: readonly string[]
+  readonly memory: string
+  readonly holder: string
+  readonly call: string
+  readonly wait: string
+  readonly parallel: string
+  readonly sequential: string
+  readonly selected: string
+}
+
+export const LIGHT: Palette = {
+  background: "#ffffff",
+  raised: "#f5f6f8",
+  line: "#dfe3e8",
+  text: "#1b1f27",
+  muted: "#5d6675",
+  onColor: "#1b1f27",
+  names: [
+    ...["#9ac9fa", "#93d6b1", "#ebb989", "#d5b5ee", "#7dd5da"],
+    ...["#c7c989", "#f7afa8", "#b9bffb", "#add199", "#edaed1"],
+  ],
+  memory: "#cbd1da",
+  holder: "#e4e8ee",
+  call: "#d8dce3",
+  wait: "#4b5768",
+  parallel: "#19754c",
+  sequential: "#a8530b",
+  selected: "#0b57d0",
+}
+
+export const DARK: Palette = {
+  background: "#12151b",
+  raised: "#1a1e26",
+  line: "#2e3440",
+  text: "#e7eaf0",
+  muted: "#9aa4b5",
+  onColor: "#ffffff",
+  names: [
+    ...["#386695", "#2b7351", "#865725", "#73548a", "#007277"],
+    ...["#666723", "#904d49", "#595d96", "#4c6f38", "#874d6f"],
+  ],
+  memory: "#4c5566",
+  holder: "#2b3240",
+  call: "#39414f",
+  wait: "#aab6c9",
+  parallel: "#5fcb98",
+  sequential: "#f0a45d",
+  selected: "#7fb2ff",
+}
+
+/** The colour of an operation. */
+export function colorOf(palette: Palette, kind: SpanKind, name: string): string {
+  switch (kind) {
+    case "copy":
+    case "upload":
+    case "fill":
+    case "read":
+      return palette.memory
+    case "graph":
+    case "conditional":
+    case "external":
+      return palette.holder
+    case "kernel":
+    case "matmul":
+    case "node":
+      return palette.names[hashOf(name) % palette.names.length] ?? palette.memory
+  }
+}
+
+/** A number of a name, the same everywhere: FNV-1a, then mixed, because its low bits alone are close for similar names. */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+  return (hash ^ (hash >>> 13)) >>> 0
+}
