@@ -53,6 +53,16 @@ onHost("a lost device", (open) => {
     }
   })
 
+  test("§7 a lost device without streams says so, too", async () => {
+    using device = open()
+    const { cause } = await lose(device)
+    assert.throws(
+      () => device.synchronize(),
+      (error) => error instanceof DeviceLostError && error.cause === cause,
+    )
+    await assert.rejects(device.completed(), (error) => error instanceof DeviceLostError && error.cause === cause)
+  })
+
   test("§7 pending promises reject, and disposing of everything works quietly", async () => {
     const device = open()
     const warnings: Error[] = []

@@ -159,13 +159,27 @@ export const double = {
     try {
       fn()
     } finally {
-      logged = String(call("double_log_stop", "str", []))
+      logged = endLog()
     }
     return logged
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => line.split(" ").map((word, index) => (index === 0 ? word : Number(word))))
+  },
+  /** The same for an async function. */
+  async logAsync(fn: () => Promise<void>): Promise<(string | number)[][]> {
+    call("double_log_start", "void", [])
+    try {
+      await fn()
+    } finally {
+      logged = endLog()
+    }
+    return logged
   },
 }
 
-let logged = ""
+let logged: (string | number)[][] = []
+
+function endLog(): (string | number)[][] {
+  return String(call("double_log_stop", "str", []))
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.split(" ").map((word, index) => (index === 0 ? word : Number(word))))
+}

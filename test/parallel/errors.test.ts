@@ -237,6 +237,32 @@ describe("§5 rule 5, errors", () => {
     })
   }
 
+  it("one error that the functions and the join throw, such as that of a lost device, is thrown itself, once", async () => {
+    using recorded = new Recorded()
+    const { aux, event0, event1, recording } = recorded
+    const error = new Error("of everything")
+    const fail = () => {
+      for (const name of ["events.record", "streams.wait"] as const) recording.failAt(name, 1, error)
+      throw error
+    }
+    const failLater = async () => {
+      await Promise.resolve()
+      fail()
+    }
+    assert.throws(
+      () => maybeExecuteInParallel(() => {}, fail, event0, event1, aux),
+      (thrown) => thrown === error,
+    )
+    assert.equal("joinErrors" in error, false)
+    recording.forgetFailures()
+    await assert.rejects(
+      maybeExecuteInParallel(failLater, failLater, event0, event1, aux),
+      (thrown) => thrown === error,
+    )
+    assert.equal("joinErrors" in error, false)
+    recording.forgetFailures()
+  })
+
   it("the error of a join after success is thrown", () => {
     using recorded = new Recorded()
     const { aux, event0, event1, recording } = recorded

@@ -36,8 +36,10 @@ export class RecordingDriver {
     for (const failure of this.#failures) {
       if (failure.name !== name || --failure.nth > 0) continue
       this.#failures.splice(this.#failures.indexOf(failure), 1)
-      // A capture whose end fails is over, too.
-      if (name === "graphs.endCapture" && typeof args[0] === "number") inner.graphs.cancelCapture(args[0])
+      // A capture or a body whose end fails is over, too.
+      const [stream] = args
+      if (name === "graphs.endCapture" && typeof stream === "number") inner.graphs.cancelCapture(stream)
+      if (name === "graphs.endConditional" && typeof stream === "number") inner.graphs.cancelConditional(stream)
       throw failure.error
     }
   }

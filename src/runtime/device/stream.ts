@@ -186,7 +186,7 @@ export class Stream {
    * @throws AuxstreamError AUX_STREAM_CAPTURING while the stream is part of a capture
    */
   dispose(): void {
-    this.state.order.captures.checkFree(this.state, "be disposed of")
+    this.state.order.captures.checkDisposable(this.state)
     this.device.streams.dispose(this)
   }
 

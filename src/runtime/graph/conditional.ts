@@ -237,7 +237,7 @@ function captureBody(
     capture.invalidate(error)
     throw error
   } finally {
-    // Not stream.dispose(), which may throw if the driver cannot tell whether it is captured. That would hide the error.
+    // Not stream.dispose(), which throws if the stream is still captured. That would hide the error.
     root.device.streams.dispose(root)
   }
 }

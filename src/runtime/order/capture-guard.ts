@@ -80,15 +80,21 @@ export class Captures {
     if (capture !== undefined) throw neverDone(name, what)
   }
 
-  /** Throws if the stream is part of a capture of this library or of another. */
-  checkFree(stream: StreamState, what: string): void {
-    if (stream.capture !== undefined) throw capturing(stream.name, what)
-    this.checkNotOthers(stream, what)
+  /**
+   * Throws if the stream cannot be disposed of because it is part of a capture. If the driver cannot tell whether another
+   * library captures it, the disposal is retried later.
+   */
+  checkDisposable(stream: StreamState): void {
+    if (stream.capture !== undefined) throw capturing(stream.name, "be disposed of")
+    if (this.#order.isCapturedByOthers(stream, false)) throw capturedByOthers(stream.name, "be disposed of")
   }
 
-  /** Throws if another library captures the stream: the call would invalidate that capture, or never finish. */
+  /**
+   * Throws if another library captures the stream: the call would invalidate that capture, or never finish. If the driver
+   * cannot tell, throws its error, so that nobody looks for a capture that may not exist.
+   */
   checkNotOthers(stream: StreamState, what: string): void {
-    if (this.#order.isCapturedByOthers(stream)) throw capturedByOthers(stream.name, what)
+    if (this.#order.queryCapturedByOthers(stream)) throw capturedByOthers(stream.name, what)
   }
 
   /** {@link checkLook} for a stream, whether this library or another captures it. */

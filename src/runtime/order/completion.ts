@@ -80,6 +80,7 @@ async function completionOutside(state: StreamState, options: CompletionOptions)
 export async function deviceCompletion(order: DeviceOrder, options: CompletionOptions): Promise<void> {
   checkCompletionOptions(options)
   order.captures.checkOutside("the device", "be waited for")
+  order.checkNotLost()
   const all = order.markAll()
   const live = Array.from(order.live, (state) => {
     const isSilent = order.isSilent(state)

@@ -170,13 +170,22 @@ export class DeviceOrder {
     }
   }
 
-  /** Whether another library captures the stream, or whether that cannot be excluded. */
-  isCapturedByOthers({ disposed, handle }: StreamState): boolean {
+  /**
+   * Whether another library captures the stream.
+   *
+   * @param ifUnknown the answer if the driver cannot tell: by default true, so that the caller asks again later
+   */
+  isCapturedByOthers(state: StreamState, ifUnknown = true): boolean {
     try {
-      return !disposed && this.driver.streams.isCapturedByOthers(handle)
+      return this.queryCapturedByOthers(state)
     } catch (error) {
-      return !(error instanceof DeviceLostError) // Not known: the caller asks again later.
+      return ifUnknown && !(error instanceof DeviceLostError)
     }
+  }
+
+  /** Whether another library captures the stream. @throws what the driver throws if it cannot tell */
+  queryCapturedByOthers({ disposed, handle }: StreamState): boolean {
+    return !disposed && this.driver.streams.isCapturedByOthers(handle)
   }
 
   /** Whether another library captures the stream of a use. Until its capture ends, nothing tells when the use is over. */
@@ -218,6 +227,7 @@ export class DeviceOrder {
    * Blocks until all queued work is done. Then throws the error of a broken stream that has not been disposed of, if any.
    */
   synchronize(): void {
+    this.checkNotLost()
     const all = this.markAll()
     const failures: unknown[] = []
     for (const state of this.#live) {
@@ -232,6 +242,11 @@ export class DeviceOrder {
     this.retired.reapAll()
     this.#observer?.synchronized(this, all)
     if (failures.length > 0) throw failures[0]
+  }
+
+  /** Without streams, nothing else that waits for the device would notice that it is lost. @throws DeviceLostError */
+  checkNotLost(): void {
+    if (this.#live.size === 0) this.driver.memory.usage()
   }
 
   /** Keeps an action, to be retried when something is created. */
