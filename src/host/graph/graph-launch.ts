@@ -82,7 +82,13 @@ export class GraphLauncher {
     const at = root.room(FLAT_CALL_WORDS)
     const { words } = this.#control
     const table = wordAt(words, flat.block + FLAT_TABLE)
-    words.set([CALL | (FLAT_CALL_WORDS << KIND_BITS), block, length, count, table, how, flat.block], at)
+    words[at] = CALL | (FLAT_CALL_WORDS << KIND_BITS)
+    words[at + 1] = block
+    words[at + 2] = length
+    words[at + 3] = count
+    words[at + 4] = table
+    words[at + 5] = how
+    words[at + 6] = flat.block
     root.publish(FLAT_CALL_WORDS, count)
     this.#scheduler.submit(root.block)
     // If the run is interrupted, its branches need a worker each.

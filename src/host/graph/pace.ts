@@ -29,6 +29,8 @@ export class Pace {
   #due = 0
   /** The time that several workers would save, in milliseconds, without the cost of passing branches between them. */
   #gain = Infinity
+  /** Whether that is worth the cost. */
+  #isWorthIt = true
   /** The launch that is being measured. */
   #measured: LaunchEnd | undefined
   /** No launch before this one is run flat. */
@@ -40,9 +42,9 @@ export class Pace {
   choose(branches: readonly BranchBlock[], end: LaunchEnd, { doubles }: Pick<ControlMemory, "doubles">): number {
     if (branches.length < 2) return 0
     if (this.#measured?.slot.hasPassed(this.#measured.position) === true) {
-      this.#learn(branches.map(({ block }) => doubles[block / 2] ?? 0))
+      this.#learn(branches, doubles)
     }
-    const how = this.#launches < this.#distrusted || this.#isWorthIt(branches) ? 0 : ALONE
+    const how = this.#isWorthIt || this.#launches < this.#distrusted ? 0 : ALONE
     if (this.#launches++ < this.#due || this.#measured !== undefined) return how
     this.#measured = end
     return how | MEASURED
@@ -70,16 +72,14 @@ export class Pace {
   }
 
   /** Believes a smaller gain at once, but a larger one only gradually: a busy machine may have caused it. */
-  #learn(times: readonly number[]): void {
+  #learn(branches: readonly BranchBlock[], doubles: Float64Array): void {
+    const times = branches.map(({ block }) => doubles[block / 2] ?? 0)
+    const waits = branches.reduce((sum, branch) => sum + branch.waits, 0)
     const gain = times.reduce((sum, time) => sum + time, 0) - Math.max(...times)
     const isMore = gain > this.#gain
     this.#gain = isMore ? Math.min(gain, 2 * this.#gain) : gain
+    this.#isWorthIt = this.#gain > CALL + waits * HANDOVER
     this.#due = isMore || this.#launches < TRIALS ? this.#launches : this.#launches + GAP
     this.#measured = undefined
-  }
-
-  #isWorthIt(branches: readonly BranchBlock[]): boolean {
-    const waits = branches.reduce((sum, branch) => sum + branch.waits, 0)
-    return this.#gain > CALL + waits * HANDOVER
   }
 }

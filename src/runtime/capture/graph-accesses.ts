@@ -17,6 +17,14 @@ interface RangesOfMemory {
   readonly overwrites: Ranges
 }
 
+/** Bytes that each launch writes. */
+interface LaunchWrite {
+  readonly memory: Writes
+  readonly begin: number
+  readonly byteLength: number
+  readonly overwrites: boolean
+}
+
 /**
  * What a graph reads and writes of memory that was made outside, on devices where a kernel's failure breaks only its
  * stream. It tells which contents a launch needs, and which contents are undefined if a launch fails.
@@ -24,10 +32,15 @@ interface RangesOfMemory {
 export class GraphAccesses {
   readonly #own: Writes
   readonly #ranges = new Map<Writes, RangesOfMemory>()
+  /** The memory made inside, also inside graphs and bodies that are part of it. */
+  readonly #inside: Set<Writes>
+  /** All writes as a list, because each launch notes them. Made at the first launch; nothing is added after that. */
+  #launchWrites: readonly LaunchWrite[] | undefined
 
   /** @param own the writes to memory made inside, which each launch writes anew */
   constructor(own: Writes) {
     this.#own = own
+    this.#inside = new Set([own])
   }
 
   #rangesOf({ writes }: Pick<Span["allocation"], "writes">): RangesOfMemory | undefined {
@@ -67,6 +80,7 @@ export class GraphAccesses {
 
   /** Adds the accesses of a graph launched inside, or of a body, whose operations may not run. */
   include(part: GraphAccesses, isBody: boolean): void {
+    for (const writes of part.#inside) this.#inside.add(writes)
     for (const [writes, ranges] of part.#ranges) {
       const mine = this.#rangesOf({ writes })
       if (mine === undefined) continue
@@ -91,10 +105,20 @@ export class GraphAccesses {
 
   /** Notes the writes of the launch that was queued last on a stream. */
   note(stream: StreamFailures): void {
-    for (const [memory, { writes, overwrites }] of this.#ranges) {
-      for (const { begin, end } of overwrites) memory.overwrite(stream, begin, end - begin)
-      for (const { begin, end } of writes) memory.note(stream, begin, end - begin)
+    this.#launchWrites ??= this.#listWrites()
+    for (const { memory, begin, byteLength, overwrites } of this.#launchWrites) {
+      if (overwrites) memory.overwrite(stream, begin, byteLength)
+      else memory.note(stream, begin, byteLength)
     }
+  }
+
+  #listWrites(): LaunchWrite[] {
+    const outside = [...this.#ranges].flatMap(([memory, { writes, overwrites }]) => [
+      ...Array.from(overwrites, ({ begin, end }) => ({ memory, begin, byteLength: end - begin, overwrites: true })),
+      ...Array.from(writes, ({ begin, end }) => ({ memory, begin, byteLength: end - begin, overwrites: false })),
+    ])
+    const inside = Array.from(this.#inside, (memory) => ({ memory, begin: 0, byteLength: Infinity, overwrites: true }))
+    return [...outside, ...inside]
   }
 }
 

@@ -115,12 +115,6 @@ export class GraphMemory extends RetainedMemory {
   /** Notes the writes of the launch that was queued last on a stream. */
   noteWrites(stream: StreamFailures): void {
     this.accesses.note(stream)
-    this.#noteOwnWrites(stream)
-  }
-
-  #noteOwnWrites(stream: StreamFailures): void {
-    this.arena.writes.overwrite(stream, 0, Infinity)
-    for (const part of this.#parts) part.#noteOwnWrites(stream)
   }
 
   /** The allocations of the memory. Every launch is ordered after them. */

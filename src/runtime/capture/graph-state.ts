@@ -2,7 +2,7 @@ import type { GraphHandle } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { type Capture, captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
-import { LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
+import { type GroupLaunches, LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
 import { type Access, Operation, OperationType } from "../order/operation.js"
 import { refuse } from "./operation.js"
 import type { RecordPoint } from "../order/record-point.js"
@@ -55,7 +55,7 @@ export class GraphState {
   #makeChangeable(): GraphHandle {
     const former = this.handle
     this.handle = this.capture.order.driver.graphs.makeChangeable(former)
-    if (this.handle !== former) this.#destroyAfter(this.group.launches.list(), former)
+    if (this.handle !== former) this.#destroyAfter(this.group.launches.uses.list(), former)
     return this.handle
   }
 
@@ -68,7 +68,12 @@ export class GraphState {
 
   /** See {@link NodeChanges.setArguments}. */
   setArguments(place: number, args: NodeArguments): void {
-    const added = this.capture.changes.setArguments(this.#makeChangeable(), place, args, this.group.launches.list())
+    const added = this.capture.changes.setArguments(
+      this.#makeChangeable(),
+      place,
+      args,
+      this.group.launches.uses.list(),
+    )
     for (const memory of added) {
       this.group.unite(memory.launchGroup)
       this.#prerequisites.add(memory)
@@ -111,18 +116,19 @@ export class GraphState {
 
   #queue(stream: StreamState, operation: Operation | undefined): void {
     const { memory, order } = this.capture
-    if (stream.failures !== undefined) memory.checkWritten()
-    const { group } = this
-    const learned = group.launches.isBefore(stream) ? undefined : this.#orderBehindLaunches(stream)
+    const { failures } = stream
+    if (failures?.arePossible === true) memory.checkWritten()
+    const { launches } = this.group
+    const learned = launches.uses.isBefore(stream) ? undefined : this.#orderBehindLaunches(stream, launches)
     this.#prerequisites.orderBefore(stream)
     order.driver.graphs.launch(this.handle, stream.handle)
     if (learned !== undefined) stream.learn(learned)
     const tick = stream.advance(operation)
     operation?.accepted(tick)
-    group.launches.note(stream, tick)
-    this.#end.note(stream, tick, this.handle, group.isShared)
-    group.latest = this.#end
-    if (stream.failures !== undefined) memory.noteWrites(stream.failures)
+    launches.uses.note(stream, tick)
+    this.#end.note(stream, tick, this.handle, launches.graphs > 1)
+    launches.latest = this.#end
+    if (failures !== undefined) memory.noteWrites(failures)
   }
 
   /**
@@ -130,9 +136,8 @@ export class GraphState {
    *
    * @returns the order that the stream's clock learns once the launch is queued, if the driver itself orders the launches
    */
-  #orderBehindLaunches(stream: StreamState): RecordPoint | undefined {
-    const { latest, launches } = this.group
-    const open = launches.list().filter((use) => !isOver(use) && !stream.isAfter(use.stream.slot, use.tick))
+  #orderBehindLaunches(stream: StreamState, { latest, uses }: GroupLaunches): RecordPoint | undefined {
+    const open = uses.list().filter((use) => !isOver(use) && !stream.isAfter(use.stream.slot, use.tick))
     const known = open.some((use) => latest?.isOf(use)) && latest?.canOrder(this.handle, stream) ? latest : undefined
     const learned = known === undefined ? undefined : this.#orderBehind(known, stream)
     for (const use of open) {
@@ -159,7 +164,7 @@ export class GraphState {
   }
 
   #release(capture: GraphCapture, handle: GraphHandle | undefined): void {
-    const launches = this.group.launches.list()
+    const launches = this.group.launches.uses.list()
     capture.plan.releaseKernels()
     capture.memory.disposeBehind(launches)
     if (handle !== undefined) this.#destroyAfter(launches, handle)

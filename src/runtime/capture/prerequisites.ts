@@ -6,20 +6,29 @@ import type { StreamState } from "../order/stream-state.js"
 export class Prerequisites {
   readonly #births = new Set<Birth>()
   #behind = new WeakSet<StreamState>()
+  /** The latest stream that was ordered after all of them. Usually the same stream asks again. */
+  #latest: StreamState | undefined
 
   add({ birth }: UsedMemory): void {
     if (birth === undefined || this.#births.has(birth)) return
     this.#births.add(birth)
     this.#behind = new WeakSet()
+    this.#latest = undefined
   }
 
   /** Makes the stream's next operation run after all of the births. */
   orderBefore(stream: StreamState): void {
-    if (this.#births.size === 0 || this.#behind.has(stream)) return
-    for (const birth of this.#births) {
-      birth.orderBefore(stream)
-      if (birth.isOver) this.#births.delete(birth)
+    if (stream !== this.#latest && this.#births.size > 0) this.#orderAnother(stream)
+  }
+
+  #orderAnother(stream: StreamState): void {
+    if (!this.#behind.has(stream)) {
+      for (const birth of this.#births) {
+        birth.orderBefore(stream)
+        if (birth.isOver) this.#births.delete(birth)
+      }
+      this.#behind.add(stream)
     }
-    this.#behind.add(stream)
+    this.#latest = stream
   }
 }

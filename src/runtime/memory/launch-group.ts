@@ -22,7 +22,11 @@ export class LaunchEnd {
     this.#stream = stream
     this.#tick = tick
     this.#handle = handle
-    if (!isShared) return stream.mark(this.point)
+    if (isShared) this.#record(stream)
+    else stream.mark(this.point)
+  }
+
+  #record(stream: StreamState): void {
     try {
       this.#event ??= stream.order.events.acquire()
       stream.record(this.#event, this.point)
@@ -53,39 +57,44 @@ export class LaunchEnd {
   }
 }
 
+/** The launches of a group's graphs. */
+export class GroupLaunches {
+  readonly uses = new Uses()
+  /** The end of the newest launch; undefined if there is none, or more than one. */
+  latest: LaunchEnd | undefined
+  /** The number of graphs in the group. */
+  graphs: number
+
+  constructor(graphs: number) {
+    this.graphs = graphs
+  }
+
+  /** Adds those of another group. */
+  add({ uses, latest, graphs }: GroupLaunches): void {
+    const others = uses.list()
+    if (others.length > 0) this.latest = this.uses.list().length > 0 ? undefined : latest
+    for (const use of others) this.uses.add(use)
+    this.graphs += graphs
+  }
+}
+
 /**
  * A group of graphs that share memory. Their launches run one after another, on any streams, and share one record. So the
  * cost of a launch does not depend on the number of arrays that the graph uses.
  */
 export class LaunchGroup {
-  #launches = new Uses()
-  /** The end of the newest launch; undefined if there is none, or more than one. */
-  #latest: LaunchEnd | undefined
+  readonly #launches: GroupLaunches
   #larger: LaunchGroup | undefined
   /** The number of groups that were united in it. */
   #size = 1
-  #graphs: number
 
   /** @param graphs the number of graphs in it; 0 for the group of an array's memory */
   constructor(graphs = 0) {
-    this.#graphs = graphs
+    this.#launches = new GroupLaunches(graphs)
   }
 
-  /** Whether several graphs share memory. */
-  get isShared(): boolean {
-    return this.#root().#graphs > 1
-  }
-
-  get latest(): LaunchEnd | undefined {
-    return this.#root().#latest
-  }
-
-  set latest(end: LaunchEnd) {
-    this.#root().#latest = end
-  }
-
-  /** The record of launches of the whole group. */
-  get launches(): Uses {
+  /** The launches of the whole group, until it is united with another. */
+  get launches(): GroupLaunches {
     return this.#root().#launches
   }
 
@@ -100,10 +109,7 @@ export class LaunchGroup {
     const second = other.#root()
     if (first === second) return
     const [larger, smaller] = first.#size > second.#size ? [first, second] : [second, first]
-    const launches = smaller.#launches.list()
-    if (launches.length > 0) larger.#latest = larger.#launches.list().length > 0 ? undefined : smaller.#latest
-    for (const use of launches) larger.#launches.add(use)
-    larger.#graphs += smaller.#graphs
+    larger.#launches.add(smaller.#launches)
     larger.#size += smaller.#size
     smaller.#larger = larger
   }

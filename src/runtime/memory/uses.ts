@@ -77,10 +77,9 @@ export class Uses {
   /** Whether every use is ordered before the stream's next operation. */
   isBefore(stream: StreamState): boolean {
     if (this.#stream === undefined) return true
-    return (
-      stream.isAfter(this.#stream.slot, this.#tick) &&
-      this.#others.every((use) => stream.isAfter(use.stream.slot, use.tick))
-    )
+    if (!stream.isAfter(this.#stream.slot, this.#tick)) return false
+    for (const use of this.#others) if (!stream.isAfter(use.stream.slot, use.tick)) return false
+    return true
   }
 }
 
