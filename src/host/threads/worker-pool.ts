@@ -7,17 +7,16 @@ import { isReport, type Order, START, type WorkerStart } from "./messages.js"
 import type { Report } from "../kernel/reports.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown } from "../kernel/thrown.js"
+import { Standstill } from "./standstill.js"
 import { describeEnd, whyNotStarted } from "./worker-end.js"
 import { workerFile } from "./worker-file.js"
 import { workerFlags } from "./worker-flags.js"
-import { now } from "../../common/timers.js"
 
 interface Member {
   readonly worker: Worker
   readonly port: MessagePort
   readonly block: number
   readonly place: number
-  readonly since: number
   /** Why it ended, as it reported itself. */
   reason: string | undefined
   /** The error that ended it, according to Node.js. */
@@ -26,8 +25,13 @@ interface Member {
   isMissed: boolean
 }
 
-/** How long the first worker may take to start before its obstacles are looked for, in milliseconds. */
+/**
+ * While no worker has started and the process does nothing for this many milliseconds, obstacles are looked for. Threads that
+ * are starting use processor time, and may only for now keep each other from opening files.
+ */
 const START_PATIENCE = 3000
+/** The same whatever the process does: its other threads may always be busy. */
+const LONGEST_PATIENCE = 30_000
 
 /** How often one worker is started alone after all of them have failed to start. */
 const TRIES_ALONE = 3
@@ -50,6 +54,8 @@ export class WorkerPool {
   #running = 0
   #ending = false
   #triesAlone = TRIES_ALONE
+  /** While no worker has started, from the first look on. */
+  #standstill: Standstill | undefined
   #limit: number
   /** The most workers that there may be at once. */
   readonly most: number
@@ -131,7 +137,8 @@ export class WorkerPool {
   /**
    * Notices dead workers, without the event loop.
    *
-   * @param isPatient reports a dead worker only at the next call, because an event may tell until then why it ended
+   * @param isPatient whether the event loop runs: reports a dead worker only at the next call, because an event may tell
+   * until then why it ended or failed to start
    */
   findDead(isPatient = false): void {
     if (this.#mayEnd()) return
@@ -142,7 +149,7 @@ export class WorkerPool {
       if (isPatient && !member.isMissed) member.isMissed = true
       else this.#remove(member)
     }
-    this.#findStartless()
+    if (!isPatient) this.#findStartless()
   }
 
   /** The device is closed: workers end once all streams are idle. */
@@ -180,7 +187,6 @@ export class WorkerPool {
       port: port1,
       block,
       place,
-      since: now(),
       reason: undefined,
       error: undefined,
       isMissed: false,
@@ -262,8 +268,12 @@ export class WorkerPool {
    */
   #findStartless(): void {
     const [first] = this.#members
-    if (first === undefined || now() - first.since < START_PATIENCE) return
-    if (this.#members.some((member) => this.#hasStarted(member))) return
+    if (first === undefined || this.#members.some((member) => this.#hasStarted(member))) {
+      this.#standstill = undefined
+      return
+    }
+    this.#standstill ??= new Standstill()
+    if (!this.#standstill.hasLasted(START_PATIENCE, LONGEST_PATIENCE)) return
     const error = whyNotStarted()
     if (error !== undefined) this.#events.died(`could not be started (${error.message})`, first.block, error)
   }
