@@ -346,8 +346,8 @@ export interface MemoryUsage {
 export interface PinnedMemory {
   readonly address: number
   /**
-   * A new object for each allocation, which the driver must not keep: the runtime calls `freePinned` only once it is
-   * unreachable, because a typed array over it may still be in use.
+   * Memory that the user may get: a new object for each allocation, which the driver must not keep. The runtime calls
+   * `freePinned` only once it is unreachable, because a typed array over it may still be in use.
    */
   readonly buffer: ArrayBufferLike
   /** The memory's offset in `buffer`, a multiple of 256. */
@@ -461,8 +461,12 @@ export interface DriverMemory {
   /** Sets the peak to the bytes in use now. */
   resetPeak(): void
 
-  /** Pinned memory with undefined contents. @throws OutOfMemoryError */
-  allocatePinned(byteLength: number): PinnedMemory
+  /**
+   * Pinned memory with undefined contents. `isStaging`: the user never gets it, so many pieces may share one buffer object.
+   *
+   * @throws OutOfMemoryError
+   */
+  allocatePinned(byteLength: number, isStaging?: boolean): PinnedMemory
   /**
    * Frees pinned memory, whose pages may be reused at once. It is in no stream's order: the caller must know that every
    * queued use is over and that its buffer is unreachable. This is the only method that may be called after `close`. Until

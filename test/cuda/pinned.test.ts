@@ -51,6 +51,18 @@ onDouble("pinned memory of any size", () => {
     }
   })
 
+  test("has a new buffer for each allocation, except for staging, where making one would be a waste", () => {
+    using driver = open()
+    const buffers = [false, false, true, true].map((isStaging) => {
+      const { address, buffer, byteLength } = driver.memory.allocatePinned(10_000, isStaging)
+      assert.ok(buffer.byteLength >= byteLength)
+      driver.memory.freePinned(address)
+      return buffer
+    })
+    assert.equal(new Set(buffers).size, 3)
+    assert.equal(buffers[2], buffers[3])
+  })
+
   test("is reused for a slightly smaller block, and not for a much smaller one", () => {
     using driver = open()
     const address = useOnce(driver, 50 * MIB)

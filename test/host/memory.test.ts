@@ -184,6 +184,13 @@ test("pinned memory is zeroed, has its own buffer object and is freed by its add
   assert.equal(driver.memory.usage().used, 0)
 })
 
+test("staging memory is in the device's own buffer", () => {
+  using driver = open()
+  const [one, other] = [8, 400].map((byteLength) => driver.memory.allocatePinned(byteLength, true))
+  assert.equal(one?.buffer, other?.buffer)
+  assert.equal(other?.byteOffset, other?.address)
+})
+
 test("a loop of allocations, launches and frees over streams keeps a bounded footprint", () => {
   using driver = open()
   const streams = Array.from({ length: 4 }, () => driver.streams.create(0))

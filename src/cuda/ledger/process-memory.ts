@@ -69,6 +69,8 @@ class SharedMemory implements ProcessMemory {
   readonly root: Block
   readonly #c: Bound<typeof C_LIBRARY>
   readonly #out = new CMemory(8)
+  /** The blocks that this thread has seen. Another thread may have freed one, and its address may be used again. */
+  readonly #blocks = new Map<number, Block>()
 
   /** @throws Error if the C library lacks a function */
   constructor() {
@@ -98,7 +100,11 @@ class SharedMemory implements ProcessMemory {
   }
 
   at(block: number, byteLength: number): Block {
-    return { address: block, buffer: viewMemory(block, byteLength) }
+    const known = this.#blocks.get(block)
+    if (known?.buffer.byteLength === byteLength) return known
+    const made = { address: block, buffer: viewMemory(block, byteLength) }
+    this.#blocks.set(block, made)
+    return made
   }
 
   makeMutex(mutex: number): void {

@@ -125,8 +125,8 @@ export class CudaMemory implements DriverMemory {
     this.#arrays.resetPeak()
   }
 
-  allocatePinned(byteLength: number): PinnedMemory {
-    return this.pinned.allocate(byteLength)
+  allocatePinned(byteLength: number, isStaging = false): PinnedMemory {
+    return this.pinned.allocate(byteLength, isStaging)
   }
 
   freePinned(address: number): void {

@@ -40,7 +40,7 @@ export class PinnedBlock {
   readonly isMapped: boolean
   /** When it was last released. */
   idleSince = 0
-  #bytes: Uint8Array | undefined
+  #bytes: Uint8Array<ArrayBuffer> | undefined
 
   constructor(address: number, byteLength: number, isMapped: boolean) {
     this.address = address
@@ -48,7 +48,7 @@ export class PinnedBlock {
     this.isMapped = isMapped
   }
 
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     return (this.#bytes ??= new Uint8Array(viewMemory(this.address, this.byteLength)))
   }
 }
@@ -239,12 +239,17 @@ export class PinnedMemoryOwner {
     this.#pool = pool
   }
 
-  /** @throws OutOfMemoryError */
-  allocate(byteLength: number): PinnedMemory {
+  /**
+   * Staging memory shares its block's buffer. Making a buffer costs a microsecond, and if the thread is a Worker that is being
+   * terminated meanwhile, koffi ends the process.
+   *
+   * @throws OutOfMemoryError
+   */
+  allocate(byteLength: number, isStaging: boolean): PinnedMemory {
     const block = this.#pool.acquire(byteLength)
     try {
-      // A new buffer for each allocation, not kept here: its collection is what frees the block.
-      const buffer = viewMemory(block.address, byteLength)
+      // The user gets a new buffer, not kept here: its collection is what frees the block.
+      const buffer = isStaging ? block.bytes.buffer : viewMemory(block.address, byteLength)
       this.#held.set(block.address, block)
       return { address: block.address, buffer, byteOffset: 0, byteLength }
     } catch (error) {

@@ -113,12 +113,14 @@ export class HostMemory implements DriverMemory {
     return this.#allocator.allocateNow(byteLength)
   }
 
-  allocatePinned(byteLength: number): PinnedMemory {
+  allocatePinned(byteLength: number, isStaging = false): PinnedMemory {
     this.#queues.check()
     const address = this.#allocator.allocateNow(byteLength)
+    const { buffer } = this.#memory.memory
+    if (isStaging) return { address, buffer, byteOffset: address, byteLength }
     this.#memory.bytes.fill(0, address, address + byteLength)
     // A clone of a shared buffer is a new object over the same bytes. The runtime watches when it becomes unreachable.
-    return { address, buffer: structuredClone(this.#memory.memory.buffer), byteOffset: address, byteLength }
+    return { address, buffer: structuredClone(buffer), byteOffset: address, byteLength }
   }
 
   freePinned(address: number): void {

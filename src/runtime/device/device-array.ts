@@ -186,7 +186,7 @@ export class DeviceArray<D extends DType = DType> {
   /** In a capture, the graph keeps a copy of the typed array as it is now, and each launch copies from there. */
   #captureUpload(source: Uint8Array, { order, handle }: StreamState, capture: Capture): void {
     const { driver } = this.device
-    const memory = order.allocate(() => driver.memory.allocatePinned(source.length))
+    const memory = order.allocate(() => driver.memory.allocatePinned(source.length, true))
     capture.memory.pinned.push(memory.address)
     new Uint8Array(memory.buffer, memory.byteOffset, source.length).set(source)
     driver.memory.copy(this.address, memory.address, this.byteLength, handle)
@@ -274,7 +274,7 @@ export class DeviceArray<D extends DType = DType> {
     stream.order.captures.checkLook(stream.capture, this.description, "be read")
     if (this.length === 0) return undefined
     const { driver } = this.device
-    const memory = stream.order.allocate(() => driver.memory.allocatePinned(this.byteLength))
+    const memory = stream.order.allocate(() => driver.memory.allocatePinned(this.byteLength, true))
     const staging: Staging = { memory, allocation: new PinnedAllocation(stream.order, memory), stream }
     const scratch = new IndirectUses()
     scratch.add({ allocation: staging.allocation, address: memory.address, byteLength: this.byteLength }, "overwrite")

@@ -114,7 +114,7 @@ export function uploadRows(
 /** Copies the rows into pinned memory, without gaps. */
 function stage(source: Uint8Array, size: number, rows: Rows, order: DeviceOrder) {
   const width = rows.width * size
-  const memory = order.allocate(() => order.driver.memory.allocatePinned(width * rows.height))
+  const memory = order.allocate(() => order.driver.memory.allocatePinned(width * rows.height, true))
   const packed = new Uint8Array(memory.buffer, memory.byteOffset, width * rows.height)
   for (let row = 0; row < rows.height; row++) {
     const begin = row * rows.sourcePitch * size

@@ -66,7 +66,7 @@ export class Staging {
   #make(): StagingBuffer {
     const order = this.#order
     const { address, buffer, byteOffset, byteLength } = order.allocate(() =>
-      order.driver.memory.allocatePinned(BUFFER_BYTES),
+      order.driver.memory.allocatePinned(BUFFER_BYTES, true),
     )
     const allocation = new PinnedAllocation(order, { address, buffer, byteOffset, byteLength })
     this.#count++
