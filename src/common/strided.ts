@@ -20,6 +20,19 @@ export function overlap(one: StridedRange, other: StridedRange): boolean {
   return false
 }
 
+/** Bytes that two ranges have in common: those of the first row of one that overlaps the other. They must overlap. */
+export function overlapOf(one: StridedRange, other: StridedRange): { begin: number; end: number } {
+  for (let row = 0; row < one.rows; row++) {
+    const from = one.address + row * one.pitch
+    for (let place = 0; place < other.rows; place++) {
+      const begin = Math.max(from, other.address + place * other.pitch)
+      const end = Math.min(from + one.width, other.address + place * other.pitch + other.width)
+      if (begin < end) return { begin, end }
+    }
+  }
+  throw new RangeError("The ranges do not overlap.")
+}
+
 /** Where the last row ends. */
 export function endOf({ address, width, pitch, rows }: StridedRange): number {
   return address + (rows - 1) * pitch + width

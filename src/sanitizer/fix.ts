@@ -32,6 +32,19 @@ export function fixOf(queued: QueuedOperation, history: History, past: PastAcces
   return { text, call, before, waiting, recording: recorder }
 }
 
+/** The wait belongs into the captured function, whose streams are not known any more. */
+export function fixInGraph(
+  current: { readonly operation: string; readonly stream: string },
+  previous: { readonly operation: string; readonly stream: string },
+): RaceFix {
+  const before = current.operation
+  const call = "b.wait(a.record())"
+  const text =
+    `In the captured function, before ${before}, call ${call}, where a is the stream of ${previous.operation} and b is the ` +
+    `stream of ${before}. Or give one of the two other arrays.`
+  return { text, call, before, waiting: undefined, recording: undefined }
+}
+
 /** No stream that is still there comes after the earlier access. */
 function withoutStreams(before: string, history: History): RaceFix {
   const isCaptured = history.isCapture

@@ -1,32 +1,51 @@
-/** The accesses of graphs: which operation inside makes which. */
+/** The accesses of graphs: which operation inside makes which, and whether two of them race. */
 import type { Access, OperationPlan } from "../runtime/order/operation.js"
 import { Allocation } from "../runtime/memory/allocation.js"
-import type { AccessFacts } from "./past-access.js"
+import type { AccessFacts, OperationName } from "./past-access.js"
+import { type PlanRace, racesIn } from "./plan-races.js"
+
+/** What is known of a graph as it is now. */
+export interface GraphFact {
+  /** One for each of its accesses. */
+  readonly accesses: readonly AccessFacts[]
+  /** Races between its own operations that no capture has reported. */
+  readonly races: readonly PlanRace[]
+}
 
 export class GraphFacts {
   /** By the list of a graph's accesses, which is another one when the graph has changed. */
-  readonly #known = new WeakMap<readonly Access[], readonly AccessFacts[]>()
+  readonly #known = new WeakMap<readonly Access[], GraphFact>()
+  /** The accesses of operations that were checked when they were captured. */
+  readonly #captured = new WeakSet<readonly Access[]>()
 
-  of(accesses: readonly Access[], plan: OperationPlan): readonly AccessFacts[] {
+  /** Notes an operation that is checked as part of a capture. */
+  noteCaptured(accesses: readonly Access[]): void {
+    this.#captured.add(accesses)
+  }
+
+  of(accesses: readonly Access[], plan: OperationPlan): GraphFact {
     const known = this.#known.get(accesses)
     if (known !== undefined) return known
-    const labels = new Map<Access, string>()
-    collectLabels(plan, labels)
-    const facts = accesses.map((access) => nodeFacts(access, labels.get(access)))
-    this.#known.set(accesses, facts)
-    return facts
+    const nodes = new Map<Access, OperationName>()
+    collectNodes(plan, nodes)
+    const fact = {
+      accesses: accesses.map((access) => factsOf(access, nodes.get(access))),
+      races: racesIn(plan, (each) => this.#captured.has(each)),
+    }
+    this.#known.set(accesses, fact)
+    return fact
   }
 }
 
-function collectLabels({ nodes, parts }: OperationPlan, labels: Map<Access, string>): void {
-  for (const [place, { label, accesses }] of nodes.entries()) {
-    for (const access of accesses) labels.set(access, label)
+function collectNodes({ nodes, parts }: OperationPlan, found: Map<Access, OperationName>): void {
+  for (const [place, { kind, label, accesses }] of nodes.entries()) {
+    for (const access of accesses) found.set(access, { kind, label })
     const part = parts.get(place)
-    if (part !== undefined) collectLabels(part, labels)
+    if (part !== undefined) collectNodes(part, found)
   }
 }
 
 /** How an operation uses bytes, as the sanitizer remembers it. */
-export function nodeFacts({ memory, mode, argument, name }: Access, node: string | undefined): AccessFacts {
+export function factsOf({ memory, mode, argument, name }: Access, node?: OperationName): AccessFacts {
   return { mode, argument, name, node, isWrapped: memory instanceof Allocation && memory.isForeign }
 }

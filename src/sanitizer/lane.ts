@@ -23,6 +23,8 @@ export class Lane {
   readonly stream: StreamState
   /** Its entry in the clocks. */
   readonly slot: number
+  /** The number of its first operation. */
+  readonly first: number
   /** The number of its newest operation. */
   tick: number
   /** What the program ordered before its next operation, without its own operations. */
@@ -34,6 +36,7 @@ export class Lane {
     this.stream = stream
     this.slot = slot
     this.tick = tick
+    this.first = tick + 1
   }
 
   /** The point after everything queued so far. */

@@ -36,6 +36,13 @@ export class QueuedOperation {
   }
 }
 
+/** What an operation is. */
+export interface OperationName {
+  readonly kind: OperationKind
+  /** The kernel's name, or the kind of operation. */
+  readonly label: string
+}
+
 /** How an operation uses bytes, and as what. */
 export interface AccessFacts {
   readonly mode: AccessMode
@@ -43,8 +50,8 @@ export interface AccessFacts {
   readonly argument: string | undefined
   /** The name of a module's global. */
   readonly name: string | undefined
-  /** The name of the operation inside a graph. */
-  readonly node: string | undefined
+  /** The operation inside a graph. */
+  readonly node: OperationName | undefined
   /** Whether it uses memory of another library, whose uses the library does not know when it reuses addresses. */
   readonly isWrapped: boolean
 }
@@ -55,7 +62,7 @@ export class PastAccess implements AccessFacts {
   mode: AccessMode
   argument: string | undefined
   name: string | undefined
-  node: string | undefined
+  node: OperationName | undefined
   isWrapped: boolean
 
   constructor(operation: QueuedOperation, { mode, argument, name, node, isWrapped }: AccessFacts) {

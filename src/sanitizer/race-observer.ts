@@ -9,11 +9,12 @@ import type { Access, Operation } from "../runtime/order/operation.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Allocations } from "./allocations.js"
-import { GraphFacts, nodeFacts } from "./graph-facts.js"
+import { factsOf, GraphFacts } from "./graph-facts.js"
 import { type Conflict, History } from "./history.js"
 import type { Lane, Moment } from "./lane.js"
 import { type AccessFacts, QueuedOperation } from "./past-access.js"
-import type { Race } from "./race.js"
+import type { PlanRace } from "./plan-races.js"
+import type { AnyRace } from "./race.js"
 import { captureStack, type Frame } from "./stack.js"
 
 /** An operation between `before` and `accepted`. */
@@ -27,7 +28,7 @@ interface OpenOperation {
 }
 
 export class RaceObserver extends OperationObserver {
-  readonly #onRace: (race: Race) => void
+  readonly #onRace: (race: AnyRace) => void
   readonly #hasStacks: boolean
   readonly #devices = new WeakMap<DeviceOrder, History>()
   readonly #captures = new WeakMap<OpenCapture, History>()
@@ -37,7 +38,7 @@ export class RaceObserver extends OperationObserver {
   readonly #open: OpenOperation[] = []
 
   /** @param onRace called for each race before the operation is queued. If it throws, the operation is refused */
-  constructor(onRace: (race: Race) => void, hasStacks: boolean) {
+  constructor(onRace: (race: AnyRace) => void, hasStacks: boolean) {
     super()
     this.#onRace = onRace
     this.#hasStacks = hasStacks
@@ -48,8 +49,10 @@ export class RaceObserver extends OperationObserver {
     const history = this.#historyOf(stream)
     const lane = history.laneOf(stream)
     const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
-    const facts =
-      plan === undefined ? accesses.map((access) => nodeFacts(access, undefined)) : this.#graphs.of(accesses, plan)
+    const graph = plan && this.#graphs.of(accesses, plan)
+    const facts = graph === undefined ? accesses.map((access) => factsOf(access)) : graph.accesses
+    if (history.isCapture) this.#graphs.noteCaptured(accesses)
+    if (graph !== undefined && graph.races.length > 0) this.#reportIn(graph.races, queued)
     const found: Conflict[] = []
     this.#check(history, lane, operation, facts, found)
     if (found.length > 0) this.#report(operation, queued, history, found)
@@ -84,6 +87,13 @@ export class RaceObserver extends OperationObserver {
   #report({ stream }: Operation, queued: QueuedOperation, history: History, found: readonly Conflict[]): void {
     for (const conflict of found) {
       this.#onRace({ ...conflict, queued, history, allocation: this.#allocationsOf(stream.order).at(conflict.begin) })
+    }
+  }
+
+  #reportIn(races: readonly PlanRace[], queued: QueuedOperation): void {
+    for (const race of races) {
+      const allocation = this.#allocationsOf(queued.lane.stream.order).at(race.access.address)
+      this.#onRace({ ...race, queued, allocation })
     }
   }
 

@@ -1,11 +1,24 @@
+import type { OperationPlan } from "../runtime/order/operation.js"
 import type { AllocationSite } from "./allocations.js"
 import type { Conflict, History } from "./history.js"
 import type { QueuedOperation } from "./past-access.js"
+import type { PlanRace } from "./plan-races.js"
 
-/** A race as the observer finds it. */
+/** A race between an operation and an earlier one. */
 export interface Race extends Conflict {
   /** The operation that is about to be queued. */
   readonly queued: QueuedOperation
   readonly history: History
   readonly allocation: AllocationSite | undefined
 }
+
+/** A race between two operations of a graph. */
+export interface RaceInGraph extends PlanRace {
+  readonly plan: OperationPlan
+  /** The launch of the graph that is about to be queued. */
+  readonly queued: QueuedOperation
+  readonly allocation: AllocationSite | undefined
+}
+
+/** A race as the observer finds it. */
+export type AnyRace = Race | RaceInGraph

@@ -1,37 +1,88 @@
 /** Makes the error of a race, with a text for readers that have never met a vector clock. */
-import type { StreamState } from "../runtime/order/stream-state.js"
-import { DataRaceError, type RaceAccess } from "./data-race-error.js"
-import { fixOf } from "./fix.js"
+import { overlapOf } from "../common/strided.js"
+import type { Access, PlannedOperation } from "../runtime/order/operation.js"
+import type { RegionPart } from "../runtime/order/region.js"
+import type { AllocationSite } from "./allocations.js"
+import { DataRaceError, type RaceAccess, type RaceFix } from "./data-race-error.js"
+import { fixInGraph, fixOf } from "./fix.js"
+import { factsOf } from "./graph-facts.js"
 import type { AccessFacts, QueuedOperation } from "./past-access.js"
-import type { Race } from "./race.js"
-import { stackText } from "./stack.js"
-import { nameOf, operationText, plainName } from "./words.js"
+import type { AnyRace, Race, RaceInGraph } from "./race.js"
+import { type Frame, stackText } from "./stack.js"
+import { capital, deviceOf, nameOf, operationText, plainName } from "./words.js"
 
-export function errorOf(race: Race): DataRaceError {
-  const { queued, access, past, begin, end, history, allocation } = race
-  const facts = {
-    current: accessOf(queued, access),
-    previous: accessOf(past.operation, past),
+/** One of the two accesses, with the words for it. */
+interface Side {
+  /** Such as `kernel "scale"`. */
+  readonly operation: string
+  readonly stream: string
+  readonly facts: AccessFacts
+  readonly region: RegionPart | undefined
+  readonly stack: readonly Frame[] | undefined
+  readonly access: RaceAccess
+}
+
+/** What a report says. */
+interface Report {
+  readonly headline: string
+  readonly current: Side
+  readonly previous: Side
+  readonly begin: number
+  readonly end: number
+  readonly allocation: AllocationSite | undefined
+  readonly missing: string
+  readonly fix: RaceFix
+}
+
+export function errorOf(race: AnyRace): DataRaceError {
+  const report = "plan" in race ? reportInGraph(race) : reportOf(race)
+  const { headline, current, previous, begin, end, allocation, missing, fix } = report
+  const lines = [
+    `Data race: ${headline}`,
+    "",
+    ...sideLines("This operation", current),
+    ...sideLines("The earlier one", previous),
+    ...memoryLines(report),
+    `  What is missing:  ${missing}`,
+    `  How to fix it:    ${fix.text}`,
+  ]
+  return new DataRaceError(lines.join("\n"), {
+    current: current.access,
+    previous: previous.access,
     range: { address: begin, byteLength: end - begin },
     allocation: stackText(allocation?.stack),
-    missing: missing(race),
+    missing,
+    fix,
+  })
+}
+
+function reportOf(race: Race): Report {
+  const { queued, access, past, begin, end, history, allocation } = race
+  const current = sideOf(queued, access)
+  const previous = sideOf(past.operation, past)
+  const now = `${current.operation} on ${current.stream}`
+  const before = `${previous.operation} on ${previous.stream}`
+  return {
+    headline: `${now} ${verb(access)} memory that ${before} may still be ${participle(past)}.`,
+    current,
+    previous,
+    begin,
+    end,
+    allocation,
+    missing: missingOrder(race),
     fix: fixOf(queued, history, past),
   }
-  const lines = [
-    `Data race: ${headline(race)}`,
-    "",
-    ...accessLines("This operation", queued, access),
-    ...accessLines("The earlier one", past.operation, past),
-    ...memoryLines(race),
-    `  What is missing:  ${facts.missing}`,
-    `  How to fix it:    ${facts.fix.text}`,
-  ]
-  return new DataRaceError(lines.join("\n"), facts)
+}
+
+function sideOf(queued: QueuedOperation, facts: AccessFacts): Side {
+  const { lane, region, stack } = queued
+  const operation = facts.node === undefined ? operationText(queued) : `${operationText(facts.node)} in a graph`
+  return { operation, stream: nameOf(lane.stream), facts, region, stack, access: accessOf(queued, facts) }
 }
 
 function accessOf({ lane: { stream }, kind, label, region, stack }: QueuedOperation, facts: AccessFacts): RaceAccess {
   return {
-    operation: facts.node ?? label,
+    operation: facts.node?.label ?? label,
     kind,
     argument: facts.argument,
     name: facts.name,
@@ -43,8 +94,35 @@ function accessOf({ lane: { stream }, kind, label, region, stack }: QueuedOperat
   }
 }
 
-function deviceOf({ name }: StreamState): string {
-  return / of ([a-z]+(?::\d+)?)$/.exec(name)?.[1] ?? ""
+function reportInGraph({ plan, queued, earlier, later, past, access, allocation }: RaceInGraph): Report {
+  const current = nodeSide(queued, plan.streams[later.stream], later, access)
+  const previous = nodeSide(queued, plan.streams[earlier.stream], earlier, past)
+  const { begin, end } = overlapOf(access, past)
+  return {
+    headline:
+      `In the graph that is about to be launched, ${current.operation} ${verb(current.facts)} memory that ` +
+      `${previous.operation} may still be ${participle(previous.facts)}.`,
+    current,
+    previous,
+    begin,
+    end,
+    allocation,
+    missing: `In the captured function, nothing makes ${current.stream} wait for ${previous.stream}.`,
+    fix: fixInGraph(current, previous),
+  }
+}
+
+function nodeSide(queued: QueuedOperation, branch: string | undefined, node: PlannedOperation, access: Access): Side {
+  const facts = factsOf(access, node)
+  const name = branch?.replace(/ of [a-z]+(:\d+)?$/, "") ?? ""
+  return {
+    operation: operationText(node),
+    stream: `the branch of "${name}"`,
+    facts,
+    region: undefined,
+    stack: queued.stack,
+    access: { ...accessOf(queued, facts), stream: { name, id: 0 }, region: undefined },
+  }
 }
 
 function verb({ mode }: AccessFacts): string {
@@ -55,67 +133,54 @@ function participle({ mode }: AccessFacts): string {
   return mode === "read" ? "reading" : mode === "readwrite" ? "reading and writing" : "writing"
 }
 
-function headline({ queued, access, past }: Race): string {
-  const now = `${operationText(queued)} on ${nameOf(queued.lane.stream)}`
-  const before = `${operationText(past.operation)} on ${nameOf(past.operation.lane.stream)}`
-  return `${now} ${verb(access)} memory that ${before} may still be ${participle(past)}.`
-}
-
-function accessLines(title: string, operation: QueuedOperation, facts: AccessFacts): string[] {
-  const { lane, region, stack } = operation
+function sideLines(title: string, { operation, stream, facts, region, stack }: Side): string[] {
   const what = [
-    operationText(operation),
-    facts.node === undefined ? undefined : `${quotedNode(facts.node)} in it`,
+    operation,
     facts.argument === undefined ? undefined : `argument ${facts.argument}`,
     facts.name === undefined ? undefined : `global "${facts.name}"`,
     verb(facts),
-    `on ${nameOf(lane.stream)}`,
+    `on ${stream}`,
   ]
-  const where =
-    region === undefined ? [] : [`                    in ${functionText(region.index)}${region.region.name}()`]
   return [
-    `  ${`${title}:`.padEnd(18)}${what.filter((each) => each !== undefined).join(", ")}`,
-    ...where,
-    ...stackLines(stackText(stack)),
+    line(title, what.filter((each) => each !== undefined).join(", ")),
+    ...(region === undefined ? [] : [`${indent}in ${functionText(region)}`]),
+    ...stackLines(stack),
   ]
 }
 
-function quotedNode(label: string): string {
-  return `"${label}"`
+const indent = " ".repeat(20)
+
+function line(title: string, text: string): string {
+  return `  ${`${title}:`.padEnd(18)}${text}`
 }
 
-function functionText(index: number | undefined): string {
-  if (index === undefined) return ""
-  return index === 0 ? "the main function of " : `function ${index} of `
+function functionText({ region: { name }, index }: RegionPart): string {
+  if (index === undefined) return `${name}()`
+  return index === 0 ? `the main function of ${name}()` : `function ${index} of ${name}()`
 }
 
-function stackLines(stack: string): string[] {
-  return stack === "" ? [] : stack.split("\n").map((line) => `                ${line}`)
+function stackLines(stack: readonly Frame[] | undefined): string[] {
+  const text = stackText(stack)
+  return text === "" ? [] : text.split("\n").map((each) => `${indent}${each.trimStart()}`)
 }
 
-function memoryLines({ begin, end, allocation }: Race): string[] {
-  const title = "  The memory:       "
-  if (allocation === undefined) return [`${title}${end - begin} bytes at address ${begin}`]
+function memoryLines({ begin, end, allocation }: Report): string[] {
+  if (allocation === undefined) return [line("The memory", `${end - begin} bytes at address ${begin}`)]
   const { address, byteLength, stack } = allocation
   const bytes = `bytes ${begin - address} to ${end - address} of ${byteLength}`
-  const lines = stackLines(stackText(stack))
-  return lines.length === 0 ? [title + bytes] : [`${title}${bytes}, allocated`, ...lines]
+  const lines = stackLines(stack)
+  return lines.length === 0 ? [line("The memory", bytes)] : [line("The memory", `${bytes}, allocated`), ...lines]
 }
 
 /** The order that is missing. */
-function missing({ queued, past }: Race): string {
-  const { stream } = queued.lane
+function missingOrder({ queued, past }: Race): string {
+  const { stream, clock } = queued.lane
   const { lane, tick } = past.operation
   const [here, there] = [nameOf(stream), nameOf(lane.stream)]
   if (stream === lane.stream) {
-    return `The two belong to different forks. The stream serves one after the other, but nothing in the program orders them.`
+    return "The two belong to different forks. The stream serves one after the other, but nothing in the program orders them."
   }
-  const isEarlier = queued.lane.clock.isAfter(lane.slot, 1) && !queued.lane.clock.isAfter(lane.slot, tick)
-  return isEarlier
+  return clock.isAfter(lane.slot, lane.first) && !clock.isAfter(lane.slot, tick)
     ? `${capital(here)} waited for ${there}, but for a point before the earlier operation. So the two may run at the same time.`
     : `Nothing makes ${here} wait for ${there}. So the two may run at the same time, or in the other order.`
-}
-
-function capital(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }

@@ -3,7 +3,7 @@ import { warn } from "../common/warn.js"
 import { observe } from "../runtime/order/observers.js"
 import type { DataRaceError } from "./data-race-error.js"
 import { RaceObserver } from "./race-observer.js"
-import type { Race } from "./race.js"
+import type { AnyRace } from "./race.js"
 import { errorOf } from "./report.js"
 
 /** Options of {@link startSanitizer}. */
@@ -55,21 +55,21 @@ export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {
   return { stop, [Symbol.dispose]: stop }
 }
 
-function handlerOf(onRace: SanitizerOptions["onRace"]): (race: Race) => void {
+function handlerOf(onRace: SanitizerOptions["onRace"]): (race: AnyRace) => void {
   if (onRace === "throw") return throwRace
   if (onRace === "warn") return warnOfRaces()
   if (typeof onRace === "function") return (race) => onRace(errorOf(race))
   throw mustBe("onRace", '"throw", "warn" or a function', onRace)
 }
 
-function throwRace(race: Race): void {
+function throwRace(race: AnyRace): void {
   throw errorOf(race)
 }
 
 /** The number of distinct races after which no more are shown. */
 const MOST_WARNINGS = 1000
 
-function warnOfRaces(): (race: Race) => void {
+function warnOfRaces(): (race: AnyRace) => void {
   const known = new Set<string>()
   return (race) => {
     const error = errorOf(race)

@@ -2,6 +2,7 @@
 import { Stream } from "../runtime/device/stream.js"
 import type { OperationKind } from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
+import type { OperationName } from "./past-access.js"
 
 /** The name of a stream without its device: `stream "aux"`, or `the default stream`. */
 export function nameOf(state: StreamState): string {
@@ -28,6 +29,15 @@ const texts: Readonly<Record<Exclude<OperationKind, "launch">, string>> = {
 }
 
 /** Such as `kernel "scale"`, or `a copy`. */
-export function operationText({ kind, label }: { readonly kind: OperationKind; readonly label: string }): string {
+export function operationText({ kind, label }: OperationName): string {
   return kind === "launch" ? `kernel "${label}"` : texts[kind]
+}
+
+/** The id of a stream's device. */
+export function deviceOf({ name }: StreamState): string {
+  return / of ([a-z]+(?::\d+)?)$/.exec(name)?.[1] ?? ""
+}
+
+export function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
