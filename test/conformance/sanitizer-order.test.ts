@@ -187,16 +187,17 @@ forEachOpenDevice("§13 the sanitizer and order:", (open) => {
   test("synchronisations of a stream, an event and the device order everything that follows", unsanitized, async () => {
     const device = open()
     using t = setUp(device)
-    for (const synchronize of [
+    const ways: (() => void | Promise<unknown>)[] = [
       () => t.a.synchronize(),
       () => t.a.record().synchronize(),
       () => device.synchronize(),
       () => t.a.completed(),
       () => t.a.record().completed(),
       () => device.completed(),
-      async () => void (await t.a.run(() => t.x.read())),
+      () => t.a.run(() => t.x.read()),
       () => void t.a.run(() => t.x.readSync()),
-    ]) {
+    ]
+    for (const synchronize of ways) {
       t.write(t.a)
       raceOf(() => t.read(t.b))
       await synchronize()
