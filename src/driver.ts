@@ -664,13 +664,18 @@ export interface Timeline {
    * @param operation a number that counts up from call to call
    */
   begin(operation: number, stream: StreamHandle): void
-  /** The operation has been queued, or could not be. Follows `begin` of the same operation, without another in between. */
-  end(operation: number, stream: StreamHandle): void
+  /**
+   * The operation has been queued, or could not be. Others may have begun and ended inside it, if it is external work.
+   *
+   * @returns whether the device has work that is timed: a driver may have nothing to do, such as for contents that it can
+   * write at once
+   */
+  end(operation: number, stream: StreamHandle): boolean
   /** Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued. */
   collect(): void
   /**
    * Passes on the times of all operations, once they are over, and stops. Never rejects: times that cannot be had are lost. Does
-   * not block, and does not keep the process alive by itself.
+   * not block. May be called when the device is about to be closed.
    */
   stop(): Promise<void>
 }

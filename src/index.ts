@@ -82,3 +82,17 @@ export { isMultiStreamEnabled, withMultiStream } from "./parallel/multi-stream.j
 export { parallel } from "./parallel/parallel.js"
 export type { ParallelMessage, ParallelReason } from "./parallel/report.js"
 export type { AllAwaited, AllNow, Branch, Join, Joined, JoinedWith, Now, Results } from "./parallel/types.js"
+
+export { startTrace, type Trace, type TraceOptions } from "./trace/trace.js"
+export type { TraceReport } from "./trace/report.js"
+export type {
+  SpanKind,
+  TraceCall,
+  TraceData,
+  TracedDevice,
+  TracedStream,
+  TraceRegion,
+  TraceSpan,
+  TraceWait,
+} from "./trace/data/data.js"
+export type { DeviceFigures, LossReason, OverlapFigures, RegionFigures, TraceFigures } from "./trace/data/figures.js"

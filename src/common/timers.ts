@@ -25,6 +25,22 @@ export function sharedNow(): number {
   return seconds * 1e3 + nanoseconds / 1e6
 }
 
+/** What {@link sharedNow} is ahead of {@link now} in this thread. Constant; measured to about 0.1 µs. */
+export function sharedOffset(): number {
+  if (!sharesHrtime) return performance.timeOrigin
+  let offset = 0
+  let best = Infinity
+  for (let trial = 0; trial < 32; trial++) {
+    const before = now()
+    const shared = sharedNow()
+    const after = now()
+    if (after - before >= best) continue
+    best = after - before
+    offset = shared - (before + after) / 2
+  }
+  return offset
+}
+
 const resolved = Promise.resolve()
 
 /** Calls a function in a microtask. The function must not throw. */

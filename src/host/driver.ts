@@ -1,5 +1,5 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
-import type { CheckOptions, Checks, Driver, LaunchLimits } from "../driver.js"
+import type { CheckOptions, Checks, Driver, LaunchLimits, TimeSource, Timeline, TimelineSink } from "../driver.js"
 import { type DeviceLostError, DisposedError, KernelError } from "../common/errors.js"
 import { CheckedGraphs } from "./checks/checked-graphs.js"
 import { CheckedKernels } from "./checked-kernels.js"
@@ -31,10 +31,12 @@ import type { Thrown } from "./kernel/thrown.js"
 import { Points } from "./completion/points.js"
 import { Queues } from "./queue/queues.js"
 import { Scheduler } from "./schedule/scheduler.js"
+import { HostTimeline, type TimelineParts } from "./timeline/host-timeline.js"
+import { TimeRings } from "./control/time-rings.js"
 import { systemMemory } from "./memory/system-memory.js"
 import { StreamTable } from "./queue/stream-table.js"
 import { Waits } from "./queue/waits.js"
-import { WorkerPool } from "./threads/worker-pool.js"
+import { type PoolEvents, WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
 
@@ -85,6 +87,7 @@ export class HostDriver implements Driver {
   readonly #graphParts: GraphParts
   readonly #sessionParts: SessionParts
   #session: CheckSession | undefined
+  readonly #timeline: TimelineParts
 
   /** @param launchTimeout the most milliseconds that a launch may run */
   constructor(threads: number, cores: number, name: string, launchTimeout?: number) {
@@ -97,11 +100,22 @@ export class HostDriver implements Driver {
     const failures = this.#failures
     const memory = DeviceMemory.create()
     const marks = launchTimeout !== undefined
-    this.#pool = new WorkerPool(threads, Math.max(1, cores - 1), marks, control, memory, this.#scheduler, {
+    const rings = new TimeRings(control)
+    const poolEvents: PoolEvents = {
       reported: (report, block) => this.#hear(report, block),
       died: (reason, block, cause) => this.#declareDeath(reason, block, cause),
       failedToStart: () => this.#kernels.askAgain(),
-    })
+    }
+    this.#pool = new WorkerPool(
+      threads,
+      Math.max(1, cores - 1),
+      marks,
+      control,
+      memory,
+      this.#scheduler,
+      poolEvents,
+      rings,
+    )
     this.#loss = new Loss(
       control,
       () => {
@@ -134,6 +148,7 @@ export class HostDriver implements Driver {
     this.kernels = new HostKernels(this.#kernelParts)
     this.#graphParts = { table: graphs, captures, launcher, nodes, queues, streams, waits, kernels, control }
     this.graphs = new HostGraphs(this.#graphParts)
+    this.#timeline = { control, rings, queues, commands, launcher, kernels }
     const drain = () => this.#pool.drain()
     this.#sessionParts = { memory: this.memory, queues, commands, violations: failures.violations, drain }
   }
@@ -156,6 +171,10 @@ export class HostDriver implements Driver {
 
   /** Does nothing: nothing is loaded lazily. */
   async prepare(): Promise<void> {}
+
+  startTimeline(sink: TimelineSink, _source: TimeSource | undefined, capacity: number): Timeline {
+    return new HostTimeline(this.#timeline, sink, capacity)
+  }
 
   close(): void {
     if (Atomics.compareExchange(this.control.words, LIFE, 0, CLOSING) !== 0) return

@@ -38,11 +38,13 @@ const rooms: Record<string, readonly string[]> = {
   "host/memory": ["host/completion", "host/queue", "host/control", "allocator", "driver.ts"],
   "host/graph": ["host/threads", "host/queue", "host/schedule", "host/control", "driver.ts"],
   "host/checks": ["host/graph", "host/memory", "host/queue", "host/kernel", "host/control", "allocator", "driver.ts"],
+  "host/timeline": [...["host/threads", "host/graph", "host/queue", "host/control"], "driver.ts"],
   "host/interpreter": ["host/schedule", "host/kernel", "host/control"],
   "host/threads": ["host/interpreter", "host/schedule", "host/kernel", "host/control", "driver.ts"],
   host: [
     ...[
       "host/checks",
+      "host/timeline",
       "host/threads",
       "host/graph",
       "host/memory",
@@ -82,18 +84,19 @@ const rooms: Record<string, readonly string[]> = {
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "trace/data": [],
+  "trace/analysis": ["trace/data"],
   "trace/layout": ["trace/data"],
   "trace/page": ["trace/layout", "trace/data"],
   "trace/write": ["trace/layout", "trace/data"],
   trace: [
-    ...["trace/write", "trace/layout", "trace/data"],
+    ...["trace/write", "trace/analysis", "trace/layout", "trace/data"],
     ...["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   ],
   sanitizer: ["parallel", "runtime", "runtime/device", "runtime/memory", "runtime/order", "runtime/clock", "driver.ts"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["trace", "sanitizer", "driver.ts", "backends.ts"],
+    ...["trace", "trace/data", "sanitizer", "driver.ts", "backends.ts"],
   ],
 }
 

@@ -238,6 +238,7 @@ class SyntheticProgram {
 /** Made-up figures for a trace: what an analysis could say of it. */
 export function syntheticFigures({ devices, regions }: TraceData): TraceFigures {
   return {
+    total: { busy: 18e6, union: 12.8e6, longest: 10.4e6, overlap: 0.684 },
     devices: devices.map((_, device) => ({
       ...{ device, busy: 9e6, union: 6.4e6, longest: 5.2e6, overlap: 0.684 - 0.3 * device },
       idle: { host: 610_000, gaps: 240_000, waits: 130_000, unexplained: 18_000 },

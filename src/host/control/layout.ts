@@ -131,6 +131,32 @@ export const STARTED = 2
 export const RUNS = 3
 /** The control block of that launch's stream; 0 while a kernel is loaded. */
 export const RUN_STREAM = 4
+/** The index of its ring of times; 0 if it has none. */
+export const RING = 5
+
+/**
+ * A ring into which one worker writes when commands ran, and which the opening thread empties. Offsets in words: how many
+ * records were written and how many lost, by the worker; how many were read, by the opening thread; and how many there is
+ * room for, a power of two. The records follow.
+ */
+export const RING_WRITTEN = 0
+export const RING_LOST = 1
+export const RING_READ = LINE
+export const RING_CAPACITY = LINE + 1
+export const RING_WORDS = 2 * LINE
+/**
+ * A record, offsets in words: the stream and the position before the command; for a command of a graph's block those of the
+ * launch, and also the command's kind, its kernel, its branch and its index. Then when it began and ended, as doubles.
+ */
+export const TIMED_STREAM = 0
+export const TIMED_LOW = 1
+export const TIMED_HIGH = 2
+export const TIMED_KIND = 3
+export const TIMED_KERNEL = 4
+export const TIMED_BRANCH = 5
+export const TIMED_AT = 6
+export const TIMED_TIMES = 8
+export const RECORD_WORDS = 12
 
 /** Words per chunk of a stream's queue. */
 export const CHUNK_WORDS = 2048
@@ -206,6 +232,8 @@ export const FLAT_CALL_WORDS = CALL_WORDS + 1
 /** Bits of a call: one worker runs all branches, from the flat block; the time is measured. */
 export const ALONE = 1
 export const MEASURED = 2
+/** Bit of a call: the worker notes when each command of the block ran. */
+export const TIMED_NODES = 4
 /** A block begins with a double: the time that its commands took, in milliseconds. */
 export const TIME_WORDS = 2
 /** Words per branch in a call's table. */
@@ -241,6 +269,8 @@ export const PLACE_END = 3
 export const PLACE_FLAT = 4
 export const PLACE_WORDS = 5
 
+/** In a queue, a command's flag: the worker notes when it ran. It is the sign bit, which one comparison finds. */
+export const TIMED = 1 << 31
 /** In a block, a command's flag: another branch waits for the position behind it. */
 export const PUBLISH = 1 << 30
 /** In a block, a command's flag: it is part of a conditional, and positions do not count it. */

@@ -10,6 +10,8 @@ import {
   KIND_BITS,
   TABLE_ENTRY_WORDS,
   TAKES_OVER,
+  TIMED,
+  TIMED_NODES,
   WAIT,
   WAIT_WORDS,
   highWord,
@@ -43,6 +45,8 @@ interface Part {
  * relative to the beginning of the calls, so that several launches can be queued without changing the commands.
  */
 export class GraphLauncher {
+  /** Whether the workers note when the launches' commands run. */
+  isTimed = false
   readonly #control: ControlMemory
   readonly #scheduler: Scheduler
   readonly #graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">
@@ -70,7 +74,8 @@ export class GraphLauncher {
     const root = stream.slot
     const end = { slot: root, position: root.tail + first.count }
     if (this.#graphs.wasInterrupted(graph)) graph.pace.distrust()
-    const how = graph.pace.choose(graph.branches, end, this.#control)
+    const pace = graph.pace.choose(graph.branches, end, this.#control)
+    const how = this.isTimed ? pace | TIMED_NODES : pace
     if ((how & ALONE) === 0) this.#launchBranches(graph, root, how)
     else this.#launchFlat(graph, first, root, how)
     graph.lastLaunch = end
@@ -82,7 +87,7 @@ export class GraphLauncher {
     const at = root.room(FLAT_CALL_WORDS)
     const { words } = this.#control
     const table = wordAt(words, flat.block + FLAT_TABLE)
-    words[at] = CALL | (FLAT_CALL_WORDS << KIND_BITS)
+    words[at] = CALL | (FLAT_CALL_WORDS << KIND_BITS) | this.#flag
     words[at + 1] = block
     words[at + 2] = length
     words[at + 3] = count
@@ -135,6 +140,11 @@ export class GraphLauncher {
     return stream
   }
 
+  /** The flag of the call on the launch stream. */
+  get #flag(): number {
+    return this.isTimed ? TIMED : 0
+  }
+
   /** The table is behind the first branch's call, which ends last. */
   #write(part: Part, root: StreamSlot, start: number, table: number, how: number): void {
     const { words } = this.#control
@@ -148,7 +158,7 @@ export class GraphLauncher {
       words[at + 4] = TAKES_OVER
       at += WAIT_WORDS
     }
-    words[at] = CALL | (part.words << KIND_BITS)
+    words[at] = CALL | (part.words << KIND_BITS) | (index === 0 ? this.#flag : 0)
     words[at + 1] = branch.block
     words[at + 2] = branch.length
     words[at + 3] = branch.count

@@ -34,10 +34,12 @@ import {
   PLACE_START,
   PLACE_WORDS,
   STREAMS_WATCH,
+  TIMED_NODES,
   WATCHED,
   wordAt,
 } from "../control/layout.js"
-import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, jump } from "./operations.js"
+import { DONE, GONE, LOADING, type Operations, type Outcome, RAN, THREW, isOperation, jump } from "./operations.js"
+import type { Stopwatch } from "./stopwatch.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, type Turns } from "../schedule/turns.js"
 import { now } from "../../common/timers.js"
@@ -58,15 +60,18 @@ export class FlatRun {
   readonly #at: { readonly control: ControlMemory; readonly scheduler: Scheduler }
   readonly #operations: Operations
   readonly #turns: Turns
+  readonly #stopwatch: Stopwatch
 
   constructor(
     at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
     operations: Operations,
     turns: Turns,
+    stopwatch: Stopwatch,
   ) {
     this.#at = at
     this.#operations = operations
     this.#turns = turns
+    this.#stopwatch = stopwatch
     this.#point = new BranchPoint(at.control)
   }
 
@@ -85,7 +90,9 @@ export class FlatRun {
     const flat = wordAt(words, call + CALL_FLAT)
     const end = wordAt(words, flat + FLAT_END)
     const level = wordAt(words, stream + LEVEL)
-    const isMeasured = (wordAt(words, call + 5) & MEASURED) !== 0
+    const how = wordAt(words, call + 5)
+    const isMeasured = (how & MEASURED) !== 0
+    const isTimed = (how & TIMED_NODES) !== 0
     const left = wordAt(words, stream + BLOCK_READ)
     let index = left === 0 ? 0 : wordAt(words, stream + FLAT_INDEX)
     let read = left === 0 ? wordAt(words, flat + FLAT_START) : left
@@ -103,6 +110,7 @@ export class FlatRun {
       if (turn <= 0) turn = TURN
       const header = wordAt(words, read)
       const kind = header & KIND_MASK
+      const started = isTimed ? this.#stopwatch.start() : 0
       if (kind === LAUNCH) {
         const outcome = operations.launch(stream, read)
         if (outcome === LOADING) this.#leave(stream, call, index, read)
@@ -114,6 +122,7 @@ export class FlatRun {
       } else {
         operations.runSimple(stream, kind, read, low, high)
       }
+      if (isTimed && isOperation(kind)) this.#note(call, index, read, started)
       read += (header >>> KIND_BITS) & LENGTH_MASK
       if ((header & INSIDE) !== 0) continue
       if (isMeasured) this.#endLap(call, index)
@@ -218,6 +227,12 @@ export class FlatRun {
     const calls = wordAt(words, wordAt(words, call + CALL_FLAT) + FLAT_CALLS)
     const own = branch === 0 ? call : calls + CALL_WORDS * branch
     return wordAt(words, own + 1) + wordAt(words, own + 2)
+  }
+
+  #note(call: number, index: number, read: number, started: number): void {
+    const { words } = this.#at.control
+    const branch = wordAt(words, this.#place(call, index) + PLACE_BRANCH)
+    this.#stopwatch.noteNode(wordAt(words, call + 4), branch, read, started)
   }
 
   #beginLap(call: number, isFirst: boolean): void {

@@ -22,6 +22,7 @@ import {
   KIND_MASK,
   LAUNCH,
   LAUNCHED_ON,
+  LENGTH_MASK,
   LEVEL,
   LIFE,
   LINK,
@@ -51,6 +52,7 @@ import { breaksBy, compare } from "./compare.js"
 import { copyRows, fill } from "./transfers.js"
 import { LOADING, type Launched, type Operations, RAN, THREW } from "./operations.js"
 import { Replay } from "./replay.js"
+import { Stopwatch } from "./stopwatch.js"
 import { tellHost } from "../schedule/host-signal.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown, type Thrown } from "../kernel/thrown.js"
@@ -90,6 +92,7 @@ export class Interpreter implements Operations {
     | { readonly kind: "dropped"; readonly kernel: string }
     | undefined
   readonly #replay: Replay
+  readonly #stopwatch: Stopwatch
   /** The running stream's next command, and its position: how many commands it has run. */
   #read = 0
   #low = 0
@@ -98,7 +101,8 @@ export class Interpreter implements Operations {
 
   constructor(at: Surroundings) {
     this.#at = at
-    this.#replay = new Replay(at, this)
+    this.#stopwatch = new Stopwatch(at)
+    this.#replay = new Replay(at, this, this.#stopwatch)
   }
 
   /**
@@ -127,9 +131,11 @@ export class Interpreter implements Operations {
         turn = TURN
       }
       const header = this.#nextHeader()
+      const started = header < 0 ? this.#stopwatch.start() : 0 // TIMED is the sign bit.
       const next = this.#runCommand(stream, header & KIND_MASK)
       if (next !== SAME) return next
-      this.#read += header >>> KIND_BITS
+      if (header < 0) this.#stopwatch.note(stream, this.#low, this.#high, started)
+      this.#read += (header >>> KIND_BITS) & LENGTH_MASK
       this.#countCommand(stream)
       const watched = Atomics.load(control.words, stream + WATCHED)
       if (watched === 0) continue

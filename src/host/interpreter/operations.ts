@@ -1,4 +1,14 @@
-import { BROKEN, JUMP, JUMP_IF_ZERO, KIND_BITS, LENGTH_MASK, wordAt } from "../control/layout.js"
+import {
+  BROKEN,
+  END,
+  JUMP,
+  JUMP_IF_ZERO,
+  KIND_BITS,
+  LENGTH_MASK,
+  NOTHING,
+  WAIT_BRANCH,
+  wordAt,
+} from "../control/layout.js"
 
 /** How a launch ended. */
 export type Launched = typeof RAN | typeof LOADING | typeof THREW
@@ -25,6 +35,11 @@ export interface Operations {
   takeOver(stream: number, other: number, awaitedHigh: number, awaitedLow: number, low: number, high: number): void
   /** Whether the condition of the jump at `read` is zero. */
   isZero(read: number): boolean
+}
+
+/** Whether a command of a block does something, so that a timeline shows it. Jumps never come here. */
+export function isOperation(kind: number): boolean {
+  return kind !== NOTHING && kind !== WAIT_BRANCH && kind !== END
 }
 
 /** The distance from a jump to the next command, in words. On a broken stream every conditional is left. */

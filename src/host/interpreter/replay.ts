@@ -14,12 +14,14 @@ import {
   LEVEL,
   PUBLISH,
   STREAMS_WATCH,
+  TIMED_NODES,
   TIME_WORDS,
   WAIT_BRANCH,
   WATCHED,
   wordAt,
 } from "../control/layout.js"
-import { DONE, GONE, LOADING, type Operations, type Outcome, THREW, jump } from "./operations.js"
+import { DONE, GONE, LOADING, type Operations, type Outcome, THREW, isOperation, jump } from "./operations.js"
+import type { Stopwatch } from "./stopwatch.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { TURN, Turns } from "../schedule/turns.js"
 
@@ -39,14 +41,20 @@ export class Replay {
   readonly #flat: FlatRun
   readonly #at: { readonly control: ControlMemory; readonly scheduler: Scheduler }
   readonly #operations: Operations
+  readonly #stopwatch: Stopwatch
 
-  constructor(at: { readonly control: ControlMemory; readonly scheduler: Scheduler }, operations: Operations) {
+  constructor(
+    at: { readonly control: ControlMemory; readonly scheduler: Scheduler },
+    operations: Operations,
+    stopwatch: Stopwatch,
+  ) {
     this.#at = at
     this.#operations = operations
+    this.#stopwatch = stopwatch
     this.#awaited = new BranchPoint(at.control)
     this.#laps = new LapTimer(at.control)
     this.#turns = new Turns(at)
-    this.#flat = new FlatRun(at, operations, this.#turns)
+    this.#flat = new FlatRun(at, operations, this.#turns, stopwatch)
   }
 
   /**
@@ -78,6 +86,9 @@ export class Replay {
     let low = firstLow
     let high = firstHigh
     const level = wordAt(words, stream + LEVEL)
+    const isTimed = (wordAt(words, call + 5) & TIMED_NODES) !== 0
+    const table = wordAt(words, call + 4)
+    const branch = isTimed ? this.#stopwatch.branchOf(table, stream) : 0
     let turn = TURN
     // The caller counts the last command.
     while (read !== end) {
@@ -90,6 +101,7 @@ export class Replay {
       if (turn <= 0) turn = TURN
       const header = wordAt(words, read)
       const kind = header & KIND_MASK
+      const started = isTimed ? this.#stopwatch.start() : 0
       if (kind === LAUNCH) {
         const outcome = operations.launch(stream, read)
         if (outcome === THREW) operations.breakOff(stream, low, high)
@@ -107,6 +119,7 @@ export class Replay {
       } else {
         operations.runSimple(stream, kind, read, low, high)
       }
+      if (isTimed && isOperation(kind)) this.#stopwatch.noteNode(table, branch, read, started)
       read += (header >>> KIND_BITS) & LENGTH_MASK
       if ((header & INSIDE) !== 0) continue
       if (read === end) break

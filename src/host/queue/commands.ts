@@ -78,6 +78,8 @@ const asBigint = new BigInt64Array(scratch.buffer)
 
 /** Writes commands into queues. `layout.ts` describes their words. */
 export class Commands {
+  /** A flag for each operation: {@link TIMED} while a timeline runs, otherwise 0. */
+  flag = 0
   readonly #control: CommandMemory
 
   constructor(control: CommandMemory) {
@@ -113,7 +115,7 @@ export class Commands {
   /** Like {@link launchChecked}, for a launch that can be dropped. @returns the index of its flag */
   launchCheckedDroppable(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): number {
     const length = DROPPABLE_WORDS + kernel.words + more.length
-    const at = this.#begin(slot, DROPPABLE, length)
+    const at = this.#begin(slot, DROPPABLE | this.flag, length)
     this.#control.words[at + 1] = 0
     this.#writeChecked(at + DROPPABLE_WORDS, more, kernel, ...launch)
     slot.publish(length)
@@ -122,7 +124,7 @@ export class Commands {
 
   #writeChecked(at: number, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
     this.#writeLaunch(at, kernel, ...launch)
-    this.#control.words[at] = LAUNCH | ((kernel.words + more.length) << KIND_BITS)
+    this.#control.words[at] = LAUNCH | ((kernel.words + more.length) << KIND_BITS) | this.flag
     this.#control.words.set(more, at + kernel.words)
   }
 
@@ -141,7 +143,7 @@ export class Commands {
     structs?: Uint8Array,
   ): number {
     const length = DROPPABLE_WORDS + kernel.words
-    const at = this.#begin(slot, DROPPABLE, length)
+    const at = this.#begin(slot, DROPPABLE | this.flag, length)
     this.#control.words[at + 1] = 0
     const launch = at + DROPPABLE_WORDS
     this.#writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
@@ -163,7 +165,7 @@ export class Commands {
     structs: Uint8Array | undefined,
   ): void {
     const { words } = this.#control
-    words[at] = LAUNCH | (kernel.words << KIND_BITS)
+    words[at] = LAUNCH | (kernel.words << KIND_BITS) | this.flag
     words[at + 1] = kernel.id
     words[at + 2] = gridX
     words[at + 3] = gridY
@@ -176,7 +178,7 @@ export class Commands {
   }
 
   copy(slot: CommandQueue, destination: number, source: number, byteLength: number): void {
-    const at = this.#begin(slot, COPY, 4)
+    const at = this.#begin(slot, COPY | this.flag, 4)
     const { words } = this.#control
     words[at + 1] = destination
     words[at + 2] = source
@@ -185,7 +187,7 @@ export class Commands {
   }
 
   copyRows(slot: CommandQueue, destination: Rows, source: Rows, width: number, rows: number): void {
-    const at = this.#begin(slot, COPY_ROWS, 7)
+    const at = this.#begin(slot, COPY_ROWS | this.flag, 7)
     const { words } = this.#control
     words[at + 1] = destination.address
     words[at + 2] = source.address
@@ -199,7 +201,7 @@ export class Commands {
   /** Queues an upload of a few bytes, which the command itself carries. */
   write(slot: CommandQueue, destination: number, source: Uint8Array): void {
     const length = 3 + Math.ceil(source.length / 4)
-    const at = this.#begin(slot, WRITE, length)
+    const at = this.#begin(slot, WRITE | this.flag, length)
     const { words, bytes } = this.#control
     words[at + 1] = destination
     words[at + 2] = source.length
@@ -208,13 +210,13 @@ export class Commands {
   }
 
   fill(slot: CommandQueue, destination: number, element: Uint8Array, count: number): void {
-    const at = this.#begin(slot, FILL, 6)
+    const at = this.#begin(slot, FILL | this.flag, 6)
     this.#writeFill(at, destination, element, count)
     slot.publish(6)
   }
 
   fillRows(slot: CommandQueue, { address, pitch }: Rows, element: Uint8Array, count: number, rows: number): void {
-    const at = this.#begin(slot, FILL_ROWS, 8)
+    const at = this.#begin(slot, FILL_ROWS | this.flag, 8)
     this.#writeFill(at, address, element, count)
     this.#control.words[at + 6] = rows
     this.#control.words[at + 7] = pitch

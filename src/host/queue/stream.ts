@@ -104,6 +104,11 @@ export class StreamSlot {
     return position(wordAt(words, this.block + BROKEN_HIGH), wordAt(words, this.block + BROKEN_LOW))
   }
 
+  /** How many commands have run. */
+  get progress(): number {
+    return this.#readProgress()
+  }
+
   #readProgress(): number {
     const words = this.#control.words
     for (;;) {

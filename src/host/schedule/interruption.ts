@@ -24,6 +24,7 @@ import {
   READ,
   RUNNING,
   STATE,
+  TIMED_NODES,
   TAIL,
   TIME_WORDS,
   wordAt,
@@ -91,6 +92,7 @@ export class Interruption {
       const own = calls + CALL_WORDS * branch
       // Set before its tail, or a worker that is just leaving the stream would acquire it again.
       Atomics.store(words, stream + STATE, RUNNING)
+      words[own + 5] = wordAt(words, call + 5) & TIMED_NODES
       words[stream + READ] = own
       words[stream + BLOCK_READ] = 0
       words[stream + BROKEN] = 0

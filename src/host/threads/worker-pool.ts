@@ -5,6 +5,7 @@ import { ACTIVE, BUSY, LOADS, STARTED, WORKER_WORDS } from "../control/layout.js
 import type { DeviceMemory } from "../control/memory.js"
 import { isReport, type Order, START, type WorkerStart } from "./messages.js"
 import type { Report } from "../kernel/reports.js"
+import type { TimeRings } from "../control/time-rings.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown } from "../kernel/thrown.js"
 import { Standstill } from "./standstill.js"
@@ -65,6 +66,7 @@ export class WorkerPool {
   readonly #memory: DeviceMemory
   readonly #scheduler: Scheduler
   readonly #events: PoolEvents
+  readonly #rings: TimeRings
 
   /** @param marks whether workers mark launches, for a {@link LaunchWatch} */
   constructor(
@@ -75,6 +77,7 @@ export class WorkerPool {
     memory: DeviceMemory,
     scheduler: Scheduler,
     events: PoolEvents,
+    rings: TimeRings,
   ) {
     this.most = most
     this.#spinners = spinners
@@ -83,6 +86,7 @@ export class WorkerPool {
     this.#memory = memory
     this.#scheduler = scheduler
     this.#events = events
+    this.#rings = rings
     this.#limit = most
     this.#probe.port1.unref()
     this.#probe.port2.unref()
@@ -170,6 +174,7 @@ export class WorkerPool {
   #start(): void {
     const { port1, port2 } = new MessageChannel()
     const block = this.#control.reserve(WORKER_WORDS)
+    this.#rings.add(block)
     const place = this.#freePlace()
     const worker = this.#spawn({
       control: this.#control.memory,

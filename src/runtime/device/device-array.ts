@@ -18,6 +18,7 @@ import type { PinnedArray } from "./pinned-array.js"
 import { copyRows, type CopyShape, fillRows, type RowsShape, uploadRows } from "./rows.js"
 import type { Scope } from "./scope.js"
 import type { StreamState } from "../order/stream-state.js"
+import { showCall } from "../order/observers.js"
 import { currentStream } from "./current.js"
 
 const upload = new OperationType("upload", "upload", ["overwrite"])
@@ -243,21 +244,27 @@ export class DeviceArray<D extends DType = DType> {
    * const values = await x.read()
    */
   read(options: CompletionOptions = {}): Promise<TypedArrayOf<D, ArrayBuffer>> {
-    return attempt(() => {
-      checkCompletionOptions(options)
-      this.checkUsable()
-      options.signal?.throwIfAborted()
-      const stream = currentStream(this.device).state
-      const staging = this.#queueRead(stream)
-      const release = () => this.#release(staging)
-      const elements = streamResult(staging?.stream ?? stream, options, () => this.#take(staging))
-      elements.then(release, release)
-      return elements
-    })
+    return showCall("read", () => attempt(() => this.#read(options)))
+  }
+
+  #read(options: CompletionOptions): Promise<TypedArrayOf<D, ArrayBuffer>> {
+    checkCompletionOptions(options)
+    this.checkUsable()
+    options.signal?.throwIfAborted()
+    const stream = currentStream(this.device).state
+    const staging = this.#queueRead(stream)
+    const release = () => this.#release(staging)
+    const elements = streamResult(staging?.stream ?? stream, options, () => this.#take(staging))
+    elements.then(release, release)
+    return elements
   }
 
   /** Like {@link read}, but blocks the calling thread and throws instead of rejecting. */
   readSync(): TypedArrayOf<D, ArrayBuffer> {
+    return showCall("read", () => this.#readSync())
+  }
+
+  #readSync(): TypedArrayOf<D, ArrayBuffer> {
     this.checkUsable()
     const stream = currentStream(this.device).state
     const staging = this.#queueRead(stream)

@@ -16,6 +16,7 @@ import { EventState } from "../order/event-state.js"
 import { DeviceOrder } from "../order/device-order.js"
 import type { PinnedArray } from "./pinned-array.js"
 import type { GraphState } from "../capture/graph-state.js"
+import { showCall } from "../order/observers.js"
 import { type PrepareOptions, preparedNeeds } from "./prepare-options.js"
 import { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
@@ -349,7 +350,7 @@ export class Device {
   synchronize(): void {
     this.checkUsable()
     this.order.captures.checkOutside(this.id, "be synchronised")
-    this.order.synchronize()
+    showCall("synchronize", () => this.order.synchronize())
   }
 
   /**
@@ -359,7 +360,7 @@ export class Device {
    */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.checkUsable()
-    await deviceCompletion(this.order, options)
+    await showCall("completed", () => deviceCompletion(this.order, options))
   }
 
   /**

@@ -11,6 +11,7 @@ import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import type { EventState } from "../order/event-state.js"
 import { RecordPoint } from "../order/record-point.js"
 import { telling } from "../order/told-failures.js"
+import { showCall } from "../order/observers.js"
 import { checkStreamOf, currentStream } from "./current.js"
 import type { Stream } from "./stream.js"
 
@@ -155,7 +156,7 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    this.#look(() => this.device.driver.events.synchronize(this.state.handle))
+    showCall("synchronize", () => this.#look(() => this.device.driver.events.synchronize(this.state.handle)))
     this.device.order.programLearns(this.#known)
   }
 
@@ -179,7 +180,7 @@ export class Event {
    * @throws (as a rejection) the same errors as {@link query}
    */
   completed(options: CompletionOptions = {}): Promise<void> {
-    return attempt(() => this.#completion(options))
+    return showCall("completed", () => attempt(() => this.#completion(options)))
   }
 
   #completion(options: CompletionOptions): Promise<void> {

@@ -12,6 +12,7 @@ import { PinnedArray } from "./pinned-array.js"
 import { IndirectUses } from "../memory/indirect-uses.js"
 import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
+import { showCall } from "../order/observers.js"
 
 /** Arrays that work uses without the library seeing it: work of another library, or accesses through a kernel's own pointers. */
 export interface ExternalUses {
@@ -167,7 +168,7 @@ export class Stream {
    */
   synchronize(): void {
     this.#enterToLook("be synchronised")
-    this.device.order.synchronizeStream(this.state)
+    showCall("synchronize", () => this.device.order.synchronizeStream(this.state))
   }
 
   /**
@@ -177,7 +178,7 @@ export class Stream {
    * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
    */
   completed(options: CompletionOptions = {}): Promise<void> {
-    return streamCompletion(this.state, options)
+    return showCall("completed", () => streamCompletion(this.state, options))
   }
 
   /**

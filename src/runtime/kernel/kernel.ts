@@ -33,6 +33,7 @@ import { currentDevice, currentStream } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { type Operation, OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
+import { showCall } from "../order/observers.js"
 
 /** The definition of a kernel, for {@link defineKernel}. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
@@ -174,7 +175,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   async prepare(device: Device): Promise<void> {
     this.#checkDevice(device)
     // Not skipped if the kernel is loaded already: on host, a launch loads it before the workers have found it valid.
-    const handle = await device.driver.kernels.prepare(this.#source)
+    const handle = await showCall("prepare", () => device.driver.kernels.prepare(this.#source))
     this.#module.checkLoaded(device)
     await this.#module.prepare(device)
     device.kernels[this.#place] = handle
@@ -392,7 +393,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     device.checkUsable()
     this.#checkAvailable(device)
     this.#module.on(device)
-    const handle = device.driver.kernels.load(this.#source)
+    const handle = showCall("load", () => device.driver.kernels.load(this.#source))
     device.kernels[this.#place] = handle
     return handle
   }

@@ -8,6 +8,9 @@ import type { RecordPoint } from "./record-point.js"
 import type { Region } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
+/** The calls that {@link OperationObserver.hostCalled} reports. */
+export type HostCallName = "synchronize" | "completed" | "read" | "load" | "prepare"
+
 /**
  * Sees each operation before it is queued, and everything that orders operations. A method does nothing unless overridden.
  */
@@ -92,6 +95,19 @@ export class OperationObserver {
 
   /** Called when memory was freed at this place in the stream's order. */
   freed(_stream: StreamState, _memory: object, _address: number, _byteLength: number): void {}
+
+  /** Called when a device is opened, and for each open one when the observer is installed. Must not throw. */
+  opened(_order: DeviceOrder): void {}
+
+  /** Called when a device is about to be closed. Must not throw. */
+  closing(_order: DeviceOrder): void {}
+
+  /**
+   * Called when a call of the program has taken time of its thread, or a promise has settled.
+   *
+   * @param start when it began, in milliseconds of `sharedNow()`
+   */
+  hostCalled(_name: HostCallName, _start: number): void {}
 
   /** Called when a fork-join call begins, before it queues anything. Must not throw. */
   began(_region: Region): void {}

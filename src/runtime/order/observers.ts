@@ -3,7 +3,8 @@
  * observer, because an operation reads its order in any case. So without an observer, an operation pays a single check.
  */
 import type { DeviceOrder } from "./device-order.js"
-import { OperationObserver } from "./observer.js"
+import { sharedNow } from "../../common/timers.js"
+import { type HostCallName, OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"
 import type { Region } from "./region.js"
@@ -16,6 +17,7 @@ let combined: OperationObserver | undefined
 /** Makes an observer see everything that is queued from now on. @returns a function that ends this */
 export function observe(observer: OperationObserver): () => void {
   setObservers([...observers, observer])
+  for (const order of orders) observer.opened(order)
   let isOver = false
   return () => {
     if (isOver) return
@@ -44,10 +46,27 @@ function observerOf(all: readonly OperationObserver[]): OperationObserver | unde
 export function openToObservers(order: DeviceOrder): void {
   orders.add(order)
   order.observer = combined
+  combined?.opened(order)
 }
 
 export function closeToObservers(order: DeviceOrder): void {
-  orders.delete(order)
+  if (orders.delete(order)) combined?.closing(order)
+}
+
+/** Shows a call of the program that may take time. */
+export function showCall<T>(name: HostCallName, call: () => T): T {
+  const observer = combined
+  if (observer === undefined) return call()
+  const start = sharedNow()
+  let result: T | undefined
+  try {
+    result = call()
+    return result
+  } finally {
+    const end = () => observer.hostCalled(name, start)
+    if (result instanceof Promise) void result.then(end, end)
+    else end()
+  }
 }
 
 /** Combines several observers, in the order in which they were added. */
@@ -135,6 +154,18 @@ class SeveralObservers extends OperationObserver {
 
   override freed(stream: StreamState, memory: object, address: number, byteLength: number): void {
     for (const one of this.#all) one.freed(stream, memory, address, byteLength)
+  }
+
+  override opened(order: DeviceOrder): void {
+    for (const one of this.#all) one.opened(order)
+  }
+
+  override closing(order: DeviceOrder): void {
+    for (const one of this.#all) one.closing(order)
+  }
+
+  override hostCalled(name: HostCallName, start: number): void {
+    for (const one of this.#all) one.hostCalled(name, start)
   }
 
   override began(region: Region): void {

@@ -18,7 +18,7 @@ export interface TracedDevice {
   readonly kind: "host" | "cuda"
   readonly name: string
   readonly times: TimeSource
-  /** Operations whose times were lost, such as when a buffer was full. */
+  /** Operations and nodes whose times were lost, such as when a buffer was full. */
   readonly lost: number
 }
 
@@ -26,12 +26,15 @@ export interface TracedDevice {
 export interface TracedStream {
   /** The index of its device. */
   readonly device: number
-  /** The stream's id; undefined for a branch of a graph. */
+  /** Tells streams of one device apart; undefined for a branch of a graph, and for a stream of another library. */
   readonly id?: number
   readonly name: string
 }
 
-/** What an operation is. A `node` is an operation inside a launched graph. */
+/**
+ * What an operation is. A `node` is an operation inside a launched graph. `foreign` work was queued by another library on a
+ * stream of its own; only CUPTI reports it.
+ */
 export type SpanKind =
   | "kernel"
   | "copy"
@@ -43,6 +46,7 @@ export type SpanKind =
   | "node"
   | "conditional"
   | "external"
+  | "foreign"
 
 /** One operation, from its beginning on its stream to its end. */
 export interface TraceSpan {
@@ -56,6 +60,8 @@ export interface TraceSpan {
   readonly end: number
   /** The index of the fork-join whose function queued it; the innermost one. */
   readonly region?: number
+  /** The index of that fork-join's function: 0 is the main function. */
+  readonly branch?: number
   /** For a node: the index of the span of its graph's launch. */
   readonly parent?: number
   /** For a node inside a conditional: the iteration, from 0. */
@@ -80,10 +86,12 @@ export interface TraceRegion {
   readonly name: string
   /** The index of the region inside whose function it was called. */
   readonly parent?: number
+  /** The index of that region's function. */
+  readonly branch?: number
   readonly device: number
   readonly mode: "parallel" | "sequential"
   readonly reason: string
-  /** The host's time in the call. */
+  /** The host's time in the call, until its promise settled; for a fork, until it was joined. */
   readonly called: { readonly start: number; readonly end: number }
   /** The first operation's beginning and the last one's end; undefined if it queued none. */
   readonly ran?: { readonly start: number; readonly end: number }

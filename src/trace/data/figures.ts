@@ -61,6 +61,8 @@ export interface RegionFigures extends OverlapFigures {
 
 /** What the analysis of a trace found. */
 export interface TraceFigures {
+  /** Of all streams of all devices. */
+  readonly total: OverlapFigures
   readonly devices: readonly DeviceFigures[]
   readonly regions: readonly RegionFigures[]
   /** The indices of the operations that determined when the last one ended, the first one first. */

@@ -79,6 +79,7 @@ export function colorOf(palette: Palette, kind: SpanKind, name: string): string 
     case "kernel":
     case "matmul":
     case "node":
+    case "foreign":
       return palette.names[hashOf(name) % palette.names.length] ?? palette.memory
   }
 }

@@ -1,0 +1,303 @@
+/**
+ * Makes the data of a trace from a recorder's log. A stream's waits and records have no times of their own: they follow from
+ * the stream's operations and from the order of the log, which is the order in which the program queued them.
+ */
+import os from "node:os"
+import process from "node:process"
+import type { Region } from "../runtime/order/region.js"
+import type {
+  TraceCall,
+  TraceData,
+  TraceRegion,
+  TraceSpan,
+  TraceWait,
+  TracedDevice,
+  TracedStream,
+} from "./data/data.js"
+import type { LogEntry, LoggedOperation, LoggedRecord, LoggedWait, StreamIndex } from "./log.js"
+import type { RecordedDevice, RecordedRegion, Recorder } from "./recorder.js"
+
+/** The part of a recorder's log that belongs to one trace. Entries are meant by index, `to` excluded. */
+export interface TraceWindow {
+  readonly date: Date
+  /** When it starts and ends, in milliseconds of `sharedNow()`. */
+  readonly start: number
+  readonly end: number
+  /** The recorder's cost when it started. */
+  readonly cost: number
+  readonly entries: { readonly from: number; readonly to: number }
+  readonly regions: { readonly from: number; readonly to: number }
+}
+
+/** Writable views of the data's objects while they are made. */
+type Draft<T> = { -readonly [K in keyof T]: T[K] }
+interface WaitDraft {
+  from: { stream: number; time: number }
+  to: { stream: number; time: number }
+  sent: boolean
+  region?: number
+}
+
+export function compile(recorder: Recorder, window: TraceWindow): TraceData {
+  return new Compiler(recorder, window).data()
+}
+
+class Compiler {
+  readonly #recorder: Recorder
+  readonly #window: TraceWindow
+  readonly #devices: RecordedDevice[] = []
+  readonly #streams: TracedStream[] = []
+  readonly #byStream = new Map<StreamIndex, number>()
+  readonly #branches = new Map<string, number>()
+  readonly #regions = new Map<Region, number>()
+  /** For each region the one around it, and when its operations ran. */
+  #parents: (number | undefined)[] = []
+  readonly #ran: ({ start: number; end: number } | undefined)[] = []
+  readonly #spans: TraceSpan[] = []
+  readonly #waits: WaitDraft[] = []
+  /** How far each stream has come, after the log's entries so far. */
+  readonly #reached = new Map<StreamIndex, number>()
+  /** When each record was reached. */
+  readonly #records = new Map<LoggedRecord, number>()
+  /** The waits of each stream since its last operation. */
+  readonly #pending = new Map<StreamIndex, WaitDraft[]>()
+  readonly #lost = new Map<RecordedDevice, number>()
+  #operations = 0
+
+  constructor(recorder: Recorder, window: TraceWindow) {
+    this.#recorder = recorder
+    this.#window = window
+  }
+
+  data(): TraceData {
+    const { log } = this.#recorder
+    const { entries, start, end, date } = this.#window
+    for (const device of this.#recorder.devices) if (!device.isClosed) this.#device(device)
+    const recorded = this.#recorder.regions.slice(this.#window.regions.from, this.#window.regions.to)
+    recorded.forEach(({ region }, index) => this.#regions.set(region, index))
+    this.#parents = recorded.map(({ region: { parent } }) => parent && this.#regions.get(parent.region))
+    for (let index = entries.from; index < entries.to; index++) {
+      const entry = log[index]
+      if (entry !== undefined) this.#take(entry)
+    }
+    this.#takeForeign()
+    const regions = recorded.map((region, index) => this.#region(region, index))
+    const cost = { total: ns(this.#recorder.cost - this.#window.cost), operations: this.#operations }
+    return {
+      format: "auxstream-trace",
+      version: 1,
+      date: date.toISOString(),
+      machine: machine(),
+      duration: ns(end - start),
+      cost,
+      devices: this.#devices.map((device) => this.#tracedDevice(device)),
+      streams: this.#streams,
+      spans: this.#spans,
+      waits: this.#waits satisfies TraceWait[],
+      regions,
+      calls: this.#calls(),
+    }
+  }
+
+  #take(entry: LogEntry): void {
+    if (entry.type === "operation") return this.#operation(entry)
+    if (entry.type === "wait") return this.#wait(entry)
+    this.#records.set(entry, Math.max(this.#time(entry.time), this.#reachedBy(entry.stream)))
+  }
+
+  #operation(operation: LoggedOperation): void {
+    if (!Number.isFinite(operation.tick)) return // The driver refused it.
+    this.#operations++
+    const { start, end, isTimed } = operation
+    if (!Number.isFinite(end)) {
+      const device = this.#recorder.streams[operation.stream]?.device
+      if (isTimed && device !== undefined) this.#lost.set(device, (this.#lost.get(device) ?? 0) + 1)
+      return
+    }
+    const span = this.#span(operation, this.#time(start), this.#time(end))
+    this.#clampWaits(operation.stream, span.start)
+    this.#reached.set(operation.stream, Math.max(this.#reachedBy(operation.stream), span.end))
+    this.#extend(span.region, span.start, span.end)
+    const index = this.#spans.push(span) - 1
+    for (const node of operation.nodes ?? []) this.#node(operation, span, index, node)
+  }
+
+  #span(operation: LoggedOperation, start: number, end: number): Draft<TraceSpan> {
+    const { kind, label, bytes, stream, part } = operation
+    const queued = Math.min(this.#time(operation.queued), start)
+    const span: Draft<TraceSpan> = { stream: this.#stream(stream), kind, name: label, queued, start, end, bytes }
+    const region = part && this.#regions.get(part.region)
+    if (region === undefined) return span
+    span.region = region
+    if (part?.index !== undefined) span.branch = part.index
+    return span
+  }
+
+  #node(
+    { stream }: LoggedOperation,
+    { queued, region, branch: part }: TraceSpan,
+    parent: number,
+    node: NonNullable<LoggedOperation["nodes"]>[number],
+  ): void {
+    const { name, branch, iteration } = node
+    const [start, end] = [this.#time(node.start), this.#time(node.end)]
+    const span: Draft<TraceSpan> = {
+      stream: this.#branch(stream, branch),
+      kind: "node",
+      name,
+      queued,
+      start,
+      end,
+      parent,
+    }
+    if (iteration !== undefined) span.iteration = iteration
+    if (region !== undefined) span.region = region
+    if (part !== undefined) span.branch = part
+    this.#spans.push(span)
+  }
+
+  #wait({ stream, time, sent, part, from }: LoggedWait): void {
+    const reached = (from.record && this.#records.get(from.record)) ?? 0
+    const to = Math.max(reached, this.#time(time), this.#reachedBy(stream))
+    const wait: WaitDraft = {
+      from: { stream: this.#stream(from.stream), time: reached },
+      to: { stream: this.#stream(stream), time: to },
+      sent,
+    }
+    const region = part && this.#regions.get(part.region)
+    if (region !== undefined) wait.region = region
+    this.#reached.set(stream, to)
+    this.#waits.push(wait)
+    const pending = this.#pending.get(stream)
+    if (pending === undefined) this.#pending.set(stream, [wait])
+    else pending.push(wait)
+  }
+
+  /** An operation proves that the waits before it were over, however exact the clocks are. */
+  #clampWaits(stream: StreamIndex, start: number): void {
+    const pending = this.#pending.get(stream)
+    if (pending === undefined) return
+    this.#pending.delete(stream)
+    for (const { from, to } of pending) {
+      to.time = Math.min(to.time, start)
+      from.time = Math.min(from.time, to.time)
+    }
+  }
+
+  #takeForeign(): void {
+    for (const device of this.#devices) {
+      for (const { stream, node } of device.times.foreign) {
+        const start = this.#time(node.start)
+        if (node.end <= this.#window.start || node.start >= this.#window.end) continue
+        const key = `${this.#devices.indexOf(device)} foreign ${stream}`
+        const place = this.#named(key, { device: this.#device(device), name: stream })
+        this.#spans.push({
+          stream: place,
+          kind: "foreign",
+          name: node.name,
+          queued: start,
+          start,
+          end: this.#time(node.end),
+        })
+      }
+    }
+  }
+
+  #region({ region, start, end, streams }: RecordedRegion, index: number): TraceRegion {
+    const device = this.#recorder.streams[streams[0] ?? -1]?.device
+    const parent = this.#parents[index]
+    const ran = this.#ran[index]
+    return {
+      name: region.name,
+      mode: region.mode,
+      reason: region.reason,
+      called: { start: this.#time(start), end: this.#time(Number.isFinite(end) ? end : this.#window.end) },
+      device: device === undefined ? 0 : this.#device(device),
+      streams: streams.map((stream) => this.#stream(stream)),
+      ...(parent === undefined ? {} : { parent }),
+      ...(parent === undefined || region.parent?.index === undefined ? {} : { branch: region.parent.index }),
+      ...(ran === undefined ? {} : { ran }),
+    }
+  }
+
+  /** An operation ran inside a region, and so inside those around it. */
+  #extend(inner: number | undefined, start: number, end: number): void {
+    for (let region = inner; region !== undefined; region = this.#parents[region]) {
+      const ran = (this.#ran[region] ??= { start, end })
+      ran.start = Math.min(ran.start, start)
+      ran.end = Math.max(ran.end, end)
+    }
+  }
+
+  #calls(): TraceCall[] {
+    const { start, end } = this.#window
+    return this.#recorder.calls
+      .filter((call) => call.end > start && call.start < end)
+      .map((call) => ({
+        name: call.name,
+        thread: this.#recorder.thread,
+        start: this.#time(call.start),
+        end: this.#time(call.end),
+      }))
+  }
+
+  #tracedDevice(device: RecordedDevice): TracedDevice {
+    const { id, kind, name, times } = device
+    const untimed = this.#lost.get(device) ?? 0
+    return { id, kind, name, times: times.source ?? (kind === "host" ? "workers" : "events"), lost: Math.max(untimed, times.recordsLost) }
+  }
+
+  #device(device: RecordedDevice): number {
+    const known = this.#devices.indexOf(device)
+    return known >= 0 ? known : this.#devices.push(device) - 1
+  }
+
+  #stream(index: StreamIndex): number {
+    const known = this.#byStream.get(index)
+    if (known !== undefined) return known
+    const stream = this.#recorder.streams[index]
+    if (stream === undefined) throw new RangeError(`There is no stream ${index}.`)
+    const place = this.#streams.push({ device: this.#device(stream.device), id: index, name: stream.name }) - 1
+    this.#byStream.set(index, place)
+    return place
+  }
+
+  /** The stream that runs a branch of the graphs launched on a stream. */
+  #branch(stream: StreamIndex, branch: number): number {
+    const launching = this.#stream(stream)
+    if (branch === 0) return launching
+    const { device = 0, name = "" } = this.#streams[launching] ?? {}
+    return this.#named(`${launching} branch ${branch}`, { device, name: `${name}, branch ${branch} of graphs` })
+  }
+
+  #named(key: string, stream: TracedStream): number {
+    const known = this.#branches.get(key)
+    if (known !== undefined) return known
+    const place = this.#streams.push(stream) - 1
+    this.#branches.set(key, place)
+    return place
+  }
+
+  #reachedBy(stream: StreamIndex): number {
+    return this.#reached.get(stream) ?? 0
+  }
+
+  /** Nanoseconds since the trace began; 0 for what happened before. */
+  #time(milliseconds: number): number {
+    return Math.max(0, ns(milliseconds - this.#window.start))
+  }
+}
+
+function ns(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6)
+}
+
+function machine(): TraceData["machine"] {
+  const cpus = os.cpus()
+  return {
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: cpus[0]?.model ?? "unknown",
+    cores: os.availableParallelism(),
+  }
+}

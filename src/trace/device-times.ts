@@ -1,0 +1,117 @@
+/**
+ * The timeline of one device while a recorder runs: passes the times of its operations into the log. A device that cannot tell
+ * times is traced without.
+ */
+import type { TimedNode, TimeSource, Timeline, TimelineSink } from "../driver.js"
+import { showThrown } from "../common/show.js"
+import { warn } from "../common/warn.js"
+import type { DeviceOrder } from "../runtime/order/device-order.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import type { LoggedOperation } from "./log.js"
+
+/** Work that another library queued. */
+export interface StrangeWork {
+  readonly stream: string
+  readonly node: Omit<TimedNode, "branch" | "iteration">
+}
+
+export class DeviceTimes implements TimelineSink {
+  readonly order: DeviceOrder
+  readonly foreign: StrangeWork[] = []
+  /** The streams that have been used, for {@link settle}. */
+  readonly #streams = new Set<StreamState>()
+  readonly #operations: readonly (LoggedOperation | undefined)[]
+  readonly #timeline: Timeline | undefined
+  #lost = 0
+  #ending: Promise<void> | undefined
+
+  /** @param operations the log's operations by number */
+  constructor(
+    order: DeviceOrder,
+    operations: readonly (LoggedOperation | undefined)[],
+    source: TimeSource | undefined,
+    capacity: number,
+  ) {
+    this.order = order
+    this.#operations = operations
+    try {
+      this.#timeline = order.driver.startTimeline?.(this, source, capacity)
+    } catch (error) {
+      warn("AUX_TRACE", `A trace has no times of the ${order.driver.kind} device: ${showThrown(error)}`)
+    }
+  }
+
+  get source(): TimeSource | undefined {
+    return this.#timeline?.source
+  }
+
+  get recordsLost(): number {
+    return this.#lost
+  }
+
+  begin(number: number, stream: StreamState): void {
+    this.#streams.add(stream)
+    this.#timeline?.begin(number, stream.handle)
+  }
+
+  end(operation: LoggedOperation, stream: StreamState): void {
+    operation.isTimed = this.#timeline?.end(operation.number, stream.handle) ?? false
+  }
+
+  collect(): void {
+    if (this.#ending === undefined) this.#timeline?.collect()
+  }
+
+  /** Resolves once everything queued so far on the used streams is over, successful or not. Teaches no clock anything. */
+  async settle(): Promise<void> {
+    await Promise.all(Array.from(this.#streams, (stream) => this.#passed(stream)))
+    this.collect()
+  }
+
+  /** Ends the timeline. */
+  async close(): Promise<void> {
+    await (this.#ending ??= this.#timeline?.stop())
+  }
+
+  ran(number: number, start: number, end: number): void {
+    const operation = this.#operations[number]
+    if (operation === undefined) return
+    if (!(operation.start <= start)) operation.start = start
+    if (!(operation.end >= end)) operation.end = end
+  }
+
+  nodeRan(number: number, node: TimedNode): void {
+    const operation = this.#operations[number]
+    if (operation === undefined) return
+    this.ran(number, node.start, node.end)
+    ;(operation.nodes ??= []).push(node)
+  }
+
+  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "iteration">): void {
+    this.foreign.push({ stream, node })
+  }
+
+  lost(count: number): void {
+    this.#lost += count
+  }
+
+  #passed(stream: StreamState): Promise<void> {
+    const { order } = this
+    if (order.closed || stream.disposed || stream.capture !== undefined || order.isCapturedByOthers(stream)) {
+      return Promise.resolve()
+    }
+    const event = order.events.acquire()
+    return new Promise((resolve) => {
+      const settle = () => {
+        if (!order.closed) order.events.release(event)
+        resolve()
+      }
+      try {
+        order.driver.events.record(event, stream.handle)
+        order.driver.events.whenComplete(event, settle)
+      } catch {
+        settle() // A broken stream, or a lost device: nothing more will run.
+      }
+    })
+  }
+}
