@@ -3,6 +3,7 @@
 import "./backends.js"
 import "./runtime/inspect.js"
 import "./sanitizer/environment.js"
+import "./trace/environment.js"
 
 export type { DeviceProperties, Version } from "./common/facts/device-properties.js"
 export type {

@@ -244,7 +244,13 @@ class Compiler {
   #tracedDevice(device: RecordedDevice): TracedDevice {
     const { id, kind, name, times } = device
     const untimed = this.#lost.get(device) ?? 0
-    return { id, kind, name, times: times.source ?? (kind === "host" ? "workers" : "events"), lost: Math.max(untimed, times.recordsLost) }
+    return {
+      id,
+      kind,
+      name,
+      times: times.source ?? (kind === "host" ? "workers" : "events"),
+      lost: Math.max(untimed, times.recordsLost),
+    }
   }
 
   #device(device: RecordedDevice): number {
