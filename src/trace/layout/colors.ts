@@ -1,6 +1,6 @@
 /**
  * Colours, for light and dark backgrounds. Operations of one name have one colour in every trace; what moves memory is grey, and
- * what holds others is pale. Text on each colour has a contrast of at least 5.5 to 1.
+ * what holds others is pale. Text on each colour has a contrast of at least 5.4 to 1.
  */
 
 import type { SpanKind } from "../data/data.js"
@@ -32,8 +32,8 @@ export const LIGHT: Palette = {
   muted: "#5d6675",
   onColor: "#1b1f27",
   names: [
-    ...["#9ac9fa", "#93d6b1", "#ebb989", "#d5b5ee", "#7dd5da"],
-    ...["#c7c989", "#f7afa8", "#b9bffb", "#add199", "#edaed1"],
+    ...["#9dccfd", "#96d9b4", "#eebc8d", "#d8b8f1", "#81d8dd", "#cacd8c", "#fab2ac", "#bcc2fe", "#f0b1d4"],
+    ...["#76b0eb", "#6bbf94", "#d99d61", "#bf98dd", "#47bfc5", "#afb15f", "#e69089", "#9ea3ec", "#da90ba"],
   ],
   memory: "#cbd1da",
   holder: "#e4e8ee",
@@ -52,8 +52,8 @@ export const DARK: Palette = {
   muted: "#9aa4b5",
   onColor: "#ffffff",
   names: [
-    ...["#386695", "#2b7351", "#865725", "#73548a", "#007277"],
-    ...["#666723", "#904d49", "#595d96", "#4c6f38", "#874d6f"],
+    ...["#38699a", "#297753", "#8b5923", "#77568f", "#00767b", "#6a6a20", "#954f4a", "#5c5f9b", "#8c4e72"],
+    ...["#224d76", "#11583a", "#693f0c", "#583c6d", "#00575c", "#4d4e08", "#723632", "#424477", "#6a3655"],
   ],
   memory: "#4c5566",
   holder: "#2b3240",

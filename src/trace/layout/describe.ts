@@ -1,6 +1,6 @@
 /** What a viewer says of one thing in a trace: its name, and what is known of it, as words. */
 
-import type { TraceData } from "../data/data.js"
+import type { TraceData, TraceRegion } from "../data/data.js"
 import type { RegionFigures, TraceFigures } from "../data/figures.js"
 import type { Interval } from "./nesting.js"
 import type { Item } from "./search.js"
@@ -42,6 +42,12 @@ export function nameOfStream({ streams, devices }: TraceData, index: number): st
 export function modeOf({ mode, reason }: { readonly mode: string; readonly reason: string }): string {
   if (mode === "parallel") return "in parallel"
   return `in sequence: ${reason}`
+}
+
+/** What a bracket may say of its fork-join, the longest first. */
+export function labelsOfRegion(region: TraceRegion): string[] {
+  const mode = modeOf(region)
+  return [`${region.name} · ${mode}`, mode, region.mode === "parallel" ? "parallel" : region.reason]
 }
 
 function describeSpan(data: TraceData, index: number): Description {

@@ -1,5 +1,6 @@
 /** Pointer, wheel and keys on the timeline. */
 
+import type { Hit } from "../layout/hit.js"
 import { timeAt } from "../layout/view.js"
 import type { Actions } from "./actions.js"
 import { OVERVIEW_HEIGHT } from "./draw/scene.js"
@@ -38,7 +39,7 @@ export class Input {
     canvas.addEventListener("pointermove", (event) => this.#move(event))
     canvas.addEventListener("pointerup", (event) => this.#up(event))
     canvas.addEventListener("pointercancel", (event) => this.#pointers.delete(event.pointerId))
-    canvas.addEventListener("pointerleave", () => store.set({ hover: undefined }))
+    canvas.addEventListener("pointerleave", () => this.#hover(undefined))
     canvas.addEventListener("dblclick", (event) => this.#doubleClick(event))
   }
 
@@ -69,7 +70,7 @@ export class Input {
     const pointer = this.#pointers.get(event.pointerId)
     const { offsetX: x, offsetY: y } = event
     if (pointer === undefined) {
-      if (this.#pointers.size === 0) this.#store.set({ hover: this.#timeline.hitAt(x, y) })
+      if (this.#pointers.size === 0) this.#hover(this.#timeline.hitAt(x, y))
       return
     }
     const before = { ...pointer }
@@ -81,8 +82,14 @@ export class Input {
     else if (this.#moved >= CLICK) this.#drag(before.x - x, before.y - y)
   }
 
+  #hover(hit: Hit | undefined): void {
+    const before = this.#store.state.hover
+    const isSame = before?.item.kind === hit?.item.kind && before?.item.index === hit?.item.index
+    if (!isSame || before?.count !== hit?.count) this.#store.set({ hover: hit })
+  }
+
   #drag(dx: number, dy: number): void {
-    this.#store.set({ hover: undefined })
+    this.#hover(undefined)
     this.#actions.panBy(dx)
     if (this.#timeline.mostScroll > 0) this.#actions.scrollBy(dy)
   }

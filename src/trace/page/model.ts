@@ -3,6 +3,7 @@
 import { type PackedTrace, unpack } from "../data/columns.js"
 import type { TraceData } from "../data/data.js"
 import type { TraceFigures } from "../data/figures.js"
+import { WaitIndex } from "../layout/arrows.js"
 import { type Lane, type LaneGroup, type LaneKind, lanesOf } from "../layout/lanes.js"
 import { intervalOf } from "../layout/describe.js"
 import { RelationIndex } from "../layout/relations.js"
@@ -15,16 +16,6 @@ export interface Embedded {
   readonly figures?: TraceFigures
 }
 
-/** The waits as columns, in the order of their records. */
-export interface WaitColumns {
-  readonly from: Float64Array
-  readonly to: Float64Array
-  /** The latest end of all waits up to each one: grows, so that it can be searched. */
-  readonly latest: Float64Array
-  /** Which wait of the trace each one is. */
-  readonly ids: Uint32Array
-}
-
 export class Model {
   readonly data: TraceData
   readonly figures: TraceFigures | undefined
@@ -32,7 +23,7 @@ export class Model {
   readonly lanes: readonly Lane[]
   readonly relations: RelationIndex
   readonly limits: Limits
-  readonly waits: WaitColumns
+  readonly waits: WaitIndex
   /** For each stream, the number of its lane. */
   readonly laneOfStream: ReadonlyMap<number, number>
   readonly #places: Record<LaneKind, { readonly lanes: Uint32Array; readonly rows: Uint32Array }>
@@ -44,7 +35,7 @@ export class Model {
     this.lanes = this.groups.flatMap((group) => group.lanes)
     this.relations = new RelationIndex(this.data)
     this.limits = limitsOf(0, this.#end())
-    this.waits = columnsOf(this.data)
+    this.waits = new WaitIndex(this.data)
     this.laneOfStream = new Map(
       this.lanes.flatMap(({ stream }, lane) => (stream === undefined ? [] : [[stream, lane] as const])),
     )
@@ -77,13 +68,4 @@ export class Model {
     })
     return { lanes, rows }
   }
-}
-
-function columnsOf({ waits }: TraceData): WaitColumns {
-  const order = [...waits.keys()].sort((a, b) => (waits[a]?.from.time ?? 0) - (waits[b]?.from.time ?? 0))
-  const from = Float64Array.from(order, (wait) => waits[wait]?.from.time ?? 0)
-  const to = Float64Array.from(order, (wait) => waits[wait]?.to.time ?? 0)
-  let last = -Infinity
-  const latest = Float64Array.from(to, (time) => (last = Math.max(last, time)))
-  return { from, to, latest, ids: Uint32Array.from(order) }
 }

@@ -3,9 +3,8 @@
  * in sequence.
  */
 
-import type { TraceRegion } from "../../data/data.js"
 import type { PlacedLane } from "../../layout/geometry.js"
-import { modeOf } from "../../layout/describe.js"
+import { labelsOfRegion } from "../../layout/describe.js"
 import { type Row, forEachBoxes, longestOf } from "../../layout/rows.js"
 import { FONTS, type Scene, visibleLanes, widthOf, xOf, yOf } from "./scene.js"
 
@@ -50,7 +49,7 @@ function drawRow(scene: Scene, row: Row, lane: PlacedLane, top: number): void {
     context.stroke()
     const begin = Math.max(x, scene.left)
     const most = end - begin - 11
-    const text = labelsOf(region).find((label) => widthOf(context, label) <= most)
+    const text = labelsOfRegion(region).find((label) => widthOf(context, label) <= most)
     if (text !== undefined) context.fillText(text, begin + 6, top + 13)
   })
   context.globalAlpha = 1
@@ -62,11 +61,4 @@ function modesOf({ model }: Scene, row: Row, first: number, next: number): Set<s
   const modes = new Set<string | undefined>()
   for (let index = first; index < next; index += step) modes.add(model.data.regions[row.ids[index] ?? 0]?.mode)
   return modes
-}
-
-/** What a bracket may say, the longest first. */
-function labelsOf(region: TraceRegion): string[] {
-  const mode = modeOf(region)
-  const shortest = region.mode === "parallel" ? "parallel" : region.reason
-  return [`${region.name} · ${mode}`, mode, shortest]
 }
