@@ -1,5 +1,5 @@
 import type { CaptureLink } from "../runtime/order/capture.js"
-import { AuxstreamError } from "../common/errors.js"
+import { AuxstreamError, DeviceLostError } from "../common/errors.js"
 import { outsideCaptures } from "../runtime/device/context.js"
 import { warnOnce } from "../common/warn.js"
 import type { LingeringEvent } from "../runtime/order/event-pool.js"
@@ -138,7 +138,7 @@ export class ForkState {
     try {
       this.#joinWhenFinished(current())
     } catch (error) {
-      warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)
+      warnUnjoined(error)
       this.release()
     }
   }
@@ -174,7 +174,13 @@ export class ForkState {
     // A capture cannot join a fork from outside it. Then the original stream does.
     if (errors.length > 0 && stream !== this.#origin) errors = outsideCaptures(() => this.tryToJoinOn(this.#origin))
     if (errors.length === 0) return
-    for (const error of errors) warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)
+    for (const error of errors) warnUnjoined(error)
     this.release()
   }
+}
+
+/** A lost device says so at every other call. Disposing of what was made from it is quiet. */
+function warnUnjoined(error: unknown): void {
+  if (error instanceof DeviceLostError) return
+  warn("AUX_UNJOINED", `A fork could not be joined: ${showThrown(error)}`)
 }

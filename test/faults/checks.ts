@@ -1,6 +1,6 @@
 /** What must hold after any failure. */
 import assert from "node:assert/strict"
-import { AuxstreamError, type Device } from "../../src/index.js"
+import { AuxstreamError, type Device, DeviceLostError } from "../../src/index.js"
 import { Program } from "./program.js"
 
 /** Signs of a value that nobody checked, or of an engine's own error. */
@@ -39,6 +39,16 @@ export async function outcome(fn: () => unknown): Promise<unknown> {
   return undefined
 }
 
+/** Every later use of a lost device throws the first failure's loss, and disposing is quiet. */
+export async function checkLost(device: Device, loss: DeviceLostError, where: string): Promise<void> {
+  assert.ok(loss.cause instanceof Error, where)
+  for (const use of [() => device.synchronize(), () => device.zeros("int32", 1), () => device.completed()]) {
+    const thrown = await outcome(use)
+    assert.ok(thrown instanceof DeviceLostError, `${where}, ${String(use)}: ${String(thrown)}`)
+    assert.equal(thrown.cause, loss.cause, where)
+  }
+}
+
 /** Runs the whole program without failures. Its results must be right, and it must leave no memory in use. */
 export async function checkWorks(device: Device, where: string): Promise<void> {
   const before = device.memory.used
@@ -57,9 +67,9 @@ export async function checkWorks(device: Device, where: string): Promise<void> {
 /** Whether the suites try every place. Otherwise they try a sample. */
 export const everything = process.env["AUXSTREAM_FAULTS"] === "all"
 
-/** The places to try: all of them, or every `step`-th and the last. */
-export function placesOf(all: number, step: number): number[] {
+/** The places to try: all of them, or every `step`-th, from `first` on, and the last. */
+export function placesOf(all: number, step: number, first = step - 1): number[] {
   return Array.from({ length: all }, (_, index) => index).filter(
-    (index) => everything || index % step === step - 1 || index === all - 1,
+    (index) => everything || index % step === first % step || index === all - 1,
   )
 }

@@ -4,7 +4,7 @@ import { after, describe, test } from "node:test"
 import { type Device, DeviceLostError, openDevice } from "../../src/index.js"
 import { double, native, skip } from "../cuda/double.js"
 import { collectUntil } from "../support/collect.js"
-import { allErrors, checkClear, checkWorks, outcome, placesOf } from "./checks.js"
+import { allErrors, checkClear, checkLost, checkWorks, outcome, placesOf } from "./checks.js"
 import { Program } from "./program.js"
 import { watching, watchingNothing } from "./watchdog.js"
 
@@ -54,16 +54,6 @@ async function placesOfProgram(): Promise<Place[]> {
     seen.set(call, nth)
     return { call, nth }
   })
-}
-
-/** Every later use of a lost device throws the first failure's loss, and disposing is quiet. */
-async function checkLost(device: Device, loss: DeviceLostError, where: string): Promise<void> {
-  assert.ok(loss.cause instanceof Error, where)
-  for (const use of [() => device.synchronize(), () => device.zeros("int32", 1), () => device.completed()]) {
-    const thrown = await outcome(use)
-    assert.ok(thrown instanceof DeviceLostError, `${where}, ${String(use)}: ${String(thrown)}`)
-    assert.equal(thrown.cause, loss.cause, where)
-  }
 }
 
 /** After the program: the device works, or is lost and says so. */

@@ -9,7 +9,7 @@ import { affine, once, over } from "../support/kernels.js"
 import { wasmModule } from "./wasm.js"
 import { runAlone } from "./device.js"
 
-const limit = 250
+const limit = 150
 
 function opened(launchTimeout = limit): Device {
   return openDevice("host", { threads: 2, launchTimeout })
@@ -31,7 +31,7 @@ const loop = kernelOf("for (;;);")
 function checkLost(device: Device, loss: unknown, where = /aux of host/): void {
   assert.ok(loss instanceof DeviceLostError, String(loss))
   const [, kernel, stream] =
-    /: kernel "(.*)" ran on (.*) for longer than `launchTimeout` \(250 ms\)\./.exec(loss.message) ?? []
+    /: kernel "(.*)" ran on (.*) for longer than `launchTimeout` \(150 ms\)\./.exec(loss.message) ?? []
   assert.equal(kernel, "endless", loss.message)
   assert.match(stream ?? "", where)
   assert.ok(loss.cause instanceof KernelError)

@@ -17,8 +17,8 @@ const MOST_STACK = 20_000
  * the whole source.
  */
 export function describeThrown(error: unknown, kernel: string): Thrown {
-  if (error instanceof ViolationFailure) return { text: "", stack: "", violation: error.violation }
   try {
+    if (error instanceof ViolationFailure) return { text: "", stack: "", violation: error.violation }
     if (!(error instanceof Error)) {
       const text = cut(`it threw ${String(error)}`, MOST_TEXT)
       return { text, stack: text }

@@ -1,5 +1,6 @@
 import type { OrderMark } from "../../driver.js"
 import { Birth } from "./birth.js"
+import { DeviceLostError } from "../../common/errors.js"
 import { warnOnce } from "../../common/warn.js"
 import type { ArrayMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
@@ -87,6 +88,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
       if (this.order.areHeld(this.#lastUses())) this.order.hold(() => this.#freeOrWarn(home))
       else this.#free(home)
     } catch (error) {
+      if (error instanceof DeviceLostError) return
       this.order.replaceReaper()
       warnOnce("free", `Device memory could not be freed and is leaked: ${String(error)}`, "AUX_LEAK")
     }
