@@ -65,6 +65,7 @@ static CUresult take_failure(const char *name) {
 
 CUresult double_enter(struct call *call, const uint64_t *arguments, int count) {
   call->count++;
+  if (double_profiles) double_profile_call();
   if (call->registered && !watching) return CUDA_SUCCESS;
   pthread_mutex_lock(&lock);
   if (!call->registered) {

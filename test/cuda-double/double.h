@@ -4,7 +4,7 @@
  *
  * Each file has one concern: calls.c counts, logs and fails calls; context.c devices and contexts; stream.c queues; event.c
  * events; memory.c pools, pinned memory, copies and fills; library.c images and launches; kernels.c the kernels;
- * graph.c captures and graphs; nvrtc.c the compiler; cublas-lt.c matrix products and groups of them. The tests' controls have the prefix double_.
+ * graph.c captures and graphs; nvrtc.c the compiler; cublas-lt.c matrix products and groups of them; cupti.c the profiler. The tests' controls have the prefix double_.
  */
 #pragma once
 
@@ -84,6 +84,10 @@ struct command {
   /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
   size_t size;
   const void *kernel;
+  /* For the profiler: whether it is a fill, the driver call that queued it, and its node in a graph, 0 for none. */
+  bool fills;
+  uint32_t call;
+  uint64_t node;
   /* Of copies and fills: the context that was current at the call. A graph keeps it. */
   const struct context *current;
   bool keeps_current;
@@ -122,6 +126,15 @@ bool double_is_sticky(CUresult status);
     CUresult failed_ = double_enter(&call_, arguments_, sizeof arguments_ / sizeof *arguments_); \
     if (failed_) return failed_;                                                          \
   } while (0)
+/* cupti.c */
+extern _Atomic bool double_profiles;
+/* This thread makes a driver call. */
+void double_profile_call(void);
+/* The command is queued by this thread's latest driver call. */
+void double_profile_queued(struct command *command);
+/* Runs the command, and records when. */
+void double_profile_run(struct command *command);
+
 /* Arguments of a call, for its log. */
 #define A(value) ((uint64_t)(value))
 
@@ -257,6 +270,8 @@ const struct kernel_entry *double_find_kernel(const char *name);
 /* The size of a struct that kernels take by value; 0 if there is none of that name. */
 int double_struct_size(const char *name);
 
+/* library.c: a kernel's name; a pointer that the profiler's records may keep. */
+const char *double_kernel_name(const void *kernel);
 /* library.c: the address of a global by its symbol. */
 void *double_global(struct library *library, const char *name);
 

@@ -665,7 +665,11 @@ static void replay(struct executable *executable, struct stream *stream) {
     const struct operation *operation = &graph->operations[i];
     struct stream *branch = executable->branches[operation->branch];
     if (operation->disabled) continue;
-    if (operation->kind == COMMAND) double_queue(branch, double_command_copy(operation->command));
+    if (operation->kind == COMMAND) {
+      struct command *command = double_command_copy(operation->command);
+      command->node = (uintptr_t)operation;
+      double_queue(branch, command);
+    }
     else if (operation->kind == WAIT) double_record_wait(branch, records[operation->record]);
     else double_record_queue(branch, records[operation->record] = double_record_make());
   }

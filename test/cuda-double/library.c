@@ -401,6 +401,8 @@ static void set_arguments(struct launch_command *command, void *const *parameter
   }
 }
 
+const char *double_kernel_name(const void *kernel) { return ((const struct kernel *)kernel)->entry->name; }
+
 CUresult double_launch_get(struct command *command, struct kernel_node *out) {
   REQUIRE(command->run == run_launch, CUDA_ERROR_INVALID_VALUE);
   struct launch_command *own = (struct launch_command *)command;

@@ -480,6 +480,7 @@ static CUresult queue_transfer(struct stream *stream, struct transfer transfer, 
   *command = transfer;
   command->command.run = run;
   command->command.size = sizeof *command;
+  command->command.fills = run == run_set;
   command->command.keeps_current = true;
   command->command.current = double_current();
   return double_submit(stream, &command->command);

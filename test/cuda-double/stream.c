@@ -133,6 +133,7 @@ void double_queue(struct stream *stream, struct command *command) {
   command->context = stream->context;
   command->stream = stream;
   command->left = false;
+  if (double_profiles) double_profile_queued(command);
   stream->queued++;
   stream->context->busy++;
   pthread_mutex_lock(&stream->lock);
@@ -159,7 +160,8 @@ static void *serve(void *argument) {
     if (!stream->first) stream->last = NULL;
     pthread_mutex_unlock(&stream->lock);
     /* Commands themselves skip their work on a broken context, so that records and waits still settle. */
-    command->run(command);
+    if (command->call) double_profile_run(command);
+    else command->run(command);
     if (!command->left) double_leave(command);
     double_command_free(command);
     pthread_mutex_lock(&stream->lock);

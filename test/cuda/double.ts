@@ -62,6 +62,7 @@ if (doublePath !== undefined) {
   process.env["AUXSTREAM_LIBNVRTC"] = doublePath
   process.env["AUXSTREAM_LIBCUBLASLT"] = doublePath
   process.env["AUXSTREAM_LIBCUBLAS"] = doublePath
+  process.env["AUXSTREAM_LIBCUPTI"] = doublePath
 }
 
 type Call = (...args: (number | string)[]) => number

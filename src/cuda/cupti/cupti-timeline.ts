@@ -1,0 +1,85 @@
+/** The timeline of one CUDA device with CUPTI's times: also of the nodes of graphs, and of work that others queued. */
+import type { StreamHandle, Timeline, TimelineSink } from "../../driver.js"
+import type { CuptiClock } from "./clock.js"
+import type { Activity } from "./records.js"
+import { type ActivitySink, cuptiSession, leaveSession, type CuptiSession } from "./session.js"
+
+export class CuptiTimeline implements Timeline, ActivitySink {
+  readonly source = "cupti"
+  readonly device: number
+  readonly #session: CuptiSession
+  readonly #sink: TimelineSink
+  readonly #launches = new Map<number, GraphLaunch>()
+  #isOver = false
+
+  /**
+   * @param device the device's ordinal
+   * @throws Error if CUPTI cannot be used
+   */
+  constructor(device: number, driverMajor: number, sink: TimelineSink) {
+    this.device = device
+    this.#sink = sink
+    this.#session = cuptiSession(driverMajor)
+    this.#session.add(this)
+  }
+
+  begin(operation: number): void {
+    this.#session.cupti.push(operation)
+  }
+
+  end(_operation: number, _stream: StreamHandle): boolean {
+    this.#session.cupti.pop()
+    return true
+  }
+
+  collect(): void {
+    if (!this.#isOver) this.#session.collect()
+  }
+
+  stop(): Promise<void> {
+    if (this.#isOver) return Promise.resolve()
+    leaveSession(this)
+    this.#isOver = true
+    return Promise.resolve()
+  }
+
+  ran(operation: number | undefined, activity: Activity, clock: CuptiClock): void {
+    const { kind, name } = activity
+    const start = clock.hostTime(activity.start)
+    const end = clock.hostTime(activity.end)
+    if (operation === undefined) this.#sink.strangerRan(`stream ${activity.stream}`, { kind, name, start, end })
+    else if (activity.node === 0) this.#sink.ran(operation, start, end)
+    else this.#nodeRan(operation, activity, start, end)
+  }
+
+  lost(count: number): void {
+    this.#sink.lost(count)
+  }
+
+  #nodeRan(operation: number, { kind, name, stream, node }: Activity, start: number, end: number): void {
+    const launch = this.#launches.get(operation) ?? new GraphLaunch()
+    this.#launches.set(operation, launch)
+    const branch = launch.branchOf(stream)
+    this.#sink.nodeRan(operation, { kind, name, branch, iteration: launch.iterationOf(node), start, end })
+  }
+}
+
+/** What has run so far in one launch of a graph. */
+class GraphLaunch {
+  readonly #branches = new Map<number, number>()
+  readonly #runs = new Map<number, number>()
+
+  /** The streams are numbered as they appear. */
+  branchOf(stream: number): number {
+    const branch = this.#branches.get(stream) ?? this.#branches.size
+    this.#branches.set(stream, branch)
+    return branch
+  }
+
+  /** Undefined for a node's first run, which need not be in a loop. */
+  iterationOf(node: number): number | undefined {
+    const run = this.#runs.get(node) ?? 0
+    this.#runs.set(node, run + 1)
+    return run === 0 ? undefined : run
+  }
+}

@@ -1,0 +1,208 @@
+/** Times from CUPTI, on its double: which operation and which node of a graph each record belongs to, and who may use it. */
+import assert from "node:assert/strict"
+import { spawnSync } from "node:child_process"
+import { test } from "node:test"
+import { Worker } from "node:worker_threads"
+import { sharedNow } from "../../src/common/timers.js"
+import { CuptiTimeline } from "../../src/cuda/cupti/cupti-timeline.js"
+import type { TimedNode, TimelineSink } from "../../src/driver.js"
+import { captureGraph, type Device, openDevice, parallel } from "../../src/index.js"
+import { affine, over } from "../support/kernels.js"
+import { onDouble } from "./device.js"
+import { double, native } from "./double.js"
+
+/** Keeps what a timeline tells. */
+class Kept implements TimelineSink {
+  readonly times = new Map<number, { start: number; end: number }>()
+  readonly nodes: { readonly operation: number; readonly node: TimedNode }[] = []
+  readonly strangers: { readonly stream: string; readonly name: string }[] = []
+  losses = 0
+
+  ran(operation: number, start: number, end: number): void {
+    this.times.set(operation, { start, end })
+  }
+  nodeRan(operation: number, node: TimedNode): void {
+    this.nodes.push({ operation, node })
+  }
+  strangerRan(stream: string, { name }: { readonly name: string }): void {
+    this.strangers.push({ stream, name })
+  }
+  lost(count: number): void {
+    this.losses += count
+  }
+}
+
+/** Runs `use` on a device with a timeline. */
+async function timed(use: (device: Device, timeline: CuptiTimeline) => void | Promise<void>): Promise<Kept> {
+  const kept = new Kept()
+  const device = openDevice("cuda:0")
+  try {
+    const timeline = new CuptiTimeline(0, 13, kept)
+    try {
+      await use(device, timeline)
+      device.synchronize()
+    } finally {
+      await timeline.stop()
+    }
+  } finally {
+    device.dispose()
+  }
+  return kept
+}
+
+/** Queues something as an operation with a number. */
+function as(timeline: CuptiTimeline, operation: number, device: Device, queue: () => void): void {
+  const { handle } = device.defaultStream
+  timeline.begin(operation)
+  queue()
+  timeline.end(operation, Number(handle))
+}
+
+onDouble("CUPTI", () => {
+  test("§12 a kernel, a copy and a fill have their times on the host's clock", async () => {
+    const before = sharedNow()
+    const { times, nodes, strangers, losses } = await timed((device, timeline) => {
+      const x = device.zeros("int32", 1000)
+      const y = device.zeros("int32", 1000)
+      as(timeline, 5, device, () => affine.launch(over(1000), 1000, x, 2, 1))
+      as(timeline, 6, device, () => void y.copyFrom(x))
+      as(timeline, 7, device, () => void x.fill(3))
+    })
+    assert.deepEqual(
+      [...times.keys()].sort((a, b) => a - b),
+      [5, 6, 7],
+    )
+    let last = before
+    for (const { start, end } of times.values()) {
+      assert.ok(last <= start && start <= end)
+      last = start
+    }
+    assert.ok(last <= sharedNow())
+    assert.deepEqual([nodes.length, losses], [0, 0])
+    // What was queued outside of operations: the zeros.
+    assert.ok(strangers.length >= 1)
+  })
+
+  test("§12 each node of each launch of a graph is told with its launch, its kernel and its branch", async () => {
+    const { times, nodes } = await timed((device, timeline) => {
+      const [x, y] = [device.zeros("int32", 10), device.zeros("int32", 10)]
+      const graph = captureGraph(
+        () =>
+          parallel([
+            () => affine.launch(over(10), 10, x, 2, 1),
+            () => {
+              y.fill(1)
+              affine.launch(over(10), 10, y, 2, 1)
+            },
+          ]),
+        { device },
+      )
+      for (const operation of [1, 2]) as(timeline, operation, device, () => graph.launch())
+      device.synchronize()
+      graph.dispose()
+    })
+    assert.equal(times.size, 0)
+    for (const operation of [1, 2]) {
+      const own = nodes.filter((one) => one.operation === operation).map(({ node }) => node)
+      assert.deepEqual(own.map(({ name }) => name).sort(), ["fill", "test_affine", "test_affine"])
+      assert.deepEqual(
+        [...new Set(own.map(({ branch }) => branch))].sort((a, b) => a - b),
+        [0, 1],
+      )
+      assert.ok(own.every(({ iteration }) => iteration === undefined))
+    }
+  })
+
+  test("§12 no record is lost when buffers fill up on threads that run no JavaScript", async () => {
+    const count = 40_000
+    const { times, losses } = await timed((device, timeline) => {
+      const x = device.zeros("int32", 1)
+      for (let operation = 0; operation < count; operation++) {
+        as(timeline, operation, device, () => affine.launch(over(1), 1, x, 1, 1))
+      }
+    })
+    assert.deepEqual([times.size, losses], [count, 0])
+  })
+
+  test("§12 work that the library did not queue is told as a stranger's", async () => {
+    const { strangers } = await timed((device) => {
+      const x = device.zeros("int32", 1)
+      device.synchronize()
+      const set = native("cuMemsetD32Async", "int", ["uintptr_t", "uint32_t", "size_t", "uintptr_t"])
+      assert.equal(set(x.address, 1, 1, Number(device.defaultStream.handle)), 0)
+    })
+    assert.ok(strangers.some(({ stream, name }) => name === "fill" && /^stream \d+$/.test(stream)))
+  })
+
+  test("§12 devices of one thread share CUPTI, each with its own records", async () => {
+    double.setDevices(2)
+    const [first, second] = [openDevice("cuda:0"), openDevice("cuda:1")]
+    const [one, two] = [new Kept(), new Kept()]
+    const timelines = [new CuptiTimeline(0, 13, one), new CuptiTimeline(1, 13, two)] as const
+    const x = second.zeros("int32", 1)
+    as(timelines[1], 4, second, () => affine.launch(over(1), 1, x, 1, 1))
+    second.synchronize()
+    await timelines[0].stop()
+    as(timelines[1], 5, second, () => affine.launch(over(1), 1, x, 1, 1))
+    second.synchronize()
+    await timelines[1].stop()
+    assert.deepEqual([[...one.times.keys()], [...two.times.keys()]], [[], [4, 5]])
+    first.dispose()
+    second.dispose()
+    double.setDevices(1)
+  })
+
+  test("§12 another thread cannot use CUPTI meanwhile, but can afterwards, even if its user was terminated", async () => {
+    const timeline = JSON.stringify(new URL("../../src/cuda/cupti/cupti-timeline.js", import.meta.url).href)
+    const text = `
+      import { parentPort } from "node:worker_threads"
+      const { CuptiTimeline } = await import(${timeline})
+      try {
+        new CuptiTimeline(0, 13, {})
+        parentPort.postMessage("started")
+      } catch (error) {
+        parentPort.postMessage(error.message)
+      }
+      parentPort.on("message", () => {})`
+    const tryElsewhere = async (): Promise<string> => {
+      const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`))
+      const answer = await new Promise<string>((resolve, reject) => {
+        worker.once("message", resolve)
+        worker.once("error", reject)
+      })
+      await worker.terminate()
+      return answer
+    }
+    const own = new CuptiTimeline(0, 13, new Kept())
+    assert.match(await tryElsewhere(), /another thread/)
+    await own.stop()
+    assert.equal(await tryElsewhere(), "started")
+    await new CuptiTimeline(0, 13, new Kept()).stop()
+  })
+
+  test("§12 a process may end while CUPTI is in use", () => {
+    const modules = ["../../src/index.js", "../../src/cuda/cupti/cupti-timeline.js", "../support/kernels.js"]
+    const [library, timeline, kernels] = modules.map((path) => new URL(path, import.meta.url).href)
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [
+        "--input-type=module",
+        "--eval",
+        `import { openDevice } from "${library}"
+        import { CuptiTimeline } from "${timeline}"
+        import { affine, over } from "${kernels}"
+        const device = openDevice("cuda:0")
+        const timeline = new CuptiTimeline(0, 13, { ran() {} })
+        const x = device.full("int32", 100, 1)
+        for (let i = 0; i < 20_000; i++) {
+          timeline.begin(i)
+          affine.launch(over(100), 100, x, 1, 1)
+          timeline.end(i, 0)
+        }
+        process.exit(7)`,
+      ],
+      { encoding: "utf8" },
+    )
+    assert.equal(status, 7, stderr)
+  })
+})
