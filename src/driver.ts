@@ -148,6 +148,8 @@ export interface KernelSource {
   readonly symbol: string
   /** What the module's host code exports it as. */
   readonly export: string
+  /** Whether it leaves elements of its `out` arguments unwritten on purpose. */
+  readonly partialOutputs?: boolean | undefined
 }
 
 /**

@@ -49,6 +49,8 @@ export class HostKernels {
         ...(["int32", "uint32", "uint32", "uint32"] as const),
       ],
       host: { wasm: this.#wasm, export: "matmul" },
+      // Rows and matrices may have gaps.
+      partialOutputs: true,
     })
   }
 }

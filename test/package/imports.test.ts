@@ -37,10 +37,17 @@ const rooms: Record<string, readonly string[]> = {
   "host/completion": ["host/queue", "host/control", "driver.ts"],
   "host/memory": ["host/completion", "host/queue", "host/control", "allocator", "driver.ts"],
   "host/graph": ["host/threads", "host/queue", "host/schedule", "host/control", "driver.ts"],
-  "host/checks": ["host/graph", "host/memory", "host/queue", "host/kernel", "host/control", "allocator", "driver.ts"],
+  "host/checked-kernel": ["host/kernel", "host/control"],
+  "host/checks": [
+    ...["host/checked-kernel", "host/graph", "host/memory", "host/queue", "host/kernel", "host/control", "allocator"],
+    "driver.ts",
+  ],
   "host/timeline": [...["host/threads", "host/graph", "host/queue", "host/control"], "driver.ts"],
-  "host/interpreter": ["host/schedule", "host/kernel", "host/control"],
-  "host/threads": ["host/interpreter", "host/schedule", "host/kernel", "host/control", "driver.ts"],
+  "host/interpreter": ["host/checked-kernel", "host/schedule", "host/kernel", "host/control"],
+  "host/threads": [
+    ...["host/checked-kernel", "host/interpreter", "host/schedule", "host/kernel", "host/control"],
+    "driver.ts",
+  ],
   host: [
     ...[
       "host/checks",
@@ -94,7 +101,11 @@ const rooms: Record<string, readonly string[]> = {
     ...["trace/write", "trace/analysis", "trace/layout", "trace/data"],
     ...["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   ],
-  sanitizer: ["parallel", "runtime", "runtime/device", "runtime/memory", "runtime/order", "runtime/clock", "driver.ts"],
+  "sanitizer/access": ["runtime/memory", "runtime/order", "driver.ts"],
+  sanitizer: [
+    ...["sanitizer/access", "parallel", "runtime", "runtime/device", "runtime/memory", "runtime/order", "runtime/clock"],
+    "driver.ts",
+  ],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],

@@ -1,9 +1,17 @@
-/** Writes the words of a checked launch, which `../kernel/check-words.ts` describes. */
+/** Writes the words of a checked launch, which `../checked-kernel/check-words.ts` describes. */
 import { elementsOf } from "../../common/dtype/elements.js"
 import type { FlatPrimitive } from "../../common/struct/flat.js"
 import type { ByteRange, KernelArgument } from "../../driver.js"
 import { LAUNCH_WORDS, wordAt } from "../control/layout.js"
-import { BESIDE, CHECK_WORDS, HOW, KIND_OF_RANGE_BITS, RANGE_COUNT, RANGE_WORDS, SITE } from "../kernel/check-words.js"
+import {
+  BESIDE,
+  CHECK_WORDS,
+  HOW,
+  KIND_OF_RANGE_BITS,
+  RANGE_COUNT,
+  RANGE_WORDS,
+  SITE,
+} from "../checked-kernel/check-words.js"
 import { argumentWords, parameterCode } from "../kernel/parameter-codes.js"
 import type { HostMemory } from "../memory/host-memory.js"
 

@@ -9,7 +9,7 @@ import type {
   StreamHandle,
 } from "../../driver.js"
 import { nextTick } from "../../common/timers.js"
-import { ACCESSES, BREAKS, READ, UNWRITTEN, WRITTEN } from "../kernel/check-words.js"
+import { ACCESSES, BREAKS, READ, UNWRITTEN, WRITTEN } from "../checked-kernel/check-words.js"
 import type { HostKernel } from "../kernel/kernel-check.js"
 import type { ViolationReport } from "../kernel/reports.js"
 import type { HostMemory } from "../memory/host-memory.js"

@@ -3,7 +3,7 @@ import type { BranchBlock } from "../graph/branch-block.js"
 import type { HostGraph } from "../graph/graph.js"
 import { type GraphParts, HostGraphs } from "../graph/graphs.js"
 import { TIME_WORDS, wordAt } from "../control/layout.js"
-import { SITE } from "../kernel/check-words.js"
+import { SITE } from "../checked-kernel/check-words.js"
 import { checkedBranch } from "./checked-branch.js"
 import type { CheckSession } from "./check-session.js"
 

@@ -1,8 +1,8 @@
 /** Runs the command that compares memory with an earlier copy of it. `layout.ts` describes its words. */
 import { wordAt } from "../control/layout.js"
 import type { DeviceMemory } from "../control/memory.js"
-import { BREAKS } from "../kernel/check-words.js"
-import { differing } from "../kernel/saved-bytes.js"
+import { BREAKS } from "../checked-kernel/check-words.js"
+import { differing } from "../checked-kernel/saved-bytes.js"
 import type { Violation } from "../kernel/violations.js"
 
 /** @returns the violation if the memory has changed since the copy was made. Its bytes count from where the range begins */

@@ -23,6 +23,7 @@ export interface KernelCheck {
   readonly parameters: readonly FlatPrimitive[]
   /** Words of its launch without those of the check. */
   readonly words: number
+  readonly watchesOutputs: boolean
 }
 
 /** The structs of a signature, which a command carries behind the other arguments. */
@@ -47,6 +48,8 @@ export interface HostKernel extends KernelDefinition {
   readonly wordsBeforeStructs: number
   /** Its arguments, as `codes` lists them. */
   readonly primitives: readonly FlatPrimitive[]
+  /** Whether it should write all elements of its `out` arguments. */
+  readonly watchesOutputs: boolean
 }
 
 /**
@@ -94,6 +97,7 @@ export function checkKernel(
     words,
     wordsBeforeStructs,
     primitives,
+    watchesOutputs: source.partialOutputs !== true,
     module,
     check: undefined,
   }

@@ -140,8 +140,9 @@ export class KernelTable {
     const kernel = this.get(handle)
     const known = this.#checked.get(handle)
     if (known !== undefined) return this.get(known)
-    const { primitives, words } = kernel
-    const id = this.#add({ ...kernel, id: this.#kernels.length, check: { parameters: primitives, words } })
+    const { primitives, words, watchesOutputs } = kernel
+    const check = { parameters: primitives, words, watchesOutputs }
+    const id = this.#add({ ...kernel, id: this.#kernels.length, check })
     this.#checked.set(handle, id)
     return this.get(id)
   }
@@ -227,9 +228,10 @@ export class KernelTable {
  * The whole definition of a kernel given as text; undefined for a file, whose contents may change, and for a module with
  * globals of its own.
  */
-function textOf({ name, exportName, codes, structs, module: { body, globals } }: HostKernel): string | undefined {
+function textOf({ name, exportName, primitives, structs, watchesOutputs, module }: HostKernel): string | undefined {
+  const { body, globals } = module
   if (globals.length > 0 || !("url" in body) || !body.url.startsWith("data:")) return undefined
-  return JSON.stringify([name, exportName, codes, structs, body.url])
+  return JSON.stringify([name, exportName, primitives, structs, watchesOutputs, body.url])
 }
 
 function noKernel(handle: number): never {

@@ -7,7 +7,7 @@ import type { NodeArguments } from "../capture/node-changes.js"
 import { accept, accessesOf, begin, prepare, refuse } from "../capture/operation.js"
 import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
-import { checkNames, mustBe } from "../../common/check.js"
+import { checkBoolean, checkNames, mustBe } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -19,6 +19,7 @@ import {
   exportName,
   hostBody,
   type HostKernelBody,
+  kernelNames,
   withoutCode,
 } from "./kernel-body.js"
 import { checkShape, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
@@ -48,6 +49,11 @@ export interface KernelDefinition<S extends readonly Parameter[]> {
    * launch.
    */
   readonly host?: HostKernelBody | undefined
+  /**
+   * Whether the kernel leaves elements of its `out` arguments unwritten on purpose. Then the sanitizer's check `unwritten`
+   * leaves them alone. Default: false.
+   */
+  readonly partialOutputs?: boolean | undefined
 }
 
 /** Options of {@link Kernel.launch}. */
@@ -435,8 +441,9 @@ function deviceFor(args: readonly unknown[]): Device {
  */
 export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<Labelled<S>>
 export function defineKernel(definition: KernelDefinition<readonly Parameter[]>): Kernel {
-  checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
-  const { name, signature } = definition
+  checkDefinition(definition, "{ name, signature, cuda, host }", kernelNames)
+  const { name, signature, partialOutputs = false } = definition
+  checkBoolean(partialOutputs, "partialOutputs")
   checkKernelName(name)
   const parameters = parseSignature(signature, name)
   const label = `Kernel "${name}"`
@@ -446,6 +453,6 @@ export function defineKernel(definition: KernelDefinition<readonly Parameter[]>)
   const exported = exportName(name, definition.host) ?? name
   if (cuda === undefined && host === undefined) throw withoutCode(label)
   const module = new ModuleState({ name, label, cuda, host, globals: [] })
-  const source = { name, parameters, module: module.source, symbol: name, export: exported }
+  const source = { name, parameters, module: module.source, symbol: name, export: exported, partialOutputs }
   return new Kernel(source, signature, module)
 }

@@ -49,6 +49,11 @@ export type ModuleKernelDefinition<S extends readonly Parameter[], E extends str
   readonly signature: S
   /** The symbol in the CUDA code. Default: the kernel's name. */
   readonly cuda?: { readonly symbol?: string | undefined } | undefined
+  /**
+   * Whether the kernel leaves elements of its `out` arguments unwritten on purpose. Then the sanitizer's check `unwritten`
+   * leaves them alone. Default: false.
+   */
+  readonly partialOutputs?: boolean | undefined
 } & (
   | {
       /** The kernel's name in errors, graphs and traces. It is also the default of `symbol` and `export`. */
@@ -118,8 +123,9 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   ): Kernel<Labelled<S>>
   kernel(definition: ModuleKernelDefinition<readonly Parameter[], string>): Kernel {
     this.#state.checkUsable()
-    checkDefinition(definition, "{ name, signature, cuda, host }", ["name", "signature", "cuda", "host"])
-    const { name, signature, cuda, host } = definition
+    checkDefinition(definition, "{ name, signature, cuda, host }", kernelNames)
+    const { name, signature, cuda, host, partialOutputs = false } = definition
+    checkBoolean(partialOutputs, "partialOutputs")
     checkKernelName(name)
     const parameters = parseSignature(signature, name)
     const { source } = this.#state
@@ -128,7 +134,8 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
     if (source.host !== undefined && this.#exports?.includes(exported) === false) {
       throw mustBe(`The export of kernel "${name}"`, `one of ${this.#exports.join(", ")}`, exported)
     }
-    const kernel = new Kernel({ name, parameters, module: source, symbol, export: exported }, signature, this.#state)
+    const declared = { name, parameters, module: source, symbol, export: exported, partialOutputs }
+    const kernel = new Kernel(declared, signature, this.#state)
     this.#kernels.push(kernel)
     return kernel
   }
