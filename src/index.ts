@@ -74,6 +74,7 @@ export { currentStream } from "./runtime/device/current.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
 
 export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/data-race-error.js"
+export type { AccessOptions } from "./sanitizer/access/options.js"
 export { type Sanitizer, type SanitizerOptions, startSanitizer } from "./sanitizer/sanitizer.js"
 
 export { executeInParallel, type ParallelOptions } from "./parallel/execute-in-parallel.js"

@@ -1,13 +1,17 @@
 import { checkBoolean, checkOptions, mustBe } from "../common/check.js"
 import { warn } from "../common/warn.js"
 import { observe } from "../runtime/order/observers.js"
+import { type AccessOptions, accessOptionNames, startAccessChecks } from "./access/options.js"
 import type { DataRaceError } from "./data-race-error.js"
 import { RaceObserver } from "./race-observer.js"
 import type { AnyRace } from "./race.js"
 import { errorOf } from "./report.js"
+import { captureStack, stackText } from "./stack.js"
 
 /** Options of {@link startSanitizer}. */
-export interface SanitizerOptions {
+export interface SanitizerOptions extends AccessOptions {
+  /** Whether data races are found. Default: true. */
+  readonly races?: boolean | undefined
   /**
    * What happens at a race. `"throw"` (the default): the call that would queue the second access throws, and queues nothing.
    * `"warn"`: a process warning for each distinct race; the operation is queued. A function: called with each race before the
@@ -18,7 +22,10 @@ export interface SanitizerOptions {
   readonly stacks?: boolean | undefined
 }
 
-const names: ReadonlySet<string> = new Set(["onRace", "stacks"] satisfies (keyof SanitizerOptions)[])
+const names: ReadonlySet<string> = new Set([
+  ...(["races", "onRace", "stacks"] satisfies (keyof SanitizerOptions)[]),
+  ...accessOptionNames,
+])
 
 /** A sanitizer that runs. */
 export interface Sanitizer {
@@ -37,6 +44,8 @@ export interface Sanitizer {
  * counts: streams, events, waits, joins and synchronisations; never what happened to be finished. So a race is found even if
  * it did no harm this time.
  *
+ * On the host device it can also check what operations do to memory, while they run: see {@link AccessOptions}.
+ *
  * The environment variable `AUXSTREAM_SANITIZER=1` starts it with the first device; `AUXSTREAM_SANITIZER=warn` with warnings.
  *
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
@@ -49,9 +58,16 @@ export interface Sanitizer {
  */
 export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {
   checkOptions(options, "options", names)
-  const { onRace = "throw", stacks = true } = options
+  const { races = true, onRace = "throw", stacks = true } = options
+  checkBoolean(races, "races")
   checkBoolean(stacks, "stacks")
-  const stop = observe(new RaceObserver(handlerOf(onRace), stacks))
+  const handler = handlerOf(onRace)
+  const stopChecks = startAccessChecks(options, () => (stacks ? stackText(captureStack()) : ""))
+  const stopRaces = races ? observe(new RaceObserver(handler, stacks)) : () => {}
+  const stop = () => {
+    stopRaces()
+    stopChecks()
+  }
   return { stop, [Symbol.dispose]: stop }
 }
 

@@ -275,7 +275,7 @@ test("§13 pinned memory that changes before a stream is done is found, with its
     second.waitUntilEntered()
     if (change === "after") x.elements[3] = 100
     second.open()
-    const found = { before: ["copy: undefined changed 8..9", "copy: undefined changed 8..9"], never: [] }
+    const found = { before: ["copy: undefined changed 8..9"], never: [] }
     assert.deepEqual(
       checked.seen(),
       change === "after" ? ["copy: undefined changed 12..13"] : found[change as "before"],
@@ -294,5 +294,5 @@ test("memory that is copied for checks is freed", () => {
     checked.comparePinned([x])()
     checked.seen()
   }
-  assert.equal(driver.memory.usage().reserved, reserved)
+  assert.ok(driver.memory.usage().reserved - reserved < 10 << 20, "much less than 40 copies of a mebibyte")
 })

@@ -103,13 +103,21 @@ const rooms: Record<string, readonly string[]> = {
   ],
   "sanitizer/access": ["runtime/memory", "runtime/order", "driver.ts"],
   sanitizer: [
-    ...["sanitizer/access", "parallel", "runtime", "runtime/device", "runtime/memory", "runtime/order", "runtime/clock"],
+    ...[
+      "sanitizer/access",
+      "parallel",
+      "runtime",
+      "runtime/device",
+      "runtime/memory",
+      "runtime/order",
+      "runtime/clock",
+    ],
     "driver.ts",
   ],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["trace", "trace/data", "sanitizer", "driver.ts", "backends.ts"],
+    ...["trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
   ],
 }
 

@@ -13,9 +13,10 @@ export function compare(memory: DeviceMemory, words: Int32Array, read: number): 
   const bytes = memory.reaching(Math.max(address, copy) + byteLength)
   const now = bytes.subarray(address, address + byteLength)
   const changed = differing(now, bytes.subarray(copy, copy + byteLength), 0)
-  return (
-    changed && { kind: "changed", argument: undefined, ...changed, width: undefined, site: wordAt(words, read + 4) }
-  )
+  if (changed === undefined) return undefined
+  // A later comparison with the same copy must find later changes only.
+  bytes.copyWithin(copy, address, address + byteLength)
+  return { kind: "changed", argument: undefined, ...changed, width: undefined, site: wordAt(words, read + 4) }
 }
 
 /** Whether a violation breaks the stream. */

@@ -90,10 +90,10 @@ function isUrl(value: unknown): value is { readonly href: string } {
   )
 }
 
-/** Throws unless the value is a definition of this form. Its parts are checked elsewhere. */
 /** The properties of a kernel's definition. */
 export const kernelNames: readonly string[] = ["name", "signature", "cuda", "host", "partialOutputs"]
 
+/** Throws unless the value is a definition of this form. Its parts are checked elsewhere. */
 export function checkDefinition(definition: unknown, form: string, names: readonly string[]): void {
   if (typeof definition === "object" && definition !== null) {
     return checkNames(definition, "definition", new Set(names))

@@ -1,6 +1,6 @@
 import { dtypes, elementsOf, isDType } from "../../common/dtype/elements.js"
 import { basename } from "node:path"
-import { mustBe } from "../../common/check.js"
+import { checkBoolean, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
 import type { CudaModuleBody, GlobalDeclaration, HostModuleBody } from "../../driver.js"
@@ -13,6 +13,7 @@ import {
   cudaBody,
   exportedNames,
   hostBody,
+  kernelNames,
   nameIn,
   withoutCode,
 } from "./kernel-body.js"
