@@ -2,6 +2,7 @@
  * The accesses and the order of one device outside of captures, or of one capture. It decides whether an access is ordered
  * after the earlier ones.
  */
+import type { StridedRange } from "../common/strided.js"
 import { ClockSlots } from "../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import type { Access, Chain } from "../runtime/order/operation.js"
@@ -9,6 +10,7 @@ import type { StreamState } from "../runtime/order/stream-state.js"
 import { Lane, Moment } from "./lane.js"
 import { type AccessFacts, PastAccess, type QueuedOperation } from "./past-access.js"
 import { type Segment, Shadow } from "./shadow.js"
+import { StridedAccesses } from "./strided-accesses.js"
 
 /** A slot that no lane has. */
 const NONE = -1
@@ -31,6 +33,7 @@ interface ChainEnd {
 
 export class History {
   readonly shadow = new Shadow()
+  readonly strided = new StridedAccesses()
   /** Whether it is a capture's. */
   readonly isCapture: boolean
   /** For the body of a conditional: the history of the capture around it, and the conditional's lane there. */
@@ -49,6 +52,7 @@ export class History {
   #exposed = emptyClock
   #mostLanes = LEAST
   #mostSegments = LEAST
+  #mostStrided = LEAST
 
   constructor(isCapture: boolean, around?: { readonly history: History; readonly lane: Lane }) {
     this.isCapture = isCapture
@@ -145,6 +149,9 @@ export class History {
    */
   check(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
     const { address, width, pitch, rows } = access
+    if (this.strided.size > 0) {
+      this.strided.visit(access, (past, begin, end) => this.#compare(lane, clock, past, begin, end, made, found))
+    }
     for (let row = 0; row < rows; row++) {
       const begin = address + row * pitch
       this.#checkRow(lane, clock, begin, begin + width, made, found)
@@ -169,11 +176,23 @@ export class History {
     found: Conflict[],
   ): void {
     for (const past of accesses) {
-      if (made.mode === "read" && past.mode === "read") continue
-      if (this.#isAfter(lane, clock, past) || this.#mayBeKnownElsewhere(past)) continue
-      if (found.some((conflict) => conflict.past.operation === past.operation && conflict.access === made)) continue
-      found.push({ access: made, past, begin: Math.max(begin, from), end: Math.min(end, to) })
+      this.#compare(lane, clock, past, Math.max(begin, from), Math.min(end, to), made, found)
     }
+  }
+
+  #compare(
+    lane: Lane,
+    clock: VectorClock,
+    past: PastAccess,
+    begin: number,
+    end: number,
+    made: AccessFacts,
+    found: Conflict[],
+  ): void {
+    if (made.mode === "read" && past.mode === "read") return
+    if (this.#isAfter(lane, clock, past) || this.#mayBeKnownElsewhere(past)) return
+    if (found.some((conflict) => conflict.past.operation === past.operation && conflict.access === made)) return
+    found.push({ access: made, past, begin, end })
   }
 
   /** Whether an access is ordered before the lane's next operation. */
@@ -195,9 +214,11 @@ export class History {
 
   /** Notes an access that has been queued. */
   note(operation: QueuedOperation, access: Access, made: AccessFacts): void {
-    const { address, width, pitch, rows } = access
-    for (let row = 0; row < rows; row++) this.#noteRow(operation, address + row * pitch, width, made)
-    if (this.shadow.size > this.#mostSegments) this.#sweep()
+    const { lane } = operation
+    if (this.strided.size > 0) this.strided.replace(access, made, (past) => this.#isAfter(lane, lane.clock, past))
+    if (access.rows > 1) this.strided.add(rangeOf(access), new PastAccess(operation, made))
+    else this.#noteRow(operation, access.address, access.width, made)
+    if (this.shadow.size > this.#mostSegments || this.strided.size > this.#mostStrided) this.#sweep()
   }
 
   #noteRow(operation: QueuedOperation, begin: number, width: number, made: AccessFacts): void {
@@ -225,19 +246,24 @@ export class History {
 
   /** Memory begins or ends here: forgets the accesses of other memory at its addresses. */
   forget(address: number, byteLength: number, behind?: Lane): void {
-    this.shadow.keep(address, address + byteLength, (past) => {
+    const isKept = (past: PastAccess) => {
       return past.isWrapped && !(behind !== undefined && this.#isAfter(behind, behind.clock, past))
-    })
+    }
+    this.shadow.keep(address, address + byteLength, isKept)
+    if (this.strided.size > 0) this.strided.keep(address, address + byteLength, isKept)
   }
 
   /** Forgets what can be in no race any more, so that memory stays bounded. */
   #sweep(): void {
-    this.shadow.keepAll(({ operation: { lane, tick } }) => !this.#done.isAfter(lane.slot, tick))
-    for (const { operation } of this.shadow) operation.lane.isInUse = true
+    const isNeeded = ({ operation: { lane, tick } }: PastAccess) => !this.#done.isAfter(lane.slot, tick)
+    this.shadow.keepAll(isNeeded)
+    this.strided.keep(0, Infinity, isNeeded)
+    for (const past of [this.shadow, this.strided]) for (const { operation } of past) operation.lane.isInUse = true
     for (const lane of this.#all) this.#sweepLane(lane)
     for (const [key, { end }] of this.#chains) if (this.#done.isAfter(end.slot, end.tick)) this.#chains.delete(key)
     this.#mostLanes = Math.max(LEAST, 2 * this.#all.size)
     this.#mostSegments = Math.max(LEAST, 2 * this.shadow.size)
+    this.#mostStrided = Math.max(LEAST, 2 * this.strided.size)
   }
 
   #sweepLane(lane: Lane): void {
@@ -256,4 +282,9 @@ export class History {
 /** Whether the program has read the handle of the lane's stream. */
 function isShared({ stream }: Lane): boolean {
   return stream.shared && !stream.foreign
+}
+
+/** Without the memory, which the sanitizer must not keep. */
+function rangeOf({ address, width, pitch, rows }: Access): StridedRange {
+  return { address, width, pitch, rows }
 }

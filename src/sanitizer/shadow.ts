@@ -17,6 +17,7 @@ export class Segment {
   }
 }
 
+const MOST_ARGUMENTS = 1000
 const none: readonly Segment[] = []
 
 export class Shadow {
@@ -61,9 +62,15 @@ export class Shadow {
     }
     if (done < end) this.#add(new Segment(done, end, []), tiles, added)
     if (added.length !== place - first || tiles.length !== place - first) {
-      this.#segments.splice(first, place - first, ...added)
+      this.#replace(first, place, added)
     }
     return tiles
+  }
+
+  /** Replaces the segments from one place up to another. A long list of arguments would overflow the stack. */
+  #replace(first: number, last: number, segments: readonly Segment[]): void {
+    if (segments.length <= MOST_ARGUMENTS) this.#segments.splice(first, last - first, ...segments)
+    else this.#segments = [...this.#segments.slice(0, first), ...segments, ...this.#segments.slice(last)]
   }
 
   #add(segment: Segment, tiles: Segment[], added: Segment[]): void {
@@ -107,7 +114,7 @@ export class Shadow {
     let last = first
     while (last < this.#segments.length && this.#at(last).begin < end) last++
     const rest = this.#segments.slice(first, last).filter((segment) => this.#isNeeded(segment))
-    this.#segments.splice(first, last - first, ...rest)
+    this.#replace(first, last, rest)
   }
 
   #isNeeded({ begin, accesses }: Segment): boolean {

@@ -6,6 +6,7 @@ import { SCRATCH_BYTES } from "../../src/blas/blocks.js"
 import { forEachDevice, onHost } from "../support/devices.js"
 import type { Device } from "../../src/index.js"
 import { Latch } from "../support/latch.js"
+import { unsanitized } from "../support/races.js"
 
 const square = { m: 2, n: 2, k: 2 }
 
@@ -18,7 +19,7 @@ function loaded(device: Device): Device {
 }
 
 forEachDevice("matmul among other work", (open) => {
-  test("§4 a product goes to the current stream, after the work queued there", () => {
+  test("§4 a product goes to the current stream, after the work queued there", unsanitized, () => {
     using device = loaded(open())
     using stream = device.createStream()
     using a = device.from(Float32Array.of(1, 2, 3, 4))

@@ -4,6 +4,7 @@ import { defineKernel, fork, KernelError, maybeExecuteInParallel, parallel, type
 import { onHost } from "../support/devices.js"
 import { affine, combine, latch, once, over, throwing, throwingLater } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
+import { unsanitized } from "../support/races.js"
 
 /** What a call throws. */
 function thrownBy(fn: () => unknown): unknown {
@@ -143,7 +144,7 @@ onHost("broken streams", (open) => {
     )
   })
 
-  test("§6 freeing: memory that broken streams used is freed, and so is memory used afterwards", () => {
+  test("§6 freeing: memory that broken streams used is freed, and so is memory used afterwards", unsanitized, () => {
     using device = open()
     const { used } = device.memory
     const warnings: Error[] = []

@@ -6,6 +6,7 @@ import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { affine, once, over, prepare, throwing } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
+import { unsanitized } from "../support/races.js"
 
 const number = (device: Device, value: number) => device.from(Int32Array.of(value))
 const change = (x: DeviceArray<"int32">, a: number, b: number) => affine.launch(once, 1, x, a, b)
@@ -144,7 +145,7 @@ forEachOpenDevice("graphs beside other work", (open) => {
     next?.dispose()
   })
 
-  test("§6 freeing: a graph's first launch does not wait for the uses of freed memory", async () => {
+  test("§6 freeing: a graph's first launch does not wait for the uses of freed memory", unsanitized, async () => {
     using device = open()
     await prepare(device)
     const streams = [device.createStream(), device.createStream()]
@@ -242,7 +243,7 @@ forEachOpenDevice("graphs beside other work", (open) => {
 onHost("graphs beside broken streams", (open) => {
   const isBroken = (fn: () => void) => assert.throws(fn, KernelError)
 
-  test("§7 host: a free behind a broken stream breaks no unrelated graph", () => {
+  test("§7 host: a free behind a broken stream breaks no unrelated graph", unsanitized, () => {
     using device = open()
     const [broken, other] = [device.createStream(), device.createStream()]
     const x = number(device, 1)

@@ -15,6 +15,7 @@ import {
 import { onHost } from "../support/devices.js"
 import { add, affine, combine, fill, once, over, throwing, throwingLater } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
+import { unsanitized } from "../support/races.js"
 
 const length = 4
 
@@ -163,7 +164,7 @@ onHost("garbage is never read", (open) => {
     x.dispose()
   })
 
-  test("§5.12 only the part that a failed kernel should have written is garbage", () => {
+  test("§5.12 only the part that a failed kernel should have written is garbage", unsanitized, () => {
     using device = open()
     using all = device.zeros("int32", 40 * length)
     const part = (index: number) => all.subarray(index * length, (index + 1) * length)
@@ -292,48 +293,56 @@ onHost("garbage is never read", (open) => {
     out.dispose()
   })
 
-  test("§5.12 an array is garbage as soon as the failure is known, even before its operation is skipped", () => {
-    using device = open()
-    using held = device.createStream()
-    using stream = device.createStream()
-    using x = device.full("int32", length, 1)
-    device.synchronize()
-    using latch = new Latch(device).hold(held)
-    using failure = new Failure(device)
-    failure.queue(stream)
-    using event = stream.record()
-    stream.wait(held)
-    affine.launch({ ...over(length), stream }, length, x, 2, 1)
-    failure.happen()
-    const error = thrownBy(() => event.synchronize())
-    assert.ok(error instanceof KernelError)
-    assert.equal(
-      thrownBy(() => x.readSync()),
-      error,
-    )
-    latch.open()
-    assert.equal(latch.timedOut, false)
-  })
-
-  test("§5.12 an array written repeatedly on many streams only remembers writes that may still fail", () => {
-    using device = open()
-    using x = device.full("float32", length, 1)
-    using y = device.full("float32", length, 1)
-    for (let round = 0; round < 300; round++) {
+  test(
+    "§5.12 an array is garbage as soon as the failure is known, even before its operation is skipped",
+    unsanitized,
+    () => {
+      using device = open()
+      using held = device.createStream()
       using stream = device.createStream()
-      stream.wait(device.defaultStream)
-      stream.run(() => {
-        parallel([
-          () => add.launch(over(2), 2, y.subarray(0, 2), y.subarray(0, 2), x.subarray(0, 2)),
-          () => fill.launch(over(2), 2, round, x.subarray(2)),
-        ])
-      })
-      device.defaultStream.wait(stream)
-      if (round % 100 === 50) breakStream(device.createStream(), () => fill.launch(over(length), length, 0, y))
-      if (round % 100 === 50) y.fill(1)
-    }
-    assert.deepEqual(x.readSync(), Float32Array.of(2, 2, 299, 299))
-  })
+      using x = device.full("int32", length, 1)
+      device.synchronize()
+      using latch = new Latch(device).hold(held)
+      using failure = new Failure(device)
+      failure.queue(stream)
+      using event = stream.record()
+      stream.wait(held)
+      affine.launch({ ...over(length), stream }, length, x, 2, 1)
+      failure.happen()
+      const error = thrownBy(() => event.synchronize())
+      assert.ok(error instanceof KernelError)
+      assert.equal(
+        thrownBy(() => x.readSync()),
+        error,
+      )
+      latch.open()
+      assert.equal(latch.timedOut, false)
+    },
+  )
+
+  test(
+    "§5.12 an array written repeatedly on many streams only remembers writes that may still fail",
+    unsanitized,
+    () => {
+      using device = open()
+      using x = device.full("float32", length, 1)
+      using y = device.full("float32", length, 1)
+      for (let round = 0; round < 300; round++) {
+        using stream = device.createStream()
+        stream.wait(device.defaultStream)
+        stream.run(() => {
+          parallel([
+            () => add.launch(over(2), 2, y.subarray(0, 2), y.subarray(0, 2), x.subarray(0, 2)),
+            () => fill.launch(over(2), 2, round, x.subarray(2)),
+          ])
+        })
+        device.defaultStream.wait(stream)
+        if (round % 100 === 50) breakStream(device.createStream(), () => fill.launch(over(length), length, 0, y))
+        if (round % 100 === 50) y.fill(1)
+      }
+      assert.deepEqual(x.readSync(), Float32Array.of(2, 2, 299, 299))
+    },
+  )
 
   test("§5.12 pinned memory is never garbage, because JavaScript writes to it, too", () => {
     using device = open()

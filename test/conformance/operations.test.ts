@@ -11,6 +11,7 @@ import { thrownBy } from "../support/errors.js"
 
 import { add, affine, combine, once, over } from "../support/kernels.js"
 import { Observed } from "../support/observed.js"
+import { unsanitized } from "../support/races.js"
 
 /** The default stream, as errors and observers name it. */
 function main(device: Device): string {
@@ -26,35 +27,39 @@ function multiplied(device: Device): Device {
 }
 
 forEachDevice("an observer sees", (open) => {
-  test("§6 operations: a launch with the bytes of each array argument, and how the signature uses it", () => {
-    using device = open()
-    using x = device.zeros("int32", 8)
-    using y = device.zeros("int32", 4)
-    using p = device.pinned("int32", 4)
-    using stream = device.createStream({ name: "side" })
-    stream.wait(device.defaultStream)
-    using observed = new Observed().name({ x, y, p })
-    combine.launch(over(2), 2, x.subarray(4, 6), y)
-    combine.launch({ ...over(4), stream, uses: { reads: [x.subarray(0, 2)], writes: [y.subarray(3)] } }, 4, p, p)
-    add.launch(
-      over(0),
-      0,
-      device.wrap(x.address, "float32", 1),
-      device.wrap(x.address, "float32", 2),
-      floats(device, 3),
-    )
-    assert.deepEqual(
-      observed.take().filter((line) => !line.startsWith("allocated")),
-      [
-        `launch test_combine on ${main(device)}: 1: read x[16..24], 2: readwrite y[0..16]`,
-        "accepted test_combine",
-        `launch test_combine on ${stream.state.name}: 1: read p[0..16], 2: readwrite p[0..16], read x[0..8], write y[12..16]`,
-        "accepted test_combine",
-        `launch test_add on ${main(device)}: 1: read other memory[0..4], 2: read other memory[0..8], 3: write other memory[0..12]`,
-        "accepted test_add",
-      ],
-    )
-  })
+  test(
+    "§6 operations: a launch with the bytes of each array argument, and how the signature uses it",
+    unsanitized,
+    () => {
+      using device = open()
+      using x = device.zeros("int32", 8)
+      using y = device.zeros("int32", 4)
+      using p = device.pinned("int32", 4)
+      using stream = device.createStream({ name: "side" })
+      stream.wait(device.defaultStream)
+      using observed = new Observed().name({ x, y, p })
+      combine.launch(over(2), 2, x.subarray(4, 6), y)
+      combine.launch({ ...over(4), stream, uses: { reads: [x.subarray(0, 2)], writes: [y.subarray(3)] } }, 4, p, p)
+      add.launch(
+        over(0),
+        0,
+        device.wrap(x.address, "float32", 1),
+        device.wrap(x.address, "float32", 2),
+        floats(device, 3),
+      )
+      assert.deepEqual(
+        observed.take().filter((line) => !line.startsWith("allocated")),
+        [
+          `launch test_combine on ${main(device)}: 1: read x[16..24], 2: readwrite y[0..16]`,
+          "accepted test_combine",
+          `launch test_combine on ${stream.state.name}: 1: read p[0..16], 2: readwrite p[0..16], read x[0..8], write y[12..16]`,
+          "accepted test_combine",
+          `launch test_add on ${main(device)}: 1: read other memory[0..4], 2: read other memory[0..8], 3: write other memory[0..12]`,
+          "accepted test_add",
+        ],
+      )
+    },
+  )
 
   test("§6 operations: copies in all directions, uploads, fills and reads", async () => {
     using device = open()
@@ -132,7 +137,7 @@ forEachDevice("an observer sees", (open) => {
     ])
   })
 
-  test("§6 operations: a product", () => {
+  test("§6 operations: a product", unsanitized, () => {
     using device = multiplied(open())
     using a = device.zeros("float32", 4)
     using b = device.zeros("float32", 4)

@@ -28,6 +28,7 @@ function setUp(device: Device, isLate = false) {
     start: () => (sanitizer = sanitized()),
     [Symbol.dispose]() {
       sanitizer?.stop()
+      device.synchronize() // The library does not know of uses through wrap().
       for (const each of [a, b, x, y, z]) each.dispose()
     },
   }

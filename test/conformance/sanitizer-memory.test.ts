@@ -21,6 +21,7 @@ function setUp(device: Device) {
     ...{ a, b, x, y },
     [Symbol.dispose]() {
       sanitizer.stop()
+      device.synchronize() // The library does not know of uses through wrap().
       for (const each of [a, b, x, y]) each.dispose()
     },
   }
@@ -215,27 +216,6 @@ forEachOpenDevice("§13 the sanitizer and memory:", (open) => {
     }
     assert.ok(addresses.size < 50, "no memory was used again")
   })
-
-  test(
-    "§5.6 a use by an array of `wrap`, which the library does not know, races with the memory's next array",
-    unsanitized,
-    () => {
-      const device = open()
-      using t = setUp(device)
-      const length = 123_457
-      const made = t.a.run(() => device.empty("int32", length))
-      write(t.b, device.wrap(made.address, "int32", length))
-      const { address } = made
-      made.dispose()
-      const later = Array.from({ length: 10 }, () => t.a.run(() => device.empty("int32", length)))
-      const next = later.find((array) => array.address === address) ?? assert.fail("the memory was not used again")
-      const race = raceOf(() => write(t.a, next))
-      assert.equal(race.previous.stream.name, "b")
-      mend(race)
-      write(t.a, next)
-      for (const array of later) array.dispose()
-    },
-  )
 
   test("memory of staging and scratch is not the program's: it never races", unsanitized, async () => {
     const device = open()
