@@ -1,5 +1,5 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
-import type { Driver, LaunchLimits, PreparedNeeds } from "../driver.js"
+import type { Driver, LaunchLimits, PreparedNeeds, TimeSource, Timeline, TimelineSink } from "../driver.js"
 import { Captures } from "./stream/captures.js"
 import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./stream/completion.js"
@@ -26,6 +26,7 @@ import { type Need, Quiet } from "./sharing/quiet.js"
 import { AuxstreamError } from "../common/errors.js"
 import { CudaStreams } from "./streams.js"
 import { Streams } from "./stream/streams.js"
+import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
 
 const LOCAL_MEMORY: Need = {
   what: "Room for local memory cannot be made",
@@ -60,6 +61,8 @@ export class CudaDriver implements Driver {
   readonly #neighbours: Neighbours
   readonly #quiet: Quiet
   readonly #conditionals: Conditionals
+  readonly #timelineParts: TimelineParts
+  #timeline: EventTimeline | undefined
   #properties: DeviceProperties | undefined
   #closed = false
 
@@ -82,6 +85,7 @@ export class CudaDriver implements Driver {
       throw error
     }
     this.#completions = new Completions(context)
+    this.#timelineParts = { context, captures, streams: this.#streams }
     enter(context)
     this.#neighbours = new Neighbours(context, markers)
     this.#quiet = new Quiet(context, this.#streams, this.#neighbours)
@@ -132,9 +136,15 @@ export class CudaDriver implements Driver {
     })
   }
 
+  startTimeline(sink: TimelineSink, _source: TimeSource | undefined, capacity: number): Timeline {
+    this.#timeline = new EventTimeline(this.#timelineParts, sink, capacity)
+    return this.#timeline
+  }
+
   close(unseen?: unknown): void {
     if (this.#closed) return
     this.#closed = true
+    this.#timeline?.abandon()
     this.kernels.refuseMore()
     this.products.refuseMore()
     new Closing({

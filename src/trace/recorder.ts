@@ -79,8 +79,6 @@ export class Recorder extends OperationObserver {
   readonly regions: RecordedRegion[] = []
   readonly devices: RecordedDevice[] = []
   readonly streams: RecordedStream[] = []
-  /** Operations that found the log full. */
-  overflow = 0
   /** Milliseconds of this thread that recording took, as measured and extrapolated. */
   cost = 0
   readonly #limits: RecorderLimits
@@ -222,7 +220,7 @@ export class Recorder extends OperationObserver {
 
   #enlist({ kind, label, stream, accesses, region }: Operation): LoggedOperation | undefined {
     if (this.#isFull()) {
-      this.overflow++
+      this.#byOrder.get(stream.order)?.times.lost(1)
       return undefined
     }
     const logged: LoggedOperation = {

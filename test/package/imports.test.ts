@@ -75,9 +75,11 @@ const rooms: Record<string, readonly string[]> = {
   "cuda/kernel": ["cuda/image", "cuda/toolkit", "cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
   "cuda/memory": ["cuda/kernel", "cuda/stream", "cuda/api", "cuda/native", "allocator", "driver.ts"],
   "cuda/graph": ["cuda/kernel", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts"],
+  "cuda/timeline": ["cuda/stream", "cuda/api", "driver.ts"],
   cuda: [
     ...[
       "cuda/cupti",
+      "cuda/timeline",
       "cuda/graph",
       "cuda/memory",
       "cuda/kernel",

@@ -1,0 +1,269 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import {
+  captureGraph,
+  fork,
+  maybeExecuteInParallel,
+  parallel,
+  startTrace,
+  type TraceReport,
+  type TraceSpan,
+  withMultiStream,
+} from "../../src/index.js"
+import { now } from "../../src/common/timers.js"
+import { forEachDevice, forEachOpenDevice } from "../support/devices.js"
+import { affine, latch as latchKernel, over } from "../support/kernels.js"
+import { Latch } from "../support/latch.js"
+
+/** Blocks until a held stream's latch has been open for this long, in milliseconds. */
+function pass(milliseconds: number): void {
+  const end = now() + milliseconds
+  while (now() < end);
+}
+
+function spansNamed({ data }: TraceReport, name: string): TraceSpan[] {
+  return data.spans.filter((span) => span.name === name)
+}
+
+/** The only one. */
+function one<T>(list: readonly T[]): T {
+  assert.equal(list.length, 1)
+  const [first] = list
+  assert.ok(first !== undefined)
+  return first
+}
+
+const ms = 1_000_000
+
+forEachOpenDevice("trace", (open) => {
+  test("§12 records when each operation ran: queued before it began, in the order of its stream, within the trace", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const y = device.zeros("int32", 64)
+    device.synchronize()
+    const trace = startTrace()
+    for (let index = 0; index < 5; index++) affine.launch(over(64), 64, x, 3, 1)
+    y.copyFrom(x)
+    x.fill(7)
+    await y.read()
+    const { data } = await trace.stop()
+    assert.deepEqual(
+      data.spans.map(({ kind, name }) => `${kind} ${name}`),
+      [...Array.from({ length: 5 }, () => "kernel test_affine"), "copy copy", "fill fill", "read read"],
+    )
+    let before = 0
+    for (const { start, end, queued, bytes = 0 } of data.spans) {
+      assert.ok(queued >= 0 && queued <= start && before <= start && start <= end && end <= data.duration + ms)
+      assert.ok(bytes >= 256)
+      before = end
+    }
+    assert.deepEqual([data.devices.length, data.devices[0]?.id, data.devices[0]?.lost], [1, device.id, 0])
+    x.dispose()
+    y.dispose()
+  })
+
+  test("§12 overlap by construction: the trace agrees within 2 % with what latches force", async () => {
+    const device = open()
+    using main = device.createStream({ name: "main" })
+    using aux = device.createStream({ name: "aux" })
+    using whole = new Latch(device)
+    using half = new Latch(device)
+    const trace = startTrace()
+    whole.hold(main)
+    half.hold(aux)
+    whole.waitUntilEntered()
+    half.waitUntilEntered()
+    const begin = now()
+    pass(150)
+    half.open()
+    aux.synchronize()
+    const middle = now()
+    pass(150)
+    whole.open()
+    main.synchronize()
+    const end = now()
+    const report = await trace.stop()
+    const { busy, union, longest, overlap } = report.figures.total
+    // The shorter one ran beside the longer one from its begin to its end.
+    assert.ok(overlap !== undefined && overlap >= 0.98, `${overlap}`)
+    assert.ok(longest >= (end - begin) * ms * 0.98)
+    assert.ok(busy - longest >= (middle - begin) * ms * 0.98)
+    assert.ok(union <= busy - (middle - begin) * ms * 0.98)
+  })
+
+  test("§12 nothing runs side by side that a wait orders: overlap is 0", async () => {
+    const device = open()
+    using aux = device.createStream()
+    using latch = new Latch(device)
+    const x = device.zeros("int32", 64)
+    const trace = startTrace()
+    latch.hold(device.defaultStream)
+    aux.wait(device.defaultStream)
+    affine.launch({ ...over(64), stream: aux }, 64, x, 3, 1)
+    latch.waitUntilEntered()
+    pass(20)
+    latch.open()
+    const report = await trace.stop()
+    assert.equal(report.overlap, 0)
+    const [held, behind] = [one(spansNamed(report, latchKernel.name)), one(spansNamed(report, "test_affine"))]
+    assert.ok(behind.start >= held.end)
+    const wait = one(report.data.waits)
+    assert.deepEqual([wait.from.stream, wait.to.stream, wait.sent], [held.stream, behind.stream, true])
+    assert.ok(wait.from.time >= held.end && wait.to.time >= wait.from.time && wait.to.time <= behind.start)
+    assert.deepEqual(
+      report.figures.criticalPath.map((index) => report.data.spans[index]?.name),
+      [latchKernel.name, "test_affine"],
+    )
+    x.dispose()
+  })
+
+  test("§12 each fork-join is a region with its mode and reason, and its operations name it and the function", async () => {
+    const device = open()
+    const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream({ name: "aux" })]
+    const x = device.zeros("int32", 64)
+    const y = device.zeros("int32", 64)
+    const onX = () => affine.launch(over(64), 64, x, 3, 1)
+    const onY = () => affine.launch(over(64), 64, y, 3, 1)
+    const trace = startTrace()
+    device.defaultStream.run(() => {
+      maybeExecuteInParallel(onX, onY, event0, event1, aux)
+      withMultiStream(false, () => maybeExecuteInParallel(onX, () => parallel([onX, onY]), event0, event1, aux))
+      const forked = fork(onY)
+      onX()
+      forked.join()
+    })
+    const { data, figures } = await trace.stop()
+    assert.deepEqual(
+      data.regions.map(({ name, mode, reason, parent, branch }) => [name, mode, reason, parent, branch]),
+      [
+        ["maybeExecuteInParallel", "parallel", "parallel", undefined, undefined],
+        ["maybeExecuteInParallel", "sequential", "disabled", undefined, undefined],
+        ["parallel", "sequential", "disabled", 1, 1],
+        ["fork", "parallel", "parallel", undefined, undefined],
+      ],
+    )
+    const kernels = data.spans.filter(({ kind }) => kind === "kernel")
+    assert.deepEqual(
+      kernels.map(({ region, branch }) => [region, branch]),
+      [
+        [0, 0],
+        [0, 1],
+        [1, 0],
+        [2, 0],
+        [2, 1],
+        [3, 1],
+        [undefined, undefined],
+      ],
+    )
+    for (const { ran, called, streams } of data.regions) {
+      assert.ok(ran !== undefined && ran.start <= ran.end && called.start <= called.end && streams.length > 0)
+    }
+    assert.equal(figures.regions.length, 4)
+    assert.equal(
+      figures.regions[3]?.busy,
+      (kernels[5]?.end ?? 0) - (kernels[5]?.start ?? 0) + (kernels[6]?.end ?? 0) - (kernels[6]?.start ?? 0),
+    )
+    for (const made of [x, y, aux, event0, event1]) made.dispose()
+  })
+
+  test("§12 a launch of a graph is an operation; nodes that are known lie inside it", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const y = device.zeros("int32", 64)
+    using graph = captureGraph(
+      () => {
+        affine.launch(over(64), 64, x, 3, 1)
+        parallel([() => affine.launch(over(64), 64, x, 3, 1), () => affine.launch(over(64), 64, y, 3, 1)])
+      },
+      { device },
+    )
+    const trace = startTrace()
+    graph.launch()
+    graph.launch()
+    const { data } = await trace.stop()
+    const launches = data.spans.flatMap(({ kind }, index) => (kind === "graph" ? [index] : []))
+    assert.equal(launches.length, 2)
+    for (const launch of launches) {
+      const nodes = data.spans.filter(({ parent }) => parent === launch)
+      assert.equal(nodes.length, device.kind === "host" ? 3 : 0)
+      for (const { start, end, kind, name } of nodes) {
+        assert.deepEqual([kind, name], ["node", "test_affine"])
+        assert.ok(start >= (data.spans[launch]?.start ?? NaN) && end <= (data.spans[launch]?.end ?? NaN))
+      }
+    }
+    x.dispose()
+    y.dispose()
+  })
+
+  test("§12 the host's own calls are recorded with their times", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const trace = startTrace()
+    device.synchronize()
+    x.readSync()
+    await x.read()
+    await device.completed()
+    const { data } = await trace.stop()
+    assert.deepEqual(
+      data.calls.map(({ name }) => name),
+      ["synchronize", "read", "read", "completed"],
+    )
+    for (const { start, end } of data.calls) assert.ok(start >= 0 && start <= end && end <= data.duration)
+    x.dispose()
+  })
+
+  test("§12 traces may overlap: each has what was queued between its start and its stop", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const launch = () => affine.launch(over(64), 64, x, 3, 1)
+    const first = startTrace()
+    launch()
+    const second = startTrace()
+    launch()
+    launch()
+    const firstReport = await first.stop()
+    launch()
+    const secondReport = await second.stop()
+    launch()
+    assert.equal(await first.stop(), firstReport)
+    assert.deepEqual([firstReport.data.spans.length, secondReport.data.spans.length], [3, 3])
+    assert.equal(firstReport.data.devices[0]?.lost, 0)
+    x.dispose()
+  })
+
+  test("§12 nothing is observed once the last trace has stopped", async () => {
+    const device = open()
+    await startTrace().stop()
+    assert.equal(device.order.isWatched, false)
+  })
+
+  test("§12 a trace tells the cost of tracing and the records that were lost, and loses no order of the program", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const trace = startTrace({ limit: 10 })
+    for (let index = 0; index < 20; index++) affine.launch(over(64), 64, x, 3, 1)
+    const values = await x.read()
+    const report = await trace.stop()
+    const expected = Array.from({ length: 20 }).reduce<number>((value) => Math.imul(value, 3) + 1, 0)
+    assert.equal(values[0], expected)
+    assert.equal(report.data.spans.length, 10)
+    assert.equal(report.data.devices[0]?.lost, 11)
+    assert.ok(report.data.cost.total > 0)
+    assert.match(report.toString(), /tracing took .*; 11 records lost/)
+    x.dispose()
+  })
+})
+
+forEachDevice("trace", (open) => {
+  test("§12 a device that is opened and disposed of while a trace runs is in it", async () => {
+    const trace = startTrace()
+    const device = open()
+    const x = device.zeros("int32", 64)
+    affine.launch(over(64), 64, x, 3, 1)
+    device.synchronize()
+    device.dispose()
+    const report = await trace.stop()
+    assert.equal(spansNamed(report, "test_affine").length, 1)
+    assert.equal(report.data.devices[0]?.id, device.id)
+  })
+})
