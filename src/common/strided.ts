@@ -8,8 +8,9 @@ export interface StridedRange {
   readonly rows: number
 }
 
-/** Whether two ranges have a byte in common. Exact: rows of one may lie between rows of the other. */
+/** Whether two ranges have a byte in common. Exact: rows of one may lie between rows of the other. Empty rows have none. */
 export function overlap(one: StridedRange, other: StridedRange): boolean {
+  if (one.width === 0 || other.width === 0) return false
   if (one.address >= endOf(other) || other.address >= endOf(one)) return false
   if (one.pitch === other.pitch) return overlapsWithEqualPitch(one, other)
   const [fewer, more] = one.rows <= other.rows ? [one, other] : [other, one]

@@ -51,7 +51,8 @@ export class ForkState {
   finish(): void {
     const { state } = this.stream
     this.#point.clock = state.clock
-    if (state === this.#origin) return
+    // Without an event, observers could not tell what a join on another stream waits for.
+    if (state === this.#origin) return state.order.observer?.recorded(state, this.#point)
     const event = state.order.events.acquire()
     try {
       state.record(event, this.#point)

@@ -149,6 +149,7 @@ export class History {
    */
   check(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
     const { address, width, pitch, rows } = access
+    if (width === 0) return
     if (this.strided.size > 0) {
       this.strided.visit(access, (past, begin, end) => this.#compare(lane, clock, past, begin, end, made, found))
     }
@@ -215,6 +216,7 @@ export class History {
   /** Notes an access that has been queued. */
   note(operation: QueuedOperation, access: Access, made: AccessFacts): void {
     const { lane } = operation
+    if (access.width === 0) return
     if (this.strided.size > 0) this.strided.replace(access, made, (past) => this.#isAfter(lane, lane.clock, past))
     if (access.rows > 1) this.strided.add(rangeOf(access), new PastAccess(operation, made))
     else this.#noteRow(operation, access.address, access.width, made)

@@ -13,7 +13,7 @@ function bytesOf({ address, width, pitch, rows }: StridedRange): Set<number> {
 const range = fc
   .record({
     address: fc.nat(60),
-    width: fc.integer({ min: 1, max: 6 }),
+    width: fc.nat(6),
     gap: fc.nat(12),
     rows: fc.integer({ min: 1, max: 7 }),
   })
@@ -27,7 +27,7 @@ test("two strided ranges overlap if, and only if, they have a byte in common", (
       const expected = [...bytesOf(one)].some((byte) => bytes.has(byte))
       assert.equal(overlap(one, other), expected)
       assert.equal(overlap(other, one), expected)
-      assert.equal(endOf(one), Math.max(...bytesOf(one)) + 1)
+      if (one.width > 0) assert.equal(endOf(one), Math.max(...bytesOf(one)) + 1)
     }),
     { numRuns: 3000 },
   )

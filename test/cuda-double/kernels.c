@@ -217,6 +217,7 @@ static const struct kernel_entry entries[] = {
     {"auxstream_fill8", fill8},
     {"auxstream_set_condition", set_condition},
     {"test_noop", noop},
+    {"test_touch", noop},
     {"test_saxpy", saxpy},
     {"test_add", add},
     {"test_fill", fill},

@@ -1,0 +1,78 @@
+/**
+ * Runs random programs for a time and prints what they were. The exit code is 1 if the sanitizer and the model disagree.
+ *
+ *     node build/test/sanitizer/oracle/main.js --device cuda:0 --seconds 10
+ *     node build/test/sanitizer/oracle/main.js --device host --programs 100000 --seed 1
+ *     node build/test/sanitizer/oracle/main.js --double --device cuda:0,cuda:1 --seconds 60 --way fixes
+ *
+ * --device   one or two devices, such as `host,cuda:0`; default: host
+ * --double   takes the double of the CUDA driver instead of a GPU
+ * --way      `reports` (default), `fixes` or `waits`
+ * --programs, --seconds, --seed   how many programs, for how long, and the seed of the first one
+ */
+import { inspect, parseArgs } from "node:util"
+import { openDevice } from "../../../src/index.js"
+import { checkFixes, checkReports, checkWithoutWaits } from "./check.js"
+import { Disagreement, noCounts } from "./run/judge.js"
+import { programOf } from "./generate.js"
+import type { Program } from "./program.js"
+import { shrunk } from "./shrink.js"
+import { World } from "./run/world.js"
+
+const { values } = parseArgs({
+  options: {
+    device: { type: "string", default: "host" },
+    double: { type: "boolean", default: false },
+    way: { type: "string", default: "reports" },
+    programs: { type: "string", default: "1000000000" },
+    seconds: { type: "string", default: "1000000000" },
+    seed: { type: "string", default: "1" },
+  },
+})
+if (values.double) {
+  const { double } = await import("../../cuda/double.js")
+  double.setDevices(2)
+}
+const check = { fixes: checkFixes, waits: checkWithoutWaits }[values.way] ?? checkReports
+const devices = values.device.split(",").map((id) => {
+  if (id === "host") return openDevice("host", { threads: 2 })
+  return openDevice(id === "cuda:1" ? "cuda:1" : "cuda:0")
+})
+const worlds = devices.map((device, number) => new World(device, number))
+const counts = noCounts()
+const begin = performance.now()
+const first = Number(values.seed)
+const end = begin + 1000 * Number(values.seconds)
+
+async function failure(program: Program): Promise<unknown> {
+  try {
+    await check(worlds, program, counts)
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+function say(...words: readonly unknown[]): void {
+  process.stdout.write(`${words.map((word) => (typeof word === "string" ? word : inspect(word))).join(" ")}\n`)
+}
+
+let programs = 0
+for (; programs < Number(values.programs) && performance.now() < end; programs++) {
+  const program = programOf(first + programs)
+  const error = await failure(program)
+  if (error === undefined) continue
+  const isDisagreement = error instanceof Disagreement
+  const smallest = await shrunk(program, async (candidate) => {
+    const other = await failure(candidate)
+    return other !== undefined && other instanceof Disagreement === isDisagreement
+  })
+  say(`seed ${program.seed}:`, error)
+  say("smallest:", inspect(smallest.statements, { depth: 20, breakLength: 120 }), await failure(smallest))
+  process.exitCode = 1
+  break
+}
+const seconds = (performance.now() - begin) / 1000
+say(JSON.stringify({ device: values.device, way: values.way, first, programs, seconds, ...counts }))
+for (const world of worlds) world[Symbol.dispose]()
+for (const device of devices) device.dispose()
