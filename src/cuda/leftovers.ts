@@ -118,12 +118,14 @@ const NON_BLOCKING = 1
 
 function freeMemory(context: CudaContext, record: LedgerRecord): void {
   if (record.owned("memory").length === 0) return
-  const { calls, out } = context
-  const status = context.within(() => calls.cuStreamCreateWithPriority(out.address, NON_BLOCKING, 0))
+  const { calls, holding } = context
+  const { status, handle: stream } = holding.make("stream", (out) =>
+    context.within(() => calls.cuStreamCreateWithPriority(out, NON_BLOCKING, 0)),
+  )
   context.check(status, "cuStreamCreateWithPriority")
-  const stream = out.number(0)
   release(context, record, "memory", "cuMemFreeAsync", (address) => calls.cuMemFreeAsync(address, stream))
   calls.cuStreamSynchronize(stream) // Nothing but the frees is queued there.
+  holding.remove(stream)
   calls.cuStreamDestroy(stream)
 }
 

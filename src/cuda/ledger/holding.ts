@@ -1,5 +1,15 @@
+import { CMemory } from "../native/c-memory.js"
 import { CLOSED, CONTEXT, ENTRIES, MORE, OPEN, OWNED, type Owned, Page, PAGE_BYTES, STATE } from "./page.js"
 import type { Block, ProcessMemory } from "./process-memory.js"
+
+const SUCCESS = 0
+
+/** After the device was closed, its record may be gone. */
+function makeUnowned(create: (out: number) => number): { readonly status: number; readonly handle: number } {
+  const out = new CMemory(8)
+  const status = create(out.address)
+  return { status, handle: status === SUCCESS ? out.number(0) : 0 }
+}
 
 /** The record of a device of this thread, which writes to it. */
 export class Holding {
@@ -9,7 +19,6 @@ export class Holding {
   readonly #entries = new Map<number, number>()
   readonly #free: number[] = []
   #used = 0
-  #reserved = 0
   #isOpen = true
 
   constructor(memory: ProcessMemory, block: Block, context: number) {
@@ -37,28 +46,34 @@ export class Holding {
     this.#entries.set(handle, place)
   }
 
-  /** The address where the next driver call must write a handle, which is then owned. {@link settle} must be called next. */
-  reserve(kind: Owned): number {
-    this.#reserved = this.#free.pop() ?? this.#used++
-    const page = this.#pageOf(this.#reserved)
-    const entry = this.#reserved % ENTRIES
+  /**
+   * Calls `create` with the address where the driver must write a handle. The resource is owned from inside that call on,
+   * because the thread may end there.
+   *
+   * @returns the status, and the handle, which is 0 if the call failed
+   */
+  make(kind: Owned, create: (out: number) => number): { readonly status: number; readonly handle: number } {
+    if (!this.#isOpen) return makeUnowned(create)
+    const place = this.#free.pop() ?? this.#used++
+    const page = this.#pageOf(place)
+    const entry = place % ENTRIES
     page.setHandle(entry, 0)
     page.setByteLength(entry, 0)
     page.setKind(entry, OWNED[kind])
-    return page.addressOf(entry)
+    let handle = 0
+    try {
+      const status = create(page.addressOf(entry))
+      if (status === SUCCESS) handle = page.handle(entry)
+      return { status, handle }
+    } finally {
+      if (handle === 0) this.#release(place)
+      else this.#entries.set(handle, place)
+    }
   }
 
-  /** Called after the driver call. @returns the handle that the driver has written, 0 if the call failed */
-  settle(hasWorked: boolean): number {
-    const place = this.#reserved
-    const handle = hasWorked ? this.#pageOf(place).handle(place % ENTRIES) : 0
-    if (handle !== 0) {
-      this.#entries.set(handle, place)
-      return handle
-    }
+  #release(place: number): void {
     this.#pageOf(place).setKind(place % ENTRIES, 0)
     this.#free.push(place)
-    return 0
   }
 
   /** Changes the kind of a resource. */
@@ -72,8 +87,7 @@ export class Holding {
     const place = this.#isOpen ? this.#entries.get(handle) : undefined
     if (place === undefined) return
     this.#entries.delete(handle)
-    this.#pageOf(place).setKind(place % ENTRIES, 0)
-    this.#free.push(place)
+    this.#release(place)
   }
 
   /** Removes all resources without freeing them: they stay with the context. */

@@ -47,7 +47,6 @@ export class DriverMemory implements DeviceMemory {
     this.#streams = streams
     this.#captures = captures
     this.#pool = createPool(context)
-    context.holding.add("pool", this.#pool)
   }
 
   /** @throws OutOfMemoryError without having waited */
@@ -79,12 +78,11 @@ export class DriverMemory implements DeviceMemory {
 
   #allocateOn(stream: StreamHandle, byteLength: number): number {
     const context = this.#context
-    const out = context.holding.reserve("memory")
-    let status = context.calls.cuMemAllocFromPoolAsync(out, byteLength, this.#pool, stream)
-    if (status !== SUCCESS) {
-      status = context.again(status, "cuMemAllocFromPoolAsync", out, byteLength, this.#pool, stream)
-    }
-    const address = context.holding.settle(status === SUCCESS)
+    const { status, handle: address } = context.holding.make("memory", (out) => {
+      const first = context.calls.cuMemAllocFromPoolAsync(out, byteLength, this.#pool, stream)
+      if (first === SUCCESS) return first
+      return context.again(first, "cuMemAllocFromPoolAsync", out, byteLength, this.#pool, stream)
+    })
     if (status === OUT_OF_MEMORY) throw this.outOfMemory(byteLength, this.#count.used)
     context.check(status, "cuMemAllocFromPoolAsync")
     this.#sizes.set(address, byteLength)
@@ -187,14 +185,17 @@ function createPool(context: CudaContext): number {
   properties.setInt(0, ALLOCATION_PINNED)
   properties.setInt(8, LOCATION_DEVICE)
   properties.setInt(12, context.device)
-  context.check(context.calls.cuMemPoolCreate(context.out.address, properties.address), "cuMemPoolCreate")
-  const pool = context.out.number(0)
+  const { status, handle: pool } = context.holding.make("pool", (out) =>
+    context.calls.cuMemPoolCreate(out, properties.address),
+  )
+  context.check(status, "cuMemPoolCreate")
   try {
     setAttribute(context, pool, REUSE_FOLLOW_EVENT_DEPENDENCIES, 1)
     setAttribute(context, pool, REUSE_ALLOW_OPPORTUNISTIC, 1)
     setAttribute(context, pool, REUSE_ALLOW_INTERNAL_DEPENDENCIES, 0)
     setAttribute(context, pool, RELEASE_THRESHOLD, Number.MAX_SAFE_INTEGER)
   } catch (error) {
+    context.holding.remove(pool)
     context.calls.cuMemPoolDestroy(pool)
     throw error
   }

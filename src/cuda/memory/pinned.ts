@@ -143,9 +143,9 @@ export class PinnedPool {
 
   #lock(byteLength: number): PinnedBlock | undefined {
     const { calls, holding } = this.#context
-    const out = holding.reserve("pinned")
-    const status = this.#context.within(() => calls.cuMemHostAlloc(out, byteLength, PORTABLE))
-    const address = holding.settle(status === SUCCESS)
+    const { status, handle: address } = holding.make("pinned", (out) =>
+      this.#context.within(() => calls.cuMemHostAlloc(out, byteLength, PORTABLE)),
+    )
     if (status === OUT_OF_MEMORY) return undefined
     this.#context.check(status, "cuMemHostAlloc")
     this.#kept += byteLength

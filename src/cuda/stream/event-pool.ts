@@ -8,16 +8,11 @@ export const DISABLE_TIMING = 2
 
 /** @throws CudaError */
 export function createEvent(context: CudaContext, flags: number): EventHandle {
-  return context.within(() => {
-    const { out, room } = context
-    context.check(
-      room.for(() => context.calls.cuEventCreate(out.address, flags)),
-      "cuEventCreate",
-    )
-    const event = out.number(0)
-    context.holding.add("event", event)
-    return event
-  })
+  const { status, handle: event } = context.holding.make("event", (out) =>
+    context.within(() => context.room.for(() => context.calls.cuEventCreate(out, flags))),
+  )
+  context.check(status, "cuEventCreate")
+  return event
 }
 
 /** Never blocks: queued waits for the event stay valid. Never throws. */

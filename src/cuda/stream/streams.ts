@@ -38,14 +38,13 @@ export class Streams {
   /** @throws CudaError */
   create(priority: number): StreamHandle {
     const context = this.#context
-    const stream = context.within(() => {
-      const { out, room } = context
-      const status = room.for(() => context.calls.cuStreamCreateWithPriority(out.address, NON_BLOCKING, priority))
-      context.check(status, "cuStreamCreateWithPriority")
-      return out.number(0)
-    })
+    const { status, handle: stream } = context.holding.make("stream", (out) =>
+      context.within(() =>
+        context.room.for(() => context.calls.cuStreamCreateWithPriority(out, NON_BLOCKING, priority)),
+      ),
+    )
+    context.check(status, "cuStreamCreateWithPriority")
     this.#own.add(stream)
-    context.holding.add("stream", stream)
     return stream
   }
 
