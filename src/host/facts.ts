@@ -14,8 +14,9 @@ export function hostProperties(threads: number, limits: LaunchLimits, totalMemor
     multiprocessors: threads,
     warpSize: 1,
     maxThreadsPerBlock: limits.threadsPerBlock,
-    maxBlock: Object.freeze(limits.block),
-    maxGrid: Object.freeze(limits.grid),
+    // Copies, because a launch reads the limits, and the engine reads frozen lists slowly.
+    maxBlock: Object.freeze<[number, number, number]>([...limits.block]),
+    maxGrid: Object.freeze<[number, number, number]>([...limits.grid]),
     maxThreadsPerMultiprocessor: limits.threadsPerBlock,
     maxBlocksPerMultiprocessor: 1,
     registersPerBlock: undefined,

@@ -55,8 +55,9 @@ export function readProperties(context: CudaContext, limits: LaunchLimits): Devi
     multiprocessors: attribute(MULTIPROCESSOR_COUNT),
     warpSize: attribute(WARP_SIZE),
     maxThreadsPerBlock: limits.threadsPerBlock,
-    maxBlock: Object.freeze(limits.block),
-    maxGrid: Object.freeze(limits.grid),
+    // Copies, because a launch reads the limits, and the engine reads frozen lists slowly.
+    maxBlock: Object.freeze<[number, number, number]>([...limits.block]),
+    maxGrid: Object.freeze<[number, number, number]>([...limits.grid]),
     maxThreadsPerMultiprocessor: attribute(MAX_THREADS_PER_MULTIPROCESSOR),
     maxBlocksPerMultiprocessor: attribute(MAX_BLOCKS_PER_MULTIPROCESSOR),
     registersPerBlock: attribute(MAX_REGISTERS_PER_BLOCK),
