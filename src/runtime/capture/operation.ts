@@ -89,9 +89,7 @@ export function accessesOf(
  * Every launch calls this and {@link accept}. Their loops are short, so that the engine inlines them.
  */
 export function prepare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
-  if (uses.overwrite || stream.capture !== undefined || stream.mustCheckWritten) {
-    return prepareWithCare(stream, uses, operands)
-  }
+  if (uses.overwrite || stream.needsCare) return prepareWithCare(stream, uses, operands)
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
     if (typeof operand === "object") operand.allocation.birth?.orderBefore(stream)
@@ -99,7 +97,7 @@ export function prepare(stream: StreamState, uses: OperandUses, operands: readon
 }
 
 function prepareWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[]): void {
-  const mustCheck = stream.mustCheckWritten
+  const mustCheck = stream.failures !== undefined && stream.needsCare
   const isCaptured = stream.capture !== undefined
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
@@ -147,10 +145,14 @@ export function accept(
 }
 
 function note(stream: StreamState, uses: OperandUses, operands: readonly Operand[], tick: number): void {
-  if (stream.capture !== undefined || stream.failures !== undefined) return noteWithCare(stream, uses, operands, tick)
+  if (uses.overwrite || stream.capture !== undefined) return noteWithCare(stream, uses, operands, tick)
+  const { failures } = stream
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
-    if (typeof operand === "object") operand.allocation.uses.note(stream, tick)
+    if (typeof operand !== "object") continue
+    const { allocation, address, byteLength } = operand
+    allocation.uses.note(stream, tick)
+    if (failures !== undefined && uses.modes[index] !== "read") allocation.writes?.note(failures, address, byteLength)
   }
 }
 

@@ -167,13 +167,9 @@ export class StreamState implements Ordered {
     return this.#tick
   }
 
-  /**
-   * Whether operands must be checked for contents that a failed kernel should have written. Before the device's first
-   * failure, only captures need this.
-   */
-  get mustCheckWritten(): boolean {
-    const { failures } = this
-    return failures !== undefined && (this.#capture !== undefined || failures.arePossible)
+  /** Whether an operation needs more than the births of its operands: in a capture, and after the device's first failure. */
+  get needsCare(): boolean {
+    return this.#capture !== undefined || this.failures?.arePossible === true
   }
 
   /** Whether the operation (slot, tick) happens before the stream's next operation. */
