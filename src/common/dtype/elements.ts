@@ -3,33 +3,57 @@ import { bfloat16Bits, float16Bits, float8Bits } from "./half.js"
 import { bytesOf, typedArrayName } from "../typed-array.js"
 import { mustBe } from "../check.js"
 
+/** The numbers that are scalars of a type: all numbers, or the integers of a range. */
+export interface NumberRange {
+  readonly onlyIntegers: boolean
+  readonly least: number
+  readonly most: number
+}
+
+/** Which values are scalars of a type. */
+interface Scalars {
+  readonly numbers: NumberRange
+  /** What a scalar must be, if the value is not one; otherwise undefined. */
+  readonly refuses: (value: unknown) => string | undefined
+}
+
 /** What the library must know about the elements of one dtype. */
-export interface ElementType<D extends DType> {
+export interface ElementType<D extends DType> extends Scalars {
   readonly byteLength: number
   create(length: number): TypedArrayOf<D, ArrayBuffer>
   view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
   /** Whether the value is a typed array of such elements. */
   holds(value: unknown): value is SourceOf<D>
-  /** What a scalar of this type must be, if the value is not one; otherwise undefined. */
-  readonly refuses: (value: unknown) => string | undefined
   /** The bytes of one element. The value has passed `refuses`. */
   encode(value: number | bigint): Uint8Array
 }
 
-const anyNumber = (value: unknown) => (typeof value === "number" ? undefined : "a number")
-
-function integerBetween(least: number, most: number) {
-  const allowed = `an integer from ${least} to ${most}`
-  return (value: unknown) =>
-    typeof value === "number" && Number.isInteger(value) && value >= least && value <= most ? undefined : allowed
+/** Whether the value is a number of the range. Each launch asks this for each of its scalars. */
+export function isNumberIn({ onlyIntegers, least, most }: NumberRange, value: unknown): value is number {
+  return typeof value === "number" && (!onlyIntegers || (Number.isInteger(value) && value >= least && value <= most))
 }
 
-function bigIntegerBetween(least: bigint, most: bigint) {
-  const allowed = `a bigint or a safe integer from ${least} to ${most}`
-  return (value: unknown) => {
-    const integer = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value
-    return typeof integer === "bigint" && integer >= least && integer <= most ? undefined : allowed
+const anyNumber: Scalars = {
+  numbers: { onlyIntegers: false, least: -Infinity, most: Infinity },
+  refuses: (value) => (typeof value === "number" ? undefined : "a number"),
+}
+
+function integerBetween(least: number, most: number): Scalars {
+  const numbers = { onlyIntegers: true, least, most }
+  const allowed = `an integer from ${least} to ${most}`
+  return { numbers, refuses: (value) => (isNumberIn(numbers, value) ? undefined : allowed) }
+}
+
+/** A range beyond the safe integers on one side at least. */
+function bigIntegerBetween(least: bigint, most: bigint): Scalars {
+  const numbers = {
+    onlyIntegers: true,
+    least: Math.max(Number(least), Number.MIN_SAFE_INTEGER),
+    most: Number.MAX_SAFE_INTEGER,
   }
+  const allowed = `a bigint or a safe integer from ${least} to ${most}`
+  const fits = (value: unknown) => typeof value === "bigint" && value >= least && value <= most
+  return { numbers, refuses: (value) => (isNumberIn(numbers, value) || fits(value) ? undefined : allowed) }
 }
 
 interface Constructor<D extends DType> {
@@ -41,7 +65,7 @@ interface Constructor<D extends DType> {
 
 function elementType<D extends DType>(
   Elements: Constructor<D>,
-  refuses: (value: unknown) => string | undefined,
+  { numbers, refuses }: Scalars,
   one: (value: number | bigint) => TypedArray,
   names: readonly (string | undefined)[] = [Elements.name],
 ): ElementType<D> {
@@ -50,6 +74,7 @@ function elementType<D extends DType>(
     create: (length) => new Elements(length),
     view: (buffer, byteOffset, length) => new Elements(buffer, byteOffset, length),
     holds: (value): value is SourceOf<D> => names.includes(typedArrayName(value)),
+    numbers,
     refuses,
     encode: (value) => bytesOf(one(value)),
   }

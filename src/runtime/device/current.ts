@@ -34,18 +34,19 @@ export function onlyOpenDevice(): Device {
  * aux.run(() => currentStream() === aux) // true
  */
 export function currentStream(device: Device = currentDevice()): Stream {
-  const here = context()
-  const { stream } = here
-  const isPlain = stream !== undefined && stream.device === device && here.capture === undefined
-  return isPlain ? stream : currentStreamIn(here, device)
+  return currentStreamIn(context(), device)
 }
 
 /** @internal Like {@link currentStream}, for callers that already have the context. */
 export function currentStreamIn(here: Context, device: Device): Stream {
-  const stream: unknown = here.streamOf(device) ?? device?.defaultStream
-  if (!isStream(stream)) {
-    throw mustBe("device", "a Device or undefined", device)
-  }
+  const { stream } = here
+  if (stream !== undefined && stream.device === device && here.capture === undefined) return stream
+  return otherStreamIn(here, device)
+}
+
+function otherStreamIn(here: Context, device: Device): Stream {
+  const stream: Stream | undefined = here.streamOf(device) ?? device?.defaultStream
+  if (!(stream?.state instanceof StreamState)) throw mustBe("device", "a Device or undefined", device)
   if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
   return stream
 }

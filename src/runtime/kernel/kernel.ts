@@ -9,7 +9,8 @@ import { Device } from "../device/device.js"
 import { DeviceArray } from "../device/device-array.js"
 import { checkBoolean, checkNames, mustBe } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
-import { checkScalar, elementsOf } from "../../common/dtype/elements.js"
+import type { DType } from "../../common/dtype/dtype.js"
+import { checkScalar, elementsOf, type ElementType, isNumberIn } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import {
   checkDefinition,
@@ -135,8 +136,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #flat: FlatSignature
   /** Writes structs. A launch removes it while it is in use, and puts it back once it is queued. */
   #writer: StructWriter | undefined
-  /** The check of each flat argument that is a scalar; undefined for an array. */
-  readonly #refusals: readonly (((value: unknown) => string | undefined) | undefined)[]
+  /** The type of each flat argument that is a scalar; undefined for an array. */
+  readonly #scalars: readonly (ElementType<DType> | undefined)[]
   readonly #type: OperationType
   /** The index of the first flat argument that is an array; 0 if there is none. */
   readonly #firstArray: number
@@ -160,9 +161,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       0,
       this.#type.modes.findIndex((mode) => mode !== undefined),
     )
-    this.#refusals = primitives.map(({ dtype, access }) =>
-      access === undefined ? elementsOf(dtype).refuses : undefined,
-    )
+    this.#scalars = primitives.map(({ dtype, access }) => (access === undefined ? elementsOf(dtype) : undefined))
   }
 
   /** @internal The signature as text, for messages. */
@@ -344,10 +343,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 
   #checkCount(args: readonly unknown[]): void {
     const { parameters } = this.#source
-    if (args.length === parameters.length) return
-    throw new AuxstreamError(
+    if (args.length !== parameters.length) throw this.#wrongCount(args.length)
+  }
+
+  #wrongCount(count: number): AuxstreamError {
+    const { length } = this.#source.parameters
+    return new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `Kernel "${this.name}" must have ${parameters.length} arguments (${this.signatureText}); got ${args.length}`,
+      `Kernel "${this.name}" must have ${length} arguments (${this.signatureText}); got ${count}`,
     )
   }
 
@@ -357,9 +360,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     for (let index = 0; index < primitives.length; index++) {
       const primitive = primitives[index]
       if (primitive === undefined) continue
-      const refuses = this.#refusals[index]
-      if (refuses === undefined) this.#checkArray(args[index], primitive, device)
-      else if (refuses(args[index]) !== undefined) {
+      const scalar = this.#scalars[index]
+      if (scalar === undefined) this.#checkArray(args[index], primitive, device)
+      else if (!isNumberIn(scalar.numbers, args[index]) && scalar.refuses(args[index]) !== undefined) {
         checkScalar(primitive.dtype, args[index], this.#argument(primitive.path))
       }
     }
@@ -370,24 +373,30 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   #checkArray(argument: unknown, primitive: FlatPrimitive, device: Device): void {
-    const { dtype, path } = primitive
-    if (!isArray(argument)) {
-      const allowed = `a DeviceArray or a PinnedArray ("${parameterText(primitive)}")`
-      throw mustBe(this.#argument(path), allowed, argument, "Make one with device.from()")
-    }
+    if (!isArray(argument)) throw this.#notAnArray(argument, primitive)
     argument.checkUsable()
-    if (argument.dtype !== dtype) {
-      throw new AuxstreamError(
-        "AUX_DTYPE_MISMATCH",
-        `${this.#argument(path)} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${argument.dtype}`,
-      )
+    if (argument.dtype !== primitive.dtype || argument.device !== device) {
+      throw this.#refusedArray(argument, primitive, device)
     }
-    if (argument.device !== device) {
-      throw new AuxstreamError(
-        "AUX_DEVICE_MISMATCH",
-        `${this.#argument(path)} must be on the device of the launch, ${device.id}; got an array on ${argument.device.id}`,
-      )
-    }
+  }
+
+  #notAnArray(argument: unknown, primitive: FlatPrimitive): Error {
+    const allowed = `a DeviceArray or a PinnedArray ("${parameterText(primitive)}")`
+    return mustBe(this.#argument(primitive.path), allowed, argument, "Make one with device.from()")
+  }
+
+  #refusedArray(array: DeviceArray | PinnedArray, primitive: FlatPrimitive, device: Device): Error {
+    const argument = this.#argument(primitive.path)
+    const { dtype } = primitive
+    return array.dtype === dtype
+      ? new AuxstreamError(
+          "AUX_DEVICE_MISMATCH",
+          `${argument} must be on the device of the launch, ${device.id}; got an array on ${array.device.id}`,
+        )
+      : new AuxstreamError(
+          "AUX_DTYPE_MISMATCH",
+          `${argument} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${array.dtype}`,
+        )
   }
 
   /** @internal The kernel's handle on the device. Loads the kernel if necessary. */

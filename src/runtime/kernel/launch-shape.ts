@@ -47,10 +47,13 @@ export function checkShape(grid: Dimensions, block: Dimensions, sharedMemory: un
 
 /** Throws if the block has more threads than the device allows. */
 export function checkThreads(threads: number, limits: LaunchLimits): void {
-  if (threads <= limits.threadsPerBlock) return
-  throw new AuxstreamError(
+  if (threads > limits.threadsPerBlock) throw tooManyThreads(threads, limits)
+}
+
+function tooManyThreads(threads: number, { threadsPerBlock }: LaunchLimits): AuxstreamError {
+  return new AuxstreamError(
     "AUX_OUT_OF_RANGE",
-    `\`block\` must have at most ${limits.threadsPerBlock} threads; got ${threads}. Use more blocks with fewer threads.`,
+    `\`block\` must have at most ${threadsPerBlock} threads; got ${threads}. Use more blocks with fewer threads.`,
   )
 }
 
@@ -61,7 +64,17 @@ export function launchAttributes(
   droppable: boolean,
   structs: Uint8Array | undefined,
 ): LaunchAttributes | undefined {
-  if (cluster === undefined && cooperative === undefined && !droppable && structs === undefined) return undefined
+  const isPlain = cluster === undefined && cooperative === undefined && !droppable && structs === undefined
+  return isPlain ? undefined : checkedAttributes(cluster, cooperative, grid, droppable, structs)
+}
+
+function checkedAttributes(
+  cluster: unknown,
+  cooperative: unknown,
+  grid: Dimensions,
+  droppable: boolean,
+  structs: Uint8Array | undefined,
+): LaunchAttributes {
   if (cooperative !== undefined) checkBoolean(cooperative, "cooperative")
   const blocks = cluster === undefined ? undefined : clusterOf(cluster, grid)
   return { cluster: blocks, cooperative: cooperative ?? false, droppable, structs }
