@@ -10,7 +10,6 @@ import {
   KIND_BITS,
   LEVEL,
   LINK,
-  PROGRESS_HIGH,
   PROGRESS_LOW,
   READ,
   STREAM_WORDS,
@@ -109,15 +108,11 @@ export class StreamSlot {
     return this.#readProgress()
   }
 
+  /** The low word suffices, because the stream is never 2³² commands behind its tail. */
   #readProgress(): number {
-    const words = this.#control.words
-    for (;;) {
-      const high = Atomics.load(words, this.block + PROGRESS_HIGH)
-      const low = Atomics.load(words, this.block + PROGRESS_LOW)
-      if (Atomics.load(words, this.block + PROGRESS_HIGH) !== high) continue
-      this.#progress = position(high, low)
-      return this.#progress
-    }
+    const behind = (this.tail - Atomics.load(this.#control.words, this.block + PROGRESS_LOW)) >>> 0
+    this.#progress = this.tail - behind
+    return this.#progress
   }
 
   #extend(): void {
