@@ -1,5 +1,4 @@
 /** Reads CUPTI's records. The offsets are those of CUDA 12 and 13, whose newer versions only append fields. */
-import { readText } from "../native/ffi.js"
 import type { ReturnedBuffer } from "./buffers.js"
 import { type CuptiLibrary, KIND } from "./cupti.js"
 import type { TimeStamp } from "./time-stamp.js"
@@ -24,6 +23,8 @@ export interface Activity {
 export interface RecordReader {
   /** A driver call was made inside the operation with this number. */
   linked(correlation: number, operation: number): void
+  /** The text at an address. All records of a kernel share it. */
+  text(address: number): string
   ran(activity: Activity): void
 }
 
@@ -55,16 +56,16 @@ export function readRecords(cupti: CuptiLibrary, { address, bytes }: ReturnedBuf
       reader.linked(bytes.getUint32(offset + LINK.correlation, true), number64(bytes, offset + LINK.operation))
     }
     const layout = LAYOUTS.get(kind)
-    if (layout !== undefined) reader.ran(activity(bytes, offset, layout))
+    if (layout !== undefined) reader.ran(activity(bytes, offset, layout, reader))
     offset += cupti.sizeOf(kind, address + offset, bytes.byteLength - offset)
   }
 }
 
-function activity(bytes: DataView, offset: number, layout: Layout): Activity {
+function activity(bytes: DataView, offset: number, layout: Layout, reader: RecordReader): Activity {
   const { kind } = layout
   return {
     kind,
-    name: kind === "kernel" ? readText(number64(bytes, offset + KERNEL_NAME)) : kind,
+    name: kind === "kernel" ? reader.text(number64(bytes, offset + KERNEL_NAME)) : kind,
     device: bytes.getUint32(offset + layout.device, true),
     stream: bytes.getUint32(offset + layout.stream, true),
     correlation: bytes.getUint32(offset + layout.correlation, true),

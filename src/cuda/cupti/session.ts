@@ -3,6 +3,7 @@
  * without, and its records are of all devices.
  */
 import { AuxstreamError } from "../../common/errors.js"
+import { readText } from "../native/ffi.js"
 import { CuptiBuffers } from "./buffers.js"
 import { CuptiClock } from "./clock.js"
 import { type CuptiLibrary, openCupti } from "./cupti.js"
@@ -24,6 +25,7 @@ export class CuptiSession implements RecordReader {
   readonly #sinks = new Set<ActivitySink>()
   /** The operation in which each driver call was made. */
   readonly #operations = new Map<number, number>()
+  readonly #texts = new Map<number, string>()
   #read: Activity[] = []
   /** Activities whose driver call's record was not there yet. */
   #unlinked: Activity[] = []
@@ -78,6 +80,14 @@ export class CuptiSession implements RecordReader {
 
   linked(correlation: number, operation: number): void {
     this.#operations.set(correlation, operation)
+  }
+
+  text(address: number): string {
+    const known = this.#texts.get(address)
+    if (known !== undefined) return known
+    const text = readText(address)
+    this.#texts.set(address, text)
+    return text
   }
 
   ran(activity: Activity): void {
