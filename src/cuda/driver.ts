@@ -24,8 +24,11 @@ import type { DeviceMemory } from "./memory/device-memory.js"
 import { Neighbours } from "./sharing/neighbours.js"
 import { type Need, Quiet } from "./sharing/quiet.js"
 import { AuxstreamError } from "../common/errors.js"
+import { warn } from "../common/warn.js"
 import { CudaStreams } from "./streams.js"
 import { Streams } from "./stream/streams.js"
+import { firstLine } from "./native/ffi.js"
+import { CuptiTimeline } from "./cupti/cupti-timeline.js"
 import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
 
 const LOCAL_MEMORY: Need = {
@@ -62,7 +65,8 @@ export class CudaDriver implements Driver {
   readonly #quiet: Quiet
   readonly #conditionals: Conditionals
   readonly #timelineParts: TimelineParts
-  #timeline: EventTimeline | undefined
+  readonly #ordinal: number
+  #timeline: EventTimeline | CuptiTimeline | undefined
   #properties: DeviceProperties | undefined
   #closed = false
 
@@ -85,6 +89,7 @@ export class CudaDriver implements Driver {
       throw error
     }
     this.#completions = new Completions(context)
+    this.#ordinal = ordinal
     this.#timelineParts = { context, captures, streams: this.#streams }
     enter(context)
     this.#neighbours = new Neighbours(context, markers)
@@ -136,9 +141,20 @@ export class CudaDriver implements Driver {
     })
   }
 
-  startTimeline(sink: TimelineSink, _source: TimeSource | undefined, capacity: number): Timeline {
-    this.#timeline = new EventTimeline(this.#timelineParts, sink, capacity)
+  startTimeline(sink: TimelineSink, source: TimeSource | undefined, capacity: number): Timeline {
+    const cupti = source === "cupti" ? this.#startCupti(sink) : undefined
+    this.#timeline = cupti ?? new EventTimeline(this.#timelineParts, sink, capacity)
     return this.#timeline
+  }
+
+  #startCupti(sink: TimelineSink): CuptiTimeline | undefined {
+    try {
+      return new CuptiTimeline(this.#ordinal, Math.floor(this.#context.library.version / 1000), sink)
+    } catch (error) {
+      const instead = `A trace takes the times of ${this.#context.label} from events instead of CUPTI`
+      warn("AUX_TRACE", `${instead}: ${firstLine(error)}`)
+      return undefined
+    }
   }
 
   close(unseen?: unknown): void {

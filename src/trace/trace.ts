@@ -11,7 +11,8 @@ import { TraceReport } from "./report.js"
 export interface TraceOptions {
   /**
    * Where CUDA devices take their times from: `"events"`, two CUDA events around each operation, or `"cupti"`, CUPTI's activity
-   * records. Default: the best that the machine has. Traces that run at the same time share the choice of the first.
+   * records, which also tell about the nodes of graphs. Default: `"events"`. Traces that run at the same time share the choice of
+   * the first. Without CUPTI, or where another thread uses it, events are used, with a warning.
    */
   readonly times?: "events" | "cupti" | undefined
   /**

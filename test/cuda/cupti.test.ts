@@ -6,9 +6,9 @@ import { Worker } from "node:worker_threads"
 import { sharedNow } from "../../src/common/timers.js"
 import { CuptiTimeline } from "../../src/cuda/cupti/cupti-timeline.js"
 import type { TimedNode, TimelineSink } from "../../src/driver.js"
-import { captureGraph, type Device, openDevice, parallel } from "../../src/index.js"
+import { captureGraph, type Device, openDevice, parallel, startTrace } from "../../src/index.js"
 import { affine, over } from "../support/kernels.js"
-import { onDouble } from "./device.js"
+import { onDouble, takeWarnings } from "./device.js"
 import { double, native } from "./double.js"
 
 /** Keeps what a timeline tells. */
@@ -178,6 +178,43 @@ onDouble("CUPTI", () => {
     await own.stop()
     assert.equal(await tryElsewhere(), "started")
     await new CuptiTimeline(0, 13, new Kept()).stop()
+  })
+
+  test("§12 a trace with CUPTI has the nodes of graphs, inside the spans of their launches", async () => {
+    const device = openDevice("cuda:0")
+    const x = device.zeros("int32", 10)
+    const graph = captureGraph(() => affine.launch(over(10), 10, x, 2, 1), { device })
+    const trace = startTrace({ times: "cupti" })
+    graph.launch()
+    affine.launch(over(10), 10, x, 2, 1)
+    const { data } = await trace.stop()
+    graph.dispose()
+    device.dispose()
+    assert.equal(data.devices[0]?.times, "cupti")
+    assert.equal(data.devices[0].lost, 0)
+    const kinds = data.spans.map(({ kind, parent }) => [kind, parent !== undefined && data.spans[parent]?.kind])
+    assert.deepEqual(kinds, [
+      ["graph", false],
+      ["node", "graph"],
+      ["kernel", false],
+    ])
+  })
+
+  test("§12 without CUPTI a trace uses events, with a warning that says what to do", async () => {
+    const path = process.env["AUXSTREAM_LIBCUPTI"]
+    process.env["AUXSTREAM_LIBCUPTI"] = "/nowhere/libcupti.so"
+    const device = openDevice("cuda:0")
+    try {
+      const trace = startTrace({ times: "cupti" })
+      device.zeros("int32", 10).fill(1)
+      const { data } = await trace.stop()
+      assert.equal(data.devices[0]?.times, "events")
+    } finally {
+      device.dispose()
+      process.env["AUXSTREAM_LIBCUPTI"] = path
+    }
+    const [warning] = await takeWarnings()
+    assert.match(warning?.message ?? "", /events instead of CUPTI: .*AUXSTREAM_LIBCUPTI.*nowhere/)
   })
 
   test("§12 a process may end while CUPTI is in use", () => {

@@ -37,10 +37,15 @@ export class CuptiTimeline implements Timeline, ActivitySink {
   }
 
   stop(): Promise<void> {
-    if (this.#isOver) return Promise.resolve()
+    this.abandon()
+    return Promise.resolve()
+  }
+
+  /** Reads what is over, and ends. */
+  abandon(): void {
+    if (this.#isOver) return
     leaveSession(this)
     this.#isOver = true
-    return Promise.resolve()
   }
 
   ran(operation: number | undefined, activity: Activity, clock: CuptiClock): void {
