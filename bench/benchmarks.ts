@@ -12,6 +12,7 @@ import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
 import { scaling } from "./scaling.js"
 import { server } from "./server.js"
+import { trace } from "./trace.js"
 
 export const benchmarks: readonly Benchmark[] = [
   forkJoin,
@@ -23,6 +24,7 @@ export const benchmarks: readonly Benchmark[] = [
   queueing,
   scaling,
   server,
+  trace,
   openDispose,
   memory,
 ]

@@ -15,7 +15,7 @@ export interface Contender {
   /** One turn, the only timed part. It ends when it returns, or when its promise settles. */
   readonly turn: () => void | Promise<void>
   /** Cleans up after a turn. */
-  readonly settle?: () => void
+  readonly settle?: () => void | Promise<void>
 }
 
 /** The length of one unit in milliseconds. */
@@ -89,7 +89,7 @@ async function timeTurn(contender: Contender | undefined): Promise<number> {
   const promise = contender?.turn()
   if (promise !== undefined) await promise
   const taken = performance.now() - started
-  contender?.settle?.()
+  await contender?.settle?.()
   return taken
 }
 

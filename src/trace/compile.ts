@@ -4,7 +4,6 @@
  */
 import os from "node:os"
 import process from "node:process"
-import type { Region } from "../runtime/order/region.js"
 import type {
   TraceCall,
   TraceData,
@@ -14,7 +13,7 @@ import type {
   TracedDevice,
   TracedStream,
 } from "./data/data.js"
-import type { LogEntry, LoggedOperation, LoggedRecord, LoggedWait, StreamIndex } from "./log.js"
+import { type LogEntry, type LoggedOperation, type LoggedRecord, type LoggedWait, NONE, type StreamIndex } from "./log.js"
 import type { RecordedDevice, RecordedRegion, Recorder } from "./recorder.js"
 
 /** The part of a recorder's log that belongs to one trace. Entries are meant by index, `to` excluded. */
@@ -49,7 +48,8 @@ class Compiler {
   readonly #streams: TracedStream[] = []
   readonly #byStream = new Map<StreamIndex, number>()
   readonly #branches = new Map<string, number>()
-  readonly #regions = new Map<Region, number>()
+  /** The indices of regions, by their numbers. */
+  readonly #regions = new Map<number, number>()
   /** For each region the one around it, and when its operations ran. */
   #parents: (number | undefined)[] = []
   readonly #ran: ({ start: number; end: number } | undefined)[] = []
@@ -74,8 +74,8 @@ class Compiler {
     const { entries, start, end, date } = this.#window
     for (const device of this.#recorder.devices) if (!device.isClosed) this.#device(device)
     const recorded = this.#recorder.regions.slice(this.#window.regions.from, this.#window.regions.to)
-    recorded.forEach(({ region }, index) => this.#regions.set(region, index))
-    this.#parents = recorded.map(({ region: { parent } }) => parent && this.#regions.get(parent.region))
+    recorded.forEach(({ region }, index) => this.#regions.set(region.number, index))
+    this.#parents = recorded.map(({ region: { parent } }) => parent && this.#regions.get(parent.region.number))
     for (let index = entries.from; index < entries.to; index++) {
       const entry = log[index]
       if (entry !== undefined) this.#take(entry)
@@ -123,13 +123,13 @@ class Compiler {
   }
 
   #span(operation: LoggedOperation, start: number, end: number): Draft<TraceSpan> {
-    const { kind, label, bytes, stream, part } = operation
+    const { kind, label, bytes, stream, branch } = operation
     const queued = Math.min(this.#time(operation.queued), start)
     const span: Draft<TraceSpan> = { stream: this.#stream(stream), kind, name: label, queued, start, end, bytes }
-    const region = part && this.#regions.get(part.region)
+    const region = this.#regions.get(operation.region)
     if (region === undefined) return span
     span.region = region
-    if (part?.index !== undefined) span.branch = part.index
+    if (branch !== NONE) span.branch = branch
     return span
   }
 
@@ -156,15 +156,15 @@ class Compiler {
     this.#spans.push(span)
   }
 
-  #wait({ stream, time, sent, part, from }: LoggedWait): void {
-    const reached = (from.record && this.#records.get(from.record)) ?? 0
+  #wait({ stream, time, sent, from, record, region: number }: LoggedWait): void {
+    const reached = (record && this.#records.get(record)) ?? 0
     const to = Math.max(reached, this.#time(time), this.#reachedBy(stream))
     const wait: WaitDraft = {
-      from: { stream: this.#stream(from.stream), time: reached },
+      from: { stream: this.#stream(from), time: reached },
       to: { stream: this.#stream(stream), time: to },
       sent,
     }
-    const region = part && this.#regions.get(part.region)
+    const region = this.#regions.get(number)
     if (region !== undefined) wait.region = region
     this.#reached.set(stream, to)
     this.#waits.push(wait)

@@ -1,14 +1,16 @@
 /**
- * What a recorder writes down, in the order in which the program queued it. Times are milliseconds of `sharedNow()`. It must
- * never hold a stream's, an array's or a device's object longer than the trace lasts.
+ * What a recorder writes down, in the order in which the program queued it. Times are milliseconds of `sharedNow()`. Entries
+ * are small and refer to nothing of the program, because a trace has millions of them, and the collector copies each one.
  */
 import type { HostCallName } from "../runtime/order/observer.js"
-import type { RegionPart } from "../runtime/order/region.js"
 import type { TimedNode } from "../driver.js"
 import type { SpanKind } from "./data/data.js"
 
 /** A stream, by its index among those of the recorder. */
 export type StreamIndex = number
+
+/** No region, or no function of one. */
+export const NONE = -1
 
 /** An operation outside captures. */
 export interface LoggedOperation {
@@ -19,7 +21,9 @@ export interface LoggedOperation {
   readonly label: string
   readonly stream: StreamIndex
   readonly bytes: number
-  readonly part: RegionPart | undefined
+  /** The number of its region, and the index of the function there; otherwise {@link NONE}. */
+  readonly region: number
+  readonly branch: number
   queued: number
   /** Of the stream; NaN until the driver has accepted it, and if it did not. */
   tick: number
@@ -36,6 +40,8 @@ export interface LoggedOperation {
 export interface LoggedRecord {
   readonly type: "record"
   readonly stream: StreamIndex
+  /** The stream's newest operation then. */
+  readonly tick: number
   readonly time: number
 }
 
@@ -45,9 +51,10 @@ export interface LoggedWait {
   readonly stream: StreamIndex
   readonly time: number
   readonly sent: boolean
-  readonly part: RegionPart | undefined
-  /** The stream that recorded, its newest operation then, and the record's place in the log; undefined if that is unknown. */
-  readonly from: { readonly stream: StreamIndex; readonly tick: number; readonly record: LoggedRecord | undefined }
+  readonly region: number
+  /** The stream that recorded, and the record; undefined if that was before the trace. */
+  readonly from: StreamIndex
+  readonly record: LoggedRecord | undefined
 }
 
 export type LogEntry = LoggedOperation | LoggedRecord | LoggedWait

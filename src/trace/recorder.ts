@@ -14,12 +14,15 @@ import type { Region } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { openDevices } from "../runtime/device/current.js"
 import { DeviceTimes } from "./device-times.js"
-import type { LogEntry, LoggedCall, LoggedOperation, LoggedRecord, StreamIndex } from "./log.js"
+import { type LogEntry, type LoggedCall, type LoggedOperation, type LoggedRecord, NONE, type StreamIndex } from "./log.js"
 
 /** Every so many milliseconds, the times of finished operations are collected. */
 const COLLECT_EVERY = 50
 /** After so many operations, only one of so many is measured, to know what recording costs. */
 const SAMPLE_EVERY = 32
+
+/** How many records of a stream are remembered for the waits to come. */
+const KEPT_RECORDS = 64
 
 /** What a recorder keeps at most. */
 export interface RecorderLimits {
@@ -87,8 +90,10 @@ export class Recorder extends OperationObserver {
   readonly #indices = new Map<StreamState, StreamIndex>()
   /** The stream that has each slot of a device. */
   readonly #slots = new Map<DeviceOrder, StreamIndex[]>()
-  readonly #records = new WeakMap<RecordPoint, LoggedRecord>()
-  readonly #byRegion = new WeakMap<Region, RecordedRegion>()
+  /** The latest records of each stream. */
+  readonly #records: LoggedRecord[][] = []
+  /** The number of the first region. The recorder sees all that follow. */
+  #firstRegion: number | undefined
   /** The operations that are being queued, the innermost last; undefined for one that is not recorded. */
   readonly #open: (LoggedOperation | undefined)[] = []
   readonly #timer: ReturnType<typeof setInterval>
@@ -182,9 +187,11 @@ export class Recorder extends OperationObserver {
 
   override recorded(stream: StreamState, point: RecordPoint): void {
     if (stream.capture !== undefined || this.#isFull()) return
-    const record: LoggedRecord = { type: "record", stream: this.#indexOf(stream), time: this.now() }
+    const index = this.#indexOf(stream)
+    const record: LoggedRecord = { type: "record", stream: index, tick: point.tick, time: this.now() }
     this.log.push(record)
-    this.#records.set(point, record)
+    const latest = (this.#records[index] ??= [])
+    if (latest.push(record) > 2 * KEPT_RECORDS) latest.splice(0, KEPT_RECORDS)
   }
 
   override marked(stream: StreamState, point: RecordPoint): void {
@@ -193,12 +200,12 @@ export class Recorder extends OperationObserver {
 
   override waited(stream: StreamState, point: RecordPoint, isSent: boolean): void {
     if (stream.capture !== undefined || point.capture !== undefined || this.#isFull()) return
-    const record = this.#records.get(point)
-    const from = record?.stream ?? this.#slots.get(stream.order)?.[point.slot]
+    const from = this.#slots.get(stream.order)?.[point.slot]
     if (from === undefined) return
-    const part = stream.order.captures.region()
-    const wait = { stream: this.#indexOf(stream), time: this.now(), sent: isSent, part }
-    this.log.push({ type: "wait", ...wait, from: { stream: from, tick: point.tick, record } })
+    const record = this.#records[from]?.findLast(({ tick }) => tick === point.tick)
+    const region = stream.order.captures.region()?.region.number ?? NONE
+    const time = this.now()
+    this.log.push({ type: "wait", stream: this.#indexOf(stream), time, sent: isSent, region, from, record })
   }
 
   override hostCalled(name: HostCallName, start: number): void {
@@ -208,13 +215,12 @@ export class Recorder extends OperationObserver {
   override began(region: Region): void {
     if (this.regions.length >= this.#limits.entries) return
     const streams = region.streams.map((stream) => this.#indexOf(stream))
-    const recorded: RecordedRegion = { region, start: this.now(), end: NaN, streams }
-    this.regions.push(recorded)
-    this.#byRegion.set(region, recorded)
+    this.#firstRegion ??= region.number
+    this.regions.push({ region, start: this.now(), end: NaN, streams })
   }
 
   override ended(region: Region): void {
-    const recorded = this.#byRegion.get(region)
+    const recorded = this.regions[region.number - (this.#firstRegion ?? 0)]
     if (recorded !== undefined) recorded.end = this.now()
   }
 
@@ -230,7 +236,8 @@ export class Recorder extends OperationObserver {
       label,
       stream: this.#indexOf(stream),
       bytes: bytesOf(accesses),
-      part: region,
+      region: region?.region.number ?? NONE,
+      branch: region?.index ?? NONE,
       queued: NaN,
       isTimed: false,
       tick: NaN,

@@ -18,8 +18,12 @@ export interface RegionFacts {
   readonly streams: readonly StreamState[]
 }
 
+let count = 0
+
 /** One call, from its beginning to its end. A `fork` ends when it is joined for the first time, or cannot be joined. */
 export class Region implements RegionFacts {
+  /** Counts up with each region of this thread. */
+  readonly number = count++
   readonly name: RegionName
   readonly mode: "parallel" | "sequential"
   readonly reason: string
