@@ -41,7 +41,11 @@ function mainJob(device: Device, quick: boolean): Workload {
     : sizesFor("host", 1, 16)
   const model = new Model(device, sizes, makeWeights(device, sizes, false))
   const tokens = device.from(new Uint8Array(sizes.tokens).map((_, index) => 65 + index))
-  const lanes = { event0: device.createEvent(), event1: device.createEvent(), aux: device.createStream({ name: "aux" }) }
+  const lanes = {
+    event0: device.createEvent(),
+    event1: device.createEvent(),
+    aux: device.createStream({ name: "aux" }),
+  }
   const queue = () => device.scope(() => void model.forward(tokens, lanes))
   return { name: "main job", operations: 1, queue }
 }
@@ -89,5 +93,8 @@ async function measure(device: Device, workload: Workload, quick: boolean): Prom
   }
   const [turns, warmUpTurns] = quick ? [3, 1] : [31, 5]
   const { operations } = workload
-  return compare({ benchmark: name, unit: "µs", operations, turns, warmUpTurns }, [{ name: workload.name, turn: run }, traced])
+  return compare({ benchmark: name, unit: "µs", operations, turns, warmUpTurns }, [
+    { name: workload.name, turn: run },
+    traced,
+  ])
 }

@@ -13,7 +13,14 @@ import type {
   TracedDevice,
   TracedStream,
 } from "./data/data.js"
-import { type LogEntry, type LoggedOperation, type LoggedRecord, type LoggedWait, NONE, type StreamIndex } from "./log.js"
+import {
+  type LogEntry,
+  type LoggedOperation,
+  type LoggedRecord,
+  type LoggedWait,
+  NONE,
+  type StreamIndex,
+} from "./log.js"
 import type { RecordedDevice, RecordedRegion, Recorder } from "./recorder.js"
 
 /** The part of a recorder's log that belongs to one trace. Entries are meant by index, `to` excluded. */

@@ -14,7 +14,14 @@ import type { Region } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { openDevices } from "../runtime/device/current.js"
 import { DeviceTimes } from "./device-times.js"
-import { type LogEntry, type LoggedCall, type LoggedOperation, type LoggedRecord, NONE, type StreamIndex } from "./log.js"
+import {
+  type LogEntry,
+  type LoggedCall,
+  type LoggedOperation,
+  type LoggedRecord,
+  NONE,
+  type StreamIndex,
+} from "./log.js"
 
 /** Every so many milliseconds, the times of finished operations are collected. */
 const COLLECT_EVERY = 50

@@ -11,7 +11,8 @@ import { type EventPool, hasPassed } from "../stream/event-pool.js"
 
 /** The best of so many anchors is kept: the one that took the least time. */
 const TRIALS = 8
-/** An anchor that has not been reached after so many milliseconds is given up. */
+/** An anchor that has not been reached after so many milliseconds is given up: the first one, and later ones. */
+const FIRST_PATIENCE = 2000
 const PATIENCE = 10
 
 /** An event whose time is known. */
@@ -80,10 +81,11 @@ export class DeviceClock {
   }
 
   #try(): { readonly event: EventHandle; readonly host: number; readonly width: number } | undefined {
+    const patience = this.newest === undefined ? FIRST_PATIENCE : PATIENCE
     const before = now()
     const event = this.#events.record(this.#stream)
     while (!hasPassed(this.#context, event)) {
-      if (now() - before < PATIENCE) continue
+      if (now() - before < patience) continue
       this.#events.release(event)
       return undefined
     }
