@@ -27,11 +27,13 @@ export class CheckedKernels extends HostKernels {
     ...[gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes]: LaunchArguments
   ): DroppableLaunch | undefined {
     const description = this.#session.take()
-    const target = this.#parts.queues.usable(stream)
-    const checked = this.#parts.table.checked(kernel)
-    const more = this.#session.wordsFor(checked, args, description)
-    if (target.branch !== undefined || !fits(checked.name, checked.words + more.length)) {
-      return super.launch(stream, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
+    const { queues, table } = this.#parts
+    const target = queues.usable(stream)
+    const checked = target.branch === undefined ? table.checked(kernel) : undefined
+    const more = checked && this.#session.wordsFor(checked, args, description)
+    if (checked === undefined || more === undefined || !fits(checked.name, checked.words + more.length)) {
+      const shape = [gridX, gridY, gridZ, blockX, blockY, blockZ] as const
+      return super.launch(stream, kernel, ...shape, sharedMemory, args, attributes)
     }
     const structs = attributes?.structs
     const launch: LaunchParts = [checked, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs]

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, defineKernel, type Device, fork, runIf, runWhile } from "../../../src/index.js"
+import { captureGraph, defineKernel, type Device, fork, runIf, runWhile, startTrace } from "../../../src/index.js"
 import { affine, once } from "../../support/kernels.js"
 import { openHost, Seen } from "./seen.js"
 
@@ -167,4 +167,20 @@ test("§13 launches of one graph stay in order, with and without checks, and it 
   graph.dispose()
   device.synchronize()
   assert.deepEqual([...x.readSync()], model)
+})
+
+test("a trace shows checked launches and checked graphs by their names, like others", async () => {
+  using seen = new Seen({ accessModes: true, pinned: true })
+  using device = openHost()
+  using made = branched(device)
+  using pinned = device.pinned("int32", 4)
+  const trace = startTrace()
+  affine.launch(once, 4, made.x, 1, 1)
+  made.x.copyFrom(pinned)
+  made.graph.launch()
+  const { data } = await trace.stop()
+  const names = data.spans.map(({ name }) => name)
+  for (const name of ["test_affine", "copy", "change"]) assert.ok(names.includes(name), `${name} in ${names.join(", ")}`)
+  assert.equal(names.filter((name) => name === "change").length, 2)
+  assert.equal((await seen.on(device)).length, 2)
 })
