@@ -178,3 +178,20 @@ test("§13 launches that were queued before the checks began are not checked, la
   while (seen.violations.length === 0) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(await seen.on(device), ["change(0) written 4..8"])
 })
+
+test("a launch whose arguments and `uses` fill a whole chunk of the queue runs unchecked, with a warning", async () => {
+  const warnings: Error[] = []
+  const listen = (warning: Error) => void warnings.push(warning)
+  process.on("warning", listen)
+  using seen = new Seen()
+  using device = openHost()
+  using x = device.zeros("int32", 4)
+  const reads = Array.from({ length: 700 }, (_, index) => x.subarray(index % 4))
+  change.launch({ ...once, uses: { reads } }, x)
+  assert.deepEqual(await seen.on(device), [])
+  change.launch({ ...once, uses: { reads: reads.slice(0, 600) } }, x)
+  assert.equal((await seen.on(device)).length, 2, "the argument, and what `uses` names")
+  process.off("warning", listen)
+  assert.equal(x.readSync()[1], 2)
+  assert.match(warnings.map(String).join("\n"), /A launch of kernel "change" was not checked/)
+})
