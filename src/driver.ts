@@ -591,8 +591,7 @@ export interface DriverGraphs {
   /** Queues one run of the graph as an operation of the stream. The caller must order it after the graph's earlier runs. */
   launch(graph: GraphHandle, stream: StreamHandle): void
   /**
-   * The launch, copy or fill that was captured last on the stream. Called directly after it, and never in the body of a
-   * conditional.
+   * The launch that was captured last on the stream. Called directly after it, and never in the body of a conditional.
    */
   capturedNode(stream: StreamHandle): NodeHandle
   /**
@@ -613,7 +612,7 @@ export interface DriverGraphs {
     args: readonly KernelArgument[],
     structs?: Uint8Array,
   ): void
-  /** Whether an operation of the graph does anything in launches that are queued later. */
+  /** Whether a launch inside the graph does anything when the graph is launched later. */
   setNodeEnabled(graph: GraphHandle, node: NodeHandle, enabled: boolean): void
   /** Destroys a graph. No launch of it may be queued or running. */
   destroy(graph: GraphHandle): void

@@ -148,7 +148,6 @@ export class Graphs implements DriverGraphs {
 
   #destroyTemplate(graph: number): void {
     this.#conditionals.forget(graph)
-    this.#captures.forgetGraph(graph)
     if (this.#context.isLost) return
     this.#context.holding.remove(graph)
     const status = this.#context.graphCalls.cuGraphDestroy(graph)
@@ -216,13 +215,9 @@ export class Graphs implements DriverGraphs {
   setNodeEnabled(executable: GraphHandle, node: NodeHandle, enabled: boolean): void {
     const instantiation = this.#instantiations.get(executable)
     if (instantiation === undefined) return
-    const { template, disabled } = instantiation
-    const nodes = this.#captures.nodesOf(template, node)
-    this.#nodes.setEnabled(executable, nodes, enabled)
-    for (const one of nodes) {
-      if (enabled) disabled.delete(one)
-      else disabled.add(one)
-    }
+    this.#nodes.setEnabled(executable, [node], enabled)
+    if (enabled) instantiation.disabled.delete(node)
+    else instantiation.disabled.add(node)
   }
 
   destroy(executable: GraphHandle): void {

@@ -44,9 +44,8 @@ export class GraphNodes {
     })
   }
 
-  /** Lets nodes do nothing in later launches, or what they did before. */
-  setEnabled(executable: GraphHandle, nodes: ReadonlySet<NodeHandle>, enabled: boolean): void {
-    if (nodes.size === 0) return
+  /** Lets launches do nothing when the graph is launched later, or what they did before. */
+  setEnabled(executable: GraphHandle, nodes: Iterable<NodeHandle>, enabled: boolean): void {
     const context = this.#context
     const { cuGraphNodeSetEnabled } = context.graphCalls
     context.within(() => {

@@ -59,7 +59,7 @@ export class CudaMemory implements DriverMemory {
     })
     this.pinned = new PinnedMemoryOwner(this.pinnedPool)
     this.#uploads = new Uploads(context, captures, markers, this.pinnedPool)
-    this.#fills = new Fills(context, kernels, launcher, captures)
+    this.#fills = new Fills(context, kernels, launcher)
   }
 
   allocate(

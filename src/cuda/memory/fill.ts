@@ -8,7 +8,6 @@
  */
 import type { KernelHandle, Rows, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
-import type { Captures } from "../stream/captures.js"
 import type { Kernels } from "../kernel/kernels.js"
 import { ptxKernelOf, ptxModule } from "../kernel/own-kernel.js"
 import type { Launcher } from "../kernel/launch.js"
@@ -109,13 +108,11 @@ export class Fills {
   readonly #context: CudaContext
   readonly #kernels: Kernels
   readonly #launcher: Launcher
-  readonly #captures: Captures
   /** By the element's bytes. Empty if they could not be loaded. */
   #loaded: ReadonlyMap<number, KernelHandle> = new Map()
 
-  constructor(context: CudaContext, kernels: Kernels, launcher: Launcher, captures: Captures) {
+  constructor(context: CudaContext, kernels: Kernels, launcher: Launcher) {
     this.#context = context
-    this.#captures = captures
     this.#kernels = kernels
     this.#launcher = launcher
     if (context.isNew) this.#load()
@@ -173,7 +170,7 @@ export class Fills {
     if (kernel !== undefined) {
       return this.#launch(kernel, { address: destination, pitch: 0 }, element, count, 1, stream)
     }
-    this.#captures.asOne(stream, (next) => this.#fillByCopies(destination, low, high, count, stream, next))
+    this.#fillByCopies(destination, low, high, count, stream)
   }
 
   #fillWideRows(destination: Rows, element: DataView, count: number, rows: number, stream: StreamHandle): void {
@@ -184,14 +181,11 @@ export class Fills {
     }
     const kernel = this.#loaded.get(8)
     if (kernel !== undefined) return this.#launch(kernel, destination, element, count, rows, stream)
-    this.#captures.asOne(stream, (next) => {
-      this.#fillByCopies(address, low, high, count, stream, next)
-      for (let filled = 1; filled < rows; filled *= 2) {
-        const behind = { address: address + filled * pitch, pitch }
-        this.#context.copyRows(behind, destination, count * 8, Math.min(filled, rows - filled), stream)
-        next()
-      }
-    })
+    this.#fillByCopies(address, low, high, count, stream)
+    for (let filled = 1; filled < rows; filled *= 2) {
+      const next = { address: address + filled * pitch, pitch }
+      this.#context.copyRows(next, destination, count * 8, Math.min(filled, rows - filled), stream)
+    }
   }
 
   /** Launches the kernel with blocks as wide as the rows, so that few threads have nothing to do. */
@@ -212,25 +206,15 @@ export class Fills {
     this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
   }
 
-  /** Copies the filled part after itself, which doubles it each time. Calls `next` after each call of the driver. */
-  #fillByCopies(
-    destination: number,
-    low: number,
-    high: number,
-    count: number,
-    stream: StreamHandle,
-    next: () => void,
-  ): void {
+  /** Copies the filled part after itself, which doubles it each time. */
+  #fillByCopies(destination: number, low: number, high: number, count: number, stream: StreamHandle): void {
     let filled = Math.min(count, SHORT_FILL)
     const pitch = 8
     this.#context.queueRows("cuMemsetD2D32Async", destination, pitch, low, 1, filled, stream)
-    next()
     this.#context.queueRows("cuMemsetD2D32Async", destination + 4, pitch, high, 1, filled, stream)
-    next()
     while (filled < count) {
       const more = Math.min(filled, count - filled)
       this.#context.queue("cuMemcpyAsync", destination + filled * 8, destination, more * 8, stream)
-      next()
       filled += more
     }
   }

@@ -32,8 +32,6 @@ export class Captures {
   readonly #context: CudaContext
   /** The streams and events that may be part of foreign captures. */
   readonly foreign: ForeignCaptures
-  /** By graph, and by the last of its nodes: the operations that need several nodes. */
-  readonly #groups = new Map<number, Map<number, ReadonlySet<number>>>()
   readonly #out = new CMemory(64)
 
   constructor(context: CudaContext) {
@@ -103,26 +101,6 @@ export class Captures {
   lastNodeOf(stream: StreamHandle): number {
     const { dependencies, count } = this.pointOf(stream)
     return count === 1 ? readNumber(dependencies) : 0
-  }
-
-  /** Makes several calls that are one operation. `queue` must call `next` after each. */
-  asOne(stream: StreamHandle, queue: (next: () => void) => void): void {
-    if (!this.isInOwnCapture(stream)) return queue(() => {})
-    const nodes = new Set<number>()
-    queue(() => nodes.add(this.lastNodeOf(stream)))
-    const { graph } = this.pointOf(stream)
-    const groups = this.#groups.get(graph) ?? new Map<number, ReadonlySet<number>>()
-    this.#groups.set(graph, groups.set(this.lastNodeOf(stream), nodes))
-  }
-
-  /** All nodes of the operation whose last node this is. */
-  nodesOf(graph: number, node: number): ReadonlySet<number> {
-    return this.#groups.get(graph)?.get(node) ?? new Set([node])
-  }
-
-  /** The graph is destroyed. */
-  forgetGraph(graph: number): void {
-    this.#groups.delete(graph)
   }
 
   /** Makes the node the only dependency of what is captured on the stream next. */

@@ -1,11 +1,8 @@
 import type { GraphHandle } from "../../driver.js"
 import { Capture } from "./capture.js"
 import { NodeChanges } from "./node-changes.js"
-import type { Operation, OperationKind } from "../order/operation.js"
+import type { Operation } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
-
-/** The kinds of operations that can be changed in a graph. */
-const changeable: ReadonlySet<OperationKind> = new Set(["launch", "copy", "upload", "fill"])
 
 /** A capture that becomes a graph. */
 export class GraphCapture extends Capture {
@@ -13,7 +10,7 @@ export class GraphCapture extends Capture {
 
   override addNode(operation: Operation, tick: number): number {
     const node = super.addNode(operation, tick)
-    if (changeable.has(operation.kind)) this.#allowChanges(node, operation.stream)
+    if (operation.kind === "launch") this.#allowChanges(node, operation.stream)
     return node
   }
 
