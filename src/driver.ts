@@ -15,7 +15,7 @@
  *   same stream, or when `happensBefore` says that the `free` is ordered before the allocation. It must never make a stream
  *   wait for another one by itself.
  * - The birth of memory is the place of its `allocate` in the stream's order or, after `noteContents`, the place of that
- *   call. Another stream must call `orderBehindBirth` before it uses the memory. That orders it behind the birth and behind
+ *   call. Another stream must call `orderBehindBirth` before it uses the memory. That orders it after the birth and after
  *   nothing else.
  * - The calling thread is ordered only by `synchronize…`, by a `query…` that returned true, and by a settled
  *   {@link DriverEvents.whenComplete}.
@@ -39,7 +39,7 @@
  *
  * Between `beginCapture(stream)` and `endCapture(stream)`, operations queued on the stream do not run. A `wait` for an
  * event recorded on a capturing stream makes the waiting stream enter the capture: its later operations are captured, too.
- * If that stream has earlier work, the runtime records an event behind it directly before the wait. The graph has the same
+ * If that stream has earlier work, the runtime records an event after it directly before the wait. The graph has the same
  * order as the operations would have had without the capture.
  *
  * `launch`, `copy`, `copyRows`, `fill`, `fillRows`, `products.multiply`, `record`, `wait`, `graphs.launch` and
@@ -445,7 +445,7 @@ export interface DriverMemory {
    * not break this stream. But if the first contents were skipped because that stream was already broken, this stream
    * breaks, too, unless its next operation `overwrites` all of the memory.
    *
-   * @returns true if the birth is over, so that no stream must be ordered behind it any more
+   * @returns true if the birth is over, so that no stream must be ordered after it any more
    */
   orderBehindBirth(address: number, stream: StreamHandle, overwrites?: boolean): boolean
   /** Frees memory at this place in the stream's order. */

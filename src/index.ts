@@ -65,6 +65,7 @@ export type {
   HostKernel,
   GlobalDefinition,
   Globals,
+  Labelled,
   HostLaunch,
   OpaqueBytes,
   Parameter,

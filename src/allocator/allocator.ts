@@ -70,7 +70,7 @@ export class Allocator<S extends Progress = Progress> {
   #turn = 0
   /** The last block of the latest stretch. */
   #top: Block | undefined
-  /** How many units before and behind each new allocation belong to nobody. */
+  /** How many units before and after each new allocation belong to nobody. */
   #guard = 0
 
   /**
@@ -150,7 +150,7 @@ export class Allocator<S extends Progress = Progress> {
     return block?.state === "used" && block.isEarly
   }
 
-  /** Has later allocations keep memory free before and behind them, or not. */
+  /** Has later allocations keep memory free before and after them, or not. */
   guard(isOn: boolean): void {
     this.#guard = isOn ? GUARD : 0
   }

@@ -19,7 +19,7 @@ export class Block {
   counted = false
   /** While in use: whether it was allocated before the stream that had freed it was known to have passed that free. */
   isEarly = false
-  /** While in use: how many units before the allocation, and at least as many behind it, belong to nobody. */
+  /** While in use: how many units before the allocation, and at least as many after it, belong to nobody. */
   guard = 0
   /** While pending: the position of its free on its stream. */
   position = 0

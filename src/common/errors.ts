@@ -97,7 +97,7 @@ export class KernelError extends AuxstreamError {
  * What a check found on the host device:
  *
  * - `written`: bytes changed that the kernel only reads, because the parameter is `in` or the array is in `uses.reads`;
- * - `beside`: bytes changed directly before or behind the memory of an argument;
+ * - `beside`: bytes changed directly before or after the memory of an argument;
  * - `unwritten`: the kernel did not write elements of an `out` argument;
  * - `changed`: pinned memory changed between the call and the end of the operation that reads it.
  */
@@ -124,7 +124,7 @@ export class AccessViolationError extends KernelError {
   readonly argument: string | undefined
   /** The first byte concerned, counted from where the argument begins. Negative before it. */
   readonly begin: number
-  /** The byte behind the last one concerned. Bytes in between may be as they should. */
+  /** The byte after the last one concerned. Bytes in between may be as they should. */
   readonly end: number
   /** The name of the stream that the operation was queued on. */
   readonly stream: string

@@ -45,7 +45,7 @@ export class CudaStreams implements DriverStreams {
   }
 
   foreignHandle(stream: StreamHandle): bigint {
-    // Another library may queue work behind the last record.
+    // Another library may queue work after the last record.
     this.#context.lastEvent = undefined
     this.#captures.foreign.shareStream(stream)
     return BigInt(stream)

@@ -28,6 +28,7 @@ import {
   type GraphNodeKind,
   type HostKernel,
   type Kernel,
+  type Labelled,
   type KernelAttributes,
   type KernelDefinition,
   type OpaqueBytes,
@@ -386,6 +387,12 @@ void pair.update(() => [2, y])
 const graph = captureGraph(array)
 type(graph.result).toEqualTypeOf<DeviceArray<"float32">>()
 type(graph.launch(stream)).toEqualTypeOf<void>()
+
+// A kernel's type can be named, and an object of that type can hold the kernel.
+
+const half = defineKernel({ name: "half", signature: ["int32", "inout float32*"], host: { source: "" } })
+type(half).toEqualTypeOf<Kernel<Labelled<readonly ["int32", "inout float32*"]>>>()
+type<Kernel<Labelled<readonly ["int32"]>>>().not.toEqualTypeOf<typeof half>()
 
 // Nodes: arguments are checked once the kernel is known.
 

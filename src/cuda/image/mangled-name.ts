@@ -36,7 +36,7 @@ class Reader {
     return this.#sourceName()
   }
 
-  /** Names up to the `E` that ends them, behind the qualifiers of a member function. */
+  /** Names up to the `E` that ends them, after the qualifiers of a member function. */
   nestedNames(): string[] | undefined {
     while ("rVKRO".includes(this.#text[this.#at] ?? " ")) this.#at += 1
     const names: string[] = []

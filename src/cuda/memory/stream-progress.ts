@@ -1,5 +1,5 @@
 /**
- * How many of the frees on a stream have happened. Events are recorded behind some of the frees, and queried when the next
+ * How many of the frees on a stream have happened. Events are recorded after some of the frees, and queried when the next
  * one is recorded or when memory is needed. A position must never count as passed before the stream has passed it.
  */
 import type { Progress } from "../../allocator/pending-frees.js"
@@ -13,7 +13,7 @@ import type { Streams } from "../stream/streams.js"
 /** The most watchers of one stream. A stream that is further behind gets new ones when it catches up. */
 const MOST_WATCHERS = 64
 
-/** An event behind a free. */
+/** An event after a free. */
 interface Watcher {
   readonly event: EventHandle
   /** The free's position. */

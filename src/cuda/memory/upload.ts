@@ -1,7 +1,7 @@
 /**
  * Copies from the caller's own memory. CUDA reads pageable memory only when the stream gets there, and blocks until then.
  * So an upload copies the bytes into pinned blocks at the call, and the stream copies from these. A block must never be
- * reused before the event behind its copy is complete.
+ * reused before the event after its copy is complete.
  */
 import type { EventHandle, StreamHandle } from "../../driver.js"
 import type { Captures } from "../stream/captures.js"
@@ -17,7 +17,7 @@ const LARGEST_BLOCK = 16 * 1024 * 1024
 
 interface Staged {
   readonly blocks: readonly PinnedBlock[]
-  /** Recorded behind the last copy from the blocks. */
+  /** Recorded after the last copy from the blocks. */
   readonly event: EventHandle
 }
 

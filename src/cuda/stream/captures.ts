@@ -97,7 +97,7 @@ export class Captures {
     return { graph: this.#out.number(16), dependencies: this.#out.number(24), count: this.#out.number(32) }
   }
 
-  /** The node that was captured last on the stream, with nothing behind it; 0 if there are several. */
+  /** The node that was captured last on the stream, with nothing after it; 0 if there are several. */
   lastNodeOf(stream: StreamHandle): number {
     const { dependencies, count } = this.pointOf(stream)
     return count === 1 ? readNumber(dependencies) : 0

@@ -175,7 +175,7 @@ export class Streams {
 
   /**
    * The stream is about to wait for an event while a capture is open, and may become part of the capture by that. If it
-   * does, the runtime has just recorded an event behind its earlier work.
+   * does, the runtime has just recorded an event after its earlier work.
    */
   mayEnterCapture(stream: StreamHandle): void {
     const { lastEvent, lastStream } = this.#context

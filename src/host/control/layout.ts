@@ -69,7 +69,7 @@ export const PROGRESS_HIGH = LINE + 1
 export const WATCHED = LINE + 2
 /** The index of the next command. */
 export const READ = LINE + 3
-/** 1 once a command has failed, and the position behind that command. */
+/** 1 once a command has failed, and the position after that command. */
 export const BROKEN = LINE + 4
 export const BROKEN_LOW = LINE + 5
 export const BROKEN_HIGH = LINE + 6
@@ -226,7 +226,7 @@ export const TAKES_OVER = 1
 export const ENDS_BROKEN = 2
 /** Words per call without its table. */
 export const CALL_WORDS = 6
-/** Behind these, in a call that is run flat: its flat block. */
+/** After these, in a call that is run flat: its flat block. */
 export const CALL_FLAT = CALL_WORDS
 export const FLAT_CALL_WORDS = CALL_WORDS + 1
 /** Bits of a call: one worker runs all branches, from the flat block; the time is measured. */
@@ -271,7 +271,7 @@ export const PLACE_WORDS = 5
 
 /** In a queue, a command's flag: the worker notes when it ran. It is the sign bit, which one comparison finds. */
 export const TIMED = 1 << 31
-/** In a block, a command's flag: another branch waits for the position behind it. */
+/** In a block, a command's flag: another branch waits for the position after it. */
 export const PUBLISH = 1 << 30
 /** In a block, a command's flag: it is part of a conditional, and positions do not count it. */
 export const INSIDE = 1 << 29
@@ -285,7 +285,7 @@ export const WRITE = 8
 export const MAX_WRITE_BYTES = 4096
 /** Words per launch before its arguments. */
 export const LAUNCH_WORDS = 9
-/** Words of the longest command: a link must fit behind it. */
+/** Words of the longest command: a link must fit after it. */
 export const MAX_COMMAND_WORDS = CHUNK_WORDS - 2 - DROPPABLE_WORDS
 
 /**

@@ -9,7 +9,7 @@ interface Part extends CommandRange {
   readonly branch: Branch
   /** How many commands have been captured. */
   count: number
-  /** The records behind those commands that other branches wait for. */
+  /** The records after those commands that other branches wait for. */
   readonly points: (CapturedPoint | undefined)[]
 }
 
@@ -33,7 +33,7 @@ export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch
       const awaited = parts[wordAt(words, start + 1)]?.points[wordAt(words, start + 2)]
       if (awaited !== undefined) branch.waitFor(awaited)
     } else {
-      // A branch that begins with a wait is ordered behind the launch by that wait.
+      // A branch that begins with a wait is ordered after the launch by that wait.
       if (part.count === 1) branch.waitFor(launch)
       branch.append(words.subarray(start, end), last - start)
     }

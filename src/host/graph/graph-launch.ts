@@ -145,7 +145,7 @@ export class GraphLauncher {
     return this.isTimed ? TIMED : 0
   }
 
-  /** The table is behind the first branch's call, which ends last. */
+  /** The table follows the first branch's call, which ends last. */
   #write(part: Part, root: StreamSlot, start: number, table: number, how: number): void {
     const { words } = this.#control
     const { index, branch, slot, base } = part

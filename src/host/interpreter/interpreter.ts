@@ -348,7 +348,7 @@ export class Interpreter implements Operations {
   }
 
   /**
-   * Breaks a stream behind its current command, unless it is broken already. If the stream runs a branch of an
+   * Breaks a stream after its current command, unless it is broken already. If the stream runs a branch of an
    * interrupted flat run, the report names the stream that the graph was launched on.
    */
   #fail(stream: number, low: number, high: number, report: FailureReport): void {

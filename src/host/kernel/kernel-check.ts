@@ -26,7 +26,7 @@ export interface KernelCheck {
   readonly watchesOutputs: boolean
 }
 
-/** The structs of a signature, which a command carries behind the other arguments. */
+/** The structs of a signature, which a command carries after the other arguments. */
 export interface StructParameters {
   readonly places: FlatSignature["places"]
   readonly byteLength: number

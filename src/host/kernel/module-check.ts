@@ -77,7 +77,7 @@ function checkBody(name: string, body: HostModuleBody, compiled: CompiledWasm | 
 
 /**
  * Encodes parentheses and quotes, too, so that the URL can be found in a stack. Also encodes dots, because Bun treats the
- * text behind the last one as a file extension.
+ * text after the last one as a file extension.
  */
 function encode(source: string): string {
   return encodeURIComponent(source).replace(/[!'()*.]/g, (char) => `%${char.charCodeAt(0).toString(16)}`)

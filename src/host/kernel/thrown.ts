@@ -26,7 +26,7 @@ export function describeThrown(error: unknown, kernel: string): Thrown {
     const whole = `${error.name}: ${error.message}`
     const text = cut(shorten(whole, kernel), MOST_TEXT)
     const stack = String(error.stack)
-    // The calls come behind the message.
+    // The calls come after the message.
     const calls = stack.startsWith(whole) ? text + stack.slice(whole.length) : stack
     return { text, stack: cut(shorten(calls, kernel), MOST_STACK) }
   } catch {

@@ -37,7 +37,7 @@ export class Branch implements CommandQueue {
   readonly commands = new Commands(this)
   /** Where the counted commands begin. */
   readonly #starts: number[] = []
-  /** For each branch, its position that the next command here is already ordered behind. */
+  /** For each branch, the position that the next command here already runs after. */
   readonly #known: number[] = []
   /** The branches that run the second and later branches of graphs launched here. */
   readonly #helpers: Branch[] = []

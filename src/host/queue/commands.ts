@@ -104,7 +104,7 @@ export class Commands {
     slot.publish(kernel.words)
   }
 
-  /** Queues a launch with more words behind it: see `check-words.ts`. */
+  /** Queues a launch with more words after it: see `check-words.ts`. */
   launchChecked(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
     const length = kernel.words + more.length
     const at = slot.room(length)

@@ -87,7 +87,7 @@ export class StreamSlot {
 
   /**
    * Whether any stream of the device has ever broken. A plain read, because each launch asks: once this thread has seen a
-   * stream's progress behind a failure, it also sees this word.
+   * stream's progress past a failure, it also sees this word.
    */
   isAnyBroken(): boolean {
     return this.#control.words[ANY_BROKEN] === 1
@@ -97,7 +97,7 @@ export class StreamSlot {
     return this.#control.words[this.block + BROKEN] === 1
   }
 
-  /** The position behind the command that broke the stream. */
+  /** The position after the command that broke the stream. */
   brokenAt(): number {
     const words = this.#control.words
     return position(wordAt(words, this.block + BROKEN_HIGH), wordAt(words, this.block + BROKEN_LOW))
@@ -130,7 +130,7 @@ export class StreamSlot {
     this.#end = chunk + CHUNK_WORDS - 2
   }
 
-  /** One of this queue's used chunks. A chunk is free once a command behind its link has run. Others go to the pool. */
+  /** One of this queue's used chunks. A chunk is free once a command after its link has run. Others go to the pool. */
   #recycled(): number | undefined {
     let count = 0
     while (count < this.#used.length && this.hasPassed((this.#used[count]?.position ?? Infinity) + 1)) count++

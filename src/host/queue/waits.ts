@@ -12,7 +12,7 @@ export interface HostBirth {
   readonly position: number
   /** Whether earlier work may still have been using the memory when it was handed out. */
   readonly isEarly: boolean
-  /** Whether the birth is behind first contents. */
+  /** Whether the birth is after first contents. */
   readonly hasContents: boolean
   /** Whether users must break if the first contents were skipped. False once all of them have been overwritten. */
   readonly needsContents: boolean

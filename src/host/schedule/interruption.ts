@@ -102,7 +102,7 @@ export class Interruption {
     }
   }
 
-  /** Sets a branch to the position behind a command that is done. */
+  /** Sets a branch to the position after a command that is done. */
   #putBehind(call: number, place: number): void {
     const { words } = this.#control
     this.#putBefore(call, place, 1)

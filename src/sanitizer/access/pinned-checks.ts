@@ -17,7 +17,7 @@ export class PinnedChecks {
   readonly #order: DeviceOrder
   readonly #checks: Checks
   readonly #pending = new PendingWrites()
-  /** Has the stream compare once more behind an operation. */
+  /** Has the stream compare once more after an operation. */
   readonly #behind = new WeakMap<Operation, () => void>()
 
   constructor(order: DeviceOrder, checks: Checks) {
