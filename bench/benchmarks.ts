@@ -10,6 +10,7 @@ import { openDispose } from "./open-dispose.js"
 import { overlap } from "./overlap.js"
 import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
+import { sanitizer } from "./sanitizer.js"
 import { scaling } from "./scaling.js"
 import { server } from "./server.js"
 import { trace } from "./trace.js"
@@ -26,5 +27,6 @@ export const benchmarks: readonly Benchmark[] = [
   server,
   trace,
   openDispose,
+  sanitizer,
   memory,
 ]

@@ -14,24 +14,38 @@ export interface Frame {
 
 /** How many calls of the program are kept. */
 const KEPT = 4
-/** How many calls are looked at, because those of the library are left out. */
-const LOOKED_AT = 20
+/** How many calls are looked at, because those of the library are left out. More if all of these are the library's. */
+const FEW = 10
+const MANY = 60
 
-/** The folder of the library's code; undefined in a CommonJS bundle, which has no such folder. */
-const library = import.meta.url ? new URL("..", import.meta.url).href : undefined
-const none: readonly Frame[] = []
+/**
+ * The folder of the library's code: of its source files, or of the package's. Undefined in a CommonJS bundle. In another
+ * bundle, everything is in this folder; then nothing is left out.
+ */
+const library = import.meta.url
+  ? new URL(import.meta.url.endsWith("/sanitizer/stack.js") ? ".." : ".", import.meta.url).href
+  : undefined
 
 /** The program's calls that led here, the innermost first. */
 export function captureStack(): readonly Frame[] {
+  const frames = lookAt(FEW, programFrames)
+  if (frames.length > 0) return frames
+  const others = lookAt(MANY, programFrames)
+  return others.length > 0 ? others : lookAt(FEW, allFrames)
+}
+
+type Prepare = (error: unknown, sites: NodeJS.CallSite[]) => readonly Frame[]
+
+function lookAt(count: number, prepare: Prepare): readonly Frame[] {
   const { stackTraceLimit } = Error
   const prepareStackTrace: unknown = Reflect.get(Error, "prepareStackTrace")
   const holder: { stack?: unknown } = {}
   try {
-    Error.stackTraceLimit = LOOKED_AT
-    Error.prepareStackTrace = framesOf
+    Error.stackTraceLimit = count
+    Error.prepareStackTrace = prepare
     Error.captureStackTrace(holder, captureStack)
     const { stack } = holder
-    return isFrames(stack) ? stack : none
+    return isFrames(stack) ? stack : []
   } finally {
     Error.stackTraceLimit = stackTraceLimit
     Reflect.set(Error, "prepareStackTrace", prepareStackTrace)
@@ -42,8 +56,8 @@ function isFrames(stack: unknown): stack is readonly Frame[] {
   return Array.isArray(stack)
 }
 
-/** The frames outside of the library; if there are none, because everything is in one file, all. */
-function framesOf(_error: unknown, sites: NodeJS.CallSite[]): Frame[] {
+/** The calls outside of the library and of Node.js. */
+function programFrames(_error: unknown, sites: NodeJS.CallSite[]): readonly Frame[] {
   const frames: Frame[] = []
   for (const site of sites) {
     const file = site.getFileName()
@@ -51,7 +65,11 @@ function framesOf(_error: unknown, sites: NodeJS.CallSite[]): Frame[] {
     frames.push(frameOf(site, file))
     if (frames.length === KEPT) break
   }
-  return frames.length > 0 ? frames : sites.slice(0, KEPT).map((site) => frameOf(site, site.getFileName() ?? ""))
+  return frames
+}
+
+function allFrames(_error: unknown, sites: NodeJS.CallSite[]): readonly Frame[] {
+  return sites.map((site) => frameOf(site, site.getFileName() ?? ""))
 }
 
 function isOfLibrary(file: string): boolean {
