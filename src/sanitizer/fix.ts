@@ -5,7 +5,7 @@ import type { RaceFix } from "./data-race-error.js"
 import type { History } from "./history.js"
 import type { Lane } from "./lane.js"
 import { lineOf } from "./stack.js"
-import { nameOf, operationText } from "./words.js"
+import { definite, nameOf } from "./words.js"
 import type { PastAccess, QueuedOperation } from "./past-access.js"
 
 /** The operation that must wait, with its lane: the conditional, if the two accesses are inside and outside of its body. */
@@ -18,17 +18,19 @@ interface Place {
 export function fixOf(queued: QueuedOperation, history: History, past: PastAccess): RaceFix {
   const place = placeOf(queued, history, past)
   const line = lineOf(queued.stack)
-  const what = place.isConditional ? "the call of runIf() or runWhile() around it" : operationText(queued)
+  const what = place.isConditional ? "the call of runIf() or runWhile() around it" : definite(queued)
   const before = line === undefined || place.isConditional ? what : `${what} at ${line}`
   const recording = recordingLane(place, past)
   const waiting = streamOf(place.lane.stream)
   const recorder = recording && streamOf(recording.stream)
   if (waiting === undefined || recorder === undefined) return withoutStreams(before, history)
   const [a, b] = variables(recorder, waiting)
-  const call = `${b}.wait(${a}.record())`
-  const legend = [a === "a" ? `a is ${nameOf(recorder.state)}` : "", b === "b" ? `b is ${nameOf(waiting.state)}` : ""]
-  const where = legend.filter((each) => each !== "").join(" and ")
-  const text = `Before ${before}, call ${call}${where === "" ? "" : `, where ${where}`}.`
+  const call = `${b.name}.wait(${a.name}.record())`
+  const unknown = [a, b]
+    .filter(({ isKnown }) => !isKnown)
+    .map(({ name, stream }) => `${name} is ${nameOf(stream.state)}`)
+  const where = unknown.length === 0 ? "" : `, where ${unknown.join(" and ")}`
+  const text = `Before ${before}, call ${call}${where}.`
   return { text, call, before, waiting, recording: recorder }
 }
 
@@ -87,12 +89,24 @@ function streamOf(state: StreamState): Stream | undefined {
   return stream instanceof Stream ? stream : undefined
 }
 
-/** What the two streams are called in code: by the names that the program gave them, if these could be variables. */
-function variables(recording: Stream, waiting: Stream): [recording: string, waiting: string] {
-  const [a, b] = [variable(recording), variable(waiting)]
-  return a !== undefined && b !== undefined && a !== b
-    ? [a, b]
-    : [a === "b" ? "a" : (a ?? "a"), b === "a" ? "b" : (b ?? "b")]
+/** What a stream is called in code. */
+interface Variable {
+  readonly stream: Stream
+  readonly name: string
+  /** Whether the program gave the stream this name. */
+  readonly isKnown: boolean
+}
+
+/** The names of the two streams: those that the program gave them if these could be variables, otherwise a and b. */
+function variables(recording: Stream, waiting: Stream): [recording: Variable, waiting: Variable] {
+  const [known, other] = [variable(recording), variable(waiting)]
+  const isClear = known !== other
+  const a = isClear ? known : undefined
+  const b = isClear ? other : undefined
+  return [
+    { stream: recording, name: a ?? (b === "a" ? "a2" : "a"), isKnown: a !== undefined },
+    { stream: waiting, name: b ?? (a === "b" ? "b2" : "b"), isKnown: b !== undefined },
+  ]
 }
 
 function variable({ name, state }: Stream): string | undefined {

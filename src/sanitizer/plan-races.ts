@@ -10,6 +10,8 @@ export interface PlanRace {
   readonly plan: OperationPlan
   readonly earlier: PlannedOperation
   readonly later: PlannedOperation
+  /** The indices of the two. */
+  readonly places: readonly [earlier: number, later: number]
   readonly past: Access
   readonly access: Access
 }
@@ -45,7 +47,8 @@ export function racesIn(plan: OperationPlan, isKnown: (accesses: readonly Access
 
 function raceOf(plan: OperationPlan, past: Use, later: Use): PlanRace | undefined {
   const [earlier, node] = [plan.nodes[past.place], plan.nodes[later.place]]
-  return earlier && node && { plan, earlier, later: node, past: past.access, access: later.access }
+  const places = [past.place, later.place] as const
+  return earlier && node && { plan, earlier, later: node, places, past: past.access, access: later.access }
 }
 
 /** All accesses, by their first byte. */

@@ -9,7 +9,7 @@ import { factsOf } from "./graph-facts.js"
 import type { AccessFacts, QueuedOperation } from "./past-access.js"
 import type { AnyRace, Race, RaceInGraph } from "./race.js"
 import { type Frame, stackText } from "./stack.js"
-import { capital, deviceOf, nameOf, operationText, plainName } from "./words.js"
+import { capital, definite, deviceOf, nameOf, operationText, plainName } from "./words.js"
 
 /** One of the two accesses, with the words for it. */
 interface Side {
@@ -94,9 +94,9 @@ function accessOf({ lane: { stream }, kind, label, region, stack }: QueuedOperat
   }
 }
 
-function reportInGraph({ plan, queued, earlier, later, past, access, allocation }: RaceInGraph): Report {
-  const current = nodeSide(queued, plan.streams[later.stream], later, access)
-  const previous = nodeSide(queued, plan.streams[earlier.stream], earlier, past)
+function reportInGraph({ plan, queued, earlier, later, places, past, access, allocation }: RaceInGraph): Report {
+  const current = nodeSide(queued, plan.streams[later.stream], later, places[1], access)
+  const previous = nodeSide(queued, plan.streams[earlier.stream], earlier, places[0], past)
   const { begin, end } = overlapOf(access, past)
   return {
     headline:
@@ -112,11 +112,17 @@ function reportInGraph({ plan, queued, earlier, later, past, access, allocation 
   }
 }
 
-function nodeSide(queued: QueuedOperation, branch: string | undefined, node: PlannedOperation, access: Access): Side {
+function nodeSide(
+  queued: QueuedOperation,
+  branch: string | undefined,
+  node: PlannedOperation,
+  place: number,
+  access: Access,
+): Side {
   const facts = factsOf(access, node)
   const name = branch?.replace(/ of [a-z]+(:\d+)?$/, "") ?? ""
   return {
-    operation: operationText(node),
+    operation: `${operationText(node)} (node ${place})`,
     stream: `the branch of "${name}"`,
     facts,
     region: undefined,
@@ -177,10 +183,11 @@ function missingOrder({ queued, past }: Race): string {
   const { stream, clock } = queued.lane
   const { lane, tick } = past.operation
   const [here, there] = [nameOf(stream), nameOf(lane.stream)]
+  const before = definite(past.operation)
   if (stream === lane.stream) {
     return "The two belong to different forks. The stream serves one after the other, but nothing in the program orders them."
   }
   return clock.isAfter(lane.slot, lane.first) && !clock.isAfter(lane.slot, tick)
-    ? `${capital(here)} waited for ${there}, but for a point before the earlier operation. So the two may run at the same time.`
-    : `Nothing makes ${here} wait for ${there}. So the two may run at the same time, or in the other order.`
+    ? `${capital(here)} waited for ${there}, but for a point before ${before}. So the two may run at the same time.`
+    : `${capital(here)} waits for nothing that comes after ${before} on ${there}. So the two may run at the same time, or in the other order.`
 }

@@ -15,7 +15,7 @@ export interface Frame {
 /** How many calls of the program are kept. */
 const KEPT = 4
 /** How many calls are looked at, because those of the library are left out. More if all of these are the library's. */
-const FEW = 10
+const FEW = 14
 const MANY = 60
 
 /**

@@ -33,6 +33,11 @@ export function operationText({ kind, label }: OperationName): string {
   return kind === "launch" ? `kernel "${label}"` : texts[kind]
 }
 
+/** Such as `kernel "scale"`, or `the copy`. */
+export function definite(operation: OperationName): string {
+  return operationText(operation).replace(/^a /, "the ")
+}
+
 /** The id of a stream's device. */
 export function deviceOf({ name }: StreamState): string {
   return / of ([a-z]+(?::\d+)?)$/.exec(name)?.[1] ?? ""

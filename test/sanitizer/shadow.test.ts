@@ -1,0 +1,83 @@
+import assert from "node:assert/strict"
+import { describe, test } from "node:test"
+import fc from "fast-check"
+import type { StreamState } from "../../src/runtime/order/stream-state.js"
+import { Lane } from "../../src/sanitizer/lane.js"
+import { PastAccess, QueuedOperation } from "../../src/sanitizer/past-access.js"
+import { Shadow } from "../../src/sanitizer/shadow.js"
+
+const SIZE = 40
+
+function accessOf(label: string): PastAccess {
+  const lane = new Lane({} as StreamState, 0, 0) // A shadow never looks at the stream.
+  const facts = { mode: "write", argument: undefined, name: undefined, node: undefined, isWrapped: false } as const
+  return new PastAccess(new QueuedOperation(lane, "launch", label, undefined, undefined), facts)
+}
+
+/** What each byte's segment holds. */
+function bytesOf(shadow: Shadow): string[] {
+  return Array.from({ length: SIZE }, (_, byte) => {
+    const found = shadow.overlapping(byte, byte + 1)
+    assert.ok(found.length < 2, "segments overlap")
+    return (found[0]?.accesses ?? []).map(({ operation }) => operation.label).join(" ")
+  })
+}
+
+const range = fc.tuple(fc.nat(SIZE - 1), fc.integer({ min: 1, max: SIZE })).map(([begin, length]) => {
+  return { begin, end: Math.min(SIZE, begin + length) }
+})
+
+const step = fc.record({ kind: fc.constantFrom("add", "replace", "forget"), range })
+
+describe("§13 the shadow of memory", () => {
+  test("holds for each byte what a model holds", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const shadow = new Shadow()
+        const model = Array.from({ length: SIZE }, (): string[] => [])
+        for (const [
+          index,
+          {
+            kind,
+            range: { begin, end },
+          },
+        ] of steps.entries()) {
+          const label = String(index)
+          const bytes = model.slice(begin, end)
+          if (kind === "forget") {
+            shadow.keep(begin, end, ({ operation }) => Number(operation.label) % 3 === 0)
+            for (const labels of bytes) labels.splice(0, Infinity, ...labels.filter((each) => Number(each) % 3 === 0))
+            continue
+          }
+          const tiles = shadow.tiles(begin, end)
+          assert.deepEqual([tiles[0]?.begin, tiles.at(-1)?.end], [begin, end])
+          tiles.slice(1).forEach((tile, place) => assert.equal(tile.begin, tiles[place]?.end))
+          if (kind === "replace") {
+            shadow.unite(tiles, [accessOf(label)])
+            for (const labels of bytes) labels.splice(0, Infinity, label)
+            assert.ok(shadow.exactly(begin, end) !== undefined)
+          } else {
+            for (const tile of tiles) tile.accesses.push(accessOf(label))
+            for (const labels of bytes) labels.push(label)
+          }
+        }
+        assert.deepEqual(
+          bytesOf(shadow),
+          model.map((labels) => labels.join(" ")),
+        )
+      }),
+    )
+  })
+
+  test("segments do not share accesses: what replaces one in place changes no other bytes", () => {
+    const shadow = new Shadow()
+    shadow.tiles(0, 10)[0]?.accesses.push(accessOf("first"))
+    const [tile] = shadow.tiles(4, 6)
+    const other = accessOf("second")
+    tile?.accesses[0]?.set(other.operation, other)
+    assert.deepEqual(
+      bytesOf(shadow).slice(0, 10).join(","),
+      "first,first,first,first,second,second,first,first,first,first",
+    )
+  })
+})
