@@ -27,6 +27,8 @@ export class Input {
   /** How far the first pointer was moved since it went down. */
   #moved = 0
   #dragsOverview = false
+  /** Where the mouse is, if it is over the timeline. */
+  #last: Pointer | undefined
 
   constructor(model: Model, store: Store, timeline: Timeline, actions: Actions) {
     this.#model = model
@@ -39,7 +41,13 @@ export class Input {
     canvas.addEventListener("pointermove", (event) => this.#move(event))
     canvas.addEventListener("pointerup", (event) => this.#up(event))
     canvas.addEventListener("pointercancel", (event) => this.#pointers.delete(event.pointerId))
-    canvas.addEventListener("pointerleave", () => this.#hover(undefined))
+    canvas.addEventListener("pointerleave", () => {
+      this.#last = undefined
+      this.#hover(undefined)
+    })
+    store.listen(({ view, scroll }, before) => {
+      if (view !== before.view || scroll !== before.scroll) this.#hoverAgain()
+    })
     canvas.addEventListener("dblclick", (event) => this.#doubleClick(event))
   }
 
@@ -70,7 +78,8 @@ export class Input {
     const pointer = this.#pointers.get(event.pointerId)
     const { offsetX: x, offsetY: y } = event
     if (pointer === undefined) {
-      if (this.#pointers.size === 0) this.#hover(this.#timeline.hitAt(x, y))
+      this.#last = event.pointerType === "mouse" ? { x, y } : undefined
+      this.#hoverAgain()
       return
     }
     const before = { ...pointer }
@@ -80,6 +89,12 @@ export class Input {
     if (this.#pointers.size === 2) this.#pinch(event.pointerId, before, pointer)
     else if (this.#dragsOverview) this.#centerOn(x)
     else if (this.#moved >= CLICK) this.#drag(before.x - x, before.y - y)
+  }
+
+  /** Looks again at what is under the pointer, which may have moved, or what is drawn there. */
+  #hoverAgain(): void {
+    if (this.#last !== undefined && this.#pointers.size === 0)
+      this.#hover(this.#timeline.hitAt(this.#last.x, this.#last.y))
   }
 
   #hover(hit: Hit | undefined): void {

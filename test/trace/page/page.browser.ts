@@ -1,0 +1,287 @@
+/**
+ * The page in a real browser: what it draws, and how it answers to pointer, wheel, fingers and keys. Run by `npm run test:page`,
+ * because it needs a browser. What can be computed without one is tested in ../layout/.
+ */
+
+import assert from "node:assert/strict"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, before, describe, test } from "node:test"
+import { pathToFileURL } from "node:url"
+import { DARK, LIGHT, colorOf } from "../../../src/trace/layout/colors.js"
+import { syntheticFigures, syntheticTrace } from "../../support/synthetic-trace.js"
+import { toHtml } from "../../../src/trace/write/html.js"
+import { OpenedPage, openBrowser } from "./opened-page.js"
+
+const data = syntheticTrace({ spans: 250 })
+const spanNamed = (name: string, after = 0) =>
+  data.spans.findIndex((span, index) => index >= after && span.name === name)
+/** Long enough to have a name at once. */
+const graph = spanNamed("decode")
+
+describe("§12 the page in a browser", () => {
+  const browser = openBrowser()
+  const folder = mkdtempSync(join(tmpdir(), "auxstream-page-"))
+  const opened: OpenedPage[] = []
+
+  before(async () => void (await browser))
+  after(async () => {
+    await (await browser).close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  /** Opens a trace. Fails the test if the page reports an error or asks for anything beside its own file. */
+  async function open(
+    options: { trace?: typeof data; dark?: boolean; width?: number; touch?: boolean } = {},
+  ): Promise<OpenedPage> {
+    const { trace = data, dark = false, width = 1280, touch = false } = options
+    const file = join(folder, `${opened.length}.html`)
+    writeFileSync(file, toHtml(trace, syntheticFigures(trace)))
+    const page = await OpenedPage.open(await browser, pathToFileURL(file).href, trace, { dark, width, touch })
+    opened.push(page)
+    return page
+  }
+
+  test("loads nothing, runs under its own policy, and draws each operation in the colour of its name", async () => {
+    await using page = await open()
+    for (const index of [graph, spanNamed("tokenize"), spanNamed("logits")]) {
+      const { kind, name } = data.spans[index] ?? { kind: "kernel", name: "" }
+      assert.equal(await page.colorAt(await page.placeOf({ kind: "span", index })), colorOf(LIGHT, kind, name), name)
+    }
+  })
+
+  test("says the figures in words, with the losses", async () => {
+    await using page = await open()
+    const figures = await page.text("#figures")
+    assert.match(figures, /68 % overlap on cuda:0/)
+    assert.match(figures, /3 records lost on cuda:0/)
+    assert.match(await page.text("#what"), /^\d+ operations on 6 streams in 2\.\d+ ms$/)
+  })
+
+  test("says all about what is under the pointer, and nothing beside it", async () => {
+    await using page = await open()
+    await page.hover(await page.placeOf({ kind: "span", index: graph }))
+    assert.match(await page.tooltip(), /decode.*graph on default stream, cuda:0.*time.*queued/s)
+    const region = data.regions.findIndex(({ mode }) => mode === "sequential")
+    await page.hover(await page.placeOf({ kind: "region", index: region }))
+    assert.match(await page.tooltip(), /fork-join in sequence: .*lost/s)
+    await page.hover({ x: 60, y: 700 })
+    assert.equal(await page.tooltip(), "")
+  })
+
+  test("zooms with the wheel around the pointer, and back with 0", async () => {
+    await using page = await open()
+    const place = await page.placeOf({ kind: "span", index: graph })
+    await page.wheel(place, -1500)
+    await page.hover({ x: place.x + 30, y: place.y })
+    assert.match(await page.tooltip(), /^decode/)
+    await page.hover({ x: place.x + 47, y: place.y })
+    assert.match(await page.tooltip(), /^decode/)
+    await page.press("0")
+    assert.match(await page.tooltip(), /^logits/, "the view changed under the pointer")
+  })
+
+  test("moves with the mouse: what is under it stays under it", async () => {
+    await using page = await open()
+    const place = await page.placeOf({ kind: "span", index: graph })
+    await page.wheel(place, -400)
+    await page.drag(place, { x: place.x + 150, y: place.y })
+    await page.hover({ x: place.x + 150, y: place.y })
+    assert.match(await page.tooltip(), /^decode/)
+    assert.doesNotMatch(await page.text("#details"), /decode/, "a drag selects nothing")
+  })
+
+  test("selects with a click, tells screen readers, and leads to what the operation waited for", async () => {
+    await using page = await open()
+    const waiting = spanNamed("key_norm", graph)
+    await page.wheel(await page.placeOf({ kind: "span", index: waiting }), -3000)
+    await page.click(await page.placeOf({ kind: "span", index: waiting }))
+    assert.match(await page.text("#details"), /key_norm kernel on aux, cuda:0/)
+    assert.equal(await page.page.getAttribute("#details", "aria-live"), "polite")
+    await page.page.getByRole("button", { name: /^waited for/ }).click()
+    assert.match(await page.text("#details"), /^embed /)
+    await page.page
+      .getByRole("button", { name: /^awaited by/ })
+      .first()
+      .click()
+    assert.match(await page.text("#details"), /^key_norm /)
+    await page.press("Escape")
+    assert.match(await page.text("#details"), /^Select an operation/)
+  })
+
+  test("selects with keys alone: along a lane, between lanes, and into the middle", async () => {
+    await using page = await open()
+    await page.page.focus("#timeline")
+    const shown: string[] = []
+    for (const key of [".", ".", ",", "ArrowDown", "ArrowUp"]) {
+      await page.press(key)
+      shown.push((await page.text("#details h2")).split(/\s/)[0] ?? "")
+    }
+    assert.deepEqual(shown.slice(0, 3), ["embed", "query_norm", "embed"])
+    assert.notEqual(shown[3], shown[2])
+    await page.press("Enter")
+    const { x, width } = await page.timeArea()
+    const y = (await page.placeOf({ kind: "span", index: spanNamed("embed") })).y
+    for (const part of [0.25, 0.75]) {
+      await page.hover({ x: x + width * part, y })
+      assert.match(await page.tooltip(), new RegExp(`^${shown[4]}`))
+    }
+  })
+
+  test("searches: counts the hits, selects one after the other, and dims the rest", async () => {
+    await using page = await open()
+    await page.press("/")
+    await page.page.keyboard.type("logits")
+    const hits = data.spans.filter(({ name }) => name === "logits").length
+    assert.equal(await page.text("#count"), String(hits))
+    const other = await page.placeOf({ kind: "span", index: graph })
+    assert.notEqual(await page.colorAt(other), LIGHT.holder)
+    await page.press("Enter")
+    assert.equal(await page.text("#count"), `1 of ${hits}`)
+    assert.match(await page.text("#details"), /^logits/)
+    await page.press("Shift+Enter")
+    assert.equal(await page.text("#count"), `${hits} of ${hits}`)
+    await page.press("Escape")
+    assert.equal(await page.text("#count"), "")
+    assert.equal(await page.colorAt(other), LIGHT.holder)
+    await page.press("/")
+    await page.page.keyboard.type("no such name")
+    assert.equal(await page.text("#count"), "0")
+    assert.equal(await page.page.isDisabled("#next"), true)
+  })
+
+  test("shows and hides waits and skipped waits", async () => {
+    await using page = await open()
+    const withAll = await page.picture()
+    await page.press("X")
+    const withoutSkipped = await page.picture()
+    await page.press("x")
+    const without = await page.picture()
+    assert.equal(new Set([withAll, withoutSkipped, without]).size, 3)
+    await page.page.click("#waits")
+    await page.page.click("#skipped")
+    await page.hover({ x: 5, y: 5 })
+    assert.equal(await page.picture(), withAll)
+    assert.equal(await page.page.getAttribute("#waits", "aria-pressed"), "true")
+  })
+
+  test("has the fork-joins as tables, which lead to the timeline", async () => {
+    await using page = await open()
+    await page.press("t")
+    const [kinds, single] = await page.page.getByRole("table").all()
+    assert.equal(await kinds?.locator("tbody tr").count(), 4)
+    assert.equal(await single?.locator("tbody tr").count(), data.regions.length)
+    await single?.getByRole("button").first().click()
+    assert.match(await page.text("#details"), /fork-join in sequence/)
+    assert.equal(await page.page.getAttribute("body", "data-shows"), "timeline")
+  })
+
+  test("is dark or light as the system is, until the reader chooses", async () => {
+    await using page = await open({ dark: true })
+    const place = await page.placeOf({ kind: "span", index: graph })
+    assert.equal(await page.colorAt(place), DARK.holder)
+    await page.page.emulateMedia({ colorScheme: "light" })
+    await page.frame()
+    assert.equal(await page.colorAt(place), LIGHT.holder)
+    await page.press("l")
+    assert.equal(await page.colorAt(place), DARK.holder)
+  })
+
+  test("has help for all keys, which ? opens and Escape closes", async () => {
+    await using page = await open()
+    await page.press("?")
+    const help = page.page.getByRole("dialog")
+    assert.ok(await help.isVisible())
+    assert.ok((await help.locator("kbd").count()) >= 20)
+    await page.press("Escape")
+    assert.equal(await help.isVisible(), false)
+    await page.page.getByRole("button", { name: "Keys" }).click()
+    await help.getByRole("button", { name: "Close" }).click()
+    assert.equal(await help.isVisible(), false)
+  })
+
+  test("fits a narrow screen without scrolling sideways, and answers to fingers", async () => {
+    await using page = await open({ width: 400, touch: true })
+    assert.equal(await page.page.evaluate("document.documentElement.scrollWidth"), 400)
+    const place = await page.placeOf({ kind: "span", index: graph })
+    await page.tap(place)
+    assert.match(await page.text("#details"), /^decode graph/)
+    await page.pinch(place, 20, 200)
+    await page.tap({ x: place.x + 40, y: place.y })
+    assert.match(await page.text("#details"), /^decode graph/)
+  })
+
+  test("names each control for screen readers", async () => {
+    await using page = await open()
+    const unnamed = await page.page.evaluate(`
+      [...document.querySelectorAll("button, input, canvas, section, dialog")]
+        .filter((one) => !one.ariaLabel && !one.hasAttribute("aria-labelledby") && !one.textContent.trim())
+        .map((one) => one.id)`)
+    assert.deepEqual(unnamed, [])
+    assert.match((await page.page.getAttribute("#timeline", "aria-label")) ?? "", /a lane for each stream/)
+  })
+
+  test("prints the figures, the timeline in light colours, and the tables", async () => {
+    await using page = await open({ dark: true })
+    await page.page.emulateMedia({ media: "print" })
+    await page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    await page.frame()
+    assert.ok(await page.isVisible("#timeline"))
+    assert.ok(await page.page.getByRole("table").first().isVisible())
+    assert.equal(await page.isVisible("#toolbar"), false)
+    assert.equal(await page.colorAt(await page.placeOf({ kind: "span", index: graph })), LIGHT.holder)
+    await page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    await page.page.emulateMedia({ media: "screen" })
+    await page.frame()
+    assert.equal(await page.colorAt(await page.placeOf({ kind: "span", index: graph })), DARK.holder)
+  })
+
+  test("shows names of the program as text, never as markup", async () => {
+    const name = "<img src=x onerror=alert(1)></script>"
+    const spans = [{ stream: 0, kind: "kernel", name, queued: 0, start: 100, end: 900 } as const]
+    const regions = data.regions.slice(0, 1).map((region) => ({ ...region, name, ran: { start: 100, end: 900 } }))
+    await using page = await open({ trace: { ...data, duration: 1000, spans, waits: [], regions, calls: [] } })
+    await page.click(await page.placeOf({ kind: "span", index: 0 }))
+    assert.ok((await page.text("#details")).startsWith(name))
+    await page.press("t")
+    assert.equal(await page.page.locator("img").count(), 0)
+  })
+
+  test("of an empty trace says so instead of failing", async () => {
+    const empty = { ...data, streams: [], devices: [], spans: [], waits: [], regions: [], calls: [] }
+    await using page = await open({ trace: empty })
+    for (const key of [".", "f", "0", "+", "ArrowDown", "n", "t"]) await page.press(key)
+    assert.match(await page.text("#tables"), /no fork-join/)
+  })
+
+  test("stays quick with 100 000 operations: a frame draws a bounded number of boxes, however far it is zoomed", async (t) => {
+    const large = syntheticTrace({ spans: 100_000, extraStreams: 8 })
+    await using page = await open({ trace: large })
+    const { x, y, width } = await page.timeArea()
+    for (const _ of Array(12)) {
+      const { rectangles } = await page.measure(() => page.wheel({ x: x + width / 2, y: y + 90 }, -300))
+      assert.ok(rectangles < 20_000, `${rectangles} rectangles in a frame`)
+    }
+    await page.press("0")
+    const times = await page.frameTimes({ x: x + width / 2, y: y + 90 })
+    t.diagnostic(
+      `drawing a frame took ${times.median.toFixed(1)} ms in the middle, ${times.most.toFixed(1)} ms at most, of 120`,
+    )
+  })
+
+  test("in every theme and width is a picture to look at", async (t) => {
+    const target = process.env["AUXSTREAM_PAGE_PICTURES"]
+    for (const { name, ...options } of [
+      { name: "light" },
+      { name: "dark", dark: true },
+      { name: "narrow", width: 400 },
+    ]) {
+      await using page = await open(options)
+      const picture = await page.page.screenshot({ fullPage: true })
+      assert.ok(picture.length > 10_000)
+      if (target !== undefined) writeFileSync(join(target, `page-${name}.png`), picture)
+    }
+    if (target === undefined) t.diagnostic("AUXSTREAM_PAGE_PICTURES=FOLDER keeps the pictures")
+  })
+})
