@@ -88,6 +88,7 @@ export type { AllAwaited, AllNow, Branch, Join, Joined, JoinedWith, Now, Results
 
 export { startTrace, type Trace, type TraceOptions } from "./trace/trace.js"
 export type { TraceReport } from "./trace/report.js"
+export type { SvgOptions } from "./trace/write/svg.js"
 export type {
   SpanKind,
   TraceCall,

@@ -6,6 +6,7 @@ import type { TraceFigures } from "./data/figures.js"
 import { textOf } from "./text.js"
 import { toHtml } from "./write/html.js"
 import { toPerfetto } from "./write/perfetto.js"
+import { type SvgOptions, toSvg } from "./write/svg.js"
 
 /**
  * The report of a trace. Times are nanoseconds since the trace began.
@@ -52,6 +53,17 @@ export class TraceReport {
   /** The trace for Perfetto's viewer, https://ui.perfetto.dev: the contents of a `.pftrace` file. */
   toPerfetto(): Uint8Array {
     return toPerfetto(this.data)
+  }
+
+  /**
+   * A picture of the trace, or of a part of it: the contents of an `.svg` file for a page of text. It follows the reader's choice
+   * of light or dark.
+   *
+   * @example
+   * writeFileSync("timeline.svg", report.toSvg({ from: 2e6, to: 5e6, title: "Two layers" })) // the third to fifth millisecond
+   */
+  toSvg(options: SvgOptions = {}): string {
+    return toSvg(this.data, options)
   }
 
   /** A short text: the overlap, what each device and each kind of fork-join gained and lost, the critical path, the cost. */

@@ -31,13 +31,10 @@ export function pack(data: TraceData): PackedTrace {
     kind: column(spans, (span) => kinds.of(span.kind)),
     name: column(spans, (span) => names.of(span.name)),
     start: differences(spans, (span) => span.start),
-    time: column(spans, (span) => Math.round(span.end) - Math.round(span.start)),
+    end: column(spans, (span) => Math.round(span.end) - Math.round(span.start)),
     queued: column(spans, (span) => Math.round(span.start) - Math.round(span.queued)),
-    region: column(spans, (span) => optional(span.region)),
-    parent: column(spans, (span) => optional(span.parent)),
-    iteration: column(spans, (span) => optional(span.iteration)),
-    bytes: column(spans, (span) => optional(span.bytes)),
-  }
+    ...optionalColumns(spans),
+  } satisfies Record<keyof TraceSpan | "length", Column>
   const packedWaits = {
     length: waits.length,
     from: column(waits, (wait) => wait.from.stream),
@@ -55,6 +52,21 @@ export function unpack(packed: PackedTrace): TraceData {
   return { ...rest, spans: unpackSpans(names, kinds, spans), waits: unpackWaits(waits) }
 }
 
+/** What only some spans have. */
+const OPTIONAL = ["region", "branch", "parent", "iteration", "bytes"] as const
+type Optional = (typeof OPTIONAL)[number]
+
+function optionalColumns(spans: readonly TraceSpan[]): Record<Optional, Column> {
+  const entries = OPTIONAL.map((name) => [name, column(spans, (span) => optional(span[name]))])
+  return Object.fromEntries(entries) as Record<Optional, Column>
+}
+
+function optionalOf(at: (name: string, index: number) => number, index: number): Partial<Pick<TraceSpan, Optional>> {
+  return Object.assign({}, ...OPTIONAL.map((name) => given(name, at(name, index)))) as Partial<
+    Pick<TraceSpan, Optional>
+  >
+}
+
 function unpackSpans(names: readonly string[], kinds: readonly SpanKind[], columns: Columns): TraceSpan[] {
   const at = reader(columns)
   let start = 0
@@ -66,11 +78,8 @@ function unpackSpans(names: readonly string[], kinds: readonly SpanKind[], colum
       name: names[at("name", index)] ?? "",
       queued: start - at("queued", index),
       start,
-      end: start + at("time", index),
-      ...given("region", at("region", index)),
-      ...given("parent", at("parent", index)),
-      ...given("iteration", at("iteration", index)),
-      ...given("bytes", at("bytes", index)),
+      end: start + at("end", index),
+      ...optionalOf(at, index),
     }
   })
 }

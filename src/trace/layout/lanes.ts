@@ -33,7 +33,7 @@ export function lanesOf(data: TraceData): LaneGroup[] {
   const spansOf: number[][] = data.streams.map(() => [])
   data.spans.forEach((span, index) => spansOf[span.stream]?.push(index))
   const devices = data.devices.map(({ id, name, times }, device) => {
-    const streams = inOrder(data, device).map((stream) => laneOfStream(data, stream, spansOf[stream] ?? []))
+    const streams = inOrder(data, device).flatMap((placed) => laneOfStream(data, placed, spansOf[placed.stream] ?? []))
     return { label: id, detail: `${name}, ${TIMES[times]}`, lanes: [...regionLanes(data, device), ...streams] }
   })
   const calls = callLanes(data)
@@ -41,8 +41,13 @@ export function lanesOf(data: TraceData): LaneGroup[] {
   return [...devices, ...(calls.length > 0 ? [host] : [])].filter((group) => group.lanes.length > 0)
 }
 
+interface PlacedStream {
+  readonly stream: number
+  readonly isBranch: boolean
+}
+
 /** The streams of a device, each before the branches of the graphs that were launched on it. */
-function inOrder({ streams, spans }: TraceData, device: number): number[] {
+function inOrder({ streams, spans }: TraceData, device: number): PlacedStream[] {
   const owners = new Map<number, number>()
   for (const { stream, parent } of spans) {
     const owner = parent === undefined ? undefined : spans[parent]?.stream
@@ -51,13 +56,22 @@ function inOrder({ streams, spans }: TraceData, device: number): number[] {
   const own = [...streams.keys()].filter((stream) => streams[stream]?.device === device)
   const isBranch = (stream: number) => streams[stream]?.id === undefined && owners.has(stream)
   const branchesOf = (stream: number) => own.filter((other) => isBranch(other) && owners.get(other) === stream)
-  return own.flatMap((stream) => (isBranch(stream) ? [] : [stream, ...branchesOf(stream)]))
+  return own.flatMap((stream) =>
+    isBranch(stream)
+      ? []
+      : [{ stream, isBranch: false }, ...branchesOf(stream).map((branch) => ({ stream: branch, isBranch: true }))],
+  )
 }
 
-function laneOfStream({ streams, spans }: TraceData, stream: number, indices: readonly number[]): Lane {
-  const { name = "", id } = streams[stream] ?? {}
+/** None for a stream that ran nothing. */
+function laneOfStream(
+  { streams, spans }: TraceData,
+  { stream, isBranch }: PlacedStream,
+  indices: readonly number[],
+): Lane[] {
+  if (indices.length === 0) return []
   const rows = rowsOf(spans, nest(spans, indices, familyOfSpans(spans)))
-  return { kind: "span", label: name, stream, isBranch: id === undefined, rows }
+  return [{ kind: "span", label: streams[stream]?.name ?? "", stream, isBranch, rows }]
 }
 
 function regionLanes({ regions }: TraceData, device: number): Lane[] {

@@ -16,7 +16,7 @@ export interface Figure {
 export function summaryOf(data: TraceData, figures?: TraceFigures): Figure[] {
   const ofDevices = figures?.devices.map((device) => figureOfDevice(data, device)) ?? []
   const ofRegions = data.regions.length > 0 ? [figureOfRegions(data.regions, figures)] : []
-  return [...ofDevices, ...ofRegions, ...lost(data), cost(data)]
+  return [...ofDevices, ...ofRegions, ...path(data, figures), ...lost(data), cost(data)]
 }
 
 /** Overlap, and why nothing ran. */
@@ -59,10 +59,32 @@ function figureOfRegions(regions: readonly TraceRegion[], figures: TraceFigures 
 function lossesOf(figures: TraceFigures): string {
   const losses = new Map<string, number>()
   for (const { why, time } of figures.regions.flatMap((region) => region.lost)) add(losses, why, time)
-  const all = [...losses].sort(([, a], [, b]) => b - a)
-  if (all.length === 0) return ""
-  const total = all.reduce((sum, [, time]) => sum + time, 0)
-  return `; lost ${formatTime(total)}: ${all.map(([why, time]) => `${why} ${formatTime(time)}`).join(", ")}`
+  // What unequal branches leave uncovered cannot be gained by running them differently.
+  const unequal = losses.get("unequal branches") ?? 0
+  losses.delete("unequal branches")
+  const rest = unequal > 0 ? `; unequal branches ${formatTime(unequal)}` : ""
+  const total = [...losses.values()].reduce((sum, time) => sum + time, 0)
+  return total > 0 ? `; lost ${formatTime(total)}: ${largest(losses, 4)}${rest}` : rest
+}
+
+/** The operations that determined the end. */
+function path({ spans }: TraceData, figures: TraceFigures | undefined): Figure[] {
+  const times = new Map<string, number>()
+  for (const index of figures?.criticalPath ?? []) {
+    const { name, start, end } = spans[index] ?? { name: "", start: 0, end: 0 }
+    add(times, name, end - start)
+  }
+  if (figures === undefined || times.size === 0) return []
+  const total = [...times.values()].reduce((sum, time) => sum + time, 0)
+  const detail = `${formatNumberOf(figures.criticalPath.length, "operation")}: ${largest(times, 3)}`
+  return [{ value: formatTime(total), text: "critical path", detail }]
+}
+
+/** The largest times with their names. */
+function largest(times: ReadonlyMap<string, number>, most: number): string {
+  const all = [...times].sort(([, a], [, b]) => b - a)
+  const shown = all.slice(0, most).map(([name, time]) => `${name} ${formatTime(time)}`)
+  return [...shown, ...(all.length > most ? ["…"] : [])].join(", ")
 }
 
 function add(sums: Map<string, number>, key: string, value: number): void {

@@ -1,10 +1,11 @@
 /** What the reader can do, by whatever key, button or gesture. */
 
+import { emphasisOf } from "../layout/emphasis.js"
 import type { Row } from "../layout/rows.js"
 import { type Item, find } from "../layout/search.js"
 import { fit, pan, reveal, show, xAt, zoom } from "../layout/view.js"
 import type { Model } from "./model.js"
-import type { Search, State, Store } from "./state.js"
+import type { State, Store } from "./state.js"
 import type { Timeline } from "./timeline.js"
 
 export class Actions {
@@ -101,7 +102,8 @@ export class Actions {
 
   search(text: string): void {
     const hits = find(this.#model.data, text)
-    const search = text.trim() === "" ? undefined : { text, hits, current: -1, counts: this.#countsOf(hits) }
+    const search =
+      text.trim() === "" ? undefined : { text, hits, current: -1, emphasis: emphasisOf(this.#model.lanes, hits) }
     this.#store.set({ search })
   }
 
@@ -125,7 +127,7 @@ export class Actions {
     else if (selection !== undefined) this.#store.set({ selection: undefined })
   }
 
-  toggle(name: "showsWaits" | "showsSkippedWaits" | "isDark"): void {
+  toggle(name: "showsWaits" | "showsSkippedWaits" | "showsPath" | "isDark"): void {
     this.#store.set({ [name]: !this.#store.state[name] } satisfies Partial<State>)
   }
 
@@ -143,20 +145,6 @@ export class Actions {
     const { start, end } = this.#model.intervalOf(selection)
     const x = xAt(view, (start + end) / 2)
     return x >= 0 && x <= view.width ? x : view.width / 2
-  }
-
-  #countsOf(hits: readonly Item[]): Search["counts"] {
-    const sets = { span: new Set<number>(), region: new Set<number>(), call: new Set<number>() }
-    for (const { kind, index } of hits) sets[kind].add(index)
-    const counts = new Map<Row, Uint32Array>()
-    for (const lane of this.#model.lanes) {
-      for (const row of lane.rows) {
-        const before = new Uint32Array(row.ids.length + 1)
-        row.ids.forEach((id, index) => (before[index + 1] = (before[index] ?? 0) + Number(sets[lane.kind].has(id))))
-        counts.set(row, before)
-      }
-    }
-    return counts
   }
 }
 

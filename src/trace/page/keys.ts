@@ -44,6 +44,7 @@ export function keysOf({ focusSearch, toggleHelp }: Panels): Key[] {
       does: "show or hide skipped waits",
       run: (actions) => actions.toggle("showsSkippedWaits"),
     },
+    { keys: ["c"], shown: "c", does: "critical path", run: (actions) => actions.toggle("showsPath") },
     { keys: ["t"], shown: "t", does: "timeline or table of fork-joins", run: (actions) => actions.toggleTable() },
     { keys: ["l"], shown: "l", does: "light or dark", run: (actions) => actions.toggle("isDark") },
     { keys: ["?"], shown: "?", does: "this help", run: toggleHelp },

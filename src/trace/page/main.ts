@@ -9,6 +9,7 @@ import { fillHelp, toggleHelp } from "./help.js"
 import { Input } from "./input.js"
 import { keysOf, listenToKeys } from "./keys.js"
 import { type Embedded, Model } from "./model.js"
+import { preparePrint } from "./print.js"
 import { Store } from "./state.js"
 import { fillTables } from "./table.js"
 import { followTheme } from "./theme.js"
@@ -27,6 +28,7 @@ function start(): void {
     search: undefined,
     showsWaits: true,
     showsSkippedWaits: true,
+    showsPath: false,
     isDark: matchMedia("(prefers-color-scheme: dark)").matches,
     shows: "timeline",
   })
@@ -43,13 +45,16 @@ function start(): void {
     new Details(model, store, actions),
     new Tooltip(model, store, canvas),
   ]
-  showPanels(model, store, actions)
+  const fill = showPanels(model, store, actions)
+  preparePrint(store, timeline, fill)
   canvas.style.setProperty("--full-height", `${timeline.fullHeight + 1}px`)
-  new ResizeObserver(() => timeline.resize()).observe(canvas)
+  new ResizeObserver(() => {
+    if (!matchMedia("print").matches) timeline.resize()
+  }).observe(canvas)
 }
 
-/** Shows the timeline or the tables; both on paper. */
-function showPanels(model: Model, store: Store, actions: Actions): void {
+/** Shows the timeline or the tables. Returns what fills the tables, which is done once, when they are needed. */
+function showPanels(model: Model, store: Store, actions: Actions): () => void {
   let isFilled = false
   const fill = () => {
     if (!isFilled) fillTables(model, actions)
@@ -61,7 +66,7 @@ function showPanels(model: Model, store: Store, actions: Actions): void {
   }
   store.listen(show)
   show(store.state)
-  addEventListener("beforeprint", fill)
+  return fill
 }
 
 start()

@@ -3,6 +3,7 @@
 import { type PackedTrace, unpack } from "../data/columns.js"
 import type { TraceData } from "../data/data.js"
 import type { TraceFigures } from "../data/figures.js"
+import { type Emphasis, emphasisOf } from "../layout/emphasis.js"
 import { WaitIndex } from "../layout/arrows.js"
 import { type Lane, type LaneGroup, type LaneKind, lanesOf } from "../layout/lanes.js"
 import { intervalOf } from "../layout/describe.js"
@@ -24,6 +25,8 @@ export class Model {
   readonly relations: RelationIndex
   readonly limits: Limits
   readonly waits: WaitIndex
+  /** The critical path. */
+  readonly path: Emphasis
   /** For each stream, the number of its lane. */
   readonly laneOfStream: ReadonlyMap<number, number>
   readonly #places: Record<LaneKind, { readonly lanes: Uint32Array; readonly rows: Uint32Array }>
@@ -35,6 +38,11 @@ export class Model {
     this.lanes = this.groups.flatMap((group) => group.lanes)
     this.relations = new RelationIndex(this.data)
     this.limits = limitsOf(0, this.#end())
+    const path = figures?.criticalPath ?? []
+    this.path = emphasisOf(
+      this.lanes,
+      path.map((index) => ({ kind: "span", index })),
+    )
     this.waits = new WaitIndex(this.data)
     this.laneOfStream = new Map(
       this.lanes.flatMap(({ stream }, lane) => (stream === undefined ? [] : [[stream, lane] as const])),

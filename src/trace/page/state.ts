@@ -1,6 +1,6 @@
 /** What the reader chose: the part of the time in view, the selection, the search, what is shown. Tells listeners of each change. */
 
-import type { Row } from "../layout/rows.js"
+import type { Emphasis } from "../layout/emphasis.js"
 import type { Hit } from "../layout/hit.js"
 import type { Item } from "../layout/search.js"
 import type { View } from "../layout/view.js"
@@ -10,8 +10,7 @@ export interface Search {
   readonly hits: readonly Item[]
   /** Which hit was shown last; −1 before the first. */
   readonly current: number
-  /** For each row, how many of its boxes before each one are hits. */
-  readonly counts: ReadonlyMap<Row, Uint32Array>
+  readonly emphasis: Emphasis
 }
 
 export interface State {
@@ -23,6 +22,8 @@ export interface State {
   readonly search: Search | undefined
   readonly showsWaits: boolean
   readonly showsSkippedWaits: boolean
+  /** Whether the critical path stands out. */
+  readonly showsPath: boolean
   readonly isDark: boolean
   readonly shows: "timeline" | "table"
 }

@@ -3,7 +3,7 @@
 import { DARK, LIGHT } from "../layout/colors.js"
 import type { Store } from "./state.js"
 
-/** The theme follows the system until the reader chooses one. Paper is always light. */
+/** The theme follows the system until the reader chooses one. */
 export function followTheme(store: Store): void {
   const system = matchMedia("(prefers-color-scheme: dark)")
   system.addEventListener("change", () => store.set({ isDark: system.matches }))
@@ -11,12 +11,6 @@ export function followTheme(store: Store): void {
     if (isDark !== before.isDark) apply(isDark)
   })
   apply(store.state.isDark)
-  let wasDark = store.state.isDark
-  addEventListener("beforeprint", () => {
-    wasDark = store.state.isDark
-    store.set({ isDark: false })
-  })
-  addEventListener("afterprint", () => store.set({ isDark: wasDark }))
 }
 
 function apply(isDark: boolean): void {

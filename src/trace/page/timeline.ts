@@ -68,15 +68,15 @@ export class Timeline {
     return this.#placement.height + TOP
   }
 
-  /** Takes the size that the page gave to the canvas. */
-  resize(): void {
-    const { clientWidth, clientHeight } = this.canvas
+  /** Takes the size that the page gave to the canvas, or another height, and draws. */
+  resize(height = this.canvas.clientHeight): void {
+    const { clientWidth } = this.canvas
     if (clientWidth === 0) return
     this.#width = clientWidth
     this.#placement = place(this.#model.groups, this.left > 0 ? WIDE : NARROW)
-    this.#height = clientHeight
+    this.#height = height
     this.canvas.width = Math.round(clientWidth * devicePixelRatio)
-    this.canvas.height = Math.round(clientHeight * devicePixelRatio)
+    this.canvas.height = Math.round(height * devicePixelRatio)
     const { view, scroll } = this.#store.state
     this.#store.set({ view: { ...view, width: this.timeWidth }, scroll: Math.min(scroll, this.mostScroll) })
     this.draw()

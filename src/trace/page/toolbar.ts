@@ -21,6 +21,7 @@ export class Toolbar {
       fit: () => actions.fitAll(),
       waits: () => actions.toggle("showsWaits"),
       skipped: () => actions.toggle("showsSkippedWaits"),
+      path: () => actions.toggle("showsPath"),
       table: () => actions.toggleTable(),
       theme: () => actions.toggle("isDark"),
       keys: toggleHelp,
@@ -47,14 +48,20 @@ export class Toolbar {
     })
   }
 
-  #show({ search, showsWaits, showsSkippedWaits, shows, isDark }: State): void {
+  #show({ search, showsWaits, showsSkippedWaits, showsPath, shows, isDark }: State): void {
     if (search === undefined && document.activeElement !== this.#search) this.#search.value = ""
     const place = search !== undefined && search.current >= 0 ? `${formatCount(search.current + 1)} of ` : ""
     this.#count.textContent = search === undefined ? "" : `${place}${formatCount(search.hits.length)}`
     const isFound = search !== undefined && search.hits.length > 0
     for (const id of ["previous", "next"]) byId(id, HTMLButtonElement).disabled = !isFound
     this.#search.classList.toggle("nothing", search !== undefined && !isFound)
-    const pressed = { waits: showsWaits, skipped: showsSkippedWaits, table: shows === "table", theme: isDark }
+    const pressed = {
+      waits: showsWaits,
+      skipped: showsSkippedWaits,
+      path: showsPath,
+      table: shows === "table",
+      theme: isDark,
+    }
     for (const [id, is] of Object.entries(pressed)) byId(id, HTMLButtonElement).setAttribute("aria-pressed", String(is))
   }
 }

@@ -43,7 +43,7 @@ const BODY = `<header>
 <span id="count" role="status"></span>
 <span class="gap"></span>
 <span class="group"><button id="zoom-out" type="button" aria-label="Zoom out">−</button><button id="zoom-in" type="button" aria-label="Zoom in">+</button><button id="fit" type="button" title="Show everything (0)">Fit</button></span>
-<span class="group"><button id="waits" type="button" title="Arrows from records to waits (x)">Waits</button><button id="skipped" type="button" title="Waits that the library skipped, dashed (Shift x)">Skipped</button></span>
+<span class="group"><button id="waits" type="button" title="Arrows from records to waits (x)">Waits</button><button id="skipped" type="button" title="Waits that the library skipped, dashed (Shift x)">Skipped</button><button id="path" type="button" title="The operations that determined the end (c)">Critical path</button></span>
 <span class="group"><button id="table" type="button" title="Fork-joins as a table (t)">Table</button><button id="theme" type="button" title="Light or dark (l)">Dark</button><button id="keys" type="button" aria-label="Keys" title="Keys (?)">?</button></span>
 </div>
 <main>

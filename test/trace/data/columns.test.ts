@@ -15,7 +15,7 @@ const spans: fc.Arbitrary<TraceSpan> = fc.record(
     kind: fc.constantFrom("kernel", "copy", "graph", "node", "conditional"),
     name: fc.string(),
     ...{ queued: time, start: time, end: time },
-    ...{ region: index, parent: index, iteration: index, bytes: fc.nat(2 ** 30) },
+    ...{ region: index, branch: index, parent: index, iteration: index, bytes: fc.nat(2 ** 30) },
   },
   { requiredKeys: ["stream", "kind", "name", "queued", "start", "end"], noNullPrototype: true },
 )

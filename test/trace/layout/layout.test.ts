@@ -3,6 +3,7 @@ import { describe, test } from "node:test"
 import type { TraceData } from "../../../src/trace/data/data.js"
 import { DARK, LIGHT, colorOf } from "../../../src/trace/layout/colors.js"
 import { describe as describeItem } from "../../../src/trace/layout/describe.js"
+import { emphasisOf, isDimmed } from "../../../src/trace/layout/emphasis.js"
 import { NARROW, WIDE, place, rowAt } from "../../../src/trace/layout/geometry.js"
 import { hitAt } from "../../../src/trace/layout/hit.js"
 import { lanesOf } from "../../../src/trace/layout/lanes.js"
@@ -37,6 +38,23 @@ describe("§12 lanes", () => {
     }
     const labels = lanesOf(swapped)[0]?.lanes.map((lane) => lane.label)
     assert.deepEqual(labels, ["fork-joins", "default stream", "branch 1 of graph decode", "aux", "copies"])
+  })
+
+  test("are those of streams that ran something; streams of other libraries are no branches", () => {
+    const streams = [...data.streams, { device: 0, name: "never used" }, { device: 0, name: "of another library" }]
+    const foreign = { stream: 7, kind: "foreign", name: "work", queued: 0, start: 0, end: 9 } as const
+    const lanes = lanesOf({ ...data, streams, spans: [...data.spans, foreign] })[0]?.lanes ?? []
+    assert.deepEqual(
+      lanes.slice(-2).map((lane) => [lane.label, lane.isBranch]),
+      [
+        ["copies", false],
+        ["of another library", false],
+      ],
+    )
+    assert.deepEqual(
+      lanes.filter(({ isBranch }) => isBranch).map(({ label }) => label),
+      ["branch 1 of graph decode"],
+    )
   })
 
   test("show each span, region and call once", () => {
@@ -103,6 +121,23 @@ describe("relations of operations", () => {
     assert.equal(to, index)
     assert.equal(data.spans[from ?? -1]?.name, "embed")
     assert.ok(from !== undefined && wait !== undefined && relations.of(from).waitedBy.includes(wait))
+  })
+})
+
+describe("emphasis", () => {
+  test("counts what stands out in any part of a row", () => {
+    const lanes = lanesOf(data).flatMap((group) => group.lanes)
+    const hits = find(data, "norm")
+    const emphasis = emphasisOf(lanes, hits)
+    const isHit = (kind: string, index: number) => hits.some((hit) => hit.kind === kind && hit.index === index)
+    for (const { kind, rows } of lanes) {
+      for (const row of rows) {
+        row.ids.forEach((id, index) => assert.equal(isDimmed(emphasis, row, index, index + 1), !isHit(kind, id)))
+        const any = [...row.ids].some((id) => isHit(kind, id))
+        assert.equal(isDimmed(emphasis, row, 0, row.ids.length), !any)
+        assert.equal(isDimmed(undefined, row, 0, 1), false)
+      }
+    }
   })
 })
 
@@ -225,11 +260,15 @@ describe("§12 the figures in words", () => {
     assert.match(figures[1] ?? "", /^38 % overlap on host/)
     assert.match(
       figures[2] ?? "",
-      /^\d+ µs gained by fork-joins: \d+ fork-joins: \d+ in parallel, \d+ in sequence \(.*\); lost \d+ µs: unequal branches \d+/,
+      /^\d+ µs gained by fork-joins: \d+ fork-joins: \d+ in parallel, \d+ in sequence \(.*\); lost \d+ µs: sequential \d+ µs, launch gaps [\d.]+ µs; unequal branches \d+ µs$/,
     )
-    assert.equal(figures[3], "3 records lost on cuda:0: These operations are missing here and in the figures.")
-    assert.match(figures[4] ?? "", /^310 ns to trace an operation: 62\.0 µs for 200 operations, [\d.]+ % of the trace$/)
-    assert.equal(figures.length, 5)
+    assert.match(
+      figures[3] ?? "",
+      /^[\d.]+ ms critical path: \d+ operations: \w+ [\d.]+ [µm]s, \w+ [\d.]+ [µm]s, \w+ [\d.]+ [µm]s, …$/,
+    )
+    assert.equal(figures[4], "3 records lost on cuda:0: These operations are missing here and in the figures.")
+    assert.match(figures[5] ?? "", /^310 ns to trace an operation: 62\.0 µs for 200 operations, [\d.]+ % of the trace$/)
+    assert.equal(figures.length, 6)
   })
 
   test("without an analysis still say how fork-joins ran, and what tracing cost", () => {

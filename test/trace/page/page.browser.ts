@@ -166,6 +166,19 @@ describe("§12 the page in a browser", () => {
     assert.equal(await page.page.getAttribute("#waits", "aria-pressed"), "true")
   })
 
+  test("shows the critical path by dimming the rest", async () => {
+    await using page = await open()
+    const onHost = [...data.spans.keys()].filter((index) => data.streams[data.spans[index]?.stream ?? 0]?.device === 1)
+    const path = new Set(syntheticFigures(data).criticalPath)
+    const chosen = [onHost.find((index) => path.has(index)), onHost.find((index) => !path.has(index))]
+    await page.press("c")
+    const isPlain = chosen.map(async (index = -1) => {
+      const { kind, name } = data.spans[index] ?? { kind: "kernel", name: "" }
+      return (await page.colorAt(await page.placeOf({ kind: "span", index }))) === colorOf(LIGHT, kind, name)
+    })
+    assert.deepEqual(await Promise.all(isPlain), [true, false])
+  })
+
   test("has the fork-joins as tables, which lead to the timeline", async () => {
     await using page = await open()
     await page.press("t")

@@ -1,9 +1,10 @@
 /** Draws operations and calls: boxes with their names, or, where they are too short, columns as dark as the time is busy. */
 
 import { colorOf } from "../../layout/colors.js"
+import { isDimmed } from "../../layout/emphasis.js"
 import type { PlacedLane } from "../../layout/geometry.js"
 import { type Row, forEachBoxes, longestOf } from "../../layout/rows.js"
-import { FONTS, type Scene, drawText, visibleLanes, xOf, yOf } from "./scene.js"
+import { FONTS, type Scene, drawText, emphasisIn, visibleLanes, xOf, yOf } from "./scene.js"
 
 /** Boxes that are narrower get no name. */
 const NARROWEST_NAME = 26
@@ -23,7 +24,7 @@ export function drawBoxes(scene: Scene): void {
 function drawRow(scene: Scene, row: Row, lane: PlacedLane, y: number): void {
   const { context, state, palette } = scene
   const height = lane.rowHeight - 2
-  const counts = state.search?.counts.get(row)
+  const emphasis = emphasisIn(scene)
   const colorAt = colorsOf(scene, lane)
   const textAt = namesOf(scene, lane)
   forEachBoxes(row, state.view, (first, next) => {
@@ -31,9 +32,9 @@ function drawRow(scene: Scene, row: Row, lane: PlacedLane, y: number): void {
     const end = xOf(scene, row.ends[next - 1] ?? 0)
     const index = longestOf(row, first, next)
     const id = row.ids[index] ?? 0
-    const isDimmed = counts !== undefined && counts[next] === counts[first]
     context.fillStyle = colorAt(id)
-    context.globalAlpha = isDimmed ? 0.22 : next - first === 1 ? 1 : 0.4 + 0.6 * shareOf(row, first, next)
+    const isPale = isDimmed(emphasis, row, first, next)
+    context.globalAlpha = isPale ? 0.22 : next - first === 1 ? 1 : 0.4 + 0.6 * shareOf(row, first, next)
     const from = Math.max(x, scene.left - 4)
     const to = Math.min(end, scene.width + 4)
     // A gap of a pixel keeps neighbours of one colour apart, where there is room for it.

@@ -3,10 +3,11 @@
  * in sequence.
  */
 
+import { isDimmed } from "../../layout/emphasis.js"
 import type { PlacedLane } from "../../layout/geometry.js"
 import { labelsOfRegion } from "../../layout/describe.js"
 import { type Row, forEachBoxes, longestOf } from "../../layout/rows.js"
-import { FONTS, type Scene, visibleLanes, widthOf, xOf, yOf } from "./scene.js"
+import { FONTS, type Scene, emphasisIn, visibleLanes, widthOf, xOf, yOf } from "./scene.js"
 
 export function drawBrackets(scene: Scene): void {
   const { context } = scene
@@ -23,14 +24,14 @@ export function drawBrackets(scene: Scene): void {
 
 function drawRow(scene: Scene, row: Row, lane: PlacedLane, top: number): void {
   const { context, state, palette, model } = scene
-  const counts = state.search?.counts.get(row)
+  const emphasis = emphasisIn(scene)
   forEachBoxes(row, state.view, (first, next) => {
     const region = model.data.regions[row.ids[longestOf(row, first, next)] ?? 0]
     if (region === undefined) return
     const x = Math.max(xOf(scene, row.starts[first] ?? 0), scene.left - 8) + 0.75
     const end = Math.min(xOf(scene, row.ends[next - 1] ?? 0), scene.width + 8) - 0.75
     const color = region.mode === "parallel" ? palette.parallel : palette.sequential
-    context.globalAlpha = counts !== undefined && counts[next] === counts[first] ? 0.22 : 1
+    context.globalAlpha = isDimmed(emphasis, row, first, next) ? 0.22 : 1
     context.strokeStyle = color
     context.fillStyle = color
     if (end - x < 5) {

@@ -1,5 +1,6 @@
 /** All that drawing one frame needs, and drawing text that fits. */
 
+import type { Emphasis } from "../../layout/emphasis.js"
 import type { Palette } from "../../layout/colors.js"
 import type { Placement } from "../../layout/geometry.js"
 import { xAt } from "../../layout/view.js"
@@ -29,6 +30,11 @@ export const FONTS = {
   label: `12.5px ${FAMILY}`,
   small: `11px ${FAMILY}`,
   group: `600 12.5px ${FAMILY}`,
+}
+
+/** What stands out: the hits of the search, otherwise the critical path if it is shown. */
+export function emphasisIn({ state, model }: Scene): Emphasis | undefined {
+  return state.search?.emphasis ?? (state.showsPath ? model.path : undefined)
 }
 
 /** The x of a time on the canvas. */
