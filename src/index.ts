@@ -87,8 +87,7 @@ export type { ParallelMessage, ParallelReason } from "./parallel/report.js"
 export type { AllAwaited, AllNow, Branch, Join, Joined, JoinedWith, Now, Results } from "./parallel/types.js"
 
 export { startTrace, type Trace, type TraceOptions } from "./trace/trace.js"
-export type { TraceReport } from "./trace/report.js"
-export type { SvgOptions } from "./trace/write/svg.js"
+export type { SvgOptions, TraceReport } from "./trace/report.js"
 export type {
   SpanKind,
   TraceCall,

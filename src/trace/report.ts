@@ -8,6 +8,8 @@ import { toHtml } from "./write/html.js"
 import { toPerfetto } from "./write/perfetto.js"
 import { type SvgOptions, toSvg } from "./write/svg.js"
 
+export type { SvgOptions } from "./write/svg.js"
+
 /**
  * The report of a trace. Times are nanoseconds since the trace began.
  *
