@@ -327,7 +327,7 @@ onDouble("a stream that another library captures", () => {
     const tick = used.state.advance(undefined)
     let given = false
     const capture = new ForeignCapture(Number(used.handle))
-    device.order.releaseAfter([{ stream: used.state, tick }], () => (given = true))
+    device.order.deferredReleases.add([{ stream: used.state, tick }], () => (given = true))
     device.order.deferredReleases.sweep()
     assert.equal(given, false)
     capture.end()

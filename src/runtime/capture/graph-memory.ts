@@ -137,6 +137,8 @@ export class GraphMemory extends RetainedMemory {
     this.#modules.clear()
     const pinned = this.pinned.splice(0)
     if (pinned.length === 0) return
-    this.#order.releaseAfter(uses, () => pinned.forEach((address) => this.#order.driver.memory.freePinned(address)))
+    this.#order.deferredReleases.add(uses, () =>
+      pinned.forEach((address) => this.#order.driver.memory.freePinned(address)),
+    )
   }
 }

@@ -172,7 +172,7 @@ export class GraphState {
 
   #destroyAfter(launches: readonly Use[], handle: GraphHandle): void {
     const { order } = this.capture
-    order.releaseAfter(launches, () => {
+    order.deferredReleases.add(launches, () => {
       // A closed driver destroys its graphs itself.
       if (!order.closed) order.driver.graphs.destroy(handle)
     })

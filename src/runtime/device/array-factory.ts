@@ -99,7 +99,7 @@ export class ArrayFactory {
     checkInteger(length, "length", 0, MOST_ELEMENTS)
     const { driver, order } = this.#device
     this.#device.checkUsable()
-    order.retryHeld()
+    order.deferredReleases.retryHeld()
     order.deferredReleases.sweep()
     const byteLength = Math.max(1, length * elementsOf(dtype).byteLength)
     const memory = order.allocate(() => driver.memory.allocatePinned(byteLength))

@@ -19,6 +19,7 @@ import { copyRows, type CopyShape, fillRows, type RowsShape, uploadRows } from "
 import type { Scope } from "./scope.js"
 import type { StreamState } from "../order/stream-state.js"
 import { showCall } from "../order/observers.js"
+import { synchronizeStream } from "../order/synchronize.js"
 import { currentStream } from "./current.js"
 
 const upload = new OperationType("upload", "upload", ["overwrite"])
@@ -269,7 +270,7 @@ export class DeviceArray<D extends DType = DType> {
     const stream = currentStream(this.device).state
     const staging = this.#queueRead(stream)
     try {
-      this.device.order.synchronizeStream(staging?.stream ?? stream)
+      synchronizeStream(staging?.stream ?? stream)
       return this.#take(staging)
     } finally {
       this.#release(staging)

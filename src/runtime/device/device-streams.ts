@@ -65,7 +65,7 @@ export class DeviceStreams {
     checkInteger(priority, "priority", driver.priorities.greatest, driver.priorities.least)
     checkName(name, "name")
     this.#device.checkUsable()
-    order.retryHeld()
+    order.deferredReleases.retryHeld()
     const stream = this.#new(priority, name)
     this.#forgotten.watch(stream, stream.state)
     return stream

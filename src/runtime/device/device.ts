@@ -17,6 +17,7 @@ import { DeviceOrder } from "../order/device-order.js"
 import type { PinnedArray } from "./pinned-array.js"
 import type { GraphState } from "../capture/graph-state.js"
 import { showCall } from "../order/observers.js"
+import { synchronizeDevice } from "../order/synchronize.js"
 import { type PrepareOptions, preparedNeeds } from "./prepare-options.js"
 import { Scope } from "./scope.js"
 import type { Stream } from "./stream.js"
@@ -350,7 +351,7 @@ export class Device {
   synchronize(): void {
     this.checkUsable()
     this.order.captures.checkOutside(this.id, "be synchronised")
-    showCall("synchronize", () => this.order.synchronize())
+    showCall("synchronize", () => synchronizeDevice(this.order))
   }
 
   /**
@@ -392,7 +393,7 @@ export class Device {
     this.streams.clear()
     this.#sharedEvents.clear()
     this.driver.close(unseen)
-    this.order.releaseAll()
+    this.order.deferredReleases.close()
   }
 
   /** Calls {@link dispose}, for `using`. */

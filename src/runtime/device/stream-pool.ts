@@ -1,5 +1,6 @@
 import type { Device } from "./device.js"
 import { warnOnce } from "../../common/warn.js"
+import { isDone as isStreamDone } from "../order/synchronize.js"
 import type { Stream } from "./stream.js"
 
 /** The largest number of streams. If all are in use, calls share them. */
@@ -194,5 +195,5 @@ function isDone(stream: Stream, current: Stream): boolean {
   if (stream.disposed || state.capture !== undefined) return false
   if (state.isKnownDone) return true
   if (current.state.capture !== undefined || (state.shared && order.isCapturedByOthers(state))) return false
-  return order.isDone(state)
+  return isStreamDone(state)
 }

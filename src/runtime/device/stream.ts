@@ -13,6 +13,7 @@ import { IndirectUses } from "../memory/indirect-uses.js"
 import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import { showCall } from "../order/observers.js"
+import { queryStream, synchronizeStream } from "../order/synchronize.js"
 
 /** Arrays that work uses without the library seeing it: work of another library, or accesses through a kernel's own pointers. */
 export interface ExternalUses {
@@ -158,7 +159,7 @@ export class Stream {
    */
   query(): boolean {
     this.#enterToLook("be queried")
-    return this.device.order.queryStream(this.state)
+    return queryStream(this.state)
   }
 
   /**
@@ -168,7 +169,7 @@ export class Stream {
    */
   synchronize(): void {
     this.#enterToLook("be synchronised")
-    showCall("synchronize", () => this.device.order.synchronizeStream(this.state))
+    showCall("synchronize", () => synchronizeStream(this.state))
   }
 
   /**

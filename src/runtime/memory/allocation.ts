@@ -41,7 +41,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   static on(stream: StreamState, byteLength: number, contentsFollow = false): Allocation {
     stream.enter()
     const { order } = stream
-    order.retryHeld()
+    order.deferredReleases.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
     const happensBefore = (mark: OrderMark) => stream.isAfter(mark.slot, mark.tick)
     const address = order.allocate(() =>
@@ -85,7 +85,8 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   #freeOrWarn(home: StreamState): void {
     if (this.order.closed) return
     try {
-      if (this.order.areHeld(this.#lastUses())) this.order.hold(() => this.#freeOrWarn(home))
+      const { deferredReleases } = this.order
+      if (deferredReleases.areHeld(this.#lastUses())) deferredReleases.hold(() => this.#freeOrWarn(home))
       else this.#free(home)
     } catch (error) {
       if (error instanceof DeviceLostError) return

@@ -83,7 +83,7 @@ class GlobalsRelease {
     const { kernels } = this.#order.driver
     if (kernels.freeGlobals === undefined || this.#order.closed) return
     const uses = this.#uses.flatMap((each) => each.list())
-    this.#order.releaseAfter(uses, () => kernels.freeGlobals?.(this.#loaded))
+    this.#order.deferredReleases.add(uses, () => kernels.freeGlobals?.(this.#loaded))
   }
 }
 

@@ -32,6 +32,6 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
 
   /** Called only after its buffer has been garbage-collected: then PinnedResources disposes of this. */
   protected override free(): void {
-    this.#order.releaseAfter(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
+    this.#order.deferredReleases.add(this.uses.list(), () => this.#order.driver.memory.freePinned(this.address))
   }
 }

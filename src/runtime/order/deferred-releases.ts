@@ -16,20 +16,51 @@ interface Waiting {
   readonly release: () => void
 }
 
+/** The number of held releases that are retried at each creation, so that thousands of them cost no more than a few. */
+const RETRIES = 4
+
 /**
  * Releases pinned memory and graphs once queued work no longer uses them. No stream can do this in its order. They are
  * checked whenever something is added or allocated, so that neither a stream nor the process waits for them.
+ *
+ * While another library captures a stream, nothing tells when its work is over. Releases that depend on that are held, and
+ * retried when something is created.
  */
 export class DeferredReleases {
   readonly #order: DeviceOrder
   readonly #waiting = new Rounds<Waiting>()
+  readonly #held: (() => void)[] = []
 
   constructor(order: DeviceOrder) {
     this.#order = order
   }
 
-  /** Calls `release` at some time after the uses are over. */
+  /** Calls `release` once the uses are over and no capture is open. */
   add(uses: readonly Use[], release: () => void): void {
+    const { captures, closed } = this.#order
+    if (closed) return release()
+    captures.defer(() => {
+      if (this.areHeld(uses)) this.hold(() => this.add(uses, release))
+      else this.#await(uses, release)
+    })
+  }
+
+  /** Whether another library captures the stream of a use. */
+  areHeld(uses: readonly Use[]): boolean {
+    return uses.some(({ stream }) => this.#order.isCapturedByOthers(stream))
+  }
+
+  /** Keeps a release, to be retried when something is created. */
+  hold(release: () => void): void {
+    this.#held.push(release)
+  }
+
+  retryHeld(count = RETRIES): void {
+    if (this.#held.length === 0 || this.#order.capturing > 0) return
+    for (const release of this.#held.splice(0, count)) release()
+  }
+
+  #await(uses: readonly Use[], release: () => void): void {
     if (uses.every((use) => this.#isKnown(use))) return release()
     const pending = uses.map((use) => ({ use, event: this.#eventBehind(use.stream) }))
     this.#waiting.add({ pending, release })
@@ -61,6 +92,7 @@ export class DeferredReleases {
 
   /** Blocks until all uses are over, and releases everything. */
   drain(): void {
+    this.retryHeld(this.#held.length)
     for (const { pending } of this.#waiting) for (const one of pending) this.#synchronize(one)
     if (this.#order.capturing > 0) return
     this.#order.retired.reapAll()
@@ -94,6 +126,7 @@ export class DeferredReleases {
 
   /** The device is closed: passes everything to the driver, which frees it after the last work. */
   close(): void {
+    for (const release of this.#held.splice(0)) release()
     for (const { release } of this.#waiting.clear()) release()
   }
 }

@@ -10,12 +10,10 @@ import type { OperationObserver } from "./observer.js"
 import { closeToObservers, openToObservers } from "./observers.js"
 import { DeferredReleases } from "./deferred-releases.js"
 import { RecordPoint } from "./record-point.js"
-import { StreamState, type Use } from "./stream-state.js"
-import { tell, wasTold } from "./told-failures.js"
+import { StreamState } from "./stream-state.js"
+import { failureOf, synchronizeBefore } from "./synchronize.js"
+import { wasTold } from "./told-failures.js"
 import { RetiredStreams } from "./retired-streams.js"
-
-/** The number of held releases that are retried at each creation, so that thousands of them cost no more than a few. */
-const RETRIES = 4
 
 /** The order of one device's work: its streams with their clocks, the host's clock, and the pooled events. */
 export class DeviceOrder {
@@ -31,8 +29,6 @@ export class DeviceOrder {
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly retired = new RetiredStreams(this)
-  /** Releases that must wait until another library has ended its capture of a stream. */
-  readonly #held: (() => void)[] = []
   #reaper: StreamState | undefined
   #source: StreamState | undefined
   closed = false
@@ -130,9 +126,9 @@ export class DeviceOrder {
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))
-    if (this.isCapturedByOthers(state)) return this.hold(() => this.disposeStream(state))
+    if (this.isCapturedByOthers(state)) return this.deferredReleases.hold(() => this.disposeStream(state))
     this.freeWorkspace(state)
-    if (!this.#markEnd(state)) return this.hold(() => this.disposeStream(state))
+    if (!this.#markEnd(state)) return this.deferredReleases.hold(() => this.disposeStream(state))
     this.#live.delete(state)
     state.disposed = true
     this.driver.streams.destroy(state.handle)
@@ -188,11 +184,6 @@ export class DeviceOrder {
     return !disposed && this.driver.streams.isCapturedByOthers(handle)
   }
 
-  /** Whether another library captures the stream of a use. Until its capture ends, nothing tells when the use is over. */
-  areHeld(uses: readonly Use[]): boolean {
-    return uses.some(({ stream }) => this.isCapturedByOthers(stream))
-  }
-
   /** The internal stream for frees if no stream of the user is ordered after all uses. */
   get reaper(): StreamState {
     this.#reaper ??= this.createStream(this.driver.priorities.least, "the internal stream that frees memory")
@@ -214,48 +205,9 @@ export class DeviceOrder {
     this.#reaper = undefined
   }
 
-  /** Calls `release` once the uses are over and no capture is open. */
-  releaseAfter(uses: readonly Use[], release: () => void): void {
-    if (this.closed) return release()
-    this.captures.defer(() => {
-      if (this.areHeld(uses)) this.hold(() => this.releaseAfter(uses, release))
-      else this.deferredReleases.add(uses, release)
-    })
-  }
-
-  /**
-   * Blocks until all queued work is done. Then throws the error of a broken stream that has not been disposed of, if any.
-   */
-  synchronize(): void {
-    this.checkNotLost()
-    const all = this.markAll()
-    const failures: unknown[] = []
-    for (const state of this.#live) {
-      const isSilent = this.isSilent(state)
-      const failure = failureOf(() => this.#synchronizeOutside(state))
-      if (failure !== undefined && !(isSilent && failure instanceof KernelError)) failures.push(failure)
-    }
-    for (const { end } of this.retired) {
-      const failure = end === undefined ? undefined : failureOf(() => this.driver.events.synchronize(end))
-      if (failure !== undefined && !(failure instanceof KernelError)) failures.push(failure)
-    }
-    this.retired.reapAll()
-    this.#observer?.synchronized(this, all)
-    if (failures.length > 0) throw failures[0]
-  }
-
   /** Without streams, nothing else that waits for the device would notice that it is lost. @throws DeviceLostError */
   checkNotLost(): void {
     if (this.#live.size === 0) this.driver.memory.usage()
-  }
-
-  /** Keeps an action, to be retried when something is created. */
-  hold(action: () => void): void {
-    this.#held.push(action)
-  }
-
-  retryHeld(count = RETRIES): void {
-    if (this.#held.length > 0 && this.capturing === 0) for (const action of this.#held.splice(0, count)) action()
   }
 
   /**
@@ -275,63 +227,10 @@ export class DeviceOrder {
   /** Blocks until all freed memory can be used again, including what streams freed before a capture that is still open. */
   drainFrees(): void {
     if (this.capturing > 0) {
-      for (const state of this.#live) if (state.capture !== undefined) failureOf(() => this.#synchronizeBefore(state))
+      for (const state of this.#live) if (state.capture !== undefined) failureOf(() => synchronizeBefore(state))
     }
-    this.retryHeld(this.#held.length)
     this.deferredReleases.drain()
     this.driver.memory.drainFrees()
-  }
-
-  /** Synchronises a stream. For a stream in a capture, waits for the work queued before the capture. */
-  #synchronizeOutside(state: StreamState): void {
-    if (state.capture !== undefined) return this.#synchronizeBefore(state)
-    this.captures.checkNotOthers(state, "be synchronised")
-    this.synchronizeStream(state)
-  }
-
-  /** Waits for the work that a stream in a capture queued before the capture. */
-  #synchronizeBefore(state: StreamState): void {
-    if (state.beforeCapture === undefined) return
-    this.driver.events.synchronize(state.beforeCapture)
-    this.driver.memory.noteIdle(state.outsideHandle)
-    this.hostLearns(state.outsideClock)
-  }
-
-  /** Whether everything queued on the stream is done. If so, the host's clock learns that. */
-  queryStream(state: StreamState): boolean {
-    let done: boolean
-    try {
-      done = this.driver.streams.query(state.handle)
-    } catch (error) {
-      noteBroken(state, state.tick, error)
-      this.programSeesFailure(state.newPoint(), error)
-      throw error
-    }
-    if (done) this.programLearns(state.newPoint())
-    return done
-  }
-
-  /** Like {@link queryStream}, for the library's own use: false for a broken stream, and the failure is not reported. */
-  isDone(state: StreamState): boolean {
-    try {
-      const done = this.driver.streams.query(state.handle)
-      if (done) this.hostLearns(state.clock)
-      return done
-    } catch (error) {
-      if (error instanceof KernelError) return false
-      throw error
-    }
-  }
-
-  synchronizeStream(state: StreamState): void {
-    try {
-      this.driver.streams.synchronize(state.handle)
-    } catch (error) {
-      noteBroken(state, state.tick, error)
-      this.programSeesFailure(state.newPoint(), error)
-      throw error
-    }
-    this.programLearns(state.newPoint())
   }
 
   /** Ends everything. @returns an error if the driver cannot see the end of the work on foreign streams */
@@ -349,12 +248,6 @@ export class DeviceOrder {
     return unseen
   }
 
-  /** The driver is closed: passes all remaining releases to it. */
-  releaseAll(): void {
-    for (const action of this.#held.splice(0)) action()
-    this.deferredReleases.close()
-  }
-
   /**
    * Makes an internal stream wait for the work on foreign streams. The driver sees only the ends of its own streams, and
    * frees the remaining memory after them.
@@ -368,21 +261,5 @@ export class DeviceOrder {
     for (const { foreign, end } of this.retired) {
       if (foreign && end !== undefined) this.driver.streams.wait(this.reaper.handle, end)
     }
-  }
-}
-
-/** Notes a kernel's failure on a stream: the operations up to `tick` are over, because they ran or were skipped. */
-export function noteBroken(state: StreamState, tick: number, error: unknown): void {
-  if (error instanceof KernelError) state.brokenAt = Math.max(state.brokenAt, tick)
-  tell(error)
-}
-
-/** Calls a function and returns what it throws, if anything. */
-function failureOf(call: () => void): unknown {
-  try {
-    call()
-    return undefined
-  } catch (error) {
-    return error
   }
 }

@@ -8,6 +8,7 @@ import { captureContext } from "../../../src/runtime/device/context.js"
 import { DeviceOrder } from "../../../src/runtime/order/device-order.js"
 import { RecordPoint } from "../../../src/runtime/order/record-point.js"
 import type { StreamState } from "../../../src/runtime/order/stream-state.js"
+import { synchronizeStream } from "../../../src/runtime/order/synchronize.js"
 import { Uses } from "../../../src/runtime/memory/uses.js"
 import { RecordingDriver } from "../../support/recording-driver.js"
 
@@ -109,14 +110,14 @@ class Comparison {
   }
 
   #synchronize(stream: Modelled): void {
-    this.order.synchronizeStream(stream.state)
+    synchronizeStream(stream.state)
     for (const operation of stream.known) this.hostKnows.add(operation)
   }
 
   /** Disposes of a stream. Another one replaces it, and later reuses its slot. */
   #replace(index: number): void {
     const stream = this.#streams[index] ?? assert.fail()
-    this.order.synchronizeStream(stream.state)
+    synchronizeStream(stream.state)
     for (const operation of stream.known) this.hostKnows.add(operation)
     this.order.disposeStream(stream.state)
     this.#streams[index] = this.#stream()
