@@ -772,6 +772,12 @@ export interface Driver {
   startTimeline?(sink: TimelineSink, source: TimeSource | undefined, capacity: number): Timeline
 
   /**
+   * Shows a range of the host's time in the device's profilers, until the returned function is called. Ranges may overlap.
+   * Absent, or gives undefined, if there is nothing to show it to.
+   */
+  startRange?(name: string): (() => void) | undefined
+
+  /**
    * Starts to check work that is queued from now on. There is at most one such check at a time. Absent if the device cannot
    * check anything.
    */

@@ -29,6 +29,7 @@ import { CudaStreams } from "./streams.js"
 import { Streams } from "./stream/streams.js"
 import { firstLine } from "./native/ffi.js"
 import { CuptiTimeline } from "./cupti/cupti-timeline.js"
+import { Ranges } from "./toolkit/nvtx.js"
 import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
 
 const LOCAL_MEMORY: Need = {
@@ -65,6 +66,7 @@ export class CudaDriver implements Driver {
   readonly #quiet: Quiet
   readonly #conditionals: Conditionals
   readonly #timelineParts: TimelineParts
+  readonly #ranges: Ranges
   readonly #ordinal: number
   #timeline: EventTimeline | CuptiTimeline | undefined
   #properties: DeviceProperties | undefined
@@ -90,6 +92,7 @@ export class CudaDriver implements Driver {
     }
     this.#completions = new Completions(context)
     this.#ordinal = ordinal
+    this.#ranges = new Ranges(context)
     this.#timelineParts = { context, captures, streams: this.#streams }
     enter(context)
     this.#neighbours = new Neighbours(context, markers)
@@ -155,6 +158,10 @@ export class CudaDriver implements Driver {
       warn("AUX_TRACE", `${instead}: ${firstLine(error)}`)
       return undefined
     }
+  }
+
+  startRange(name: string): (() => void) | undefined {
+    return this.#ranges.start(name)
   }
 
   close(unseen?: unknown): void {

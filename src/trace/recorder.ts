@@ -77,6 +77,8 @@ export interface RecordedRegion {
   readonly region: Region
   readonly start: number
   end: number
+  /** Ends its range in the device's profilers. */
+  readonly endRange: (() => void) | undefined
   readonly streams: readonly StreamIndex[]
 }
 
@@ -223,12 +225,16 @@ export class Recorder extends OperationObserver {
     if (this.regions.length >= this.#limits.entries) return
     const streams = region.streams.map((stream) => this.#indexOf(stream))
     this.#firstRegion ??= region.number
-    this.regions.push({ region, start: this.now(), end: NaN, streams })
+    const driver = region.streams[0]?.order.driver
+    const endRange = driver?.startRange?.(`auxstream ${region.name} (${region.mode}: ${region.reason})`)
+    this.regions.push({ region, start: this.now(), end: NaN, endRange, streams })
   }
 
   override ended(region: Region): void {
     const recorded = this.regions[region.number - (this.#firstRegion ?? 0)]
-    if (recorded !== undefined) recorded.end = this.now()
+    if (recorded === undefined) return
+    recorded.end = this.now()
+    recorded.endRange?.()
   }
 
   #enlist({ kind, label, stream, accesses, region }: Operation): LoggedOperation | undefined {

@@ -63,6 +63,7 @@ if (doublePath !== undefined) {
   process.env["AUXSTREAM_LIBCUBLASLT"] = doublePath
   process.env["AUXSTREAM_LIBCUBLAS"] = doublePath
   process.env["AUXSTREAM_LIBCUPTI"] = doublePath
+  process.env["AUXSTREAM_LIBNVTX"] = doublePath
 }
 
 type Call = (...args: (number | string)[]) => number
@@ -119,6 +120,8 @@ export const double = {
   count: (name: string) => call("double_count", "double", ["str"], name),
   alive: () =>
     Object.fromEntries(LIVE.map((name, which) => [name, call("double_alive", "double", ["int"], which)])) as Alive,
+  /** The NVTX ranges so far, and those that have not ended. */
+  ranges: () => [0, 1].map((open) => call("double_ranges", "double", ["int"], open)),
   /** Forgets what a lost device took with it. */
   forgetLost: () => void call("double_forget_lost", "void", []),
   setDevices: (count: number) => void call("double_set_devices", "void", ["int"], count),

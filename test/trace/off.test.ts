@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import { type Device, maybeExecuteInParallel, openDevice, startTrace } from "../../src/index.js"
+import { type Device, maybeExecuteInParallel, openDevice, parallel, startTrace } from "../../src/index.js"
 import { double, skip } from "../cuda/double.js"
 import { affine, once } from "../support/kernels.js"
 
@@ -59,6 +59,21 @@ describe("§12 tracing costs nothing when it is off", { skip }, () => {
     for (let trial = 0; trial < 20; trial++) await traceOnce()
     assert.ok(double.alive().events <= events + 10, `${events} events became ${double.alive().events}`)
     assert.ok(double.alive().streams <= streams + 2)
+  })
+
+  it("fork-joins are NVTX ranges while a trace runs, and only then", async () => {
+    using device = openDevice("cuda:0")
+    const x = device.zeros("int32", 1)
+    const call = () => parallel([() => affine.launch(once, 1, x, 3, 1), async () => {}])
+    const [before = 0] = double.ranges()
+    await call()
+    assert.deepEqual(double.ranges(), [before, 0])
+    const trace = startTrace()
+    const running = call()
+    assert.deepEqual(double.ranges(), [before + 1, 1])
+    await running
+    await trace.stop()
+    assert.deepEqual(double.ranges(), [before + 1, 0])
   })
 
   it("a driver call of the trace that fails does not fail the program's operation", async () => {

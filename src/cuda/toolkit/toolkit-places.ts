@@ -9,7 +9,7 @@ export type ToolkitFile = Readonly<
 >
 
 /** The folders below `site-packages/nvidia` with the libraries or the headers. CUDA 13 has one for everything. */
-const PYTHON_PACKAGES = ["cu13", "cuda_nvrtc", "cublas", "cuda_cupti", "cuda_runtime"]
+const PYTHON_PACKAGES = ["cu13", "cuda_nvrtc", "cublas", "cuda_cupti", "nvtx", "cuda_runtime"]
 
 /** The file names, that of the driver's own CUDA version first: a driver may reject the output of a newer compiler. */
 function fileNames({ platform }: Machine, file: ToolkitFile, driverMajor: number): string[] {
