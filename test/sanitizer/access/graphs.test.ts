@@ -1,7 +1,17 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, defineKernel, type Device, fork, runIf, runWhile, startTrace } from "../../../src/index.js"
-import { affine, once } from "../../support/kernels.js"
+import {
+  captureGraph,
+  defineKernel,
+  type Device,
+  fork,
+  runIf,
+  runWhile,
+  startTrace,
+  type Stream,
+} from "../../../src/index.js"
+import { affine, once, prepare } from "../../support/kernels.js"
+import { isHeld, Latch } from "../../support/latch.js"
 import { openHost, Seen } from "./seen.js"
 
 const change = defineKernel({
@@ -184,4 +194,32 @@ test("a trace shows checked launches and checked graphs by their names, like oth
     assert.ok(names.includes(name), `${name} in ${names.join(", ")}`)
   assert.equal(names.filter((name) => name === "change").length, 2)
   assert.equal((await seen.on(device)).length, 2)
+})
+
+test("§7 a launch runs behind the graph's latest one on another stream, whichever of the two is checked", async () => {
+  using device = openHost()
+  await prepare(device)
+  using x = device.zeros("int32", 4)
+  using graph = captureGraph(() => affine.launch(once, 4, x, 2, 1), { device })
+  const [first, second] = [device.createStream(), device.createStream()]
+  const launch = (stream: Stream, isChecked: boolean) => {
+    using seen = isChecked ? new Seen() : undefined
+    graph.launch(stream)
+    seen?.stop()
+  }
+  device.synchronize()
+  for (const [one, other] of [
+    [true, true],
+    [true, false],
+    [false, true],
+  ] as const) {
+    using latch = new Latch(device).hold(first)
+    launch(first, one)
+    launch(second, other)
+    assert.equal(isHeld(second), true, `${one} then ${other}`)
+    latch.open()
+    second.synchronize()
+    assert.equal(latch.timedOut, false)
+  }
+  assert.equal(x.readSync()[0], 63)
 })
