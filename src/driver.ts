@@ -78,6 +78,13 @@
  * counts it. It times only operations between its start and its stop. Without a timeline, queueing and running must cost
  * the same as if there were none.
  *
+ * ## Checks
+ *
+ * A driver may check what queued work does to memory ({@link Driver.startChecks}). The runtime calls `describe` directly before it
+ * queues a launch outside of captures. Checks must change no order, and no result of work that keeps its declarations. They
+ * compare only bytes that no other operation may write at the same time, by the declarations of both. Without checks,
+ * queueing and running must cost the same as if there were none.
+ *
  * ## Threads
  *
  * A driver belongs to the JavaScript thread that opened it. It must not rely on thread state that other code may change,
