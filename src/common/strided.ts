@@ -23,13 +23,13 @@ export function overlap(one: StridedRange, other: StridedRange): boolean {
 
 /** Bytes that two ranges have in common: those of the first row of one that overlaps the other. They must overlap. */
 export function overlapOf(one: StridedRange, other: StridedRange): { begin: number; end: number } {
-  for (let row = 0; row < one.rows; row++) {
-    const from = one.address + row * one.pitch
-    for (let place = 0; place < other.rows; place++) {
-      const begin = Math.max(from, other.address + place * other.pitch)
-      const end = Math.min(from + one.width, other.address + place * other.pitch + other.width)
-      if (begin < end) return { begin, end }
-    }
+  const [fewer, more] = one.rows <= other.rows ? [one, other] : [other, one]
+  for (let row = 0; row < fewer.rows; row++) {
+    const begin = fewer.address + row * fewer.pitch
+    const end = begin + fewer.width
+    const first = more.address + firstRowAfter(more, begin) * more.pitch
+    if (first < Math.min(end, endOf(more)))
+      return { begin: Math.max(begin, first), end: Math.min(end, first + more.width) }
   }
   throw new RangeError("The ranges do not overlap.")
 }
@@ -40,9 +40,14 @@ export function endOf({ address, width, pitch, rows }: StridedRange): number {
 }
 
 /** Whether a row contains a byte from `begin` up to `end`. Only the first row that ends after `begin` must be checked. */
-function hasRowWithin({ address, width, pitch, rows }: StridedRange, begin: number, end: number): boolean {
-  const row = Math.max(0, Math.floor((begin - width - address) / pitch) + 1)
-  return row < rows && address + row * pitch < end
+function hasRowWithin(range: StridedRange, begin: number, end: number): boolean {
+  const row = firstRowAfter(range, begin)
+  return row < range.rows && range.address + row * range.pitch < end
+}
+
+/** The index of the first row that ends after an address, if there were rows without end. */
+function firstRowAfter({ address, width, pitch }: StridedRange, begin: number): number {
+  return Math.max(0, Math.floor((begin - width - address) / pitch) + 1)
 }
 
 /** Two rows overlap if their beginnings are close enough. The distance is one of `distance + k * pitch`. */

@@ -2,7 +2,7 @@
  * The accesses and the order of one device outside of captures, or of one capture. It decides whether an access is ordered
  * after the earlier ones.
  */
-import type { StridedRange } from "../common/strided.js"
+import { endOf, overlap, overlapOf, type StridedRange } from "../common/strided.js"
 import { ClockSlots } from "../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import type { Access, Chain } from "../runtime/order/operation.js"
@@ -148,52 +148,31 @@ export class History {
    * @param clock what is ordered before the new access
    */
   check(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
-    const { address, width, pitch, rows } = access
+    const { address, width, rows } = access
     if (width === 0) return
-    if (this.strided.size > 0) {
-      this.strided.visit(access, (past, begin, end) => this.#compare(lane, clock, past, begin, end, made, found))
-    }
-    for (let row = 0; row < rows; row++) {
-      const begin = address + row * pitch
-      this.#checkRow(lane, clock, begin, begin + width, made, found)
+    const exact = rows === 1 && this.strided.size === 0 ? this.shadow.exactly(address, address + width) : undefined
+    if (exact === undefined) return this.#checkAll(lane, clock, access, made, found)
+    for (const past of exact.accesses) {
+      if (this.#races(lane, clock, past, made)) addTo(found, made, past, access, access)
     }
   }
 
-  #checkRow(lane: Lane, clock: VectorClock, begin: number, end: number, made: AccessFacts, found: Conflict[]): void {
-    const exact = this.shadow.exactly(begin, end)
-    if (exact !== undefined) return this.#checkSegment(lane, clock, exact, begin, end, made, found)
-    for (const segment of this.shadow.overlapping(begin, end)) {
-      this.#checkSegment(lane, clock, segment, begin, end, made, found)
+  #checkAll(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
+    for (const segment of this.shadow.overlapping(access.address, endOf(access))) {
+      const range = rangeOfSegment(segment)
+      if (!overlap(range, access)) continue
+      for (const past of segment.accesses) {
+        if (this.#races(lane, clock, past, made)) addTo(found, made, past, range, access)
+      }
+    }
+    for (const { range, access: past } of this.strided) {
+      if (overlap(range, access) && this.#races(lane, clock, past, made)) addTo(found, made, past, range, access)
     }
   }
 
-  #checkSegment(
-    lane: Lane,
-    clock: VectorClock,
-    { begin, end, accesses }: Segment,
-    from: number,
-    to: number,
-    made: AccessFacts,
-    found: Conflict[],
-  ): void {
-    for (const past of accesses) {
-      this.#compare(lane, clock, past, Math.max(begin, from), Math.min(end, to), made, found)
-    }
-  }
-
-  #compare(
-    lane: Lane,
-    clock: VectorClock,
-    past: PastAccess,
-    begin: number,
-    end: number,
-    made: AccessFacts,
-    found: Conflict[],
-  ): void {
-    if (made.mode === "read" && past.mode === "read") return
-    if (this.#isAfter(lane, clock, past) || this.#mayBeKnownElsewhere(past)) return
-    if (found.some((conflict) => conflict.past.operation === past.operation && conflict.access === made)) return
-    found.push({ access: made, past, begin, end })
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, { mode }: AccessFacts): boolean {
+    if (mode === "read" && past.mode === "read") return false
+    return !this.#isAfter(lane, clock, past) && !this.#mayBeKnownElsewhere(past)
   }
 
   /** Whether an access is ordered before the lane's next operation. */
@@ -260,7 +239,8 @@ export class History {
     const isNeeded = ({ operation: { lane, tick } }: PastAccess) => !this.#done.isAfter(lane.slot, tick)
     this.shadow.keepAll(isNeeded)
     this.strided.keep(0, Infinity, isNeeded)
-    for (const past of [this.shadow, this.strided]) for (const { operation } of past) operation.lane.isInUse = true
+    for (const { operation } of this.shadow) operation.lane.isInUse = true
+    for (const { access } of this.strided) access.operation.lane.isInUse = true
     for (const lane of this.#all) this.#sweepLane(lane)
     for (const [key, { end }] of this.#chains) if (this.#done.isAfter(end.slot, end.tick)) this.#chains.delete(key)
     this.#mostLanes = Math.max(LEAST, 2 * this.#all.size)
@@ -289,4 +269,14 @@ function isShared({ stream }: Lane): boolean {
 /** Without the memory, which the sanitizer must not keep. */
 function rangeOf({ address, width, pitch, rows }: Access): StridedRange {
   return { address, width, pitch, rows }
+}
+
+function rangeOfSegment({ begin, end }: Segment): StridedRange {
+  return { address: begin, width: end - begin, pitch: end - begin, rows: 1 }
+}
+
+/** Adds a conflict with bytes that both use, unless there is one between the same two accesses. */
+function addTo(found: Conflict[], access: AccessFacts, past: PastAccess, one: StridedRange, other: StridedRange): void {
+  if (found.some((known) => known.past.operation === past.operation && known.access === access)) return
+  found.push({ access, past, ...overlapOf(one, other) })
 }

@@ -24,7 +24,7 @@ interface OpenOperation {
   readonly history: History
   readonly facts: readonly AccessFacts[]
   /** The histories of its bodies, if it is a conditional. */
-  readonly bodies: History[]
+  bodies: History[] | undefined
 }
 
 export class RaceObserver extends OperationObserver {
@@ -36,6 +36,11 @@ export class RaceObserver extends OperationObserver {
   readonly #allocations = new WeakMap<DeviceOrder, Allocations>()
   readonly #graphs = new GraphFacts()
   readonly #open: OpenOperation[] = []
+  /** The device of the latest call, because the next one is usually for the same. */
+  #latestOrder: DeviceOrder | undefined
+  #latest: History | undefined
+  /** The conflicts of one operation. Empty between calls. */
+  #found: Conflict[] = []
 
   /** @param onRace called for each race before the operation is queued. If it throws, the operation is refused */
   constructor(onRace: (race: AnyRace) => void, hasStacks: boolean) {
@@ -50,13 +55,12 @@ export class RaceObserver extends OperationObserver {
     const lane = history.laneOf(stream)
     const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
     const graph = plan && this.#graphs.of(accesses, plan)
-    const facts = graph === undefined ? accesses.map((access) => factsOf(access)) : graph.accesses
+    const facts = graph === undefined ? allFactsOf(accesses) : graph.accesses
     if (history.isCapture) this.#graphs.noteCaptured(accesses)
     if (graph !== undefined && graph.races.length > 0) this.#reportIn(graph.races, queued)
-    const found: Conflict[] = []
-    this.#check(history, lane, operation, facts, found)
-    if (found.length > 0) this.#report(operation, queued, history, found)
-    this.#open.push({ operation, queued, history, facts, bodies: [] })
+    this.#check(history, lane, operation, facts)
+    if (this.#found.length > 0) this.#report(operation, queued, history)
+    this.#open.push({ operation, queued, history, facts, bodies: undefined })
   }
 
   #stack(): readonly Frame[] | undefined {
@@ -64,18 +68,13 @@ export class RaceObserver extends OperationObserver {
   }
 
   /** Compares with the history, and for the body of a conditional with what is around it. */
-  #check(
-    history: History,
-    lane: Lane,
-    { accesses, chain }: Operation,
-    facts: readonly AccessFacts[],
-    found: Conflict[],
-  ): void {
+  #check(history: History, lane: Lane, { accesses, chain }: Operation, facts: readonly AccessFacts[]): void {
     for (let scope: History | undefined = history, inner = lane; scope !== undefined;) {
       const clock = scope.clockIn(chain, inner)
-      for (const [index, access] of accesses.entries()) {
+      for (let index = 0; index < accesses.length; index++) {
+        const access = accesses[index]
         const made = facts[index]
-        if (made !== undefined) scope.check(inner, clock, access, made, found)
+        if (access !== undefined && made !== undefined) scope.check(inner, clock, access, made, this.#found)
       }
       const { around }: History = scope
       if (around === undefined) return
@@ -84,7 +83,9 @@ export class RaceObserver extends OperationObserver {
     }
   }
 
-  #report({ stream }: Operation, queued: QueuedOperation, history: History, found: readonly Conflict[]): void {
+  #report({ stream }: Operation, queued: QueuedOperation, history: History): void {
+    const found = this.#found
+    this.#found = []
     for (const conflict of found) {
       this.#onRace({ ...conflict, queued, history, allocation: this.#allocationsOf(stream.order).at(conflict.begin) })
     }
@@ -98,19 +99,21 @@ export class RaceObserver extends OperationObserver {
   }
 
   override accepted(operation: Operation): void {
-    const open = this.#open.pop()
+    const open = this.#open.at(-1)
     if (open === undefined || open.operation !== operation) return
+    this.#open.pop()
     const { queued, history, facts, bodies } = open
     const { lane } = queued
     const { chain, accesses } = operation
     if (chain !== undefined) lane.clock = history.clockIn(chain, lane)
     queued.tick = ++lane.tick
-    for (const [index, access] of accesses.entries()) {
+    for (let index = 0; index < accesses.length; index++) {
+      const access = accesses[index]
       const made = facts[index]
-      if (made !== undefined) note(history, queued, access, made)
+      if (access !== undefined && made !== undefined) note(history, queued, access, made)
     }
     if (chain !== undefined) history.endChain(chain, lane.now())
-    for (const body of bodies) this.#include(body, history, queued)
+    for (const body of bodies ?? []) this.#include(body, history, queued)
   }
 
   /** The accesses of a body become accesses of its conditional. */
@@ -215,16 +218,17 @@ export class RaceObserver extends OperationObserver {
       true,
       isBody ? { history: conditional.history, lane: conditional.queued.lane } : undefined,
     )
-    if (isBody) conditional.bodies.push(history)
+    if (isBody) (conditional.bodies ??= []).push(history)
     this.#captures.set(capture, history)
     return history
   }
 
   #deviceOf(order: DeviceOrder): History {
-    const known = this.#devices.get(order)
-    if (known !== undefined) return known
-    const history = new History(false)
+    if (order === this.#latestOrder && this.#latest !== undefined) return this.#latest
+    const history = this.#devices.get(order) ?? new History(false)
     this.#devices.set(order, history)
+    this.#latestOrder = order
+    this.#latest = history
     return history
   }
 
@@ -241,4 +245,10 @@ export class RaceObserver extends OperationObserver {
 function note(history: History, operation: QueuedOperation, access: Access, made: AccessFacts): void {
   history.note(operation, access, made)
   if (history.around !== undefined) history.collected.push({ operation, access, made })
+}
+
+function allFactsOf(accesses: readonly Access[]): AccessFacts[] {
+  const facts: AccessFacts[] = []
+  for (const access of accesses) facts.push(factsOf(access))
+  return facts
 }

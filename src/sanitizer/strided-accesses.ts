@@ -3,10 +3,10 @@
  * instead of as segments. An access that a later one has replaced in part stays whole. That adds no race: whatever is ordered
  * after the later one is ordered after both.
  */
-import { endOf, overlap, overlapOf, type StridedRange } from "../common/strided.js"
+import { endOf, type StridedRange } from "../common/strided.js"
 import type { AccessFacts, PastAccess } from "./past-access.js"
 
-interface StridedAccess {
+export interface StridedAccess {
   readonly range: StridedRange
   readonly access: PastAccess
 }
@@ -16,15 +16,6 @@ export class StridedAccesses {
 
   get size(): number {
     return this.#all.length
-  }
-
-  /** Calls `visit` for each access that has bytes in common with the range, and with the first of these bytes. */
-  visit(range: StridedRange, visit: (past: PastAccess, begin: number, end: number) => void): void {
-    for (const past of this.#all) {
-      if (!overlap(past.range, range)) continue
-      const { begin, end } = overlapOf(past.range, range)
-      visit(past.access, begin, end)
-    }
   }
 
   add(range: StridedRange, access: PastAccess): void {
@@ -46,8 +37,8 @@ export class StridedAccesses {
     })
   }
 
-  [Symbol.iterator](): Iterator<PastAccess> {
-    return this.#all.map(({ access }) => access)[Symbol.iterator]()
+  [Symbol.iterator](): Iterator<StridedAccess> {
+    return this.#all[Symbol.iterator]()
   }
 }
 

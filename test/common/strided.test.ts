@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { endOf, overlap, type StridedRange } from "../../src/common/strided.js"
+import { endOf, overlap, overlapOf, type StridedRange } from "../../src/common/strided.js"
 
 /** Every byte of a range. */
 function bytesOf({ address, width, pitch, rows }: StridedRange): Set<number> {
@@ -27,6 +27,11 @@ test("two strided ranges overlap if, and only if, they have a byte in common", (
       const expected = [...bytesOf(one)].some((byte) => bytes.has(byte))
       assert.equal(overlap(one, other), expected)
       assert.equal(overlap(other, one), expected)
+      if (expected) {
+        const { begin, end } = overlapOf(one, other)
+        assert.ok(begin < end)
+        for (let byte = begin; byte < end; byte++) assert.ok(bytes.has(byte) && bytesOf(one).has(byte))
+      }
       if (one.width > 0) assert.equal(endOf(one), Math.max(...bytesOf(one)) + 1)
     }),
     { numRuns: 3000 },
