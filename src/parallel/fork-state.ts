@@ -136,6 +136,7 @@ export class ForkState {
     if (this.disposed) return
     this.disposed = true
     if (this.#joined) return
+    if (this.#origin.order.closed) return this.release()
     try {
       this.#joinWhenFinished(current())
     } catch (error) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { defineKernel, type Device, openDevice } from "../../src/index.js"
+import { captureGraph, defineKernel, type Device, type DeviceArray, fork, openDevice, runIf } from "../../src/index.js"
 import { forEachDevice } from "../support/devices.js"
 import { refused, rejected } from "../support/errors.js"
 import { affine, once, over, spin } from "../support/kernels.js"
@@ -134,6 +134,28 @@ forEachDevice("disposing of devices", (open) => {
     await Promise.all(pending)
     assert.deepEqual(await read, Int32Array.of(3, 3, 3, 3))
     assert.equal(latch.timedOut, false)
+  })
+
+  test("§8 dispose: a device that is disposed of inside a capture, a conditional's body or a fork says so, and no more", async () => {
+    const warnings: Error[] = []
+    const listen = (warning: Error) => warnings.push(warning)
+    process.on("warning", listen)
+    const uses: ((device: Device, flag: DeviceArray<"int32">) => unknown)[] = [
+      (device) => captureGraph(() => device.dispose(), { device }),
+      (device, flag) => captureGraph(() => runIf(flag, () => device.dispose()), { device }),
+      (device) => {
+        using forked = fork(() => device.dispose())
+        return forked.join()
+      },
+    ]
+    for (const use of uses) {
+      const device = open()
+      const flag = device.zeros("int32", 1)
+      refused(() => use(device, flag), "AUX_DISPOSED", device.id)
+    }
+    await new Promise(setImmediate)
+    process.off("warning", listen)
+    assert.deepEqual(warnings, [])
   })
 
   test("§8 dispose: a device can be opened repeatedly, and kernels defined once run on each", async () => {

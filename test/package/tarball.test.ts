@@ -38,7 +38,7 @@ describe("the tarball", () => {
   test("contains what users need, and nothing else", () => {
     const paths = packedPaths()
     const beside = paths.filter((path) => !/^(dist|docs|examples|bench\/results)\//.test(path))
-    const pages = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "package.json"]
+    const pages = ["CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "package.json"]
     assert.deepEqual(beside.sort(), pages)
     const strange = paths.filter(
       (path) => path.startsWith("dist/") && !/^dist\/[a-zA-Z0-9/-]+(\.generated\.d\.ts|\.d\.ts|\.js)$/.test(path),

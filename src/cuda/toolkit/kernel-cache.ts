@@ -2,8 +2,8 @@
  * Keeps compiled kernels on disk, so that a program compiles each kernel once, not at every start.
  *
  * An entry's name is the hash of everything that its contents depend on. An entry is written to a temporary file and
- * renamed, so that other processes see either all of it or nothing. It begins with the hash of its contents, so that a
- * damaged entry is detected and replaced. Failing to write the cache is no error: the kernel has been compiled.
+ * renamed, so that other processes see either all of it or nothing. It begins with the hash of its name and its contents, so
+ * that an entry that was damaged or renamed is detected and replaced. Failing to write the cache is no error: the kernel has been compiled.
  *
  * An entry's code runs on the GPU with the rights of this process. So the cache must never use a folder or an entry that
  * belongs to another user or that another user can write to.
@@ -31,8 +31,10 @@ const WRITABLE_BY_OTHERS = 0o022
 /** Opens a pipe without waiting for a writer, and refuses links. Windows has neither flag. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
-function hash(data: string | Uint8Array): Buffer {
-  return createHash("sha256").update(data).digest()
+function hash(...parts: readonly (string | Uint8Array)[]): Buffer {
+  const sum = createHash("sha256")
+  for (const part of parts) sum.update(part)
+  return sum.digest()
 }
 
 /** The name of the entry for an image compiled from these parts. */
@@ -69,7 +71,7 @@ export function readCache(key: string): Uint8Array | undefined {
     if (folder === undefined) return undefined
     const entry = readOwn(join(folder, key))
     const contents = entry.subarray(HASH_BYTES)
-    return hash(contents).equals(entry.subarray(0, HASH_BYTES)) ? contents : undefined
+    return hash(key, contents).equals(entry.subarray(0, HASH_BYTES)) ? contents : undefined
   } catch {
     return undefined
   }
@@ -93,7 +95,7 @@ export function writeCache(key: string, contents: Uint8Array): void {
     const folder = trustedFolder((path) => mkdirSync(path, { recursive: true, mode: 0o700 }))
     if (folder === undefined) return
     unfinished = join(folder, `${key}.${randomUUID()}.tmp`)
-    writeFileSync(unfinished, Buffer.concat([hash(contents), contents]), { mode: 0o600, flag: "wx" })
+    writeFileSync(unfinished, Buffer.concat([hash(key, contents), contents]), { mode: 0o600, flag: "wx" })
     renameSync(unfinished, join(folder, key))
   } catch {
     if (unfinished !== undefined) removeIfPresent(unfinished)

@@ -245,6 +245,7 @@ function captureBody(
 function callBody(body: BodyCapture, root: Stream, fn: () => unknown): void {
   runIn(context().withStream(root).withScope(undefined).withCapture(body.link), () => {
     const promise = adopt(fn())
+    root.device.checkUsable()
     if (promise === undefined) return body.end()
     promise.catch(() => {}) // The error below replaces its rejection.
     throw new AuxstreamError(

@@ -1,6 +1,17 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, test } from "node:test"
@@ -38,6 +49,27 @@ async function used(cache: string): Promise<{ entry: string | undefined; warning
 
 test("a folder of the user's own is used, and made if it is not there", async () => {
   assert.deepEqual(await used(join(folder, "new", "one")), { entry: "an image", warning: undefined })
+})
+
+test("an entry that was cut short, changed, made longer or renamed is no entry, and is written again", () => {
+  withEnvironment({ AUXSTREAM_CACHE_DIR: folder }, () => {
+    const place = join(folder, key)
+    writeCache(key, contents)
+    const whole = readFileSync(place)
+    const damages = Array.from(whole, (_, length) => whole.subarray(0, length))
+    for (const index of whole.keys())
+      damages.push(Buffer.from(whole.map((byte, at) => (at === index ? byte ^ 1 : byte))))
+    damages.push(Buffer.concat([whole, Buffer.of(0)]))
+    for (const damaged of damages) {
+      writeFileSync(place, damaged)
+      assert.equal(kept(), undefined, `${damaged.length} bytes`)
+    }
+    writeCache(key, contents)
+    assert.equal(kept(), "an image")
+    const other = "1".repeat(64)
+    renameSync(place, join(folder, other))
+    assert.equal(readCache(other), undefined)
+  })
 })
 
 test("reading an entry creates no folder", () => {
