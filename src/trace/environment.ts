@@ -64,7 +64,9 @@ class TraceFile {
   write(): void {
     const temporary = `${this.#path}.${process.pid}.${threadId}.tmp`
     try {
-      writeFileSync(temporary, this.#form(this.#trace.peek()))
+      // In a folder that others can write to, a link of theirs may be in its place. It is never followed.
+      rmSync(temporary, { force: true })
+      writeFileSync(temporary, this.#form(this.#trace.peek()), { flag: "wx" })
       renameSync(temporary, this.#path)
     } catch (error) {
       rmSync(temporary, { force: true })
