@@ -24,9 +24,9 @@ async function update() {
     `// Joined from ${page} by scripts/build-page.mjs.
 // ${fingerprint}
 
-export const script = ${JSON.stringify(script)}
+export const script: string = ${JSON.stringify(script)}
 
-export const style = ${JSON.stringify(style)}
+export const style: string = ${JSON.stringify(style)}
 `,
   )
 }

@@ -13,6 +13,15 @@ export interface Figure {
   readonly tone?: "good" | "bad"
 }
 
+/** What was traced: `"233 operations and 100 nodes of graphs on 6 streams in 25.6 s"`. */
+export function headlineOf({ spans, duration }: TraceData): string {
+  const nodes = spans.filter(({ parent }) => parent !== undefined).length
+  const operations = formatNumberOf(spans.length - nodes, "operation")
+  const ofGraphs = nodes > 0 ? ` and ${formatNumberOf(nodes, "node")} of graphs` : ""
+  const streams = new Set(spans.filter(({ parent }) => parent === undefined).map(({ stream }) => stream)).size
+  return `${operations}${ofGraphs} on ${formatNumberOf(streams, "stream")} in ${formatTime(duration)}`
+}
+
 export function summaryOf(data: TraceData, figures?: TraceFigures): Figure[] {
   const ofDevices = figures?.devices.map((device) => figureOfDevice(data, device)) ?? []
   const ofRegions = data.regions.length > 0 ? [figureOfRegions(data.regions, figures)] : []

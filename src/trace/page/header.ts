@@ -1,15 +1,13 @@
 /** The head of the page: what was traced, and the figures in words. */
 
-import { summaryOf } from "../layout/summary.js"
-import { formatCount, formatNumberOf, formatTime } from "../layout/times.js"
+import { headlineOf, summaryOf } from "../layout/summary.js"
 import { byId, make } from "./dom.js"
 import type { Model } from "./model.js"
 
 export function fillHeader({ data, figures }: Model): void {
-  const { spans, streams, duration, date, machine } = data
-  const what = `${formatCount(spans.length)} operations on ${formatNumberOf(streams.length, "stream")} in ${formatTime(duration)}`
+  const { date, machine } = data
   const where = `${new Date(date).toLocaleString()} · Node.js ${machine.node.replace(/^v/, "")} on ${machine.platform} · ${machine.cores} × ${machine.cpu}`
-  byId("what", HTMLElement).textContent = what
+  byId("what", HTMLElement).textContent = headlineOf(data)
   byId("where", HTMLElement).textContent = where
   const list = byId("figures", HTMLUListElement)
   for (const { value, text, detail, tone } of summaryOf(data, figures)) {

@@ -97,6 +97,8 @@ function tableOf(
     head.append(cell)
   }
   const body = make("tbody", "")
-  for (const row of rows) body.append(make("tr", "", ...row.map((cell) => make("td", "", cell))))
+  const isNumber = (cell: Node | string) => typeof cell === "string" && /^[\d–]/.test(cell)
+  for (const row of rows)
+    body.append(make("tr", "", ...row.map((cell) => make("td", isNumber(cell) ? "number" : "", cell))))
   return make("div", "scroll", make("table", "", make("caption", "", caption), make("thead", "", head), body))
 }

@@ -55,8 +55,9 @@ function addDevice(timeline: Timeline, data: TraceData, device: number, flows: F
   const parent = timeline.addTrack({ name: `${id}: ${name}`, description, hasRanks: true })
   timeline.addCounter({ name: "running operations", parent, rank: 1 }, runningOperations(data, device))
   addRanRegions(timeline, data, device, parent, flows)
+  const busy = new Set(data.spans.map((span) => span.stream))
   for (const stream of indicesOf(data.streams, (candidate) => candidate.device === device)) {
-    addStream(timeline, data, stream, parent, flows)
+    if (busy.has(stream) || flows.marksOn(stream).length > 0) addStream(timeline, data, stream, parent, flows)
   }
 }
 
@@ -92,7 +93,7 @@ function addStream(timeline: Timeline, data: TraceData, stream: number, parent: 
 function textOfSpan({ spans, regions }: TraceData, index: number): Text {
   const span = spans[index]
   if (span === undefined) return {}
-  const { name, kind, queued, start, region, iteration, bytes } = span
+  const { name, kind, queued, start, region, branch, iteration, bytes } = span
   const fork_join = region === undefined ? undefined : regions[region]?.name
   const details = {
     operation: index,
@@ -100,6 +101,7 @@ function textOfSpan({ spans, regions }: TraceData, index: number): Text {
     queued_for_ns: start - queued,
     region,
     fork_join,
+    function: branch,
     iteration,
     bytes,
   }

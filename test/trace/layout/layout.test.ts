@@ -9,7 +9,7 @@ import { hitAt } from "../../../src/trace/layout/hit.js"
 import { lanesOf } from "../../../src/trace/layout/lanes.js"
 import { RelationIndex } from "../../../src/trace/layout/relations.js"
 import { find } from "../../../src/trace/layout/search.js"
-import { summaryOf } from "../../../src/trace/layout/summary.js"
+import { headlineOf, summaryOf } from "../../../src/trace/layout/summary.js"
 import { ticksOf } from "../../../src/trace/layout/ticks.js"
 import { formatBytes, formatCount, formatExactly, formatShare, formatTime } from "../../../src/trace/layout/times.js"
 import { type View, fit, limitsOf, xAt } from "../../../src/trace/layout/view.js"
@@ -269,6 +269,18 @@ describe("§12 the figures in words", () => {
     assert.equal(figures[4], "3 records lost on cuda:0: These operations are missing here and in the figures.")
     assert.match(figures[5] ?? "", /^310 ns to trace an operation: 62\.0 µs for 200 operations, [\d.]+ % of the trace$/)
     assert.equal(figures.length, 6)
+  })
+
+  test("say what was traced", () => {
+    const nodes = data.spans.filter(({ parent }) => parent !== undefined).length
+    const duration = formatTime(data.duration)
+    assert.equal(
+      headlineOf(data),
+      `${data.spans.length - nodes} operations and ${nodes} nodes of graphs on 5 streams in ${duration}`,
+    )
+    const [first] = data.spans
+    assert.ok(first)
+    assert.equal(plain(headlineOf({ ...data, spans: [first], duration: 1500 })), "1 operation on 1 stream in 1.50 µs")
   })
 
   test("without an analysis still say how fork-joins ran, and what tracing cost", () => {

@@ -56,7 +56,7 @@ describe("§12 the page in a browser", () => {
     const figures = await page.text("#figures")
     assert.match(figures, /68 % overlap on cuda:0/)
     assert.match(figures, /3 records lost on cuda:0/)
-    assert.match(await page.text("#what"), /^\d+ operations on 6 streams in 2\.\d+ ms$/)
+    assert.match(await page.text("#what"), /^\d+ operations and \d+ nodes of graphs on 5 streams in 2\.\d+ ms$/)
   })
 
   test("says all about what is under the pointer, and nothing beside it", async () => {
@@ -80,6 +80,76 @@ describe("§12 the page in a browser", () => {
     assert.match(await page.tooltip(), /^decode/)
     await page.press("0")
     assert.match(await page.tooltip(), /^logits/, "the view changed under the pointer")
+  })
+
+  test("moves by dragging in the strip above, and shows in the middle what is clicked twice", async () => {
+    await using page = await open()
+    const place = await page.placeOf({ kind: "span", index: graph })
+    await page.page.mouse.dblclick(place.x, place.y)
+    const { x, y, width } = await page.timeArea()
+    for (const part of [0.25, 0.75]) {
+      await page.hover({ x: x + width * part, y: place.y })
+      assert.match(await page.tooltip(), /^decode/)
+    }
+    const strip = y - 45
+    await page.drag({ x: place.x + 20, y: strip }, { x: x + 5, y: strip })
+    await page.hover({ x: x + width / 2, y: place.y })
+    assert.doesNotMatch(await page.tooltip(), /^decode/)
+    await page.drag({ x: x + 5, y: strip }, { x: place.x + 20, y: strip })
+    await page.hover({ x: x + width / 2, y: place.y })
+    assert.match(await page.tooltip(), /^decode/)
+  })
+
+  test("scrolls many lanes with the wheel over their names, and with keys", async () => {
+    const many = syntheticTrace({ spans: 400, extraStreams: 30 })
+    await using page = await open({ trace: many })
+    const index = many.spans.findIndex(({ name, stream }) => stream === 4 && name === "tokenize")
+    const place = await page.placeOf({ kind: "span", index })
+    assert.ok(place.y > 800, "the lane is below the screen")
+    await page.wheel({ x: 60, y: 500 }, place.y - 700)
+    await page.hover({ x: place.x, y: 700 })
+    assert.match(await page.tooltip(), /^tokenize/)
+    await page.press("PageUp")
+    assert.doesNotMatch(await page.tooltip(), /^tokenize/)
+    await page.press("PageDown")
+    assert.match(await page.tooltip(), /^tokenize/)
+  })
+
+  test("scrolls to what a search finds", async () => {
+    const many = syntheticTrace({ spans: 400, extraStreams: 30 })
+    await using page = await open({ trace: many })
+    const before = await page.picture()
+    await page.press("/")
+    await page.page.keyboard.type("tokenize")
+    await page.press("Enter")
+    const index = many.spans.findIndex(({ name }) => name === "tokenize")
+    const { y } = await page.placeOf({ kind: "span", index })
+    const box = await page.page.locator("#timeline").boundingBox()
+    assert.ok(box && y > box.y + box.height, "the lane is below the screen without scrolling")
+    assert.match(await page.text("#details"), /^tokenize/)
+    assert.notEqual(await page.picture(), before)
+    const found = new Set<string>()
+    for (let height = box.y + 60; height < box.y + box.height; height += 15) {
+      await page.hover({ x: (await page.placeOf({ kind: "span", index })).x, y: height })
+      found.add((await page.tooltip()).split(/\s/)[0] ?? "")
+    }
+    assert.ok(found.has("tokenizekernel") || found.has("tokenize"), [...found].join())
+  })
+
+  test("has buttons for what the keys do", async () => {
+    await using page = await open()
+    const all = await page.picture()
+    const clickOn = async (name: string) => {
+      await page.page.getByRole("button", { name, exact: true }).click()
+      await page.hover({ x: 5, y: 5 })
+      return page.picture()
+    }
+    const zoomed = await clickOn("Zoom in")
+    assert.notEqual(zoomed, all)
+    await clickOn("Zoom in")
+    await clickOn("Zoom out")
+    assert.equal(await clickOn("Fit"), all)
+    assert.notEqual(await clickOn("Dark"), all)
   })
 
   test("moves with the mouse: what is under it stays under it", async () => {
