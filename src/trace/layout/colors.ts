@@ -84,10 +84,9 @@ export function colorOf(palette: Palette, kind: SpanKind, name: string): string 
   }
 }
 
-/** A number of a name, the same everywhere: FNV-1a, then mixed, because its low bits alone are close for similar names. */
+/** A number of a name, the same everywhere: FNV-1a. */
 function hashOf(name: string): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-  return (hash ^ (hash >>> 13)) >>> 0
+  return hash >>> 0
 }

@@ -99,6 +99,22 @@ describe("§12 lanes", () => {
   }
 })
 
+describe("what is under the pointer", () => {
+  test("of boxes too short to be drawn apart is the longest, with their number and their time", () => {
+    const span = { stream: 0, kind: "kernel", queued: 0 } as const
+    const spans = [10, 30, 20].map((length, index) => ({
+      ...span,
+      name: `${length}`,
+      start: index * 50,
+      end: index * 50 + length,
+    }))
+    const placement = place(lanesOf({ ...data, spans, regions: [], calls: [] }), WIDE)
+    const view: View = { from: 0, to: 100_000, width: 100 }
+    const hit = hitAt(placement, view, 0, (placement.lanes[0]?.rowsY ?? 0) + 3)
+    assert.deepEqual([hit?.item.index, hit?.count, hit?.start, hit?.end], [1, 3, 0, 120])
+  })
+})
+
 describe("relations of operations", () => {
   const relations = new RelationIndex(data)
 

@@ -84,6 +84,12 @@ export function readPerfetto(file: Uint8Array): ReadTrace {
   const reader = new Reader()
   for (const one of packet) reader.intern(one)
   const events = packet.filter((one) => one.trackEvent !== undefined)
+  const times = events.map(({ timestamp }) => Number(timestamp))
+  assert.deepEqual(
+    times,
+    [...times].sort((a, b) => a - b),
+    "readers that do not sort need events in the order of their times",
+  )
   for (const one of events.sort((a, b) => Number(a.timestamp) - Number(b.timestamp))) reader.event(one)
   reader.check()
   const { tracks, slices, arrows, counters } = reader

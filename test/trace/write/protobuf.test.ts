@@ -53,6 +53,15 @@ describe("protobuf messages", () => {
     )
   })
 
+  test("are whole wherever the writer runs out of room", () => {
+    for (let length = 4060; length < 4100; length++) {
+      const inner = { ...{ number: 0, fixed: 0, flag: false, children: [] }, text: "x".repeat(length) }
+      const tree: Tree = { ...inner, text: "", children: [inner] }
+      const decoded = Tree.decode(write(new MessageWriter(), tree).finish())
+      assert.deepEqual(Tree.toObject(decoded, { longs: Number, arrays: true }), tree)
+    }
+  })
+
   test("have the nearest number that can be written for negative and fractional ones", () => {
     const numberOf = (value: number) =>
       Tree.toObject(Tree.decode(new MessageWriter().number(1, value).finish()), { longs: Number })
