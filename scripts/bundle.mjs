@@ -1,12 +1,13 @@
 /**
- * Joins the compiled files in dist/ into a few: one for each entry point, their shared code, and one for the worker threads.
+ * Joins the compiled files in dist/ into a few: one for each entry point, their shared code, one for the worker threads, and the
+ * main job for `auxstream demo`, which imports the package as any program does.
  * Importing the package as the hundred small files of the sources would take four times as long.
  *
  * The workers' file imports only Node.js modules, because bundlers of users copy it as it is, without its imports. It lies
  * beside the code that starts the threads, as in the sources.
  */
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { build } from "esbuild"
 import { at, filesBelow, root } from "./lib/project.mjs"
 
@@ -22,10 +23,14 @@ const common = {
   metafile: true,
   logLevel: "warning",
 }
+const entries = { index: "src/index.ts", "blas/index": "src/blas/index.ts", "cli/main": "src/cli/main.ts" }
 const results = await Promise.all([
-  build({ ...common, entryPoints: { index: "src/index.ts", "blas/index": "src/blas/index.ts" }, splitting: true }),
+  build({ ...common, entryPoints: entries, splitting: true }),
+  build({ ...common, entryPoints: { "cli/moe/main": "examples/moe/main.ts" } }),
   build({ ...common, entryPoints: { worker: "src/host/threads/worker.ts" } }),
 ])
+mkdirSync(at("dist/cli/moe"), { recursive: true })
+copyFileSync(at("examples/moe/kernels.cu"), at("dist/cli/moe/kernels.cu"))
 const outputs = new Set(results.flatMap(({ metafile }) => Object.keys(metafile.outputs)))
 
 for (const path of filesBelow("dist").filter((name) => name.endsWith(".js"))) {

@@ -101,7 +101,7 @@ const rooms: Record<string, readonly string[]> = {
   "trace/write": ["trace/layout", "trace/data"],
   trace: [
     ...["trace/write", "trace/analysis", "trace/layout", "trace/data"],
-    ...["parallel", "runtime", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
+    ...["parallel", "runtime", "runtime/graph", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   ],
   "sanitizer/access": ["runtime/memory", "runtime/order", "driver.ts"],
   sanitizer: [
@@ -116,6 +116,7 @@ const rooms: Record<string, readonly string[]> = {
     ],
     "driver.ts",
   ],
+  cli: ["index.ts", "blas"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],

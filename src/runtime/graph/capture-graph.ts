@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel"
 import { checkFunction, checkOptions, mustBe } from "../../common/check.js"
 import { captureOn, type Captured } from "./capture-session.js"
 import { Device } from "../device/device.js"
@@ -49,8 +50,17 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
   )
 }
 
+/** The message that each capture publishes on the diagnostics channel `auxstream:graph`. */
+export interface GraphMessage {
+  readonly graph: Graph<unknown>
+}
+
+const graphChannel = channel("auxstream:graph")
+
 function graphOf(device: Device, captured: Captured): Graph<unknown> {
   const state = new GraphState(captured.capture, captured.handle)
   device.watchGraph(captured.life, state)
-  return new Graph(device, state, captured)
+  const graph = new Graph(device, state, captured)
+  if (graphChannel.hasSubscribers) graphChannel.publish({ graph } satisfies GraphMessage)
+  return graph
 }

@@ -1,0 +1,59 @@
+import { spawn } from "node:child_process"
+import { existsSync, rmSync } from "node:fs"
+import { extname, resolve } from "node:path"
+import process from "node:process"
+import { type Command, parseOptions, splitProgram, UsageError } from "./command.js"
+import { runProgram } from "./program.js"
+
+const forms = [".html", ".pftrace", ".json"]
+
+const help = `auxstream trace OUT.html [--open] -- node program.js [arguments]
+
+Runs a program and records when its operations ran. The program needs no change; its own copy of auxstream does the
+work (AUXSTREAM_TRACE). Its exit code is passed on.
+
+  OUT     OUT.html is a page that shows the trace, OUT.pftrace is for https://ui.perfetto.dev, OUT.json is for scripts
+  --open  open the page in the browser afterwards`
+
+/** Traces a program. */
+export const trace: Command = {
+  name: "trace",
+  summary: "run a program and write a picture of its overlap",
+  help,
+  async run(args) {
+    const { own, program } = splitProgram(args)
+    const out = own.find((arg) => !arg.startsWith("-"))
+    const { open = false } = parseOptions(
+      "trace",
+      own.filter((arg) => arg !== out),
+      { open: { type: "boolean" } },
+    )
+    if (out === undefined || !forms.includes(extname(out))) {
+      throw new UsageError(`The file of the trace must end in ${forms.join(", ")}; got ${JSON.stringify(out ?? "")}.`)
+    }
+    if (program.length === 0) {
+      throw new UsageError("The program must follow after --, as in `auxstream trace out.html -- node program.js`.")
+    }
+    return await traced(resolve(out), program, open)
+  },
+}
+
+async function traced(path: string, program: readonly string[], open: boolean): Promise<number> {
+  rmSync(path, { force: true })
+  const code = await runProgram(program, { AUXSTREAM_TRACE: path }, "stdout")
+  if (!existsSync(path)) {
+    console.error("The program wrote no trace: it opened no device, or its auxstream has no traces.")
+    return code === 0 ? 1 : code
+  }
+  console.error(`Trace written to ${path}`)
+  if (open) openFile(path)
+  return code
+}
+
+/** Opens a file with the program that the system uses for it. */
+function openFile(path: string): void {
+  const openers: Partial<Record<NodeJS.Platform, string>> = { darwin: "open", win32: "explorer.exe" }
+  const child = spawn(openers[process.platform] ?? "xdg-open", [path], { detached: true, stdio: "ignore" })
+  child.once("error", () => console.error(`No program was found that opens the page. Open it yourself: ${path}`))
+  child.unref()
+}
