@@ -8,7 +8,7 @@ import { toSvg } from "./svg.js"
 const help = `auxstream graph [--out FILE.dot|FILE.svg] program.js [arguments]
 
 Runs a program and draws the graphs that it captured (AUXSTREAM_GRAPHS). Prints them in Graphviz' language DOT,
-or writes a file. An SVG needs Graphviz or the npm package @viz-js/viz. The program's output is written to standard error.
+or writes a file. An SVG needs Graphviz or the npm package @viz-js/viz. The program prints to standard error.
 
   --out FILE  write a .dot or an .svg file instead`
 
