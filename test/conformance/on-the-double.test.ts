@@ -5,7 +5,7 @@ import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { doublePath, skip } from "../cuda/double.js"
 
-/** The suites of everything but matrix products, and those of products. */
+/** The suites of everything but matrix products, and those of products, which are the same for all kinds of memory. */
 const folders = ["../conformance/", "../blas/"].map((path) => fileURLToPath(new URL(path, import.meta.url)))
 
 /**
@@ -17,21 +17,21 @@ for (const memory of ["own", "driver"]) {
     `§7 the suite passes on the CUDA device over the driver's double, memory handed out by: ${memory}`,
     { skip },
     () => {
-      passes({ AUXSTREAM_CUDA_MEMORY: memory })
+      passes(memory === "own" ? folders : folders.slice(0, 1), { AUXSTREAM_CUDA_MEMORY: memory })
     },
   )
 }
 
-function passes(variables: Record<string, string>): void {
+function passes(suites: readonly string[], variables: Record<string, string>): void {
   const own = fileURLToPath(import.meta.url)
-  const files = folders
+  const files = suites
     .flatMap((folder) => readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => folder + name))
     .filter((path) => path.endsWith(".test.js") && path !== own)
   assert.ok(files.length > 15)
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env
   const { status, stdout } = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...files], {
     encoding: "utf8",
-    timeout: 400_000,
+    timeout: 600_000,
     env: {
       ...environment,
       ...variables,

@@ -15,6 +15,7 @@ import {
 } from "../../src/index.js"
 import { forEachDevice } from "../support/devices.js"
 import { affine, combine, once, prepare } from "../support/kernels.js"
+import { lateness, randomRuns } from "../support/random-runs.js"
 
 /** How many numbers a program works on. Each is an array of one element, so that any can be a condition. */
 const count = 8
@@ -187,8 +188,10 @@ forEachDevice("§5 rule 9 random conditionals", (open) => {
     const { used } = device.memory
     {
       using runner = new Runner(device)
+      const isLate = lateness()
       fc.assert(
         fc.property(bodies, fc.integer({ min: 1, max: 3 }), (body, launches) => {
+          if (isLate()) return
           const expected = Int32Array.from(names, (name) => name % 3)
           runner.numbers.forEach((number, name) => number.copyFrom(Int32Array.of(name % 3)))
           using graph = captureGraph(() => runner.queue(body, names))
@@ -199,7 +202,7 @@ forEachDevice("§5 rule 9 random conditionals", (open) => {
           const found = runner.numbers.map((number) => number.readSync()[0])
           assert.deepEqual(found, [...expected])
         }),
-        { numRuns: 400, plugins: [fc.interruptAfterTimeLimit(100_000, { failOnInterrupt: true })] },
+        randomRuns(250),
       )
     }
     device.synchronize()

@@ -4,6 +4,7 @@ import fc from "fast-check"
 import { captureGraph, type Device, type DeviceArray, type Graph, parallel, type Stream } from "../../src/index.js"
 import { forEachDevice } from "../support/devices.js"
 import { affine, combine, over, prepare } from "../support/kernels.js"
+import { lateness, randomRuns } from "../support/random-runs.js"
 
 /** All elements of an array are equal. The main branch has the first two arrays to itself, the other branch the others. */
 const arrays = 4
@@ -228,15 +229,17 @@ forEachDevice("§11 random changes of graphs' nodes", (open) => {
     await prepare(device)
     device.synchronize()
     const { used } = device.memory
+    const isLate = lateness()
     fc.assert(
       fc.property(program.map(withoutSelfCopies), fc.array(step, { minLength: 1, maxLength: 25 }), (first, steps) => {
+        if (isLate()) return
         using runner = new Runner(device, first)
         for (const one of steps) {
           runner.take(one.kind === "update" ? { ...one, program: withoutSelfCopies(one.program) } : one)
         }
         runner.check()
       }),
-      { numRuns: 500, plugins: [fc.interruptAfterTimeLimit(100_000, { failOnInterrupt: true })] },
+      randomRuns(300),
     )
     device.synchronize()
     await device.completed()

@@ -14,7 +14,7 @@ export const unknown = 999
 export const mark: OrderMark = { slot: 0, tick: 0 }
 
 /** Milliseconds, enough for any machine; later ends count as failures. */
-const LIMIT = 20_000
+const LIMIT = 60_000
 
 let lost = false
 

@@ -287,10 +287,16 @@ onDouble("§11 conditionals", () => {
     using device = openDevice("cuda:0")
     using flag = device.zeros("int32", 1)
     const noop = fresh()
+    let slow = 0
     for (let i = 0; i < 100; i++) {
       noop.launch({ ...once, stream: device.defaultStream })
-      captureGraph(() => runIf(flag, () => void flag.fill(0)), { device }).dispose()
-      assert.ok(double.alive().executables <= 17)
+      const graph = captureGraph(() => runIf(flag, () => void flag.fill(0)), { device })
+      const start = performance.now()
+      graph.dispose()
+      // On a machine that does not run the kernel for so long, the disposal gives up, and one more graph is kept.
+      if (performance.now() - start >= 20) slow++
+      const { executables } = double.alive()
+      assert.ok(executables <= 17 + slow, `${executables} are kept, and ${slow} disposals were slow`)
     }
   })
 })

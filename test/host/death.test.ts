@@ -60,7 +60,7 @@ test("a loop of queries ends even if it never lets the event loop turn", () => {
   const stream = driver.streams.create(0)
   launch(driver, stream, driver.kernels.load(exit))
   const loss = thrownBy(() => {
-    const end = performance.now() + 10_000
+    const end = performance.now() + 60_000
     while (!driver.streams.query(stream) && performance.now() < end);
   })
   assert.ok(loss instanceof DeviceLostError)

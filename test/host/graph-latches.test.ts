@@ -9,7 +9,7 @@ const meet = source(
   `const [words, own, count] = args
    if (Atomics.load(words, 0) === 0) return
    Atomics.store(words, own, 1)
-   const end = performance.now() + 5000
+   const end = performance.now() + 60_000
    for (let other = 1; other <= count; other++)
      while (Atomics.load(words, other) === 0) if (performance.now() > end) return void Atomics.store(words, 0, -1)`,
 )

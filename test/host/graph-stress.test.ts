@@ -6,7 +6,7 @@ import { numbersFrom } from "../support/random.js"
 
 /** How long each number of threads is tried, and after how long a stream counts as stuck. */
 const milliseconds = 3000
-const patience = 20_000
+const patience = 60_000
 
 const cellCount = 64
 /** A cell that is never zero, for conditionals. */

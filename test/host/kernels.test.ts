@@ -333,7 +333,7 @@ test("a worker knows the kernels defined before it started, even if the opening 
   driver.streams.synchronize(stream)
 })
 
-test("prepare does not wait for workers started after the call", { timeout: 20_000 }, async () => {
+test("prepare does not wait for workers started after the call", { timeout: 120_000 }, async () => {
   using driver = open(8)
   const nothing = driver.kernels.load(source("nothing", [], ""))
   const preparing = driver.kernels.prepare(source("prepared", [], ""))

@@ -156,7 +156,7 @@ test("draining frees all deferred releases, and an allocation never waits itself
   const stream = driver.streams.create(0)
   const other = driver.streams.create(0)
   const latch = new Latch(driver)
-  const timer = setTimeout(() => latch.open(), 10_000)
+  const timer = setTimeout(() => latch.open(), 60_000)
   const large = driver.memory.allocate(3 * GIB, stream, never)
   try {
     latch.hold(stream)

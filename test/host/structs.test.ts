@@ -182,7 +182,7 @@ test("§11 concurrent launches of WebAssembly kernels each have a copy of their 
     const [out, flag] = [outs[index], flags[index]]
     assert.ok(out !== undefined && flag !== undefined)
     later.launch({ ...shape, stream }, filled(index + 1), out, 4096, flag)
-    for (let turn = 0; turn < 20_000 && Atomics.load(flag.array, 1) === 0; turn++) Atomics.wait(still, 0, 0, 1)
+    for (let turn = 0; turn < 60_000 && Atomics.load(flag.array, 1) === 0; turn++) Atomics.wait(still, 0, 0, 1)
     assert.equal(flag.array[1], 1, "the kernel has not begun")
   }
   for (const { array } of flags) Atomics.store(array, 0, 1)

@@ -7,12 +7,12 @@ const collectGarbage: unknown = runInNewContext("gc")
 /**
  * Runs the garbage collector and lets finalizers run, until a condition holds.
  *
- * @throws Error if it does not hold after 20 s
+ * @throws Error if it does not hold after 60 s
  */
 export async function collectUntil(condition: () => boolean, what: string): Promise<void> {
-  const end = performance.now() + 20_000
+  const end = performance.now() + 60_000
   while (!condition()) {
-    if (performance.now() > end) throw new Error(`waited 20 s in vain: ${what}`)
+    if (performance.now() > end) throw new Error(`waited 60 s in vain: ${what}`)
     await collect()
   }
 }

@@ -1,5 +1,5 @@
 /** A latch that is never opened ends by itself, so that a failing test does not hang. In milliseconds. */
-export const latchLimit = 20_000
+export const latchLimit = 60_000
 
 /** The latch's kernel on host. */
 export const latchText = `

@@ -6,6 +6,7 @@ import { prepare } from "../../support/kernels.js"
 import { Model } from "./model.js"
 import { programs } from "./program.js"
 import { Fixtures, runOn } from "./runner.js"
+import { lateness, randomRuns } from "../../support/random-runs.js"
 
 /**
  * Random programs with streams, events, all four functions that run branches in parallel, views, temporaries disposed of at
@@ -18,16 +19,17 @@ forEachDevice("§5, §6 random programs", (open) => {
     await prepare(device)
     const { used } = device.memory
     using fixtures = new Fixtures(device)
+    const isLate = lateness()
     await fc.assert(
       fc.asyncProperty(programs, async (program) => {
+        if (isLate()) return
         const expected = new Model(program)
         const outcome = await runOn(fixtures, program)
         assert.deepEqual(new Map(outcome.errors), expected.errors)
         assert.deepEqual(outcome.arrays, expected.arrays)
         assert.deepEqual(outcome.reads, expected.reads)
       }),
-      // A failing program is made smaller for a limited time, because races do not always recur.
-      { numRuns: 2500, plugins: [fc.interruptAfterTimeLimit(100_000, { failOnInterrupt: true })] },
+      randomRuns(1000),
     )
     device.synchronize()
     assert.equal(device.memory.used, used)
