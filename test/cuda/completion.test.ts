@@ -260,7 +260,7 @@ onDouble("completion", () => {
 function run(code: string): { status: number | null; stdout: string; stderr: string } {
   const url = new URL("./device.js", import.meta.url)
   const module = `import { completed, Latch, open } from "${url.href}"\nconst driver = open()\n${code}`
-  return spawnSync(process.execPath, ["--input-type=module", "--eval", module], { encoding: "utf8", timeout: 180_000 })
+  return spawnSync(process.execPath, ["--input-type=module", "--eval", module], { encoding: "utf8", timeout: 300_000 })
 }
 
 onDouble("completion and the process", () => {

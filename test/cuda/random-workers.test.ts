@@ -85,7 +85,7 @@ const main = `
 test("§8 Workers that end badly, at random, leave no memory and do not disturb other threads", { skip }, () => {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", main], {
     encoding: "utf8",
-    timeout: 180_000,
+    timeout: 300_000,
   })
   const message = `seed ${seed}, signal ${signal}: ${stdout}${stderr}`
   assert.equal(status, 0, message)

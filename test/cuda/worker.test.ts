@@ -24,7 +24,7 @@ function run(body: string, main: string): string {
     const ended = new Promise((resolve) => worker.on("exit", resolve))
     const ready = new Promise((resolve) => worker.once("message", resolve))
     ${main}`
-  const options = { encoding: "utf8", timeout: 180_000 } as const
+  const options = { encoding: "utf8", timeout: 300_000 } as const
   const { status, signal, stdout, stderr } = spawnSync(
     process.execPath,
     ["--input-type=module", "--eval", program],
@@ -370,7 +370,7 @@ test("a process can end by process.exit with an open device and a held stream", 
        }
        process.exit(0)`,
     ],
-    { encoding: "utf8", timeout: 180_000 },
+    { encoding: "utf8", timeout: 300_000 },
   )
   assert.deepEqual({ status, signal }, { status: 0, signal: null }, stderr)
 })

@@ -21,7 +21,7 @@ export function runScript(script: string, ...args: string[]): Outcome {
   const { status, stdout, stderr, error } = spawnSync(process.execPath, [script, ...args], {
     cwd: project,
     encoding: "utf8",
-    timeout: 120_000,
+    timeout: 300_000,
   })
   if (error !== undefined) throw error
   return { exitCode: status, output: stdout, errors: stderr }

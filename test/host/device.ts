@@ -61,7 +61,7 @@ export function runAlone(body: string, options: readonly string[] = [], { env, f
   const node = [process.execPath, ...options, "--input-type=module", "-e", text]
   const [command = "", ...words] =
     files === undefined ? node : ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...node]
-  const result = spawnSync(command, words, { encoding: "utf8", timeout: 120_000, env: { ...process.env, ...env } })
+  const result = spawnSync(command, words, { encoding: "utf8", timeout: 300_000, env: { ...process.env, ...env } })
   return { status: result.status, stdout: result.stdout, stderr: result.stderr, time: performance.now() - start }
 }
 

@@ -41,7 +41,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
         AUXSTREAM_TEST_DEVICE: "host",
       },
       encoding: "utf8",
-      timeout: 120_000,
+      timeout: 300_000,
     })
   }
 

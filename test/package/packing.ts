@@ -42,7 +42,7 @@ function run(folder: string, command: string, args: string[], shell = false): st
     env: environment(),
     encoding: "utf8",
     shell,
-    timeout: 120_000,
+    timeout: 300_000,
   })
   if (error !== undefined) throw error
   if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${status}.\n${stdout}\n${stderr}`)

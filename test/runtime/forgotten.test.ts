@@ -14,7 +14,7 @@ interface Report {
 /** What happens to forgotten objects of one kind, in a process of their own. */
 function forgetting(kind: string): Report {
   const args = ["--expose-gc", "--no-warnings", program, kind]
-  const output = execFileSync(process.execPath, args, { encoding: "utf8", timeout: 180_000 })
+  const output = execFileSync(process.execPath, args, { encoding: "utf8", timeout: 300_000 })
   return JSON.parse(output) as Report
 }
 
