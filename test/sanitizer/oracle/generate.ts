@@ -113,6 +113,7 @@ class Maker {
 
   #sync(scope: Scope): Statement {
     if (scope.isAsync && this.#chance(3)) return { kind: "pause" }
+    if (!scope.isCaptured && this.#chance(8)) return { kind: "rest" }
     return { kind: "sync", way: this.#oneOf(syncs, "stream"), which: this.#below(4), region: this.#region() }
   }
 

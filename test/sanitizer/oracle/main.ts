@@ -9,10 +9,12 @@
  * --double   takes the double of the CUDA driver instead of a GPU
  * --way      `reports` (default), `fixes` or `waits`
  * --programs, --seconds, --seed   how many programs, for how long, and the seed of the first one
+ * --kept     one sanitizer for all programs, so that it must forget what is over
+ * --no-shrink   prints the first program that fails as it is
  */
 import { inspect, parseArgs } from "node:util"
 import { openDevice } from "../../../src/index.js"
-import { checkFixes, checkReports, checkWithoutWaits } from "./check.js"
+import { Checks } from "./check.js"
 import { Disagreement, noCounts } from "./run/judge.js"
 import { programOf } from "./generate.js"
 import type { Program } from "./program.js"
@@ -20,6 +22,7 @@ import { shrunk } from "./shrink.js"
 import { World } from "./run/world.js"
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     device: { type: "string", default: "host" },
     double: { type: "boolean", default: false },
@@ -27,13 +30,20 @@ const { values } = parseArgs({
     programs: { type: "string", default: "1000000000" },
     seconds: { type: "string", default: "1000000000" },
     seed: { type: "string", default: "1" },
+    kept: { type: "boolean", default: false },
+    shrink: { type: "boolean", default: true },
   },
 })
 if (values.double) {
   const { double } = await import("../../cuda/double.js")
   double.setDevices(2)
 }
-const check = { fixes: checkFixes, waits: checkWithoutWaits }[values.way] ?? checkReports
+const checks = new Checks(values.kept)
+const check = (program: Program): Promise<unknown> => {
+  if (values.way === "fixes") return checks.fixes(worlds, program, counts)
+  if (values.way === "waits") return checks.waits(worlds, program, counts)
+  return checks.reports(worlds, program, counts)
+}
 const devices = values.device.split(",").map((id) => {
   if (id === "host") return openDevice("host", { threads: 2 })
   return openDevice(id === "cuda:1" ? "cuda:1" : "cuda:0")
@@ -46,7 +56,7 @@ const end = begin + 1000 * Number(values.seconds)
 
 async function failure(program: Program): Promise<unknown> {
   try {
-    await check(worlds, program, counts)
+    await check(program)
     return undefined
   } catch (error) {
     return error
@@ -62,6 +72,11 @@ for (; programs < Number(values.programs) && performance.now() < end; programs++
   const program = programOf(first + programs)
   const error = await failure(program)
   if (error === undefined) continue
+  if (!values.shrink) {
+    say(`seed ${program.seed}:`, error)
+    process.exitCode = 1
+    break
+  }
   const isDisagreement = error instanceof Disagreement
   const smallest = await shrunk(program, async (candidate) => {
     const other = await failure(candidate)
@@ -74,5 +89,6 @@ for (; programs < Number(values.programs) && performance.now() < end; programs++
 }
 const seconds = (performance.now() - begin) / 1000
 say(JSON.stringify({ device: values.device, way: values.way, first, programs, seconds, ...counts }))
+checks.end()
 for (const world of worlds) world[Symbol.dispose]()
 for (const device of devices) device.dispose()

@@ -72,7 +72,8 @@ export type Statement =
       readonly bodies: readonly Body[]
     }
   | { readonly kind: "off" | "otherDevice"; readonly body: Body }
-  | { readonly kind: "pause" }
+  /** Lets other functions go on, or lets the device finish without any call of the library that would notice. */
+  | { readonly kind: "pause" | "rest" }
   | { readonly kind: "capture"; readonly into: Named; readonly body: Body }
   | { readonly kind: "launch"; readonly graph: number; readonly stream: Named }
   | { readonly kind: "change"; readonly graph: number; readonly node: number; readonly action: Action }

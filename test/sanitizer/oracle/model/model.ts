@@ -93,8 +93,9 @@ export class Model {
     for (const launch of this.#launches.at(-1) ?? []) {
       const shares = launch.graph === graph || [...memory].some((one) => launch.memory.has(one))
       if (shares) before = together(before, launch.after)
-      else if (!graph.isConnectedTo(launch.graph)) continue
-      before = together(before, allThatMayBeWaitedFor(launch))
+      else if (graph.isConnectedTo(launch.graph)) {
+        before = together(before, { promised: 0n, possible: launch.after.possible })
+      }
     }
     return this.#attempt(lane, graph.operations(), before, graph)
   }
@@ -186,7 +187,7 @@ export class Model {
   }
 }
 
-/** To order a launch behind another one, the library may wait for everything on the other one's stream. */
+/** To order a conditional behind a launch, the library may wait for everything on the other one's stream. */
 function allThatMayBeWaitedFor({ lane, after }: PastLaunch): Before {
   return { promised: 0n, possible: lane.before.possible | after.possible }
 }

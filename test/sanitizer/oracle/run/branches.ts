@@ -67,8 +67,10 @@ export class Branches {
     }
     yield* this.#inside((fn) => stream.run(fn), body, this.#setting.with(place, path))
     if (joins) this.#setting.wait(current, lane.before, () => current.stream.wait(stream))
-    if (place.capture === undefined) stream.dispose()
-    else place.capture.made.push(stream)
+    // An async fork inside may use it until the end of the program.
+    const made = place.isAsync && body.isAsync ? place.local.made : place.capture?.made
+    if (made === undefined) stream.dispose()
+    else made.push(stream)
   }
 
   *#otherDevice({ body }: Kinds["otherDevice"], place: Place): Steps {

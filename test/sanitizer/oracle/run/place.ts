@@ -69,6 +69,8 @@ export class Local {
   readonly forks: KnownFork[] = []
   readonly graphs: KnownGraph[] = []
   readonly temporaries: Temporary[] = []
+  /** Other streams that the program made, to be disposed of at its end. */
+  readonly made: Stream[] = []
 
   constructor(world: World) {
     this.world = world
@@ -129,7 +131,7 @@ export class Local {
   dispose(): void {
     for (const { graph } of this.graphs) graph.dispose()
     for (const { array } of this.temporaries) array.dispose()
-    for (const { stream } of this.streams.slice(1)) stream.dispose()
+    for (const stream of [...this.streams.slice(1).map((path) => path.stream), ...this.made]) stream.dispose()
     for (const event of [...this.events.map((known) => known.event), this.start, ...this.done]) event.dispose()
   }
 }

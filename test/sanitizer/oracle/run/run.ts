@@ -14,6 +14,9 @@ import type { World } from "./world.js"
 
 type Kinds = { readonly [K in Statement["kind"]]: OfKind<Statement, K> }
 
+/** Nothing ever changes it. */
+const idle = new Int32Array(new SharedArrayBuffer(4))
+
 export class Run {
   readonly #setting: Setting
   readonly #locals: readonly Local[]
@@ -76,6 +79,8 @@ export class Run {
       case "pause":
         if (place.isAsync) yield { kind: "pause" }
         return
+      case "rest":
+        return void Atomics.wait(idle, 0, 0, 0.5)
       case "make":
         return this.#make(statement, place)
       case "drop":
