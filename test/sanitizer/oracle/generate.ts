@@ -5,6 +5,7 @@ import {
   type Body,
   makers,
   type Named,
+  type OfKind,
   type Program,
   type Region,
   type Statement,
@@ -88,7 +89,7 @@ class Maker {
     return { kind: "rows", from: this.#below(3), source, target, rows }
   }
 
-  #touch(): Action {
+  #touch(): OfKind<Action, "touch"> {
     const empty = { array: 0, begin: 0, length: 0 }
     const some = (of: number) => (this.#below(of) > 0 ? empty : this.#region())
     const isAlone = this.#chance(5)
@@ -105,7 +106,7 @@ class Maker {
     if (roll < 60) return this.#sync(scope)
     if (roll < 63) return { kind: "make", how: this.#oneOf(makers, "zeros"), length: this.#below(16) }
     if (roll < 65) return { kind: "drop", array: this.#below(8) }
-    if (roll < 70) return { kind: "join", fork: this.#below(4), disposes: this.#chance(4) }
+    if (roll < 70) return { kind: "join", fork: this.#below(4), disposes: this.#chance(4), stream: this.#named() }
     if (roll < 78) return this.#branches(scope)
     if (roll < 92) return this.#graph(scope, roll)
     return this.#place(scope)
@@ -118,7 +119,8 @@ class Maker {
   }
 
   #branches(scope: Scope): Statement {
-    if (this.#chance(2)) return { kind: "fork", stream: this.#named(), body: this.#body(scope) }
+    const body = this.#body(scope)
+    if (this.#chance(2)) return { kind: "fork", stream: this.#chance(3) ? this.#named() : undefined, body }
     const via = this.#oneOf(vias, "parallel")
     const count = via === "maybeExecuteInParallel" ? 2 : 1 + this.#below(4)
     const streams = Array.from({ length: count - 1 }, () => (this.#chance(5) ? undefined : this.#below(4)))
@@ -140,10 +142,18 @@ class Maker {
     return { kind: "launch", graph: this.#below(3), stream: this.#named() }
   }
 
+  #leases(): Statement {
+    const region = this.#region()
+    const touches = (both: Region): Action => ({ ...this.#touch(), both })
+    const [joining, forking] = [this.#below(4), this.#below(4)]
+    return { kind: "leases", joining, forking, first: touches(region), second: touches(region) }
+  }
+
   #place(scope: Scope): Statement {
     const roll = this.#below(6)
     const body = this.#body(scope)
     if (roll < 3) return { kind: "on", stream: this.#below(4), body }
+    if (roll < 4 && this.#chance(2)) return this.#leases()
     if (roll < 4) return { kind: this.#chance(2) ? "off" : "otherDevice", body }
     return { kind: "fresh", waits: this.#chance(2), joins: this.#chance(2), body }
   }

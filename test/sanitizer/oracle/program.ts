@@ -64,7 +64,15 @@ export type Statement =
   | { readonly kind: "make"; readonly how: (typeof makers)[number]; readonly length: number }
   | { readonly kind: "drop"; readonly array: number }
   | { readonly kind: "fork"; readonly stream: Named; readonly body: Body }
-  | { readonly kind: "join"; readonly fork: number; readonly disposes: boolean }
+  | { readonly kind: "join"; readonly fork: number; readonly disposes: boolean; readonly stream: Named }
+  /** A fork that one stream joins, and, once it is done, forks of another stream, of which one gets the same pool stream. */
+  | {
+      readonly kind: "leases"
+      readonly joining: number
+      readonly forking: number
+      readonly first: Action
+      readonly second: Action
+    }
   | {
       readonly kind: "parallel"
       readonly via: (typeof vias)[number]

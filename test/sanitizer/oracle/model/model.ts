@@ -95,7 +95,9 @@ export class Model {
       if (shares) before = together(before, launch.after)
       else if (graph.isConnectedTo(launch.graph)) {
         before = together(before, { promised: 0n, possible: launch.after.possible })
-      }
+      } else continue
+      // In a capture, the edge between the two launches is behind everything on the earlier one's stream.
+      if (this.order.captures > 0) before = together(before, allThatMayBeWaitedFor(launch))
     }
     return this.#attempt(lane, graph.operations(), before, graph)
   }
@@ -187,7 +189,7 @@ export class Model {
   }
 }
 
-/** To order a conditional behind a launch, the library may wait for everything on the other one's stream. */
+/** To order something in a capture behind a launch, the library may wait for everything on the launch's stream. */
 function allThatMayBeWaitedFor({ lane, after }: PastLaunch): Before {
   return { promised: 0n, possible: lane.before.possible | after.possible }
 }

@@ -7,10 +7,11 @@ import {
   parallel,
   withMultiStream,
 } from "../../../../src/index.js"
-import { type Before, nothing, together } from "../model/order.js"
-import type { Body, Named, OfKind, Statement } from "../program.js"
+import { type Before, nothing } from "../model/order.js"
+import type { Action, Body, Named, OfKind, Statement } from "../program.js"
 import type { KnownFork, Local, Place } from "./place.js"
 import type { Steps } from "./schedule.js"
+import { rest } from "./rest.js"
 import { calling, type Setting } from "./setting.js"
 
 type Kinds = { readonly [K in Statement["kind"]]: OfKind<Statement, K> }
@@ -24,7 +25,10 @@ export class Branches {
     this.#locals = locals
   }
 
-  *run(statement: Kinds["on" | "fresh" | "fork" | "join" | "parallel" | "off" | "otherDevice"], place: Place): Steps {
+  *run(
+    statement: Kinds["on" | "fresh" | "fork" | "join" | "leases" | "parallel" | "off" | "otherDevice"],
+    place: Place,
+  ): Steps {
     switch (statement.kind) {
       case "on":
         return yield* this.#on(statement, place)
@@ -34,8 +38,10 @@ export class Branches {
         return this.#fork(statement, place)
       case "join": {
         const known = place.local.forks[statement.fork % Math.max(1, place.local.forks.length)]
-        return known && (yield* this.join(known, place, statement.disposes))
+        return known && (yield* this.join(known, place, statement))
       }
+      case "leases":
+        return yield* this.#leases(statement, place)
       case "parallel":
         return yield* this.#parallel(statement, place)
       case "off":
@@ -108,29 +114,48 @@ export class Branches {
     local.forks.push(Object.assign(known, { fork: forked, capture, isAsync, call, isJoined: false, isDisposed: false }))
   }
 
-  *join(known: KnownFork, place: Place, disposes: boolean): Steps {
-    if (known.capture !== place.capture || known.fork.stream.device !== place.local.world.device) return
-    if (known.isAsync && (!place.isAsync || known.call !== place.call)) return
-    if (known.isDisposed || (disposes && known.isAsync)) return
-    const { order } = this.#setting.model
-    const isFirst = !known.isJoined
+  /** Joins on a named stream, or on the current one. */
+  *join(
+    known: KnownFork,
+    place: Place,
+    { stream, disposes }: { readonly stream: Named; readonly disposes: boolean },
+  ): Steps {
+    const { fork, capture, isAsync, call } = known
+    if (capture !== place.capture || fork.stream.device !== place.local.world.device) return
+    if (isAsync && (!place.isAsync || call !== place.call || disposes)) return
+    if (known.isDisposed || this.#setting.judge.leavesOut()) return
+    const path = this.#setting.path(stream, place)
+    const isDone = disposes && known.isJoined
     known.isJoined = true
     known.isDisposed = disposes
-    const { lane } = this.#setting.current(place)
     const joined = () => {
-      // The library may make a further join wait for everything on the fork's stream.
-      const others = place.local.paths.filter((path) => !isFirst && order.isMember(path.lane))
-      const possible = others.reduce((all, path) => all | path.lane.before.possible, 0n)
-      order.wait(lane, together(known.point ?? nothing, { promised: 0n, possible }))
+      if (!isDone) this.#setting.model.order.wait(path.lane, known.point ?? nothing)
     }
-    if (disposes) {
-      known.fork.dispose()
-      if (isFirst) joined()
-      return
-    }
-    const result = known.fork.join()
-    if (known.isAsync) yield calling(result, joined)
+    const result = path.stream.run(() => (disposes ? fork.dispose() : fork.join()))
+    if (isAsync) yield calling(result, joined)
     else joined()
+  }
+
+  *#leases({ joining, forking, first, second }: Kinds["leases"], place: Place): Steps {
+    if (place.capture !== undefined) return
+    const { forks } = place.local
+    const count = forks.length
+    const there = { ...place, isAsync: false }
+    const act = (action: Action, where: Place) =>
+      this.#fork(
+        { kind: "fork", stream: undefined, body: bodyOf({ kind: "action", action, stream: undefined }) },
+        where,
+      )
+    act(first, there)
+    const joins = (stream: number) => ({ stream, disposes: false })
+    for (const known of forks.slice(count)) yield* this.join(known, there, joins(joining))
+    rest()
+    const path = this.#setting.path(forking, place)
+    const others = forks.length
+    path.stream.run(() => {
+      for (let more = 0; more < mostLeases; more++) act(second, this.#setting.with(there, path))
+    })
+    for (const known of forks.slice(others)) yield* this.join(known, there, joins(forking))
   }
 
   *#parallel({ via, streams, bodies }: Kinds["parallel"], place: Place): Steps {
@@ -164,4 +189,11 @@ export class Branches {
       return executeInParallel(first, others, local.start, local.done.slice(0, others.length), aux)
     return maybeExecuteInParallel(first, second, local.start, local.done[0] ?? null, aux?.[0])
   }
+}
+
+/** As many as the pool usually has. */
+const mostLeases = 6
+
+function bodyOf(statement: Statement): Body {
+  return { isAsync: false, statements: [statement] }
 }

@@ -24,6 +24,8 @@ export interface Counts {
   /** Pairs of operations with a race that must be reported. */
   races: number
   reports: number
+  /** Races of two leases of one pool stream. */
+  leases: number
   /** Pairs that need not be reported: the library orders more than it promises. */
   uncertain: number
   fixes: number
@@ -40,6 +42,7 @@ export function noCounts(): Counts {
       operations: 0,
       racing: 0,
       races: 0,
+      leases: 0,
       reports: 0,
       uncertain: 0,
       fixes: 0,
@@ -248,6 +251,7 @@ export class Judge {
     const expected = races.filter(mustBeReported)
     counts.operations += operations.length
     counts.races += new Set(expected.map(pairOf)).size
+    counts.leases += expected.filter(isOfTwoLeases).length
     counts.uncertain += races.filter(({ isCertain }) => !isCertain).length
     if (expected.length > 0) counts.racing++
     for (const report of reports) {
@@ -278,6 +282,10 @@ function mustBeReported(race: Race): boolean {
   const level = apartAt(race)
   if (level <= 0) return race.isCertain && race.isNewest
   return race.isCertain && [race.current, race.previous].some(({ levels }) => levels[level]?.isSeen === false)
+}
+
+function isOfTwoLeases({ current, previous }: Race): boolean {
+  return current.stream === previous.stream && ![current, previous].some(({ levels }) => levels[0]?.top.isBlock)
 }
 
 /** Equal for races of the same two operations, as the program queued them. */

@@ -1,7 +1,7 @@
 /** Where a statement runs, and what a program has there: for each thing, the library's and the model's. */
 import type { DeviceArray, Event, Fork, Graph, Stream } from "../../../../src/index.js"
 import type { ModelGraph } from "../model/graph.js"
-import { type Before, Lane, nothing, together } from "../model/order.js"
+import { type Before, Lane, together } from "../model/order.js"
 import type { World } from "./world.js"
 
 /** A stream in both worlds. */
@@ -99,10 +99,11 @@ export class Local {
     return this.paths.indexOf(this.latest(stream))
   }
 
-  /** The point of a record on a stream now: after all of its leases. */
+  /** The point of a record on a stream now. Each lease is a stream of its own, although it comes after the former ones. */
   recorded(stream: Stream): Before {
     const leases = this.paths.filter((path) => path.stream === stream)
-    return leases.map(({ lane }) => lane.before).reduce(together, nothing)
+    const possible = leases.reduce((all, { lane }) => all | lane.before.possible, 0n)
+    return { promised: this.latest(stream).lane.before.promised, possible }
   }
 
   named(number: number): Path {

@@ -7,15 +7,13 @@ import { Branches } from "./branches.js"
 import { Graphs } from "./graphs.js"
 import type { Judge } from "./judge.js"
 import { Local, type Place } from "./place.js"
+import { rest } from "./rest.js"
 import { Schedule, type Steps } from "./schedule.js"
 import { Setting } from "./setting.js"
 import { Waits } from "./waits.js"
 import type { World } from "./world.js"
 
 type Kinds = { readonly [K in Statement["kind"]]: OfKind<Statement, K> }
-
-/** Nothing ever changes it. */
-const idle = new Int32Array(new SharedArrayBuffer(4))
 
 export class Run {
   readonly #setting: Setting
@@ -55,7 +53,8 @@ export class Run {
   *#whole(place: Place): Steps {
     yield* this.#statements(this.#program.statements, place)
     for (const local of this.#locals) {
-      for (const known of local.forks) yield* this.#branches.join(known, { ...place, local, call: known.call }, false)
+      for (const known of local.forks)
+        yield* this.#branches.join(known, { ...place, local, call: known.call }, { stream: undefined, disposes: false })
     }
   }
 
@@ -80,7 +79,7 @@ export class Run {
         if (place.isAsync) yield { kind: "pause" }
         return
       case "rest":
-        return void Atomics.wait(idle, 0, 0, 0.5)
+        return rest()
       case "make":
         return this.#make(statement, place)
       case "drop":
@@ -99,6 +98,7 @@ export class Run {
       case "fresh":
       case "fork":
       case "join":
+      case "leases":
       case "parallel":
       case "off":
       case "otherDevice":
