@@ -3,6 +3,8 @@ import { test } from "node:test"
 import { AccessViolationError } from "../../src/index.js"
 import type { ByteRange, CheckOptions, Driver, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
 import { kernelOf, launch, Latch, never, open, parameters, source, thrownBy } from "./device.js"
+import { EXTENT } from "../../src/host/control/layout.js"
+import { HostDriver } from "../../src/host/driver.js"
 import { get, I32, wasmModule } from "./wasm.js"
 
 /** A host device whose work is checked, and what the checks find. */
@@ -295,4 +297,23 @@ test("memory that is copied for checks is freed", () => {
     checked.seen()
   }
   assert.ok(driver.memory.usage().reserved - reserved < 10 << 20, "much less than 40 copies of a mebibyte")
+})
+
+test("a graph that is destroyed takes its checked copy with it", () => {
+  using checked = new Checked()
+  const { driver, stream } = checked
+  assert.ok(driver instanceof HostDriver)
+  const x = checked.array(4)
+  const round = () => {
+    driver.graphs.beginCapture(stream)
+    for (let count = 0; count < 20; count++) launch(driver, stream, writeSecond, x, x)
+    const graph = driver.graphs.endCapture(stream, undefined)
+    for (let count = 0; count < 2; count++) driver.graphs.launch(graph, stream)
+    assert.deepEqual(checked.seen(), [])
+    driver.graphs.destroy(graph)
+  }
+  for (let count = 0; count < 20; count++) round()
+  const extent = driver.control.words[EXTENT] ?? 0
+  for (let count = 0; count < 60; count++) round()
+  assert.ok((driver.control.words[EXTENT] ?? 0) - extent < 4096, "much less than the words of 60 graphs")
 })
