@@ -33,7 +33,7 @@ export class StreamState implements Ordered {
   readonly name: string
   /** The `id` of its `Stream`; 0 for an internal stream. */
   id = 0
-  /** Its `Stream`, for observers. */
+  /** Its `Stream`, for observers. Undefined for internal streams, and after very many streams were made in one step. */
   owner: WeakRef<object> | undefined
   readonly priority: number
   readonly slot: number
