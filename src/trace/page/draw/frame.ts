@@ -77,7 +77,7 @@ export function drawLabels(scene: Scene): void {
   context.textBaseline = "middle"
   for (const lane of visibleLanes(scene)) {
     context.fillStyle = lane.lane.isBranch ? palette.muted : palette.text
-    context.font = left > 0 ? FONTS.label : FONTS.small
+    context.font = left > 0 && !lane.lane.isBranch ? FONTS.label : FONTS.small
     const label = lane.lane.isBranch ? `↳ ${lane.lane.label}` : lane.lane.label
     const y = left > 0 ? lane.rowsY + lane.rowHeight / 2 - 1 : lane.y + 11
     const indent = lane.lane.isBranch ? 22 : 12
