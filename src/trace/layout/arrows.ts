@@ -9,7 +9,7 @@ import { firstAbove, firstAtOrAbove } from "./rows.js"
 import { type View, xAt } from "./view.js"
 
 /** Between arrows of the same two lanes, in pixels. */
-const NEAREST = 6
+const NEAREST = 9
 /** With less room for each arrow, on average, in pixels, none is drawn. */
 const DENSEST = 12
 
@@ -58,11 +58,10 @@ export interface ArrowEnds {
   readonly headY: number
 }
 
-/** From the edge of one lane's first row to the edge of another one's. */
+/** From the middle of one lane's first row to the edge of another one's. */
 export function endsOfArrow(source: PlacedLane, target: PlacedLane): ArrowEnds {
   const isDown = target.y > source.y
-  const [y, endY] = [edgeOf(source, isDown), edgeOf(target, !isDown) + (isDown ? -1 : 1)]
+  const y = source.rowsY + source.rowHeight / 2 - 1
+  const endY = isDown ? target.rowsY - 1 : target.rowsY + target.rowHeight - 1
   return { y, endY, headY: endY + (isDown ? -6 : 6) }
 }
-
-const edgeOf = (lane: PlacedLane, isLower: boolean) => (isLower ? lane.rowsY + lane.rowHeight - 2 : lane.rowsY)

@@ -26,12 +26,12 @@ describe("arrows", () => {
     ])
   })
 
-  test("of the same two streams are at least six pixels apart", () => {
-    const waits = [wait(1100, 1100), wait(1103, 1103), wait(1103, 1103, [1, 0]), wait(1106, 1106), wait(1109, 1109)]
+  test("of the same two streams are at least nine pixels apart", () => {
+    const waits = [wait(1100, 1100), wait(1104, 1104), wait(1104, 1104, [1, 0]), wait(1108, 1108), wait(1109, 1109)]
     assert.deepEqual(drawnOf(waits), [
       [1100, 1100],
-      [1103, 1103],
-      [1106, 1106],
+      [1104, 1104],
+      [1109, 1109],
     ])
   })
 
