@@ -10,7 +10,7 @@ import { type Counts, noCounts } from "./run/judge.js"
 import { World } from "./run/world.js"
 
 /** How many random programs each device runs. The README says how to run many more. */
-const most = Number(process.env["AUXSTREAM_PROGRAMS"] ?? 75)
+const most = Number(process.env["AUXSTREAM_PROGRAMS"] ?? 50)
 
 type Check = (checks: Checks, worlds: readonly World[], program: Program, counts: Counts) => Promise<unknown>
 

@@ -130,6 +130,7 @@ export class Local {
   }
 
   dispose(): void {
+    for (const { fork } of this.forks) fork.dispose()
     for (const { graph } of this.graphs) graph.dispose()
     for (const { array } of this.temporaries) array.dispose()
     for (const stream of [...this.streams.slice(1).map((path) => path.stream), ...this.made]) stream.dispose()
