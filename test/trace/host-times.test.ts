@@ -10,8 +10,10 @@ import {
   startTrace,
   type TraceData,
 } from "../../src/index.js"
-import { affine, once, over } from "../support/kernels.js"
+import { now, sleep } from "../../src/common/timers.js"
+import { affine, latch as latchKernel, once, over } from "../support/kernels.js"
 import { Latch } from "../support/latch.js"
+import { latchLimit } from "../support/latch-flags.js"
 import { HostDriver } from "../../src/host/driver.js"
 
 /** The host device whatever `AUXSTREAM_TEST_DEVICE` says. */
@@ -98,31 +100,65 @@ describe("§12 times of the host device", () => {
     }
   })
 
-  it("a graph whose launch is interrupted keeps the times of all its nodes", async () => {
-    using device = open(3)
-    using latch = new Latch(device)
-    const x = device.zeros("int32", 1)
+  it("nodes of a graph that find the ring full are lost, and counted", async () => {
+    using device = open()
+    const [x, latch] = [device.zeros("int32", 1), new Latch(device)]
     using graph = captureGraph(
       () => {
+        for (let index = 0; index < 200; index++) affine.launch(once, 1, x, 1, 1)
+      },
+      { device },
+    )
+    const trace = startTrace({ capacity: 64 })
+    latch.hold(device.defaultStream)
+    latch.waitUntilEntered()
+    graph.launch()
+    latch.open()
+    device.synchronize()
+    const { data } = await trace.stop()
+    const lost = data.devices[0]?.lost ?? 0
+    // The launch and the latch have a record each, too. Either may be among the lost ones.
+    assert.ok(nodesOf(data).length < 200 && lost > 0)
+    assert.ok(Math.abs(nodesOf(data).length + lost - 200) <= 2, `${nodesOf(data).length} nodes, ${lost} lost`)
+    assert.deepEqual([...x.readSync()], [200])
+  })
+
+  it("a graph whose run by one worker is interrupted keeps the times of all its nodes", async () => {
+    using device = open(3)
+    const [flags, done] = [device.pinned("int32", 3), device.pinned("int32", 1)]
+    using aux = device.createStream()
+    using graph = captureGraph(
+      () => {
+        const beside = () => affine.launch(once, 1, done, 1, 1)
         executeInParallel(
-          () => latch.hold(),
-          [() => affine.launch(once, 1, x, 1, 1)],
+          () => latchKernel.launch(once, flags, latchLimit),
+          [beside],
           device.createEvent(),
           [device.createEvent()],
-          [device.createStream()],
+          [aux],
         )
       },
       { device },
     )
-    const trace = startTrace()
-    for (let launches = 0; launches < 8; launches++) {
+    // While the latch is open, the graph is so short that one worker runs it alone.
+    Atomics.store(flags.array, 0, 1)
+    for (let launches = 0; launches < 60; launches++) {
       graph.launch()
-      // The other branch ends although the first one is held: the run is interrupted if one worker had it alone.
-      if (launches === 4) latch.open()
+      device.synchronize()
     }
+    Atomics.store(flags.array, 0, 0)
+    const trace = startTrace()
+    graph.launch()
+    // The other branch ends while the first one is held: several workers run the graph.
+    const end = now() + latchLimit
+    while (Atomics.load(done.array, 0) === 60 && now() < end) await sleep(1)
+    assert.equal(Atomics.load(done.array, 0), 61)
+    Atomics.store(flags.array, 0, 1)
+    Atomics.notify(flags.array, 0)
     const { data } = await trace.stop()
-    assert.equal(nodesOf(data).length, 16)
+    assert.deepEqual(nodesOf(data).toSorted(), ["test_affine once", "test_latch once"])
     assert.equal(data.devices[0]?.lost, 0)
+    for (const array of [flags, done]) array.dispose()
   })
 
   it("without a trace no queued command has the flag that makes a worker note its times", async () => {
