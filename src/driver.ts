@@ -679,13 +679,17 @@ export interface Timeline {
    * write at once
    */
   end(operation: number, stream: StreamHandle): boolean
-  /** Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued. */
-  collect(): void
   /**
-   * Passes on the times of all operations, once they are over, and stops. Never rejects: times that cannot be had are lost. Does
-   * not block. May be called when the device is about to be closed.
+   * Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued.
+   *
+   * @returns whether there is more to pass on, because this took long
    */
-  stop(): Promise<void>
+  collect(): boolean
+  /**
+   * Passes on the times of operations that are over, and ends; the others have none. Another timeline may start at once. Never
+   * throws: times that cannot be had are lost. May be called when the device is about to be closed.
+   */
+  stop(): void
 }
 
 /** A range of bytes of the device's memory. */

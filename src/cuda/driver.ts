@@ -167,7 +167,7 @@ export class CudaDriver implements Driver {
   close(unseen?: unknown): void {
     if (this.#closed) return
     this.#closed = true
-    this.#timeline?.abandon()
+    this.#timeline?.stop()
     this.kernels.refuseMore()
     this.products.refuseMore()
     new Closing({

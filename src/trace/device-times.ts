@@ -2,8 +2,9 @@
  * The timeline of one device while a recorder runs: passes the times of its operations into the log. A device that cannot tell
  * times is traced without.
  */
-import type { TimedNode, TimeSource, Timeline, TimelineSink } from "../driver.js"
+import type { EventHandle, TimedNode, TimeSource, Timeline, TimelineSink } from "../driver.js"
 import { showThrown } from "../common/show.js"
+import { sleep } from "../common/timers.js"
 import { warn } from "../common/warn.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
@@ -23,7 +24,7 @@ export class DeviceTimes implements TimelineSink {
   readonly #operations: readonly (LoggedOperation | undefined)[]
   readonly #timeline: Timeline | undefined
   #lost = 0
-  #ending: Promise<void> | undefined
+  #isClosed = false
 
   /** @param operations the log's operations by number */
   constructor(
@@ -59,18 +60,20 @@ export class DeviceTimes implements TimelineSink {
   }
 
   collect(): void {
-    if (this.#ending === undefined) this.#timeline?.collect()
+    if (!this.#isClosed) this.#timeline?.collect()
   }
 
   /** Resolves once everything queued so far on the used streams is over, successful or not. Teaches no clock anything. */
   async settle(): Promise<void> {
     await Promise.all(Array.from(this.#streams, (stream) => this.#passed(stream)))
-    this.collect()
+    while (!this.#isClosed && this.#timeline?.collect() === true) await sleep(0)
   }
 
   /** Ends the timeline. */
-  async close(): Promise<void> {
-    await (this.#ending ??= this.#timeline?.stop())
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#timeline?.stop()
   }
 
   ran(number: number, start: number, end: number): void {
@@ -95,23 +98,27 @@ export class DeviceTimes implements TimelineSink {
     this.#lost += count
   }
 
-  #passed(stream: StreamState): Promise<void> {
+  /** Resolves once everything queued on a stream so far, outside of captures, is over. */
+  async #passed(stream: StreamState): Promise<void> {
     const { order } = this
-    if (order.closed || stream.disposed || stream.capture !== undefined || order.isCapturedByOthers(stream)) {
-      return Promise.resolve()
-    }
+    if (order.closed) return
+    if (stream.disposed) return this.#reached(stream.end)
+    if (stream.capture !== undefined) return this.#reached(stream.beforeCapture)
+    if (order.isCapturedByOthers(stream)) return
     const event = order.events.acquire()
+    try {
+      order.driver.events.record(event, stream.handle)
+      await this.#reached(event)
+    } catch {
+      // A broken stream, or a lost device: nothing more will run.
+    }
+    if (!order.closed) order.events.release(event)
+  }
+
+  #reached(event: EventHandle | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const settle = () => {
-        if (!order.closed) order.events.release(event)
-        resolve()
-      }
-      try {
-        order.driver.events.record(event, stream.handle)
-        order.driver.events.whenComplete(event, settle)
-      } catch {
-        settle() // A broken stream, or a lost device: nothing more will run.
-      }
+      if (event === undefined) resolve()
+      else this.order.driver.events.whenComplete(event, () => resolve())
     })
   }
 }

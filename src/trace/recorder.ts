@@ -140,15 +140,11 @@ export class Recorder extends OperationObserver {
     await Promise.all(this.devices.map(({ times }) => times.settle()))
   }
 
-  /** Records nothing from now on. */
+  /** Records nothing from now on. Another recorder may start at once. */
   stop(): void {
     this.#unobserve()
     clearInterval(this.#timer)
-  }
-
-  /** Called after {@link stop}: resolves once all times are known or lost. */
-  async close(): Promise<void> {
-    await Promise.all(this.devices.map(({ times }) => times.close()))
+    for (const { times } of this.devices) times.close()
   }
 
   override opened(order: DeviceOrder): void {
@@ -162,8 +158,7 @@ export class Recorder extends OperationObserver {
 
   override closing(order: DeviceOrder): void {
     const device = this.#byOrder.get(order)
-    device?.times.collect()
-    void device?.times.close()
+    device?.times.close()
   }
 
   override before(operation: Operation): void {

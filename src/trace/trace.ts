@@ -78,13 +78,12 @@ export class Trace {
   async #stop(): Promise<TraceReport> {
     const window = this.#window()
     const shared = this.#recorder
-    const isLast = --users === 0
-    if (isLast) {
+    await shared.settle()
+    // Only now, so that a trace that started meanwhile goes on with the same recorder.
+    if (--users === 0) {
       recorder = undefined
       shared.stop()
     }
-    await shared.settle()
-    if (isLast) await shared.close()
     const report = this.#reportOf(window)
     if (this.#measure) report.measure((time) => shared.local(window.start + time / 1e6))
     return report

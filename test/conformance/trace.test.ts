@@ -291,6 +291,42 @@ forEachOpenDevice("trace", (open) => {
     x.dispose()
   })
 
+  test("§12 a trace that starts while another one is being stopped loses nothing", async () => {
+    const device = open()
+    const x = device.zeros("int32", 64)
+    const launch = () => affine.launch(over(64), 64, x, 3, 1)
+    for (let trial = 0; trial < 10; trial++) {
+      const first = startTrace()
+      launch()
+      const stopped = first.stop()
+      const second = startTrace()
+      launch()
+      if (trial % 2 === 0) await stopped
+      launch()
+      const { data } = await second.stop()
+      assert.deepEqual([data.spans.length, data.devices[0]?.lost], [2, 0])
+      assert.equal((await stopped).data.spans.length, 1)
+    }
+    x.dispose()
+  })
+
+  test("§12 stop() waits for what was queued before it, also on a stream that was disposed of, and for nothing later", async () => {
+    const device = open()
+    const [latch, later] = [new Latch(device), new Latch(device)]
+    const aux = device.createStream()
+    const trace = startTrace()
+    latch.hold(aux)
+    aux.dispose()
+    const stopped = trace.stop()
+    later.hold(device.defaultStream)
+    latch.waitUntilEntered().open()
+    const report = await stopped
+    assert.equal(spansNamed(report, latchKernel.name).length, 1)
+    assert.equal(report.data.devices[0]?.lost, 0)
+    later.open()
+    for (const made of [latch, later]) made[Symbol.dispose]()
+  })
+
   test("§12 nothing is observed once the last trace has stopped", async () => {
     const device = open()
     await startTrace().stop()

@@ -42,7 +42,7 @@ async function timed(use: (device: Device, timeline: CuptiTimeline) => void | Pr
       await use(device, timeline)
       device.synchronize()
     } finally {
-      await timeline.stop()
+      timeline.stop()
     }
   } finally {
     device.dispose()
@@ -142,10 +142,10 @@ onDouble("CUPTI", () => {
     const x = second.zeros("int32", 1)
     as(timelines[1], 4, second, () => affine.launch(over(1), 1, x, 1, 1))
     second.synchronize()
-    await timelines[0].stop()
+    timelines[0].stop()
     as(timelines[1], 5, second, () => affine.launch(over(1), 1, x, 1, 1))
     second.synchronize()
-    await timelines[1].stop()
+    timelines[1].stop()
     assert.deepEqual([[...one.times.keys()], [...two.times.keys()]], [[], [4, 5]])
     first.dispose()
     second.dispose()
@@ -175,9 +175,9 @@ onDouble("CUPTI", () => {
     }
     const own = new CuptiTimeline(0, 13, new Kept())
     assert.match(await tryElsewhere(), /another thread/)
-    await own.stop()
+    own.stop()
     assert.equal(await tryElsewhere(), "started")
-    await new CuptiTimeline(0, 13, new Kept()).stop()
+    new CuptiTimeline(0, 13, new Kept()).stop()
   })
 
   test("§12 a trace with CUPTI has the nodes of graphs, inside the spans of their launches", async () => {

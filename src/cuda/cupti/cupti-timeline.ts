@@ -32,13 +32,13 @@ export class CuptiTimeline implements Timeline, ActivitySink {
     return true
   }
 
-  collect(): void {
+  collect(): boolean {
     if (!this.#isOver) this.#session.collect()
+    return false
   }
 
-  stop(): Promise<void> {
+  stop(): void {
     this.abandon()
-    return Promise.resolve()
   }
 
   /** Reads what is over, and ends. */

@@ -3,7 +3,7 @@
  * batches, after the operations are over. A launch of a graph is one operation.
  */
 import type { EventHandle, StreamHandle, Timeline, TimelineSink } from "../../driver.js"
-import { now, sleep } from "../../common/timers.js"
+import { now } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"
 import type { Captures } from "../stream/captures.js"
 import { EventPool, hasPassed } from "../stream/event-pool.js"
@@ -92,34 +92,26 @@ export class EventTimeline implements Timeline {
     return true
   }
 
-  collect(): void {
-    if (this.#isOver) return
+  collect(): boolean {
+    if (this.#isOver) return false
     try {
       const limit = now() + BATCH
       for (const lane of this.#lanes.values()) this.#read(lane, limit)
       if (now() - this.#anchored > ANCHOR_EVERY) this.#anchor()
+      return now() > limit
     } catch {
-      this.abandon() // The device is lost, and its times with it.
+      this.#end() // The device is lost, and its times with it.
+      return false
     }
   }
 
-  async stop(): Promise<void> {
-    while (!this.#isOver && this.#inFlight > 0) {
-      this.collect()
-      if (this.#inFlight > 0) await sleep(1)
-    }
-    this.#end()
-  }
-
-  /** Reads what is over. The times of everything else are lost. */
-  abandon(): void {
+  stop(): void {
     if (this.#isOver) return
     try {
       for (const lane of this.#lanes.values()) this.#read(lane, Infinity)
     } catch {
       // The device is lost.
     }
-    if (this.#inFlight > 0) this.#sink.lost(this.#inFlight)
     this.#end()
   }
 

@@ -29,7 +29,6 @@ import type { Commands } from "../queue/commands.js"
 import type { Queues } from "../queue/queues.js"
 import type { StreamSlot } from "../queue/stream.js"
 import type { KernelTable } from "../threads/kernel-table.js"
-import { sleep } from "../../common/timers.js"
 import { QueuedOperations } from "./queued-operations.js"
 
 /** What a {@link HostTimeline} is made of. */
@@ -86,24 +85,19 @@ export class HostTimeline implements Timeline {
     return timed.operations.add(operation, begin, slot.tail)
   }
 
-  collect(): void {
+  collect(): boolean {
     // Read before the rings: a worker writes a record before it counts the command.
     const passed = [...this.#slots.values()].map(({ slot, operations }) => ({ operations, progress: slot.progress }))
     this.#parts.rings.drain((at) => this.#read(at))
     const lost = this.#parts.rings.takeLost()
     if (lost > 0) this.#sink.lost(lost)
     for (const { operations, progress } of passed) operations.forget(progress)
+    return false
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     this.#parts.commands.flag = 0
     this.#parts.launcher.isTimed = false
-    const slots = [...this.#slots.values()]
-    // Workers end with their device, so a lost device's operations are never over.
-    while (!this.#parts.queues.isLost && !slots.every(({ slot, operations }) => slot.hasPassed(operations.end))) {
-      this.collect()
-      await sleep(1)
-    }
     this.collect()
     this.#parts.rings.close()
   }
