@@ -95,9 +95,13 @@ forEachOpenDevice("§13 the sanitizer and graphs:", (open) => {
     using second = captureGraph(() => write(t.y))
     first.launch(t.a)
     second.launch(t.b)
+    write(t.z, t.a)
     using both = captureGraph(() => combine.launch(over(64), 64, t.x, t.y))
-    both.launch(t.b)
-    write(t.x, t.b)
+    // Ordered after both launches, but not after what their streams did since, even if the library waits for the streams.
+    using third = t.a.device.createStream()
+    both.launch(third)
+    write(t.x, third)
+    raceOf(() => write(t.z, third))
     raceOf(() => write(t.y, t.a))
   })
 

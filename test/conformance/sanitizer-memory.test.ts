@@ -61,6 +61,7 @@ forEachOpenDevice("§13 the sanitizer and memory:", (open) => {
     t.a.run(() => columns(0).fill2D(1, shape))
     t.b.run(() => columns(2).fill2D(2, shape))
     t.b.run(() => columns(4).fill2D(3, { ...shape, height: 9 }))
+    write(t.a, t.x.subarray(60, 64)) // A later access of other bytes replaces none of the rows.
     const race = raceOf(() => t.b.run(() => columns(13).fill2D(4, { width: 1, height: 3, pitch: 6 })))
     assert.deepEqual(race.range, { address: t.x.address + 52, byteLength: 4 })
     assert.deepEqual(accessesOf(race), ["fill write on b", "fill write on a"])

@@ -6,7 +6,7 @@ import { Collected } from "../support/collected.js"
 import { affine, once } from "../support/kernels.js"
 
 /** `AUXSTREAM_LAUNCHES=1000000` runs the whole million. */
-const launches = Number(process.env["AUXSTREAM_LAUNCHES"] ?? 20_000)
+const launches = Number(process.env["AUXSTREAM_LAUNCHES"] ?? 8_000)
 
 const nothing = defineKernel({
   name: "nothing",
