@@ -27,6 +27,8 @@ interface OpenOperation {
   bodies: History[] | undefined
 }
 
+const none: readonly AccessFacts[] = []
+
 export class RaceObserver extends OperationObserver {
   readonly #onRace: (race: AnyRace) => void
   readonly #hasStacks: boolean
@@ -54,6 +56,11 @@ export class RaceObserver extends OperationObserver {
     const history = this.#historyOf(stream)
     const lane = history.laneOf(stream)
     const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
+    if (stream.shared && stream.capture === undefined && stream.order.isCapturedByOthers(stream)) {
+      // It becomes part of another library's graph, which runs in an order of its own.
+      this.#open.push({ operation, queued, history, facts: none, bodies: undefined })
+      return
+    }
     const graph = plan && this.#graphs.of(accesses, plan)
     const facts = graph === undefined ? allFactsOf(accesses) : graph.accesses
     if (history.isCapture) this.#graphs.noteCaptured(accesses)
