@@ -126,10 +126,17 @@ export class Branches {
     if (known.isDisposed || this.#setting.judge.leavesOut()) return
     const path = this.#setting.path(stream, place)
     const isDone = disposes && known.isJoined
+    const isFurther = known.isJoined && capture !== undefined
     known.isJoined = true
     known.isDisposed = disposes
     const joined = () => {
-      if (!isDone) this.#setting.model.order.wait(path.lane, known.point ?? nothing)
+      const { order } = this.#setting.model
+      if (!isDone) order.wait(path.lane, known.point ?? nothing)
+      if (!isFurther) return
+      // In a capture, the edge of a further join may be behind everything on the fork's stream.
+      const others = place.local.paths.filter(({ lane }) => order.isMember(lane))
+      const possible = others.reduce((all, { lane }) => all | lane.before.possible, 0n)
+      order.wait(path.lane, { promised: 0n, possible })
     }
     const result = path.stream.run(() => (disposes ? fork.dispose() : fork.join()))
     if (isAsync) yield calling(result, joined)

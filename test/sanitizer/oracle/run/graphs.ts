@@ -131,7 +131,7 @@ export class Graphs {
         runIf(condition, then, bodies.function(otherwise, "unless", []))
       }
     }
-    judge.block(attempt, queue, this.#setting.fixer(place), around.stream)
+    local.apart(() => judge.block(attempt, queue, this.#setting.fixer(place), around.stream))
     bodies.release()
   }
 }

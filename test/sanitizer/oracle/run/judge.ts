@@ -53,8 +53,8 @@ export function noCounts(): Counts {
   }
 }
 
-/** What a report suggests: a wait, by the numbers of the program's streams, or a synchronisation of the device. */
-export type Fix = { readonly waiting: number; readonly recording: number } | "synchronize"
+/** What a report suggests: a wait, by the names of the two streams, or a synchronisation of the device. */
+export type Fix = { readonly waiting: string; readonly recording: string } | "synchronize"
 
 /** What an operation needs before it. */
 export interface Repair {

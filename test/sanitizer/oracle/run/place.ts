@@ -8,6 +8,8 @@ import type { World } from "./world.js"
 export interface Path {
   readonly stream: Stream
   readonly lane: Lane
+  /** The same in each run of a program. */
+  readonly name: string
 }
 
 /** An open capture, or the body of a conditional in one. */
@@ -63,6 +65,8 @@ export class Local {
   readonly streams: readonly Path[]
   /** All streams in the order in which the program used them first. A stream of the pool has one path for each lease. */
   readonly paths: Path[] = []
+  #scope = ""
+  readonly #names = new Map<string, number>()
   readonly events: readonly KnownEvent[]
   readonly start: Event
   readonly done: readonly Event[]
@@ -85,9 +89,23 @@ export class Local {
 
   /** A stream that the model has not seen. A stream of the pool is another one for each lease. */
   path(stream: Stream): Path {
-    const path = { stream, lane: new Lane(stream.id) }
+    const path = { stream, lane: new Lane(stream.id), name: this.#nextName() }
     this.paths.push(path)
     return path
+  }
+
+  #nextName(): string {
+    const count = this.#names.get(this.#scope) ?? 0
+    this.#names.set(this.#scope, count + 1)
+    return `${this.#scope}${count}`
+  }
+
+  /** Names streams apart from others while a conditional is captured: in another run it may have to be left out. */
+  apart(fn: () => void): void {
+    const scope = this.#scope
+    this.#scope = `${this.#nextName()}.`
+    fn()
+    this.#scope = scope
   }
 
   /** The newest lane of a stream. */
@@ -95,8 +113,12 @@ export class Local {
     return this.paths.findLast((path) => path.stream === stream) ?? this.path(stream)
   }
 
-  numberOf(stream: Stream): number {
-    return this.paths.indexOf(this.latest(stream))
+  nameOf(stream: Stream): string {
+    return this.latest(stream).name
+  }
+
+  pathOf(name: string): Path | undefined {
+    return this.paths.find((path) => path.name === name)
   }
 
   /** The point of a record on a stream now. Each lease is a stream of its own, although it comes after the former ones. */

@@ -92,7 +92,7 @@ export class Setting {
     return {
       describe: ({ waiting, recording, call }) => {
         if (waiting !== undefined && recording !== undefined) {
-          return { waiting: local.numberOf(waiting), recording: local.numberOf(recording) }
+          return { waiting: local.nameOf(waiting), recording: local.nameOf(recording) }
         }
         return call === "device.synchronize()" && capture === undefined ? "synchronize" : undefined
       },
@@ -101,7 +101,7 @@ export class Setting {
           device.synchronize()
           return order.learn(local.everything)
         }
-        const [waiting, recording] = [local.paths[fix.waiting], local.paths[fix.recording]]
+        const [waiting, recording] = [local.pathOf(fix.waiting), local.pathOf(fix.recording)]
         if (waiting === undefined || recording === undefined) return
         const point = local.recorded(recording.stream)
         waiting.stream.wait(recording.stream.record())
