@@ -23,7 +23,7 @@ const work = `
     const device = openDevice("cuda:0")
     const kept = []
     for (let round = 1; goesOn(round); round++) {
-      const size = count * (1 + random(2000))
+      const size = count * (1 + random(random(4) === 0 ? 2000 : 100))
       const [left, right] = parallel([2, 3].map((factor) => () => {
         const x = device.full("int32", size, round)
         affine.launch(over(size), size, x, factor, 1)
