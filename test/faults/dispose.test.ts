@@ -119,7 +119,7 @@ for (const { id, skipped } of [
       const used = device.memory.used
       const problems: string[] = []
       let failed = 0
-      for (const index of placesOf(points.length * names.length, 41)) {
+      for (const index of placesOf(points.length * names.length, 83)) {
         const [point, name] = [points[Math.floor(index / names.length)], names[index % names.length]]
         assert.ok(point !== undefined && name !== undefined)
         const where = `${name} is disposed of at ${point.kind} ${point.nth} on ${id}`
@@ -134,7 +134,7 @@ for (const { id, skipped } of [
         }
       }
       assert.deepEqual(problems, [])
-      assert.ok(failed > 3)
+      assert.ok(failed > 1)
       assert.deepEqual(warnings.splice(0), [])
     })
 
@@ -142,7 +142,7 @@ for (const { id, skipped } of [
       const first = openDevice(id)
       const points = await pointsOf(first)
       first.dispose()
-      for (const index of placesOf(points.length, 13)) {
+      for (const index of placesOf(points.length, 29)) {
         const point = points[index]
         assert.ok(point)
         const where = `the device is disposed of at ${point.kind} ${point.nth} on ${id}`
@@ -157,7 +157,7 @@ for (const { id, skipped } of [
 
     test("everything, in every order, while all work is still held up", async () => {
       const all = permutations(["aux", "timed", "x", "host", "graph", "device"] as const)
-      for (const index of placesOf(all.length, 97)) {
+      for (const index of placesOf(all.length, 301)) {
         const order = all[index] ?? []
         watching(`${order.join(", ")} on ${id}`)
         await disposeWhileHeld(id, order)

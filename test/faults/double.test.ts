@@ -103,7 +103,7 @@ describe("each CUDA call failing in turn", { skip }, () => {
     const places = await placesOfProgram()
     const problems: string[] = []
     let made = 0
-    for (const index of placesOf(places.length * kinds.length, 41)) {
+    for (const index of placesOf(places.length * kinds.length, 71)) {
       const place = places[Math.floor(index / kinds.length)]
       const kind = kinds[index % kinds.length]
       assert.ok(place !== undefined && kind !== undefined)
@@ -119,7 +119,7 @@ describe("each CUDA call failing in turn", { skip }, () => {
     }
     assert.deepEqual(problems, [])
     // Whether some calls are made depends on time: queries.
-    assert.ok(made > 10)
+    assert.ok(made > 5)
     t.diagnostic(`${made} calls failed, of ${places.length} calls with ${kinds.length} statuses each`)
   })
 })

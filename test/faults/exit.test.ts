@@ -131,12 +131,8 @@ function run(text: string): { status: number | null; signal: NodeJS.Signals | nu
 
 /** Without `AUXSTREAM_FAULTS=all`, each device tries some: each ending is a process. */
 const some: Readonly<Record<string, readonly string[]>> = {
-  host: ["an exception in a capture", "SIGTERM", "a Worker that is terminated in a blocking call"],
-  "cuda:0": [
-    "process.exit after an await in a capture",
-    "process.exit, and a listener that disposes of everything",
-    "listeners that throw",
-  ],
+  host: ["an exception in a capture", "a Worker that is terminated in a blocking call"],
+  "cuda:0": ["process.exit, and a listener that disposes of everything", "listeners that throw"],
 }
 
 for (const { id, skipped } of [

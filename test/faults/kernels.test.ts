@@ -152,7 +152,7 @@ describe("a kernel that fails, at each launch", () => {
       using device = openDevice("host", { threads: 2 })
       const all = await launchesOf(device)
       assert.ok(all > 10)
-      await tryPlaces(what, placesOf(all, 7, index), (nth) => breakAt(device, kernels, nth))
+      await tryPlaces(what, placesOf(all, 11, index), (nth) => breakAt(device, kernels, nth))
     })
   }
 
@@ -161,7 +161,7 @@ describe("a kernel that fails, at each launch", () => {
     const all = await launchesOf(device)
     device.dispose()
     const kernels = losing["ends its thread"]
-    await tryPlaces("ends its thread", placesOf(all, 7), (nth) => loseAt({ threads: 2 }, kernels, nth))
+    await tryPlaces("ends its thread", placesOf(all, 11), (nth) => loseAt({ threads: 2 }, kernels, nth))
   })
 
   test("and never ends, loses a device with launchTimeout, which names it", async () => {
@@ -197,7 +197,7 @@ describe("a kernel that faults, at each launch", { skip }, () => {
     first.dispose()
     const warnings: Error[] = []
     process.on("warning", (warning) => warnings.push(warning))
-    await tryPlaces("faults", placesOf(all, 5), async (nth) => {
+    await tryPlaces("faults", placesOf(all, 7), async (nth) => {
       const device = openDevice("cuda:0")
       try {
         const program = new Program(device, hooksFor(kernels, nth).hooks)

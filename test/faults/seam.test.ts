@@ -105,7 +105,7 @@ for (const { backend, skipped } of [
       const problems: string[] = []
       const places = await failing.places()
       let failed = 0
-      for (const index of placesOf(places.length * kinds.length, 13)) {
+      for (const index of placesOf(places.length * kinds.length, 23)) {
         const place = places[Math.floor(index / kinds.length)]
         const fault = kinds[index % kinds.length]
         assert.ok(place !== undefined && fault !== undefined)

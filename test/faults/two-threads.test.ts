@@ -49,8 +49,8 @@ describe("two threads on one GPU", { skip }, () => {
     const other = new Other()
     let failed = 0
     try {
-      for (const call of everything ? calls : calls.slice(0, 2)) {
-        for (let nth = 1; nth <= (everything ? 40 : 12); nth += everything ? 1 : 5) {
+      for (const call of everything ? calls : calls.slice(0, 1)) {
+        for (let nth = 1; nth <= (everything ? 40 : 7); nth += everything ? 1 : 5) {
           for (const [kind, status] of Object.entries(statuses)) {
             watching(`two threads, ${kind} at ${call} number ${nth}`)
             double.fail(call, nth, status)
@@ -64,7 +64,7 @@ describe("two threads on one GPU", { skip }, () => {
           }
         }
       }
-      assert.ok(failed > 5)
+      assert.ok(failed > 2)
       for (const { code, problem } of await Promise.all([runOnce(), other.run()])) {
         assert.deepEqual([code, problem], [undefined, undefined])
       }

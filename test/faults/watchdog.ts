@@ -29,7 +29,7 @@ let started = false
 
 /** Says what runs from now on. It must end, or reach the next label, in time. */
 export function watching(label: string): void {
-  if (!started) new Worker(watcher, { eval: true, workerData: { shared, patience } }).unref()
+  if (!started) new Worker(watcher, { eval: true, execArgv: [], workerData: { shared, patience } }).unref()
   started = true
   const bytes = new TextEncoder().encode(label).subarray(0, labelBytes)
   new Uint8Array(shared, 8, labelBytes).set(bytes)
