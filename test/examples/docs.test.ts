@@ -4,13 +4,14 @@ import { dirname, join } from "node:path"
 import { describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
 import * as auxstream from "auxstream"
+import { codeOf, nameOf } from "./pages.js"
 import { project, runScript } from "./run.js"
 
 /** The pages by their paths from the project's folder. */
 const pages = new Map(
   [
     "README.md",
-    ...["docs", "docs/api", "examples", "examples/wasm-kernel", "examples/image-pipeline"]
+    ...["docs", "docs/api", "docs/guide", "examples", "examples/wasm-kernel", "examples/image-pipeline"]
       .flatMap((folder) => readdirSync(join(project, folder)).map((name) => `${folder}/${name}`))
       .filter((path) => path.endsWith(".md")),
   ].map((path) => [path, readFileSync(join(project, path), "utf8")]),
@@ -51,10 +52,10 @@ describe("the documentation", () => {
     const folder = mkdtempSync(join(outputs, "docs-"))
     try {
       writeFileSync(join(folder, "given.d.ts"), types + given)
-      const blocks = [...pages].flatMap(([path, page]) => blocksOf(page).map((code) => ({ path, code })))
+      const blocks = [...pages].flatMap(([path, page]) => codeOf(path, page).map((code) => ({ path, ...code })))
       assert.ok(blocks.length > 20)
-      blocks.forEach(({ path, code }, index) =>
-        writeFileSync(join(folder, `${nameOf(path)}-${index}.ts`), withImports(code)),
+      blocks.forEach(({ path, code, file }, index) =>
+        writeFileSync(join(folder, `${file ?? `${nameOf(path)}-${index}`}.ts`), withImports(code)),
       )
       const options = {
         strict: true,
@@ -147,10 +148,6 @@ describe("the pages for contributors", () => {
   })
 })
 
-function blocksOf(page: string): string[] {
-  return [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ""]) => code)
-}
-
 function withoutCode(page: string): string {
   return page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")
 }
@@ -161,10 +158,6 @@ function withImports(code: string): string {
   return code.includes('from "auxstream"')
     ? code
     : `import { ${names.join(", ")} } from "auxstream"\n${code}\nexport {}\n`
-}
-
-function nameOf(path: string): string {
-  return path.replace(/\W+/g, "-")
 }
 
 /** The anchors that GitHub makes from headings. */

@@ -1,0 +1,34 @@
+/**
+ * The code of the documentation's pages. A page of the guide is one program: its blocks from top to bottom. On other pages,
+ * each block is a program of its own. A block that begins with a comment such as `// kernels.ts` is a file that programs import.
+ */
+
+/** One file of code from a page. `file` is its name without extension, if the page gives it one. */
+export interface PageCode {
+  readonly file?: string
+  readonly code: string
+}
+
+/** Whether the page's blocks form one program, which the tests run. */
+export function isProgram(path: string): boolean {
+  return path.startsWith("docs/guide/") || path === "docs/porting.md"
+}
+
+export function codeOf(path: string, page: string): PageCode[] {
+  const all = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ""]) => ({ file: nameIn(code), code }))
+  const unnamed = all.filter(({ file }) => file === undefined).map(({ code }) => code)
+  const programs = isProgram(path) && unnamed.length > 0 ? [unnamed.join("\n")] : unnamed
+  return [
+    ...all.flatMap(({ file, code }) => (file === undefined ? [] : [{ file, code }])),
+    ...programs.map((code) => ({ code })),
+  ]
+}
+
+function nameIn(code: string): string | undefined {
+  return /^\/\/ (\w+)\.ts\n/.exec(code)?.[1]
+}
+
+/** The page's path as the name of a file. */
+export function nameOf(path: string): string {
+  return path.replace(/\W+/g, "-")
+}
