@@ -42,7 +42,7 @@ const fastest = reports.reduce((best, report) => (spanOf(report) < spanOf(best) 
 mkdirSync(dirname(values.out), { recursive: true })
 const title = "A mixture-of-experts layer, in sequence and then side by side"
 writeFileSync(values.out, fastest.toSvg({ title }))
-console.log(`${values.out}\n${fastest}`)
+console.log(`${values.out}\n${fastest.toString()}`)
 device.dispose()
 
 /** Runs the layer in sequence, waits, and runs it side by side. */
