@@ -172,6 +172,8 @@ EXPORT int cuptiActivityDisable(int kind) {
 
 EXPORT int cuptiActivityEnableDriverApi(uint32_t call, uint8_t enable) { return CUPTI_SUCCESS; }
 
+EXPORT int cuptiActivityEnableRuntimeApi(uint32_t call, uint8_t enable) { return CUPTI_SUCCESS; }
+
 EXPORT int cuptiActivityPushExternalCorrelationId(int kind, uint64_t id) {
   if (kind != 3 || depth == MAX_NESTING) return CUPTI_INVALID_PARAMETER;
   ids[depth++] = id;

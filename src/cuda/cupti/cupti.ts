@@ -16,6 +16,7 @@ const CALLS = {
   enable: ["cuptiActivityEnable", "int"],
   disable: ["cuptiActivityDisable", "int"],
   enableDriverCall: ["cuptiActivityEnableDriverApi", "uint32_t", "uint8_t"],
+  enableRuntimeCall: ["cuptiActivityEnableRuntimeApi", "uint32_t", "uint8_t"],
   push: ["cuptiActivityPushExternalCorrelationId", "int", "size_t"],
   pop: ["cuptiActivityPopExternalCorrelationId", "int", "uintptr_t"],
   flushAll: ["cuptiActivityFlushAll", "uint32_t"],
@@ -32,6 +33,12 @@ const QUEUEING_CALLS = [
   ...[216, 218, 220, 222, 224, 226], // cuMemsetD8Async, D16, D32, D2D8, D2D16, D2D32
   ...[277, 279, 281, 289, 306], // cuMemcpyHtoDAsync, DtoH, DtoD, 2D, cuMemcpyAsync
   ...[307, 652, 477, 514], // cuLaunchKernel, cuLaunchKernelEx, cuLaunchCooperativeKernel, cuGraphLaunch
+]
+
+/** The same for the CUDA runtime, which cuBLAS contains. A version that lacks one of them links no operation to it. */
+const RUNTIME_CALLS = [
+  ...[41, 51], // cudaMemcpyAsync, cudaMemsetAsync
+  ...[211, 269, 430, 505, 311], // cudaLaunchKernel, cudaLaunchCooperativeKernel, cudaLaunchKernelExC, __cudaLaunchKernel, cudaGraphLaunch
 ]
 
 const ZEROED_OUT_BUFFERS = 5
@@ -66,6 +73,7 @@ export class CuptiLibrary {
     for (const call of QUEUEING_CALLS) {
       this.#check(this.#calls.enableDriverCall(call, 1), "cuptiActivityEnableDriverApi")
     }
+    for (const call of RUNTIME_CALLS) this.#calls.enableRuntimeCall(call, 1)
     for (const kind of [KIND.externalCorrelation, KIND.kernel, KIND.copy, KIND.fill]) {
       this.#check(this.#calls.enable(kind), "cuptiActivityEnable")
     }
@@ -75,6 +83,7 @@ export class CuptiLibrary {
   stop(): void {
     for (const kind of [KIND.kernel, KIND.copy, KIND.fill, KIND.externalCorrelation]) this.#calls.disable(kind)
     for (const call of QUEUEING_CALLS) this.#calls.enableDriverCall(call, 0)
+    for (const call of RUNTIME_CALLS) this.#calls.enableRuntimeCall(call, 0)
   }
 
   /** Unloads what CUPTI has put into the driver, so that later launches cost as before. */
