@@ -16,7 +16,8 @@ const program = `
     console.log("it is done")
   } catch (error) {
     console.log(error.code, error.kind)
-  }`
+  }
+  for (const owner of [x, y, device]) owner.dispose() // Otherwise a collection would warn.`
 
 function run(sanitizer: string): string {
   const env = { ...process.env, AUXSTREAM_SANITIZER: sanitizer }
