@@ -24,7 +24,7 @@ function nodesOf({ spans }: TraceData): string[] {
 }
 
 describe("§12 times of the host device", () => {
-  it("a full ring loses records, holds nothing up, and every lost one is counted", async () => {
+  it("a full ring loses records, delays nothing, and every lost one is counted", async () => {
     using device = open()
     const [x, latch] = [device.zeros("int32", 1), new Latch(device)]
     device.synchronize()
