@@ -31,7 +31,7 @@ export class CuptiSession implements RecordReader {
   #unlinked: Activity[] = []
   #refused: number
 
-  /** @throws Error if CUPTI cannot be used; nothing has been started then */
+  /** @throws Error if CUPTI cannot be used; then nothing records */
   constructor(driverMajor: number) {
     this.cupti = openCupti(driverMajor)
     this.#buffers = new CuptiBuffers()
@@ -43,6 +43,7 @@ export class CuptiSession implements RecordReader {
       this.cupti.start(this.#buffers.callbacks)
       this.#clock = new CuptiClock(this.cupti)
     } catch (error) {
+      this.cupti.stop()
       this.#buffers.release()
       throw error
     }

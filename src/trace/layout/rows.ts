@@ -67,7 +67,7 @@ function endOfBoxes(row: Row, view: View, index: number): number {
   return next - 1 > index && isWide(row, next - 1, scale) ? next - 1 : next
 }
 
-/** In pixels: what is narrower is drawn with its neighbours, in columns of this width. */
+/** In pixels. Narrower spans are drawn together with their neighbours, in columns of this width. */
 const NARROWEST = 2
 
 const isWide = (row: Row, index: number, scale: number) =>

@@ -162,7 +162,7 @@ describe("§12 the page in a browser", () => {
     assert.doesNotMatch(await page.text("#details"), /decode/, "a drag selects nothing")
   })
 
-  test("selects with a click, tells screen readers, and leads to what the operation waited for", async () => {
+  test("selects with a click, tells screen readers, and can jump to what the operation waited for", async () => {
     await using page = await open()
     const waiting = spanNamed("key_norm", graph)
     await page.wheel(await page.placeOf({ kind: "span", index: waiting }), -3000)
@@ -249,7 +249,7 @@ describe("§12 the page in a browser", () => {
     assert.deepEqual(await Promise.all(isPlain), [true, false])
   })
 
-  test("has the fork-joins as tables, which lead to the timeline", async () => {
+  test("has the fork-joins as tables with links to the timeline", async () => {
     await using page = await open()
     await page.press("t")
     const [kinds, single] = await page.page.getByRole("table").all()
