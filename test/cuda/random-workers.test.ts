@@ -82,11 +82,30 @@ const main = `
   console.log(JSON.stringify(double.alive()))
   process.exit(0)`
 
+/**
+ * Runs the program. koffi 3.3 ends the whole process if a Worker is terminated inside it at some moments (see docs/cuda.md), which
+ * says nothing about this library. Then the program is run again, at most four times.
+ */
+function runMain() {
+  const run = () =>
+    spawnSync(process.execPath, ["--input-type=module", "--eval", main], { encoding: "utf8", timeout: 300_000 })
+  let result = run()
+  for (let again = 0; again < 4 && isAbortOfKoffi(result); again++) result = run()
+  return result
+}
+
+function isAbortOfKoffi({
+  signal,
+  stderr,
+}: {
+  readonly signal: NodeJS.Signals | null
+  readonly stderr: string
+}): boolean {
+  return signal === "SIGABRT" && /FATAL ERROR: .*napi_throw[^]*koffi\.node/.test(stderr)
+}
+
 test("§8 Workers that end badly, at random, leave no memory and do not disturb other threads", { skip }, () => {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", main], {
-    encoding: "utf8",
-    timeout: 300_000,
-  })
+  const { status, signal, stdout, stderr } = runMain()
   const message = `seed ${seed}, signal ${signal}: ${stdout}${stderr}`
   assert.equal(status, 0, message)
   const { contexts, pools, allocations, pinned } = JSON.parse(stdout) as Record<string, number>
