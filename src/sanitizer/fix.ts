@@ -84,9 +84,8 @@ function isFromPool({ stream: { chosen, name } }: Lane): boolean {
   return chosen && name.startsWith("pool stream ")
 }
 
-function streamOf(state: StreamState): Stream | undefined {
-  const stream = state.owner?.deref()
-  return stream instanceof Stream ? stream : undefined
+function streamOf({ owner }: StreamState): Stream | undefined {
+  return owner instanceof Stream ? owner : undefined
 }
 
 /** What a stream is called in code. */

@@ -1,5 +1,4 @@
 /** How reports name streams and operations. */
-import { Stream } from "../runtime/device/stream.js"
 import type { OperationKind } from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { OperationName } from "./past-access.js"
@@ -12,9 +11,8 @@ export function nameOf(state: StreamState): string {
 }
 
 /** The name that the program gave a stream. */
-export function plainName({ owner, name }: StreamState): string {
-  const stream = owner?.deref()
-  return stream instanceof Stream ? stream.name : name.replace(/ of [a-z]+(:\d+)?$/, "")
+export function plainName({ name }: StreamState): string {
+  return name.replace(/ of [a-z]+(:\d+)?$/, "")
 }
 
 const texts: Readonly<Record<Exclude<OperationKind, "launch">, string>> = {

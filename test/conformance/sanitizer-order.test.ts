@@ -288,6 +288,20 @@ forEachOpenDevice("§13 the sanitizer and order:", (open) => {
     for (const each of forks) each.join()
   })
 
+  test("the fix names its streams, also after thousands of streams in one turn of the event loop", unsanitized, () => {
+    const device = open()
+    for (let count = 0; count < 1000; count++) device.createStream().dispose()
+    const others = Array.from({ length: 100 }, () => device.createStream())
+    using t = setUp(device)
+    t.write(t.a)
+    const race = raceOf(() => t.read(t.b))
+    assert.equal(race.fix.recording, t.a)
+    assert.equal(race.fix.waiting, t.b)
+    mend(race)
+    t.read(t.b)
+    for (const each of others) each.dispose()
+  })
+
   test(
     "§5.1 the functions of a fork-join race with each other, and not with what is before and after it",
     unsanitized,

@@ -100,3 +100,15 @@ for (const isKnown of [false, true]) {
     await collectUntil(isDone, "most of 200 errors")
   })
 }
+
+test("§8 a disposed stream does not keep the streams that were made after it", async () => {
+  const disposed = Array.from({ length: rounds }, () => device.createStream())
+  for (const stream of disposed) stream.dispose()
+  const forgotten = new Collected()
+  const forget = () => {
+    for (let count = 0; count < rounds; count++) forgotten.watch(device.createStream())
+  }
+  forget()
+  await collectUntil(() => forgotten.count === rounds, `${forgotten.count} of ${rounds} streams`)
+  assert.ok(disposed.every((stream) => stream.disposed))
+})

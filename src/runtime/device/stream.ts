@@ -10,7 +10,7 @@ import { AuxstreamError } from "../../common/errors.js"
 import { Event } from "./event.js"
 import { PinnedArray } from "./pinned-array.js"
 import { IndirectUses } from "../memory/indirect-uses.js"
-import { ownerRef } from "./owner-ref.js"
+import { OwnerRef } from "./owner-ref.js"
 import { OperationType } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import { showCall } from "../order/observers.js"
@@ -55,7 +55,7 @@ export class Stream {
     this.priority = priority
     this.state = state
     state.id = id
-    state.owner = ownerRef(this)
+    state.ownerRef = OwnerRef.to(this)
   }
 
   /**

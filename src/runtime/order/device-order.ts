@@ -130,7 +130,7 @@ export class DeviceOrder {
     this.freeWorkspace(state)
     if (!this.#markEnd(state)) return this.deferredReleases.hold(() => this.disposeStream(state))
     this.#live.delete(state)
-    state.disposed = true
+    state.dispose()
     this.driver.streams.destroy(state.handle)
     this.retired.add(state)
     this.retired.reap()
@@ -239,7 +239,7 @@ export class DeviceOrder {
     this.closed = true
     closeToObservers(this)
     for (const state of this.#live) {
-      state.disposed = true
+      state.dispose()
       this.driver.streams.destroy(state.handle)
     }
     this.#live.clear()

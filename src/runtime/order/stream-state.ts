@@ -16,6 +16,13 @@ interface Before {
   readonly event: EventHandle | undefined
 }
 
+/** Finds the public object of a state, without keeping it alive. */
+export interface OwnerRef {
+  readonly owner: object | undefined
+  /** The object is disposed of. */
+  release(): void
+}
+
 /** The newest use of a piece of memory by one stream. */
 export interface Use {
   readonly stream: StreamState
@@ -33,8 +40,8 @@ export class StreamState implements Ordered {
   readonly name: string
   /** The `id` of its `Stream`; 0 for an internal stream. */
   id = 0
-  /** Its `Stream`, for observers. Undefined for internal streams, and after very many streams were made in one step. */
-  owner: WeakRef<object> | undefined
+  /** Finds its `Stream`. Undefined for internal streams, and after the stream was disposed of. */
+  ownerRef: OwnerRef | undefined
   readonly priority: number
   readonly slot: number
   /** Whether another library made it. Then it is never destroyed, and no memory is freed on it. */
@@ -150,6 +157,18 @@ export class StreamState implements Ordered {
   get outsideClock(): VectorClock {
     const before = this.#before[0]
     return before === undefined ? this.clock : before.clock.with(this.slot, before.own)
+  }
+
+  /** Its `Stream`, for observers. Undefined for internal streams, and after the stream was disposed of. */
+  get owner(): object | undefined {
+    return this.ownerRef?.owner
+  }
+
+  /** The stream receives no work any more. */
+  dispose(): void {
+    this.disposed = true
+    this.ownerRef?.release()
+    this.ownerRef = undefined
   }
 
   /** Counts an operation that the driver accepted. In a capture it becomes a node, so its description is needed. */
