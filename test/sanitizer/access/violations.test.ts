@@ -180,8 +180,15 @@ test("it finds races at the same time, and refuses the second access before it i
   } as object)
   using device = openHost()
   using x = device.zeros("int32", 4)
-  fork(() => affine.launch(once, 4, x, 1, 1))
+  // The two do race, so a latch keeps the first one from writing what the second one is seen to write.
+  using latch = new Latch(device)
+  fork(() => {
+    latch.hold()
+    affine.launch(once, 4, x, 1, 1)
+  })
   change.launch(once, 0, x.subarray(2))
   assert.deepEqual(races, ["AUX_DATA_RACE"])
+  device.defaultStream.synchronize()
+  latch.open()
   assert.deepEqual(await seen.on(device), ["change(1) written 0..4"])
 })
