@@ -92,6 +92,7 @@ const rooms: Record<string, readonly string[]> = {
     ...["cuda/ledger", "cuda/native", "driver.ts"],
   ],
 
+  overlap: ["runtime/device", "runtime/order", "driver.ts"],
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "trace/data": [],
