@@ -573,8 +573,22 @@ export interface DriverGraphs {
    * Otherwise a new one is, and the old graph is unchanged.
    * @param keepsPriorities whether operations run with the priorities of the streams they were captured on. Otherwise all
    * run with the priority of the stream on which the graph is launched.
+   * @param isChained whether the operations run one after another: see `chain`. An executable that is not chained cannot be
+   * updated to one that is, nor the other way round
    */
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities?: boolean): GraphHandle
+  endCapture(
+    stream: StreamHandle,
+    update: GraphHandle | undefined,
+    keepsPriorities?: boolean,
+    isChained?: boolean,
+  ): GraphHandle
+  /**
+   * Makes a second executable of a captured graph, whose operations run one after another in the order of the calls that
+   * captured them. The nodes have the same handles in both, but each keeps its own changes, and nothing orders launches of
+   * one after launches of the other. The graph must have no conditionals, and neither updates nor changes so far. A graph
+   * that was launched inside may keep its branches.
+   */
+  chain(graph: GraphHandle): GraphHandle
   /** Ends the capture that began on this stream and discards it, in any state. Never throws. */
   cancelCapture(stream: StreamHandle): void
   /**

@@ -30,8 +30,15 @@ struct graph {
   struct context *context;
   struct operation *operations;
   int count, capacity, branches, records;
+  /* Dependencies that were added by hand. Those of the captured order follow from the operations. */
+  struct edge *added;
+  int added_count;
   /* For a conditional's body: its condition. */
   struct condition *condition;
+};
+
+struct edge {
+  const struct node *from, *to;
 };
 
 struct capture {
@@ -119,6 +126,7 @@ static void discard(struct graph *graph) {
     if (!graph->is_copy && graph->operations[i].node) double_bury(graph->operations[i].node);
   }
   free(graph->operations);
+  free(graph->added);
   free(graph->condition);
   double_bury(graph);
 }
@@ -163,6 +171,8 @@ static struct graph *copy_of(const struct graph *graph) {
     if (operation->command) operation->command = double_command_copy(operation->command);
   }
   copy->capacity = graph->count;
+  copy->added = malloc((graph->added_count ? graph->added_count : 1) * sizeof *copy->added);
+  if (graph->added_count) memcpy(copy->added, graph->added, graph->added_count * sizeof *copy->added);
   return copy;
 }
 
@@ -554,6 +564,126 @@ EXPORT CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
   return CUDA_SUCCESS;
 }
 
+static _Atomic bool lists_backwards;
+/* Whether nodes are listed in the reverse of the order in which they were captured. */
+EXPORT void double_list_backwards(int yes) { lists_backwards = yes; }
+
+static int command_count(const struct graph *graph) {
+  int count = 0;
+  for (int i = 0; i < graph->count; i++) count += graph->operations[i].kind == COMMAND;
+  return count;
+}
+
+EXPORT CUresult cuGraphGetNodes(struct graph *graph, struct node **nodes, size_t *count) {
+  ENTER(cuGraphGetNodes, A(graph), A(nodes != NULL));
+  NEED_GRAPH(graph);
+  size_t total = command_count(graph);
+  if (nodes) {
+    REQUIRE(*count >= total, CUDA_ERROR_INVALID_VALUE);
+    size_t at = 0;
+    for (int i = 0; i < graph->count; i++) {
+      if (graph->operations[i].kind != COMMAND) continue;
+      nodes[lists_backwards ? total - 1 - at : at] = graph->operations[i].node;
+      at++;
+    }
+  }
+  *count = total;
+  return CUDA_SUCCESS;
+}
+
+/* Lists the edges, if the lists are not NULL. Returns their number. */
+static size_t list_edges(const struct graph *graph, struct node **from, struct node **to) {
+  /* For each branch, then for each record: the operations that the next command there directly depends on. */
+  int rows = graph->branches + graph->records, columns = graph->count ? graph->count : 1;
+  bool *tips = calloc((size_t)(rows ? rows : 1) * columns, sizeof *tips);
+  size_t count = 0;
+  for (int i = 0; i < graph->count; i++) {
+    const struct operation *operation = &graph->operations[i];
+    bool *own = tips + (size_t)operation->branch * columns;
+    bool *record = tips + (size_t)(graph->branches + operation->record) * columns;
+    if (operation->kind == RECORD) memcpy(record, own, columns);
+    for (int j = 0; j < i; j++) {
+      if (operation->kind == WAIT) own[j] |= record[j];
+      if (operation->kind != COMMAND || !own[j]) continue;
+      own[j] = false;
+      if (from) from[count] = graph->operations[j].node;
+      if (to) to[count] = operation->node;
+      count++;
+    }
+    if (operation->kind == COMMAND) own[i] = true;
+  }
+  for (int i = 0; i < graph->added_count; i++, count++) {
+    if (from) from[count] = (struct node *)graph->added[i].from;
+    if (to) to[count] = (struct node *)graph->added[i].to;
+  }
+  free(tips);
+  return count;
+}
+
+static CUresult get_edges(struct graph *graph, struct node **from, struct node **to, size_t *count) {
+  NEED_GRAPH(graph);
+  size_t total = list_edges(graph, NULL, NULL);
+  REQUIRE(!from || *count >= total, CUDA_ERROR_INVALID_VALUE);
+  *count = from ? list_edges(graph, from, to) : total;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphGetEdges(struct graph *graph, struct node **from, struct node **to, size_t *count) {
+  ENTER(cuGraphGetEdges, A(graph), A(from != NULL));
+  return get_edges(graph, from, to, count);
+}
+
+EXPORT CUresult cuGraphGetEdges_v2(struct graph *graph, struct node **from, struct node **to, void *data, size_t *count) {
+  ENTER(cuGraphGetEdges_v2, A(graph), A(from != NULL));
+  REQUIRE(!from == !data, CUDA_ERROR_INVALID_VALUE);
+  return get_edges(graph, from, to, count);
+}
+
+/* The index of a node's operation; -1 if the graph has no such node. */
+static int place_of(const struct graph *graph, const struct node *node) {
+  for (int i = 0; i < graph->count; i++) {
+    if (graph->operations[i].kind == COMMAND && graph->operations[i].node == node) return i;
+  }
+  return -1;
+}
+
+/* Whether one of the edges is there already, or is between nodes that the graph does not have. */
+static bool refuses_edges(const struct graph *graph, struct node *const *from, struct node *const *to, size_t count) {
+  size_t present = list_edges(graph, NULL, NULL);
+  struct node **sources = malloc((present + 1) * sizeof *sources), **targets = malloc((present + 1) * sizeof *targets);
+  list_edges(graph, sources, targets);
+  bool refused = false;
+  for (size_t i = 0; i < count; i++) {
+    refused |= place_of(graph, from[i]) < 0 || place_of(graph, to[i]) < 0;
+    for (size_t j = 0; j < present; j++) refused |= sources[j] == from[i] && targets[j] == to[i];
+  }
+  free(sources);
+  free(targets);
+  return refused;
+}
+
+EXPORT CUresult cuGraphAddDependencies(struct graph *graph, struct node *const *from, struct node *const *to, size_t count) {
+  ENTER(cuGraphAddDependencies, A(graph), A(count));
+  NEED_GRAPH(graph);
+  REQUIRE(!refuses_edges(graph, from, to, count), CUDA_ERROR_INVALID_VALUE);
+  graph->added = realloc(graph->added, (graph->added_count + count + 1) * sizeof *graph->added);
+  for (size_t i = 0; i < count; i++) graph->added[graph->added_count++] = (struct edge){from[i], to[i]};
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphRemoveDependencies(struct graph *graph, struct node *const *from, struct node *const *to,
+                                          size_t count) {
+  ENTER(cuGraphRemoveDependencies, A(graph), A(count));
+  NEED_GRAPH(graph);
+  for (size_t i = 0; i < count; i++) {
+    int place = 0;
+    while (place < graph->added_count && (graph->added[place].from != from[i] || graph->added[place].to != to[i])) place++;
+    REQUIRE(place < graph->added_count, CUDA_ERROR_INVALID_VALUE);
+    graph->added[place] = graph->added[--graph->added_count];
+  }
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct graph *graph, uint64_t flags) {
   ENTER(cuGraphInstantiateWithFlags, A(graph), flags);
   NOT_BESIDE_CAPTURES();
@@ -581,8 +711,13 @@ static bool alike(const struct operation *one, const struct operation *other) {
 
 static bool same_shape(const struct graph *one, const struct graph *other) {
   if (one->count != other->count || one->branches != other->branches) return false;
+  if (one->added_count != other->added_count) return false;
   for (int i = 0; i < one->count; i++) {
     if (!alike(&one->operations[i], &other->operations[i])) return false;
+  }
+  for (int i = 0; i < one->added_count; i++) {
+    if (place_of(one, one->added[i].from) != place_of(other, other->added[i].from)) return false;
+    if (place_of(one, one->added[i].to) != place_of(other, other->added[i].to)) return false;
   }
   return true;
 }
@@ -603,6 +738,7 @@ EXPORT CUresult cuGraphExecUpdate_v2(struct executable *executable, struct graph
   REQUIRE(same, CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
   struct graph *updated = copy_of(graph);
   /* It still knows its nodes by the graph that it was instantiated from, and enables none (seen on an H200, driver 580). */
+  for (int i = 0; i < updated->added_count; i++) updated->added[i] = executable->graph->added[i];
   for (int i = 0; i < updated->count; i++) {
     updated->operations[i].node = executable->graph->operations[i].node;
     updated->operations[i].disabled = executable->graph->operations[i].disabled;
@@ -660,20 +796,31 @@ EXPORT CUresult cuGraphNodeSetEnabled(struct executable *executable, struct node
 static void replay(struct executable *executable, struct stream *stream) {
   const struct graph *graph = executable->graph;
   struct record **records = calloc(graph->records ? graph->records : 1, sizeof *records);
+  struct record **added = malloc((graph->added_count ? graph->added_count : 1) * sizeof *added);
+  for (int i = 0; i < graph->added_count; i++) added[i] = double_record_make();
   executable->branches[0] = stream;
   for (int i = 0; i < graph->count; i++) {
     const struct operation *operation = &graph->operations[i];
     struct stream *branch = executable->branches[operation->branch];
-    if (operation->disabled) continue;
     if (operation->kind == COMMAND) {
-      struct command *command = double_command_copy(operation->command);
-      command->node = (uintptr_t)operation;
-      double_queue(branch, command);
+      for (int j = 0; j < graph->added_count; j++) {
+        if (graph->added[j].to == operation->node) double_record_wait(branch, added[j]);
+      }
+      if (!operation->disabled) {
+        struct command *command = double_command_copy(operation->command);
+        command->node = (uintptr_t)operation;
+        double_queue(branch, command);
+      }
+      for (int j = 0; j < graph->added_count; j++) {
+        if (graph->added[j].from == operation->node) double_record_queue(branch, added[j]);
+      }
     }
     else if (operation->kind == WAIT) double_record_wait(branch, records[operation->record]);
     else double_record_queue(branch, records[operation->record] = double_record_make());
   }
+  for (int i = 0; i < graph->added_count; i++) double_record_drop(added[i]);
   for (int i = 0; i < graph->records; i++) double_record_drop(records[i]);
+  free(added);
   free(records);
 }
 

@@ -67,7 +67,7 @@ export class Threadless {
     const { branch } = root
     assert.ok(branch)
     work(branch, () => this.#captures.admit(this.createStream(), branch))
-    return this.#graphs.create(this.#captures.end(root))
+    return this.#graphs.create(this.#captures.end(root).branches)
   }
 
   graph(handle: number): HostGraph {

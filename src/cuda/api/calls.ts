@@ -113,6 +113,8 @@ export const NEWER_CALLS = {
   cuLibraryEnumerateKernels: ["cuLibraryEnumerateKernels", out, uint, handle],
   /** 12.3 */
   cuKernelGetName: ["cuKernelGetName", out, handle],
+  /** 12.3 */
+  cuGraphGetEdgesWithData: ["cuGraphGetEdges_v2", handle, address, address, address, out],
 } as const satisfies Record<string, Signature>
 
 export type BasicCalls = Bound<typeof BASIC_CALLS>

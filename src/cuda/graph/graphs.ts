@@ -13,6 +13,7 @@ import type {
 } from "../../driver.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
+import { Chains } from "./chains.js"
 import type { Captures } from "../stream/captures.js"
 import type { Conditionals } from "./conditionals.js"
 import type { CudaContext } from "../api/context.js"
@@ -25,9 +26,17 @@ const RESULT_INFO_BYTES = 64
 /** Nodes run with the priorities of the streams they were captured on, not with that of the launching stream. */
 const USE_NODE_PRIORITY = 8
 
-/** The graph and the flags that an executable was instantiated from. */
+/** A captured graph, and how many executables were instantiated from it. */
+interface Template {
+  readonly graph: number
+  executables: number
+}
+
+/** What an executable was instantiated from. */
 interface Instantiation {
-  readonly template: number
+  readonly template: Template
+  /** Whether its nodes run one after another. */
+  readonly isChained: boolean
   /** An update does not change them. */
   readonly flags: number
   /** The nodes that are disabled in the executable. The template has no such state. */
@@ -35,6 +44,9 @@ interface Instantiation {
   /** Whether it was updated. CUDA then knows none of the template's nodes (measured on an H200, driver 580). */
   readonly isUpdated: boolean
 }
+
+/** What an executable is made of. */
+type Made = Omit<Instantiation, "isUpdated">
 
 /** With more retired executables than this, a sweep waits for an idle device, for at most this many milliseconds. */
 const MOST_RETIRED = 16
@@ -56,6 +68,7 @@ export class Graphs implements DriverGraphs {
   readonly #captures: Captures
   readonly #conditionals: Conditionals
   readonly #nodes: GraphNodes
+  readonly #chains: Chains
   readonly #kernels: Kernels
   readonly #instantiations = new Map<GraphHandle, Instantiation>()
   readonly #quiet: Quiet
@@ -71,6 +84,7 @@ export class Graphs implements DriverGraphs {
     this.#captures = captures
     this.#conditionals = conditionals
     this.#nodes = nodes
+    this.#chains = new Chains(context)
     this.#kernels = kernels
   }
 
@@ -79,15 +93,21 @@ export class Graphs implements DriverGraphs {
     this.#captures.begin(stream)
   }
 
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined, keepsPriorities = false): GraphHandle {
+  endCapture(
+    stream: StreamHandle,
+    update: GraphHandle | undefined,
+    keepsPriorities = false,
+    isChained = false,
+  ): GraphHandle {
     this.sweep()
-    const template = this.#captures.end(stream)
-    this.#context.holding.add("graph", template)
+    const template = { graph: this.#captures.end(stream), executables: 1 }
+    this.#context.holding.add("graph", template.graph)
     const flags = keepsPriorities ? USE_NODE_PRIORITY : 0
+    const made = { template, flags, isChained, disabled: new Set<NodeHandle>() }
     try {
-      const isUpdated = update !== undefined && this.#updates(update, template, flags)
-      const handle = isUpdated ? update : this.#instantiate(template, flags)
-      this.#keep(handle, { template, flags, disabled: new Set(), isUpdated })
+      const isUpdated = update !== undefined && this.#updates(update, made)
+      const handle = isUpdated ? update : this.#instantiate(made)
+      this.#keep(handle, { ...made, isUpdated })
       return handle
     } catch (error) {
       this.#destroyTemplate(template)
@@ -95,9 +115,19 @@ export class Graphs implements DriverGraphs {
     }
   }
 
+  chain(graph: GraphHandle): GraphHandle {
+    const instantiation = this.#instantiations.get(graph)
+    if (instantiation === undefined) throw new RangeError(`There is no graph ${graph}.`)
+    const made = { ...instantiation, isChained: true, disabled: new Set<NodeHandle>(), isUpdated: false }
+    const handle = this.#instantiate(made)
+    made.template.executables++
+    this.#instantiations.set(handle, made)
+    return handle
+  }
+
   cancelCapture(stream: StreamHandle): void {
     const graph = this.#captures.cancel(stream)
-    if (graph !== undefined) this.#destroyTemplate(graph)
+    if (graph !== undefined) this.#destroyTemplate({ graph, executables: 1 })
   }
 
   beginConditional(kind: ConditionalKind, condition: number, stream: StreamHandle, body: StreamHandle): void {
@@ -113,15 +143,22 @@ export class Graphs implements DriverGraphs {
     this.#conditionals.cancel(body)
   }
 
-  #instantiate(template: number, flags: number): GraphHandle {
+  #instantiate({ template, flags, isChained }: Made): GraphHandle {
     const { cuGraphInstantiateWithFlags } = this.#context.graphCalls
-    const status = this.#context.room.for(() =>
-      this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template, flags)),
-    )
-    this.#context.check(status, "cuGraphInstantiateWithFlags")
+    this.#inOrder(template.graph, isChained, () => {
+      const status = this.#context.room.for(() =>
+        this.#context.within(() => cuGraphInstantiateWithFlags(this.#out.address, template.graph, flags)),
+      )
+      this.#context.check(status, "cuGraphInstantiateWithFlags")
+    })
     const executable = this.#out.number(0)
     this.#context.holding.add("executable", executable)
     return executable
+  }
+
+  /** Calls a function, while the graph's nodes are in one chain if it is wanted. */
+  #inOrder<T>(graph: number, isChained: boolean, fn: () => T): T {
+    return isChained ? this.#chains.within(graph, fn) : fn()
   }
 
   /**
@@ -129,15 +166,21 @@ export class Graphs implements DriverGraphs {
    *
    * @returns false if the graph has another shape; then the executable is unchanged
    */
-  #updates(executable: GraphHandle, template: number, flags: number): boolean {
+  #updates(executable: GraphHandle, { template: { graph }, flags, isChained }: Made): boolean {
     const former = this.#instantiations.get(executable)
-    if (former?.flags !== flags) return false
+    if (former?.flags !== flags || former.isChained !== isChained) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
+    const { address } = this.#out
     // An update enables no node.
     this.#nodes.setEnabled(executable, former.disabled, true)
-    if (this.#context.within(() => cuGraphExecUpdate(executable, template, this.#out.address)) === SUCCESS) return true
-    this.#nodes.setEnabled(executable, former.disabled, false)
-    return false
+    const update = () => this.#context.within(() => cuGraphExecUpdate(executable, graph, address))
+    let isUpdated = false
+    try {
+      isUpdated = this.#inOrder(graph, isChained, update) === SUCCESS
+    } finally {
+      if (!isUpdated) this.#nodes.setEnabled(executable, former.disabled, false)
+    }
+    return isUpdated
   }
 
   #keep(executable: GraphHandle, instantiation: Instantiation): void {
@@ -146,7 +189,10 @@ export class Graphs implements DriverGraphs {
     if (former !== undefined) this.#destroyTemplate(former.template)
   }
 
-  #destroyTemplate(graph: number): void {
+  /** Destroys the captured graph if no other executable was made from it. */
+  #destroyTemplate(template: Template): void {
+    if (--template.executables > 0) return
+    const { graph } = template
     this.#conditionals.forget(graph)
     if (this.#context.isLost) return
     this.#context.holding.remove(graph)
@@ -171,8 +217,10 @@ export class Graphs implements DriverGraphs {
   }
 
   #addTo(stream: StreamHandle, executable: GraphHandle): void {
-    const { template } = this.#instantiations.get(executable) ?? { template: 0 }
-    if (this.#conditionals.areIn(template)) {
+    const instantiation = this.#instantiations.get(executable)
+    if (instantiation === undefined) throw new RangeError(`There is no graph ${executable}.`)
+    const { template, isChained } = instantiation
+    if (this.#conditionals.areIn(template.graph)) {
       throw new AuxstreamError(
         "AUX_INVALID_ARGUMENT",
         "A graph with conditionals cannot be launched inside a capture, because CUDA does not allow it. Call its function instead.",
@@ -180,10 +228,12 @@ export class Graphs implements DriverGraphs {
     }
     const { graph, dependencies, count } = this.#captures.pointOf(stream)
     const { cuGraphAddChildGraphNode } = this.#context.graphCalls
-    const status = this.#context.room.for(() =>
-      cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template),
-    )
-    this.#context.check(status, "cuGraphAddChildGraphNode")
+    this.#inOrder(template.graph, isChained, () => {
+      const status = this.#context.room.for(() =>
+        cuGraphAddChildGraphNode(this.#out.address, graph, dependencies, count, template.graph),
+      )
+      this.#context.check(status, "cuGraphAddChildGraphNode")
+    })
     this.#captures.continueAfter(this.#out.number(0), stream)
   }
 
@@ -194,11 +244,10 @@ export class Graphs implements DriverGraphs {
   makeChangeable(executable: GraphHandle): GraphHandle {
     const instantiation = this.#instantiations.get(executable)
     if (instantiation?.isUpdated !== true) return executable
-    const { template, flags } = instantiation
-    const handle = this.#instantiate(template, flags)
+    const handle = this.#instantiate(instantiation)
     this.#instantiations.delete(executable)
     this.#instantiations.set(handle, { ...instantiation, isUpdated: false })
-    this.#replaced.set(executable, this.#conditionals.areIn(template))
+    this.#replaced.set(executable, this.#conditionals.areIn(instantiation.template.graph))
     return handle
   }
 
@@ -235,7 +284,7 @@ export class Graphs implements DriverGraphs {
     const instantiation = this.#instantiations.get(executable)
     if (instantiation === undefined) return replaced
     this.#instantiations.delete(executable)
-    const hasConditionals = this.#conditionals.areIn(instantiation.template)
+    const hasConditionals = this.#conditionals.areIn(instantiation.template.graph)
     this.#destroyTemplate(instantiation.template)
     return hasConditionals
   }

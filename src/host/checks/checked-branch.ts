@@ -1,6 +1,5 @@
 /** A branch of a graph with checks around its launches: the same commands, except that launches are longer. */
-import type { BranchBlock } from "../graph/branch-block.js"
-import type { BranchSource } from "../graph/graph.js"
+import type { BranchBlock, BranchSource } from "../graph/branch-block.js"
 import { JUMP, KIND_BITS, KIND_MASK, LAUNCH, LENGTH_MASK, TIME_WORDS, wordAt } from "../control/layout.js"
 import { forEachCommand } from "../queue/sequence.js"
 
@@ -48,8 +47,9 @@ export function checkedBranch(
     shape.push(made[place] ?? 0)
   })
   for (const [at, place] of places) if (isJump(words, at)) made[place + 1] = distance(places, words, at, place)
-  const { count, level, firstWait, waits } = branch
-  return { words: Int32Array.from(made), end: made.length, count, level, firstWait, waits, shape: () => shape, checks }
+  const { count, level, calls, firstWait, waits } = branch
+  const kept = { count, level, calls, firstWait, waits }
+  return { ...kept, words: Int32Array.from(made), end: made.length, shape: () => shape, checks }
 }
 
 function isJump(words: Int32Array, at: number): boolean {

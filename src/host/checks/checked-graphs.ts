@@ -75,7 +75,7 @@ export class CheckedGraphs extends HostGraphs {
         return { kernel: checked.id, more: this.#session.wordsAt(control.words, at, checked, description) }
       }),
     )
-    const handle = table.create({ branches })
+    const handle = table.create(branches)
     const checks = branches.map((branch) => branch.checks)
     const copy = { handle, graph: table.get(handle), version: graph.version, uses, checks }
     this.#drop(graph)

@@ -11,8 +11,17 @@ export interface BranchBlock {
   /** What its first command waits for. */
   readonly firstWait: { readonly branch: number; readonly position: number } | undefined
   readonly shape: readonly number[]
+  /** For each position, the number of its command among those of all branches, in the order of the calls. */
+  readonly calls: readonly number[]
   /** How many of the commands wait for other branches. */
   readonly waits: number
+}
+
+/** What becomes a branch of a graph: its commands, from word 0 to word `end`. */
+export interface BranchSource extends Omit<BranchBlock, "block" | "length" | "shape"> {
+  readonly words: Int32Array
+  readonly end: number
+  shape(): readonly number[]
 }
 
 /** The position after a graph's latest launch. */

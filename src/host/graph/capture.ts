@@ -8,6 +8,7 @@ export class HostCapture implements BranchList {
   readonly branches: Branch[] = []
   readonly #streams: HostStream[] = []
   #added = 0
+  #calls = 0
   readonly #levels: { readonly words: Int32Array }
   /** The conditional whose body is captured, if any. */
   readonly conditional: OpenConditional | undefined
@@ -30,6 +31,10 @@ export class HostCapture implements BranchList {
     const branch = this.branches[index] ?? new Branch(this, index, level)
     this.branches[index] = branch
     return branch
+  }
+
+  nextCall(): number {
+    return this.#calls++
   }
 
   /** From here on the streams' commands are queued again. */

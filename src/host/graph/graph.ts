@@ -1,4 +1,5 @@
-import type { BranchBlock, LaunchEnd } from "./branch-block.js"
+import type { BranchBlock, BranchSource, LaunchEnd } from "./branch-block.js"
+import { chainOf } from "./chain.js"
 import type { ControlBlocks } from "../control/control-blocks.js"
 import type { ControlMemory } from "../control/control.js"
 import { type FlatBlock, FlatBlocks } from "./flat-block.js"
@@ -8,16 +9,11 @@ import { Pace } from "./pace.js"
 import type { HostStream } from "../queue/stream.js"
 import { Rounds } from "../../common/rounds.js"
 
-/** What becomes a branch of a graph: its commands, from word 0 to word `end`. */
-export interface BranchSource extends Omit<BranchBlock, "block" | "length" | "shape"> {
-  readonly words: Int32Array
-  readonly end: number
-  shape(): readonly number[]
-}
-
 /** A graph that can be launched. */
 export interface HostGraph {
   branches: readonly BranchBlock[]
+  /** If its commands are chained: the position of each node, by the node's handle. */
+  places: ReadonlyMap<number, number> | undefined
   /** Its own streams, one for each branch but the first. Made when a launch first needs them. */
   readonly streams: (HostStream | undefined)[]
   /** Undefined before the first launch. */
@@ -62,11 +58,12 @@ export class GraphTable {
   }
 
   /** @throws OutOfMemoryError, having made nothing */
-  create(capture: { readonly branches: readonly BranchSource[] }): number {
-    const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
+  create(sources: readonly BranchSource[], places?: ReadonlyMap<number, number>): number {
+    const branches = this.#writeAll(sources, (branch) => this.#write(branch))
     const handle = this.#freeHandles.pop() ?? this.#graphs.length
     this.#graphs[handle] = {
       branches,
+      places,
       streams: [],
       lastLaunch: undefined,
       lastStream: undefined,
@@ -78,13 +75,29 @@ export class GraphTable {
     return handle
   }
 
+  /** Makes another graph of the same commands, in one chain. @throws OutOfMemoryError, having made nothing */
+  chain(handle: number): number {
+    const { words } = this.#control
+    const ranges = this.get(handle).branches.map(({ block, length, level, calls }) => ({
+      words,
+      start: block + TIME_WORDS,
+      end: block + length,
+      level,
+      calls,
+    }))
+    const { source, places } = chainOf(ranges)
+    return this.create([source], places)
+  }
+
   /** Replaces a graph's commands if the shape is the same. Launches that are queued already keep the old commands. */
-  update(handle: number, capture: { readonly branches: readonly BranchSource[] }): boolean {
+  update(handle: number, sources: readonly BranchSource[], places?: ReadonlyMap<number, number>): boolean {
     const graph = this.get(handle)
-    if (!isSameShape(graph.branches, capture.branches)) return false
-    const branches = this.#writeAll(capture.branches, (branch) => this.#write(branch))
+    const isChained = graph.places !== undefined
+    if (isChained !== (places !== undefined) || !isSameShape(graph.branches, sources)) return false
+    const branches = this.#writeAll(sources, (branch) => this.#write(branch))
     this.#retire(graph)
     graph.branches = branches
+    graph.places = places
     graph.version++
     graph.flat = undefined
     graph.changedBehind = graph.lastLaunch
@@ -165,11 +178,11 @@ export class GraphTable {
   }
 
   #write(branch: BranchSource): BranchBlock {
-    const { words, end, count, level, firstWait, waits } = branch
+    const { words, end, count, level, calls, firstWait, waits } = branch
     const length = TIME_WORDS + end
     const block = this.#blocks.acquire(length)
     this.#control.words.set(words.subarray(0, end), block + TIME_WORDS)
-    return { block, length, count, level, firstWait, shape: branch.shape(), waits }
+    return { block, length, count, level, calls, firstWait, shape: branch.shape(), waits }
   }
 
   #retire(graph: HostGraph): void {

@@ -13,6 +13,7 @@ import type { StreamTable } from "../queue/stream-table.js"
 import type { Waits } from "../queue/waits.js"
 import type { KernelTable } from "../threads/kernel-table.js"
 import type { Captures } from "./captures.js"
+import { chainOf } from "./chain.js"
 import { captureLaunch } from "./child-graph.js"
 import type { GraphTable } from "./graph.js"
 import type { GraphLauncher } from "./graph-launch.js"
@@ -59,15 +60,27 @@ export class HostGraphs implements DriverGraphs {
     this.#captures.begin(this.#queues.usable(stream))
   }
 
-  endCapture(stream: StreamHandle, update: GraphHandle | undefined): GraphHandle {
+  endCapture(
+    stream: StreamHandle,
+    update: GraphHandle | undefined,
+    _keepsPriorities?: boolean,
+    isChained = false,
+  ): GraphHandle {
     const capture = this.#captures.end(this.#queues.get(stream))
     try {
       this.#queues.check()
-      if (update !== undefined && this.#table.update(update, capture)) return update
-      return this.#table.create(capture)
+      const chain = isChained ? chainOf(capture.branches) : undefined
+      const sources = chain === undefined ? capture.branches : [chain.source]
+      if (update !== undefined && this.#table.update(update, sources, chain?.places)) return update
+      return this.#table.create(sources, chain?.places)
     } finally {
       capture.clear()
     }
+  }
+
+  chain(graph: GraphHandle): GraphHandle {
+    this.#queues.check()
+    return this.#table.chain(graph)
   }
 
   cancelCapture(stream: StreamHandle): void {

@@ -3,6 +3,7 @@
  * they name. A node's handle holds the operation's branch and its position there.
  */
 import type { KernelArgument, NodeHandle } from "../../driver.js"
+import { nodeAt } from "./chain.js"
 import type { Commands } from "../queue/commands.js"
 import { MOST_BRANCHES } from "../queue/branch.js"
 import type { ControlMemory } from "../control/control.js"
@@ -31,7 +32,7 @@ export class GraphNodes {
   /** The operation captured last on a stream. */
   lastOf({ branch, handle }: HostStream): NodeHandle {
     if (branch === undefined) throw new RangeError(`Stream ${handle} is not being captured.`)
-    return branch.index + MOST_BRANCHES * (branch.count - 1)
+    return nodeAt(branch.index, branch.count - 1)
   }
 
   setArguments(
@@ -51,6 +52,8 @@ export class GraphNodes {
   }
 
   #change(graph: HostGraph, node: NodeHandle, change: (at: number, header: number) => void): void {
+    const position = graph.places?.get(node)
+    if (position !== undefined) return this.#graphs.change(graph, 0, position, change)
     this.#graphs.change(graph, node % MOST_BRANCHES, Math.floor(node / MOST_BRANCHES), change)
   }
 }

@@ -12,6 +12,8 @@ export interface BranchList {
   readonly branches: readonly Branch[]
   /** A new branch, or an earlier one once there are {@link MOST_BRANCHES}. */
   addBranch(level: number): Branch
+  /** Counts the commands of all branches. */
+  nextCall(): number
 }
 
 /** A record on a captured stream: its position in its branch, and the positions of other branches that it implies. */
@@ -35,6 +37,8 @@ export class Branch implements CommandQueue {
   /** How many of the commands wait for other branches. */
   waits = 0
   readonly commands = new Commands(this)
+  /** For each position, the number of its command among those of all branches, in the order of the calls. */
+  calls: number[] = []
   /** Where the counted commands begin. */
   readonly #starts: number[] = []
   /** For each branch, the position that the next command here already runs after. */
@@ -65,6 +69,7 @@ export class Branch implements CommandQueue {
 
   publish(words: number): void {
     this.#starts.push(this.end)
+    this.calls.push(this.#capture.nextCall())
     this.end += words
   }
 
@@ -138,6 +143,7 @@ export class Branch implements CommandQueue {
     this.words = new Int32Array(0)
     this.bytes = new Uint8Array(0)
     this.floats = new Float32Array(0)
+    this.calls = []
     this.#starts.length = 0
   }
 

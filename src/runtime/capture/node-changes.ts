@@ -57,7 +57,7 @@ export class NodeChanges {
   }
 
   setEnabled(graph: GraphHandle, place: number, enabled: boolean): void {
-    this.#order.driver.graphs.setNodeEnabled(graph, this.#handleOf(place), enabled)
+    this.#order.driver.graphs.setNodeEnabled(graph, this.handleOf(place), enabled)
     const accesses = this.#accessesOf(place)
     if (enabled) this.#disabled.delete(place)
     else this.#disabled.set(place, none)
@@ -76,7 +76,7 @@ export class NodeChanges {
     launches: readonly Use[],
   ): UsedMemory[] {
     this.#checkBirths(place, accesses)
-    this.#order.driver.graphs.setNodeArguments(graph, this.#handleOf(place), kernel, operands, structs)
+    this.#order.driver.graphs.setNodeArguments(graph, this.handleOf(place), kernel, operands, structs)
     const former = this.#accessesOf(place)
     this.#setAccesses(place, [...accesses, ...former.filter(({ argument }) => argument === undefined)])
     const added = this.#outside(accesses)
@@ -96,7 +96,8 @@ export class NodeChanges {
     this.#memory.accessesChanged(() => this.#plan.nodes.map((node) => node.accesses))
   }
 
-  #handleOf(place: number): NodeHandle {
+  /** The handle of a node that can be changed. */
+  handleOf(place: number): NodeHandle {
     const handle = this.#handles.get(place)
     if (handle === undefined) throw new RangeError(`Node ${place} cannot be changed.`)
     return handle

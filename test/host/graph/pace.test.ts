@@ -22,6 +22,7 @@ class Launches {
       level: 0,
       firstWait: undefined,
       shape: [],
+      calls: [],
       waits,
     }))
   }
