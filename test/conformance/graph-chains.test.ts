@@ -155,12 +155,7 @@ forEachOpenDevice("chains of graphs", (open) => {
     const node = graph.state.capture.changes.handleOf(0)
     using latch = new Latch(device).hold()
     chained.launch()
-    graphs.setNodeArguments(chained.handle, node, affine.load(device), [
-      length,
-      { address: x.address, length },
-      10,
-      2,
-    ])
+    graphs.setNodeArguments(chained.handle, node, affine.load(device), [length, { address: x.address, length }, 10, 2])
     chained.launch()
     latch.open()
     assert.equal(valueOf(x), 12)
