@@ -203,17 +203,41 @@ export interface CompileOptions {
 
 /** A module's code for CUDA. */
 export type CudaModuleBody =
-  | ({ readonly source: string } & CompileOptions)
-  | ({ readonly file: URL | string } & CompileOptions)
-  | { readonly ptx: string | Uint8Array }
-  | { readonly cubin: Uint8Array }
-  | { readonly fatbin: Uint8Array }
+  | ({
+      /** CUDA C++, compiled by NVRTC at the first use on a device. */
+      readonly source: string
+    } & CompileOptions)
+  | ({
+      /** A file of CUDA C++: a path or a `file:` URL, read at the first use. */
+      readonly file: URL | string
+    } & CompileOptions)
+  | {
+      /** PTX, which the driver compiles for its GPU. */
+      readonly ptx: string | Uint8Array
+    }
+  | {
+      /** Machine code for one kind of GPU. */
+      readonly cubin: Uint8Array
+    }
+  | {
+      /** Machine code for several kinds of GPU, and PTX. */
+      readonly fatbin: Uint8Array
+    }
 
 /** A module's code for the host device. */
 export type HostModuleBody =
-  | { readonly source: string }
-  | { readonly module: URL | string }
-  | { readonly wasm: URL | Uint8Array }
+  | {
+      /** The text of an ES module in JavaScript. */
+      readonly source: string
+    }
+  | {
+      /** An ES module, which each worker thread imports: a URL, or an absolute path. */
+      readonly module: URL | string
+    }
+  | {
+      /** A WebAssembly module: its bytes, or the URL of its file. It must import the device's memory, `env.memory`. */
+      readonly wasm: URL | Uint8Array
+    }
 
 /** Launch attributes that few kernels need. */
 export interface LaunchAttributes {
@@ -339,15 +363,15 @@ export interface LaunchLimits {
 
 /** Bytes of device memory. */
 export interface MemoryUsage {
-  /** Used by arrays that have not been disposed of. */
+  /** Bytes used by arrays that have not been disposed of. */
   readonly used: number
-  /** Allocated from the system, in use or kept for reuse. */
+  /** Bytes allocated from the system, in use or kept for reuse. */
   readonly reserved: number
-  /** The largest value of `used` so far, or since {@link DriverMemory.resetPeak}. */
+  /** The largest value of `used` so far, or since {@link Device.resetPeakMemory}. */
   readonly peak: number
-  /** Free for any process. On the host device, the bytes by which its memory can still grow. */
+  /** Bytes free for any process. On the host device, the bytes by which its memory can still grow. */
   readonly free: number
-  /** The memory of the whole device. On the host device, the largest size that its memory can have. */
+  /** The bytes of the whole device. On the host device, the largest size that its memory can have. */
   readonly total: number
 }
 
@@ -830,8 +854,11 @@ export type DeviceId = "host" | `cuda:${number}`
 export interface DeviceListing {
   /** The argument for `openDevice`; `"cuda"` if the CUDA devices cannot be counted. */
   readonly id: DeviceId | "cuda"
+  /** The kind of device. */
   readonly kind: "cuda" | "host"
+  /** The vendor's name of the device. */
   readonly name: string
+  /** Whether `openDevice` can open it. */
   readonly usable: boolean
   /** Why it is not usable, and what to do. */
   readonly reason?: string | undefined

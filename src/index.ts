@@ -1,5 +1,29 @@
 // The declarations name AbortSignal, URL and Symbol.dispose, and TypeScript 6 and later load no @types on their own.
 /// <reference types="node" preserve="true" />
+/**
+ * CUDA streams for TypeScript: run independent pieces of GPU work side by side, and join them.
+ *
+ * Begin with {@link openDevice}, {@link defineKernel} and {@link parallel}. Every error is an {@link AuxstreamError}.
+ *
+ * @example
+ * import { defineKernel, openDevice, parallel } from "auxstream"
+ *
+ * const scale = defineKernel({
+ *   name: "scale",
+ *   signature: ["int32", "float32", "inout float32*"],
+ *   cuda: { file: new URL("scale.cu", import.meta.url) },
+ *   host: { module: new URL("scale.js", import.meta.url) },
+ * })
+ * const device = openDevice() // the first usable GPU, otherwise the host device
+ * const [a, b] = [device.full("float32", 256, 1), device.full("float32", 256, 2)]
+ * parallel([
+ *   () => scale.launch({ grid: 1, block: 256 }, 256, 10, a),
+ *   () => scale.launch({ grid: 1, block: 256 }, 256, 10, b), // side by side with the first
+ * ])
+ * console.log(await a.read(), await b.read())
+ *
+ * @module auxstream
+ */
 import "./backends.js"
 import "./runtime/inspect.js"
 import "./sanitizer/environment.js"
@@ -70,10 +94,13 @@ export type {
   HostLaunch,
   OpaqueBytes,
   Parameter,
+  Pointer,
   StructParameter,
 } from "./runtime/kernel/parameter-types.js"
 export { currentStream } from "./runtime/device/current.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
+export type { OperationKind } from "./runtime/order/operation.js"
+export type { RegionName } from "./runtime/order/region.js"
 
 export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/data-race-error.js"
 export type { AccessOptions } from "./sanitizer/access/options.js"
@@ -91,6 +118,7 @@ export { startTrace, type Trace, type TraceOptions } from "./trace/trace.js"
 export type { SvgOptions, TraceReport } from "./trace/report.js"
 export type {
   SpanKind,
+  TimeSource,
   TraceCall,
   TraceData,
   TracedDevice,

@@ -18,6 +18,8 @@ const names: ReadonlySet<string> = new Set(["stream"] satisfies (keyof GroupedOp
  * The products are independent of each other: none may read or write what another one writes. They may be of different
  * dtypes. An empty list queues nothing.
  *
+ * @param products one entry for each product, with the options of {@link matmul}
+ * @param options the stream
  * @throws AuxstreamError before anything is queued, as {@link matmul} does; the message names the product by its index
  * @example
  * matmulGrouped(experts.map(({ x, weights, y, tokens }) => ({ a: x, b: weights, out: y, m: tokens, n, k, transposeB: true

@@ -13,7 +13,7 @@
  * matmul({ a, b, out, m: 2, n: 2, k: 2 })
  * console.log(await out.read())   // 19, 22, 43, 50
  *
- * @module
+ * @module auxstream/blas
  */
 
 export { matmulGrouped } from "./grouped.js"

@@ -43,6 +43,7 @@ export interface MatmulShape {
   readonly ldB?: number | undefined
   /** The same for `out`. Elements between rows are not written. */
   readonly ldOut?: number | undefined
+  /** Several products of this shape in one call. Default: one product. */
   readonly batch?: MatmulBatch | undefined
 }
 
@@ -92,6 +93,7 @@ export interface PreparedMatmul<D extends MatmulDType = MatmulDType> extends Mat
   readonly beta?: number | undefined
   /** Whether a bias will be given. Default: false. */
   readonly bias?: boolean | undefined
+  /** The activation of the products to come. Default: none. */
   readonly activation?: MatmulActivation | undefined
   /**
    * A power of two of bytes to which all addresses are aligned. Default: 16. New arrays have it; views and wrapped memory may

@@ -21,6 +21,8 @@ const ALIGNMENT = 16
  * dtypes, the epilogue, whether `beta` is 0, and the alignment of each array, up to 16 bytes. On host it compiles the
  * kernel.
  *
+ * @param device the device on which it will run
+ * @param shape the sizes, dtypes and options of the products to come
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH; AUX_DEVICE_UNAVAILABLE if the device
  * has no such product; AUX_NOT_READY if the device does not become idle
  * @example

@@ -38,11 +38,13 @@ export class AuxstreamError extends Error {
   /** The stable code of this failure. */
   readonly code: ErrorCode
 
+  /** @hidden Only the library makes errors. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
   }
 
+  /** The name of the class, such as `"KernelError"`. */
   override get name(): string {
     return this.constructor.name
   }
@@ -50,6 +52,7 @@ export class AuxstreamError extends Error {
 
 /** An object was used after its own `dispose()`, or after its device was disposed of. Code `AUX_DISPOSED`. */
 export class DisposedError extends AuxstreamError {
+  /** @hidden */
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_DISPOSED", message, options)
   }
@@ -57,6 +60,7 @@ export class DisposedError extends AuxstreamError {
 
 /** The device has too little memory, even after all pending frees. Code `AUX_OUT_OF_MEMORY`. */
 export class OutOfMemoryError extends AuxstreamError {
+  /** @hidden */
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_OUT_OF_MEMORY", message, options)
   }
@@ -67,6 +71,7 @@ export class OutOfMemoryError extends AuxstreamError {
  * longer than `launchTimeout`. `cause` is the first failure. Code `AUX_DEVICE_LOST`.
  */
 export class DeviceLostError extends AuxstreamError {
+  /** @hidden */
   constructor(message: string, options?: ErrorOptions) {
     super("AUX_DEVICE_LOST", message, options)
   }
@@ -86,6 +91,7 @@ export class KernelError extends AuxstreamError {
   /** The stack of the error on the worker thread; empty if the launch was dropped or ran too long. */
   readonly kernelStack: string
 
+  /** @hidden */
   constructor(message: string, kernel: string, kernelStack: string, options?: ErrorOptions) {
     super("AUX_KERNEL_FAILED", message, options)
     this.kernel = kernel
@@ -105,11 +111,17 @@ export type ViolationKind = "written" | "beside" | "unwritten" | "changed"
 
 /** What an {@link AccessViolationError} tells besides its message. */
 export interface ViolationDetails {
+  /** What was found. */
   readonly kind: ViolationKind
+  /** The argument, as in {@link AccessViolationError.argument}. */
   readonly argument: string | undefined
+  /** The first byte concerned, counted from where the argument begins. */
   readonly begin: number
+  /** The byte after the last one concerned. */
   readonly end: number
+  /** The name of the stream. */
   readonly stream: string
+  /** The stack of the call that queued the operation. */
   readonly launchStack: string
 }
 
@@ -119,6 +131,7 @@ export interface ViolationDetails {
  */
 export class AccessViolationError extends KernelError {
   override readonly code = "AUX_ACCESS_VIOLATION"
+  /** What was found. */
   readonly kind: ViolationKind
   /** The argument: `"2"`, or `"2.table"` in a struct. Undefined for memory that is no argument, such as in `uses`. */
   readonly argument: string | undefined
@@ -131,6 +144,7 @@ export class AccessViolationError extends KernelError {
   /** The stack of the call that queued the operation, or launched its graph; empty if stacks are off. */
   readonly launchStack: string
 
+  /** @hidden */
   constructor(message: string, kernel: string, details: ViolationDetails) {
     super(message, kernel, "")
     this.kind = details.kind
@@ -149,6 +163,7 @@ export class CudaError extends AuxstreamError {
   /** The function that failed, such as `"cuLaunchKernel"`. */
   readonly call: string
 
+  /** @hidden */
   constructor(message: string, status: string, call: string, options?: ErrorOptions) {
     super("AUX_CUDA_FAILED", message, options)
     this.status = status

@@ -32,6 +32,8 @@ interface Slot {
  * and its stream and event are ignored. Several functions may share a stream. Without aux streams, all functions run in
  * sequence on the current stream; then the events may be null.
  *
+ * After vLLM's `execute_in_parallel`.
+ *
  * @param fn0 the main function; its work is queued on the current stream
  * @param auxFns the other functions
  * @param startEvent orders the work of `auxFns` after everything queued before the call
@@ -43,8 +45,6 @@ interface Slot {
  * queued; otherwise what a function threw, after the join
  * @example
  * const [q, [k, v]] = executeInParallel(() => normQ(x), [() => normK(x), () => normV(x)], start, [done0, done1], [s0, s1])
- *
- * After vLLM's `execute_in_parallel`.
  */
 export function executeInParallel<R0, const F extends readonly Branch[]>(
   fn0: () => R0,

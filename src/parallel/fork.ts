@@ -91,6 +91,8 @@ showAs<Fork<unknown>>(Fork, ({ stream }) => `Fork { on ${stream.name} of ${strea
  *
  * Inside `withMultiStream(false, ...)` the function's work is queued on the current stream.
  *
+ * @param fn called at once; its work is queued on the other stream. Sync or async
+ * @param options the stream, if not one of the pool
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE or AUX_DISPOSED before anything is queued; otherwise what
  * the function threw, after the join
  * @example

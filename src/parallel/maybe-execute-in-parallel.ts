@@ -20,6 +20,8 @@ import type { Joined } from "./types.js"
  * Either function may be async: its stream stays current across its awaits, and the result is a promise. If a function
  * throws, the aux stream is joined before the error reaches you. You may dispose of the functions' arrays at any time.
  *
+ * After vLLM's and TensorRT-LLM's `maybe_execute_in_parallel`.
+ *
  * @param fn0 the main function; its work is queued on the current stream
  * @param fn1 the other function; its work is queued on the aux stream
  * @param event0 orders `fn1` after everything queued before the call; needed only with an aux stream
@@ -30,8 +32,6 @@ import type { Joined } from "./types.js"
  * a function threw, after the join
  * @example
  * const [routed, shared] = maybeExecuteInParallel(() => experts(x), () => sharedExpert(x), event0, event1, aux)
- *
- * After vLLM's and TensorRT-LLM's `maybe_execute_in_parallel`.
  */
 export function maybeExecuteInParallel<R0, R1>(
   fn0: () => R0,

@@ -3,13 +3,14 @@ import { context, runIn } from "../runtime/device/context.js"
 
 /**
  * Allows or forbids aux streams for everything that `fn` calls, across its awaits. If forbidden, every fork-join runs in
- * sequence on the current stream. The default is allowed. Calls may nest.
+ * sequence on the current stream. The default is allowed. Calls may nest. After TensorRT-LLM's `with_multi_stream`.
  *
+ * @param enabled whether aux streams may be used
+ * @param fn sync or async
  * @returns what `fn` returns
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const sequential = withMultiStream(false, () => layer(x)) // to compare with layer(x)
- * After TensorRT-LLM's `with_multi_stream`.
  */
 export function withMultiStream<T>(enabled: boolean, fn: () => T): T {
   checkBoolean(enabled, "enabled")

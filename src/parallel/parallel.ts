@@ -12,6 +12,8 @@ import type { Joined, Results } from "./types.js"
  * Runs functions side by side: the first on the current stream, the others on streams of the device's pool. The library
  * provides the streams and the events.
  *
+ * @param fns the functions; a single one, or none, needs no other stream
+ * @param options `enable: false` runs them in sequence
  * @returns the results in order; a promise if any function returned one
  * @throws AuxstreamError AUX_INVALID_ARGUMENT or AUX_AMBIGUOUS_DEVICE before anything is queued; otherwise what a function
  * threw, after the join

@@ -6,12 +6,22 @@ import { currentObserver } from "../runtime/order/observers.js"
 import { Region, type RegionName } from "../runtime/order/region.js"
 import { context } from "../runtime/device/context.js"
 
-/** Why a call ran in parallel or in sequence. */
+/**
+ * Why a call ran in parallel or in sequence:
+ *
+ * - `"parallel"`: it ran in parallel
+ * - `"no-aux-stream"`: no other stream was given
+ * - `"disabled"`: {@link withMultiStream} or the option `enable` turned it off
+ * - `"same-stream"`: the other stream was the current one
+ * - `"policy"`: a policy decided so
+ */
 export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"
 
 /** The message that each fork-join publishes on the diagnostics channel `auxstream:parallel`. */
 export interface ParallelMessage {
+  /** Whether the work of the functions was queued side by side. */
   readonly mode: "parallel" | "sequential"
+  /** Why. */
   readonly reason: ParallelReason
   /** Undefined if the call names no device and there is no current one. */
   readonly device: Device | undefined

@@ -13,12 +13,26 @@ export interface RaceAccess {
   readonly argument: string | undefined
   /** The name of the module's global, if the memory is one. */
   readonly name: string | undefined
+  /** How it uses the bytes. */
   readonly access: "read" | "write" | "readwrite"
   /** The device's id, such as `"cuda:0"`. */
   readonly device: string
-  readonly stream: { readonly name: string; readonly id: number }
+  /** The stream on which it was queued: its name, and its id in {@link Stream.id}. */
+  readonly stream: {
+    /** The stream's name. */
+    readonly name: string
+    /** The stream's id. */
+    readonly id: number
+  }
   /** The fork-join call inside which it was queued, and the index of the function there; 0 is the main function. */
-  readonly region: { readonly name: RegionName; readonly function: number | undefined } | undefined
+  readonly region:
+    | {
+        /** The function that was called, such as `"parallel"`. */
+        readonly name: RegionName
+        /** The index of the function in that call; undefined for work of the call itself. */
+        readonly function: number | undefined
+      }
+    | undefined
   /** Where the program queued it, in the form of `error.stack`. Empty without stacks. */
   readonly stack: string
 }
@@ -44,11 +58,17 @@ export interface RaceFacts {
   /** The access that was queued before, and that nothing orders before `current`. */
   readonly previous: RaceAccess
   /** Bytes that both use. */
-  readonly range: { readonly address: number; readonly byteLength: number }
+  readonly range: {
+    /** The first one: a device address; on the host device, an offset into its memory. */
+    readonly address: number
+    /** The number of bytes. */
+    readonly byteLength: number
+  }
   /** Where the memory was allocated, in the form of `error.stack`; empty if that is not known. */
   readonly allocation: string
   /** The order that is missing, as a sentence. */
   readonly missing: string
+  /** The call that would order the two. */
   readonly fix: RaceFix
 }
 
@@ -63,31 +83,38 @@ export class DataRaceError extends AuxstreamError implements RaceFacts {
   /** Private, so that Node.js does not print whole streams below the text of an uncaught error. */
   readonly #facts: RaceFacts
 
+  /** @hidden */
   constructor(message: string, facts: RaceFacts) {
     super("AUX_DATA_RACE", message)
     this.#facts = facts
   }
 
+  /** The access that was about to be queued. */
   get current(): RaceAccess {
     return this.#facts.current
   }
 
+  /** The access that was queued before. */
   get previous(): RaceAccess {
     return this.#facts.previous
   }
 
+  /** Bytes that both use. */
   get range(): RaceFacts["range"] {
     return this.#facts.range
   }
 
+  /** Where the memory was allocated, in the form of `error.stack`; empty if that is not known. */
   get allocation(): string {
     return this.#facts.allocation
   }
 
+  /** The order that is missing, as a sentence. */
   get missing(): string {
     return this.#facts.missing
   }
 
+  /** The call that would order the two. */
   get fix(): RaceFix {
     return this.#facts.fix
   }

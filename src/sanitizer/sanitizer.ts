@@ -48,13 +48,14 @@ export interface Sanitizer {
  *
  * The environment variable `AUXSTREAM_SANITIZER=1` starts it with the first device; `AUXSTREAM_SANITIZER=warn` with warnings.
  *
+ * PyTorch: `TORCH_CUDA_SANITIZER`.
+ *
+ * @param options what is checked, and what happens when something is found
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const sanitizer = startSanitizer()
  * step(model)                          // throws a DataRaceError at the first race
  * sanitizer.stop()
- *
- * PyTorch: `TORCH_CUDA_SANITIZER`.
  */
 export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {
   checkOptions(options, "options", names)

@@ -6,9 +6,10 @@ import type { TraceFigures } from "./data/figures.js"
 import { textOf } from "./text.js"
 import { toHtml } from "./write/html.js"
 import { toPerfetto } from "./write/perfetto.js"
-import { type SvgOptions, toSvg } from "./write/svg.js"
+import { toSvg } from "./write/svg.js"
+import type { SvgOptions } from "./write/svg-options.js"
 
-export type { SvgOptions } from "./write/svg.js"
+export type { SvgOptions } from "./write/svg-options.js"
 
 /**
  * The report of a trace. Times are nanoseconds since the trace began.
@@ -43,7 +44,10 @@ export class TraceReport {
   }
 
   /** The data with the figures, for `JSON.stringify`. */
-  toJSON(): TraceData & { readonly figures: TraceFigures } {
+  toJSON(): TraceData & {
+    /** As in {@link figures}. */
+    readonly figures: TraceFigures
+  } {
     return { ...this.data, figures: this.figures }
   }
 
@@ -61,6 +65,8 @@ export class TraceReport {
    * A picture of the trace, or of a part of it: the contents of an `.svg` file for a page of text. It follows the reader's choice
    * of light or dark.
    *
+   * @param options the part, the width and the title
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE
    * @example
    * writeFileSync("timeline.svg", report.toSvg({ from: 2e6, to: 5e6, title: "Two layers" })) // the third to fifth millisecond
    */

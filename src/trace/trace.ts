@@ -111,6 +111,9 @@ export class Trace {
  * Traces may overlap: each has what was queued between its start and its stop. On a CUDA device, a graph's nodes appear only
  * with CUPTI.
  *
+ * PyTorch: `torch.profiler.profile`.
+ *
+ * @param options where times come from, and how much is kept
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE
  * @example
  * const trace = startTrace()
@@ -118,8 +121,6 @@ export class Trace {
  * const report = await trace.stop()
  * console.log(`overlap ${report.overlap}`)
  * console.log(`${report}`)
- *
- * PyTorch: `torch.profiler.profile`.
  */
 export function startTrace(options: TraceOptions = {}): Trace {
   checkOptions(options, "options", traceOptions)

@@ -44,7 +44,9 @@ export type TypedArray = TypedArrays[DType]
 
 /** A `Float16Array`, which Node.js has since version 24. */
 export interface Float16Elements extends ArrayBufferView {
+  /** Tells it from other typed arrays. */
   readonly [Symbol.toStringTag]: "Float16Array"
+  /** The number of elements. */
   readonly length: number
 }
 

@@ -20,6 +20,8 @@ const conversions = {
 /**
  * Converts bit patterns of a 16-bit or 8-bit floating point type to float32. The conversion is exact.
  *
+ * @param source the bit patterns: a `Uint16Array`, or a `Uint8Array` for `"float8_e4m3fn"`
+ * @param dtype what they encode
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const half = await array.read()              // Uint16Array of a "bfloat16" array
@@ -44,6 +46,8 @@ export function toFloat32(
  * once, from float64, not by way of float32. Numbers beyond the largest become infinity. `float8_e4m3fn` has no infinity:
  * there, numbers that round to more than 448 become NaN, as in PyTorch. NaN stays NaN.
  *
+ * @param source an array or a typed array of numbers
+ * @param dtype what they become
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")

@@ -2,7 +2,9 @@
 
 /** A version, such as 9.0. */
 export interface Version {
+  /** The number before the point. */
   readonly major: number
+  /** The number after the point. */
   readonly minor: number
 }
 

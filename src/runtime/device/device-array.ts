@@ -146,6 +146,10 @@ export class DeviceArray<D extends DType = DType> {
    * first element of each array; use `subarray()` for another place. Rows of the two may alternate in memory, but not
    * overlap. CUDA: `cuMemcpy2DAsync`, with pitches in elements instead of bytes.
    *
+   * @param source an array of the same dtype, with all the rows
+   * @param shape the rows, in elements
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,
+   * AUX_DISPOSED; OutOfMemoryError
    * @example
    * // The left half of each row of a matrix with 8 columns.
    * left.copyFrom2D(matrix, { width: 4, height: rows, sourcePitch: 8 })
@@ -211,6 +215,10 @@ export class DeviceArray<D extends DType = DType> {
   /**
    * Queues a fill of rows on the current stream: `height` rows of `width` elements. A row begins `pitch` elements after the
    * previous one. CUDA: `cuMemsetD2D32Async` and its like, with the pitch in elements instead of bytes.
+   *
+   * @param value as for {@link fill}
+   * @param shape the rows, in elements
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
   fill2D(value: ScalarOf<D>, shape: RowsShape): this {
     this.checkUsable()
@@ -237,6 +245,7 @@ export class DeviceArray<D extends DType = DType> {
    * Reads the elements after everything queued on the current stream so far. Does not block the event loop. PyTorch:
    * `tensor.cpu()`.
    *
+   * @param options a signal that ends the wait
    * @param options.signal rejects the promise with its reason; if it has already aborted, nothing is queued
    * @returns a promise of a new typed array; `float16` and `bfloat16` come as bit patterns, see `toFloat32`
    * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING inside a capture, OutOfMemoryError; on a
@@ -260,7 +269,11 @@ export class DeviceArray<D extends DType = DType> {
     return elements
   }
 
-  /** Like {@link read}, but blocks the calling thread and throws instead of rejecting. */
+  /**
+   * Like {@link read}, but blocks the calling thread and throws instead of rejecting.
+   *
+   * @throws the same errors as {@link read}
+   */
   readSync(): TypedArrayOf<D, ArrayBuffer> {
     return showCall("read", () => this.#readSync())
   }

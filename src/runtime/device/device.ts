@@ -117,6 +117,7 @@ export class Device {
   /**
    * Creates a stream. Nothing orders it with other streams. CUDA: `cuStreamCreateWithPriority`.
    *
+   * @param options its priority and its name
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED; OutOfMemoryError, CudaError
    * @example
    * const aux = device.createStream({ name: "aux", priority: -1 })
@@ -139,6 +140,7 @@ export class Device {
   /**
    * Creates an event, not recorded yet. CUDA: `cuEventCreate`.
    *
+   * @param options whether it measures times, and its name
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED
    */
   createEvent(options: EventOptions = {}): Event {
@@ -169,6 +171,7 @@ export class Device {
    * Creates an array without initialising its elements. The memory is allocated in the order of the current stream. Inside
    * a capture, the array belongs to the graph. PyTorch: `torch.empty`. CUDA: `cuMemAllocAsync`.
    *
+   * @param dtype the type of the elements
    * @param length the number of elements; 0 is allowed
    * @throws OutOfMemoryError if the device has too little memory even after all pending frees; AuxstreamError
    * AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
@@ -180,6 +183,7 @@ export class Device {
   /**
    * Creates an array of zeros, filled on the current stream. PyTorch: `torch.zeros`.
    *
+   * @param dtype the type of the elements
    * @param length the number of elements; 0 is allowed
    * @throws the same errors as {@link empty}
    */
@@ -190,6 +194,7 @@ export class Device {
   /**
    * Creates an array and fills it with one value on the current stream. PyTorch: `torch.full`.
    *
+   * @param dtype the type of the elements
    * @param length the number of elements; 0 is allowed
    * @param value a number within the range of the dtype; a bigint is allowed for 64-bit integers
    * @throws the same errors as {@link empty}
@@ -202,15 +207,22 @@ export class Device {
    * Creates an array with the elements of a typed array. The copy is queued on the current stream; the typed array is read
    * before the call returns. PyTorch: `torch.from_numpy(x).cuda()`.
    *
-   * @param source a typed array; a `Uint16Array` may hold the bit patterns of `"float16"` or `"bfloat16"`, a `Uint8Array`
-   * those of `"float8_e4m3fn"`
-   * @param dtype default: the dtype of the typed array
+   * @param source a typed array, whose type determines the dtype
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DTYPE_MISMATCH, AUX_DISPOSED; OutOfMemoryError
    * @example
    * const x = device.from(new Float32Array([1, 2, 3]))
-   * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
    */
   from<A extends TypedArray | Float16Elements>(source: A): DeviceArray<DTypeOf<A>>
+  /**
+   * The same with a named dtype, for the types that JavaScript keeps as bit patterns.
+   *
+   * @param source a typed array; a `Uint16Array` may hold the bit patterns of `"float16"` or `"bfloat16"`, a `Uint8Array`
+   * those of `"float8_e4m3fn"`
+   * @param dtype the type of the elements
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DTYPE_MISMATCH, AUX_DISPOSED; OutOfMemoryError
+   * @example
+   * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")
+   */
   from<D extends DType>(source: SourceOf<D>, dtype: D): DeviceArray<D>
   from(source: SourceOf<DType>, dtype: DType | undefined = dtypeOf(source)): DeviceArray {
     return this.arrays.from(source, dtype)
@@ -220,6 +232,7 @@ export class Device {
    * Creates an array in page-locked host memory, zeroed, which the device reads and writes in place. CUDA:
    * `cuMemHostAlloc`.
    *
+   * @param dtype the type of the elements
    * @param length the number of elements; 0 is allowed
    * @throws the same errors as {@link empty}
    */
@@ -237,6 +250,7 @@ export class Device {
    * stream delays the copies, the promise waits for it. Does not block the event loop.
    *
    * @param file a path, a `file:` URL, or an open `FileHandle`, which stays open
+   * @param options which part of the file, and as what
    * @param options.dtype the dtype of the array; the file's bytes are little-endian
    * @param options.length the number of elements; default: up to the file's end
    * @param options.offset where the first element begins in the file, in bytes; default: 0
@@ -256,6 +270,7 @@ export class Device {
    * not know of each other's failed writes. Use {@link DeviceArray.subarray} for parts.
    *
    * @param address the device address, a multiple of the element's size
+   * @param dtype the type of the elements
    * @param length the number of elements
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DISPOSED
    */
@@ -268,6 +283,7 @@ export class Device {
    * through objects, arrays, maps, sets, and the results of forks and graphs. If the function is async, the scope ends when
    * its promise settles. If the result contains an async fork, the scope ends when that settles.
    *
+   * @param fn makes the arrays; sync or async
    * @returns what the function returns
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED; what the function throws
    * @example
@@ -289,6 +305,7 @@ export class Device {
    * The promise resolves once that is done; it waits for queued work without blocking the event loop. On the host device
    * there is no such work. To load a kernel, use {@link Kernel.prepare}.
    *
+   * @param options what will be used: conditionals by default
    * @throws (as a rejection) AuxstreamError AUX_NOT_READY if queued work does not finish within seconds,
    * AUX_DEVICE_UNAVAILABLE if the driver has no conditionals, AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE; OutOfMemoryError
    * @example
@@ -325,7 +342,11 @@ export class Device {
     return this.driver.memory.usage()
   }
 
-  /** Sets `memory.peak` to the bytes that are in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`. */
+  /**
+   * Sets `memory.peak` to the bytes that are in use now. PyTorch: `torch.cuda.reset_peak_memory_stats`.
+   *
+   * @throws DisposedError
+   */
   resetPeakMemory(): void {
     this.checkUsable()
     this.driver.memory.resetPeak()
@@ -335,6 +356,8 @@ export class Device {
    * Returns unused reserved memory to the system, pinned memory included. Does not wait: memory that queued work may still
    * use stays reserved, so call {@link synchronize} before to return everything. On host this does nothing, because a
    * WebAssembly memory cannot shrink. PyTorch: `torch.cuda.empty_cache`. CUDA: `cuMemPoolTrimTo`.
+   *
+   * @throws DisposedError
    */
   trim(): void {
     this.checkUsable()
@@ -357,7 +380,10 @@ export class Device {
   /**
    * Resolves once everything queued on the device so far is done. Does not block the event loop. Keeps the process alive.
    *
+   * @param options a signal that ends the wait
    * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @throws (as a rejection) KernelError or DeviceLostError if the work failed; AuxstreamError AUX_INVALID_ARGUMENT,
+   * AUX_STREAM_CAPTURING, AUX_DISPOSED
    */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.checkUsable()

@@ -176,6 +176,7 @@ export class Event {
    * Resolves once everything before the record that is latest now is done. Does not block the event loop. Keeps the process
    * alive.
    *
+   * @param options a signal that ends the wait
    * @param options.signal rejects the promise with its reason; the queued work goes on
    * @throws (as a rejection) the same errors as {@link query}
    */

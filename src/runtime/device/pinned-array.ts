@@ -94,6 +94,9 @@ export class PinnedArray<D extends DType = DType> {
    * Queues a copy of rows from the device on the current stream: see {@link DeviceArray.copyFrom2D}.
    *
    * @param source of this dtype and device
+   * @param shape the rows, in elements
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,
+   * AUX_DISPOSED
    */
   copyFrom2D(source: DeviceArray<D>, shape: CopyShape): this {
     this.checkUsable()

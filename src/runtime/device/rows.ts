@@ -25,7 +25,7 @@ export interface RowsShape {
 
 /** The rows of a copy. CUDA: the arguments of `cudaMemcpy2D`, but in elements instead of bytes. */
 export interface CopyShape extends RowsShape {
-  /** Like `pitch`, in the source. Default: `width`. */
+  /** Like `pitch`, in elements of the source. Default: `width`. */
   readonly sourcePitch?: number | undefined
 }
 

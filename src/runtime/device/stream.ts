@@ -109,6 +109,7 @@ export class Stream {
   /**
    * Makes this the current stream of its device inside `fn`, across its awaits. PyTorch: `with torch.cuda.stream(s)`.
    *
+   * @param fn queues work; sync or async
    * @returns what `fn` returns
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED, AUX_STREAM_CAPTURING
    * @example
@@ -176,6 +177,7 @@ export class Stream {
   /**
    * Resolves once everything queued here so far is done. Does not block the event loop. Keeps the process alive.
    *
+   * @param options a signal that ends the wait
    * @param options.signal rejects the promise with its reason; the queued work goes on
    * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
    */

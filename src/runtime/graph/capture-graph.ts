@@ -22,7 +22,10 @@ const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof 
  * alive. Typed arrays are read during the capture. Reading, querying and waiting throw inside a capture, because nothing runs.
  * The function may be async; work that other code queues meanwhile is not captured.
  *
+ * PyTorch: `torch.cuda.graph`. CUDA: `cuStreamBeginCapture` and `cuGraphInstantiate`.
+ *
  * @param fn queues the work
+ * @param options the device, if it is not the current one
  * @returns the graph; a promise of it if the function is async
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE, AUX_STREAM_CAPTURING, AUX_DISPOSED; what the function
  * throws
@@ -31,8 +34,6 @@ const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof 
  * x.copyFrom(tokens)
  * graph.launch()
  * console.log(await graph.result.read())
- *
- * PyTorch: `torch.cuda.graph`. CUDA: `cuStreamBeginCapture` and `cuGraphInstantiate`.
  */
 export function captureGraph<T>(fn: () => T, options?: CaptureOptions): Join<[T], Graph<Now<T>>, Graph<Awaited<T>>>
 export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): unknown {
@@ -52,6 +53,7 @@ export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): u
 
 /** The message that each capture publishes on the diagnostics channel `auxstream:graph`. */
 export interface GraphMessage {
+  /** The graph, just captured. */
   readonly graph: Graph<unknown>
 }
 

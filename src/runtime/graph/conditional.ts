@@ -35,6 +35,8 @@ type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
  * conditional is one operation of the current stream, so its bodies cannot wait for events that were recorded outside them.
  * On CUDA this needs a driver for CUDA 12.4 or later, and such a graph cannot be launched inside another capture.
  *
+ * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.cond`.
+ *
  * @param condition an int32 array of length 1
  * @param then queues the work that runs if the number is not zero; must not be async
  * @param otherwise queues the work that runs if the number is zero; must not be async
@@ -45,8 +47,6 @@ type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
  *   converged.launch({ grid: 1, block: 1 }, residual, flag)
  *   runIf(flag, () => polish(x), () => iterate(x))
  * })
- *
- * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.cond`.
  */
 export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Sync<U>): void {
   checkCondition(condition)
@@ -65,6 +65,8 @@ export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Syn
  * Captures work that is repeated as long as a number on the device is not zero. The device reads the number before each
  * repetition. The loop ends when the body, or another writer of the number, writes a zero. See {@link runIf} for the rest.
  *
+ * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.while_loop`.
+ *
  * @param condition an int32 array of length 1
  * @param body queues the work of one repetition; must not be async
  * @throws the same errors as {@link runIf}
@@ -75,8 +77,6 @@ export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Syn
  *     countDown.launch({ grid: 1, block: 1 }, left)
  *   })
  * })
- *
- * CUDA: a conditional node (`cuGraphAddNode`). PyTorch: `torch.while_loop`.
  */
 export function runWhile<T>(condition: Condition, body: Sync<T>): void {
   checkCondition(condition)

@@ -92,7 +92,11 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
     return nodes
   }
 
-  /** Whether the node is a launch of this kernel. The compiler then knows the types of {@link setArguments}. */
+  /**
+   * Whether the node is a launch of this kernel. The compiler then knows the types of {@link setArguments}. Never throws.
+   *
+   * @param kernel a kernel
+   */
   launches<K extends readonly Parameter[]>(kernel: Kernel<K>): this is GraphNode<K> {
     return Object.is(this.kernel, kernel)
   }
@@ -132,6 +136,7 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
     return this.#container !== undefined || this.#owner.capture.changes.isEnabled(this.#place)
   }
 
+  /** Enables or disables the node: see the getter. */
   set enabled(enabled: boolean) {
     checkBoolean(enabled, "enabled")
     this.#checkCurrent("enabled")

@@ -21,7 +21,7 @@ export class Graph<T> {
   #result: T
   /** Undefined until they are first read. */
   #nodes: readonly GraphNode[] | undefined
-  /** Only referenced, never read. See {@link Device.watchGraph}. */
+  /** @hidden Only referenced, never read. See `watchGraph` of `Device`. */
   protected life: object
 
   /** @internal */
@@ -108,6 +108,7 @@ export class Graph<T> {
    * Captures again and replaces the graph's work, for other scalars and arrays. Launches queued before still run the old
    * work. If the function throws, the graph stays unchanged. CUDA: `cuGraphExecUpdate`.
    *
+   * @param fn queues the work, like the function of {@link captureGraph}
    * @returns true if the executable graph was changed in place, because it has the same operations and edges; false if a
    * new one was made, which costs more. A promise of that if the function is async
    * @throws the same errors as {@link captureGraph}

@@ -9,7 +9,10 @@ import { show } from "../../common/show.js"
 export type CudaKernelBody = CudaModuleBody
 
 /** A kernel's code for the host device. `export` defaults to the kernel's name. */
-export type HostKernelBody = HostModuleBody & { readonly export?: string | undefined }
+export type HostKernelBody = HostModuleBody & {
+  /** The name of the export. Default: the kernel's name. */
+  readonly export?: string | undefined
+}
 
 /**
  * The type of an option in a kernel's body. `take` returns the value for the driver, as an object of this realm that the

@@ -172,6 +172,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   /**
    * Compiles and loads the kernel before its first launch, without blocking the event loop.
    *
+   * @param device the device on which it will run
    * @throws (as a rejection) AuxstreamError AUX_KERNEL_INVALID with the compiler's log, AUX_KERNEL_UNAVAILABLE if the
    * definition has no code for the device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
    * @example
@@ -198,6 +199,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * The resources that the kernel needs: registers, shared memory, local memory. Loads the kernel if necessary. CUDA:
    * `cuFuncGetAttribute`.
    *
+   * @param device the device on which it will run
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_DISPOSED
    */
   attributes(device: Device): KernelAttributes {
@@ -209,6 +211,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * The number of blocks of this size that the device can run at a time, and the share of its warps that they fill. Loads
    * the kernel if necessary. CUDA: `cuOccupancyMaxActiveBlocksPerMultiprocessor`.
    *
+   * @param device the device on which it will run
+   * @param options the block size and the shared memory
    * @throws AuxstreamError AUX_OUT_OF_RANGE if a launch could not have this block or shared memory either;
    * AUX_INVALID_ARGUMENT, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_DISPOSED
    * @example
@@ -224,6 +228,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * The block size with the greatest occupancy, and the smallest grid that fills the device with such blocks. Loads the
    * kernel if necessary. CUDA: `cuOccupancyMaxPotentialBlockSize`.
    *
+   * @param device the device on which it will run
+   * @param options the shared memory, and a largest block
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID,
+   * AUX_DISPOSED
    * @example
    * const { block } = kernel.suggestBlock(device)
    * kernel.launch({ grid: Math.ceil(n / block), block }, n, x)
@@ -236,6 +244,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   /**
    * Checks the options and arguments, then queues a launch. CUDA: `cuLaunchKernelEx`.
    *
+   * @param options grid, block, and what else the launch needs
    * @param args one for each parameter of the signature: a number or bigint for a scalar, an array of the device for a
    * pointer, an object for a struct. Structs are read before the call returns.
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,
@@ -436,6 +445,7 @@ function deviceFor(args: readonly unknown[]): Device {
  * Defines a kernel, with code for one or both kinds of device. This compiles and loads nothing yet. Call it once, at module
  * level.
  *
+ * @param definition its name and signature, and its code for each kind of device
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const saxpy = defineKernel({

@@ -39,7 +39,12 @@ export interface ModuleDefinition<G extends Globals = Globals, X extends HostExp
    * The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. With `exports`, TypeScript
    * checks that the exports of the kernels exist and, if `exports` is the module itself, that they fit the signatures.
    */
-  readonly host?: (HostModuleBody & { readonly exports?: X | undefined }) | undefined
+  readonly host?:
+    | (HostModuleBody & {
+        /** The names of the exports, or the module itself, imported with `import * as`. */
+        readonly exports?: X | undefined
+      })
+    | undefined
   /** The global arrays of the code, by their names in C++, such as `{ table: ["float32", 4] }`. */
   readonly globals?: G | undefined
 }
@@ -49,7 +54,12 @@ export type ModuleKernelDefinition<S extends readonly Parameter[], E extends str
   /** The parameters in order, such as `["int32", "float32", "in float32*", "inout float32*"]`. */
   readonly signature: S
   /** The symbol in the CUDA code. Default: the kernel's name. */
-  readonly cuda?: { readonly symbol?: string | undefined } | undefined
+  readonly cuda?:
+    | {
+        /** A C++ name, an `extern "C"` name, or a name expression such as `"scale<float, 4>"`. */
+        readonly symbol?: string | undefined
+      }
+    | undefined
   /**
    * Whether the kernel leaves elements of its `out` arguments unwritten on purpose. Then the sanitizer's check `unwritten`
    * leaves them alone. Default: false.
@@ -60,12 +70,21 @@ export type ModuleKernelDefinition<S extends readonly Parameter[], E extends str
       /** The kernel's name in errors, graphs and traces. It is also the default of `symbol` and `export`. */
       readonly name: string
       /** The name of the export in the host code. */
-      readonly host: { readonly export: E }
+      readonly host: {
+        /** One of the exports. */
+        readonly export: E
+      }
     }
   | {
       /** The kernel's name in errors, graphs and traces. It is also the name of the export, and the default of `symbol`. */
       readonly name: E
-      readonly host?: { readonly export?: undefined } | undefined
+      /** Not needed: the kernel's name is the name of the export. */
+      readonly host?:
+        | {
+            /** Omit it. */
+            readonly export?: undefined
+          }
+        | undefined
     }
 )
 
@@ -92,6 +111,7 @@ declare const noGlobals: unique symbol
  * CuPy: `RawModule`.
  */
 export class KernelModule<G extends Globals = Globals, X extends HostExports = readonly string[]> {
+  /** Its name in errors. */
   readonly name: string
   readonly #state: ModuleState
   readonly #exports: readonly string[] | undefined
@@ -111,6 +131,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * symbol with `<` or `::` is a name expression such as `"scale<float, 4>"`. The compiler instantiates it, so you must
    * declare the kernel before the module is first compiled.
    *
+   * @param definition its name and signature, and where the code calls it otherwise
    * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression if the module has been compiled
    * @example
    * const scale = module.kernel({
@@ -149,6 +170,8 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * The library assumes that every launch of the module's kernels reads all globals, and writes those that are not
    * constant, unless the launch's `uses` names them. So order a copy into a global like a copy into an argument.
    *
+   * @param device the device whose memory it is in
+   * @param name one of the names in `globals`
    * @throws AuxstreamError AUX_KERNEL_INVALID if the code does not have the global, or has it in another size;
    * AUX_INVALID_ARGUMENT if it was not declared; AUX_KERNEL_UNAVAILABLE, AUX_DISPOSED
    * @example
@@ -175,6 +198,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   /**
    * Compiles and loads the module and all kernels declared so far, without blocking the event loop.
    *
+   * @param device the device on which the kernels will run
    * @throws (as a rejection) AuxstreamError AUX_KERNEL_INVALID with the compiler's log, AUX_KERNEL_UNAVAILABLE if the
    * definition has no code for the device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
    */
@@ -217,6 +241,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
  * Defines a module: code with one or more kernels, for one or both kinds of device. Each device compiles and loads it once,
  * at its first use there or with `prepare`.
  *
+ * @param definition the code for each kind of device, and its globals
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const filters = defineModule({

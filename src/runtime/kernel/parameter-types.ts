@@ -7,7 +7,7 @@ import type { PinnedArray } from "../device/pinned-array.js"
 export type { Access } from "../../common/struct/layout.js"
 
 /** A pointer to the elements of an array, such as `"in float32*"`. */
-type Pointer = `${Access} ${DType}*`
+export type Pointer = `${Access} ${DType}*`
 
 /**
  * Bytes that a kernel takes by value, for types that no other parameter describes: a union, bit fields, a tensor map. The

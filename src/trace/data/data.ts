@@ -14,9 +14,13 @@ export type TimeSource =
 
 /** A device that was open while the trace ran. */
 export interface TracedDevice {
+  /** Its id, such as `"cuda:0"`. */
   readonly id: string
+  /** The kind of device. */
   readonly kind: "host" | "cuda"
+  /** The vendor's name of the device. */
   readonly name: string
+  /** Where its times come from. */
   readonly times: TimeSource
   /** Operations and nodes whose times were lost, such as when a buffer was full. */
   readonly lost: number
@@ -28,6 +32,7 @@ export interface TracedStream {
   readonly device: number
   /** Tells streams of one device apart; undefined for a branch of a graph, and for a stream of another library. */
   readonly id?: number
+  /** Its name; of a branch, the branch's. */
   readonly name: string
 }
 
@@ -52,11 +57,15 @@ export type SpanKind =
 export interface TraceSpan {
   /** The index of its stream. */
   readonly stream: number
+  /** What kind of operation it is. */
   readonly kind: SpanKind
+  /** The kernel's name, or the kind of operation. */
   readonly name: string
-  /** When the program queued it. */
+  /** When the program queued it, in nanoseconds. */
   readonly queued: number
+  /** When it began on its stream, in nanoseconds. */
   readonly start: number
+  /** When it ended, in nanoseconds. */
   readonly end: number
   /** The index of the fork-join whose function queued it; the innermost one. */
   readonly region?: number
@@ -73,56 +82,107 @@ export interface TraceSpan {
 /** One stream's wait for another one's record: an arrow in the picture. */
 export interface TraceWait {
   /** The index of the stream that recorded, and when the record was reached there. */
-  readonly from: { readonly stream: number; readonly time: number }
+  readonly from: {
+    /** The index of the stream. */
+    readonly stream: number
+    /** Nanoseconds. */
+    readonly time: number
+  }
   /** The index of the stream that waited, and when it went on. */
-  readonly to: { readonly stream: number; readonly time: number }
+  readonly to: {
+    /** The index of the stream. */
+    readonly stream: number
+    /** Nanoseconds. */
+    readonly time: number
+  }
   /** False if the library skipped it because the order was known already. */
   readonly sent: boolean
+  /** The index of the fork-join to which it belongs. */
   readonly region?: number
 }
 
 /** One call of `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `fork`. */
 export interface TraceRegion {
+  /** The function that was called, such as `"parallel"`. */
   readonly name: string
   /** The index of the region inside whose function it was called. */
   readonly parent?: number
   /** The index of that region's function. */
   readonly branch?: number
+  /** The index of its device. */
   readonly device: number
+  /** Whether its functions' work was queued side by side. */
   readonly mode: "parallel" | "sequential"
+  /** Why it ran in this mode: a {@link ParallelReason}. */
   readonly reason: string
   /** The host's time in the call, until its promise settled; for a fork, until it was joined. */
-  readonly called: { readonly start: number; readonly end: number }
+  readonly called: {
+    /** Nanoseconds. */
+    readonly start: number
+    /** Nanoseconds. */
+    readonly end: number
+  }
   /** The first operation's beginning and the last one's end; undefined if it queued none. */
-  readonly ran?: { readonly start: number; readonly end: number }
+  readonly ran?: {
+    /** Nanoseconds. */
+    readonly start: number
+    /** Nanoseconds. */
+    readonly end: number
+  }
   /** The indices of its streams, the current one first. */
   readonly streams: readonly number[]
 }
 
 /** A host call that took time: a synchronisation, a launch that had to compile, an awaited read. */
 export interface TraceCall {
+  /** The call, such as `"synchronize"`. */
   readonly name: string
   /** Node's id of the thread; 0 is the main thread. */
   readonly thread: number
+  /** When it began, in nanoseconds. */
   readonly start: number
+  /** When it returned or its promise settled, in nanoseconds. */
   readonly end: number
 }
 
 /** Everything that a trace recorded. */
 export interface TraceData {
+  /** Identifies the format in a file. */
   readonly format: "auxstream-trace"
+  /** The version of the format. */
   readonly version: 1
   /** The date, as in `Date.prototype.toISOString`. */
   readonly date: string
-  readonly machine: { readonly node: string; readonly platform: string; readonly cpu: string; readonly cores: number }
-  /** From `startTrace()` to `stop()`. */
+  /** The machine on which it was recorded. */
+  readonly machine: {
+    /** The version of Node.js. */
+    readonly node: string
+    /** The operating system and the processor's architecture. */
+    readonly platform: string
+    /** The processor's name. */
+    readonly cpu: string
+    /** The number of cores. */
+    readonly cores: number
+  }
+  /** From `startTrace()` to `stop()`, in nanoseconds. */
   readonly duration: number
   /** Host time that tracing itself took, in total, and for how many operations. */
-  readonly cost: { readonly total: number; readonly operations: number }
+  readonly cost: {
+    /** Nanoseconds. */
+    readonly total: number
+    /** The number of operations, records and waits. */
+    readonly operations: number
+  }
+  /** The devices that were open. Other objects name them by their index here. */
   readonly devices: readonly TracedDevice[]
+  /** The streams that ran something. Other objects name them by their index here. */
   readonly streams: readonly TracedStream[]
+  /** The operations. */
   readonly spans: readonly TraceSpan[]
+  /** The waits between streams. */
   readonly waits: readonly TraceWait[]
+  /** The fork-joins. */
   readonly regions: readonly TraceRegion[]
+  /** The host's calls that took time. */
   readonly calls: readonly TraceCall[]
 }

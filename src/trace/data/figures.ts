@@ -5,11 +5,11 @@
 
 /** How much of the work of several streams ran side by side. */
 export interface OverlapFigures {
-  /** For each stream the time in which it ran something, summed over the streams. */
+  /** For each stream the time in which it ran something, summed over the streams, in nanoseconds. */
   readonly busy: number
-  /** The time in which at least one stream ran something. */
+  /** The time in which at least one stream ran something, in nanoseconds. */
   readonly union: number
-  /** The time in which the busiest stream ran something. */
+  /** The time in which the busiest stream ran something, in nanoseconds. */
   readonly longest: number
   /** (busy − union) ÷ (busy − longest), from 0 to 1; undefined if fewer than two streams ran something. */
   readonly overlap?: number
@@ -19,7 +19,7 @@ export interface OverlapFigures {
 export interface DeviceFigures extends OverlapFigures {
   /** The index of the device. */
   readonly device: number
-  /** The time between its first and its last operation in which nothing ran, by cause. */
+  /** The nanoseconds between its first and its last operation in which nothing ran, by cause. */
   readonly idle: {
     /** The host had queued nothing. */
     readonly host: number
@@ -51,11 +51,16 @@ export type LossReason =
 export interface RegionFigures extends OverlapFigures {
   /** The index of the region. */
   readonly region: number
-  /** What running side by side saved. */
+  /** What running side by side saved, in nanoseconds. */
   readonly gained: number
   /** What could have been saved besides, by cause, the largest first. */
-  readonly lost: readonly { readonly why: LossReason; readonly time: number }[]
-  /** The median time of the same fork-join where it ran in sequence; undefined if it never did. */
+  readonly lost: readonly {
+    /** The cause. */
+    readonly why: LossReason
+    /** Nanoseconds. */
+    readonly time: number
+  }[]
+  /** The median time of the same fork-join where it ran in sequence, in nanoseconds; undefined if it never did. */
   readonly sequential?: number
 }
 
@@ -63,7 +68,9 @@ export interface RegionFigures extends OverlapFigures {
 export interface TraceFigures {
   /** Of all streams of all devices. */
   readonly total: OverlapFigures
+  /** One entry for each device that ran something. */
   readonly devices: readonly DeviceFigures[]
+  /** One entry for each fork-join. */
   readonly regions: readonly RegionFigures[]
   /** The indices of the operations that determined when the last one ended, the first one first. */
   readonly criticalPath: readonly number[]

@@ -11,22 +11,8 @@ import { firstAbove, firstAtOrAbove } from "../layout/rows.js"
 import { ticksOf } from "../layout/ticks.js"
 import { formatNumberOf, formatTime } from "../layout/times.js"
 import type { View } from "../layout/view.js"
+import { checkSvgOptions, type SvgOptions } from "./svg-options.js"
 import { type Picture, drawArrows, drawBoxes, drawBrackets, drawLegend, element, label } from "./svg-parts.js"
-
-/** What a picture shows. */
-export interface SvgOptions {
-  /** In pixels; 800 by default. Text is legible at this width. */
-  readonly width?: number
-  /** The part of the trace, in nanoseconds since its start; by default from the first operation to the last one's end. */
-  readonly from?: number
-  readonly to?: number
-  /** A line above the picture. */
-  readonly title?: string
-  /** The ids of the devices that are shown; all by default. */
-  readonly devices?: readonly string[]
-  /** Whether the host's calls are shown; false by default. */
-  readonly calls?: boolean
-}
 
 const SIZES: Sizes = { groupHeader: 24, row: 20, bracket: 22, padding: 4, labelAbove: 0 }
 const LABELS = 118
@@ -36,6 +22,7 @@ const TITLE = 30
 
 /** The picture: the contents of a `.svg` file. */
 export function toSvg(data: TraceData, options: SvgOptions = {}): string {
+  checkSvgOptions(options)
   const { width = 800, title, devices, calls = false } = options
   const range = rangeOf(data, options)
   const view: View = { ...range, width: width - LABELS - 2 * MARGIN }

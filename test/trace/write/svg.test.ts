@@ -98,6 +98,22 @@ describe("§12 the SVG picture", () => {
     )
   })
 
+  for (const [what, options, code] of [
+    ["an unknown option", { height: 5 }, "AUX_INVALID_ARGUMENT"],
+    ["a width without room", { width: 100 }, "AUX_OUT_OF_RANGE"],
+    ["a width that is no number", { width: "800" }, "AUX_OUT_OF_RANGE"],
+    ["a time that is no number", { from: NaN }, "AUX_INVALID_ARGUMENT"],
+    ["an end before the beginning", { from: 200, to: 100 }, "AUX_OUT_OF_RANGE"],
+    ["a title that is no string", { title: 5 }, "AUX_INVALID_ARGUMENT"],
+    ["devices that are no list", { devices: "host" }, "AUX_INVALID_ARGUMENT"],
+    ["calls that are no boolean", { calls: 1 }, "AUX_INVALID_ARGUMENT"],
+    ["no object", null, "AUX_INVALID_ARGUMENT"],
+  ] as const) {
+    test(`refuses ${what}`, () => {
+      assert.throws(() => toSvg(data, options as never), { code })
+    })
+  }
+
   test("of an empty trace is a picture, too", () => {
     const nothing = { ...syntheticTrace({ spans: 0 }), streams: [], devices: [] }
     elementsOf(toSvg(nothing))
