@@ -8,6 +8,7 @@ import type { Benchmark } from "./harness.js"
 import { memory } from "./memory.js"
 import { openDispose } from "./open-dispose.js"
 import { overlap } from "./overlap.js"
+import { pieces } from "./pieces.js"
 import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
 import { sanitizer } from "./sanitizer.js"
@@ -21,6 +22,7 @@ export const benchmarks: readonly Benchmark[] = [
   queued,
   graph,
   overlap,
+  pieces,
   disabledPath,
   queueing,
   scaling,

@@ -41,7 +41,7 @@ export interface Derived {
   readonly benchmark: string
   readonly name: string
   readonly value: number
-  readonly unit: Unit | "×"
+  readonly unit: Unit | "×" | "%"
 }
 
 /** The result of a benchmark. */
