@@ -23,7 +23,13 @@ if (!isInstalled()) {
 }
 say("Writing the reference")
 const entries = entryPoints().flatMap((path) => ["--entryPoints", at(path)])
-process.exitCode = node(`${typedoc}/bin/typedoc`, ["--options", `${workspace}/typedoc.json`, "--out", values.out, ...entries])
+process.exitCode = node(`${typedoc}/bin/typedoc`, [
+  "--options",
+  `${workspace}/typedoc.json`,
+  "--out",
+  values.out,
+  ...entries,
+])
 
 function isInstalled() {
   if (!existsSync(`${typedoc}/package.json`)) return false
