@@ -7,13 +7,11 @@ import { ClockSlots } from "../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import type { Access, Chain } from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
-import { Lane, Moment } from "./lane.js"
+import { Lane, Moment, NONE } from "./lane.js"
 import { type AccessFacts, PastAccess, type QueuedOperation } from "./past-access.js"
 import { type Segment, Shadow } from "./shadow.js"
 import { StridedAccesses } from "./strided-accesses.js"
 
-/** A slot that no lane has. */
-const NONE = -1
 /** Sweeps begin at this number of lanes or segments. */
 const LEAST = 1024
 
@@ -124,17 +122,20 @@ export class History {
       if (known.chain.whole === key) continue
       // Two chains have become one.
       this.#chains.delete(key)
-      this.endChain(known.chain, known.end)
+      this.addChainEnd(known.chain, known.end)
     }
     return this.#chains.get(whole)?.end
   }
 
-  /** Notes the point after an operation of a chain. */
+  /** Notes the point after an operation of a chain, whose clock is {@link clockIn}. */
   endChain(chain: Chain, end: Moment): void {
-    const { whole } = chain
-    const other = this.#chains.get(whole)?.end
-    const clock = other === undefined ? end.clock : end.clock.join(end.slot, other.clock, other.slot, other.tick)
-    this.#chains.set(whole, { chain, end: new Moment(clock, end.slot, end.tick) })
+    this.#chains.set(chain.whole, { chain, end })
+  }
+
+  /** Notes the point after an operation that need not be ordered after the chain's latest one. */
+  addChainEnd(chain: Chain, end: Moment): void {
+    const other = this.#chains.get(chain.whole)?.end
+    this.endChain(chain, other === undefined ? end : end.and(other))
   }
 
   /** The chains with operations here. */
@@ -242,7 +243,7 @@ export class History {
     for (const { operation } of this.shadow) operation.lane.isInUse = true
     for (const { access } of this.strided) access.operation.lane.isInUse = true
     for (const lane of this.#all) this.#sweepLane(lane)
-    for (const [key, { end }] of this.#chains) if (this.#done.isAfter(end.slot, end.tick)) this.#chains.delete(key)
+    for (const [key, { end }] of this.#chains) if (end.isBefore(this.#done)) this.#chains.delete(key)
     this.#mostLanes = Math.max(LEAST, 2 * this.#all.size)
     this.#mostSegments = Math.max(LEAST, 2 * this.shadow.size)
     this.#mostStrided = Math.max(LEAST, 2 * this.strided.size)

@@ -5,6 +5,9 @@
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 
+/** A slot that no lane has. */
+export const NONE = -1
+
 /** A point in the order: everything in `clock`, and the lane's operations up to `tick`. */
 export class Moment {
   readonly clock: VectorClock
@@ -15,6 +18,17 @@ export class Moment {
     this.clock = clock
     this.slot = slot
     this.tick = tick
+  }
+
+  /** The point after both. Each may know later operations of the other's lane than the other itself. */
+  and(other: Moment): Moment {
+    const clock = this.clock.with(this.slot, this.tick).join(NONE, other.clock, other.slot, other.tick)
+    return new Moment(clock, NONE, 0)
+  }
+
+  /** Whether a clock knows all of it. */
+  isBefore(clock: VectorClock): boolean {
+    return clock.isAfter(this.slot, this.tick) && this.clock.isBefore(clock)
   }
 }
 

@@ -131,7 +131,7 @@ export class RaceObserver extends OperationObserver {
       moved.set(operation, inside)
       note(history, inside, access, made)
     }
-    for (const chain of body.chains) history.endChain(chain, conditional.lane.now())
+    for (const chain of body.chains) history.addChainEnd(chain, conditional.lane.now())
   }
 
   override refused(operation: Operation): void {

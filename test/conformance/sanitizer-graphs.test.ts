@@ -105,6 +105,35 @@ forEachOpenDevice("§13 the sanitizer and graphs:", (open) => {
     raceOf(() => write(t.y, t.a))
   })
 
+  for (const larger of ["earlier", "later"] as const) {
+    test(
+      `graphs that come to share memory stay ordered after both launches: the ${larger} one has more arrays`,
+      unsanitized,
+      () => {
+        const device = open()
+        using t = setUp(device)
+        using third = device.createStream()
+        const more = Array.from({ length: 4 }, () => device.zeros("int32", 64))
+        const writeMore = (which: string) => larger === which && more.forEach((each) => write(each))
+        using earlier = captureGraph(() => writeMore("earlier"))
+        using later = captureGraph(() => {
+          combine.launch(over(64), 64, t.x, t.z)
+          writeMore("later")
+        })
+        earlier.launch(t.a)
+        write(t.x, t.a)
+        t.b.wait(t.a)
+        later.launch(t.b)
+        write(t.y, t.b)
+        earlier.update(() => combine.launch(over(64), 64, t.x, t.z))
+        later.launch(third) // After the launch on b, and so after the write on a, too.
+        raceOf(() => write(t.y, third))
+        device.synchronize()
+        for (const each of more) each.dispose()
+      },
+    )
+  }
+
   test("graphs of two `wrap`s of one address are not ordered, and race", unsanitized, () => {
     const device = open()
     using t = setUp(device)

@@ -39,56 +39,81 @@ if (values.double) {
   double.setDevices(2)
 }
 const checks = new Checks(values.kept)
-const check = (program: Program): Promise<unknown> => {
+const counts = noCounts()
+
+function check(program: Program, worlds: readonly World[]): Promise<unknown> {
   if (values.way === "fixes") return checks.fixes(worlds, program, counts)
   if (values.way === "waits") return checks.waits(worlds, program, counts)
   return checks.reports(worlds, program, counts)
 }
-const devices = values.device.split(",").map((id) => {
-  if (id === "host") return openDevice("host", { threads: 2 })
-  return openDevice(id === "cuda:1" ? "cuda:1" : "cuda:0")
-})
-const worlds = devices.map((device, number) => new World(device, number))
-const counts = noCounts()
-const begin = performance.now()
-const first = Number(values.seed)
-const end = begin + 1000 * Number(values.seconds)
 
-async function failure(program: Program): Promise<unknown> {
-  try {
-    await check(program)
-    return undefined
-  } catch (error) {
-    return error
+/** The devices with what programs use there. */
+class Stage {
+  readonly #devices = values.device.split(",").map((id) => {
+    if (id === "host") return openDevice("host", { threads: 2 })
+    return openDevice(id === "cuda:1" ? "cuda:1" : "cuda:0")
+  })
+  readonly #worlds = this.#devices.map((device, number) => new World(device, number))
+
+  /** Why a program fails; undefined if it does not. */
+  async failure(program: Program): Promise<unknown> {
+    try {
+      await check(program, this.#worlds)
+      return undefined
+    } catch (error) {
+      return error
+    }
   }
+
+  [Symbol.dispose](): void {
+    for (const thing of [...this.#worlds, ...this.#devices]) thing[Symbol.dispose]()
+  }
+}
+
+/** On new devices, because what happens also depends on streams of the pool, and on graphs that have shared arrays. */
+async function failureAlone(program: Program): Promise<unknown> {
+  using stage = new Stage()
+  return await stage.failure(program)
+}
+
+/** What a disagreement is about: the words before the first colon. If several functions failed, of the first one. */
+function kindOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError) return error.errors.map(kindOf).find((kind) => kind !== undefined)
+  return error instanceof Disagreement ? error.message.split(":")[0] : undefined
 }
 
 function say(...words: readonly unknown[]): void {
   process.stdout.write(`${words.map((word) => (typeof word === "string" ? word : inspect(word))).join(" ")}\n`)
 }
 
-let programs = 0
-for (; programs < Number(values.programs) && performance.now() < end; programs++) {
-  const program = programOf(first + programs)
-  const error = await failure(program)
-  if (error === undefined) continue
-  if (!values.shrink) {
-    say(`seed ${program.seed}:`, error)
-    process.exitCode = 1
-    break
-  }
-  const isDisagreement = error instanceof Disagreement
-  const smallest = await shrunk(program, async (candidate) => {
-    const other = await failure(candidate)
-    return other !== undefined && other instanceof Disagreement === isDisagreement
-  })
+async function explain(program: Program, error: unknown): Promise<void> {
   say(`seed ${program.seed}:`, error)
-  say("smallest:", inspect(smallest.statements, { depth: 20, breakLength: 120 }), await failure(smallest))
-  process.exitCode = 1
-  break
+  if (!values.shrink) return
+  const smallest = await shrunk(program, async (candidate) => {
+    const other = await failureAlone(candidate)
+    return other !== undefined && kindOf(other) === kindOf(error)
+  })
+  say("smallest:", inspect(smallest.statements, { depth: 20, breakLength: 120 }), await failureAlone(smallest))
+}
+
+const begin = performance.now()
+const first = Number(values.seed)
+const end = begin + 1000 * Number(values.seconds)
+let programs = 0
+let failed: { readonly program: Program; readonly error: unknown } | undefined
+{
+  using stage = new Stage()
+  for (; failed === undefined && programs < Number(values.programs) && performance.now() < end; programs++) {
+    const program = programOf(first + programs)
+    const error = await stage.failure(program)
+    if (error !== undefined) failed = { program, error }
+  }
 }
 const seconds = (performance.now() - begin) / 1000
-say(JSON.stringify({ device: values.device, way: values.way, first, programs, seconds, ...counts }))
+const result = JSON.stringify({ device: values.device, way: values.way, first, programs, seconds, ...counts })
+if (failed !== undefined) {
+  process.exitCode = 1
+  await explain(failed.program, failed.error)
+}
+say(result)
 checks.end()
-for (const world of worlds) world[Symbol.dispose]()
-for (const device of devices) device.dispose()

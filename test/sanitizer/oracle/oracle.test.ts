@@ -5,7 +5,7 @@ import { double, skip } from "../../cuda/double.js"
 import { unsanitized } from "../../support/races.js"
 import { Checks } from "./check.js"
 import { programOf } from "./generate.js"
-import type { Program } from "./program.js"
+import type { Action, Program, Region } from "./program.js"
 import { type Counts, noCounts } from "./run/judge.js"
 import { World } from "./run/world.js"
 
@@ -16,20 +16,38 @@ type Check = (checks: Checks, worlds: readonly World[], program: Program, counts
 
 const reports: Check = (checks, ...rest) => checks.reports(...rest)
 
+function programs(first: number, count: number): Program[] {
+  return Array.from({ length: count }, (_, index) => programOf(first + index))
+}
+
+const nowhere: Region = { array: 0, begin: 0, length: 0 }
+const somewhere: Region = { array: 0, begin: 0, length: 8 }
+const read: Action = { kind: "touch", input: somewhere, output: nowhere, both: nowhere, reads: [], writes: [] }
+
+/** Two leases of a pool stream read the same bytes, which a third stream writes. */
+const leases: Program = {
+  seed: 0,
+  statements: [
+    { kind: "start" },
+    { kind: "leases", joining: 1, forking: 2, first: read, second: read },
+    { kind: "action", action: { kind: "fill", target: somewhere, declares: false }, stream: 3 },
+  ],
+}
+
 async function run(
+  list: readonly Program[],
   devices: readonly DeviceSelector[],
   check: Check,
-  count: number,
-  { first = 1, isKept = false } = {},
+  isKept = false,
 ): Promise<Counts> {
   const open = devices.map((id) => (id === "host" ? openDevice(id, { threads: 2 }) : openDevice(id)))
   const worlds = open.map((device, number) => new World(device, number))
   const counts = noCounts()
   const checks = new Checks(isKept)
   try {
-    for (let seed = first; seed < first + count; seed++) {
-      await check(checks, worlds, programOf(seed), counts).catch((error: unknown) => {
-        throw new Error(`with seed ${seed} on ${devices.join(" and ")}`, { cause: error })
+    for (const program of list) {
+      await check(checks, worlds, program, counts).catch((error: unknown) => {
+        throw new Error(`with seed ${program.seed} on ${devices.join(" and ")}`, { cause: error })
       })
     }
   } finally {
@@ -49,24 +67,29 @@ describe("§13 random programs under the sanitizer", unsanitized, () => {
   for (const [place, devices] of [onHost, ...onDouble].entries()) {
     const needs = devices === onHost ? {} : { skip }
     test(`every race is reported, and nothing else, on ${devices.join(" and ")}`, needs, async () => {
-      const counts = await run(devices, reports, most, { first: 1 + place * most })
+      const counts = await run(programs(1 + place * most, most), devices, reports)
       assert.ok(counts.races > most && counts.reports >= counts.races, JSON.stringify(counts))
     })
   }
 
   test("a sanitizer that has seen many programs forgets only what is over", async () => {
-    const counts = await run(onHost, reports, most * 2, { first: 1000, isKept: true })
+    const counts = await run(programs(1000, most * 2), onHost, reports, true)
     assert.ok(counts.races > most, JSON.stringify(counts))
   })
 
   test("the call that a report suggests removes the report", async () => {
-    const counts = await run(onHost, (checks, ...rest) => checks.fixes(...rest), Math.ceil(most / 2))
+    const counts = await run(programs(1, Math.ceil(most / 2)), onHost, (checks, ...rest) => checks.fixes(...rest))
     assert.ok(counts.fixes > most, JSON.stringify(counts))
     assert.equal(counts.unfixable, 0)
   })
 
+  test("each of two leases of one stream that did the same needs a fix of its own", async () => {
+    const counts = await run([leases], onHost, (checks, ...rest) => checks.fixes(...rest))
+    assert.ok(counts.fixes >= 2, JSON.stringify(counts))
+  })
+
   test("without one of its waits, a program without races is reported exactly if the wait was needed", async () => {
-    const counts = await run(onHost, (checks, ...rest) => checks.waits(...rest), Math.ceil(most / 15))
+    const counts = await run(programs(1, Math.ceil(most / 15)), onHost, (checks, ...rest) => checks.waits(...rest))
     assert.ok(counts.neededWaits > 0 && counts.neededWaits < counts.waits, JSON.stringify(counts))
   })
 })
