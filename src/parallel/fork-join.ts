@@ -1,8 +1,8 @@
-import { type Context, context, enter, runIn } from "../runtime/device/context.js"
+import { type Context, context, enter, runIn, showRegion } from "../runtime/device/context.js"
 import type { Event } from "../runtime/device/event.js"
 import { attach, settle } from "../common/failures.js"
 import type { Stream } from "../runtime/device/stream.js"
-import type { Region } from "../runtime/order/region.js"
+import { type Region, RegionPart } from "../runtime/order/region.js"
 import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
 import { inRegion, partOf } from "./region.js"
@@ -19,17 +19,14 @@ export class AuxBranch {
   leased: Event | undefined
   /** Whether `leased` has been recorded after the function's work. */
   recorded = false
+  /** The function's part of the call's region, if there is an observer. */
+  part: RegionPart | undefined
 
   constructor(slot: number, fn: () => unknown, stream: Stream, done: Event | undefined) {
     this.slot = slot
     this.fn = fn
     this.stream = stream
     this.done = done
-  }
-
-  /** The same branch as a part of a region. */
-  in(region: Region): AuxBranch {
-    return new AuxBranch(this.slot, partOf(region, this.slot, this.fn), this.stream, this.done)
   }
 }
 
@@ -50,8 +47,8 @@ export function forkJoin(
 ): unknown[] | Promise<unknown[]> {
   const results = Array.from({ length: count })
   if (region === undefined) return new ForkJoin(main, branches, results).run(fn0, start)
-  const parts = branches.map((branch) => branch.in(region))
-  return inRegion(region, () => new ForkJoin(main, parts, results).run(partOf(region, 0, fn0), start))
+  for (const branch of branches) branch.part = new RegionPart(region, branch.slot)
+  return inRegion(region, () => new ForkJoin(main, branches, results).run(partOf(region, 0, fn0), start))
 }
 
 /**
@@ -59,6 +56,7 @@ export function forkJoin(
  * into several functions doubles its cost. Errors and promises are passed on to {@link ForkJoin}.
  *
  * @param here the caller's context
+ * @param region the call's region if there is an observer. Then this must be called by {@link aroundRegion}
  */
 export function forkJoinOfTwo(
   here: Context,
@@ -68,6 +66,7 @@ export function forkJoinOfTwo(
   stream: Stream,
   start: Event,
   done: Event,
+  region: Region | undefined,
 ): unknown[] | Promise<unknown[]> {
   const fork = lease(start, main.device)
   let leased: Event | undefined
@@ -77,13 +76,17 @@ export function forkJoinOfTwo(
   let promise1: Promise<unknown> | undefined
   let failure: { slot: number; error: unknown } | undefined
   try {
+    if (region !== undefined) showRegion(region.own)
     fork.recordOn(main)
+    if (region !== undefined) enterFirst(here, region)
     result0 = fn0()
     promise0 = adopt(result0)
-    enter(here.withStream(stream))
+    enter(region === undefined ? here.withStream(stream) : here.inPart(stream, new RegionPart(region, 1)))
     try {
+      if (region !== undefined) showRegion(region.own)
       fork.waitOn(stream)
       leased = lease(done, stream.device)
+      if (region !== undefined) showRegion(undefined)
       result1 = fn1()
       promise1 = adopt(result1)
     } catch (error) {
@@ -97,6 +100,7 @@ export function forkJoinOfTwo(
   const results = [result0, result1]
   if (leased !== undefined && failure === undefined && promise0 === undefined && promise1 === undefined) {
     try {
+      if (region !== undefined) showRegion(region.own)
       leased.recordOn(stream)
       leased.waitOn(main)
       return results
@@ -113,7 +117,15 @@ export function forkJoinOfTwo(
   const whole = new ForkJoin(main, [branch], results)
   if (promise0 !== undefined) whole.takePromise(0, promise0)
   if (promise1 !== undefined) whole.takePromise(1, promise1)
-  return whole.end(failure)
+  if (region === undefined) return whole.end(failure)
+  showRegion(undefined)
+  return runIn(here.withRegion(region.own), () => whole.end(failure))
+}
+
+/** Enters the part of the main function. */
+function enterFirst(here: Context, region: Region): void {
+  showRegion(undefined)
+  enter(here.withRegion(new RegionPart(region, 0)))
 }
 
 /**
@@ -168,7 +180,8 @@ class ForkJoin {
 
   #start(branch: AuxBranch, fork: Event): void {
     try {
-      runIn(context().withStream(branch.stream), () => this.#call(branch, fork))
+      const here = context()
+      runIn(here.inPart(branch.stream, branch.part ?? here.region), () => this.#call(branch, fork))
     } catch (error) {
       this.#failure = { slot: branch.slot, error }
     }
@@ -179,9 +192,19 @@ class ForkJoin {
   }
 
   #call(branch: AuxBranch, fork: Event): void {
-    fork.waitOn(branch.stream)
+    this.#begin(branch, fork)
     branch.leased = lease(branch.done, branch.stream.device)
     this.#take(branch.slot, branch.fn())
+  }
+
+  #begin({ part, stream }: AuxBranch, fork: Event): void {
+    if (part === undefined) return fork.waitOn(stream)
+    showRegion(part.region.own)
+    try {
+      fork.waitOn(stream)
+    } finally {
+      showRegion(undefined)
+    }
   }
 
   /** Joins all branches that started: now, or when all promises have settled. */

@@ -4,7 +4,8 @@ import type { Event } from "../runtime/device/event.js"
 import { currentStreamIn } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
-import { AuxBranch, forkJoin, forkJoinOfTwo } from "./fork-join.js"
+import { forkJoinOfTwo } from "./fork-join.js"
+import { aroundRegion } from "./region.js"
 import { report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import type { Joined } from "./types.js"
@@ -71,6 +72,6 @@ function executeOnTwo(
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
   const region = reportTwo(main, auxStream)
-  if (region !== undefined) return forkJoin(main, fn0, [new AuxBranch(1, fn1, auxStream, event1)], event0, 2, region)
-  return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1)
+  if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+  return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
 }

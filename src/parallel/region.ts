@@ -3,21 +3,39 @@
  * otherwise they never come here.
  */
 import { adopt } from "../common/thenable.js"
-import { context, runIn } from "../runtime/device/context.js"
+import { type Context, context, enter, runIn, showRegion } from "../runtime/device/context.js"
 import { type Region, RegionPart } from "../runtime/order/region.js"
 
 /** Runs a call inside its region, and ends the region when the call has returned or its promise has settled. */
 export function inRegion<T>(region: Region, call: () => T): T {
-  const end = () => region.end()
+  return runIn(context().withRegion(region.own), () => untilSettled(region, call))
+}
+
+/** Like {@link inRegion}, for a call that enters the parts of its region itself. Afterwards the caller's context is entered again. */
+export function aroundRegion<T>(region: Region, here: Context, call: () => T): T {
+  try {
+    return untilSettled(region, call)
+  } finally {
+    showRegion(undefined)
+    enter(here)
+  }
+}
+
+function untilSettled<T>(region: Region, call: () => T): T {
   let isLater = false
   try {
-    const results = runIn(context().withRegion(region.own), call)
+    const results = call()
     isLater = results instanceof Promise
-    if (results instanceof Promise) void results.then(end, end)
+    if (results instanceof Promise) endWith(region, results)
     return results
   } finally {
-    if (!isLater) end()
+    if (!isLater) region.end()
   }
+}
+
+function endWith(region: Region, results: Promise<unknown>): void {
+  const end = () => region.end()
+  void results.then(end, end)
 }
 
 /** A function of the call, so that observers see which one queues an operation. */

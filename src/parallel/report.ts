@@ -51,8 +51,11 @@ export function report(
 
 /** Like {@link report}, for two streams side by side. Allocates nothing if nobody listens. */
 export function reportTwo(main: Stream, stream: Stream): Region | undefined {
-  if (!parallelChannel.hasSubscribers && currentObserver() === undefined) return undefined
-  return report("maybeExecuteInParallel", "parallel", main, [{ stream }])
+  if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }])
+  const observer = currentObserver()
+  if (observer === undefined) return undefined
+  const streams = [main.state, stream.state]
+  return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, context().region, observer)
 }
 
 function begin(
@@ -64,7 +67,7 @@ function begin(
   const observer = currentObserver()
   if (observer === undefined) return undefined
   const streams = streamsOf(main, branches).map(({ state }) => state)
-  return new Region({ name, mode: modeOf(reason), reason, streams }, context().region, observer)
+  return new Region(name, modeOf(reason), reason, streams, context().region, observer)
 }
 
 function modeOf(reason: ParallelReason): "parallel" | "sequential" {

@@ -1,13 +1,12 @@
 /** The accesses of graphs: which operation inside makes which, and whether two of them race. */
 import type { Access, OperationPlan } from "../runtime/order/operation.js"
-import { Allocation } from "../runtime/memory/allocation.js"
-import type { AccessFacts, OperationName } from "./past-access.js"
+import type { OperationName } from "./past-access.js"
 import { type PlanRace, racesIn } from "./plan-races.js"
 
 /** What is known of a graph as it is now. */
 export interface GraphFact {
-  /** One for each of its accesses. */
-  readonly accesses: readonly AccessFacts[]
+  /** The operations that make its accesses, one for each. */
+  readonly nodes: readonly (OperationName | undefined)[]
   /** Races between its own operations that no capture has reported. */
   readonly races: readonly PlanRace[]
 }
@@ -29,7 +28,7 @@ export class GraphFacts {
     const nodes = new Map<Access, OperationName>()
     collectNodes(plan, nodes)
     const fact = {
-      accesses: accesses.map((access) => factsOf(access, nodes.get(access))),
+      nodes: accesses.map((access) => nodes.get(access)),
       races: racesIn(plan, (each) => this.#captured.has(each)),
     }
     this.#known.set(accesses, fact)
@@ -43,9 +42,4 @@ function collectNodes({ nodes, parts }: OperationPlan, found: Map<Access, Operat
     const part = parts.get(place)
     if (part !== undefined) collectNodes(part, found)
   }
-}
-
-/** How an operation uses bytes, as the sanitizer remembers it. */
-export function factsOf({ memory, mode, argument, name }: Access, node?: OperationName): AccessFacts {
-  return { mode, argument, name, node, isWrapped: memory instanceof Allocation && memory.isForeign }
 }

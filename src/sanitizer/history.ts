@@ -5,10 +5,11 @@
 import { endOf, overlap, overlapOf, type StridedRange } from "../common/strided.js"
 import { ClockSlots } from "../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
+import { Allocation } from "../runtime/memory/allocation.js"
 import type { Access, Chain } from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Lane, Moment, NONE } from "./lane.js"
-import { type AccessFacts, PastAccess, type QueuedOperation } from "./past-access.js"
+import { type OperationName, PastAccess, type QueuedOperation } from "./past-access.js"
 import { type Segment, Shadow } from "./shadow.js"
 import { StridedAccesses } from "./strided-accesses.js"
 
@@ -17,7 +18,9 @@ const LEAST = 1024
 
 /** The past accesses that conflict with a new one, and bytes that both use. */
 export interface Conflict {
-  readonly access: AccessFacts
+  readonly access: Access
+  /** The operation inside a graph that makes the new access. */
+  readonly node: OperationName | undefined
   readonly past: PastAccess
   readonly begin: number
   readonly end: number
@@ -37,9 +40,14 @@ export class History {
   /** For the body of a conditional: the history of the capture around it, and the conditional's lane there. */
   readonly around: { readonly history: History; readonly lane: Lane } | undefined
   /** For a body: its accesses, which become those of the conditional. */
-  readonly collected: { readonly operation: QueuedOperation; readonly access: Access; readonly made: AccessFacts }[] =
-    []
+  readonly collected: {
+    readonly operation: QueuedOperation
+    readonly access: Access
+    readonly node: OperationName | undefined
+  }[] = []
   readonly #lanes = new Map<StreamState, Lane>()
+  /** The lane asked for last, because the next call is often for the same stream. */
+  #latest: Lane | undefined
   /** All lanes whose slots are in use, former leases included. */
   readonly #all = new Set<Lane>()
   readonly #slots = new ClockSlots()
@@ -58,7 +66,9 @@ export class History {
   }
 
   laneOf(stream: StreamState): Lane {
-    return this.#lanes.get(stream) ?? this.#newLane(stream)
+    const latest = this.#latest
+    if (latest !== undefined && latest.stream === stream) return latest
+    return (this.#latest = this.#lanes.get(stream) ?? this.#newLane(stream))
   }
 
   #newLane(stream: StreamState): Lane {
@@ -85,7 +95,12 @@ export class History {
     const former = this.#lanes.get(stream)
     if (former === undefined) return
     if (isShared(former)) this.expose(former.now())
+    this.#remove(stream)
+  }
+
+  #remove(stream: StreamState): void {
     this.#lanes.delete(stream)
+    this.#latest = undefined
   }
 
   /** The point after everything queued so far on all streams. */
@@ -148,31 +163,33 @@ export class History {
    *
    * @param clock what is ordered before the new access
    */
-  check(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
+  check(lane: Lane, clock: VectorClock, access: Access, node: OperationName | undefined, found: Conflict[]): void {
     const { address, width, rows } = access
     if (width === 0) return
     const exact = rows === 1 && this.strided.size === 0 ? this.shadow.exactly(address, address + width) : undefined
-    if (exact === undefined) return this.#checkAll(lane, clock, access, made, found)
-    for (const past of exact.accesses) {
-      if (this.#races(lane, clock, past, made)) addTo(found, made, past, access, access)
+    if (exact === undefined) return this.#checkAll(lane, clock, access, node, found)
+    const { accesses } = exact
+    for (let index = 0; index < accesses.length; index++) {
+      const past = accesses[index]
+      if (past !== undefined && this.#races(lane, clock, past, access)) addTo(found, access, node, past, access)
     }
   }
 
-  #checkAll(lane: Lane, clock: VectorClock, access: Access, made: AccessFacts, found: Conflict[]): void {
+  #checkAll(lane: Lane, clock: VectorClock, access: Access, node: OperationName | undefined, found: Conflict[]): void {
     for (const segment of this.shadow.overlapping(access.address, endOf(access))) {
       const range = rangeOfSegment(segment)
       if (!overlap(range, access)) continue
       for (const past of segment.accesses) {
-        if (this.#races(lane, clock, past, made)) addTo(found, made, past, range, access)
+        if (this.#races(lane, clock, past, access)) addTo(found, access, node, past, range)
       }
     }
     for (const { range, access: past } of this.strided) {
-      if (overlap(range, access) && this.#races(lane, clock, past, made)) addTo(found, made, past, range, access)
+      if (overlap(range, access) && this.#races(lane, clock, past, access)) addTo(found, access, node, past, range)
     }
   }
 
-  #races(lane: Lane, clock: VectorClock, past: PastAccess, { mode }: AccessFacts): boolean {
-    if (mode === "read" && past.mode === "read") return false
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, { mode }: Access): boolean {
+    if (past.operation.lane === lane || (mode === "read" && !past.isWrite)) return false
     return !this.#isAfter(lane, clock, past) && !this.#mayBeKnownElsewhere(past)
   }
 
@@ -194,35 +211,36 @@ export class History {
   }
 
   /** Notes an access that has been queued. */
-  note(operation: QueuedOperation, access: Access, made: AccessFacts): void {
+  note(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { lane } = operation
     if (access.width === 0) return
-    if (this.strided.size > 0) this.strided.replace(access, made, (past) => this.#isAfter(lane, lane.clock, past))
-    if (access.rows > 1) this.strided.add(rangeOf(access), new PastAccess(operation, made))
-    else this.#noteRow(operation, access.address, access.width, made)
+    if (this.strided.size > 0) this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past))
+    if (access.rows > 1) this.strided.add(rangeOf(access), pastOf(operation, access, node))
+    else this.#noteRow(operation, access, node)
     if (this.shadow.size > this.#mostSegments || this.strided.size > this.#mostStrided) this.#sweep()
   }
 
-  #noteRow(operation: QueuedOperation, begin: number, width: number, made: AccessFacts): void {
-    const exact = this.shadow.exactly(begin, begin + width)
-    if (exact !== undefined) return this.#noteIn(exact, operation, made)
-    const tiles = this.shadow.tiles(begin, begin + width)
-    for (const tile of tiles) this.#noteIn(tile, operation, made)
+  #noteRow(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+    const { address, width, mode } = access
+    const exact = this.shadow.exactly(address, address + width)
+    if (exact !== undefined) return this.#noteIn(exact, operation, access, node)
+    const tiles = this.shadow.tiles(address, address + width)
+    for (const tile of tiles) this.#noteIn(tile, operation, access, node)
     const [first] = tiles
-    if (tiles.length < 2 || first === undefined || made.mode === "read") return
+    if (tiles.length < 2 || first === undefined || mode === "read") return
     if (tiles.every(({ accesses }) => accesses.length === 1)) this.shadow.unite(tiles, first.accesses)
   }
 
-  #noteIn(segment: Segment, operation: QueuedOperation, made: AccessFacts): void {
+  #noteIn(segment: Segment, operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { accesses } = segment
-    const [only] = accesses
-    if (accesses.length === 1 && only?.operation.lane === operation.lane && (made.mode !== "read" || !only.isWrite)) {
-      return only.set(operation, made)
-    }
     const { lane } = operation
-    const isRead = made.mode === "read"
+    const isRead = access.mode === "read"
+    const only = accesses.length === 1 ? accesses[0] : undefined
+    if (only !== undefined && only.operation.lane === lane && !(isRead && only.isWrite)) {
+      return only.set(operation, access.role, node, isWrapped(access))
+    }
     const rest = accesses.filter((past) => (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past))
-    rest.push(new PastAccess(operation, made))
+    rest.push(pastOf(operation, access, node))
     segment.accesses = rest
   }
 
@@ -256,7 +274,7 @@ export class History {
     const isCurrent = this.#lanes.get(stream) === lane
     if (isCurrent && !stream.disposed) return
     if (isShared(lane)) this.expose(lane.now())
-    if (isCurrent) this.#lanes.delete(stream)
+    if (isCurrent) this.#remove(stream)
     this.#all.delete(lane)
     this.#slots.release(lane.slot, lane.tick)
   }
@@ -276,8 +294,22 @@ function rangeOfSegment({ begin, end }: Segment): StridedRange {
   return { address: begin, width: end - begin, pitch: end - begin, rows: 1 }
 }
 
-/** Adds a conflict with bytes that both use, unless there is one between the same two accesses. */
-function addTo(found: Conflict[], access: AccessFacts, past: PastAccess, one: StridedRange, other: StridedRange): void {
+function isWrapped({ memory }: Access): boolean {
+  return memory instanceof Allocation && memory.isForeign
+}
+
+function pastOf(operation: QueuedOperation, access: Access, node: OperationName | undefined): PastAccess {
+  return new PastAccess(operation, access.role, node, isWrapped(access))
+}
+
+/** Adds a conflict with bytes of `range` that both use, unless there is one between the same two accesses. */
+function addTo(
+  found: Conflict[],
+  access: Access,
+  node: OperationName | undefined,
+  past: PastAccess,
+  range: StridedRange,
+): void {
   if (found.some((known) => known.past.operation === past.operation && known.access === access)) return
-  found.push({ access, past, ...overlapOf(one, other) })
+  found.push({ access, node, past, ...overlapOf(range, access) })
 }

@@ -1,5 +1,5 @@
 /** What the sanitizer remembers of accesses. It keeps no object of the program, and no memory. */
-import type { AccessMode, OperationKind } from "../runtime/order/operation.js"
+import type { AccessRole, OperationKind } from "../runtime/order/operation.js"
 import type { RegionPart } from "../runtime/order/region.js"
 import type { Frame } from "./stack.js"
 import type { Lane } from "./lane.js"
@@ -43,52 +43,35 @@ export interface OperationName {
   readonly label: string
 }
 
-/** How an operation uses bytes, and as what. */
-export interface AccessFacts {
-  readonly mode: AccessMode
-  /** The kernel's argument. */
-  readonly argument: string | undefined
-  /** The name of a module's global. */
-  readonly name: string | undefined
-  /** The operation inside a graph. */
-  readonly node: OperationName | undefined
-  /** Whether it uses memory of another library, whose uses the library does not know when it reuses addresses. */
-  readonly isWrapped: boolean
-}
-
 /** The newest access of some bytes by one lane. */
-export class PastAccess implements AccessFacts {
+export class PastAccess {
   operation: QueuedOperation
-  mode: AccessMode
-  argument: string | undefined
-  name: string | undefined
+  role: AccessRole
+  /** The operation inside a graph. */
   node: OperationName | undefined
+  /** Whether it uses memory of another library, whose uses the library does not know when it reuses addresses. */
   isWrapped: boolean
 
-  constructor(operation: QueuedOperation, { mode, argument, name, node, isWrapped }: AccessFacts) {
+  constructor(operation: QueuedOperation, role: AccessRole, node: OperationName | undefined, isWrapped: boolean) {
     this.operation = operation
-    this.mode = mode
-    this.argument = argument
-    this.name = name
+    this.role = role
     this.node = node
     this.isWrapped = isWrapped
   }
 
   /** Replaces an access that is not needed any more. Only one segment may refer to it. */
-  set(operation: QueuedOperation, facts: AccessFacts): void {
+  set(operation: QueuedOperation, role: AccessRole, node: OperationName | undefined, isWrapped: boolean): void {
     this.operation = operation
-    this.mode = facts.mode
-    this.argument = facts.argument
-    this.name = facts.name
-    this.node = facts.node
-    this.isWrapped = facts.isWrapped
+    this.role = role
+    this.node = node
+    this.isWrapped = isWrapped
   }
 
   copy(): PastAccess {
-    return new PastAccess(this.operation, this)
+    return new PastAccess(this.operation, this.role, this.node, this.isWrapped)
   }
 
   get isWrite(): boolean {
-    return this.mode !== "read"
+    return this.role.mode !== "read"
   }
 }

@@ -9,10 +9,10 @@ import type { Access, Operation } from "../runtime/order/operation.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Allocations } from "./allocations.js"
-import { factsOf, GraphFacts } from "./graph-facts.js"
+import { GraphFacts } from "./graph-facts.js"
 import { type Conflict, History } from "./history.js"
 import type { Lane, Moment } from "./lane.js"
-import { type AccessFacts, QueuedOperation } from "./past-access.js"
+import { type OperationName, QueuedOperation } from "./past-access.js"
 import type { PlanRace } from "./plan-races.js"
 import type { AnyRace } from "./race.js"
 import { captureStack, type Frame } from "./stack.js"
@@ -22,12 +22,16 @@ interface OpenOperation {
   readonly operation: Operation
   readonly queued: QueuedOperation
   readonly history: History
-  readonly facts: readonly AccessFacts[]
+  readonly accesses: readonly Access[]
+  /** The operations inside a graph that make its accesses. */
+  readonly nodes: readonly (OperationName | undefined)[]
+  /** The operation inside which it is queued, in the body of a conditional. */
+  readonly outer: OpenOperation | undefined
   /** The histories of its bodies, if it is a conditional. */
   bodies: History[] | undefined
 }
 
-const none: readonly AccessFacts[] = []
+const none: readonly never[] = []
 
 export class RaceObserver extends OperationObserver {
   readonly #onRace: (race: AnyRace) => void
@@ -37,7 +41,8 @@ export class RaceObserver extends OperationObserver {
   readonly #moments = new WeakMap<RecordPoint, Moment>()
   readonly #allocations = new WeakMap<DeviceOrder, Allocations>()
   readonly #graphs = new GraphFacts()
-  readonly #open: OpenOperation[] = []
+  /** The innermost operation between `before` and `accepted`. */
+  #open: OpenOperation | undefined
   /** The device of the latest call, because the next one is usually for the same. */
   #latestOrder: DeviceOrder | undefined
   #latest: History | undefined
@@ -58,16 +63,26 @@ export class RaceObserver extends OperationObserver {
     const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
     if (stream.shared && stream.capture === undefined && stream.order.isCapturedByOthers(stream)) {
       // It becomes part of another library's graph, which runs in an order of its own.
-      this.#open.push({ operation, queued, history, facts: none, bodies: undefined })
+      this.#push(operation, queued, history, none, none)
       return
     }
     const graph = plan && this.#graphs.of(accesses, plan)
-    const facts = graph === undefined ? allFactsOf(accesses) : graph.accesses
+    const nodes = graph === undefined ? none : graph.nodes
     if (history.isCapture) this.#graphs.noteCaptured(accesses)
     if (graph !== undefined && graph.races.length > 0) this.#reportIn(graph.races, queued)
-    this.#check(history, lane, operation, facts)
+    this.#check(history, lane, operation, nodes)
     if (this.#found.length > 0) this.#report(operation, queued, history)
-    this.#open.push({ operation, queued, history, facts, bodies: undefined })
+    this.#push(operation, queued, history, accesses, nodes)
+  }
+
+  #push(
+    operation: Operation,
+    queued: QueuedOperation,
+    history: History,
+    accesses: readonly Access[],
+    nodes: readonly (OperationName | undefined)[],
+  ): void {
+    this.#open = { operation, queued, history, accesses, nodes, outer: this.#open, bodies: undefined }
   }
 
   #stack(): readonly Frame[] | undefined {
@@ -75,13 +90,17 @@ export class RaceObserver extends OperationObserver {
   }
 
   /** Compares with the history, and for the body of a conditional with what is around it. */
-  #check(history: History, lane: Lane, { accesses, chain }: Operation, facts: readonly AccessFacts[]): void {
+  #check(
+    history: History,
+    lane: Lane,
+    { accesses, chain }: Operation,
+    nodes: readonly (OperationName | undefined)[],
+  ): void {
     for (let scope: History | undefined = history, inner = lane; scope !== undefined;) {
       const clock = scope.clockIn(chain, inner)
       for (let index = 0; index < accesses.length; index++) {
         const access = accesses[index]
-        const made = facts[index]
-        if (access !== undefined && made !== undefined) scope.check(inner, clock, access, made, this.#found)
+        if (access !== undefined) scope.check(inner, clock, access, nodes[index], this.#found)
       }
       const { around }: History = scope
       if (around === undefined) return
@@ -106,36 +125,35 @@ export class RaceObserver extends OperationObserver {
   }
 
   override accepted(operation: Operation): void {
-    const open = this.#open.at(-1)
+    const open = this.#open
     if (open === undefined || open.operation !== operation) return
-    this.#open.pop()
-    const { queued, history, facts, bodies } = open
+    this.#open = open.outer
+    const { queued, history, accesses, nodes, bodies } = open
     const { lane } = queued
-    const { chain, accesses } = operation
+    const { chain } = operation
     if (chain !== undefined) lane.clock = history.clockIn(chain, lane)
     queued.tick = ++lane.tick
     for (let index = 0; index < accesses.length; index++) {
       const access = accesses[index]
-      const made = facts[index]
-      if (access !== undefined && made !== undefined) note(history, queued, access, made)
+      if (access !== undefined) note(history, queued, access, nodes[index])
     }
     if (chain !== undefined) history.endChain(chain, lane.now())
-    for (const body of bodies ?? []) this.#include(body, history, queued)
+    if (bodies !== undefined) for (const body of bodies) this.#include(body, history, queued)
   }
 
   /** The accesses of a body become accesses of its conditional. */
   #include(body: History, history: History, conditional: QueuedOperation): void {
     const moved = new Map<QueuedOperation, QueuedOperation>()
-    for (const { operation, access, made } of body.collected) {
+    for (const { operation, access, node } of body.collected) {
       const inside = moved.get(operation) ?? operation.inside(conditional)
       moved.set(operation, inside)
-      note(history, inside, access, made)
+      note(history, inside, access, node)
     }
     for (const chain of body.chains) history.addChainEnd(chain, conditional.lane.now())
   }
 
   override refused(operation: Operation): void {
-    if (this.#open.at(-1)?.operation === operation) this.#open.pop()
+    if (this.#open?.operation === operation) this.#open = this.#open.outer
   }
 
   override recorded(stream: StreamState, point: RecordPoint): void {
@@ -210,7 +228,7 @@ export class RaceObserver extends OperationObserver {
 
   /** The waits meanwhile are the library's: launches of one chain are ordered among themselves only. */
   get #isLaunchingGraph(): boolean {
-    return this.#open.at(-1)?.operation.kind === "graph"
+    return this.#open?.operation.kind === "graph"
   }
 
   #historyOf({ capture, order }: StreamState): History {
@@ -219,7 +237,7 @@ export class RaceObserver extends OperationObserver {
   }
 
   #newCapture(capture: OpenCapture): History {
-    const conditional = this.#open.at(-1)
+    const conditional = this.#open
     const isBody = conditional?.operation.kind === "conditional" && conditional.operation.stream.order === capture.order
     const history = new History(
       true,
@@ -249,13 +267,7 @@ export class RaceObserver extends OperationObserver {
 }
 
 /** Notes an access, also for the conditional around it. */
-function note(history: History, operation: QueuedOperation, access: Access, made: AccessFacts): void {
-  history.note(operation, access, made)
-  if (history.around !== undefined) history.collected.push({ operation, access, made })
-}
-
-function allFactsOf(accesses: readonly Access[]): AccessFacts[] {
-  const facts: AccessFacts[] = []
-  for (const access of accesses) facts.push(factsOf(access))
-  return facts
+function note(history: History, operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+  history.note(operation, access, node)
+  if (history.around !== undefined) history.collected.push({ operation, access, node })
 }

@@ -1,12 +1,11 @@
 /** Makes the error of a race, with a text for readers that have never met a vector clock. */
 import { overlapOf } from "../common/strided.js"
-import type { Access, PlannedOperation } from "../runtime/order/operation.js"
+import type { Access, AccessRole, PlannedOperation } from "../runtime/order/operation.js"
 import type { RegionPart } from "../runtime/order/region.js"
 import type { AllocationSite } from "./allocations.js"
 import { DataRaceError, type RaceAccess, type RaceFix } from "./data-race-error.js"
 import { fixInGraph, fixOf } from "./fix.js"
-import { factsOf } from "./graph-facts.js"
-import type { AccessFacts, QueuedOperation } from "./past-access.js"
+import type { OperationName, QueuedOperation } from "./past-access.js"
 import type { AnyRace, Race, RaceInGraph } from "./race.js"
 import { type Frame, stackText } from "./stack.js"
 import { capital, definite, deviceOf, nameOf, operationText, plainName } from "./words.js"
@@ -16,7 +15,7 @@ interface Side {
   /** Such as `kernel "scale"`. */
   readonly operation: string
   readonly stream: string
-  readonly facts: AccessFacts
+  readonly role: AccessRole
   readonly region: RegionPart | undefined
   readonly stack: readonly Frame[] | undefined
   readonly access: RaceAccess
@@ -57,13 +56,13 @@ export function errorOf(race: AnyRace): DataRaceError {
 }
 
 function reportOf(race: Race): Report {
-  const { queued, access, past, begin, end, history, allocation } = race
-  const current = sideOf(queued, access)
-  const previous = sideOf(past.operation, past)
+  const { queued, access, node, past, begin, end, history, allocation } = race
+  const current = sideOf(queued, access.role, node)
+  const previous = sideOf(past.operation, past.role, past.node)
   const now = `${current.operation} on ${current.stream}`
   const before = `${previous.operation} on ${previous.stream}`
   return {
-    headline: `${now} ${verb(access)} memory that ${before} may still be ${participle(past)}.`,
+    headline: `${now} ${verb(access.role)} memory that ${before} may still be ${participle(past.role)}.`,
     current,
     previous,
     begin,
@@ -74,19 +73,23 @@ function reportOf(race: Race): Report {
   }
 }
 
-function sideOf(queued: QueuedOperation, facts: AccessFacts): Side {
+function sideOf(queued: QueuedOperation, role: AccessRole, node: OperationName | undefined): Side {
   const { lane, region, stack } = queued
-  const operation = facts.node === undefined ? operationText(queued) : `${operationText(facts.node)} in a graph`
-  return { operation, stream: nameOf(lane.stream), facts, region, stack, access: accessOf(queued, facts) }
+  const operation = node === undefined ? operationText(queued) : `${operationText(node)} in a graph`
+  return { operation, stream: nameOf(lane.stream), role, region, stack, access: accessOf(queued, role, node) }
 }
 
-function accessOf({ lane: { stream }, kind, label, region, stack }: QueuedOperation, facts: AccessFacts): RaceAccess {
+function accessOf(
+  { lane: { stream }, kind, label, region, stack }: QueuedOperation,
+  { mode, argument, name }: AccessRole,
+  node: OperationName | undefined,
+): RaceAccess {
   return {
-    operation: facts.node?.label ?? label,
+    operation: node?.label ?? label,
     kind,
-    argument: facts.argument,
-    name: facts.name,
-    access: facts.mode === "overwrite" ? "write" : facts.mode,
+    argument,
+    name,
+    access: mode === "overwrite" ? "write" : mode,
     device: deviceOf(stream),
     stream: { name: plainName(stream), id: stream.id },
     region: region && { name: region.region.name, function: region.index },
@@ -100,8 +103,8 @@ function reportInGraph({ plan, queued, earlier, later, places, past, access, all
   const { begin, end } = overlapOf(access, past)
   return {
     headline:
-      `In the graph that is about to be launched, ${current.operation} ${verb(current.facts)} memory that ` +
-      `${previous.operation} may still be ${participle(previous.facts)}.`,
+      `In the graph that is about to be launched, ${current.operation} ${verb(current.role)} memory that ` +
+      `${previous.operation} may still be ${participle(previous.role)}.`,
     current,
     previous,
     begin,
@@ -119,32 +122,31 @@ function nodeSide(
   place: number,
   access: Access,
 ): Side {
-  const facts = factsOf(access, node)
   const name = branch?.replace(/ of [a-z]+(:\d+)?$/, "") ?? ""
   return {
     operation: `${operationText(node)} (node ${place})`,
     stream: `the branch of "${name}"`,
-    facts,
+    role: access.role,
     region: undefined,
     stack: queued.stack,
-    access: { ...accessOf(queued, facts), stream: { name, id: 0 }, region: undefined },
+    access: { ...accessOf(queued, access.role, node), stream: { name, id: 0 }, region: undefined },
   }
 }
 
-function verb({ mode }: AccessFacts): string {
+function verb({ mode }: AccessRole): string {
   return mode === "read" ? "reads" : mode === "readwrite" ? "reads and writes" : "writes"
 }
 
-function participle({ mode }: AccessFacts): string {
+function participle({ mode }: AccessRole): string {
   return mode === "read" ? "reading" : mode === "readwrite" ? "reading and writing" : "writing"
 }
 
-function sideLines(title: string, { operation, stream, facts, region, stack }: Side): string[] {
+function sideLines(title: string, { operation, stream, role, region, stack }: Side): string[] {
   const what = [
     operation,
-    facts.argument === undefined ? undefined : `argument ${facts.argument}`,
-    facts.name === undefined ? undefined : `global "${facts.name}"`,
-    verb(facts),
+    role.argument === undefined ? undefined : `argument ${role.argument}`,
+    role.name === undefined ? undefined : `global "${role.name}"`,
+    verb(role),
     `on ${stream}`,
   ]
   return [

@@ -4,7 +4,8 @@
  * after the later one is ordered after both.
  */
 import { endOf, type StridedRange } from "../common/strided.js"
-import type { AccessFacts, PastAccess } from "./past-access.js"
+import type { Access } from "../runtime/order/operation.js"
+import type { PastAccess } from "./past-access.js"
 
 export interface StridedAccess {
   readonly range: StridedRange
@@ -23,9 +24,9 @@ export class StridedAccesses {
   }
 
   /** Removes what a new access replaces: earlier ones that it is ordered after, if all of their bytes are its own. */
-  replace(range: StridedRange, { mode }: AccessFacts, isBefore: (past: PastAccess) => boolean): void {
+  replace(access: Access, isBefore: (past: PastAccess) => boolean): void {
     this.#all = this.#all.filter((past) => {
-      const isReplaceable = (mode !== "read" || !past.access.isWrite) && covers(range, past.range)
+      const isReplaceable = (access.mode !== "read" || !past.access.isWrite) && covers(access, past.range)
       return !isReplaceable || !isBefore(past.access)
     })
   }

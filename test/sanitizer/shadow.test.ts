@@ -10,8 +10,8 @@ const SIZE = 40
 
 function accessOf(label: string): PastAccess {
   const lane = new Lane({} as StreamState, 0, 0) // A shadow never looks at the stream.
-  const facts = { mode: "write", argument: undefined, name: undefined, node: undefined, isWrapped: false } as const
-  return new PastAccess(new QueuedOperation(lane, "launch", label, undefined, undefined), facts)
+  const role = { mode: "write", argument: undefined, name: undefined } as const
+  return new PastAccess(new QueuedOperation(lane, "launch", label, undefined, undefined), role, undefined, false)
 }
 
 /** What each byte's segment holds. */
@@ -74,7 +74,7 @@ describe("§13 the shadow of memory", () => {
     shadow.tiles(0, 10)[0]?.accesses.push(accessOf("first"))
     const [tile] = shadow.tiles(4, 6)
     const other = accessOf("second")
-    tile?.accesses[0]?.set(other.operation, other)
+    tile?.accesses[0]?.set(other.operation, other.role, undefined, false)
     assert.deepEqual(
       bytesOf(shadow).slice(0, 10).join(","),
       "first,first,first,first,second,second,first,first,first,first",

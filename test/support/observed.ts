@@ -73,7 +73,7 @@ export class Observed extends OperationObserver {
     return accesses.map((access) => this.#access(access)).join(", ")
   }
 
-  #access({ memory, address, width, pitch, rows, mode, argument, name }: Access): string {
+  #access({ memory, address, width, pitch, rows, role: { mode, argument, name } }: Access): string {
     const known = this.#names.get(memory)
     const begin = address - (known?.address ?? address)
     const gaps = rows === 1 ? "" : `, ${rows} rows, ${pitch} apart`

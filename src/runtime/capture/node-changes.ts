@@ -78,10 +78,10 @@ export class NodeChanges {
     this.#checkBirths(place, accesses)
     this.#order.driver.graphs.setNodeArguments(graph, this.handleOf(place), kernel, operands, structs)
     const former = this.#accessesOf(place)
-    this.#setAccesses(place, [...accesses, ...former.filter(({ argument }) => argument === undefined)])
+    this.#setAccesses(place, [...accesses, ...former.filter(({ role }) => role.argument === undefined)])
     const added = this.#outside(accesses)
     for (const memory of added) this.#memory.keep(memory)
-    const arrays = former.filter(({ argument }) => argument !== undefined)
+    const arrays = former.filter(({ role }) => role.argument !== undefined)
     for (const memory of this.#outside(arrays)) this.#memory.drop(memory, launches)
     return added
   }
@@ -105,7 +105,10 @@ export class NodeChanges {
 
   /** Throws if an array was made inside at a point that is not ordered before the operation. */
   #checkBirths(place: number, accesses: readonly Access[]): void {
-    for (const { memory, argument } of accesses) {
+    for (const {
+      memory,
+      role: { argument },
+    } of accesses) {
       if (!(memory instanceof ArenaArray) || memory.arena !== this.#memory.arena) continue
       const birth = memory.capturedBirth
       if (birth === undefined || birth.nodes.every((node) => this.#plan.isBehind(place, node))) continue

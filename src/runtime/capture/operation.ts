@@ -9,10 +9,10 @@
  * {@link queueOperation} does all four. A launch calls them one by one, because creating a function for each launch would
  * cost more than these steps.
  */
-import { Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
+import { type Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
 import type { StreamFailures } from "../../driver.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
-import { bytesIn, type Span } from "../memory/used-memory.js"
+import { accessOf, type Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
@@ -74,12 +74,14 @@ export function accessesOf(
   indirect: IndirectUses | undefined,
 ): Access[] {
   const accesses: Access[] = []
-  for (const [index, operand] of operands.entries()) {
-    const mode = type.modes[index]
-    if (mode === undefined || typeof operand !== "object") continue
-    accesses.push(new Access(operand.allocation, bytesIn(operand), mode, type.pathOf(index)))
+  const { roles } = type
+  for (let index = 0; index < operands.length; index++) {
+    const role = roles[index]
+    const operand = operands[index]
+    if (role !== undefined && typeof operand === "object") accesses.push(accessOf(operand, role))
   }
-  return indirect === undefined ? accesses : [...accesses, ...indirect.accesses()]
+  indirect?.addAccesses(accesses)
+  return accesses
 }
 
 /**

@@ -45,9 +45,14 @@ export class Context {
   }
 
   withStream(stream: Stream): Context {
+    return this.inPart(stream, this.region)
+  }
+
+  /** Another current stream and another region, at once. */
+  inPart(stream: Stream, region: RegionPart | undefined): Context {
     // An outer context of the same device is never needed again. So the chain is no longer than the number of devices.
     const outer = this.stream?.device === stream.device ? this.outer : this
-    return new Context(stream, outer, this.multiStream, this.scope, this.capture, this.region)
+    return new Context(stream, outer, this.multiStream, this.scope, this.capture, region)
   }
 
   withMultiStream(multiStream: boolean): Context {
@@ -89,6 +94,17 @@ export function enter(context: Context): void {
   storage.enterWith(context === outermost ? undefined : context)
 }
 
+/** The region that observers see instead of the context's. */
+let shown: RegionPart | undefined
+
+/**
+ * From now on, observers see this region instead of the context's. A fork-join sets it for its own records and waits, because
+ * entering a context for each would cost more. No code of the user may run until it is undefined again.
+ */
+export function showRegion(part: RegionPart | undefined): void {
+  shown = part
+}
+
 /** Runs a function outside of all captures. */
 export function outsideCaptures<T>(fn: () => T): T {
   const inside = context()
@@ -98,6 +114,6 @@ export function outsideCaptures<T>(fn: () => T): T {
 /** Gives {@link DeviceOrder} access to the capture and the region of the calling code. */
 export const captureContext: CaptureContext = {
   current: () => context().capture,
-  region: () => context().region,
+  region: () => shown ?? context().region,
   outside: outsideCaptures,
 }

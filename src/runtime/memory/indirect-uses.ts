@@ -1,5 +1,5 @@
-import { Access, type AccessMode, type OperandUses } from "../order/operation.js"
-import { bytesIn, type Span } from "./used-memory.js"
+import type { Access, AccessMode, AccessRole, OperandUses } from "../order/operation.js"
+import { accessOf, type Span } from "./used-memory.js"
 
 /**
  * Memory that an operation uses although it is not an operand: arrays in `uses`, and a module's globals. The lists have one
@@ -9,7 +9,7 @@ export class IndirectUses implements OperandUses {
   readonly spans: Span[] = []
   readonly modes: AccessMode[] = []
   overwrite = false
-  readonly #names: (string | undefined)[] = []
+  readonly #roles: AccessRole[] = []
 
   /**
    * @param name the name in the kernel's code, if any
@@ -18,14 +18,14 @@ export class IndirectUses implements OperandUses {
     this.spans.push(span)
     this.modes.push(mode)
     if (mode === "overwrite") this.overwrite = true
-    this.#names.push(name)
+    this.#roles.push({ mode, argument: undefined, name })
   }
 
   /** Describes the uses, for a capture or an observer. */
-  accesses(): Access[] {
-    return this.spans.map((span, index) => {
-      const mode = this.modes[index] ?? "readwrite"
-      return new Access(span.allocation, bytesIn(span), mode, undefined, this.#names[index])
-    })
+  addAccesses(accesses: Access[]): void {
+    for (const [index, span] of this.spans.entries()) {
+      const role = this.#roles[index]
+      if (role !== undefined) accesses.push(accessOf(span, role))
+    }
   }
 }

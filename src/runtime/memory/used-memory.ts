@@ -3,6 +3,7 @@ import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { Uses } from "./uses.js"
 import type { Writes } from "./writes.js"
+import { Access, type AccessRole } from "../order/operation.js"
 import type { StreamState, Use } from "../order/stream-state.js"
 
 /** Memory that operations use: an array's allocation, or pinned memory. */
@@ -38,7 +39,9 @@ export interface Span {
   readonly rows?: StridedRange
 }
 
-/** The bytes that a span uses. */
-export function bytesIn({ rows, address, byteLength }: Span): StridedRange {
-  return rows ?? { address, width: byteLength, pitch: byteLength, rows: 1 }
+/** Describes the use of a span. */
+export function accessOf({ allocation, rows, address, byteLength }: Span, role: AccessRole): Access {
+  return rows === undefined
+    ? new Access(allocation, address, byteLength, byteLength, 1, role)
+    : new Access(allocation, rows.address, rows.width, rows.pitch, rows.rows, role)
 }

@@ -30,6 +30,15 @@ export interface OperandUses {
   readonly overwrite: boolean
 }
 
+/** How an operation uses an operand, and as what. All accesses of this operand share it, so observers may keep it. */
+export interface AccessRole {
+  readonly mode: AccessMode
+  /** The kernel's argument as in messages: `2`, or `2.table` in a struct. */
+  readonly argument: string | undefined
+  /** The name of the global, if the memory is a global instead of an argument. */
+  readonly name: string | undefined
+}
+
 /** What all operations of one type share, such as all launches of one kernel. Made once. */
 export class OperationType implements OperandUses {
   readonly kind: OperationKind
@@ -37,7 +46,8 @@ export class OperationType implements OperandUses {
   readonly label: string
   readonly modes: readonly (AccessMode | undefined)[]
   readonly overwrite: boolean
-  readonly #paths: readonly string[] | undefined
+  /** The role of each operand; undefined for a scalar. */
+  readonly roles: readonly (AccessRole | undefined)[]
 
   /**
    * @param modes see {@link OperandUses.modes}
@@ -53,12 +63,7 @@ export class OperationType implements OperandUses {
     this.label = label
     this.modes = modes
     this.overwrite = modes.includes("overwrite")
-    this.#paths = paths
-  }
-
-  /** The kernel's argument from which an operand comes. */
-  pathOf(position: number): string | undefined {
-    return this.#paths?.[position]
+    this.roles = modes.map((mode, index) => mode && { mode, argument: paths?.[index], name: undefined })
   }
 }
 
@@ -72,27 +77,19 @@ export class Access implements StridedRange {
   readonly width: number
   readonly pitch: number
   readonly rows: number
-  readonly mode: AccessMode
-  /** The kernel's argument as in messages: `2`, or `2.table` in a struct. */
-  readonly argument: string | undefined
-  /** The name of the global, if the memory is a global instead of an argument. */
-  readonly name: string | undefined
+  readonly role: AccessRole
 
-  constructor(
-    memory: object,
-    { address, width, pitch, rows }: StridedRange,
-    mode: AccessMode,
-    argument?: string,
-    name?: string,
-  ) {
+  constructor(memory: object, address: number, width: number, pitch: number, rows: number, role: AccessRole) {
     this.memory = memory
     this.address = address
     this.width = width
     this.pitch = pitch
     this.rows = rows
-    this.mode = mode
-    this.argument = argument
-    this.name = name
+    this.role = role
+  }
+
+  get mode(): AccessMode {
+    return this.role.mode
   }
 }
 

@@ -8,25 +8,17 @@ import type { StreamState } from "./stream-state.js"
 /** The functions whose calls are regions. */
 export type RegionName = "maybeExecuteInParallel" | "executeInParallel" | "parallel" | "fork"
 
-/** What is known of a call when it begins. */
-export interface RegionFacts {
+let count = 0
+
+/** One call, from its beginning to its end. A `fork` ends when it is joined for the first time, or cannot be joined. */
+export class Region {
+  /** Counts up with each region of this thread. */
+  readonly number = count++
   readonly name: RegionName
   readonly mode: "parallel" | "sequential"
   /** Why it runs in this mode, as in {@link ParallelMessage}. */
   readonly reason: string
   /** The streams, the current one first; in sequential mode only that one. Empty if there is no current device. */
-  readonly streams: readonly StreamState[]
-}
-
-let count = 0
-
-/** One call, from its beginning to its end. A `fork` ends when it is joined for the first time, or cannot be joined. */
-export class Region implements RegionFacts {
-  /** Counts up with each region of this thread. */
-  readonly number = count++
-  readonly name: RegionName
-  readonly mode: "parallel" | "sequential"
-  readonly reason: string
   readonly streams: readonly StreamState[]
   /** The function of an outer call inside which this call was made. */
   readonly parent: RegionPart | undefined
@@ -36,7 +28,10 @@ export class Region implements RegionFacts {
   #isOver = false
 
   constructor(
-    { name, mode, reason, streams }: RegionFacts,
+    name: RegionName,
+    mode: "parallel" | "sequential",
+    reason: string,
+    streams: readonly StreamState[],
     parent: RegionPart | undefined,
     observer: OperationObserver,
   ) {

@@ -290,7 +290,8 @@ export class StreamState implements Ordered {
 
   /** Merges a point into the clock, after the driver has been told to wait. */
   learn(point: RecordPoint): void {
-    this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
+    const { clock, slot, tick } = point
+    this.#clock = this.#clock.next(this.slot, clock, slot, tick) ?? this.#clock.join(this.slot, clock, slot, tick)
     this.order.observer?.waited(this, point, true)
   }
 

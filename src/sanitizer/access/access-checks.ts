@@ -102,7 +102,7 @@ function writesBeside(operation: Operation): ByteRange[] {
 
 function rangesOf(accesses: readonly Access[], isMeant: (access: Access) => boolean): ByteRange[] {
   return accesses
-    .filter((access) => access.argument === undefined && isMeant(access))
+    .filter((access) => access.role.argument === undefined && isMeant(access))
     .map((access) => ({ address: access.address, byteLength: endOf(access) - access.address }))
 }
 

@@ -73,7 +73,7 @@ function isPinned({ memory }: Access): boolean {
 /** The bytes of an access that are not known yet. They become known. */
 function newBytes(access: Access, known: Ranges): PinnedRead[] {
   const { address, width, pitch, rows } = access
-  const argument = access.argument
+  const argument = access.role.argument
   const reads: PinnedRead[] = []
   for (let row = 0; row < rows; row++) {
     const begin = address + row * pitch

@@ -9,7 +9,7 @@ import { captureGraph, currentStream, maybeExecuteInParallel, openDevice, parall
 import { Device } from "../../../src/runtime/device/device.js"
 import { OperationObserver } from "../../../src/runtime/order/observer.js"
 import { observe } from "../../../src/runtime/order/observers.js"
-import { type Operation, OperationType } from "../../../src/runtime/order/operation.js"
+import { Operation } from "../../../src/runtime/order/operation.js"
 import { skip } from "../../cuda/double.js"
 import { type DriverMethod, proxied } from "../../support/driver-proxy.js"
 import { affine, combine, once, over } from "../../support/kernels.js"
@@ -211,7 +211,7 @@ describe("§6 operations: without an observer", () => {
       },
       { device },
     )
-    const describing = t.mock.method(OperationType.prototype, "pathOf")
+    const describing = t.mock.method(Operation.prototype, "show")
     const program = () => {
       affine.launch(over(4), 4, x, 2, 1)
       affine.launch({ ...over(4), uses: { reads: [x] } }, 4, x, 2, 1)
