@@ -97,7 +97,7 @@ export type {
   Pointer,
   StructParameter,
 } from "./runtime/kernel/parameter-types.js"
-export { currentStream } from "./runtime/device/current.js"
+export { currentStream } from "./runtime/device/current-stream.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
 export type { OperationKind } from "./runtime/order/operation.js"
 export type { RegionName } from "./runtime/order/region.js"
@@ -113,6 +113,9 @@ export { isMultiStreamEnabled, withMultiStream } from "./parallel/multi-stream.j
 export { parallel } from "./parallel/parallel.js"
 export type { ParallelMessage, ParallelReason } from "./parallel/report.js"
 export type { AllAwaited, AllNow, Branch, Join, Joined, JoinedWith, Now, Results } from "./parallel/types.js"
+
+export { autoParallel, type AutoParallelOptions, inOrder } from "./placement/auto-parallel.js"
+export type { PlacedOperation, PlacementEdge, PlacementReport } from "./placement/explanation.js"
 
 export { startTrace, type Trace, type TraceOptions } from "./trace/trace.js"
 export type { SvgOptions, TraceReport } from "./trace/report.js"

@@ -59,7 +59,7 @@ function groupType(products: readonly Product[]): OperationType {
 export function multiplyGroupByLibrary(products: readonly Product[], target: Target, library: ProductLibrary): void {
   const { stream } = target
   const group = stream.state.capture === undefined ? library.groupOf(products) : undefined
-  const pointers = group === undefined ? undefined : stream.run(() => stream.device.from(group.pointers))
+  const pointers = group === undefined ? undefined : stream.runOwn(() => stream.device.from(group.pointers))
   try {
     queueGroup(products, target, library, group, pointers)
   } finally {
@@ -76,8 +76,7 @@ function queueGroup(
 ): void {
   const type = groupType(products)
   const operands: Operand[] = [0, pointers ?? 0, ...products.flatMap(operandsOf)]
-  // The pointers are in the order of this stream.
-  const operation = begin(stream.state, type, operands, undefined, isNamed || pointers !== undefined)
+  const operation = begin(stream.state, type, operands, undefined, isNamed)
   const state = operation === undefined ? stream.state : operation.stream
   try {
     const scratch = workspaceOf(state, library.workspaceBytes)
@@ -101,7 +100,7 @@ const ZEROS = 16
  */
 export function withoutInputs(product: Product, { stream }: Target): { product: Product; zeros: DeviceArray } {
   const { m, n, ldOut, count, strideOut } = product.layout
-  const zeros = stream.run(() => product.a.device.zeros(product.a.dtype, Math.max(m, n) * ZEROS))
+  const zeros = stream.runOwn(() => product.a.device.zeros(product.a.dtype, Math.max(m, n) * ZEROS))
   const layout = {
     ...{ m, n, k: ZEROS, transposeA: false, transposeB: true, ldA: ZEROS, ldB: ZEROS, ldOut },
     ...{ count, strideA: 0, strideB: 0, strideOut },

@@ -73,7 +73,7 @@ function kernels(): HostKernels {
 export function multiplyOnHost(product: Product, target: Target, build = kernels()): void {
   const launchable = isColumn(product) ? transposed(product) : product
   const kernel = build.kernelFor(product)
-  target.stream.run(() => launch(launchable, target, kernel))
+  target.stream.runOwn(() => launch(launchable, target, kernel))
 }
 
 /** Compiles the kernel for products of a kind. */

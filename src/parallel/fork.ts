@@ -49,6 +49,7 @@ export class Fork<T> {
   join(): T extends PromiseLike<unknown> ? Promise<Awaited<T>> : T
   join(): unknown {
     if (this.#state.disposed) throw new DisposedError("The fork was disposed of. Call join() before dispose().")
+    this.stream.state.order.named()
     const stream = currentStream(this.stream.device)
     if (this.#promise !== undefined) return this.#joinLater(this.#promise, stream)
     this.#state.joinOn(stream.state)
@@ -74,6 +75,7 @@ export class Fork<T> {
 
   /** Makes the current stream wait for the fork's work, unless the fork has been joined. */
   dispose(): void {
+    this.stream.state.order.named()
     this.#state.dispose(() => currentStream(this.stream.device).state)
   }
 

@@ -19,7 +19,7 @@ const rooms: Record<string, readonly string[]> = {
 
   "runtime/clock": [],
   "runtime/order": ["runtime/clock", "driver.ts"],
-  "runtime/memory": ["runtime/order", "driver.ts"],
+  "runtime/memory": ["runtime/order", "runtime/clock", "driver.ts"],
   "runtime/capture": ["runtime/memory", "runtime/order", "driver.ts"],
   "runtime/load": ["runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   "runtime/device": ["runtime/load", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
@@ -94,6 +94,7 @@ const rooms: Record<string, readonly string[]> = {
 
   overlap: ["runtime/device", "runtime/order", "driver.ts"],
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
+  placement: ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],
   "trace/data": [],
   "trace/analysis": ["trace/data"],
@@ -121,7 +122,7 @@ const rooms: Record<string, readonly string[]> = {
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
+    ...["placement", "trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
   ],
 }
 

@@ -2,6 +2,7 @@ import type { EventHandle } from "../../driver.js"
 import type { Allocation } from "../memory/allocation.js"
 import type { Birth } from "../memory/birth.js"
 import { CapturedBirth } from "./captured-birth.js"
+import { type Block, Recycling } from "../memory/recycling.js"
 import type { EventPool } from "../order/event-pool.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
@@ -38,13 +39,22 @@ export class Arena extends RetainedMemory {
     return super.disposed || this.#around?.disposed === true
   }
 
+  /** Memory that a region takes blocks from and gives them back to. The region orders the uses of its arrays by address. */
+  openRegion(stream: StreamState): ArenaRegion {
+    const region = new ArenaRegion(this, stream, (byteLength) => this.#grow(byteLength))
+    const isBefore = (block: ArenaBlock) => block.uses.isBefore(stream)
+    for (const block of this.#free.filter(isBefore)) region.offer(block)
+    this.#free = this.#free.filter((block) => !isBefore(block))
+    return region
+  }
+
   /** Allocates memory for an array that is made on a stream of the capture. */
   allocate(stream: StreamState, byteLength: number): ArenaArray {
     const used = this.#reuse(stream, byteLength)
     const array =
       used === undefined
-        ? new ArenaArray(this, this.#grow(byteLength))
-        : new ArenaArray(this, used, this.birthOn(stream))
+        ? new ArenaArray(this, this.#grow(byteLength), byteLength)
+        : new ArenaArray(this, used, byteLength, this.birthOn(stream))
     stream.order.observer?.allocated(stream, array, array.address, byteLength)
     return array
   }
@@ -72,7 +82,7 @@ export class Arena extends RetainedMemory {
   }
 
   #grow(byteLength: number): ArenaBlock {
-    const block = { allocation: this.#allocateOutside(byteLength), uses: new Uses() }
+    const block = { allocation: this.#allocateOutside(byteLength), uses: new Uses(), capacity: byteLength }
     this.#blocks.push(block)
     return block
   }
@@ -103,7 +113,7 @@ export class Arena extends RetainedMemory {
 }
 
 /** A block of an arena. */
-interface ArenaBlock {
+export interface ArenaBlock extends Block {
   readonly allocation: Allocation
   /** Its uses inside the capture, by the capture's clocks. */
   readonly uses: Uses
@@ -117,11 +127,16 @@ export class ArenaArray implements ArrayMemory {
   #disposed = false
   /** Its birth inside the capture; undefined if that is the memory's {@link birth}, after which all launches run. */
   #capturedBirth: CapturedBirth | undefined
+  readonly #region: ArenaRegion | undefined
+  readonly #byteLength: number
 
-  constructor(arena: Arena, block: ArenaBlock, birth?: CapturedBirth) {
+  /** @param region the open region in which it is made */
+  constructor(arena: Arena, block: ArenaBlock, byteLength: number, birth?: CapturedBirth, region?: ArenaRegion) {
     this.arena = arena
+    this.#byteLength = byteLength
     this.#block = block
     this.#capturedBirth = birth
+    this.#region = region
     this.address = block.allocation.address
   }
 
@@ -152,16 +167,26 @@ export class ArenaArray implements ArrayMemory {
     return this.#capturedBirth
   }
 
+  get isPlaced(): boolean {
+    return this.#region?.isOpen === true
+  }
+
   noteContents(stream: StreamState): void {
-    this.#capturedBirth = this.arena.birthOn(stream)
+    if (!this.isPlaced) this.#capturedBirth = this.arena.birthOn(stream)
     const { byteLength } = this.#block.allocation
     stream.order.observer?.born(stream, this, this.address, byteLength)
+  }
+
+  /** A fence of its region: moves the birth to this place in the order of the region's stream. */
+  settle(stream: StreamState): void {
+    if (!this.#disposed) this.#capturedBirth = this.arena.birthOn(stream)
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.arena.giveUp(this.#block)
+    if (this.#region?.isOpen === true) this.#region.giveBack(this.#block, this.#byteLength)
+    else this.arena.giveUp(this.#block)
   }
 
   get launchGroup(): LaunchGroup {
@@ -174,5 +199,63 @@ export class ArenaArray implements ArrayMemory {
 
   release(launches: readonly Use[]): void {
     this.arena.release(launches)
+  }
+}
+
+/** The part of an arena that a region uses, on all of its streams. See {@link Recycling}. */
+export class ArenaRegion {
+  readonly #arena: Arena
+  readonly #stream: StreamState
+  readonly #grow: (byteLength: number) => ArenaBlock
+  readonly #blocks = new Recycling<ArenaBlock>()
+  /** The arrays made since the latest fence. */
+  #made: ArenaArray[] = []
+  #isOpen = true
+
+  /** @param stream the current stream of the region */
+  constructor(arena: Arena, stream: StreamState, grow: (byteLength: number) => ArenaBlock) {
+    this.#arena = arena
+    this.#stream = stream
+    this.#grow = grow
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  offer(block: ArenaBlock): void {
+    this.#blocks.offer(block)
+  }
+
+  allocate(byteLength: number): ArenaArray {
+    this.#stream.enter()
+    let block = this.#blocks.take(byteLength)
+    if (block === undefined) {
+      block = this.#grow(byteLength)
+      this.#blocks.grown(byteLength)
+    }
+    const array = new ArenaArray(this.#arena, block, byteLength, undefined, this)
+    this.#made.push(array)
+    this.#stream.order.observer?.allocated(this.#stream, array, array.address, byteLength)
+    return array
+  }
+
+  giveBack(block: ArenaBlock, byteLength: number): void {
+    this.#blocks.giveBack(block, byteLength)
+  }
+
+  /** Called at each fence, once the region's stream runs after everything. */
+  fence(): void {
+    const made = this.#made
+    this.#made = []
+    for (const array of made) array.settle(this.#stream)
+    this.#blocks.fence()
+  }
+
+  /** The region is over, and its stream runs after everything in it. */
+  end(): void {
+    this.fence()
+    this.#isOpen = false
+    for (const block of this.#blocks.empty()) this.#arena.giveUp(block)
   }
 }

@@ -10,11 +10,17 @@ export class GraphPlan implements OperationPlan {
   /** The kernels of the nodes that launch one. */
   readonly kernels = new Map<number, object>()
   readonly #places = new Map<number, number>()
+  #isResident = false
+
+  get isResident(): boolean {
+    return this.#isResident
+  }
 
   /** @returns the new node's index */
-  add({ kind, label, stream, accesses }: Operation, after: readonly Dependency[]): number {
+  add({ kind, label, stream, accesses, isResident }: Operation, after: readonly Dependency[]): number {
     const place = this.#placeOf(stream)
     this.nodes.push({ kind, label, stream: place, after: after.map(({ node }) => node), accesses })
+    if (isResident) this.#isResident = true
     return this.nodes.length - 1
   }
 
@@ -22,11 +28,13 @@ export class GraphPlan implements OperationPlan {
   include(part: GraphPlan): number {
     const place = this.nodes.length - 1
     this.parts.set(place, part.#copy())
+    if (part.isResident) this.#isResident = true
     return place
   }
 
   #copy(): GraphPlan {
     const copy = new GraphPlan()
+    copy.#isResident = this.#isResident
     copy.nodes.push(...this.nodes)
     copy.streams.push(...this.streams)
     for (const [place, part] of this.parts) copy.parts.set(place, part)

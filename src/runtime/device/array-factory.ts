@@ -14,6 +14,7 @@ import { PinnedAllocation } from "../memory/pinned-allocation.js"
 import { PinnedResources } from "../memory/pinned-resources.js"
 import { OwnedResources } from "../memory/resources.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
+import type { StreamState } from "../order/stream-state.js"
 import { context } from "./context.js"
 import { currentStream } from "./current.js"
 import type { Device } from "./device.js"
@@ -23,6 +24,12 @@ import { scopeOf } from "./scope.js"
 
 const MOST_ELEMENTS = Math.floor(Number.MAX_SAFE_INTEGER / 8)
 
+/** Allocates memory whose uses a region orders. */
+export interface RegionArrays {
+  /** @returns undefined if the region does not order what the calling code queues on the stream */
+  allocate(stream: StreamState, byteLength: number): ArrayMemory | undefined
+}
+
 /** The arrays of one device. */
 export class ArrayFactory {
   readonly #device: Device
@@ -30,6 +37,8 @@ export class ArrayFactory {
   readonly #pinned = new PinnedResources()
   /** For loads. */
   readonly staging: Staging
+  /** Allocates for arrays that a region makes. */
+  region: RegionArrays | undefined
 
   constructor(device: Device) {
     this.#device = device
@@ -51,6 +60,8 @@ export class ArrayFactory {
 
   #allocate(byteLength: number, contentsFollow: boolean): ArrayMemory {
     const { state } = currentStream(this.#device)
+    const placed = this.region?.allocate(state, byteLength)
+    if (placed !== undefined) return placed
     const capture = captureOf(state)
     if (capture !== undefined) {
       state.enter()
@@ -64,7 +75,7 @@ export class ArrayFactory {
     checkDType(dtype)
     checkScalar(dtype, value, "value")
     const array = this.empty(dtype, length, true)
-    return this.#withContents(array, () => array.fillChecked(value, true))
+    return this.#withContents(array, () => array.fillChecked(value, !array.allocation.isPlaced))
   }
 
   /** Queues the first contents of a new array. If that throws, the array is disposed of. */

@@ -24,15 +24,7 @@ export function onlyOpenDevice(): Device {
   )
 }
 
-/**
- * The stream that receives work if you name none: the stream of the innermost {@link Stream.run}, otherwise the device's
- * default stream. It follows `await`. PyTorch: `torch.cuda.current_stream`.
- *
- * @param device default: the device of the innermost `run`, otherwise the only open device
- * @throws AuxstreamError AUX_AMBIGUOUS_DEVICE if there is no such device, AUX_INVALID_ARGUMENT, AUX_DISPOSED
- * @example
- * aux.run(() => currentStream() === aux) // true
- */
+/** The current stream, for the library itself. The public function is in `current-stream.ts`. */
 export function currentStream(device: Device = currentDevice()): Stream {
   return currentStreamIn(context(), device)
 }

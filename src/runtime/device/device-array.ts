@@ -165,9 +165,12 @@ export class DeviceArray<D extends DType = DType> {
     return this
   }
 
-  /** @internal The first contents, on the current stream: no observer may choose another, as the array begins there. */
+  /**
+   * @internal The first contents, on the current stream. No observer may choose another, as the array begins there, unless a
+   * region orders all of its uses.
+   */
   copyFirst(source: SourceOf<D>): void {
-    this.#upload(source, currentStream(this.device).state, true)
+    this.#upload(source, currentStream(this.device).state, !this.allocation.isPlaced)
   }
 
   #checkSource(source: SourceOf<D>): void {

@@ -373,6 +373,7 @@ export class Device {
    */
   synchronize(): void {
     this.checkUsable()
+    this.order.named()
     this.order.captures.checkOutside(this.id, "be synchronised")
     showCall("synchronize", () => synchronizeDevice(this.order))
   }
@@ -387,6 +388,7 @@ export class Device {
    */
   async completed(options: CompletionOptions = {}): Promise<void> {
     this.checkUsable()
+    this.order.named()
     await showCall("completed", () => deviceCompletion(this.order, options))
   }
 

@@ -80,6 +80,7 @@ export class Event {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   record(stream?: Stream): this {
+    this.device.order.named()
     if (stream === undefined) return this.recordOn(currentStream(this.device))
     checkStreamOf(this.device, stream, this.name)
     return this.recordOn(stream)
@@ -107,6 +108,7 @@ export class Event {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   wait(stream?: Stream): void {
+    this.device.order.named()
     if (stream === undefined) return this.waitOn(currentStream(this.device))
     checkStreamOf(this.device, stream, this.name)
     this.waitOn(stream)
@@ -131,6 +133,7 @@ export class Event {
   }
 
   #checkLook(what: string): void {
+    this.device.order.named()
     this.#checkUsable()
     this.device.order.captures.checkLook(this.point.capture, this.name, what)
   }

@@ -66,6 +66,7 @@ export class Stream {
    */
   get handle(): bigint {
     this.state.enter()
+    this.state.order.named()
     this.state.shared = true
     return this.device.streams.share(this)
   }
@@ -86,6 +87,7 @@ export class Stream {
     if (!(event instanceof Event)) {
       throw mustBe("event", "an Event or undefined", event)
     }
+    this.state.order.named()
     return event.device === this.device ? event.recordOn(this) : event.record(this)
   }
 
@@ -97,6 +99,7 @@ export class Stream {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED, AUX_STREAM_CAPTURING
    */
   wait(target: Event | Stream): void {
+    this.state.order.named()
     if (target instanceof Event) return target.device === this.device ? target.waitOn(this) : target.wait(this)
     if (!(target instanceof Stream)) {
       throw mustBe("target", "an Event or a Stream", target)
@@ -117,6 +120,19 @@ export class Stream {
    */
   run<T>(fn: () => T): T {
     checkFunction(fn, "fn")
+    this.state.checkCurrent()
+    const { order } = this.state
+    if (!order.isWatched) return runIn(context().withStream(this), fn)
+    order.named()
+    try {
+      return runIn(context().withStream(this), fn)
+    } finally {
+      order.named()
+    }
+  }
+
+  /** @internal Like {@link run}, for the library itself: the program has not named the stream. */
+  runOwn<T>(fn: () => T): T {
     this.state.checkCurrent()
     return runIn(context().withStream(this), fn)
   }
@@ -150,6 +166,7 @@ export class Stream {
   }
 
   #enterToLook(what: string): void {
+    this.state.order.named()
     this.state.order.captures.checkLookAt(this.state, what)
     this.state.enter()
   }
@@ -182,6 +199,7 @@ export class Stream {
    * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
    */
   completed(options: CompletionOptions = {}): Promise<void> {
+    this.state.order.named()
     return showCall("completed", () => streamCompletion(this.state, options))
   }
 
@@ -191,6 +209,7 @@ export class Stream {
    * @throws AuxstreamError AUX_STREAM_CAPTURING while the stream is part of a capture
    */
   dispose(): void {
+    this.state.order.named()
     this.state.order.captures.checkDisposable(this.state)
     this.device.streams.dispose(this)
   }

@@ -30,6 +30,7 @@ export function captureOn<R>(
 ): R | Promise<R> {
   device.checkUsable()
   device.order.captures.checkNotNested()
+  device.order.named()
   return new CaptureSession(device, update, take).run(fn)
 }
 

@@ -94,7 +94,7 @@ function isUrl(value: unknown): value is { readonly href: string } {
 }
 
 /** The properties of a kernel's definition. */
-export const kernelNames: readonly string[] = ["name", "signature", "cuda", "host", "partialOutputs"]
+export const kernelNames: readonly string[] = ["name", "signature", "cuda", "host", "partialOutputs", "resident"]
 
 /** Throws unless the value is a definition of this form. Its parts are checked elsewhere. */
 export function checkDefinition(definition: unknown, form: string, names: readonly string[]): void {

@@ -55,6 +55,11 @@ export interface KernelDefinition<S extends readonly Parameter[]> {
    * leaves them alone. Default: false.
    */
   readonly partialOutputs?: boolean | undefined
+  /**
+   * Whether the kernel needs the whole device: for example, because its blocks wait for each other, or because it is as
+   * large as the GPU. Then {@link autoParallel} never runs anything beside it, and no measured decision does. Default: false.
+   */
+  readonly resident?: boolean | undefined
 }
 
 /** Options of {@link Kernel.launch}. */
@@ -110,14 +115,10 @@ function checkLaunchNames(options: object): void {
 
 const modeOf = { in: "read", out: "write", inout: "readwrite" } as const
 
-function launchType(kernel: string, primitives: readonly FlatPrimitive[]): OperationType {
+function launchType(kernel: string, primitives: readonly FlatPrimitive[], isResident: boolean): OperationType {
   const modes = primitives.map(({ access }) => access && modeOf[access])
-  return new OperationType(
-    "launch",
-    kernel,
-    modes,
-    primitives.map(({ path }) => path),
-  )
+  const paths = primitives.map(({ path }) => path)
+  return new OperationType("launch", kernel, modes, paths, isResident)
 }
 
 /** An argument that has been checked against its parameter. */
@@ -132,6 +133,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly name: string
   /** The signature of its definition. */
   readonly signature: S
+  /** Whether its definition says that it needs the whole device. */
+  readonly resident: boolean
   readonly #source: KernelSource
   readonly #flat: FlatSignature
   /** Writes structs. A launch removes it while it is in use, and puts it back once it is queued. */
@@ -147,16 +150,17 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #place: number
 
   /** @internal */
-  constructor(source: KernelSource, signature: S, module: ModuleState) {
+  constructor(source: KernelSource, signature: S, module: ModuleState, resident: boolean) {
     this.name = source.name
     this.signature = signature
+    this.resident = resident
     this.#source = source
     this.#module = module
     this.#place = module.add(source)
     this.#hasGlobals = module.hasGlobals
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
-    this.#type = launchType(source.name, primitives)
+    this.#type = launchType(source.name, primitives, resident)
     this.#firstArray = Math.max(
       0,
       this.#type.modes.findIndex((mode) => mode !== undefined),
@@ -461,8 +465,9 @@ function deviceFor(args: readonly unknown[]): Device {
 export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<Labelled<S>>
 export function defineKernel(definition: KernelDefinition<readonly Parameter[]>): Kernel {
   checkDefinition(definition, "{ name, signature, cuda, host }", kernelNames)
-  const { name, signature, partialOutputs = false } = definition
+  const { name, signature, partialOutputs = false, resident = false } = definition
   checkBoolean(partialOutputs, "partialOutputs")
+  checkBoolean(resident, "resident")
   checkKernelName(name)
   const parameters = parseSignature(signature, name)
   const label = `Kernel "${name}"`
@@ -473,5 +478,5 @@ export function defineKernel(definition: KernelDefinition<readonly Parameter[]>)
   if (cuda === undefined && host === undefined) throw withoutCode(label)
   const module = new ModuleState({ name, label, cuda, host, globals: [] })
   const source = { name, parameters, module: module.source, symbol: name, export: exported, partialOutputs }
-  return new Kernel(source, signature, module)
+  return new Kernel(source, signature, module, resident)
 }

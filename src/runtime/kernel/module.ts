@@ -65,6 +65,8 @@ export type ModuleKernelDefinition<S extends readonly Parameter[], E extends str
    * leaves them alone. Default: false.
    */
   readonly partialOutputs?: boolean | undefined
+  /** Whether the kernel needs the whole device: see {@link KernelDefinition.resident}. Default: false. */
+  readonly resident?: boolean | undefined
 } & (
   | {
       /** The kernel's name in errors, graphs and traces. It is also the default of `symbol` and `export`. */
@@ -146,8 +148,9 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   kernel(definition: ModuleKernelDefinition<readonly Parameter[], string>): Kernel {
     this.#state.checkUsable()
     checkDefinition(definition, "{ name, signature, cuda, host }", kernelNames)
-    const { name, signature, cuda, host, partialOutputs = false } = definition
+    const { name, signature, cuda, host, partialOutputs = false, resident = false } = definition
     checkBoolean(partialOutputs, "partialOutputs")
+    checkBoolean(resident, "resident")
     checkKernelName(name)
     const parameters = parseSignature(signature, name)
     const { source } = this.#state
@@ -157,7 +160,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
       throw mustBe(`The export of kernel "${name}"`, `one of ${this.#exports.join(", ")}`, exported)
     }
     const declared = { name, parameters, module: source, symbol, export: exported, partialOutputs }
-    const kernel = new Kernel(declared, signature, this.#state)
+    const kernel = new Kernel(declared, signature, this.#state, resident)
     this.#kernels.push(kernel)
     return kernel
   }

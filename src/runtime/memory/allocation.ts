@@ -2,6 +2,7 @@ import type { OrderMark } from "../../driver.js"
 import { Birth } from "./birth.js"
 import { DeviceLostError } from "../../common/errors.js"
 import { warnOnce } from "../../common/warn.js"
+import type { Ordered } from "../clock/vector-clock.js"
 import type { ArrayMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"
@@ -19,6 +20,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly birth: Birth | undefined
   /** Whether the memory belongs to another library, which may use it through other arrays, too. */
   readonly isForeign: boolean = false
+  readonly isPlaced: boolean = false
   /** The birth; undefined if the memory belongs to another library, or is empty. */
   readonly #home: StreamState | undefined
 
@@ -43,11 +45,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const { order } = stream
     order.deferredReleases.retryHeld()
     if (byteLength === 0) return new Allocation(order, 0, 0, undefined)
-    const happensBefore = (mark: OrderMark) => stream.isAfter(mark.slot, mark.tick)
-    const address = order.allocate(() =>
-      order.driver.memory.allocate(byteLength, stream.handle, happensBefore, contentsFollow),
-    )
-    return new Allocation(order, address, byteLength, stream)
+    return new Allocation(order, addressOn(stream, byteLength, contentsFollow, stream), byteLength, stream)
   }
 
   /** Memory of another library. Its uses are recorded, but it is never freed. */
@@ -119,6 +117,17 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     for (const use of this.uses.list()) if (!reaper.isAfter(use.stream.slot, use.tick)) reaper.waitFor(use.stream)
     return reaper
   }
+}
+
+/**
+ * An address of memory in the order of a stream.
+ *
+ * @param user what will use the memory: the driver may choose memory whose free is ordered before it
+ */
+export function addressOn(stream: StreamState, byteLength: number, contentsFollow: boolean, user: Ordered): number {
+  const { order } = stream
+  const happensBefore = (mark: OrderMark) => user.isAfter(mark.slot, mark.tick)
+  return order.allocate(() => order.driver.memory.allocate(byteLength, stream.handle, happensBefore, contentsFollow))
 }
 
 /** Memory of another library. */

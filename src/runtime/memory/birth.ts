@@ -37,6 +37,20 @@ export class Birth {
     return this.#isOver
   }
 
+  /** No stream waits for it until {@link settle}: a region that places operations orders the uses of the memory itself. */
+  hold(): void {
+    this.#isOver = true
+  }
+
+  /** Moves it to this place in its stream's order. Nothing but what this stream already runs after has used the memory. */
+  settle(): void {
+    this.#home.order.driver.memory.noteContents(this.#address, this.#home.handle)
+    this.#tick = this.#home.tick
+    this.#latest = undefined
+    this.#behind = undefined
+    this.#isOver = false
+  }
+
   /** Notes that the stream's newest operation was the first contents. No other operation has used the memory yet. */
   noteContents(): void {
     this.#home.order.driver.memory.noteContents(this.#address, this.#home.handle)

@@ -25,6 +25,8 @@ export interface UsedMemory {
 export interface ArrayMemory extends UsedMemory {
   readonly address: number
   readonly disposed: boolean
+  /** Whether a region orders its uses, its first contents included. */
+  readonly isPlaced: boolean
   /** The first contents have just been queued on the stream of the allocation, and become part of the birth. */
   noteContents(stream: StreamState): void
   dispose(): void

@@ -11,6 +11,7 @@ export class Captures {
   readonly #context: CaptureContext
   readonly #running = new Set<OpenCapture>()
   #deferred: (() => void)[] = []
+  #holds = 0
 
   constructor(order: DeviceOrder, context: CaptureContext) {
     this.#order = order
@@ -117,10 +118,23 @@ export class Captures {
     )
   }
 
-  /** Calls a function as soon as no capture is open, because a release must not become part of a graph. */
+  /**
+   * Calls a function as soon as no capture is open, because a release must not become part of a graph, and nobody
+   * {@link hold}s releases.
+   */
   defer(action: () => void): void {
-    if (this.#order.capturing === 0) this.outside(action)
+    if (this.#order.capturing === 0 && this.#holds === 0) this.outside(action)
     else this.#deferred.push(action)
+  }
+
+  /** Defers releases until {@link unhold}: memory that a region disposes of must not be used again before it is joined. */
+  hold(): void {
+    this.#holds += 1
+  }
+
+  unhold(): void {
+    this.#holds -= 1
+    this.#callDeferred()
   }
 
   begin(capture: OpenCapture): void {
@@ -131,7 +145,11 @@ export class Captures {
   end(capture: OpenCapture): void {
     this.#running.delete(capture)
     this.#order.setCapturing(this.#running.size)
-    if (this.#order.capturing > 0) return
+    this.#callDeferred()
+  }
+
+  #callDeferred(): void {
+    if (this.#order.capturing > 0 || this.#holds > 0 || this.#deferred.length === 0) return
     const deferred = this.#deferred
     this.#deferred = []
     for (const action of deferred) this.outside(action)

@@ -60,6 +60,11 @@ export class DeviceOrder {
     this.isWatched = this.#capturing > 0 || observer !== undefined
   }
 
+  /** Must be called before the program uses a stream or an event by name, or waits. See {@link OperationObserver.named}. */
+  named(): void {
+    if (this.isWatched) this.#observer?.named(this)
+  }
+
   /** Runs a function whose records and waits the observer must not see, because they are not the program's order. */
   unobserved(run: () => void): void {
     const observer = this.#observer
@@ -219,6 +224,7 @@ export class DeviceOrder {
       return attempt()
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error
+      this.named() // A region gives back the memory that it keeps.
       this.drainFrees()
       return attempt()
     }

@@ -25,6 +25,12 @@ export class OperationObserver {
   }
 
   /**
+   * Called before the program uses a stream or an event by name, or makes the host wait for the device: before an operation
+   * whose stream the caller named, too. Until {@link place} is called again, the program's order is that of its streams.
+   */
+  named(_order: DeviceOrder): void {}
+
+  /**
    * Called before an operation is queued. If this throws, the operation is not queued and nothing has changed. Otherwise
    * either {@link accepted} or {@link refused} follows with the same object, once.
    */

@@ -84,6 +84,10 @@ class SeveralObservers extends OperationObserver {
     return operation.stream
   }
 
+  override named(order: DeviceOrder): void {
+    for (const one of this.#all) one.named(order)
+  }
+
   /** If an observer refuses the operation, those before it are told. */
   override before(operation: Operation): void {
     for (const [index, one] of this.#all.entries()) {

@@ -48,6 +48,8 @@ export class OperationType implements OperandUses {
   readonly overwrite: boolean
   /** The role of each operand; undefined for a scalar. */
   readonly roles: readonly (AccessRole | undefined)[]
+  /** Whether it needs the whole device, so that nothing should run beside it. */
+  readonly isResident: boolean
 
   /**
    * @param modes see {@link OperandUses.modes}
@@ -58,12 +60,14 @@ export class OperationType implements OperandUses {
     label: string,
     modes: readonly (AccessMode | undefined)[],
     paths?: readonly string[],
+    isResident = false,
   ) {
     this.kind = kind
     this.label = label
     this.modes = modes
     this.overwrite = modes.includes("overwrite")
     this.roles = modes.map((mode, index) => mode && { mode, argument: paths?.[index], name: undefined })
+    this.isResident = isResident
   }
 }
 
@@ -111,6 +115,8 @@ export interface OperationPlan {
   readonly streams: readonly string[]
   /** The operations inside a node, by its index: of a graph launched inside, or of a conditional's body. */
   readonly parts: ReadonlyMap<number, OperationPlan>
+  /** Whether one of the operations needs the whole device. */
+  readonly isResident: boolean
 }
 
 /** Operations of one chain run one after another, on whatever streams: launches of graphs that share memory. */
@@ -129,6 +135,8 @@ export class Operation {
   readonly plan: OperationPlan | undefined
   /** The chain of a graph's launches. */
   readonly chain: Chain | undefined
+  /** Whether it needs the whole device, so that nothing should run beside it. */
+  readonly isResident: boolean
   /** The stream on which it is queued. */
   stream: StreamState
   /** The innermost fork-join call inside which it is queued, and the function there. Known only to observers. */
@@ -136,7 +144,7 @@ export class Operation {
   #observer: OperationObserver | undefined
 
   constructor(
-    { kind, label }: OperationType,
+    { kind, label, isResident }: OperationType,
     stream: StreamState,
     accesses: readonly Access[],
     plan?: OperationPlan,
@@ -148,6 +156,7 @@ export class Operation {
     this.accesses = accesses
     this.plan = plan
     this.chain = chain
+    this.isResident = isResident || plan?.isResident === true
   }
 
   /**
@@ -156,9 +165,11 @@ export class Operation {
    * @param isStreamNamed whether the caller named the stream, so that the observer may not choose another
    */
   show(isStreamNamed: boolean): this {
-    const { observer } = this.stream.order
-    if (observer !== undefined) this.region = this.stream.order.captures.region()
-    if (observer !== undefined && !isStreamNamed) this.stream = observer.place(this)
+    const { order } = this.stream
+    const { observer } = order
+    if (observer !== undefined) this.region = order.captures.region()
+    if (isStreamNamed) observer?.named(order)
+    else if (observer !== undefined) this.stream = observer.place(this)
     this.stream.enter()
     observer?.before(this)
     this.#observer = observer

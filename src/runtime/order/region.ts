@@ -6,7 +6,7 @@ import type { OperationObserver } from "./observer.js"
 import type { StreamState } from "./stream-state.js"
 
 /** The functions whose calls are regions. */
-export type RegionName = "maybeExecuteInParallel" | "executeInParallel" | "parallel" | "fork"
+export type RegionName = "maybeExecuteInParallel" | "executeInParallel" | "parallel" | "fork" | "autoParallel"
 
 let count = 0
 

@@ -1,0 +1,167 @@
+/** The public functions: where a region begins and ends. */
+import { checkFunction, checkInteger, checkOptions, mustBe } from "../common/check.js"
+import { AuxstreamError } from "../common/errors.js"
+import { attach } from "../common/failures.js"
+import { adopt } from "../common/thenable.js"
+import { context, runIn } from "../runtime/device/context.js"
+import { currentDevice, currentStream } from "../runtime/device/current.js"
+import { Device } from "../runtime/device/device.js"
+import type { Stream } from "../runtime/device/stream.js"
+import { OperationObserver } from "../runtime/order/observer.js"
+import { currentObserver, observe } from "../runtime/order/observers.js"
+import { Region, RegionPart } from "../runtime/order/region.js"
+import { Explanation, type PlacementReport } from "./explanation.js"
+import { Placement } from "./placement.js"
+
+/** The most streams that a region may use. */
+const MOST_STREAMS = 128
+
+/** Options of {@link autoParallel}. */
+export interface AutoParallelOptions {
+  /** The most streams that the region uses, the current one included: 1 to 128. Default: 8. */
+  readonly streams?: number | undefined
+  /** The device whose operations are placed. Default: the device of the innermost `run`, otherwise the only open device. */
+  readonly device?: Device | undefined
+  /** Called at the end with the operations, their streams, and why each runs after which. Costs some time for each operation. */
+  readonly explain?: ((placement: PlacementReport) => void) | undefined
+}
+
+const optionNames: ReadonlySet<string> = new Set([
+  "streams",
+  "device",
+  "explain",
+] satisfies (keyof AutoParallelOptions)[])
+
+/** Any function but an async one. The compiler shows this text for an async one. */
+type Sync<T> = (() => T) &
+  ([Thenable<T>] extends [never]
+    ? unknown
+    : "the function must not be async, because where its work runs would depend on time")
+
+/** The part of a type that is a promise; never for `any`. */
+type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
+
+/** A region that is open, with what explains it. */
+interface Open {
+  readonly placement: Placement
+  readonly explanation: Explanation | undefined
+}
+
+/** The open regions, the innermost last. A region never outlives the call that made it. */
+const open: Open[] = []
+
+/**
+ * Runs what a function queues side by side where that is safe. Write the function in sequence: the library chooses a stream
+ * for each operation, and makes it wait for the earlier ones that use the same bytes, if one of the two writes. Which bytes
+ * an operation uses follows from signatures, structs, `uses` and globals, so kernels need no annotation. At the end, the
+ * current stream runs after everything.
+ *
+ * The same function is always placed the same way, inside {@link captureGraph}, too, where it becomes a graph with branches.
+ * Whatever names a stream or an event, or waits for the device, is a fence: it runs after everything before it, and
+ * everything after it runs later. A region inside a region is a part of it. `withMultiStream(false, ...)` turns regions off.
+ *
+ * @param fn queues the work; must not be async. It may read arrays: await the promise outside
+ * @returns what `fn` returns
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_AMBIGUOUS_DEVICE, AUX_DISPOSED, AUX_STREAM_CAPTURING
+ * before anything is queued; AUX_INVALID_ARGUMENT if `fn` returns a promise, and what `fn` throws, after the join
+ * @example
+ * const y = autoParallel(() => {
+ *   const q = project(x, wq)
+ *   const k = project(x, wk) // beside q
+ *   const v = project(x, wv) // beside both
+ *   return attend(q, k, v)   // after all three
+ * })
+ *
+ * After GrCUDA's scheduler. CUDA: streams, `cuEventRecord` and `cuStreamWaitEvent`.
+ */
+export function autoParallel<T>(fn: Sync<T>, options?: AutoParallelOptions): T
+export function autoParallel(fn: () => unknown, options: AutoParallelOptions = {}): unknown {
+  checkFunction(fn, "fn")
+  checkOptions(options, "options", optionNames)
+  const { streams = 8, device = currentDevice(), explain } = options
+  checkInteger(streams, "streams", 1, MOST_STREAMS)
+  if (explain !== undefined) checkFunction(explain, "explain")
+  if (!(device instanceof Device)) throw mustBe("device", "a Device or undefined", device)
+  device.checkUsable()
+  const main = currentStream(device)
+  main.state.enter()
+  const around = open.findLast(({ placement }) => placement.contains(context().region, main.state))
+  if (around === undefined) return runRegion(main, context().multiStream ? streams : 1, fn, explain)
+  const from = around.placement.count
+  const result = callSync(fn)
+  if (explain !== undefined) explain((around.explanation ?? new Explanation()).report(from, around.placement.count))
+  return result
+}
+
+function runRegion(
+  main: Stream,
+  streams: number,
+  fn: () => unknown,
+  explain: ((placement: PlacementReport) => void) | undefined,
+): unknown {
+  const explanation = explain === undefined ? undefined : new Explanation()
+  const others = currentObserver() ?? new OperationObserver()
+  const region = new Region("autoParallel", "parallel", "parallel", [main.state], context().region, others)
+  const part = new RegionPart(region, 0)
+  const placement = new Placement(main, streams, part, explanation)
+  const { arrays } = main.device
+  const former = arrays.region
+  const stop = observe(placement)
+  arrays.region = placement
+  placement.begin()
+  open.push({ placement, explanation })
+  let result: unknown
+  let failure: { readonly error: unknown } | undefined
+  try {
+    result = runIn(context().withRegion(part), () => callSync(fn))
+  } catch (error) {
+    failure = { error }
+  }
+  open.pop()
+  arrays.region = former
+  const failures = placement.end()
+  stop()
+  region.end()
+  if (failure !== undefined) throw attach(failure.error, failures)
+  if (failures.length > 0) throw failures[0]
+  explain?.((explanation ?? new Explanation()).report(0, placement.count))
+  return result
+}
+
+/** Calls a function that must not return a promise. */
+function callSync(fn: () => unknown): unknown {
+  const result = fn()
+  const promise = adopt(result)
+  if (promise === undefined) return result
+  promise.catch(() => {}) // The error below replaces its rejection.
+  throw new AuxstreamError(
+    "AUX_INVALID_ARGUMENT",
+    "The function of autoParallel() must not return a promise: it was joined at its first await, and what it queues later " +
+      "is not placed. Await outside, and call autoParallel() for each part between two awaits.",
+  )
+}
+
+/**
+ * Inside {@link autoParallel}: keeps the order of the calls for what a function queues. Use it for operations that depend on
+ * each other in a way that their arguments do not show. Other operations of the region may still run beside them. Outside
+ * of regions, it only calls the function.
+ *
+ * @param fn must not be async
+ * @returns what `fn` returns
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT
+ * @example
+ * autoParallel(() => {
+ *   inOrder(() => {
+ *     start.launch(shape, counter)
+ *     finish.launch(shape, counter)
+ *   })
+ *   other.launch(shape, x)
+ * })
+ */
+export function inOrder<T>(fn: Sync<T>): T
+export function inOrder(fn: () => unknown): unknown {
+  checkFunction(fn, "fn")
+  const here = context().region
+  const around = open.findLast(({ placement }) => placement.contains(here))
+  return around === undefined ? fn() : around.placement.inOrder(() => callSync(fn))
+}

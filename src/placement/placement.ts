@@ -1,0 +1,183 @@
+/**
+ * A region while its function runs: chooses the stream of each operation, and makes it wait for the earlier operations that
+ * it conflicts with. It never looks at what the device has finished, so the same program is always placed the same way.
+ */
+import { captureOf } from "../runtime/capture/capture.js"
+import type { RegionArrays } from "../runtime/device/array-factory.js"
+import { context } from "../runtime/device/context.js"
+import type { Stream } from "../runtime/device/stream.js"
+import { RegionMemory } from "../runtime/memory/region-memory.js"
+import type { ArrayMemory } from "../runtime/memory/used-memory.js"
+import type { DeviceOrder } from "../runtime/order/device-order.js"
+import { OperationObserver } from "../runtime/order/observer.js"
+import type { Operation } from "../runtime/order/operation.js"
+import type { Region, RegionPart } from "../runtime/order/region.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import type { Explanation } from "./explanation.js"
+import { History } from "./history.js"
+import { RegionStreams } from "./region-streams.js"
+import type { RegionStream, Step } from "./step.js"
+
+/** The memory of the arrays that the region makes. */
+interface Memory {
+  allocate(byteLength: number, fence: () => void): ArrayMemory
+  fence(): void
+  end(): void
+}
+
+export class Placement extends OperationObserver implements RegionArrays {
+  readonly #main: StreamState
+  readonly #order: DeviceOrder
+  /** Where the region's own code runs: not inside of a fork-join, nor of another region. */
+  readonly #part: RegionPart
+  readonly #streams: RegionStreams
+  readonly #history: History
+  readonly #memory: Memory
+  readonly #explanation: Explanation | undefined
+  /** The number of steps so far. */
+  #count = 0
+  /** The operation that was placed last, until it has been queued or refused. */
+  #placed: Operation | undefined
+  #stream: RegionStream | undefined
+  /** In `inOrder`: the step queued last, after which the next one runs. */
+  #previous: Step | undefined
+  #isInOrder = false
+  readonly #failures: unknown[] = []
+
+  constructor(main: Stream, streams: number, part: RegionPart, explanation: Explanation | undefined) {
+    super()
+    this.#main = main.state
+    this.#order = main.state.order
+    this.#part = part
+    this.#explanation = explanation
+    this.#streams = new RegionStreams(main, streams)
+    this.#history = new History(this.#streams, explanation?.conflict)
+    this.#memory = captureOf(this.#main)?.memory.arena.openRegion(this.#main) ?? new RegionMemory(this.#main)
+  }
+
+  /** The number of steps so far. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Whether code at this place, with this current stream, belongs to the region. */
+  contains(part: RegionPart | undefined, stream = this.#main): boolean {
+    return part === this.#part && stream === this.#main
+  }
+
+  override place(operation: Operation): StreamState {
+    const { stream } = operation
+    if (stream !== this.#main) return stream
+    if (!this.contains(operation.region) || !context().multiStream) {
+      this.fence()
+      return stream
+    }
+    if (operation.isResident) this.fence()
+    return this.#choose(operation).state
+  }
+
+  #choose(operation: Operation): RegionStream {
+    const { accesses } = operation
+    const history = this.#history
+    this.#placed = undefined
+    this.#explanation?.begin()
+    history.search(accesses)
+    if (this.#isInOrder && this.#previous !== undefined) {
+      history.add(this.#previous)
+      this.#explanation?.follows(this.#previous)
+    }
+    const stream = this.#streams.choose(history.conflicts, history.newest)
+    this.#streams.begin(stream)
+    this.#wait(stream, history.conflicts)
+    this.#placed = operation
+    this.#stream = stream
+    return stream
+  }
+
+  /** The newest first: it is usually ordered after the others. */
+  #wait(stream: RegionStream, conflicts: Step[]): void {
+    if (conflicts.length > 1) conflicts.sort((a, b) => b.index - a.index)
+    for (const step of conflicts) {
+      const isSent = this.#streams.order(stream, step)
+      if (isSent) this.#explanation?.waits(step)
+    }
+  }
+
+  override accepted(operation: Operation): void {
+    const stream = this.#stream
+    if (operation !== this.#placed || stream === undefined) return
+    this.#placed = undefined
+    const step = this.#streams.add(stream, this.#count++)
+    this.#history.note(step, operation.accesses)
+    this.#explanation?.add(step, operation)
+    if (this.#isInOrder) this.#follow(step)
+    if (operation.isResident) this.fence()
+  }
+
+  #follow(step: Step | undefined): void {
+    if (step !== undefined) step.uses += 1
+    if (this.#previous !== undefined) this.#streams.unuse(this.#previous)
+    this.#previous = step
+  }
+
+  override named(order: DeviceOrder): void {
+    if (order === this.#order) this.fence()
+  }
+
+  override began(region: Region): void {
+    if (region !== this.#part.region) this.fence()
+  }
+
+  override ended(region: Region): void {
+    if (region !== this.#part.region) this.fence()
+  }
+
+  /** Joins everything. All later operations run after all earlier ones. */
+  fence(): void {
+    if (this.#order.closed) return
+    this.#failures.push(...this.#streams.join())
+    this.#placed = undefined
+    this.#previous = undefined
+    this.#history.clear()
+    this.#explanation?.fence()
+    this.#memory.fence()
+    this.#order.captures.unhold()
+    this.#order.captures.hold()
+  }
+
+  /** Calls a function, whose operations run one after another. */
+  inOrder<T>(fn: () => T): T {
+    if (this.#isInOrder) return fn()
+    this.#isInOrder = true
+    try {
+      return fn()
+    } finally {
+      this.#isInOrder = false
+      this.#follow(undefined)
+    }
+  }
+
+  allocate(stream: StreamState, byteLength: number): ArrayMemory | undefined {
+    if (!this.contains(context().region, stream) || !context().multiStream) return undefined
+    return this.#memory.allocate(byteLength, () => this.fence())
+  }
+
+  /** Called before the function. */
+  begin(): void {
+    this.#order.captures.hold()
+  }
+
+  /** Called after the function: joins everything. @returns what failed */
+  end(): unknown[] {
+    this.#failures.push(...this.#streams.join())
+    this.#history.clear()
+    try {
+      if (!this.#order.closed) this.#memory.end()
+    } catch (error) {
+      this.#failures.push(error)
+    }
+    this.#order.captures.unhold()
+    this.#streams.end()
+    return this.#failures
+  }
+}

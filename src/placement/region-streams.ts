@@ -1,0 +1,209 @@
+/**
+ * The streams of a region, by index: the current stream is 0, the others come from the device's pool. Knows which steps run
+ * before which, from the region's own waits alone. What the device has finished must never count, because then the same
+ * program could get other streams the next time.
+ */
+import type { EventHandle } from "../driver.js"
+import { PoolLease } from "../runtime/device/stream-pool.js"
+import type { Stream } from "../runtime/device/stream.js"
+import { RecordPoint } from "../runtime/order/record-point.js"
+import { RegionStream, Step } from "./step.js"
+
+/** The point of a fence: everything that stream 0 had queued then. */
+interface Fence {
+  readonly event: EventHandle
+  readonly point: RecordPoint
+}
+
+export class RegionStreams {
+  readonly #all: RegionStream[]
+  readonly #most: number
+  readonly #lease: PoolLease
+  readonly #main: RegionStream
+  /** Recorded at the first step after the fence. Until then everything on stream 0 is before it. */
+  #fence: Fence | undefined
+  readonly #merged: number[] = []
+
+  /** @param most the greatest number of streams, `main` included */
+  constructor(main: Stream, most: number) {
+    this.#main = new RegionStream(0, main.state)
+    this.#all = [this.#main]
+    this.#most = most
+    this.#lease = new PoolLease(main)
+  }
+
+  /** The number of streams so far. */
+  get count(): number {
+    return this.#all.length
+  }
+
+  /**
+   * Chooses the stream of an operation.
+   *
+   * @param conflicts the steps that it must run after
+   * @param newest the newest of them
+   */
+  choose(conflicts: readonly Step[], newest: Step | undefined): RegionStream {
+    if (newest !== undefined && newest.stream.last === newest) return newest.stream
+    const before = this.#mergedBefore(conflicts)
+    let best = this.#main
+    let fewest = Infinity
+    for (const stream of this.#all) {
+      const unordered = stream.count - (before[stream.index] ?? 0)
+      if (unordered <= 0) return stream
+      if (unordered < fewest) {
+        fewest = unordered
+        best = stream
+      }
+    }
+    return this.#all.length < this.#most ? this.#add() : best
+  }
+
+  /** For each stream, the position up to which its steps run before an operation with these conflicts. */
+  #mergedBefore(conflicts: readonly Step[]): readonly number[] {
+    const merged = this.#merged
+    merged.length = 0
+    for (const step of conflicts) {
+      mergeInto(merged, beforeEndOf(step))
+      mergeOne(merged, step)
+    }
+    return merged
+  }
+
+  #add(): RegionStream {
+    const stream = new RegionStream(this.#all.length, this.#lease.acquire().state)
+    this.#all.push(stream)
+    return stream
+  }
+
+  /** Must be called before the next step of a stream is queued, and before that step's waits. */
+  begin(stream: RegionStream): void {
+    if (this.#fence === undefined && this.#most > 1) this.#fence = this.#recordFence()
+    const { last } = stream
+    if (last !== undefined && last.uses > 0) this.#record(last)
+    if (stream.isAfterFence) return
+    if (this.#fence !== undefined) stream.state.wait(this.#fence.event, this.#fence.point, true)
+    stream.isAfterFence = true
+  }
+
+  #recordFence(): Fence {
+    const { state } = this.#main
+    const event = state.order.events.acquire()
+    const point = new RecordPoint()
+    try {
+      state.record(event, point)
+      return { event, point }
+    } catch (error) {
+      state.order.events.release(event)
+      throw error
+    }
+  }
+
+  /** Makes the next step of a stream run after a step. @returns whether that needed a wait */
+  order(stream: RegionStream, step: Step): boolean {
+    if (stream.isAfter(step)) return false
+    const { event, point } = this.#record(step)
+    stream.state.wait(event, point, true)
+    mergeInto(stream.before, beforeEndOf(step))
+    mergeOne(stream.before, step)
+    return true
+  }
+
+  /** Records an event after a step, which must be the last of its stream or have one. */
+  #record(step: Step): Fence {
+    if (step.event !== undefined && step.point !== undefined) return { event: step.event, point: step.point }
+    const { state, before } = step.stream
+    const event = state.order.events.acquire()
+    const point = new RecordPoint()
+    try {
+      state.record(event, point)
+    } catch (error) {
+      state.order.events.release(event)
+      throw error
+    }
+    step.event = event
+    step.point = point
+    step.before = [...before]
+    return { event, point }
+  }
+
+  /** Notes that the next step of a stream has been queued. */
+  add(stream: RegionStream, index: number): Step {
+    const { last } = stream
+    const step = new Step(index, stream, ++stream.count)
+    stream.last = step
+    if (last !== undefined) this.letGo(last)
+    return step
+  }
+
+  /** Called when a place of the history no longer names a step. */
+  unuse(step: Step): void {
+    step.uses -= 1
+    this.letGo(step)
+  }
+
+  /** Releases the event of a step that nothing can wait for any more. */
+  letGo(step: Step): void {
+    if (step.uses > 0 || step.event === undefined || step.stream.last === step) return
+    step.stream.state.order.events.release(step.event)
+    step.event = undefined
+  }
+
+  /**
+   * Joins all streams: stream 0 runs after everything, and every later step after what stream 0 has queued until the first
+   * of them. Goes on after a failure.
+   *
+   * @returns what failed
+   */
+  join(): unknown[] {
+    const failures: unknown[] = []
+    for (const { last } of this.#all) {
+      if (last === undefined) continue
+      try {
+        this.order(this.#main, last)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    this.#forget()
+    return failures
+  }
+
+  #forget(): void {
+    const { events } = this.#main.state.order
+    for (const stream of this.#all) {
+      const { last } = stream
+      stream.last = undefined
+      stream.count = 0
+      stream.before.length = 0
+      stream.isAfterFence = stream === this.#main
+      if (last?.event !== undefined) events.release(last.event)
+      if (last !== undefined) last.event = undefined
+    }
+    if (this.#fence !== undefined) events.release(this.#fence.event)
+    this.#fence = undefined
+  }
+
+  /** Returns the streams to the pool. They must have been joined. */
+  end(): void {
+    this.#lease.end()
+  }
+}
+
+/** For each stream, the position up to which its steps run before the end of a step. */
+function beforeEndOf(step: Step): readonly number[] {
+  return step.before ?? step.stream.before
+}
+
+function mergeInto(into: number[], from: readonly number[]): void {
+  for (let index = 0; index < from.length; index++) {
+    const position = from[index] ?? 0
+    while (into.length <= index) into.push(0)
+    if (position > (into[index] ?? 0)) into[index] = position
+  }
+}
+
+function mergeOne(into: number[], { stream: { index }, position }: Step): void {
+  while (into.length <= index) into.push(0)
+  if (position > (into[index] ?? 0)) into[index] = position
+}

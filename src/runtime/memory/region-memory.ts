@@ -1,0 +1,137 @@
+/**
+ * The memory of arrays that a region makes outside of captures. Arrays that the region disposes of are not freed: other
+ * arrays of the region get their memory, on whatever streams, because the region orders operations by address.
+ *
+ * Until a fence, uses of the arrays have no births to wait for. A fence moves the births behind everything in the region.
+ */
+import type { Ordered } from "../clock/vector-clock.js"
+import { RecordPoint } from "../order/record-point.js"
+import type { StreamState } from "../order/stream-state.js"
+import { addressOn, Allocation } from "./allocation.js"
+import { type Block, Recycling } from "./recycling.js"
+
+export class RegionMemory {
+  readonly stream: StreamState
+  readonly #blocks = new Recycling<RegionAllocation>()
+  /** The arrays made since the latest fence. */
+  #made: RegionAllocation[] = []
+  /** What runs before every operation of the region since the latest fence. */
+  readonly #start = new RecordPoint()
+  readonly #before: Ordered = {
+    isAfter: (slot, tick) =>
+      this.#start.isAfter(slot, tick) || (this.stream.capture === undefined && this.#hostIsAfter(slot, tick)),
+  }
+  #isOpen = true
+
+  /** @param stream the current stream of the region */
+  constructor(stream: StreamState) {
+    this.stream = stream
+    stream.mark(this.#start)
+  }
+
+  #hostIsAfter(slot: number, tick: number): boolean {
+    return this.stream.order.hostClock.isAfter(slot, tick)
+  }
+
+  /**
+   * Allocates memory for an array.
+   *
+   * @param fence makes later operations run after all earlier ones, and calls {@link fence}
+   */
+  allocate(byteLength: number, fence: () => void): Allocation {
+    if (byteLength === 0) return Allocation.on(this.stream, 0)
+    let former = this.#blocks.take(byteLength)
+    if (former === undefined && this.#blocks.isCramped(byteLength)) {
+      // No block fits, and together they are large. The driver can cut and merge them once they are free.
+      fence()
+      this.#free()
+      former = this.#blocks.take(byteLength)
+    }
+    const allocation = former === undefined ? this.#grow(byteLength) : former.again(byteLength)
+    this.#made.push(allocation)
+    return allocation
+  }
+
+  #grow(byteLength: number): RegionAllocation {
+    this.stream.enter()
+    this.stream.order.deferredReleases.retryHeld()
+    const address = addressOn(this.stream, byteLength, true, this.#before)
+    this.#blocks.grown(byteLength)
+    return new RegionAllocation(this, this.stream, address, byteLength, byteLength)
+  }
+
+  /** Called by a disposed array. @returns whether its memory is kept for other arrays */
+  giveBack(allocation: RegionAllocation): boolean {
+    if (!this.#isOpen) return false
+    this.#blocks.giveBack(allocation, allocation.byteLength)
+    return true
+  }
+
+  /** Called at each fence, once the region's stream runs after everything. */
+  fence(): void {
+    const made = this.#made
+    this.#made = []
+    for (const allocation of made) allocation.settle()
+    this.#blocks.fence()
+    this.stream.mark(this.#start)
+  }
+
+  /** Frees what could be reused. */
+  #free(): void {
+    const { captures } = this.stream.order
+    for (const block of this.#blocks.empty()) block.freeNow()
+    captures.unhold()
+    captures.hold()
+    this.stream.mark(this.#start)
+  }
+
+  /** The region is over, and its stream runs after everything in it. */
+  end(): void {
+    this.fence()
+    this.#isOpen = false
+    this.#free()
+  }
+}
+
+/** The memory of one array that a region made. */
+class RegionAllocation extends Allocation implements Block {
+  readonly capacity: number
+  override readonly isPlaced = true
+  readonly #region: RegionMemory
+  readonly #stream: StreamState
+  #isGivenBack = false
+
+  constructor(region: RegionMemory, stream: StreamState, address: number, byteLength: number, capacity: number) {
+    super(stream.order, address, byteLength, stream)
+    this.capacity = capacity
+    this.#region = region
+    this.#stream = stream
+    this.birth?.hold()
+  }
+
+  /** The same memory for another array. It is freed behind the uses of all its arrays. */
+  again(byteLength: number): RegionAllocation {
+    const next = new RegionAllocation(this.#region, this.#stream, this.address, byteLength, this.capacity)
+    for (const use of this.uses.list()) next.uses.add(use)
+    return next
+  }
+
+  /** The region orders the first contents like any other operation. */
+  override noteContents(): void {
+    this.order.observer?.born(this.#stream, this, this.address, this.byteLength)
+  }
+
+  /** Moves the birth to this place in the order of the region's stream. */
+  settle(): void {
+    if (!this.#isGivenBack) this.birth?.settle()
+  }
+
+  protected override free(): void {
+    this.#isGivenBack = this.#region.giveBack(this)
+    if (!this.#isGivenBack) super.free()
+  }
+
+  freeNow(): void {
+    super.free()
+  }
+}
