@@ -266,6 +266,8 @@ export interface DroppableLaunch {
 export interface ProductLibrary {
   /** The size of the scratch memory that a call needs. */
   readonly workspaceBytes: number
+  /** How often a product had to be planned or its code loaded. Only changes matter. */
+  readonly loads: number
   /** Why the device does not multiply 8-bit floating point numbers; undefined if it does. */
   readonly lacksFloat8: string | undefined
   /**

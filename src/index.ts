@@ -102,6 +102,18 @@ export type { ExternalUses, Stream } from "./runtime/device/stream.js"
 export type { OperationKind } from "./runtime/order/operation.js"
 export type { RegionName } from "./runtime/order/region.js"
 
+export { measuredOverlap, type MeasuredOverlap, type MeasuredOverlapOptions } from "./overlap/measured-overlap.js"
+export type { CallKind } from "./overlap/call-kind.js"
+export type { OverlapDecision, OverlapState } from "./overlap/overlap-decision.js"
+export type { OverlapOptions } from "./runtime/order/overlap-options.js"
+export type {
+  OverlapKey,
+  OverlapMode,
+  OverlapNote,
+  OverlapPhase,
+  OverlapPolicy,
+} from "./runtime/order/overlap-policy.js"
+
 export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/data-race-error.js"
 export type { AccessOptions } from "./sanitizer/access/options.js"
 export { type Sanitizer, type SanitizerOptions, startSanitizer } from "./sanitizer/sanitizer.js"

@@ -5,6 +5,7 @@
 import type { OverlapMode } from "../runtime/order/overlap-policy.js"
 import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./rule.js"
 import { otherMode } from "./schedule.js"
+import type { StoredDecision } from "./stored.js"
 
 /** The newest pairs that count. Enough that chance rarely changes a decision, few enough that a changed machine does. */
 const MOST_EVIDENCE = 32
@@ -21,13 +22,24 @@ export class Decision {
   #pairs: readonly Pair[] = []
   #comparison: Comparison
   #interval = INTERVAL.first
+  #former = 0
   #checks = 0
   #changes = 0
 
-  /** A decision that was stored, whose pairs are not known any more. */
-  constructor(mode: OverlapMode, comparison: Comparison) {
+  private constructor(mode: OverlapMode, comparison: Comparison) {
     this.#mode = mode
     this.#comparison = comparison
+  }
+
+  /** A decision from a file, which keeps no pairs. */
+  static stored({ mode, parallel, sequential, pairs }: StoredDecision): Decision {
+    const decision = new Decision(mode, {
+      gain: Math.log(sequential / parallel),
+      saved: sequential - parallel,
+      ...{ parallel, sequential },
+    })
+    decision.#former = pairs
+    return decision
   }
 
   /** @param pairs at least one */
@@ -47,8 +59,9 @@ export class Decision {
     return this.#comparison
   }
 
-  get pairs(): readonly Pair[] {
-    return this.#pairs
+  /** How many pairs the evidence has: those that count, and those that are only known from a file. */
+  get pairs(): number {
+    return this.#pairs.length + (this.#pairs.length < LEAST_EVIDENCE ? this.#former : 0)
   }
 
   /** How many checks there were. */

@@ -4,19 +4,22 @@ import type { Event } from "../runtime/device/event.js"
 import { currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
+import { askedBy, type OverlapOptions } from "../runtime/order/overlap-options.js"
+import { noteOf, takeTurn } from "./by-policy.js"
 import { AuxBranch, forkJoin } from "./fork-join.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { type ParallelReason, report } from "./report.js"
 import { runInSequence } from "./sequential.js"
+import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import type { Branch, JoinedWith, Results } from "./types.js"
 
 /** Options of {@link executeInParallel} and {@link parallel}. */
-export interface ParallelOptions {
+export type ParallelOptions = OverlapOptions & {
   /** Whether the functions may run side by side. False runs them in sequence on the current stream. Default: true. */
   readonly enable?: boolean | undefined
 }
 
-const parallelOptions: ReadonlySet<string> = new Set(["enable"] satisfies (keyof ParallelOptions)[])
+const parallelOptions: ReadonlySet<string> = new Set(["enable", "overlap", "key"] satisfies (keyof ParallelOptions)[])
 
 /** A function in `auxFns`, with its index and its stream. */
 interface Slot {
@@ -39,7 +42,7 @@ interface Slot {
  * @param startEvent orders the work of `auxFns` after everything queued before the call
  * @param doneEvents one for each entry of `auxFns`: orders everything queued after the call after this function's work
  * @param auxStreams one for each entry of `auxFns`; null or an empty list runs all functions in sequence
- * @param options `enable: false` runs all functions in sequence
+ * @param options `enable: false` runs all functions in sequence; `{ overlap, key }` lets a policy decide that
  * @returns the main function's result and a list of the other results; a promise if any function returned one
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_LENGTH_MISMATCH, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is
  * queued; otherwise what a function threw, after the join
@@ -65,18 +68,27 @@ export function executeInParallel(
   checkFunction(fn0, "fn0")
   checkBranches(auxFns, "auxFns")
   const enabled = isEnabled(options)
-  if (auxStreams === null || auxStreams.length === 0) return inSequence("no-aux-stream", fn0, auxFns)
-  if (!enabled) return inSequence("disabled", fn0, auxFns)
+  const asked = askedBy(options)
+  const inSequence = (reason: ParallelReason, main?: Stream, note = noteOf(asked)) =>
+    split(runInSequence([fn0, ...auxFns], report("executeInParallel", reason, main, undefined, note)))
+  if (auxStreams === null || auxStreams.length === 0) return inSequence("no-aux-stream")
+  if (!enabled) return inSequence("disabled")
   const slots = slotsOf(auxFns, auxStreams)
   const [first] = slots
-  if (first === undefined) return inSequence("no-aux-stream", fn0, auxFns)
+  if (first === undefined) return inSequence("no-aux-stream")
   const main = currentStream(first.stream.device)
-  if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", fn0, auxFns, main)
+  if (slots.every(({ stream }) => stream === main)) return inSequence("same-stream", main)
   checkLength("doneEvents", doneEvents, auxFns.length)
   checkJoinEvent(startEvent, "startEvent", main)
   const branches = slots.map((slot) => branchOf(slot, doneEvents?.[slot.index], main))
-  const region = report("executeInParallel", "parallel", main, slots)
-  return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1, region))
+  const inParallel = (note: OverlapNote | undefined) => {
+    const region = report("executeInParallel", "parallel", main, slots, note)
+    return split(forkJoin(main, fn0, branches, startEvent, auxFns.length + 1, region))
+  }
+  if (asked === undefined) return inParallel(undefined)
+  const turn = asked.policy.turnOf(main.state, asked.key)
+  const streams = slots.map(({ stream }) => stream)
+  return takeTurn(turn, streams, inParallel, (note) => inSequence("policy", main, note))
 }
 
 /** Whether the options and `withMultiStream` allow aux streams. */
@@ -132,10 +144,6 @@ function checkOneDevice(first: Slot | undefined, stream: Stream, index: number):
 function branchOf({ index, fn, stream }: Slot, done: Event | null | undefined, main: Stream): AuxBranch {
   checkJoinEvent(done, `doneEvents[${index}]`, main)
   return new AuxBranch(index + 1, fn, stream, done)
-}
-
-function inSequence(reason: ParallelReason, fn0: () => unknown, auxFns: readonly Branch[], main?: Stream): unknown {
-  return split(runInSequence([fn0, ...auxFns], report("executeInParallel", reason, main)))
 }
 
 /** `[r0, r1, r2]` as `[r0, [r1, r2]]`. */

@@ -1,13 +1,16 @@
 import { checkFunction } from "../common/check.js"
-import { context } from "../runtime/device/context.js"
+import { type Context, context } from "../runtime/device/context.js"
 import type { Event } from "../runtime/device/event.js"
 import { currentStreamIn } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
+import { checkOverlap, type OverlapOptions } from "../runtime/order/overlap-options.js"
+import { noteOf, timed } from "./by-policy.js"
 import { forkJoinOfTwo } from "./fork-join.js"
 import { aroundRegion } from "./region.js"
-import { report, reportTwo } from "./report.js"
+import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
+import type { OverlapTurn } from "../runtime/order/overlap-policy.js"
 import type { Joined } from "./types.js"
 
 /**
@@ -28,6 +31,7 @@ import type { Joined } from "./types.js"
  * @param event0 orders `fn1` after everything queued before the call; needed only with an aux stream
  * @param event1 orders everything queued after the call after `fn1`; needed only with an aux stream
  * @param auxStream null, undefined or the current stream itself runs `fn0`, then `fn1`, on the current stream
+ * @param options `{ overlap, key }` lets a policy decide whether the call overlaps
  * @returns both results in order; a promise if either function returned one
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is queued; otherwise what
  * a function threw, after the join
@@ -40,6 +44,7 @@ export function maybeExecuteInParallel<R0, R1>(
   event0: Event | null | undefined,
   event1: Event | null | undefined,
   auxStream?: Stream | null,
+  options?: OverlapOptions,
 ): Joined<[R0, R1]>
 export function maybeExecuteInParallel(
   fn0: () => unknown,
@@ -47,9 +52,11 @@ export function maybeExecuteInParallel(
   event0: Event | null | undefined,
   event1: Event | null | undefined,
   auxStream?: Stream | null,
+  options?: OverlapOptions,
 ): unknown[] | Promise<unknown[]> {
   checkFunction(fn0, "fn0")
   checkFunction(fn1, "fn1")
+  if (options !== undefined) return executeByPolicy(fn0, fn1, event0, event1, auxStream, options)
   if (auxStream === null || auxStream === undefined) {
     return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "no-aux-stream"))
   }
@@ -71,7 +78,51 @@ function executeOnTwo(
   if (main === auxStream) return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "same-stream", main))
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
-  const region = reportTwo(main, auxStream)
+  const region = reportTwo(main, auxStream, undefined)
+  if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+  return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
+}
+
+/** The same if there are options. Apart, so that calls without any cost no more. */
+function executeByPolicy(
+  fn0: () => unknown,
+  fn1: () => unknown,
+  event0: Event | null | undefined,
+  event1: Event | null | undefined,
+  auxStream: Stream | null | undefined,
+  options: OverlapOptions,
+): unknown[] | Promise<unknown[]> {
+  const asked = checkOverlap(options)
+  const inSequence = (reason: ParallelReason, main?: Stream) =>
+    runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", reason, main, undefined, noteOf(asked)))
+  if (auxStream === null || auxStream === undefined) return inSequence("no-aux-stream")
+  if (asked === undefined) return executeOnTwo(fn0, fn1, event0, event1, auxStream)
+  const here = context()
+  if (!here.multiStream) return inSequence("disabled")
+  checkAuxStream(auxStream, "auxStream")
+  const main = currentStreamIn(here, auxStream.device)
+  if (main === auxStream) return inSequence("same-stream", main)
+  checkJoinEvent(event0, "event0", main)
+  checkJoinEvent(event1, "event1", main)
+  const turn = asked.policy.turnOf(main.state, asked.key)
+  if (turn.sample === undefined) return takeTurn(turn, here, main, fn0, fn1, auxStream, event0, event1)
+  return timed(turn.sample, [auxStream], () => takeTurn(turn, here, main, fn0, fn1, auxStream, event0, event1))
+}
+
+function takeTurn(
+  { mode, note }: OverlapTurn,
+  here: Context,
+  main: Stream,
+  fn0: () => unknown,
+  fn1: () => unknown,
+  auxStream: Stream,
+  event0: Event,
+  event1: Event,
+): unknown[] | Promise<unknown[]> {
+  if (mode === "sequential") {
+    return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "policy", main, undefined, note))
+  }
+  const region = reportTwo(main, auxStream, note)
   if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
   return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
 }

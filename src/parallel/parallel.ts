@@ -3,9 +3,12 @@ import { PoolLease } from "../runtime/device/stream-pool.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { isEnabled, type ParallelOptions } from "./execute-in-parallel.js"
+import { askedBy } from "../runtime/order/overlap-options.js"
+import { noteOf, takeTurn } from "./by-policy.js"
 import { AuxBranch, forkJoin } from "./fork-join.js"
 import { report } from "./report.js"
 import { runInSequence } from "./sequential.js"
+import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import type { Joined, Results } from "./types.js"
 
 /**
@@ -13,7 +16,7 @@ import type { Joined, Results } from "./types.js"
  * provides the streams and the events.
  *
  * @param fns the functions; a single one, or none, needs no other stream
- * @param options `enable: false` runs them in sequence
+ * @param options `enable: false` runs all functions in sequence; `{ overlap, key }` lets a policy decide that
  * @returns the results in order; a promise if any function returned one
  * @throws AuxstreamError AUX_INVALID_ARGUMENT or AUX_AMBIGUOUS_DEVICE before anything is queued; otherwise what a function
  * threw, after the join
@@ -31,10 +34,19 @@ export function parallel(
   checkList(fns)
   const enabled = isEnabled(options)
   const [fn0, ...others] = fns
+  const asked = askedBy(options)
   if (fn0 === undefined || others.length === 0 || !enabled) {
-    return runInSequence(fns, report("parallel", others.length === 0 ? "no-aux-stream" : "disabled"))
+    const reason = others.length === 0 ? "no-aux-stream" : "disabled"
+    return runInSequence(fns, report("parallel", reason, undefined, undefined, noteOf(asked)))
   }
-  return onPool(currentStream(currentDevice()), fn0, others)
+  const main = currentStream(currentDevice())
+  if (asked === undefined) return onPool(main, fn0, others, undefined)
+  return takeTurn(
+    asked.policy.turnOf(main.state, asked.key),
+    [], // The pool's streams have no work but what the current stream has joined.
+    (note) => onPool(main, fn0, others, note),
+    (note) => runInSequence(fns, report("parallel", "policy", main, undefined, note)),
+  )
 }
 
 function checkList(fns: unknown): void {
@@ -42,12 +54,17 @@ function checkList(fns: unknown): void {
   fns.forEach((fn: unknown, index) => checkFunction(fn, `fns[${index}]`))
 }
 
-function onPool(main: Stream, fn0: () => unknown, others: readonly (() => unknown)[]): unknown[] | Promise<unknown[]> {
+function onPool(
+  main: Stream,
+  fn0: () => unknown,
+  others: readonly (() => unknown)[],
+  note: OverlapNote | undefined,
+): unknown[] | Promise<unknown[]> {
   const lease = new PoolLease(main)
   let results: unknown[] | Promise<unknown[]> | undefined
   try {
     const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.acquire(), undefined))
-    const region = report("parallel", "parallel", main, branches)
+    const region = report("parallel", "parallel", main, branches, note)
     results = forkJoin(main, fn0, branches, undefined, others.length + 1, region)
     return results instanceof Promise ? results.finally(() => lease.end()) : results
   } finally {

@@ -3,6 +3,7 @@ import type { Device } from "../runtime/device/device.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { currentObserver } from "../runtime/order/observers.js"
+import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import { Region, type RegionName } from "../runtime/order/region.js"
 import { context } from "../runtime/device/context.js"
 
@@ -27,6 +28,8 @@ export interface ParallelMessage {
   readonly device: Device | undefined
   /** The streams of the call, the current one first. */
   readonly streams: readonly Stream[]
+  /** The policy of the call; undefined if it has none. */
+  readonly policy: OverlapNote | undefined
 }
 
 const parallelChannel = channel("auxstream:parallel")
@@ -37,6 +40,7 @@ const none: readonly { stream: Stream }[] = []
  *
  * @param main the current stream, if known
  * @param branches the streams beside it
+ * @param policy what the call's policy has to say about it
  * @returns the call's region if there is an observer. The caller must end it
  */
 export function report(
@@ -44,18 +48,19 @@ export function report(
   reason: ParallelReason,
   main?: Stream,
   branches: readonly { stream: Stream }[] = none,
+  policy?: OverlapNote,
 ): Region | undefined {
-  if (parallelChannel.hasSubscribers) publish(reason, main, branches)
-  return currentObserver() === undefined ? undefined : begin(name, reason, main, branches)
+  if (parallelChannel.hasSubscribers) publish(reason, main, branches, policy)
+  return currentObserver() === undefined ? undefined : begin(name, reason, main, branches, policy)
 }
 
 /** Like {@link report}, for two streams side by side. Allocates nothing if nobody listens. */
-export function reportTwo(main: Stream, stream: Stream): Region | undefined {
-  if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }])
+export function reportTwo(main: Stream, stream: Stream, policy: OverlapNote | undefined): Region | undefined {
+  if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }], policy)
   const observer = currentObserver()
   if (observer === undefined) return undefined
   const streams = [main.state, stream.state]
-  return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, context().region, observer)
+  return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, context().region, observer, policy)
 }
 
 function begin(
@@ -63,11 +68,12 @@ function begin(
   reason: ParallelReason,
   main: Stream | undefined,
   branches: readonly { readonly stream: Stream }[],
+  policy: OverlapNote | undefined,
 ): Region | undefined {
   const observer = currentObserver()
   if (observer === undefined) return undefined
   const streams = streamsOf(main, branches).map(({ state }) => state)
-  return new Region(name, modeOf(reason), reason, streams, context().region, observer)
+  return new Region(name, modeOf(reason), reason, streams, context().region, observer, policy)
 }
 
 function modeOf(reason: ParallelReason): "parallel" | "sequential" {
@@ -82,9 +88,10 @@ function publish(
   reason: ParallelReason,
   main: Stream | undefined,
   branches: readonly { readonly stream: Stream }[],
+  policy: OverlapNote | undefined,
 ): void {
   const streams = streamsOf(main, branches)
-  const message: ParallelMessage = { mode: modeOf(reason), reason, device: streams[0]?.device, streams }
+  const message: ParallelMessage = { mode: modeOf(reason), reason, device: streams[0]?.device, streams, policy }
   parallelChannel.publish(message)
 }
 

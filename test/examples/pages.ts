@@ -11,7 +11,7 @@ export interface PageCode {
 
 /** Whether the page's blocks form one program, which the tests run. */
 export function isProgram(path: string): boolean {
-  return path.startsWith("docs/guide/") || path === "docs/porting.md"
+  return path.startsWith("docs/guide/") || path === "docs/porting.md" || path === "docs/overlap.md"
 }
 
 export function codeOf(path: string, page: string): PageCode[] {

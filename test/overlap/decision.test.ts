@@ -58,7 +58,11 @@ describe("§14: a decision", () => {
   })
 
   test("that was stored is not changed by fewer than six checks", () => {
-    const decision = new Decision("parallel", { gain: 0.1, saved: 10, parallel: 100, sequential: 110 })
+    const decision = Decision.stored({
+      ...{ call: "eager", key: 1, mode: "parallel", parallel: 100, sequential: 110, pairs: 16, early: false },
+      decided: new Date().toISOString(),
+    })
+    assert.equal(decision.pairs, 16)
     for (let count = 0; count < 5; count++) decision.check(pair(150, 110))
     assert.equal(decision.mode, "parallel")
     assert.equal(decision.comparison.parallel, 100)

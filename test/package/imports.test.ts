@@ -122,7 +122,7 @@ const rooms: Record<string, readonly string[]> = {
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["placement", "trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
+    ...["placement", "overlap", "trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
   ],
 }
 

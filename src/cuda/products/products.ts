@@ -50,6 +50,7 @@ export interface ProductParts {
 /** See the head of this file. */
 export class CublasLt implements ProductLibrary {
   readonly workspaceBytes = WORKSPACE_BYTES
+  loads = 0
   readonly lacksFloat8: string | undefined
   readonly #context: CudaContext
   readonly #parts: ProductParts
@@ -84,7 +85,12 @@ export class CublasLt implements ProductLibrary {
     this.#context.lastEvent = undefined
     const plan = this.#plans.find(product)
     if (plan?.isLoaded === true) this.#queue(plan, product, workspace, stream)
-    else this.#parts.quiet.block(needOf(product), () => this.#queueFirst(product, workspace, stream))
+    else this.#loadFor(product, () => this.#queueFirst(product, workspace, stream))
+  }
+
+  #loadFor(product: MatrixProduct, queue: () => void): void {
+    this.loads += 1
+    this.#parts.quiet.block(needOf(product), queue)
   }
 
   /** The device is idle, so that loading code does not wait. */
@@ -116,7 +122,7 @@ export class CublasLt implements ProductLibrary {
       for (const product of others) this.#queueFirst(product, workspace, stream)
     }
     if (unloaded === undefined) queue()
-    else this.#parts.quiet.block(needOf(unloaded), queue)
+    else this.#loadFor(unloaded, queue)
   }
 
   /** The stream is being destroyed. */

@@ -421,6 +421,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     device.checkUsable()
     this.#checkAvailable(device)
     this.#module.on(device)
+    device.order.loads += 1
     const handle = showCall("load", () => device.driver.kernels.load(this.#source))
     device.kernels[this.#place] = handle
     return handle

@@ -23,6 +23,8 @@ export class DeviceOrder {
   readonly events: EventPool
   readonly captures: Captures
   #capturing = 0
+  /** How often something was compiled, loaded or captured. Only changes matter: such a call takes unusually long. */
+  loads = 0
   #observer: OperationObserver | undefined
   /** Whether a capture or an observer needs a description of each operation, record and wait. */
   isWatched = false
@@ -47,6 +49,7 @@ export class DeviceOrder {
 
   setCapturing(count: number): void {
     this.#capturing = count
+    this.loads += 1
     this.isWatched = count > 0 || this.#observer !== undefined
   }
 

@@ -3,6 +3,7 @@
  * flow of calls, across `await`, as the current stream does.
  */
 import type { OperationObserver } from "./observer.js"
+import type { OverlapNote } from "./overlap-policy.js"
 import type { StreamState } from "./stream-state.js"
 
 /** The functions whose calls are regions. */
@@ -20,6 +21,8 @@ export class Region {
   readonly reason: string
   /** The streams, the current one first; in sequential mode only that one. Empty if there is no current device. */
   readonly streams: readonly StreamState[]
+  /** What a policy has to say about the call; undefined if it has none. */
+  readonly policy: OverlapNote | undefined
   /** The function of an outer call inside which this call was made. */
   readonly parent: RegionPart | undefined
   /** The place of code that runs in the call but in none of its functions: its records and waits. */
@@ -34,11 +37,13 @@ export class Region {
     streams: readonly StreamState[],
     parent: RegionPart | undefined,
     observer: OperationObserver,
+    policy?: OverlapNote,
   ) {
     this.name = name
     this.mode = mode
     this.reason = reason
     this.streams = streams
+    this.policy = policy
     this.parent = parent
     this.own = new RegionPart(this, undefined)
     this.#observer = observer

@@ -1,0 +1,51 @@
+import type { OverlapKey, OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { CallKind } from "./call-kind.js"
+import type { Entry } from "./entry.js"
+
+/**
+ * How far a key is:
+ *
+ * - `measuring`: its calls alternate, or their times are awaited
+ * - `decided`: its calls run as decided
+ * - `early`: decided, and measured again once the process has run 1 000 fork-joins
+ * - `from file`: decided by another process, and not checked by this one yet
+ * - `async`: its functions return promises, so its calls run in parallel, unmeasured
+ * - `unmeasurable`: too many calls in a row did not count, so its calls run in parallel for a while
+ */
+export type OverlapState = "measuring" | "decided" | "early" | "from file" | "async" | "unmeasurable"
+
+/** What a policy knows of one key on one device, for {@link MeasuredOverlap.decisions}. */
+export interface OverlapDecision {
+  /** The vendor's name of the device. */
+  readonly device: string
+  /** Eager calls and captured graphs are measured apart. */
+  readonly call: CallKind
+  readonly key: OverlapKey
+  /** Undefined before the decision; until then calls run in both modes. */
+  readonly mode: OverlapMode | undefined
+  /** The median cost of a call in each mode, in microseconds. Undefined before the decision. */
+  readonly parallel: number | undefined
+  readonly sequential: number | undefined
+  /** How many pairs of calls the decision is based on. */
+  readonly pairs: number
+  /** How many times it was checked in this process, and how many checks changed it. */
+  readonly checks: number
+  readonly changes: number
+  readonly state: OverlapState
+}
+
+/** What an entry knows. */
+export function decisionOf(device: string, call: CallKind, entry: Entry): OverlapDecision {
+  const { evidence } = entry
+  return {
+    ...{ device, call, key: entry.key, mode: evidence?.mode },
+    ...{ parallel: evidence?.comparison.parallel, sequential: evidence?.comparison.sequential },
+    ...{ pairs: evidence?.pairs ?? 0, checks: evidence?.checks ?? 0, changes: evidence?.changes ?? 0 },
+    state: stateOf(entry),
+  }
+}
+
+function stateOf({ evidence, pause, isEarly, isFromFile }: Entry): OverlapState {
+  if (evidence !== undefined) return isEarly ? "early" : isFromFile ? "from file" : "decided"
+  return pause === "async" ? "async" : pause === "failed" ? "unmeasurable" : "measuring"
+}

@@ -1,0 +1,246 @@
+/**
+ * Times calls on one device: records pooled timing events around a call, and reads them in batches later. It must never
+ * wait for the device, and never read inside a call that is being timed.
+ *
+ * Its records are no part of the program's order: they change no clock, and observers do not see them.
+ */
+import type { DriverEvents, EventHandle } from "../driver.js"
+import { now, setImmediate } from "../common/timers.js"
+import type { DeviceOrder } from "../runtime/order/device-order.js"
+import type { OverlapOutcome, OverlapSample } from "../runtime/order/overlap-policy.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
+import type { Timing } from "./rule.js"
+
+/** Without turns of the event loop, times are read before a measured call once so many are waiting. */
+const BATCH = 8
+/** So many queries of one batch may find a call not over yet. */
+const MOST_UNFINISHED = 4
+
+/** Learns what became of a measured call. */
+export interface SampleSink {
+  /** The call has ended. If it counts, its time follows later. */
+  ended(counts: boolean, outcome: OverlapOutcome): void
+  timed(timing: Timing): void
+  /** The time of a call that counted cannot be had. */
+  lost(): void
+}
+
+/** What all samples of a device cost so far. */
+export interface SamplingCost {
+  /** How many times were read, and how long that took in microseconds. */
+  reads: number
+  readTime: number
+}
+
+const samplers = new WeakMap<DeviceOrder, Sampler>()
+
+/** The call of this thread that is being timed. At most one is: it is synchronous, and calls inside it are not timed. */
+let open: CallSample | undefined
+
+/** Whether the calling code runs inside a call that is being timed. */
+export function isSampling(): boolean {
+  return open !== undefined
+}
+
+/** See the head of this file. All policies share the sampler of a device. */
+export class Sampler {
+  readonly order: DeviceOrder
+  readonly cost: SamplingCost = { reads: 0, readTime: 0 }
+  readonly #events: DriverEvents
+  readonly #idle: EventHandle[] = []
+  /** Calls that have ended and whose times are not known, the oldest first. */
+  #waiting: CallSample[] = []
+  /** The newest of them, until it is known whether its stream starved after it. */
+  #newest: CallSample | undefined
+  #willRead = false
+
+  constructor(order: DeviceOrder) {
+    this.order = order
+    this.#events = order.driver.events
+  }
+
+  /** The sampler of a device. */
+  static of(order: DeviceOrder): Sampler {
+    const known = samplers.get(order)
+    if (known !== undefined) return known
+    const sampler = new Sampler(order)
+    samplers.set(order, sampler)
+    return sampler
+  }
+
+  /** A measurement of the next call on this stream. */
+  sample(main: StreamState, sink: SampleSink): OverlapSample {
+    return new CallSample(this, main, sink)
+  }
+
+  /** Must be called when a call begins on a stream: shows whether the stream has starved since the last measured call. */
+  noteCall(main: StreamState): void {
+    if (this.#newest === undefined || open !== undefined) return
+    this.#newest.noteNext(main)
+    this.#newest = undefined
+  }
+
+  /** Reads the times of calls that are over. Does not wait for others. */
+  read(): void {
+    const waiting = this.#waiting
+    // While a capture is open, CUDA's answers about events may be refused, and other captures may be invalidated.
+    if (waiting.length === 0 || open !== undefined || this.order.capturing > 0) return
+    const start = now()
+    let unfinished = 0
+    const left: CallSample[] = []
+    for (const sample of waiting) {
+      if (unfinished > MOST_UNFINISHED || !sample.read(this.#events)) {
+        unfinished += 1
+        left.push(sample)
+      }
+    }
+    this.#waiting = left
+    this.cost.reads += waiting.length - left.length
+    this.cost.readTime += (now() - start) * 1e3
+  }
+
+  /** @internal Called directly before a call's start is recorded. */
+  prepare(): void {
+    if (this.#waiting.length >= BATCH) this.read()
+  }
+
+  /** @internal */
+  acquire(): EventHandle {
+    return this.#idle.pop() ?? this.#events.create(true)
+  }
+
+  /** @internal The events may be recorded again. */
+  release(start: EventHandle, end: EventHandle): void {
+    this.#idle.push(start, end)
+  }
+
+  /** @internal The call's times are to be read. */
+  add(sample: CallSample): void {
+    this.#waiting.push(sample)
+    this.#newest = sample
+    if (this.#willRead) return
+    this.#willRead = true
+    // It must not keep the process alive: nothing waits for it.
+    setImmediate(() => {
+      this.#willRead = false
+      // Between turns of the event loop a program may rest, so an idle stream says nothing about the calling thread.
+      this.#newest = undefined
+      this.read()
+    }).unref()
+  }
+}
+
+/** One measured call. */
+class CallSample implements OverlapSample {
+  readonly #sampler: Sampler
+  readonly #main: StreamState
+  readonly #sink: SampleSink
+  #counts = false
+  #start: EventHandle = 0
+  #end: EventHandle = 0
+  #loads = 0
+  #began = 0
+  #host = 0
+  #starved = false
+
+  constructor(sampler: Sampler, main: StreamState, sink: SampleSink) {
+    this.#sampler = sampler
+    this.#main = main
+    this.#sink = sink
+  }
+
+  begin(others: readonly StreamState[]): void {
+    const sampler = this.#sampler
+    const main = this.#main
+    sampler.prepare()
+    this.#counts = isAlone(main, others)
+    if (this.#counts) this.#counts = this.#recordStart()
+    this.#loads = loadsOf(main.order)
+    open = this
+    this.#began = now()
+  }
+
+  #recordStart(): boolean {
+    const sampler = this.#sampler
+    const { events } = this.#main.order.driver
+    try {
+      this.#start = sampler.acquire()
+      this.#end = sampler.acquire()
+      events.record(this.#start, this.#main.handle)
+      return true
+    } catch {
+      return false // The call itself will fail the same way, and say so.
+    }
+  }
+
+  end(outcome: OverlapOutcome): void {
+    this.#host = (now() - this.#began) * 1e3
+    open = undefined
+    const main = this.#main
+    const recorded = this.#counts && outcome === "done" && this.#recordEnd()
+    const counts = recorded && loadsOf(main.order) === this.#loads
+    if (counts) this.#sampler.add(this)
+    else if (this.#end !== 0) this.#sampler.release(this.#start, this.#end)
+    this.#sink.ended(counts, outcome)
+  }
+
+  #recordEnd(): boolean {
+    try {
+      this.#main.order.driver.events.record(this.#end, this.#main.handle)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** The next call begins. */
+  noteNext(main: StreamState): void {
+    this.#starved = main === this.#main && hasStarved(main)
+  }
+
+  /** @returns false if the call is not over */
+  read(events: DriverEvents): boolean {
+    let elapsed: number | undefined
+    if (!this.#main.order.closed) {
+      try {
+        if (!events.query(this.#end)) return false
+        elapsed = events.elapsedTime(this.#start, this.#end) * 1e3
+      } catch {
+        // The stream broke, or the device is lost.
+      }
+      this.#sampler.release(this.#start, this.#end)
+    }
+    if (elapsed === undefined || !(elapsed >= 0)) this.#sink.lost()
+    else this.#sink.timed({ elapsed, host: this.#host, starved: this.#starved })
+    return true
+  }
+}
+
+/**
+ * Whether the streams hold no work of strangers, which would be timed, too: everything queued on the other streams happens
+ * before the call, and nobody captures the current one.
+ */
+function isAlone(main: StreamState, others: readonly StreamState[]): boolean {
+  const { order } = main
+  if (main.disposed || order.capturing > 0) return false
+  if (main.shared && order.isCapturedByOthers(main)) return false
+  return others.every((other) => other === main || main.isAfterAllOf(other))
+}
+
+/** How often something was compiled or loaded. */
+function loadsOf(order: DeviceOrder): number {
+  return order.loads + (order.driver.products?.loads ?? 0)
+}
+
+/**
+ * Whether the stream has nothing to do although the program has not waited for it: the calling thread is slower than the
+ * stream. Of a shared stream, this cannot be known.
+ */
+function hasStarved(main: StreamState): boolean {
+  if (main.disposed || main.shared || main.capture !== undefined || main.isKnownDone) return false
+  try {
+    return main.order.driver.streams.query(main.handle)
+  } catch {
+    return false
+  }
+}

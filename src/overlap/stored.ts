@@ -1,0 +1,32 @@
+/** Decisions as files keep them. */
+import type { OverlapKey, OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { CallKind } from "./call-kind.js"
+
+/** Where a decision was measured. Decisions of other environments say nothing about this one. */
+export interface Environment {
+  /** The vendor's name of the device. */
+  readonly device: string
+  readonly multiprocessors: number
+  /** The version of CUDA that the driver supports; null on the host device. */
+  readonly driver: string | null
+  /** The version of this library. */
+  readonly auxstream: string
+  /** The major version of Node.js, or the name and version of another runtime. */
+  readonly runtime: string
+}
+
+/** What was decided for one key. */
+export interface StoredDecision {
+  readonly call: CallKind
+  readonly key: OverlapKey
+  readonly mode: OverlapMode
+  /** The median costs of a call, in microseconds. */
+  readonly parallel: number
+  readonly sequential: number
+  /** How many pairs of calls were measured. */
+  readonly pairs: number
+  /** Whether it was decided before the process's code was warm. */
+  readonly early: boolean
+  /** When, as an ISO 8601 date. */
+  readonly decided: string
+}
