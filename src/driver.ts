@@ -642,6 +642,11 @@ export interface DriverGraphs {
    */
   capturedNode(stream: StreamHandle): NodeHandle
   /**
+   * How many nodes have been captured so far in the capture of the stream, outside of bodies of conditionals. Called directly after
+   * an operation was captured. The nodes of a graph launched inside may count as one.
+   */
+  capturedCount(stream: StreamHandle): number
+  /**
    * Must be called before nodes are changed.
    *
    * @returns the graph's handle from now on. It may be another one after an update; then the caller destroys the former
@@ -678,6 +683,11 @@ export interface TimedNode {
    * graph, if the driver knows that.
    */
   readonly branch: number
+  /**
+   * How many nodes of the graph were captured before it, as {@link DriverGraphs.capturedCount} counts them; in the body of a
+   * conditional on the host device, before the conditional. Undefined if the driver does not know.
+   */
+  readonly place: number | undefined
   /** In the body of a conditional: how many times the node has run before in this launch. Otherwise undefined. */
   readonly iteration: number | undefined
   readonly start: number
@@ -698,7 +708,7 @@ export interface TimelineSink {
    *
    * @param stream names the stream, for people
    */
-  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "iteration">): void
+  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "place" | "iteration">): void
   /** The times of this many operations or nodes were lost. */
   lost(count: number): void
 }

@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel"
 import type { Device } from "../runtime/device/device.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
-import { currentObserver } from "../runtime/order/observers.js"
+import { currentRegionObserver } from "../runtime/order/observers.js"
 import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import { Region, type RegionName } from "../runtime/order/region.js"
 import { context } from "../runtime/device/context.js"
@@ -36,12 +36,12 @@ const parallelChannel = channel("auxstream:parallel")
 const none: readonly { stream: Stream }[] = []
 
 /**
- * Reports how a call runs. Costs almost nothing if the channel has no subscriber and there is no observer.
+ * Reports how a call runs. Costs almost nothing if the channel has no subscriber and nobody needs to know regions.
  *
  * @param main the current stream, if known
  * @param branches the streams beside it
  * @param policy what the call's policy has to say about it
- * @returns the call's region if there is an observer. The caller must end it
+ * @returns the call's region if an observer or a capture needs it. The caller must end it
  */
 export function report(
   name: RegionName,
@@ -51,13 +51,13 @@ export function report(
   policy?: OverlapNote,
 ): Region | undefined {
   if (parallelChannel.hasSubscribers) publish(reason, main, branches, policy)
-  return currentObserver() === undefined ? undefined : begin(name, reason, main, branches, policy)
+  return currentRegionObserver() === undefined ? undefined : begin(name, reason, main, branches, policy)
 }
 
 /** Like {@link report}, for two streams side by side. Allocates nothing if nobody listens. */
 export function reportTwo(main: Stream, stream: Stream, policy: OverlapNote | undefined): Region | undefined {
   if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }], policy)
-  const observer = currentObserver()
+  const observer = currentRegionObserver()
   if (observer === undefined) return undefined
   const streams = [main.state, stream.state]
   return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, context().region, observer, policy)
@@ -70,7 +70,7 @@ function begin(
   branches: readonly { readonly stream: Stream }[],
   policy: OverlapNote | undefined,
 ): Region | undefined {
-  const observer = currentObserver()
+  const observer = currentRegionObserver()
   if (observer === undefined) return undefined
   const streams = streamsOf(main, branches).map(({ state }) => state)
   return new Region(name, modeOf(reason), reason, streams, context().region, observer, policy)

@@ -13,6 +13,7 @@ import type {
   TracedDevice,
   TracedStream,
 } from "./data/data.js"
+import { type Draft, GraphLaunches } from "./graph-launches.js"
 import {
   type LogEntry,
   type LoggedOperation,
@@ -35,8 +36,6 @@ export interface TraceWindow {
   readonly regions: { readonly from: number; readonly to: number }
 }
 
-/** Writable views of the data's objects while they are made. */
-type Draft<T> = { -readonly [K in keyof T]: T[K] }
 interface WaitDraft {
   from: { stream: number; time: number }
   to: { stream: number; time: number }
@@ -57,8 +56,9 @@ class Compiler {
   readonly #branches = new Map<string, number>()
   /** The indices of regions, by their numbers. */
   readonly #regions = new Map<number, number>()
-  /** For each region the one around it, and when its operations ran. */
-  #parents: (number | undefined)[] = []
+  /** The regions: those that the program called, then those of graphs. */
+  readonly #all: TraceRegion[] = []
+  /** When the operations of each ran. */
   readonly #ran: ({ start: number; end: number } | undefined)[] = []
   readonly #spans: TraceSpan[] = []
   readonly #waits: WaitDraft[] = []
@@ -69,6 +69,14 @@ class Compiler {
   /** The waits of each stream since its last operation. */
   readonly #pending = new Map<StreamIndex, WaitDraft[]>()
   readonly #lost = new Map<RecordedDevice, number>()
+  readonly #launches = new GraphLaunches({
+    spans: this.#spans,
+    regions: this.#all,
+    addWait: (wait) => this.#waits.push(wait),
+    laneOf: ({ stream }, branch) => this.#laneOf(stream, branch),
+    time: (milliseconds) => this.#time(milliseconds),
+    isHost: ({ stream }) => this.#recorder.streams[stream]?.device.kind === "host",
+  })
   #operations = 0
 
   constructor(recorder: Recorder, window: TraceWindow) {
@@ -82,13 +90,13 @@ class Compiler {
     for (const device of this.#recorder.devices) if (!device.isClosed) this.#device(device)
     const recorded = this.#recorder.regions.slice(this.#window.regions.from, this.#window.regions.to)
     recorded.forEach(({ region }, index) => this.#regions.set(region.number, index))
-    this.#parents = recorded.map(({ region: { parent } }) => parent && this.#regions.get(parent.region.number))
+    for (const region of recorded) this.#all.push(this.#region(region))
     for (let index = entries.from; index < entries.to; index++) {
       const entry = log[index]
       if (entry !== undefined) this.#take(entry)
     }
     this.#takeForeign()
-    const regions = recorded.map((region, index) => this.#region(region, index))
+    const regions = this.#all.map((region, index) => this.#whole(region, recorded[index], index))
     const cost = { total: ns(this.#recorder.cost - this.#window.cost), operations: this.#operations }
     return {
       format: "auxstream-trace",
@@ -126,7 +134,9 @@ class Compiler {
     this.#reached.set(operation.stream, Math.max(this.#reachedBy(operation.stream), span.end))
     this.#extend(span.region, span.start, span.end)
     const index = this.#spans.push(span) - 1
-    for (const node of operation.nodes ?? []) this.#node(operation, span, index, node)
+    if (operation.nodes === undefined) return
+    this.#launches.add(operation, span, index)
+    for (const { region, start: begin, end: until } of this.#spans.slice(index + 1)) this.#extend(region, begin, until)
   }
 
   #span(operation: LoggedOperation, start: number, end: number): Draft<TraceSpan> {
@@ -138,29 +148,6 @@ class Compiler {
     span.region = region
     if (branch !== NONE) span.branch = branch
     return span
-  }
-
-  #node(
-    { stream }: LoggedOperation,
-    { queued, region, branch: part }: TraceSpan,
-    parent: number,
-    node: NonNullable<LoggedOperation["nodes"]>[number],
-  ): void {
-    const { name, branch, iteration } = node
-    const [start, end] = [this.#time(node.start), this.#time(node.end)]
-    const span: Draft<TraceSpan> = {
-      stream: this.#branch(stream, branch),
-      kind: "node",
-      name,
-      queued,
-      start,
-      end,
-      parent,
-    }
-    if (iteration !== undefined) span.iteration = iteration
-    if (region !== undefined) span.region = region
-    if (part !== undefined) span.branch = part
-    this.#spans.push(span)
   }
 
   #wait({ stream, time, sent, from, record, region: number }: LoggedWait): void {
@@ -210,26 +197,32 @@ class Compiler {
     }
   }
 
-  #region({ region, start, end, streams }: RecordedRegion, index: number): TraceRegion {
-    const device = this.#recorder.streams[streams[0] ?? -1]?.device
-    const parent = this.#parents[index]
-    const ran = this.#ran[index]
+  /** What is known of a region before its operations are. */
+  #region({ region, start, end }: RecordedRegion): TraceRegion {
+    const parent = region.parent && this.#regions.get(region.parent.region.number)
     return {
       name: region.name,
       mode: region.mode,
       reason: region.reason,
       called: { start: this.#time(start), end: this.#time(Number.isFinite(end) ? end : this.#window.end) },
-      device: device === undefined ? 0 : this.#device(device),
-      streams: streams.map((stream) => this.#stream(stream)),
+      device: 0,
+      streams: [],
       ...(parent === undefined ? {} : { parent }),
       ...(parent === undefined || region.parent?.index === undefined ? {} : { branch: region.parent.index }),
-      ...(ran === undefined ? {} : { ran }),
     }
+  }
+
+  /** @param recorded undefined if the region is in a graph */
+  #whole(region: TraceRegion, recorded: RecordedRegion | undefined, index: number): TraceRegion {
+    const streams = recorded?.streams.map((stream) => this.#stream(stream)) ?? region.streams
+    const ran = this.#ran[index]
+    const device = this.#streams[streams[0] ?? -1]?.device ?? 0
+    return { ...region, device, streams, ...(ran === undefined ? {} : { ran }) }
   }
 
   /** An operation ran inside a region, and so inside those around it. */
   #extend(inner: number | undefined, start: number, end: number): void {
-    for (let region = inner; region !== undefined; region = this.#parents[region]) {
+    for (let region = inner; region !== undefined; region = this.#all[region]?.parent) {
       const ran = (this.#ran[region] ??= { start, end })
       ran.start = Math.min(ran.start, start)
       ran.end = Math.max(ran.end, end)
@@ -276,7 +269,7 @@ class Compiler {
   }
 
   /** The stream that runs a branch of the graphs launched on a stream. */
-  #branch(stream: StreamIndex, branch: number): number {
+  #laneOf(stream: StreamIndex, branch: number): number {
     const launching = this.#stream(stream)
     if (branch === 0) return launching
     const { device = 0, name = "" } = this.#streams[launching] ?? {}

@@ -13,7 +13,7 @@ import type { LoggedOperation } from "./log.js"
 /** Work that another library queued. */
 export interface StrangeWork {
   readonly stream: string
-  readonly node: Omit<TimedNode, "branch" | "iteration">
+  readonly node: Omit<TimedNode, "branch" | "place" | "iteration">
 }
 
 export class DeviceTimes implements TimelineSink {
@@ -90,7 +90,7 @@ export class DeviceTimes implements TimelineSink {
     ;(operation.nodes ??= []).push(node)
   }
 
-  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "iteration">): void {
+  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "place" | "iteration">): void {
     this.foreign.push({ stream, node })
   }
 

@@ -3,6 +3,7 @@
  * are small and refer to nothing of the program, because a trace has millions of them, and the collector copies each one.
  */
 import type { HostCallName } from "../runtime/order/observer.js"
+import type { GraphOutline } from "../runtime/order/graph-outline.js"
 import type { TimedNode } from "../driver.js"
 import type { SpanKind } from "./data/data.js"
 
@@ -32,6 +33,8 @@ export interface LoggedOperation {
   /** NaN until known. */
   start: number
   end: number
+  /** What is known of the graph that it launches. */
+  readonly outline: GraphOutline | undefined
   /** The operations of a graph that ran. */
   nodes: TimedNode[] | undefined
 }

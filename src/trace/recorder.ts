@@ -101,8 +101,7 @@ export class Recorder extends OperationObserver {
   readonly #slots = new Map<DeviceOrder, StreamIndex[]>()
   /** The latest records of each stream. */
   readonly #records: LoggedRecord[][] = []
-  /** The number of the first region. The recorder sees all that follow. */
-  #firstRegion: number | undefined
+  readonly #openRegions = new Map<Region, RecordedRegion>()
   /** The operations that are being queued, the innermost last; undefined for one that is not recorded. */
   readonly #open: (LoggedOperation | undefined)[] = []
   readonly #timer: ReturnType<typeof setInterval>
@@ -216,23 +215,26 @@ export class Recorder extends OperationObserver {
     if (this.calls.length < this.#limits.entries) this.calls.push({ name, start, end: this.now() })
   }
 
+  /** A captured region runs with the launches of its graph, which name it. */
   override began(region: Region): void {
-    if (this.regions.length >= this.#limits.entries) return
+    if (region.isCaptured || this.regions.length >= this.#limits.entries) return
     const streams = region.streams.map((stream) => this.#indexOf(stream))
-    this.#firstRegion ??= region.number
     const driver = region.streams[0]?.order.driver
     const endRange = driver?.startRange?.(`auxstream ${region.name} (${region.mode}: ${region.reason})`)
-    this.regions.push({ region, start: this.now(), end: NaN, endRange, streams })
+    const recorded = { region, start: this.now(), end: NaN, endRange, streams }
+    this.regions.push(recorded)
+    this.#openRegions.set(region, recorded)
   }
 
   override ended(region: Region): void {
-    const recorded = this.regions[region.number - (this.#firstRegion ?? 0)]
+    const recorded = this.#openRegions.get(region)
+    this.#openRegions.delete(region)
     if (recorded === undefined) return
     recorded.end = this.now()
     recorded.endRange?.()
   }
 
-  #enlist({ kind, label, stream, accesses, region }: Operation): LoggedOperation | undefined {
+  #enlist({ kind, label, stream, accesses, region, plan }: Operation): LoggedOperation | undefined {
     if (this.#isFull()) {
       this.#byOrder.get(stream.order)?.times.lost(1)
       return undefined
@@ -251,6 +253,7 @@ export class Recorder extends OperationObserver {
       tick: NaN,
       start: NaN,
       end: NaN,
+      outline: plan?.outline,
       nodes: undefined,
     }
     this.operations.push(logged)

@@ -41,8 +41,8 @@ function deviceLine({ devices }: TraceData, { device, union, busy, idle, overlap
 /** One row for all calls with the same name, mode and reason. */
 function regionTable({ regions }: TraceData, figures: readonly RegionFigures[]): string[] {
   const groups = groupBy(figures, ({ region }) => {
-    const { name = "", mode = "", reason = "" } = regions[region] ?? {}
-    return `${name}\n${mode}${reason === mode ? "" : ` (${reason})`}`
+    const { name = "", mode = "", reason = "", graph } = regions[region] ?? {}
+    return `${name}${graph === undefined ? "" : ", in graphs"}\n${mode}${reason === mode ? "" : ` (${reason})`}`
   })
   if (groups.size === 0) return []
   const rows = [...groups].map(([key, calls]) => [...key.split("\n"), ...regionRow(calls)])

@@ -40,6 +40,7 @@ function passes(suites: readonly string[], variables: Record<string, string>): v
       AUXSTREAM_LIBNVRTC: doublePath,
       AUXSTREAM_LIBCUBLASLT: doublePath,
       AUXSTREAM_LIBCUBLAS: doublePath,
+      AUXSTREAM_LIBCUPTI: doublePath,
     },
   })
   assert.equal(status, 0, stdout)

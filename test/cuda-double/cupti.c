@@ -101,6 +101,7 @@ static void put_kernel(uint8_t *record, const struct command *command, uint64_t 
   PUT(uint32_t, 92, command->call);
   PUT(uint64_t, 104, (uintptr_t)double_kernel_name(command->kernel));
   PUT(uint64_t, 144, command->node);
+  PUT(uint32_t, 156, command->node >> 32);
 }
 
 static void put_transfer(uint8_t *record, const struct command *command, uint64_t start, uint64_t end) {
@@ -111,6 +112,7 @@ static void put_transfer(uint8_t *record, const struct command *command, uint64_
   PUT(uint32_t, 40, (uintptr_t)command->stream >> 4);
   PUT(uint32_t, 44, command->call);
   PUT(uint64_t, 64, command->node);
+  PUT(uint32_t, 72, command->node >> 32);
 }
 
 void double_profile_run(struct command *command) {

@@ -87,6 +87,8 @@ struct executable {
   enum kind kind;
   struct graph *graph;
   struct stream *branches[MAX_BRANCHES];
+  /* The upper half of its nodes' numbers, for the profiler. The lower half is a node's place in the order of capture. */
+  uint32_t id;
   /* Behind the latest launch: launches of one executable run one after another. */
   struct record *latest;
 };
@@ -94,6 +96,7 @@ struct executable {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* The current captures. */
 static struct capture *_Atomic captures;
+static _Atomic uint32_t executables;
 static _Thread_local enum capture_mode thread_mode = MODE_GLOBAL;
 
 /* CU_STREAM_CAPTURE_MODE_GLOBAL, which is 0, unless it was exchanged. */
@@ -692,6 +695,7 @@ EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct grap
   struct executable *executable = calloc(1, sizeof *executable);
   executable->kind = EXECUTABLE;
   executable->graph = copy_of(graph);
+  executable->id = ++executables;
   for (int i = 1; i < graph->branches; i++) executable->branches[i] = double_stream_make(graph->context, 0);
   double_live.executables++;
   *out = executable;
@@ -799,16 +803,18 @@ static void replay(struct executable *executable, struct stream *stream) {
   struct record **added = malloc((graph->added_count ? graph->added_count : 1) * sizeof *added);
   for (int i = 0; i < graph->added_count; i++) added[i] = double_record_make();
   executable->branches[0] = stream;
+  uint32_t place = 0;
   for (int i = 0; i < graph->count; i++) {
     const struct operation *operation = &graph->operations[i];
     struct stream *branch = executable->branches[operation->branch];
     if (operation->kind == COMMAND) {
+      place++;
       for (int j = 0; j < graph->added_count; j++) {
         if (graph->added[j].to == operation->node) double_record_wait(branch, added[j]);
       }
       if (!operation->disabled) {
         struct command *command = double_command_copy(operation->command);
-        command->node = (uintptr_t)operation;
+        command->node = (uint64_t)executable->id << 32 | (place - 1);
         double_queue(branch, command);
       }
       for (int j = 0; j < graph->added_count; j++) {

@@ -61,11 +61,11 @@ export class CuptiTimeline implements Timeline, ActivitySink {
     this.#sink.lost(count)
   }
 
-  #nodeRan(operation: number, { kind, name, stream, node }: Activity, start: number, end: number): void {
+  #nodeRan(operation: number, { kind, name, stream, node, place }: Activity, start: number, end: number): void {
     const launch = this.#launches.get(operation) ?? new GraphLaunch()
     this.#launches.set(operation, launch)
     const branch = launch.branchOf(stream)
-    this.#sink.nodeRan(operation, { kind, name, branch, iteration: launch.iterationOf(node), start, end })
+    this.#sink.nodeRan(operation, { kind, name, branch, place, iteration: launch.iterationOf(node), start, end })
   }
 }
 

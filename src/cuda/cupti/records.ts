@@ -15,6 +15,8 @@ export interface Activity {
   readonly correlation: number
   /** CUPTI's number of the graph's node; 0 outside of graphs. */
   readonly node: number
+  /** How many nodes of the launched graph were captured before it. Undefined for nodes of graphs inside that graph. */
+  readonly place: number | undefined
   readonly start: TimeStamp
   readonly end: TimeStamp
 }
@@ -35,15 +37,16 @@ interface Layout {
   readonly stream: number
   readonly correlation: number
   readonly node: number
+  readonly graph: number
 }
 
 const START = 16
 const END = 24
 const KERNEL_NAME = 104
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map([
-  [KIND.kernel, { kind: "kernel", device: 40, stream: 48, correlation: 92, node: 144 }],
-  [KIND.copy, { kind: "copy", device: 32, stream: 40, correlation: 44, node: 64 }],
-  [KIND.fill, { kind: "fill", device: 32, stream: 40, correlation: 44, node: 64 }],
+  [KIND.kernel, { kind: "kernel", device: 40, stream: 48, correlation: 92, node: 144, graph: 156 }],
+  [KIND.copy, { kind: "copy", device: 32, stream: 40, correlation: 44, node: 64, graph: 72 }],
+  [KIND.fill, { kind: "fill", device: 32, stream: 40, correlation: 44, node: 64, graph: 72 }],
 ])
 const LINK = { operation: 8, correlation: 16 } as const
 
@@ -70,9 +73,16 @@ function activity(bytes: DataView, offset: number, layout: Layout, reader: Recor
     stream: bytes.getUint32(offset + layout.stream, true),
     correlation: bytes.getUint32(offset + layout.correlation, true),
     node: number64(bytes, offset + layout.node),
+    place: placeOf(bytes, offset + layout.node, offset + layout.graph),
     start: timeStamp(bytes, offset + START),
     end: timeStamp(bytes, offset + END),
   }
+}
+
+/** A node's number has that of its graph in the upper half, and in the lower half its place there. */
+function placeOf(bytes: DataView, node: number, graph: number): number | undefined {
+  const isOfLaunched = bytes.getUint32(node + 4, true) === bytes.getUint32(graph, true)
+  return isOfLaunched ? bytes.getUint32(node, true) : undefined
 }
 
 function timeStamp(bytes: DataView, offset: number): TimeStamp {

@@ -241,6 +241,10 @@ export class Graphs implements DriverGraphs {
     return this.#captures.lastNodeOf(stream)
   }
 
+  capturedCount(stream: StreamHandle): number {
+    return this.#captures.countOf(stream)
+  }
+
   makeChangeable(executable: GraphHandle): GraphHandle {
     const instantiation = this.#instantiations.get(executable)
     if (instantiation?.isUpdated !== true) return executable

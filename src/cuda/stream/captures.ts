@@ -103,6 +103,14 @@ export class Captures {
     return count === 1 ? readNumber(dependencies) : 0
   }
 
+  /** How many nodes the graph of a captured stream has. */
+  countOf(stream: StreamHandle): number {
+    const { graph } = this.pointOf(stream)
+    const { cuGraphGetNodes } = this.#context.graphCalls
+    this.#context.check(cuGraphGetNodes(graph, 0, this.#out.address), "cuGraphGetNodes")
+    return this.#out.number(0)
+  }
+
   /** Makes the node the only dependency of what is captured on the stream next. */
   continueAfter(node: number, stream: StreamHandle): void {
     const { cuStreamUpdateCaptureDependencies } = this.#context.graphCalls

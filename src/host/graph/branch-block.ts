@@ -11,7 +11,7 @@ export interface BranchBlock {
   /** What its first command waits for. */
   readonly firstWait: { readonly branch: number; readonly position: number } | undefined
   readonly shape: readonly number[]
-  /** For each position, the number of its command among those of all branches, in the order of the calls. */
+  /** For each position, the number of its command among those of all branches, in the order of the calls; -1 for a wait. */
   readonly calls: readonly number[]
   /** How many of the commands wait for other branches. */
   readonly waits: number

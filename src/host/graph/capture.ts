@@ -6,9 +6,9 @@ import type { HostStream } from "../queue/stream.js"
 /** An open capture: its streams' commands are collected in branches instead of being queued. */
 export class HostCapture implements BranchList {
   readonly branches: Branch[] = []
+  count = 0
   readonly #streams: HostStream[] = []
   #added = 0
-  #calls = 0
   readonly #levels: { readonly words: Int32Array }
   /** The conditional whose body is captured, if any. */
   readonly conditional: OpenConditional | undefined
@@ -31,10 +31,6 @@ export class HostCapture implements BranchList {
     const branch = this.branches[index] ?? new Branch(this, index, level)
     this.branches[index] = branch
     return branch
-  }
-
-  nextCall(): number {
-    return this.#calls++
   }
 
   /** From here on the streams' commands are queued again. */

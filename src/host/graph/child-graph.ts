@@ -11,6 +11,7 @@ interface Part extends CommandRange {
   count: number
   /** The records after those commands that other branches wait for. */
   readonly points: (CapturedPoint | undefined)[]
+  readonly calls: readonly number[]
 }
 
 /**
@@ -20,11 +21,13 @@ interface Part extends CommandRange {
  * @param first the branch of the stream that it is launched on; it gets the commands of the graph's first branch
  */
 export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch): void {
-  const partOf = ({ block, length, level }: BranchBlock, place: number): Part => {
+  const partOf = ({ block, length, level, calls }: BranchBlock, place: number): Part => {
     const branch = place === 0 ? first : first.helper(place, level)
-    return { branch, words, start: block + TIME_WORDS, end: block + length, count: 0, points: [] }
+    return { branch, words, start: block + TIME_WORDS, end: block + length, count: 0, points: [], calls }
   }
   const parts = graph.branches.map(partOf)
+  const { list } = first
+  const base = list.count
   const launch = first.record()
   inSequence(parts, (part, start, end, last) => {
     const { branch, points } = part
@@ -35,8 +38,9 @@ export function captureLaunch(graph: HostGraph, words: Int32Array, first: Branch
     } else {
       // A branch that begins with a wait is ordered after the launch by that wait.
       if (part.count === 1) branch.waitFor(launch)
-      branch.append(words.subarray(start, end), last - start)
+      branch.append(words.subarray(start, end), last - start, base + (part.calls[part.count - 1] ?? 0))
     }
     if ((wordAt(words, last) & PUBLISH) !== 0) points[part.count] = branch.record()
   })
+  list.count = base + parts.reduce((sum, { calls }) => sum + calls.filter((call) => call >= 0).length, 0)
 }

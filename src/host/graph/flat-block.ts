@@ -36,6 +36,8 @@ export interface FlatBlock {
   readonly length: number
   /** The control blocks of one stream for each branch but the first. */
   readonly streams: readonly number[]
+  /** Where its commands are, here and in the branches' blocks. */
+  readonly pieces: readonly { readonly start: number; readonly end: number; readonly at: number }[]
 }
 
 interface Piece {
@@ -66,8 +68,9 @@ export class FlatBlocks {
     while (this.#free.length < branches.length - 1) this.#free.push(this.#control.reserve(STREAM_WORDS))
     const block = this.#blocks.acquire(length)
     const streams = branches.slice(1).map(() => this.#free.pop() ?? 0)
-    this.#write(block, branches, streams, pieces)
-    return { block, length, streams }
+    const places = this.#write(block, branches, streams, pieces)
+    const whereabouts = pieces.map(({ start, end }, index) => ({ start, end, at: places[index] ?? 0 }))
+    return { block, length, streams, pieces: whereabouts }
   }
 
   release({ block, length, streams }: FlatBlock): void {
@@ -100,7 +103,13 @@ export class FlatBlocks {
     return was
   }
 
-  #write(block: number, branches: readonly BranchBlock[], streams: readonly number[], pieces: readonly Piece[]): void {
+  /** @returns where each piece is */
+  #write(
+    block: number,
+    branches: readonly BranchBlock[],
+    streams: readonly number[],
+    pieces: readonly Piece[],
+  ): number[] {
     const { words } = this.#control
     const table = block + FLAT_HEADER_WORDS
     const calls = table + TABLE_ENTRY_WORDS * branches.length
@@ -114,15 +123,17 @@ export class FlatBlocks {
       if (index > 0) words[stream + LEVEL] = branch.level
     })
     let end = start
-    pieces.forEach((piece, index) => {
+    const written = pieces.map((piece, index) => {
+      const at = end
       const place = places + PLACE_WORDS * index
       words[place + PLACE_BRANCH] = piece.branch
       words[place + PLACE_INDEX] = piece.index
       words[place + PLACE_START] = piece.start
       words[place + PLACE_END] = piece.end
-      words[place + PLACE_FLAT] = end
-      words.copyWithin(end, piece.start, piece.end)
+      words[place + PLACE_FLAT] = at
+      words.copyWithin(at, piece.start, piece.end)
       end += piece.end - piece.start
+      return at
     })
     words[block + FLAT_WAS_INTERRUPTED] = 0
     words[block + FLAT_COUNT] = pieces.length
@@ -132,6 +143,7 @@ export class FlatBlocks {
     words[block + FLAT_PLACES] = places
     words[block + FLAT_START] = start
     words[block + FLAT_END] = end
+    return written
   }
 }
 

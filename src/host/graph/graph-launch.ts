@@ -45,8 +45,8 @@ interface Part {
  * relative to the beginning of the calls, so that several launches can be queued without changing the commands.
  */
 export class GraphLauncher {
-  /** Whether the workers note when the launches' commands run. */
-  isTimed = false
+  /** Told of each launch while the workers note when its commands run. Without it they do not. */
+  timed: ((graph: HostGraph) => void) | undefined
   readonly #control: ControlMemory
   readonly #scheduler: Scheduler
   readonly #graphs: Pick<GraphTable, "flatOf" | "wasInterrupted">
@@ -75,11 +75,12 @@ export class GraphLauncher {
     const end = { slot: root, position: root.tail + first.count }
     if (this.#graphs.wasInterrupted(graph)) graph.pace.distrust()
     const pace = graph.pace.choose(graph.branches, end, this.#control)
-    const how = this.isTimed ? pace | TIMED_NODES : pace
+    const how = this.timed === undefined ? pace : pace | TIMED_NODES
     if ((how & ALONE) === 0) this.#launchBranches(graph, root, how)
     else this.#launchFlat(graph, first, root, how)
     graph.lastLaunch = end
     graph.lastStream = stream
+    this.timed?.(graph)
   }
 
   #launchFlat(graph: HostGraph, { block, length, count }: BranchBlock, root: StreamSlot, how: number): void {
@@ -142,7 +143,7 @@ export class GraphLauncher {
 
   /** The flag of the call on the launch stream. */
   get #flag(): number {
-    return this.isTimed ? TIMED : 0
+    return this.timed === undefined ? 0 : TIMED
   }
 
   /** The table follows the first branch's call, which ends last. */

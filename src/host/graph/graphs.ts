@@ -114,6 +114,10 @@ export class HostGraphs implements DriverGraphs {
     else captureLaunch(launched, this.#control.words, target.branch)
   }
 
+  capturedCount(stream: StreamHandle): number {
+    return this.#queues.get(stream).branch?.list.count ?? 0
+  }
+
   capturedNode(stream: StreamHandle): NodeHandle {
     return this.#nodes.lastOf(this.#queues.get(stream))
   }

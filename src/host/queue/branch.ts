@@ -10,10 +10,10 @@ const FIRST_WORDS = 256
 /** What a branch needs from its capture. */
 export interface BranchList {
   readonly branches: readonly Branch[]
+  /** How many commands have been captured on all branches, without waits. */
+  count: number
   /** A new branch, or an earlier one once there are {@link MOST_BRANCHES}. */
   addBranch(level: number): Branch
-  /** Counts the commands of all branches. */
-  nextCall(): number
 }
 
 /** A record on a captured stream: its position in its branch, and the positions of other branches that it implies. */
@@ -37,7 +37,7 @@ export class Branch implements CommandQueue {
   /** How many of the commands wait for other branches. */
   waits = 0
   readonly commands = new Commands(this)
-  /** For each position, the number of its command among those of all branches, in the order of the calls. */
+  /** For each position, the number of its command among those of all branches, in the order of the calls; -1 for a wait. */
   calls: number[] = []
   /** Where the counted commands begin. */
   readonly #starts: number[] = []
@@ -45,14 +45,15 @@ export class Branch implements CommandQueue {
   readonly #known: number[] = []
   /** The branches that run the second and later branches of graphs launched here. */
   readonly #helpers: Branch[] = []
-  readonly #capture: BranchList
+  /** Its capture. */
+  readonly list: BranchList
   /** Its index in the capture. 0 is the branch that the capture began on. */
   readonly index: number
   /** Its stream's priority level. */
   readonly level: number
 
   constructor(capture: BranchList, index: number, level: number) {
-    this.#capture = capture
+    this.list = capture
     this.index = index
     this.level = level
   }
@@ -69,16 +70,21 @@ export class Branch implements CommandQueue {
 
   publish(words: number): void {
     this.#starts.push(this.end)
-    this.calls.push(this.#capture.nextCall())
+    this.calls.push(this.list.count++)
     this.end += words
   }
 
-  /** Adds a copy of a command. `last` is the index, in its words, of the command that positions count. */
-  append(command: Int32Array, last: number): void {
+  /**
+   * Adds a copy of a command. `last` is the index, in its words, of the command that positions count.
+   *
+   * @param call its number among the commands of the capture, which are counted already
+   */
+  append(command: Int32Array, last: number, call: number): void {
     const at = this.room(command.length)
     this.words.set(command, at)
     this.words[at + last] = wordAt(command, last) & ~PUBLISH
     this.publish(command.length)
+    this.#uncount(call)
     this.#starts[this.count - 1] = at + last
   }
 
@@ -94,9 +100,7 @@ export class Branch implements CommandQueue {
   }
 
   record(): CapturedPoint {
-    const known = this.#capture.branches.map((branch) =>
-      branch === this ? this.count : (this.#known[branch.index] ?? 0),
-    )
+    const known = this.list.branches.map((branch) => (branch === this ? this.count : (this.#known[branch.index] ?? 0)))
     return { branch: this, position: this.count, known }
   }
 
@@ -104,6 +108,7 @@ export class Branch implements CommandQueue {
     const { branch, position } = point
     if (branch === this || (this.#known[branch.index] ?? 0) >= position) return
     this.commands.waitBranch(this, branch.index, position)
+    this.#uncount(-1)
     branch.#markAwaited(position)
     this.waits++
     point.known.forEach((known, index) => {
@@ -116,7 +121,7 @@ export class Branch implements CommandQueue {
    * anyway.
    */
   helper(place: number, level: number): Branch {
-    this.#helpers[place] ??= this.#capture.addBranch(level)
+    this.#helpers[place] ??= this.list.addBranch(level)
     return this.#helpers[place]
   }
 
@@ -145,6 +150,12 @@ export class Branch implements CommandQueue {
     this.floats = new Float32Array(0)
     this.calls = []
     this.#starts.length = 0
+  }
+
+  /** The command added last is not the next one of the capture, but has this number. */
+  #uncount(call: number): void {
+    this.list.count--
+    this.calls[this.count - 1] = call
   }
 
   #markAwaited(position: number): void {

@@ -29,6 +29,7 @@ import type { Commands } from "../queue/commands.js"
 import type { Queues } from "../queue/queues.js"
 import type { StreamSlot } from "../queue/stream.js"
 import type { KernelTable } from "../threads/kernel-table.js"
+import { type CommandPlaces, PlacesOfGraphs } from "./command-places.js"
 import { QueuedOperations } from "./queued-operations.js"
 
 /** What a {@link HostTimeline} is made of. */
@@ -54,6 +55,10 @@ export class HostTimeline implements Timeline {
   readonly #open: { readonly slot: StreamSlot; readonly begin: number }[] = []
   /** How often each command inside a conditional has run, by launch and index. */
   readonly #iterations = new Map<number, number>()
+  readonly #placesOfGraphs = new PlacesOfGraphs()
+  /** The places of the commands of each launch of a graph, and of the one that is being queued. */
+  readonly #places = new Map<number, CommandPlaces>()
+  #launched: CommandPlaces | undefined
   #queued = 0
   readonly #parts: TimelineParts
   readonly #sink: TimelineSink
@@ -66,7 +71,9 @@ export class HostTimeline implements Timeline {
     this.#capacity = 2 ** Math.ceil(Math.log2(capacity))
     parts.rings.open(this.#capacity)
     parts.commands.flag = TIMED
-    parts.launcher.isTimed = true
+    parts.launcher.timed = (graph) => {
+      this.#launched = this.#placesOfGraphs.of(graph, parts.control.words)
+    }
   }
 
   begin(_operation: number, stream: StreamHandle): void {
@@ -79,6 +86,8 @@ export class HostTimeline implements Timeline {
   end(operation: number): boolean {
     const open = this.#open.pop()
     if (open === undefined || open.slot.tail === open.begin) return false
+    if (this.#launched !== undefined) this.#places.set(operation, this.#launched)
+    this.#launched = undefined
     const { slot, begin } = open
     let timed = this.#slots.get(slot.block)
     if (timed === undefined) this.#slots.set(slot.block, (timed = { slot, operations: new QueuedOperations() }))
@@ -97,7 +106,7 @@ export class HostTimeline implements Timeline {
 
   stop(): void {
     this.#parts.commands.flag = 0
-    this.#parts.launcher.isTimed = false
+    this.#parts.launcher.timed = undefined
     this.collect()
     this.#parts.rings.close()
   }
@@ -120,7 +129,8 @@ export class HostTimeline implements Timeline {
     const kind = kindOf(flags & KIND_MASK)
     const name = kind === "kernel" ? this.#parts.kernels.nameOf(wordAt(words, at + TIMED_KERNEL)) : kind
     const iteration = (flags & INSIDE) === 0 ? undefined : this.#count(operation, wordAt(words, at + TIMED_AT))
-    return { kind, name: name ?? "kernel", branch: wordAt(words, at + TIMED_BRANCH), iteration }
+    const place = this.#places.get(operation)?.get(wordAt(words, at + TIMED_AT))
+    return { kind, name: name ?? "kernel", branch: wordAt(words, at + TIMED_BRANCH), place, iteration }
   }
 
   #count(operation: number, at: number): number {

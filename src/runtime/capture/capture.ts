@@ -220,6 +220,7 @@ export abstract class Capture implements OpenCapture {
     this.life = undefined
     for (const stream of this.#dependencies.keys()) stream.leaveCapture()
     this.#dependencies.clear()
+    this.plan.regions.seal()
     this.memory.arena.seal(this.order.events)
     this.order.captures.end(this)
   }

@@ -10,8 +10,18 @@ export class GraphCapture extends Capture {
 
   override addNode(operation: Operation, tick: number): number {
     const node = super.addNode(operation, tick)
+    this.#count(node, operation.stream)
     if (operation.kind === "launch") this.#allowChanges(node, operation.stream)
     return node
+  }
+
+  /** For traces only, so a failure does not matter. */
+  #count(node: number, stream: StreamState): void {
+    try {
+      this.plan.noteCount(node, this.order.driver.graphs.capturedCount(stream.handle))
+    } catch {
+      // A trace of the graph will not show its fork-joins.
+    }
   }
 
   #allowChanges(node: number, stream: StreamState): void {

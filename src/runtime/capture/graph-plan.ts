@@ -1,6 +1,8 @@
 import type { Dependency } from "../order/capture.js"
+import type { GraphOutline } from "../order/graph-outline.js"
 import type { Access, Operation, OperationPlan, PlannedOperation } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
+import { PlannedRegions } from "./planned-regions.js"
 
 /** The operations of a graph, in call order, with their edges. */
 export class GraphPlan implements OperationPlan {
@@ -9,7 +11,11 @@ export class GraphPlan implements OperationPlan {
   readonly parts = new Map<number, GraphPlan>()
   /** The kernels of the nodes that launch one. */
   readonly kernels = new Map<number, object>()
+  readonly regions = new PlannedRegions()
+  /** How many nodes the driver had captured after each of these; a hole where that is not known. */
+  readonly #counts: number[] = []
   readonly #places = new Map<number, number>()
+  #outline: GraphOutline | undefined
   #isResident = false
 
   get isResident(): boolean {
@@ -17,11 +23,20 @@ export class GraphPlan implements OperationPlan {
   }
 
   /** @returns the new node's index */
-  add({ kind, label, stream, accesses, isResident }: Operation, after: readonly Dependency[]): number {
+  add(operation: Operation, after: readonly Dependency[]): number {
+    const { kind, label, stream, accesses, isResident } = operation
     const place = this.#placeOf(stream)
-    this.nodes.push({ kind, label, stream: place, after: after.map(({ node }) => node), accesses })
+    const index = this.nodes.length
+    const region = this.regions.place(operation, index)
+    this.nodes.push({ kind, label, stream: place, after: after.map(({ node }) => node), accesses, ...region })
+    this.#outline = undefined
     if (isResident) this.#isResident = true
-    return this.nodes.length - 1
+    return index
+  }
+
+  /** Notes how many nodes the driver has captured now that this one is added. */
+  noteCount(place: number, count: number): void {
+    this.#counts[place] = count
   }
 
   /** Adds the operations inside the node added last, as they are now. @returns the node's index */
@@ -29,13 +44,27 @@ export class GraphPlan implements OperationPlan {
     const place = this.nodes.length - 1
     this.parts.set(place, part.#copy())
     if (part.isResident) this.#isResident = true
+    this.#outline = undefined
     return place
+  }
+
+  get outline(): GraphOutline {
+    this.#outline ??= {
+      operations: this.nodes.map(({ kind, label, after, region, branch }, index) => {
+        const [until, part] = [this.#counts[index], this.parts.get(index)?.outline]
+        return { kind, label, after, region, branch, until, part }
+      }),
+      regions: this.regions.list,
+    }
+    return this.#outline
   }
 
   #copy(): GraphPlan {
     const copy = new GraphPlan()
     copy.#isResident = this.#isResident
     copy.nodes.push(...this.nodes)
+    copy.#counts.push(...this.#counts)
+    copy.regions.list.push(...this.regions.list)
     copy.streams.push(...this.streams)
     for (const [place, part] of this.parts) copy.parts.set(place, part)
     for (const [place, kernel] of this.kernels) copy.kernels.set(place, kernel)

@@ -7,7 +7,7 @@ import type { VectorClock } from "../clock/vector-clock.js"
 import { DeviceLostError, KernelError, OutOfMemoryError } from "../../common/errors.js"
 import { EventPool } from "./event-pool.js"
 import type { OperationObserver } from "./observer.js"
-import { closeToObservers, openToObservers } from "./observers.js"
+import { closeToObservers, countCaptures, openToObservers } from "./observers.js"
 import { DeferredReleases } from "./deferred-releases.js"
 import { RecordPoint } from "./record-point.js"
 import { StreamState } from "./stream-state.js"
@@ -48,6 +48,7 @@ export class DeviceOrder {
   }
 
   setCapturing(count: number): void {
+    countCaptures(count - this.#capturing)
     this.#capturing = count
     this.loads += 1
     this.isWatched = count > 0 || this.#observer !== undefined

@@ -13,6 +13,10 @@ import type { StreamState } from "./stream-state.js"
 const orders = new Set<DeviceOrder>()
 let observers: readonly OperationObserver[] = []
 let combined: OperationObserver | undefined
+/** Stands in for an observer while a capture is open, because a graph keeps the fork-joins that it was captured from. */
+const silent = new OperationObserver()
+let openCaptures = 0
+let regionObserver: OperationObserver | undefined
 
 /** Makes an observer see everything that is queued from now on. @returns a function that ends this */
 export function observe(observer: OperationObserver): () => void {
@@ -29,12 +33,28 @@ export function observe(observer: OperationObserver): () => void {
 function setObservers(next: readonly OperationObserver[]): void {
   observers = next
   combined = observerOf(next)
+  updateRegionObserver()
   for (const order of orders) order.observer = combined
 }
 
 /** The observer of this thread, for code that has no {@link DeviceOrder}. */
 export function currentObserver(): OperationObserver | undefined {
   return combined
+}
+
+/** To whom fork-join calls of this thread are shown; undefined if nobody needs to know them. */
+export function currentRegionObserver(): OperationObserver | undefined {
+  return regionObserver
+}
+
+/** Called when a device begins or ends captures: by how much the number of open ones has changed. */
+export function countCaptures(change: number): void {
+  openCaptures += change
+  updateRegionObserver()
+}
+
+function updateRegionObserver(): void {
+  regionObserver = combined ?? (openCaptures > 0 ? silent : undefined)
 }
 
 /** One observer that calls all of them. */

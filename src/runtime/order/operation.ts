@@ -3,6 +3,7 @@
  * observer or a capture needs it.
  */
 import type { StridedRange } from "../../common/strided.js"
+import type { GraphOutline } from "./graph-outline.js"
 import type { OperationObserver } from "./observer.js"
 import type { RegionPart } from "./region.js"
 import type { StreamState } from "./stream-state.js"
@@ -106,6 +107,9 @@ export interface PlannedOperation {
   /** The indices of the nodes that run directly before it. */
   readonly after: readonly number[]
   readonly accesses: readonly Access[]
+  /** The index in the plan's regions of the innermost fork-join, and of the function there. */
+  readonly region: number | undefined
+  readonly branch: number | undefined
 }
 
 /** The operations of a graph. */
@@ -117,6 +121,8 @@ export interface OperationPlan {
   readonly parts: ReadonlyMap<number, OperationPlan>
   /** Whether one of the operations needs the whole device. */
   readonly isResident: boolean
+  /** What a trace needs to know of all this. */
+  readonly outline: GraphOutline
 }
 
 /** Operations of one chain run one after another, on whatever streams: launches of graphs that share memory. */
@@ -139,7 +145,7 @@ export class Operation {
   readonly isResident: boolean
   /** The stream on which it is queued. */
   stream: StreamState
-  /** The innermost fork-join call inside which it is queued, and the function there. Known only to observers. */
+  /** The innermost fork-join call inside which it is queued, and the function there. Known to observers and captures. */
   region: RegionPart | undefined
   #observer: OperationObserver | undefined
 
@@ -167,7 +173,7 @@ export class Operation {
   show(isStreamNamed: boolean): this {
     const { order } = this.stream
     const { observer } = order
-    if (observer !== undefined) this.region = order.captures.region()
+    this.region = order.captures.region()
     if (isStreamNamed) observer?.named(order)
     else if (observer !== undefined) this.stream = observer.place(this)
     this.stream.enter()

@@ -1,6 +1,6 @@
 /**
- * A call of a fork-join function, as observers see it. Regions are made only while there is an observer, and follow the
- * flow of calls, across `await`, as the current stream does.
+ * A call of a fork-join function, as observers see it. Regions are made only while there is an observer or an open capture,
+ * and follow the flow of calls, across `await`, as the current stream does.
  */
 import type { OperationObserver } from "./observer.js"
 import type { OverlapNote } from "./overlap-policy.js"
@@ -27,6 +27,8 @@ export class Region {
   readonly parent: RegionPart | undefined
   /** The place of code that runs in the call but in none of its functions: its records and waits. */
   readonly own: RegionPart
+  /** Whether its work becomes part of a graph. */
+  readonly isCaptured: boolean
   readonly #observer: OperationObserver
   #isOver = false
 
@@ -46,8 +48,14 @@ export class Region {
     this.policy = policy
     this.parent = parent
     this.own = new RegionPart(this, undefined)
+    this.isCaptured = streams[0]?.capture !== undefined
     this.#observer = observer
     observer.began(this)
+  }
+
+  /** Whether it has been joined. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   end(): void {

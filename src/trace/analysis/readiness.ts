@@ -1,7 +1,7 @@
 /**
  * When each operation could have started: when the host had queued it, the previous operation of its stream was over, and the
- * records that its stream waited for were reached. Between nodes of a graph the edges are unknown: a node counts as ready once
- * the last node before it has ended.
+ * records that its stream waited for were reached. A node of a graph must also wait for the launch to begin. Where a graph's edges
+ * are unknown, a node counts as ready once the last node before it has ended.
  */
 import type { TraceData, TraceWait } from "../data/data.js"
 import { groupBy, type Leaf, median } from "./leaves.js"
@@ -23,18 +23,18 @@ export class Readinesses {
   readonly latency: number
   readonly #byLeaf = new Map<Leaf, Readiness>()
 
-  constructor({ waits }: Pick<TraceData, "waits">, leaves: readonly Leaf[]) {
+  constructor({ waits, spans }: Pick<TraceData, "waits" | "spans">, leaves: readonly Leaf[]) {
     const onStream = groupBy(leaves, ({ stream }) => stream)
     const waitsOn = groupBy(waits, ({ to }) => to.stream)
     const ends = new Map([...onStream].map(([stream, own]) => [stream, own.toSorted((a, b) => a.end - b.end)]))
     const nodes = groupBy(
-      leaves.filter(({ parent }) => parent !== undefined),
+      leaves.filter((leaf) => hasUnknownEdges(leaf)),
       ({ parent }) => parent,
     )
     const find = (wait: TraceWait) => lastBefore(ends.get(wait.from.stream) ?? [], wait.from.time)
     for (const [stream, own] of onStream) {
       const ownWaits = (waitsOn.get(stream) ?? []).toSorted((a, b) => a.to.time - b.to.time)
-      this.#addStream(own, ownWaits, find)
+      this.#addStream(own, ownWaits, find, (launch) => spans[launch]?.start ?? 0)
     }
     for (const launch of nodes.values()) this.#addNodes(launch)
     const delays = Array.from(this.#byLeaf, ([{ start }, { ready }]) => start - ready)
@@ -46,7 +46,12 @@ export class Readinesses {
   }
 
   /** Adds the operations of one stream, in their order. */
-  #addStream(own: readonly Leaf[], waits: readonly TraceWait[], find: (wait: TraceWait) => Leaf | undefined): void {
+  #addStream(
+    own: readonly Leaf[],
+    waits: readonly TraceWait[],
+    find: (wait: TraceWait) => Leaf | undefined,
+    startOf: (launch: number) => number,
+  ): void {
     let previous: Leaf | undefined
     let next = 0
     for (const leaf of own) {
@@ -57,7 +62,8 @@ export class Readinesses {
         if (latest === undefined || wait.from.time > latest.from.time) latest = wait
       }
       const waited = latest && { time: latest.from.time, leaf: find(latest) }
-      if (leaf.parent === undefined) this.#add(leaf, previous, waited)
+      const launched = leaf.parent === undefined ? 0 : startOf(leaf.parent)
+      if (!hasUnknownEdges(leaf)) this.#add(leaf, previous, waited, launched < leaf.start ? launched : 0)
       if (previous === undefined || leaf.end >= previous.end) previous = leaf
     }
   }
@@ -67,11 +73,16 @@ export class Readinesses {
     for (const leaf of launch) this.#add(leaf, lastBefore(ends, leaf.start, leaf), undefined)
   }
 
-  #add(leaf: Leaf, previous: Leaf | undefined, waited: Readiness["waited"]): void {
+  /** @param launched when the launch of its graph began, for all nodes but the first one */
+  #add(leaf: Leaf, previous: Leaf | undefined, waited: Readiness["waited"], launched = 0): void {
     const { queued, start } = leaf
-    const ready = Math.min(start, Math.max(queued, previous?.end ?? 0, waited?.time ?? 0))
+    const ready = Math.min(start, Math.max(queued, launched, previous?.end ?? 0, waited?.time ?? 0))
     this.#byLeaf.set(leaf, { queued, previous, waited, ready })
   }
+}
+
+function hasUnknownEdges({ parent, node }: Leaf): boolean {
+  return parent !== undefined && node === undefined
 }
 
 /** The last of some operations, sorted by their ends, that ended by then. */

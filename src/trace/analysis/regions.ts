@@ -21,29 +21,42 @@ export function regionFigures(data: TraceData, leaves: readonly Leaf[], readines
   const inside = leavesByRegion(data.regions, leaves)
   const beside = new Beside(leaves)
   const all = data.regions.map((region, index) => partsOf(region, index, inside[index] ?? [], beside))
-  const alone = new Map([
-    ...groupBy(
-      all.filter((parts) => isSequential(data, parts)),
-      ({ key }) => key,
-    ),
-  ])
+  const sequential = groupBy(
+    all.filter((parts) => isSequential(data, parts)),
+    ({ key }) => key,
+  )
+  const alone = new Map(Array.from(sequential, ([key, same]) => [key, usualOf(same)]))
   return all.map((parts) => {
-    const same = parts.branches.size > 1 ? (alone.get(parts.key) ?? []) : []
+    const same = parts.branches.size > 1 ? alone.get(parts.key) : undefined
     return figuresOf(data.regions[parts.region], parts, same, readinesses)
   })
+}
+
+/** How long the same fork-join took in sequence: medians. */
+interface Usual {
+  readonly whole: number
+  /** The time that each function's operations cover. */
+  readonly branches: ReadonlyMap<number, number>
+}
+
+function usualOf(alone: readonly Parts[]): Usual {
+  const indices = new Set(alone.flatMap(({ branches }) => [...branches.keys()]))
+  const medianOf = (index: number) => median(alone.map(({ branches }) => coverage(branches.get(index) ?? [])))
+  return {
+    whole: median(alone.map(({ branches }) => wallOf([...branches.values()].flat()))),
+    branches: new Map(Array.from(indices, (index) => [index, medianOf(index)])),
+  }
 }
 
 function figuresOf(
   region: TraceRegion | undefined,
   { region: index, branches }: Parts,
-  alone: readonly Parts[],
+  alone: Usual | undefined,
   readinesses: Readinesses,
 ): RegionFigures {
   const lanes = [...branches.values()]
   const overlap = overlapOf(lanes)
   const isParallel = region?.mode === "parallel"
-  const sequential =
-    alone.length === 0 ? undefined : median(alone.map((one) => wallOf([...one.branches.values()].flat())))
   const lost = isParallel
     ? parallelLosses(branches, alone, readinesses)
     : { sequential: overlap.busy - overlap.longest }
@@ -56,13 +69,13 @@ function figuresOf(
       .filter(([, time]) => time > 0)
       .map(([why, time]) => ({ why, time: Math.round(time) }))
       .toSorted((a, b) => b.time - a.time),
-    ...(sequential === undefined ? {} : { sequential }),
+    ...(alone === undefined ? {} : { sequential: alone.whole }),
   }
 }
 
 function parallelLosses(
   branches: ReadonlyMap<number, readonly Leaf[]>,
-  alone: readonly Parts[],
+  alone: Usual | undefined,
   readinesses: Readinesses,
 ): Partial<Record<LossReason, number>> {
   const lanes = [...branches.values()]
@@ -99,13 +112,10 @@ function lossesOnPath(
 }
 
 /** How much longer the branches took than where the same fork-join ran in sequence. */
-function contentionOf(branches: ReadonlyMap<number, readonly Leaf[]>, alone: readonly Parts[]): number {
-  if (alone.length === 0) return 0
+function contentionOf(branches: ReadonlyMap<number, readonly Leaf[]>, alone: Usual | undefined): number {
   let slower = 0
-  for (const [index, leaves] of branches) {
-    const usual = median(alone.map((one) => coverage(one.branches.get(index) ?? [])))
-    slower += Math.max(0, coverage(leaves) - usual)
-  }
+  if (alone === undefined) return slower
+  for (const [index, leaves] of branches) slower += Math.max(0, coverage(leaves) - (alone.branches.get(index) ?? 0))
   return slower
 }
 
@@ -141,7 +151,7 @@ function leavesByRegion(regions: readonly TraceRegion[], leaves: readonly Leaf[]
 }
 
 function partsOf(
-  { name, mode, called, streams, parent }: TraceRegion,
+  { name, mode, called, streams, parent, graph, beside: inGraph = [] }: TraceRegion,
   region: number,
   inside: readonly { leaf: Leaf; branch: number }[],
   beside: Beside,
@@ -152,7 +162,8 @@ function partsOf(
   const isFork = name === "fork" && mode === "parallel"
   if (isFork && inside.length > 0) {
     const own = new Set(inside.map(({ leaf }) => leaf.index))
-    const others = beside.queued(main, called).filter((leaf) => !own.has(leaf.index) && leaf.region === parent)
+    const queued = beside.queued(main, called).filter((leaf) => !own.has(leaf.index) && leaf.region === parent)
+    const others = graph === undefined ? queued : inGraph.flatMap((index) => beside.at(index) ?? [])
     if (others.length > 0) branches.set(0, others)
   }
   for (const { leaf, branch } of inside) {
@@ -161,7 +172,7 @@ function partsOf(
     else list.push(leaf)
   }
   const parts = [...branches].toSorted(([a], [b]) => a - b).map(([index, own]) => `${index}: ${namesOf(own)}`)
-  return { region, branches, key: `${name} ${parts.join(" ")}` }
+  return { region, branches, key: `${graph === undefined ? "" : "in a graph: "}${name} ${parts.join(" ")}` }
 }
 
 /** The names of operations in their order, as one number: regions may have thousands of them. */
@@ -174,15 +185,21 @@ function namesOf(leaves: readonly Leaf[]): string {
   return `${leaves.length} ${hash}`
 }
 
-/** Finds the operations that were queued on a stream in a time. */
+/** Finds operations by their indices, and those that were queued on a stream in a time. */
 class Beside {
+  readonly #byIndex: Map<number, Leaf>
   readonly #byStream: Map<number, Leaf[]>
 
   constructor(leaves: readonly Leaf[]) {
+    this.#byIndex = new Map(leaves.map((leaf) => [leaf.index, leaf]))
     this.#byStream = groupBy(
       leaves.toSorted((a, b) => a.queued - b.queued),
       ({ stream }) => stream,
     )
+  }
+
+  at(index: number): Leaf | undefined {
+    return this.#byIndex.get(index)
   }
 
   queued(stream: number, { start, end }: Interval): Leaf[] {

@@ -53,7 +53,7 @@ export function unpack(packed: PackedTrace): TraceData {
 }
 
 /** What only some spans have. */
-const OPTIONAL = ["region", "branch", "parent", "iteration", "bytes"] as const
+const OPTIONAL = ["region", "branch", "parent", "node", "iteration", "bytes"] as const
 type Optional = (typeof OPTIONAL)[number]
 
 function optionalColumns(spans: readonly TraceSpan[]): Record<Optional, Column> {

@@ -73,6 +73,11 @@ export interface TraceSpan {
   readonly branch?: number
   /** For a node: the index of the span of its graph's launch. */
   readonly parent?: number
+  /**
+   * For a node whose operation in its graph is known: the index of that operation in the order of capture. The order between such
+   * nodes is known, too.
+   */
+  readonly node?: number
   /** For a node inside a conditional: the iteration, from 0. */
   readonly iteration?: number
   /** Bytes that it reads and writes, as far as they are declared. */
@@ -101,7 +106,10 @@ export interface TraceWait {
   readonly region?: number
 }
 
-/** One call of `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `fork`. */
+/**
+ * One call of `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `fork`; or one run of such a call in a graph, for each
+ * launch of the graph.
+ */
 export interface TraceRegion {
   /** The function that was called, such as `"parallel"`. */
   readonly name: string
@@ -115,7 +123,11 @@ export interface TraceRegion {
   readonly mode: "parallel" | "sequential"
   /** Why it ran in this mode: a {@link ParallelReason}. */
   readonly reason: string
-  /** The host's time in the call, until its promise settled; for a fork, until it was joined. */
+  /** In a graph: the index of the span of the graph's launch. */
+  readonly graph?: number
+  /** For a fork in a graph: the indices of the operations that its caller queued before it joined. */
+  readonly beside?: readonly number[]
+  /** The host's time in the call, until its promise settled; for a fork, until it was joined. In a graph: when that was launched. */
   readonly called: {
     /** Nanoseconds. */
     readonly start: number

@@ -75,12 +75,10 @@ function describeCall(data: TraceData, index: number): Description {
 function describeRegion(data: TraceData, index: number, figures: RegionFigures | undefined): Description {
   const region = data.regions[index]
   if (region === undefined) return { title: "", subtitle: "", facts: [] }
-  const { name, device, called, ran, streams } = region
+  const { name, device, called, ran, streams, graph } = region
   const facts: [string, string][] = ran === undefined ? [["operations", "none"]] : [...timesOf(ran)]
-  facts.push([
-    "call",
-    `${formatTime(called.end - called.start)} of the host's time, from ${formatExactly(called.start)}`,
-  ])
+  const call = `${formatTime(called.end - called.start)} of the host's time, from ${formatExactly(called.start)}`
+  facts.push(graph === undefined ? ["call", call] : ["graph", data.spans[graph]?.name ?? ""])
   facts.push(["streams", streams.map((stream) => data.streams[stream]?.name ?? "").join(", ")])
   if (figures !== undefined) facts.push(...gainsOf(figures))
   return { title: name, subtitle: `fork-join ${modeOf(region)}, on ${data.devices[device]?.id ?? ""}`, facts }

@@ -12,6 +12,7 @@ import type { Model } from "./model.js"
 const MOST = 200
 
 const lengthOf = (region: TraceRegion) => (region.ran === undefined ? 0 : region.ran.end - region.ran.start)
+const titleOf = ({ name, graph }: TraceRegion) => (graph === undefined ? name : `${name}, in graphs`)
 const lossOf = (figures: RegionFigures | undefined) => figures?.lost.reduce((sum, { time }) => sum + time, 0) ?? 0
 
 export function fillTables(model: Model, actions: Actions): void {
@@ -33,7 +34,7 @@ export function fillTables(model: Model, actions: Actions): void {
 function tableOfKinds({ data }: Model, figures: ReadonlyMap<number, RegionFigures>): HTMLElement {
   const kinds = new Map<string, number[]>()
   data.regions.forEach((region, index) => {
-    const key = [region.name, region.device, region.mode, region.reason].join("\n")
+    const key = [titleOf(region), region.device, region.mode, region.reason].join("\n")
     kinds.set(key, [...(kinds.get(key) ?? []), index])
   })
   const rows = [...kinds.values()].map((indices) => {
@@ -45,7 +46,7 @@ function tableOfKinds({ data }: Model, figures: ReadonlyMap<number, RegionFigure
     const gained = all.reduce((sum, one) => sum + (one?.gained ?? 0), 0)
     const lost = all.reduce((sum, one) => sum + lossOf(one), 0)
     return [
-      region.name,
+      titleOf(region),
       data.devices[region.device]?.id ?? "",
       modeOf(region),
       formatCount(indices.length),
@@ -70,7 +71,7 @@ function tableOfRegions({ data }: Model, figures: ReadonlyMap<number, RegionFigu
     const why = own?.lost.map(({ why, time }) => `${why} ${formatTime(time)}`).join(", ") ?? ""
     const share = own?.overlap === undefined ? "–" : formatShare(own.overlap)
     const gains = own === undefined ? [] : [share, formatTime(own.gained), formatTime(lossOf(own)), why]
-    const name = makeButton(region.name, "link", () => actions.goTo({ kind: "region", index }))
+    const name = makeButton(titleOf(region), "link", () => actions.goTo({ kind: "region", index }))
     return [name, data.devices[region.device]?.id ?? "", modeOf(region), formatTime(lengthOf(region)), ...gains]
   })
   const heads = [

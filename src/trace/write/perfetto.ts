@@ -44,7 +44,8 @@ function addThreads(timeline: Timeline, { calls }: TraceData, parent: number): v
 
 function addCalledRegions(timeline: Timeline, { regions }: TraceData, parent: number, flows: Flows): void {
   const intervals = regions.map((region) => region.called)
-  const nested = nest(intervals, [...intervals.keys()], familyOfRegions(regions))
+  const called = indicesOf(regions, ({ graph }) => graph === undefined)
+  const nested = nest(intervals, called, familyOfRegions(regions))
   const describe = (index: number) => ({ ...textOfRegion(regions[index], index), flows: [flows.ofRegion(index)] })
   timeline.addSlices({ name: "fork-joins, as called", parent }, { intervals, nested, describe })
 }
@@ -66,7 +67,10 @@ function addRanRegions(timeline: Timeline, { regions }: TraceData, device: numbe
   const intervals = regions.map((region) => region.ran ?? region.called)
   const indices = indicesOf(regions, (region) => region.device === device && region.ran !== undefined)
   const nested = nest(intervals, indices, familyOfRegions(regions))
-  const describe = (index: number) => ({ ...textOfRegion(regions[index], index), endingFlows: [flows.ofRegion(index)] })
+  const describe = (index: number) => {
+    const isCalled = regions[index]?.graph === undefined
+    return { ...textOfRegion(regions[index], index), ...(isCalled ? { endingFlows: [flows.ofRegion(index)] } : {}) }
+  }
   timeline.addSlices({ name: "fork-joins", parent, rank: 2 }, { intervals, nested, describe })
 }
 
@@ -93,7 +97,7 @@ function addStream(timeline: Timeline, data: TraceData, stream: number, parent: 
 function textOfSpan({ spans, regions }: TraceData, index: number): Text {
   const span = spans[index]
   if (span === undefined) return {}
-  const { name, kind, queued, start, region, branch, iteration, bytes } = span
+  const { name, kind, queued, start, region, branch, node, iteration, bytes } = span
   const fork_join = region === undefined ? undefined : regions[region]?.name
   const details = {
     operation: index,
@@ -102,6 +106,7 @@ function textOfSpan({ spans, regions }: TraceData, index: number): Text {
     region,
     fork_join,
     function: branch,
+    node,
     iteration,
     bytes,
   }

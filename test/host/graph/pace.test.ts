@@ -22,7 +22,7 @@ class Launches {
       level: 0,
       firstWait: undefined,
       shape: [],
-      calls: [],
+      calls: [0],
       waits,
     }))
   }

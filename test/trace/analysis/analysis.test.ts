@@ -250,6 +250,39 @@ describe("§12: what each fork-join gained, lost, and why", () => {
     assert.equal(regions[0]?.gained, ms)
   })
 
+  it("in a graph whose edges are known, each node is ready when those before it are over and the launch has begun", () => {
+    const node = (stream: number, start: number, end: number, place: number): TraceSpan => ({
+      ...{ stream, kind: "node", name: "k", queued: 0, start, end, parent: 0, node: place, region: 0, branch: stream },
+    })
+    const launch: TraceSpan = { stream: 0, kind: "graph", name: "graph", queued: 0, start: 0, end: 9 * ms }
+    const [region] = forkJoin("parallel", []).regions
+    assert.ok(region !== undefined)
+    const lostWith = (waits: TraceData["waits"]) =>
+      lossesOf({
+        spans: [launch, node(0, 0, 2 * ms, 0), node(1, 3 * ms, 4 * ms, 1)],
+        regions: [{ ...region, graph: 0 }],
+        waits,
+      })
+    // Without an edge it could have begun with the launch: what exceeds the usual latency has no explanation.
+    const { "launch gaps": latency = 0, unexplained = 0, waits = 0 } = lostWith([])
+    assert.deepEqual([waits, latency + unexplained], [0, 2 * ms])
+    assert.ok(unexplained > ms)
+    const behind = lostWith([{ from: { stream: 0, time: 2 * ms }, to: { stream: 1, time: 2 * ms }, sent: true }])
+    assert.equal(behind["waits"], ms)
+  })
+
+  it("a fork in a graph has beside it what its caller queued before the join", () => {
+    const [first, second] = forkJoin("parallel", [[{ start: 0, end: ms }], [{ start: 0, end: ms }]]).spans
+    const [region] = forkJoin("parallel", []).regions
+    assert.ok(first !== undefined && second !== undefined && region !== undefined)
+    const { region: _, branch: __, ...outside } = first
+    const fork: TraceRegion = { ...region, name: "fork", graph: 0, beside: [1] }
+    const launch: TraceSpan = { stream: 0, kind: "graph", name: "graph", queued: 0, start: 0, end: ms }
+    const nodes = [outside, second].map((one): TraceSpan => ({ ...one, kind: "node", parent: 0 }))
+    const { regions } = analyse({ ...empty, ...twoStreams, spans: [launch, ...nodes], regions: [fork] })
+    assert.equal(regions[0]?.gained, ms)
+  })
+
   it("a graph's nodes count in place of its launch", () => {
     const node = (stream: number): TraceSpan => ({
       stream,

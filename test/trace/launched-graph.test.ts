@@ -1,0 +1,71 @@
+import assert from "node:assert/strict"
+import { describe, it } from "node:test"
+import type { TimedNode } from "../../src/driver.js"
+import type { GraphOutline, OutlinedOperation } from "../../src/runtime/order/graph-outline.js"
+import { LaunchedGraph } from "../../src/trace/launched-graph.js"
+
+function operation(label: string, until: number | undefined, after: readonly number[] = []): OutlinedOperation {
+  return { kind: "launch", label, after, region: undefined, branch: undefined, until, part: undefined }
+}
+
+function node(name: string, place: number | undefined, start = 0, end = start + 1): TimedNode {
+  return { kind: "kernel", name, branch: 0, place, iteration: undefined, start, end }
+}
+
+const graphOf = (...operations: OutlinedOperation[]) => new LaunchedGraph({ operations, regions: [] })
+
+describe("§12 the operation of each node of a graph", () => {
+  it("is found by the number of nodes that were captured before", () => {
+    const graph = graphOf(operation("a", 1), operation("nothing", 1), operation("b", 4), operation("c", 5))
+    assert.deepEqual(
+      [0, 1, 2, 3, 4, 5].map((place) => graph.operationAt(place)),
+      [0, 2, 2, 2, 3, -1],
+    )
+  })
+
+  it("is unknown if the nodes contradict the graph: a place too many, a kernel of two names, a copy for a launch", () => {
+    const graph = graphOf(operation("a", 1), operation("a", 2))
+    assert.deepEqual(graph.match([node("x", 0), node("x", 1)], true), [0, 1])
+    assert.deepEqual(graph.match([node("x", 0), node("y", undefined)], true), [0, undefined])
+    assert.equal(graph.match([node("x", 1), node("x", 2)], true), undefined)
+    assert.equal(graph.match([node("x", 0), node("y", 1)], true), undefined)
+    assert.equal(graph.match([{ ...node("x", 0), kind: "copy" }], true), undefined)
+  })
+
+  it("is unknown if, on one clock, a node began before those that it runs after had ended", () => {
+    const graph = graphOf(operation("a", 1), operation("b", 2, [0]))
+    const nodes = [node("a", 0, 0, 2), node("b", 1, 1)]
+    assert.equal(graph.match(nodes, true), undefined)
+    assert.deepEqual(graph.match(nodes, false), [0, 1])
+  })
+
+  it("is unknown if the driver could not count the nodes", () => {
+    assert.equal(graphOf(operation("a", undefined)).match([node("a", 0)], false), undefined)
+  })
+
+  it("operations that did not run pass on the order", () => {
+    const graph = graphOf(operation("a", 1), operation("off", 2, [0]), operation("b", 3, [1]))
+    assert.deepEqual([...graph.before(2, (one) => one !== 1)], [0])
+    assert.deepEqual([...graph.before(2, () => true)], [1])
+  })
+
+  it("a graph inside counts with its own operations, or as one node, as the driver counts it", () => {
+    const part: GraphOutline = { operations: [operation("a", 1), operation("b", 2, [0])], regions: [] }
+    const launch = (until: number): OutlinedOperation => ({ ...operation("graph", until, [0]), kind: "graph", part })
+    const whole = graphOf(operation("first", 1), launch(3), operation("last", 4, [1]))
+    assert.deepEqual(
+      whole.operations.map(({ label, after }) => [label, after]),
+      [
+        ["first", []],
+        ["a", [0]],
+        ["b", [1]],
+        ["last", [2]],
+      ],
+    )
+    const single = graphOf(operation("first", 1), launch(2), operation("last", 3, [1]))
+    assert.deepEqual(
+      single.operations.map(({ label }) => label),
+      ["first", "graph", "last"],
+    )
+  })
+})
