@@ -4,14 +4,17 @@
  * `npm run tables`.
  */
 
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, posix } from "node:path"
 import { fileURLToPath } from "node:url"
 import { benchmarks } from "./benchmarks.js"
+import { medianOf } from "./harness.js"
 import { quotient, time, times } from "./gpu/goal-line.js"
 import { ours, type PeerName, peerNames } from "./gpu/peers.js"
 import type { Report as GpuReport } from "./gpu/run.js"
 import { table, toMarkdown as gpuPage } from "./gpu/summary.js"
+import { hostSpeedUp, microseconds, pictures } from "./pictures.js"
+import { equalLengths, modes, type Pair, pairs, rowName, takenByOthers, ways } from "./pieces-names.js"
 import { type Report, show, toMarkdown as hostPage } from "./report.js"
 
 const project = fileURLToPath(new URL("../..", import.meta.url))
@@ -27,7 +30,19 @@ export function upToDate(): Map<string, string> {
     ...readdirSync(join(project, "bench/results"))
       .filter((name) => name.endsWith(".json"))
       .map((name) => pageOf(name.replace(/\.json$/, ""))),
+    ...[...allPictures()].map(([name, { svg }]) => [`docs/pictures/${name}.svg`, svg] as const),
   ])
+}
+
+const allPictures = () =>
+  pictures({ host: hostReport("host-pieces"), gpu: gpuReport("cuda-h200"), pieces: gpuPieces() })
+
+/** The GPU run that has the part `pieces`: the whole run, or one of that part alone. */
+function gpuPieces(): GpuReport | undefined {
+  const names = ["cuda-h200", "cuda-h200-pieces"].filter((name) =>
+    existsSync(join(project, `bench/results/${name}.json`)),
+  )
+  return names.map(gpuReport).find(({ measured }) => measured.some(({ row }) => row.startsWith("pieces:")))
 }
 
 function markdownBelow(folder: string): string[] {
@@ -44,12 +59,19 @@ function withTables(path: string, text: string): string {
   return text.replaceAll(
     /(<!-- table: (.+?) -->\n).*?(<!-- end of table -->)/gs,
     (_, begin: string, name: string, end: string) => {
-      const make = tables[name]
+      const make = name.startsWith("picture ") ? () => pictureIn(path, name.slice("picture ".length)) : tables[name]
       if (make === undefined)
         throw new Error(`${path} names the table "${name}"; known: ${Object.keys(tables).join(", ")}`)
       return `${begin}\n${make()}\n\n${end}`
     },
   )
+}
+
+/** A picture for a page, with everything that it shows in words. */
+function pictureIn(path: string, name: string): string {
+  const drawn = allPictures().get(name)
+  if (drawn === undefined) throw new Error(`${path} names the picture "${name}", which no result has`)
+  return `![${drawn.alternative}](${posix.relative(dirname(path), `docs/pictures/${name}.svg`)})`
 }
 
 const tables: Readonly<Record<string, () => string>> = {
@@ -58,6 +80,7 @@ const tables: Readonly<Record<string, () => string>> = {
   "the model on an H200": () => modelTable(gpuReport("cuda-h200")),
   "tasks on the host": () => tasksTable(hostReport("host")),
   "costs on the host": () => costsTable(hostReport("host")),
+  "pieces on the host": () => piecesTable(hostReport("host-pieces")),
   "a server on 16 cores": () => serverTable(hostReport("host-16-cores")),
 }
 
@@ -156,6 +179,11 @@ function figures({ rows, derived }: Report, benchmark: string) {
       .join("; ")
 }
 
+/** A derived figure by its name. */
+function valueOf({ derived }: Report, name: string): number {
+  return derived.find((figure) => figure.name === name)?.value ?? NaN
+}
+
 function tasksTable(report: Report): string {
   const peers = ["piscina", "tinypool", "postMessage"]
   const [once, many] = ["fork-join", "queued"].map((benchmark) => figures(report, benchmark))
@@ -219,4 +247,25 @@ function serverTable(report: Report): string {
       line("inline on the event loop", "inline on the event loop"),
     ],
   )
+}
+
+/** What equal pieces take, and from which length on side by side is faster. */
+function piecesTable(report: Report): string {
+  const { cpu, cores, versions, date } = report
+  const taken = pairs.map((pair) => valueOf(report, takenByOthers(pair)))
+  const most = Math.max(...taken)
+  const where = `${cores} cores of ${cpu}, Node.js ${versions.node}, ${date.slice(0, 10)}`
+  const noise = `Other processes took at most ${show(most)} % of the machine while a pair was measured.`
+  const lines = equalLengths.map((length) => {
+    const pair: Pair = [length, length]
+    return [
+      `2 × ${microseconds(length)}`,
+      ...modes.flatMap((mode) => [
+        ...ways.map((way) => time(1000 * medianOf(report.rows, rowName(pair, mode, way)))),
+        times(hostSpeedUp(report, pair, mode).y),
+      ]),
+    ]
+  })
+  const head = modes.flatMap((mode) => [`${mode}, in sequence`, "side by side", "speed-up"])
+  return `${where}, medians. ${noise}\n\n${table(["", ...head], lines)}`
 }

@@ -15,6 +15,7 @@ import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
+import { pieces } from "./pieces.js"
 import { productCalls } from "./product-calls.js"
 import { type Part, type Report, Run, type Settings } from "./run.js"
 import { sanitizers } from "./sanitizers.js"
@@ -32,6 +33,7 @@ const parts: readonly Part[] = [
   experts,
   norms,
   lora,
+  pieces,
   mainJob,
   memory,
   host,

@@ -3,6 +3,8 @@
 import { bandwidth, quotient, time, times } from "./goal-line.js"
 import { goalLines } from "./goals.js"
 import { ours, peerNames } from "./peers.js"
+import { modes as pieceModes, nameOfPair } from "../pieces-names.js"
+import { gpuPairs, gpuRow, shareRow, shares } from "./pieces-names.js"
 import type { Report } from "./run.js"
 import { modes, ways, type WorkloadName, workloadSizes } from "./workloads.js"
 
@@ -15,6 +17,7 @@ export function toMarkdown(report: Report): string {
     `Measured on ${where}: medians of ${rounds} rounds, in which all libraries took turns.`,
     goalsTable(report),
     ...(Object.keys(workloadSizes) as WorkloadName[]).flatMap((workload) => workloadTable(report, workload)),
+    ...piecesTable(report),
     partsTable(report),
     ...problems(report),
   ]
@@ -76,6 +79,26 @@ function workloadLine(report: Report, workload: string, size: number, mode: stri
       read === undefined ? "" : bandwidth(read),
     ],
   ]
+}
+
+/** Pieces of a given length: from which length on overlap pays, and how much of the GPU they may fill. */
+function piecesTable({ measured }: Report): string[] {
+  const find = (row: string) => measured.find((found) => found.row === row && found.peer === ours)?.median
+  const line = (name: string, sequence: string, together: string) => {
+    const [a, b] = [find(sequence), find(together)]
+    return a === undefined || b === undefined ? [] : [[name, time(a), time(b), times(quotient(a, b))]]
+  }
+  const lines = [
+    ...gpuPairs.flatMap((pair) =>
+      pieceModes.flatMap((mode) =>
+        line(`${nameOfPair(pair)}, ${mode}`, gpuRow(pair, mode, "sequential"), gpuRow(pair, mode, "parallel")),
+      ),
+    ),
+    ...shares.flatMap((share) =>
+      line(`200 µs, blocks for ${share} % of the GPU each`, shareRow(share, "sequential"), shareRow(share, "parallel")),
+    ),
+  ]
+  return lines.length === 0 ? [] : [table(["pieces", "in sequence", "side by side", "speed-up"], lines)]
 }
 
 function partsTable({ parts }: Report): string {

@@ -18,10 +18,10 @@ describe("figures come from bench/results", () => {
 
   test("README.md and the pages about costs have generated tables", () => {
     const begin = /<!-- table: .+? -->/g
-    const counts = ["README.md", "docs/host-device.md", "docs/servers.md"].map(
+    const counts = ["README.md", "docs/host-device.md", "docs/servers.md", "docs/when-overlap-pays.md"].map(
       (path) => (files.get(path)?.match(begin) ?? []).length,
     )
-    assert.deepEqual(counts, [4, 1, 1])
+    assert.deepEqual(counts, [4, 1, 1, 5])
   })
 
   test("every table that begins has an end", () => {

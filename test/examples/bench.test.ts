@@ -12,7 +12,7 @@ const kept = () => readdirSync(join(project, "bench/results")).toSorted()
 describe("the benchmark", () => {
   test("prints its figures as JSON with their circumstances, and does not store a quick run", () => {
     const before = kept()
-    const { exitCode, output } = runScript(bench, "--quick", "--json", "--only", "fork-join,disabled-path")
+    const { exitCode, output } = runScript(bench, "--quick", "--json", "--only", "fork-join,disabled-path,pieces")
     assert.equal(exitCode, 0)
     const report = JSON.parse(output) as Report
     const { date, device, cpu, cores, threads, versions, quick, others, rows, derived } = report
@@ -35,6 +35,10 @@ describe("the benchmark", () => {
         "disabled-path: auxStream null, ns",
         "disabled-path: two calls, inside stream.run(), ns",
         "disabled-path: auxStream null, inside stream.run(), ns",
+        "pieces: 2 µs and 2 µs, eager, in sequence, µs",
+        "pieces: 2 µs and 2 µs, eager, side by side, µs",
+        "pieces: 2 µs and 2 µs, graph, in sequence, µs",
+        "pieces: 2 µs and 2 µs, graph, side by side, µs",
       ],
     )
     for (const { p25, median, p75, turns } of rows) {

@@ -39,7 +39,7 @@ describe("the guide", () => {
     test(`prints what ${path} says`, () => {
       const code = files.find(({ file }) => file === undefined)?.code ?? ""
       const expected = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map(([, line]) => line)
-      assert.ok(expected.length > 2)
+      assert.ok(expected.length > 0)
       // Nothing is printed without a comment that says what.
       assert.equal(code.match(/console\.log/g)?.length, expected.length)
       const { exitCode, output, errors } = runScript(join(folder, `${nameOf(path)}.js`))

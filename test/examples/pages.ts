@@ -9,9 +9,12 @@ export interface PageCode {
   readonly code: string
 }
 
+/** Pages outside the guide that are one program each. */
+const programs = new Set(["docs/porting.md", "docs/overlap.md", "docs/when-overlap-pays.md"])
+
 /** Whether the page's blocks form one program, which the tests run. */
 export function isProgram(path: string): boolean {
-  return path.startsWith("docs/guide/") || path === "docs/porting.md" || path === "docs/overlap.md"
+  return path.startsWith("docs/guide/") || programs.has(path)
 }
 
 export function codeOf(path: string, page: string): PageCode[] {

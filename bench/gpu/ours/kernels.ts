@@ -27,6 +27,9 @@ export const touch = defineKernel({
 
 export const spin = defineKernel({ name: "bench_spin", signature: ["int32"], cuda })
 
+/** Occupies its blocks' multiprocessors for this many nanoseconds. */
+export const spinFor = defineKernel({ name: "bench_spin_for", signature: ["int32"], cuda })
+
 export const random = defineKernel({
   name: "bench_random",
   signature: ["uint32", "uint32", "float32", "out bfloat16*"],

@@ -9,6 +9,7 @@ import { callRows } from "./calls.js"
 import { expertProducts } from "./expert-products.js"
 import { expertVectors, isFew } from "./expert-vectors.js"
 import { memoryRows } from "./memory.js"
+import { pieceRows } from "./pieces.js"
 import { loraWorkload, normsWorkload } from "./projections.js"
 import { productRows } from "./products.js"
 import type { Figures, MakeRow, Run } from "./row.js"
@@ -28,6 +29,7 @@ const rows: Readonly<Record<string, MakeRow>> = {
   ...callRows,
   ...memoryRows,
   ...productRows,
+  ...pieceRows,
   experts: workloads((device, tokens) =>
     isFew(tokens) ? expertVectors(device, tokens) : expertProducts(device, tokens),
   ),

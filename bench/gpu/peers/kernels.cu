@@ -22,6 +22,12 @@ extern "C" __global__ void __launch_bounds__(1024) bench_spin(int microseconds) 
   while (nanoseconds() < end) {}
 }
 
+// The same, in nanoseconds.
+extern "C" __global__ void __launch_bounds__(1024) bench_spin_for(int duration) {
+  unsigned long long end = nanoseconds() + duration;
+  while (nanoseconds() < end) {}
+}
+
 // Evenly spread numbers between -scale and scale.
 extern "C" __global__ void bench_random(unsigned n, unsigned seed, float scale, bf16* out) {
   for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
