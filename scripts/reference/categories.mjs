@@ -4,6 +4,7 @@ import { Comment, CommentTag, Converter, ReflectionKind } from "typedoc"
 
 /** The first that fits counts. */
 const topics = [
+  [/\/src\/overlap\/|\/src\/placement\/|overlap/i, "Whether and where to overlap"],
   [/\/src\/parallel\/|common\/results/, "Fork and join"],
   [/\/src\/runtime\/graph\//, "Graphs"],
   [/\/src\/runtime\/kernel\/|struct\/layout|kernel-facts|CudaModuleBody|HostModuleBody|CompileOptions/, "Kernels"],
@@ -12,7 +13,7 @@ const topics = [
   [/common\/errors/, "Errors"],
   [/array|rows|dtype|float16/, "Arrays"],
   [/\/src\/blas\//, "Matrix products"],
-  [/stream|event|current|completion/, "Streams and events"],
+  [/stream|event|current|completion/i, "Streams and events"],
   [/device|registry|load|driver/, "Devices"],
 ]
 

@@ -33,6 +33,7 @@ const optionNames: ReadonlySet<string> = new Set(["name"] satisfies (keyof Measu
  * Use it only in the thread that made it.
  */
 export class MeasuredOverlap extends OverlapPolicy {
+  /** The name in messages, in reports and in the file. */
   readonly name: string
   readonly #owner: EntryOwner
   /** By the identity of the device. */
@@ -74,6 +75,7 @@ export class MeasuredOverlap extends OverlapPolicy {
    *
    * @param write gets the text; default: standard output
    * @returns the text
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT; what `write` throws
    */
   report(write: (text: string) => void = (text) => void process.stdout.write(text)): string {
     if (typeof write !== "function") throw mustBe("write", "a function", write)
@@ -150,6 +152,7 @@ markAsOurs(MeasuredOverlap)
  * The policy alternates the calls of each key between both modes and times them with events on the current stream. After at
  * most 19 calls in each mode it decides. Rare checks change a decision that does not hold any more.
  *
+ * @param options the name, which messages and the report show
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const policy = measuredOverlap({ name: "experts" })

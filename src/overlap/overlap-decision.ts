@@ -20,17 +20,21 @@ export interface OverlapDecision {
   readonly device: string
   /** Eager calls and captured graphs are measured apart. */
   readonly call: CallKind
+  /** The key of the calls: usually their shape. */
   readonly key: OverlapKey
   /** Undefined before the decision; until then calls run in both modes. */
   readonly mode: OverlapMode | undefined
-  /** The median cost of a call in each mode, in microseconds. Undefined before the decision. */
+  /** The median cost of a call in parallel, in microseconds. Undefined before the decision. */
   readonly parallel: number | undefined
+  /** The median cost of a call in sequence, in microseconds. Undefined before the decision. */
   readonly sequential: number | undefined
   /** How many pairs of calls the decision is based on. */
   readonly pairs: number
-  /** How many times it was checked in this process, and how many checks changed it. */
+  /** How many times it was checked in this process. */
   readonly checks: number
+  /** How many of these checks changed it. */
   readonly changes: number
+  /** Whether the calls are still measured, or how the decision came about. */
   readonly state: OverlapState
 }
 

@@ -60,7 +60,10 @@ const open: Open[] = []
  * Whatever names a stream or an event, or waits for the device, is a fence: it runs after everything before it, and
  * everything after it runs later. A region inside a region is a part of it. `withMultiStream(false, ...)` turns regions off.
  *
+ * After GrCUDA's scheduler. CUDA: streams, `cuEventRecord` and `cuStreamWaitEvent`.
+ *
  * @param fn queues the work; must not be async. It may read arrays: await the promise outside
+ * @param options the most streams, and a function that gets the placement
  * @returns what `fn` returns
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_AMBIGUOUS_DEVICE, AUX_DISPOSED, AUX_STREAM_CAPTURING
  * before anything is queued; AUX_INVALID_ARGUMENT if `fn` returns a promise, and what `fn` throws, after the join
@@ -71,8 +74,6 @@ const open: Open[] = []
  *   const v = project(x, wv) // beside both
  *   return attend(q, k, v)   // after all three
  * })
- *
- * After GrCUDA's scheduler. CUDA: streams, `cuEventRecord` and `cuStreamWaitEvent`.
  */
 export function autoParallel<T>(fn: Sync<T>, options?: AutoParallelOptions): T
 export function autoParallel(fn: () => unknown, options: AutoParallelOptions = {}): unknown {

@@ -17,13 +17,15 @@ export interface PlacementEdge {
   readonly by: "stream" | "wait" | "other edges"
   /** Why: they use the same memory, or `inOrder` orders them. */
   readonly why: "memory" | "inOrder"
-  /** What the earlier operation does with the memory, and what the later one does. Undefined for `inOrder`. */
+  /** What the earlier operation does with the memory. Undefined for `inOrder`. */
   readonly earlier: "read" | "write" | undefined
+  /** What the later operation does with it. Undefined for `inOrder`. */
   readonly later: "read" | "write" | undefined
-  /** The memory: a number for each array or piece of wrapped memory, in the order of their first use. */
+  /** The index of the memory: arrays and pieces of wrapped memory are numbered in the order of their first use. */
   readonly memory: number | undefined
-  /** The first byte in common, and the byte after the last, from the beginning of the memory. */
+  /** The first byte in common, from the beginning of the memory. */
   readonly begin: number | undefined
+  /** The byte after the last one in common. */
   readonly end: number | undefined
   /** The argument of the later kernel, as in messages, or the name of the global. */
   readonly argument: string | undefined
@@ -35,6 +37,7 @@ export interface PlacedOperation {
   readonly index: number
   /** The kernel's name, or the kind of operation. */
   readonly label: string
+  /** The kind of operation. */
   readonly kind: OperationKind
   /** The index of its stream: 0 is the current stream of the region. */
   readonly stream: number

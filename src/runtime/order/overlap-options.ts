@@ -13,7 +13,12 @@ export type OverlapOptions =
        */
       readonly key: OverlapKey
     }
-  | { readonly overlap?: undefined; readonly key?: OverlapKey | undefined }
+  | {
+      /** Without a policy, a call overlaps if it may. */
+      readonly overlap?: undefined
+      /** Not used without a policy. */
+      readonly key?: OverlapKey | undefined
+    }
 
 const names: ReadonlySet<string> = new Set(["overlap", "key"])
 

@@ -25,7 +25,9 @@ export type OverlapPhase = "warm-up" | "measuring" | "decided" | "checking" | "u
 export interface OverlapNote {
   /** The policy's name. */
   readonly name: string
+  /** The key of the call. */
   readonly key: OverlapKey
+  /** Whether the call was measured or followed a decision. */
   readonly phase: OverlapPhase
 }
 
