@@ -107,6 +107,7 @@ export type { CallKind } from "./overlap/call-kind.js"
 export type { OverlapDecision, OverlapState } from "./overlap/overlap-decision.js"
 export type { OverlapOptions } from "./runtime/order/overlap-options.js"
 export type {
+  GraphOverlap,
   OverlapKey,
   OverlapMode,
   OverlapNote,

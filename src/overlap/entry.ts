@@ -110,6 +110,7 @@ export class Entry implements OverlapEntry {
     this.#left = 0
     if (isSampling() || main.order.capturing > 0) return this.#settled
     const sampler = Sampler.of(main.order)
+    sampler.noteCall(main)
     if (this.#schedule === undefined) {
       this.#startAgain()
       sampler.read()
@@ -172,7 +173,10 @@ export class Entry implements OverlapEntry {
     const pairs = schedule.result
     const [pair] = pairs ?? []
     if (pairs === undefined || pair === undefined) return
-    if (this.#decision === undefined || !this.#isCheck) return this.#decide(Decision.from(pairs), this.#owner.isEarly)
+    if (this.#decision === undefined || !this.#isCheck) {
+      // A graph's time hardly depends on how warm the process's code is, and it is not measured again.
+      return this.#decide(Decision.from(pairs), this.#isChecked && this.#owner.isEarly)
+    }
     this.#decision.check(pair)
     this.#decide(this.#decision, this.#isEarly)
   }

@@ -140,9 +140,10 @@ class Compiler {
   }
 
   #span(operation: LoggedOperation, start: number, end: number): Draft<TraceSpan> {
-    const { kind, label, bytes, stream, branch } = operation
+    const { kind, label, bytes, stream, branch, overlap } = operation
     const queued = Math.min(this.#time(operation.queued), start)
     const span: Draft<TraceSpan> = { stream: this.#stream(stream), kind, name: label, queued, start, end, bytes }
+    if (overlap !== undefined) span.overlap = { mode: overlap.mode, policy: overlap.policy }
     const region = this.#regions.get(operation.region)
     if (region === undefined) return span
     span.region = region

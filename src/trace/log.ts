@@ -4,6 +4,7 @@
  */
 import type { HostCallName } from "../runtime/order/observer.js"
 import type { GraphOutline } from "../runtime/order/graph-outline.js"
+import type { Operation } from "../runtime/order/operation.js"
 import type { TimedNode } from "../driver.js"
 import type { SpanKind } from "./data/data.js"
 
@@ -37,6 +38,8 @@ export interface LoggedOperation {
   readonly outline: GraphOutline | undefined
   /** The operations of a graph that ran. */
   nodes: TimedNode[] | undefined
+  /** How a policy had a graph run. */
+  overlap: Operation["overlap"]
 }
 
 /** A record of an event, or one stream's mark for another one. */

@@ -171,13 +171,14 @@ export class Recorder extends OperationObserver {
     if (weight !== 0) this.cost += weight * (now() - start)
   }
 
-  override accepted({ stream }: Operation, tick: number): void {
+  override accepted({ stream, overlap }: Operation, tick: number): void {
     const weight = this.#weight
     const start = weight === 0 ? 0 : now()
     const logged = this.#open.pop()
     if (logged !== undefined) {
       this.#byOrder.get(stream.order)?.times.end(logged, stream)
       logged.queued = this.now()
+      logged.overlap = overlap
       logged.tick = tick
     }
     if (weight !== 0) this.cost += weight * (now() - start)
@@ -255,6 +256,7 @@ export class Recorder extends OperationObserver {
       end: NaN,
       outline: plan?.outline,
       nodes: undefined,
+      overlap: undefined,
     }
     this.operations.push(logged)
     this.log.push(logged)

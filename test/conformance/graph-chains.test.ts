@@ -71,7 +71,7 @@ function inOrder(value: number): number {
 
 forEachOpenDevice("chains of graphs", (open) => {
   test("§14 a chain runs the operations of all branches in the order of the calls", unsanitized, () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using graph = threeBranches(x)
     using chained = new Chained(graph)
@@ -84,7 +84,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 in a chain, a branch waits for the branches that were called before it; in the graph it does not", () => {
-    const device = open()
+    using device = open()
     using first = device.zeros("int32", length)
     using last = device.zeros("int32", length)
     using latch = new Latch(device)
@@ -104,7 +104,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 the graph itself keeps its branches", () => {
-    const device = open()
+    using device = open()
     using first = device.zeros("int32", length)
     using last = device.zeros("int32", length)
     using latch = new Latch(device)
@@ -122,7 +122,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 changes of nodes have the same handles in both, and each keeps its own", unsanitized, () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using y = device.zeros("int32", length)
     using graph = captureGraph(() => parallel([() => change(x, 0, 3), () => change(y, 0, 5), () => change(x, 1, 0)]))
@@ -147,7 +147,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 a chain's queued launches keep what they had when a node is changed", () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using graph = captureGraph(() => parallel([() => change(x, 10, 1), () => {}]))
     using chained = new Chained(graph)
@@ -162,7 +162,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 either of the two can be destroyed first", () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     const graph = captureGraph(() => parallel([() => change(x, 1, 1), () => {}]))
     const chained = new Chained(graph)
@@ -179,7 +179,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 a chain that is launched in a capture stays one", unsanitized, () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using inner = threeBranches(x)
     using chained = new Chained(inner)
@@ -193,7 +193,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 a graph with another one inside: all of it runs in order", () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using y = device.zeros("int32", length)
     using inner = captureGraph(() => parallel([() => change(x, 3, 1), () => change(y, 5, 2)]))
@@ -208,7 +208,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 a capture can end as a chain at once, and be updated to one in place", unsanitized, () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     const { driver } = device.order
     const { graphs } = driver
@@ -254,7 +254,7 @@ forEachOpenDevice("chains of graphs", (open) => {
   })
 
   test("§14 a chain of a graph with one operation, and of one with none", () => {
-    const device = open()
+    using device = open()
     using x = device.zeros("int32", length)
     using one = captureGraph(() => change(x, 1, 1))
     using none = captureGraph(() => {})

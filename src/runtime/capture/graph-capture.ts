@@ -44,8 +44,10 @@ export class GraphCapture extends Capture {
    * Ends the capture. @returns the executable graph
    *
    * @param update an executable graph to change in place, which works if the shape is the same
+   * @param isChained whether the operations run one after another
    */
-  end(update: GraphHandle | undefined): GraphHandle {
-    return this.endWith(() => this.order.driver.graphs.endCapture(this.root.handle, update, this.hasPriorities))
+  end(update: GraphHandle | undefined, isChained: boolean): GraphHandle {
+    const { driver } = this.order
+    return this.endWith(() => driver.graphs.endCapture(this.root.handle, update, this.hasPriorities, isChained))
   }
 }

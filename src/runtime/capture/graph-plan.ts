@@ -1,6 +1,6 @@
 import type { Dependency } from "../order/capture.js"
 import type { GraphOutline } from "../order/graph-outline.js"
-import type { Access, Operation, OperationPlan, PlannedOperation } from "../order/operation.js"
+import type { Access, Operation, OperationKind, OperationPlan, PlannedOperation } from "../order/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import { PlannedRegions } from "./planned-regions.js"
 
@@ -124,6 +124,20 @@ export class GraphPlan implements OperationPlan {
     if (known !== undefined) return known
     this.#places.set(slot, this.streams.length)
     return this.streams.push(name) - 1
+  }
+
+  /**
+   * Whether it makes a difference if the operations run one after another, and whether that is possible. Work of another
+   * library may have branches of its own.
+   */
+  get isChainable(): boolean {
+    return !this.#has("conditional") && (this.streams.length > 1 || this.parts.size > 0 || this.#has("external"))
+  }
+
+  #has(kind: OperationKind): boolean {
+    if (this.nodes.some((node) => node.kind === kind)) return true
+    for (const part of this.parts.values()) if (part.#has(kind)) return true
+    return false
   }
 
   /** The pairs of a node and one that runs directly after it. */

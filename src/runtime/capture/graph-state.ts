@@ -4,12 +4,16 @@ import { type Capture, captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { type GroupLaunches, LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
 import { type Access, Operation, OperationType } from "../order/operation.js"
+import type { GraphOverlap, OverlapMode, OverlapPhase } from "../order/overlap-policy.js"
+import { type GraphPolicy, GraphTrial } from "./graph-trial.js"
 import { refuse } from "./operation.js"
 import type { RecordPoint } from "../order/record-point.js"
-import type { NodeArguments } from "./node-changes.js"
+import type { GraphPlan } from "./graph-plan.js"
+import type { GraphChange, NodeArguments } from "./node-changes.js"
 import { Prerequisites } from "./prerequisites.js"
 import type { StreamState, Use } from "../order/stream-state.js"
 
+const none: readonly StreamState[] = []
 const launchOfGraph = new OperationType("graph", "graph", [])
 
 /** The state behind a {@link Graph}. It outlives a forgotten `Graph`, and must never refer to that object. */
@@ -23,11 +27,62 @@ export class GraphState {
   /** The accesses of the graph's nodes, collected when they are first needed. */
   #accesses: readonly Access[] | undefined
   #disposed = false
+  /** Undefined unless it is being measured how to run it, so that other launches pay one check. */
+  #trial: GraphTrial | undefined
+  #overlap: GraphOverlap | undefined
+  #isChained = false
 
-  constructor(capture: GraphCapture, handle: GraphHandle) {
+  constructor(capture: GraphCapture, handle: GraphHandle, policy?: GraphPolicy) {
     this.capture = capture
     this.handle = handle
     this.#prerequisites = this.#joinMemory()
+    if (policy !== undefined) this.#ask(policy)
+  }
+
+  /** How it runs, or how its newest launch did while that is being measured; undefined without a policy. */
+  get overlap(): GraphOverlap | undefined {
+    return this.#overlap
+  }
+
+  /** Whether the executable graph is to be a chain after an update to this plan. */
+  staysChained(plan: GraphPlan): boolean {
+    return this.#isChained && plan.isChainable
+  }
+
+  /** The executable was made as the policy wants it, if the policy has decided. Otherwise the measurement begins. */
+  #ask(policy: GraphPolicy): void {
+    const { order, plan } = this.capture
+    this.#isChained = policy.wantsChain(plan)
+    const { decision } = policy
+    if (plan.isChainable && decision !== undefined) {
+      this.#overlap = policy.overlap(decision, "decided")
+      return
+    }
+    this.#trial = decision === undefined ? GraphTrial.begin(policy, order, plan, this.handle) : undefined
+    this.#overlap = policy.overlap("parallel", this.#trial === undefined ? "unmeasured" : "warm-up")
+    // As for graphs that share memory, so that the two executables run one after another on whatever streams.
+    if (this.#trial !== undefined) this.group.launches.graphs++
+  }
+
+  /** Ends the measurement, if there is one, without a decision of this graph: it is parallel from now on. */
+  #abandon(): void {
+    const trial = this.#trial
+    if (trial === undefined) return
+    trial.policy.abandon()
+    this.#settle(trial, "parallel", "unmeasured")
+  }
+
+  /** Runs the graph in this mode from now on. The other executable is destroyed once its launches are over. */
+  #settle({ policy, chained }: GraphTrial, mode: OverlapMode, phase: OverlapPhase): void {
+    this.#trial = undefined
+    this.#overlap = policy.overlap(mode, phase)
+    this.#isChained = mode === "sequential"
+    const [kept, dropped] = this.#isChained ? [chained, this.handle] : [this.handle, chained]
+    this.handle = kept
+    this.group.launches.graphs--
+    // Its event is not recorded any more.
+    this.#end.dispose()
+    this.#destroyAfter(this.group.launches.uses.list(), dropped)
   }
 
   get disposed(): boolean {
@@ -43,8 +98,10 @@ export class GraphState {
 
   /** Replaces the captured operations by those of another capture. */
   replace(capture: GraphCapture, handle: GraphHandle): void {
+    this.#abandon()
     const former = this.capture
     const formerHandle = this.handle
+    this.#isChained = this.staysChained(capture.plan)
     this.capture = capture
     this.handle = handle
     this.#accesses = undefined
@@ -59,21 +116,30 @@ export class GraphState {
     return this.handle
   }
 
+  /** Makes a change in each executable. If that fails, only the parallel one is kept, which may be unchanged. */
+  readonly #changeEach: GraphChange = (change) => {
+    const handle = this.#makeChangeable()
+    const trial = this.#trial
+    if (trial === undefined) return change(handle)
+    try {
+      change(trial.chained)
+      change(handle)
+    } catch (error) {
+      this.#abandon()
+      throw error
+    }
+  }
+
   /** See {@link NodeChanges.setEnabled}. */
   setEnabled(place: number, enabled: boolean): void {
     if (enabled === this.capture.changes.isEnabled(place)) return
-    this.capture.changes.setEnabled(this.#makeChangeable(), place, enabled)
+    this.capture.changes.setEnabled(this.#changeEach, place, enabled)
     this.#accesses = undefined
   }
 
   /** See {@link NodeChanges.setArguments}. */
   setArguments(place: number, args: NodeArguments): void {
-    const added = this.capture.changes.setArguments(
-      this.#makeChangeable(),
-      place,
-      args,
-      this.group.launches.uses.list(),
-    )
+    const added = this.capture.changes.setArguments(this.#changeEach, place, args, this.group.launches.uses.list())
     for (const memory of added) {
       this.group.unite(memory.launchGroup)
       this.#prerequisites.add(memory)
@@ -92,15 +158,20 @@ export class GraphState {
     target.checkUsable()
     try {
       const outer = captureOf(target)
-      if (outer === undefined || operation === undefined) this.#queue(target, operation)
-      else this.#addTo(outer, operation)
+      if (outer !== undefined && operation !== undefined) this.#addTo(outer, operation)
+      else if (this.#trial === undefined) this.#queue(target, operation)
+      else this.#queueMeasured(this.#trial, target, operation)
     } catch (error) {
       throw refuse(operation, error)
     }
   }
 
   #addTo(outer: Capture, operation: Operation): void {
-    if (!this.capture.changes.hasDisabled) return outer.addGraph(this, operation)
+    if (!this.capture.changes.hasDisabled) {
+      this.#abandon()
+      operation.overlap = this.#overlap
+      return outer.addGraph(this, operation)
+    }
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
       "A graph with disabled nodes cannot be launched inside a capture, because CUDA would enable them again. Enable them " +
@@ -111,24 +182,70 @@ export class GraphState {
   #show(stream: StreamState, isStreamNamed: boolean): Operation {
     const { plan } = this.capture
     this.#accesses ??= plan.accesses()
-    return new Operation(launchOfGraph, stream, this.#accesses, plan, this.group).show(isStreamNamed)
+    const operation = new Operation(launchOfGraph, stream, this.#accesses, plan, this.group)
+    operation.overlap = this.#overlap
+    return operation.show(isStreamNamed)
   }
 
   #queue(stream: StreamState, operation: Operation | undefined): void {
-    const { memory, order } = this.capture
-    const { failures } = stream
-    if (failures?.arePossible === true) memory.checkWritten()
+    const learned = this.#order(stream)
+    this.capture.order.driver.graphs.launch(this.handle, stream.handle)
+    this.#queued(stream, operation, this.handle, learned)
+  }
+
+  /** Queues a launch of the executable that the policy wants to be next. */
+  #queueMeasured(trial: GraphTrial, stream: StreamState, operation: Operation | undefined): void {
+    const { policy, chained } = trial
+    if (policy.decision !== undefined) {
+      this.#settle(trial, policy.decision, "decided")
+      if (operation !== undefined) operation.overlap = this.#overlap
+      return this.#queue(stream, operation)
+    }
+    const { mode, note, sample } = policy.next(stream)
+    this.#overlap = { mode, policy: note }
+    if (operation !== undefined) operation.overlap = this.#overlap
+    const handle = mode === "sequential" ? chained : this.handle
+    // What this waits for is not part of the measured time.
+    const learned = this.#order(stream)
+    sample?.begin(none)
+    try {
+      this.capture.order.driver.graphs.launch(handle, stream.handle)
+    } catch (error) {
+      sample?.end("threw")
+      throw error
+    }
+    this.#queued(stream, operation, handle, learned)
+    sample?.end("done")
+  }
+
+  /**
+   * Makes the next launch on the stream run after everything that it must run after.
+   *
+   * @returns see {@link #orderBehindLaunches}
+   */
+  #order(stream: StreamState): RecordPoint | undefined {
+    if (stream.failures?.arePossible === true) this.capture.memory.checkWritten()
     const { launches } = this.group
     const learned = launches.uses.isBefore(stream) ? undefined : this.#orderBehindLaunches(stream, launches)
     this.#prerequisites.orderBefore(stream)
-    order.driver.graphs.launch(this.handle, stream.handle)
+    return learned
+  }
+
+  /** Counts the launch that the driver has accepted. */
+  #queued(
+    stream: StreamState,
+    operation: Operation | undefined,
+    handle: GraphHandle,
+    learned: RecordPoint | undefined,
+  ): void {
+    const { launches } = this.group
     if (learned !== undefined) stream.learn(learned)
     const tick = stream.advance(operation)
     operation?.accepted(tick)
     launches.uses.note(stream, tick)
-    this.#end.note(stream, tick, this.handle, launches.graphs > 1)
+    this.#end.note(stream, tick, handle, launches.graphs > 1)
     launches.latest = this.#end
-    if (failures !== undefined) memory.noteWrites(failures)
+    if (stream.failures !== undefined) this.capture.memory.noteWrites(stream.failures)
   }
 
   /**
@@ -160,6 +277,8 @@ export class GraphState {
     if (this.#disposed) return
     this.#disposed = true
     this.#end.dispose()
+    if (this.#trial !== undefined) this.#destroyAfter(this.group.launches.uses.list(), this.#trial.chained)
+    this.#trial = undefined
     this.#release(this.capture, this.handle)
   }
 

@@ -22,6 +22,9 @@ export interface NodeArguments {
   readonly accesses: readonly Access[]
 }
 
+/** Calls a function with each executable of a graph that is to be changed. */
+export type GraphChange = (change: (graph: GraphHandle) => void) => void
+
 const none: readonly Access[] = []
 
 /** The operations of one graph that can be changed, by their indices in the plan. */
@@ -56,8 +59,9 @@ export class NodeChanges {
     return !this.#disabled.has(place)
   }
 
-  setEnabled(graph: GraphHandle, place: number, enabled: boolean): void {
-    this.#order.driver.graphs.setNodeEnabled(graph, this.handleOf(place), enabled)
+  setEnabled(changeEach: GraphChange, place: number, enabled: boolean): void {
+    const node = this.handleOf(place)
+    changeEach((graph) => this.#order.driver.graphs.setNodeEnabled(graph, node, enabled))
     const accesses = this.#accessesOf(place)
     if (enabled) this.#disabled.delete(place)
     else this.#disabled.set(place, none)
@@ -70,13 +74,14 @@ export class NodeChanges {
    * @returns the memory of the new arrays that was made outside of the capture
    */
   setArguments(
-    graph: GraphHandle,
+    changeEach: GraphChange,
     place: number,
     { kernel, operands, structs, accesses }: NodeArguments,
     launches: readonly Use[],
   ): UsedMemory[] {
     this.#checkBirths(place, accesses)
-    this.#order.driver.graphs.setNodeArguments(graph, this.handleOf(place), kernel, operands, structs)
+    const node = this.handleOf(place)
+    changeEach((graph) => this.#order.driver.graphs.setNodeArguments(graph, node, kernel, operands, structs))
     const former = this.#accessesOf(place)
     this.#setAccesses(place, [...accesses, ...former.filter(({ role }) => role.argument === undefined)])
     const added = this.#outside(accesses)

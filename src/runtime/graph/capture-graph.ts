@@ -3,17 +3,19 @@ import { checkFunction, checkOptions, mustBe } from "../../common/check.js"
 import { captureOn, type Captured } from "./capture-session.js"
 import { Device } from "../device/device.js"
 import { Graph } from "./graph.js"
+import { GraphPolicy } from "../capture/graph-trial.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join, Now } from "../../common/results.js"
+import { askedBy, type OverlapOptions } from "../order/overlap-options.js"
 import { currentDevice } from "../device/current.js"
 
 /** Options of {@link captureGraph}. */
-export interface CaptureOptions {
+export type CaptureOptions = OverlapOptions & {
   /** The device whose work is captured. Default: the device of the innermost `run`, otherwise the only open device. */
   readonly device?: Device | undefined
 }
 
-const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof CaptureOptions)[])
+const captureOptions: ReadonlySet<string> = new Set(["device", "overlap", "key"] satisfies (keyof CaptureOptions)[])
 
 /**
  * Captures everything that a function queues, including its forks, into one graph. Nothing runs until you launch the graph.
@@ -22,10 +24,15 @@ const captureOptions: ReadonlySet<string> = new Set(["device"] satisfies (keyof 
  * alive. Typed arrays are read during the capture. Reading, querying and waiting throw inside a capture, because nothing runs.
  * The function may be async; work that other code queues meanwhile is not captured.
  *
+ * With `overlap` and `key`, the policy measures whether the graph is faster with its branches side by side or with all
+ * operations one after another: the graph's first launches alternate between both, and later ones run as decided. A policy
+ * that has already decided for the key measures nothing. {@link Graph.overlap} says how the graph runs. Graphs with
+ * conditionals are not measured.
+ *
  * PyTorch: `torch.cuda.graph`. CUDA: `cuStreamBeginCapture` and `cuGraphInstantiate`.
  *
  * @param fn queues the work
- * @param options the device, if it is not the current one
+ * @param options the device, if it is not the current one; `overlap` and `key`
  * @returns the graph; a promise of it if the function is async
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE, AUX_STREAM_CAPTURING, AUX_DISPOSED; what the function
  * throws
@@ -39,15 +46,18 @@ export function captureGraph<T>(fn: () => T, options?: CaptureOptions): Join<[T]
 export function captureGraph(fn: () => unknown, options: CaptureOptions = {}): unknown {
   checkFunction(fn, "fn")
   checkOptions(options, "options", captureOptions)
+  const asked = askedBy(options)
   const { device = currentDevice() } = options
   if (!(device instanceof Device)) {
     throw mustBe("device", "a Device or undefined", device)
   }
+  device.checkUsable()
+  const policy = asked && new GraphPolicy(device.order, asked)
   return captureOn(
     device,
     fn,
-    () => undefined,
-    (captured) => graphOf(device, captured),
+    (plan) => ({ update: undefined, isChained: policy?.wantsChain(plan) === true }),
+    (captured) => graphOf(device, captured, policy),
   )
 }
 
@@ -59,8 +69,8 @@ export interface GraphMessage {
 
 const graphChannel = channel("auxstream:graph")
 
-function graphOf(device: Device, captured: Captured): Graph<unknown> {
-  const state = new GraphState(captured.capture, captured.handle)
+function graphOf(device: Device, captured: Captured, policy: GraphPolicy | undefined): Graph<unknown> {
+  const state = new GraphState(captured.capture, captured.handle, policy)
   device.watchGraph(captured.life, state)
   const graph = new Graph(device, state, captured)
   if (graphChannel.hasSubscribers) graphChannel.publish({ graph } satisfies GraphMessage)

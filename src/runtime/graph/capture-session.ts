@@ -3,6 +3,7 @@ import { context, outsideCaptures, runIn } from "../device/context.js"
 import type { Device } from "../device/device.js"
 import { attach } from "../../common/failures.js"
 import { warnOnce } from "../../common/warn.js"
+import type { GraphPlan } from "../capture/graph-plan.js"
 import { GraphCapture } from "../capture/graph-capture.js"
 import type { Stream } from "../device/stream.js"
 import { adopt } from "../../common/thenable.js"
@@ -16,22 +17,30 @@ export interface Captured {
   readonly life: object
 }
 
+/** What becomes of the captured operations. */
+export interface CaptureGoal {
+  /** The executable graph to change in place, which works if the shape is the same. */
+  readonly update: GraphHandle | undefined
+  /** Whether they run one after another. */
+  readonly isChained: boolean
+}
+
 /**
  * Captures everything that a function queues.
  *
- * @param update returns the executable graph to change in place, which works if the shape is the same
+ * @param aim called when everything has been captured
  * @param take receives the outcome in the same synchronous step, so that no code sees a graph that is half updated
  */
 export function captureOn<R>(
   device: Device,
   fn: () => unknown,
-  update: () => GraphHandle | undefined,
+  aim: (plan: GraphPlan) => CaptureGoal,
   take: (captured: Captured) => R,
 ): R | Promise<R> {
   device.checkUsable()
   device.order.captures.checkNotNested()
   device.order.named()
-  return new CaptureSession(device, update, take).run(fn)
+  return new CaptureSession(device, aim, take).run(fn)
 }
 
 /** Cancels a capture whose async function can never end. Otherwise memory freed meanwhile would never be released. */
@@ -49,12 +58,12 @@ class CaptureSession<R> {
   readonly #device: Device
   readonly #root: Stream
   readonly #capture: GraphCapture
-  readonly #update: () => GraphHandle | undefined
+  readonly #aim: (plan: GraphPlan) => CaptureGoal
   readonly #take: (captured: Captured) => R
 
-  constructor(device: Device, update: () => GraphHandle | undefined, take: (captured: Captured) => R) {
+  constructor(device: Device, aim: (plan: GraphPlan) => CaptureGoal, take: (captured: Captured) => R) {
     this.#device = device
-    this.#update = update
+    this.#aim = aim
     this.#take = take
     this.#root = device.streams.make(0, "captured stream")
     this.#capture = new GraphCapture(device.order, this.#root.state)
@@ -101,8 +110,9 @@ class CaptureSession<R> {
   #end(result: unknown): R {
     try {
       this.#device.checkUsable()
-      const { life = {} } = this.#capture
-      const handle = this.#inside(() => this.#capture.end(this.#update()))
+      const { life = {}, plan } = this.#capture
+      const { update, isChained } = this.#aim(plan)
+      const handle = this.#inside(() => this.#capture.end(update, isChained))
       return this.#take({ capture: this.#capture, handle, result, life })
     } finally {
       this.#device.streams.dispose(this.#root)

@@ -4,6 +4,7 @@ import { contents } from "../../common/contents.js"
 import type { Device } from "../device/device.js"
 import { DisposedError } from "../../common/errors.js"
 import { GraphNode } from "./graph-node.js"
+import type { GraphOverlap } from "../order/overlap-policy.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join } from "../../common/results.js"
 import { checkStreamOf, currentStream } from "../device/current.js"
@@ -79,6 +80,15 @@ export class Graph<T> {
     return this.state.capture.plan.toDot()
   }
 
+  /**
+   * How the graph runs, if it was captured with a policy: `mode` is "parallel" if its branches run side by side, and
+   * "sequential" if its operations run one after another. `policy.phase` is "warm-up" or "measuring" while launches alternate,
+   * then "decided", or "unmeasured". Undefined without a policy.
+   */
+  get overlap(): GraphOverlap | undefined {
+    return this.state.overlap
+  }
+
   /** Whether the graph has been disposed of. */
   get disposed(): boolean {
     return this.state.disposed || this.device.disposed
@@ -120,7 +130,10 @@ export class Graph<T> {
     return captureOn(
       this.device,
       fn,
-      () => (this.state.disposed ? undefined : this.state.handle),
+      (plan) => ({
+        update: this.state.disposed ? undefined : this.state.handle,
+        isChained: this.state.staysChained(plan),
+      }),
       (captured) => this.#take(captured),
     )
   }

@@ -5,6 +5,7 @@
 import type { StridedRange } from "../../common/strided.js"
 import type { GraphOutline } from "./graph-outline.js"
 import type { OperationObserver } from "./observer.js"
+import type { GraphOverlap } from "./overlap-policy.js"
 import type { RegionPart } from "./region.js"
 import type { StreamState } from "./stream-state.js"
 
@@ -147,6 +148,8 @@ export class Operation {
   stream: StreamState
   /** The innermost fork-join call inside which it is queued, and the function there. Known to observers and captures. */
   region: RegionPart | undefined
+  /** For a launch of a graph: how a policy has it run. */
+  overlap: GraphOverlap | undefined
   #observer: OperationObserver | undefined
 
   constructor(

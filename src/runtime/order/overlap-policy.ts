@@ -31,6 +31,14 @@ export interface OverlapNote {
   readonly phase: OverlapPhase
 }
 
+/** How a graph runs, or one launch of it. */
+export interface GraphOverlap {
+  /** "parallel": branches run side by side. "sequential": one operation after another, in the order of the calls. */
+  readonly mode: OverlapMode
+  /** What the policy does with the graph. */
+  readonly policy: OverlapNote
+}
+
 /** One call as the policy wants it. */
 export interface OverlapTurn {
   readonly mode: OverlapMode

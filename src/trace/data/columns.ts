@@ -3,7 +3,7 @@
  * JSON. Times become whole nanoseconds; nothing else is lost.
  */
 
-import type { SpanKind, TraceData, TraceSpan, TraceWait } from "./data.js"
+import type { SpanKind, TraceData, TracedOverlap, TraceSpan, TraceWait } from "./data.js"
 
 /** A column; one number if all are the same. Where a value may be missing, 0 means that, and n + 1 means n. */
 type Column = readonly number[] | number
@@ -17,6 +17,7 @@ interface Columns {
 export interface PackedTrace extends Omit<TraceData, "spans" | "waits"> {
   readonly names: readonly string[]
   readonly kinds: readonly SpanKind[]
+  readonly overlaps: readonly TracedOverlap[]
   readonly spans: Columns
   readonly waits: Columns
 }
@@ -24,6 +25,7 @@ export interface PackedTrace extends Omit<TraceData, "spans" | "waits"> {
 export function pack(data: TraceData): PackedTrace {
   const names = new Numbers<string>()
   const kinds = new Numbers<SpanKind>()
+  const overlaps = new Numbers<string>()
   const { spans, waits } = data
   const packedSpans = {
     length: spans.length,
@@ -34,6 +36,7 @@ export function pack(data: TraceData): PackedTrace {
     end: column(spans, (span) => Math.round(span.end) - Math.round(span.start)),
     queued: column(spans, (span) => Math.round(span.start) - Math.round(span.queued)),
     ...optionalColumns(spans),
+    overlap: column(spans, ({ overlap }) => optional(overlap && overlaps.of(JSON.stringify(overlap)))),
   } satisfies Record<keyof TraceSpan | "length", Column>
   const packedWaits = {
     length: waits.length,
@@ -44,12 +47,17 @@ export function pack(data: TraceData): PackedTrace {
     sent: column(waits, (wait) => Number(wait.sent)),
     region: column(waits, (wait) => optional(wait.region)),
   }
-  return { ...data, names: names.all, kinds: kinds.all, spans: packedSpans, waits: packedWaits }
+  const tables = {
+    names: names.all,
+    kinds: kinds.all,
+    overlaps: overlaps.all.map((text) => JSON.parse(text) as TracedOverlap),
+  }
+  return { ...data, ...tables, spans: packedSpans, waits: packedWaits }
 }
 
 export function unpack(packed: PackedTrace): TraceData {
-  const { names, kinds, spans, waits, ...rest } = packed
-  return { ...rest, spans: unpackSpans(names, kinds, spans), waits: unpackWaits(waits) }
+  const { names, kinds, overlaps, spans, waits, ...rest } = packed
+  return { ...rest, spans: unpackSpans({ names, kinds, overlaps }, spans), waits: unpackWaits(waits) }
 }
 
 /** What only some spans have. */
@@ -67,11 +75,15 @@ function optionalOf(at: (name: string, index: number) => number, index: number):
   >
 }
 
-function unpackSpans(names: readonly string[], kinds: readonly SpanKind[], columns: Columns): TraceSpan[] {
+function unpackSpans(
+  { names, kinds, overlaps }: Pick<PackedTrace, "names" | "kinds" | "overlaps">,
+  columns: Columns,
+): TraceSpan[] {
   const at = reader(columns)
   let start = 0
   return Array.from({ length: columns.length }, (_, index) => {
     start += at("start", index)
+    const overlap = overlaps[at("overlap", index) - 1]
     return {
       stream: at("stream", index),
       kind: kinds[at("kind", index)] ?? "external",
@@ -80,6 +92,7 @@ function unpackSpans(names: readonly string[], kinds: readonly SpanKind[], colum
       start,
       end: start + at("end", index),
       ...optionalOf(at, index),
+      ...(overlap === undefined ? {} : { overlap }),
     }
   })
 }

@@ -82,6 +82,19 @@ export interface TraceSpan {
   readonly iteration?: number
   /** Bytes that it reads and writes, as far as they are declared. */
   readonly bytes?: number
+  /** For a launch of a graph that was captured with a policy: how it ran, and what the policy did with it. */
+  readonly overlap?: TracedOverlap
+}
+
+/** A policy's part in an operation. */
+export interface TracedOverlap {
+  /** Whether the graph's branches ran side by side, or all operations one after another. */
+  readonly mode: "parallel" | "sequential"
+  readonly policy: {
+    readonly name: string
+    readonly key: string | number
+    readonly phase: "warm-up" | "measuring" | "decided" | "checking" | "unmeasured"
+  }
 }
 
 /** One stream's wait for another one's record: an arrow in the picture. */

@@ -1,6 +1,6 @@
 /** What a viewer says of one thing in a trace: its name, and what is known of it, as words. */
 
-import type { TraceData, TraceRegion } from "../data/data.js"
+import type { TraceData, TracedOverlap, TraceRegion } from "../data/data.js"
 import type { RegionFigures, TraceFigures } from "../data/figures.js"
 import type { Interval } from "./nesting.js"
 import type { Item } from "./search.js"
@@ -53,16 +53,23 @@ export function labelsOfRegion(region: TraceRegion): string[] {
 function describeSpan(data: TraceData, index: number): Description {
   const span = data.spans[index]
   if (span === undefined) return { title: "", subtitle: "", facts: [] }
-  const { name, kind, stream, queued, start, end, region, parent, iteration, bytes } = span
+  const { name, kind, stream, queued, start, end, region, parent, iteration, bytes, overlap } = span
   const facts: [string, string][] = [...timesOf({ start, end })]
   if (parent === undefined) facts.push(["queued", `${formatTime(Math.max(0, start - queued))} before it began`])
   if (parent !== undefined) facts.push(["graph", data.spans[parent]?.name ?? ""])
   if (iteration !== undefined) facts.push(["iteration", String(iteration)])
   const called = region === undefined ? undefined : data.regions[region]
   if (called !== undefined) facts.push(["fork-join", `${called.name}, ${modeOf(called)}`])
+  if (overlap !== undefined) facts.push(["overlap policy", wordsOf(overlap)])
   if (bytes !== undefined) facts.push(["memory", formatBytes(bytes)])
   const what = kind === "node" ? "node of a graph" : kind
   return { title: name, subtitle: `${what} on ${nameOfStream(data, stream)}`, facts }
+}
+
+/** How a policy had a graph run: `"decode", key 64: in sequence, decided`. */
+function wordsOf({ mode, policy: { name, key, phase } }: TracedOverlap): string {
+  const shape = typeof key === "string" ? `"${key}"` : key
+  return `"${name}", key ${shape}: ${mode === "parallel" ? "in parallel" : "in sequence"}, ${phase}`
 }
 
 function describeCall(data: TraceData, index: number): Description {

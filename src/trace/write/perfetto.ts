@@ -97,7 +97,7 @@ function addStream(timeline: Timeline, data: TraceData, stream: number, parent: 
 function textOfSpan({ spans, regions }: TraceData, index: number): Text {
   const span = spans[index]
   if (span === undefined) return {}
-  const { name, kind, queued, start, region, branch, node, iteration, bytes } = span
+  const { name, kind, queued, start, region, branch, node, iteration, bytes, overlap } = span
   const fork_join = region === undefined ? undefined : regions[region]?.name
   const details = {
     operation: index,
@@ -109,6 +109,10 @@ function textOfSpan({ spans, regions }: TraceData, index: number): Text {
     node,
     iteration,
     bytes,
+    overlap_mode: overlap?.mode,
+    policy: overlap?.policy.name,
+    policy_key: overlap && String(overlap.policy.key),
+    policy_phase: overlap?.policy.phase,
   }
   return { name, category: kind, details }
 }

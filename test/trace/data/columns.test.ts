@@ -16,6 +16,20 @@ const spans: fc.Arbitrary<TraceSpan> = fc.record(
     name: fc.string(),
     ...{ queued: time, start: time, end: time },
     ...{ region: index, branch: index, parent: index, iteration: index, bytes: fc.nat(2 ** 30) },
+    overlap: fc.record(
+      {
+        mode: fc.constantFrom("parallel", "sequential"),
+        policy: fc.record(
+          {
+            name: fc.string(),
+            key: fc.oneof(fc.string(), fc.nat()),
+            phase: fc.constantFrom("warm-up", "measuring", "decided", "checking", "unmeasured"),
+          },
+          { noNullPrototype: true },
+        ),
+      },
+      { noNullPrototype: true },
+    ),
   },
   { requiredKeys: ["stream", "kind", "name", "queued", "start", "end"], noNullPrototype: true },
 )
