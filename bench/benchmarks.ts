@@ -13,6 +13,7 @@ import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
 import { sanitizer } from "./sanitizer.js"
 import { scaling } from "./scaling.js"
+import { sequences } from "./sequences.js"
 import { server } from "./server.js"
 import { trace } from "./trace.js"
 
@@ -26,6 +27,7 @@ export const benchmarks: readonly Benchmark[] = [
   disabledPath,
   queueing,
   scaling,
+  sequences,
   server,
   trace,
   openDispose,
