@@ -8,6 +8,7 @@ import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import { Allocation } from "../runtime/memory/allocation.js"
 import type { Access, Chain } from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
+import { Birth, type Point } from "./birth.js"
 import { Lane, Moment, NONE } from "./lane.js"
 import { type OperationName, PastAccess, type QueuedOperation } from "./past-access.js"
 import { type Segment, Shadow } from "./shadow.js"
@@ -188,13 +189,20 @@ export class History {
     }
   }
 
-  #races(lane: Lane, clock: VectorClock, past: PastAccess, { mode }: Access): boolean {
-    if (past.operation.lane === lane || (mode === "read" && !past.isWrite)) return false
-    return !this.#isAfter(lane, clock, past) && !this.#mayBeKnownElsewhere(past)
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, access: Access): boolean {
+    if (past.operation.lane === lane || (access.mode === "read" && !past.isWrite)) return false
+    if (this.#isAfter(lane, clock, past, access)) return false
+    return !(past.birth?.points ?? [past.operation]).some((point) => this.#mayBeKnownElsewhere(point))
   }
 
-  /** Whether an access is ordered before the lane's next operation. */
-  #isAfter(lane: Lane, clock: VectorClock, { operation: { lane: other, tick } }: PastAccess): boolean {
+  /** Whether a past access is ordered before an access of the lane's next operation. */
+  #isAfter(lane: Lane, clock: VectorClock, { operation, birth }: PastAccess, access: Access): boolean {
+    if (this.#isAfterPoint(lane, clock, operation)) return true
+    if (birth === undefined) return false
+    return !isWrapped(access) || birth.points.some((point) => this.#isAfterPoint(lane, clock, point))
+  }
+
+  #isAfterPoint(lane: Lane, clock: VectorClock, { lane: other, tick }: Point): boolean {
     return other === lane || clock.isAfter(other.slot, tick) || this.#done.isAfter(other.slot, tick)
   }
 
@@ -202,7 +210,7 @@ export class History {
    * Whether code outside the library may have waited for the access, because it has the handle of a stream or an event that
    * comes after it. Foreign streams are not meant: a program that adopts a stream orders it by the library's calls.
    */
-  #mayBeKnownElsewhere({ operation: { lane, tick } }: PastAccess): boolean {
+  #mayBeKnownElsewhere({ lane, tick }: Point): boolean {
     if (this.#exposed.isAfter(lane.slot, tick)) return true
     for (const other of this.#lanes.values()) {
       if (isShared(other) && (other === lane || other.clock.isAfter(lane.slot, tick))) return true
@@ -214,10 +222,23 @@ export class History {
   note(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { lane } = operation
     if (access.width === 0) return
-    if (this.strided.size > 0) this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past))
-    if (access.rows > 1) this.strided.add(rangeOf(access), pastOf(operation, access, node))
+    if (this.strided.size > 0) this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past, access))
+    if (access.rows > 1) this.#noteRows(operation, access, node)
     else this.#noteRow(operation, access, node)
     if (this.shadow.size > this.#mostSegments || this.strided.size > this.#mostStrided) this.#sweep()
+  }
+
+  #noteRows(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+    for (const { birth } of this.shadow.overlapping(access.address, endOf(access)))
+      this.#noteUse(birth, operation, access)
+    this.strided.add(rangeOf(access), pastOf(operation, access, node))
+  }
+
+  /** Notes that an operation is ordered after the first contents of the array that it names. */
+  #noteUse(birth: Birth | undefined, operation: QueuedOperation, access: Access): void {
+    const { lane } = operation
+    if (birth === undefined || birth.latest === lane || isWrapped(access)) return
+    birth.noteUse(operation, (point) => this.#isAfterPoint(lane, lane.clock, point))
   }
 
   #noteRow(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
@@ -228,26 +249,41 @@ export class History {
     for (const tile of tiles) this.#noteIn(tile, operation, access, node)
     const [first] = tiles
     if (tiles.length < 2 || first === undefined || mode === "read") return
-    if (tiles.every(({ accesses }) => accesses.length === 1)) this.shadow.unite(tiles, first.accesses)
+    if (tiles.every(({ accesses, birth }) => accesses.length === 1 && birth === first.birth))
+      this.shadow.unite(tiles, first.accesses)
   }
 
   #noteIn(segment: Segment, operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
-    const { accesses } = segment
+    const { accesses, birth } = segment
     const { lane } = operation
+    if (birth !== undefined) this.#noteUse(birth, operation, access)
     const isRead = access.mode === "read"
     const only = accesses.length === 1 ? accesses[0] : undefined
     if (only !== undefined && only.operation.lane === lane && !(isRead && only.isWrite)) {
       return only.set(operation, access.role, node, isWrapped(access))
     }
-    const rest = accesses.filter((past) => (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past))
+    const rest = accesses.filter((past) => {
+      return (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, access)
+    })
     rest.push(pastOf(operation, access, node))
     segment.accesses = rest
+  }
+
+  /** The lane's latest operation was the first contents of an array with these bytes. */
+  bear(lane: Lane, address: number, byteLength: number): void {
+    const { tick } = lane
+    const birth = new Birth({ lane, tick }, address, address + byteLength)
+    for (const tile of this.shadow.tiles(address, address + byteLength)) {
+      tile.birth = birth
+      for (const past of tile.accesses)
+        if (past.operation.lane === lane && past.operation.tick === tick) past.birth = birth
+    }
   }
 
   /** Memory begins or ends here: forgets the accesses of other memory at its addresses. */
   forget(address: number, byteLength: number, behind?: Lane): void {
     const isKept = (past: PastAccess) => {
-      return past.isWrapped && !(behind !== undefined && this.#isAfter(behind, behind.clock, past))
+      return past.isWrapped && !(behind !== undefined && this.#isAfterPoint(behind, behind.clock, past.operation))
     }
     this.shadow.keep(address, address + byteLength, isKept)
     if (this.strided.size > 0) this.strided.keep(address, address + byteLength, isKept)
@@ -256,9 +292,9 @@ export class History {
   /** Forgets what can be in no race any more, so that memory stays bounded. */
   #sweep(): void {
     const isNeeded = ({ operation: { lane, tick } }: PastAccess) => !this.#done.isAfter(lane.slot, tick)
-    this.shadow.keepAll(isNeeded)
+    this.shadow.keepAll(isNeeded, ({ points }) => !points.some(({ lane, tick }) => this.#done.isAfter(lane.slot, tick)))
     this.strided.keep(0, Infinity, isNeeded)
-    for (const { operation } of this.shadow) operation.lane.isInUse = true
+    for (const { lane } of this.shadow.points()) lane.isInUse = true
     for (const { access } of this.strided) access.operation.lane.isInUse = true
     for (const lane of this.#all) this.#sweepLane(lane)
     for (const [key, { end }] of this.#chains) if (end.isBefore(this.#done)) this.#chains.delete(key)
@@ -294,7 +330,8 @@ function rangeOfSegment({ begin, end }: Segment): StridedRange {
   return { address: begin, width: end - begin, pitch: end - begin, rows: 1 }
 }
 
-function isWrapped({ memory }: Access): boolean {
+/** Whether it uses memory of another library, whose uses the library does not know. */
+export function isWrapped({ memory }: Access): boolean {
   return memory instanceof Allocation && memory.isForeign
 }
 

@@ -1,6 +1,7 @@
 /** What the sanitizer remembers of accesses. It keeps no object of the program, and no memory. */
 import type { AccessRole, OperationKind } from "../runtime/order/operation.js"
 import type { RegionPart } from "../runtime/order/region.js"
+import type { Birth } from "./birth.js"
 import type { Frame } from "./stack.js"
 import type { Lane } from "./lane.js"
 
@@ -51,6 +52,8 @@ export class PastAccess {
   node: OperationName | undefined
   /** Whether it uses memory of another library, whose uses the library does not know when it reuses addresses. */
   isWrapped: boolean
+  /** If these are the first contents of an array. */
+  birth: Birth | undefined
 
   constructor(operation: QueuedOperation, role: AccessRole, node: OperationName | undefined, isWrapped: boolean) {
     this.operation = operation
@@ -65,10 +68,13 @@ export class PastAccess {
     this.role = role
     this.node = node
     this.isWrapped = isWrapped
+    this.birth = undefined
   }
 
   copy(): PastAccess {
-    return new PastAccess(this.operation, this.role, this.node, this.isWrapped)
+    const copy = new PastAccess(this.operation, this.role, this.node, this.isWrapped)
+    copy.birth = this.birth
+    return copy
   }
 
   get isWrite(): boolean {

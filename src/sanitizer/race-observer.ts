@@ -9,8 +9,9 @@ import type { Access, Operation } from "../runtime/order/operation.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Allocations } from "./allocations.js"
+import type { Birth } from "./birth.js"
 import { GraphFacts } from "./graph-facts.js"
-import { type Conflict, History } from "./history.js"
+import { type Conflict, History, isWrapped } from "./history.js"
 import type { Lane, Moment } from "./lane.js"
 import { type OperationName, QueuedOperation } from "./past-access.js"
 import type { PlanRace } from "./plan-races.js"
@@ -109,10 +110,11 @@ export class RaceObserver extends OperationObserver {
     }
   }
 
-  #report({ stream }: Operation, queued: QueuedOperation, history: History): void {
+  #report({ stream, accesses }: Operation, queued: QueuedOperation, history: History): void {
     const found = this.#found
     this.#found = []
     for (const conflict of found) {
+      if (names(conflict.past.birth, accesses)) continue
       this.#onRace({ ...conflict, queued, history, allocation: this.#allocationsOf(stream.order).at(conflict.begin) })
     }
   }
@@ -217,7 +219,8 @@ export class RaceObserver extends OperationObserver {
   }
 
   override born(stream: StreamState, _memory: object, address: number, byteLength: number): void {
-    this.#historyOf(stream).forget(address, byteLength)
+    const history = this.#historyOf(stream)
+    history.bear(history.laneOf(stream), address, byteLength)
   }
 
   override freed(stream: StreamState, _memory: object, address: number, byteLength: number): void {
@@ -264,6 +267,15 @@ export class RaceObserver extends OperationObserver {
     this.#allocations.set(order, allocations)
     return allocations
   }
+}
+
+/** Whether an operation names the array of these first contents, so that all its accesses run after them. */
+function names(birth: Birth | undefined, accesses: readonly Access[]): boolean {
+  if (birth === undefined) return false
+  return accesses.some((access) => {
+    const { address, width } = access
+    return width > 0 && !isWrapped(access) && address >= birth.begin && address < birth.end
+  })
 }
 
 /** Notes an access, also for the conditional around it. */

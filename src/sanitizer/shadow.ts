@@ -2,6 +2,7 @@
  * The accesses of each byte of a device's memory: segments of bytes that have the same past. They never overlap, and are
  * sorted by address. Bytes between segments have no past.
  */
+import type { Birth, Point } from "./birth.js"
 import type { PastAccess } from "./past-access.js"
 
 /** Bytes from `begin` up to, but not including, `end`. */
@@ -9,11 +10,14 @@ export class Segment {
   begin: number
   end: number
   accesses: PastAccess[]
+  /** Of the array that has these bytes, as long as an operation may be unordered with it. */
+  birth: Birth | undefined
 
-  constructor(begin: number, end: number, accesses: PastAccess[]) {
+  constructor(begin: number, end: number, accesses: PastAccess[], birth?: Birth) {
     this.begin = begin
     this.end = end
     this.accesses = accesses
+    this.birth = birth
   }
 }
 
@@ -81,7 +85,7 @@ export class Shadow {
 
   /** Makes the segment begin later. @returns a segment with the bytes before */
   #cutHead(segment: Segment, begin: number): Segment {
-    const head = new Segment(segment.begin, begin, copies(segment))
+    const head = new Segment(segment.begin, begin, copies(segment), segment.birth)
     segment.begin = begin
     this.#byBegin.set(head.begin, head)
     this.#byBegin.set(begin, segment)
@@ -89,27 +93,30 @@ export class Shadow {
   }
 
   #cutTail(segment: Segment, end: number): Segment {
-    const tail = new Segment(end, segment.end, copies(segment))
+    const tail = new Segment(end, segment.end, copies(segment), segment.birth)
     segment.end = end
     this.#byBegin.set(end, tail)
     return tail
   }
 
-  /** Makes one segment of several that follow each other without gaps. */
+  /** Makes one segment of several that follow each other without gaps. They must be of one array. */
   unite(tiles: readonly Segment[], accesses: PastAccess[]): void {
     const [first] = tiles
     const last = tiles.at(-1)
     if (first === undefined || last === undefined) return
     for (const { begin } of tiles) this.#byBegin.delete(begin)
-    const whole = new Segment(first.begin, last.end, accesses)
+    const whole = new Segment(first.begin, last.end, accesses, first.birth)
     this.#byBegin.set(whole.begin, whole)
     this.#segments.splice(this.#firstAfter(first.begin), tiles.length, whole)
   }
 
-  /** Removes the accesses of these bytes that do not pass. */
+  /** Ends the arrays of these bytes. Removes the accesses that do not pass. */
   keep(begin: number, end: number, isKept: (access: PastAccess) => boolean): void {
     if (this.overlapping(begin, end).length === 0) return
-    for (const tile of this.tiles(begin, end)) tile.accesses = tile.accesses.filter(isKept)
+    for (const tile of this.tiles(begin, end)) {
+      tile.accesses = tile.accesses.filter(isKept)
+      tile.birth = undefined
+    }
     const first = this.#firstAfter(begin)
     let last = first
     while (last < this.#segments.length && this.#at(last).begin < end) last++
@@ -117,19 +124,27 @@ export class Shadow {
     this.#replace(first, last, rest)
   }
 
-  #isNeeded({ begin, accesses }: Segment): boolean {
-    if (accesses.length === 0) this.#byBegin.delete(begin)
-    return accesses.length > 0
+  #isNeeded({ begin, accesses, birth }: Segment): boolean {
+    const isNeeded = accesses.length > 0 || birth !== undefined
+    if (!isNeeded) this.#byBegin.delete(begin)
+    return isNeeded
   }
 
-  /** Removes all accesses that do not pass. */
-  keepAll(isKept: (access: PastAccess) => boolean): void {
-    for (const segment of this.#segments) segment.accesses = segment.accesses.filter(isKept)
+  /** Removes all accesses and births that do not pass. */
+  keepAll(isKept: (access: PastAccess) => boolean, isOpen: (birth: Birth) => boolean): void {
+    for (const segment of this.#segments) {
+      segment.accesses = segment.accesses.filter(isKept)
+      if (segment.birth !== undefined && !isOpen(segment.birth)) segment.birth = undefined
+    }
     this.#segments = this.#segments.filter((segment) => this.#isNeeded(segment))
   }
 
-  *[Symbol.iterator](): Generator<PastAccess> {
-    for (const { accesses } of this.#segments) yield* accesses
+  /** All operations that it refers to. */
+  *points(): Generator<Point> {
+    for (const { accesses, birth } of this.#segments) {
+      for (const { operation } of accesses) yield operation
+      if (birth !== undefined) yield* birth.points
+    }
   }
 
   /** The index of the first segment that ends after an address. */

@@ -143,6 +143,33 @@ forEachOpenDevice("§13 the sanitizer and graphs:", (open) => {
     raceOf(() => second.launch(t.b))
   })
 
+  test(
+    "a graph waits as a whole for the first contents of its arrays; a graph of a `wrap` does not",
+    unsanitized,
+    () => {
+      const device = open()
+      using t = setUp(device)
+      using x = t.a.run(() => device.zeros("int32", 64))
+      const wrapped = device.wrap(x.address, "int32", 64)
+      using alone = captureGraph(() => write(wrapped))
+      using both = captureGraph(() => {
+        write(wrapped)
+        combine.launch(over(4), 4, x.subarray(0, 4), t.z)
+      })
+      raceOf(() => alone.launch(t.b))
+      both.launch(t.b)
+      alone.launch(t.b)
+      raceOf(() =>
+        captureGraph(() => {
+          t.a.wait(currentStream(device))
+          const inside = device.zeros("int32", 64)
+          write(device.wrap(inside.address, "int32", 64), t.a)
+        }),
+      )
+      device.synchronize()
+    },
+  )
+
   test("a graph that was captured before the start is checked, against others and in itself", unsanitized, () => {
     using t = setUp(open(), true)
     using good = captureGraph(() => parallel([() => write(t.x), () => write(t.y)]))

@@ -168,6 +168,52 @@ forEachOpenDevice("§13 the sanitizer and memory:", (open) => {
     t.b.run(() => t.y.copyFrom(pinned))
   })
 
+  for (const make of ["zeros", "from"] as const) {
+    test(`a \`wrap\` of an array's memory is not ordered after the first contents of \`${make}\``, unsanitized, () => {
+      const device = open()
+      using t = setUp(device)
+      const own = t.b.run(() => device.zeros("int32", 64))
+      using x = t.a.run(() => (make === "zeros" ? device.zeros("int32", 64) : device.from(new Int32Array(64))))
+      const wrapped = device.wrap(x.address, "int32", 64)
+      const readOnB = (array: Ints) => combine.launch({ ...over(64), stream: t.b }, 64, array, own)
+      const race = raceOf(() => readOnB(wrapped))
+      assert.equal(race.previous.operation, make === "zeros" ? "fill" : "upload")
+      assert.equal(race.previous.stream.name, "a")
+      mend(race)
+      readOnB(wrapped)
+      device.synchronize()
+    })
+  }
+
+  test(
+    "a `wrap` is ordered after the first contents of an array that its stream, or its own operation, uses",
+    unsanitized,
+    () => {
+      const device = open()
+      using t = setUp(device)
+      using c = device.createStream({ name: "c" })
+      using x = t.a.run(() => device.zeros("int32", 64))
+      const wrapped = device.wrap(x.address, "int32", 64)
+      const [first, last] = [x.subarray(0, 4), wrapped.subarray(60)]
+      const own = t.b.run(() => device.zeros("int32", 64))
+      // The library makes the kernel wait for the first contents of its argument `first`.
+      combine.launch({ ...over(4), stream: t.b, uses: { reads: [first] } }, 4, last, own)
+      combine.launch({ ...over(4), stream: t.b }, 4, wrapped.subarray(8), own)
+      raceOf(() =>
+        combine.launch(
+          { ...over(4), stream: c },
+          4,
+          last,
+          c.run(() => device.zeros("int32", 64)),
+        ),
+      )
+      c.wait(t.b)
+      write(c, wrapped)
+      raceOf(() => write(t.a, x))
+      device.synchronize()
+    },
+  )
+
   test("two `wrap`s of one address race: accesses are known by their addresses", unsanitized, () => {
     const device = open()
     using t = setUp(device)

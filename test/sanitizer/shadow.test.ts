@@ -2,14 +2,16 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import fc from "fast-check"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
+import { Birth } from "../../src/sanitizer/birth.js"
 import { Lane } from "../../src/sanitizer/lane.js"
 import { PastAccess, QueuedOperation } from "../../src/sanitizer/past-access.js"
 import { Shadow } from "../../src/sanitizer/shadow.js"
 
 const SIZE = 40
 
+const lane = new Lane({} as StreamState, 0, 0) // A shadow never looks at the stream.
+
 function accessOf(label: string): PastAccess {
-  const lane = new Lane({} as StreamState, 0, 0) // A shadow never looks at the stream.
   const role = { mode: "write", argument: undefined, name: undefined } as const
   return new PastAccess(new QueuedOperation(lane, "launch", label, undefined, undefined), role, undefined, false)
 }
@@ -67,6 +69,29 @@ describe("§13 the shadow of memory", () => {
         )
       }),
     )
+  })
+
+  test("an array's first contents are known for each of its bytes, until its end or until they are over", () => {
+    const shadow = new Shadow()
+    const births = [0, 20].map((begin) => new Birth({ lane, tick: 1 }, begin, begin + 20))
+    const known = () => {
+      const found = Array.from({ length: SIZE }, (_, byte) => shadow.overlapping(byte, byte + 1)[0]?.birth)
+      return found.map((birth) => (birth === undefined ? "." : births.indexOf(birth))).join("")
+    }
+    for (const birth of births) for (const tile of shadow.tiles(birth.begin, birth.end)) tile.birth = birth
+    shadow.tiles(5, 10)
+    assert.equal(known(), "0".repeat(20) + "1".repeat(20))
+    shadow.unite(shadow.tiles(0, 20), [accessOf("whole")])
+    assert.equal(known(), "0".repeat(20) + "1".repeat(20))
+    shadow.keepAll(
+      () => true,
+      (birth) => birth !== births[1],
+    )
+    assert.equal(known(), "0".repeat(20) + ".".repeat(20))
+    assert.equal(shadow.size, 1)
+    shadow.keep(0, 12, () => false)
+    assert.equal(known(), ".".repeat(12) + "0".repeat(8) + ".".repeat(20))
+    assert.equal(shadow.size, 1)
   })
 
   test("segments do not share accesses: what replaces one in place changes no other bytes", () => {

@@ -104,12 +104,17 @@ class Maker {
       return { kind: this.#oneOf(["record", "wait"], "wait"), event: this.#below(3), stream: this.#named() }
     if (roll < 53) return { kind: "order", before: this.#below(4), after: this.#named(), byEvent: this.#chance(2) }
     if (roll < 60) return this.#sync(scope)
-    if (roll < 63) return { kind: "make", how: this.#oneOf(makers, "zeros"), length: this.#below(16) }
+    if (roll < 63) return this.#make()
     if (roll < 65) return { kind: "drop", array: this.#below(8) }
     if (roll < 70) return { kind: "join", fork: this.#below(4), disposes: this.#chance(4), stream: this.#named() }
     if (roll < 78) return this.#branches(scope)
     if (roll < 92) return this.#graph(scope, roll)
     return this.#place(scope)
+  }
+
+  #make(): Statement {
+    const wrap = this.#chance(3) ? this.#region() : undefined
+    return { kind: "make", how: this.#oneOf(makers, "zeros"), length: this.#below(16), wrap }
   }
 
   #sync(scope: Scope): Statement {

@@ -61,7 +61,13 @@ export type Statement =
   | { readonly kind: "sync"; readonly way: Sync; readonly which: number; readonly region: Region }
   | { readonly kind: "on"; readonly stream: number; readonly body: Body }
   | { readonly kind: "fresh"; readonly waits: boolean; readonly joins: boolean; readonly body: Body }
-  | { readonly kind: "make"; readonly how: (typeof makers)[number]; readonly length: number }
+  /** An array, and perhaps a second one that wraps its memory. */
+  | {
+      readonly kind: "make"
+      readonly how: (typeof makers)[number]
+      readonly length: number
+      readonly wrap: Region | undefined
+    }
   | { readonly kind: "drop"; readonly array: number }
   | { readonly kind: "fork"; readonly stream: Named; readonly body: Body }
   | { readonly kind: "join"; readonly fork: number; readonly disposes: boolean; readonly stream: Named }

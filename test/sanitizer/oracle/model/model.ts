@@ -48,7 +48,7 @@ export class Model {
   readonly #launches: PastLaunch[][] = [[]]
   readonly #births = new Map<object, Birth>()
   /** The conditionals whose bodies are being captured. */
-  readonly #arounds: { readonly before: Before; readonly space: Space; readonly memory: Memory }[] = []
+  readonly #arounds: { before: Before; readonly space: Space; readonly memory: Memory }[] = []
   /** The memory of the graphs launched inside each open capture. */
   readonly #parts: Set<object>[] = []
   /** Whether accesses are noted. Order always is. */
@@ -70,12 +70,16 @@ export class Model {
     this.#births.set(memory, { contents, space, at: lane.before })
   }
 
-  #birthsOf(uses: readonly Use[]): Before {
+  /** The first contents of what operations use, which was made in this space. */
+  #birthsOf(operations: readonly Operation[], space = this.order.space): Before {
+    const uses = operations.flatMap((one) => one.uses)
     let before = nothing
-    for (const { memory } of uses) {
+    for (const { memory, addresses } of uses) {
       const birth = this.#births.get(memory)
-      if (birth === undefined || birth.space !== this.order.space) continue
-      before = together(before, birth.contents)
+      if (birth === undefined || birth.space !== space) continue
+      // An empty view is no use, but may be ordered like one.
+      const promised = addresses.length > 0 ? birth.contents.promised : 0n
+      before = together(before, { promised, possible: birth.contents.possible })
       // In a capture, the birth is an edge, so that everything before it happens before the use, too.
       if (this.order.captures > 0) before = together(before, { promised: 0n, possible: birth.at.possible })
     }
@@ -106,10 +110,8 @@ export class Model {
   #attempt(lane: Lane, block: readonly Operation[], behind: Before, graph?: ModelGraph): Attempt {
     const isBlock = graph !== undefined || block.length > 1
     const { top, operations: placed } = this.order.place(lane, block, isBlock, this.isWatching)
-    const operations = placed.map((one) => ({
-      ...one,
-      before: together(one.before, together(behind, this.#birthsOf(one.uses))),
-    }))
+    const before = together(behind, this.#birthsOf(placed))
+    const operations = placed.map((one) => ({ ...one, before: together(one.before, before) }))
     return { lane, top, operations, races: this.#races(top, operations), behind, graph }
   }
 
@@ -139,6 +141,11 @@ export class Model {
     this.order.queue(lane, top, operations)
     if (this.isWatching) {
       for (const [index, { uses }] of operations.entries()) this.#memory.note(top.first + index, uses)
+    }
+    for (const around of this.#arounds) {
+      // The conditional runs after the first contents of what a body uses, once it is captured.
+      const { possible } = this.#birthsOf(operations, around.space)
+      around.before = together(around.before, { promised: 0n, possible })
     }
     if (graph === undefined) return
     const memory = graph.memory()

@@ -65,7 +65,9 @@ export class Graphs {
       if (one.capture !== capture) continue
       one.capture = undefined
       one.isGraphs = true
-      graph?.owns(one.array.allocation)
+      // An update of the graph frees its memory, and the library does not know of uses by a wrap.
+      if (one.wrapping === "wraps") one.array.dispose()
+      else graph?.owns(one.array.allocation)
       // They may have the memory of a condition's copy, whose address the model does not know.
       if (hasCopies) one.array.dispose()
     }

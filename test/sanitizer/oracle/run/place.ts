@@ -57,6 +57,8 @@ interface Temporary {
   capture: Capturing | undefined
   /** Whether a graph made it. */
   isGraphs: boolean
+  /** Whether it wraps memory of another one, or is wrapped. The library does not know of uses through the other one. */
+  readonly wrapping: "wraps" | "is wrapped" | undefined
 }
 
 /** What a program has on one device. */

@@ -83,7 +83,7 @@ export class Run {
       case "make":
         return this.#make(statement, place)
       case "drop":
-        return place.local.temporaries[statement.array]?.array.dispose()
+        return this.#drop(statement, place)
       case "if":
       case "while":
         return this.#graphs.conditional(statement, place)
@@ -119,7 +119,13 @@ export class Run {
     )
   }
 
-  #make({ how, length }: Kinds["make"], place: Place): void {
+  /** An array whose memory is wrapped must stay until the device is done. */
+  #drop({ array }: Kinds["drop"], { local }: Place): void {
+    const known = local.temporaries[array]
+    if (known?.wrapping === undefined) known?.array.dispose()
+  }
+
+  #make({ how, length, wrap }: Kinds["make"], place: Place): void {
     const { device, number } = place.local.world
     const path = this.#setting.current(place)
     const { model } = this.#setting.judge
@@ -138,6 +144,13 @@ export class Run {
       model.accept(model.attempt(path.lane, how === "from" ? "upload" : "fill", uses))
     }
     model.noteBirth(array.allocation, path.lane, hasContents)
-    place.local.temporaries.push({ array, capture: place.capture, isGraphs: false })
+    const { local, capture } = place
+    // Memory of an array that is made in a body is used again at its end.
+    const wraps = wrap !== undefined && capture?.isBody !== true
+    local.temporaries.push({ array, capture, isGraphs: false, wrapping: wraps ? "is wrapped" : undefined })
+    if (!wraps) return
+    const begin = wrap.begin % count
+    const wrapping = device.wrap(array.address + begin, "uint8", Math.min(wrap.length, count - begin))
+    local.temporaries.push({ array: wrapping, capture, isGraphs: false, wrapping: "wraps" })
   }
 }
