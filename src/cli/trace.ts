@@ -4,13 +4,14 @@ import { extname, resolve } from "node:path"
 import process from "node:process"
 import { type Command, parseOptions, splitProgram, UsageError } from "./command.js"
 import { runProgram } from "./program.js"
+import { summaryOf } from "../trace/written.js"
 
 const forms = [".html", ".pftrace", ".json"]
 
 const help = `auxstream trace OUT.html [--open] -- node program.js [arguments]
 
-Runs a program and records when its operations ran. The program needs no change; its own copy of auxstream does the
-work (AUXSTREAM_TRACE). Its exit code is passed on.
+Runs a program and records when its operations ran, and prints a summary. The program needs no change; its own copy of
+auxstream does the work (AUXSTREAM_TRACE). Its exit code is passed on.
 
   OUT     OUT.html is a page that shows the trace, OUT.pftrace is for https://ui.perfetto.dev, OUT.json is for scripts
   --open  open the page in the browser afterwards`
@@ -23,17 +24,17 @@ export const trace: Command = {
   async run(args) {
     const { own, program } = splitProgram(args)
     const out = own.find((arg) => !arg.startsWith("-"))
-    const { open = false } = parseOptions(
-      "trace",
-      own.filter((arg) => arg !== out),
-      { open: { type: "boolean" } },
-    )
     if (out === undefined || !forms.includes(extname(out))) {
       throw new UsageError(`The file of the trace must end in ${forms.join(", ")}; got ${JSON.stringify(out ?? "")}.`)
     }
     if (program.length === 0) {
       throw new UsageError("The program must follow after --, as in `auxstream trace out.html -- node program.js`.")
     }
+    const { open = false } = parseOptions(
+      "trace",
+      own.filter((arg) => arg !== out),
+      { open: { type: "boolean" } },
+    )
     return await traced(resolve(out), program, open)
   },
 }
@@ -42,10 +43,16 @@ async function traced(path: string, program: readonly string[], open: boolean): 
   rmSync(path, { force: true })
   const code = await runProgram(program, { AUXSTREAM_TRACE: path }, "stdout")
   if (!existsSync(path)) {
-    console.error("The program wrote no trace: it opened no device, or its auxstream has no traces.")
+    console.error(
+      code === 0
+        ? "The program wrote no trace: it opened no device, or its auxstream has no traces."
+        : `The program ended with exit code ${code} before it opened a device, so there is no trace.`,
+    )
     return code === 0 ? 1 : code
   }
-  console.error(`Trace written to ${path}`)
+  const summary = summaryOf(path)
+  if (summary !== undefined) console.error(summary)
+  console.error(`Trace written to ${path}${open || extname(path) !== ".html" ? "" : ": open it in a browser"}`)
   if (open) openFile(path)
   return code
 }

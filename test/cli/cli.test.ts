@@ -63,7 +63,7 @@ describe("auxstream", () => {
     [["bench", "--rounds", "0"], /--rounds must be an integer from 1 to 1000; got "0"/],
     [["bench", "--device", "gpu"], /--device must be auto, host, cuda or cuda:N; got "gpu"/],
     [["trace", "out.txt", "--", "node", "x.js"], /must end in \.html, \.pftrace, \.json; got "out\.txt"/],
-    [["trace", "out.html", "node", "x.js"], /after --|Unexpected argument/],
+    [["trace", "out.html", "node", "x.js"], /The program must follow after --/],
     [["trace", "out.html", "--", "no-such-program"], /no-such-program cannot be started/],
     [["graph"], /must be the path of a module/],
     [["graph", "--out", "x.png", "program.mjs"], /must name a file that ends in \.dot or \.svg; got "x\.png"/],
@@ -112,7 +112,8 @@ describe("auxstream", () => {
     )
     assert.equal(status, 7)
     assert.equal(stdout, "printed 1 given\n")
-    assert.match(stderr, /Trace written to .*out\.json/)
+    assert.match(stderr, /^Trace of .+: \d+ operations on .+; overlap \d+ %\nhost \(times from workers\): busy for /)
+    assert.match(stderr, /Trace written to .*out\.json\n$/)
     const { spans } = JSON.parse(readFileSync(out, "utf8")) as { spans: { kind: string }[] }
     assert.equal(spans.filter(({ kind }) => kind === "node").length, 2)
   })
@@ -121,7 +122,23 @@ describe("auxstream", () => {
     const { status, stderr } = run("trace", "none.html", "--", "node", program("nothing.mjs", ""))
     assert.equal(status, 1)
     assert.match(stderr, /wrote no trace: it opened no device/)
+    const failed = run("trace", "none.html", "--", "node", program("failing.mjs", "process.exit(3)"))
+    assert.equal(failed.status, 3)
+    assert.match(failed.stderr, /ended with exit code 3 before it opened a device/)
     assert.ok(!existsSync(join(folder, "none.html")))
+  })
+
+  test("trace prints the same summary of a page as of JSON", () => {
+    const summaries = ["out.html", "out.json", "out.pftrace"].map((out) => {
+      const { stderr } = run("trace", out, "--", "node", program("side.mjs", sideBySide))
+      return stderr.replaceAll(/[\d.]+ (?:ns|µs|ms|s|%)/g, "").replaceAll(/Trace written.*/g, "")
+    })
+    assert.match(summaries[0] ?? "", /^fork-join +mode +calls/m)
+    assert.equal(summaries[2], "\n")
+    assert.match(
+      run("trace", "out.html", "--", "node", program("side.mjs", sideBySide)).stderr,
+      /open it in a browser\n$/,
+    )
   })
 
   test("graph draws what the program captured", () => {

@@ -10,7 +10,7 @@ export interface PageCode {
 }
 
 /** Pages outside the guide that are one program each. */
-const programs = new Set(["docs/porting.md", "docs/overlap.md", "docs/when-overlap-pays.md"])
+const programs = new Set(["docs/first-picture.md", "docs/porting.md", "docs/overlap.md", "docs/when-overlap-pays.md"])
 
 /** Whether the page's blocks form one program, which the tests run. */
 export function isProgram(path: string): boolean {

@@ -251,6 +251,7 @@ test("prepare loads a kernel on every worker, and rejects with what is wrong wit
   assert.equal(await driver.kernels.prepare(good), first)
   for (const [text, message] of [
     ["export const other = 1", /exports no function "k", only: other/],
+    ["function k() {}", /exports no function "k", but nothing at all: write `export` before the function/],
     ["export function k( {", /SyntaxError/],
     ["throw new Error('at load')", /at load/],
   ] as const) {

@@ -118,7 +118,7 @@ const rooms: Record<string, readonly string[]> = {
     ],
     "driver.ts",
   ],
-  cli: ["index.ts", "blas"],
+  cli: ["index.ts", "blas", "trace"],
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],

@@ -65,7 +65,8 @@ export async function loadModule(definition: KernelDefinition, modules: LoadedMo
   const kernel = module[exportName]
   if (typeof kernel !== "function") {
     const names = Object.keys(module).join(", ")
-    throw new TypeError(`its module exports no function "${exportName}", only: ${names || "nothing"}`)
+    const found = names === "" ? "but nothing at all: write `export` before the function" : `only: ${names}`
+    throw new TypeError(`its module exports no function "${exportName}", ${found}`)
   }
   if (types.isGeneratorFunction(kernel) || types.isAsyncFunction(kernel)) {
     const kind = types.isGeneratorFunction(kernel)

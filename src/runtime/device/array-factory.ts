@@ -24,6 +24,15 @@ import { scopeOf } from "./scope.js"
 
 const MOST_ELEMENTS = Math.floor(Number.MAX_SAFE_INTEGER / 8)
 
+/** A list is what programs pass that come from tensors. */
+function checkLength(length: unknown): void {
+  if (Array.isArray(length)) {
+    const advice = "An array has a length, not a shape: multiply the dimensions, and pass them to the kernel as numbers"
+    throw mustBe("length", "a number of elements", length, advice, "AUX_OUT_OF_RANGE")
+  }
+  checkInteger(length, "length", 0, MOST_ELEMENTS)
+}
+
 /** Allocates memory whose uses a region orders. */
 export interface RegionArrays {
   /** @returns undefined if the region does not order what the calling code queues on the stream */
@@ -48,7 +57,7 @@ export class ArrayFactory {
   /** See {@link Device.empty}. `contentsFollow`: its first contents are queued next. */
   empty<D extends DType>(dtype: D, length: number, contentsFollow = false): DeviceArray<D> {
     checkDType(dtype)
-    checkInteger(length, "length", 0, MOST_ELEMENTS)
+    checkLength(length)
     this.#device.checkUsable()
     const allocation = this.#allocate(length * elementsOf(dtype).byteLength, contentsFollow)
     const life = captureOf(currentStream(this.#device).state)?.life
@@ -93,7 +102,10 @@ export class ArrayFactory {
   /** See {@link Device.from}. */
   from(source: SourceOf<DType>, dtype: DType | undefined): DeviceArray {
     if (dtype === undefined) {
-      throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source)
+      const advice = Array.isArray(source)
+        ? "Use Float32Array.from(source), or the typed array of another dtype"
+        : undefined
+      throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source, advice)
     }
     checkDType(dtype)
     if (!elementsOf(dtype).holds(source)) {
@@ -107,7 +119,7 @@ export class ArrayFactory {
   /** See {@link Device.pinned}. */
   pinned<D extends DType>(dtype: D, length: number): PinnedArray<D> {
     checkDType(dtype)
-    checkInteger(length, "length", 0, MOST_ELEMENTS)
+    checkLength(length)
     const { driver, order } = this.#device
     this.#device.checkUsable()
     order.deferredReleases.retryHeld()

@@ -36,6 +36,7 @@ describe("§8 bad input: devices", () => {
         "AUX_OUT_OF_RANGE",
         "length",
       ),
+      [() => loose(device, method)("int32", [2, 3], 1), "AUX_OUT_OF_RANGE", "[ 2, 3 ]", "not a shape"],
     ])
   }
   refuses("full", () => [
@@ -87,6 +88,7 @@ describe("§8 bad input: devices", () => {
       "Int32Array",
       "int32",
     ],
+    [() => loose(device, "from")([1, 2]), "AUX_INVALID_ARGUMENT", "[ 1, 2 ]", "Float32Array.from(source)"],
     [() => loose(device, "from")([1, 2], "int32"), "AUX_DTYPE_MISMATCH", "[ 1, 2 ]", "Int32Array"],
     [() => loose(device, "from")(new Float32Array(2), "float16"), "AUX_DTYPE_MISMATCH", "Float32Array", "Uint16Array"],
   ])
