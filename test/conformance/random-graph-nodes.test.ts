@@ -4,6 +4,7 @@ import fc from "fast-check"
 import { captureGraph, type Device, type DeviceArray, type Graph, parallel, type Stream } from "../../src/index.js"
 import { forEachDevice } from "../support/devices.js"
 import { affine, combine, over, prepare } from "../support/kernels.js"
+import { ScriptedPolicy } from "../support/scripted-policy.js"
 import { lateness, randomRuns } from "../support/random-runs.js"
 
 /** All elements of an array are equal. The main branch has the first two arrays to itself, the other branch the others. */
@@ -38,6 +39,7 @@ type Step =
   | { readonly kind: "enabled"; readonly node: number; readonly enabled: boolean }
   | { readonly kind: "update"; readonly program: Program }
   | { readonly kind: "outer" }
+  | { readonly kind: "decide"; readonly mode: "parallel" | "sequential" }
 
 const small = fc.integer({ min: -3, max: 3 })
 const operation: fc.Arbitrary<Operation> = fc.record({
@@ -60,7 +62,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("enabled"), node, enabled: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("update"), program }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("outer") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("decide"), mode: fc.constantFrom("parallel", "sequential") }) },
 )
+
+const many = fc.array(step, { minLength: 1, maxLength: 25 })
 
 /** A node of the model. A `constant` stands in for the source array. */
 interface Node {
@@ -110,15 +115,18 @@ class Runner {
   readonly #arrays: readonly DeviceArray<"int32">[]
   readonly #elsewhere: Stream
   #nodes: Node[]
+  readonly #policy = new ScriptedPolicy()
   readonly #graph: Graph<void>
   readonly #expected = new Int32Array(arrays)
 
-  constructor(device: Device, first: Program) {
+  /** @param isMeasured whether launches alternate between both executables of the graph */
+  constructor(device: Device, first: Program, isMeasured: boolean) {
     this.device = device
     this.#arrays = all.map(() => device.zeros("int32", length))
     this.#elsewhere = device.createStream()
     this.#nodes = nodesOf(first)
-    this.#graph = captureGraph(() => this.#queue(this.#nodes, first))
+    const options = isMeasured ? { overlap: this.#policy, key: "random" } : {}
+    this.#graph = captureGraph(() => this.#queue(this.#nodes, first), options)
   }
 
   #array(place: number): DeviceArray<"int32"> {
@@ -145,6 +153,7 @@ class Runner {
     if (step.kind === "launch") this.#launch(step.elsewhere)
     else if (step.kind === "update") this.#update(step.program)
     else if (step.kind === "outer") this.#launchInside()
+    else if (step.kind === "decide") this.#policy.decision ??= step.mode
     else this.#change(step)
   }
 
@@ -231,9 +240,9 @@ forEachDevice("§11 random changes of graphs' nodes", (open) => {
     const { used } = device.memory
     const isLate = lateness()
     fc.assert(
-      fc.property(program.map(withoutSelfCopies), fc.array(step, { minLength: 1, maxLength: 25 }), (first, steps) => {
+      fc.property(program.map(withoutSelfCopies), fc.boolean(), many, (first, isMeasured, steps) => {
         if (isLate()) return
-        using runner = new Runner(device, first)
+        using runner = new Runner(device, first, isMeasured)
         for (const one of steps) {
           runner.take(one.kind === "update" ? { ...one, program: withoutSelfCopies(one.program) } : one)
         }

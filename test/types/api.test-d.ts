@@ -9,6 +9,7 @@ import {
   executeInParallel,
   fork,
   maybeExecuteInParallel as maybe,
+  measuredOverlap,
   parallel,
   runIf,
   runWhile,
@@ -26,6 +27,7 @@ import {
   type Graph,
   type GraphNode,
   type GraphNodeKind,
+  type GraphOverlap,
   type HostKernel,
   type Kernel,
   type Labelled,
@@ -369,6 +371,14 @@ type(captureGraph(() => parallel([array, later]), { device: undefined })).toEqua
   Promise<Graph<[DeviceArray<"float32">, number]>>
 >()
 
+const policy = measuredOverlap({ name: "graphs" })
+type(captureGraph(array, { overlap: policy, key: 64 })).toEqualTypeOf<Graph<DeviceArray<"float32">>>()
+type(captureGraph(later, { overlap: policy, key: "decode", device })).toEqualTypeOf<Promise<Graph<number>>>()
+type(captureGraph(array).overlap).toEqualTypeOf<GraphOverlap | undefined>()
+// @ts-expect-error the policy must know the shape
+captureGraph(array, { overlap: policy })
+// @ts-expect-error a key is a string or a number
+captureGraph(array, { overlap: policy, key: true })
 type(captureGraph(boolean)).toEqualTypeOf<Graph<boolean>>()
 type(captureGraph(boolean).update(boolean)).toEqualTypeOf<boolean>()
 type(captureGraph(() => (flag ? x : ints))).toEqualTypeOf<Graph<DeviceArray<"float32"> | DeviceArray<"int32">>>()

@@ -16,6 +16,7 @@ import {
 } from "../../../src/index.js"
 import { affine, affineOfStruct, combine, once, over, spin } from "../../support/kernels.js"
 import { Latch } from "../../support/latch.js"
+import { ScriptedPolicy } from "../../support/scripted-policy.js"
 import type { Outcome } from "./model.js"
 import {
   arrayCount,
@@ -92,6 +93,9 @@ class Run {
   readonly #outputs = new Set<Ints>()
   /** During a capture, the streams to be disposed of afterwards. */
   #captured: Stream[] | undefined
+  /** Every second graph has a policy, and its launches alternate between its two executables. */
+  readonly #policy = new ScriptedPolicy()
+  #graphs = 0
 
   constructor(fixtures: Fixtures) {
     this.#at = fixtures
@@ -315,7 +319,9 @@ class Run {
     this.#captured = []
     const fn = () => atOnce(this.#body(body))
     try {
-      if (graph === undefined) return captureGraph(fn, { device: this.#device })
+      const isMeasured = this.#graphs++ % 2 === 1
+      const policy = isMeasured ? { overlap: this.#policy, key: "random" } : {}
+      if (graph === undefined) return captureGraph(fn, { device: this.#device, ...policy })
       graph.update(fn)
       return graph
     } finally {
