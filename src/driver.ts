@@ -95,6 +95,7 @@ import type { DeviceProperties } from "./common/facts/device-properties.js"
 import type { DType } from "./common/dtype/dtype.js"
 import type { AccessViolationError } from "./common/errors.js"
 import type { ProductTypes } from "./common/dtype/product-types.js"
+import type { LaunchShape } from "./common/facts/launch-shape.js"
 import type { KernelAttributes, SuggestedBlock } from "./common/facts/kernel-facts.js"
 import type { AggregateLayout, Primitive } from "./common/struct/layout.js"
 
@@ -569,19 +570,14 @@ export interface DriverKernels {
   /** A block with the greatest occupancy, of at most `mostThreads`. @throws AuxstreamError AUX_OUT_OF_RANGE */
   suggestBlock(kernel: KernelHandle, sharedMemory: number, mostThreads: number): SuggestedBlock
   /**
-   * Queues a launch. The arguments have been read when the call returns.
+   * Queues a launch. The shape and the arguments have been read when the call returns.
+   *
    * @returns a handle to drop the launch, if it is droppable and the device supports that
    */
   launch(
     stream: StreamHandle,
     kernel: KernelHandle,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): DroppableLaunch | undefined

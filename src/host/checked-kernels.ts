@@ -1,7 +1,8 @@
+import type { LaunchShape } from "../common/facts/launch-shape.js"
 import type { DroppableLaunch, KernelArgument, KernelHandle, LaunchAttributes, StreamHandle } from "../driver.js"
 import { warnOnce } from "../common/warn.js"
+import type { HostKernel } from "./kernel/kernel-check.js"
 import { MAX_COMMAND_WORDS } from "./control/layout.js"
-import type { LaunchParts } from "./queue/commands.js"
 import { QueuedLaunch } from "./queue/droppable.js"
 import type { HostStream } from "./queue/stream.js"
 import { HostKernels, type KernelParts } from "./kernels.js"
@@ -24,7 +25,9 @@ export class CheckedKernels extends HostKernels {
   override launch(
     stream: StreamHandle,
     kernel: KernelHandle,
-    ...[gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes]: LaunchArguments
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
   ): DroppableLaunch | undefined {
     const description = this.#session.take()
     const { queues, table } = this.#parts
@@ -32,39 +35,31 @@ export class CheckedKernels extends HostKernels {
     const checked = target.branch === undefined ? table.checked(kernel) : undefined
     const more = checked && this.#session.wordsFor(checked, args, description)
     if (checked === undefined || more === undefined || !fits(checked.name, checked.words + more.length)) {
-      const shape = [gridX, gridY, gridZ, blockX, blockY, blockZ] as const
-      return super.launch(stream, kernel, ...shape, sharedMemory, args, attributes)
+      return super.launch(stream, kernel, shape, args, attributes)
     }
-    const structs = attributes?.structs
-    const launch: LaunchParts = [checked, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs]
-    return this.#queue(target, more, launch, attributes?.droppable === true)
+    return this.#queue(target, more, checked, shape, args, attributes)
   }
 
-  #queue(target: HostStream, more: Int32Array, launch: LaunchParts, isDroppable: boolean): DroppableLaunch | undefined {
+  #queue(
+    target: HostStream,
+    more: Int32Array,
+    kernel: HostKernel,
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    attributes: LaunchAttributes | undefined,
+  ): DroppableLaunch | undefined {
     const { commands, control, queues } = this.#parts
     let queued: DroppableLaunch | undefined
-    if (isDroppable) {
-      const flag = commands.launchCheckedDroppable(target.slot, more, ...launch)
+    if (attributes?.droppable === true) {
+      const flag = commands.launchCheckedDroppable(target.slot, more, kernel, shape, args, attributes.structs)
       queued = new QueuedLaunch(control, target, flag)
     } else {
-      commands.launchChecked(target.slot, more, ...launch)
+      commands.launchChecked(target.slot, more, kernel, shape, args, attributes?.structs)
     }
     queues.submit(target)
     return queued
   }
 }
-
-type LaunchArguments = [
-  gridX: number,
-  gridY: number,
-  gridZ: number,
-  blockX: number,
-  blockY: number,
-  blockZ: number,
-  sharedMemory: number,
-  args: readonly KernelArgument[],
-  attributes: LaunchAttributes | undefined,
-]
 
 /** Whether a queue's chunk has room for the launch and its check. */
 function fits(kernel: string, words: number): boolean {

@@ -1,3 +1,4 @@
+import type { LaunchShape } from "../common/facts/launch-shape.js"
 import type { KernelAttributes, SuggestedBlock } from "../common/facts/kernel-facts.js"
 import type {
   DriverKernels,
@@ -13,14 +14,12 @@ import type {
 } from "../driver.js"
 import type { ControlMemory } from "./control/control.js"
 import { hostKernelAttributes } from "./facts.js"
+import type { HostKernel } from "./kernel/kernel-check.js"
 import type { Commands } from "./queue/commands.js"
 import { QueuedLaunch } from "./queue/droppable.js"
 import type { Queues } from "./queue/queues.js"
 import type { HostStream } from "./queue/stream.js"
 import type { KernelTable } from "./threads/kernel-table.js"
-
-/** All elements but the first. */
-type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Others] ? Others : never
 
 /** What {@link HostKernels} is made of. */
 export interface KernelParts {
@@ -81,13 +80,7 @@ export class HostKernels implements DriverKernels {
   launch(
     stream: StreamHandle,
     kernel: KernelHandle,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): DroppableLaunch | undefined {
@@ -98,21 +91,9 @@ export class HostKernels implements DriverKernels {
     const queue = branch ?? target.slot
     const structs = attributes?.structs
     if (attributes?.droppable === true && branch === undefined) {
-      return this.#launchDroppable(
-        target,
-        found,
-        gridX,
-        gridY,
-        gridZ,
-        blockX,
-        blockY,
-        blockZ,
-        sharedMemory,
-        args,
-        structs,
-      )
+      return this.#launchDroppable(target, found, shape, args, structs)
     }
-    commands.launch(queue, found, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    commands.launch(queue, found, shape, args, structs)
     if (branch === undefined) this.#queues.submit(target)
     return undefined
   }
@@ -133,8 +114,14 @@ export class HostKernels implements DriverKernels {
     return { block: mostThreads, grid: this.#threads }
   }
 
-  #launchDroppable(target: HostStream, ...launch: Tail<Parameters<Commands["launchDroppable"]>>): DroppableLaunch {
-    const flag = this.#commands.launchDroppable(target.slot, ...launch)
+  #launchDroppable(
+    target: HostStream,
+    kernel: HostKernel,
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
+  ): DroppableLaunch {
+    const flag = this.#commands.launchDroppable(target.slot, kernel, shape, args, structs)
     const droppable = new QueuedLaunch(this.#control, target, flag)
     this.#queues.submit(target)
     return droppable

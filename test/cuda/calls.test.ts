@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { StreamHandle } from "../../src/driver.js"
 import { Latch, launch, never, noop, onDouble, open, saxpy, settled, withCode } from "./device.js"
 import { double } from "./double.js"
@@ -19,7 +20,7 @@ onDouble("calls of the driver", () => {
     const [first, second] = [driver.events.create(false), driver.events.create(false)]
     const kernel = driver.kernels.load(noop)
     const go = (stream: StreamHandle): void =>
-      void driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+      void driver.kernels.launch(stream, kernel, LaunchShape.of(), [], undefined)
     const calls = double.log(() => {
       driver.events.record(first, main)
       go(main)
@@ -85,7 +86,7 @@ onDouble("calls of the driver", () => {
       ["cuMemsetD32Async", () => driver.memory.fill(address, new Uint8Array(8), 128, stream)],
       [
         "cuLaunchKernel",
-        () => driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [4, 2, range, range], undefined),
+        () => driver.kernels.launch(stream, kernel, LaunchShape.of(), [4, 2, range, range], undefined),
       ],
       ["cuEventDestroy_v2", () => driver.events.destroy(event)],
     ]

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
 import { AuxstreamError, CudaError, DeviceLostError } from "../../src/common/errors.js"
 import {
@@ -99,9 +100,9 @@ const throwing: Readonly<Record<string, (ready: Ready) => unknown>> = {
     driver.memory.fillRows({ address, pitch: 64 }, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 4, 4, stream),
   loadKernel: ({ driver }) => driver.kernels.load(kernel("test_noop", [])),
   launch: ({ driver, address, kernel, stream }) =>
-    driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [1, { address, length: 1 }, 2, 1], undefined),
+    driver.kernels.launch(stream, kernel, LaunchShape.of(), [1, { address, length: 1 }, 2, 1], undefined),
   "launch with attributes": ({ driver, address, kernel, stream }) =>
-    driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 50_000, [1, { address, length: 1 }, 2, 1], {
+    driver.kernels.launch(stream, kernel, LaunchShape.of({ sharedMemory: 50_000 }), [1, { address, length: 1 }, 2, 1], {
       cooperative: true,
       cluster: [16, 1, 1],
     }),

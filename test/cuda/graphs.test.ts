@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { Driver, EventHandle, GraphHandle, StreamHandle } from "../../src/driver.js"
 import { CudaError, DeviceLostError } from "../../src/common/errors.js"
 import { refused } from "../support/errors.js"
@@ -104,7 +105,7 @@ onDouble("graphs", () => {
     const { main, aux, forked, joined, ...all } = new ForkJoin(driver)
     const kernel = driver.kernels.load(noop)
     const go = (stream: StreamHandle): void =>
-      void driver.kernels.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, [], undefined)
+      void driver.kernels.launch(stream, kernel, LaunchShape.of(), [], undefined)
     let graph = 0
     const calls = double.log(() => {
       driver.graphs.beginCapture(main)

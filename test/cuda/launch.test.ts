@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { Driver, KernelArgument, LaunchAttributes } from "../../src/driver.js"
 import { bfloat16Bits, float16Bits } from "../../src/common/dtype/half.js"
 import { AuxstreamError, CudaError } from "../../src/common/errors.js"
@@ -23,7 +24,7 @@ function echoed(driver: Driver, scalars: readonly (number | bigint)[]): string[]
   const addresses = scalars.map(() => driver.memory.allocate(256, stream, never))
   for (const address of addresses) driver.memory.fill(address, new Uint8Array(1), 8, stream)
   const arrays = addresses.map((address) => ({ address, length: 1 }))
-  driver.kernels.launch(stream, driver.kernels.load(echo), 1, 1, 1, 1, 1, 1, 0, [...scalars, ...arrays], undefined)
+  driver.kernels.launch(stream, driver.kernels.load(echo), LaunchShape.of(), [...scalars, ...arrays], undefined)
   const texts = addresses.map((address) => Buffer.from(read(driver, address, 8, stream)).toString("hex"))
   for (const address of addresses) driver.memory.free(address, stream, mark)
   return texts
@@ -72,7 +73,7 @@ onDouble("a launch", () => {
     const args: KernelArgument[] = [1, { address, length: 1 }, 10, 0]
     for (let i = 0; i < 5; i++) {
       args[3] = i
-      driver.kernels.launch(stream, handle, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+      driver.kernels.launch(stream, handle, LaunchShape.of(), args, undefined)
       args.fill(0, 2)
       args[2] = 10
     }
@@ -89,7 +90,13 @@ onDouble("a launch", () => {
     const args = [{ address: pinned.address, length: 7 }]
     const leaveAskedFor = double.count("cuFuncSetAttribute")
     for (const sharedMemory of [0, 49152, 49153, 100_000, 60_000]) {
-      driver.kernels.launch(stream, handle, 1, 2, 3, 4, 5, 6, sharedMemory, args, undefined)
+      driver.kernels.launch(
+        stream,
+        handle,
+        LaunchShape.of({ gridX: 1, gridY: 2, gridZ: 3, blockX: 4, blockY: 5, blockZ: 6, sharedMemory }),
+        args,
+        undefined,
+      )
       driver.streams.synchronize(stream)
       assert.deepEqual([...values], [1, 2, 3, 4, 5, 6, sharedMemory])
     }
@@ -105,7 +112,7 @@ onDouble("a launch", () => {
     const handle = driver.kernels.load(kernel("test_static_shared", ["out int32*"])) // 8 KiB of static shared memory
     const args = [{ address: pinned.address, length: 7 }]
     const go = (bytes: number): void => {
-      driver.kernels.launch(stream, handle, 1, 1, 1, 1, 1, 1, bytes, args, undefined)
+      driver.kernels.launch(stream, handle, LaunchShape.of({ sharedMemory: bytes }), args, undefined)
       driver.streams.synchronize(stream)
       assert.equal(values[6], bytes)
     }
@@ -125,7 +132,7 @@ onDouble("a launch", () => {
     const stream = driver.streams.create(0)
     const handle = driver.kernels.load(noop)
     const go = (attributes: LaunchAttributes): void =>
-      void driver.kernels.launch(stream, handle, 16, 1, 1, 32, 1, 1, 0, [], attributes)
+      void driver.kernels.launch(stream, handle, LaunchShape.of({ gridX: 16, blockX: 32 }), [], attributes)
     const [cooperative, clusterDimension] = [2, 4]
     go({ cooperative: true, cluster: undefined })
     assert.deepEqual(
@@ -161,13 +168,7 @@ onDouble("a launch", () => {
     driver.kernels.launch(
       stream,
       handle,
-      1,
-      1,
-      1,
-      1,
-      1,
-      1,
-      0,
+      LaunchShape.of(),
       Array.from({ length: 300 }, (_, i) => i),
       undefined,
     )
@@ -178,7 +179,7 @@ onDouble("a launch", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     const handle = driver.kernels.load(noop)
-    const error = thrownBy(() => driver.kernels.launch(stream, handle, 1, 1, 1, 2000, 1, 1, 0, [], undefined))
+    const error = thrownBy(() => driver.kernels.launch(stream, handle, LaunchShape.of({ blockX: 2000 }), [], undefined))
     assert.ok(error instanceof CudaError)
     assert.deepEqual([error.call, error.status], ["cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE"])
     assert.equal(driver.streams.query(stream), true)

@@ -1,6 +1,7 @@
 /** Driver calls that run out of memory: they are repeated once memory has been released. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { Driver, KernelSource, MatrixProduct, StreamHandle } from "../../src/driver.js"
 import { productTypes } from "../../src/common/dtype/product-types.js"
 import { OutOfMemoryError } from "../../src/common/errors.js"
@@ -37,7 +38,7 @@ const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, 
     "cuLaunchKernelEx",
     ({ driver, stream }) => {
       const attributes = { cluster: undefined, cooperative: true }
-      driver.kernels.launch(stream, driver.kernels.load(noop), 1, 1, 1, 1, 1, 1, 0, [], attributes)
+      driver.kernels.launch(stream, driver.kernels.load(noop), LaunchShape.of(), [], attributes)
     },
   ],
   ["cuStreamBeginCapture_v2", capture],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import { AccessViolationError } from "../../src/index.js"
 import type { ByteRange, CheckOptions, Driver, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
 import { kernelOf, launch, Latch, never, open, parameters, source, thrownBy } from "./device.js"
@@ -183,7 +184,7 @@ test("launches that can be dropped are checked, and can be dropped", () => {
   const { driver, stream } = checked
   const x = checked.array(4)
   const queue = () =>
-    driver.kernels.launch(stream, driver.kernels.load(writeIn), 1, 1, 1, 1, 1, 1, 0, [x], {
+    driver.kernels.launch(stream, driver.kernels.load(writeIn), LaunchShape.of(), [x], {
       cluster: undefined,
       cooperative: false,
       droppable: true,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { afterEach, beforeEach, mock, test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import { Commands } from "../../src/host/queue/commands.js"
 import { ControlMemory } from "../../src/host/control/control.js"
 import { Interpreter, type Surroundings } from "../../src/host/interpreter/interpreter.js"
@@ -31,7 +32,7 @@ class Bench {
 
   /** Queues a launch, as the opening thread does. */
   queue(): void {
-    this.commands.launch(this.slot, this.kernel, 1, 1, 1, 1, 1, 1, 0, [this.queued++])
+    this.commands.launch(this.slot, this.kernel, LaunchShape.of(), [this.queued++])
     this.scheduler.submit(this.slot.block)
   }
 
@@ -82,7 +83,7 @@ for (const others of [0, 1, 2, 700]) {
     whenGivenBack(bench, () => {
       for (let count = 0; count < others; count++) bench.queue()
       bench.work()
-      if (others === 0) bench.commands.launch(bench.slot, bench.kernel, 1, 1, 1, 1, 1, 1, 0, [bench.queued++])
+      if (others === 0) bench.commands.launch(bench.slot, bench.kernel, LaunchShape.of(), [bench.queued++])
     })
     bench.work()
     assert.deepEqual(bench.run, bench.expected())

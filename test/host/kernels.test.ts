@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { after, test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { MessagePort } from "node:worker_threads"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { HostModuleBody, KernelArgument, KernelSource } from "../../src/driver.js"
 import { checkKernel } from "../../src/host/kernel/kernel-check.js"
 import { AuxstreamError, KernelError } from "../../src/common/errors.js"
@@ -151,7 +152,8 @@ test("a kernel gets typed arrays over the device memory, and the shape of the la
       const shape = JSON.stringify(launch)
       if (shape !== '{"grid":[2,3,4],"block":[5,6,7],"sharedMemory":8,"globals":{}}') throw new Error(shape)`
     const handle = driver.kernels.load(source("k", [`inout ${dtype}*`], text))
-    driver.kernels.launch(stream, handle, 2, 3, 4, 5, 6, 7, 8, [{ address: memory.address, length: 3 }], undefined)
+    const shape = { gridX: 2, gridY: 3, gridZ: 4, blockX: 5, blockY: 6, blockZ: 7, sharedMemory: 8 }
+    driver.kernels.launch(stream, handle, shape, [{ address: memory.address, length: 3 }], undefined)
     driver.streams.synchronize(stream)
   }
   const empty = driver.kernels.load(
@@ -183,7 +185,7 @@ test("a WebAssembly kernel works on the device memory in place", () => {
   for (const wasm of [bytes, pathToFileURL(file)]) {
     words.fill(0)
     const handle = driver.kernels.load(kernel(signature, { wasm }))
-    driver.kernels.launch(stream, handle, 3, 1, 1, 1, 1, 5, 0, [range, 1.5, 2.5, -9n], undefined)
+    driver.kernels.launch(stream, handle, LaunchShape.of({ gridX: 3, blockZ: 5 }), [range, 1.5, 2.5, -9n], undefined)
     driver.streams.synchronize(stream)
     assert.deepEqual(Array.from(words.subarray(0, 2)), [1.5, 2.5])
     assert.equal(new BigInt64Array(memory.buffer, memory.byteOffset + 8, 1)[0], -9n)

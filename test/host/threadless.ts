@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { mock } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type { Branch } from "../../src/host/queue/branch.js"
 import { HostCapture } from "../../src/host/graph/capture.js"
 import { Captures } from "../../src/host/graph/captures.js"
@@ -134,7 +135,7 @@ export class Threadless {
 
 /** Captures the launch of a number. */
 export function launchOn(branch: Branch, value: number): void {
-  branch.commands.launch(branch, kernelOf(value), 1, 1, 1, 1, 1, 1, 0, [value])
+  branch.commands.launch(branch, kernelOf(value), LaunchShape.of(), [value])
 }
 
 function kernelOf(value: number): HostKernel {

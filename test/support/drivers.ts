@@ -1,4 +1,5 @@
 /** What the tests of both drivers share. */
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import type {
   Driver,
   EventHandle,
@@ -30,7 +31,7 @@ export function launch(
   ...args: KernelArgument[]
 ): void {
   const handle = typeof kernel === "number" ? kernel : driver.kernels.load(kernel)
-  driver.kernels.launch(stream, handle, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+  driver.kernels.launch(stream, handle, LaunchShape.of(), args, undefined)
 }
 
 /** Resolves when everything that is queued on the stream now is done. */

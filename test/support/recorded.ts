@@ -54,7 +54,7 @@ export class Recorded {
     return this.recording.take("events.record", "streams.wait", "kernels.launch").map(({ name, args }) => {
       if (name === "events.record") return `record ${this.#event(args[0])} on ${this.#stream(args[1])}`
       if (name === "streams.wait") return `${this.#stream(args[0])} waits for ${this.#event(args[1])}`
-      return `launch ${String(Array.isArray(args[9]) ? args[9][0] : undefined)} on ${this.#stream(args[0])}`
+      return `launch ${String(Array.isArray(args[3]) ? args[3][0] : undefined)} on ${this.#stream(args[0])}`
     })
   }
 

@@ -2,6 +2,7 @@
  * Conditionals in graphs. CUDA decides by a handle that a kernel must set; our kernel sets it from an int32 in memory. The
  * handle and the body belong to the captured graph, and must never be destroyed separately.
  */
+import { LaunchShape } from "../../common/facts/launch-shape.js"
 import type { ConditionalKind, StreamHandle } from "../../driver.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
@@ -136,7 +137,7 @@ export class Conditionals {
   #setHandle(kind: ConditionalKind, handle: bigint, condition: number, stream: StreamHandle): void {
     const kernel = this.#kernels.get(this.#kernels.load(setCondition, NEED))
     const args = [handle, { address: condition, length: 1 }, kind === "unless" ? 1 : 0]
-    this.#launcher.launch(stream, kernel, 1, 1, 1, 1, 1, 1, 0, args, undefined)
+    this.#launcher.launch(stream, kernel, LaunchShape.of(), args, undefined)
   }
 
   /** @returns the graph of the conditional's body */

@@ -4,6 +4,7 @@
  * CUDA makes the last step, loading the code into the context, only while the device is idle, so it must never be made
  * before: see `quiet.ts`.
  */
+import type { LaunchShape } from "../../common/facts/launch-shape.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KernelAttributes, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import type {
@@ -63,19 +64,13 @@ export class Kernels implements DriverKernels {
   launch(
     stream: StreamHandle,
     kernel: KernelHandle,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): undefined {
     this.#context.lastEvent = undefined
     const loaded = this.get(kernel)
-    this.#launcher.launch(stream, loaded, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, attributes)
+    this.#launcher.launch(stream, loaded, shape, args, attributes)
   }
 
   attributes(kernel: KernelHandle): KernelAttributes {

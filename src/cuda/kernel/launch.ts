@@ -3,6 +3,7 @@
  * allocate, because this is the hottest path of the library.
  */
 import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
+import type { LaunchShape } from "../../common/facts/launch-shape.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
@@ -57,26 +58,21 @@ export class Launcher {
     this.#block = ArgumentBlock.ofMany(2 ** Math.ceil(Math.log2(length)))
   }
 
-  /** Queues a launch. Lists the arguments one by one, because spreading an array would allocate. @throws CudaError */
+  /** Queues a launch. Lists the arguments of calls one by one, because spreading an array would allocate. @throws CudaError */
   launch(
     stream: StreamHandle,
     kernel: LaunchableKernel,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void {
+    const { gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory } = shape
     const pointers = this.writeArguments(kernel, args, attributes?.structs)
     if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#raiseSharedMemory(kernel, sharedMemory)
     const entry = kernel.function
     const { calls } = this.#context
     if (attributes?.cluster !== undefined || attributes?.cooperative === true) {
-      this.#configure(gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, stream)
+      this.#configure(shape, stream)
       this.#launchWith(kernel, pointers, attributes)
       return
     }
@@ -153,16 +149,7 @@ export class Launcher {
     if (status !== SUCCESS) this.#context.retry(status, "cuFuncSetAttribute", kernel.function, attribute, value)
   }
 
-  #configure(
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
-    stream: StreamHandle,
-  ): void {
+  #configure({ gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory }: LaunchShape, stream: StreamHandle): void {
     const fields = [gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory]
     fields.forEach((field, index) => this.#config.setInt(index * 4, field))
     this.#config.setNumber(32, stream)

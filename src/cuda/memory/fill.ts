@@ -6,6 +6,7 @@
  * device is opened, if the context is new and nothing can run in it. Otherwise, or if loading fails, a short fill is
  * copied repeatedly, at about half the bandwidth.
  */
+import { LaunchShape } from "../../common/facts/launch-shape.js"
 import type { KernelHandle, Rows, StreamHandle } from "../../driver.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
@@ -203,7 +204,7 @@ export class Fills {
     const gridX = Math.ceil(count / blockX)
     const gridY = Math.min(MOST_ROWS_OF_BLOCKS, Math.ceil(rows / blockY))
     const args = [{ address, length: count }, count, pitch, rows, valueOf(element)]
-    this.#launcher.launch(stream, kernel, gridX, gridY, 1, blockX, blockY, 1, 0, args, undefined)
+    this.#launcher.launch(stream, kernel, LaunchShape.of({ gridX, gridY, blockX, blockY }), args, undefined)
   }
 
   /** Copies the filled part after itself, which doubles it each time. */

@@ -7,6 +7,7 @@ import {
   float8Bits,
   float8Value,
 } from "../../common/dtype/half.js"
+import type { LaunchShape } from "../../common/facts/launch-shape.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostKernel } from "../kernel/kernel-check.js"
 import {
@@ -37,6 +38,7 @@ import {
   FLOAT32,
   FLOAT64,
   INT16,
+  INT32,
   INT64,
   INT8,
   UINT16,
@@ -57,20 +59,6 @@ export interface CommandQueue {
 /** The memory behind a queue. */
 export type CommandMemory = Pick<ControlMemory, "words" | "bytes" | "floats">
 
-/** A kernel, a grid, a block, shared memory, arguments, and the bytes of structs. */
-export type LaunchParts = [
-  kernel: HostKernel,
-  gridX: number,
-  gridY: number,
-  gridZ: number,
-  blockX: number,
-  blockY: number,
-  blockZ: number,
-  sharedMemory: number,
-  args: readonly KernelArgument[],
-  structs: Uint8Array | undefined,
-]
-
 const scratch = new Int32Array(2)
 const asBytes = new Uint8Array(scratch.buffer)
 const asDouble = new Float64Array(scratch.buffer)
@@ -89,41 +77,56 @@ export class Commands {
   launch(
     slot: CommandQueue,
     kernel: HostKernel,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     structs?: Uint8Array,
   ): void {
     const at = slot.room(kernel.words)
-    this.#writeLaunch(at, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    this.#writeLaunch(at, kernel, shape, args, structs)
     slot.publish(kernel.words)
   }
 
   /** Queues a launch with more words after it: see `check-words.ts`. */
-  launchChecked(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
+  launchChecked(
+    slot: CommandQueue,
+    more: Int32Array,
+    kernel: HostKernel,
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): void {
     const length = kernel.words + more.length
     const at = slot.room(length)
-    this.#writeChecked(at, more, kernel, ...launch)
+    this.#writeChecked(at, more, kernel, shape, args, structs)
     slot.publish(length)
   }
 
   /** Like {@link launchChecked}, for a launch that can be dropped. @returns the index of its flag */
-  launchCheckedDroppable(slot: CommandQueue, more: Int32Array, ...[kernel, ...launch]: LaunchParts): number {
+  launchCheckedDroppable(
+    slot: CommandQueue,
+    more: Int32Array,
+    kernel: HostKernel,
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    structs?: Uint8Array,
+  ): number {
     const length = DROPPABLE_WORDS + kernel.words + more.length
     const at = this.#begin(slot, DROPPABLE | this.flag, length)
     this.#control.words[at + 1] = 0
-    this.#writeChecked(at + DROPPABLE_WORDS, more, kernel, ...launch)
+    this.#writeChecked(at + DROPPABLE_WORDS, more, kernel, shape, args, structs)
     slot.publish(length)
     return at + 1
   }
 
-  #writeChecked(at: number, more: Int32Array, ...[kernel, ...launch]: LaunchParts): void {
-    this.#writeLaunch(at, kernel, ...launch)
+  #writeChecked(
+    at: number,
+    more: Int32Array,
+    kernel: HostKernel,
+    shape: LaunchShape,
+    args: readonly KernelArgument[],
+    structs: Uint8Array | undefined,
+  ): void {
+    this.#writeLaunch(at, kernel, shape, args, structs)
     this.#control.words[at] = LAUNCH | ((kernel.words + more.length) << KIND_BITS) | this.flag
     this.#control.words.set(more, at + kernel.words)
   }
@@ -132,13 +135,7 @@ export class Commands {
   launchDroppable(
     slot: CommandQueue,
     kernel: HostKernel,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     structs?: Uint8Array,
   ): number {
@@ -146,7 +143,7 @@ export class Commands {
     const at = this.#begin(slot, DROPPABLE | this.flag, length)
     this.#control.words[at + 1] = 0
     const launch = at + DROPPABLE_WORDS
-    this.#writeLaunch(launch, kernel, gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory, args, structs)
+    this.#writeLaunch(launch, kernel, shape, args, structs)
     slot.publish(length)
     return at + 1
   }
@@ -154,26 +151,20 @@ export class Commands {
   #writeLaunch(
     at: number,
     kernel: HostKernel,
-    gridX: number,
-    gridY: number,
-    gridZ: number,
-    blockX: number,
-    blockY: number,
-    blockZ: number,
-    sharedMemory: number,
+    shape: LaunchShape,
     args: readonly KernelArgument[],
     structs: Uint8Array | undefined,
   ): void {
     const { words } = this.#control
     words[at] = LAUNCH | (kernel.words << KIND_BITS) | this.flag
     words[at + 1] = kernel.id
-    words[at + 2] = gridX
-    words[at + 3] = gridY
-    words[at + 4] = gridZ
-    words[at + 5] = blockX
-    words[at + 6] = blockY
-    words[at + 7] = blockZ
-    words[at + 8] = sharedMemory
+    words[at + 2] = shape.gridX
+    words[at + 3] = shape.gridY
+    words[at + 4] = shape.gridZ
+    words[at + 5] = shape.blockX
+    words[at + 6] = shape.blockY
+    words[at + 7] = shape.blockZ
+    words[at + 8] = shape.sharedMemory
     this.rewriteArguments(at, kernel, args, structs)
   }
 
@@ -302,6 +293,8 @@ export class Commands {
         words[word + 1] = value.length
       } else if (code === FLOAT32) {
         floats[word] = Number(value)
+      } else if (code === INT32 && typeof value === "number") {
+        words[word] = value
       } else {
         this.#writeScalar(word, code, value)
       }

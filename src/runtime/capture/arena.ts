@@ -22,7 +22,7 @@ export class Arena extends RetainedMemory {
   readonly #allocateOutside: (byteLength: number) => Allocation
   readonly #around: Arena | undefined
   /** The writes to all of these arrays. Each launch writes whatever it reads of them. */
-  readonly writes = new Writes()
+  override readonly writes = new Writes()
   #sealed = false
   /** The events of the births inside the capture. */
   readonly #events: EventHandle[] = []

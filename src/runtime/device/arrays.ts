@@ -10,6 +10,11 @@ import type { PinnedArray } from "./pinned-array.js"
 /** Any array that a kernel or another library may use. */
 export type AnyArray = DeviceArray | PinnedArray
 
+/** An array's description in a message, after the role in which it was given, such as `argument 2 of kernel "scale"`. */
+export function inRole(description: string, role: string | undefined): string {
+  return role === undefined ? description : `${role}, ${description},`
+}
+
 /** Throws if the source has another device or dtype than the destination. */
 export function checkSameDevice(destination: AnyArray, source: AnyArray): void {
   if (source.device !== destination.device) {

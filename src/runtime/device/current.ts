@@ -4,6 +4,8 @@
  */
 import { mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
+import type { CaptureLink } from "../order/capture.js"
+import { DeviceOrder } from "../order/device-order.js"
 import { StreamState } from "../order/stream-state.js"
 import { type Context, context } from "./context.js"
 import type { Device } from "./device.js"
@@ -26,20 +28,21 @@ export function onlyOpenDevice(): Device {
 
 /** The current stream, for the library itself. The public function is in `current-stream.ts`. */
 export function currentStream(device: Device = currentDevice()): Stream {
+  if (!isDevice(device)) throw mustBe("device", "a Device or undefined", device)
   return currentStreamIn(context(), device)
 }
 
-/** @internal Like {@link currentStream}, for callers that already have the context. */
+/** @internal Like {@link currentStream}, for callers that know the context and have checked the device. */
 export function currentStreamIn(here: Context, device: Device): Stream {
   const { stream } = here
-  if (stream !== undefined && stream.device === device && here.capture === undefined) return stream
-  return otherStreamIn(here, device)
+  if (here.capture !== undefined) return capturedStreamIn(here, here.capture, device)
+  if (stream === undefined) return device.defaultStream
+  return stream.device === device ? stream : (here.streamOf(device) ?? device.defaultStream)
 }
 
-function otherStreamIn(here: Context, device: Device): Stream {
-  const stream: Stream | undefined = here.streamOf(device) ?? device?.defaultStream
-  if (!(stream?.state instanceof StreamState)) throw mustBe("device", "a Device or undefined", device)
-  if (here.capture !== undefined) device.order.captures.checkNotOver(here.capture, stream.name)
+function capturedStreamIn(here: Context, capture: CaptureLink, device: Device): Stream {
+  const stream = here.streamOf(device) ?? device.defaultStream
+  device.order.captures.checkNotOver(capture, stream.name)
   return stream
 }
 
@@ -62,7 +65,12 @@ export function checkStreamOf(device: Device, stream: unknown, other: string): a
   )
 }
 
-/** Whether the value is a Stream. This file cannot use `instanceof`, because it may not import the class. */
+// This file cannot use `instanceof` for public classes, because it may import only their types.
+
 function isStream(value: unknown): value is Stream {
   return typeof value === "object" && value !== null && "state" in value && value.state instanceof StreamState
+}
+
+function isDevice(value: unknown): value is Device {
+  return typeof value === "object" && value !== null && "order" in value && value.order instanceof DeviceOrder
 }

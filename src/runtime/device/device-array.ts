@@ -13,7 +13,7 @@ import { OperationType } from "../order/operation.js"
 import { IndirectUses } from "../memory/indirect-uses.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
-import { checkSameLength, copyBetween } from "./arrays.js"
+import { checkSameLength, copyBetween, inRole } from "./arrays.js"
 import type { PinnedArray } from "./pinned-array.js"
 import { copyRows, type CopyShape, fillRows, type RowsShape, uploadRows } from "./rows.js"
 import type { Scope } from "./scope.js"
@@ -54,10 +54,10 @@ export class DeviceArray<D extends DType = DType> {
   readonly device: Device
   /** The address of the first element: a device pointer on CUDA, a byte offset into the device's memory on host. */
   readonly address: number
+  /** @internal As in a PinnedArray, the next field after the address: so the engine reads both with the same load. */
+  readonly allocation: ArrayMemory
   /** @internal The array that owns the memory: this one, or the array of which this is a view. */
   readonly base: DeviceArray<D>
-  /** @internal */
-  readonly allocation: ArrayMemory
   /** @internal The scope that will dispose of the array. */
   scope: Scope | undefined
   /** Only referenced, never read: keeps the graph alive in which the array was made. */
@@ -88,17 +88,18 @@ export class DeviceArray<D extends DType = DType> {
     return this.#disposed || this.allocation.disposed || this.device.disposed
   }
 
-  /** @internal Throws if the array has been disposed of. */
-  checkUsable(): void {
-    if (this.disposed) throw this.#disposedError()
+  /** @internal Throws if the array has been disposed of. `role` says in the message where it was given. */
+  checkUsable(role?: string): void {
+    if (this.disposed) throw this.#disposedError(role)
   }
 
-  #disposedError(): DisposedError {
+  #disposedError(role: string | undefined): DisposedError {
+    const named = inRole(this.description, role)
     const endedWithGraph = this.life !== undefined && !this.#disposed && !this.device.disposed
     return new DisposedError(
       endedWithGraph
-        ? `The graph in which ${this.description} was made has been updated or disposed of. Use graph.result.`
-        : `${capitalised(this.description)} was disposed of. Use it before dispose().`,
+        ? `The graph in which ${named} was made has been updated or disposed of. Use graph.result.`
+        : `${capitalised(named)} was disposed of. Use it before dispose().`,
     )
   }
 

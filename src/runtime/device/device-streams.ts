@@ -44,7 +44,7 @@ export class DeviceStreams {
   /** See {@link Device.defaultStream}. */
   get default(): Stream {
     const stream = this.#default
-    if (stream !== undefined && !stream.disposed && stream.state.failure === undefined) return stream
+    if (stream?.state.isSound === true) return stream
     return this.#nextDefault(stream)
   }
 

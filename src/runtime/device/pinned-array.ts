@@ -1,7 +1,7 @@
 import type { DType, TypedArrayOf } from "../../common/dtype/dtype.js"
 import type { PinnedMemory } from "../../driver.js"
 import type { Device } from "./device.js"
-import { copyBetween } from "./arrays.js"
+import { copyBetween, inRole } from "./arrays.js"
 import { DeviceArray } from "./device-array.js"
 import { elementsOf } from "../../common/dtype/elements.js"
 import { mustBe } from "../../common/check.js"
@@ -62,13 +62,13 @@ export class PinnedArray<D extends DType = DType> {
     return this.allocation.disposedByOwner
   }
 
-  /** @internal */
-  checkUsable(): void {
-    if (this.allocation.disposedByOwner) throw this.#disposedError()
+  /** @internal Throws if the array has been disposed of. `role` says in the message where it was given. */
+  checkUsable(role?: string): void {
+    if (this.allocation.disposedByOwner) throw this.#disposedError(role)
   }
 
-  #disposedError(): DisposedError {
-    return new DisposedError(`${capitalised(this.description)} was disposed of. Use it before dispose().`)
+  #disposedError(role?: string): DisposedError {
+    return new DisposedError(`${capitalised(inRole(this.description, role))} was disposed of. Use it before dispose().`)
   }
 
   /** @internal The array's description in error messages. */

@@ -1,16 +1,13 @@
 import { type FlatPrimitive, flatten, type FlatSignature } from "../../common/struct/flat.js"
 import { parameterText } from "../../common/struct/text.js"
-import type { KernelHandle, KernelSource, LaunchAttributes } from "../../driver.js"
+import type { KernelHandle, KernelSource } from "../../driver.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
 import type { NodeArguments } from "../capture/node-changes.js"
 import { accept, accessesOf, begin, prepare, refuse } from "../capture/operation.js"
 import { Device } from "../device/device.js"
-import { DeviceArray } from "../device/device-array.js"
 import { checkBoolean, checkNames, mustBe } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
-import type { DType } from "../../common/dtype/dtype.js"
-import { checkScalar, elementsOf, type ElementType, isNumberIn } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import {
   checkDefinition,
@@ -23,19 +20,20 @@ import {
   kernelNames,
   withoutCode,
 } from "./kernel-body.js"
-import { checkShape, type Dimensions, launchAttributes, sizeOf, width } from "./launch-shape.js"
+import { type CheckedArgument, isArray, LaunchParameter } from "./launch-argument.js"
+import { type Dimensions, launchAttributes, shapeOf } from "./launch-shape.js"
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
-import { PinnedArray } from "../device/pinned-array.js"
 import type { Arguments, Labelled, Parameter } from "./parameter-types.js"
 import { ModuleState } from "./module-state.js"
 import { parseSignature } from "./signature.js"
 import { StructWriter } from "./struct-arguments.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
-import { currentDevice, currentStream } from "../device/current.js"
+import { context } from "../device/context.js"
+import { currentDevice, currentStreamIn } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
-import { type Operation, OperationType } from "../order/operation.js"
-import type { StreamState } from "../order/stream-state.js"
+import { OperationType } from "../order/operation.js"
 import { showCall } from "../order/observers.js"
+import { tell } from "../order/told-failures.js"
 
 /** The definition of a kernel, for {@link defineKernel}. */
 export interface KernelDefinition<S extends readonly Parameter[]> {
@@ -92,25 +90,9 @@ const launchOptions: ReadonlySet<string> = new Set([
   ...(["stream", "uses", "signal"] satisfies (keyof LaunchOptions)[]),
 ])
 
-/** Spelled out, because every launch calls it and a set takes several times as long. */
-function isLaunchOption(name: string): boolean {
-  switch (name) {
-    case "grid":
-    case "block":
-    case "stream":
-    case "sharedMemory":
-    case "uses":
-    case "cluster":
-    case "cooperative":
-    case "signal":
-      return true
-    default:
-      return false
-  }
-}
-
-function checkLaunchNames(options: object): void {
-  for (const name in options) if (!isLaunchOption(name)) checkNames(options, "options", launchOptions)
+/** Called for each name but the most frequent ones. */
+function checkName(options: object, name: string): void {
+  if (!launchOptions.has(name)) checkNames(options, "options", launchOptions)
 }
 
 const modeOf = { in: "read", out: "write", inout: "readwrite" } as const
@@ -120,9 +102,6 @@ function launchType(kernel: string, primitives: readonly FlatPrimitive[], isResi
   const paths = primitives.map(({ path }) => path)
   return new OperationType("launch", kernel, modes, paths, isResident)
 }
-
-/** An argument that has been checked against its parameter. */
-type CheckedArgument = number | bigint | DeviceArray | PinnedArray
 
 /**
  * A kernel: a function that runs on a device. Defined once, for all devices, by {@link defineKernel}. Each device compiles
@@ -139,8 +118,10 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #flat: FlatSignature
   /** Writes structs. A launch removes it while it is in use, and puts it back once it is queued. */
   #writer: StructWriter | undefined
-  /** The type of each flat argument that is a scalar; undefined for an array. */
-  readonly #scalars: readonly (ElementType<DType> | undefined)[]
+  /** The number of parameters. */
+  readonly #count: number
+  /** The flat parameters. */
+  readonly #parameters: readonly LaunchParameter[]
   readonly #type: OperationType
   /** The index of the first flat argument that is an array; 0 if there is none. */
   readonly #firstArray: number
@@ -158,6 +139,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.#module = module
     this.#place = module.add(source)
     this.#hasGlobals = module.hasGlobals
+    this.#count = source.parameters.length
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
     this.#type = launchType(source.name, primitives, resident)
@@ -165,7 +147,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       0,
       this.#type.modes.findIndex((mode) => mode !== undefined),
     )
-    this.#scalars = primitives.map(({ dtype, access }) => (access === undefined ? elementsOf(dtype) : undefined))
+    this.#parameters = primitives.map((primitive) => new LaunchParameter(primitive, source.name))
   }
 
   /** @internal The signature as text, for messages. */
@@ -262,60 +244,59 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (typeof options !== "object" || options === null) {
       throw mustBe("options", "an object such as { grid, block }", options)
     }
-    checkLaunchNames(options)
-    this.#checkCount(given)
+    for (const name in options) if (name !== "grid" && name !== "block" && name !== "stream") checkName(options, name)
+    if (given.length !== this.#count) throw this.#wrongCount(given.length)
     const writer = this.#flat.byteLength === 0 ? undefined : this.#acquireWriter()
     const args = writer === undefined ? given : writer.take(given)
-    const stream = this.#streamFor(options.stream, args)
-    const { device } = stream
+    const named = options.stream
+    const stream = named === undefined ? currentStreamIn(context(), this.#deviceOf(args)) : checkedStream(named)
+    const { device, state } = stream
     this.#checkArguments(args, device)
+    const { grid, block, sharedMemory = 0, signal, uses, cluster, cooperative } = options
+    const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
+    const isPlain = signal === undefined && uses === undefined && cluster === undefined && cooperative === undefined
+    if (!isPlain || writer !== undefined || this.#hasGlobals || state.order.isWatched) {
+      return this.#launchSpecially(options, stream, args, writer)
+    }
+    const handle = device.kernels[this.#place] ?? this.#loadAnew(device)
+    state.checkUsable()
+    try {
+      prepare(state, this.#type, args)
+      state.order.driver.kernels.launch(state.handle, handle, shape, args, undefined)
+    } catch (error) {
+      throw tell(error)
+    }
+    accept(state, this.#type, args, undefined, undefined)
+  }
+
+  /** The rest of a launch with rare options, structs or globals, or one that a capture or an observer sees. */
+  #launchSpecially(
+    options: LaunchOptions,
+    stream: Stream,
+    args: CheckedArgument[],
+    writer: StructWriter | undefined,
+  ): void {
+    const { device } = stream
     const { grid, block, sharedMemory = 0, signal, uses } = options
-    checkShape(grid, block, sharedMemory, device.driver.limits)
     if (signal !== undefined) checkLaunchSignal(signal, stream.state)
     const attributes = launchAttributes(options, grid, signal !== undefined, writer?.bytes)
     const indirect = uses === undefined && !this.#hasGlobals ? undefined : this.#indirectUses(uses, device)
     const handle = this.load(device)
     const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
     const state = operation === undefined ? stream.state : operation.stream
-    this.#queue(state, operation, handle, grid, block, sharedMemory, args, attributes, indirect, signal)
-    if (writer !== undefined) this.#writer = writer
-    if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
-  }
-
-  /** What follows the checks. Apart from them, so that the engine compiles all of it as one function. */
-  #queue(
-    state: StreamState,
-    operation: Operation | undefined,
-    handle: KernelHandle,
-    grid: Dimensions,
-    block: Dimensions,
-    sharedMemory: number,
-    args: CheckedArgument[],
-    attributes: LaunchAttributes | undefined,
-    indirect: IndirectUses | undefined,
-    signal: AbortSignal | undefined,
-  ): void {
     try {
       prepare(state, this.#type, args)
       if (indirect !== undefined) prepare(state, indirect, indirect.spans)
-      const launch = state.order.driver.kernels.launch(
-        state.handle,
-        handle,
-        width(grid),
-        sizeOf(grid, 1),
-        sizeOf(grid, 2),
-        width(block),
-        sizeOf(block, 1),
-        sizeOf(block, 2),
-        sharedMemory,
-        args,
-        attributes,
-      )
+      // The observer may have launched other kernels.
+      const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
+      const launch = state.order.driver.kernels.launch(state.handle, handle, shape, args, attributes)
       if (launch !== undefined && signal !== undefined) dropOnAbort(signal, launch)
     } catch (error) {
       throw refuse(operation, error)
     }
     accept(state, this.#type, args, indirect, operation)
+    if (writer !== undefined) this.#writer = writer
+    if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
   }
 
   /** What the launch uses beside its arguments. A module's globals are known once it is loaded. */
@@ -327,7 +308,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
 
   /** @internal Checks other arguments for a node of a graph. */
   nodeArguments(device: Device, given: readonly unknown[]): NodeArguments {
-    this.#checkCount(given)
+    if (given.length !== this.#count) throw this.#wrongCount(given.length)
     const writer = this.#flat.byteLength === 0 ? undefined : new StructWriter(this.name, this.#flat)
     const operands = writer === undefined ? [...given] : writer.take(given)
     this.#checkArguments(operands, device)
@@ -345,71 +326,23 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     return writer
   }
 
-  #streamFor(stream: unknown, args: readonly unknown[]): Stream {
-    if (stream instanceof Stream) return stream
-    if (stream !== undefined) {
-      throw mustBe("stream", "a Stream or undefined", stream)
-    }
+  /** The device whose current stream gets the launch. */
+  #deviceOf(args: readonly unknown[]): Device {
     const array = args[this.#firstArray]
-    return currentStream(isArray(array) ? array.device : deviceFor(args))
-  }
-
-  #checkCount(args: readonly unknown[]): void {
-    const { parameters } = this.#source
-    if (args.length !== parameters.length) throw this.#wrongCount(args.length)
+    return isArray(array) ? array.device : deviceFor(args)
   }
 
   #wrongCount(count: number): AuxstreamError {
-    const { length } = this.#source.parameters
     return new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      `Kernel "${this.name}" must have ${length} arguments (${this.signatureText}); got ${count}`,
+      `Kernel "${this.name}" must have ${this.#count} arguments (${this.signatureText}); got ${count}`,
     )
   }
 
   /** Checks the flat arguments. Scalars inside structs have been checked before. */
   #checkArguments(args: unknown[], device: Device): asserts args is CheckedArgument[] {
-    const { primitives } = this.#flat
-    for (let index = 0; index < primitives.length; index++) {
-      const primitive = primitives[index]
-      if (primitive === undefined) continue
-      const scalar = this.#scalars[index]
-      if (scalar === undefined) this.#checkArray(args[index], primitive, device)
-      else if (!isNumberIn(scalar.numbers, args[index]) && scalar.refuses(args[index]) !== undefined) {
-        checkScalar(primitive.dtype, args[index], this.#argument(primitive.path))
-      }
-    }
-  }
-
-  #argument(path: string): string {
-    return `Argument ${path} of kernel "${this.name}"`
-  }
-
-  #checkArray(argument: unknown, primitive: FlatPrimitive, device: Device): void {
-    if (!isArray(argument)) throw this.#notAnArray(argument, primitive)
-    argument.checkUsable()
-    if (argument.dtype !== primitive.dtype || argument.device !== device) {
-      throw this.#refusedArray(argument, primitive, device)
-    }
-  }
-
-  #notAnArray(argument: unknown, primitive: FlatPrimitive): Error {
-    const allowed = `a DeviceArray or a PinnedArray ("${parameterText(primitive)}")`
-    return mustBe(this.#argument(primitive.path), allowed, argument, "Make one with device.from()")
-  }
-
-  #refusedArray(array: DeviceArray | PinnedArray, primitive: FlatPrimitive, device: Device): Error {
-    const argument = this.#argument(primitive.path)
-    const { dtype } = primitive
-    return array.dtype === dtype
-      ? new AuxstreamError(
-          "AUX_DEVICE_MISMATCH",
-          `${argument} must be on the device of the launch, ${device.id}; got an array on ${array.device.id}`,
-        )
-      : new AuxstreamError(
-          "AUX_DTYPE_MISMATCH",
-          `${argument} must be an array of ${dtype} ("${parameterText(primitive)}"); got one of ${array.dtype}`,
-        )
+    const parameters = this.#parameters
+    for (let index = 0; index < parameters.length; index++) parameters[index]?.check(args[index], device)
   }
 
   /** @internal The kernel's handle on the device. Loads the kernel if necessary. */
@@ -437,8 +370,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 }
 
-function isArray(argument: unknown): argument is DeviceArray | PinnedArray {
-  return argument instanceof DeviceArray || argument instanceof PinnedArray
+function checkedStream(stream: unknown): Stream {
+  if (stream instanceof Stream) return stream
+  throw mustBe("stream", "a Stream or undefined", stream)
 }
 
 /** The device of a launch whose first array parameter did not get an array. */

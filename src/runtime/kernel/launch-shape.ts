@@ -1,4 +1,5 @@
 import type { LaunchAttributes, LaunchLimits } from "../../driver.js"
+import { LaunchShape } from "../../common/facts/launch-shape.js"
 import { checkBoolean, checkInteger, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
@@ -25,24 +26,63 @@ function checkAxes(value: unknown, what: string, limits: readonly number[]): voi
   })
 }
 
-// Small enough that the engine always inlines them: each launch calls them six times.
-
 /** The size along x. */
-export function width(dimensions: Dimensions): number {
+function width(dimensions: Dimensions): number {
   return typeof dimensions === "number" ? dimensions : dimensions[0]
 }
 
 /** The size along y (1) or z (2). */
-export function sizeOf(dimensions: Dimensions, axis: 1 | 2): number {
+function sizeOf(dimensions: Dimensions, axis: 1 | 2): number {
   return typeof dimensions === "number" ? 1 : (dimensions[axis] ?? 1)
 }
 
-/** Throws if the launch exceeds the limits of the device. */
-export function checkShape(grid: Dimensions, block: Dimensions, sharedMemory: unknown, limits: LaunchLimits): void {
+// The shape of the launch that is being queued: a new object for each launch would cost more than these checks.
+const shape = new LaunchShape()
+/** The same for most launches, which have sizes along x alone. Nothing else ever changes here. */
+const row = new LaunchShape()
+
+/**
+ * Throws if the launch exceeds the limits of the device.
+ *
+ * @returns the shape for the driver, which reads it at once: the next call changes it
+ */
+export function shapeOf(grid: Dimensions, block: Dimensions, sharedMemory: unknown, limits: LaunchLimits): LaunchShape {
+  if (
+    isWidth(grid, limits.grid[0]) &&
+    isWidth(block, limits.block[0]) &&
+    block <= limits.threadsPerBlock &&
+    sharedMemory === 0
+  ) {
+    row.gridX = grid
+    row.blockX = block
+    return row
+  }
+  return anyShape(grid, block, sharedMemory, limits)
+}
+
+/** Whether this is a size along x alone, as most launches have it. Small enough for the engine to inline it. */
+function isWidth(value: unknown, most: number): value is number {
+  return typeof value === "number" && (value | 0) === value && value > 0 && value <= most
+}
+
+function anyShape(grid: Dimensions, block: Dimensions, sharedMemory: unknown, limits: LaunchLimits): LaunchShape {
   checkDimensions(grid, "grid", limits.grid)
   checkDimensions(block, "block", limits.block)
   checkInteger(sharedMemory, "sharedMemory", 0, limits.sharedMemory)
-  checkThreads(width(block) * sizeOf(block, 1) * sizeOf(block, 2), limits)
+  checkThreads(threadsOf(block), limits)
+  shape.gridX = width(grid)
+  shape.gridY = sizeOf(grid, 1)
+  shape.gridZ = sizeOf(grid, 2)
+  shape.blockX = width(block)
+  shape.blockY = sizeOf(block, 1)
+  shape.blockZ = sizeOf(block, 2)
+  shape.sharedMemory = sharedMemory
+  return shape
+}
+
+/** The number of threads in a block. */
+export function threadsOf(block: Dimensions): number {
+  return width(block) * sizeOf(block, 1) * sizeOf(block, 2)
 }
 
 /** Throws if the block has more threads than the device allows. */

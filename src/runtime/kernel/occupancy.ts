@@ -3,7 +3,7 @@ import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import type { KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import type { KernelHandle } from "../../driver.js"
 import type { Device } from "../device/device.js"
-import { checkDimensions, checkThreads, type Dimensions, sizeOf, width } from "./launch-shape.js"
+import { checkDimensions, checkThreads, type Dimensions, threadsOf } from "./launch-shape.js"
 
 /** Options of `kernel.occupancy`. */
 export interface OccupancyOptions {
@@ -31,7 +31,7 @@ export function occupancy(device: Device, load: () => KernelHandle, options: Occ
   const { block, sharedMemory = 0 } = options
   const { driver } = device
   checkDimensions(block, "block", driver.limits.block)
-  const threads = width(block) * sizeOf(block, 1) * sizeOf(block, 2)
+  const threads = threadsOf(block)
   checkThreads(threads, driver.limits)
   checkInteger(sharedMemory, "sharedMemory", 0, driver.limits.sharedMemory)
   const blocksPerMultiprocessor = driver.kernels.blocksPerMultiprocessor(load(), threads, sharedMemory)

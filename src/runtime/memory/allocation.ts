@@ -17,22 +17,21 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   readonly order: DeviceOrder
   readonly address: number
   readonly byteLength: number
-  readonly birth: Birth | undefined
   /** Whether the memory belongs to another library, which may use it through other arrays, too. */
   readonly isForeign: boolean = false
   readonly isPlaced: boolean = false
   /** The birth; undefined if the memory belongs to another library, or is empty. */
   readonly #home: StreamState | undefined
 
-  #writes: Writes | undefined
-
   protected constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
-    super()
+    super(
+      home && new Birth(home, address, byteLength, home.advance(undefined)),
+      order.driver.streams.watchFailures === undefined ? undefined : new Writes(),
+    )
     this.order = order
     this.address = address
     this.byteLength = byteLength
     this.#home = home
-    this.birth = home && new Birth(home, address, byteLength, home.advance(undefined))
     if (home !== undefined) order.observer?.allocated(home, this, address, byteLength)
   }
 
@@ -51,15 +50,6 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
   /** Memory of another library. Its uses are recorded, but it is never freed. */
   static wrapping(order: DeviceOrder, address: number, byteLength: number): Allocation {
     return new ForeignAllocation(order, address, byteLength, undefined)
-  }
-
-  get writes(): Writes {
-    return this.#writes ?? this.#makeWrites()
-  }
-
-  #makeWrites(): Writes {
-    this.#writes = new Writes()
-    return this.#writes
   }
 
   /** The first contents become part of the birth, before any other use. */

@@ -14,20 +14,12 @@ export class PinnedAllocation extends RetainedMemory implements UsedMemory {
   readonly #order: DeviceOrder
 
   constructor(order: DeviceOrder, memory: PinnedMemory) {
+    // Pinned memory has no birth, because it is allocated outside of all streams' order. Its writes are not recorded,
+    // because JavaScript may write here, too, without the library seeing it.
     super()
     this.#order = order
     this.address = memory.address
     order.observer?.provided(order, this, memory.address, memory.byteLength)
-  }
-
-  /** Undefined, because JavaScript may write here, too, without the library seeing it. */
-  get writes(): undefined {
-    return undefined
-  }
-
-  /** Undefined, because pinned memory is allocated outside of all streams' order. */
-  get birth(): undefined {
-    return undefined
   }
 
   /** Called only after its buffer has been garbage-collected: then PinnedResources disposes of this. */

@@ -1,5 +1,7 @@
+import type { Birth } from "./birth.js"
 import { LaunchGroup } from "./launch-group.js"
 import { Uses } from "./uses.js"
+import type { Writes } from "./writes.js"
 import type { Use } from "../order/stream-state.js"
 
 /**
@@ -7,10 +9,21 @@ import type { Use } from "../order/stream-state.js"
  * their last launches are done.
  */
 export abstract class RetainedMemory {
+  // The fields that every operation reads are here, so that they are at one place in objects of all subclasses. Then the
+  // engine compiles each access into a single load.
   readonly uses = new Uses()
+  /** The birth; undefined if the memory was not allocated in a stream's order. */
+  readonly birth: Birth | undefined
+  /** See {@link UsedMemory.writes}. */
+  readonly writes: Writes | undefined
   #disposed = false
   #holds = 0
   #launchGroup: LaunchGroup | undefined
+
+  constructor(birth?: Birth, writes?: Writes) {
+    this.birth = birth
+    this.writes = writes
+  }
 
   /** Whether its owner has disposed of it. */
   get disposed(): boolean {

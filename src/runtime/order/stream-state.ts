@@ -191,6 +191,11 @@ export class StreamState implements Ordered {
     return this.#capture !== undefined || this.failures?.arePossible === true
   }
 
+  /** Whether it has neither been disposed of nor broken. False also if any stream of the device has broken. */
+  get isSound(): boolean {
+    return !this.disposed && this.failures?.arePossible !== true
+  }
+
   /** Whether the operation (slot, tick) happens before the stream's next operation. */
   isAfter(slot: number, tick: number): boolean {
     if (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)) return true
