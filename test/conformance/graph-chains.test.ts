@@ -1,6 +1,7 @@
 /** The second executable of a captured graph, whose operations run one after another. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import { captureGraph, currentStream, type Device, type DeviceArray, type Graph, parallel } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, over } from "../support/kernels.js"
@@ -220,7 +221,7 @@ forEachOpenDevice("chains of graphs", (open) => {
       const [main, other] = [root.state.handle, aux.state.handle]
       const launch = (stream: number, scale: number): void => {
         const args = [length, { address: x.address, length }, scale, offset]
-        driver.kernels.launch(stream, affine.load(device), 1, 1, 1, length, 1, 1, 0, args, undefined)
+        driver.kernels.launch(stream, affine.load(device), LaunchShape.of({ blockX: length }), args, undefined)
       }
       graphs.beginCapture(main)
       driver.events.record(event, main)
