@@ -1,5 +1,6 @@
 import { checkBoolean, checkFunction } from "../common/check.js"
 import { context, runIn } from "../runtime/device/context.js"
+import { RegionPart } from "../runtime/order/region.js"
 
 /**
  * Allows or forbids aux streams for everything that `fn` calls, across its awaits. If forbidden, every fork-join runs in
@@ -15,7 +16,13 @@ import { context, runIn } from "../runtime/device/context.js"
 export function withMultiStream<T>(enabled: boolean, fn: () => T): T {
   checkBoolean(enabled, "enabled")
   checkFunction(fn, "fn")
-  return runIn(context().withMultiStream(enabled), fn)
+  const here = context().withMultiStream(enabled)
+  return runIn(enabled || here.region === undefined ? here : here.withRegion(apart(here.region)), fn)
+}
+
+/** The same place for observers, but no longer the one in which `autoParallel` places operations. */
+function apart({ region, index }: RegionPart): RegionPart {
+  return new RegionPart(region, index)
 }
 
 /** Whether aux streams may be used here. */

@@ -17,14 +17,19 @@ interface RowUse {
   readonly isWrite: boolean
 }
 
+const none: readonly never[] = []
+
 /** Bytes that have the same newest writer and readers. */
 export class Segment {
   readonly begin: number
   end: number
   writer: Step | undefined
-  /** Those that read it since. */
-  readers: Step[] = []
-  rows: RowUse[] | undefined
+  /** The newest step that has read it since. */
+  reader: Step | undefined
+  /** Earlier ones that are not ordered before it. */
+  readers: readonly Step[] = none
+  /** Accesses to some of the bytes only. */
+  rows: readonly RowUse[] = none
 
   constructor(begin: number, end: number) {
     this.begin = begin
@@ -35,19 +40,23 @@ export class Segment {
 /** Called for each segment in which an access conflicts with an earlier step. */
 export type ConflictListener = (step: Step, access: Access, segment: Segment, wasWrite: boolean) => void
 
+/**
+ * It makes no garbage in the usual case, where each access covers one segment: every launch in a region calls it.
+ */
 export class History {
   readonly #streams: RegionStreams
   readonly #listener: ConflictListener | undefined
   /** Sorted by their begin. They do not overlap. */
   #segments: Segment[] = []
   readonly #byBegin = new Map<number, Segment>()
-  /** The conflicts of the latest search. */
+  /** The conflicts of the latest search, the newest first. Only the first {@link conflictCount} count. */
   readonly conflicts: Step[] = []
-  #newest: Step | undefined
+  #conflictCount = 0
   #search = 0
   #hasSplit = false
-  /** The segments of the latest search: for each access in order, those that it covers. */
+  /** The segments of the latest search: for each access in order, those that it covers, and where they end in the list. */
   readonly #covered: Segment[] = []
+  #coveredCount = 0
   readonly #ends: number[] = []
 
   constructor(streams: RegionStreams, listener: ConflictListener | undefined) {
@@ -55,15 +64,13 @@ export class History {
     this.#listener = listener
   }
 
-  /** The newest conflict of the latest search. */
-  get newest(): Step | undefined {
-    return this.#newest
+  get conflictCount(): number {
+    return this.#conflictCount
   }
 
   /** Finds the steps with which an operation conflicts: those that used the same bytes, if one of the two writes. */
   search(accesses: readonly Access[]): void {
-    this.conflicts.length = 0
-    this.#newest = undefined
+    this.#conflictCount = 0
     this.#search += 1
     // A cut may divide what a former access of the operation covers. The second time, all borders are there.
     if (this.#coverAll(accesses)) this.#coverAll(accesses)
@@ -81,21 +88,44 @@ export class History {
   /** @returns whether a segment was divided */
   #coverAll(accesses: readonly Access[]): boolean {
     this.#hasSplit = false
-    this.#covered.length = 0
-    this.#ends.length = 0
-    for (const access of accesses) {
-      this.#cover(access)
-      this.#ends.push(this.#covered.length)
+    this.#coveredCount = 0
+    for (let index = 0; index < accesses.length; index++) {
+      const access = accesses[index]
+      if (access !== undefined) this.#cover(access)
+      this.#ends[index] = this.#coveredCount
     }
     return this.#hasSplit
   }
 
-  /** Adds a conflict for another reason than memory. */
+  /** Adds a conflict, if it is not one already. */
   add(step: Step): void {
     if (step.found === this.#search) return
     step.found = this.#search
-    this.conflicts.push(step)
-    if (this.#newest === undefined || step.index > this.#newest.index) this.#newest = step
+    const { conflicts } = this
+    let place = this.#conflictCount++
+    for (; place > 0; place--) {
+      const newer = conflicts[place - 1]
+      if (newer === undefined || newer.index > step.index) break
+      conflicts[place] = newer
+    }
+    conflicts[place] = step
+  }
+
+  /** How many uses of a step end if the accesses of the latest search are noted: those of bytes that they write. */
+  replaced(step: Step, accesses: readonly Access[]): number {
+    let count = 0
+    let at = 0
+    for (let index = 0; index < accesses.length; index++) {
+      const access = accesses[index]
+      const end = this.#ends[index] ?? 0
+      for (; at < end; at++) {
+        const segment = this.#covered[at]
+        if (access === undefined || segment === undefined || access.mode === "read" || !isDense(access)) continue
+        if (segment.writer === step) count += 1
+        if (segment.reader === step) count += 1
+      }
+    }
+    return count
   }
 
   /** Notes the accesses of the latest search as those of a step. */
@@ -115,30 +145,46 @@ export class History {
 
   /** Forgets everything: all later operations run after all earlier ones. */
   clear(): void {
-    for (const segment of this.#segments) {
-      if (segment.writer !== undefined) this.#streams.unuse(segment.writer)
-      for (const reader of segment.readers) this.#streams.unuse(reader)
-      for (const { step } of segment.rows ?? none) this.#streams.unuse(step)
-    }
+    if (this.#segments.length === 0) return
+    for (const segment of this.#segments) this.#empty(segment)
     this.#segments = []
     this.#byBegin.clear()
-    this.#covered.length = 0
-    this.#ends.length = 0
+    this.#coveredCount = 0
+  }
+
+  #empty(segment: Segment): void {
+    const { writer, reader } = segment
+    segment.writer = undefined
+    segment.reader = undefined
+    if (writer !== undefined) this.#streams.unuse(writer)
+    if (reader !== undefined) this.#streams.unuse(reader)
+    if (segment.readers.length > 0) {
+      for (const other of segment.readers) this.#streams.unuse(other)
+      segment.readers = none
+    }
+    if (segment.rows.length === 0) return
+    for (const { step } of segment.rows) this.#streams.unuse(step)
+    segment.rows = none
   }
 
   #compare(access: Access, segment: Segment): void {
-    const isWrite = access.mode !== "read"
-    if (segment.rows !== undefined || !isDense(access)) return this.#compareRows(access, segment, isWrite)
+    if (segment.rows.length > 0 || !isDense(access)) return this.#compareRows(access, segment)
     if (segment.writer !== undefined) this.#conflict(segment.writer, access, segment, true)
-    if (isWrite) for (const reader of segment.readers) this.#conflict(reader, access, segment, false)
+    if (access.mode !== "read") this.#compareReaders(access, segment)
   }
 
-  #compareRows(access: Access, segment: Segment, isWrite: boolean): void {
+  #compareReaders(access: Access, segment: Segment): void {
+    if (segment.reader !== undefined) this.#conflict(segment.reader, access, segment, false)
+    if (segment.readers.length > 0) for (const reader of segment.readers) this.#conflict(reader, access, segment, false)
+  }
+
+  #compareRows(access: Access, segment: Segment): void {
     const range = isDense(access) ? rangeOf(segment) : access
     if (!overlap(range, rangeOf(segment))) return
+    const isWrite = access.mode !== "read"
     if (segment.writer !== undefined) this.#conflict(segment.writer, access, segment, true)
-    if (isWrite) for (const reader of segment.readers) this.#conflict(reader, access, segment, false)
-    for (const use of segment.rows ?? none) {
+    if (isWrite) this.#compareReaders(access, segment)
+    for (const use of segment.rows) {
       if ((isWrite || use.isWrite) && overlap(range, use.range)) {
         this.#conflict(use.step, access, segment, use.isWrite)
       }
@@ -151,30 +197,25 @@ export class History {
   }
 
   #noteDense(step: Step, segment: Segment, isWrite: boolean): void {
-    if (!isWrite) return this.#noteRead(step, segment)
-    const { writer, readers, rows } = segment
     step.uses += 1
+    if (!isWrite) return this.#noteRead(step, segment)
+    this.#empty(segment)
     segment.writer = step
-    if (writer !== undefined) this.#streams.unuse(writer)
-    if (readers.length > 0) {
-      for (const reader of readers) this.#streams.unuse(reader)
-      readers.length = 0
-    }
-    if (rows === undefined) return
-    for (const use of rows) this.#streams.unuse(use.step)
-    segment.rows = undefined
   }
 
   /** A reader replaces those that it runs after. */
-  #noteRead(step: Step, { readers }: Segment): void {
-    step.uses += 1
-    let kept = 0
-    for (const reader of readers) {
-      if (step.stream.isAfter(reader)) this.#streams.unuse(reader)
-      else readers[kept++] = reader
-    }
-    readers.length = kept
-    readers.push(step)
+  #noteRead(step: Step, segment: Segment): void {
+    const { reader, readers } = segment
+    segment.reader = step
+    if (reader === undefined) return
+    if (readers.length > 0) segment.readers = readers.filter((other) => !this.#isReplaced(other, step))
+    if (!this.#isReplaced(reader, step)) segment.readers = [...segment.readers, reader]
+  }
+
+  #isReplaced(reader: Step, step: Step): boolean {
+    if (!step.stream.isAfter(reader)) return false
+    this.#streams.unuse(reader)
+    return true
   }
 
   #noteRows(step: Step, segment: Segment, { address, width, pitch, rows: count, mode }: Access): void {
@@ -182,7 +223,7 @@ export class History {
     if (!overlap(range, rangeOf(segment))) return
     const isWrite = mode !== "read"
     const kept: RowUse[] = []
-    for (const use of segment.rows ?? none) {
+    for (const use of segment.rows) {
       const isReplaced = isSame(use.range, range) && (isWrite || !use.isWrite) && step.stream.isAfter(use.step)
       if (isReplaced) this.#streams.unuse(use.step)
       else kept.push(use)
@@ -198,7 +239,7 @@ export class History {
     const end = endOf(access)
     if (end <= begin) return
     const known = this.#byBegin.get(begin)
-    if (known !== undefined && known.end === end) this.#covered.push(known)
+    if (known !== undefined && known.end === end) this.#covered[this.#coveredCount++] = known
     else this.#cut(begin, end)
   }
 
@@ -215,7 +256,7 @@ export class History {
         this.#split(place, at)
       } else {
         if (next.end > end) this.#split(place, end)
-        this.#covered.push(next)
+        this.#covered[this.#coveredCount++] = next
         at = next.end
       }
     }
@@ -237,7 +278,7 @@ export class History {
     const segment = new Segment(begin, end)
     this.#segments.splice(place, 0, segment)
     this.#byBegin.set(begin, segment)
-    this.#covered.push(segment)
+    this.#covered[this.#coveredCount++] = segment
     return end
   }
 
@@ -247,18 +288,18 @@ export class History {
     const rest = new Segment(at, segment.end)
     segment.end = at
     rest.writer = segment.writer
-    rest.readers = [...segment.readers]
-    rest.rows = segment.rows && [...segment.rows]
+    rest.reader = segment.reader
+    rest.readers = segment.readers
+    rest.rows = segment.rows
     if (rest.writer !== undefined) rest.writer.uses += 1
+    if (rest.reader !== undefined) rest.reader.uses += 1
     for (const reader of rest.readers) reader.uses += 1
-    for (const use of rest.rows ?? none) use.step.uses += 1
+    for (const use of rest.rows) use.step.uses += 1
     this.#segments.splice(place + 1, 0, rest)
     this.#byBegin.set(at, rest)
     this.#hasSplit = true
   }
 }
-
-const none: readonly RowUse[] = []
 
 /** Whether the access has no gaps. */
 function isDense({ rows, width, pitch }: Access): boolean {

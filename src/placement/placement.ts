@@ -68,7 +68,7 @@ export class Placement extends OperationObserver implements RegionArrays {
   override place(operation: Operation): StreamState {
     const { stream } = operation
     if (stream !== this.#main) return stream
-    if (!this.contains(operation.region) || !context().multiStream) {
+    if (!this.contains(operation.region)) {
       this.fence()
       return stream
     }
@@ -86,21 +86,18 @@ export class Placement extends OperationObserver implements RegionArrays {
       history.add(this.#previous)
       this.#explanation?.follows(this.#previous)
     }
-    const stream = this.#streams.choose(history.conflicts, history.newest)
-    this.#streams.begin(stream)
-    this.#wait(stream, history.conflicts)
+    const { conflicts, conflictCount } = history
+    const stream = this.#streams.choose(conflicts, conflictCount)
+    const { last } = stream
+    this.#streams.begin(stream, last === undefined ? 0 : history.replaced(last, accesses))
+    // The newest first: it is usually ordered after the others.
+    for (let index = 0; index < conflictCount; index++) {
+      const step = conflicts[index]
+      if (step !== undefined && this.#streams.order(stream, step)) this.#explanation?.waits(step)
+    }
     this.#placed = operation
     this.#stream = stream
     return stream
-  }
-
-  /** The newest first: it is usually ordered after the others. */
-  #wait(stream: RegionStream, conflicts: Step[]): void {
-    if (conflicts.length > 1) conflicts.sort((a, b) => b.index - a.index)
-    for (const step of conflicts) {
-      const isSent = this.#streams.order(stream, step)
-      if (isSent) this.#explanation?.waits(step)
-    }
   }
 
   override accepted(operation: Operation): void {
@@ -158,7 +155,7 @@ export class Placement extends OperationObserver implements RegionArrays {
   }
 
   allocate(stream: StreamState, byteLength: number): ArrayMemory | undefined {
-    if (!this.contains(context().region, stream) || !context().multiStream) return undefined
+    if (!this.contains(context().region, stream)) return undefined
     return this.#memory.allocate(byteLength, () => this.fence())
   }
 

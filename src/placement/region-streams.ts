@@ -40,12 +40,12 @@ export class RegionStreams {
   /**
    * Chooses the stream of an operation.
    *
-   * @param conflicts the steps that it must run after
-   * @param newest the newest of them
+   * @param conflicts the steps that it must run after, the newest first; the first `count` of the list
    */
-  choose(conflicts: readonly Step[], newest: Step | undefined): RegionStream {
+  choose(conflicts: readonly Step[], count: number): RegionStream {
+    const newest = count > 0 ? conflicts[0] : undefined
     if (newest !== undefined && newest.stream.last === newest) return newest.stream
-    const before = this.#mergedBefore(conflicts)
+    const before = this.#mergedBefore(conflicts, count)
     let best = this.#main
     let fewest = Infinity
     for (const stream of this.#all) {
@@ -60,10 +60,12 @@ export class RegionStreams {
   }
 
   /** For each stream, the position up to which its steps run before an operation with these conflicts. */
-  #mergedBefore(conflicts: readonly Step[]): readonly number[] {
+  #mergedBefore(conflicts: readonly Step[], count: number): readonly number[] {
     const merged = this.#merged
-    merged.length = 0
-    for (const step of conflicts) {
+    merged.fill(0)
+    for (let index = 0; index < count; index++) {
+      const step = conflicts[index]
+      if (step === undefined) continue
       mergeInto(merged, beforeEndOf(step))
       mergeOne(merged, step)
     }
@@ -76,13 +78,19 @@ export class RegionStreams {
     return stream
   }
 
-  /** Must be called before the next step of a stream is queued, and before that step's waits. */
-  begin(stream: RegionStream): void {
-    if (this.#fence === undefined && this.#most > 1) this.#fence = this.#recordFence()
+  /**
+   * Must be called before the next step of a stream is queued, and before that step's waits.
+   *
+   * @param replaced how many uses of the stream's last step end with the next one
+   */
+  begin(stream: RegionStream, replaced: number): void {
+    if (this.#most === 1) return
+    this.#fence ??= this.#recordFence()
     const { last } = stream
-    if (last !== undefined && last.uses > 0) this.#record(last)
+    // Once the next step is queued, an event would be after both.
+    if (last !== undefined && last.uses > replaced) this.#record(last)
     if (stream.isAfterFence) return
-    if (this.#fence !== undefined) stream.state.wait(this.#fence.event, this.#fence.point, true)
+    stream.state.wait(this.#fence.event, this.#fence.point, true)
     stream.isAfterFence = true
   }
 
