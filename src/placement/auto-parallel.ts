@@ -101,10 +101,12 @@ function runRegion(
   explain: ((placement: PlacementReport) => void) | undefined,
 ): unknown {
   const explanation = explain === undefined ? undefined : new Explanation()
+  const used = [main.state]
   const others = currentObserver() ?? new OperationObserver()
-  const region = new Region("autoParallel", "parallel", "parallel", [main.state], context().region, others)
+  const [mode, reason] = streams > 1 ? (["parallel", "parallel"] as const) : (["sequential", "disabled"] as const)
+  const region = new Region("autoParallel", mode, reason, used, context().region, others)
   const part = new RegionPart(region, 0)
-  const placement = new Placement(main, streams, part, explanation)
+  const placement = new Placement(main, streams, { region, part, streams: used }, explanation)
   const { arrays } = main.device
   const former = arrays.region
   const stop = observe(placement)

@@ -15,7 +15,7 @@ import type { Region, RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { Explanation } from "./explanation.js"
 import { History } from "./history.js"
-import { RegionStreams } from "./region-streams.js"
+import { type PlacedRegion, RegionStreams } from "./region-streams.js"
 import type { RegionStream, Step } from "./step.js"
 
 /** The memory of the arrays that the region makes. */
@@ -44,13 +44,13 @@ export class Placement extends OperationObserver implements RegionArrays {
   #isInOrder = false
   readonly #failures: unknown[] = []
 
-  constructor(main: Stream, streams: number, part: RegionPart, explanation: Explanation | undefined) {
+  constructor(main: Stream, streams: number, region: PlacedRegion, explanation: Explanation | undefined) {
     super()
     this.#main = main.state
     this.#order = main.state.order
-    this.#part = part
+    this.#part = region.part
     this.#explanation = explanation
-    this.#streams = new RegionStreams(main, streams)
+    this.#streams = new RegionStreams(main, streams, region)
     this.#history = new History(this.#streams, explanation?.conflict)
     this.#memory = captureOf(this.#main)?.memory.arena.openRegion(this.#main) ?? new RegionMemory(this.#main)
   }
@@ -73,7 +73,9 @@ export class Placement extends OperationObserver implements RegionArrays {
       return stream
     }
     if (operation.isResident) this.fence()
-    return this.#choose(operation).state
+    const chosen = this.#choose(operation)
+    operation.region = chosen.part
+    return chosen.state
   }
 
   #choose(operation: Operation): RegionStream {

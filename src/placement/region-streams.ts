@@ -7,7 +7,18 @@ import type { EventHandle } from "../driver.js"
 import { PoolLease } from "../runtime/device/stream-pool.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { RecordPoint } from "../runtime/order/record-point.js"
+import { type Region, RegionPart } from "../runtime/order/region.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
 import { RegionStream, Step } from "./step.js"
+
+/** The region as observers see it. */
+export interface PlacedRegion {
+  readonly region: Region
+  /** The place of the code that is called in it, and of the operations on its first stream. */
+  readonly part: RegionPart
+  /** The streams so far. */
+  readonly streams: StreamState[]
+}
 
 /** The point of a fence: everything that stream 0 had queued then. */
 interface Fence {
@@ -23,10 +34,15 @@ export class RegionStreams {
   /** Recorded at the first step after the fence. Until then everything on stream 0 is before it. */
   #fence: Fence | undefined
   readonly #merged: number[] = []
+  readonly #region: PlacedRegion
 
-  /** @param most the greatest number of streams, `main` included */
-  constructor(main: Stream, most: number) {
-    this.#main = new RegionStream(0, main.state)
+  /**
+   * @param most the greatest number of streams, `main` included
+   * @param region lists the streams
+   */
+  constructor(main: Stream, most: number, region: PlacedRegion) {
+    this.#region = region
+    this.#main = new RegionStream(0, main.state, region.part)
     this.#all = [this.#main]
     this.#most = most
     this.#lease = new PoolLease(main)
@@ -73,8 +89,11 @@ export class RegionStreams {
   }
 
   #add(): RegionStream {
-    const stream = new RegionStream(this.#all.length, this.#lease.acquire().state)
+    const { state } = this.#lease.acquire()
+    const index = this.#all.length
+    const stream = new RegionStream(index, state, new RegionPart(this.#region.region, index))
     this.#all.push(stream)
+    this.#region.streams.push(state)
     return stream
   }
 

@@ -4,12 +4,15 @@
  */
 import type { EventHandle } from "../driver.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
+import type { RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 
 /** A stream of a region. */
 export class RegionStream {
   readonly index: number
   readonly state: StreamState
+  /** Operations on each stream are a part of the region, as the functions of a fork-join are. */
+  readonly part: RegionPart
   /** The number of steps since the latest fence. */
   count = 0
   /** The newest of these steps. */
@@ -19,9 +22,10 @@ export class RegionStream {
   /** Whether the next step here runs after the latest fence. */
   isAfterFence: boolean
 
-  constructor(index: number, state: StreamState) {
+  constructor(index: number, state: StreamState, part: RegionPart) {
     this.index = index
     this.state = state
+    this.part = part
     this.isAfterFence = index === 0
   }
 

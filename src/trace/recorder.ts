@@ -79,7 +79,7 @@ export interface RecordedRegion {
   end: number
   /** Ends its range in the device's profilers. */
   readonly endRange: (() => void) | undefined
-  readonly streams: readonly StreamIndex[]
+  streams: readonly StreamIndex[]
 }
 
 export class Recorder extends OperationObserver {
@@ -232,6 +232,8 @@ export class Recorder extends OperationObserver {
     this.#openRegions.delete(region)
     if (recorded === undefined) return
     recorded.end = this.now()
+    // A region of autoParallel adds streams while it is open.
+    recorded.streams = region.streams.map((stream) => this.#indexOf(stream))
     recorded.endRange?.()
   }
 

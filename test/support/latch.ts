@@ -29,6 +29,12 @@ export class Latch extends LatchFlags {
     return this
   }
 
+  /** The same, but names no stream: inside `autoParallel`, the latch is an operation like any other. */
+  holdUnnamed(): this {
+    latch.launch(once, this.#pinned, latchLimit)
+    return this
+  }
+
   override [Symbol.dispose](): void {
     super[Symbol.dispose]()
     this.#pinned.dispose()

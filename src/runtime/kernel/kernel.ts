@@ -282,6 +282,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const attributes = launchAttributes(options, grid, signal !== undefined, writer?.bytes)
     const indirect = uses === undefined && !this.#hasGlobals ? undefined : this.#indirectUses(uses, device)
     const handle = this.load(device)
+    if (this.resident) device.order.residentLaunches += 1
     const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
     const state = operation === undefined ? stream.state : operation.stream
     try {

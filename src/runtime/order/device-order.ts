@@ -28,6 +28,8 @@ export class DeviceOrder {
   #observer: OperationObserver | undefined
   /** Whether a capture or an observer needs a description of each operation, record and wait. */
   isWatched = false
+  /** How many kernels were launched that need the whole device. Policies compare two values. */
+  residentLaunches = 0
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly retired = new RetiredStreams(this)
