@@ -91,14 +91,18 @@ export class World {
     for (const kernel of [affine, affineOfStruct, combine, spin]) await kernel.prepare(this.device)
   }
 
+  #int(index: number): Ints {
+    return at(this.ints, index)
+  }
+
   #capture(index: number): Graph<void> {
-    const [x, y, z] = [0, 1, 2].map((offset) => this.ints[(index + offset) % lasting])
+    const [x, y, z] = [this.#int(index), this.#int(index + 1), this.#int(index + 2)]
     return captureGraph(() => {
       const inside = this.device.full("int32", arrayLength, index)
-      mix(x!, y!)
-      mix(inside, x!)
-      mix(x!, inside)
-      parallel([() => mix(inside, y!), () => mix(inside, z!)])
+      mix(x, y)
+      mix(inside, x)
+      mix(x, inside)
+      parallel([() => mix(inside, y), () => mix(inside, z)])
     })
   }
 
@@ -155,12 +159,12 @@ export class World {
 
   #view({ array, isTemporary, begin, length }: View): Ints {
     const list = isTemporary && this.#temporary.length > 0 ? this.#temporary : this.ints
-    const whole = list[array % list.length]
-    return whole!.subarray(begin, Math.min(whole!.length, begin + length))
+    const whole = at(list, array)
+    return whole.subarray(begin, Math.min(whole.length, begin + length))
   }
 
   #rows({ array, column }: Rows): Ints {
-    return this.ints[array]!.subarray(column)
+    return this.#int(array).subarray(column)
   }
 
   #statement(statement: Statement): void {
@@ -223,10 +227,10 @@ export class World {
       case "parallel":
         return void parallel(
           statement.arrays.map((array) => () => {
-            change(this.ints[array]!, statement.a, array)
+            change(this.#int(array), statement.a, array)
             if (array !== 4) return
             const inside = device.full("int32", arrayLength, array)
-            mix(inside, this.ints[array]!)
+            mix(inside, this.#int(array))
             inside.dispose()
           }),
         )
@@ -240,7 +244,14 @@ export class World {
         return device.scope(() => this.#apart(statement.body))
       case "single":
         return withMultiStream(false, () => this.#body(statement.body))
-      default:
+      case "current":
+      case "record":
+      case "elsewhere":
+      case "read":
+      case "readNow":
+      case "external":
+      case "throw":
+      case "misuse":
         return this.#rare(statement)
     }
   }
@@ -293,6 +304,13 @@ export class World {
       this.#temporary = outer
     }
   }
+}
+
+/** An element of a list that is not empty; the index is counted round. */
+function at<T>(list: readonly T[], index: number): T {
+  const element = list[index % list.length]
+  if (element === undefined) throw new RangeError("The list is empty.")
+  return element
 }
 
 function isExpected(error: Error): boolean {
