@@ -4,7 +4,7 @@ import { dirname, join } from "node:path"
 import { describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
 import * as auxstream from "auxstream"
-import { codeOf, nameOf } from "./pages.js"
+import { codeOf, nameOf, withImports } from "./pages.js"
 import { project, runScript } from "./run.js"
 
 /** The pages by their paths from the project's folder. */
@@ -150,14 +150,6 @@ describe("the pages for contributors", () => {
 
 function withoutCode(page: string): string {
   return page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")
-}
-
-/** The code as a module. Code without imports gets all exports of auxstream that it uses. */
-function withImports(code: string): string {
-  const names = Object.keys(auxstream).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
-  return code.includes('from "auxstream"')
-    ? code
-    : `import { ${names.join(", ")} } from "auxstream"\n${code}\nexport {}\n`
 }
 
 /** The anchors that GitHub makes from headings. */

@@ -3,6 +3,8 @@
  * each block is a program of its own. A block that begins with a comment such as `// kernels.ts` is a file that programs import.
  */
 
+import * as auxstream from "auxstream"
+
 /** One file of code from a page. `file` is its name without extension, if the page gives it one. */
 export interface PageCode {
   readonly file?: string
@@ -34,4 +36,12 @@ function nameIn(code: string): string | undefined {
 /** The page's path as the name of a file. */
 export function nameOf(path: string): string {
   return path.replace(/\W+/g, "-")
+}
+
+/** The code as a module. Code without imports gets all exports of auxstream that it uses. */
+export function withImports(code: string): string {
+  const names = Object.keys(auxstream).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
+  return code.includes('from "auxstream"')
+    ? code
+    : `import { ${names.join(", ")} } from "auxstream"\n${code}\nexport {}\n`
 }
