@@ -18,8 +18,15 @@ const operandsOf = ({ a, b, out, bias, scaleA, scaleB }: Product): Operand[] => 
 ]
 const modesOf = (out: AccessMode): AccessMode[] => ["read", "read", out, "read", "read", "read"]
 
-const matmul = new OperationType("matmul", "matmul", ["write", ...modesOf("write")])
-const matmulAdding = new OperationType("matmul", "matmul", ["write", ...modesOf("readwrite")])
+const matmul = new OperationType("matmul", "matmul", ["write", ...modesOf("write")], undefined, false, SCRATCH)
+const matmulAdding = new OperationType(
+  "matmul",
+  "matmul",
+  ["write", ...modesOf("readwrite")],
+  undefined,
+  false,
+  SCRATCH,
+)
 
 /** Queues a product. It calls the four steps of an operation itself: a function made for each product would cost more. */
 export function multiplyByLibrary(product: Product, { stream, isNamed }: Target, library: ProductLibrary): void {
@@ -44,11 +51,14 @@ const groupTypes: (OperationType | undefined)[] = []
 
 function groupType(products: readonly Product[]): OperationType {
   const adds = products.some(({ beta }) => beta !== 0)
-  return (groupTypes[products.length * 2 + Number(adds)] ??= new OperationType("matmul", "matmulGrouped", [
-    "write",
-    "read",
-    ...products.flatMap(() => modesOf(adds ? "readwrite" : "write")),
-  ]))
+  return (groupTypes[products.length * 2 + Number(adds)] ??= new OperationType(
+    "matmul",
+    "matmulGrouped",
+    ["write", "read", ...products.flatMap(() => modesOf(adds ? "readwrite" : "write"))],
+    undefined,
+    false,
+    SCRATCH,
+  ))
 }
 
 /**

@@ -78,7 +78,7 @@ function executeOnTwo(
   if (main === auxStream) return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "same-stream", main))
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
-  const region = reportTwo(main, auxStream, undefined)
+  const region = reportTwo(here, main, auxStream, undefined)
   if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
   return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
 }
@@ -122,7 +122,7 @@ function takeTurn(
   if (mode === "sequential") {
     return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "policy", main, undefined, note))
   }
-  const region = reportTwo(main, auxStream, note)
+  const region = reportTwo(here, main, auxStream, note)
   if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
   return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
 }

@@ -11,13 +11,18 @@ export function inRegion<T>(region: Region, call: () => T): T {
   return runIn(context().withRegion(region.own), () => untilSettled(region, call))
 }
 
-/** Like {@link inRegion}, for a call that enters the parts of its region itself. Afterwards the caller's context is entered again. */
+/**
+ * Like {@link inRegion}, for a call that enters the parts of its region itself. If it throws, the caller's context is entered
+ * again.
+ */
 export function aroundRegion<T>(region: Region, here: Context, call: () => T): T {
   try {
     return untilSettled(region, call)
+  } catch (error) {
+    enter(here)
+    throw error
   } finally {
     showRegion(undefined)
-    enter(here)
   }
 }
 

@@ -5,7 +5,7 @@ import type { Stream } from "../runtime/device/stream.js"
 import { currentRegionObserver } from "../runtime/order/observers.js"
 import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import { Region, type RegionName } from "../runtime/order/region.js"
-import { context } from "../runtime/device/context.js"
+import { type Context, context } from "../runtime/device/context.js"
 
 /**
  * Why a call ran in parallel or in sequence:
@@ -55,12 +55,17 @@ export function report(
 }
 
 /** Like {@link report}, for two streams side by side. Allocates nothing if nobody listens. */
-export function reportTwo(main: Stream, stream: Stream, policy: OverlapNote | undefined): Region | undefined {
+export function reportTwo(
+  here: Context,
+  main: Stream,
+  stream: Stream,
+  policy: OverlapNote | undefined,
+): Region | undefined {
   if (parallelChannel.hasSubscribers) publish("parallel", main, [{ stream }], policy)
   const observer = currentRegionObserver()
   if (observer === undefined) return undefined
   const streams = [main.state, stream.state]
-  return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, context().region, observer, policy)
+  return new Region("maybeExecuteInParallel", "parallel", "parallel", streams, here.region, observer, policy)
 }
 
 function begin(

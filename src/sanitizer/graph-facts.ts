@@ -1,5 +1,6 @@
 /** The accesses of graphs: which operation inside makes which, and whether two of them race. */
 import type { Access, OperationPlan } from "../runtime/order/operation.js"
+import type { LatestLaunch } from "./latest-launch.js"
 import type { OperationName } from "./past-access.js"
 import { type PlanRace, racesIn } from "./plan-races.js"
 
@@ -9,6 +10,8 @@ export interface GraphFact {
   readonly nodes: readonly (OperationName | undefined)[]
   /** Races between its own operations that no capture has reported. */
   readonly races: readonly PlanRace[]
+  /** Its latest launch outside of captures, if that raced with nothing. */
+  latest: LatestLaunch | undefined
 }
 
 export class GraphFacts {
@@ -27,9 +30,10 @@ export class GraphFacts {
     if (known !== undefined) return known
     const nodes = new Map<Access, OperationName>()
     collectNodes(plan, nodes)
-    const fact = {
+    const fact: GraphFact = {
       nodes: accesses.map((access) => nodes.get(access)),
       races: racesIn(plan, (each) => this.#captured.has(each)),
+      latest: undefined,
     }
     this.#known.set(accesses, fact)
     return fact

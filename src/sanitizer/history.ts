@@ -6,7 +6,15 @@ import { endOf, overlap, overlapOf, type StridedRange } from "../common/strided.
 import { ClockSlots } from "../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
 import { Allocation } from "../runtime/memory/allocation.js"
-import type { Access, Chain } from "../runtime/order/operation.js"
+import {
+  type Access,
+  accessOf,
+  type AccessMode,
+  type AccessRole,
+  type Chain,
+  type OperandBytes,
+  type Operation,
+} from "../runtime/order/operation.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Birth, type Point } from "./birth.js"
 import { Lane, Moment, NONE } from "./lane.js"
@@ -47,12 +55,15 @@ export class History {
     readonly node: OperationName | undefined
   }[] = []
   readonly #lanes = new Map<StreamState, Lane>()
-  /** The lane asked for last, because the next call is often for the same stream. */
+  /** The two lanes asked for last, because the next call is usually for one of their streams. */
   #latest: Lane | undefined
+  #other: Lane | undefined
   /** All lanes whose slots are in use, former leases included. */
   readonly #all = new Set<Lane>()
   readonly #slots = new ClockSlots()
   readonly #chains = new Map<object, ChainEnd>()
+  /** {@link Chain.unions} when `#chains` was up to date. */
+  #unions = NONE
   /** What the host knows to be over. Always empty in a capture, where nothing runs. */
   #done = emptyClock
   /** What other code may have waited for, because the program has read an event's handle. */
@@ -67,9 +78,10 @@ export class History {
   }
 
   laneOf(stream: StreamState): Lane {
-    const latest = this.#latest
-    if (latest !== undefined && latest.stream === stream) return latest
-    return (this.#latest = this.#lanes.get(stream) ?? this.#newLane(stream))
+    if (this.#latest?.stream === stream) return this.#latest
+    const other = this.#other
+    this.#other = this.#latest
+    return (this.#latest = other?.stream === stream ? other : (this.#lanes.get(stream) ?? this.#newLane(stream)))
   }
 
   #newLane(stream: StreamState): Lane {
@@ -102,6 +114,7 @@ export class History {
   #remove(stream: StreamState): void {
     this.#lanes.delete(stream)
     this.#latest = undefined
+    this.#other = undefined
   }
 
   /** The point after everything queued so far on all streams. */
@@ -129,18 +142,21 @@ export class History {
   /** The clock of an operation that runs after the earlier ones of its chain. */
   clockIn(chain: Chain | undefined, lane: Lane): VectorClock {
     const last = chain && this.#lastOf(chain)
-    return last === undefined ? lane.clock : lane.clockAfter(last)
+    return last === undefined || lane.has(last) ? lane.clock : lane.clockAfter(last)
   }
 
-  #lastOf(chain: Chain): Moment | undefined {
-    const { whole } = chain
+  #lastOf({ whole, unions }: Chain): Moment | undefined {
+    if (unions !== this.#unions) this.#uniteChains(unions)
+    return this.#chains.get(whole)?.end
+  }
+
+  #uniteChains(unions: number): void {
     for (const [key, known] of this.#chains) {
       if (known.chain.whole === key) continue
-      // Two chains have become one.
       this.#chains.delete(key)
       this.addChainEnd(known.chain, known.end)
     }
-    return this.#chains.get(whole)?.end
+    this.#unions = unions
   }
 
   /** Notes the point after an operation of a chain, whose clock is {@link clockIn}. */
@@ -172,7 +188,8 @@ export class History {
     const { accesses } = exact
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
-      if (past !== undefined && this.#races(lane, clock, past, access)) addTo(found, access, node, past, access)
+      if (past !== undefined && this.#races(lane, clock, past, access.mode, access.memory))
+        addTo(found, access, node, past, access)
     }
   }
 
@@ -181,25 +198,26 @@ export class History {
       const range = rangeOfSegment(segment)
       if (!overlap(range, access)) continue
       for (const past of segment.accesses) {
-        if (this.#races(lane, clock, past, access)) addTo(found, access, node, past, range)
+        if (this.#races(lane, clock, past, access.mode, access.memory)) addTo(found, access, node, past, range)
       }
     }
     for (const { range, access: past } of this.strided) {
-      if (overlap(range, access) && this.#races(lane, clock, past, access)) addTo(found, access, node, past, range)
+      if (overlap(range, access) && this.#races(lane, clock, past, access.mode, access.memory))
+        addTo(found, access, node, past, range)
     }
   }
 
-  #races(lane: Lane, clock: VectorClock, past: PastAccess, access: Access): boolean {
-    if (past.operation.lane === lane || (access.mode === "read" && !past.isWrite)) return false
-    if (this.#isAfter(lane, clock, past, access)) return false
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, mode: AccessMode, memory: object): boolean {
+    if (past.operation.lane === lane || (mode === "read" && !past.isWrite)) return false
+    if (this.#isAfter(lane, clock, past, memory)) return false
     return !(past.birth?.points ?? [past.operation]).some((point) => this.#mayBeKnownElsewhere(point))
   }
 
-  /** Whether a past access is ordered before an access of the lane's next operation. */
-  #isAfter(lane: Lane, clock: VectorClock, { operation, birth }: PastAccess, access: Access): boolean {
+  /** Whether a past access is ordered before an access of this memory by the lane's next operation. */
+  #isAfter(lane: Lane, clock: VectorClock, { operation, birth }: PastAccess, memory: object): boolean {
     if (this.#isAfterPoint(lane, clock, operation)) return true
     if (birth === undefined) return false
-    return !isWrapped(access) || birth.points.some((point) => this.#isAfterPoint(lane, clock, point))
+    return !isWrapped(memory) || birth.points.some((point) => this.#isAfterPoint(lane, clock, point))
   }
 
   #isAfterPoint(lane: Lane, clock: VectorClock, { lane: other, tick }: Point): boolean {
@@ -218,11 +236,52 @@ export class History {
     return false
   }
 
+  /**
+   * Whether each operand has exactly the bytes of earlier accesses, and races with none of them. This is the usual case, for
+   * which nothing need be described. Otherwise the accesses must be compared one by one.
+   */
+  passes(lane: Lane, { type: { roles }, operands }: Operation): boolean {
+    if (this.strided.size > 0) return false
+    for (let index = 0; index < operands.length; index++) {
+      const role = roles[index]
+      const operand = operands[index]
+      if (role === undefined || typeof operand !== "object") continue
+      const segment = operand.rows === undefined ? this.#exactly(operand) : undefined
+      if (segment === undefined || this.#racesIn(segment, lane, role, operand.allocation)) return false
+    }
+    return true
+  }
+
+  #exactly({ address, byteLength }: OperandBytes): Segment | undefined {
+    return this.shadow.exactly(address, address + byteLength)
+  }
+
+  #racesIn({ accesses }: Segment, lane: Lane, { mode }: AccessRole, memory: object): boolean {
+    for (let index = 0; index < accesses.length; index++) {
+      const past = accesses[index]
+      if (past !== undefined && this.#races(lane, lane.clock, past, mode, memory)) return true
+    }
+    return false
+  }
+
+  /** Notes the accesses of an operation for which {@link passes} was true. */
+  noteOperands(queued: QueuedOperation, { type: { roles }, operands }: Operation): void {
+    for (let index = 0; index < operands.length; index++) {
+      const role = roles[index]
+      const operand = operands[index]
+      if (role === undefined || typeof operand !== "object") continue
+      const segment = this.#exactly(operand)
+      if (segment === undefined) this.note(queued, accessOf(operand, role), undefined)
+      else this.#noteIn(segment, queued, role, operand.allocation, undefined)
+    }
+  }
+
   /** Notes an access that has been queued. */
   note(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { lane } = operation
     if (access.width === 0) return
-    if (this.strided.size > 0) this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past, access))
+    if (this.strided.size > 0)
+      this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past, access.memory))
     if (access.rows > 1) this.#noteRows(operation, access, node)
     else this.#noteRow(operation, access, node)
     if (this.shadow.size > this.#mostSegments || this.strided.size > this.#mostStrided) this.#sweep()
@@ -230,43 +289,52 @@ export class History {
 
   #noteRows(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     for (const { birth } of this.shadow.overlapping(access.address, endOf(access)))
-      this.#noteUse(birth, operation, access)
+      this.#noteUse(birth, operation, access.memory)
     this.strided.add(rangeOf(access), pastOf(operation, access, node))
   }
 
   /** Notes that an operation is ordered after the first contents of the array that it names. */
-  #noteUse(birth: Birth | undefined, operation: QueuedOperation, access: Access): void {
+  #noteUse(birth: Birth | undefined, operation: QueuedOperation, memory: object): void {
     const { lane } = operation
-    if (birth === undefined || birth.latest === lane || isWrapped(access)) return
+    if (birth === undefined || birth.latest === lane || isWrapped(memory)) return
     birth.noteUse(operation, (point) => this.#isAfterPoint(lane, lane.clock, point))
   }
 
   #noteRow(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { address, width, mode } = access
     const exact = this.shadow.exactly(address, address + width)
-    if (exact !== undefined) return this.#noteIn(exact, operation, access, node)
+    if (exact !== undefined) return this.#noteIn(exact, operation, access.role, access.memory, node)
     const tiles = this.shadow.tiles(address, address + width)
-    for (const tile of tiles) this.#noteIn(tile, operation, access, node)
+    for (const tile of tiles) this.#noteIn(tile, operation, access.role, access.memory, node)
     const [first] = tiles
     if (tiles.length < 2 || first === undefined || mode === "read") return
     if (tiles.every(({ accesses, birth }) => accesses.length === 1 && birth === first.birth))
       this.shadow.unite(tiles, first.accesses)
   }
 
-  #noteIn(segment: Segment, operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+  #noteIn(
+    segment: Segment,
+    operation: QueuedOperation,
+    role: AccessRole,
+    memory: object,
+    node: OperationName | undefined,
+  ): void {
     const { accesses, birth } = segment
     const { lane } = operation
-    if (birth !== undefined) this.#noteUse(birth, operation, access)
-    const isRead = access.mode === "read"
-    const only = accesses.length === 1 ? accesses[0] : undefined
-    if (only !== undefined && only.operation.lane === lane && !(isRead && only.isWrite)) {
-      return only.set(operation, access.role, node, isWrapped(access))
+    if (birth !== undefined) this.#noteUse(birth, operation, memory)
+    const isRead = role.mode === "read"
+    let kept = 0
+    let spare: PastAccess | undefined
+    for (let index = 0; index < accesses.length; index++) {
+      const past = accesses[index]
+      if (past === undefined) continue
+      if ((isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, memory)) accesses[kept++] = past
+      else spare = past
     }
-    const rest = accesses.filter((past) => {
-      return (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, access)
-    })
-    rest.push(pastOf(operation, access, node))
-    segment.accesses = rest
+    while (accesses.length > kept + 1) accesses.pop()
+    if (spare === undefined) accesses.push(new PastAccess(operation, role, node, isWrapped(memory)))
+    else accesses[kept] = spare.set(operation, role, node, isWrapped(memory))
+    segment.version++
   }
 
   /** The lane's latest operation was the first contents of an array with these bytes. */
@@ -275,6 +343,7 @@ export class History {
     const birth = new Birth({ lane, tick }, address, address + byteLength)
     for (const tile of this.shadow.tiles(address, address + byteLength)) {
       tile.birth = birth
+      tile.version++
       for (const past of tile.accesses)
         if (past.operation.lane === lane && past.operation.tick === tick) past.birth = birth
     }
@@ -330,13 +399,13 @@ function rangeOfSegment({ begin, end }: Segment): StridedRange {
   return { address: begin, width: end - begin, pitch: end - begin, rows: 1 }
 }
 
-/** Whether it uses memory of another library, whose uses the library does not know. */
-export function isWrapped({ memory }: Access): boolean {
+/** Whether it is memory of another library, whose uses the library does not know. */
+export function isWrapped(memory: object): boolean {
   return memory instanceof Allocation && memory.isForeign
 }
 
 function pastOf(operation: QueuedOperation, access: Access, node: OperationName | undefined): PastAccess {
-  return new PastAccess(operation, access.role, node, isWrapped(access))
+  return new PastAccess(operation, access.role, node, isWrapped(access.memory))
 }
 
 /** Adds a conflict with bytes of `range` that both use, unless there is one between the same two accesses. */

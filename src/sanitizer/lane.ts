@@ -58,6 +58,11 @@ export class Lane {
     return new Moment(this.clock, this.slot, this.tick)
   }
 
+  /** Whether it is a point of this lane itself. */
+  has({ slot, tick }: Moment): boolean {
+    return slot === this.slot && tick >= this.first
+  }
+
   /** Orders later operations after a point. */
   wait(moment: Moment): void {
     this.clock = this.clockAfter(moment)

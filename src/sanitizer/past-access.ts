@@ -12,8 +12,8 @@ export class QueuedOperation {
   tick = 0
   readonly kind: OperationKind
   readonly label: string
-  readonly region: RegionPart | undefined
-  readonly stack: readonly Frame[] | undefined
+  region: RegionPart | undefined
+  stack: readonly Frame[] | undefined
 
   constructor(
     lane: Lane,
@@ -27,6 +27,13 @@ export class QueuedOperation {
     this.label = label
     this.region = region
     this.stack = stack
+  }
+
+  /** It becomes a later operation of the same kind on the same lane, and so do all accesses that refer to it. */
+  become(later: QueuedOperation): void {
+    this.tick = later.tick
+    this.region = later.region
+    this.stack = later.stack
   }
 
   /** The same operation as a part of a conditional: it runs where the conditional runs. */
@@ -63,12 +70,13 @@ export class PastAccess {
   }
 
   /** Replaces an access that is not needed any more. Only one segment may refer to it. */
-  set(operation: QueuedOperation, role: AccessRole, node: OperationName | undefined, isWrapped: boolean): void {
+  set(operation: QueuedOperation, role: AccessRole, node: OperationName | undefined, isWrapped: boolean): this {
     this.operation = operation
     this.role = role
     this.node = node
     this.isWrapped = isWrapped
     this.birth = undefined
+    return this
   }
 
   copy(): PastAccess {

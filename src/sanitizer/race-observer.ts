@@ -2,35 +2,46 @@
  * Compares each operation with the earlier ones, before it is queued. It must change nothing: it may only refuse an operation,
  * if its handler of races throws.
  */
+import type { VectorClock } from "../runtime/clock/vector-clock.js"
 import type { OpenCapture } from "../runtime/order/capture.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import { OperationObserver } from "../runtime/order/observer.js"
-import type { Access, Operation } from "../runtime/order/operation.js"
+import type { Access, Chain, Operation } from "../runtime/order/operation.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Allocations } from "./allocations.js"
 import type { Birth } from "./birth.js"
-import { GraphFacts } from "./graph-facts.js"
+import { type GraphFact, GraphFacts } from "./graph-facts.js"
 import { type Conflict, History, isWrapped } from "./history.js"
 import type { Lane, Moment } from "./lane.js"
+import { LatestLaunch } from "./latest-launch.js"
 import { type OperationName, QueuedOperation } from "./past-access.js"
 import type { PlanRace } from "./plan-races.js"
 import type { AnyRace } from "./race.js"
 import { captureStack, type Frame } from "./stack.js"
 
-/** An operation between `before` and `accepted`. */
+/** An operation between `before` and `accepted` whose accesses were compared one by one. */
 interface OpenOperation {
   readonly operation: Operation
   readonly queued: QueuedOperation
   readonly history: History
-  readonly accesses: readonly Access[]
-  /** The operations inside a graph that make its accesses. */
-  readonly nodes: readonly (OperationName | undefined)[]
   /** The operation inside which it is queued, in the body of a conditional. */
   readonly outer: OpenOperation | undefined
+  /** What is ordered before the operation. */
+  readonly clock: VectorClock
+  readonly accesses: readonly Access[]
+  /** Known if it is the launch of a graph. */
+  readonly graph: GraphFact | undefined
+  /** For a graph, the indices of the accesses that were compared; undefined if all were. */
+  readonly changed: readonly number[] | undefined
+  /** Whether it races with an earlier operation. */
+  readonly hasRaced: boolean
   /** The histories of its bodies, if it is a conditional. */
   bodies: History[] | undefined
 }
+
+type NewlyOpen = Pick<OpenOperation, "operation" | "queued" | "history" | "clock" | "accesses"> &
+  Partial<Pick<OpenOperation, "graph" | "changed" | "hasRaced">>
 
 const none: readonly never[] = []
 
@@ -44,6 +55,8 @@ export class RaceObserver extends OperationObserver {
   readonly #graphs = new GraphFacts()
   /** The innermost operation between `before` and `accepted`. */
   #open: OpenOperation | undefined
+  /** The operation between `before` and `accepted` for which {@link History.passes} was true: the usual one. */
+  #passed: Operation | undefined
   /** The device of the latest call, because the next one is usually for the same. */
   #latestOrder: DeviceOrder | undefined
   #latest: History | undefined
@@ -58,32 +71,44 @@ export class RaceObserver extends OperationObserver {
   }
 
   override before(operation: Operation): void {
-    const { stream, accesses, kind, label, region, plan } = operation
+    const { stream } = operation
     const history = this.#historyOf(stream)
-    const lane = history.laneOf(stream)
-    const queued = new QueuedOperation(lane, kind, label, region, this.#stack())
-    if (stream.shared && stream.capture === undefined && stream.order.isCapturedByOthers(stream)) {
-      // It becomes part of another library's graph, which runs in an order of its own.
-      this.#push(operation, queued, history, none, none)
-      return
+    const isUsual = operation.graph === undefined && operation.besides === undefined && !history.isCapture
+    if (isUsual && !stream.shared && this.#passed === undefined && history.passes(history.laneOf(stream), operation)) {
+      this.#passed = operation
+    } else {
+      this.#compare(operation, history)
     }
-    const graph = plan && this.#graphs.of(accesses, plan)
-    const nodes = graph === undefined ? none : graph.nodes
-    if (history.isCapture) this.#graphs.noteCaptured(accesses)
-    if (graph !== undefined && graph.races.length > 0) this.#reportIn(graph.races, queued)
-    this.#check(history, lane, operation, nodes)
-    if (this.#found.length > 0) this.#report(operation, queued, history)
-    this.#push(operation, queued, history, accesses, nodes)
   }
 
-  #push(
-    operation: Operation,
-    queued: QueuedOperation,
-    history: History,
-    accesses: readonly Access[],
-    nodes: readonly (OperationName | undefined)[],
-  ): void {
-    this.#open = { operation, queued, history, accesses, nodes, outer: this.#open, bodies: undefined }
+  /** Compares all accesses, and reports races. */
+  #compare(operation: Operation, history: History): void {
+    const { stream, accesses, graph } = operation
+    const lane = history.laneOf(stream)
+    const queued = this.#queuedOn(lane, operation)
+    if (stream.shared && stream.capture === undefined && stream.order.isCapturedByOthers(stream)) {
+      // It becomes part of another library's graph, which runs in an order of its own.
+      return this.#push({ operation, queued, history, clock: lane.clock, accesses: none })
+    }
+    const fact = graph && this.#graphs.of(accesses, graph.plan)
+    if (history.isCapture) this.#graphs.noteCaptured(accesses)
+    if (fact !== undefined && fact.races.length > 0) this.#reportIn(fact.races, queued)
+    const clock = history.clockIn(graph?.chain, lane)
+    const changed = fact?.latest?.changes(history, lane, clock)
+    if (changed === undefined) this.#checkAll(history, lane, operation, fact?.nodes ?? none)
+    else this.#checkSome(history, lane, clock, accesses, fact?.nodes ?? none, changed)
+    const hasRaced = this.#found.length > 0
+    if (hasRaced) this.#report(operation, queued, history)
+    this.#push({ operation, queued, history, clock, accesses, graph: fact, changed, hasRaced })
+  }
+
+  #push({ operation, queued, history, clock, accesses, graph, changed, hasRaced = false }: NewlyOpen): void {
+    const outer = this.#open
+    this.#open = { operation, queued, history, outer, clock, accesses, graph, changed, hasRaced, bodies: undefined }
+  }
+
+  #queuedOn(lane: Lane, { type, region }: Operation): QueuedOperation {
+    return new QueuedOperation(lane, type.kind, type.label, region, this.#hasStacks ? captureStack() : undefined)
   }
 
   #stack(): readonly Frame[] | undefined {
@@ -91,22 +116,33 @@ export class RaceObserver extends OperationObserver {
   }
 
   /** Compares with the history, and for the body of a conditional with what is around it. */
-  #check(
+  #checkAll(
     history: History,
     lane: Lane,
-    { accesses, chain }: Operation,
+    { accesses, graph }: Operation,
     nodes: readonly (OperationName | undefined)[],
   ): void {
     for (let scope: History | undefined = history, inner = lane; scope !== undefined;) {
-      const clock = scope.clockIn(chain, inner)
-      for (let index = 0; index < accesses.length; index++) {
-        const access = accesses[index]
-        if (access !== undefined) scope.check(inner, clock, access, nodes[index], this.#found)
-      }
+      const clock = scope.clockIn(graph?.chain, inner)
+      for (const [index, access] of accesses.entries()) scope.check(inner, clock, access, nodes[index], this.#found)
       const { around }: History = scope
       if (around === undefined) return
       scope = around.history
       inner = around.lane
+    }
+  }
+
+  #checkSome(
+    history: History,
+    lane: Lane,
+    clock: VectorClock,
+    accesses: readonly Access[],
+    nodes: readonly (OperationName | undefined)[],
+    indices: readonly number[],
+  ): void {
+    for (const index of indices) {
+      const access = accesses[index]
+      if (access !== undefined) history.check(lane, clock, access, nodes[index], this.#found)
     }
   }
 
@@ -127,20 +163,29 @@ export class RaceObserver extends OperationObserver {
   }
 
   override accepted(operation: Operation): void {
+    if (operation === this.#passed) {
+      this.#passed = undefined
+      const history = this.#historyOf(operation.stream)
+      const lane = history.laneOf(operation.stream)
+      const queued = this.#queuedOn(lane, operation)
+      queued.tick = ++lane.tick
+      return history.noteOperands(queued, operation)
+    }
     const open = this.#open
     if (open === undefined || open.operation !== operation) return
     this.#open = open.outer
-    const { queued, history, accesses, nodes, bodies } = open
+    this.#note(open, operation.graph?.chain)
+  }
+
+  #note(open: OpenOperation, chain: Chain | undefined): void {
+    const { queued, history, clock, accesses, graph, bodies } = open
     const { lane } = queued
-    const { chain } = operation
-    if (chain !== undefined) lane.clock = history.clockIn(chain, lane)
+    if (chain !== undefined) lane.clock = clock
     queued.tick = ++lane.tick
-    for (let index = 0; index < accesses.length; index++) {
-      const access = accesses[index]
-      if (access !== undefined) note(history, queued, access, nodes[index])
-    }
+    if (graph !== undefined) noteGraph(open, graph)
+    else for (const access of accesses) note(history, queued, access, undefined)
     if (chain !== undefined) history.endChain(chain, lane.now())
-    if (bodies !== undefined) for (const body of bodies) this.#include(body, history, queued)
+    for (const body of bodies ?? none) this.#include(body, history, queued)
   }
 
   /** The accesses of a body become accesses of its conditional. */
@@ -155,7 +200,8 @@ export class RaceObserver extends OperationObserver {
   }
 
   override refused(operation: Operation): void {
-    if (this.#open?.operation === operation) this.#open = this.#open.outer
+    if (operation === this.#passed) this.#passed = undefined
+    else if (this.#open?.operation === operation) this.#open = this.#open.outer
   }
 
   override recorded(stream: StreamState, point: RecordPoint): void {
@@ -240,13 +286,10 @@ export class RaceObserver extends OperationObserver {
   }
 
   #newCapture(capture: OpenCapture): History {
-    const conditional = this.#open
-    const isBody = conditional?.operation.kind === "conditional" && conditional.operation.stream.order === capture.order
-    const history = new History(
-      true,
-      isBody ? { history: conditional.history, lane: conditional.queued.lane } : undefined,
-    )
-    if (isBody) (conditional.bodies ??= []).push(history)
+    const open = this.#open
+    const isBody = open?.operation.kind === "conditional" && open.operation.stream.order === capture.order
+    const history = new History(true, isBody ? { history: open.history, lane: open.queued.lane } : undefined)
+    if (isBody) (open.bodies ??= []).push(history)
     this.#captures.set(capture, history)
     return history
   }
@@ -274,8 +317,24 @@ function names(birth: Birth | undefined, accesses: readonly Access[]): boolean {
   if (birth === undefined) return false
   return accesses.some((access) => {
     const { address, width } = access
-    return width > 0 && !isWrapped(access) && address >= birth.begin && address < birth.end
+    return width > 0 && !isWrapped(access.memory) && address >= birth.begin && address < birth.end
   })
+}
+
+/** Notes the accesses of a graph's launch: those that were compared. */
+function noteGraph({ queued, history, accesses, changed, hasRaced }: OpenOperation, graph: GraphFact): void {
+  const { nodes, latest } = graph
+  if (latest === undefined || changed === undefined) {
+    for (const [index, access] of accesses.entries()) note(history, queued, access, nodes[index])
+    graph.latest = history.isCapture || hasRaced ? undefined : LatestLaunch.of(history, queued, accesses)
+    return
+  }
+  latest.operation.become(queued)
+  for (const index of changed) {
+    const access = accesses[index]
+    if (access !== undefined) history.note(latest.operation, access, nodes[index])
+  }
+  if (hasRaced || !latest.renew(accesses, changed)) graph.latest = undefined
 }
 
 /** Notes an access, also for the conditional around it. */

@@ -12,6 +12,8 @@ export class Segment {
   accesses: PastAccess[]
   /** Of the array that has these bytes, as long as an operation may be unordered with it. */
   birth: Birth | undefined
+  /** Counts up whenever its bytes or its accesses change. */
+  version = 0
 
   constructor(begin: number, end: number, accesses: PastAccess[], birth?: Birth) {
     this.begin = begin
@@ -87,6 +89,7 @@ export class Shadow {
   #cutHead(segment: Segment, begin: number): Segment {
     const head = new Segment(segment.begin, begin, copies(segment), segment.birth)
     segment.begin = begin
+    segment.version++
     this.#byBegin.set(head.begin, head)
     this.#byBegin.set(begin, segment)
     return head
@@ -95,6 +98,7 @@ export class Shadow {
   #cutTail(segment: Segment, end: number): Segment {
     const tail = new Segment(end, segment.end, copies(segment), segment.birth)
     segment.end = end
+    segment.version++
     this.#byBegin.set(end, tail)
     return tail
   }
@@ -104,7 +108,10 @@ export class Shadow {
     const [first] = tiles
     const last = tiles.at(-1)
     if (first === undefined || last === undefined) return
-    for (const { begin } of tiles) this.#byBegin.delete(begin)
+    for (const tile of tiles) {
+      tile.version++
+      this.#byBegin.delete(tile.begin)
+    }
     const whole = new Segment(first.begin, last.end, accesses, first.birth)
     this.#byBegin.set(whole.begin, whole)
     this.#segments.splice(this.#firstAfter(first.begin), tiles.length, whole)
@@ -114,7 +121,7 @@ export class Shadow {
   keep(begin: number, end: number, isKept: (access: PastAccess) => boolean): void {
     if (this.overlapping(begin, end).length === 0) return
     for (const tile of this.tiles(begin, end)) {
-      tile.accesses = tile.accesses.filter(isKept)
+      filter(tile, isKept)
       tile.birth = undefined
     }
     const first = this.#firstAfter(begin)
@@ -133,7 +140,7 @@ export class Shadow {
   /** Removes all accesses and births that do not pass. */
   keepAll(isKept: (access: PastAccess) => boolean, isOpen: (birth: Birth) => boolean): void {
     for (const segment of this.#segments) {
-      segment.accesses = segment.accesses.filter(isKept)
+      filter(segment, isKept)
       if (segment.birth !== undefined && !isOpen(segment.birth)) segment.birth = undefined
     }
     this.#segments = this.#segments.filter((segment) => this.#isNeeded(segment))
@@ -164,6 +171,11 @@ export class Shadow {
     if (segment === undefined) throw new RangeError(`There is no segment ${place}.`)
     return segment
   }
+}
+
+function filter(segment: Segment, isKept: (access: PastAccess) => boolean): void {
+  segment.accesses = segment.accesses.filter(isKept)
+  segment.version++
 }
 
 /** Each segment owns its accesses, because a later access replaces them in place. */

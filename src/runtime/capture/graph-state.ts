@@ -3,7 +3,7 @@ import { AuxstreamError } from "../../common/errors.js"
 import { type Capture, captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"
 import { type GroupLaunches, LaunchEnd, LaunchGroup } from "../memory/launch-group.js"
-import { type Access, Operation, OperationType } from "../order/operation.js"
+import { type LaunchedGraph, Operation, OperationType } from "../order/operation.js"
 import type { GraphOverlap, OverlapMode, OverlapPhase } from "../order/overlap-policy.js"
 import { type GraphPolicy, GraphTrial } from "./graph-trial.js"
 import { refuse } from "./operation.js"
@@ -14,6 +14,7 @@ import { Prerequisites } from "./prerequisites.js"
 import type { StreamState, Use } from "../order/stream-state.js"
 
 const none: readonly StreamState[] = []
+const noOperands: readonly number[] = []
 const launchOfGraph = new OperationType("graph", "graph", [])
 
 /** The state behind a {@link Graph}. It outlives a forgotten `Graph`, and must never refer to that object. */
@@ -24,8 +25,8 @@ export class GraphState {
   readonly group = new LaunchGroup(1)
   readonly #end = new LaunchEnd()
   #prerequisites: Prerequisites
-  /** The accesses of the graph's nodes, collected when they are first needed. */
-  #accesses: readonly Access[] | undefined
+  /** What observers see of a launch, collected when it is first needed. */
+  #launched: LaunchedGraph | undefined
   #disposed = false
   /** Undefined unless it is being measured how to run it, so that other launches pay one check. */
   #trial: GraphTrial | undefined
@@ -104,7 +105,7 @@ export class GraphState {
     this.#isChained = this.staysChained(capture.plan)
     this.capture = capture
     this.handle = handle
-    this.#accesses = undefined
+    this.#launched = undefined
     this.#prerequisites = this.#joinMemory()
     this.#release(former, formerHandle === handle ? undefined : formerHandle)
   }
@@ -134,7 +135,7 @@ export class GraphState {
   setEnabled(place: number, enabled: boolean): void {
     if (enabled === this.capture.changes.isEnabled(place)) return
     this.capture.changes.setEnabled(this.#changeEach, place, enabled)
-    this.#accesses = undefined
+    this.#launched = undefined
   }
 
   /** See {@link NodeChanges.setArguments}. */
@@ -144,7 +145,7 @@ export class GraphState {
       this.group.unite(memory.launchGroup)
       this.#prerequisites.add(memory)
     }
-    this.#accesses = undefined
+    this.#launched = undefined
   }
 
   /**
@@ -181,10 +182,9 @@ export class GraphState {
 
   #show(stream: StreamState, isStreamNamed: boolean): Operation {
     const { plan } = this.capture
-    this.#accesses ??= plan.accesses()
-    const operation = new Operation(launchOfGraph, stream, this.#accesses, plan, this.group)
-    operation.overlap = this.#overlap
-    return operation.show(isStreamNamed)
+    this.#launched ??= { accesses: plan.accesses(), plan, chain: this.group, overlap: undefined }
+    this.#launched.overlap = this.#overlap
+    return Operation.show(launchOfGraph, stream, noOperands, undefined, isStreamNamed, this.#launched)
   }
 
   #queue(stream: StreamState, operation: Operation | undefined): void {

@@ -9,10 +9,10 @@
  * {@link queueOperation} does all four. A launch calls them one by one, because creating a function for each launch would
  * cost more than these steps.
  */
-import { type Access, Operation, type OperationType, type OperandUses } from "../order/operation.js"
+import { Operation, type OperationType, type OperandUses } from "../order/operation.js"
 import type { StreamFailures } from "../../driver.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
-import { accessOf, type Span } from "../memory/used-memory.js"
+import type { Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
@@ -61,27 +61,10 @@ export function begin(
   isStreamNamed: boolean,
 ): Operation | undefined {
   if (stream.order.isWatched) {
-    return new Operation(type, stream, accessesOf(type, operands, indirect)).show(isStreamNamed)
+    return Operation.show(type, stream, operands, indirect, isStreamNamed)
   }
   stream.checkUsable()
   return undefined
-}
-
-/** Describes the accesses of an operation. */
-export function accessesOf(
-  type: OperationType,
-  operands: readonly Operand[],
-  indirect: IndirectUses | undefined,
-): Access[] {
-  const accesses: Access[] = []
-  const { roles } = type
-  for (let index = 0; index < operands.length; index++) {
-    const role = roles[index]
-    const operand = operands[index]
-    if (role !== undefined && typeof operand === "object") accesses.push(accessOf(operand, role))
-  }
-  indirect?.addAccesses(accesses)
-  return accesses
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { Access, AccessMode, AccessRole, OperandUses } from "../order/operation.js"
-import { accessOf, type Span } from "./used-memory.js"
+import { type Access, accessOf, type AccessMode, type AccessRole, type OperandUses } from "../order/operation.js"
+import type { Span } from "./used-memory.js"
 
 /**
  * Memory that an operation uses although it is not an operand: arrays in `uses`, and a module's globals. The lists have one

@@ -83,6 +83,7 @@ export class GroupLaunches {
  * cost of a launch does not depend on the number of arrays that the graph uses.
  */
 export class LaunchGroup {
+  static #unions = 0
   readonly #launches: GroupLaunches
   #larger: LaunchGroup | undefined
   /** The number of groups that were united in it. */
@@ -103,6 +104,11 @@ export class LaunchGroup {
     return this.#root()
   }
 
+  /** Counts up whenever two groups are united, whichever they are. */
+  get unions(): number {
+    return LaunchGroup.#unions
+  }
+
   /** Unites two groups. */
   unite(other: LaunchGroup): void {
     const first = this.#root()
@@ -112,6 +118,7 @@ export class LaunchGroup {
     larger.#launches.add(smaller.#launches)
     larger.#size += smaller.#size
     smaller.#larger = larger
+    LaunchGroup.#unions++
   }
 
   /** Whether both belong to one group. */

@@ -3,7 +3,6 @@ import type { Birth } from "./birth.js"
 import type { LaunchGroup } from "./launch-group.js"
 import type { Uses } from "./uses.js"
 import type { Writes } from "./writes.js"
-import { Access, type AccessRole } from "../order/operation.js"
 import type { StreamState, Use } from "../order/stream-state.js"
 
 /** Memory that operations use: an array's allocation, or pinned memory. */
@@ -39,11 +38,4 @@ export interface Span {
   readonly byteLength: number
   /** The rows, if the operation uses only these. The first begins at `address`, the last ends with the span. */
   readonly rows?: StridedRange
-}
-
-/** Describes the use of a span. */
-export function accessOf({ allocation, rows, address, byteLength }: Span, role: AccessRole): Access {
-  return rows === undefined
-    ? new Access(allocation, address, byteLength, byteLength, 1, role)
-    : new Access(allocation, rows.address, rows.width, rows.pitch, rows.rows, role)
 }

@@ -48,7 +48,7 @@ export class OperationType implements OperandUses {
   readonly label: string
   readonly modes: readonly (AccessMode | undefined)[]
   readonly overwrite: boolean
-  /** The role of each operand; undefined for a scalar. */
+  /** The role of each operand; undefined for a scalar, and for the library's own memory. */
   readonly roles: readonly (AccessRole | undefined)[]
   /** Whether it needs the whole device, so that nothing should run beside it. */
   readonly isResident: boolean
@@ -56,6 +56,8 @@ export class OperationType implements OperandUses {
   /**
    * @param modes see {@link OperandUses.modes}
    * @param paths for each operand of a launch, the argument that it comes from
+   * @param isResident see {@link OperationType.isResident}
+   * @param own the index of an operand that is the library's own memory, which observers do not see
    */
   constructor(
     kind: OperationKind,
@@ -63,12 +65,15 @@ export class OperationType implements OperandUses {
     modes: readonly (AccessMode | undefined)[],
     paths?: readonly string[],
     isResident = false,
+    own?: number,
   ) {
     this.kind = kind
     this.label = label
     this.modes = modes
     this.overwrite = modes.includes("overwrite")
-    this.roles = modes.map((mode, index) => mode && { mode, argument: paths?.[index], name: undefined })
+    this.roles = modes.map((mode, index) => {
+      return mode && index !== own ? { mode, argument: paths?.[index], name: undefined } : undefined
+    })
     this.isResident = isResident
   }
 }
@@ -97,6 +102,44 @@ export class Access implements StridedRange {
   get mode(): AccessMode {
     return this.role.mode
   }
+}
+
+/** Bytes that an operation uses as an operand. */
+export interface OperandBytes {
+  /** Identifies the memory, as {@link Access.memory}. */
+  readonly allocation: object
+  readonly address: number
+  readonly byteLength: number
+  /** The rows, if the operation uses only these. */
+  readonly rows?: StridedRange
+}
+
+/** Describes the use of an operand. */
+export function accessOf({ allocation, rows, address, byteLength }: OperandBytes, role: AccessRole): Access {
+  return rows === undefined
+    ? new Access(allocation, address, byteLength, byteLength, 1, role)
+    : new Access(allocation, rows.address, rows.width, rows.pitch, rows.rows, role)
+}
+
+/** What an operation uses: its operands, of which some may be scalars, and what it uses besides. */
+export type Operands = readonly (OperandBytes | number | bigint)[]
+
+/** Memory that an operation uses although it is not an operand. */
+export interface UsedBesides {
+  addAccesses(accesses: Access[]): void
+}
+
+/** Describes the accesses of an operation. */
+export function accessesOf(type: OperationType, operands: Operands, besides: UsedBesides | undefined): Access[] {
+  const accesses: Access[] = []
+  const { roles } = type
+  for (let index = 0; index < operands.length; index++) {
+    const role = roles[index]
+    const operand = operands[index]
+    if (role !== undefined && typeof operand === "object") accesses.push(accessOf(operand, role))
+  }
+  besides?.addAccesses(accesses)
+  return accesses
 }
 
 /** An operation of a graph. */
@@ -130,20 +173,29 @@ export interface OperationPlan {
 export interface Chain {
   /** The chain, which may become part of another one. */
   readonly whole: object
+  /** Counts up whenever two chains become one, whichever they are. */
+  readonly unions: number
 }
 
-/** One operation. */
-export class Operation {
-  readonly kind: OperationKind
-  readonly label: string
-  /** All accesses; for a graph, those of all of its nodes. */
+/** What is launched with a graph. */
+export interface LaunchedGraph {
+  /** The accesses of all nodes. */
   readonly accesses: readonly Access[]
-  /** The operations of a graph. */
-  readonly plan: OperationPlan | undefined
-  /** The chain of a graph's launches. */
-  readonly chain: Chain | undefined
-  /** Whether it needs the whole device, so that nothing should run beside it. */
-  readonly isResident: boolean
+  readonly plan: OperationPlan
+  /** The chain of its launches. */
+  readonly chain: Chain
+  /** How a policy has it run. */
+  overlap: GraphOverlap | undefined
+}
+
+/** One operation. Outside of captures it must not be kept, because it refers to the program's arrays. */
+export class Operation {
+  readonly type: OperationType
+  readonly operands: Operands
+  /** What it uses besides its operands. */
+  readonly besides: UsedBesides | undefined
+  /** The graph, if it launches one. */
+  readonly graph: LaunchedGraph | undefined
   /** The stream on which it is queued. */
   stream: StreamState
   /** The innermost fork-join call inside which it is queued, and the function there. Known to observers and captures. */
@@ -151,38 +203,71 @@ export class Operation {
   /** For a launch of a graph: how a policy has it run. */
   overlap: GraphOverlap | undefined
   #observer: OperationObserver | undefined
-
-  constructor(
-    { kind, label, isResident }: OperationType,
-    stream: StreamState,
-    accesses: readonly Access[],
-    plan?: OperationPlan,
-    chain?: Chain,
-  ) {
-    this.kind = kind
-    this.label = label
-    this.stream = stream
-    this.accesses = accesses
-    this.plan = plan
-    this.chain = chain
-    this.isResident = isResident || plan?.isResident === true
-  }
+  #accesses: readonly Access[] | undefined
 
   /**
-   * Shows the operation to the observer, if any. Throws if the observer refuses it, or if the stream cannot receive work.
+   * Describes an operation, and shows it to the observer, if any. Throws if the observer refuses it, or if the stream cannot
+   * receive work. One function, so that the engine compiles it with the constructor.
    *
    * @param isStreamNamed whether the caller named the stream, so that the observer may not choose another
    */
-  show(isStreamNamed: boolean): this {
-    const { order } = this.stream
+  static show(
+    type: OperationType,
+    stream: StreamState,
+    operands: Operands,
+    besides: UsedBesides | undefined,
+    isStreamNamed: boolean,
+    graph?: LaunchedGraph,
+  ): Operation {
+    const operation = new Operation(type, stream, operands, besides, graph)
+    const { order } = stream
     const { observer } = order
-    this.region = order.captures.region()
+    operation.region = order.captures.region()
     if (isStreamNamed) observer?.named(order)
-    else if (observer !== undefined) this.stream = observer.place(this)
-    this.stream.enter()
-    observer?.before(this)
-    this.#observer = observer
-    return this
+    else if (observer !== undefined) operation.stream = observer.place(operation)
+    operation.stream.enter()
+    observer?.before(operation)
+    operation.#observer = observer
+    return operation
+  }
+
+  private constructor(
+    type: OperationType,
+    stream: StreamState,
+    operands: Operands,
+    besides: UsedBesides | undefined,
+    graph: LaunchedGraph | undefined,
+  ) {
+    this.type = type
+    this.stream = stream
+    this.operands = operands
+    this.besides = besides
+    this.graph = graph
+    this.overlap = graph?.overlap
+    this.#accesses = graph?.accesses
+  }
+
+  get kind(): OperationKind {
+    return this.type.kind
+  }
+
+  get label(): string {
+    return this.type.label
+  }
+
+  /** Whether it needs the whole device, so that nothing should run beside it. */
+  get isResident(): boolean {
+    return this.type.isResident || this.graph?.plan.isResident === true
+  }
+
+  /** All accesses; for a graph, those of all of its nodes. Described when they are first asked for. */
+  get accesses(): readonly Access[] {
+    return (this.#accesses ??= accessesOf(this.type, this.operands, this.besides))
+  }
+
+  /** The operations of a graph. */
+  get plan(): OperationPlan | undefined {
+    return this.graph?.plan
   }
 
   /** Called when the driver has accepted the operation. */

@@ -273,13 +273,14 @@ export class StreamState implements Ordered {
     const next = this.#clock.next(this.slot, point.clock, slot, tick)
     const isPlain = !order.isWatched && !this.disposed && point.capture === undefined && !point.isInForeignCapture
     if (next === undefined || !isPlain || order.hostClock.isAfter(slot, tick)) {
-      return this.#waitSlowly(event, point, elidable)
+      return this.#waitSlowly(event, point, elidable, next)
     }
     order.driver.streams.wait(this.handle, event)
     this.#clock = next
   }
 
-  #waitSlowly(event: EventHandle, point: RecordPoint, elidable: boolean): void {
+  /** @param next the clock after the wait, if it follows simply from the clock. Then the wait adds something */
+  #waitSlowly(event: EventHandle, point: RecordPoint, elidable: boolean, next: VectorClock | undefined): void {
     const { order } = this
     this.checkUsable()
     if (order.capturing > 0 || point.capture !== undefined) {
@@ -290,13 +291,12 @@ export class StreamState implements Ordered {
       return order.observer?.waited(this, point, false)
     }
     order.driver.streams.wait(this.handle, event)
-    if (!point.isInForeignCapture) this.learn(point)
+    if (!point.isInForeignCapture) this.learn(point, next)
   }
 
   /** Merges a point into the clock, after the driver has been told to wait. */
-  learn(point: RecordPoint): void {
-    const { clock, slot, tick } = point
-    this.#clock = this.#clock.next(this.slot, clock, slot, tick) ?? this.#clock.join(this.slot, clock, slot, tick)
+  learn(point: RecordPoint, next?: VectorClock): void {
+    this.#clock = next ?? this.#clock.join(this.slot, point.clock, point.slot, point.tick)
     this.order.observer?.waited(this, point, true)
   }
 

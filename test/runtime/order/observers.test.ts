@@ -211,7 +211,7 @@ describe("§6 operations: without an observer", () => {
       },
       { device },
     )
-    const describing = t.mock.method(Operation.prototype, "show")
+    const describing = t.mock.method(Operation, "show")
     const program = () => {
       affine.launch(over(4), 4, x, 2, 1)
       affine.launch({ ...over(4), uses: { reads: [x] } }, 4, x, 2, 1)
