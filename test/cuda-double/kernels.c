@@ -52,6 +52,21 @@ static void spin(const struct launch *launch, void *const *arguments) {
   for (int i = 0; i < S(0, int); i++) value = value * 1664525u + 1013904223u;
 }
 
+static int64_t nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* test_timed(int microseconds, long long *times) */
+static void timed(const struct launch *launch, void *const *arguments) {
+  const struct timespec pause = {S(0, int) / 1000000, S(0, int) % 1000000 * 1000};
+  int64_t begin = nanoseconds();
+  nanosleep(&pause, NULL);
+  P(1, int64_t)[0] = begin;
+  P(1, int64_t)[1] = nanoseconds();
+}
+
 /* Ends all latches, which no test will open any more. */
 static _Atomic bool latches_open;
 EXPORT void double_open_latches(void) { latches_open = true; }
@@ -231,6 +246,7 @@ static const struct kernel_entry entries[] = {
     {"test_affine", affine},
     {"test_combine", combine},
     {"test_spin", spin},
+    {"test_timed", timed},
     {"test_latch", latch},
     {"test_fault", fault},
     {"test_echo", echo},

@@ -22,6 +22,7 @@ function openCuda(id: `cuda:${number}`): Device {
     kernels.affineOfStruct,
     kernels.combine,
     kernels.spin,
+    kernels.timed,
     kernels.fill,
     kernels.add,
   ]) {

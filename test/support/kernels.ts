@@ -137,6 +137,40 @@ export const spin = defineKernel({
   },
 })
 
+/**
+ * Runs for so many microseconds, and writes when it began and ended: nanoseconds of a clock that all kernels of the device share,
+ * read by the kernel itself.
+ */
+export const timed = defineKernel({
+  name: "test_timed",
+  signature: ["int32", "out int64*"],
+  cuda: {
+    source: `
+      __device__ long long now() {
+        long long nanoseconds;
+        asm volatile("mov.u64 %0, %globaltimer;" : "=l"(nanoseconds));
+        return nanoseconds;
+      }
+      extern "C" __global__ void test_timed(int microseconds, long long* times) {
+        if (blockIdx.x != 0 || threadIdx.x != 0) return;
+        long long begin = now();
+        while (now() < begin + 1000ll * microseconds) {}
+        times[0] = begin;
+        times[1] = now();
+      }`,
+  },
+  host: {
+    source: `
+      const pause = new Int32Array(new SharedArrayBuffer(4))
+      export function test_timed(launch, microseconds, times) {
+        const begin = process.hrtime.bigint()
+        Atomics.wait(pause, 0, 0, microseconds / 1000)
+        times[0] = begin
+        times[1] = process.hrtime.bigint()
+      }`,
+  },
+})
+
 /** `out = value`. */
 export const fill = defineKernel({
   name: "test_fill",
