@@ -728,9 +728,11 @@ export interface Timeline {
   /**
    * Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued.
    *
+   * @param all nothing may be kept for later, because somebody needs the times now. The times of operations that are running may
+   * be lost by that
    * @returns whether there is more to pass on, because this took long
    */
-  collect(): boolean
+  collect(all?: boolean): boolean
   /**
    * Passes on the times of operations that are over, and ends; the others have none. Another timeline may start at once. Never
    * throws: times that cannot be had are lost. May be called when the device is about to be closed.

@@ -14,21 +14,20 @@ import type { Owned } from "./ledger/page.js"
 import type { LedgerRecord } from "./ledger/record.js"
 import { unmap } from "./memory/mapped-memory.js"
 import { isIdle } from "./sharing/neighbours.js"
+import { openContexts } from "./sharing/open-contexts.js"
 import { SUCCESS } from "./api/status.js"
 import { warn } from "../common/warn.js"
 
-/** The contexts of this thread's open devices. */
-const open = new Set<CudaContext>()
 let isWatching = false
 
 /** A device has been opened. Frees leftovers now, and whenever a Worker started by this thread ends. */
 export function enter(context: CudaContext): void {
   releaseLeftovers(context)
-  open.add(context)
+  openContexts.add(context)
   if (isWatching) return
   isWatching = true
   process.on("worker", (worker) => {
-    worker.once("exit", () => open.forEach(releaseLeftovers))
+    worker.once("exit", () => openContexts.forEach(releaseLeftovers))
   })
 }
 
@@ -43,7 +42,7 @@ export function releaseLeftovers(context: CudaContext): void {
 
 /** A device is closed. Frees its leftovers now or later, and releases its context. */
 export function leave(context: CudaContext): void {
-  open.delete(context)
+  openContexts.delete(context)
   context.holding.close()
   releaseLeftovers(context)
   context.release()

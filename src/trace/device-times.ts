@@ -66,7 +66,7 @@ export class DeviceTimes implements TimelineSink {
   /** Resolves once everything queued so far on the used streams is over, successful or not. Teaches no clock anything. */
   async settle(): Promise<void> {
     await Promise.all(Array.from(this.#streams, (stream) => this.#passed(stream)))
-    while (!this.#isClosed && this.#timeline?.collect() === true) await sleep(0)
+    while (!this.#isClosed && this.#timeline?.collect(true) === true) await sleep(0)
   }
 
   /** Ends the timeline. */

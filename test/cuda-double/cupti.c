@@ -27,6 +27,8 @@ static return_callback give_back;
 static bool enabled[KINDS];
 static uint8_t *buffer;
 static size_t buffer_size, valid, dropped;
+/* Profiled commands that are queued and have not run. Only a forced flush returns a buffer meanwhile. */
+static _Atomic int running;
 
 static _Atomic uint32_t calls;
 static _Thread_local uint32_t current_call, linked_call;
@@ -88,6 +90,7 @@ void double_profile_queued(struct command *command) {
   if (command->size == 0) return;
   if (current_call != linked_call) link_call();
   command->call = current_call;
+  running++;
 }
 
 static int device_of(const struct command *command) { return command->context->device; }
@@ -126,6 +129,7 @@ void double_profile_run(struct command *command) {
     if (record && command->kernel) put_kernel(record, command, start, end);
     else if (record) put_transfer(record, command, start, end);
   }
+  running--;
   pthread_mutex_unlock(&lock);
 }
 
@@ -190,7 +194,7 @@ EXPORT int cuptiActivityPopExternalCorrelationId(int kind, uint64_t *last) {
 
 static void *flush(void *argument) {
   pthread_mutex_lock(&lock);
-  return_buffer();
+  if (argument || running == 0) return_buffer();
   pthread_mutex_unlock(&lock);
   return argument;
 }
@@ -199,7 +203,7 @@ EXPORT int cuptiActivityFlushAll(uint32_t flag) {
   ENTER(cuptiActivityFlushAll, flag);
   if (!give_back) return CUPTI_INVALID_OPERATION;
   pthread_t thread;
-  pthread_create(&thread, NULL, flush, NULL);
+  pthread_create(&thread, NULL, flush, flag & 1 ? &thread : NULL);
   pthread_join(thread, NULL);
   return CUPTI_SUCCESS;
 }

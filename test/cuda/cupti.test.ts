@@ -1,14 +1,15 @@
 /** Times from CUPTI, on its double: which operation and which node of a graph each record belongs to, and who may use it. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
-import { sharedNow } from "../../src/common/timers.js"
+import { sharedNow, sleep } from "../../src/common/timers.js"
 import { CuptiTimeline } from "../../src/cuda/cupti/cupti-timeline.js"
 import type { TimedNode, TimelineSink } from "../../src/driver.js"
 import { captureGraph, type Device, openDevice, parallel, startTrace } from "../../src/index.js"
 import { affine, over } from "../support/kernels.js"
-import { onDouble, takeWarnings } from "./device.js"
+import { Latch, onDouble, takeWarnings } from "./device.js"
 import { double, native } from "./double.js"
 
 /** Keeps what a timeline tells. */
@@ -178,6 +179,107 @@ onDouble("CUPTI", () => {
     own.stop()
     assert.equal(await tryElsewhere(), "started")
     new CuptiTimeline(0, 13, new Kept()).stop()
+  })
+
+  test("§12 CUPTI is unloaded only when nothing runs and no other thread has a device open", async () => {
+    const code = `
+      import { parentPort } from "node:worker_threads"
+      const { openDevice } = await import(${JSON.stringify(new URL("../../src/index.js", import.meta.url).href)})
+      const { affine, over } = await import(${JSON.stringify(new URL("../support/kernels.js", import.meta.url).href)})
+      const device = openDevice("cuda:0")
+      const x = device.zeros("int32", 10)
+      for (let index = 0; index < 100; index++) affine.launch(over(10), 10, x, 2, 1)
+      parentPort.postMessage("launched")
+      parentPort.once("message", () => device.dispose())`
+    const device = openDevice("cuda:0")
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`))
+    await once(worker, "message")
+    const before = double.count("cuptiFinalize")
+    const unloaded = () => double.count("cuptiFinalize") - before
+    const trace = startTrace({ times: "cupti" })
+    await trace.stop()
+    await sleep(60)
+    assert.equal(unloaded(), 0)
+    const gone = once(worker, "exit")
+    worker.postMessage("end")
+    await gone
+    while (unloaded() === 0) await sleep(5)
+    // Now for work of its own, queued after the trace.
+    const latch = new Latch(device.driver)
+    const stopped = startTrace({ times: "cupti" }).stop()
+    latch.hold(device.defaultStream.state.handle)
+    await stopped
+    await sleep(60)
+    assert.equal(unloaded(), 1)
+    latch.open()
+    device.synchronize()
+    while (unloaded() === 1) await sleep(5)
+    // It can be used again, and is unloaded at once where nothing runs.
+    const again = startTrace({ times: "cupti" })
+    const x = device.zeros("int32", 10)
+    x.fill(1)
+    const { data } = await again.stop()
+    assert.equal(data.devices[0]?.times, "cupti")
+    assert.equal(data.devices[0].lost, 0)
+    assert.equal(unloaded(), 3)
+    device.dispose()
+    latch.free()
+  })
+
+  test("§12 CUPTI that a trace left loaded is not unloaded under the next trace", async () => {
+    const device = openDevice("cuda:0")
+    const x = device.zeros("int32", 10)
+    device.synchronize()
+    const latch = new Latch(device.driver)
+    const before = double.count("cuptiFinalize")
+    const first = startTrace({ times: "cupti" })
+    const stopped = first.stop()
+    latch.hold(device.defaultStream.state.handle)
+    await stopped
+    const second = startTrace({ times: "cupti" })
+    latch.open()
+    device.synchronize()
+    await sleep(100)
+    assert.equal(double.count("cuptiFinalize"), before)
+    affine.launch(over(10), 10, x, 2, 1)
+    const { data } = await second.stop()
+    // The latch was queued before.
+    assert.deepEqual(
+      data.spans.map(({ kind, name }) => [kind, name]),
+      [
+        ["kernel", "test_affine"],
+        ["foreign", "test_latch"],
+      ],
+    )
+    assert.equal(double.count("cuptiFinalize"), before + 1)
+    device.dispose()
+    latch.free()
+  })
+
+  test("§12 a trace that stops has all times of its work, while another trace goes on and work of it runs", async () => {
+    const device = openDevice("cuda:0")
+    const x = device.zeros("int32", 10)
+    const aux = device.createStream()
+    device.synchronize()
+    const latch = new Latch(device.driver)
+    const [first, second] = [startTrace({ times: "cupti" }), startTrace({ times: "cupti" })]
+    affine.launch(over(10), 10, x, 2, 1)
+    const stopped = first.stop()
+    latch.hold(aux.state.handle)
+    latch.waitUntilEntered()
+    const { data } = await stopped
+    assert.deepEqual([data.spans.map(({ name }) => name), data.devices[0]?.lost], [["test_affine"], 0])
+    latch.open()
+    const later = await second.stop()
+    assert.deepEqual(
+      later.data.spans.map(({ kind, name }) => [kind, name]),
+      [
+        ["kernel", "test_affine"],
+        ["foreign", "test_latch"],
+      ],
+    )
+    device.dispose()
+    latch.free()
   })
 
   test("§12 a trace with CUPTI has the nodes of graphs, inside the spans of their launches", async () => {

@@ -68,7 +68,7 @@ const rooms: Record<string, readonly string[]> = {
   "cuda/api": ["cuda/ledger", "cuda/native", "driver.ts"],
   "cuda/stream": ["cuda/api", "cuda/ledger", "cuda/native", "driver.ts"],
   "cuda/sharing": ["cuda/stream", "cuda/api", "cuda/ledger", "driver.ts"],
-  "cuda/cupti": ["cuda/toolkit", "cuda/api", "cuda/ledger", "cuda/native", "driver.ts"],
+  "cuda/cupti": ["cuda/toolkit", "cuda/sharing", "cuda/api", "cuda/ledger", "cuda/native", "driver.ts"],
   "cuda/toolkit": ["cuda/sharing", "cuda/api", "cuda/native", "driver.ts"],
   "cuda/products": ["cuda/toolkit", "cuda/sharing", "cuda/stream", "cuda/api", "cuda/native", "driver.ts", "common"],
   "cuda/image": [],

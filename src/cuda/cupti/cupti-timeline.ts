@@ -32,8 +32,8 @@ export class CuptiTimeline implements Timeline, ActivitySink {
     return true
   }
 
-  collect(): boolean {
-    if (!this.#isOver) this.#session.collect()
+  collect(all = false): boolean {
+    if (!this.#isOver) this.#session.collect(all)
     return false
   }
 

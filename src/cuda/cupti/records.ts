@@ -59,9 +59,14 @@ export function readRecords(cupti: CuptiLibrary, { address, bytes }: ReturnedBuf
       reader.linked(bytes.getUint32(offset + LINK.correlation, true), number64(bytes, offset + LINK.operation))
     }
     const layout = LAYOUTS.get(kind)
-    if (layout !== undefined) reader.ran(activity(bytes, offset, layout, reader))
+    if (layout !== undefined && isComplete(bytes, offset)) reader.ran(activity(bytes, offset, layout, reader))
     offset += cupti.sizeOf(kind, address + offset, bytes.byteLength - offset)
   }
+}
+
+/** The record of work that is still running has no end. */
+function isComplete(bytes: DataView, offset: number): boolean {
+  return bytes.getUint32(offset + END, true) !== 0 || bytes.getUint32(offset + END + 4, true) !== 0
 }
 
 function activity(bytes: DataView, offset: number, layout: Layout, reader: RecordReader): Activity {

@@ -7,6 +7,7 @@ import { readText } from "../native/ffi.js"
 import { CuptiBuffers } from "./buffers.js"
 import { CuptiClock } from "./clock.js"
 import { type CuptiLibrary, openCupti } from "./cupti.js"
+import { Detachment } from "./detachment.js"
 import { type Activity, readRecords, type RecordReader } from "./records.js"
 
 /** Receives the activities of one device. */
@@ -60,12 +61,15 @@ export class CuptiSession implements RecordReader {
     this.#sinks.delete(sink)
     if (this.#sinks.size > 0) return false
     this.cupti.stop()
-    this.cupti.finalize()
-    this.#buffers.release()
+    detachment = new Detachment(this.cupti, this.#buffers)
+    detachment.begin()
     return true
   }
 
-  /** Passes on what CUPTI has recorded. `all`: also what it might still complete. */
+  /**
+   * Passes on what CUPTI has recorded. `all`: also buffers in which records of running work are missing. Otherwise CUPTI keeps such
+   * a buffer, with the records of work that is over.
+   */
   collect(all = false): void {
     this.cupti.flush(all)
     this.#clock.synchronize()
@@ -117,9 +121,12 @@ export class CuptiSession implements RecordReader {
 }
 
 let current: CuptiSession | undefined
+/** Of the session before. */
+let detachment: Detachment | undefined
 
 /** The session of this thread, started if necessary. @throws Error if CUPTI cannot be used */
 export function cuptiSession(driverMajor: number): CuptiSession {
+  detachment?.cancel()
   current ??= new CuptiSession(driverMajor)
   return current
 }

@@ -31,6 +31,10 @@ export class Holding {
     page.set(STATE, OPEN)
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
   get address(): number {
     return this.#pages[0]?.address ?? 0
   }

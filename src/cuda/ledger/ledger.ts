@@ -19,6 +19,8 @@ import { LedgerRecord } from "./record.js"
 class Ledger {
   readonly #memory = processMemory()
   readonly #root = new Float64Array(this.#memory.root.buffer, 0, NEXT + 1)
+  /** The devices that this thread has open, or had. */
+  #own: Holding[] = []
   #depth = 0
 
   /** Runs `fn` under the lock, so that no record, stream or stream's end is added or removed by another thread. */
@@ -33,6 +35,7 @@ class Ledger {
 
   open(context: number): Holding {
     const holding = new Holding(this.#memory, this.#memory.allocate(PAGE_BYTES), context)
+    this.#own = [...this.#own.filter(({ isOpen }) => isOpen), holding]
     this.locked(() => {
       new LedgerRecord(this.#memory, holding.address).next = this.#root[NEXT] ?? 0
       this.#root[NEXT] = holding.address
@@ -43,6 +46,12 @@ class Ledger {
   /** The records of a context. Must be called under the lock. */
   records(context: number): LedgerRecord[] {
     return this.#all().filter((record) => record.context === context)
+  }
+
+  /** Whether another thread has a device open. Must be called under the lock; then none can open one meanwhile. */
+  areOthersOpen(): boolean {
+    const own = new Set(this.#own.filter(({ isOpen }) => isOpen).map(({ address }) => address))
+    return this.#all().some((record) => !own.has(record.address) && record.isOpen)
   }
 
   #all(): LedgerRecord[] {
