@@ -52,6 +52,7 @@ export class Entry implements OverlapEntry {
   #isEarly = false
   #isFromFile = false
   #isObserved = false
+  #isResident = false
   /** When it was decided or checked, unless that was in another process. */
   #time: Date | undefined
   #pause: "async" | "failed" | undefined
@@ -68,7 +69,12 @@ export class Entry implements OverlapEntry {
   }
 
   get decision(): OverlapMode | undefined {
-    return this.#decision?.mode
+    return this.#isResident ? "sequential" : this.#decision?.mode
+  }
+
+  /** Whether a kernel of this key needs the whole device. */
+  get isResident(): boolean {
+    return this.#isResident
   }
 
   /** The decision with its evidence. */
@@ -149,6 +155,7 @@ export class Entry implements OverlapEntry {
       ended: (counts, outcome) => ifCurrent((current) => this.#ended(current, slot, counts, outcome)),
       timed: (timing) => ifCurrent((current) => this.#timed(current, slot, timing)),
       lost: () => ifCurrent((current) => current.lost(slot)),
+      wasResident: () => this.#stayInSequence(),
     }
   }
 
@@ -158,6 +165,15 @@ export class Entry implements OverlapEntry {
     if (counts || (outcome === "done" && slot.pair === undefined)) return schedule.done(slot)
     schedule.failed(slot)
     if (schedule.isHopeless) this.#rest("failed")
+  }
+
+  /** A kernel of this key needs the whole device, so its calls never overlap again. */
+  #stayInSequence(): void {
+    this.#schedule = undefined
+    this.#decision = undefined
+    this.#isResident = true
+    this.#left = Infinity
+    this.#settled = this.#turn("sequential", "decided")
   }
 
   /** Calls run unmeasured for a while: in parallel, or as decided. */

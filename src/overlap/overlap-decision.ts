@@ -10,9 +10,10 @@ import type { Entry } from "./entry.js"
  * - `early`: decided, and measured again once the process has run 1 000 fork-joins
  * - `from file`: decided by another process, and not checked by this one yet
  * - `async`: its functions return promises, so its calls run in parallel, unmeasured
+ * - `resident`: a kernel defined with `resident: true` needs the whole device, so its calls run in sequence
  * - `unmeasurable`: too many calls in a row did not count, so its calls run in parallel for a while
  */
-export type OverlapState = "measuring" | "decided" | "early" | "from file" | "async" | "unmeasurable"
+export type OverlapState = "measuring" | "decided" | "early" | "from file" | "async" | "resident" | "unmeasurable"
 
 /** What a policy knows of one key on one device, for {@link MeasuredOverlap.decisions}. */
 export interface OverlapDecision {
@@ -42,14 +43,15 @@ export interface OverlapDecision {
 export function decisionOf(device: string, call: CallKind, entry: Entry): OverlapDecision {
   const { evidence } = entry
   return {
-    ...{ device, call, key: entry.key, mode: evidence?.mode },
+    ...{ device, call, key: entry.key, mode: entry.decision },
     ...{ parallel: evidence?.comparison.parallel, sequential: evidence?.comparison.sequential },
     ...{ pairs: evidence?.pairs ?? 0, checks: evidence?.checks ?? 0, changes: evidence?.changes ?? 0 },
     state: stateOf(entry),
   }
 }
 
-function stateOf({ evidence, pause, isEarly, isFromFile }: Entry): OverlapState {
+function stateOf({ evidence, pause, isEarly, isFromFile, isResident }: Entry): OverlapState {
+  if (isResident) return "resident"
   if (evidence !== undefined) return isEarly ? "early" : isFromFile ? "from file" : "decided"
   return pause === "async" ? "async" : pause === "failed" ? "unmeasurable" : "measuring"
 }

@@ -20,6 +20,8 @@ const MOST_UNFINISHED = 4
 export interface SampleSink {
   /** The call has ended. If it counts, its time follows later. */
   ended(counts: boolean, outcome: OverlapOutcome): void
+  /** The call launched a kernel that must not run beside others. */
+  wasResident(): void
   timed(timing: Timing): void
   /** The time of a call that counted cannot be had. */
   lost(): void
@@ -139,6 +141,7 @@ class CallSample implements OverlapSample {
   #start: EventHandle = 0
   #end: EventHandle = 0
   #loads = 0
+  #residents = 0
   #began = 0
   #host = 0
   #starved = false
@@ -156,6 +159,7 @@ class CallSample implements OverlapSample {
     this.#counts = isAlone(main, others)
     if (this.#counts) this.#counts = this.#recordStart()
     this.#loads = loadsOf(main.order)
+    this.#residents = main.order.residentLaunches
     open = this
     this.#began = now()
   }
@@ -182,6 +186,7 @@ class CallSample implements OverlapSample {
     if (counts) this.#sampler.add(this)
     else if (this.#end !== 0) this.#sampler.release(this.#start, this.#end)
     this.#sink.ended(counts, outcome)
+    if (main.order.residentLaunches !== this.#residents) this.#sink.wasResident()
   }
 
   #recordEnd(): boolean {

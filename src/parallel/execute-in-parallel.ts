@@ -10,6 +10,7 @@ import { AuxBranch, forkJoin } from "./fork-join.js"
 import { isMultiStreamEnabled } from "./multi-stream.js"
 import { type ParallelReason, report } from "./report.js"
 import { runInSequence } from "./sequential.js"
+import { sideBySide } from "../runtime/order/resident.js"
 import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import type { Branch, JoinedWith, Results } from "./types.js"
 
@@ -88,7 +89,9 @@ export function executeInParallel(
   if (asked === undefined) return inParallel(undefined)
   const turn = asked.policy.turnOf(main.state, asked.key)
   const streams = slots.map(({ stream }) => stream)
-  return takeTurn(turn, streams, inParallel, (note) => inSequence("policy", main, note))
+  const beside = (note: OverlapNote) =>
+    sideBySide([main.state, ...streams.map(({ state }) => state)], () => inParallel(note))
+  return takeTurn(turn, streams, beside, (note) => inSequence("policy", main, note))
 }
 
 /** Whether the options and `withMultiStream` allow aux streams. */

@@ -10,6 +10,7 @@ import { forkJoinOfTwo } from "./fork-join.js"
 import { aroundRegion } from "./region.js"
 import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
+import { haveResidentKernels, sideBySide } from "../runtime/order/resident.js"
 import type { OverlapTurn } from "../runtime/order/overlap-policy.js"
 import type { Joined } from "./types.js"
 
@@ -123,6 +124,11 @@ function takeTurn(
     return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "policy", main, undefined, note))
   }
   const region = reportTwo(here, main, auxStream, note)
-  if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
-  return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
+  if (region === undefined && !haveResidentKernels()) {
+    return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+  }
+  const execute = () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region)
+  return sideBySide([main.state, auxStream.state], () =>
+    region === undefined ? execute() : aroundRegion(region, here, execute),
+  )
 }

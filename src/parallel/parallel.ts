@@ -8,6 +8,7 @@ import { noteOf, takeTurn } from "./by-policy.js"
 import { AuxBranch, forkJoin } from "./fork-join.js"
 import { report } from "./report.js"
 import { runInSequence } from "./sequential.js"
+import { sideBySide } from "../runtime/order/resident.js"
 import type { OverlapNote } from "../runtime/order/overlap-policy.js"
 import type { Joined, Results } from "./types.js"
 
@@ -65,7 +66,9 @@ function onPool(
   try {
     const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.acquire(), undefined))
     const region = report("parallel", "parallel", main, branches, note)
-    results = forkJoin(main, fn0, branches, undefined, others.length + 1, region)
+    const execute = () => forkJoin(main, fn0, branches, undefined, others.length + 1, region)
+    const streams = [main, ...branches.map(({ stream }) => stream)].map(({ state }) => state)
+    results = note === undefined ? execute() : sideBySide(streams, execute)
     return results instanceof Promise ? results.finally(() => lease.end()) : results
   } finally {
     if (!(results instanceof Promise)) lease.end()

@@ -32,6 +32,7 @@ import { context } from "../device/context.js"
 import { currentDevice, currentStreamIn } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { accessesOf, OperationType } from "../order/operation.js"
+import { holdOthers, noteResidentKernel } from "../order/resident.js"
 import { showCall } from "../order/observers.js"
 import { tell } from "../order/told-failures.js"
 
@@ -127,6 +128,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   readonly #firstArray: number
   readonly #module: ModuleState
   readonly #hasGlobals: boolean
+  /** Whether every launch has more to do than most. */
+  readonly #isSpecial: boolean
   /** The index at which every device keeps this kernel's handle. */
   readonly #place: number
 
@@ -135,10 +138,12 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     this.name = source.name
     this.signature = signature
     this.resident = resident
+    if (resident) noteResidentKernel()
     this.#source = source
     this.#module = module
     this.#place = module.add(source)
     this.#hasGlobals = module.hasGlobals
+    this.#isSpecial = module.hasGlobals || resident
     this.#count = source.parameters.length
     this.#flat = flatten(source.parameters)
     const { primitives } = this.#flat
@@ -255,7 +260,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const { grid, block, sharedMemory = 0, signal, uses, cluster, cooperative } = options
     const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
     const isPlain = signal === undefined && uses === undefined && cluster === undefined && cooperative === undefined
-    if (!isPlain || writer !== undefined || this.#hasGlobals || state.order.isWatched) {
+    if (!isPlain || writer !== undefined || this.#isSpecial || state.order.isWatched) {
       return this.#launchSpecially(options, stream, args, writer)
     }
     const handle = device.kernels[this.#place] ?? this.#loadAnew(device)
@@ -282,7 +287,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const attributes = launchAttributes(options, grid, signal !== undefined, writer?.bytes)
     const indirect = uses === undefined && !this.#hasGlobals ? undefined : this.#indirectUses(uses, device)
     const handle = this.load(device)
-    if (this.resident) device.order.residentLaunches += 1
+    const followLater = this.resident ? holdOthers(stream.state) : undefined
     const operation = begin(stream.state, this.#type, args, indirect, options.stream !== undefined)
     const state = operation === undefined ? stream.state : operation.stream
     try {
@@ -296,6 +301,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       throw refuse(operation, error)
     }
     accept(state, this.#type, args, indirect, operation)
+    if (followLater !== undefined) followLater()
     if (writer !== undefined) this.#writer = writer
     if (operation !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
   }

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import {
+  captureGraph,
+  defineKernel,
+  type Device,
+  executeInParallel,
+  maybeExecuteInParallel,
+  measuredOverlap,
+  type OverlapOptions,
+  parallel,
+  type Stream,
+} from "../../src/index.js"
+import { forEachOpenDevice } from "../support/devices.js"
+import { affine, once, over, spin } from "../support/kernels.js"
+import { isHeld, Latch } from "../support/latch.js"
+import { Heard } from "../overlap/heard.js"
+
+type Fn = () => unknown
+
+/** Needs the whole device, as it says. It has the name of a kernel that the driver's double knows. */
+const resident = defineKernel({
+  name: "test_spin",
+  signature: ["int32"],
+  resident: true,
+  cuda: { source: 'extern "C" __global__ void test_spin(int) {}' },
+  host: { source: "export function test_spin() {}" },
+})
+
+/** The three functions that take a policy, with two functions each. */
+function waysOn(device: Device, aux: Stream): ((fn0: Fn, fn1: Fn, options: OverlapOptions) => unknown)[] {
+  const [start, done] = [device.createEvent(), device.createEvent()]
+  return [
+    (fn0, fn1, options) => maybeExecuteInParallel(fn0, fn1, start, done, aux, options),
+    (fn0, fn1, options) => executeInParallel(fn0, [fn1], start, [done], [aux], options),
+    (fn0, fn1, options) => parallel([fn0, fn1], options),
+  ]
+}
+
+forEachOpenDevice("§14: measuredOverlap", (open) => {
+  test("comes to a decision from the program's own calls, and each result is as without a policy", async () => {
+    using device = open()
+    using aux = device.createStream()
+    for (const [index, call] of waysOn(device, aux).entries()) {
+      const policy = measuredOverlap({ name: "test" })
+      using x = device.zeros("int32", 64)
+      using y = device.zeros("int32", 64)
+      let calls = 0
+      while (policy.decisions[0]?.mode === undefined) {
+        assert.deepEqual(
+          device.defaultStream.run(() =>
+            call(
+              () => (affine.launch(over(64), 64, x, 1, 1), "a"),
+              () => (affine.launch(over(64), 64, y, 1, 2), "b"),
+              { overlap: policy, key: 64 },
+            ),
+          ),
+          index === 1 ? ["a", ["b"]] : ["a", "b"],
+        )
+        calls += 1
+        if (calls % 4 === 0) await device.completed()
+        assert.ok(calls < 5000)
+      }
+      assert.deepEqual([(await x.read())[63], (await y.read())[63]], [calls, 2 * calls])
+      const [decision] = policy.decisions
+      assert.ok(decision?.parallel !== undefined && decision.parallel > 0)
+      assert.ok(decision.sequential !== undefined && decision.sequential > 0)
+    }
+  })
+
+  test("in the parallel mode of a measurement the functions do not wait for each other; in the sequential one they do", () => {
+    using device = open()
+    using aux = device.createStream()
+    const [start, done] = [device.createEvent(), device.createEvent()]
+    const policy = measuredOverlap({ name: "test" })
+    using heard = new Heard()
+    for (const mode of ["parallel", "sequential"]) {
+      using latch = new Latch(device)
+      using after = device.createEvent()
+      maybeExecuteInParallel(
+        () => latch.hold(),
+        () => {
+          spin.launch(once, 10)
+          after.record()
+        },
+        ...[start, done, aux],
+        { overlap: policy, key: 1 },
+      )
+      assert.equal(heard.take().at(-1)?.mode, mode)
+      if (mode === "parallel") after.synchronize()
+      else assert.ok(isHeld(after))
+      latch.open()
+      device.synchronize()
+    }
+  })
+
+  test("never waits for the device: calls go on while a latch holds the stream", () => {
+    using device = open()
+    using aux = device.createStream()
+    const policy = measuredOverlap({ name: "test" })
+    const [call] = waysOn(device, aux)
+    using latch = new Latch(device)
+    latch.hold(device.defaultStream)
+    for (let count = 0; count < 60; count++)
+      call?.(
+        () => {},
+        () => {},
+        { overlap: policy, key: 1 },
+      )
+    assert.equal(policy.decisions[0]?.state, "measuring")
+    assert.equal(device.defaultStream.query(), false)
+    latch.open()
+    device.synchronize()
+    assert.notEqual(policy.decisions[0]?.mode, undefined)
+  })
+
+  test("a resident kernel never runs beside another function of the call, and its key runs in sequence from then on", () => {
+    using device = open()
+    resident.load(device)
+    using aux = device.createStream()
+    const [start, done] = [device.createEvent(), device.createEvent()]
+    using heard = new Heard()
+    for (const which of ["fn0", "fn1"]) {
+      const policy = measuredOverlap({ name: which })
+      using latch = new Latch(device)
+      using after = device.createEvent()
+      const hold = () => void latch.hold()
+      const launch = () => {
+        resident.launch(once, 1)
+        after.record()
+      }
+      // The first call of a key runs in parallel. The kernel must wait for the latch on the other stream, or the latch for it.
+      maybeExecuteInParallel(which === "fn0" ? launch : hold, which === "fn0" ? hold : launch, ...[start, done, aux], {
+        overlap: policy,
+        key: 1,
+      })
+      assert.equal(heard.take().at(-1)?.mode, "parallel")
+      if (which === "fn0") after.synchronize()
+      else assert.ok(isHeld(after))
+      latch.open()
+      device.synchronize()
+      maybeExecuteInParallel(launch, () => {}, start, done, aux, { overlap: policy, key: 1 })
+      const message = heard.take().at(-1)
+      assert.deepEqual([message?.mode, message?.reason], ["sequential", "policy"])
+      assert.equal(policy.decisions[0]?.state, "resident")
+      device.synchronize()
+    }
+  })
+
+  test("a resident kernel in fn0 holds up what fn1 queues later", () => {
+    using device = open()
+    resident.load(device)
+    using aux = device.createStream()
+    const [start, done] = [device.createEvent(), device.createEvent()]
+    const policy = measuredOverlap({ name: "test" })
+    using latch = new Latch(device)
+    using after = device.createEvent()
+    maybeExecuteInParallel(
+      () => {
+        latch.hold()
+        resident.launch(once, 1)
+      },
+      () => {
+        spin.launch(once, 10)
+        after.record()
+      },
+      ...[start, done, aux],
+      { overlap: policy, key: 1 },
+    )
+    assert.ok(isHeld(after))
+    latch.open()
+    device.synchronize()
+  })
+
+  test("inside a capture nothing is timed, and the graph has the branches", async () => {
+    using device = open()
+    using aux = device.createStream()
+    using x = device.zeros("int32", 64)
+    using y = device.zeros("int32", 64)
+    const policy = measuredOverlap({ name: "test" })
+    const [call] = waysOn(device, aux)
+    using graph = captureGraph(
+      () =>
+        void call?.(
+          () => affine.launch(over(64), 64, x, 1, 1),
+          () => affine.launch(over(64), 64, y, 1, 2),
+          { overlap: policy, key: 1 },
+        ),
+      { device },
+    )
+    assert.equal(graph.branchCount, 2)
+    assert.deepEqual(policy.decisions, [])
+    graph.launch()
+    assert.deepEqual([(await x.read())[0], (await y.read())[0]], [1, 2])
+  })
+})
