@@ -32,7 +32,8 @@ export class Decision {
   }
 
   /** A decision from a file, which keeps no pairs. */
-  static stored({ mode, parallel, sequential, pairs }: StoredDecision): Decision {
+  static stored(stored: StoredDecision): Decision {
+    const { mode, pairs, parallelMicroseconds: parallel, sequentialMicroseconds: sequential } = stored
     const decision = new Decision(mode, {
       gain: Math.log(sequential / parallel),
       saved: sequential - parallel,

@@ -1,6 +1,9 @@
 import process from "node:process"
 import { checkOptions, mustBe } from "../common/check.js"
 import { markAsOurs } from "../common/copy.js"
+import { AuxstreamError } from "../common/errors.js"
+import { showThrown } from "../common/show.js"
+import { warn } from "../common/warn.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import {
   type OverlapEntry,
@@ -11,10 +14,13 @@ import {
 } from "../runtime/order/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { CallKind } from "./call-kind.js"
-import type { EntryOwner } from "./entry.js"
-import { type DeviceFacts, deviceFacts } from "./environment.js"
+import { decisionKey, type Section } from "./contents.js"
+import type { Entry, EntryOwner } from "./entry.js"
+import { DecisionFile } from "./decision-file.js"
+import { type DeviceFacts, deviceFacts, environmentKey } from "./environment.js"
 import { decisionOf, type OverlapDecision } from "./overlap-decision.js"
 import { reportOf } from "./report.js"
+import { Saving } from "./saving.js"
 import { Sampler, type SamplingCost } from "./sampler.js"
 import type { StoredDecision } from "./stored.js"
 import { Table } from "./table.js"
@@ -24,9 +30,14 @@ import { countForkJoin, isEarly, onceWarm } from "./warmth.js"
 export interface MeasuredOverlapOptions {
   /** The policy's name in reports, messages and traces. In a file, each name has decisions of its own. */
   readonly name: string
+  /**
+   * A file that keeps decisions across processes: a path, relative to the current folder, or a `file:` URL. Its folder must
+   * exist. Several policies, processes and kinds of GPU may share it.
+   */
+  readonly file?: string | URL | undefined
 }
 
-const optionNames: ReadonlySet<string> = new Set(["name"] satisfies (keyof MeasuredOverlapOptions)[])
+const optionNames: ReadonlySet<string> = new Set(["name", "file"] satisfies (keyof MeasuredOverlapOptions)[])
 
 /**
  * Decides for each key whether calls overlap, from the times of the program's own calls. Made by {@link measuredOverlap}.
@@ -36,21 +47,29 @@ export class MeasuredOverlap extends OverlapPolicy {
   /** The name in messages, in reports and in the file. */
   readonly name: string
   readonly #owner: EntryOwner
+  readonly #file: DecisionFile | undefined
+  readonly #saving: Saving | undefined
+  /** What the file had about this policy when it was made, by environment. */
+  readonly #known: ReadonlyMap<string, Section> | undefined
   /** By the identity of the device. */
   readonly #tables = new Map<string, Table>()
   /** The table of the latest call. */
   #latest: Table | undefined
 
   /** @internal */
-  constructor(name: string) {
+  constructor(name: string, file: DecisionFile | undefined) {
     super()
     this.name = name
+    this.#file = file
+    this.#known = file?.read().get(name)
+    const saving = file === undefined ? undefined : new Saving((waits) => this.#tryToSave(waits))
+    this.#saving = saving
     this.#owner = {
       name,
       get isEarly() {
         return isEarly()
       },
-      decided: () => {},
+      decided: () => saving?.request(),
     }
     onceWarm(() => this.#measureAgain())
   }
@@ -133,8 +152,42 @@ export class MeasuredOverlap extends OverlapPolicy {
     return table
   }
 
-  #stored(_device: DeviceFacts, _kind: CallKind, _key: OverlapKey): StoredDecision | undefined {
-    return undefined
+  #stored({ environment }: DeviceFacts, call: CallKind, key: OverlapKey): StoredDecision | undefined {
+    return this.#known?.get(environmentKey(environment))?.decisions.get(decisionKey({ call, key }))
+  }
+
+  /**
+   * Writes all decisions to the file now. Without this call, they are written about a second after they were made, and when
+   * the process ends.
+   *
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT if the policy has no file, AUX_FILE_FAILED
+   */
+  save(): void {
+    if (this.#file === undefined) throw mustBe("file", "given to measuredOverlap() to save decisions", undefined)
+    if (!this.#file.add(this.name, this.#sections(), true)) {
+      throw new AuxstreamError(
+        "AUX_FILE_FAILED",
+        `The file of overlap decisions ${this.#file.path}: another process holds its lock. Call save() again.`,
+      )
+    }
+    this.#saving?.saved()
+  }
+
+  #tryToSave(waits: boolean): boolean {
+    try {
+      return this.#file?.add(this.name, this.#sections(), waits) ?? true
+    } catch (error) {
+      warn("AUX_UNSAVED", showThrown(error instanceof Error ? error.message : error))
+      return true
+    }
+  }
+
+  /** What this process has decided, as the file keeps it. */
+  #sections(): Section[] {
+    return Array.from(this.#tables.values(), ({ device: { environment }, eager, captured }) => {
+      const all = [...storedIn("eager", eager), ...storedIn("captured", captured)]
+      return { environment, decisions: new Map(all.map((decision) => [decisionKey(decision), decision])) }
+    })
   }
 
   /** Measures anew what was decided early. */
@@ -145,6 +198,24 @@ export class MeasuredOverlap extends OverlapPolicy {
 
 markAsOurs(MeasuredOverlap)
 
+/** The decisions that this process made. Those made under an observer, such as a trace, hold only for it. */
+function storedIn(call: CallKind, entries: ReadonlyMap<OverlapKey, Entry>): StoredDecision[] {
+  return [...entries.values()].flatMap(({ key, evidence, time, isEarly, isObserved }) => {
+    if (evidence === undefined || time === undefined || isObserved) return []
+    const { parallel, sequential } = evidence.comparison
+    return {
+      ...{ call, key, mode: evidence.mode },
+      ...{ parallelMicroseconds: rounded(parallel), sequentialMicroseconds: rounded(sequential) },
+      ...{ pairs: evidence.pairs, early: isEarly, decided: time.toISOString() },
+    }
+  })
+}
+
+/** To four digits, which is more than the times are worth. */
+function rounded(microseconds: number): number {
+  return Number(microseconds.toPrecision(4))
+}
+
 /**
  * Makes a policy that measures whether the functions of a call run faster side by side or one after another. Give it to
  * `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `captureGraph`, with a key that names the shape of the call.
@@ -152,8 +223,10 @@ markAsOurs(MeasuredOverlap)
  * The policy alternates the calls of each key between both modes and times them with events on the current stream. After at
  * most 19 calls in each mode it decides. Rare checks change a decision that does not hold any more.
  *
- * @param options the name, which messages and the report show
- * @throws AuxstreamError AUX_INVALID_ARGUMENT
+ * A file that is broken, or none of decisions, is refused, so that it is never overwritten.
+ *
+ * @param options the policy's name, and a file for its decisions
+ * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_FILE_FAILED
  * @example
  * const policy = measuredOverlap({ name: "experts" })
  * const [routed, shared] = maybeExecuteInParallel(() => experts(x), () => sharedExpert(x), event0, event1, aux, {
@@ -164,7 +237,7 @@ markAsOurs(MeasuredOverlap)
 export function measuredOverlap(options: MeasuredOverlapOptions): MeasuredOverlap {
   if (options === undefined) throw mustBe("options", "an object such as { name }", options)
   checkOptions(options, "options", optionNames)
-  const { name } = options
+  const { name, file } = options
   if (typeof name !== "string" || name === "") throw mustBe("name", "a string that is not empty", name)
-  return new MeasuredOverlap(name)
+  return new MeasuredOverlap(name, file === undefined ? undefined : new DecisionFile(file))
 }

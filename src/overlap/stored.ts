@@ -20,9 +20,9 @@ export interface StoredDecision {
   readonly call: CallKind
   readonly key: OverlapKey
   readonly mode: OverlapMode
-  /** The median costs of a call, in microseconds. */
-  readonly parallel: number
-  readonly sequential: number
+  /** The median costs of a call. */
+  readonly parallelMicroseconds: number
+  readonly sequentialMicroseconds: number
   /** How many pairs of calls were measured. */
   readonly pairs: number
   /** Whether it was decided before the process's code was warm. */

@@ -59,7 +59,8 @@ describe("§14: a decision", () => {
 
   test("that was stored is not changed by fewer than six checks", () => {
     const decision = Decision.stored({
-      ...{ call: "eager", key: 1, mode: "parallel", parallel: 100, sequential: 110, pairs: 16, early: false },
+      ...{ call: "eager", key: 1, mode: "parallel", parallelMicroseconds: 100, pairs: 16, early: false },
+      sequentialMicroseconds: 110,
       decided: new Date().toISOString(),
     })
     assert.equal(decision.pairs, 16)

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { after, describe, test } from "node:test"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { measuredOverlap, startTrace } from "../../src/index.js"
+import { parseContents } from "../../src/overlap/contents.js"
+import { refused } from "../support/errors.js"
+import { TimedDevice } from "./timed-device.js"
+
+const folder = mkdtempSync(join(tmpdir(), "auxstream-overlap-"))
+after(() => rmSync(folder, { recursive: true, force: true }))
+let files = 0
+const fresh = () => join(folder, `decisions-${++files}.json`)
+const program = fileURLToPath(new URL("saves.program.js", import.meta.url))
+
+/** Runs the program with these arguments. */
+async function run(...args: string[]): Promise<void> {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "inherit", "inherit"] })
+  assert.deepEqual(await once(child, "exit"), [0, null])
+}
+
+/** The keys of a file with their modes. */
+function keysIn(path: string, policy = "test"): unknown[] {
+  const sections = parseContents(readFileSync(path, "utf8")).get(policy)
+  return [...(sections?.values() ?? [])].flatMap(({ decisions }) =>
+    [...decisions.values()].map(({ key, mode }) => [key, mode]),
+  )
+}
+
+describe("§14: a policy with a file", () => {
+  test("saves its decisions, and the next one begins with them, checked rarely", async () => {
+    const file = fresh()
+    {
+      using timed = new TimedDevice()
+      timed.truth = { parallel: 300, sequential: 100 }
+      const policy = measuredOverlap({ name: "test", file })
+      await timed.decide(policy, 256)
+      policy.save()
+    }
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file: pathToFileURL(file) })
+    timed.call(policy, 256)
+    timed.call(policy, 1)
+    assert.deepEqual(timed.take(), ["decided sequential", "warm-up parallel"])
+    const [known] = policy.decisions
+    assert.deepEqual([known?.state, known?.parallel, known?.sequential], ["early", 300, 100])
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.includes(".tmp") || name.includes(".lock")),
+      [],
+    )
+  })
+
+  test("another name, and another environment, begins anew and keeps what is there", async () => {
+    const file = fresh()
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file })
+    await timed.decide(policy, 1)
+    policy.save()
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"device": "[^"]*"/, '"device": "another"'))
+    for (const name of ["other", "test"]) {
+      const next = measuredOverlap({ name, file })
+      timed.take()
+      timed.call(next, 1)
+      assert.deepEqual(timed.take(), ["warm-up parallel"])
+      await timed.decide(next, 1)
+      next.save()
+    }
+    const contents = parseContents(readFileSync(file, "utf8"))
+    assert.deepEqual(
+      [...contents].map(([name, sections]) => [name, sections.size]),
+      [
+        ["test", 2],
+        ["other", 1],
+      ],
+    )
+  })
+
+  test("a file that is broken, or none of decisions, is refused and left as it is", () => {
+    for (const text of ["{", '{ "name": "my-package" }']) {
+      const file = fresh()
+      writeFileSync(file, text)
+      refused(() => measuredOverlap({ name: "test", file }), "AUX_FILE_FAILED", file, "Delete it, or name another file")
+      assert.equal(readFileSync(file, "utf8"), text)
+    }
+  })
+
+  test("one that became broken meanwhile is not overwritten: save() throws, and the library only warns", async () => {
+    const file = fresh()
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file })
+    await timed.decide(policy, 1)
+    writeFileSync(file, "mine")
+    refused(() => policy.save(), "AUX_FILE_FAILED", "it is not JSON")
+    assert.equal(readFileSync(file, "utf8"), "mine")
+    assert.equal(existsSync(`${file}.lock`), false)
+    rmSync(file)
+    policy.save()
+    assert.deepEqual(keysIn(file), [[1, "parallel"]])
+  })
+
+  test("bad names of files are refused before anything is made", () => {
+    refused(
+      () => measuredOverlap({ name: "test", file: join(folder, "no", "file.json") }),
+      "AUX_FILE_FAILED",
+      "its folder does not exist",
+    )
+    refused(() => measuredOverlap({ name: "test", file: folder }), "AUX_FILE_FAILED", "cannot be read")
+    for (const file of [5, "", "a\0b", new URL("https://example.org/x.json"), null]) {
+      refused(
+        () => measuredOverlap({ name: "test", file: file as string }),
+        "AUX_INVALID_ARGUMENT",
+        "`file` must be a path or a file: URL",
+      )
+    }
+    refused(() => measuredOverlap({ name: "test" }).save(), "AUX_INVALID_ARGUMENT")
+  })
+
+  test("a link is followed, not replaced", { skip: process.platform === "win32" }, async () => {
+    const [target, link] = [fresh(), fresh()]
+    writeFileSync(target, '{ "auxstream": "overlap decisions", "version": 1, "policies": {} }')
+    symlinkSync(target, link)
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file: link })
+    await timed.decide(policy, 1)
+    policy.save()
+    assert.deepEqual(keysIn(target), [[1, "parallel"]])
+  })
+
+  test("a lock that a process left behind is taken over", async () => {
+    const file = fresh()
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file })
+    await timed.decide(policy, 1)
+    writeFileSync(`${file}.lock`, "")
+    const long = new Date(Date.now() - 60_000)
+    utimesSync(`${file}.lock`, long, long)
+    policy.save()
+    assert.deepEqual(keysIn(file), [[1, "parallel"]])
+  })
+
+  test("decisions made under an observer, such as a trace, are not saved", async () => {
+    const file = fresh()
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file })
+    const trace = startTrace()
+    await timed.decide(policy, 1)
+    await trace.stop()
+    await timed.decide(policy, 2)
+    policy.save()
+    assert.deepEqual(keysIn(file), [[2, "parallel"]])
+  })
+
+  test("the end of a process saves, also by process.exit(), with a single listener for all policies", async () => {
+    for (const ending of ["return", "exit"]) {
+      const file = fresh()
+      await run("decide", file, ending)
+      for (const policy of Array.from({ length: 20 }, (_, index) => `policy ${index}`)) {
+        assert.equal(keysIn(file, policy).length, 1)
+      }
+    }
+  })
+
+  test("several processes that write at once lose nothing", async () => {
+    const file = fresh()
+    await Promise.all(["a", "b", "c"].map((name) => run("write", file, name)))
+    const keys = keysIn(file).map((one) => (Array.isArray(one) ? String(one[0]) : ""))
+    assert.equal(keys.length, 3 * 20)
+  })
+
+  test("a folder that is gone: save() throws", async () => {
+    const gone = mkdtempSync(join(folder, "gone-"))
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test", file: join(gone, "decisions.json") })
+    await timed.decide(policy, 1)
+    rmSync(gone, { recursive: true })
+    refused(() => policy.save(), "AUX_FILE_FAILED", "cannot be written", "Name a file in a folder that can be written")
+  })
+
+  test("what cannot be saved later is one warning, and what is there stays", async () => {
+    const file = fresh()
+    await run("unwritable", file)
+    assert.equal(readFileSync(file, "utf8"), "mine")
+  })
+})
