@@ -46,7 +46,7 @@ async function unwritable(): Promise<void> {
   using timed = new TimedDevice()
   await timed.decide(measuredOverlap({ name: "test", file: path }), 1)
   writeFileSync(path, "mine")
-  const [warning] = await once(process, "warning")
+  const [warning]: unknown[] = await once(process, "warning")
   assert.equal(Reflect.get(Object(warning), "code"), "AUX_UNSAVED")
   process.on("warning", () => assert.fail("a second warning"))
   clearInterval(alive)
