@@ -1,5 +1,6 @@
 /** All benchmarks of the host device, in the order in which they run. */
 
+import { capturedDecisions } from "./captured-decisions.js"
 import { cold } from "./cold.js"
 import { disabledPath } from "./disabled-path.js"
 import { forkJoin } from "./fork-join.js"
@@ -24,6 +25,7 @@ export const benchmarks: readonly Benchmark[] = [
   graph,
   overlap,
   pieces,
+  capturedDecisions,
   disabledPath,
   queueing,
   scaling,

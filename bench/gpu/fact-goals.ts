@@ -1,5 +1,6 @@
 /** The goals for findings that are not rows. */
 
+import { goals } from "./decisions.js"
 import { type GoalLine, times } from "./goal-line.js"
 import { ours } from "./peers.js"
 import type { Report } from "./run.js"
@@ -29,6 +30,7 @@ export function factLines({ parts }: Report): GoalLine[] {
     controlLine("a graph of which nothing is read unwritten", factsOf("sanitizers")?.["control"]),
     controlLine("a graph with a loop, without fault", factsOf("sanitizers")?.["conditionalControl"]),
     line("the main job", "its checks pass", mainJob(factsOf("main-job"))),
+    line("fresh decisions about graphs", `the faster way in ≥ ${100 * goals.right} %`, decided(factsOf("decisions"))),
     ...["many-fork-joins", "many-lifetimes", "many-graph-launches", "many-captures", "disposals"].map((name) =>
       line(`growth over ${countOf(memory?.[name])}${name}`, "flat memory", growth(memory?.[name])),
     ),
@@ -82,6 +84,18 @@ function controlled({ errors, failed, unwatched }: Facts): string {
   const counts = Array.isArray(errors) ? errors.map(Number) : []
   const told = counts.filter((count) => count > 0).length
   return `up to ${Math.max(0, ...counts)} errors, some in ${told} of ${counts.length} runs; ${Number(failed)} failed`
+}
+
+/** The workload with the fewest right decisions. */
+function decided(facts: Facts | undefined): Found | undefined {
+  if (facts === undefined) return undefined
+  const shares = Object.entries(facts).map(([name, found]) => {
+    const share = isObject(found) ? Number(found["right"]) / Number(found["decisions"]) : NaN
+    return { name, share: Number.isNaN(share) ? 0 : share }
+  })
+  const worst = shares.toSorted((a, b) => a.share - b.share)[0]
+  if (worst === undefined) return undefined
+  return { value: `${(100 * worst.share).toFixed(0)} % (${worst.name})`, reached: worst.share >= goals.right }
 }
 
 function mainJob(found: Facts | undefined): Found | undefined {

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { calls } from "./calls.js"
 import { conformance, gpuTests, products } from "./conformance.js"
+import { decisions } from "./decisions.js"
 import { host } from "./host.js"
 import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
@@ -34,6 +35,7 @@ const parts: readonly Part[] = [
   norms,
   lora,
   pieces,
+  decisions,
   mainJob,
   memory,
   host,

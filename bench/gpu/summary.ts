@@ -1,5 +1,6 @@
 /** Formats the report as Markdown. */
 
+import { decisionName, decisionSizes } from "./decisions.js"
 import { bandwidth, quotient, time, times } from "./goal-line.js"
 import { goalLines } from "./goals.js"
 import { ours, peerNames } from "./peers.js"
@@ -18,6 +19,7 @@ export function toMarkdown(report: Report): string {
     goalsTable(report),
     ...(Object.keys(workloadSizes) as WorkloadName[]).flatMap((workload) => workloadTable(report, workload)),
     ...piecesTable(report),
+    ...decisionsTable(report),
     partsTable(report),
     ...problems(report),
   ]
@@ -99,6 +101,42 @@ function piecesTable({ measured }: Report): string[] {
     ),
   ]
   return lines.length === 0 ? [] : [table(["pieces", "in sequence", "side by side", "speed-up"], lines)]
+}
+
+/** Fresh decisions about captured workloads, beside both ways. */
+function decisionsTable({ parts }: Report): string[] {
+  const facts = parts.find(({ name }) => name === "decisions")?.facts ?? {}
+  const lines = Object.entries(decisionSizes).flatMap(([workload, sizes]) =>
+    sizes.flatMap((size) => decisionLine(decisionName(workload, size), facts[decisionName(workload, size)])),
+  )
+  const head = [
+    "captured",
+    "in sequence",
+    "side by side",
+    "speed-up",
+    "faster",
+    "decided side by side",
+    "right",
+    "launches",
+  ]
+  const hosts = ["host time: no policy", "measured", "decided"]
+  return lines.length === 0 ? [] : [table([...head, ...hosts], lines)]
+}
+
+function decisionLine(name: string, facts: unknown): string[][] {
+  if (typeof facts !== "object" || facts === null || "reason" in facts) return []
+  const found: Readonly<Record<string, unknown>> = Object.fromEntries(Object.entries(facts))
+  const figure = (what: string) => Number(found[what])
+  const microseconds = (what: string) => time(1000 * figure(what))
+  const faster = ["in sequence", "about equal", "side by side"][figure("faster") + 1] ?? ""
+  const [decided, right] = ["decidedParallel", "right"].map((what) => `${figure(what)} of ${figure("decisions")}`)
+  return [
+    [
+      ...[name, microseconds("sequential"), microseconds("parallel"), times(figure("speedUp")), faster],
+      ...[decided ?? "", right ?? "", figure("launches").toFixed(0)],
+      ...["hostWithout", "hostMeasured", "hostDecided"].map(microseconds),
+    ],
+  ]
 }
 
 function partsTable({ parts }: Report): string {

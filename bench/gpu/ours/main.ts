@@ -6,6 +6,7 @@
 import { createInterface } from "node:readline"
 import { type Device, openDevice } from "auxstream"
 import { callRows } from "./calls.js"
+import { decisionRow } from "./decisions.js"
 import { expertProducts } from "./expert-products.js"
 import { expertVectors, isFew } from "./expert-vectors.js"
 import { memoryRows } from "./memory.js"
@@ -25,17 +26,19 @@ function workloads(make: (device: Device, size: number) => Workload): MakeRow {
   }
 }
 
+const experts = (device: Device, tokens: number): Workload =>
+  isFew(tokens) ? expertVectors(device, tokens) : expertProducts(device, tokens)
+
 const rows: Readonly<Record<string, MakeRow>> = {
   ...callRows,
   ...memoryRows,
   ...productRows,
   ...pieceRows,
-  experts: workloads((device, tokens) =>
-    isFew(tokens) ? expertVectors(device, tokens) : expertProducts(device, tokens),
-  ),
+  experts: workloads(experts),
   "experts-cublas": workloads(expertProducts),
   norms: workloads(normsWorkload),
   lora: workloads(loraWorkload),
+  decision: decisionRow({ experts, norms: normsWorkload, lora: loraWorkload }),
 }
 
 const ready = new Map<string, Run>()
@@ -47,7 +50,7 @@ async function answer(device: Device, line: string): Promise<object> {
   const [row = "", batches, operations] = line.split(" ")
   const run = ready.get(row) ?? make(device, row)
   if (typeof run === "string") return { missing: run }
-  if (!ready.has(row) && !(row in memoryRows)) await warmUp(run, Number(operations))
+  if (!ready.has(row) && !(row in memoryRows) && !row.startsWith("decision:")) await warmUp(run, Number(operations))
   ready.set(row, run)
   const samples: Figures[] = []
   for (let batch = 0; batch < Number(batches); batch++) samples.push(await run(Number(operations)))

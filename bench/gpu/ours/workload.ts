@@ -41,6 +41,11 @@ export function workloadRow(device: Device, workload: Workload, mode: string, wa
   return layered(device, operation, workload.layers, bytesOf(workload, known))
 }
 
+/** All layers, with fork-joins that overlap. */
+export function queueingBoth(device: Device, workload: Workload): () => void {
+  return queueing(device, layersOf(workload), "parallel")
+}
+
 const layersOf = (workload: Workload) => Array.from({ length: workload.layers }, (_, index) => workload.layer(index))
 
 function bytesOf({ bytes }: Workload, way: Way): number | undefined {
