@@ -7,6 +7,7 @@ import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { checkOverlap, type OverlapOptions } from "../runtime/order/overlap-options.js"
 import { noteOf, timed } from "./by-policy.js"
 import { forkJoinOfTwo } from "./fork-join.js"
+import type { Region } from "../runtime/order/region.js"
 import { aroundRegion } from "./region.js"
 import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
@@ -80,7 +81,22 @@ function executeOnTwo(
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
   const region = reportTwo(here, main, auxStream, undefined)
-  if (region === undefined) return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+  return region === undefined
+    ? forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+    : forkJoinInRegion(region, here, main, fn0, fn1, auxStream, event0, event1)
+}
+
+/** Apart, because a function with a closure makes room for its variables on the heap at each call. */
+function forkJoinInRegion(
+  region: Region,
+  here: Context,
+  main: Stream,
+  fn0: () => unknown,
+  fn1: () => unknown,
+  auxStream: Stream,
+  event0: Event,
+  event1: Event,
+): unknown[] | Promise<unknown[]> {
   return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
 }
 

@@ -144,6 +144,13 @@ export class CudaContext {
     if (status !== SUCCESS) this.retry(status, call, destination, what, count, stream)
   }
 
+  /** The same as {@link queue} for a copy. It names the call, which the engine then finds without a look-up. */
+  copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
+    if (this.#mayBeCaptured) return this.queue("cuMemcpyAsync", destination, source, byteLength, stream)
+    const status = this.calls.cuMemcpyAsync(destination, source, byteLength, stream)
+    if (status !== SUCCESS) this.retry(status, "cuMemcpyAsync", destination, source, byteLength, stream)
+  }
+
   /** A separate method, so that the direct call creates no closure and allocates nothing. */
   #queueWithin(call: TransferCall, destination: number, what: number, count: number, stream: StreamHandle): number {
     return this.within(() => this.calls[call](destination, what, count, stream))
@@ -181,6 +188,7 @@ export class CudaContext {
     if (status !== SUCCESS) this.retry(status, "cuMemcpy2DAsync", address, stream)
   }
 
+  /** Whether a copy or a fill may become part of a capture. */
   get #mayBeCaptured(): boolean {
     return this.captures > 0 || this.othersMayCapture
   }

@@ -135,7 +135,7 @@ export class CudaMemory implements DriverMemory {
 
   copy(destination: number, source: number, byteLength: number, stream: StreamHandle): void {
     this.#context.lastEvent = undefined
-    this.#context.queue("cuMemcpyAsync", destination, source, byteLength, stream)
+    this.#context.copy(destination, source, byteLength, stream)
   }
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {

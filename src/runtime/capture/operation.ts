@@ -74,15 +74,25 @@ export function begin(
  * Every launch calls this and {@link accept}. Their loops are short, so that the engine inlines them.
  */
 export function prepare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
-  if (uses.overwrite || stream.needsCare) return prepareWithCare(stream, uses, operands)
+  if (stream.needsCare) return prepareWithCare(stream, uses, operands)
+  if (uses.overwrite) return prepareOverwriting(stream, uses, operands)
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
     if (typeof operand === "object") operand.allocation.birth?.orderBefore(stream)
   }
 }
 
+function prepareOverwriting(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[]): void {
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
+    if (typeof operand !== "object") continue
+    if (modes[index] === "overwrite") prepareOverwrite(stream, operand)
+    else operand.allocation.birth?.orderBefore(stream)
+  }
+}
+
 function prepareWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[]): void {
-  const mustCheck = stream.failures !== undefined && stream.needsCare
+  const mustCheck = stream.failures !== undefined
   const isCaptured = stream.capture !== undefined
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]

@@ -60,9 +60,13 @@ export class RecordPoint implements Ordered {
 
   /** The same place in a capture, without a clock. */
   withoutClock(): RecordPoint {
+    if (this.capture === undefined) return nowhere
     const point = new RecordPoint()
     point.capture = this.capture
     point.dependencies = this.dependencies
     return point
   }
 }
+
+/** The point of a record of which nothing is known. It says nothing about order, and must never be changed. */
+export const nowhere = new RecordPoint()

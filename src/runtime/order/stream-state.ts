@@ -4,7 +4,7 @@ import { type Ordered, emptyClock, type VectorClock } from "../clock/vector-cloc
 import { DisposedError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
-import { RecordPoint } from "./record-point.js"
+import { nowhere, RecordPoint } from "./record-point.js"
 
 /** The state of a stream before it became part of a capture. The end of the capture restores it. */
 interface Before {
@@ -296,7 +296,8 @@ export class StreamState implements Ordered {
 
   /** Merges a point into the clock, after the driver has been told to wait. */
   learn(point: RecordPoint, next?: VectorClock): void {
-    this.#clock = next ?? this.#clock.join(this.slot, point.clock, point.slot, point.tick)
+    if (next !== undefined) this.#clock = next
+    else if (point !== nowhere) this.#clock = this.#clock.join(this.slot, point.clock, point.slot, point.tick)
     this.order.observer?.waited(this, point, true)
   }
 
