@@ -12,6 +12,7 @@ import { currentObserver, observe } from "../runtime/order/observers.js"
 import { Region, RegionPart } from "../runtime/order/region.js"
 import { Explanation, type PlacementReport } from "./explanation.js"
 import { Placement } from "./placement.js"
+import type { RegionLimits } from "./region-streams.js"
 
 /** The most streams that a region may use. */
 const MOST_STREAMS = 128
@@ -20,6 +21,11 @@ const MOST_STREAMS = 128
 export interface AutoParallelOptions {
   /** The most streams that the region uses, the current one included: 1 to 128. Default: 8. */
   readonly streams?: number | undefined
+  /**
+   * The most streams with matrix products: 1 to 128. On CUDA, each needs a workspace for cuBLAS, 32 MiB on a large GPU.
+   * Default: 2.
+   */
+  readonly workspaces?: number | undefined
   /** The device whose operations are placed. Default: the device of the innermost `run`, otherwise the only open device. */
   readonly device?: Device | undefined
   /** Called at the end with the operations, their streams, and why each runs after which. Costs some time for each operation. */
@@ -28,6 +34,7 @@ export interface AutoParallelOptions {
 
 const optionNames: ReadonlySet<string> = new Set([
   "streams",
+  "workspaces",
   "device",
   "explain",
 ] satisfies (keyof AutoParallelOptions)[])
@@ -79,15 +86,17 @@ export function autoParallel<T>(fn: Sync<T>, options?: AutoParallelOptions): T
 export function autoParallel(fn: () => unknown, options: AutoParallelOptions = {}): unknown {
   checkFunction(fn, "fn")
   checkOptions(options, "options", optionNames)
-  const { streams = 8, device = currentDevice(), explain } = options
+  const { streams = 8, workspaces = 2, device = currentDevice(), explain } = options
   checkInteger(streams, "streams", 1, MOST_STREAMS)
+  checkInteger(workspaces, "workspaces", 1, MOST_STREAMS)
   if (explain !== undefined) checkFunction(explain, "explain")
   if (!(device instanceof Device)) throw mustBe("device", "a Device or undefined", device)
   device.checkUsable()
   const main = currentStream(device)
   main.state.enter()
   const around = open.findLast(({ placement }) => placement.contains(context().region, main.state))
-  if (around === undefined) return runRegion(main, context().multiStream ? streams : 1, fn, explain)
+  if (around === undefined)
+    return runRegion(main, { streams: context().multiStream ? streams : 1, workspaces }, fn, explain)
   const from = around.placement.count
   const result = callSync(fn)
   if (explain !== undefined) explain((around.explanation ?? new Explanation()).report(from, around.placement.count))
@@ -96,17 +105,18 @@ export function autoParallel(fn: () => unknown, options: AutoParallelOptions = {
 
 function runRegion(
   main: Stream,
-  streams: number,
+  limits: RegionLimits,
   fn: () => unknown,
   explain: ((placement: PlacementReport) => void) | undefined,
 ): unknown {
   const explanation = explain === undefined ? undefined : new Explanation()
   const used = [main.state]
   const others = currentObserver() ?? new OperationObserver()
-  const [mode, reason] = streams > 1 ? (["parallel", "parallel"] as const) : (["sequential", "disabled"] as const)
+  const [mode, reason] =
+    limits.streams > 1 ? (["parallel", "parallel"] as const) : (["sequential", "disabled"] as const)
   const region = new Region("autoParallel", mode, reason, used, context().region, others)
   const part = new RegionPart(region, 0)
-  const placement = new Placement(main, streams, { region, part, streams: used }, explanation)
+  const placement = new Placement(main, limits, { region, part, streams: used }, explanation)
   const { arrays } = main.device
   const former = arrays.region
   const stop = observe(placement)

@@ -15,7 +15,7 @@ import type { Region, RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { Explanation } from "./explanation.js"
 import { History } from "./history.js"
-import { type PlacedRegion, RegionStreams } from "./region-streams.js"
+import { type PlacedRegion, type RegionLimits, RegionStreams } from "./region-streams.js"
 import type { RegionStream, Step } from "./step.js"
 
 /** The memory of the arrays that the region makes. */
@@ -44,13 +44,13 @@ export class Placement extends OperationObserver implements RegionArrays {
   #isInOrder = false
   readonly #failures: unknown[] = []
 
-  constructor(main: Stream, streams: number, region: PlacedRegion, explanation: Explanation | undefined) {
+  constructor(main: Stream, limits: RegionLimits, region: PlacedRegion, explanation: Explanation | undefined) {
     super()
     this.#main = main.state
     this.#order = main.state.order
     this.#part = region.part
     this.#explanation = explanation
-    this.#streams = new RegionStreams(main, streams, region)
+    this.#streams = new RegionStreams(main, limits, region)
     this.#history = new History(this.#streams, explanation?.conflict)
     this.#memory = captureOf(this.#main)?.memory.arena.openRegion(this.#main) ?? new RegionMemory(this.#main)
   }
@@ -89,7 +89,7 @@ export class Placement extends OperationObserver implements RegionArrays {
       this.#explanation?.follows(this.#previous)
     }
     const { conflicts, conflictCount } = history
-    const stream = this.#streams.choose(conflicts, conflictCount)
+    const stream = this.#streams.choose(conflicts, conflictCount, operation.kind === "matmul")
     const { last } = stream
     this.#streams.begin(stream, last === undefined ? 0 : history.replaced(last, accesses))
     // The newest first: it is usually ordered after the others.
@@ -139,9 +139,18 @@ export class Placement extends OperationObserver implements RegionArrays {
     this.#previous = undefined
     this.#history.clear()
     this.#explanation?.fence()
-    this.#memory.fence()
+    this.#attempt(() => this.#memory.fence())
     this.#order.captures.unhold()
     this.#order.captures.hold()
+  }
+
+  /** Does a part of a join. The others follow even if it fails. */
+  #attempt(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#failures.push(error)
+    }
   }
 
   /** Calls a function, whose operations run one after another. */
@@ -170,11 +179,7 @@ export class Placement extends OperationObserver implements RegionArrays {
   end(): unknown[] {
     this.#failures.push(...this.#streams.join())
     this.#history.clear()
-    try {
-      if (!this.#order.closed) this.#memory.end()
-    } catch (error) {
-      this.#failures.push(error)
-    }
+    if (!this.#order.closed) this.#attempt(() => this.#memory.end())
     this.#order.captures.unhold()
     this.#streams.end()
     return this.#failures

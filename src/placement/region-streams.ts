@@ -11,6 +11,14 @@ import { type Region, RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { RegionStream, Step } from "./step.js"
 
+/** What a region may use. */
+export interface RegionLimits {
+  /** The most streams, the current one included. */
+  readonly streams: number
+  /** The most streams with calls of a library that needs a workspace on each. */
+  readonly workspaces: number
+}
+
 /** The region as observers see it. */
 export interface PlacedRegion {
   readonly region: Region
@@ -28,23 +36,22 @@ interface Fence {
 
 export class RegionStreams {
   readonly #all: RegionStream[]
-  readonly #most: number
+  readonly #limits: RegionLimits
   readonly #lease: PoolLease
   readonly #main: RegionStream
   /** Recorded at the first step after the fence. Until then everything on stream 0 is before it. */
   #fence: Fence | undefined
   readonly #merged: number[] = []
   readonly #region: PlacedRegion
+  /** The number of streams that have a workspace. */
+  #workspaces = 0
 
-  /**
-   * @param most the greatest number of streams, `main` included
-   * @param region lists the streams
-   */
-  constructor(main: Stream, most: number, region: PlacedRegion) {
+  /** @param region lists the streams */
+  constructor(main: Stream, limits: RegionLimits, region: PlacedRegion) {
     this.#region = region
     this.#main = new RegionStream(0, main.state, region.part)
     this.#all = [this.#main]
-    this.#most = most
+    this.#limits = limits
     this.#lease = new PoolLease(main)
   }
 
@@ -57,14 +64,29 @@ export class RegionStreams {
    * Chooses the stream of an operation.
    *
    * @param conflicts the steps that it must run after, the newest first; the first `count` of the list
+   * @param needsWorkspace whether it is a call of a library that needs a workspace on its stream
    */
-  choose(conflicts: readonly Step[], count: number): RegionStream {
+  choose(conflicts: readonly Step[], count: number, needsWorkspace: boolean): RegionStream {
+    const isLimited = needsWorkspace && this.#workspaces >= this.#limits.workspaces
+    const stream = this.#chooseFrom(conflicts, count, isLimited)
+    if (needsWorkspace && !stream.hasWorkspace) {
+      stream.hasWorkspace = true
+      this.#workspaces += 1
+    }
+    return stream
+  }
+
+  /** @param isLimited whether it must be one that has a workspace */
+  #chooseFrom(conflicts: readonly Step[], count: number, isLimited: boolean): RegionStream {
     const newest = count > 0 ? conflicts[0] : undefined
-    if (newest !== undefined && newest.stream.last === newest) return newest.stream
+    if (newest !== undefined && newest.stream.last === newest && (!isLimited || newest.stream.hasWorkspace)) {
+      return newest.stream
+    }
     const before = this.#mergedBefore(conflicts, count)
     let best = this.#main
     let fewest = Infinity
     for (const stream of this.#all) {
+      if (isLimited && !stream.hasWorkspace) continue
       const unordered = stream.count - (before[stream.index] ?? 0)
       if (unordered <= 0) return stream
       if (unordered < fewest) {
@@ -72,7 +94,7 @@ export class RegionStreams {
         best = stream
       }
     }
-    return this.#all.length < this.#most ? this.#add() : best
+    return !isLimited && this.#all.length < this.#limits.streams ? this.#add() : best
   }
 
   /** For each stream, the position up to which its steps run before an operation with these conflicts. */
@@ -103,7 +125,7 @@ export class RegionStreams {
    * @param replaced how many uses of the stream's last step end with the next one
    */
   begin(stream: RegionStream, replaced: number): void {
-    if (this.#most === 1) return
+    if (this.#limits.streams === 1) return
     this.#fence ??= this.#recordFence()
     const { last } = stream
     // Once the next step is queued, an event would be after both.
@@ -189,11 +211,21 @@ export class RegionStreams {
       try {
         this.order(this.#main, last)
       } catch (error) {
-        failures.push(error)
+        failures.push(error, ...this.#joinWhole(last.stream))
       }
     }
     this.#forget()
     return failures
+  }
+
+  /** Joins a stream whose last step could not be recorded or waited for, perhaps because the driver refused one call. */
+  #joinWhole({ state }: RegionStream): unknown[] {
+    try {
+      this.#main.state.waitFor(state)
+      return []
+    } catch (error) {
+      return [error]
+    }
   }
 
   #forget(): void {

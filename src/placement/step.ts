@@ -13,6 +13,8 @@ export class RegionStream {
   readonly state: StreamState
   /** Operations on each stream are a part of the region, as the functions of a fork-join are. */
   readonly part: RegionPart
+  /** Whether the region has placed a call here that needs a workspace. */
+  hasWorkspace = false
   /** The number of steps since the latest fence. */
   count = 0
   /** The newest of these steps. */

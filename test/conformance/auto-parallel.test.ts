@@ -88,7 +88,7 @@ forEachDevice("autoParallel", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§14 where: a write waits for earlier reads, and a read only for the writers of its array", () => {
+  test("§14 where: a write waits for earlier reads, and a read only for the writers of its array", async () => {
     using device = open()
     const [x, y, z] = fourArrays(device)
     const reads: Promise<Int32Array>[] = []
@@ -100,11 +100,10 @@ forEachDevice("autoParallel", (open) => {
     })
     assert.deepEqual(streamsOf(report), [0, 1, 2, 1, 1])
     assert.deepEqual(edgesOf(report), ["", "", "", "1 stream, 0 wait", "3 stream"])
-    return Promise.all(reads).then((values) =>
-      assert.deepEqual(
-        values.map(([first]) => first),
-        [1, 1, 4],
-      ),
+    const values = await Promise.all(reads)
+    assert.deepEqual(
+      values.map(([first]) => first),
+      [1, 1, 4],
     )
   })
 

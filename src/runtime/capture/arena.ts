@@ -179,13 +179,13 @@ export class ArenaArray implements ArrayMemory {
 
   /** A fence of its region: moves the birth to this place in the order of the region's stream. */
   settle(stream: StreamState): void {
-    if (!this.#disposed) this.#capturedBirth = this.arena.birthOn(stream)
+    this.#capturedBirth = this.arena.birthOn(stream)
   }
 
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    if (this.#region?.isOpen === true) this.#region.giveBack(this.#block, this.#byteLength)
+    if (this.#region?.isOpen === true) this.#region.giveBack(this, this.#block, this.#byteLength)
     else this.arena.giveUp(this.#block)
   }
 
@@ -208,8 +208,8 @@ export class ArenaRegion {
   readonly #stream: StreamState
   readonly #grow: (byteLength: number) => ArenaBlock
   readonly #blocks = new Recycling<ArenaBlock>()
-  /** The arrays made since the latest fence. */
-  #made: ArenaArray[] = []
+  /** The arrays made since the latest fence that still exist. */
+  #made = new Set<ArenaArray>()
   #isOpen = true
 
   /** @param stream the current stream of the region */
@@ -235,19 +235,20 @@ export class ArenaRegion {
       this.#blocks.grown(byteLength)
     }
     const array = new ArenaArray(this.#arena, block, byteLength, undefined, this)
-    this.#made.push(array)
+    this.#made.add(array)
     this.#stream.order.observer?.allocated(this.#stream, array, array.address, byteLength)
     return array
   }
 
-  giveBack(block: ArenaBlock, byteLength: number): void {
+  giveBack(array: ArenaArray, block: ArenaBlock, byteLength: number): void {
+    this.#made.delete(array)
     this.#blocks.giveBack(block, byteLength)
   }
 
   /** Called at each fence, once the region's stream runs after everything. */
   fence(): void {
     const made = this.#made
-    this.#made = []
+    this.#made = new Set()
     for (const array of made) array.settle(this.#stream)
     this.#blocks.fence()
   }

@@ -13,8 +13,8 @@ import { type Block, Recycling } from "./recycling.js"
 export class RegionMemory {
   readonly stream: StreamState
   readonly #blocks = new Recycling<RegionAllocation>()
-  /** The arrays made since the latest fence. */
-  #made: RegionAllocation[] = []
+  /** The arrays made since the latest fence that still exist. */
+  #made = new Set<RegionAllocation>()
   /** What runs before every operation of the region since the latest fence. */
   readonly #start = new RecordPoint()
   readonly #before: Ordered = {
@@ -48,7 +48,7 @@ export class RegionMemory {
       former = this.#blocks.take(byteLength)
     }
     const allocation = former === undefined ? this.#grow(byteLength) : former.again(byteLength)
-    this.#made.push(allocation)
+    this.#made.add(allocation)
     return allocation
   }
 
@@ -63,6 +63,7 @@ export class RegionMemory {
   /** Called by a disposed array. @returns whether its memory is kept for other arrays */
   giveBack(allocation: RegionAllocation): boolean {
     if (!this.#isOpen) return false
+    this.#made.delete(allocation)
     this.#blocks.giveBack(allocation, allocation.byteLength)
     return true
   }
@@ -70,7 +71,7 @@ export class RegionMemory {
   /** Called at each fence, once the region's stream runs after everything. */
   fence(): void {
     const made = this.#made
-    this.#made = []
+    this.#made = new Set()
     for (const allocation of made) allocation.settle()
     this.#blocks.fence()
     this.stream.mark(this.#start)
@@ -99,7 +100,6 @@ class RegionAllocation extends Allocation implements Block {
   override readonly isPlaced = true
   readonly #region: RegionMemory
   readonly #stream: StreamState
-  #isGivenBack = false
 
   constructor(region: RegionMemory, stream: StreamState, address: number, byteLength: number, capacity: number) {
     super(stream.order, address, byteLength, stream)
@@ -123,12 +123,11 @@ class RegionAllocation extends Allocation implements Block {
 
   /** Moves the birth to this place in the order of the region's stream. */
   settle(): void {
-    if (!this.#isGivenBack) this.birth?.settle()
+    this.birth?.settle()
   }
 
   protected override free(): void {
-    this.#isGivenBack = this.#region.giveBack(this)
-    if (!this.#isGivenBack) super.free()
+    if (!this.#region.giveBack(this)) super.free()
   }
 
   freeNow(): void {

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { autoParallel, captureGraph, type Device, type DeviceArray, parallel } from "../../src/index.js"
+import { matmul } from "../../src/blas/index.js"
+import { forEachDevice } from "../support/devices.js"
+import { isHeld, Latch } from "../support/latch.js"
+import { firsts, fourArrays, type Ints, mix, placed, step, streamsOf } from "../support/placed.js"
+
+const length = 1000
+
+/** A layer with two branches, temporary arrays of several sizes, and a new result. */
+function layer(device: Device, x: Ints): Ints {
+  const left = device.zeros("int32", length)
+  mix(x, left)
+  const right = device.full("int32", 2 * length, 1)
+  mix(x, right.subarray(0, length))
+  const wide = device.empty("int32", 2 * length).copyFrom(right)
+  right.dispose()
+  const result = device.empty("int32", length).copyFrom(left)
+  left.dispose()
+  mix(wide.subarray(0, length), result)
+  wide.dispose()
+  return result
+}
+
+function model(device: Device, x: Ints, around: (fn: () => Ints) => Ints = (fn) => fn()): Ints {
+  let y = x
+  for (let index = 0; index < 24; index++) {
+    const next = around(() => layer(device, y))
+    if (y !== x) y.dispose()
+    y = next
+  }
+  return y
+}
+
+/** The most bytes that a call needs beyond those used before. */
+function peakOf<T>(device: Device, fn: () => T): { readonly peak: number; readonly result: T } {
+  device.synchronize()
+  const { used } = device.memory
+  device.resetPeakMemory()
+  const result = fn()
+  return { peak: device.memory.peak - used, result }
+}
+
+forEachDevice("memory of autoParallel", (open) => {
+  test("§14 where: 24 layers need at most twice the memory that they need in sequence, in one region, in 24, and captured", () => {
+    using device = open()
+    using x = device.full("int32", length, 1)
+    using latch = new Latch(device)
+    device.synchronize()
+    // Behind a latch nothing ends meanwhile, so memory is reused in stream order alone.
+    latch.hold()
+    const sequential = peakBehindLatch(device, () => model(device, x))
+    const whole = peakBehindLatch(device, () => autoParallel(() => model(device, x)))
+    const single = peakBehindLatch(device, () => model(device, x, autoParallel))
+    latch.open()
+    const expected = sequential.result.readSync()
+    for (const { peak, result } of [whole, single]) {
+      assert.ok(peak <= 2 * sequential.peak, `${peak} bytes, in sequence ${sequential.peak}`)
+      assert.deepEqual(result.readSync(), expected)
+    }
+    const capturedInSequence = peakOf(device, () => captureGraph(() => model(device, x)))
+    const captured = peakOf(device, () => captureGraph(() => autoParallel(() => model(device, x))))
+    assert.ok(captured.peak <= 2 * capturedInSequence.peak, `${captured.peak}, in sequence ${capturedInSequence.peak}`)
+    captured.result.launch()
+    assert.deepEqual(captured.result.result.readSync(), expected)
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§14 where: products of 24 layers, with their workspaces, need at most twice the memory of a sequence", () => {
+    using device = open()
+    const size = 64
+    const weights = [1, 2, 3].map((value) => device.full("float32", size * size, value / size))
+    using x = device.full("float32", size * size, 1)
+    const products = (): DeviceArray<"float32"> => {
+      let y = x
+      for (let index = 0; index < 24; index++) {
+        const made = weights.map((b) => {
+          const out = device.empty("float32", size * size)
+          matmul({ a: y, b, out, m: size, n: size, k: size })
+          return out
+        })
+        const [a, b, out] = made
+        assert.ok(a && b && out)
+        matmul({ a, b, out, m: size, n: size, k: size, beta: 1, alpha: 1 / size })
+        for (const array of [a, b, y]) if (array !== x) array.dispose()
+        y = out
+      }
+      return y
+    }
+    const sequential = peakOf(device, products)
+    const expected = sequential.result.readSync()
+    const region = peakOf(device, () => autoParallel(products))
+    assert.deepEqual(region.result.readSync(), expected)
+    const captured = peakOf(device, () => captureGraph(() => autoParallel(products)))
+    captured.result.launch()
+    assert.deepEqual(captured.result.result.readSync(), expected)
+    for (const { peak } of [region, captured]) {
+      assert.ok(peak <= 2 * sequential.peak, `${peak} bytes, in sequence ${sequential.peak}`)
+    }
+  })
+
+  test("§14 where: memory that the region disposed of comes back: a thousand regions need no more than one", () => {
+    using device = open()
+    using x = device.full("int32", length, 1)
+    autoParallel(() => layer(device, x)).dispose()
+    device.synchronize()
+    const { used } = device.memory
+    const { peak } = peakOf(device, () => autoParallel(() => layer(device, x)).dispose())
+    for (let turn = 0; turn < 100; turn++) autoParallel(() => layer(device, x)).dispose()
+    device.synchronize()
+    assert.equal(device.memory.used, used)
+    assert.ok(
+      device.memory.peak - used <= 3 * peak,
+      `${device.memory.peak - used} bytes after 100 regions, ${peak} for one`,
+    )
+  })
+
+  test("§4 an array made in a region is ordered: its first use on another stream waits for its contents", () => {
+    using device = open()
+    using latch = new Latch(device)
+    using other = device.createStream()
+    device.synchronize()
+    const [made, again] = autoParallel(() => {
+      latch.holdUnnamed()
+      const first = device.full("int32", 4, 5)
+      step(first)
+      first.dispose()
+      const before = device.empty("int32", 4).fill(1)
+      before.dispose()
+      return [device.full("int32", 4, 7), device.empty("int32", 4)] as const
+    })
+    other.run(() => {
+      step(made)
+      again.fill(3)
+    })
+    assert.equal(isHeld(other), true)
+    latch.open()
+    other.synchronize()
+    assert.deepEqual(firsts(made, again), [22, 3])
+    assert.equal(latch.timedOut, false)
+  })
+
+  test("§14 where: arrays made in a region can be used in fork-joins inside it, and disposed of there", () => {
+    using device = open()
+    const [x, y] = fourArrays(device)
+    autoParallel(() => {
+      const made = device.full("int32", 4, 2)
+      step(made)
+      parallel([() => mix(made, x), () => mix(made, y)])
+      made.dispose()
+      const next = device.full("int32", 4, 1)
+      mix(next, x)
+      next.dispose()
+    })
+    assert.deepEqual(firsts(x, y), [(3 + 7) * 3 + 1, 13])
+    assert.equal(streamsOf(placed(() => step(x)))[0], 0)
+  })
+
+  test("§14 where: an array that a region made outlives it, and its memory is freed after its last use", async () => {
+    using device = open()
+    using latch = new Latch(device)
+    device.synchronize()
+    const { used } = device.memory
+    let made: Ints | undefined
+    autoParallel(() => {
+      const temporary = device.full("int32", 4, 1)
+      made = device.empty("int32", 4).copyFrom(temporary)
+      temporary.dispose()
+    })
+    assert.ok(made !== undefined)
+    latch.hold()
+    step(made)
+    const result = made.read()
+    made.dispose()
+    const next = device.full("int32", 4, 9)
+    latch.open()
+    const values = await result
+    assert.deepEqual([values[0], next.readSync()[0]], [4, 9])
+    next.dispose()
+    device.synchronize()
+    assert.equal(device.memory.used, used)
+    assert.equal(latch.timedOut, false)
+  })
+})
+
+/** Like {@link peakOf}, while the device is held. */
+function peakBehindLatch<T>(device: Device, fn: () => T): { readonly peak: number; readonly result: T } {
+  const { used } = device.memory
+  device.resetPeakMemory()
+  const result = fn()
+  return { peak: device.memory.peak - used, result }
+}
