@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import {
+  autoParallel,
   captureGraph,
   currentStream,
   type Device,
@@ -12,6 +13,7 @@ import {
   executeInParallel,
   fork,
   type Graph,
+  inOrder,
   maybeExecuteInParallel,
   parallel,
   type PinnedArray,
@@ -207,6 +209,23 @@ const bodies = {
     forked.join()
     model.x = affine(model.x, 2, 2)
     model.z = affine(model.z, 1, 1)
+  },
+  autoParallel: (program) => {
+    const { device, have, model } = program
+    autoParallel(
+      program.fn(() => {
+        using ones = device.full("int32", count, 1)
+        program.affine(have.x, 1, 3)
+        program.combine(ones, have.z)
+        ones.dispose()
+        using twos = device.full("int32", count, 2)
+        inOrder(program.fn(() => program.combine(twos, have.y)))
+        program.combine(have.x, have.z)
+      }),
+    )
+    model.x = affine(model.x, 1, 3)
+    model.z = combine(model.x, combine(Array<number>(count).fill(1), model.z))
+    model.y = combine(Array<number>(count).fill(2), model.y)
   },
   "copy between views": ({ have, model }) => {
     have.y.subarray(0, 8).copyFrom(have.x.subarray(8, 16))
