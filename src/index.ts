@@ -138,6 +138,7 @@ export type {
   TraceCall,
   TraceData,
   TracedDevice,
+  TracedOverlap,
   TracedStream,
   TraceRegion,
   TraceSpan,

@@ -22,8 +22,10 @@ const names: ReadonlySet<string> = new Set(["stream"] satisfies (keyof GroupedOp
  * @param options the stream
  * @throws AuxstreamError before anything is queued, as {@link matmul} does; the message names the product by its index
  * @example
- * matmulGrouped(experts.map(({ x, weights, y, tokens }) => ({ a: x, b: weights, out: y, m: tokens, n, k, transposeB: true
- * })))
+ * // The experts of a mixture-of-experts layer, each with its own number of tokens.
+ * matmulGrouped(
+ *   groups.map(({ x, weights, y, count }) => ({ a: x, b: weights, out: y, m: count, n, k, transposeB: true })),
+ * )
  */
 export function matmulGrouped<D extends MatmulDType>(
   products: readonly GroupedProduct<D>[],

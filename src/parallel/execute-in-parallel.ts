@@ -48,7 +48,7 @@ interface Slot {
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_LENGTH_MISMATCH, AUX_DEVICE_MISMATCH or AUX_DISPOSED before anything is
  * queued; otherwise what a function threw, after the join
  * @example
- * const [q, [k, v]] = executeInParallel(() => normQ(x), [() => normK(x), () => normV(x)], start, [done0, done1], [s0, s1])
+ * const [q, [k, v]] = executeInParallel(() => normQ(x), [() => normK(x), () => normV(x)], start, [done1, done2], [aux1, aux2])
  */
 export function executeInParallel<R0, const F extends readonly Branch[]>(
   fn0: () => R0,

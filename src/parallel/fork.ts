@@ -22,7 +22,14 @@ export interface ForkOptions {
 
 const forkOptions: ReadonlySet<string> = new Set(["stream"] satisfies (keyof ForkOptions)[])
 
-/** Work that {@link fork} started beside the current stream, to be joined later. */
+/**
+ * Work that {@link fork} started beside the current stream, to be joined later.
+ *
+ * @example
+ * using side = fork(() => sharedExpert(x)) // joined at the end of the block, also after a throw
+ * const routed = experts(x) // beside it
+ * add(routed, side.join()) // after both
+ */
 export class Fork<T> {
   /** The stream of the fork's work. */
   readonly stream: Stream
@@ -99,7 +106,7 @@ showAs<Fork<unknown>>(Fork, ({ stream }) => `Fork { on ${stream.name} of ${strea
  * the function threw, after the join
  * @example
  * const shared = fork(() => sharedExpert(x))
- * const routed = experts(x, router(x))
+ * const routed = experts(x)
  * add(routed, shared.join())
  */
 export function fork<T>(fn: () => T, options: ForkOptions = {}): Fork<T> {

@@ -165,10 +165,10 @@ function callSync(fn: () => unknown): unknown {
  * @example
  * autoParallel(() => {
  *   inOrder(() => {
- *     start.launch(shape, counter)
- *     finish.launch(shape, counter)
+ *     countDown.launch(shape, steps)
+ *     relu.launch(shape, x) // after it, although they share no memory
  *   })
- *   other.launch(shape, x)
+ *   relu.launch(shape, y) // beside both
  * })
  */
 export function inOrder<T>(fn: Sync<T>): T

@@ -54,7 +54,7 @@ export interface Sanitizer {
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const sanitizer = startSanitizer()
- * step(model)                          // throws a DataRaceError at the first race
+ * model(x) // throws a DataRaceError at the first race
  * sanitizer.stop()
  */
 export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {

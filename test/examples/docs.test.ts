@@ -4,7 +4,7 @@ import { dirname, join } from "node:path"
 import { describe, test } from "node:test"
 import { fileURLToPath } from "node:url"
 import * as auxstream from "auxstream"
-import { codeOf, nameOf, withImports } from "./pages.js"
+import { codeOf, examplesOf, nameOf, withImports } from "./pages.js"
 import { project, runScript } from "./run.js"
 
 /** The pages by their paths from the project's folder. */
@@ -42,7 +42,30 @@ declare global {
   function normV(x: DeviceArray<"float32">): DeviceArray<"float32">
 }
 `
-const types = 'import type { Device, DeviceArray, Event, Kernel, Stream } from "auxstream"\n'
+/** Declarations that the examples of doc comments rely on besides. */
+const givenToExamples = `
+declare global {
+  const a: DeviceArray<"float32">, b: DeviceArray<"float32">, c: DeviceArray<"float32">, bias: DeviceArray<"float32">
+  const input: DeviceArray<"float32">, output: DeviceArray<"float32">, matrix: DeviceArray<"float32">
+  const left: DeviceArray<"float32">, half: DeviceArray<"bfloat16">
+  const wq: DeviceArray<"float32">, wk: DeviceArray<"float32">, wv: DeviceArray<"float32">
+  const flag: DeviceArray<"int32">, steps: DeviceArray<"int32">, residual: DeviceArray<"float32">
+  const n: number, k: number, rows: number, position: number, tokens: number
+  const groups: { x: DeviceArray<"float32">; weights: DeviceArray<"float32">; y: DeviceArray<"float32">; count: number }[]
+  const shape: { grid: number; block: number }
+  const relu: Kernel<readonly ["inout float32*"]>, rope: Kernel<readonly ["int32", "int32", "inout float32*"]>
+  const check: Kernel<readonly ["in float32*", "out int32*"]>, countDown: Kernel<readonly ["inout int32*"]>
+  const filters: KernelModule<{ table: ["float32", 4] }>
+  const policy: MeasuredOverlap, trace: Trace, report: TraceReport
+  function layer(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function model(x: DeviceArray<"float32">): DeviceArray<"float32">
+  function project(x: DeviceArray<"float32">, w: DeviceArray<"float32">): DeviceArray<"float32">
+  function attend(q: DeviceArray<"float32">, k: DeviceArray<"float32">, v: DeviceArray<"float32">): DeviceArray<"float32">
+  function writeFileSync(path: string, contents: string | Uint8Array): void
+}
+`
+const types =
+  'import type { Device, DeviceArray, Event, Kernel, KernelModule, MeasuredOverlap, Stream, Trace, TraceReport } from "auxstream"\n'
 
 describe("the documentation", () => {
   test("has code that compiles", () => {
@@ -51,12 +74,15 @@ describe("the documentation", () => {
     mkdirSync(outputs, { recursive: true })
     const folder = mkdtempSync(join(outputs, "docs-"))
     try {
-      writeFileSync(join(folder, "given.d.ts"), types + given)
+      writeFileSync(join(folder, "given.d.ts"), types + given + givenToExamples)
       const blocks = [...pages].flatMap(([path, page]) => codeOf(path, page).map((code) => ({ path, ...code })))
       assert.ok(blocks.length > 20)
       blocks.forEach(({ path, code, file }, index) =>
         writeFileSync(join(folder, `${file ?? `${nameOf(path)}-${index}`}.ts`), withImports(code)),
       )
+      const examples = declarationsIn("dist").flatMap((path) => examplesOf(readFileSync(join(project, path), "utf8")))
+      assert.ok(examples.length > 40)
+      examples.forEach((code, index) => writeFileSync(join(folder, `example-${index}.ts`), withImports(code)))
       const options = {
         strict: true,
         noEmit: true,
@@ -147,6 +173,12 @@ describe("the pages for contributors", () => {
     assert.deepEqual(missing, [])
   })
 })
+
+/** The declarations below a folder of the project. */
+function declarationsIn(folder: string): string[] {
+  const names = readdirSync(join(project, folder), { recursive: true, encoding: "utf8" })
+  return names.filter((name) => name.endsWith(".d.ts")).map((name) => `${folder}/${name}`)
+}
 
 function withoutCode(page: string): string {
   return page.replaceAll(/^```.*?^```|`[^`\n]*`/gms, "")

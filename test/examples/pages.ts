@@ -4,6 +4,7 @@
  */
 
 import * as auxstream from "auxstream"
+import * as blas from "auxstream/blas"
 
 /** One file of code from a page. `file` is its name without extension, if the page gives it one. */
 export interface PageCode {
@@ -13,6 +14,16 @@ export interface PageCode {
 
 /** Pages outside the guide that are one program each. */
 const programs = new Set(["docs/first-picture.md", "docs/porting.md", "docs/overlap.md", "docs/when-overlap-pays.md"])
+
+/** The examples in doc comments of declarations, as the compiler writes them. */
+export function examplesOf(declarations: string): string[] {
+  const comments = [...declarations.matchAll(/\/\*\*(?:(?!\*\/)[^])*\*\//g)].map(([comment]) => comment)
+  return comments.flatMap((comment) =>
+    [...comment.matchAll(/@example\n((?:(?!\n *\* @\w)[^])*?)\n *(?:\*\/|\* @)/g)].map(([, code = ""]) =>
+      code.replaceAll(/^ *\* ?/gm, ""),
+    ),
+  )
+}
 
 /** Whether the page's blocks form one program, which the tests run. */
 export function isProgram(path: string): boolean {
@@ -40,8 +51,12 @@ export function nameOf(path: string): string {
 
 /** The code as a module. Code without imports gets all exports of auxstream that it uses. */
 export function withImports(code: string): string {
-  const names = Object.keys(auxstream).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
-  return code.includes('from "auxstream"')
-    ? code
-    : `import { ${names.join(", ")} } from "auxstream"\n${code}\nexport {}\n`
+  if (code.includes('from "auxstream"')) return code
+  const importing = (exports: object, path: string) => {
+    const names = Object.keys(exports).filter((name) => new RegExp(`\\b${name}\\b`).test(code))
+    return names.length === 0 || code.includes(`from "${path}"`)
+      ? ""
+      : `import { ${names.join(", ")} } from "${path}"\n`
+  }
+  return `${importing(auxstream, "auxstream")}${importing(blas, "auxstream/blas")}${code}\nexport {}\n`
 }

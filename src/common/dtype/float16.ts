@@ -24,8 +24,8 @@ const conversions = {
  * @param dtype what they encode
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
- * const half = await array.read()              // Uint16Array of a "bfloat16" array
- * const values = toFloat32(half, "bfloat16")   // Float32Array
+ * const bits = await half.read() // a Uint16Array, of a "bfloat16" array
+ * const values = toFloat32(bits, "bfloat16") // a Float32Array
  */
 export function toFloat32<D extends NarrowFloatDType>(source: SourceOf<D>, dtype: D): Float32Array<ArrayBuffer>
 export function toFloat32(

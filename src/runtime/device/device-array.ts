@@ -42,6 +42,11 @@ interface Staging {
  *
  * Made by {@link Device.empty}, {@link Device.zeros}, {@link Device.full}, {@link Device.from} and {@link Device.wrap}.
  * PyTorch: a contiguous `torch.Tensor` of one dimension.
+ *
+ * @example
+ * using y = device.zeros("float32", 256) // disposed of at the end of the block
+ * y.subarray(0, 3).copyFrom(Float32Array.of(1, 2, 3))
+ * console.log((await y.read())[2]) // 3
  */
 export class DeviceArray<D extends DType = DType> {
   /** The type of its elements. */

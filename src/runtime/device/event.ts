@@ -29,6 +29,11 @@ export function timedInCapture(name: string): AuxstreamError {
  * latest record counts.
  *
  * Made by {@link Device.createEvent} or {@link Stream.record}. PyTorch: `torch.cuda.Event`. CUDA: `CUevent`.
+ *
+ * @example
+ * const ready = aux.record() // the point after everything queued on aux so far
+ * ready.wait(stream) // what follows on stream runs after it
+ * await ready.completed() // without blocking the event loop
  */
 export class Event {
   /** The device of the event. */

@@ -17,6 +17,11 @@ import { currentStream } from "./current.js"
  *
  * The library does not order your own reads and writes with the device's. Wait for the device before you read, and do not
  * write what queued work still reads. Made by {@link Device.pinned}. CUDA: `cuMemHostAlloc`. PyTorch: `pin_memory`.
+ *
+ * @example
+ * const staging = device.pinned("float32", x.length)
+ * staging.array.fill(1) // no queued work uses it yet
+ * x.copyFrom(staging) // until this has run, do not change staging.array
  */
 export class PinnedArray<D extends DType = DType> {
   /** The type of its elements. */

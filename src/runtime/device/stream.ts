@@ -34,6 +34,11 @@ const usesNames: ReadonlySet<string> = new Set(["reads", "writes"] satisfies (ke
  * events or waits order them.
  *
  * Made by {@link Device.createStream}. PyTorch: `torch.cuda.Stream`. CUDA: a non-blocking stream (`CUstream`).
+ *
+ * @example
+ * aux.wait(stream) // aux begins after what stream has so far
+ * aux.run(() => scale.launch({ grid: 1, block: 256 }, 256, 2, x)) // beside what stream gets from now on
+ * stream.wait(aux) // what follows on stream can use x
  */
 export class Stream {
   /** The device of the stream. */

@@ -38,7 +38,7 @@ const captureOptions: ReadonlySet<string> = new Set(["device", "overlap", "key"]
  * throws
  * @example
  * const graph = captureGraph(() => model(x))
- * x.copyFrom(tokens)
+ * x.copyFrom(input)
  * graph.launch()
  * console.log(await graph.result.read())
  */

@@ -44,8 +44,8 @@ type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
  * AUX_LENGTH_MISMATCH, AUX_DEVICE_UNAVAILABLE if the driver has no conditionals, AUX_DISPOSED
  * @example
  * const graph = captureGraph(() => {
- *   converged.launch({ grid: 1, block: 1 }, residual, flag)
- *   runIf(flag, () => polish(x), () => iterate(x))
+ *   check.launch({ grid: 1, block: 1 }, residual, flag) // whether the residual is large
+ *   runIf(flag, () => model(x), () => layer(x))
  * })
  */
 export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Sync<U>): void {
@@ -72,9 +72,9 @@ export function runIf<T, U>(condition: Condition, then: Sync<T>, otherwise?: Syn
  * @throws the same errors as {@link runIf}
  * @example
  * const graph = captureGraph(() => {
- *   runWhile(left, () => {
- *     step.launch({ grid: 1, block: 256 }, x)
- *     countDown.launch({ grid: 1, block: 1 }, left)
+ *   runWhile(steps, () => {
+ *     relu.launch({ grid: 1, block: 256 }, x)
+ *     countDown.launch({ grid: 1, block: 1 }, steps)
  *   })
  * })
  */

@@ -13,6 +13,13 @@ import type { Stream } from "../device/stream.js"
 /**
  * Work that was captured once. Each launch queues all of it with one call. Made by {@link captureGraph}. PyTorch:
  * `torch.cuda.CUDAGraph`. CUDA: `CUgraphExec`.
+ *
+ * @example
+ * using graph = captureGraph(() => model(x))
+ * x.copyFrom(input)
+ * graph.launch()
+ * console.log(await graph.result.read())
+ * graph.update(() => model(y)) // from now on it reads y
  */
 export class Graph<T> {
   /** The device on which the graph runs. */

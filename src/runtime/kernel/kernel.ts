@@ -207,8 +207,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * @throws AuxstreamError AUX_OUT_OF_RANGE if a launch could not have this block or shared memory either;
    * AUX_INVALID_ARGUMENT, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID, AUX_DISPOSED
    * @example
-   * const { blocks } = kernel.occupancy(device, { block: 256 })
-   * kernel.launch({ grid: blocks, block: 256, cooperative: true }, x)
+   * const { blocks } = relu.occupancy(device, { block: 256 })
+   * relu.launch({ grid: blocks, block: 256, cooperative: true }, x)
    */
   occupancy(device: Device, options: OccupancyOptions): KernelOccupancy {
     this.#checkDevice(device)
@@ -224,8 +224,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_KERNEL_UNAVAILABLE, AUX_KERNEL_INVALID,
    * AUX_DISPOSED
    * @example
-   * const { block } = kernel.suggestBlock(device)
-   * kernel.launch({ grid: Math.ceil(n / block), block }, n, x)
+   * const { block } = saxpy.suggestBlock(device)
+   * saxpy.launch({ grid: Math.ceil(n / block), block }, n, 2, x, y)
    */
   suggestBlock(device: Device, options: SuggestBlockOptions = {}): SuggestedBlock {
     this.#checkDevice(device)

@@ -136,7 +136,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * @param definition its name and signature, and where the code calls it otherwise
    * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression if the module has been compiled
    * @example
-   * const scale = module.kernel({
+   * const scale = filters.kernel({
    *   name: "scale",
    *   signature: ["int32", "inout float32*"],
    *   cuda: { symbol: "scale<float, 4>" },
@@ -178,7 +178,7 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * @throws AuxstreamError AUX_KERNEL_INVALID if the code does not have the global, or has it in another size;
    * AUX_INVALID_ARGUMENT if it was not declared; AUX_KERNEL_UNAVAILABLE, AUX_DISPOSED
    * @example
-   * module.global(device, "table").copyFrom(new Float32Array([1, 2, 3, 4]))
+   * filters.global(device, "table").copyFrom(new Float32Array([1, 2, 3, 4]))
    */
   global<N extends Extract<keyof G, string>>(device: Device, name: N): DeviceArray<G[N][0]>
   global(device: Device, name: string): DeviceArray {

@@ -36,7 +36,7 @@ export interface Fields {
  *
  * @example
  * // struct Params { int n; float scale; const float* table; float lut[4]; };
- * { struct: { n: "int32", scale: "float32", table: "in float32*", lut: ["float32", 4] } }
+ * const params = { struct: { n: "int32", scale: "float32", table: "in float32*", lut: ["float32", 4] } } as const
  */
 export interface StructParameter<F extends Fields = Fields> {
   /** The fields, in order. */
