@@ -14,7 +14,7 @@ import { ours, type PeerName, peerNames } from "./gpu/peers.js"
 import type { Report as GpuReport } from "./gpu/run.js"
 import { table, toMarkdown as gpuPage } from "./gpu/summary.js"
 import { hostSpeedUp, microseconds, pictures } from "./pictures.js"
-import { equalLengths, modes, type Pair, pairs, rowName, takenByOthers, ways } from "./pieces-names.js"
+import { equalLengths, modes, nameOfPair, type Pair, pairs, rowName, takenByOthers, ways } from "./pieces-names.js"
 import { type Report, show, toMarkdown as hostPage } from "./report.js"
 
 const project = fileURLToPath(new URL("../..", import.meta.url))
@@ -249,13 +249,19 @@ function serverTable(report: Report): string {
   )
 }
 
+/** Other processes disturb a measurement if they take more than so many percent of the machine. */
+const DISTURBED = 5
+
 /** What equal pieces take, and from which length on side by side is faster. */
 function piecesTable(report: Report): string {
   const { cpu, cores, versions, date } = report
-  const taken = pairs.map((pair) => valueOf(report, takenByOthers(pair)))
-  const most = Math.max(...taken)
+  const taken = pairs.map((pair) => ({ pair, share: valueOf(report, takenByOthers(pair)) }))
+  const most = Math.max(...taken.filter(({ share }) => share <= DISTURBED).map(({ share }) => share))
+  const disturbed = taken
+    .filter(({ share }) => share > DISTURBED)
+    .map(({ pair, share }) => `, and ${show(share)} % during ${nameOfPair(pair)}`)
   const where = `${cores} cores of ${cpu}, Node.js ${versions.node}, ${date.slice(0, 10)}`
-  const noise = `Other processes took at most ${show(most)} % of the machine while a pair was measured.`
+  const noise = `Other processes took at most ${show(most)} % of the machine while a pair was measured${disturbed.join("")}.`
   const lines = equalLengths.map((length) => {
     const pair: Pair = [length, length]
     return [

@@ -90,9 +90,13 @@ export interface TraceSpan {
 export interface TracedOverlap {
   /** Whether the graph's branches ran side by side, or all operations one after another. */
   readonly mode: "parallel" | "sequential"
+  /** The policy, and what it did with the launch. */
   readonly policy: {
+    /** Its name. */
     readonly name: string
+    /** The key of the captured graph. */
     readonly key: string | number
+    /** As in {@link OverlapPhase}. */
     readonly phase: "warm-up" | "measuring" | "decided" | "checking" | "unmeasured"
   }
 }
