@@ -17,6 +17,7 @@ import { scaling } from "./scaling.js"
 import { sequences } from "./sequences.js"
 import { server } from "./server.js"
 import { trace } from "./trace.js"
+import { traceOff } from "./trace-off.js"
 
 export const benchmarks: readonly Benchmark[] = [
   forkJoin,
@@ -32,6 +33,7 @@ export const benchmarks: readonly Benchmark[] = [
   sequences,
   server,
   trace,
+  traceOff,
   openDispose,
   sanitizer,
   memory,
