@@ -29,11 +29,14 @@ export function programOf(seed: number, size = 14): Program {
 class Maker {
   readonly #seed: number
   readonly #below: (below: number) => number
+  /** Whether the program launches its graphs again and again. */
+  readonly #isOfGraphs: boolean
 
   constructor(seed: number) {
     this.#seed = seed
     this.#below = numbersFrom(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995)
     for (let skipped = 0; skipped < 4; skipped++) this.#below(2)
+    this.#isOfGraphs = this.#chance(4)
   }
 
   program(size: number): Program {
@@ -98,6 +101,7 @@ class Maker {
   }
 
   #statement(scope: Scope): Statement {
+    if (this.#isOfGraphs && scope.depth < 2 && this.#chance(3)) return this.#launch(this.#chance(3))
     const roll = this.#below(100)
     if (roll < 38 || scope.depth > 4) return { kind: "action", action: this.#action(), stream: this.#named() }
     if (roll < 46)
@@ -144,7 +148,11 @@ class Maker {
     }
     if (roll < 85) return { kind: "change", graph: this.#below(3), node: this.#below(8), action: this.#touch() }
     if (roll < 86) return { kind: "enable", graph: this.#below(3), node: this.#below(8), enabled: this.#chance(2) }
-    return { kind: "launch", graph: this.#below(3), stream: this.#named() }
+    return this.#launch(true)
+  }
+
+  #launch(anywhere: boolean): Statement {
+    return { kind: "launch", graph: this.#below(3), stream: anywhere ? this.#named() : 0 }
   }
 
   #leases(): Statement {
