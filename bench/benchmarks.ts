@@ -10,6 +10,8 @@ import { memory } from "./memory.js"
 import { openDispose } from "./open-dispose.js"
 import { overlap } from "./overlap.js"
 import { pieces } from "./pieces.js"
+import { policyCost } from "./policy-cost.js"
+import { policyDecisions } from "./policy-decisions.js"
 import { queued } from "./queued.js"
 import { queueing } from "./queueing.js"
 import { sanitizer } from "./sanitizer.js"
@@ -27,6 +29,8 @@ export const benchmarks: readonly Benchmark[] = [
   overlap,
   pieces,
   capturedDecisions,
+  policyDecisions,
+  policyCost,
   disabledPath,
   queueing,
   scaling,

@@ -112,7 +112,7 @@ export class MeasuredOverlap extends OverlapPolicy {
     countForkJoin()
     const table = this.#tableOf(main.order)
     if (main.capture !== undefined) return this.#captured(table, key)
-    table.sampler?.noteCall(main)
+    if (table.sampler?.awaitsNextCall === true) table.sampler.noteCall(main)
     return table.entryOf(key).next(main)
   }
 

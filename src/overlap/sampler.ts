@@ -75,6 +75,11 @@ export class Sampler {
     return new CallSample(this, main, sink)
   }
 
+  /** Whether {@link noteCall} has something to do. */
+  get awaitsNextCall(): boolean {
+    return this.#newest !== undefined
+  }
+
   /** Must be called when a call begins on a stream: shows whether the stream has starved since the last measured call. */
   noteCall(main: StreamState): void {
     if (this.#newest === undefined || open !== undefined) return

@@ -26,6 +26,8 @@ export class Table {
   readonly captured = new Map<OverlapKey, Entry>()
   readonly #owner: EntryOwner
   readonly #stored: StoredLookup
+  /** The entry of the latest eager call. */
+  #latest: Entry | undefined
   #uses = 0
 
   constructor(device: DeviceFacts, owner: EntryOwner, stored: StoredLookup) {
@@ -43,8 +45,16 @@ export class Table {
 
   /** The entry of eager calls with this key. */
   entryOf(key: OverlapKey): Entry {
+    const latest = this.#latest
+    return latest !== undefined && latest.key === key ? latest : this.#changeTo(key)
+  }
+
+  /** Apart, because most calls have the key of the call before. Only a change is counted as a use. */
+  #changeTo(key: OverlapKey): Entry {
+    if (this.#latest !== undefined) this.#latest.lastUse = ++this.#uses
     const entry = this.eager.get(key) ?? this.#add("eager", key)
     entry.lastUse = ++this.#uses
+    this.#latest = entry
     return entry
   }
 

@@ -208,6 +208,7 @@ class Compiler {
       called: { start: this.#time(start), end: this.#time(Number.isFinite(end) ? end : this.#window.end) },
       device: 0,
       streams: [],
+      ...(region.policy === undefined ? {} : { policy: { ...region.policy } }),
       ...(parent === undefined ? {} : { parent }),
       ...(parent === undefined || region.parent?.index === undefined ? {} : { branch: region.parent.index }),
     }

@@ -9,10 +9,13 @@ import {
   measuredOverlap,
   type OverlapOptions,
   parallel,
+  startTrace,
   type Stream,
 } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, once, over, spin } from "../support/kernels.js"
+import { describe } from "../../src/trace/layout/describe.js"
+import { find } from "../../src/trace/layout/search.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { Heard } from "../overlap/heard.js"
 
@@ -26,6 +29,8 @@ const resident = defineKernel({
   cuda: { source: 'extern "C" __global__ void test_spin(int) {}' },
   host: { source: "export function test_spin() {}" },
 })
+
+const launch = () => spin.launch(once, 10)
 
 /** The three functions that take a policy, with two functions each. */
 function waysOn(device: Device, aux: Stream): ((fn0: Fn, fn1: Fn, options: OverlapOptions) => unknown)[] {
@@ -170,6 +175,33 @@ forEachOpenDevice("§14: measuredOverlap", (open) => {
     assert.ok(isHeld(after))
     latch.open()
     device.synchronize()
+  })
+
+  test("§12 a trace shows the policy of each fork-join, and the page says it", async () => {
+    using device = open()
+    using aux = device.createStream()
+    const policy = measuredOverlap({ name: "mine" })
+    const trace = startTrace()
+    for (const call of waysOn(device, aux))
+      device.defaultStream.run(() => call(launch, launch, { overlap: policy, key: "k" }))
+    waysOn(device, aux)[0]?.(launch, launch, {})
+    const { data } = await trace.stop()
+    const note = (phase: string) => ({ name: "mine", key: "k", phase })
+    assert.deepEqual(
+      data.regions.map(({ mode, reason, policy }) => [mode, reason, policy]),
+      [
+        ["parallel", "parallel", note("warm-up")],
+        ["sequential", "policy", note("warm-up")],
+        ["parallel", "parallel", note("warm-up")],
+        ["parallel", "parallel", undefined],
+      ],
+    )
+    const facts = describe(data, { kind: "region", index: 1 }).facts
+    assert.deepEqual(
+      facts.find(([name]) => name === "overlap policy"),
+      ["overlap policy", '"mine", key "k": warm-up'],
+    )
+    assert.equal(find(data, "mine").length, 3)
   })
 
   test("inside a capture nothing is timed, and the graph has the branches", async () => {

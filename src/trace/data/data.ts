@@ -91,14 +91,17 @@ export interface TracedOverlap {
   /** Whether the graph's branches ran side by side, or all operations one after another. */
   readonly mode: "parallel" | "sequential"
   /** The policy, and what it did with the launch. */
-  readonly policy: {
-    /** Its name. */
-    readonly name: string
-    /** The key of the captured graph. */
-    readonly key: string | number
-    /** As in {@link OverlapPhase}. */
-    readonly phase: "warm-up" | "measuring" | "decided" | "checking" | "unmeasured"
-  }
+  readonly policy: TracedPolicy
+}
+
+/** A policy, and what it did with a call or a launch. */
+export interface TracedPolicy {
+  /** Its name. */
+  readonly name: string
+  /** The key of the call, or of the captured graph. */
+  readonly key: string | number
+  /** As in {@link OverlapPhase}. */
+  readonly phase: "warm-up" | "measuring" | "decided" | "checking" | "unmeasured"
 }
 
 /** One stream's wait for another one's record: an arrow in the picture. */
@@ -140,6 +143,8 @@ export interface TraceRegion {
   readonly mode: "parallel" | "sequential"
   /** Why it ran in this mode: a {@link ParallelReason}. */
   readonly reason: string
+  /** For a call with a policy: what the policy did with it. */
+  readonly policy?: TracedPolicy
   /** In a graph: the index of the span of the graph's launch. */
   readonly graph?: number
   /** For a fork in a graph: the indices of the operations that its caller queued before it joined. */

@@ -1,6 +1,6 @@
 /** What a viewer says of one thing in a trace: its name, and what is known of it, as words. */
 
-import type { TraceData, TracedOverlap, TraceRegion } from "../data/data.js"
+import type { TraceData, TracedOverlap, TracedPolicy, TraceRegion } from "../data/data.js"
 import type { RegionFigures, TraceFigures } from "../data/figures.js"
 import type { Interval } from "./nesting.js"
 import type { Item } from "./search.js"
@@ -67,9 +67,13 @@ function describeSpan(data: TraceData, index: number): Description {
 }
 
 /** How a policy had a graph run: `"decode", key 64: in sequence, decided`. */
-function wordsOf({ mode, policy: { name, key, phase } }: TracedOverlap): string {
-  const shape = typeof key === "string" ? `"${key}"` : key
-  return `"${name}", key ${shape}: ${mode === "parallel" ? "in parallel" : "in sequence"}, ${phase}`
+function wordsOf({ mode, policy }: TracedOverlap): string {
+  return `${nameOfPolicy(policy)}: ${mode === "parallel" ? "in parallel" : "in sequence"}, ${policy.phase}`
+}
+
+/** `"decode", key 64`. */
+function nameOfPolicy({ name, key }: TracedPolicy): string {
+  return `"${name}", key ${typeof key === "string" ? `"${key}"` : key}`
 }
 
 function describeCall(data: TraceData, index: number): Description {
@@ -82,11 +86,12 @@ function describeCall(data: TraceData, index: number): Description {
 function describeRegion(data: TraceData, index: number, figures: RegionFigures | undefined): Description {
   const region = data.regions[index]
   if (region === undefined) return { title: "", subtitle: "", facts: [] }
-  const { name, device, called, ran, streams, graph } = region
+  const { name, device, called, ran, streams, graph, policy } = region
   const facts: [string, string][] = ran === undefined ? [["operations", "none"]] : [...timesOf(ran)]
   const call = `${formatTime(called.end - called.start)} of the host's time, from ${formatExactly(called.start)}`
   facts.push(graph === undefined ? ["call", call] : ["graph", data.spans[graph]?.name ?? ""])
   facts.push(["streams", streams.map((stream) => data.streams[stream]?.name ?? "").join(", ")])
+  if (policy !== undefined) facts.push(["overlap policy", `${nameOfPolicy(policy)}: ${policy.phase}`])
   if (figures !== undefined) facts.push(...gainsOf(figures))
   return { title: name, subtitle: `fork-join ${modeOf(region)}, on ${data.devices[device]?.id ?? ""}`, facts }
 }

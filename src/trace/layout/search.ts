@@ -10,7 +10,7 @@ export interface Item {
   readonly index: number
 }
 
-/** All items whose name, kind, mode or reason has the text in it, in any case, in the order of their times. */
+/** All items whose name, kind, mode, reason or policy has the text in it, in any case, in the order of their times. */
 export function find(data: TraceData, text: string): Item[] {
   const wanted = text.trim().toLowerCase()
   if (wanted === "") return []
@@ -19,8 +19,9 @@ export function find(data: TraceData, text: string): Item[] {
   data.spans.forEach(({ name, kind, start }, index) => {
     if (matches(name) || kind === wanted) found.push({ kind: "span", index, start })
   })
-  data.regions.forEach(({ name, mode, reason, ran, called }, index) => {
-    if ([name, mode, reason].some(matches)) found.push({ kind: "region", index, start: (ran ?? called).start })
+  data.regions.forEach(({ name, mode, reason, policy, ran, called }, index) => {
+    if ([name, mode, reason, policy?.name ?? "", policy?.phase ?? ""].some(matches))
+      found.push({ kind: "region", index, start: (ran ?? called).start })
   })
   data.calls.forEach(({ name, start }, index) => {
     if (matches(name)) found.push({ kind: "call", index, start })

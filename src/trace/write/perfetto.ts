@@ -76,8 +76,9 @@ function addRanRegions(timeline: Timeline, { regions }: TraceData, device: numbe
 
 function textOfRegion(region: TraceData["regions"][number] | undefined, index: number): Text {
   if (region === undefined) return {}
-  const { name, mode, reason } = region
-  return { name, category: mode, details: { region: index, mode, reason } }
+  const { name, mode, reason, policy } = region
+  const detail = { policy: policy?.name, policy_key: policy && String(policy.key), policy_phase: policy?.phase }
+  return { name, category: mode, details: { region: index, mode, reason, ...detail } }
 }
 
 function addStream(timeline: Timeline, data: TraceData, stream: number, parent: number, flows: Flows): void {
