@@ -6,6 +6,7 @@ import { runProgram } from "./program.js"
 import { toSvg } from "./svg.js"
 
 const help = `auxstream graph [--out FILE.dot|FILE.svg] program.js [arguments]
+auxstream graph [--out FILE.dot|FILE.svg] -- COMMAND [arguments]
 
 Runs a program and draws the graphs that it captured (AUXSTREAM_GRAPHS). Prints them in Graphviz' language DOT,
 or writes a file. An SVG needs Graphviz or the npm package @viz-js/viz. The program prints to standard error.
@@ -23,7 +24,7 @@ export const graph: Command = {
     try {
       const path = join(folder, "graphs.dot")
       writeFileSync(path, "")
-      const code = await runProgram(["node", ...program], { AUXSTREAM_GRAPHS: path }, "stderr")
+      const code = await runProgram(program, { AUXSTREAM_GRAPHS: path }, "stderr")
       if (code !== 0) return code
       return await write(readFileSync(path, "utf8"), out)
     } finally {
@@ -32,7 +33,7 @@ export const graph: Command = {
   },
 }
 
-/** The options come before the program; what follows it are its own arguments. */
+/** The options come before the program, or before -- and a command; what follows are its own arguments. */
 function read(args: readonly string[]): { readonly out: string | undefined; readonly program: readonly string[] } {
   const [first = "", second] = args
   const [option, value] = first.startsWith("--out=") ? ["--out", first.slice("--out=".length)] : [first, second]
@@ -41,11 +42,12 @@ function read(args: readonly string[]): { readonly out: string | undefined; read
   if (option === "--out" && (out === undefined || ![".dot", ".svg"].includes(extname(out)))) {
     throw new UsageError(`--out must name a file that ends in .dot or .svg; got ${JSON.stringify(out ?? "")}.`)
   }
-  const [name = ""] = program
+  const [name = "", ...command] = program
+  if (name === "--" && command.length > 0) return { out, program: command }
   if (name === "" || name.startsWith("-")) {
     throw new UsageError(`The program must be the path of a module, after the options; got ${JSON.stringify(name)}.`)
   }
-  return { out, program }
+  return { out, program: ["node", ...program] }
 }
 
 async function write(dot: string, out: string | undefined): Promise<number> {

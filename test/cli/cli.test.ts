@@ -66,6 +66,7 @@ describe("auxstream", () => {
     [["trace", "out.html", "node", "x.js"], /The program must follow after --/],
     [["trace", "out.html", "--", "no-such-program"], /no-such-program cannot be started/],
     [["graph"], /must be the path of a module/],
+    [["graph", "--"], /must be the path of a module/],
     [["graph", "--out", "x.png", "program.mjs"], /must name a file that ends in \.dot or \.svg; got "x\.png"/],
   ]
   test("answers a mistake with one sentence and exit code 2", () => {
@@ -149,6 +150,7 @@ describe("auxstream", () => {
     assert.match(stderr, /printed 1 given/)
     assert.equal(run("graph", "--out=graphs.dot", path).status, 0)
     assert.equal(readFileSync(join(folder, "graphs.dot"), "utf8"), stdout)
+    assert.equal(run("graph", "--", "node", path).stdout, stdout)
     assert.equal(run("graph", program("empty.mjs", "")).status, 1)
   })
 
