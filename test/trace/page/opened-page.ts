@@ -34,6 +34,7 @@ const COUNTER = `
   const fillRect = CanvasRenderingContext2D.prototype.fillRect
   CanvasRenderingContext2D.prototype.fillRect = function (...box) { rectangles++; fillRect.apply(this, box) }
   const request = requestAnimationFrame.bind(globalThis)
+  globalThis.nextFrame = () => new Promise(request)
   globalThis.requestAnimationFrame = (run) => request((time) => {
     const start = performance.now()
     run(time)
@@ -208,18 +209,47 @@ export class OpenedPage implements AsyncDisposable {
     return this.page.evaluate("({ rectangles: rectangles / Math.max(1, costs.length - 2) })")
   }
 
-  /** Zooms in and out for some frames. Milliseconds of each frame's own work. */
-  async frameTimes({ x, y }: Place): Promise<{ median: number; most: number }> {
-    const times = await this.page.evaluate<number[]>(`(async () => {
+  /**
+   * Zooms in and out, or moves to and fro, for some frames: milliseconds of each frame's own work, from frame to frame, and of
+   * the processor a frame.
+   */
+  async frameTimes({ x, y }: Place, how: "zoom" | "move"): Promise<{ work: Spread; interval: Spread; cpu: number }> {
+    const before = await this.#cpuTime()
+    const found = await this.page.evaluate<{ work: number[]; intervals: number[] }>(`(async () => {
       const canvas = document.querySelector("#timeline")
+      const intervals = []
       costs.length = 0
-      for (let frame = 0; frame < 120; frame++) {
-        const event = { clientX: ${x}, clientY: ${y}, deltaY: frame % 60 < 30 ? -60 : 60, cancelable: true }
+      let last = await nextFrame()
+      for (let frame = 0; frame < 240; frame++) {
+        const by = frame % 60 < 30 ? -60 : 60
+        const event = { clientX: ${x}, clientY: ${y}, deltaY: by, shiftKey: ${how === "move"}, cancelable: true }
         canvas.dispatchEvent(new WheelEvent("wheel", event))
-        await new Promise(requestAnimationFrame)
+        const next = await nextFrame()
+        intervals.push(next - last)
+        last = next
       }
-      return costs.slice().sort((a, b) => a - b)
+      return { work: costs.slice(), intervals }
     })()`)
-    return { median: times[times.length >> 1] ?? 0, most: times.at(-1) ?? 0 }
+    const cpu = ((await this.#cpuTime()) - before) / found.intervals.length
+    return { work: spreadOf(found.work), interval: spreadOf(found.intervals), cpu }
   }
+
+  /** Milliseconds that the processes which draw pages have used, whatever else the machine does. */
+  async #cpuTime(): Promise<number> {
+    const session = await this.#context.browser()?.newBrowserCDPSession()
+    const { processInfo = [] } = (await session?.send("SystemInfo.getProcessInfo")) ?? {}
+    await session?.detach()
+    return processInfo.reduce((sum, { type, cpuTime }) => sum + (type === "renderer" ? 1000 * cpuTime : 0), 0)
+  }
+}
+
+/** Milliseconds. */
+export interface Spread {
+  readonly median: number
+  readonly p99: number
+}
+
+function spreadOf(times: readonly number[]): Spread {
+  const sorted = times.toSorted((a, b) => a - b)
+  return { median: sorted[sorted.length >> 1] ?? 0, p99: sorted[Math.floor(0.99 * sorted.length)] ?? 0 }
 }

@@ -5,14 +5,17 @@
 
 import assert from "node:assert/strict"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { availableParallelism, loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { DARK, LIGHT, colorOf } from "../../../src/trace/layout/colors.js"
 import { syntheticFigures, syntheticTrace } from "../../support/synthetic-trace.js"
 import { toHtml } from "../../../src/trace/write/html.js"
-import { OpenedPage, openBrowser } from "./opened-page.js"
+import { analyse } from "../../../src/trace/analysis/analyse.js"
+import type { TraceFigures } from "../../../src/trace/data/figures.js"
+import { OpenedPage, openBrowser, type Spread } from "./opened-page.js"
+import { traceOfGraph } from "./trace-of-graph.js"
 
 const data = syntheticTrace({ spans: 250 })
 const spanNamed = (name: string, after = 0) =>
@@ -33,11 +36,11 @@ describe("§12 the page in a browser", () => {
 
   /** Opens a trace. Fails the test if the page reports an error or asks for anything beside its own file. */
   async function open(
-    options: { trace?: typeof data; dark?: boolean; width?: number; touch?: boolean } = {},
+    options: { trace?: typeof data; figures?: TraceFigures; dark?: boolean; width?: number; touch?: boolean } = {},
   ): Promise<OpenedPage> {
     const { trace = data, dark = false, width = 1280, touch = false } = options
     const file = join(folder, `${opened.length}.html`)
-    writeFileSync(file, toHtml(trace, syntheticFigures(trace)))
+    writeFileSync(file, toHtml(trace, options.figures ?? syntheticFigures(trace)))
     const page = await OpenedPage.open(await browser, pathToFileURL(file).href, trace, { dark, width, touch })
     opened.push(page)
     return page
@@ -346,11 +349,44 @@ describe("§12 the page in a browser", () => {
       const { rectangles } = await page.measure(() => page.wheel({ x: x + width / 2, y: y + 90 }, -300))
       assert.ok(rectangles < 20_000, `${rectangles} rectangles in a frame`)
     }
-    await page.press("0")
-    const times = await page.frameTimes({ x: x + width / 2, y: y + 90 })
-    t.diagnostic(
-      `drawing a frame took ${times.median.toFixed(1)} ms in the middle, ${times.most.toFixed(1)} ms at most, of 120`,
-    )
+    for (const [name, zooms] of [
+      ["all of it", 0],
+      ["a tenth", 4],
+      ["a thousandth", 12],
+    ] as const) {
+      await page.press("0")
+      for (let zoom = 0; zoom < zooms; zoom++) await page.wheel({ x: x + width / 2, y: y + 90 }, -300)
+      for (const how of ["move", "zoom"] as const) {
+        const { work, interval, cpu } = await page.frameTimes({ x: x + width / 2, y: y + 90 }, how)
+        const told = ({ median, p99 }: Spread) => `${median.toFixed(1)} ms (99 %: ${p99.toFixed(1)})`
+        const all = `${told(work)} of work a frame, ${told(interval)} from frame to frame, ${cpu.toFixed(1)} ms of the processor`
+        t.diagnostic(`${how}, ${name} in view: ${all}`)
+      }
+    }
+    t.diagnostic(`the machine's load: ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores`)
+  })
+
+  test("shows the fork-joins of a launched graph above its nodes, each with its mode, and their waits", async () => {
+    const graph = await traceOfGraph()
+    const figures = analyse(graph)
+    await using page = await open({ trace: graph, figures })
+    assert.equal(graph.regions.filter((region) => region.graph !== undefined).length, 4)
+    await page.press("t")
+    assert.match(await page.text("#tables"), /parallel, in graphs.*in parallel\s*2/s)
+    assert.match(await page.text("#tables"), /parallel, in graphs.*in sequence: disabled\s*2/s)
+    await page.press("t")
+    const target = process.env["AUXSTREAM_PAGE_PICTURES"]
+    if (target === undefined) return
+    for (const { name, ...options } of [
+      { name: "light" },
+      { name: "dark", dark: true },
+      { name: "narrow", width: 400 },
+    ]) {
+      await using shown = await open({ ...options, trace: graph, figures })
+      writeFileSync(join(target, `graph-${name}.png`), await shown.page.screenshot({ fullPage: true }))
+    }
+    await page.press("t")
+    writeFileSync(join(target, "graph-tables.png"), await page.page.screenshot({ fullPage: true }))
   })
 
   test("in every theme and width is a picture to look at", async (t) => {
