@@ -23,7 +23,7 @@ import { type Segment, Shadow } from "./shadow.js"
 import { StridedAccesses } from "./strided-accesses.js"
 
 /** Sweeps begin at this number of lanes or segments. */
-const LEAST = 1024
+const LEAST = 64
 
 /** The past accesses that conflict with a new one, and bytes that both use. */
 export interface Conflict {
@@ -61,6 +61,9 @@ export class History {
   /** All lanes whose slots are in use, former leases included. */
   readonly #all = new Set<Lane>()
   readonly #slots = new ClockSlots()
+  /** The segments of the operands that {@link passes} has found, and the shadow's shape then. */
+  readonly #passed: Segment[] = []
+  #passedShape = NONE
   readonly #chains = new Map<object, ChainEnd>()
   /** {@link Chain.unions} when `#chains` was up to date. */
   #unions = NONE
@@ -242,13 +245,16 @@ export class History {
    */
   passes(lane: Lane, { type: { roles }, operands }: Operation): boolean {
     if (this.strided.size > 0) return false
+    let count = 0
     for (let index = 0; index < operands.length; index++) {
       const role = roles[index]
       const operand = operands[index]
       if (role === undefined || typeof operand !== "object") continue
       const segment = operand.rows === undefined ? this.#exactly(operand) : undefined
       if (segment === undefined || this.#racesIn(segment, lane, role, operand.allocation)) return false
+      this.#passed[count++] = segment
     }
+    this.#passedShape = this.shadow.shape
     return true
   }
 
@@ -264,13 +270,15 @@ export class History {
     return false
   }
 
-  /** Notes the accesses of an operation for which {@link passes} was true. */
+  /** Notes the accesses of the latest operation for which {@link passes} was true. */
   noteOperands(queued: QueuedOperation, { type: { roles }, operands }: Operation): void {
+    const isSame = this.#passedShape === this.shadow.shape
+    let count = 0
     for (let index = 0; index < operands.length; index++) {
       const role = roles[index]
       const operand = operands[index]
       if (role === undefined || typeof operand !== "object") continue
-      const segment = this.#exactly(operand)
+      const segment = isSame ? this.#passed[count++] : this.#exactly(operand)
       if (segment === undefined) this.note(queued, accessOf(operand, role), undefined)
       else this.#noteIn(segment, queued, role, operand.allocation, undefined)
     }

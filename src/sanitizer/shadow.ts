@@ -30,6 +30,8 @@ export class Shadow {
   #segments: Segment[] = []
   /** Each segment by its first byte, because most accesses use exactly the bytes of an earlier one. */
   readonly #byBegin = new Map<number, Segment>()
+  /** Counts up whenever segments come, go or change their bytes. */
+  shape = 0
 
   get size(): number {
     return this.#segments.length
@@ -68,6 +70,7 @@ export class Shadow {
     }
     if (done < end) this.#add(new Segment(done, end, []), tiles, added)
     if (added.length !== place - first || tiles.length !== place - first) {
+      this.shape++
       this.#replace(first, place, added)
     }
     return tiles
@@ -112,6 +115,7 @@ export class Shadow {
       tile.version++
       this.#byBegin.delete(tile.begin)
     }
+    this.shape++
     const whole = new Segment(first.begin, last.end, accesses, first.birth)
     this.#byBegin.set(whole.begin, whole)
     this.#segments.splice(this.#firstAfter(first.begin), tiles.length, whole)
@@ -127,6 +131,7 @@ export class Shadow {
     const first = this.#firstAfter(begin)
     let last = first
     while (last < this.#segments.length && this.#at(last).begin < end) last++
+    this.shape++
     const rest = this.#segments.slice(first, last).filter((segment) => this.#isNeeded(segment))
     this.#replace(first, last, rest)
   }
@@ -143,6 +148,7 @@ export class Shadow {
       filter(segment, isKept)
       if (segment.birth !== undefined && !isOpen(segment.birth)) segment.birth = undefined
     }
+    this.shape++
     this.#segments = this.#segments.filter((segment) => this.#isNeeded(segment))
   }
 

@@ -29,6 +29,11 @@ function forget(count: number, make: (index: number) => unknown): void {
   for (let index = 0; index < count; index++) make(index)
 }
 
+/** One element, so that forks without an order between them do not race. */
+function at(x: DeviceArray<"int32">, index: number): DeviceArray<"int32"> {
+  return x.subarray(index, index + 1)
+}
+
 const programs: Record<string, () => Promise<unknown>> = {
   async arrays() {
     const { used } = device.memory
@@ -129,10 +134,10 @@ const programs: Record<string, () => Promise<unknown>> = {
   async forks() {
     const origin = device.createStream()
     using latch = new Latch(device)
-    const x = device.zeros("int32", 4)
+    const x = device.zeros("int32", 40)
     device.synchronize()
     origin.run(() => {
-      forget(40, (index) => fork(() => (index === 0 ? latch.hold() : affine.launch(over(4), 4, x.subarray(0), 1, 0))))
+      forget(40, (index) => fork(() => (index === 0 ? latch.hold() : affine.launch(over(1), 1, at(x, index), 1, 0))))
     })
     const joined = () => !origin.query()
     await collectUntil(joined, "the joins of forks that nobody joined")
@@ -200,11 +205,11 @@ const programs: Record<string, () => Promise<unknown>> = {
   },
 
   async capturedForks() {
-    const x = device.zeros("int32", 4)
+    const x = device.zeros("int32", 10)
     const graph = await captureGraph(async () => {
-      forget(5, () => fork(() => affine.launch(over(4), 4, x, 1, 1)))
+      forget(5, (index) => fork(() => affine.launch(over(1), 1, at(x, index), 1, 1)))
       await collect()
-      forget(5, () => fork(() => affine.launch(over(4), 4, x, 1, 1)))
+      forget(5, (index) => fork(() => affine.launch(over(1), 1, at(x, 5 + index), 1, 1)))
     })
     for (let turn = 0; turn < 5; turn++) await collect()
     graph.launch()

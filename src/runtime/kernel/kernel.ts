@@ -34,6 +34,7 @@ import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
 import { accessesOf, OperationType } from "../order/operation.js"
 import { holdOthers, noteResidentKernel } from "../order/resident.js"
 import { showCall } from "../order/observers.js"
+import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
 
 /** The definition of a kernel, for {@link defineKernel}. */
@@ -261,6 +262,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
     const isPlain = signal === undefined && uses === undefined && cluster === undefined && cooperative === undefined
     if (!isPlain || writer !== undefined || this.#isSpecial || state.order.isWatched) {
+      const isWatchedOnly = isPlain && writer === undefined && !this.#isSpecial
+      if (isWatchedOnly) return this.#launchWatched(state, named !== undefined, device, grid, block, sharedMemory, args)
       return this.#launchSpecially(options, stream, args, writer)
     }
     const handle = device.kernels[this.#place] ?? this.#loadAnew(device)
@@ -275,6 +278,31 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /** The rest of a launch with rare options, structs or globals, or one that a capture or an observer sees. */
+  /** A plain launch that an observer or a capture sees. */
+  #launchWatched(
+    stream: StreamState,
+    isStreamNamed: boolean,
+    device: Device,
+    grid: Dimensions,
+    block: Dimensions,
+    sharedMemory: number,
+    args: CheckedArgument[],
+  ): void {
+    const handle = this.load(device)
+    const operation = begin(stream, this.#type, args, undefined, isStreamNamed)
+    const state = operation === undefined ? stream : operation.stream
+    try {
+      prepare(state, this.#type, args)
+      // The observer may have launched other kernels.
+      const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
+      state.order.driver.kernels.launch(state.handle, handle, shape, args, undefined)
+    } catch (error) {
+      throw refuse(operation, error)
+    }
+    accept(state, this.#type, args, undefined, operation)
+    if (state.capture !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
+  }
+
   #launchSpecially(
     options: LaunchOptions,
     stream: Stream,

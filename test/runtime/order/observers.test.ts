@@ -14,6 +14,7 @@ import { skip } from "../../cuda/double.js"
 import { type DriverMethod, proxied } from "../../support/driver-proxy.js"
 import { affine, combine, once, over } from "../../support/kernels.js"
 import { Observed } from "../../support/observed.js"
+import { unsanitized } from "../../support/races.js"
 import { RecordingDriver } from "../../support/recording-driver.js"
 
 /** The driver's calls that queue an operation which uses memory. */
@@ -202,7 +203,7 @@ describe("§6 operations: the driver refuses one", () => {
 })
 
 describe("§6 operations: without an observer", () => {
-  it("nothing is described outside captures", (t) => {
+  it("nothing is described outside captures", unsanitized, (t) => {
     using device = openDevice("host")
     const x = device.from(Int32Array.of(1, 2, 3, 4))
     using graph = captureGraph(
