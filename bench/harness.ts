@@ -12,6 +12,8 @@ export interface Settings {
 /** One of the ways that a benchmark compares. */
 export interface Contender {
   readonly name: string
+  /** Prepares a turn. */
+  readonly prepare?: () => void
   /** One turn, the only timed part. It ends when it returns, or when its promise settles. */
   readonly turn: () => void | Promise<void>
   /** Cleans up after a turn. */
@@ -85,6 +87,7 @@ export async function compare(comparison: Comparison, contenders: readonly Conte
 }
 
 async function timeTurn(contender: Contender | undefined): Promise<number> {
+  contender?.prepare?.()
   const started = performance.now()
   const promise = contender?.turn()
   if (promise !== undefined) await promise

@@ -1,4 +1,12 @@
-import { captureGraph, defineKernel, type Device, maybeExecuteInParallel, openDevice, startSanitizer } from "auxstream"
+import {
+  captureGraph,
+  defineKernel,
+  type Device,
+  maybeExecuteInParallel,
+  openDevice,
+  type Sanitizer,
+  startSanitizer,
+} from "auxstream"
 import { type Benchmark, compare, type Contender, type Findings, ratio } from "./harness.js"
 import { once } from "./kernels.js"
 
@@ -58,15 +66,19 @@ export async function sanitizerCost(device: Device, quick: boolean): Promise<Fin
   const calls = { launch: left, "fork-join of two launches": both, "launch of a graph of 40": () => graph.launch() }
   const contenders = Object.entries(calls).flatMap(([call, run]) =>
     Object.entries(modes).map(([mode, options]): Contender => {
+      let running: Sanitizer | undefined
       return {
         name: `${call}, ${mode}`,
-        turn() {
+        prepare() {
           hold?.close(aux)
-          const running = options === undefined ? undefined : startSanitizer(options)
+          running = options === undefined ? undefined : startSanitizer(options)
+          run() // What the sanitizer does only once is not measured.
+        },
+        turn() {
           for (let count = 0; count < operations; count++) run()
-          running?.stop()
         },
         settle() {
+          running?.stop()
           hold?.open()
           device.synchronize()
         },

@@ -5,7 +5,7 @@ import type { Stream } from "../runtime/device/stream.js"
 import { type Region, RegionPart } from "../runtime/order/region.js"
 import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
-import { inRegion, partOf } from "./region.js"
+import { endAfter, inRegion, partOf } from "./region.js"
 
 /** A function that runs beside the main one, with its stream and the event that marks its end. */
 export class AuxBranch {
@@ -56,7 +56,7 @@ export function forkJoin(
  * into several functions doubles its cost. Errors and promises are passed on to {@link ForkJoin}.
  *
  * @param here the caller's context
- * @param region the call's region if there is an observer. Then this must be called by {@link aroundRegion}
+ * @param region the call's region if there is an observer. Then this must be called by {@link forkJoinOfTwoIn}
  */
 export function forkJoinOfTwo(
   here: Context,
@@ -120,6 +120,30 @@ export function forkJoinOfTwo(
   if (region === undefined) return whole.end(failure)
   showRegion(undefined)
   return runIn(here.withRegion(region.own), () => whole.end(failure))
+}
+
+/** {@link forkJoinOfTwo} for observers. Apart from {@link inRegion}, which is made for any number of functions and costs more. */
+export function forkJoinOfTwoIn(
+  region: Region,
+  here: Context,
+  main: Stream,
+  fn0: () => unknown,
+  fn1: () => unknown,
+  stream: Stream,
+  start: Event,
+  done: Event,
+): unknown[] | Promise<unknown[]> {
+  let results: unknown[] | Promise<unknown[]> | undefined
+  try {
+    results = forkJoinOfTwo(here, main, fn0, fn1, stream, start, done, region)
+    return results
+  } catch (error) {
+    enter(here)
+    throw error
+  } finally {
+    showRegion(undefined)
+    endAfter(region, results)
+  }
 }
 
 /** Enters the part of the main function. */

@@ -6,9 +6,8 @@ import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { checkOverlap, type OverlapOptions } from "../runtime/order/overlap-options.js"
 import { noteOf, timed } from "./by-policy.js"
-import { forkJoinOfTwo } from "./fork-join.js"
+import { forkJoinOfTwo, forkJoinOfTwoIn } from "./fork-join.js"
 import type { Region } from "../runtime/order/region.js"
-import { aroundRegion } from "./region.js"
 import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import { haveResidentKernels, sideBySide } from "../runtime/order/resident.js"
@@ -97,7 +96,7 @@ function forkJoinInRegion(
   event0: Event,
   event1: Event,
 ): unknown[] | Promise<unknown[]> {
-  return aroundRegion(region, here, () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region))
+  return forkJoinOfTwoIn(region, here, main, fn0, fn1, auxStream, event0, event1)
 }
 
 /** The same if there are options. Apart, so that calls without any cost no more. */
@@ -143,8 +142,9 @@ function takeTurn(
   if (region === undefined && !haveResidentKernels()) {
     return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
   }
-  const execute = () => forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, region)
-  return sideBySide([main.state, auxStream.state], () =>
-    region === undefined ? execute() : aroundRegion(region, here, execute),
-  )
+  return sideBySide([main.state, auxStream.state], () => {
+    return region === undefined
+      ? forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
+      : forkJoinOfTwoIn(region, here, main, fn0, fn1, auxStream, event0, event1)
+  })
 }

@@ -3,7 +3,7 @@
  * otherwise they never come here.
  */
 import { adopt } from "../common/thenable.js"
-import { type Context, context, enter, runIn, showRegion } from "../runtime/device/context.js"
+import { context, runIn } from "../runtime/device/context.js"
 import { type Region, RegionPart } from "../runtime/order/region.js"
 
 /** Runs a call inside its region, and ends the region when the call has returned or its promise has settled. */
@@ -11,34 +11,19 @@ export function inRegion<T>(region: Region, call: () => T): T {
   return runIn(context().withRegion(region.own), () => untilSettled(region, call))
 }
 
-/**
- * Like {@link inRegion}, for a call that enters the parts of its region itself. If it throws, the caller's context is entered
- * again.
- */
-export function aroundRegion<T>(region: Region, here: Context, call: () => T): T {
-  try {
-    return untilSettled(region, call)
-  } catch (error) {
-    enter(here)
-    throw error
-  } finally {
-    showRegion(undefined)
-  }
-}
-
 function untilSettled<T>(region: Region, call: () => T): T {
-  let isLater = false
+  let results: T | undefined
   try {
-    const results = call()
-    isLater = results instanceof Promise
-    if (results instanceof Promise) endWith(region, results)
+    results = call()
     return results
   } finally {
-    if (!isLater) region.end()
+    endAfter(region, results)
   }
 }
 
-function endWith(region: Region, results: Promise<unknown>): void {
+/** Ends a region whose call has returned this, or has thrown. */
+export function endAfter(region: Region, results: unknown): void {
+  if (!(results instanceof Promise)) return region.end()
   const end = () => region.end()
   void results.then(end, end)
 }

@@ -261,10 +261,11 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const { grid, block, sharedMemory = 0, signal, uses, cluster, cooperative } = options
     const shape = shapeOf(grid, block, sharedMemory, device.driver.limits)
     const isPlain = signal === undefined && uses === undefined && cluster === undefined && cooperative === undefined
-    if (!isPlain || writer !== undefined || this.#isSpecial || state.order.isWatched) {
-      const isWatchedOnly = isPlain && writer === undefined && !this.#isSpecial
-      if (isWatchedOnly) return this.#launchWatched(state, named !== undefined, device, grid, block, sharedMemory, args)
+    if (!isPlain || writer !== undefined || this.#isSpecial) {
       return this.#launchSpecially(options, stream, args, writer)
+    }
+    if (state.order.isWatched) {
+      return this.#launchWatched(state, named !== undefined, device, grid, block, sharedMemory, args)
     }
     const handle = device.kernels[this.#place] ?? this.#loadAnew(device)
     state.checkUsable()
