@@ -8,8 +8,8 @@ import { captureGraph, type Device, type Graph, measuredOverlap, withMultiStream
 const LEAST = { relative: 0.05, microseconds: 1 } as const
 /** A policy that has not decided after so many launches does not decide. */
 const MOST_LAUNCHES = 400
-/** Pairs of launches, one each way, that are compared. */
-const PAIRS = { least: 5, most: 100 } as const
+/** Pairs of launches, one each way, that are compared: at the beginning, and beside each decision, because machines drift. */
+const PAIRS = { first: 5, each: 3 } as const
 
 export interface Effort {
   /** How many fresh decisions to make at most. */
@@ -43,17 +43,19 @@ export function contest(device: Device, queue: () => void, { decisions, seconds 
   using parallel = captureGraph(queue, { device })
   using sequential = captureGraph(() => withMultiStream(false, queue), { device })
   const hosts = { without: [] as number[], measured: [] as number[], decided: [] as number[] }
-  const pairs = compare(parallel, sequential, performance.now() + (seconds * 1000) / 4, hosts.without)
-  const speedUp = median(pairs.map(([one, other]) => other / one))
-  const medians = { parallel: median(pairs.map(([one]) => one)), sequential: median(pairs.map(([, other]) => other)) }
-  const faster = fasterOf(medians, speedUp)
+  compare(parallel, sequential, PAIRS.first, []) // Warms up.
+  const pairs = compare(parallel, sequential, PAIRS.first, hosts.without)
   const modes: (string | undefined)[] = []
   let launches = 0
   while (modes.length < decisions && (modes.length < 3 || performance.now() < end)) {
     const { mode, count } = decide(device, queue, hosts)
     modes.push(mode)
     launches += count
+    pairs.push(...compare(parallel, sequential, PAIRS.each, hosts.without))
   }
+  const speedUp = median(pairs.map(([one, other]) => other / one))
+  const medians = { parallel: median(pairs.map(([one]) => one)), sequential: median(pairs.map(([, other]) => other)) }
+  const faster = fasterOf(medians, speedUp)
   return {
     ...medians,
     speedUp,
@@ -74,21 +76,18 @@ function fasterOf(medians: { readonly parallel: number; readonly sequential: num
   return speedUp > 1 ? "parallel" : "sequential"
 }
 
+/** Launches both in turn, each of them first in every second pair. @returns the times of each pair */
 function compare(
   parallel: Graph<void>,
   sequential: Graph<void>,
-  end: number,
+  count: number,
   host: number[],
 ): [parallel: number, sequential: number][] {
-  const pairs: [number, number][] = []
-  for (let warmUp = 0; warmUp < PAIRS.least; warmUp++) for (const graph of [parallel, sequential]) timed(graph, [])
-  while (pairs.length < PAIRS.most && (pairs.length < PAIRS.least || performance.now() < end)) {
-    const isFirst = pairs.length % 2 === 0
-    const first = timed(isFirst ? parallel : sequential, host)
-    const second = timed(isFirst ? sequential : parallel, host)
-    pairs.push(isFirst ? [first, second] : [second, first])
-  }
-  return pairs
+  return Array.from({ length: count }, (_, pair): [number, number] => {
+    if (pair % 2 === 0) return [timed(parallel, host), timed(sequential, host)]
+    const second = timed(sequential, host)
+    return [timed(parallel, host), second]
+  })
 }
 
 /** A fresh policy decides about a fresh graph. */

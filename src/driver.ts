@@ -595,8 +595,7 @@ export interface DriverGraphs {
    * Otherwise a new one is, and the old graph is unchanged.
    * @param keepsPriorities whether operations run with the priorities of the streams they were captured on. Otherwise all
    * run with the priority of the stream on which the graph is launched.
-   * @param isChained whether the operations run one after another: see `chain`. An executable that is not chained cannot be
-   * updated to one that is, nor the other way round
+   * @param isChained whether the operations run one after another: see `chain`. It is part of the shape
    */
   endCapture(
     stream: StreamHandle,

@@ -207,6 +207,27 @@ forEachOpenDevice("graphs with a policy", (open) => {
       assert.equal(valueOf(x), 1)
     })
 
+    test(`§14 after the decision for ${mode}, launches still run one after another on whatever streams`, () => {
+      using device = open()
+      using x = device.zeros("int32", length)
+      using y = device.zeros("int32", length)
+      const policy = new ScriptedPolicy()
+      using graph = twoBranches(x, y, policy)
+      using first = device.createStream()
+      using second = device.createStream()
+      graph.launch(first)
+      graph.launch(first)
+      policy.decision = mode
+      using latch = new Latch(device)
+      latch.hold(first)
+      graph.launch(first)
+      graph.launch(second)
+      assert.ok(isHeld(second))
+      latch.open()
+      device.synchronize()
+      assert.deepEqual([valueOf(x), valueOf(y), latch.timedOut], [40, 156, false])
+    })
+
     test(`§14 changes of nodes count for both executables, and after the decision for ${mode}`, () => {
       using device = open()
       using x = device.zeros("int32", length)

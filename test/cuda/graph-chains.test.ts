@@ -95,6 +95,23 @@ onDouble("chains of graphs", () => {
     )
   })
 
+  test("a chain that is launched in a capture is added while its template is chained", () => {
+    using driver = open()
+    const captured = new Captured(driver)
+    const chained = driver.graphs.chain(captured.graph)
+    driver.graphs.beginCapture(captured.stream)
+    const calls = names(() => driver.graphs.launch(chained, captured.stream)).map(String)
+    const places = ["cuGraphAddDependencies", "cuGraphAddChildGraphNode", "cuGraphRemoveDependencies"].map((name) =>
+      calls.indexOf(name),
+    )
+    assert.ok(
+      places.every((place, index) => place > (places[index - 1] ?? 0)),
+      calls.join(),
+    )
+    const outer = driver.graphs.endCapture(captured.stream, undefined)
+    assert.equal(captured.run(outer), inOrder)
+  })
+
   test("an older driver has no edge data", () => {
     using driver = open()
     const captured = new Captured(driver)

@@ -168,7 +168,7 @@ export class Graphs implements DriverGraphs {
    */
   #updates(executable: GraphHandle, { template: { graph }, flags, isChained }: Made): boolean {
     const former = this.#instantiations.get(executable)
-    if (former?.flags !== flags || former.isChained !== isChained) return false
+    if (former?.flags !== flags) return false
     const { cuGraphExecUpdate } = this.#context.graphCalls
     const { address } = this.#out
     // An update enables no node.

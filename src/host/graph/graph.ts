@@ -92,8 +92,7 @@ export class GraphTable {
   /** Replaces a graph's commands if the shape is the same. Launches that are queued already keep the old commands. */
   update(handle: number, sources: readonly BranchSource[], places?: ReadonlyMap<number, number>): boolean {
     const graph = this.get(handle)
-    const isChained = graph.places !== undefined
-    if (isChained !== (places !== undefined) || !isSameShape(graph.branches, sources)) return false
+    if (!isSameShape(graph.branches, sources)) return false
     const branches = this.#writeAll(sources, (branch) => this.#write(branch))
     this.#retire(graph)
     graph.branches = branches
