@@ -13,7 +13,10 @@ export interface PageCode {
 }
 
 /** Pages outside the guide that are one program each. */
-const programs = new Set(["docs/first-picture.md", "docs/porting.md", "docs/overlap.md", "docs/when-overlap-pays.md"])
+const programs = new Set([
+  ...["docs/auto-parallel.md", "docs/first-picture.md", "docs/porting.md", "docs/overlap.md"],
+  "docs/when-overlap-pays.md",
+])
 
 /** The examples in doc comments of declarations, as the compiler writes them. */
 export function examplesOf(declarations: string): string[] {

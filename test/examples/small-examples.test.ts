@@ -17,6 +17,19 @@ describe("the small examples", () => {
     assert.deepEqual(linesOf("ten-lines"), ["2 4 6 40 50 60"])
   })
 
+  test("auto-parallel: the branches of a layer written in sequence, eagerly and as a graph", () => {
+    assert.deepEqual(linesOf("auto-parallel"), [
+      "5 operations on 2 streams:",
+      "0 linear on stream 0",
+      "1 linear on stream 0 after 0 (stream)",
+      "2 linear on stream 1",
+      "3 linear on stream 1 after 2 (stream)",
+      "4 add on stream 1 after 3 (stream), 1 (wait)",
+      "41 41",
+      "As a graph with 2 branches: 82",
+    ])
+  })
+
   test("late join: the router is read while the shared expert runs", () => {
     assert.deepEqual(linesOf("late-join"), ["The router chose expert 2.", "99 198 297 396"])
   })
