@@ -10,6 +10,7 @@ import { memory } from "./memory.js"
 import { openDispose } from "./open-dispose.js"
 import { overlap } from "./overlap.js"
 import { pieces } from "./pieces.js"
+import { placement } from "./placement.js"
 import { policyCost } from "./policy-cost.js"
 import { policyDecisions } from "./policy-decisions.js"
 import { queued } from "./queued.js"
@@ -28,6 +29,7 @@ export const benchmarks: readonly Benchmark[] = [
   graph,
   overlap,
   pieces,
+  placement,
   capturedDecisions,
   policyDecisions,
   policyCost,
