@@ -228,8 +228,9 @@ function checkAligned({ address }: DeviceArray, what: string): void {
   )
 }
 
-/** Throws unless it is an alignment in bytes that plans distinguish. */
-export function checkAlignment(value: unknown): asserts value is number {
-  checkInteger(value, "alignment", 1, 256)
+/** Throws unless it is an alignment in bytes that the arrays of such products can have. */
+export function checkAlignment(value: unknown, { inputs, output }: ProductTypes): asserts value is number {
+  const ofElements = Math.max(elementsOf(inputs).byteLength, elementsOf(output).byteLength)
+  checkInteger(value, "alignment", inputs === "float8_e4m3fn" ? FLOAT8_MULTIPLE : ofElements, 256)
   if ((value & (value - 1)) !== 0) throw mustBe("alignment", "a power of two", value, undefined, "AUX_OUT_OF_RANGE")
 }

@@ -39,7 +39,7 @@ export async function prepareMatmul<D extends MatmulDType>(device: Device, shape
   checkNumber(beta, "beta")
   checkBoolean(bias, "bias")
   checkActivation(activation)
-  checkAlignment(alignment)
+  checkAlignment(alignment, types)
   const library = device.driver.products
   if (types.inputs === "float8_e4m3fn") checkFloat8(types, layout, library)
   if (isNothing(layout) || layout.k === 0) return

@@ -1,5 +1,6 @@
 import { AuxstreamError, type ErrorCode } from "./errors.js"
 import { show } from "./show.js"
+import { isDetached } from "./typed-array.js"
 
 /**
  * The error for a value that is not what it must be. Every such text has this form: what must be, what was given, what to
@@ -42,6 +43,11 @@ function notAnInteger(value: unknown, what: string, least: number, most: number)
 /** Throws unless the value is a function. */
 export function checkFunction(value: unknown, what: string): void {
   if (typeof value !== "function") throw mustBe(what, "a function", value)
+}
+
+/** Throws if the typed array has lost its buffer: then it has no elements, and an empty array in its place would hide that. */
+export function checkAttached(value: ArrayBufferView, what: string): void {
+  if (isDetached(value)) throw mustBe(what, "a typed array that has its buffer", value, "Use it before the transfer")
 }
 
 /** Throws unless the value is true or false. */

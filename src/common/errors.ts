@@ -83,7 +83,7 @@ export class DeviceLostError extends AuxstreamError {
  *
  * The kernel's stream stays broken until it is disposed: work queued after the kernel is skipped, and later launches and
  * synchronisations throw this same error. So does every use of an array that the skipped work should have written, until a
- * copy or a fill overwrites all of it.
+ * copy or a fill overwrites all of it; a launch throws an error that names its argument and has this one as its `cause`.
  */
 export class KernelError extends AuxstreamError {
   /** The name of the kernel that failed. */

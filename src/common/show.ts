@@ -1,5 +1,5 @@
 import { inspect } from "node:util"
-import { bytesOf, isTypedArray, typedArrayName } from "./typed-array.js"
+import { bytesOf, isDetached, isTypedArray, typedArrayName } from "./typed-array.js"
 import { otherCopyOf } from "./copy.js"
 
 /** Describes a value in an error message, briefly and on one line. Never throws, whatever the value's own code does. */
@@ -31,6 +31,8 @@ function describeStranger(value: unknown): string | undefined {
 
 function describe(value: unknown): string {
   if (typeof value === "function") return `a function (${value.name === "" ? "anonymous" : value.name})`
+  if (isTypedArray(value) && isDetached(value))
+    return `a ${typedArrayName(value)} whose buffer was transferred or shrunk`
   if (isTypedArray(value)) return `a ${typedArrayName(value)} of ${bytesOf(value).byteLength} bytes`
   if (value instanceof DataView) return `a DataView of ${value.byteLength} bytes`
   if (typeof value === "object" && value !== null && value.constructor !== Object && !Array.isArray(value)) {

@@ -42,6 +42,19 @@ export function lengthOf(array: ArrayBufferView): number {
   return lengthGetter.call(array)
 }
 
+const keys: (this: unknown) => unknown = Reflect.get(prototype, "keys")
+
+/** Whether the typed array has lost its buffer: it was transferred, or has become too short. */
+export function isDetached(array: ArrayBufferView): boolean {
+  if (lengthOf(array) > 0) return false
+  try {
+    keys.call(array) // Throws a TypeError for such an array only.
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** The bytes of a typed array, as a view of this realm. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
   const byteLength = byteLengthGetter.call(array)

@@ -72,7 +72,7 @@ forEachDevice("load", (open) => {
   test("§11 load: a path, a URL, or an open file, from an offset, of a dtype", async () => {
     using device = open()
     const handle = await openFile(small)
-    for (const file of [small, pathToFileURL(small), handle]) {
+    for (const file of [small, pathToFileURL(small), pathToFileURL(small).href, handle]) {
       using x = await device.load(file, { dtype: "int32", offset: 3, length: 1000 })
       assert.deepEqual([x.dtype, x.length], ["int32", 1000])
       assert.equal(firstWrong(await x.read()), -1)
@@ -182,6 +182,15 @@ forEachDevice("load", (open) => {
     const error = await rejected(() => device.load(missing, { dtype: "int32" }), "AUX_FILE_FAILED", missing, "ENOENT")
     assert.equal(Reflect.get(Object(error.cause), "code"), "ENOENT")
     await rejected(() => device.load(folder, { dtype: "int32" }), "AUX_FILE_FAILED", folder, "regular file")
+    await rejected(
+      () => device.load("file://[", { dtype: "int32" }),
+      "AUX_INVALID_ARGUMENT",
+      "`file`",
+      "file: URL",
+      "file://[",
+    )
+    const withNull: Promise<unknown> = Reflect.apply(device.load, device, [small, null])
+    await rejected(() => withNull, "AUX_INVALID_ARGUMENT", "`options`", "{ dtype }", "got null")
     await rejected(() => device.load(small, { dtype: "int32", length: 1001 }), "AUX_OUT_OF_RANGE", "4004", "4003")
     await rejected(
       () => device.load(small, { dtype: "int32", length: 1000, offset: 4 }),

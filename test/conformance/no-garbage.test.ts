@@ -96,10 +96,18 @@ onHost("garbage is never read", (open) => {
     assert.ok(error instanceof KernelError)
     other.wait(device.defaultStream)
     for (const run of [(fn: () => unknown) => other.run(fn), (fn: () => unknown) => fn()]) {
+      for (const [launch, argument] of [
+        [() => combine.launch(over(length), length, x, y), 'Argument 1 of kernel "test_combine"'],
+        [() => combine.launch(over(length), length, y, x), 'Argument 2 of kernel "test_combine"'],
+        [() => reverse.launch(once, x), 'Argument 0 of kernel "test_reverse"'],
+      ] as const) {
+        const refusal = thrownBy(() => run(launch))
+        assert.ok(refusal instanceof KernelError)
+        assert.equal(refusal.cause, error)
+        assert.equal(refusal.kernel, "half")
+        assert.ok(refusal.message.startsWith(argument) && refusal.message.includes("half way"), refusal.message)
+      }
       for (const use of [
-        () => combine.launch(over(length), length, x, y),
-        () => combine.launch(over(length), length, y, x),
-        () => reverse.launch(once, x),
         () => throwing.launch({ ...once, uses: { reads: [x] } }, 1),
         () => throwing.launch({ ...once, uses: { writes: [x] } }, 1),
         () => y.copyFrom(x),

@@ -212,8 +212,6 @@ onDouble("§11 headers", () => {
         /cannot open source file "none.h"[^]*Give none.h as a text in `headers`, or its folder in `includePaths`\.$/,
       ],
       [{ file: join(folder, "none.cu") }, /there is no file .*none\.cu/],
-      [{ file: "none.cu" }, /"none.cu" is neither a file: URL nor an absolute path/],
-      [{ source: kernel, includePaths: ["here"] }, /include path "here" is neither/],
       [{ source: `${kernel}\n#error "--no-such-option"`, options: ["--no-such-option"] }, /--no-such-option/],
     ]
     for (const [cuda, message] of cases) {

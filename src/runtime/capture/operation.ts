@@ -14,7 +14,7 @@ import type { StreamFailures } from "../../driver.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import type { Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
-import { tell } from "../order/told-failures.js"
+import { tell, unwritten } from "../order/told-failures.js"
 import { captureOf } from "./capture.js"
 
 /** An operand of an operation: memory, or a scalar. The {@link OperationType} says how it is used. */
@@ -91,14 +91,14 @@ function prepareOverwriting(stream: StreamState, { modes }: OperandUses, operand
   }
 }
 
-function prepareWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[]): void {
+function prepareWithCare(stream: StreamState, uses: OperandUses, operands: readonly Operand[]): void {
   const mustCheck = stream.failures !== undefined
   const isCaptured = stream.capture !== undefined
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
     if (typeof operand !== "object") continue
-    const mode = modes[index]
-    if (mustCheck && mode !== "overwrite") checkWritten(stream, operand)
+    const mode = uses.modes[index]
+    if (mustCheck && mode !== "overwrite") checkWritten(stream, operand, uses, index)
     if (isCaptured) captureOf(stream)?.prepare(operand.allocation, stream)
     else if (mode === "overwrite") prepareOverwrite(stream, operand)
     else operand.allocation.birth?.orderBefore(stream)
@@ -113,9 +113,13 @@ function prepareOverwrite(stream: StreamState, { allocation: { birth }, byteLeng
 }
 
 /** Throws if a failed kernel should have written these bytes. In a capture, the launches of the graph check that. */
-function checkWritten(stream: StreamState, span: Span): void {
-  if (stream.capture === undefined) span.allocation.writes?.check(span.address, span.byteLength, stream.failures)
-  else captureOf(stream)?.memory.accesses.read(span)
+function checkWritten(stream: StreamState, span: Span, uses: OperandUses, index: number): void {
+  if (stream.capture !== undefined) return captureOf(stream)?.memory.accesses.read(span)
+  try {
+    span.allocation.writes?.check(span.address, span.byteLength, stream.failures)
+  } catch (error) {
+    throw unwritten(uses.nameOf?.(index), error)
+  }
 }
 
 /** Called if the operation could not be queued. @returns the error, to be thrown */

@@ -1,5 +1,5 @@
 /** Makes the arrays of one device, and releases their memory. A method that throws must have made nothing. */
-import { checkInteger, mustBe } from "../../common/check.js"
+import { checkAttached, checkInteger, mustBe } from "../../common/check.js"
 import { checkDType, checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import type { DType, ScalarOf, SourceOf } from "../../common/dtype/dtype.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -112,6 +112,7 @@ export class ArrayFactory {
       const allowed = `a ${elementsOf(dtype).create(0).constructor.name} for an array of ${dtype}`
       throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
+    checkAttached(source, "source")
     const array: DeviceArray = this.empty(dtype, lengthOf(source), true)
     return this.#withContents(array, () => array.copyFirst(source))
   }

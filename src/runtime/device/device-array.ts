@@ -2,7 +2,7 @@ import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype
 import type { PinnedMemory } from "../../driver.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { attempt, checkCompletionOptions, type CompletionOptions, streamResult } from "../order/completion.js"
-import { checkInteger, mustBe } from "../../common/check.js"
+import { checkAttached, checkInteger, mustBe } from "../../common/check.js"
 import { capitalised } from "../../common/show.js"
 import { type Capture, captureOf } from "../capture/capture.js"
 import type { Device } from "./device.js"
@@ -185,6 +185,7 @@ export class DeviceArray<D extends DType = DType> {
       const allowed = `a ${typedArray}, a DeviceArray or a PinnedArray to be copied to ${this.description}`
       throw mustBe("source", allowed, source, undefined, "AUX_DTYPE_MISMATCH")
     }
+    checkAttached(source, "source")
   }
 
   #upload(source: SourceOf<D>, stream: StreamState, isStreamNamed: boolean): void {

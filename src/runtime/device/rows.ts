@@ -143,7 +143,7 @@ export function fillRows(array: DeviceArray, value: number | bigint, shape: Rows
  * @returns undefined if the rows have no elements
  */
 function checkShape(shape: CopyShape, destination: AnyArray, sourceLength?: number): Rows | undefined {
-  if (shape === undefined) throw mustBe("shape", "an object such as { width, height }", shape)
+  if (typeof shape !== "object" || shape === null) throw mustBe("shape", "an object such as { width, height }", shape)
   checkOptions(shape, "shape", sourceLength === undefined ? rowsNames : copyNames)
   const { width, height, pitch = width, sourcePitch = width } = shape
   checkInteger(width, "width", 0, Number.MAX_SAFE_INTEGER)

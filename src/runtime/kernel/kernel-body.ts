@@ -1,6 +1,7 @@
+import { isAbsolute } from "node:path"
 import { URL } from "node:url"
 import type { CompileOptions, CudaModuleBody, HostModuleBody } from "../../driver.js"
-import { bytesOf, isTypedArray, typedArrayName } from "../../common/typed-array.js"
+import { bytesOf, isDetached, isTypedArray, typedArrayName } from "../../common/typed-array.js"
 import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
@@ -58,7 +59,8 @@ const headers: Part<Readonly<Record<string, string>>> = {
 }
 const bytes: Part<Uint8Array> = {
   allowed: "a Uint8Array",
-  take: (value) => (isTypedArray(value) && typedArrayName(value) === "Uint8Array" ? bytesOf(value) : undefined),
+  take: (value) =>
+    isTypedArray(value) && typedArrayName(value) === "Uint8Array" && !isDetached(value) ? bytesOf(value) : undefined,
 }
 const url: Part<URL> = { allowed: "a URL", take: (value) => (isUrl(value) ? new URL(value.href) : undefined) }
 
@@ -69,10 +71,22 @@ function either<A, B>(one: Part<A>, other: Part<B>): Part<A | B> {
   }
 }
 
-const place = either(url, text)
-const file = either(url, cText)
+/** The absolute path of a file, or the text of its URL. A relative path has no base, because nobody knows the calling file. */
+function location(part: Part<string>, ...protocols: readonly string[]): Part<string> {
+  const isUrlText = (value: string) => protocols.some((protocol) => value.startsWith(protocol)) && URL.canParse(value)
+  return {
+    allowed: `an absolute path, or the text of a URL (${protocols.join(" or ")})`,
+    take: (value) => {
+      const taken = part.take(value)
+      return taken !== undefined && (isAbsolute(taken) || isUrlText(taken)) ? taken : undefined
+    },
+  }
+}
+
+const place = either(url, location(text, "file:", "data:"))
+const file = either(url, location(cText, "file:"))
 const files: Part<readonly (URL | string)[]> = {
-  allowed: "an array of URLs and strings",
+  allowed: "an array of URLs and absolute paths",
   take: (value) => {
     const taken = Array.isArray(value) ? value.map((path: unknown) => file.take(path)) : [undefined]
     return taken.every((path) => path !== undefined) ? taken : undefined
@@ -199,6 +213,12 @@ function namesOf(exports: object): unknown {
   return Array.isArray(exports) ? exports : Object.keys(exports)
 }
 
+/** For a relative path: how to name a file beside the calling one. */
+function adviceFor(value: unknown): string | undefined {
+  const isRelative = typeof value === "string" && /^[\w.-]+([/\\][\w.-]+)*\.\w+$/.test(value)
+  return isRelative ? `For a file beside this one, write new URL(${JSON.stringify(value)}, import.meta.url)` : undefined
+}
+
 /** A body as it was given: it has exactly one of the forms. */
 class Body<F extends string> {
   readonly #owner: string
@@ -229,7 +249,7 @@ class Body<F extends string> {
     const value: unknown = Reflect.get(this.#value, key)
     const taken = take(value)
     if (taken !== undefined) return taken
-    throw mustBe(this.#what(key), allowed, value)
+    throw mustBe(this.#what(key), allowed, value, adviceFor(value))
   }
 
   /** The body, or one of its options, in messages. */

@@ -26,7 +26,7 @@ const suggestOptions: ReadonlySet<string> = new Set<keyof SuggestBlockOptions>([
 
 /** `load` returns the kernel's handle. It is called after the options have been checked. */
 export function occupancy(device: Device, load: () => KernelHandle, options: OccupancyOptions): KernelOccupancy {
-  if (options === undefined) throw mustBe("options", "an object such as { block }", options)
+  if (typeof options !== "object" || options === null) throw mustBe("options", "an object such as { block }", options)
   checkOptions(options, "options", occupancyOptions)
   const { block, sharedMemory = 0 } = options
   const { driver } = device

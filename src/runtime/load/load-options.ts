@@ -6,7 +6,7 @@ import { checkDType } from "../../common/dtype/elements.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { DType } from "../../common/dtype/dtype.js"
 
-/** A file to load from: a path, a `file:` URL, or an open file, which stays open. */
+/** A file to load from: a path, a `file:` URL or its text, or an open file, which stays open. */
 export type LoadableFile = string | URL | FileHandle
 
 /** Options of {@link Device.load}. */
@@ -28,8 +28,11 @@ export function checkLoad(file: unknown, options: LoadOptions): asserts file is 
   if (typeof file !== "string" && !(file instanceof URL) && !isFileHandle(file)) {
     throw mustBe("file", "a path, a file: URL or a FileHandle", file)
   }
+  if (typeof file === "string" && file.startsWith("file://") && !URL.canParse(file)) {
+    throw mustBe("file", "a path, or the text of a valid file: URL", file)
+  }
   if (file instanceof URL && file.protocol !== "file:") throw mustBe("file", "a file: URL", file.href)
-  if (options === undefined) throw mustBe("options", "an object such as { dtype }", options)
+  if (typeof options !== "object" || options === null) throw mustBe("options", "an object such as { dtype }", options)
   checkOptions(options, "options", names)
   const { dtype, length = 0, offset = 0, signal } = options
   checkDType(dtype)
@@ -61,6 +64,11 @@ export function lengthIn(
     `${name} must have a multiple of ${elementBytes} bytes from byte ${offset} on, for elements of ${dtype}; got ${there}. ` +
       "Give the number of elements as `length`.",
   )
+}
+
+/** The path or URL to open. A string that begins with `file://` is the text of a URL. */
+export function placeOf(file: string | URL): string | URL {
+  return typeof file === "string" && file.startsWith("file://") ? new URL(file) : file
 }
 
 /** An open file of `node:fs/promises`, whose class is not public. */

@@ -2,7 +2,7 @@
 import { type FileHandle, open } from "node:fs/promises"
 import { AuxstreamError } from "../../common/errors.js"
 import { show } from "../../common/show.js"
-import { isFileHandle, type LoadableFile } from "./load-options.js"
+import { isFileHandle, type LoadableFile, placeOf } from "./load-options.js"
 
 /** The number of parallel reads of a large piece. One read is slower than several on threads of Node's pool. */
 const READS_AT_A_TIME = 4
@@ -30,7 +30,7 @@ export class SourceFile {
   static async open(file: LoadableFile): Promise<SourceFile> {
     if (isFileHandle(file)) return SourceFile.#from(file, `The file with descriptor ${file.fd}`, true)
     const name = `The file ${show(file instanceof URL ? file.href : file)}`
-    const handle = await open(file, "r").catch((error: unknown) => {
+    const handle = await open(placeOf(file), "r").catch((error: unknown) => {
       throw failed(`${name} could not be opened`, error)
     })
     try {

@@ -30,6 +30,8 @@ export interface OperandUses {
   readonly modes: readonly (AccessMode | undefined)[]
   /** Whether one of the modes is "overwrite". */
   readonly overwrite: boolean
+  /** An operand's name in messages; undefined if it has none. */
+  nameOf?(index: number): string | undefined
 }
 
 /** How an operation uses an operand, and as what. All accesses of this operand share it, so observers may keep it. */
@@ -75,6 +77,11 @@ export class OperationType implements OperandUses {
       return mode && index !== own ? { mode, argument: paths?.[index], name: undefined } : undefined
     })
     this.isResident = isResident
+  }
+
+  nameOf(index: number): string | undefined {
+    const argument = this.roles[index]?.argument
+    return argument === undefined ? undefined : `argument ${argument} of kernel "${this.label}"`
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe } from "node:test"
 import { fromFloat32, toFloat32 } from "../../../src/index.js"
 import {
+  device,
   x,
   floats,
   gone,
@@ -84,8 +85,19 @@ describe("§8 bad input: arrays", () => {
   ]
   const detached = new Int32Array(4)
   structuredClone(detached.buffer, { transfer: [detached.buffer] })
+  refuses("typed arrays without their buffer", () => [
+    [() => device.from(detached), "AUX_INVALID_ARGUMENT", "`source`", "Int32Array", "transferred"],
+    [() => x.copyFrom(detached), "AUX_INVALID_ARGUMENT", "`source`", "transferred"],
+    [() => x.copyFrom2D(detached, shape), "AUX_INVALID_ARGUMENT", "`source`", "transferred"],
+  ])
   refuses("copyFrom2D", () => [
-    [() => x.copyFrom2D(detached, shape), "AUX_OUT_OF_RANGE", "source", "got 0"],
+    ...each(
+      [undefined, null, 5],
+      (given) => loose(x, "copyFrom2D")(x, given),
+      "AUX_INVALID_ARGUMENT",
+      "shape",
+      "{ width",
+    ),
     ...shapes(copy2D),
     ...each([...noIntegers, 0], (sourcePitch) => copy2D({ ...shape, sourcePitch }), "AUX_OUT_OF_RANGE", "sourcePitch"),
     [() => copy2D({ ...shape, sourcePitch: 4 }), "AUX_OUT_OF_RANGE", "source", "5 elements", "got 4"],
