@@ -42,7 +42,7 @@ export function lengthOf(array: ArrayBufferView): number {
   return lengthGetter.call(array)
 }
 
-const keys: (this: unknown) => unknown = Reflect.get(prototype, "keys")
+const keys = Reflect.get(prototype, "keys") as (this: unknown) => unknown
 
 /** Whether the typed array has lost its buffer: it was transferred, or has become too short. */
 export function isDetached(array: ArrayBufferView): boolean {

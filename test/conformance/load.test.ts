@@ -189,8 +189,13 @@ forEachDevice("load", (open) => {
       "file: URL",
       "file://[",
     )
-    const withNull: Promise<unknown> = Reflect.apply(device.load, device, [small, null])
-    await rejected(() => withNull, "AUX_INVALID_ARGUMENT", "`options`", "{ dtype }", "got null")
+    await rejected(
+      () => Reflect.apply(device.load, device, [small, null]) as Promise<unknown>,
+      "AUX_INVALID_ARGUMENT",
+      "`options`",
+      "{ dtype }",
+      "got null",
+    )
     await rejected(() => device.load(small, { dtype: "int32", length: 1001 }), "AUX_OUT_OF_RANGE", "4004", "4003")
     await rejected(
       () => device.load(small, { dtype: "int32", length: 1000, offset: 4 }),
