@@ -28,6 +28,7 @@ import { warn } from "../common/warn.js"
 import { CudaStreams } from "./streams.js"
 import { Streams } from "./stream/streams.js"
 import { firstLine } from "./native/ffi.js"
+import { findNap } from "./native/nap.js"
 import { CuptiTimeline } from "./cupti/cupti-timeline.js"
 import { Ranges } from "./toolkit/nvtx.js"
 import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
@@ -90,6 +91,7 @@ export class CudaDriver implements Driver {
       leave(context)
       throw error
     }
+    findNap()
     this.#completions = new Completions(context)
     this.#ordinal = ordinal
     this.#ranges = new Ranges(context)

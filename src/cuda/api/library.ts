@@ -20,9 +20,8 @@ export class CudaLibrary {
   readonly version: number
   readonly calls: DriverCalls
   readonly newer: NewerCalls
-  readonly #native: NativeLibrary
-  #graphCalls: GraphCalls | undefined
-  #conditionalCalls: ConditionalCalls | undefined
+  readonly graphCalls: GraphCalls
+  readonly #conditionalCalls: ConditionalCalls | undefined
   readonly #basic: BasicCalls
   #isRelaxed = false
   #loadsEagerly: boolean | undefined
@@ -30,7 +29,6 @@ export class CudaLibrary {
 
   /** @throws AuxstreamError AUX_DEVICE_UNAVAILABLE with the reason in one sentence */
   constructor(library: NativeLibrary) {
-    this.#native = library
     this.#basic = bind(library, BASIC_CALLS)
     this.version = this.#readVersion()
     if (this.version < LEAST_VERSION) {
@@ -42,23 +40,19 @@ export class CudaLibrary {
     this.#initialize()
     this.calls = bind(library, DRIVER_CALLS)
     this.newer = bindPresent(library, NEWER_CALLS)
-  }
-
-  /** The calls for graphs, looked up at the first use. */
-  get graphCalls(): GraphCalls {
-    this.#graphCalls ??= bind(this.#native, GRAPH_CALLS)
-    return this.#graphCalls
+    // Not at the first graph: koffi ends the process if a Worker is terminated while it looks up a function.
+    this.graphCalls = bind(library, GRAPH_CALLS)
+    if (this.version >= LEAST_VERSION_WITH_CONDITIONALS) this.#conditionalCalls = bind(library, CONDITIONAL_CALLS)
   }
 
   /** The calls for conditionals. @throws AuxstreamError AUX_DEVICE_UNAVAILABLE if the driver has none */
   get conditionalCalls(): ConditionalCalls {
-    if (this.version < LEAST_VERSION_WITH_CONDITIONALS) {
+    if (this.#conditionalCalls === undefined) {
       throw unavailable(
         `runIf() and runWhile() need a driver for CUDA ${versionText(LEAST_VERSION_WITH_CONDITIONALS)} or later; got ` +
           `${versionText(this.version)}. Update the NVIDIA driver, or decide before the capture.`,
       )
     }
-    this.#conditionalCalls ??= bind(this.#native, CONDITIONAL_CALLS)
     return this.#conditionalCalls
   }
 

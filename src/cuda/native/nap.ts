@@ -6,13 +6,17 @@ const C_LIBRARY = { usleep: ["usleep", "uint32_t"] } as const satisfies Record<s
 let usleep: NativeCall<[microseconds: number]> | undefined
 let isSought = false
 
-/** Undefined on Windows, whose C library has no `usleep`. */
-function find(): NativeCall<[microseconds: number]> | undefined {
+/**
+ * Finds the function. Called when a device is opened, because koffi ends the process if a Worker is terminated while it loads
+ * a library. Windows has no such function.
+ */
+export function findNap(): void {
+  if (isSought) return
   isSought = true
   try {
-    return bind(koffi().load(null), C_LIBRARY).usleep
+    usleep = bind(koffi().load(null), C_LIBRARY).usleep
   } catch {
-    return undefined
+    usleep = undefined
   }
 }
 
@@ -22,7 +26,6 @@ function find(): NativeCall<[microseconds: number]> | undefined {
  * @returns false if this system cannot
  */
 export function nap(microseconds: number, done: () => void): boolean {
-  if (!isSought) usleep = find()
   usleep?.async(microseconds, done)
   return usleep !== undefined
 }
