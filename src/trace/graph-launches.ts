@@ -102,12 +102,14 @@ export class GraphLaunches {
   #regionOf(region: number, launch: Launch): number {
     const known = launch.regions.get(region)
     if (known !== undefined) return known
-    const { name, mode, reason, parent: outer, branch: part } = launch.graph.regions[region] ?? UNKNOWN
+    const { name, parent: outer, branch: part, ...captured } = launch.graph.regions[region] ?? UNKNOWN
+    const { mode, reason, ...policy } = howItRan(captured, launch.span)
     const parent = outer === undefined ? launch.span.region : this.#regionOf(outer, launch)
     const branch = outer === undefined ? launch.span.branch : part
     const { queued } = launch.span
     const index = this.#target.regions.push({
       ...{ name, mode, reason, device: 0, called: { start: queued, end: queued }, streams: [], graph: launch.index },
+      ...policy,
       ...(parent === undefined ? {} : { parent }),
       ...(parent === undefined || branch === undefined ? {} : { branch }),
     })
@@ -154,6 +156,16 @@ export class GraphLaunches {
 }
 
 const UNKNOWN = { name: "parallel", mode: "parallel", reason: "", parent: undefined, branch: undefined } as const
+
+/** A policy may have the operations of a graph run one after another, although they were captured side by side. */
+function howItRan(
+  { mode, reason }: Pick<TraceRegion, "mode" | "reason">,
+  { overlap }: TraceSpan,
+): Pick<TraceRegion, "mode" | "reason" | "policy"> {
+  if (overlap === undefined || mode === "sequential") return { mode, reason }
+  const isChained = overlap.mode === "sequential"
+  return { mode: overlap.mode, reason: isChained ? "policy" : reason, policy: overlap.policy }
+}
 
 function note(spans: readonly TraceSpan[], ran: Map<number, Ran>, at: number, span: TraceSpan, index: number): void {
   const known = ran.get(at)

@@ -16,6 +16,7 @@ import {
 } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { add, affine, combine, fill, over, spin } from "../support/kernels.js"
+import { ScriptedPolicy } from "../support/scripted-policy.js"
 
 const LENGTH = 64
 
@@ -228,6 +229,30 @@ forEachOpenDevice("fork-joins in graphs", (open) => {
       outside,
     )
     if (device.kind === "host") assert.ok(found.includes("test_combine < parallel 1"))
+  })
+
+  test("§14 where a policy runs a graph one operation after another, its fork-joins ran in sequence", async () => {
+    const device = open()
+    const work = new Work(device)
+    const policy = new ScriptedPolicy()
+    const run = () => parallel([work.fill, () => [work.affine(), work.combine()]])
+    using graph = captureGraph(run, { device, overlap: policy, key: 1 })
+    const report = await traced(device, () => launchTwice(graph))
+    if (report === undefined) return
+    assert.deepEqual(
+      report.data.regions.map(({ mode, reason, policy: note }) => [mode, reason, note?.name]),
+      [
+        ["parallel", "parallel", "scripted"],
+        ["sequential", "policy", "scripted"],
+      ],
+    )
+    const names = ["test_fill < parallel 0", "test_affine < parallel 1", "test_combine < parallel 1"]
+    assert.deepEqual(
+      whereabouts(report),
+      names.flatMap((one) => [one, one]),
+    )
+    // Both ways ran, so it is known how long the fork-join takes in sequence.
+    assert.ok(report.figures.regions.every(({ sequential }) => sequential !== undefined))
   })
 
   test("§12 a graph with fork-joins inside another graph", async () => {
