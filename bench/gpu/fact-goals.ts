@@ -1,6 +1,7 @@
 /** The goals for findings that are not rows. */
 
 import { goals } from "./decisions.js"
+import { policyGoals } from "./policies.js"
 import { type GoalLine, times } from "./goal-line.js"
 import { ours } from "./peers.js"
 import type { Report } from "./run.js"
@@ -31,6 +32,12 @@ export function factLines({ parts }: Report): GoalLine[] {
     controlLine("a graph with a loop, without fault", factsOf("sanitizers")?.["conditionalControl"]),
     line("the main job", "its checks pass", mainJob(factsOf("main-job"))),
     line("fresh decisions about graphs", `the faster way in ≥ ${100 * goals.right} %`, decided(factsOf("decisions"))),
+    line("fresh decisions, eager", `the faster way in ≥ ${100 * policyGoals.right} %`, decided(factsOf("policies"))),
+    line(
+      "later calls as decided, eager",
+      `≤ ${100 * policyGoals.lossRelative} % or ${policyGoals.lossMicroseconds} µs over the better way`,
+      lost(factsOf("policies")),
+    ),
     ...["many-fork-joins", "many-lifetimes", "many-graph-launches", "many-captures", "disposals"].map((name) =>
       line(`growth over ${countOf(memory?.[name])}${name}`, "flat memory", growth(memory?.[name])),
     ),
@@ -96,6 +103,24 @@ function decided(facts: Facts | undefined): Found | undefined {
   const worst = shares.toSorted((a, b) => a.share - b.share)[0]
   if (worst === undefined) return undefined
   return { value: `${(100 * worst.share).toFixed(0)} % (${worst.name})`, reached: worst.share >= goals.right }
+}
+
+/** The workload whose later calls lose most to the better way. */
+function lost(facts: Facts | undefined): Found | undefined {
+  if (facts === undefined) return undefined
+  const losses = Object.entries(facts).map(([name, found]) => {
+    const [relative, microseconds] = ["lossRelative", "lossMicroseconds"].map((what) =>
+      isObject(found) ? Number(found[what]) : NaN,
+    )
+    return { name, relative: relative ?? NaN, microseconds: microseconds ?? NaN }
+  })
+  const isSmall = ({ relative, microseconds }: (typeof losses)[number]) =>
+    relative <= policyGoals.lossRelative || microseconds <= policyGoals.lossMicroseconds
+  const worst = losses.toSorted((a, b) => Number(isSmall(a)) - Number(isSmall(b)) || b.relative - a.relative)[0]
+  if (worst === undefined) return undefined
+  const { name, relative, microseconds } = worst
+  const value = `${(100 * relative).toFixed(1)} %, ${microseconds.toFixed(2)} µs (${name})`
+  return { value, reached: losses.every(isSmall) }
 }
 
 function mainJob(found: Facts | undefined): Found | undefined {

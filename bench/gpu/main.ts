@@ -17,6 +17,7 @@ import { machine } from "./machine.js"
 import { mainJob } from "./main-job.js"
 import { memory } from "./memory.js"
 import { pieces } from "./pieces.js"
+import { policies } from "./policies.js"
 import { productCalls } from "./product-calls.js"
 import { type Part, type Report, Run, type Settings } from "./run.js"
 import { sanitizers } from "./sanitizers.js"
@@ -36,6 +37,7 @@ const parts: readonly Part[] = [
   lora,
   pieces,
   decisions,
+  policies,
   mainJob,
   memory,
   host,

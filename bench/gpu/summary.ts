@@ -4,6 +4,7 @@ import { decisionName, decisionSizes } from "./decisions.js"
 import { bandwidth, quotient, time, times } from "./goal-line.js"
 import { goalLines } from "./goals.js"
 import { ours, peerNames } from "./peers.js"
+import { policyName } from "./policies.js"
 import { modes as pieceModes, nameOfPair } from "../pieces-names.js"
 import { gpuPairs, gpuRow, shareRow, shares } from "./pieces-names.js"
 import type { Report } from "./run.js"
@@ -20,6 +21,7 @@ export function toMarkdown(report: Report): string {
     ...(Object.keys(workloadSizes) as WorkloadName[]).flatMap((workload) => workloadTable(report, workload)),
     ...piecesTable(report),
     ...decisionsTable(report),
+    ...policiesTable(report),
     partsTable(report),
     ...problems(report),
   ]
@@ -135,6 +137,32 @@ function decisionLine(name: string, facts: unknown): string[][] {
       ...[name, microseconds("sequential"), microseconds("parallel"), times(figure("speedUp")), faster],
       ...[decided ?? "", right ?? "", figure("launches").toFixed(0)],
       ...["hostWithout", "hostMeasured", "hostDecided"].map(microseconds),
+    ],
+  ]
+}
+
+/** Fresh decisions about eager workloads, and later calls as decided beside both ways. */
+function policiesTable({ parts }: Report): string[] {
+  const facts = parts.find(({ name }) => name === "policies")?.facts ?? {}
+  const lines = Object.entries(decisionSizes).flatMap(([workload, sizes]) =>
+    sizes.flatMap((size) => policyLine(policyName(workload, size), facts[policyName(workload, size)])),
+  )
+  const head = ["eager", "in sequence", "side by side", "as decided", "speed-up", "faster", "decided side by side"]
+  return lines.length === 0 ? [] : [table([...head, "right", "calls before", "lost to the better way"], lines)]
+}
+
+function policyLine(name: string, facts: unknown): string[][] {
+  if (typeof facts !== "object" || facts === null || "reason" in facts) return []
+  const found: Readonly<Record<string, unknown>> = Object.fromEntries(Object.entries(facts))
+  const figure = (what: string) => Number(found[what])
+  const [sequential, parallel, chosen] = ["sequential", "parallel", "chosen"].map((what) => time(1000 * figure(what)))
+  const faster = ["in sequence", "about equal", "side by side"][figure("faster") + 1] ?? ""
+  const [decided, right] = ["decidedParallel", "right"].map((what) => `${figure(what)} of ${figure("decisions")}`)
+  return [
+    [
+      ...[name, sequential ?? "", parallel ?? "", chosen ?? "", times(figure("speedUp")), faster, decided ?? ""],
+      ...[right ?? "", figure("callsBefore").toFixed(0)],
+      `${(100 * figure("lossRelative")).toFixed(1)} %, ${time(1000 * figure("lossMicroseconds"))}`,
     ],
   ]
 }

@@ -12,6 +12,7 @@ import { expertVectors, isFew } from "./expert-vectors.js"
 import { memoryRows } from "./memory.js"
 import { pieceRows } from "./pieces.js"
 import { loraWorkload, normsWorkload } from "./projections.js"
+import { policyRow } from "./policy-decisions.js"
 import { productRows } from "./products.js"
 import type { Figures, MakeRow, Run } from "./row.js"
 import { type Workload, workloadRow } from "./workload.js"
@@ -39,6 +40,7 @@ const rows: Readonly<Record<string, MakeRow>> = {
   norms: workloads(normsWorkload),
   lora: workloads(loraWorkload),
   decision: decisionRow({ experts, norms: normsWorkload, lora: loraWorkload }),
+  policy: policyRow({ experts, norms: normsWorkload, lora: loraWorkload }),
 }
 
 const ready = new Map<string, Run>()
@@ -50,7 +52,7 @@ async function answer(device: Device, line: string): Promise<object> {
   const [row = "", batches, operations] = line.split(" ")
   const run = ready.get(row) ?? make(device, row)
   if (typeof run === "string") return { missing: run }
-  if (!ready.has(row) && !(row in memoryRows) && !row.startsWith("decision:")) await warmUp(run, Number(operations))
+  if (!ready.has(row) && !(row in memoryRows) && !/^(decision|policy):/.test(row)) await warmUp(run, Number(operations))
   ready.set(row, run)
   const samples: Figures[] = []
   for (let batch = 0; batch < Number(batches); batch++) samples.push(await run(Number(operations)))

@@ -46,7 +46,9 @@ export function queueingBoth(device: Device, workload: Workload): () => void {
   return queueing(device, layersOf(workload), "parallel")
 }
 
-const layersOf = (workload: Workload) => Array.from({ length: workload.layers }, (_, index) => workload.layer(index))
+/** All layers of a workload. */
+export const layersOf = (workload: Workload): Layer[] =>
+  Array.from({ length: workload.layers }, (_, index) => workload.layer(index))
 
 function bytesOf({ bytes }: Workload, way: Way): number | undefined {
   if (bytes === undefined) return undefined
