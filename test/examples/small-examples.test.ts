@@ -34,6 +34,18 @@ describe("the small examples", () => {
     assert.deepEqual(linesOf("late-join"), ["The router chose expert 2.", "99 198 297 396"])
   })
 
+  test("measured overlap: each size is decided, and every call had its effect", () => {
+    const lines = linesOf("measured-overlap")
+    const sizes = [256, 65_536, 1_048_576]
+    assert.deepEqual(
+      lines.slice(0, 3),
+      sizes.map((size) => `${size}: 1, 1`),
+    )
+    assert.equal(lines[3], 'Overlap policy "halves"')
+    const keys = lines.slice(5, 8).map((line) => /eager +(\d+) +(parallel|sequential) /.exec(line)?.[1])
+    assert.deepEqual(keys, sizes.map(String))
+  })
+
   test("async functions: the current stream follows await, and both results are right", () => {
     const lines = linesOf("async-functions")
     const counted = ["LICENSE", "package.json"].map((name) => {

@@ -347,6 +347,29 @@ type(parallel([number, string])).toEqualTypeOf<[number, string]>()
 type(parallel([number, later])).toEqualTypeOf<Promise<[number, number]>>()
 type(parallel([1, 2].map((i) => () => i))).toEqualTypeOf<number[]>()
 
+// A policy: both options or none; the results have the same types.
+
+const measured = measuredOverlap({ name: "types", file: new URL("file:///decisions.json") })
+type(maybe(number, string, event, event, stream, { overlap: measured, key: 1 })).toEqualTypeOf<[number, string]>()
+type(maybe(number, later, event, event, stream, { overlap: measured, key: "k" })).toEqualTypeOf<
+  Promise<[number, number]>
+>()
+type(maybe(number, string, event, event, stream, { overlap: undefined, key: "k" })).toEqualTypeOf<[number, string]>()
+type(
+  executeInParallel(number, [string], event, two, [stream], { enable: true, overlap: measured, key: 1 }),
+).toEqualTypeOf<[number, [string]]>()
+type(parallel([number, string], { overlap: measured, key: 1 })).toEqualTypeOf<[number, string]>()
+type(measured.report()).toEqualTypeOf<string>()
+type(measured.decisions[0]?.mode).toEqualTypeOf<"parallel" | "sequential" | undefined>()
+// @ts-expect-error a policy needs a key
+void maybe(number, string, event, event, stream, { overlap: measured })
+// @ts-expect-error a key is a string or a number
+void parallel([number, string], { overlap: measured, key: 1n })
+// @ts-expect-error a name is not a policy
+void parallel([number, string], { overlap: "types", key: 1 })
+// @ts-expect-error a policy has a name
+void measuredOverlap({})
+
 // Lists that may or may not be async, or may be empty: not certainly a promise.
 
 type(parallel(flag ? [number] : [later])).toEqualTypeOf<[number] | Promise<[number]>>()
