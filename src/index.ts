@@ -139,6 +139,7 @@ export type {
   TraceData,
   TracedDevice,
   TracedOverlap,
+  TracedPolicy,
   TracedStream,
   TraceRegion,
   TraceSpan,

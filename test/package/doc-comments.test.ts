@@ -98,6 +98,20 @@ describe("the doc comments of the package", () => {
     }
   })
 
+  test("name only types that are exported, too", () => {
+    const names = new Set(declarations.map(({ name }) => name))
+    const missing = declarations.flatMap(({ name, path, text }) => {
+      const code = text.replaceAll(/\/\*\*[^]*?\*\//g, "")
+      const beside = ownExports(path, readFileSync(join(project, path), "utf8"))
+      // Of other files, TypeDoc finds them. `TypedArrays` is a table of types, which users need not name.
+      const unexported = beside.filter((one) => !names.has(one.name) && one.name !== "TypedArrays")
+      return unexported
+        .filter((one) => new RegExp(`\\b${one.name}\\b`).test(code))
+        .map((one) => `${name} names ${one.name}`)
+    })
+    assert.deepEqual(missing, [])
+  })
+
   test("link only to what is exported", () => {
     const names = new Set(declarations.map(({ name }) => name))
     const broken = declarations.flatMap(({ name, text }) =>
