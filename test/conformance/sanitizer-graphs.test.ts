@@ -152,13 +152,22 @@ forEachOpenDevice("§13 the sanitizer and graphs:", (open) => {
       using x = t.a.run(() => device.zeros("int32", 64))
       const wrapped = device.wrap(x.address, "int32", 64)
       using alone = captureGraph(() => write(wrapped))
-      using both = captureGraph(() => {
+      using alike = captureGraph(() => {
         write(wrapped)
-        combine.launch(over(4), 4, x.subarray(0, 4), t.z)
+        write(x) // The same bytes in the same mode.
       })
       raceOf(() => alone.launch(t.b))
-      both.launch(t.b)
+      alike.launch(t.b)
       alone.launch(t.b)
+      device.synchronize()
+      using next = t.a.run(() => device.zeros("int32", 64))
+      const other = device.wrap(next.address, "int32", 64)
+      using both = captureGraph(() => {
+        write(other)
+        combine.launch(over(4), 4, next.subarray(0, 4), t.z)
+      })
+      both.launch(t.b)
+      write(other, t.b)
       raceOf(() =>
         captureGraph(() => {
           t.a.wait(currentStream(device))

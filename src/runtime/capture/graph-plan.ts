@@ -103,9 +103,13 @@ export class GraphPlan implements OperationPlan {
   /** The accesses of all nodes, including operations inside nodes. Of equal accesses only the first. */
   accesses(): Access[] {
     const known = new Map<string, Access>()
+    const memories = new Map<object, number>()
     for (const access of this.#everyAccess()) {
-      const { address, width, pitch, rows, mode } = access
-      const key = `${address} ${width} ${pitch} ${rows} ${mode}`
+      const { memory, address, width, pitch, rows, mode } = access
+      // Two arrays that wrap the same bytes are two accesses, because the library orders only one of them.
+      const number = memories.get(memory) ?? memories.size
+      memories.set(memory, number)
+      const key = `${number} ${address} ${width} ${pitch} ${rows} ${mode}`
       if (!known.has(key)) known.set(key, access)
     }
     return [...known.values()]
