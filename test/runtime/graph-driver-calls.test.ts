@@ -77,7 +77,8 @@ describe("graphs: the driver's calls", () => {
     assert.deepEqual(recording.calls.find(({ name }) => name === "graphs.endCapture")?.args, [
       graph.result,
       undefined,
-      false,
+      false, // It keeps no priorities,
+      false, // and is not chained.
     ])
     const captured = recording.calls.slice(names.indexOf("graphs.beginCapture") + 1, names.indexOf("graphs.endCapture"))
     const forbidden = /^(allocate|free|upload|query|synchronize|whenComplete|drainFrees)/
