@@ -73,18 +73,22 @@ function isParallel(graph: Graph<unknown>, latch: Latch, x: DeviceArray<"int32">
 }
 
 forEachOpenDevice("graphs with a policy", (open) => {
-  test("§14 launches take the executable that the policy wants: in parallel, or one operation after another", () => {
-    using device = open()
-    using x = device.zeros("int32", length)
-    for (const mode of ["parallel", "sequential"] as const) {
-      const policy = new ScriptedPolicy()
-      policy.fixed = mode
-      using latch = new Latch(device)
-      using graph = behindLatch(latch, x, policy)
-      assert.equal(isParallel(graph, latch, x), mode === "parallel")
-      assert.deepEqual(graph.overlap, { mode, policy: { name: "scripted", key: "shape", phase: "measuring" } })
-    }
-  })
+  test(
+    "§14 launches take the executable that the policy wants: in parallel, or one operation after another",
+    unsanitized,
+    () => {
+      using device = open()
+      using x = device.zeros("int32", length)
+      for (const mode of ["parallel", "sequential"] as const) {
+        const policy = new ScriptedPolicy()
+        policy.fixed = mode
+        using latch = new Latch(device)
+        using graph = behindLatch(latch, x, policy)
+        assert.equal(isParallel(graph, latch, x), mode === "parallel")
+        assert.deepEqual(graph.overlap, { mode, policy: { name: "scripted", key: "shape", phase: "measuring" } })
+      }
+    },
+  )
 
   test("§14 each launch of a measurement is timed once, from directly before it to directly after it", () => {
     using device = open()
@@ -156,7 +160,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
   })
 
   for (const mode of ["parallel", "sequential"] as const) {
-    test(`§14 once decided, all launches are ${mode}, and the policy is asked no more`, () => {
+    test(`§14 once decided, all launches are ${mode}, and the policy is asked no more`, unsanitized, () => {
       using device = open()
       using x = device.zeros("int32", length)
       const policy = new ScriptedPolicy()
@@ -191,7 +195,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
       assert.deepEqual(graph.overlap, { mode, policy: note })
     })
 
-    test(`§14 a graph that is decided while it is measured runs ${mode} from its next launch on`, () => {
+    test(`§14 a graph that is decided while it is measured runs ${mode} from its next launch on`, unsanitized, () => {
       using device = open()
       using x = device.zeros("int32", length)
       const policy = new ScriptedPolicy()
@@ -264,7 +268,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
       )
     })
 
-    test(`§14 update() of a graph that was decided to be ${mode} keeps that`, () => {
+    test(`§14 update() of a graph that was decided to be ${mode} keeps that`, unsanitized, () => {
       using device = open()
       using x = device.zeros("int32", length)
       const policy = new ScriptedPolicy()
@@ -290,7 +294,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
       assert.equal(graph.overlap?.mode, mode)
     })
 
-    test(`§14 inside another capture, a graph that was decided to be ${mode} stays it`, () => {
+    test(`§14 inside another capture, a graph that was decided to be ${mode} stays it`, unsanitized, () => {
       using device = open()
       using x = device.zeros("int32", length)
       const policy = new ScriptedPolicy()
@@ -311,7 +315,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
     })
   }
 
-  test("§14 update() ends the measurement with the parallel way", () => {
+  test("§14 update() ends the measurement with the parallel way", unsanitized, () => {
     using device = open()
     using x = device.zeros("int32", length)
     using y = device.zeros("int32", length)
@@ -400,7 +404,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
     assert.deepEqual([one.overlap?.policy.phase, two.overlap?.policy.phase], ["decided", "decided"])
   })
 
-  test("§14 an async capture has the policy's decision from when it ends", async () => {
+  test("§14 an async capture has the policy's decision from when it ends", unsanitized, async () => {
     using device = open()
     using x = device.zeros("int32", length)
     const policy = new ScriptedPolicy()
