@@ -140,8 +140,6 @@ export class Placement extends OperationObserver implements RegionArrays {
     this.#history.clear()
     this.#explanation?.fence()
     this.#attempt(() => this.#memory.fence())
-    this.#order.captures.unhold()
-    this.#order.captures.hold()
   }
 
   /** Does a part of a join. The others follow even if it fails. */

@@ -100,6 +100,23 @@ forEachDevice("memory of autoParallel", (open) => {
     }
   })
 
+  test("§14 where: a long region keeps nothing of what it has queued", () => {
+    using device = open()
+    const [x, y] = fourArrays(device)
+    const kept = () => {
+      // A step is reachable only through the history, which keeps the newest.
+      const steps = 2000
+      for (let count = 0; count < steps; count++) {
+        using made = device.empty("int32", 4).fill(count)
+        mix(made, count % 2 === 0 ? x : y)
+        if (count % 500 === 0) made.readSync()
+      }
+    }
+    const { peak } = peakOf(device, () => autoParallel(kept))
+    assert.ok(peak <= 64 * 2 ** 10, `${peak} bytes`)
+    assert.equal(device.memory.used, 64)
+  })
+
   test("§14 where: memory that the region disposed of comes back: a thousand regions need no more than one", () => {
     using device = open()
     using x = device.full("int32", length, 1)

@@ -40,12 +40,10 @@ export class RegionMemory {
    */
   allocate(byteLength: number, fence: () => void): Allocation {
     if (byteLength === 0) return Allocation.on(this.stream, 0)
-    let former = this.#blocks.take(byteLength)
+    const former = this.#blocks.take(byteLength)
     if (former === undefined && this.#blocks.isCramped(byteLength)) {
       // No block fits, and together they are large. The driver can cut and merge them once they are free.
       fence()
-      this.#free()
-      former = this.#blocks.take(byteLength)
     }
     const allocation = former === undefined ? this.#grow(byteLength) : former.again(byteLength)
     this.#made.add(allocation)
@@ -68,21 +66,16 @@ export class RegionMemory {
     return true
   }
 
-  /** Called at each fence, once the region's stream runs after everything. */
+  /**
+   * Called at each fence, once the region's stream runs after everything. Frees what could be reused: on that stream, where
+   * the next operations run after it, too.
+   */
   fence(): void {
     const made = this.#made
     this.#made = new Set()
     for (const allocation of made) allocation.settle()
-    this.#blocks.fence()
-    this.stream.mark(this.#start)
-  }
-
-  /** Frees what could be reused. */
-  #free(): void {
-    const { captures } = this.stream.order
     for (const block of this.#blocks.empty()) block.freeNow()
-    captures.unhold()
-    captures.hold()
+    this.stream.order.captures.flush()
     this.stream.mark(this.#start)
   }
 
@@ -90,7 +83,6 @@ export class RegionMemory {
   end(): void {
     this.fence()
     this.#isOpen = false
-    this.#free()
   }
 }
 

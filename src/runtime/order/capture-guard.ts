@@ -134,7 +134,7 @@ export class Captures {
 
   unhold(): void {
     this.#holds -= 1
-    this.#callDeferred()
+    if (this.#holds === 0) this.flush()
   }
 
   begin(capture: OpenCapture): void {
@@ -145,11 +145,12 @@ export class Captures {
   end(capture: OpenCapture): void {
     this.#running.delete(capture)
     this.#order.setCapturing(this.#running.size)
-    this.#callDeferred()
+    if (this.#holds === 0) this.flush()
   }
 
-  #callDeferred(): void {
-    if (this.#order.capturing > 0 || this.#holds > 0 || this.#deferred.length === 0) return
+  /** Calls what was deferred, unless a capture is open. Regions call it when they have joined everything. */
+  flush(): void {
+    if (this.#order.capturing > 0 || this.#deferred.length === 0) return
     const deferred = this.#deferred
     this.#deferred = []
     for (const action of deferred) this.outside(action)
