@@ -51,7 +51,11 @@ const LAYOUTS: ReadonlyMap<number, Layout> = new Map([
 const LINK = { operation: 8, correlation: 16 } as const
 
 /** Reads all records of a buffer. */
-export function readRecords(cupti: CuptiLibrary, { address, bytes }: ReturnedBuffer, reader: RecordReader): void {
+export function readRecords(
+  cupti: Pick<CuptiLibrary, "sizeOf">,
+  { address, bytes }: ReturnedBuffer,
+  reader: RecordReader,
+): void {
   for (let offset = 0; offset < bytes.byteLength;) {
     const kind = bytes.getUint32(offset, true)
     if (kind === 0) return

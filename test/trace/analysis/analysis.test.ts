@@ -271,6 +271,20 @@ describe("§12: what each fork-join gained, lost, and why", () => {
     assert.equal(behind["waits"], ms)
   })
 
+  it("a node without others before it is ready when its launch begins, not when that was queued", () => {
+    const node = (stream: number, start: number): TraceSpan => ({
+      ...{ stream, kind: "node", name: "k", queued: 0, start, end: start + 1, parent: 0, node: stream },
+    })
+    const launch: TraceSpan = { stream: 0, kind: "graph", name: "graph", queued: 0, start: 50, end: 90 }
+    const data = { ...empty, ...twoStreams, spans: [launch, node(0, 50), node(1, 60)] }
+    const leaves = leavesOf(data)
+    const readinesses = new Readinesses(data, leaves)
+    assert.deepEqual(
+      leaves.map((leaf) => readinesses.of(leaf).ready),
+      [0, 50],
+    )
+  })
+
   it("a fork in a graph has beside it what its caller queued before the join", () => {
     const [first, second] = forkJoin("parallel", [[{ start: 0, end: ms }], [{ start: 0, end: ms }]]).spans
     const [region] = forkJoin("parallel", []).regions
