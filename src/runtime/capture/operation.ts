@@ -10,12 +10,11 @@
  * cost more than these steps.
  */
 import { Operation, type OperationType, type OperandUses } from "../order/operation.js"
-import type { StreamFailures } from "../../driver.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import type { Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell, unwritten } from "../order/told-failures.js"
-import { captureOf } from "./capture.js"
+import { type Capture, captureOf } from "./capture.js"
 
 /** An operand of an operation: memory, or a scalar. The {@link OperationType} says how it is used. */
 export type Operand = Span | number | bigint
@@ -144,7 +143,8 @@ export function accept(
 }
 
 function note(stream: StreamState, uses: OperandUses, operands: readonly Operand[], tick: number): void {
-  if (uses.overwrite || stream.capture !== undefined) return noteWithCare(stream, uses, operands, tick)
+  if (stream.capture !== undefined) return noteCaptured(stream, captureOf(stream), uses, operands, tick)
+  if (uses.overwrite) return noteOverwriting(stream, uses, operands, tick)
   const { failures } = stream
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
@@ -155,25 +155,40 @@ function note(stream: StreamState, uses: OperandUses, operands: readonly Operand
   }
 }
 
-function noteWithCare(stream: StreamState, { modes }: OperandUses, operands: readonly Operand[], tick: number): void {
-  const isCaptured = stream.capture !== undefined
+function noteOverwriting(
+  stream: StreamState,
+  { modes }: OperandUses,
+  operands: readonly Operand[],
+  tick: number,
+): void {
   const { failures } = stream
   for (let index = 0; index < operands.length; index++) {
     const operand = operands[index]
     if (typeof operand !== "object") continue
-    if (isCaptured) captureOf(stream)?.use(operand.allocation, stream, tick)
-    else operand.allocation.uses.note(stream, tick)
+    const { allocation, address, byteLength } = operand
+    allocation.uses.note(stream, tick)
     const mode = modes[index]
-    if (failures !== undefined && mode !== "read") noteWrite(stream, failures, operand, mode === "overwrite")
+    if (failures === undefined || mode === "read") continue
+    if (mode !== "overwrite") allocation.writes?.note(failures, address, byteLength)
+    else {
+      allocation.birth?.noteOverwrite(stream, byteLength)
+      allocation.writes?.overwrite(failures, address, byteLength)
+    }
   }
 }
 
-function noteWrite(stream: StreamState, failures: StreamFailures, span: Span, overwrites: boolean): void {
-  const { allocation, address, byteLength } = span
-  if (stream.capture !== undefined) captureOf(stream)?.memory.accesses.write(span, overwrites)
-  else if (!overwrites) allocation.writes?.note(failures, address, byteLength)
-  else {
-    allocation.birth?.noteOverwrite(stream, byteLength)
-    allocation.writes?.overwrite(failures, address, byteLength)
+function noteCaptured(
+  stream: StreamState,
+  capture: Capture | undefined,
+  { modes }: OperandUses,
+  operands: readonly Operand[],
+  tick: number,
+): void {
+  for (let index = 0; index < operands.length; index++) {
+    const operand = operands[index]
+    if (typeof operand !== "object") continue
+    capture?.use(operand.allocation, stream, tick)
+    const mode = modes[index]
+    if (stream.failures !== undefined && mode !== "read") capture?.memory.accesses.write(operand, mode === "overwrite")
   }
 }

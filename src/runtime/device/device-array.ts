@@ -20,7 +20,8 @@ import type { Scope } from "./scope.js"
 import type { StreamState } from "../order/stream-state.js"
 import { showCall } from "../order/observers.js"
 import { synchronizeStream } from "../order/synchronize.js"
-import { currentStream } from "./current.js"
+import { context } from "./context.js"
+import { currentStreamIn } from "./current.js"
 
 const upload = new OperationType("upload", "upload", ["overwrite"])
 const fill = new OperationType("fill", "fill", ["overwrite"])
@@ -140,7 +141,7 @@ export class DeviceArray<D extends DType = DType> {
    */
   copyFrom(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>): this {
     this.checkUsable()
-    const stream = currentStream(this.device).state
+    const stream = currentStreamIn(context(), this.device).state
     if (source instanceof DeviceArray || isPinned(source)) copyBetween(this, source, stream)
     else this.#upload(source, stream, false)
     return this
@@ -162,7 +163,7 @@ export class DeviceArray<D extends DType = DType> {
    */
   copyFrom2D(source: SourceOf<D> | PinnedArray<D> | DeviceArray<D>, shape: CopyShape): this {
     this.checkUsable()
-    const stream = currentStream(this.device).state
+    const stream = currentStreamIn(context(), this.device).state
     if (source instanceof DeviceArray || isPinned(source)) copyRows(this, source, shape, stream)
     else {
       this.#checkSource(source)
@@ -176,7 +177,7 @@ export class DeviceArray<D extends DType = DType> {
    * region orders all of its uses.
    */
   copyFirst(source: SourceOf<D>): void {
-    this.#upload(source, currentStream(this.device).state, !this.allocation.isPlaced)
+    this.#upload(source, currentStreamIn(context(), this.device).state, !this.allocation.isPlaced)
   }
 
   #checkSource(source: SourceOf<D>): void {
@@ -233,7 +234,7 @@ export class DeviceArray<D extends DType = DType> {
   fill2D(value: ScalarOf<D>, shape: RowsShape): this {
     this.checkUsable()
     checkScalar(this.dtype, value, "value")
-    fillRows(this, value, shape, currentStream(this.device).state)
+    fillRows(this, value, shape, currentStreamIn(context(), this.device).state)
     return this
   }
 
@@ -244,7 +245,7 @@ export class DeviceArray<D extends DType = DType> {
    */
   fillChecked(value: number | bigint, isFirst = false): void {
     if (this.length === 0) return
-    const stream = currentStream(this.device).state
+    const stream = currentStreamIn(context(), this.device).state
     const element = elementsOf(this.dtype).encode(value)
     queueOperation(stream, fill, [this], isFirst, ({ handle }) => {
       this.device.driver.memory.fill(this.address, element, this.length, handle)
@@ -271,7 +272,7 @@ export class DeviceArray<D extends DType = DType> {
     checkCompletionOptions(options)
     this.checkUsable()
     options.signal?.throwIfAborted()
-    const stream = currentStream(this.device).state
+    const stream = currentStreamIn(context(), this.device).state
     const staging = this.#queueRead(stream)
     const release = () => this.#release(staging)
     const elements = streamResult(staging?.stream ?? stream, options, () => this.#take(staging))
@@ -290,7 +291,7 @@ export class DeviceArray<D extends DType = DType> {
 
   #readSync(): TypedArrayOf<D, ArrayBuffer> {
     this.checkUsable()
-    const stream = currentStream(this.device).state
+    const stream = currentStreamIn(context(), this.device).state
     const staging = this.#queueRead(stream)
     try {
       synchronizeStream(staging?.stream ?? stream)
