@@ -168,6 +168,19 @@ forEachOpenDevice("modules", (open) => {
 })
 
 onHost("modules", (open) => {
+  test("§11 prepare loads the host code of a module without kernels, and rejects with what is wrong with it", async () => {
+    using device = open()
+    using whole = defineModule({ name: "whole", host: { source: "export function unused() {}" } })
+    await whole.prepare(device)
+    using wrong = defineModule({ name: "wrong", host: { source: "throw new Error('while it loads')" } })
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await rejected(() => wrong.prepare(device), "AUX_KERNEL_INVALID", 'Module "wrong"', "while it loads")
+    }
+    const kernel = whole.kernel({ name: "unused", signature: [] })
+    kernel.launch({ ...once, stream: device.defaultStream })
+    device.synchronize()
+  })
+
   test("§5 every launch writes the globals that are not constant, unless its `uses` names them", () => {
     for (const named of [false, true]) {
       using device = open()

@@ -8,7 +8,8 @@ import { argumentWords, parameterCode } from "./parameter-codes.js"
 export interface KernelDefinition {
   readonly id: number
   readonly name: string
-  readonly exportName: string
+  /** Undefined if there is nothing to launch: workers only load the module's code. */
+  readonly exportName: string | undefined
   /** A code of `parameter-codes.ts` for each argument that is no struct, and for each pointer inside structs. */
   readonly codes: readonly number[]
   /** Undefined without structs. */
@@ -50,6 +51,14 @@ export interface HostKernel extends KernelDefinition {
   readonly primitives: readonly FlatPrimitive[]
   /** Whether it should write all elements of its `out` arguments. */
   readonly watchesOutputs: boolean
+}
+
+/** What has workers load a module's code. It is never launched. */
+export function loaderOf(name: string, id: number, module: ModuleDefinition): HostKernel {
+  return {
+    ...{ id, name, exportName: undefined, codes: [], structs: undefined, check: undefined, module },
+    ...{ words: LAUNCH_WORDS, wordsBeforeStructs: LAUNCH_WORDS, primitives: [], watchesOutputs: false },
+  }
 }
 
 /**

@@ -33,12 +33,20 @@ export interface LoadedKernel {
   run(control: ControlMemory, at: number): void
 }
 
+/** Stands for a module whose code is loaded without a kernel. */
+const onlyCode: LoadedKernel = {
+  run: () => {
+    throw new TypeError("a module without a kernel cannot be launched")
+  },
+}
+
 /** Loads a WebAssembly kernel. @returns undefined if the kernel is a JavaScript module */
 export function loadWasm(definition: KernelDefinition, modules: LoadedModules): LoadedKernel | undefined {
   const { structs, codes } = definition
   const { body } = definition.module
   if (!("module" in body)) return undefined
   const exports = modules.instance(definition.module, body.module)
+  if (definition.exportName === undefined) return onlyCode
   const kernel = exports[definition.exportName] as WasmFunction
   const passed = (structs?.places.length ?? codes.length) + GRID_AND_BLOCK
   if (kernel.length > passed) {
@@ -62,6 +70,7 @@ export async function loadModule(definition: KernelDefinition, modules: LoadedMo
   if (!("url" in body)) throw new TypeError("a WebAssembly kernel is not a module")
   const module = await orNever(import(body.url) as Promise<{ readonly [name: string]: unknown }>)
   if (!types.isModuleNamespaceObject(module)) throw new TypeError(EXPORTS_THEN)
+  if (exportName === undefined) return onlyCode
   const kernel = module[exportName]
   if (typeof kernel !== "function") {
     const names = Object.keys(module).join(", ")

@@ -2,7 +2,7 @@ import type { KernelHandle, KernelSource, LoadedGlobal, ModuleSource, PinnedMemo
 import { AuxstreamError } from "../../common/errors.js"
 import type { KeepAlive } from "../control/keep-alive.js"
 import { elementsOf } from "../../common/dtype/elements.js"
-import { checkKernel, COPY_BYTES, type HostKernel } from "../kernel/kernel-check.js"
+import { checkKernel, loaderOf, COPY_BYTES, type HostKernel } from "../kernel/kernel-check.js"
 import { checkModule, compileAhead, type CompiledWasm, type ModuleDefinition } from "../kernel/module-check.js"
 import { parameterCode } from "../kernel/parameter-codes.js"
 import type { Thrown } from "../kernel/thrown.js"
@@ -47,6 +47,8 @@ export class KernelTable {
   #end: Error | undefined
   #copies: number | undefined
   readonly #pool: WorkerPool
+  /** What has workers load each module's code. */
+  readonly #loaders = new WeakMap<ModuleSource, KernelHandle>()
   readonly #keepAlive: KeepAlive
   /** The device's memory, which is made later. */
   readonly #memory: () => KernelMemory
@@ -74,8 +76,21 @@ export class KernelTable {
     return this.#module(source).loaded
   }
 
+  /** Loads a module's code as {@link prepare} loads a kernel, also if it has no kernel. */
   async prepareModule(source: ModuleSource): Promise<void> {
-    if (!this.#modules.has(source)) this.#module(source, await this.#compileAhead(source))
+    this.#keepAlive.hold()
+    try {
+      if (!this.#modules.has(source)) this.#module(source, await this.#compileAhead(source))
+      await this.#preparation(this.#loaders.get(source) ?? this.#addLoader(source))
+    } finally {
+      this.#keepAlive.release()
+    }
+  }
+
+  #addLoader(source: ModuleSource): KernelHandle {
+    const id = this.#add(loaderOf(source.label, this.#kernels.length, this.#module(source)))
+    this.#loaders.set(source, id)
+    return id
   }
 
   #module(source: ModuleSource, compiled?: CompiledWasm): HostModule {
@@ -156,11 +171,15 @@ export class KernelTable {
     this.#keepAlive.hold()
     try {
       const handle = this.#handles.get(source) ?? this.load(source, await this.#compileAhead(source.module))
-      if (this.#end !== undefined) throw this.#end
-      return await (this.#preparations.get(handle) ?? this.#loadEverywhere(handle)).promise
+      return await this.#preparation(handle)
     } finally {
       this.#keepAlive.release()
     }
+  }
+
+  #preparation(handle: KernelHandle): Promise<KernelHandle> {
+    if (this.#end !== undefined) throw this.#end
+    return (this.#preparations.get(handle) ?? this.#loadEverywhere(handle)).promise
   }
 
   async #compileAhead(source: ModuleSource): Promise<CompiledWasm | undefined> {
@@ -174,7 +193,9 @@ export class KernelTable {
     preparation.unanswered.delete(block)
     preparation.hasAnswer = true
     if (thrown !== undefined) {
-      const reason = `Kernel "${this.nameOf(handle) ?? ""}" cannot run on the host device: ${thrown.text}`
+      const { name, exportName } = this.get(handle)
+      const what = exportName === undefined ? name : `Kernel "${name}"`
+      const reason = `${what} cannot run on the host device: ${thrown.text}`
       this.#finish(handle, preparation).reject(new AuxstreamError("AUX_KERNEL_INVALID", reason))
     } else {
       this.#checkAnswers()
