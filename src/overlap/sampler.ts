@@ -34,6 +34,12 @@ export interface SamplingCost {
   readTime: number
 }
 
+/** Two timing events, before and after a call. */
+interface TimingPair {
+  readonly start: EventHandle
+  readonly end: EventHandle
+}
+
 const samplers = new WeakMap<DeviceOrder, Sampler>()
 
 /** The call of this thread that is being timed. At most one is: it is synchronous, and calls inside it are not timed. */
@@ -49,7 +55,7 @@ export class Sampler {
   readonly order: DeviceOrder
   readonly cost: SamplingCost = { reads: 0, readTime: 0 }
   readonly #events: DriverEvents
-  readonly #idle: EventHandle[] = []
+  readonly #idle: TimingPair[] = []
   /** Calls that have ended and whose times are not known, the oldest first. */
   #waiting: CallSample[] = []
   /** The newest of them, until it is known whether its stream starved after it. */
@@ -111,14 +117,22 @@ export class Sampler {
     if (this.#waiting.length >= BATCH) this.read()
   }
 
-  /** @internal */
-  acquire(): EventHandle {
-    return this.#idle.pop() ?? this.#events.create(true)
+  /** @internal @throws what the driver throws if it cannot make an event */
+  acquire(): TimingPair {
+    const idle = this.#idle.pop()
+    if (idle !== undefined) return idle
+    const start = this.#events.create(true)
+    try {
+      return { start, end: this.#events.create(true) }
+    } catch (error) {
+      this.#events.destroy(start)
+      throw error
+    }
   }
 
   /** @internal The events may be recorded again. */
-  release(start: EventHandle, end: EventHandle): void {
-    this.#idle.push(start, end)
+  release(pair: TimingPair): void {
+    this.#idle.push(pair)
   }
 
   /** @internal The call's times are to be read. */
@@ -143,8 +157,8 @@ class CallSample implements OverlapSample {
   readonly #main: StreamState
   readonly #sink: SampleSink
   #counts = false
-  #start: EventHandle = 0
-  #end: EventHandle = 0
+  /** Undefined if there is nothing to read. */
+  #events: TimingPair | undefined
   #loads = 0
   #residents = 0
   #began = 0
@@ -173,12 +187,11 @@ class CallSample implements OverlapSample {
     const sampler = this.#sampler
     const { events } = this.#main.order.driver
     try {
-      this.#start = sampler.acquire()
-      this.#end = sampler.acquire()
-      events.record(this.#start, this.#main.handle)
+      this.#events = sampler.acquire()
+      events.record(this.#events.start, this.#main.handle)
       return true
     } catch {
-      return false // The call itself will fail the same way, and say so.
+      return false // If the call fails the same way, it says so itself.
     }
   }
 
@@ -189,14 +202,15 @@ class CallSample implements OverlapSample {
     const recorded = this.#counts && outcome === "done" && this.#recordEnd()
     const counts = recorded && loadsOf(main.order) === this.#loads
     if (counts) this.#sampler.add(this)
-    else if (this.#end !== 0) this.#sampler.release(this.#start, this.#end)
+    else if (this.#events !== undefined) this.#sampler.release(this.#events)
     this.#sink.ended(counts, outcome)
     if (main.order.residentLaunches !== this.#residents) this.#sink.wasResident()
   }
 
   #recordEnd(): boolean {
+    if (this.#events === undefined) return false
     try {
-      this.#main.order.driver.events.record(this.#end, this.#main.handle)
+      this.#main.order.driver.events.record(this.#events.end, this.#main.handle)
       return true
     } catch {
       return false
@@ -210,15 +224,16 @@ class CallSample implements OverlapSample {
 
   /** @returns false if the call is not over */
   read(events: DriverEvents): boolean {
+    const pair = this.#events
     let elapsed: number | undefined
-    if (!this.#main.order.closed) {
+    if (pair !== undefined && !this.#main.order.closed) {
       try {
-        if (!events.query(this.#end)) return false
-        elapsed = events.elapsedTime(this.#start, this.#end) * 1e3
+        if (!events.query(pair.end)) return false
+        elapsed = events.elapsedTime(pair.start, pair.end) * 1e3
       } catch {
         // The stream broke, or the device is lost.
       }
-      this.#sampler.release(this.#start, this.#end)
+      this.#sampler.release(pair)
     }
     if (elapsed === undefined || !(elapsed >= 0)) this.#sink.lost()
     else this.#sink.timed({ elapsed, host: this.#host, starved: this.#starved })

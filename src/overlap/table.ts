@@ -74,6 +74,7 @@ export class Table {
   #add(kind: CallKind, key: OverlapKey): Entry {
     const entries = this[kind]
     if (entries.size >= MOST_KEYS) this.#makeRoom(entries)
+    if (key === 0) key = 0 // Not -0, which a map takes for the same key.
     const entry = new Entry(this.#owner, key, kind === "eager", this.#stored(kind, key))
     if (entry.isEarly && !this.#owner.isEarly) entry.measureAgain()
     entries.set(key, entry)

@@ -302,6 +302,40 @@ describe("§14: measuredOverlap", () => {
     assert.ok(keys.has(0) && keys.has(1199) && !keys.has(1))
   })
 
+  test("uses its timing events again: as many as calls whose times are awaited", async () => {
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test" })
+    for (let key = 0; key < 100; key++) await timed.decide(policy, key)
+    assert.ok(timed.created <= 2 * 16, `${timed.created} events`)
+  })
+
+  test("if no timing event can be made or recorded, calls go on, unmeasured after a while", async () => {
+    for (const method of ["events.create", "events.record"] as const) {
+      using timed = new TimedDevice()
+      timed.fails = method
+      const policy = measuredOverlap({ name: "test" })
+      timed.calls(100, policy, 1)
+      await turn()
+      assert.equal(policy.decisions[0]?.state, "unmeasurable")
+      assert.equal(timed.take().at(-1), "unmeasured parallel")
+      timed.fails = undefined
+      timed.calls(1100, policy, 1)
+      await turn()
+      assert.equal(await timed.decide(policy, 1), "parallel")
+    }
+  })
+
+  test("a stream that breaks loses the times of its calls, and the others decide", async () => {
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test" })
+    timed.calls(8, policy, 1)
+    timed.isBroken = true
+    await turn()
+    timed.isBroken = false
+    assert.equal(policy.decisions[0]?.state, "measuring")
+    assert.equal(await timed.decide(policy, 1), "parallel")
+  })
+
   test("a device that was closed and opened again keeps its decisions, and measures anew what was not decided", async () => {
     const policy = measuredOverlap({ name: "test" })
     {

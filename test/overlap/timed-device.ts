@@ -30,6 +30,12 @@ export class TimedDevice {
   isReady = true
   /** Whether the default stream says that it has nothing to do. */
   isIdle = false
+  /** Whether asking about timing events throws, as on a broken stream. */
+  isBroken = false
+  /** The method that throws for timing events. */
+  fails: "events.create" | "events.record" | undefined
+  /** How many timing events were made. */
+  created = 0
   /** The messages of all calls. */
   readonly messages: ParallelMessage[] = []
   /** How many timing events were recorded. */
@@ -51,7 +57,10 @@ export class TimedDevice {
 
   #around(name: DriverMethod, args: readonly unknown[], call: () => unknown): unknown {
     const [first] = args
+    const isTiming = name === "events.create" ? first === true : this.#timing.has(first)
+    if (isTiming && (name === this.fails || (this.isBroken && name === "events.query"))) throw new Error(name)
     if (name === "events.create" && first === true) {
+      this.created += 1
       const event = call()
       this.#timing.add(event)
       return event
