@@ -456,6 +456,11 @@ export interface DriverEvents {
 /** A device's memory, and what moves bytes in it. */
 export interface DriverMemory {
   /**
+   * Whether an allocation is itself an operation of its stream. Then no other stream may use the memory before it, whatever
+   * used the memory earlier.
+   */
+  readonly allocatesInOrder?: boolean
+  /**
    * Memory of at least one byte, aligned to 256 bytes, from this place in the stream's order on. `happensBefore(mark)`
    * tells whether the `free` with that mark is ordered before this call. `contentsFollow`: no other stream uses the memory
    * before `noteContents`.

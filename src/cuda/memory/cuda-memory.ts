@@ -62,6 +62,10 @@ export class CudaMemory implements DriverMemory {
     this.#fills = new Fills(context, kernels, launcher)
   }
 
+  get allocatesInOrder(): boolean {
+    return this.#arrays.allocatesInOrder
+  }
+
   allocate(
     byteLength: number,
     stream: StreamHandle,

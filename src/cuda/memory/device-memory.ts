@@ -18,6 +18,8 @@ export interface DeviceMemory {
   drainFrees(): void
   /** Checks which memory is unused now, and returns it to the system. Does not wait for queued work. @throws CudaError */
   releaseIdle(): void
+  /** See `DriverMemory.allocatesInOrder`. */
+  readonly allocatesInOrder: boolean
   /** Returns memory that is known to be unused to the system. @throws CudaError */
   trim(): void
   /** A stream is being destroyed. Returns a function to call when its work is over, if there is one. */

@@ -28,6 +28,7 @@ const RESERVED_CURRENT = 5
 
 /** Makes one driver allocation for each array. */
 export class DriverMemory implements DeviceMemory {
+  readonly allocatesInOrder = true
   readonly #context: CudaContext
   readonly #streams: Streams
   readonly #pool: number

@@ -30,6 +30,7 @@ const SMALL_FREES_PER_WATCHER = 16
 
 /** Makes each array a part of a larger piece. */
 export class OwnMemory implements DeviceMemory {
+  readonly allocatesInOrder = false
   readonly #context: CudaContext
   readonly #streams: Streams
   readonly #captures: Captures

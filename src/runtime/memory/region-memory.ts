@@ -53,9 +53,13 @@ export class RegionMemory {
   #grow(byteLength: number): RegionAllocation {
     this.stream.enter()
     this.stream.order.deferredReleases.retryHeld()
-    const address = addressOn(this.stream, byteLength, true, this.#before)
+    const isPlain = this.stream.order.driver.memory.allocatesInOrder !== true
+    const address = addressOn(this.stream, byteLength, isPlain, this.#before)
     this.#blocks.grown(byteLength)
-    return new RegionAllocation(this, this.stream, address, byteLength, byteLength)
+    const allocation = new RegionAllocation(this, this.stream, address, byteLength, byteLength)
+    // Everything in the region runs after what used the memory before. Only an allocation that is an operation must be waited for.
+    if (isPlain) allocation.birth?.hold()
+    return allocation
   }
 
   /** Called by a disposed array. @returns whether its memory is kept for other arrays */
@@ -98,13 +102,14 @@ class RegionAllocation extends Allocation implements Block {
     this.capacity = capacity
     this.#region = region
     this.#stream = stream
-    this.birth?.hold()
   }
 
   /** The same memory for another array. It is freed behind the uses of all its arrays. */
   again(byteLength: number): RegionAllocation {
     const next = new RegionAllocation(this.#region, this.#stream, this.address, byteLength, this.capacity)
     for (const use of this.uses.list()) next.uses.add(use)
+    // The next array's uses run after the former one's, and so after the allocation.
+    if (this.birth?.isOver === true || this.uses.list().length > 0) next.birth?.hold()
     return next
   }
 
