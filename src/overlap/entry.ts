@@ -155,7 +155,7 @@ export class Entry implements OverlapEntry {
       ended: (counts, outcome) => ifCurrent((current) => this.#ended(current, slot, counts, outcome)),
       timed: (timing) => ifCurrent((current) => this.#timed(current, slot, timing)),
       lost: () => ifCurrent((current) => current.lost(slot)),
-      wasResident: () => this.#stayInSequence(),
+      wasResident: () => this.wasResident(),
     }
   }
 
@@ -168,7 +168,7 @@ export class Entry implements OverlapEntry {
   }
 
   /** A kernel of this key needs the whole device, so its calls never overlap again. */
-  #stayInSequence(): void {
+  wasResident(): void {
     this.#schedule = undefined
     this.#decision = undefined
     this.#isResident = true

@@ -177,6 +177,70 @@ forEachOpenDevice("§14: measuredOverlap", (open) => {
     device.synchronize()
   })
 
+  test("a graph with a resident kernel never runs beside another function of the call either", () => {
+    using device = open()
+    using aux = device.createStream()
+    const [start, done] = [device.createEvent(), device.createEvent()]
+    using graph = captureGraph(() => resident.launch(once, 1))
+    const policy = measuredOverlap({ name: "test" })
+    using latch = new Latch(device)
+    using after = device.createEvent()
+    maybeExecuteInParallel(
+      () => void latch.hold(),
+      () => {
+        graph.launch()
+        after.record()
+      },
+      ...[start, done, aux],
+      { overlap: policy, key: 1 },
+    )
+    assert.ok(isHeld(after))
+    latch.open()
+    device.synchronize()
+    assert.equal(policy.decisions[0]?.state, "resident")
+  })
+
+  test("§5 rule 9: inside a capture a resident kernel runs beside no other function of the call, whichever launches it", () => {
+    using device = open()
+    using aux = device.createStream()
+    const policy = measuredOverlap({ name: "test" })
+    const needsDevice = () => resident.launch(once, 1)
+    for (const call of waysOn(device, aux)) {
+      using first = captureGraph(() => void call(needsDevice, launch, { overlap: policy, key: 1 }))
+      assert.deepEqual(first.edges, [[0, 1]])
+      using second = captureGraph(() => void call(launch, needsDevice, { overlap: policy, key: 1 }))
+      assert.deepEqual(second.edges, [[0, 1]])
+    }
+  })
+
+  test("§5 rule 5: a capture is whole after a function has launched a resident kernel and thrown", () => {
+    using device = open()
+    using aux = device.createStream()
+    const policy = measuredOverlap({ name: "test" })
+    for (const call of waysOn(device, aux)) {
+      using graph = captureGraph(() => {
+        const fails = () => {
+          resident.launch(once, 1)
+          throw new Error("fails")
+        }
+        assert.throws(() => call(fails, launch, { overlap: policy, key: 1 }), /fails/)
+        launch()
+      })
+      assert.deepEqual(graph.edges, [[0, 1]])
+    }
+  })
+
+  test("a captured graph with a policy and a resident kernel runs one operation after another", () => {
+    using device = open()
+    const policy = measuredOverlap({ name: "test" })
+    using graph = captureGraph(() => parallel([() => resident.launch(once, 1), launch]), {
+      ...{ device, overlap: policy, key: 1 },
+    })
+    assert.deepEqual([graph.overlap?.mode, policy.decisions[0]?.state], ["sequential", "resident"])
+    graph.launch()
+    device.synchronize()
+  })
+
   test("§12 a trace shows the policy of each fork-join, and the page says it", async () => {
     using device = open()
     using aux = device.createStream()

@@ -36,6 +36,7 @@ export class ScriptedPolicy extends OverlapPolicy {
       },
       next: (main) => this.#turn(main, key),
       abandon: () => void this.log.push("abandon"),
+      wasResident: () => void this.log.push("wasResident"),
     }
   }
 

@@ -7,6 +7,7 @@ import { type LaunchedGraph, Operation, OperationType } from "../order/operation
 import type { GraphOverlap, OverlapMode, OverlapPhase } from "../order/overlap-policy.js"
 import { type GraphPolicy, GraphTrial } from "./graph-trial.js"
 import { refuse } from "./operation.js"
+import { holdOthers } from "../order/resident.js"
 import type { RecordPoint } from "../order/record-point.js"
 import type { GraphPlan } from "./graph-plan.js"
 import type { GraphChange, NodeArguments } from "./node-changes.js"
@@ -154,6 +155,7 @@ export class GraphState {
    * @param isStreamNamed whether the caller named the stream, so that no observer may choose another
    */
   launch(stream: StreamState, isStreamNamed: boolean): void {
+    const followLater = this.capture.plan.isResident ? holdOthers(stream) : undefined
     const operation = stream.order.isWatched ? this.#show(stream, isStreamNamed) : undefined
     const target = operation === undefined ? stream : operation.stream
     target.checkUsable()
@@ -165,6 +167,7 @@ export class GraphState {
     } catch (error) {
       throw refuse(operation, error)
     }
+    followLater?.()
   }
 
   #addTo(outer: Capture, operation: Operation): void {

@@ -35,9 +35,11 @@ export class GraphPolicy {
     return this.#entry.decision
   }
 
-  /** Whether a graph with this plan runs as a chain from the start. */
+  /** Whether a graph with this plan runs as a chain from the start. One with a resident kernel does. */
   wantsChain(plan: GraphPlan): boolean {
-    return this.#entry.decision === "sequential" && plan.isChainable
+    if (!plan.isChainable) return false
+    if (plan.isResident) this.#entry.wasResident()
+    return this.#entry.decision === "sequential"
   }
 
   next(stream: StreamState): OverlapTurn {

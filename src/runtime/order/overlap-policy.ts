@@ -70,6 +70,8 @@ export interface OverlapEntry {
   next(main: StreamState): OverlapTurn
   /** Ends a measurement that cannot go on, with the parallel mode. A decision stays. */
   abandon(): void
+  /** A kernel of this key needs the whole device, so its calls never overlap again. */
+  wasResident(): void
 }
 
 /**

@@ -30,6 +30,9 @@ export function sideBySide<T>(streams: readonly StreamState[], call: () => T): T
     isLater = result instanceof Promise
     if (result instanceof Promise) void result.then(end, end)
     return result
+  } catch (error) {
+    joinCaptured(streams)
+    throw error
   } finally {
     if (!isLater) end()
   }
@@ -43,8 +46,9 @@ export function sideBySide<T>(streams: readonly StreamState[], call: () => T): T
 export function holdOthers(stream: StreamState): () => void {
   stream.order.residentLaunches += 1
   const others = connected(stream)
-  for (const other of others) stream.waitFor(other)
+  for (const other of others) if (other.capture === stream.capture) stream.waitFor(other)
   return () => {
+    // Inside a capture, this brings in the streams whose functions have not been called yet.
     for (const other of others) other.waitFor(stream)
   }
 }
@@ -53,8 +57,20 @@ export function holdOthers(stream: StreamState): () => void {
 function connected(stream: StreamState): StreamState[] {
   const found = new Set([stream])
   for (const one of found) {
-    for (const streams of calls) if (streams.includes(one)) for (const other of streams) found.add(other)
+    for (const streams of calls) {
+      // What runs outside of a capture cannot wait for what runs inside.
+      if (streams[0]?.capture !== stream.capture || !streams.includes(one)) continue
+      for (const other of streams) found.add(other)
+    }
   }
   found.delete(stream)
-  return [...found].filter(({ disposed }) => !disposed)
+  return [...found].filter(
+    ({ disposed, capture }) => !disposed && (capture === undefined || capture === stream.capture),
+  )
+}
+
+/** Joins the streams that a resident kernel has brought into a capture, if the call has failed before it joined them. */
+function joinCaptured([main, ...others]: readonly StreamState[]): void {
+  if (main?.capture === undefined) return
+  for (const other of others) if (!other.disposed && other.capture === main.capture) main.waitFor(other)
 }
