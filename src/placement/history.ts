@@ -30,6 +30,8 @@ export class Segment {
   readers: readonly Step[] = none
   /** Accesses to some of the bytes only. */
   rows: readonly RowUse[] = none
+  /** The number of the latest search whose uses of this segment were counted, so that they are counted once. */
+  counted = -1
 
   constructor(begin: number, end: number) {
     this.begin = begin
@@ -121,6 +123,8 @@ export class History {
       for (; at < end; at++) {
         const segment = this.#covered[at]
         if (access === undefined || segment === undefined || access.mode === "read" || !isDense(access)) continue
+        if (segment.counted === this.#search) continue
+        segment.counted = this.#search
         if (segment.writer === step) count += 1
         if (segment.reader === step) count += 1
       }

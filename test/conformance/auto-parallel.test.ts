@@ -16,7 +16,7 @@ import {
 } from "../../src/index.js"
 import { matmul, matmulGrouped } from "../../src/blas/index.js"
 import { forEachDevice } from "../support/devices.js"
-import { affineOfStruct, over } from "../support/kernels.js"
+import { affine, affineOfStruct, over } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { edgesOf, firsts, fourArrays, type Ints, mix, placed, step, streamsOf } from "../support/placed.js"
 
@@ -176,6 +176,23 @@ forEachDevice("autoParallel", (open) => {
     await Promise.all(reads)
     assert.deepEqual(edgesOf(report), ["", "0 stream", "1 stream"])
     assert.equal(report.edges[0]?.argument, "clipped")
+  })
+
+  test("§14 where: an operation that writes the same bytes twice holds up no other one", () => {
+    using device = open()
+    const [x, y] = fourArrays(device)
+    const writing = (uses: Ints) => affine.launch({ ...over(4), uses: { writes: [uses] } }, 4, x, 3, 1)
+    using graph = captureGraph(() =>
+      autoParallel(() => {
+        writing(y)
+        writing(x)
+        step(y)
+      }),
+    )
+    assert.deepEqual(graph.edges, [
+      [0, 1],
+      [0, 2],
+    ])
   })
 
   test("§14 where: at the limit, an operation gets the stream with the fewest operations that are not before it", () => {
