@@ -101,7 +101,7 @@ export class Model {
         before = together(before, { promised: 0n, possible: launch.after.possible })
       } else continue
       // In a capture, the edge between the two launches is behind everything on the earlier one's stream.
-      if (this.order.captures > 0) before = together(before, allThatMayBeWaitedFor(launch))
+      if (this.order.captures > 0) before = together(before, this.#allThatMayBeWaitedFor(launch))
     }
     return this.#attempt(lane, graph.operations(), before, graph)
   }
@@ -192,11 +192,15 @@ export class Model {
 
   /** A conditional may run after all graphs, because its body may launch any of them. */
   #behindGraphs(): Before {
-    return (this.#launches.at(-1) ?? []).map(allThatMayBeWaitedFor).reduce(together, nothing)
+    return (this.#launches.at(-1) ?? []).map((launch) => this.#allThatMayBeWaitedFor(launch)).reduce(together, nothing)
   }
-}
 
-/** To order something in a capture behind a launch, the library may wait for everything on the launch's stream. */
-function allThatMayBeWaitedFor({ lane, after }: PastLaunch): Before {
-  return { promised: 0n, possible: lane.before.possible | after.possible }
+  /**
+   * To order something in a capture behind a launch, the library may wait for everything on the launch's stream, also for what
+   * later leases of it have queued.
+   */
+  #allThatMayBeWaitedFor({ lane, after }: PastLaunch): Before {
+    const leases = [lane, ...this.order.space.members].filter(({ stream }) => stream === lane.stream)
+    return { promised: 0n, possible: leases.reduce((all, { before }) => all | before.possible, after.possible) }
+  }
 }
