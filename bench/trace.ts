@@ -1,5 +1,5 @@
 import { captureGraph, type Device, maybeExecuteInParallel, openDevice, startTrace, type Trace } from "auxstream"
-import { Model } from "../examples/moe/model.js"
+import { type Branches, Model } from "../examples/moe/model.js"
 import { published, type Sizes, sizesFor } from "../examples/moe/sizes.js"
 import { makeWeights } from "../examples/moe/weights.js"
 import { type Benchmark, compare, type Contender, type Derived, ratio, type Row } from "./harness.js"
@@ -41,12 +41,9 @@ function mainJob(device: Device, quick: boolean): Workload {
     : sizesFor("host", 1, 16)
   const model = new Model(device, sizes, makeWeights(device, sizes, false))
   const tokens = device.from(new Uint8Array(sizes.tokens).map((_, index) => 65 + index))
-  const lanes = {
-    event0: device.createEvent(),
-    event1: device.createEvent(),
-    aux: device.createStream({ name: "aux" }),
-  }
-  const queue = () => device.scope(() => void model.forward(tokens, lanes))
+  const [event0, event1, aux] = [device.createEvent(), device.createEvent(), device.createStream({ name: "aux" })]
+  const branches: Branches = (routed, shared) => maybeExecuteInParallel(routed, shared, event0, event1, aux)
+  const queue = () => device.scope(() => void model.forward(tokens, branches))
   return { name: "main job", operations: 1, queue }
 }
 

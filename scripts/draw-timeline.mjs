@@ -9,7 +9,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { parseArgs } from "node:util"
-import { openDevice, startTrace } from "auxstream"
+import { maybeExecuteInParallel, openDevice, startTrace } from "auxstream"
 import { readInput } from "../build/examples/moe/input.js"
 import { Model } from "../build/examples/moe/model.js"
 import { sizesFor } from "../build/examples/moe/sizes.js"
@@ -47,11 +47,9 @@ device.dispose()
 
 /** Runs the layer in sequence, waits, and runs it side by side. */
 function runBothWays() {
-  for (const lanes of [
-    { ...events, aux: null },
-    { ...events, aux },
-  ]) {
-    main.run(() => device.scope(() => void model.forward(tokens, lanes)))
+  for (const stream of [null, aux]) {
+    const branches = (routed, shared) => maybeExecuteInParallel(routed, shared, events.event0, events.event1, stream)
+    main.run(() => device.scope(() => void model.forward(tokens, branches)))
     main.synchronize()
   }
 }

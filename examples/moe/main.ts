@@ -22,9 +22,12 @@ import { makeWeights } from "./weights.js"
 /** A GPU needs a longer warm-up. It takes milliseconds for what takes threads a second. */
 const rounds = { host: { warmUps: 1, timed: 4 }, cuda: { warmUps: 5, timed: 25 } }
 
+/** A policy needs at most 38 calls. A pass has one for each layer, and one launch of a graph. */
+const MOST_DECIDING = 40
+
 /** Printed at the start. True for the default sizes. */
 const duration = {
-  host: "This takes about half a minute on two idle cores.",
+  host: "This takes about a minute on two idle cores.",
   cuda: "This takes about 15 seconds.",
 }
 
@@ -55,7 +58,7 @@ async function runOn(device: Device, options: Options, signal: AbortSignal): Pro
     checkMemory(device, sizes)
     if (!options.json) process.stderr.write(`${duration[device.kind]}\n`)
     const { warmUps, timed } = rounds[device.kind]
-    const progress = new Progress(1 + warmUps + timed + checkedLayers(layers).length, !options.json)
+    const progress = new Progress(2 + warmUps + timed + checkedLayers(layers).length, !options.json)
     try {
       return await run({ device, input, sizes, fewer: options.layers === undefined, progress, signal })
     } finally {
@@ -92,6 +95,9 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
   }
   const { warmUps, timed } = rounds[device.kind]
   await repeat("Warming up", warmUps)
+  progress.begin("Measuring whether to overlap")
+  const decided = await bench.decide(MOST_DECIDING)
+  progress.step()
   const others = new OtherProcesses()
   const done = await repeat("Timing", timed)
   const othersShare = others.share()
@@ -115,6 +121,7 @@ async function run({ device, input, sizes: wanted, fewer, progress, signal }: Ru
     milliseconds: medians(done),
     othersShare,
     graph: { nodes: nodeCount, branches: branchCount },
+    decided: { eager: decided.eager ?? null, captured: decided.captured ?? null },
     checks: {
       parallelEqualsSequential: allEqual(eager),
       capturedEqualsEager: allEqual([...eager, ...captured]),

@@ -1,7 +1,8 @@
 /** Times passes in sequence and side by side, eager and captured, in turns, with events on the device. */
 
-import { captureGraph, type Device, type DeviceArray, type Event, type Graph } from "auxstream"
-import type { LayerOutput, Lanes, Model, Observe, Output } from "./model.js"
+import type { Device, DeviceArray, Event } from "auxstream"
+import type { Branches, LayerOutput, Model, Output } from "./model.js"
+import { type Decided, type Graphs, Ways } from "./ways.js"
 
 type Hidden = DeviceArray<"float32">
 
@@ -9,11 +10,17 @@ type Hidden = DeviceArray<"float32">
 export interface Measurement {
   /** A pass with the branches in sequence. */
   readonly sequential: number
-  /** A pass with the branches side by side. */
+  /** A pass with the branches side by side, by hand. */
   readonly parallel: number
-  /** The two as graphs: captured once, launched each time. */
+  /** A pass that is written in sequence, and placed on streams by autoParallel. */
+  readonly automatic: number
+  /** A pass whose branches run as a policy has measured. */
+  readonly measured: number
+  /** The four as graphs: captured once, launched each time. */
   readonly capturedSequential: number
   readonly capturedParallel: number
+  readonly capturedAutomatic: number
+  readonly capturedMeasured: number
   /** The time of the calling thread until the side-by-side passes are queued. */
   readonly queueing: number
   readonly capturedQueueing: number
@@ -43,57 +50,69 @@ export class Bench {
   readonly #device: Device
   readonly #model: Model
   readonly #tokens: DeviceArray<"uint8">
-  readonly #sequential: Lanes
-  readonly #parallel: Lanes
+  readonly #ways: Ways
   readonly #signal: AbortSignal
-  #graphs: { readonly sequential: Graph<Hidden>; readonly parallel: Graph<Hidden> } | undefined
 
   constructor(device: Device, model: Model, tokens: DeviceArray<"uint8">, signal: AbortSignal) {
     this.#device = device
     this.#model = model
     this.#tokens = tokens
     this.#signal = signal
-    const events = { event0: device.createEvent(), event1: device.createEvent() }
-    this.#sequential = { ...events, aux: null }
-    this.#parallel = { ...events, aux: device.createStream({ name: "aux" }) }
+    this.#ways = new Ways(device, tokens.length, (branches) => model.forward(tokens, branches).hidden)
   }
 
   /** One pass each way, and one for the branches alone, because the events around them take time. */
   async round(): Promise<Round> {
     const branches = new BranchTimes(this.#device)
-    const sequential = await this.#eager(this.#sequential)
-    const parallel = await this.#eager(this.#parallel)
-    const capturedSequential = await this.#captured(this.graphs.sequential)
-    const capturedParallel = await this.#captured(this.graphs.parallel)
-    await this.#eager(this.#sequential, branches.observe)
+    const { eager, graphs } = this.#ways
+    const sequential = await this.#time(eager.sequential)
+    const parallel = await this.#time(eager.parallel)
+    const automatic = await this.#time(eager.automatic)
+    const measured = await this.#time(eager.measured)
+    const capturedSequential = await this.#captured(graphs.sequential)
+    const capturedParallel = await this.#captured(graphs.parallel)
+    const capturedAutomatic = await this.#captured(graphs.automatic)
+    const capturedMeasured = await this.#captured(graphs.measured)
+    await this.#time(() => this.#model.forward(this.#tokens, branches.around(this.#ways.inSequence)).hidden)
     return {
       sequential: sequential.milliseconds,
       parallel: parallel.milliseconds,
+      automatic: automatic.milliseconds,
+      measured: measured.milliseconds,
       capturedSequential: capturedSequential.milliseconds,
       capturedParallel: capturedParallel.milliseconds,
+      capturedAutomatic: capturedAutomatic.milliseconds,
+      capturedMeasured: capturedMeasured.milliseconds,
       queueing: parallel.queueing,
       capturedQueueing: capturedParallel.queueing,
       ...branches.take(),
-      eager: [sequential.hidden, parallel.hidden],
-      captured: [capturedSequential.hidden, capturedParallel.hidden],
+      eager: [sequential, parallel, automatic, measured].map(({ hidden }) => hidden),
+      captured: [capturedSequential, capturedParallel, capturedAutomatic, capturedMeasured].map(({ hidden }) => hidden),
     }
   }
 
-  /** Whole passes, captured at first use. By then an eager pass has loaded all kernels. */
-  get graphs(): { readonly sequential: Graph<Hidden>; readonly parallel: Graph<Hidden> } {
-    const capture = (lanes: Lanes) => captureGraph(() => this.#model.forward(this.#tokens, lanes).hidden)
-    this.#graphs ??= { sequential: capture(this.#sequential), parallel: capture(this.#parallel) }
-    return this.#graphs
+  /** Passes until the policy has decided, at most so many. @returns what it has decided by then */
+  async decide(most: number): Promise<Decided> {
+    const { eager, graphs } = this.#ways
+    for (let pass = 0; pass < most && !this.#ways.isDecided; pass++) {
+      await this.#time(eager.measured)
+      await this.#captured(graphs.measured)
+    }
+    return this.#ways.decided
+  }
+
+  get graphs(): Graphs {
+    return this.#ways.graphs
   }
 
   /** The results of a sequential pass. */
   output(): Output {
-    return this.#model.forward(this.#tokens, this.#sequential)
+    return this.#model.forward(this.#tokens, this.#ways.inSequence)
   }
 
   /** One layer, sequentially, with its intermediate results. */
   layer(index: number, hidden: Hidden): LayerOutput {
-    return this.#model.layer(index, hidden, this.#sequential)
+    return this.#model.layer(index, hidden, this.#ways.inSequence)
   }
 
   /** See `Device.scope`. */
@@ -101,12 +120,8 @@ export class Bench {
     return this.#device.scope(fn)
   }
 
-  #eager(lanes: Lanes, observe?: Observe): Promise<Timed> {
-    return this.#time(() => this.#model.forward(this.#tokens, lanes, observe).hidden)
-  }
-
   /** Clears the result first, so that reading it shows what this launch wrote. */
-  #captured(graph: Graph<Hidden>): Promise<Timed> {
+  #captured(graph: Graphs["parallel"]): Promise<Timed> {
     graph.result.fill(NaN)
     return this.#time(() => {
       graph.launch()
@@ -139,8 +154,16 @@ class BranchTimes {
     this.#device = device
   }
 
-  /** Records an event before a branch and one after it. */
-  readonly observe: Observe = (branch, fn) => {
+  /** Records an event before each branch and one after it. */
+  around(branches: Branches): Branches {
+    return (routed, shared) =>
+      branches(
+        () => this.#observe("routed", routed),
+        () => this.#observe("shared", shared),
+      )
+  }
+
+  #observe<T>(branch: "routed" | "shared", fn: () => T): T {
     const start = this.#device.createEvent({ timing: true }).record()
     const result = fn()
     const end = this.#device.createEvent({ timing: true }).record()
@@ -167,8 +190,12 @@ export function medians(rounds: readonly Measurement[]): Measurement {
   return {
     sequential: of("sequential"),
     parallel: of("parallel"),
+    automatic: of("automatic"),
+    measured: of("measured"),
     capturedSequential: of("capturedSequential"),
     capturedParallel: of("capturedParallel"),
+    capturedAutomatic: of("capturedAutomatic"),
+    capturedMeasured: of("capturedMeasured"),
     queueing: of("queueing"),
     capturedQueueing: of("capturedQueueing"),
     routed: of("routed"),

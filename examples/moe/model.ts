@@ -4,7 +4,7 @@
  * run side by side on two streams.
  */
 
-import { type Device, type DeviceArray, type Event, maybeExecuteInParallel, type Stream } from "auxstream"
+import type { Device, DeviceArray } from "auxstream"
 import { matmul } from "auxstream/blas"
 import { combine, embed, expertDown, expertUp, type Findings, rmsNorm, route, type Routing, swiglu } from "./kernels.js"
 import type { Sizes } from "./sizes.js"
@@ -12,18 +12,13 @@ import type { LayerWeights, ModelWeights } from "./weights.js"
 
 const EPSILON = 1e-6
 
-/** What the two branches need in order to run side by side. All layers share it. */
-export interface Lanes {
-  /** Null runs them in sequence. */
-  readonly aux: Stream | null
-  readonly event0: Event
-  readonly event1: Event
-}
+/** What the routed branch of a layer computes. */
+type Routed = Pick<Findings, "routing" | "routed">
+/** What the shared branch computes. */
+type Shared = DeviceArray<"float32">
 
-/** Wraps each branch, to time it. */
-export type Observe = <T>(branch: "routed" | "shared", fn: () => T) => T
-
-const unobserved: Observe = (_branch, fn) => fn()
+/** Calls the two branches of a layer, which do not depend on each other: in sequence or side by side. */
+export type Branches = (routed: () => Routed, shared: () => Shared) => readonly [Routed, Shared]
 
 /** The result of a layer. */
 export interface LayerOutput extends Findings {
@@ -54,13 +49,13 @@ export class Model {
   }
 
   /** Queues a pass over all tokens without waiting for the device. The output belongs to the caller. */
-  forward(tokens: DeviceArray<"uint8">, lanes: Lanes, observe: Observe = unobserved): Output {
+  forward(tokens: DeviceArray<"uint8">, branches: Branches): Output {
     let hidden = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
     embed(tokens, this.#weights.embedding, hidden)
     const states = [hidden]
     const experts: DeviceArray<"int32">[] = []
     for (const index of this.#weights.layers.keys()) {
-      const layer = this.#kept(() => this.layer(index, hidden, lanes, observe))
+      const layer = this.#kept(() => this.layer(index, hidden, branches))
       hidden = layer.next
       states.push(hidden)
       experts.push(layer.experts)
@@ -77,22 +72,14 @@ export class Model {
   }
 
   /** Queues one layer, with nine launches. All its arrays belong to the caller. */
-  layer(
-    index: number,
-    hidden: DeviceArray<"float32">,
-    { aux, event0, event1 }: Lanes,
-    observe: Observe = unobserved,
-  ): LayerOutput {
+  layer(index: number, hidden: DeviceArray<"float32">, branches: Branches): LayerOutput {
     const weights = this.#weights.layers[index]
     if (weights === undefined) throw new RangeError(`there is no layer ${index}`)
     const x = this.#halves(this.#sizes.tokens, this.#sizes.hidden)
     rmsNorm(hidden, weights.norm, x, EPSILON)
-    const [{ routing, routed }, shared] = maybeExecuteInParallel(
-      () => observe("routed", () => this.#routedExperts(x, weights)),
-      () => observe("shared", () => this.#sharedExpert(x, weights)),
-      event0,
-      event1,
-      aux,
+    const [{ routing, routed }, shared] = branches(
+      () => this.#routedExperts(x, weights),
+      () => this.#sharedExpert(x, weights),
     )
     const next = this.#numbers(this.#sizes.tokens, this.#sizes.hidden)
     combine(hidden, { x, routing, routed, shared }, weights.sharedGate, next)
@@ -100,7 +87,7 @@ export class Model {
   }
 
   /** The results of the chosen experts, sorted by expert. The host never reads which they are. */
-  #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights): Pick<Findings, "routing" | "routed"> {
+  #routedExperts(x: DeviceArray<"bfloat16">, weights: LayerWeights): Routed {
     const { tokens, hidden, expert, topK } = this.#sizes
     const routing = this.#route(x, weights)
     const inner = this.#halves(tokens * topK, expert)
@@ -126,7 +113,7 @@ export class Model {
   }
 
   /** The expert for every token. */
-  #sharedExpert(x: DeviceArray<"bfloat16">, weights: LayerWeights): DeviceArray<"float32"> {
+  #sharedExpert(x: DeviceArray<"bfloat16">, weights: LayerWeights): Shared {
     const { tokens, hidden, shared } = this.#sizes
     const gateUp = this.#numbers(tokens, 2 * shared)
     matmul({ a: x, b: weights.sharedUp, out: gateUp, m: tokens, n: 2 * shared, k: hidden })

@@ -21,7 +21,9 @@ export interface Report {
   readonly othersShare: number
   /** Operations and streams of the graph of the side-by-side pass. */
   readonly graph: { readonly nodes: number; readonly branches: number }
-  /** Sequential time ÷ parallel time. */
+  /** Which way the policy chose for the measured passes; null if it needs more of them. */
+  readonly decided: Readonly<Record<"eager" | "captured", "parallel" | "sequential" | null>>
+  /** Sequential time ÷ parallel time, by hand. */
   readonly speedUp: number
   /** The same ratio for the graphs. */
   readonly capturedSpeedUp: number
@@ -42,7 +44,16 @@ export interface Report {
 export function makeReport(
   facts: Pick<
     Report,
-    "device" | "input" | "sizes" | "layersThatFit" | "rounds" | "milliseconds" | "othersShare" | "graph" | "checks"
+    | "device"
+    | "input"
+    | "sizes"
+    | "layersThatFit"
+    | "rounds"
+    | "milliseconds"
+    | "othersShare"
+    | "graph"
+    | "decided"
+    | "checks"
   >,
 ): Report {
   const { sizes, layersThatFit, input, milliseconds, checks } = facts
@@ -87,14 +98,25 @@ Mixture-of-experts layers of Qwen1.5-MoE-A2.7B: hidden ${sizes.hidden}, top ${si
                           eager   captured
 In sequence         ${times(ms.sequential, ms.capturedSequential)}   routed experts ${milliseconds(ms.routed)} ms, shared expert ${milliseconds(ms.shared)} ms, ${report.gigaflops.toFixed(1)} GFLOP/s
 Side by side        ${times(ms.parallel, ms.capturedParallel)}   medians of ${report.rounds} rounds
+autoParallel        ${times(ms.automatic, ms.capturedAutomatic)}   written in sequence, placed by the library
+As measured         ${times(ms.measured, ms.capturedMeasured)}   ${decidedText(report)}
 Longer branch alone ${times(ms.longer)}              side by side takes ${report.parallelOverLonger.toFixed(3)} × as long (eager)
 Speed-up            ${factors(report.speedUp, report.capturedSpeedUp)}   ${overlapText(report)}
 Queueing a pass     ${times(ms.queueing, ms.capturedQueueing)}   ${graph.nodes} operations on ${graph.branches} streams, or one launch of the graph
 ${busyText(report)}
-${mark(checks.parallelEqualsSequential)} side by side and in sequence give the same bits, in every round
-${mark(checks.capturedEqualsEager)} captured, both give the same bits as eager, in every round
+${mark(checks.parallelEqualsSequential)} all four ways give the same bits, in every round
+${mark(checks.capturedEqualsEager)} captured, all four give the same bits as eager, in every round
 ${referenceText(reference)}
 `
+}
+
+/** What the policy of the measured passes chose. */
+function decidedText({ decided: { eager, captured } }: Report): string {
+  const words = { parallel: "side by side", sequential: "in sequence" }
+  const of = (mode: typeof eager) => (mode === null ? "not decided yet" : words[mode])
+  return eager === captured
+    ? `the policy chose: ${of(eager)}`
+    : `the policy chose: ${of(eager)}; captured, ${of(captured)}`
 }
 
 /** Where side by side was no faster than in sequence, a share would be negative. */

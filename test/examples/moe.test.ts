@@ -51,17 +51,25 @@ describe("the main job", () => {
     assert.equal(exitCode, 0)
     assert.equal(
       errors,
-      "This takes about half a minute on two idle cores.\n" +
-        "Filling the weights …\nWarming up …\nTiming …\nComputing the float64 reference …\n",
+      "This takes about a minute on two idle cores.\n" +
+        "Filling the weights …\nWarming up …\nMeasuring whether to overlap …\nTiming …\nComputing the float64 reference …\n",
     )
-    for (const words of ["In sequence", "Side by side", "Longer branch", "Speed-up", "possible overlap"]) {
+    for (const words of [
+      "In sequence",
+      "Side by side",
+      "autoParallel",
+      "As measured",
+      "Longer branch",
+      "Speed-up",
+      "possible overlap",
+    ]) {
       assert.ok(output.includes(words), `${words}: ${output}`)
     }
     assert.match(output, /eager +captured\n/)
     assert.match(output, /19 operations on 2 streams, or one launch of the graph/)
     assert.match(output, /kept 12 of 60 experts, 2 of 24 layers, no attention; 1 of \d+ bytes of README\.md/)
-    assert.match(output, /✓ side by side and in sequence give the same bits/)
-    assert.match(output, /✓ captured, both give the same bits as eager/)
+    assert.match(output, /✓ all four ways give the same bits/)
+    assert.match(output, /✓ captured, all four give the same bits as eager/)
     assert.match(output, /✓ float64 reference, 1 token in 2 layers: largest relative error/)
   })
 
@@ -129,8 +137,12 @@ describe("the main job's figures", () => {
   const round = (sequential: number): Measurement => ({
     sequential,
     parallel: 6,
+    automatic: 6.5,
+    measured: 6.25,
     capturedSequential: 10,
     capturedParallel: 5,
+    capturedAutomatic: 5.5,
+    capturedMeasured: 5.25,
     queueing: 2,
     capturedQueueing: 1,
     routed: 5,
@@ -155,7 +167,8 @@ describe("the main job's figures", () => {
     othersShare: 0.02,
     milliseconds: medians([round(9), round(8), round(100)]),
     graph: { nodes: 10, branches: 2 },
-  }
+    decided: { eager: "parallel", captured: null },
+  } as const
   const reference = { tokens: 1, layers: [0], largestError: 1, tolerance: 1, steps: [], passed: true }
   const hold = { parallelEqualsSequential: true, capturedEqualsEager: true, reference }
 
@@ -175,6 +188,12 @@ describe("the main job's figures", () => {
       assert.equal(failed.passed, false)
       assert.match(reportText(failed), /✗ FAILED/)
     }
+  })
+
+  test("the report says what the policy chose for each kind of call", () => {
+    const of = (decided: Report["decided"]) => reportText(makeReport({ ...facts, decided, checks: hold }))
+    assert.match(of({ eager: "parallel", captured: "parallel" }), /the policy chose: side by side\n/)
+    assert.match(of({ eager: "sequential", captured: null }), /chose: in sequence; captured, not decided yet\n/)
   })
 
   test("poor overlap is reported with the share of processor time that other processes used", () => {
