@@ -249,7 +249,7 @@ function isAlone(main: StreamState, others: readonly StreamState[]): boolean {
   const { order } = main
   if (main.disposed || order.capturing > 0) return false
   if (main.shared && order.isCapturedByOthers(main)) return false
-  return others.every((other) => other === main || main.isAfterAllOf(other))
+  return others.every((other) => other === main || main.isAfterWorkOf(other))
 }
 
 /** How often something was compiled or loaded. */

@@ -73,6 +73,19 @@ forEachOpenDevice("§14: measuredOverlap", (open) => {
     }
   })
 
+  test("calls count whose arrays are freed on the aux stream after the join", async () => {
+    using device = open()
+    using aux = device.createStream()
+    const [start, done] = [device.createEvent(), device.createEvent()]
+    const policy = measuredOverlap({ name: "test" })
+    const make = () => affine.launch(over(64), 64, device.empty("int32", 64), 1, 1)
+    for (let calls = 0; calls < 60; calls++) {
+      device.scope(() => void maybeExecuteInParallel(make, make, start, done, aux, { overlap: policy, key: 64 }))
+    }
+    await device.completed()
+    assert.notEqual(policy.decisions[0]?.mode, undefined)
+  })
+
   test("in the parallel mode of a measurement the functions do not wait for each other; in the sequential one they do", () => {
     using device = open()
     using aux = device.createStream()

@@ -25,7 +25,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
 
   protected constructor(order: DeviceOrder, address: number, byteLength: number, home: StreamState | undefined) {
     super(
-      home && new Birth(home, address, byteLength, home.advance(undefined)),
+      home && new Birth(home, address, byteLength, home.advanceMemory()),
       order.driver.streams.watchFailures === undefined ? undefined : new Writes(),
     )
     this.order = order
@@ -87,7 +87,7 @@ export class Allocation extends RetainedMemory implements ArrayMemory {
     const stream = this.#freeingStream(home) ?? this.#reaperBehindUses()
     // The mark is the free itself. A stream that is ordered after it may reuse the memory.
     this.order.driver.memory.free(this.address, stream.handle, { slot: stream.slot, tick: stream.tick + 1 })
-    stream.advance(undefined)
+    stream.advanceMemory()
     this.order.observer?.freed(stream, this, this.address, this.byteLength)
   }
 

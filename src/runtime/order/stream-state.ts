@@ -64,6 +64,9 @@ export class StreamState implements Ordered {
   #tick: number
   /** The tick of its latest operation; in a capture, of its latest captured one, or 0. */
   #own: number
+  /** The tick of its latest allocation or free, and of its latest operation before those that followed each other directly. */
+  #memory = -1
+  #beforeMemory = 0
   /** What happens before its next operation without the host's clock. */
   readonly #waits: Ordered = {
     isAfter: (slot, tick) => (slot === this.slot ? tick <= this.#own : this.#clock.isAfter(slot, tick)),
@@ -178,6 +181,12 @@ export class StreamState implements Ordered {
     return tick
   }
 
+  /** Counts an allocation or a free, which takes a stream no time. */
+  advanceMemory(): number {
+    if (this.#own !== this.#memory) this.#beforeMemory = this.#own
+    return (this.#memory = this.#count())
+  }
+
   #count(): number {
     return (this.#own = ++this.#tick)
   }
@@ -208,6 +217,12 @@ export class StreamState implements Ordered {
    */
   isAfterAllOf(other: StreamState): boolean {
     return this.isAfter(other.slot, other.#own) && other.#clock.isBefore(this, this.#clock)
+  }
+
+  /** Like {@link isAfterAllOf}, but without regard to the other stream's latest allocations and frees. */
+  isAfterWorkOf(other: StreamState): boolean {
+    const own = other.#own === other.#memory ? other.#beforeMemory : other.#own
+    return this.isAfter(other.slot, own) && other.#clock.isBefore(this, this.#clock)
   }
 
   /**
