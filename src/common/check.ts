@@ -29,6 +29,15 @@ export function quoted(what: string): string {
 /** The most milliseconds that a timer can wait. */
 export const LONGEST_TIMER = 2 ** 31 - 1
 
+/** Whether a value is an array. Never throws, not even for a proxy that was revoked. */
+export function isList(value: unknown): boolean {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
 /** Throws unless the value is an integer from `least` to `most`. `what` names it in the message. */
 export function checkInteger(value: unknown, what: string, least: number, most: number): asserts value is number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto"
 import {
+  chmodSync,
   closeSync,
   existsSync,
   openSync,
@@ -44,7 +45,7 @@ export class DecisionFile {
     if (existsSync(this.path)) this.path = realpathSync(this.path) // Replacing a link would leave its target as it was.
   }
 
-  /** What the file contains now; nothing if it does not exist. @throws AuxstreamError AUX_FILE_FAILED */
+  /** What the file contains now; nothing if it is empty or does not exist. @throws AuxstreamError AUX_FILE_FAILED */
   read(): Contents {
     let text: string
     try {
@@ -58,6 +59,7 @@ export class DecisionFile {
         error,
       )
     }
+    if (text === "") return new Map() // As `mktemp` makes one.
     try {
       return parseContents(text)
     } catch (error) {
@@ -113,6 +115,8 @@ export class DecisionFile {
     const temporary = `${this.path}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`
     try {
       writeFileSync(temporary, text, { flag: "wx" })
+      const mode = statSync(this.path, { throwIfNoEntry: false })?.mode
+      if (mode !== undefined) chmodSync(temporary, mode)
       renameSync(temporary, this.path)
     } catch (error) {
       rmSync(temporary, { force: true })
@@ -137,9 +141,10 @@ function pathOf(file: unknown): string {
   throw mustBe("file", "a path or a file: URL", file instanceof URL ? file.href : file)
 }
 
+/** Also if the clock was set back since. */
 function ageOf(path: string): number | undefined {
   const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs
-  return modified === undefined ? undefined : Date.now() - modified
+  return modified === undefined ? undefined : Math.abs(Date.now() - modified)
 }
 
 function codeOf(error: unknown): unknown {

@@ -10,7 +10,7 @@ import type { Stream } from "../runtime/device/stream.js"
 import { OperationObserver } from "../runtime/order/observer.js"
 import { currentObserver, observe } from "../runtime/order/observers.js"
 import { Region, RegionPart } from "../runtime/order/region.js"
-import { Explanation, type PlacementReport } from "./explanation.js"
+import type { PlacementReport } from "./explanation.js"
 import { Placement } from "./placement.js"
 import type { RegionLimits } from "./region-streams.js"
 
@@ -48,14 +48,8 @@ type Sync<T> = (() => T) &
 /** The part of a type that is a promise; never for `any`. */
 type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
 
-/** A region that is open, with what explains it. */
-interface Open {
-  readonly placement: Placement
-  readonly explanation: Explanation | undefined
-}
-
 /** The open regions, the innermost last. A region never outlives the call that made it. */
-const open: Open[] = []
+const open: Placement[] = []
 
 /**
  * Runs what a function queues side by side where that is safe. Write the function in sequence: the library chooses a stream
@@ -94,12 +88,12 @@ export function autoParallel(fn: () => unknown, options: AutoParallelOptions = {
   device.checkUsable()
   const main = currentStream(device)
   main.state.enter()
-  const around = open.findLast(({ placement }) => placement.contains(context().region, main.state))
+  const around = open.findLast((placement) => placement.contains(context().region, main.state))
   if (around === undefined)
     return runRegion(main, { streams: context().multiStream ? streams : 1, workspaces }, fn, explain)
-  const from = around.placement.count
+  const [from, explanation] = [around.count, explain && around.explain()]
   const result = callSync(fn)
-  if (explain !== undefined) explain((around.explanation ?? new Explanation()).report(from, around.placement.count))
+  if (explanation !== undefined) explain?.(explanation.report(from, around.count))
   return result
 }
 
@@ -109,20 +103,20 @@ function runRegion(
   fn: () => unknown,
   explain: ((placement: PlacementReport) => void) | undefined,
 ): unknown {
-  const explanation = explain === undefined ? undefined : new Explanation()
   const used = [main.state]
   const others = currentObserver() ?? new OperationObserver()
   const [mode, reason] =
     limits.streams > 1 ? (["parallel", "parallel"] as const) : (["sequential", "disabled"] as const)
   const region = new Region("autoParallel", mode, reason, used, context().region, others)
   const part = new RegionPart(region, 0)
-  const placement = new Placement(main, limits, { region, part, streams: used }, explanation)
+  const placement = new Placement(main, limits, { region, part, streams: used })
+  const explanation = explain && placement.explain()
   const { arrays } = main.device
   const former = arrays.region
   const stop = observe(placement)
   arrays.region = placement
   placement.begin()
-  open.push({ placement, explanation })
+  open.push(placement)
   let result: unknown
   let failure: { readonly error: unknown } | undefined
   try {
@@ -137,7 +131,7 @@ function runRegion(
   region.end()
   if (failure !== undefined) throw attach(failure.error, failures)
   if (failures.length > 0) throw failures[0]
-  explain?.((explanation ?? new Explanation()).report(0, placement.count))
+  if (explanation !== undefined) explain?.(explanation.report(0, placement.count))
   return result
 }
 
@@ -175,6 +169,6 @@ export function inOrder<T>(fn: Sync<T>): T
 export function inOrder(fn: () => unknown): unknown {
   checkFunction(fn, "fn")
   const here = context().region
-  const around = open.findLast(({ placement }) => placement.contains(here))
-  return around === undefined ? fn() : around.placement.inOrder(() => callSync(fn))
+  const around = open.findLast((placement) => placement.contains(here))
+  return around === undefined ? fn() : around.inOrder(() => callSync(fn))
 }

@@ -99,28 +99,38 @@ export class PlacementReport {
 
 /** Collects what a {@link PlacementReport} tells. */
 export class Explanation {
+  /** The index of the first explained operation. */
+  readonly #first: number
   readonly #operations: PlacedOperation[] = []
   #edges: Mutable<PlacementEdge>[] = []
   #waits = new Set<number>()
+  /** The streams of the steps from which edges lead to the current operation. */
+  readonly #sources = new Map<number, number>()
   #section = 0
   /** The numbers of the pieces of memory, and how many there are. */
   readonly #numbers = new WeakMap<object, { readonly number: number; readonly begin: number }>()
   #memories = 0
   #isFresh = true
 
+  constructor(first: number) {
+    this.#first = first
+  }
+
   /** The operations with these indices. */
   report(from: number, to: number): PlacementReport {
-    return new PlacementReport(this.#operations.slice(from, to))
+    return new PlacementReport(this.#operations.slice(from - this.#first, to - this.#first))
   }
 
   begin(): void {
     this.#edges = []
     this.#waits = new Set()
+    this.#sources.clear()
   }
 
   readonly conflict = (step: Step, access: Access, segment: Segment, wasWrite: boolean): void => {
     const common = commonOf(access, segment)
     if (common === undefined) return
+    this.#sources.set(step.index, step.stream.index)
     const place = this.#placeOf(access)
     const edge = {
       from: step.index,
@@ -140,6 +150,7 @@ export class Explanation {
   }
 
   follows(step: Step): void {
+    this.#sources.set(step.index, step.stream.index)
     const nothing = { earlier: undefined, later: undefined, memory: undefined, begin: undefined, end: undefined }
     this.#edges.push({ from: step.index, to: 0, by: "other edges", why: "inOrder", ...nothing, argument: undefined })
   }
@@ -155,7 +166,7 @@ export class Explanation {
     for (const edge of this.#edges) {
       edge.to = index
       if (this.#waits.has(edge.from)) edge.by = "wait"
-      else if (this.#operations[edge.from]?.stream === step.stream.index) edge.by = "stream"
+      else if (this.#sources.get(edge.from) === step.stream.index) edge.by = "stream"
     }
     const edges = this.#edges.toSorted((a, b) => b.from - a.from || (a.memory ?? 0) - (b.memory ?? 0))
     this.#operations.push({ index, label, kind, stream: step.stream.index, section: this.#section, edges })

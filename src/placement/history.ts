@@ -47,7 +47,7 @@ export type ConflictListener = (step: Step, access: Access, segment: Segment, wa
  */
 export class History {
   readonly #streams: RegionStreams
-  readonly #listener: ConflictListener | undefined
+  listener: ConflictListener | undefined
   /** Sorted by their begin. They do not overlap. */
   #segments: Segment[] = []
   readonly #byBegin = new Map<number, Segment>()
@@ -61,9 +61,8 @@ export class History {
   #coveredCount = 0
   readonly #ends: number[] = []
 
-  constructor(streams: RegionStreams, listener: ConflictListener | undefined) {
+  constructor(streams: RegionStreams) {
     this.#streams = streams
-    this.#listener = listener
   }
 
   get conflictCount(): number {
@@ -197,7 +196,7 @@ export class History {
 
   #conflict(step: Step, access: Access, segment: Segment, wasWrite: boolean): void {
     this.add(step)
-    this.#listener?.(step, access, segment, wasWrite)
+    this.listener?.(step, access, segment, wasWrite)
   }
 
   #noteDense(step: Step, segment: Segment, isWrite: boolean): void {

@@ -13,7 +13,7 @@ import { OperationObserver } from "../runtime/order/observer.js"
 import type { Operation } from "../runtime/order/operation.js"
 import type { Region, RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
-import type { Explanation } from "./explanation.js"
+import { Explanation } from "./explanation.js"
 import { History } from "./history.js"
 import { type PlacedRegion, type RegionLimits, RegionStreams } from "./region-streams.js"
 import type { RegionStream, Step } from "./step.js"
@@ -33,7 +33,7 @@ export class Placement extends OperationObserver implements RegionArrays {
   readonly #streams: RegionStreams
   readonly #history: History
   readonly #memory: Memory
-  readonly #explanation: Explanation | undefined
+  #explanation: Explanation | undefined
   /** The number of steps so far. */
   #count = 0
   /** The operation that was placed last, until it has been queued or refused. */
@@ -44,15 +44,21 @@ export class Placement extends OperationObserver implements RegionArrays {
   #isInOrder = false
   readonly #failures: unknown[] = []
 
-  constructor(main: Stream, limits: RegionLimits, region: PlacedRegion, explanation: Explanation | undefined) {
+  constructor(main: Stream, limits: RegionLimits, region: PlacedRegion) {
     super()
     this.#main = main.state
     this.#order = main.state.order
     this.#part = region.part
-    this.#explanation = explanation
     this.#streams = new RegionStreams(main, limits, region)
-    this.#history = new History(this.#streams, explanation?.conflict)
+    this.#history = new History(this.#streams)
     this.#memory = captureOf(this.#main)?.memory.arena.openRegion(this.#main) ?? new RegionMemory(this.#main)
+  }
+
+  /** Explains all steps from now on, unless that has begun before. */
+  explain(): Explanation {
+    const explanation = (this.#explanation ??= new Explanation(this.#count))
+    this.#history.listener = explanation.conflict
+    return explanation
   }
 
   /** The number of steps so far. */

@@ -29,6 +29,8 @@ test("§8 errors: showing a value never throws, and gives one short line", () =>
     const error = refused(() => Reflect.apply(device.empty, device, ["int32", value]) as unknown, "AUX_OUT_OF_RANGE")
     assert.match(error.message, /^`length` must be an integer/)
     assert.ok(error.message.length < 250)
+    if (!ArrayBuffer.isView(value))
+      refused(() => Reflect.apply(device.from, device, [value]) as unknown, "AUX_INVALID_ARGUMENT")
   }
 })
 

@@ -314,6 +314,30 @@ forEachDevice("autoParallel", (open) => {
     assert.deepEqual(inner?.operations, outer.operations.slice(1, 3))
   })
 
+  test("explain of a region inside one that explains nothing tells of its own operations, and from which earlier ones they follow", () => {
+    using device = open()
+    const [x, y] = [device.zeros("int32", 64), device.zeros("int32", 64)]
+    let inner: PlacementReport | undefined
+    autoParallel(() => {
+      affine.launch(over(64), 64, x, 1, 1)
+      autoParallel(
+        () => {
+          affine.launch(over(64), 64, y, 1, 1)
+          affine.launch(over(64), 64, x, 1, 1)
+        },
+        { explain: (report) => void (inner = report) },
+      )
+      affine.launch(over(64), 64, x, 1, 1)
+    })
+    assert.deepEqual(
+      inner?.operations.map(({ index, edges }) => [index, edges.map(({ from, by }) => [from, by])]),
+      [
+        [1, []],
+        [2, [[0, "stream"]]],
+      ],
+    )
+  })
+
   test("§14 where: with aux streams forbidden, everything stays on the current stream", () => {
     using device = open()
     const all = fourArrays(device)

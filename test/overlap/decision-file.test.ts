@@ -2,11 +2,13 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
+  chmodSync,
   existsSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -139,17 +141,38 @@ describe("§14: a policy with a file", () => {
     assert.deepEqual(keysIn(target), [[1, "parallel"]])
   })
 
-  test("a lock that a process left behind is taken over", async () => {
-    const file = fresh()
-    using timed = new TimedDevice()
-    const policy = measuredOverlap({ name: "test", file })
-    await timed.decide(policy, 1)
-    writeFileSync(`${file}.lock`, "")
-    const long = new Date(Date.now() - 60_000)
-    utimesSync(`${file}.lock`, long, long)
-    policy.save()
-    assert.deepEqual(keysIn(file), [[1, "parallel"]])
-  })
+  for (const [when, milliseconds] of [
+    ["long ago", -60_000],
+    ["before the clock was set back", 60_000],
+  ] as const) {
+    test(`a lock that a process left behind ${when} is taken over`, async () => {
+      const file = fresh()
+      using timed = new TimedDevice()
+      const policy = measuredOverlap({ name: "test", file })
+      await timed.decide(policy, 1)
+      writeFileSync(`${file}.lock`, "")
+      const then = new Date(Date.now() + milliseconds)
+      utimesSync(`${file}.lock`, then, then)
+      policy.save()
+      assert.deepEqual(keysIn(file), [[1, "parallel"]])
+    })
+  }
+
+  test(
+    "an empty file is one without decisions, and keeps its mode",
+    { skip: process.platform === "win32" },
+    async () => {
+      const file = fresh()
+      writeFileSync(file, "")
+      chmodSync(file, 0o664)
+      using timed = new TimedDevice()
+      const policy = measuredOverlap({ name: "test", file })
+      await timed.decide(policy, 1)
+      policy.save()
+      assert.deepEqual(keysIn(file), [[1, "parallel"]])
+      assert.equal(statSync(file).mode & 0o777, 0o664)
+    },
+  )
 
   test("decisions made under an observer, such as a trace, are not saved", async () => {
     const file = fresh()

@@ -1,5 +1,5 @@
 /** Makes the arrays of one device, and releases their memory. A method that throws must have made nothing. */
-import { checkAttached, checkInteger, mustBe } from "../../common/check.js"
+import { checkAttached, checkInteger, isList, mustBe } from "../../common/check.js"
 import { checkDType, checkScalar, elementsOf } from "../../common/dtype/elements.js"
 import type { DType, ScalarOf, SourceOf } from "../../common/dtype/dtype.js"
 import { AuxstreamError } from "../../common/errors.js"
@@ -26,7 +26,7 @@ const MOST_ELEMENTS = Math.floor(Number.MAX_SAFE_INTEGER / 8)
 
 /** A list is what programs pass that come from tensors. */
 function checkLength(length: unknown): void {
-  if (Array.isArray(length)) {
+  if (isList(length)) {
     const advice = "An array has a length, not a shape: multiply the dimensions, and pass them to the kernel as numbers"
     throw mustBe("length", "a number of elements", length, advice, "AUX_OUT_OF_RANGE")
   }
@@ -102,9 +102,7 @@ export class ArrayFactory {
   /** See {@link Device.from}. */
   from(source: SourceOf<DType>, dtype: DType | undefined): DeviceArray {
     if (dtype === undefined) {
-      const advice = Array.isArray(source)
-        ? "Use Float32Array.from(source), or the typed array of another dtype"
-        : undefined
+      const advice = isList(source) ? "Use Float32Array.from(source), or the typed array of another dtype" : undefined
       throw mustBe("source", "a typed array such as Float32Array, Uint8Array or BigInt64Array", source, advice)
     }
     checkDType(dtype)
