@@ -42,7 +42,7 @@ export const placement: Benchmark = {
   },
 }
 
-/** Measures on any device. With one stream, a region queues launches only: what is added is the cost of placing. */
+/** Measures on any device. With one stream, a region queues nothing but launches, so the difference is the cost of placing. */
 export async function placementCost(device: Device, quick: boolean): Promise<Findings> {
   const operations = quick ? 20 : 400
   const hold = device.kind === "host" ? new Hold(device) : undefined

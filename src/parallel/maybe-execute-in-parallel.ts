@@ -7,7 +7,6 @@ import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { checkOverlap, type OverlapOptions } from "../runtime/order/overlap-options.js"
 import { noteOf, timed } from "./by-policy.js"
 import { forkJoinOfTwo, forkJoinOfTwoIn } from "./fork-join.js"
-import type { Region } from "../runtime/order/region.js"
 import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import { haveResidentKernels, sideBySide } from "../runtime/order/resident.js"
@@ -82,21 +81,7 @@ function executeOnTwo(
   const region = reportTwo(here, main, auxStream, undefined)
   return region === undefined
     ? forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)
-    : forkJoinInRegion(region, here, main, fn0, fn1, auxStream, event0, event1)
-}
-
-/** Apart, because a function with a closure makes room for its variables on the heap at each call. */
-function forkJoinInRegion(
-  region: Region,
-  here: Context,
-  main: Stream,
-  fn0: () => unknown,
-  fn1: () => unknown,
-  auxStream: Stream,
-  event0: Event,
-  event1: Event,
-): unknown[] | Promise<unknown[]> {
-  return forkJoinOfTwoIn(region, here, main, fn0, fn1, auxStream, event0, event1)
+    : forkJoinOfTwoIn(region, here, main, fn0, fn1, auxStream, event0, event1)
 }
 
 /** The same if there are options. Apart, so that calls without any cost no more. */

@@ -104,7 +104,7 @@ export class Explanation {
   readonly #operations: PlacedOperation[] = []
   #edges: Mutable<PlacementEdge>[] = []
   #waits = new Set<number>()
-  /** The streams of the steps from which edges lead to the current operation. */
+  /** The stream of each earlier step that the current operation must run after, by the index of the step. */
   readonly #sources = new Map<number, number>()
   #section = 0
   /** The numbers of the pieces of memory, and how many there are. */
