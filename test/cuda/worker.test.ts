@@ -173,7 +173,9 @@ onDouble("Workers", () => {
         const { untilGone } = await import("${helpers}")
         await untilGone()
         console.log("nothing left")`
-      assert.match(run(owning + "\n" + body, main), /left true 0 1 0\nnothing left/)
+      // One that ends by itself may end before the devices here are opened, and opening them releases what it left.
+      const left = end === "" ? /left (true|false) 0 1 0\nnothing left/ : /left true 0 1 0\nnothing left/
+      assert.match(run(owning + "\n" + body, main), left)
     })
   }
 

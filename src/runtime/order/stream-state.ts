@@ -64,8 +64,9 @@ export class StreamState implements Ordered {
   #tick: number
   /** The tick of its latest operation; in a capture, of its latest captured one, or 0. */
   #own: number
-  /** The tick of its latest allocation or free, and of its latest operation before those that followed each other directly. */
+  /** The tick of its latest allocation or free; -1 before the first one. */
   #memory = -1
+  /** The tick of its latest operation of another kind, if only allocations and frees followed. */
   #beforeMemory = 0
   /** What happens before its next operation without the host's clock. */
   readonly #waits: Ordered = {
