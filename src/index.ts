@@ -115,7 +115,7 @@ export type {
   OverlapPolicy,
 } from "./runtime/order/overlap-policy.js"
 
-export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/data-race-error.js"
+export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/report/data-race-error.js"
 export type { AccessOptions } from "./sanitizer/access/options.js"
 export { type Sanitizer, type SanitizerOptions, startSanitizer } from "./sanitizer/sanitizer.js"
 

@@ -2,11 +2,11 @@ import { checkBoolean, checkOptions, mustBe } from "../common/check.js"
 import { warn } from "../common/warn.js"
 import { observe } from "../runtime/order/observers.js"
 import { type AccessOptions, accessOptionNames, startAccessChecks } from "./access/options.js"
-import type { DataRaceError } from "./data-race-error.js"
+import type { DataRaceError } from "./report/data-race-error.js"
 import { RaceObserver } from "./race-observer.js"
-import type { AnyRace } from "./race.js"
-import { errorOf } from "./report.js"
-import { captureStack, stackText } from "./stack.js"
+import type { AnyRace } from "./report/race.js"
+import { errorOf } from "./report/report.js"
+import { captureStack, stackText } from "./source/stack.js"
 
 /** Options of {@link startSanitizer}. */
 export interface SanitizerOptions extends AccessOptions {

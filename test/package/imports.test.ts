@@ -106,12 +106,16 @@ const rooms: Record<string, readonly string[]> = {
     ...["parallel", "runtime", "runtime/graph", "runtime/device", "runtime/order", "runtime/clock", "driver.ts"],
   ],
   "sanitizer/access": ["runtime/memory", "runtime/order", "driver.ts"],
+  "sanitizer/source": [],
+  "sanitizer/history": ["sanitizer/source", "runtime/memory", "runtime/order", "runtime/clock"],
+  "sanitizer/report": ["sanitizer/history", "sanitizer/source", "runtime/device", "runtime/order"],
   sanitizer: [
     ...[
+      "sanitizer/report",
+      "sanitizer/history",
+      "sanitizer/source",
       "sanitizer/access",
-      "parallel",
       "runtime",
-      "runtime/device",
       "runtime/memory",
       "runtime/order",
       "runtime/clock",
@@ -122,7 +126,8 @@ const rooms: Record<string, readonly string[]> = {
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["placement", "overlap", "trace", "trace/data", "sanitizer", "sanitizer/access", "driver.ts", "backends.ts"],
+    ...["placement", "overlap", "trace", "trace/data", "driver.ts", "backends.ts"],
+    ...["sanitizer", "sanitizer/report", "sanitizer/access"],
   ],
 }
 

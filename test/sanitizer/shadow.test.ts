@@ -2,10 +2,10 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import fc from "fast-check"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
-import { Birth } from "../../src/sanitizer/birth.js"
-import { Lane } from "../../src/sanitizer/lane.js"
-import { PastAccess, QueuedOperation } from "../../src/sanitizer/past-access.js"
-import { Shadow } from "../../src/sanitizer/shadow.js"
+import { Birth } from "../../src/sanitizer/history/birth.js"
+import { Lane } from "../../src/sanitizer/history/lane.js"
+import { PastAccess, QueuedOperation } from "../../src/sanitizer/history/past-access.js"
+import { Shadow } from "../../src/sanitizer/history/shadow.js"
 
 const SIZE = 40
 

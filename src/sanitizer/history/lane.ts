@@ -2,8 +2,8 @@
  * The order of one stream's operations, as the program makes it. The library's own clocks may know more: from its queries,
  * from waits for memory, and because a new stream gets an old one's slot. A lane knows only what the program did.
  */
-import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+import { emptyClock, type VectorClock } from "../../runtime/clock/vector-clock.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 
 /** A slot that no lane has. */
 export const NONE = -1

@@ -1,7 +1,7 @@
 /** How reports name streams and operations. */
-import type { OperationKind } from "../runtime/order/operation.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
-import type { OperationName } from "./past-access.js"
+import type { OperationKind } from "../../runtime/order/operation.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
+import type { OperationName } from "../history/past-access.js"
 
 /** The name of a stream without its device: `stream "aux"`, or `the default stream`. */
 export function nameOf(state: StreamState): string {

@@ -3,8 +3,8 @@
  * compared again only where something else has used the memory since. Otherwise a launch would cost as much as all of its
  * nodes.
  */
-import type { VectorClock } from "../runtime/clock/vector-clock.js"
-import type { Access } from "../runtime/order/operation.js"
+import type { VectorClock } from "../../runtime/clock/vector-clock.js"
+import type { Access } from "../../runtime/order/operation.js"
 import type { History } from "./history.js"
 import type { Lane } from "./lane.js"
 import type { QueuedOperation } from "./past-access.js"

@@ -1,12 +1,12 @@
 /** The one call that would order the two accesses of a race. */
-import { Stream } from "../runtime/device/stream.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+import { Stream } from "../../runtime/device/stream.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 import type { RaceFix } from "./data-race-error.js"
-import type { History } from "./history.js"
-import type { Lane } from "./lane.js"
-import { lineOf } from "./stack.js"
+import type { History } from "../history/history.js"
+import type { Lane } from "../history/lane.js"
+import { lineOf } from "../source/stack.js"
 import { definite, nameOf } from "./words.js"
-import type { PastAccess, QueuedOperation } from "./past-access.js"
+import type { PastAccess, QueuedOperation } from "../history/past-access.js"
 
 /** The operation that must wait, with its lane: the conditional, if the two accesses are inside and outside of its body. */
 interface Place {

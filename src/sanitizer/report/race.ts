@@ -1,8 +1,8 @@
-import type { OperationPlan } from "../runtime/order/operation.js"
-import type { AllocationSite } from "./allocations.js"
-import type { Conflict, History } from "./history.js"
-import type { QueuedOperation } from "./past-access.js"
-import type { PlanRace } from "./plan-races.js"
+import type { OperationPlan } from "../../runtime/order/operation.js"
+import type { AllocationSite } from "../source/allocations.js"
+import type { Conflict, History } from "../history/history.js"
+import type { QueuedOperation } from "../history/past-access.js"
+import type { PlanRace } from "../history/plan-races.js"
 
 /** A race between an operation and an earlier one. */
 export interface Race extends Conflict {

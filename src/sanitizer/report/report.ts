@@ -1,13 +1,13 @@
 /** Makes the error of a race, with a text for readers that have never met a vector clock. */
-import { overlapOf } from "../common/strided.js"
-import type { Access, AccessRole, PlannedOperation } from "../runtime/order/operation.js"
-import type { RegionPart } from "../runtime/order/region.js"
-import type { AllocationSite } from "./allocations.js"
+import { overlapOf } from "../../common/strided.js"
+import type { Access, AccessRole, PlannedOperation } from "../../runtime/order/operation.js"
+import type { RegionPart } from "../../runtime/order/region.js"
+import type { AllocationSite } from "../source/allocations.js"
 import { DataRaceError, type RaceAccess, type RaceFix } from "./data-race-error.js"
 import { fixInGraph, fixOf } from "./fix.js"
-import type { OperationName, QueuedOperation } from "./past-access.js"
+import type { OperationName, QueuedOperation } from "../history/past-access.js"
 import type { AnyRace, Race, RaceInGraph } from "./race.js"
-import { type Frame, stackText } from "./stack.js"
+import { type Frame, stackText } from "../source/stack.js"
 import { capital, definite, deviceOf, nameOf, operationText, plainName } from "./words.js"
 
 /** One of the two accesses, with the words for it. */

@@ -3,8 +3,8 @@
  * instead of as segments. An access that a later one has replaced in part stays whole. That adds no race: whatever is ordered
  * after the later one is ordered after both.
  */
-import { endOf, type StridedRange } from "../common/strided.js"
-import type { Access } from "../runtime/order/operation.js"
+import { endOf, type StridedRange } from "../../common/strided.js"
+import type { Access } from "../../runtime/order/operation.js"
 import type { PastAccess } from "./past-access.js"
 
 export interface StridedAccess {

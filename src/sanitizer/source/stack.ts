@@ -23,7 +23,7 @@ const MANY = 60
  * bundle, everything is in this folder; then nothing is left out.
  */
 const library = import.meta.url
-  ? new URL(import.meta.url.endsWith("/sanitizer/stack.js") ? ".." : ".", import.meta.url).href
+  ? new URL(import.meta.url.endsWith("/sanitizer/source/stack.js") ? "../.." : ".", import.meta.url).href
   : undefined
 
 /** The program's calls that led here, the innermost first. */

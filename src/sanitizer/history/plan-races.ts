@@ -2,8 +2,8 @@
  * Races between the operations of one graph. A capture under the sanitizer is checked operation by operation. This is for
  * graphs that were captured before, and for nodes that got other arguments since.
  */
-import { endOf, overlap } from "../common/strided.js"
-import type { Access, OperationPlan, PlannedOperation } from "../runtime/order/operation.js"
+import { endOf, overlap } from "../../common/strided.js"
+import type { Access, OperationPlan, PlannedOperation } from "../../runtime/order/operation.js"
 
 /** Two operations of a graph that race. */
 export interface PlanRace {

@@ -2,10 +2,10 @@
  * The accesses and the order of one device outside of captures, or of one capture. It decides whether an access is ordered
  * after the earlier ones.
  */
-import { endOf, overlap, overlapOf, type StridedRange } from "../common/strided.js"
-import { ClockSlots } from "../runtime/clock/clock-slots.js"
-import { emptyClock, type VectorClock } from "../runtime/clock/vector-clock.js"
-import { Allocation } from "../runtime/memory/allocation.js"
+import { endOf, overlap, overlapOf, type StridedRange } from "../../common/strided.js"
+import { ClockSlots } from "../../runtime/clock/clock-slots.js"
+import { emptyClock, type VectorClock } from "../../runtime/clock/vector-clock.js"
+import { Allocation } from "../../runtime/memory/allocation.js"
 import {
   type Access,
   accessOf,
@@ -14,8 +14,8 @@ import {
   type Chain,
   type OperandBytes,
   type Operation,
-} from "../runtime/order/operation.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+} from "../../runtime/order/operation.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 import { Birth, type Point } from "./birth.js"
 import { Lane, Moment, NONE } from "./lane.js"
 import { type OperationName, PastAccess, type QueuedOperation } from "./past-access.js"
