@@ -582,7 +582,8 @@ EXPORT CUresult cuGraphGetNodes(struct graph *graph, struct node **nodes, size_t
   NEED_GRAPH(graph);
   size_t total = command_count(graph);
   if (nodes) {
-    REQUIRE(*count >= total, CUDA_ERROR_INVALID_VALUE);
+    /* An H200 (driver for CUDA 13.0) refuses a list without room, also of a graph without nodes. */
+    REQUIRE(*count > 0 && *count >= total, CUDA_ERROR_INVALID_VALUE);
     size_t at = 0;
     for (int i = 0; i < graph->count; i++) {
       if (graph->operations[i].kind != COMMAND) continue;

@@ -52,9 +52,11 @@ export class Chains {
     const { cuGraphGetNodes } = this.#context.graphCalls
     const { address } = this.#count
     this.#context.check(cuGraphGetNodes(graph, 0, address), "cuGraphGetNodes")
-    const nodes = new CMemory(8 * this.#count.number(0))
-    this.#context.check(cuGraphGetNodes(graph, nodes.address, address), "cuGraphGetNodes")
-    return listed(nodes, this.#count.number(0))
+    const count = this.#count.number(0)
+    const nodes = new CMemory(8 * count)
+    // The driver refuses a list that has no room for a node.
+    if (count > 0) this.#context.check(cuGraphGetNodes(graph, nodes.address, address), "cuGraphGetNodes")
+    return listed(nodes, count)
   }
 
   #edgesOf(graph: number): Edges {
