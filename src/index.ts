@@ -103,7 +103,7 @@ export type { OperationKind } from "./runtime/order/operation.js"
 export type { RegionName } from "./runtime/order/region.js"
 
 export { measuredOverlap, type MeasuredOverlap, type MeasuredOverlapOptions } from "./overlap/measured-overlap.js"
-export type { CallKind } from "./overlap/call-kind.js"
+export type { CallKind } from "./overlap/file/stored.js"
 export type { OverlapDecision, OverlapState } from "./overlap/overlap-decision.js"
 export type { OverlapOptions } from "./runtime/order/overlap-options.js"
 export type {

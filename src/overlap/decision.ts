@@ -3,9 +3,9 @@
  * together clearly favours the other mode.
  */
 import type { OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { StoredDecision } from "./file/stored.js"
 import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./rule.js"
 import { otherMode } from "./schedule.js"
-import type { StoredDecision } from "./stored.js"
 
 /** The newest pairs that count. Enough that chance rarely changes a decision, few enough that a changed machine does. */
 const MOST_EVIDENCE = 32

@@ -13,10 +13,10 @@ import type {
 } from "../runtime/order/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Decision } from "./decision.js"
+import type { StoredDecision } from "./file/stored.js"
 import type { Timing } from "./rule.js"
 import { isSampling, Sampler, type SampleSink } from "./sampler.js"
 import { Schedule, type Slot } from "./schedule.js"
-import type { StoredDecision } from "./stored.js"
 
 /** After an async call, so many calls run unmeasured; and so many after a measurement that failed. */
 const PAUSE = { async: 256, failed: 1024 }

@@ -1,6 +1,6 @@
 import type { OverlapKey, OverlapMode } from "../runtime/order/overlap-policy.js"
-import type { CallKind } from "./call-kind.js"
 import type { Entry } from "./entry.js"
+import type { CallKind } from "./file/stored.js"
 
 /**
  * How far a key is:

@@ -2,15 +2,12 @@
 import { warnOnce } from "../common/warn.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import type { OverlapKey } from "../runtime/order/overlap-policy.js"
-import type { CallKind } from "./call-kind.js"
 import { Entry, type EntryOwner } from "./entry.js"
-import type { DeviceFacts } from "./environment.js"
+import type { DeviceFacts } from "./file/environment.js"
+import { type CallKind, MOST_KEYS, type StoredDecision } from "./file/stored.js"
 import { Sampler } from "./sampler.js"
-import type { StoredDecision } from "./stored.js"
 
-/** Then the keys whose last use is longest ago make room for new ones. */
-export const MOST_KEYS = 1024
-/** How many make room at a time, because finding them looks at all. */
+/** How many keys make room for new ones at a time, because finding those whose last use is longest ago looks at all. */
 const ROOM = MOST_KEYS / 8
 
 /** Finds what a file knows of a key. */

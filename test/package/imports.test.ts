@@ -92,7 +92,8 @@ const rooms: Record<string, readonly string[]> = {
     ...["cuda/ledger", "cuda/native", "driver.ts"],
   ],
 
-  overlap: ["runtime/device", "runtime/order", "driver.ts"],
+  "overlap/file": ["runtime/order", "driver.ts"],
+  overlap: ["overlap/file", "runtime/device", "runtime/order", "driver.ts"],
   parallel: ["runtime", "runtime/device", "runtime/order", "driver.ts"],
   placement: ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver.ts"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver.ts"],

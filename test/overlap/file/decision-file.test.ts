@@ -17,10 +17,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { measuredOverlap, startTrace } from "../../src/index.js"
-import { parseContents } from "../../src/overlap/contents.js"
-import { refused } from "../support/errors.js"
-import { TimedDevice } from "./timed-device.js"
+import { measuredOverlap, startTrace } from "../../../src/index.js"
+import { parseContents } from "../../../src/overlap/file/contents.js"
+import { refused } from "../../support/errors.js"
+import { TimedDevice } from "../timed-device.js"
 
 const folder = mkdtempSync(join(tmpdir(), "auxstream-overlap-"))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 /** Saves a policy's decisions a while after they were made, and at the end of the process. */
 import process from "node:process"
-import { setTimeout } from "../common/timers.js"
+import { setTimeout } from "../../common/timers.js"
 
 /** Several decisions are saved together. In milliseconds. */
 const DELAY = 1000

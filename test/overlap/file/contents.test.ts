@@ -1,9 +1,9 @@
+import fc from "fast-check"
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import fc from "fast-check"
-import { addSection, type Contents, decisionKey, parseContents, textOf } from "../../src/overlap/contents.js"
-import type { Environment, StoredDecision } from "../../src/overlap/stored.js"
-import { randomRuns } from "../support/random-runs.js"
+import { addSection, type Contents, decisionKey, parseContents, textOf } from "../../../src/overlap/file/contents.js"
+import type { Environment, StoredDecision } from "../../../src/overlap/file/stored.js"
+import { randomRuns } from "../../support/random-runs.js"
 
 const environment: Environment = {
   device: "NVIDIA H200",

@@ -2,10 +2,9 @@
  * What a file of decisions contains: for each policy and environment, the decisions. Pure: texts and objects, no files. What
  * it accepts, it also writes, so that several processes and versions can share a file.
  */
-import { show } from "../common/show.js"
+import { show } from "../../common/show.js"
 import { environmentKey } from "./environment.js"
-import type { Environment, StoredDecision } from "./stored.js"
-import { MOST_KEYS } from "./table.js"
+import { type Environment, MOST_KEYS, type StoredDecision } from "./stored.js"
 
 /** The first line of each file, so that no other file is ever overwritten. */
 const MARK = "overlap decisions"

@@ -1,6 +1,11 @@
 /** Decisions as files keep them. */
-import type { OverlapKey, OverlapMode } from "../runtime/order/overlap-policy.js"
-import type { CallKind } from "./call-kind.js"
+import type { OverlapKey, OverlapMode } from "../../runtime/order/overlap-policy.js"
+
+/** Eager calls and captured graphs are measured apart. */
+export type CallKind = "eager" | "captured"
+
+/** How many keys of each kind of call a policy keeps, in memory and in files. */
+export const MOST_KEYS = 1024
 
 /** Where a decision was measured. Decisions of other environments say nothing about this one. */
 export interface Environment {

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict"
 import { once } from "node:events"
 import { writeFileSync } from "node:fs"
-import { measuredOverlap } from "../../src/index.js"
-import { DecisionFile } from "../../src/overlap/decision-file.js"
-import { decisionKey } from "../../src/overlap/contents.js"
-import type { Environment, StoredDecision } from "../../src/overlap/stored.js"
-import { TimedDevice } from "./timed-device.js"
+import { measuredOverlap } from "../../../src/index.js"
+import { decisionKey } from "../../../src/overlap/file/contents.js"
+import { DecisionFile } from "../../../src/overlap/file/decision-file.js"
+import type { Environment, StoredDecision } from "../../../src/overlap/file/stored.js"
+import { TimedDevice } from "../timed-device.js"
 
 const [task, path = "", detail = ""] = process.argv.slice(2)
 

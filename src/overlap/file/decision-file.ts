@@ -19,9 +19,9 @@ import {
 import { dirname, resolve } from "node:path"
 import process from "node:process"
 import { fileURLToPath, URL } from "node:url"
-import { mustBe } from "../common/check.js"
-import { AuxstreamError } from "../common/errors.js"
-import { now } from "../common/timers.js"
+import { mustBe } from "../../common/check.js"
+import { AuxstreamError } from "../../common/errors.js"
+import { now } from "../../common/timers.js"
 import { addSection, type Contents, parseContents, type Section, textOf } from "./contents.js"
 
 /** A process that holds the lock longer than this has ended. In milliseconds. */

@@ -1,2 +1,0 @@
-/** Eager calls and captured graphs are measured apart. */
-export type CallKind = "eager" | "captured"
