@@ -127,7 +127,7 @@ const rooms: Record<string, readonly string[]> = {
   "backends.ts": ["runtime", "host", "cuda"],
   "index.ts": [
     ...["parallel", "runtime", "runtime/graph", "runtime/kernel", "runtime/device", "runtime/load", "runtime/order"],
-    ...["placement", "overlap", "trace", "trace/data", "driver.ts", "backends.ts"],
+    ...["placement", "overlap", "overlap/file", "trace", "trace/data", "driver.ts", "backends.ts"],
     ...["sanitizer", "sanitizer/report", "sanitizer/access"],
   ],
 }
