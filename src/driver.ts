@@ -673,25 +673,34 @@ export interface DriverGraphs {
 /** Where a timeline's times come from: the host device's workers, CUDA events, or CUPTI's activity records. */
 export type TimeSource = "workers" | "events" | "cupti"
 
-/** One operation of a launched graph, as it ran. */
-export interface TimedNode {
+/** Work that ran on a device. Times are in milliseconds of the host's clock. */
+export interface TimedWork {
   readonly kind: "kernel" | "copy" | "fill"
   /** The kernel's name, or the kind. */
   readonly name: string
+  readonly start: number
+  readonly end: number
+}
+
+/** One operation of a launched graph, as it ran. */
+export interface TimedNode extends TimedWork {
   /**
    * Which of the graph's streams it ran on. The launching stream is 0. Other numbers mean the same stream in all launches of a
    * graph, if the driver knows that.
    */
   readonly branch: number
   /**
-   * How many nodes of the graph were captured before it, as {@link DriverGraphs.capturedCount} counts them; in the body of a
+   * The graph that it is in: the launched one, or one inside that, such as the body of a conditional. Equal numbers in a launch
+   * mean the same graph. A driver that places all nodes in the launched graph always says 0.
+   */
+  readonly graph: number
+  /**
+   * How many nodes of that graph were captured before it, as {@link DriverGraphs.capturedCount} counts them; in the body of a
    * conditional on the host device, before the conditional. Undefined if the driver does not know.
    */
   readonly place: number | undefined
   /** In the body of a conditional: how many times the node has run before in this launch. Otherwise undefined. */
   readonly iteration: number | undefined
-  readonly start: number
-  readonly end: number
 }
 
 /** Receives times. Called only inside `collect` and `stop` of the timeline. */
@@ -708,7 +717,7 @@ export interface TimelineSink {
    *
    * @param stream names the stream, for people
    */
-  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "place" | "iteration">): void
+  strangerRan(stream: string, node: TimedWork): void
   /** The times of this many operations or nodes were lost. */
   lost(count: number): void
 }

@@ -2,7 +2,7 @@
  * The timeline of one device while a recorder runs: passes the times of its operations into the log. A device that cannot tell
  * times is traced without.
  */
-import type { EventHandle, TimedNode, TimeSource, Timeline, TimelineSink } from "../driver.js"
+import type { EventHandle, TimedNode, TimedWork, TimeSource, Timeline, TimelineSink } from "../driver.js"
 import { showThrown } from "../common/show.js"
 import { sleep } from "../common/timers.js"
 import { warn } from "../common/warn.js"
@@ -13,7 +13,7 @@ import type { LoggedOperation } from "./log.js"
 /** Work that another library queued. */
 export interface StrangeWork {
   readonly stream: string
-  readonly node: Omit<TimedNode, "branch" | "place" | "iteration">
+  readonly node: TimedWork
 }
 
 export class DeviceTimes implements TimelineSink {
@@ -90,7 +90,7 @@ export class DeviceTimes implements TimelineSink {
     ;(operation.nodes ??= []).push(node)
   }
 
-  strangerRan(stream: string, node: Omit<TimedNode, "branch" | "place" | "iteration">): void {
+  strangerRan(stream: string, node: TimedWork): void {
     this.foreign.push({ stream, node })
   }
 

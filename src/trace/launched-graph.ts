@@ -33,6 +33,12 @@ interface Around {
   readonly branch: number | undefined
 }
 
+/** The operations of the nodes of a launch, if a graph of the launch is the launched one. */
+interface Match {
+  readonly found: (number | undefined)[]
+  readonly alike: number
+}
+
 const OUTSIDE: Around = { from: 0, after: [], region: undefined, branch: undefined }
 
 export class LaunchedGraph {
@@ -59,23 +65,41 @@ export class LaunchedGraph {
   }
 
   /**
-   * The operations of the nodes of one launch; undefined if they contradict what is known of the graph. Then the driver has
-   * placed the nodes otherwise than is assumed, and nothing must be said of them.
+   * The operations of the nodes of one launch, undefined for nodes of graphs inside; undefined if it is not known which nodes are
+   * the launched graph's own, or if they contradict what is known of the graph. Then the driver has placed the nodes otherwise
+   * than is assumed, and nothing must be said of them.
    *
    * @param isOneClock whether the times of all nodes are from one clock, so that they must agree with the edges
    */
   match(nodes: readonly TimedNode[], isOneClock: boolean): (number | undefined)[] | undefined {
     if (!this.isKnown) return undefined
-    const found = nodes.map(({ place }) => (place === undefined ? undefined : this.operationAt(place)))
+    const graphs = new Set(nodes.filter(({ place }) => place !== undefined).map(({ graph }) => graph))
+    if (graphs.size === 0) return nodes.map(() => undefined)
+    const matches = Array.from(graphs, (graph) => this.#matchIn(graph, nodes, isOneClock)).filter(
+      (match) => match !== undefined,
+    )
+    const most = Math.max(...matches.map(({ alike }) => alike))
+    const best = matches.filter(({ alike }) => alike === most)
+    return best.length === 1 ? best[0]?.found : undefined
+  }
+
+  /** The same, if this is the number of the launched graph. `alike`: how many kernels have the name of their operation. */
+  #matchIn(graph: number, nodes: readonly TimedNode[], isOneClock: boolean): Match | undefined {
+    const found = nodes.map((node) =>
+      node.graph !== graph || node.place === undefined ? undefined : this.operationAt(node.place),
+    )
     const names = new Map<string, string>()
     const ends = new Map<number, number>()
+    let alike = 0
     for (const [index, node] of nodes.entries()) {
       const operation = this.operations[found[index] ?? 0]
       if (found[index] === undefined) continue
       if (operation === undefined || !agrees(operation, node, names)) return undefined
+      if (operation.isLaunch && operation.label === node.name) alike++
       ends.set(found[index], Math.max(ends.get(found[index]) ?? 0, node.end))
     }
-    return !isOneClock || nodes.every((node, index) => this.#isInOrder(found[index], node, ends)) ? found : undefined
+    const isInOrder = !isOneClock || nodes.every((node, index) => this.#isInOrder(found[index], node, ends))
+    return isInOrder ? { found, alike } : undefined
   }
 
   /** The operations before this one that ran, through those that did not, such as disabled ones. */

@@ -124,13 +124,19 @@ void double_profile_run(struct command *command) {
   uint64_t end = now();
   int kind = command->kernel ? KERNEL_RECORD : command->fills ? FILL : COPY;
   pthread_mutex_lock(&lock);
-  if (double_profiles && enabled[kind]) {
+  if (double_profiles && enabled[kind] && !command->is_graph) {
     uint8_t *record = room(command->kernel ? KERNEL_BYTES : command->fills ? FILL_BYTES : COPY_BYTES);
     if (record && command->kernel) put_kernel(record, command, start, end);
     else if (record) put_transfer(record, command, start, end);
   }
   running--;
   pthread_mutex_unlock(&lock);
+}
+
+void double_profile_inside(struct command *command) {
+  if (command->call == 0) return command->run(command);
+  running++;
+  double_profile_run(command);
 }
 
 EXPORT int cuptiGetVersion(uint32_t *version) {

@@ -84,8 +84,8 @@ struct command {
   /* Of those that can be captured: the size of the whole, and the kernel if it launches one. */
   size_t size;
   const void *kernel;
-  /* For the profiler: whether it is a fill, the driver call that queued it, and its node in a graph, 0 for none. */
-  bool fills;
+  /* For the profiler: whether it is a fill or a whole graph, the driver call that queued it, its node in a graph, 0 for none. */
+  bool fills, is_graph;
   uint32_t call;
   uint64_t node;
   /* Of copies and fills: the context that was current at the call. A graph keeps it. */
@@ -134,6 +134,8 @@ void double_profile_call(void);
 void double_profile_queued(struct command *command);
 /* Runs the command, and records when. */
 void double_profile_run(struct command *command);
+/* The same for a command in a graph that is itself a command. */
+void double_profile_inside(struct command *command);
 
 /* Arguments of a call, for its log. */
 #define A(value) ((uint64_t)(value))

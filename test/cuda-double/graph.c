@@ -27,6 +27,8 @@ struct graph {
   enum kind kind;
   _Atomic int references;
   bool is_copy;
+  /* For the profiler: the upper half of the numbers of its nodes. */
+  uint32_t id;
   struct context *context;
   struct operation *operations;
   int count, capacity, branches, records;
@@ -87,8 +89,6 @@ struct executable {
   enum kind kind;
   struct graph *graph;
   struct stream *branches[MAX_BRANCHES];
-  /* The upper half of its nodes' numbers, for the profiler. The lower half is a node's place in the order of capture. */
-  uint32_t id;
   /* Behind the latest launch: launches of one executable run one after another. */
   struct record *latest;
 };
@@ -96,7 +96,7 @@ struct executable {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* The current captures. */
 static struct capture *_Atomic captures;
-static _Atomic uint32_t executables;
+static _Atomic uint32_t graph_ids;
 static _Thread_local enum capture_mode thread_mode = MODE_GLOBAL;
 
 /* CU_STREAM_CAPTURE_MODE_GLOBAL, which is 0, unless it was exchanged. */
@@ -134,15 +134,21 @@ static void discard(struct graph *graph) {
   double_bury(graph);
 }
 
+/* The profiler's number of a node: its graph's in the upper half, its place in the order of capture in the lower one. */
+static uint64_t node_number(const struct graph *graph, uint32_t place) { return (uint64_t)graph->id << 32 | place; }
+
 /* Runs the commands in the order of the calls, so no branch runs before one that it waits for. */
-static void run_inline(const struct graph *graph, const struct command *by) {
+static void run_inline(const struct graph *graph, const struct command *by, bool is_recorded) {
+  uint32_t place = 0;
   for (int i = 0; i < graph->count; i++) {
     if (graph->operations[i].kind != COMMAND) continue;
     struct command *command = double_command_copy(graph->operations[i].command);
     command->context = by->context;
     command->stream = by->stream;
     command->left = true;
-    command->run(command);
+    command->node = node_number(graph, place++);
+    command->call = is_recorded ? by->call : 0;
+    double_profile_inside(command);
     double_command_free(command);
   }
 }
@@ -155,9 +161,10 @@ static void hold_part(struct command *command, int change) {
 
 static void run_part(struct command *command) {
   const struct part_command *own = (const struct part_command *)command;
-  if (!own->graph->condition) return run_inline(own->graph, command);
-  while (own->graph->condition->value && !command->context->broken) {
-    run_inline(own->graph, command);
+  if (!own->graph->condition) return run_inline(own->graph, command, true);
+  /* CUPTI records the first iteration only (seen on an H200, driver 580). */
+  for (bool is_first = true; own->graph->condition->value && !command->context->broken; is_first = false) {
+    run_inline(own->graph, command, is_first);
     if (!own->repeats) return;
   }
 }
@@ -167,6 +174,7 @@ static struct graph *copy_of(const struct graph *graph) {
   *copy = *graph;
   copy->references = 1;
   copy->is_copy = true;
+  copy->id = ++graph_ids;
   copy->operations = malloc((graph->count ? graph->count : 1) * sizeof *copy->operations);
   for (int i = 0; i < graph->count; i++) {
     struct operation *operation = &copy->operations[i];
@@ -319,7 +327,7 @@ void double_capture_forget(struct stream *stream) {
 
 static struct graph *make_graph(struct context *context) {
   struct graph *graph = calloc(1, sizeof *graph);
-  *graph = (struct graph){.kind = GRAPH, .references = 1, .context = context};
+  *graph = (struct graph){.kind = GRAPH, .references = 1, .id = ++graph_ids, .context = context};
   return graph;
 }
 
@@ -483,7 +491,7 @@ static CUresult add_part(struct node **out, struct graph *graph, struct node *co
   int branch = nodes[0]->branch;
   struct part_command *command = malloc(sizeof *command);
   *command = part;
-  command->command = (struct command){.run = run_part, .size = sizeof *command, .hold = hold_part};
+  command->command = (struct command){.run = run_part, .size = sizeof *command, .is_graph = true, .hold = hold_part};
   CUresult status = double_capture_command(capture->members[branch], &command->command);
   if (status) return status;
   *out = capture->loose[branch] = last_node(graph, branch);
@@ -696,7 +704,6 @@ EXPORT CUresult cuGraphInstantiateWithFlags(struct executable **out, struct grap
   struct executable *executable = calloc(1, sizeof *executable);
   executable->kind = EXECUTABLE;
   executable->graph = copy_of(graph);
-  executable->id = ++executables;
   for (int i = 1; i < graph->branches; i++) executable->branches[i] = double_stream_make(graph->context, 0);
   double_live.executables++;
   *out = executable;
@@ -815,7 +822,7 @@ static void replay(struct executable *executable, struct stream *stream) {
       }
       if (!operation->disabled) {
         struct command *command = double_command_copy(operation->command);
-        command->node = (uint64_t)executable->id << 32 | (place - 1);
+        command->node = node_number(graph, place - 1);
         double_queue(branch, command);
       }
       for (int j = 0; j < graph->added_count; j++) {

@@ -14,13 +14,12 @@ function bufferOf(...kernels: readonly (readonly [correlation: number, end: numb
     bytes.setUint32(at + 24, end, true)
     bytes.setUint32(at + 92, correlation, true)
     bytes.setBigUint64(at + 144, (7n << 32n) | 3n, true)
-    bytes.setUint32(at + 156, correlation === 1 ? 7 : 8, true)
   })
   return bytes
 }
 
-test("§12 CUPTI's record of a kernel that still runs is passed over; a node's place is known in the launched graph only", () => {
-  const found: (readonly [number, number | undefined])[] = []
+test("§12 CUPTI's record of a kernel that still runs is passed over; a node's number has its graph and its place", () => {
+  const found: unknown[] = []
   const bytes = bufferOf([1, 100], [2, 0], [3, 200])
   readRecords(
     { sizeOf: () => KERNEL_BYTES },
@@ -28,11 +27,11 @@ test("§12 CUPTI's record of a kernel that still runs is passed over; a node's p
     {
       linked: () => {},
       text: () => "kernel",
-      ran: ({ correlation, place }) => void found.push([correlation, place]),
+      ran: ({ correlation, node }) => void found.push([correlation, node]),
     },
   )
   assert.deepEqual(found, [
-    [1, 3],
-    [3, undefined],
+    [1, { graph: 7, place: 3 }],
+    [3, { graph: 7, place: 3 }],
   ])
 })

@@ -9,7 +9,7 @@ function operation(label: string, until: number | undefined, after: readonly num
 }
 
 function node(name: string, place: number | undefined, start = 0, end = start + 1): TimedNode {
-  return { kind: "kernel", name, branch: 0, place, iteration: undefined, start, end }
+  return { kind: "kernel", name, branch: 0, graph: 1, place, iteration: undefined, start, end }
 }
 
 const graphOf = (...operations: OutlinedOperation[]) => new LaunchedGraph({ operations, regions: [] })
@@ -30,6 +30,17 @@ describe("§12 the operation of each node of a graph", () => {
     assert.equal(graph.match([node("x", 1), node("x", 2)], true), undefined)
     assert.equal(graph.match([node("x", 0), node("y", 1)], true), undefined)
     assert.equal(graph.match([{ ...node("x", 0), kind: "copy" }], true), undefined)
+  })
+
+  it("is known of the launched graph's own nodes only, which the names of its kernels tell from those of graphs inside", () => {
+    const graph = graphOf(operation("a", 1), operation("b", 2), { ...operation("graph", 3), kind: "graph" })
+    const inside = (name: string, place: number): TimedNode => ({ ...node(name, place), graph: 2 })
+    assert.deepEqual(graph.match([inside("c", 0), node("a", 0), node("b", 1), inside("a", 1)], true), [
+      ...[undefined, 0, 1, undefined],
+    ])
+    // No kernel has the name that the program gave it, so either graph may be the launched one.
+    assert.equal(graph.match([node("x", 0), inside("y", 0)], true), undefined)
+    assert.deepEqual(graph.match([node("x", 0), inside("y", 3)], true), [0, undefined])
   })
 
   it("is unknown if, on one clock, a node began before those that it runs after had ended", () => {

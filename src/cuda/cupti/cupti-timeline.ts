@@ -1,7 +1,7 @@
 /** The timeline of one CUDA device with CUPTI's times: also of the nodes of graphs, and of work that others queued. */
 import type { StreamHandle, Timeline, TimelineSink } from "../../driver.js"
 import type { CuptiClock } from "./clock.js"
-import type { Activity } from "./records.js"
+import type { Activity, NodeNumber } from "./records.js"
 import { type ActivitySink, cuptiSession, leaveSession, type CuptiSession } from "./session.js"
 
 export class CuptiTimeline implements Timeline, ActivitySink {
@@ -53,26 +53,26 @@ export class CuptiTimeline implements Timeline, ActivitySink {
     const start = clock.hostTime(activity.start)
     const end = clock.hostTime(activity.end)
     if (operation === undefined) this.#sink.strangerRan(`stream ${activity.stream}`, { kind, name, start, end })
-    else if (activity.node === 0) this.#sink.ran(operation, start, end)
-    else this.#nodeRan(operation, activity, start, end)
+    else if (activity.node === undefined) this.#sink.ran(operation, start, end)
+    else this.#nodeRan(operation, activity, activity.node, start, end)
   }
 
   lost(count: number): void {
     this.#sink.lost(count)
   }
 
-  #nodeRan(operation: number, { kind, name, stream, node, place }: Activity, start: number, end: number): void {
+  #nodeRan(operation: number, { kind, name, stream }: Activity, node: NodeNumber, start: number, end: number): void {
     const launch = this.#launches.get(operation) ?? new GraphLaunch()
     this.#launches.set(operation, launch)
     const branch = launch.branchOf(stream)
-    this.#sink.nodeRan(operation, { kind, name, branch, place, iteration: launch.iterationOf(node), start, end })
+    this.#sink.nodeRan(operation, { kind, name, branch, ...node, iteration: launch.iterationOf(node), start, end })
   }
 }
 
 /** What has run so far in one launch of a graph. */
 class GraphLaunch {
   readonly #branches = new Map<number, number>()
-  readonly #runs = new Map<number, number>()
+  readonly #runs = new Map<string, number>()
 
   /** The streams are numbered as they appear. */
   branchOf(stream: number): number {
@@ -82,7 +82,8 @@ class GraphLaunch {
   }
 
   /** Undefined for a node's first run, which need not be in a loop. */
-  iterationOf(node: number): number | undefined {
+  iterationOf({ graph, place }: NodeNumber): number | undefined {
+    const node = `${graph} ${place}`
     const run = this.#runs.get(node) ?? 0
     this.#runs.set(node, run + 1)
     return run === 0 ? undefined : run

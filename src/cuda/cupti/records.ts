@@ -13,12 +13,18 @@ export interface Activity {
   readonly stream: number
   /** The number of the driver call that queued it. */
   readonly correlation: number
-  /** CUPTI's number of the graph's node; 0 outside of graphs. */
-  readonly node: number
-  /** How many nodes of the launched graph were captured before it. Undefined for nodes of graphs inside that graph. */
-  readonly place: number | undefined
+  /** Undefined outside of graphs. */
+  readonly node: NodeNumber | undefined
   readonly start: TimeStamp
   readonly end: TimeStamp
+}
+
+/** CUPTI's number of a node of a graph. */
+export interface NodeNumber {
+  /** The graph that has the node: an executable one, or one inside that. It is the upper half of the number. */
+  readonly graph: number
+  /** How many nodes of that graph were made before it. It is the lower half. */
+  readonly place: number
 }
 
 /** Receives what the records say. */
@@ -37,16 +43,15 @@ interface Layout {
   readonly stream: number
   readonly correlation: number
   readonly node: number
-  readonly graph: number
 }
 
 const START = 16
 const END = 24
 const KERNEL_NAME = 104
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map([
-  [KIND.kernel, { kind: "kernel", device: 40, stream: 48, correlation: 92, node: 144, graph: 156 }],
-  [KIND.copy, { kind: "copy", device: 32, stream: 40, correlation: 44, node: 64, graph: 72 }],
-  [KIND.fill, { kind: "fill", device: 32, stream: 40, correlation: 44, node: 64, graph: 72 }],
+  [KIND.kernel, { kind: "kernel", device: 40, stream: 48, correlation: 92, node: 144 }],
+  [KIND.copy, { kind: "copy", device: 32, stream: 40, correlation: 44, node: 64 }],
+  [KIND.fill, { kind: "fill", device: 32, stream: 40, correlation: 44, node: 64 }],
 ])
 const LINK = { operation: 8, correlation: 16 } as const
 
@@ -81,17 +86,15 @@ function activity(bytes: DataView, offset: number, layout: Layout, reader: Recor
     device: bytes.getUint32(offset + layout.device, true),
     stream: bytes.getUint32(offset + layout.stream, true),
     correlation: bytes.getUint32(offset + layout.correlation, true),
-    node: number64(bytes, offset + layout.node),
-    place: placeOf(bytes, offset + layout.node, offset + layout.graph),
+    node: nodeNumber(bytes, offset + layout.node),
     start: timeStamp(bytes, offset + START),
     end: timeStamp(bytes, offset + END),
   }
 }
 
-/** A node's number has that of its graph in the upper half, and in the lower half its place there. */
-function placeOf(bytes: DataView, node: number, graph: number): number | undefined {
-  const isOfLaunched = bytes.getUint32(node + 4, true) === bytes.getUint32(graph, true)
-  return isOfLaunched ? bytes.getUint32(node, true) : undefined
+function nodeNumber(bytes: DataView, offset: number): NodeNumber | undefined {
+  const [place, graph] = [bytes.getUint32(offset, true), bytes.getUint32(offset + 4, true)]
+  return graph === 0 && place === 0 ? undefined : { graph, place }
 }
 
 function timeStamp(bytes: DataView, offset: number): TimeStamp {

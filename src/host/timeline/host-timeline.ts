@@ -130,7 +130,7 @@ export class HostTimeline implements Timeline {
     const name = kind === "kernel" ? this.#parts.kernels.nameOf(wordAt(words, at + TIMED_KERNEL)) : kind
     const iteration = (flags & INSIDE) === 0 ? undefined : this.#count(operation, wordAt(words, at + TIMED_AT))
     const place = this.#places.get(operation)?.get(wordAt(words, at + TIMED_AT))
-    return { kind, name: name ?? "kernel", branch: wordAt(words, at + TIMED_BRANCH), place, iteration }
+    return { kind, name: name ?? "kernel", branch: wordAt(words, at + TIMED_BRANCH), graph: 0, place, iteration }
   }
 
   #count(operation: number, at: number): number {
