@@ -103,7 +103,7 @@ class Compiler {
       version: 1,
       date: date.toISOString(),
       machine: machine(),
-      duration: ns(end - start),
+      duration: this.#spans.reduce((last, span) => Math.max(last, span.end), ns(end - start)),
       cost,
       devices: this.#devices.map((device) => this.#tracedDevice(device)),
       streams: this.#streams,

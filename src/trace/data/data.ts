@@ -198,7 +198,7 @@ export interface TraceData {
     /** The number of cores. */
     readonly cores: number
   }
-  /** From `startTrace()` to `stop()`, in nanoseconds. */
+  /** From `startTrace()` to `stop()`, or until the last operation ended if that is later, in nanoseconds. */
   readonly duration: number
   /** Host time that tracing itself took, in total, and for how many operations. */
   readonly cost: {

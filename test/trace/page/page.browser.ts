@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
@@ -375,7 +375,7 @@ describe("§12 the page in a browser", () => {
     assert.match(await page.text("#tables"), /parallel, in graphs.*in parallel\s*2/s)
     assert.match(await page.text("#tables"), /parallel, in graphs.*in sequence: disabled\s*2/s)
     await page.press("t")
-    const target = process.env["AUXSTREAM_PAGE_PICTURES"]
+    const target = folderForPictures()
     if (target === undefined) return
     for (const { name, ...options } of [
       { name: "light" },
@@ -390,7 +390,7 @@ describe("§12 the page in a browser", () => {
   })
 
   test("in every theme and width is a picture to look at", async (t) => {
-    const target = process.env["AUXSTREAM_PAGE_PICTURES"]
+    const target = folderForPictures()
     for (const { name, ...options } of [
       { name: "light" },
       { name: "dark", dark: true },
@@ -404,3 +404,10 @@ describe("§12 the page in a browser", () => {
     if (target === undefined) t.diagnostic("AUXSTREAM_PAGE_PICTURES=FOLDER keeps the pictures")
   })
 })
+
+/** The folder in which pictures of the page are kept, if somebody wants to see them. */
+function folderForPictures(): string | undefined {
+  const folder = process.env["AUXSTREAM_PAGE_PICTURES"]
+  if (folder) mkdirSync(folder, { recursive: true })
+  return folder || undefined
+}
