@@ -42,7 +42,7 @@ export function errorOf(race: AnyRace): DataRaceError {
     ...sideLines("This operation", current),
     ...sideLines("The earlier one", previous),
     ...memoryLines(report),
-    `  What is missing:  ${missing}`,
+    `  Missing order:    ${missing}`,
     `  How to fix it:    ${fix.text}`,
   ]
   return new DataRaceError(lines.join("\n"), {
