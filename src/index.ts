@@ -41,15 +41,9 @@ export type {
   TypedArrayOf,
 } from "./common/dtype/dtype.js"
 export type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "./common/facts/kernel-facts.js"
-export type {
-  CompileOptions,
-  CudaModuleBody,
-  DeviceId,
-  DeviceListing,
-  HostModuleBody,
-  MemoryUsage,
-  OpenOptions,
-} from "./driver.js"
+export type { DeviceId, DeviceListing, OpenOptions } from "./driver/backend.js"
+export type { MemoryUsage } from "./driver/memory.js"
+export type { CompileOptions, CudaModuleBody, HostModuleBody } from "./driver/module-body.js"
 
 export type { CompletionOptions } from "./runtime/order/completion.js"
 export type { Device, EventOptions } from "./runtime/device/device.js"

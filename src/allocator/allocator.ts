@@ -1,4 +1,4 @@
-import type { OrderMark } from "../driver.js"
+import type { OrderMark } from "../driver/memory.js"
 import { Block } from "./block.js"
 import { MemoryCount } from "./memory-count.js"
 import { PendingFrees, type Progress } from "./pending-frees.js"

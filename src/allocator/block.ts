@@ -1,4 +1,4 @@
-import type { OrderMark } from "../driver.js"
+import type { OrderMark } from "../driver/memory.js"
 
 /** The list of a stream's frees that a pending block is in. */
 export interface BlockFrees {

@@ -1,5 +1,5 @@
 /** Products on a device whose driver has a library for them: cuBLASLt. */
-import type { ProductGroup, ProductLibrary } from "../driver.js"
+import type { ProductGroup, ProductLibrary } from "../driver/products.js"
 import { accept, begin, type Operand, prepare, refuse } from "../runtime/capture/operation.js"
 import { workspaceOf } from "../runtime/capture/workspace.js"
 import type { DeviceArray } from "../runtime/device/device-array.js"

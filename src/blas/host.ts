@@ -1,6 +1,6 @@
 /** Products on the host device: a WebAssembly kernel, compiled from `assembly/`. */
 import type { ProductTypes } from "../common/dtype/product-types.js"
-import type { MatrixProduct } from "../driver.js"
+import type { MatrixProduct } from "../driver/products.js"
 import type { Device } from "../runtime/device/device.js"
 import { defineKernel, type Kernel } from "../runtime/kernel/kernel.js"
 import type { Parameter } from "../runtime/kernel/parameter-types.js"

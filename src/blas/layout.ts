@@ -1,7 +1,7 @@
 /** Checks the sizes of a product, and where its rows and matrices begin. */
 import { checkBoolean, checkInteger, checkOptions } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
-import type { ProductLayout } from "../driver.js"
+import type { ProductLayout } from "../driver/products.js"
 import type { MatmulBatch, MatmulShape } from "./options.js"
 import type { Product } from "./product.js"
 

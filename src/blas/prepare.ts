@@ -1,7 +1,7 @@
 import { checkBoolean, checkNames, mustBe } from "../common/check.js"
 import { isMultiplied, productTypesOf, type ProductTypes } from "../common/dtype/product-types.js"
 import { AuxstreamError } from "../common/errors.js"
-import type { MatrixProduct, ProductLibrary } from "../driver.js"
+import type { MatrixProduct, ProductLibrary } from "../driver/products.js"
 import { workspaceOf } from "../runtime/capture/workspace.js"
 import { Device } from "../runtime/device/device.js"
 import { checkActivation, checkAlignment, checkFloat8Layout, checkNumber } from "./check.js"

@@ -1,4 +1,4 @@
-import type { MatrixProduct } from "../driver.js"
+import type { MatrixProduct } from "../driver/products.js"
 import type { DeviceArray } from "../runtime/device/device-array.js"
 import type { Stream } from "../runtime/device/stream.js"
 

@@ -1,6 +1,7 @@
 /** Lists and opens the CUDA devices of this machine. Importing it must load neither koffi nor the CUDA driver. */
 import { AuxstreamError, CudaError } from "../common/errors.js"
-import type { Backend, DeviceListing, Driver } from "../driver.js"
+import type { Backend, DeviceListing } from "../driver/backend.js"
+import type { Driver } from "../driver/driver.js"
 import { deviceCount, deviceFacts } from "./api/device-facts.js"
 import { CudaDriver } from "./driver.js"
 import { cudaLibrary } from "./api/library.js"

@@ -1,5 +1,7 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
-import type { Driver, LaunchLimits, PreparedNeeds, TimeSource, Timeline, TimelineSink } from "../driver.js"
+import type { Driver, PreparedNeeds } from "../driver/driver.js"
+import type { LaunchLimits } from "../driver/kernels.js"
+import type { TimeSource, Timeline, TimelineSink } from "../driver/timeline.js"
 import { Captures } from "./stream/captures.js"
 import { Closing, drainClosing } from "./closing.js"
 import { Completions } from "./stream/completion.js"

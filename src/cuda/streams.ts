@@ -1,5 +1,6 @@
 /** The streams of one device, with what the driver's other parts keep for each of them. */
-import type { DriverStreams, EventHandle, StreamHandle } from "../driver.js"
+import type { EventHandle, StreamHandle } from "../driver/handles.js"
+import type { DriverStreams } from "../driver/streams.js"
 import { SUCCESS } from "./api/status.js"
 import type { CudaContext } from "./api/context.js"
 import type { DeviceMemory } from "./memory/device-memory.js"

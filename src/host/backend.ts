@@ -1,5 +1,6 @@
 import { availableParallelism, cpus } from "node:os"
-import type { Backend, DeviceListing, Driver, OpenOptions } from "../driver.js"
+import type { Backend, DeviceListing, OpenOptions } from "../driver/backend.js"
+import type { Driver } from "../driver/driver.js"
 import { checkInteger, LONGEST_TIMER } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
 import { HostDriver } from "./driver.js"

@@ -1,5 +1,6 @@
 import type { LaunchShape } from "../common/facts/launch-shape.js"
-import type { DroppableLaunch, KernelArgument, KernelHandle, LaunchAttributes, StreamHandle } from "../driver.js"
+import type { KernelHandle, StreamHandle } from "../driver/handles.js"
+import type { DroppableLaunch, KernelArgument, LaunchAttributes } from "../driver/kernels.js"
 import { warnOnce } from "../common/warn.js"
 import type { HostKernel } from "./kernel/kernel-check.js"
 import { MAX_COMMAND_WORDS } from "./control/layout.js"

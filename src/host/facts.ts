@@ -2,7 +2,7 @@
 import { cpus } from "node:os"
 import type { DeviceProperties } from "../common/facts/device-properties.js"
 import type { KernelAttributes } from "../common/facts/kernel-facts.js"
-import type { LaunchLimits } from "../driver.js"
+import type { LaunchLimits } from "../driver/kernels.js"
 
 /** The device's properties, frozen. */
 export function hostProperties(threads: number, limits: LaunchLimits, totalMemory: number): DeviceProperties {

@@ -1,17 +1,14 @@
 import type { LaunchShape } from "../common/facts/launch-shape.js"
 import type { KernelAttributes, SuggestedBlock } from "../common/facts/kernel-facts.js"
+import type { KernelHandle, StreamHandle } from "../driver/handles.js"
 import type {
   DriverKernels,
   DroppableLaunch,
   KernelArgument,
-  KernelHandle,
-  KernelSource,
   LaunchAttributes,
   LaunchLimits,
-  LoadedGlobal,
-  ModuleSource,
-  StreamHandle,
-} from "../driver.js"
+} from "../driver/kernels.js"
+import type { KernelSource, LoadedGlobal, ModuleSource } from "../driver/modules.js"
 import type { ControlMemory } from "./control/control.js"
 import { hostKernelAttributes } from "./facts.js"
 import type { HostKernel } from "./kernel/kernel-check.js"

@@ -1,4 +1,5 @@
-import type { DriverStreams, EventHandle, StreamFailures, StreamHandle } from "../driver.js"
+import type { EventHandle, StreamHandle } from "../driver/handles.js"
+import type { DriverStreams, StreamFailures } from "../driver/streams.js"
 import { AuxstreamError } from "../common/errors.js"
 import type { Points } from "./completion/points.js"
 import type { Captures } from "./graph/captures.js"

@@ -4,7 +4,8 @@
  *
  * Its records are no part of the program's order: they change no clock, and observers do not see them.
  */
-import type { DriverEvents, EventHandle } from "../driver.js"
+import type { DriverEvents } from "../driver/events.js"
+import type { EventHandle } from "../driver/handles.js"
 import { now, setImmediate } from "../common/timers.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import type { OverlapOutcome, OverlapSample } from "../runtime/order/overlap-policy.js"

@@ -3,7 +3,7 @@
  * before which, from the region's own waits alone. What the device has finished must never count, because then the same
  * program could get other streams the next time.
  */
-import type { EventHandle } from "../driver.js"
+import type { EventHandle } from "../driver/handles.js"
 import { PoolLease } from "../runtime/device/stream-pool.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { RecordPoint } from "../runtime/order/record-point.js"

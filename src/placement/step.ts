@@ -2,7 +2,7 @@
  * The steps of a region, which are the operations that it has placed, and its streams. A step must not keep its operation:
  * that would keep arrays alive that the program has disposed of.
  */
-import type { EventHandle } from "../driver.js"
+import type { EventHandle } from "../driver/handles.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { RegionPart } from "../runtime/order/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"

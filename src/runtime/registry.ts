@@ -1,5 +1,5 @@
 import { endianness } from "node:os"
-import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver.js"
+import type { Backend, DeviceId, DeviceListing, OpenOptions } from "../driver/backend.js"
 import { checkInteger, checkOptions, LONGEST_TIMER, mustBe } from "../common/check.js"
 import { openDevices } from "./device/current.js"
 import { Device } from "./device/device.js"

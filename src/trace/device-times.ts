@@ -2,7 +2,8 @@
  * The timeline of one device while a recorder runs: passes the times of its operations into the log. A device that cannot tell
  * times is traced without.
  */
-import type { EventHandle, TimedNode, TimedWork, TimeSource, Timeline, TimelineSink } from "../driver.js"
+import type { EventHandle } from "../driver/handles.js"
+import type { TimedNode, TimedWork, TimelineSink, Timeline, TimeSource } from "../driver/timeline.js"
 import { showThrown } from "../common/show.js"
 import { sleep } from "../common/timers.js"
 import { warn } from "../common/warn.js"

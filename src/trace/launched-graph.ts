@@ -2,7 +2,7 @@
  * A graph as its launches run it: operations with their edges and fork-joins, those of graphs inside it included. Finds the
  * operation to which each node of a launch belongs.
  */
-import type { TimedNode } from "../driver.js"
+import type { TimedNode } from "../driver/timeline.js"
 import type { GraphOutline, OutlinedOperation, OutlinedRegion } from "../runtime/order/graph-outline.js"
 
 /** Milliseconds by which a node may seem to begin before those that it runs after. */

@@ -5,7 +5,7 @@
 import type { HostCallName } from "../runtime/order/observer.js"
 import type { GraphOutline } from "../runtime/order/graph-outline.js"
 import type { Operation } from "../runtime/order/operation.js"
-import type { TimedNode } from "../driver.js"
+import type { TimedNode } from "../driver/timeline.js"
 import type { SpanKind } from "./data/data.js"
 
 /** A stream, by its index among those of the recorder. */

@@ -3,7 +3,7 @@
  * the order of anything, or fail a call of the program.
  */
 import { threadId } from "node:worker_threads"
-import type { TimeSource } from "../driver.js"
+import type { TimeSource } from "../driver/timeline.js"
 import { clearInterval, now, setInterval, sharedOffset } from "../common/timers.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import { type HostCallName, OperationObserver } from "../runtime/order/observer.js"

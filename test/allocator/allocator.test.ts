@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { array, assert as check, constant, integer, nat, oneof, property, record } from "fast-check"
-import type { OrderMark } from "../../src/driver.js"
+import type { OrderMark } from "../../src/driver/memory.js"
 import { Allocator, type MemorySource, type Stretch } from "../../src/allocator/allocator.js"
 import type { MemoryCount } from "../../src/allocator/memory-count.js"
 import type { Progress } from "../../src/allocator/pending-frees.js"

@@ -1,7 +1,8 @@
 /** Births of arrays: the events they cost, which streams wait for them, and when the events are released. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { openDevice } from "../../src/index.js"
 import { affine, once } from "../support/kernels.js"
 import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, unknown } from "./device.js"

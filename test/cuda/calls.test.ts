@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LaunchShape } from "../../src/common/facts/launch-shape.js"
-import type { StreamHandle } from "../../src/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { Latch, launch, never, noop, onDouble, open, saxpy, settled, withCode } from "./device.js"
 import { double } from "./double.js"
 

@@ -2,7 +2,11 @@
 import assert from "node:assert/strict"
 import { afterEach, describe } from "node:test"
 import { cudaBackend } from "../../src/cuda/backend.js"
-import type { CudaModuleBody, Driver, KernelSource, OrderMark, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
+import type { OrderMark } from "../../src/driver/memory.js"
+import type { CudaModuleBody } from "../../src/driver/module-body.js"
+import type { KernelSource } from "../../src/driver/modules.js"
 import { DriverLatch, parameters } from "../support/drivers.js"
 import { double, skip } from "./double.js"
 

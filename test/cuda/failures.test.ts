@@ -1,7 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LaunchShape } from "../../src/common/facts/launch-shape.js"
-import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { EventHandle, StreamHandle } from "../../src/driver/handles.js"
 import { AuxstreamError, CudaError, DeviceLostError } from "../../src/common/errors.js"
 import {
   affine,

@@ -1,7 +1,8 @@
 /** Fills of 8 bytes whose halves differ. CUDA has no fast call for them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { Latch, mark, never, onDouble, open, read, unknown, untilGone } from "./device.js"
 import { double } from "./double.js"
 

@@ -1,7 +1,7 @@
 /** Captures one of our streams as another library would: with direct calls of the driver. */
 import assert from "node:assert/strict"
 import { CMemory } from "../../src/cuda/native/c-memory.js"
-import type { StreamHandle } from "../../src/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { native } from "./double.js"
 
 const RELAXED = 2

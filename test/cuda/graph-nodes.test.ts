@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, NodeHandle, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { NodeHandle, StreamHandle } from "../../src/driver/handles.js"
 import { CudaError } from "../../src/common/errors.js"
 import { affine, Latch, launch, never, onDouble, open, read, thrownBy, unknown } from "./device.js"
 import { double } from "./double.js"

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LaunchShape } from "../../src/common/facts/launch-shape.js"
-import type { Driver, EventHandle, GraphHandle, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { EventHandle, GraphHandle, StreamHandle } from "../../src/driver/handles.js"
 import { CudaError, DeviceLostError } from "../../src/common/errors.js"
 import { refused } from "../support/errors.js"
 import {

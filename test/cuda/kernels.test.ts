@@ -5,7 +5,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { beforeEach, test } from "node:test"
-import type { CudaModuleBody, KernelSource } from "../../src/driver.js"
+import type { CudaModuleBody } from "../../src/driver/module-body.js"
+import type { KernelSource } from "../../src/driver/modules.js"
 import { AuxstreamError } from "../../src/common/errors.js"
 import {
   kernel,

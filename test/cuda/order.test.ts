@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, EventHandle, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { EventHandle, StreamHandle } from "../../src/driver/handles.js"
 import { AuxstreamError, CudaError } from "../../src/common/errors.js"
 import { affine, Latch, launch, mark, never, onDouble, open, read, thrownBy } from "./device.js"
 import { double, native } from "./double.js"

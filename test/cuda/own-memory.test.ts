@@ -1,7 +1,9 @@
 /** The library's own suballocation: its order, and the calls of the driver that it makes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, OrderMark, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
+import type { OrderMark } from "../../src/driver/memory.js"
 import { captureGraph, currentStream, openDevice } from "../../src/index.js"
 import { OutOfMemoryError } from "../../src/common/errors.js"
 import { Latch, launch, mark, never, noop, onDouble, open, thrownBy, untilGone } from "./device.js"

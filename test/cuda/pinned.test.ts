@@ -1,7 +1,7 @@
 /** Pinned memory below the runtime: the size of a block, its reuse, and when it is returned to the system. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
 import { OutOfMemoryError } from "../../src/common/errors.js"
 import { Latch, mark, never, onDouble, open, read, thrownBy, until, unknown } from "./device.js"
 import { double } from "./double.js"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { afterEach, describe, test } from "node:test"
 import { cudaBackend } from "../../src/cuda/backend.js"
-import type { Backend } from "../../src/driver.js"
+import type { Backend } from "../../src/driver/backend.js"
 import { showThrown } from "../../src/common/show.js"
 import { hostBackend } from "../../src/host/backend.js"
 import { AuxstreamError, type Device, OutOfMemoryError } from "../../src/index.js"

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import type { Driver, EventHandle, NodeHandle, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { EventHandle, NodeHandle, StreamHandle } from "../../src/driver/handles.js"
 import { HostDriver } from "../../src/host/driver.js"
 import { EXTENT } from "../../src/host/control/layout.js"
 import { launch, Latch, open, source } from "./device.js"

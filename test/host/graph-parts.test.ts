@@ -1,6 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { ConditionalKind, Driver, GraphHandle, KernelSource, MemoryRange, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { ConditionalKind } from "../../src/driver/graphs.js"
+import type { GraphHandle, StreamHandle } from "../../src/driver/handles.js"
+import type { MemoryRange } from "../../src/driver/kernels.js"
+import type { KernelSource } from "../../src/driver/modules.js"
 import { DeviceLostError, KernelError } from "../../src/common/errors.js"
 import { Latch, launch, open, runAlone, source, thrownBy } from "./device.js"
 

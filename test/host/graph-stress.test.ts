@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
-import type { Driver, GraphHandle, KernelHandle, MemoryRange, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { GraphHandle, KernelHandle, StreamHandle } from "../../src/driver/handles.js"
+import type { MemoryRange } from "../../src/driver/kernels.js"
 import { launch, open, source } from "./device.js"
 import { numbersFrom } from "../support/random.js"
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import type { Driver, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { StreamSlot } from "../../src/host/queue/stream.js"
 import { countCalls } from "../support/count.js"
 import { completed, Latch, launch, open, source, thrownBy } from "./device.js"

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Driver, StreamHandle } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { StreamHandle } from "../../src/driver/handles.js"
 import { completed, launch, open, source } from "./device.js"
 
 const nothing = source("nothing", [], "")

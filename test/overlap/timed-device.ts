@@ -12,7 +12,7 @@ import {
   type OverlapMode,
   type ParallelMessage,
 } from "../../src/index.js"
-import type { Driver } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
 import { Device } from "../../src/runtime/device/device.js"
 import { type DriverMethod, proxied } from "../support/driver-proxy.js"
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { KernelError } from "../../src/common/errors.js"
-import type { StreamFailures } from "../../src/driver.js"
+import type { StreamFailures } from "../../src/driver/streams.js"
 import { Writes } from "../../src/runtime/memory/writes.js"
 
 const size = 12

@@ -1,4 +1,4 @@
-import type { Driver } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
 
 type Part = "streams" | "events" | "memory" | "kernels" | "graphs"
 const parts: ReadonlySet<string | symbol> = new Set<Part>(["streams", "events", "memory", "kernels", "graphs"])

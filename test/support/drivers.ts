@@ -1,14 +1,10 @@
 /** What the tests of both drivers share. */
 import { LaunchShape } from "../../src/common/facts/launch-shape.js"
-import type {
-  Driver,
-  EventHandle,
-  KernelArgument,
-  KernelHandle,
-  KernelSource,
-  PinnedMemory,
-  StreamHandle,
-} from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
+import type { EventHandle, KernelHandle, StreamHandle } from "../../src/driver/handles.js"
+import type { KernelArgument } from "../../src/driver/kernels.js"
+import type { PinnedMemory } from "../../src/driver/memory.js"
+import type { KernelSource } from "../../src/driver/modules.js"
 import type { Primitive } from "../../src/common/struct/layout.js"
 import { LatchFlags, latchLimit } from "./latch-flags.js"
 

@@ -1,4 +1,4 @@
-import type { Driver } from "../../src/driver.js"
+import type { Driver } from "../../src/driver/driver.js"
 import { type DriverMethod, proxied } from "./driver-proxy.js"
 
 /** A call of a driver's method. */

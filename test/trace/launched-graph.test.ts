@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import type { TimedNode } from "../../src/driver.js"
+import type { TimedNode } from "../../src/driver/timeline.js"
 import type { GraphOutline, OutlinedOperation } from "../../src/runtime/order/graph-outline.js"
 import { LaunchedGraph } from "../../src/trace/launched-graph.js"
 

@@ -19,7 +19,8 @@
  * and nothing reaches the driver after a loss.
  */
 import { AuxstreamError, DeviceLostError, OutOfMemoryError, type CudaError } from "../../common/errors.js"
-import type { EventHandle, Rows, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
+import type { Rows } from "../../driver/memory.js"
 import { type CallName, DRIVER_CALLS, type DriverCalls } from "./calls.js"
 import { CMemory } from "../native/c-memory.js"
 import { eachCall } from "../native/ffi.js"

@@ -1,5 +1,5 @@
 /** Reads a device's properties from the driver without opening the device. Must never create a context. */
-import type { LaunchLimits } from "../../driver.js"
+import type { LaunchLimits } from "../../driver/kernels.js"
 import { CMemory } from "../native/c-memory.js"
 import { noDevice, type CudaLibrary } from "./library.js"
 import { SUCCESS } from "./status.js"

@@ -1,6 +1,6 @@
 /** Reads `device.properties` from the driver. */
 import type { DeviceProperties } from "../../common/facts/device-properties.js"
-import type { LaunchLimits } from "../../driver.js"
+import type { LaunchLimits } from "../../driver/kernels.js"
 import type { CudaContext } from "./context.js"
 
 const MAX_SHARED_MEMORY_PER_BLOCK = 8

@@ -1,5 +1,6 @@
 /** The timeline of one CUDA device with CUPTI's times: also of the nodes of graphs, and of work that others queued. */
-import type { StreamHandle, Timeline, TimelineSink } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { Timeline, TimelineSink } from "../../driver/timeline.js"
 import type { CuptiClock } from "./clock.js"
 import type { Activity, NodeNumber } from "./records.js"
 import { type ActivitySink, cuptiSession, leaveSession, type CuptiSession } from "./session.js"

@@ -3,7 +3,8 @@
  * handle and the body belong to the captured graph, and must never be destroyed separately.
  */
 import { LaunchShape } from "../../common/facts/launch-shape.js"
-import type { ConditionalKind, StreamHandle } from "../../driver.js"
+import type { ConditionalKind } from "../../driver/graphs.js"
+import type { StreamHandle } from "../../driver/handles.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"

@@ -2,15 +2,9 @@
  * Instantiates captured graphs, launches them and adds them to other graphs. An executable with conditionals must be
  * destroyed only while the device is idle, because CUDA would wait for that.
  */
-import type {
-  ConditionalKind,
-  DriverGraphs,
-  GraphHandle,
-  KernelArgument,
-  KernelHandle,
-  NodeHandle,
-  StreamHandle,
-} from "../../driver.js"
+import type { ConditionalKind, DriverGraphs } from "../../driver/graphs.js"
+import type { GraphHandle, KernelHandle, NodeHandle, StreamHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"
 import { Chains } from "./chains.js"

@@ -2,7 +2,8 @@
  * Changes single nodes of executable graphs. CUDA gives a launch a copy of its graph, so queued launches keep what they had
  * (measured on an H200). It must never change which nodes there are, or their order.
  */
-import type { GraphHandle, KernelArgument, NodeHandle } from "../../driver.js"
+import type { GraphHandle, NodeHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import type { LaunchableKernel, Launcher } from "../kernel/launch.js"

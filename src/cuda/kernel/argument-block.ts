@@ -2,7 +2,7 @@
  * The memory into which the arguments of launches are written, for the driver to read. A block is reused by every launch.
  * The pointers to the arguments never change, so a launch writes values only.
  */
-import type { KernelArgument } from "../../driver.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { bfloat16Bits, float16Bits, float8Bits } from "../../common/dtype/half.js"
 import type { FlatSignature } from "../../common/struct/flat.js"
 import { alignUp } from "../../common/struct/layout.js"

@@ -7,16 +7,9 @@
 import type { LaunchShape } from "../../common/facts/launch-shape.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KernelAttributes, SuggestedBlock } from "../../common/facts/kernel-facts.js"
-import type {
-  DriverKernels,
-  KernelArgument,
-  KernelHandle,
-  KernelSource,
-  LaunchAttributes,
-  LoadedGlobal,
-  ModuleSource,
-  StreamHandle,
-} from "../../driver.js"
+import type { KernelHandle, StreamHandle } from "../../driver/handles.js"
+import type { DriverKernels, KernelArgument, LaunchAttributes } from "../../driver/kernels.js"
+import type { KernelSource, LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import type { CudaContext } from "../api/context.js"
 import { runInBackground, runNow } from "../native/steps.js"
 import type { Need, Quiet } from "../sharing/quiet.js"

@@ -2,7 +2,8 @@
  * Queues kernel launches. The driver has read the arguments when the call returns. A launch without structs must never
  * allocate, because this is the hottest path of the library.
  */
-import type { KernelArgument, LaunchAttributes, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { KernelArgument, LaunchAttributes } from "../../driver/kernels.js"
 import type { LaunchShape } from "../../common/facts/launch-shape.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { CMemory } from "../native/c-memory.js"

@@ -2,7 +2,8 @@
  * A module that the driver has loaded: its library, and the names in it. It must not refer to its `ModuleSource`, whose end
  * is what unloads it.
  */
-import type { KernelHandle, LoadedGlobal } from "../../driver.js"
+import type { KernelHandle } from "../../driver/handles.js"
+import type { LoadedGlobal } from "../../driver/modules.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { readText } from "../native/ffi.js"

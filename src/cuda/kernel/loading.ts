@@ -1,6 +1,6 @@
 /** Loads one kernel of a loaded module: the driver's translation of it, and its function in the device's context. */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
-import type { KernelParameter, KernelSource } from "../../driver.js"
+import type { KernelParameter, KernelSource } from "../../driver/modules.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import type { SlowCall, Steps } from "../native/steps.js"

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs"
 import { AuxstreamError } from "../../common/errors.js"
 import { checkFile, localPath, localUrl } from "../../common/local-file.js"
-import type { CompileOptions, CudaModuleBody, ModuleSource } from "../../driver.js"
+import type { CompileOptions, CudaModuleBody } from "../../driver/module-body.js"
+import type { ModuleSource } from "../../driver/modules.js"
 import { compile, compileAnew, type Compiled, type CompileRequest } from "../toolkit/compile.js"
 import type { Steps } from "../native/steps.js"
 

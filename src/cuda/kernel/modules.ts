@@ -7,7 +7,7 @@
  * device (measured on an H200, driver 580), so then it is done only while the device is idle.
  */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
-import type { GlobalDeclaration, LoadedGlobal, ModuleSource } from "../../driver.js"
+import type { GlobalDeclaration, LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import { elementsOf } from "../../common/dtype/elements.js"
 import { setTimeout } from "../../common/timers.js"
 import { CMemory } from "../native/c-memory.js"

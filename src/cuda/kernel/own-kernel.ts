@@ -1,5 +1,5 @@
 /** The library's own kernels, of PTX. */
-import type { KernelParameter, KernelSource, ModuleSource } from "../../driver.js"
+import type { KernelParameter, KernelSource, ModuleSource } from "../../driver/modules.js"
 
 /** A kernel that is the only one of its module. Its name is its symbol. */
 export function ptxKernel(name: string, parameters: readonly KernelParameter[], ptx: string): KernelSource {

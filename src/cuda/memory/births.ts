@@ -2,7 +2,7 @@
  * The birth of an array in its stream: an event after memory that was handed out early, or after its first contents.
  * Another stream must not use the array before that event, and must not wait for anything else.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/event-pool.js"
 

@@ -1,13 +1,7 @@
 /** The memory of one device, and what moves bytes in it: arrays with their births, pinned memory, uploads, copies and fills. */
-import type {
-  DriverMemory,
-  DriverStreams,
-  MemoryUsage,
-  OrderMark,
-  PinnedMemory,
-  Rows,
-  StreamHandle,
-} from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, Rows } from "../../driver/memory.js"
+import type { DriverStreams } from "../../driver/streams.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
 import type { Launcher } from "../kernel/launch.js"

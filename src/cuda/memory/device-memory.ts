@@ -1,4 +1,5 @@
-import type { MemoryUsage, OrderMark, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { MemoryUsage, OrderMark } from "../../driver/memory.js"
 
 /** How much memory this process has of the device, in bytes. */
 export type OwnUsage = Pick<MemoryUsage, "used" | "reserved" | "peak">

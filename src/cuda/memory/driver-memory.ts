@@ -8,7 +8,7 @@
  */
 import { OutOfMemoryError } from "../../common/errors.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
 import { CMemory } from "../native/c-memory.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"

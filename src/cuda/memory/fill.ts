@@ -7,7 +7,8 @@
  * copied repeatedly, at about half the bandwidth.
  */
 import { LaunchShape } from "../../common/facts/launch-shape.js"
-import type { KernelHandle, Rows, StreamHandle } from "../../driver.js"
+import type { KernelHandle, StreamHandle } from "../../driver/handles.js"
+import type { Rows } from "../../driver/memory.js"
 import type { CudaContext } from "../api/context.js"
 import type { Kernels } from "../kernel/kernels.js"
 import { ptxKernelOf, ptxModule } from "../kernel/own-kernel.js"

@@ -7,7 +7,8 @@
  */
 import { Allocator, type MemorySource, type Stretch } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { OrderMark, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { OrderMark } from "../../driver/memory.js"
 import { OutOfMemoryError } from "../../common/errors.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"

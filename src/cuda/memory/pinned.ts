@@ -8,7 +8,7 @@
  * A block must never be released while a queued copy, or JavaScript, may still use it.
  */
 import { OutOfMemoryError } from "../../common/errors.js"
-import type { PinnedMemory } from "../../driver.js"
+import type { PinnedMemory } from "../../driver/memory.js"
 import { raiseLimit } from "../../common/show.js"
 import { clearTimeout, now, setTimeout } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"

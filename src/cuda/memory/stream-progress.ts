@@ -3,7 +3,7 @@
  * one is recorded or when memory is needed. A position must never count as passed before the stream has passed it.
  */
 import type { Progress } from "../../allocator/pending-frees.js"
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/event-pool.js"

@@ -3,7 +3,7 @@
  * So an upload copies the bytes into pinned blocks at the call, and the stream copies from these. A block must never be
  * reused before the event after its copy is complete.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { Captures } from "../stream/captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/event-pool.js"

@@ -6,7 +6,8 @@
  * all of whose addresses and rows are aligned to 16 bytes. A handle must never be shared between streams, because it keeps
  * state for what it queues next.
  */
-import type { MatrixProduct, ProductGroup, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { MatrixProduct, ProductGroup } from "../../driver/products.js"
 import { SUCCESS } from "../api/status.js"
 import type { CudaContext } from "../api/context.js"
 import { CMemory } from "../native/c-memory.js"

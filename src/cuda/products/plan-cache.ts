@@ -1,5 +1,5 @@
 /** The plans of one device, found by the product's sizes and kind. It must never hold more than {@link MOST_PLANS}. */
-import type { MatrixProduct } from "../../driver.js"
+import type { MatrixProduct } from "../../driver/products.js"
 import { kindOf, type Plan } from "./plan.js"
 
 /** Then the plan whose last use is longest ago makes room for a new one. */

@@ -5,7 +5,7 @@
  * fault on memory that is aligned less.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { MatrixProduct, ProductLayout } from "../../driver.js"
+import type { MatrixProduct, ProductLayout } from "../../driver/products.js"
 import { CMemory } from "../native/c-memory.js"
 import * as lt from "./cublas-lt.js"
 

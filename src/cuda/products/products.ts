@@ -5,7 +5,8 @@
  * only while the device is idle (measured on an H200, cuBLAS 13.1). So plans must only be made, and used first, then.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { MatrixProduct, ProductGroup, ProductLibrary, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { MatrixProduct, ProductGroup, ProductLibrary } from "../../driver/products.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { SUCCESS } from "../api/status.js"

@@ -2,7 +2,7 @@
  * The other devices in the same CUDA context: those of other threads, and those of this thread that are being closed. Their
  * streams must only be queried under the ledger's lock, because their threads destroy streams under it.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "../stream/event-pool.js"
 import { ledger } from "../ledger/ledger.js"

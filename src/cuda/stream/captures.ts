@@ -2,7 +2,7 @@
  * Stream captures of one device: begins and ends them, and adds nodes to a captured stream. A capture must never restrict
  * calls on streams that are not part of it.
  */
-import type { StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
 import { CMemory } from "../native/c-memory.js"
 import type { CudaContext } from "../api/context.js"
 import { readNumber } from "../native/ffi.js"

@@ -10,7 +10,7 @@
  * invalidates the capture unless the calling thread's mode is relaxed (measured on an H200, driver 580), and the mode of a
  * thread of Node's pool cannot be set.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { CudaContext } from "../api/context.js"
 import { destroyEvent, DISABLE_TIMING, EventPool, hasPassed } from "./event-pool.js"
 import { nap } from "../native/nap.js"

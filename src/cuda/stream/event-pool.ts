@@ -1,5 +1,5 @@
 /** Creates, queries and destroys events, and pools those that the driver records itself. Nothing here may block. */
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import type { CudaContext } from "../api/context.js"
 import { NOT_READY, SUCCESS } from "../api/status.js"
 

@@ -1,5 +1,6 @@
 /** The events of one device that code above the seam creates. */
-import type { DriverEvents, EventHandle, StreamHandle } from "../../driver.js"
+import type { DriverEvents } from "../../driver/events.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import { SUCCESS } from "../api/status.js"
 import type { CudaContext } from "../api/context.js"
 import type { Captures } from "./captures.js"

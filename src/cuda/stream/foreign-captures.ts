@@ -4,7 +4,7 @@
  * that was recorded in a capture invalidates the capture (measured on an H100, driver 580), so such a call must never be
  * made, and we must know these events ourselves.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { CudaContext } from "../api/context.js"
 import { recordedInCapture } from "../api/context.js"
 

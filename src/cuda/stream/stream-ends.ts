@@ -3,7 +3,7 @@
  *
  * Must never block, cancel work, or invalidate a capture that a stream is part of.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import { SUCCESS } from "../api/status.js"
 import type { CudaContext } from "../api/context.js"
 import { ledger } from "../ledger/ledger.js"

@@ -2,7 +2,7 @@
  * The streams of one device: own ones, and adopted ones of other libraries. A stream in a capture must never be queried.
  */
 import { AuxstreamError } from "../../common/errors.js"
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { Captures } from "./captures.js"
 import type { CudaContext } from "../api/context.js"
 import { type EventPool, hasPassed } from "./event-pool.js"

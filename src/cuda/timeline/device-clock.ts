@@ -3,7 +3,7 @@
  * steps grow with the distance. So an anchor is recorded now and then: an event whose time on the host is known, because its
  * stream was idle. Operations are measured from the newest anchor.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import { now, sharedOffset } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"
 import { SUCCESS } from "../api/status.js"

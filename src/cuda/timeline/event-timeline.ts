@@ -2,7 +2,8 @@
  * A timeline from two timing events around each operation. Reading an event takes some ten microseconds, so events are read in
  * batches, after the operations are over. A launch of a graph is one operation.
  */
-import type { EventHandle, StreamHandle, Timeline, TimelineSink } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
+import type { Timeline, TimelineSink } from "../../driver/timeline.js"
 import { now } from "../../common/timers.js"
 import type { CudaContext } from "../api/context.js"
 import type { Captures } from "../stream/captures.js"

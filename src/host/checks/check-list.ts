@@ -1,7 +1,8 @@
 /** Writes the words of a checked launch, which `../checked-kernel/check-words.ts` describes. */
 import { elementsOf } from "../../common/dtype/elements.js"
 import type { FlatPrimitive } from "../../common/struct/flat.js"
-import type { ByteRange, KernelArgument } from "../../driver.js"
+import type { ByteRange } from "../../driver/checks.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { LAUNCH_WORDS, wordAt } from "../control/layout.js"
 import {
   BESIDE,

@@ -1,13 +1,7 @@
 import { Ranges } from "../../common/ranges.js"
-import type {
-  ByteRange,
-  CheckedOperation,
-  CheckOptions,
-  Checks,
-  KernelArgument,
-  PinnedRead,
-  StreamHandle,
-} from "../../driver.js"
+import type { ByteRange, CheckedOperation, CheckOptions, Checks, PinnedRead } from "../../driver/checks.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { nextTick } from "../../common/timers.js"
 import { ACCESSES, BREAKS, READ, UNWRITTEN, WRITTEN } from "../checked-kernel/check-words.js"
 import type { HostKernel } from "../kernel/kernel-check.js"

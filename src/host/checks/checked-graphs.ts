@@ -1,4 +1,4 @@
-import type { GraphHandle, StreamHandle } from "../../driver.js"
+import type { GraphHandle, StreamHandle } from "../../driver/handles.js"
 import type { BranchBlock } from "../graph/branch-block.js"
 import type { HostGraph } from "../graph/graph.js"
 import { type GraphParts, HostGraphs } from "../graph/graphs.js"

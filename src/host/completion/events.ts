@@ -1,4 +1,5 @@
-import type { DriverEvents, EventHandle, StreamHandle } from "../../driver.js"
+import type { DriverEvents } from "../../driver/events.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { Commands } from "../queue/commands.js"
 import type { EventTable } from "../queue/event-table.js"

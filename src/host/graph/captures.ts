@@ -1,4 +1,4 @@
-import type { ConditionalKind } from "../../driver.js"
+import type { ConditionalKind } from "../../driver/graphs.js"
 import type { Branch, CapturedPoint } from "../queue/branch.js"
 import { HostCapture } from "./capture.js"
 import { OpenConditional } from "./conditional.js"

@@ -1,4 +1,4 @@
-import type { ConditionalKind } from "../../driver.js"
+import type { ConditionalKind } from "../../driver/graphs.js"
 import type { Branch } from "../queue/branch.js"
 import { INSIDE, JUMP, JUMP_IF_ZERO, JUMP_UNLESS_ZERO, KIND_BITS, PUBLISH, wordAt } from "../control/layout.js"
 import { inSequence, isWait } from "../queue/sequence.js"

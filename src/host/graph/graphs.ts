@@ -1,12 +1,6 @@
-import type {
-  ConditionalKind,
-  DriverGraphs,
-  GraphHandle,
-  KernelArgument,
-  KernelHandle,
-  NodeHandle,
-  StreamHandle,
-} from "../../driver.js"
+import type { ConditionalKind, DriverGraphs } from "../../driver/graphs.js"
+import type { GraphHandle, KernelHandle, NodeHandle, StreamHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import type { ControlMemory } from "../control/control.js"
 import type { Queues } from "../queue/queues.js"
 import type { StreamTable } from "../queue/stream-table.js"

@@ -2,7 +2,8 @@
  * Changes single operations of graphs. Commands keep their places and lengths, and queued launches keep the commands that
  * they name. A node's handle holds the operation's branch and its position there.
  */
-import type { KernelArgument, NodeHandle } from "../../driver.js"
+import type { NodeHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { nodeAt } from "./chain.js"
 import type { Commands } from "../queue/commands.js"
 import { MOST_BRANCHES } from "../queue/branch.js"

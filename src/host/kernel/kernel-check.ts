@@ -1,4 +1,4 @@
-import type { KernelSource } from "../../driver.js"
+import type { KernelSource } from "../../driver/modules.js"
 import { type FlatPrimitive, type FlatSignature, flatten } from "../../common/struct/flat.js"
 import { CHUNK_WORDS, LAUNCH_WORDS, MAX_COMMAND_WORDS } from "../control/layout.js"
 import { checkExport, checkModule, invalid, type ModuleDefinition } from "./module-check.js"

@@ -1,6 +1,7 @@
 import { Allocator, type Surroundings } from "../../allocator/allocator.js"
 import { MemoryCount } from "../../allocator/memory-count.js"
-import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, Rows, StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { DriverMemory, MemoryUsage, OrderMark, PinnedMemory, Rows } from "../../driver/memory.js"
 import type { Completion } from "../completion/completion.js"
 import type { DeviceMemory } from "../control/memory.js"
 import type { Commands } from "../queue/commands.js"

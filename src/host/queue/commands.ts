@@ -1,4 +1,5 @@
-import type { KernelArgument, Rows } from "../../driver.js"
+import type { KernelArgument } from "../../driver/kernels.js"
+import type { Rows } from "../../driver/memory.js"
 import {
   bfloat16Bits,
   bfloat16Value,

@@ -1,4 +1,4 @@
-import type { DroppableLaunch } from "../../driver.js"
+import type { DroppableLaunch } from "../../driver/kernels.js"
 import type { ControlMemory } from "../control/control.js"
 import type { HostStream } from "./stream.js"
 

@@ -1,4 +1,4 @@
-import type { StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver/streams.js"
 import { KernelError } from "../../common/errors.js"
 import type { FailureReport } from "../kernel/reports.js"
 import type { HostStream, StreamSlot } from "./stream.js"

@@ -1,4 +1,4 @@
-import type { StreamHandle } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
 import type { Loss } from "../control/loss.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import type { WorkerPool } from "../threads/worker-pool.js"

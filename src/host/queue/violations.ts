@@ -3,7 +3,7 @@
  * call itself is kept here, once however often the same place in the program queues the same operation.
  */
 import { AccessViolationError } from "../../common/errors.js"
-import type { CheckedOperation } from "../../driver.js"
+import type { CheckedOperation } from "../../driver/checks.js"
 import type { Violation } from "../kernel/violations.js"
 
 /** This many different calls are kept. With more than that in the queues, errors may name a later call. */

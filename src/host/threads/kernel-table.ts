@@ -1,4 +1,6 @@
-import type { KernelHandle, KernelSource, LoadedGlobal, ModuleSource, PinnedMemory } from "../../driver.js"
+import type { KernelHandle } from "../../driver/handles.js"
+import type { PinnedMemory } from "../../driver/memory.js"
+import type { KernelSource, LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { KeepAlive } from "../control/keep-alive.js"
 import { elementsOf } from "../../common/dtype/elements.js"

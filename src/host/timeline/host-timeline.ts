@@ -2,7 +2,8 @@
  * The host device's timeline. It has the workers note when commands ran, and finds the operations of their records by stream
  * and position.
  */
-import type { StreamHandle, TimedNode, Timeline, TimelineSink } from "../../driver.js"
+import type { StreamHandle } from "../../driver/handles.js"
+import type { TimedNode, Timeline, TimelineSink } from "../../driver/timeline.js"
 import type { ControlMemory } from "../control/control.js"
 import {
   COPY,

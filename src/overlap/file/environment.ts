@@ -1,7 +1,7 @@
 /** Names devices and the environment in which a decision holds. */
 import process from "node:process"
 import { VERSION } from "../../common/version.js"
-import type { Driver } from "../../driver.js"
+import type { Driver } from "../../driver/driver.js"
 import type { Environment } from "./stored.js"
 
 /** A device as a policy knows it, also after it was closed. */

@@ -1,4 +1,4 @@
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import type { Allocation } from "../memory/allocation.js"
 import type { Birth } from "../memory/birth.js"
 import { CapturedBirth } from "./captured-birth.js"

@@ -1,4 +1,4 @@
-import type { EventHandle, GraphHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, GraphHandle, StreamHandle } from "../../driver/handles.js"
 import { ArenaArray } from "./arena.js"
 import { CaptureLink, type Dependency, type OpenCapture } from "../order/capture.js"
 import { GraphMemory } from "./graph-memory.js"

@@ -1,4 +1,4 @@
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
 

@@ -1,4 +1,4 @@
-import type { StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver/streams.js"
 import { endOf } from "../../common/strided.js"
 import { type Range, Ranges } from "../../common/ranges.js"
 import { Allocation } from "../memory/allocation.js"

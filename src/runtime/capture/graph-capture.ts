@@ -1,4 +1,4 @@
-import type { GraphHandle } from "../../driver.js"
+import type { GraphHandle } from "../../driver/handles.js"
 import { Capture } from "./capture.js"
 import { NodeChanges } from "./node-changes.js"
 import type { Operation } from "../order/operation.js"

@@ -1,6 +1,6 @@
 import { Allocation } from "../memory/allocation.js"
 import { Arena } from "./arena.js"
-import type { StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver/streams.js"
 import { GraphAccesses } from "./graph-accesses.js"
 import type { ModuleMemory } from "../memory/module-memory.js"
 import type { LaunchGroup } from "../memory/launch-group.js"

@@ -1,4 +1,4 @@
-import type { GraphHandle } from "../../driver.js"
+import type { GraphHandle } from "../../driver/handles.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { type Capture, captureOf } from "./capture.js"
 import type { GraphCapture } from "./graph-capture.js"

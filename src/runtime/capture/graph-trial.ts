@@ -3,7 +3,7 @@
  * is its chain, in which they run one after another. Launches alternate between both. It must never change what a launch
  * computes, or in which order launches run.
  */
-import type { GraphHandle } from "../../driver.js"
+import type { GraphHandle } from "../../driver/handles.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import type { Asked } from "../order/overlap-options.js"
 import type {

@@ -2,7 +2,8 @@
  * Changes to single operations of a captured graph, for launches that are queued later. They must never add or remove
  * operations, or change their order.
  */
-import type { GraphHandle, KernelArgument, KernelHandle, NodeHandle } from "../../driver.js"
+import type { GraphHandle, KernelHandle, NodeHandle } from "../../driver/handles.js"
+import type { KernelArgument } from "../../driver/kernels.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { ArenaArray } from "./arena.js"
 import { memoryOf } from "./graph-accesses.js"

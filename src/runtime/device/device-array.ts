@@ -1,5 +1,5 @@
 import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype/dtype.js"
-import type { PinnedMemory } from "../../driver.js"
+import type { PinnedMemory } from "../../driver/memory.js"
 import { bytesOf, lengthOf } from "../../common/typed-array.js"
 import { attempt, checkCompletionOptions, type CompletionOptions, streamResult } from "../order/completion.js"
 import { checkAttached, checkInteger, mustBe } from "../../common/check.js"

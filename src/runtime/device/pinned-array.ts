@@ -1,5 +1,5 @@
 import type { DType, TypedArrayOf } from "../../common/dtype/dtype.js"
-import type { PinnedMemory } from "../../driver.js"
+import type { PinnedMemory } from "../../driver/memory.js"
 import type { Device } from "./device.js"
 import { copyBetween, inRole } from "./arrays.js"
 import { DeviceArray } from "./device-array.js"

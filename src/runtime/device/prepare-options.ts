@@ -1,5 +1,5 @@
 import { checkBoolean, checkInteger, checkOptions } from "../../common/check.js"
-import type { PreparedNeeds } from "../../driver.js"
+import type { PreparedNeeds } from "../../driver/driver.js"
 
 /** Options of {@link Device.prepare}. */
 export interface PrepareOptions {

@@ -1,4 +1,4 @@
-import type { GraphHandle } from "../../driver.js"
+import type { GraphHandle } from "../../driver/handles.js"
 import { context, outsideCaptures, runIn } from "../device/context.js"
 import type { Device } from "../device/device.js"
 import { attach } from "../../common/failures.js"

@@ -1,4 +1,6 @@
-import type { ConditionalKind, EventHandle, OrderMark, StreamHandle } from "../../driver.js"
+import type { ConditionalKind } from "../../driver/graphs.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
+import type { OrderMark } from "../../driver/memory.js"
 import { Capture, captureOf } from "../capture/capture.js"
 import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import { checkFunction, mustBe } from "../../common/check.js"

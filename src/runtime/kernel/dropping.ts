@@ -1,4 +1,4 @@
-import type { DroppableLaunch } from "../../driver.js"
+import type { DroppableLaunch } from "../../driver/kernels.js"
 import { checkSignal, onAbort } from "../../common/abort.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { StreamState } from "../order/stream-state.js"

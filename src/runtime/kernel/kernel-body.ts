@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path"
 import { URL } from "node:url"
-import type { CompileOptions, CudaModuleBody, HostModuleBody } from "../../driver.js"
+import type { CompileOptions, CudaModuleBody, HostModuleBody } from "../../driver/module-body.js"
 import { bytesOf, isDetached, isTypedArray, typedArrayName } from "../../common/typed-array.js"
 import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"

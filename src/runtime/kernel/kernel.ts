@@ -1,6 +1,7 @@
 import { type FlatPrimitive, flatten, type FlatSignature } from "../../common/struct/flat.js"
 import { parameterText } from "../../common/struct/text.js"
-import type { KernelHandle, KernelSource } from "../../driver.js"
+import type { KernelHandle } from "../../driver/handles.js"
+import type { KernelSource } from "../../driver/modules.js"
 import type { KernelAttributes, KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
 import { captureOf } from "../capture/capture.js"
 import type { NodeArguments } from "../capture/node-changes.js"

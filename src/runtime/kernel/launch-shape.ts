@@ -1,4 +1,4 @@
-import type { LaunchAttributes, LaunchLimits } from "../../driver.js"
+import type { LaunchAttributes, LaunchLimits } from "../../driver/kernels.js"
 import { LaunchShape } from "../../common/facts/launch-shape.js"
 import { checkBoolean, checkInteger, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"

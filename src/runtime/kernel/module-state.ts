@@ -2,7 +2,7 @@
  * The state behind a `KernelModule`: its declarations, and the devices on which it is loaded. Each kernel of `defineKernel`
  * has a module of its own.
  */
-import type { KernelSource, ModuleSource } from "../../driver.js"
+import type { KernelSource, ModuleSource } from "../../driver/modules.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import { elementsOf } from "../../common/dtype/elements.js"
 import { DeviceArray } from "../device/device-array.js"

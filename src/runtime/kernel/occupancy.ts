@@ -1,7 +1,7 @@
 /** Computes how much of a device a kernel can fill. Checks the options of `kernel.occupancy` and `kernel.suggestBlock`. */
 import { checkInteger, checkOptions, mustBe } from "../../common/check.js"
 import type { KernelOccupancy, SuggestedBlock } from "../../common/facts/kernel-facts.js"
-import type { KernelHandle } from "../../driver.js"
+import type { KernelHandle } from "../../driver/handles.js"
 import type { Device } from "../device/device.js"
 import { checkDimensions, checkThreads, type Dimensions, threadsOf } from "./launch-shape.js"
 

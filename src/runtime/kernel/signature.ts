@@ -1,5 +1,5 @@
 /** Parses signatures. */
-import type { KernelParameter } from "../../driver.js"
+import type { KernelParameter } from "../../driver/modules.js"
 import { dtypes, isDType } from "../../common/dtype/elements.js"
 import { checkNames, mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"

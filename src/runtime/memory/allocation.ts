@@ -1,4 +1,4 @@
-import type { OrderMark } from "../../driver.js"
+import type { OrderMark } from "../../driver/memory.js"
 import { Birth } from "./birth.js"
 import { DeviceLostError } from "../../common/errors.js"
 import { warnOnce } from "../../common/warn.js"

@@ -1,4 +1,4 @@
-import type { EventHandle, GraphHandle } from "../../driver.js"
+import type { EventHandle, GraphHandle } from "../../driver/handles.js"
 import { RecordPoint } from "../order/record-point.js"
 import type { StreamState, Use } from "../order/stream-state.js"
 import { Uses } from "./uses.js"

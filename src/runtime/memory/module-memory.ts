@@ -2,7 +2,7 @@
  * The memory of a module on one device: its code and its global arrays. It is kept until the module has been disposed of,
  * no graph uses it, and queued work is over.
  */
-import type { LoadedGlobal, ModuleSource } from "../../driver.js"
+import type { LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { Allocation } from "./allocation.js"
 import { ForgottenWatch } from "./forgotten.js"

@@ -1,4 +1,4 @@
-import type { PinnedMemory } from "../../driver.js"
+import type { PinnedMemory } from "../../driver/memory.js"
 import type { UsedMemory } from "./used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { RetainedMemory } from "./retained.js"

@@ -1,4 +1,4 @@
-import type { StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver/streams.js"
 import { type Range, Ranges } from "../../common/ranges.js"
 import { tell } from "../order/told-failures.js"
 

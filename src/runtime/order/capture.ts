@@ -2,7 +2,7 @@
  * The interface of a capture for streams. The class `Capture` in another folder implements {@link OpenCapture}, with the
  * capture's memory and its graph, which streams must not know.
  */
-import type { EventHandle, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { Operation } from "./operation.js"
 import type { RecordPoint } from "./record-point.js"

@@ -1,4 +1,4 @@
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import { checkSignal, onAbort } from "../../common/abort.js"
 import { checkOptions } from "../../common/check.js"
 import type { DeviceOrder } from "./device-order.js"

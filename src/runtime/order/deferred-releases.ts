@@ -1,4 +1,4 @@
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import { Rounds } from "../../common/rounds.js"
 import type { DeviceOrder } from "./device-order.js"
 import { RecordPoint } from "./record-point.js"

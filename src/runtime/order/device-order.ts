@@ -1,4 +1,5 @@
-import type { Driver, EventHandle } from "../../driver.js"
+import type { Driver } from "../../driver/driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import type { CaptureContext } from "./capture.js"
 import { Captures } from "./capture-guard.js"
 import { ClockSlots } from "../clock/clock-slots.js"

@@ -1,4 +1,5 @@
-import type { Driver, EventHandle } from "../../driver.js"
+import type { Driver } from "../../driver/driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 
 /** The number of events that keep their records for a while after they have been released. */
 const LINGERING = 16

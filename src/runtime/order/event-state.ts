@@ -1,4 +1,4 @@
-import type { EventHandle } from "../../driver.js"
+import type { EventHandle } from "../../driver/handles.js"
 import type { DeviceOrder } from "./device-order.js"
 
 /** A driver's event, and the number of promises that wait for its record. */

@@ -1,4 +1,5 @@
-import type { EventHandle, StreamFailures, StreamHandle } from "../../driver.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
+import type { StreamFailures } from "../../driver/streams.js"
 import type { OpenCapture } from "./capture.js"
 import { type Ordered, emptyClock, type VectorClock } from "../clock/vector-clock.js"
 import { DisposedError } from "../../common/errors.js"

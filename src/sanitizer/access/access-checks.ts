@@ -1,7 +1,7 @@
 import type { AccessViolationError } from "../../common/errors.js"
 import { nextTick } from "../../common/timers.js"
 import { warnOnce } from "../../common/warn.js"
-import type { ByteRange, CheckedOperation, Checks } from "../../driver.js"
+import type { ByteRange, CheckedOperation, Checks } from "../../driver/checks.js"
 import type { DeviceOrder } from "../../runtime/order/device-order.js"
 import { OperationObserver } from "../../runtime/order/observer.js"
 import type { Access, Operation } from "../../runtime/order/operation.js"

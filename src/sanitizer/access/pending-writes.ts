@@ -3,7 +3,7 @@
  * over.
  */
 import { Ranges } from "../../common/ranges.js"
-import type { StreamFailures } from "../../driver.js"
+import type { StreamFailures } from "../../driver/streams.js"
 
 /** Bytes, by address, that a stream writes until it has passed a position. */
 interface PendingWrite {
