@@ -50,9 +50,9 @@ export type { Device, EventOptions } from "./runtime/device/device.js"
 export type { StreamOptions } from "./runtime/device/device-streams.js"
 export type { PrepareOptions } from "./runtime/device/prepare-options.js"
 export type { LoadableFile, LoadOptions } from "./runtime/load/load-options.js"
-export type { AnyArray } from "./runtime/device/arrays.js"
-export type { DeviceArray } from "./runtime/device/device-array.js"
-export type { CopyShape, RowsShape } from "./runtime/device/rows.js"
+export type { AnyArray } from "./runtime/device/array/arrays.js"
+export type { DeviceArray } from "./runtime/device/array/device-array.js"
+export type { CopyShape, RowsShape } from "./runtime/device/array/rows.js"
 export * from "./common/errors.js"
 export type { Event } from "./runtime/device/event.js"
 export { type Float16DType, fromFloat32, type NarrowFloatDType, toFloat32 } from "./common/dtype/float16.js"
@@ -72,7 +72,7 @@ export {
   type ModuleKernelDefinition,
 } from "./runtime/kernel/module.js"
 export type { Dimensions } from "./runtime/kernel/launch-shape.js"
-export type { PinnedArray } from "./runtime/device/pinned-array.js"
+export type { PinnedArray } from "./runtime/device/array/pinned-array.js"
 export { type DeviceSelector, listDevices, openDevice } from "./runtime/registry.js"
 export type {
   Access,
@@ -93,13 +93,13 @@ export type {
 } from "./runtime/kernel/parameter-types.js"
 export { currentStream } from "./runtime/device/current-stream.js"
 export type { ExternalUses, Stream } from "./runtime/device/stream.js"
-export type { OperationKind } from "./runtime/order/operation.js"
-export type { RegionName } from "./runtime/order/region.js"
+export type { OperationKind } from "./runtime/order/observer/operation.js"
+export type { RegionName } from "./runtime/order/observer/region.js"
 
 export { measuredOverlap, type MeasuredOverlap, type MeasuredOverlapOptions } from "./overlap/measured-overlap.js"
 export type { CallKind } from "./overlap/file/stored.js"
 export type { OverlapDecision, OverlapState } from "./overlap/overlap-decision.js"
-export type { OverlapOptions } from "./runtime/order/overlap-options.js"
+export type { OverlapOptions } from "./runtime/order/policy/overlap-options.js"
 export type {
   GraphOverlap,
   OverlapKey,
@@ -107,7 +107,7 @@ export type {
   OverlapNote,
   OverlapPhase,
   OverlapPolicy,
-} from "./runtime/order/overlap-policy.js"
+} from "./runtime/order/policy/overlap-policy.js"
 
 export { DataRaceError, type RaceAccess, type RaceFacts, type RaceFix } from "./sanitizer/report/data-race-error.js"
 export type { AccessOptions } from "./sanitizer/access/options.js"

@@ -1,6 +1,6 @@
 /** Checks that the products of a group are independent: none may read or write what another one writes. */
 import { AuxstreamError } from "../common/errors.js"
-import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { DeviceArray } from "../runtime/device/array/device-array.js"
 import { isNothing, usedBytes } from "./layout.js"
 import type { Product } from "./product.js"
 

@@ -5,7 +5,7 @@ import { isMultiplied, type ProductTypes, productTypesOf } from "../common/dtype
 import { AuxstreamError, DisposedError } from "../common/errors.js"
 import type { ProductLayout } from "../driver/products.js"
 import { currentStream } from "../runtime/device/current.js"
-import { DeviceArray } from "../runtime/device/device-array.js"
+import { DeviceArray } from "../runtime/device/array/device-array.js"
 import { Stream } from "../runtime/device/stream.js"
 import { checkLayout, isNothing, spannedBy, storedAs } from "./layout.js"
 import { checkProductNames } from "./names.js"

@@ -2,8 +2,8 @@
 import type { ProductGroup, ProductLibrary } from "../driver/products.js"
 import { accept, begin, type Operand, prepare, refuse } from "../runtime/capture/operation.js"
 import { workspaceOf } from "../runtime/capture/workspace.js"
-import type { DeviceArray } from "../runtime/device/device-array.js"
-import { type AccessMode, OperationType } from "../runtime/order/operation.js"
+import type { DeviceArray } from "../runtime/device/array/device-array.js"
+import { type AccessMode, OperationType } from "../runtime/order/observer/operation.js"
 import type { Product, Target } from "./product.js"
 
 /** The operands of an operation: first its scratch memory, then six for each product. Those that are left out are 0. */

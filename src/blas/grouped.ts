@@ -1,6 +1,6 @@
 import { checkOptions, mustBe } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
-import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { DeviceArray } from "../runtime/device/array/device-array.js"
 import { checkProduct, checkTarget } from "./check.js"
 import { multiplyGroupByLibrary, withoutInputs } from "./cuda.js"
 import { multiplyOnHost } from "./host.js"

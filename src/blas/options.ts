@@ -1,5 +1,5 @@
 import type { ProductTypes } from "../common/dtype/product-types.js"
-import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { DeviceArray } from "../runtime/device/array/device-array.js"
 import type { Stream } from "../runtime/device/stream.js"
 
 /** The dtypes of matrices that can be multiplied. */

@@ -1,5 +1,5 @@
 import type { MatrixProduct } from "../driver/products.js"
-import type { DeviceArray } from "../runtime/device/device-array.js"
+import type { DeviceArray } from "../runtime/device/array/device-array.js"
 import type { Stream } from "../runtime/device/stream.js"
 
 /** A product whose options have been checked and completed. */

@@ -2,7 +2,7 @@
  * What was decided for one key, and the evidence for it. Rare checks add evidence, and change the decision if all of it
  * together clearly favours the other mode.
  */
-import type { OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
 import type { StoredDecision } from "./file/stored.js"
 import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./rule.js"
 import { otherMode } from "./schedule.js"

@@ -1,7 +1,7 @@
 /**
  * What a policy knows of one key: its measurement, then its decision. It tells each call of the key its mode.
  */
-import { currentObserver } from "../runtime/order/observers.js"
+import { currentObserver } from "../runtime/order/observer/observers.js"
 import type {
   OverlapEntry,
   OverlapKey,
@@ -10,7 +10,7 @@ import type {
   OverlapOutcome,
   OverlapPhase,
   OverlapTurn,
-} from "../runtime/order/overlap-policy.js"
+} from "../runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Decision } from "./decision.js"
 import type { StoredDecision } from "./file/stored.js"

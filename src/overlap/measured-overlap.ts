@@ -11,7 +11,7 @@ import {
   type OverlapNote,
   OverlapPolicy,
   type OverlapTurn,
-} from "../runtime/order/overlap-policy.js"
+} from "../runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { Entry, EntryOwner } from "./entry.js"
 import { decisionKey, type Section } from "./file/contents.js"

@@ -1,4 +1,4 @@
-import type { OverlapKey, OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { OverlapKey, OverlapMode } from "../runtime/order/policy/overlap-policy.js"
 import type { Entry } from "./entry.js"
 import type { CallKind } from "./file/stored.js"
 

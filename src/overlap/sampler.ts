@@ -8,7 +8,7 @@ import type { DriverEvents } from "../driver/events.js"
 import type { EventHandle } from "../driver/handles.js"
 import { now, setImmediate } from "../common/timers.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
-import type { OverlapOutcome, OverlapSample } from "../runtime/order/overlap-policy.js"
+import type { OverlapOutcome, OverlapSample } from "../runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { Timing } from "./rule.js"
 

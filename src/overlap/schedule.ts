@@ -3,7 +3,7 @@
  * way. Every other pair begins with the other mode, so that a steady drift favours neither. Pure: times come from outside,
  * later, in any order. It must never ask for more than {@link MOST_PAIRS} pairs.
  */
-import type { OverlapMode } from "../runtime/order/overlap-policy.js"
+import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
 import { compare, isClearFor, type Pair, type Timing } from "./rule.js"
 
 /** Calls in each mode that do not count: code is compiled, caches fill. */

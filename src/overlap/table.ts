@@ -1,7 +1,7 @@
 /** The entries of one policy on one device. It must never keep more than {@link MOST_KEYS} keys of each kind of call. */
 import { warnOnce } from "../common/warn.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
-import type { OverlapKey } from "../runtime/order/overlap-policy.js"
+import type { OverlapKey } from "../runtime/order/policy/overlap-policy.js"
 import { Entry, type EntryOwner } from "./entry.js"
 import type { DeviceFacts } from "./file/environment.js"
 import { type CallKind, MOST_KEYS, type StoredDecision } from "./file/stored.js"

@@ -1,6 +1,6 @@
 /** The `overlap` option of the fork-joins: a policy decides whether a call overlaps, and may time it. */
-import type { Asked } from "../runtime/order/overlap-options.js"
-import type { OverlapNote, OverlapOutcome, OverlapSample, OverlapTurn } from "../runtime/order/overlap-policy.js"
+import type { Asked } from "../runtime/order/policy/overlap-options.js"
+import type { OverlapNote, OverlapOutcome, OverlapSample, OverlapTurn } from "../runtime/order/policy/overlap-policy.js"
 import type { Stream } from "../runtime/device/stream.js"
 
 /** The note of a call that cannot overlap, whatever the policy says. */

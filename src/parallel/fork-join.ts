@@ -2,7 +2,7 @@ import { type Context, context, enter, runIn, showRegion } from "../runtime/devi
 import type { Event } from "../runtime/device/event.js"
 import { attach, settle } from "../common/failures.js"
 import type { Stream } from "../runtime/device/stream.js"
-import { type Region, RegionPart } from "../runtime/order/region.js"
+import { type Region, RegionPart } from "../runtime/order/observer/region.js"
 import { adopt } from "../common/thenable.js"
 import { lease, release } from "./lease.js"
 import { endAfter, inRegion, partOf } from "./region.js"

@@ -7,7 +7,7 @@ import { RecordPoint } from "../runtime/order/record-point.js"
 import { showThrown } from "../common/show.js"
 import type { Stream } from "../runtime/device/stream.js"
 import type { PoolLease } from "../runtime/device/stream-pool.js"
-import type { Region } from "../runtime/order/region.js"
+import type { Region } from "../runtime/order/observer/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { warn } from "../common/warn.js"
 

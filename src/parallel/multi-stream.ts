@@ -1,6 +1,6 @@
 import { checkBoolean, checkFunction } from "../common/check.js"
 import { context, runIn } from "../runtime/device/context.js"
-import { RegionPart } from "../runtime/order/region.js"
+import { RegionPart } from "../runtime/order/observer/region.js"
 
 /**
  * Allows or forbids aux streams for everything that `fn` calls, across its awaits. If forbidden, every fork-join runs in

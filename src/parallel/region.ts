@@ -4,7 +4,7 @@
  */
 import { adopt } from "../common/thenable.js"
 import { context, runIn } from "../runtime/device/context.js"
-import { type Region, RegionPart } from "../runtime/order/region.js"
+import { type Region, RegionPart } from "../runtime/order/observer/region.js"
 
 /** Runs a call inside its region, and ends the region when the call has returned or its promise has settled. */
 export function inRegion<T>(region: Region, call: () => T): T {

@@ -2,9 +2,9 @@ import { channel } from "node:diagnostics_channel"
 import type { Device } from "../runtime/device/device.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
-import { currentRegionObserver } from "../runtime/order/observers.js"
-import type { OverlapNote } from "../runtime/order/overlap-policy.js"
-import { Region, type RegionName } from "../runtime/order/region.js"
+import { currentRegionObserver } from "../runtime/order/observer/observers.js"
+import type { OverlapNote } from "../runtime/order/policy/overlap-policy.js"
+import { Region, type RegionName } from "../runtime/order/observer/region.js"
 import { type Context, context } from "../runtime/device/context.js"
 
 /**

@@ -1,5 +1,5 @@
 import { adopt } from "../common/thenable.js"
-import type { Region } from "../runtime/order/region.js"
+import type { Region } from "../runtime/order/observer/region.js"
 import { inRegion, partOf } from "./region.js"
 import type { Branch } from "./types.js"
 

@@ -3,7 +3,7 @@
  * device: it has no addresses and no names of streams.
  */
 import { overlap, overlapOf, type StridedRange } from "../common/strided.js"
-import type { Access, Operation, OperationKind } from "../runtime/order/operation.js"
+import type { Access, Operation, OperationKind } from "../runtime/order/observer/operation.js"
 import type { Segment } from "./history.js"
 import type { Step } from "./step.js"
 

@@ -6,7 +6,7 @@
  * first cuts the segments at its own borders. Cutting changes nothing that the history knows.
  */
 import { overlap, type StridedRange } from "../common/strided.js"
-import type { Access } from "../runtime/order/operation.js"
+import type { Access } from "../runtime/order/observer/operation.js"
 import type { RegionStreams } from "./region-streams.js"
 import type { Step } from "./step.js"
 

@@ -7,7 +7,7 @@ import type { EventHandle } from "../driver/handles.js"
 import { PoolLease } from "../runtime/device/stream-pool.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { RecordPoint } from "../runtime/order/record-point.js"
-import { type Region, RegionPart } from "../runtime/order/region.js"
+import { type Region, RegionPart } from "../runtime/order/observer/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { RegionStream, Step } from "./step.js"
 

@@ -4,7 +4,7 @@
  */
 import type { EventHandle } from "../driver/handles.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
-import type { RegionPart } from "../runtime/order/region.js"
+import type { RegionPart } from "../runtime/order/observer/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 
 /** A stream of a region. */

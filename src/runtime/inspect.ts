@@ -1,13 +1,13 @@
 import { inspect } from "node:util"
 import { markAsOurs } from "../common/copy.js"
 import { Device } from "./device/device.js"
-import { DeviceArray } from "./device/device-array.js"
+import { DeviceArray } from "./device/array/device-array.js"
 import { AuxstreamError } from "../common/errors.js"
 import { Event } from "./device/event.js"
 import { Graph } from "./graph/graph.js"
 import { GraphNode } from "./graph/graph-node.js"
 import { Kernel } from "./kernel/kernel.js"
-import { PinnedArray } from "./device/pinned-array.js"
+import { PinnedArray } from "./device/array/pinned-array.js"
 import { Stream } from "./device/stream.js"
 
 /**

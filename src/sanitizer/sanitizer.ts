@@ -1,6 +1,6 @@
 import { checkBoolean, checkOptions, mustBe } from "../common/check.js"
 import { warn } from "../common/warn.js"
-import { observe } from "../runtime/order/observers.js"
+import { observe } from "../runtime/order/observer/observers.js"
 import { type AccessOptions, accessOptionNames, startAccessChecks } from "./access/options.js"
 import type { DataRaceError } from "./report/data-race-error.js"
 import { RaceObserver } from "./race-observer.js"

@@ -2,7 +2,7 @@
  * Makes the spans of the nodes of launched graphs, the waits between them, and the fork-joins that were captured: one for each
  * launch, because each launch may overlap differently.
  */
-import type { GraphOutline } from "../runtime/order/graph-outline.js"
+import type { GraphOutline } from "../runtime/order/observer/graph-outline.js"
 import type { TraceRegion, TraceSpan, TraceWait } from "./data/data.js"
 import { LaunchedGraph } from "./launched-graph.js"
 import type { LoggedOperation } from "./log.js"

@@ -3,7 +3,7 @@
  * operation to which each node of a launch belongs.
  */
 import type { TimedNode } from "../driver/timeline.js"
-import type { GraphOutline, OutlinedOperation, OutlinedRegion } from "../runtime/order/graph-outline.js"
+import type { GraphOutline, OutlinedOperation, OutlinedRegion } from "../runtime/order/observer/graph-outline.js"
 
 /** Milliseconds by which a node may seem to begin before those that it runs after. */
 const TOLERANCE = 0.001

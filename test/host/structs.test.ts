@@ -10,7 +10,7 @@ import {
 } from "../../src/index.js"
 import { elementsOf, isDType } from "../../src/common/dtype/elements.js"
 import { type Layout, NARROW_POINTER, type StructLayout, withPointers } from "../../src/common/struct/layout.js"
-import { DeviceArray } from "../../src/runtime/device/device-array.js"
+import { DeviceArray } from "../../src/runtime/device/array/device-array.js"
 import { readScalar } from "../../src/common/struct/scalars.js"
 import { bytesOf } from "../../src/common/typed-array.js"
 import { parseSignature } from "../../src/runtime/kernel/signature.js"

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { captureGraph, openDevice } from "../../src/index.js"
-import { OperationObserver } from "../../src/runtime/order/observer.js"
-import type { Operation } from "../../src/runtime/order/operation.js"
+import { OperationObserver } from "../../src/runtime/order/observer/observer.js"
+import type { Operation } from "../../src/runtime/order/observer/operation.js"
 import { affine, over } from "../support/kernels.js"
 
 /** Keeps the addresses that each graph's launch uses. */

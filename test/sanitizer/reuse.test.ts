@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { openDevice, type Stream } from "../../src/index.js"
-import { observe } from "../../src/runtime/order/observers.js"
+import { observe } from "../../src/runtime/order/observer/observers.js"
 import { RaceObserver } from "../../src/sanitizer/race-observer.js"
 import { unsanitized } from "../support/races.js"
 

@@ -1,7 +1,7 @@
-import type { AnyArray } from "../../src/runtime/device/arrays.js"
-import { OperationObserver } from "../../src/runtime/order/observer.js"
-import { observe } from "../../src/runtime/order/observers.js"
-import type { Access, Operation, OperationPlan } from "../../src/runtime/order/operation.js"
+import type { AnyArray } from "../../src/runtime/device/array/arrays.js"
+import { OperationObserver } from "../../src/runtime/order/observer/observer.js"
+import { observe } from "../../src/runtime/order/observer/observers.js"
+import type { Access, Operation, OperationPlan } from "../../src/runtime/order/observer/operation.js"
 import type { RecordPoint } from "../../src/runtime/order/record-point.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
 

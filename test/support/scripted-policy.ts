@@ -8,7 +8,7 @@ import {
   OverlapPolicy,
   type OverlapSample,
   type OverlapTurn,
-} from "../../src/runtime/order/overlap-policy.js"
+} from "../../src/runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
 
 /** A policy that alternates calls until the test decides. It begins in parallel, measures every call, and logs all that it is asked. */

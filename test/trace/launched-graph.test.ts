@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import type { TimedNode } from "../../src/driver/timeline.js"
-import type { GraphOutline, OutlinedOperation } from "../../src/runtime/order/graph-outline.js"
+import type { GraphOutline, OutlinedOperation } from "../../src/runtime/order/observer/graph-outline.js"
 import { LaunchedGraph } from "../../src/trace/launched-graph.js"
 
 function operation(label: string, until: number | undefined, after: readonly number[] = []): OutlinedOperation {

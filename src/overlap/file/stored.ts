@@ -1,5 +1,5 @@
 /** Decisions as files keep them. */
-import type { OverlapKey, OverlapMode } from "../../runtime/order/overlap-policy.js"
+import type { OverlapKey, OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 
 /** Eager calls and captured graphs are measured apart. */
 export type CallKind = "eager" | "captured"

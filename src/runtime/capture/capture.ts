@@ -7,7 +7,7 @@ import type { LaunchGroup } from "../memory/launch-group.js"
 import type { ModuleMemory } from "../memory/module-memory.js"
 import type { UsedMemory } from "../memory/used-memory.js"
 import type { DeviceOrder } from "../order/device-order.js"
-import type { Operation } from "../order/operation.js"
+import type { Operation } from "../order/observer/operation.js"
 import type { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
 

@@ -4,7 +4,7 @@ import { type Range, Ranges } from "../../common/ranges.js"
 import { Allocation } from "../memory/allocation.js"
 import { ArenaArray } from "./arena.js"
 import { PinnedAllocation } from "../memory/pinned-allocation.js"
-import type { Access } from "../order/operation.js"
+import type { Access } from "../order/observer/operation.js"
 import type { Span, UsedMemory } from "../memory/used-memory.js"
 import type { Writes } from "../memory/writes.js"
 

@@ -1,7 +1,7 @@
 import type { GraphHandle } from "../../driver/handles.js"
 import { Capture } from "./capture.js"
 import { NodeChanges } from "./node-changes.js"
-import type { Operation } from "../order/operation.js"
+import type { Operation } from "../order/observer/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 
 /** A capture that becomes a graph. */

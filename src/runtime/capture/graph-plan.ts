@@ -1,6 +1,6 @@
 import type { Dependency } from "../order/capture.js"
-import type { GraphOutline } from "../order/graph-outline.js"
-import type { Access, Operation, OperationKind, OperationPlan, PlannedOperation } from "../order/operation.js"
+import type { GraphOutline } from "../order/observer/graph-outline.js"
+import type { Access, Operation, OperationKind, OperationPlan, PlannedOperation } from "../order/observer/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import { PlannedRegions } from "./planned-regions.js"
 

@@ -5,7 +5,7 @@
  */
 import type { GraphHandle } from "../../driver/handles.js"
 import type { DeviceOrder } from "../order/device-order.js"
-import type { Asked } from "../order/overlap-options.js"
+import type { Asked } from "../order/policy/overlap-options.js"
 import type {
   GraphOverlap,
   OverlapEntry,
@@ -14,7 +14,7 @@ import type {
   OverlapPhase,
   OverlapPolicy,
   OverlapTurn,
-} from "../order/overlap-policy.js"
+} from "../order/policy/overlap-policy.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { GraphPlan } from "./graph-plan.js"
 

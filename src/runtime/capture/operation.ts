@@ -9,7 +9,7 @@
  * {@link queueOperation} does all four. A launch calls them one by one, because creating a function for each launch would
  * cost more than these steps.
  */
-import { Operation, type OperationType, type OperandUses } from "../order/operation.js"
+import { Operation, type OperationType, type OperandUses } from "../order/observer/operation.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import type { Span } from "../memory/used-memory.js"
 import type { StreamState } from "../order/stream-state.js"

@@ -2,9 +2,9 @@
  * The fork-joins that were called in a capture. A plan outlives the capture, so it must keep no region: a region refers to
  * streams and to the observer that saw it.
  */
-import type { OutlinedRegion } from "../order/graph-outline.js"
-import type { Operation, PlannedOperation } from "../order/operation.js"
-import type { Region } from "../order/region.js"
+import type { OutlinedRegion } from "../order/observer/graph-outline.js"
+import type { Operation, PlannedOperation } from "../order/observer/operation.js"
+import type { Region } from "../order/observer/region.js"
 
 interface PlannedRegion extends OutlinedRegion {
   readonly beside: number[]

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks"
 import type { CaptureContext, CaptureLink } from "../order/capture.js"
-import type { RegionPart } from "../order/region.js"
+import type { RegionPart } from "../order/observer/region.js"
 import type { Device } from "./device.js"
-import type { Scope } from "./scope.js"
+import type { Scope } from "./array/scope.js"
 import type { Stream } from "./stream.js"
 
 /**

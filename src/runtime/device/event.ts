@@ -11,7 +11,7 @@ import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import type { EventState } from "../order/event-state.js"
 import { RecordPoint } from "../order/record-point.js"
 import { telling } from "../order/told-failures.js"
-import { showCall } from "../order/observers.js"
+import { showCall } from "../order/observer/observers.js"
 import { checkStreamOf, currentStream } from "./current.js"
 import type { Stream } from "./stream.js"
 

@@ -6,7 +6,7 @@ import { Graph } from "./graph.js"
 import { GraphPolicy } from "../capture/graph-trial.js"
 import { GraphState } from "../capture/graph-state.js"
 import type { Join, Now } from "../../common/results.js"
-import { askedBy, type OverlapOptions } from "../order/overlap-options.js"
+import { askedBy, type OverlapOptions } from "../order/policy/overlap-options.js"
 import { currentDevice } from "../device/current.js"
 
 /** Options of {@link captureGraph}. */

@@ -5,7 +5,7 @@ import type { GraphCapture } from "../capture/graph-capture.js"
 import type { GraphPlan } from "../capture/graph-plan.js"
 import type { GraphState } from "../capture/graph-state.js"
 import { Kernel } from "../kernel/kernel.js"
-import type { OperationKind } from "../order/operation.js"
+import type { OperationKind } from "../order/observer/operation.js"
 import type { Arguments, Parameter } from "../kernel/parameter-types.js"
 
 /**

@@ -9,10 +9,10 @@ import { AuxstreamError } from "../../common/errors.js"
 import { capitalised } from "../../common/show.js"
 import type { FlatPrimitive } from "../../common/struct/flat.js"
 import { parameterText } from "../../common/struct/text.js"
-import type { AnyArray } from "../device/arrays.js"
+import type { AnyArray } from "../device/array/arrays.js"
 import type { Device } from "../device/device.js"
-import { DeviceArray } from "../device/device-array.js"
-import { PinnedArray } from "../device/pinned-array.js"
+import { DeviceArray } from "../device/array/device-array.js"
+import { PinnedArray } from "../device/array/pinned-array.js"
 
 /** An argument that has been checked against its parameter. */
 export type CheckedArgument = number | bigint | AnyArray

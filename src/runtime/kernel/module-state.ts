@@ -5,7 +5,7 @@
 import type { KernelSource, ModuleSource } from "../../driver/modules.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import { elementsOf } from "../../common/dtype/elements.js"
-import { DeviceArray } from "../device/device-array.js"
+import { DeviceArray } from "../device/array/device-array.js"
 import type { Device } from "../device/device.js"
 import { type ExternalUses, indirectUses } from "../device/stream.js"
 import { IndirectUses } from "../memory/indirect-uses.js"

@@ -6,7 +6,7 @@ import { show } from "../../common/show.js"
 import type { CudaModuleBody, HostModuleBody } from "../../driver/module-body.js"
 import type { GlobalDeclaration } from "../../driver/modules.js"
 import { Device } from "../device/device.js"
-import type { DeviceArray } from "../device/device-array.js"
+import type { DeviceArray } from "../device/array/device-array.js"
 import { Kernel } from "./kernel.js"
 import {
   checkDefinition,

@@ -1,8 +1,8 @@
 /** The types of signatures, of the arguments of `launch`, and of the arguments of a host kernel. */
 import type { DType, ScalarOf, SourceOf, TypedArrayOf } from "../../common/dtype/dtype.js"
 import type { Access } from "../../common/struct/layout.js"
-import type { DeviceArray } from "../device/device-array.js"
-import type { PinnedArray } from "../device/pinned-array.js"
+import type { DeviceArray } from "../device/array/device-array.js"
+import type { PinnedArray } from "../device/array/pinned-array.js"
 
 export type { Access } from "../../common/struct/layout.js"
 

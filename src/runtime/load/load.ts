@@ -1,7 +1,7 @@
 /** Reads a part of a file into device memory, in pieces. While one piece is copied, the next one is read. */
 import { queueOperation } from "../capture/operation.js"
 import type { Span } from "../memory/used-memory.js"
-import { OperationType } from "../order/operation.js"
+import { OperationType } from "../order/observer/operation.js"
 import type { StreamState } from "../order/stream-state.js"
 import type { SourceFile } from "./source-file.js"
 import { BUFFER_BYTES, type Staging } from "./staging.js"

@@ -1,4 +1,10 @@
-import { type Access, accessOf, type AccessMode, type AccessRole, type OperandUses } from "../order/operation.js"
+import {
+  type Access,
+  accessOf,
+  type AccessMode,
+  type AccessRole,
+  type OperandUses,
+} from "../order/observer/operation.js"
 import type { Span } from "./used-memory.js"
 
 /**

@@ -2,7 +2,7 @@ import type { CaptureContext, CaptureLink, OpenCapture } from "./capture.js"
 import { AuxstreamError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
 import type { RecordPoint } from "./record-point.js"
-import type { RegionPart } from "./region.js"
+import type { RegionPart } from "./observer/region.js"
 import type { StreamState } from "./stream-state.js"
 
 /** The open captures of one device. Decides which code may queue on which stream while they are open. */

@@ -4,9 +4,9 @@
  */
 import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 import type { DeviceOrder } from "./device-order.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./observer/operation.js"
 import type { RecordPoint } from "./record-point.js"
-import type { RegionPart } from "./region.js"
+import type { RegionPart } from "./observer/region.js"
 import type { StreamState } from "./stream-state.js"
 
 /** A node that must run directly before a stream's next node, with the slot and tick of its operation. */

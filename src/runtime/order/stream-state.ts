@@ -4,7 +4,7 @@ import type { OpenCapture } from "./capture.js"
 import { type Ordered, emptyClock, type VectorClock } from "../clock/vector-clock.js"
 import { DisposedError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./observer/operation.js"
 import { nowhere, RecordPoint } from "./record-point.js"
 
 /** The state of a stream before it became part of a capture. The end of the capture restores it. */

@@ -1,4 +1,4 @@
-import type { Access, Operation, OperationKind, OperationPlan } from "../../runtime/order/operation.js"
+import type { Access, Operation, OperationKind, OperationPlan } from "../../runtime/order/observer/operation.js"
 
 /** An operation, or one inside a graph, with what it uses. */
 export interface SimpleOperation {

@@ -1,7 +1,7 @@
 import { checkBoolean, mustBe } from "../../common/check.js"
 import { type AccessViolationError, AuxstreamError } from "../../common/errors.js"
 import { warnOnce } from "../../common/warn.js"
-import { observe } from "../../runtime/order/observers.js"
+import { observe } from "../../runtime/order/observer/observers.js"
 import { AccessChecks } from "./access-checks.js"
 
 /** The options of `startSanitizer` about what operations do to memory. They apply to the host device. */

@@ -5,7 +5,7 @@ import { warnOnce } from "../../common/warn.js"
 import type { CheckedOperation, Checks, PinnedRead } from "../../driver/checks.js"
 import { PinnedAllocation } from "../../runtime/memory/pinned-allocation.js"
 import type { DeviceOrder } from "../../runtime/order/device-order.js"
-import type { Access, Operation } from "../../runtime/order/operation.js"
+import type { Access, Operation } from "../../runtime/order/observer/operation.js"
 import { operationsIn } from "./operations.js"
 import { PendingWrites } from "./pending-writes.js"
 

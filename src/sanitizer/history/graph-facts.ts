@@ -1,5 +1,5 @@
 /** The accesses of graphs: which operation inside makes which, and whether two of them race. */
-import type { Access, OperationPlan } from "../../runtime/order/operation.js"
+import type { Access, OperationPlan } from "../../runtime/order/observer/operation.js"
 import type { LatestLaunch } from "./latest-launch.js"
 import type { OperationName } from "./past-access.js"
 import { type PlanRace, racesIn } from "./plan-races.js"

@@ -14,7 +14,7 @@ import {
   type Chain,
   type OperandBytes,
   type Operation,
-} from "../../runtime/order/operation.js"
+} from "../../runtime/order/observer/operation.js"
 import type { StreamState } from "../../runtime/order/stream-state.js"
 import { Birth, type Point } from "./birth.js"
 import { Lane, Moment, NONE } from "./lane.js"

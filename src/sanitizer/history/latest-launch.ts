@@ -4,7 +4,7 @@
  * nodes.
  */
 import type { VectorClock } from "../../runtime/clock/vector-clock.js"
-import type { Access } from "../../runtime/order/operation.js"
+import type { Access } from "../../runtime/order/observer/operation.js"
 import type { History } from "./history.js"
 import type { Lane } from "./lane.js"
 import type { QueuedOperation } from "./past-access.js"

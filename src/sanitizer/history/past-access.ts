@@ -1,6 +1,6 @@
 /** What the sanitizer remembers of accesses. It keeps no object of the program, and no memory. */
-import type { AccessRole, OperationKind } from "../../runtime/order/operation.js"
-import type { RegionPart } from "../../runtime/order/region.js"
+import type { AccessRole, OperationKind } from "../../runtime/order/observer/operation.js"
+import type { RegionPart } from "../../runtime/order/observer/region.js"
 import type { Birth } from "./birth.js"
 import type { Frame } from "../source/stack.js"
 import type { Lane } from "./lane.js"

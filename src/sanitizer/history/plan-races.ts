@@ -3,7 +3,7 @@
  * graphs that were captured before, and for nodes that got other arguments since.
  */
 import { endOf, overlap } from "../../common/strided.js"
-import type { Access, OperationPlan, PlannedOperation } from "../../runtime/order/operation.js"
+import type { Access, OperationPlan, PlannedOperation } from "../../runtime/order/observer/operation.js"
 
 /** Two operations of a graph that race. */
 export interface PlanRace {

@@ -4,7 +4,7 @@
  * after the later one is ordered after both.
  */
 import { endOf, type StridedRange } from "../../common/strided.js"
-import type { Access } from "../../runtime/order/operation.js"
+import type { Access } from "../../runtime/order/observer/operation.js"
 import type { PastAccess } from "./past-access.js"
 
 export interface StridedAccess {

@@ -1,7 +1,7 @@
 import { AuxstreamError } from "../../common/errors.js"
 import type { Stream } from "../../runtime/device/stream.js"
-import type { OperationKind } from "../../runtime/order/operation.js"
-import type { RegionName } from "../../runtime/order/region.js"
+import type { OperationKind } from "../../runtime/order/observer/operation.js"
+import type { RegionName } from "../../runtime/order/observer/region.js"
 
 /** One of the two accesses of a race. */
 export interface RaceAccess {

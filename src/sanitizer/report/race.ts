@@ -1,4 +1,4 @@
-import type { OperationPlan } from "../../runtime/order/operation.js"
+import type { OperationPlan } from "../../runtime/order/observer/operation.js"
 import type { AllocationSite } from "../source/allocations.js"
 import type { Conflict, History } from "../history/history.js"
 import type { QueuedOperation } from "../history/past-access.js"

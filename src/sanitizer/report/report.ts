@@ -1,7 +1,7 @@
 /** Makes the error of a race, with a text for readers that have never met a vector clock. */
 import { overlapOf } from "../../common/strided.js"
-import type { Access, AccessRole, PlannedOperation } from "../../runtime/order/operation.js"
-import type { RegionPart } from "../../runtime/order/region.js"
+import type { Access, AccessRole, PlannedOperation } from "../../runtime/order/observer/operation.js"
+import type { RegionPart } from "../../runtime/order/observer/region.js"
 import type { AllocationSite } from "../source/allocations.js"
 import { DataRaceError, type RaceAccess, type RaceFix } from "./data-race-error.js"
 import { fixInGraph, fixOf } from "./fix.js"

@@ -1,5 +1,5 @@
 /** How reports name streams and operations. */
-import type { OperationKind } from "../../runtime/order/operation.js"
+import type { OperationKind } from "../../runtime/order/observer/operation.js"
 import type { StreamState } from "../../runtime/order/stream-state.js"
 import type { OperationName } from "../history/past-access.js"
 

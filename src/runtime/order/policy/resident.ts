@@ -3,7 +3,7 @@
  * call's other streams have queued, and before everything that they queue later. Programs without resident kernels never
  * come here.
  */
-import type { StreamState } from "./stream-state.js"
+import type { StreamState } from "../stream-state.js"
 
 let exist = false
 /** The streams of each call that a policy lets overlap now. */

@@ -1,22 +1,29 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
-import { matmul } from "../../../src/blas/index.js"
-import { AuxstreamError } from "../../../src/common/errors.js"
-import { cudaBackend } from "../../../src/cuda/backend.js"
-import type { Driver } from "../../../src/driver/driver.js"
-import type { ProductLibrary } from "../../../src/driver/products.js"
-import { hostBackend } from "../../../src/host/backend.js"
-import { captureGraph, currentStream, maybeExecuteInParallel, openDevice, parallel, runIf } from "../../../src/index.js"
-import { Device } from "../../../src/runtime/device/device.js"
-import { OperationObserver } from "../../../src/runtime/order/observer.js"
-import { observe } from "../../../src/runtime/order/observers.js"
-import { Operation } from "../../../src/runtime/order/operation.js"
-import { skip } from "../../cuda/double.js"
-import { type DriverMethod, proxied } from "../../support/driver-proxy.js"
-import { affine, combine, once, over } from "../../support/kernels.js"
-import { Observed } from "../../support/observed.js"
-import { unsanitized } from "../../support/races.js"
-import { RecordingDriver } from "../../support/recording-driver.js"
+import { matmul } from "../../../../src/blas/index.js"
+import { AuxstreamError } from "../../../../src/common/errors.js"
+import { cudaBackend } from "../../../../src/cuda/backend.js"
+import type { Driver } from "../../../../src/driver/driver.js"
+import type { ProductLibrary } from "../../../../src/driver/products.js"
+import { hostBackend } from "../../../../src/host/backend.js"
+import {
+  captureGraph,
+  currentStream,
+  maybeExecuteInParallel,
+  openDevice,
+  parallel,
+  runIf,
+} from "../../../../src/index.js"
+import { Device } from "../../../../src/runtime/device/device.js"
+import { OperationObserver } from "../../../../src/runtime/order/observer/observer.js"
+import { observe } from "../../../../src/runtime/order/observer/observers.js"
+import { Operation } from "../../../../src/runtime/order/observer/operation.js"
+import { skip } from "../../../cuda/double.js"
+import { type DriverMethod, proxied } from "../../../support/driver-proxy.js"
+import { affine, combine, once, over } from "../../../support/kernels.js"
+import { Observed } from "../../../support/observed.js"
+import { unsanitized } from "../../../support/races.js"
+import { RecordingDriver } from "../../../support/recording-driver.js"
 
 /** The driver's calls that queue an operation which uses memory. */
 const queueing = new Set([

@@ -2,8 +2,8 @@
  * The interface of a policy that decides whether calls overlap. Fork-joins and graphs ask it; `overlap/` implements it. It
  * must never queue anything, except records of its own timing events around a call.
  */
-import type { DeviceOrder } from "./device-order.js"
-import type { StreamState } from "./stream-state.js"
+import type { DeviceOrder } from "../device-order.js"
+import type { StreamState } from "../stream-state.js"
 
 /** How the functions of a call run: side by side, or one after another. */
 export type OverlapMode = "parallel" | "sequential"

@@ -3,8 +3,8 @@
  * and follow the flow of calls, across `await`, as the current stream does.
  */
 import type { OperationObserver } from "./observer.js"
-import type { OverlapNote } from "./overlap-policy.js"
-import type { StreamState } from "./stream-state.js"
+import type { OverlapNote } from "../policy/overlap-policy.js"
+import type { StreamState } from "../stream-state.js"
 
 /** The functions whose calls are regions. */
 export type RegionName = "maybeExecuteInParallel" | "executeInParallel" | "parallel" | "fork" | "autoParallel"

@@ -1,5 +1,5 @@
 /** The options `overlap` and `key` of fork-joins and captures. */
-import { checkNames, mustBe } from "../../common/check.js"
+import { checkNames, mustBe } from "../../../common/check.js"
 import { type OverlapKey, OverlapPolicy } from "./overlap-policy.js"
 
 /** Lets a policy decide whether a call overlaps. Without `overlap`, a call overlaps if it may. */

@@ -2,11 +2,11 @@
  * The interface for code that observes queued work: a trace, a sanitizer, or a region that places operations on streams. An
  * observer may refuse an operation, and may choose its stream if the caller named none. It must change nothing else.
  */
-import type { DeviceOrder } from "./device-order.js"
+import type { DeviceOrder } from "../device-order.js"
 import type { Operation } from "./operation.js"
-import type { RecordPoint } from "./record-point.js"
+import type { RecordPoint } from "../record-point.js"
 import type { Region } from "./region.js"
-import type { StreamState } from "./stream-state.js"
+import type { StreamState } from "../stream-state.js"
 
 /** The calls that {@link OperationObserver.hostCalled} reports. */
 export type HostCallName = "synchronize" | "completed" | "read" | "load" | "prepare"

@@ -1,10 +1,10 @@
 /** Checks and copies that device arrays and pinned arrays share. */
-import { AuxstreamError } from "../../common/errors.js"
-import { accept, prepare, queueOperation } from "../capture/operation.js"
-import type { Span } from "../memory/used-memory.js"
-import { OperationType } from "../order/operation.js"
-import type { StreamState } from "../order/stream-state.js"
-import { tell } from "../order/told-failures.js"
+import { AuxstreamError } from "../../../common/errors.js"
+import { accept, prepare, queueOperation } from "../../capture/operation.js"
+import type { Span } from "../../memory/used-memory.js"
+import { OperationType } from "../../order/observer/operation.js"
+import type { StreamState } from "../../order/stream-state.js"
+import { tell } from "../../order/told-failures.js"
 import type { DeviceArray } from "./device-array.js"
 import type { PinnedArray } from "./pinned-array.js"
 

@@ -2,13 +2,13 @@
  * The observers of this thread. They observe all devices, including those opened later. Each {@link DeviceOrder} holds the
  * observer, because an operation reads its order in any case. So without an observer, an operation pays a single check.
  */
-import type { DeviceOrder } from "./device-order.js"
-import { sharedNow } from "../../common/timers.js"
+import type { DeviceOrder } from "../device-order.js"
+import { sharedNow } from "../../../common/timers.js"
 import { type HostCallName, OperationObserver } from "./observer.js"
 import type { Operation } from "./operation.js"
-import type { RecordPoint } from "./record-point.js"
+import type { RecordPoint } from "../record-point.js"
 import type { Region } from "./region.js"
-import type { StreamState } from "./stream-state.js"
+import type { StreamState } from "../stream-state.js"
 
 const orders = new Set<DeviceOrder>()
 let observers: readonly OperationObserver[] = []

@@ -8,10 +8,10 @@ import {
   fork,
   openDevice,
   withMultiStream,
-} from "../../src/index.js"
-import { Scope } from "../../src/runtime/device/scope.js"
-import { collectUntil } from "../support/collect.js"
-import { Collected } from "../support/collected.js"
+} from "../../../../src/index.js"
+import { Scope } from "../../../../src/runtime/device/array/scope.js"
+import { collectUntil } from "../../../support/collect.js"
+import { Collected } from "../../../support/collected.js"
 
 let device: Device
 

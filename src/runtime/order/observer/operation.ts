@@ -2,12 +2,12 @@
  * The description of an operation: its name, its stream, and the bytes that it reads and writes. It is made only if an
  * observer or a capture needs it.
  */
-import type { StridedRange } from "../../common/strided.js"
+import type { StridedRange } from "../../../common/strided.js"
 import type { GraphOutline } from "./graph-outline.js"
 import type { OperationObserver } from "./observer.js"
-import type { GraphOverlap } from "./overlap-policy.js"
+import type { GraphOverlap } from "../policy/overlap-policy.js"
 import type { RegionPart } from "./region.js"
-import type { StreamState } from "./stream-state.js"
+import type { StreamState } from "../stream-state.js"
 
 /** How an operation uses bytes. A `write` may leave some of them unchanged; an `overwrite` changes all of them. */
 export type AccessMode = "read" | "write" | "readwrite" | "overwrite"
