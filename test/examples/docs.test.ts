@@ -118,7 +118,7 @@ describe("the documentation", () => {
       .map((name) => readFileSync(join(project, `src/${name}.ts`), "utf8"))
       .join("")
       .replaceAll(/["`] \+\s+["`]/g, "")
-    const [, section = ""] = pageOf("docs/api/graph.md").split("## What is refused")
+    const [, section = ""] = pageOf("docs/api/graph.md").split("## Refused calls")
     const rows = (section.split("\n## ")[0] ?? "").matchAll(/^\|[^|]+\| `([^`|]+)` \|/gm)
     const pieces = [...rows].flatMap(([, words = ""]) => words.split("…")).map((piece) => piece.trim())
     const missing = pieces.filter((piece) => !said.includes(piece))
