@@ -1,9 +1,9 @@
 import { type Context, context, enter, runIn, showRegion } from "../runtime/device/context.js"
 import type { Event } from "../runtime/device/event.js"
-import { attach, settle } from "../common/failures.js"
+import { attach, settle } from "../common/results/failures.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { type Region, RegionPart } from "../runtime/order/observer/region.js"
-import { adopt } from "../common/thenable.js"
+import { adopt } from "../common/results/thenable.js"
 import { lease, release } from "./lease.js"
 import { endAfter, inRegion, partOf } from "./region.js"
 

@@ -2,7 +2,7 @@
  * Makes a fork-join call a region that observers see. The functions know a region only while there is an observer;
  * otherwise they never come here.
  */
-import { adopt } from "../common/thenable.js"
+import { adopt } from "../common/results/thenable.js"
 import { context, runIn } from "../runtime/device/context.js"
 import { type Region, RegionPart } from "../runtime/order/observer/region.js"
 

@@ -1,4 +1,4 @@
-import { adopt } from "../common/thenable.js"
+import { adopt } from "../common/results/thenable.js"
 import type { Region } from "../runtime/order/observer/region.js"
 import { inRegion, partOf } from "./region.js"
 import type { Branch } from "./types.js"

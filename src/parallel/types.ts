@@ -1,6 +1,6 @@
-import type { Join, Now } from "../common/results.js"
+import type { Join, Now } from "../common/results/types.js"
 
-export type { Join, Now } from "../common/results.js"
+export type { Join, Now } from "../common/results/types.js"
 
 /** Applies {@link Now} to each element. */
 export type AllNow<T> = { -readonly [I in keyof T]: Now<T[I]> }

@@ -1,8 +1,8 @@
 /** The public functions: where a region begins and ends. */
 import { checkFunction, checkInteger, checkOptions, mustBe } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
-import { attach } from "../common/failures.js"
-import { adopt } from "../common/thenable.js"
+import { attach } from "../common/results/failures.js"
+import { adopt } from "../common/results/thenable.js"
 import { context, runIn } from "../runtime/device/context.js"
 import { currentDevice, currentStream } from "../runtime/device/current.js"
 import { Device } from "../runtime/device/device.js"

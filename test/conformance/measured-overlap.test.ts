@@ -14,7 +14,7 @@ import {
 } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, once, over, spin } from "../support/kernels.js"
-import { describe } from "../../src/trace/layout/describe.js"
+import { describe } from "../../src/trace/layout/text/describe.js"
 import { find } from "../../src/trace/layout/search.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { Heard } from "../overlap/heard.js"

@@ -14,6 +14,7 @@ const rooms: Record<string, readonly string[]> = {
   "common/dtype": [],
   "common/struct": [],
   "common/facts": [],
+  "common/results": [],
   driver: [],
   allocator: ["driver"],
 
@@ -135,9 +136,9 @@ const rooms: Record<string, readonly string[]> = {
 /** The rooms that a room may import; undefined if there is no such room. */
 function allowedIn(room: string): readonly string[] | undefined {
   if (room === "common") return []
-  if (room === "common/dtype" || room === "common/facts") return ["common"]
+  if (room === "common/dtype" || room === "common/facts" || room === "common/results") return ["common"]
   if (room === "common/struct") return ["common", "common/dtype"]
-  return rooms[room]?.concat("common", "common/dtype", "common/struct", "common/facts")
+  return rooms[room]?.concat("common", "common/dtype", "common/struct", "common/facts", "common/results")
 }
 
 const specifiers = /(?:\bfrom |^import |\bimport\(|\brequire\()"([^"\n]+)"/gm

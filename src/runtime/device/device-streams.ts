@@ -3,7 +3,7 @@
  * stream that is forgotten must never be disposed of before its work is over.
  */
 import { checkInteger, checkName, checkOptions, mustBe } from "../../common/check.js"
-import { ForgottenWatch } from "../memory/forgotten.js"
+import { ForgottenWatch } from "../memory/owned/forgotten.js"
 import type { StreamState } from "../order/stream-state.js"
 import { wasTold } from "../order/told-failures.js"
 import type { Device } from "./device.js"

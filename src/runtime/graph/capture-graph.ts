@@ -5,7 +5,7 @@ import { Device } from "../device/device.js"
 import { Graph } from "./graph.js"
 import { GraphPolicy } from "../capture/graph-trial.js"
 import { GraphState } from "../capture/graph-state.js"
-import type { Join, Now } from "../../common/results.js"
+import type { Join, Now } from "../../common/results/types.js"
 import { askedBy, type OverlapOptions } from "../order/policy/overlap-options.js"
 import { currentDevice } from "../device/current.js"
 

@@ -1,12 +1,12 @@
 import type { GraphHandle } from "../../driver/handles.js"
 import { context, outsideCaptures, runIn } from "../device/context.js"
 import type { Device } from "../device/device.js"
-import { attach } from "../../common/failures.js"
+import { attach } from "../../common/results/failures.js"
 import { warnOnce } from "../../common/warn.js"
 import type { GraphPlan } from "../capture/graph-plan.js"
 import { GraphCapture } from "../capture/graph-capture.js"
 import type { Stream } from "../device/stream.js"
-import { adopt } from "../../common/thenable.js"
+import { adopt } from "../../common/results/thenable.js"
 
 /** The outcome of a capture: its memory and plan, the executable graph, and the function's result. */
 export interface Captured {

@@ -15,7 +15,7 @@ import { PinnedArray } from "../device/array/pinned-array.js"
 import { currentStream } from "../device/current.js"
 import type { Stream } from "../device/stream.js"
 import type { StreamState } from "../order/stream-state.js"
-import { adopt } from "../../common/thenable.js"
+import { adopt } from "../../common/results/thenable.js"
 
 /** The number that decides, in an array of length 1 in device or pinned memory. Zero is false. */
 export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">

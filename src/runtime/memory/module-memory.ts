@@ -5,7 +5,7 @@
 import type { LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import type { DeviceOrder } from "../order/device-order.js"
 import { Allocation } from "./allocation.js"
-import { ForgottenWatch } from "./forgotten.js"
+import { ForgottenWatch } from "./owned/forgotten.js"
 import { RetainedMemory } from "./retained.js"
 import type { Uses } from "./uses.js"
 

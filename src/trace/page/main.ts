@@ -2,20 +2,20 @@
 
 import { fit } from "../layout/view.js"
 import { Actions } from "./actions.js"
-import { Details } from "./details.js"
+import { Details } from "./panel/details.js"
 import { byId } from "./dom.js"
-import { fillHeader } from "./header.js"
-import { fillHelp, toggleHelp } from "./help.js"
+import { fillHeader } from "./panel/header.js"
+import { fillHelp, toggleHelp } from "./panel/help.js"
 import { Input } from "./input.js"
 import { keysOf, listenToKeys } from "./keys.js"
 import { type Embedded, Model } from "./model.js"
 import { preparePrint } from "./print.js"
 import { Store } from "./state.js"
-import { fillTables } from "./table.js"
+import { fillTables } from "./panel/table.js"
 import { followTheme } from "./theme.js"
 import { Timeline } from "./timeline.js"
-import { Toolbar } from "./toolbar.js"
-import { Tooltip } from "./tooltip.js"
+import { Toolbar } from "./panel/toolbar.js"
+import { Tooltip } from "./panel/tooltip.js"
 
 function start(): void {
   const model = new Model(JSON.parse(byId("trace", HTMLScriptElement).text) as Embedded)

@@ -3,10 +3,10 @@
 import type { TraceData } from "../data/data.js"
 import { WaitIndex, endsOfArrow } from "../layout/arrows.js"
 import { LIGHT, colorOf } from "../layout/colors.js"
-import { intervalOf, labelsOfRegion } from "../layout/describe.js"
+import { intervalOf, labelsOfRegion } from "../layout/text/describe.js"
 import type { PlacedLane, Placement } from "../layout/geometry.js"
 import { type Row, forEachBoxes, longestOf } from "../layout/rows.js"
-import { formatTime } from "../layout/times.js"
+import { formatTime } from "../layout/text/times.js"
 import { type View, xAt } from "../layout/view.js"
 
 export interface Picture {

@@ -2,16 +2,22 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import type { TraceData } from "../../../src/trace/data/data.js"
 import { DARK, LIGHT, colorOf } from "../../../src/trace/layout/colors.js"
-import { describe as describeItem } from "../../../src/trace/layout/describe.js"
+import { describe as describeItem } from "../../../src/trace/layout/text/describe.js"
 import { emphasisOf, isDimmed } from "../../../src/trace/layout/emphasis.js"
 import { NARROW, WIDE, place, rowAt } from "../../../src/trace/layout/geometry.js"
 import { hitAt } from "../../../src/trace/layout/hit.js"
 import { lanesOf } from "../../../src/trace/layout/lanes.js"
 import { RelationIndex } from "../../../src/trace/layout/relations.js"
 import { find } from "../../../src/trace/layout/search.js"
-import { headlineOf, summaryOf } from "../../../src/trace/layout/summary.js"
+import { headlineOf, summaryOf } from "../../../src/trace/layout/text/summary.js"
 import { ticksOf } from "../../../src/trace/layout/ticks.js"
-import { formatBytes, formatCount, formatExactly, formatShare, formatTime } from "../../../src/trace/layout/times.js"
+import {
+  formatBytes,
+  formatCount,
+  formatExactly,
+  formatShare,
+  formatTime,
+} from "../../../src/trace/layout/text/times.js"
 import { type View, fit, limitsOf, xAt } from "../../../src/trace/layout/view.js"
 import { syntheticFigures, syntheticTrace } from "../../support/synthetic-trace.js"
 

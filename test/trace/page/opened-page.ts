@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core"
 import type { TraceData } from "../../../src/trace/data/data.js"
-import { intervalOf } from "../../../src/trace/layout/describe.js"
+import { intervalOf } from "../../../src/trace/layout/text/describe.js"
 import { NARROW, WIDE, place } from "../../../src/trace/layout/geometry.js"
 import { lanesOf } from "../../../src/trace/layout/lanes.js"
 import type { Item } from "../../../src/trace/layout/search.js"

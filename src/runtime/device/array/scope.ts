@@ -1,8 +1,8 @@
 import { types } from "node:util"
-import { contents, isHolder } from "../../../common/contents.js"
+import { contents, isHolder } from "../../../common/results/contents.js"
 import type { Device } from "../device.js"
 import { DeviceArray } from "./device-array.js"
-import { adopt } from "../../../common/thenable.js"
+import { adopt } from "../../../common/results/thenable.js"
 
 /** One `device.scope()`: the arrays made inside that have not been disposed of. */
 export class Scope {

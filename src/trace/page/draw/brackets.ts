@@ -5,7 +5,7 @@
 
 import { isDimmed } from "../../layout/emphasis.js"
 import type { PlacedLane } from "../../layout/geometry.js"
-import { labelsOfRegion } from "../../layout/describe.js"
+import { labelsOfRegion } from "../../layout/text/describe.js"
 import { type Row, forEachBoxes, longestOf } from "../../layout/rows.js"
 import { FONTS, type Scene, emphasisIn, visibleLanes, widthOf, xOf, yOf } from "./scene.js"
 

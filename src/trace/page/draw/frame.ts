@@ -1,6 +1,6 @@
 /** Draws what surrounds the boxes: labels of lanes and groups, lines of time, the axis, and what is selected. */
 
-import { intervalOf } from "../../layout/describe.js"
+import { intervalOf } from "../../layout/text/describe.js"
 import type { Item } from "../../layout/search.js"
 import { type Tick, ticksOf } from "../../layout/ticks.js"
 import { AXIS_HEIGHT, FONTS, OVERVIEW_HEIGHT, type Scene, drawText, visibleLanes, xOf, yOf } from "./scene.js"

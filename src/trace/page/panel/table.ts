@@ -1,12 +1,12 @@
 /** The fork-joins as tables: all that are alike in one line, then those that lost most. Filled when it is first shown. */
 
-import type { TraceRegion } from "../data/data.js"
-import type { RegionFigures } from "../data/figures.js"
-import { modeOf } from "../layout/describe.js"
-import { formatCount, formatShare, formatTime } from "../layout/times.js"
-import type { Actions } from "./actions.js"
-import { byId, make, makeButton } from "./dom.js"
-import type { Model } from "./model.js"
+import type { TraceRegion } from "../../data/data.js"
+import type { RegionFigures } from "../../data/figures.js"
+import { modeOf } from "../../layout/text/describe.js"
+import { formatCount, formatShare, formatTime } from "../../layout/text/times.js"
+import type { Actions } from "../actions.js"
+import { byId, make, makeButton } from "../dom.js"
+import type { Model } from "../model.js"
 
 /** The second table has no more lines. */
 const MOST = 200

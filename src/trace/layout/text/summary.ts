@@ -1,7 +1,7 @@
 /** The figures of a trace in words: a few sentences, each led by the number that matters. */
 
-import type { TraceData, TraceRegion } from "../data/data.js"
-import type { DeviceFigures, TraceFigures } from "../data/figures.js"
+import type { TraceData, TraceRegion } from "../../data/data.js"
+import type { DeviceFigures, TraceFigures } from "../../data/figures.js"
 import { formatCount, formatNumberOf, formatShare, formatTime } from "./times.js"
 
 export interface Figure {

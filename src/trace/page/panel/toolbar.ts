@@ -1,9 +1,9 @@
 /** The search field and the buttons above the timeline. */
 
-import { formatCount } from "../layout/times.js"
-import type { Actions } from "./actions.js"
-import { byId } from "./dom.js"
-import type { State, Store } from "./state.js"
+import { formatCount } from "../../layout/text/times.js"
+import type { Actions } from "../actions.js"
+import { byId } from "../dom.js"
+import type { State, Store } from "../state.js"
 
 export class Toolbar {
   readonly #search = byId("search", HTMLInputElement)

@@ -1,6 +1,6 @@
-import { AuxstreamError } from "../../common/errors.js"
-import { warnOnce } from "../../common/warn.js"
-import type { PinnedAllocation } from "./pinned-allocation.js"
+import { AuxstreamError } from "../../../common/errors.js"
+import { warnOnce } from "../../../common/warn.js"
+import type { PinnedAllocation } from "../pinned-allocation.js"
 
 /**
  * Watches the buffers of pinned memory of all devices, also after a device is closed. It must be a global, because a

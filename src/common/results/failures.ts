@@ -1,5 +1,5 @@
-import { warn } from "./warn.js"
-import { showThrown } from "./show.js"
+import { warn } from "../warn.js"
+import { showThrown } from "../show.js"
 
 /** The error if there is one, an `AggregateError` if there are several. One error may come several times: a lost device's. */
 export function settle(errors: readonly unknown[]): unknown {

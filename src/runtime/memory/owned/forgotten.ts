@@ -1,4 +1,4 @@
-import { warnOnce } from "../../common/warn.js"
+import { warnOnce } from "../../../common/warn.js"
 
 /**
  * Releases the resources of objects that are garbage-collected without `dispose()`. Warns of the first object of each kind,

@@ -1,11 +1,11 @@
 /** The panel of the selection: what it is, and what belongs to it, as buttons. Screen readers announce it when it changes. */
 
-import { describe, nameOfStream } from "../layout/describe.js"
-import type { Item } from "../layout/search.js"
-import type { Actions } from "./actions.js"
-import { byId, make, makeButton } from "./dom.js"
-import type { Model } from "./model.js"
-import type { Store } from "./state.js"
+import { describe, nameOfStream } from "../../layout/text/describe.js"
+import type { Item } from "../../layout/search.js"
+import type { Actions } from "../actions.js"
+import { byId, make, makeButton } from "../dom.js"
+import type { Model } from "../model.js"
+import type { Store } from "../state.js"
 
 const HINT = "Select an operation or a fork-join to see what it waited for. Press ? for the keys."
 

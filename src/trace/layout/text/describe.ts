@@ -1,9 +1,9 @@
 /** What a viewer says of one thing in a trace: its name, and what is known of it, as words. */
 
-import type { TraceData, TracedOverlap, TracedPolicy, TraceRegion } from "../data/data.js"
-import type { RegionFigures, TraceFigures } from "../data/figures.js"
-import type { Interval } from "./nesting.js"
-import type { Item } from "./search.js"
+import type { TraceData, TracedOverlap, TracedPolicy, TraceRegion } from "../../data/data.js"
+import type { RegionFigures, TraceFigures } from "../../data/figures.js"
+import type { Interval } from "../nesting.js"
+import type { Item } from "../search.js"
 import { formatBytes, formatExactly, formatTime } from "./times.js"
 
 export interface Description {

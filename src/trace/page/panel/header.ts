@@ -1,8 +1,8 @@
 /** The head of the page: what was traced, and the figures in words. */
 
-import { headlineOf, summaryOf } from "../layout/summary.js"
-import { byId, make } from "./dom.js"
-import type { Model } from "./model.js"
+import { headlineOf, summaryOf } from "../../layout/text/summary.js"
+import { byId, make } from "../dom.js"
+import type { Model } from "../model.js"
 
 export function fillHeader({ data, figures }: Model): void {
   const { date, machine } = data

@@ -1,10 +1,10 @@
 /** What is under the pointer, beside it. */
 
-import { describe } from "../layout/describe.js"
-import { formatCount, formatTime } from "../layout/times.js"
-import { byId, make } from "./dom.js"
-import type { Model } from "./model.js"
-import type { Store } from "./state.js"
+import { describe } from "../../layout/text/describe.js"
+import { formatCount, formatTime } from "../../layout/text/times.js"
+import { byId, make } from "../dom.js"
+import type { Model } from "../model.js"
+import type { Store } from "../state.js"
 
 export class Tooltip {
   readonly #box = byId("tooltip", HTMLElement)

@@ -1,7 +1,7 @@
 /** The help: keys and gestures. */
 
-import { byId, make } from "./dom.js"
-import type { Key } from "./keys.js"
+import { byId, make } from "../dom.js"
+import type { Key } from "../keys.js"
 
 const GESTURES: readonly (readonly [string, string])[] = [
   ["wheel, pinch", "zoom"],
