@@ -2,10 +2,9 @@ import { checkOptions, mustBe } from "../common/check.js"
 import { AuxstreamError } from "../common/errors.js"
 import type { DeviceArray } from "../runtime/device/array/device-array.js"
 import { checkProduct, checkTarget } from "./check.js"
-import { multiplyGroupByLibrary, withoutInputs } from "./cuda.js"
-import { multiplyOnHost } from "./host.js"
+import { multiplyGroupByLibrary } from "./cuda.js"
+import { multiplyGroupOnHost } from "./host.js"
 import { isNothing } from "./layout.js"
-import { readsInputs } from "./matmul.js"
 import type { GroupedOptions, GroupedProduct, MatmulDType } from "./options.js"
 import type { Product, Target } from "./product.js"
 import { checkApartFromEachOther } from "./apart.js"
@@ -70,21 +69,9 @@ function checkOneDevice(products: readonly Product[], { device }: DeviceArray): 
 }
 
 function multiplyAll(products: readonly Product[], target: Target): void {
-  const library = products[0]?.a.device.driver.products
-  if (library === undefined) {
-    for (const product of products) multiplyOnHost(product, target)
-    return
-  }
-  const zeros: DeviceArray[] = []
-  try {
-    const readable = products.map((product) => {
-      if (readsInputs(product)) return product
-      const instead = withoutInputs(product, target)
-      zeros.push(instead.zeros)
-      return instead.product
-    })
-    multiplyGroupByLibrary(readable, target, library)
-  } finally {
-    for (const array of zeros) array.dispose()
-  }
+  const [first] = products
+  if (first === undefined) return
+  const library = first.a.device.driver.products
+  if (library === undefined) multiplyGroupOnHost(products, target)
+  else multiplyGroupByLibrary(products, target, library)
 }

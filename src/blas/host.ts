@@ -1,12 +1,16 @@
 /** Products on the host device: a WebAssembly kernel, compiled from `assembly/`. */
 import type { ProductTypes } from "../common/dtype/product-types.js"
+import type { KernelHandle, StreamHandle } from "../driver/handles.js"
+import type { KernelArgument } from "../driver/kernels.js"
 import type { MatrixProduct } from "../driver/products.js"
 import type { Device } from "../runtime/device/device.js"
 import { defineKernel, type Kernel } from "../runtime/kernel/kernel.js"
+import { shapeOf } from "../runtime/kernel/launch-shape.js"
 import type { Parameter } from "../runtime/kernel/parameter-types.js"
 import { SCRATCH_BYTES } from "./blocks.js"
 import { fastest } from "./kernels.generated.js"
 import type { Product, Target } from "./product.js"
+import { type Multiplier, queueProduct, queueProducts } from "./queue.js"
 
 /** What a kernel depends on: which parameters are arrays, and of which dtype. */
 interface KernelKind extends Pick<MatrixProduct, "types" | "beta"> {
@@ -66,14 +70,46 @@ function kernels(): HostKernels {
   return (fastestKernels ??= new HostKernels(fastest()))
 }
 
-/**
- * Queues a product on the host device: one launch, which runs on one worker thread. Its scratch memory is allocated and
- * freed in stream order.
- */
+/** Queues a product on the host device: one launch, which runs on one worker thread. */
 export function multiplyOnHost(product: Product, target: Target, build = kernels()): void {
-  const launchable = isColumn(product) ? transposed(product) : product
-  const kernel = build.kernelFor(product)
-  target.stream.runOwn(() => launch(launchable, target, kernel))
+  queueProduct(product, target, new HostMultiplier(target.stream.device, build))
+}
+
+/** Queues several products as one operation: a launch each, one after another. */
+export function multiplyGroupOnHost(products: readonly Product[], target: Target): void {
+  const multiplier = new HostMultiplier(target.stream.device, kernels())
+  for (const product of products) multiplier.load(product)
+  queueProducts(products, target, {
+    workspaceBytes: multiplier.workspaceBytes,
+    scratch: () => undefined,
+    multiply(workspace, { handle }) {
+      for (const product of products) multiplier.multiply(product, workspace, handle)
+    },
+  })
+}
+
+/** Multiplies with one build of the kernels. */
+class HostMultiplier implements Multiplier {
+  readonly workspaceBytes = SCRATCH_BYTES
+  readonly #device: Device
+  readonly #build: HostKernels
+
+  constructor(device: Device, build: HostKernels) {
+    this.#device = device
+    this.#build = build
+  }
+
+  /** The kernel's handle. Loads the kernel if necessary. */
+  load(product: MatrixProduct): KernelHandle {
+    return this.#build.kernelFor(product).load(this.#device)
+  }
+
+  multiply(product: MatrixProduct, workspace: number, stream: StreamHandle): void {
+    const { kernels, limits } = this.#device.driver
+    const kernel = this.load(product)
+    const args = argumentsOf(isColumn(product) ? transposed(product) : product, workspace)
+    kernels.launch(stream, kernel, shapeOf(1, 1, 0, limits), args, undefined)
+  }
 }
 
 /** Compiles the kernel for products of a kind. */
@@ -84,12 +120,12 @@ export function prepareOnHost(device: Device, kind: Omit<KernelKind, "bias"> & {
 }
 
 /** Whether the result is one column, without gaps and without a bias, which is added to rows. */
-function isColumn({ layout: { m, n, ldOut }, bias }: Product): boolean {
+function isColumn({ layout: { m, n, ldOut }, bias }: MatrixProduct): boolean {
   return n === 1 && m > 1 && ldOut === 1 && bias === undefined
 }
 
 /** A result of one column is the one row of the transposed product, which reads `a` once, from beginning to end. */
-function transposed(product: Product): Product {
+function transposed(product: MatrixProduct): MatrixProduct {
   const { layout } = product
   return {
     ...product,
@@ -118,7 +154,7 @@ const HAS_SCALE_A = 2
 const HAS_SCALE_B = 4
 const ACTIVATIONS = { relu: 8, gelu: 16 } as const
 
-function epilogueOf({ bias, scaleA, scaleB, activation }: Product): number {
+function epilogueOf({ bias, scaleA, scaleB, activation }: MatrixProduct): number {
   return (
     (bias === undefined ? 0 : HAS_BIAS) +
     (scaleA === undefined ? 0 : HAS_SCALE_A) +
@@ -127,37 +163,31 @@ function epilogueOf({ bias, scaleA, scaleB, activation }: Product): number {
   )
 }
 
-function launch(product: Product, { stream, isNamed }: Target, kernel: Kernel): void {
+function argumentsOf(product: MatrixProduct, workspace: number): KernelArgument[] {
   const { a, b, out, bias = 0, scaleA = 0, scaleB = 0, types, layout, alpha, beta } = product
-  const scratch = a.device.empty("uint8", SCRATCH_BYTES)
-  try {
-    kernel.launch(
-      { grid: 1, block: 1, stream: isNamed ? stream : undefined },
-      a,
-      b,
-      out,
-      scratch,
-      bias,
-      scaleA,
-      scaleB,
-      types.code,
-      epilogueOf(product),
-      layout.m,
-      layout.n,
-      alpha === 0 ? 0 : layout.k,
-      Number(layout.transposeA),
-      Number(layout.transposeB),
-      layout.ldA,
-      layout.ldB,
-      layout.ldOut,
-      alpha,
-      beta,
-      layout.count,
-      layout.strideA,
-      layout.strideB,
-      layout.strideOut,
-    )
-  } finally {
-    scratch.dispose()
-  }
+  return [
+    a,
+    b,
+    out,
+    { address: workspace, length: SCRATCH_BYTES },
+    bias,
+    scaleA,
+    scaleB,
+    types.code,
+    epilogueOf(product),
+    layout.m,
+    layout.n,
+    alpha === 0 ? 0 : layout.k,
+    Number(layout.transposeA),
+    Number(layout.transposeB),
+    layout.ldA,
+    layout.ldB,
+    layout.ldOut,
+    alpha,
+    beta,
+    layout.count,
+    layout.strideA,
+    layout.strideB,
+    layout.strideOut,
+  ]
 }

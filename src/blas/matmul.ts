@@ -1,9 +1,8 @@
 import { checkProduct, checkTarget } from "./check.js"
-import { multiplyByLibrary, withoutInputs } from "./cuda.js"
+import { multiplyByLibrary } from "./cuda.js"
 import { multiplyOnHost } from "./host.js"
 import { isNothing } from "./layout.js"
 import type { MatmulDType, MatmulOptions } from "./options.js"
-import type { Product } from "./product.js"
 
 /**
  * Queues `out = activation(alpha · a · b + beta · out + bias)` for row-major matrices.
@@ -26,18 +25,5 @@ export function matmul<D extends MatmulDType>(options: MatmulOptions<D>): void {
   if (isNothing(product.layout)) return
   const library = product.a.device.driver.products
   if (library === undefined) multiplyOnHost(product, target)
-  else if (readsInputs(product)) multiplyByLibrary(product, target, library)
-  else {
-    const instead = withoutInputs(product, target)
-    try {
-      multiplyByLibrary(instead.product, target, library)
-    } finally {
-      instead.zeros.dispose()
-    }
-  }
-}
-
-/** Whether the product depends on `a` and `b`. */
-export function readsInputs({ layout, alpha }: Product): boolean {
-  return layout.k !== 0 && alpha !== 0
+  else multiplyByLibrary(product, target, library)
 }

@@ -22,8 +22,8 @@ export interface AutoParallelOptions {
   /** The most streams that the region uses, the current one included: 1 to 128. Default: 8. */
   readonly streams?: number | undefined
   /**
-   * The most streams with matrix products: 1 to 128. On CUDA, each needs a workspace for cuBLAS, 32 MiB on a large GPU.
-   * Default: 2.
+   * The most streams with matrix products: 1 to 128. Each needs a workspace: 32 MiB for cuBLAS on a large GPU, 1.3 MB on
+   * host. Default: 2.
    */
   readonly workspaces?: number | undefined
   /** The device whose operations are placed. Default: the device of the innermost `run`, otherwise the only open device. */

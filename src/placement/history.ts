@@ -51,6 +51,7 @@ export class History {
   /** Sorted by their begin. They do not overlap. */
   #segments: Segment[] = []
   readonly #byBegin = new Map<number, Segment>()
+  #byteLength = 0
   /** The conflicts of the latest search, the newest first. Only the first {@link conflictCount} count. */
   readonly conflicts: Step[] = []
   #conflictCount = 0
@@ -63,6 +64,11 @@ export class History {
 
   constructor(streams: RegionStreams) {
     this.#streams = streams
+  }
+
+  /** The bytes that have been used. */
+  get byteLength(): number {
+    return this.#byteLength
   }
 
   get conflictCount(): number {
@@ -152,6 +158,7 @@ export class History {
     for (const segment of this.#segments) this.#empty(segment)
     this.#segments = []
     this.#byBegin.clear()
+    this.#byteLength = 0
     this.#coveredCount = 0
   }
 
@@ -281,6 +288,7 @@ export class History {
     const segment = new Segment(begin, end)
     this.#segments.splice(place, 0, segment)
     this.#byBegin.set(begin, segment)
+    this.#byteLength += end - begin
     this.#covered[this.#coveredCount++] = segment
     return end
   }

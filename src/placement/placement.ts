@@ -6,8 +6,10 @@ import { captureOf } from "../runtime/capture/capture.js"
 import type { RegionArrays } from "../runtime/device/array/array-factory.js"
 import { context } from "../runtime/device/context.js"
 import type { Stream } from "../runtime/device/stream.js"
+import type { RegionWork } from "../runtime/memory/recycling.js"
 import { RegionMemory } from "../runtime/memory/region-memory.js"
 import type { ArrayMemory } from "../runtime/memory/used-memory.js"
+import type { Uses } from "../runtime/memory/uses.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import { OperationObserver } from "../runtime/order/observer/observer.js"
 import type { Operation } from "../runtime/order/observer/operation.js"
@@ -25,7 +27,7 @@ interface Memory {
   end(): void
 }
 
-export class Placement extends OperationObserver implements RegionArrays {
+export class Placement extends OperationObserver implements RegionArrays, RegionWork {
   readonly #main: StreamState
   readonly #order: DeviceOrder
   /** Where the region's own code runs: not inside of a fork-join, nor of another region. */
@@ -51,7 +53,8 @@ export class Placement extends OperationObserver implements RegionArrays {
     this.#part = region.part
     this.#streams = new RegionStreams(main, limits, region)
     this.#history = new History(this.#streams)
-    this.#memory = captureOf(this.#main)?.memory.arena.openRegion(this.#main) ?? new RegionMemory(this.#main)
+    const { arena } = captureOf(this.#main)?.memory ?? {}
+    this.#memory = arena?.openRegion(this.#main, this) ?? new RegionMemory(this.#main, this)
   }
 
   /** Explains all steps from now on, unless that has begun before. */
@@ -172,6 +175,14 @@ export class Placement extends OperationObserver implements RegionArrays {
   allocate(stream: StreamState, byteLength: number): ArrayMemory | undefined {
     if (!this.contains(context().region, stream)) return undefined
     return this.#memory.allocate(byteLength, () => this.fence())
+  }
+
+  get usedBytes(): number {
+    return this.#history.byteLength
+  }
+
+  isPast(uses: Uses): boolean {
+    return this.#streams.arePast(uses)
   }
 
   /** Called before the function. */

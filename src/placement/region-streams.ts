@@ -6,6 +6,7 @@
 import type { EventHandle } from "../driver/handles.js"
 import { PoolLease } from "../runtime/device/stream-pool.js"
 import type { Stream } from "../runtime/device/stream.js"
+import type { Uses } from "../runtime/memory/uses.js"
 import { RecordPoint } from "../runtime/order/record-point.js"
 import { type Region, RegionPart } from "../runtime/order/observer/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
@@ -58,6 +59,17 @@ export class RegionStreams {
   /** The number of streams so far. */
   get count(): number {
     return this.#all.length
+  }
+
+  /** Whether each of several streams has a later step that runs after all uses. */
+  arePast(uses: Uses): boolean {
+    let count = 0
+    for (const { last, state } of this.#all) {
+      if (last === undefined) continue
+      if (!uses.isBefore(state)) return false
+      count += 1
+    }
+    return count > 1
   }
 
   /**

@@ -23,6 +23,14 @@ function layer(device: Device, x: Ints): Ints {
   return result
 }
 
+/** A branch of a layer: a new array, computed with scratch memory. */
+function branch(device: Device, x: Ints, weight: Ints, scratch: number): Ints {
+  using memory = device.full("int32", scratch, 1)
+  if (weight.length > 0) mix(weight.subarray(0, 16), memory.subarray(0, 16))
+  mix(x, memory.subarray(0, 16))
+  return device.empty("int32", 16).copyFrom(memory.subarray(0, 16))
+}
+
 function model(device: Device, x: Ints, around: (fn: () => Ints) => Ints = (fn) => fn()): Ints {
   let y = x
   for (let index = 0; index < 24; index++) {
@@ -66,6 +74,80 @@ forEachDevice("memory of autoParallel", (open) => {
     assert.deepEqual(captured.result.result.readSync(), expected)
     assert.equal(latch.timedOut, false)
   })
+
+  test("§14 where: small temporary arrays beside large weights leave independent branches side by side", () => {
+    using device = open()
+    using weights = device.full("int32", 4096, 2)
+    const results = [0, 1, 2, 3].map(() => device.full("int32", 8, 0))
+    /** Branches whose scratch memory is larger than anything else that they make. */
+    const branches = () => {
+      step(weights)
+      for (const result of results) {
+        using scratch = device.full("int32", 64, 1)
+        mix(weights.subarray(0, 64), scratch)
+        mix(scratch.subarray(0, 8), result)
+      }
+    }
+    const report = placed(branches)
+    assert.deepEqual(streamsOf(report), [0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
+    using graph = captureGraph(() => autoParallel(branches))
+    assert.equal(graph.branchCount, 5)
+  })
+
+  /** Layers with one branch beside another, temporary arrays of many sizes, and weights if there are any. */
+  const shapes: readonly {
+    readonly name: string
+    readonly weights: number
+    readonly scratch: (layer: number) => number
+  }[] = [
+    { name: "many small layers", weights: 0, scratch: () => 16 },
+    { name: "one large scratch array", weights: 0, scratch: (layer) => (layer === 11 ? 50_000 : 16) },
+    { name: "scratch that grows", weights: 0, scratch: (layer) => 16 + 337 * layer },
+    { name: "scratch that shrinks", weights: 0, scratch: (layer) => 16 + 337 * (24 - layer) },
+    { name: "scratch of any size", weights: 0, scratch: (layer) => 16 + ((layer * 7919) % 4099) },
+    { name: "weights beside large scratch", weights: 500, scratch: (layer) => 16 + ((layer * 7919) % 4099) },
+    { name: "weights beside small scratch", weights: 5000, scratch: () => 2000 },
+  ]
+  for (const { name, weights: size, scratch } of shapes) {
+    test(`§14 where: 24 layers need at most twice the memory of a sequence: ${name}`, () => {
+      using device = open()
+      const before = device.memory.used
+      using x = device.full("int32", 16, 1)
+      const weights = Array.from({ length: 24 }, () => device.full("int32", size, 1))
+      const layers = (): Ints => {
+        let y = x
+        for (const [index, weight] of weights.entries()) {
+          const left = branch(device, y, weight, scratch(index))
+          const right = branch(device, y, weight, scratch(index + 1))
+          mix(left, right)
+          left.dispose()
+          if (y !== x) y.dispose()
+          y = right
+        }
+        return y
+      }
+      using latch = new Latch(device)
+      device.synchronize()
+      latch.hold()
+      const own = device.memory.used - before
+      const sequential = peakBehindLatch(device, layers)
+      const region = peakBehindLatch(device, () => autoParallel(layers))
+      latch.open()
+      const expected = sequential.result.readSync()
+      assert.deepEqual(region.result.readSync(), expected)
+      const capturedInSequence = peakOf(device, () => captureGraph(layers))
+      const captured = peakOf(device, () => captureGraph(() => autoParallel(layers)))
+      captured.result.launch()
+      assert.deepEqual(captured.result.result.readSync(), expected)
+      for (const [one, other] of [
+        [region.peak, sequential.peak],
+        [captured.peak, capturedInSequence.peak],
+      ] as const) {
+        assert.ok(own + one <= 2 * (own + other), `${own + one} bytes, in sequence ${own + other}`)
+      }
+      assert.equal(latch.timedOut, false)
+    })
+  }
 
   test("§14 where: products of 24 layers, with their workspaces, need at most twice the memory of a sequence", () => {
     using device = open()

@@ -276,6 +276,46 @@ forEachDevice("autoParallel", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
+  test("§14 where: products look the same on every device, also in groups, without inputs, and in a capture", () => {
+    using device = open()
+    const [a, b, c, d, bias] = [1, 2, 3, 4, 5].map((value) => device.full("float32", 16, value))
+    assert.ok(a && b && c && d && bias)
+    const square = { m: 4, n: 4, k: 4 }
+    const program = () => {
+      matmul({ a, b, out: c, ...square, bias, activation: "relu" })
+      matmul({ a, b, out: d, ...square })
+      matmulGrouped([
+        { a: c, b: d, out: bias, ...square },
+        { a: c, b: d, out: a, ...square, alpha: 0, beta: 1 },
+        { a: c, b: c, out: b, ...square },
+      ])
+      matmul({ a: b, b: a, out: c, m: 4, n: 4, k: 0 })
+    }
+    program()
+    device.synchronize()
+    const first = placed(program)
+    let captured
+    using graph = captureGraph(() => (captured = placed(program)))
+    assert.deepEqual(captured, first)
+    assert.deepEqual(
+      first.operations.map(({ kind, label, stream }) => `${kind} ${label} on ${stream}`),
+      ["matmul matmul on 0", "matmul matmul on 1", "matmul matmulGrouped on 1", "matmul matmul on 1"],
+    )
+    assert.deepEqual(
+      [...new Set(first.edges.map(({ from, to, by, memory }) => `${from} ${to} ${by} ${memory}`))],
+      [
+        ...["1 2 stream 0", "1 2 stream 1", "1 2 stream 4", "0 2 wait 0", "0 2 wait 1", "0 2 wait 2", "0 2 wait 3"],
+        ...["2 3 stream 0", "2 3 stream 1", "2 3 stream 2", "0 3 other edges 2"],
+      ],
+    )
+    for (const array of [a, b, c, d, bias]) array.fill(1)
+    graph.launch()
+    assert.deepEqual(
+      [a, b, c, d, bias].map((array) => array.readSync()[0]),
+      [1, 100, 0, 4, 80],
+    )
+  })
+
   test("§14 where: operations of inOrder keep the order of their calls, beside others", () => {
     using device = open()
     const [x, y, z] = fourArrays(device)

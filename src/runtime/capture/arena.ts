@@ -2,7 +2,7 @@ import type { EventHandle } from "../../driver/handles.js"
 import type { Allocation } from "../memory/allocation.js"
 import type { Birth } from "../memory/birth.js"
 import { CapturedBirth } from "./captured-birth.js"
-import { type Block, Recycling } from "../memory/recycling.js"
+import { type Block, Recycling, type RegionWork } from "../memory/recycling.js"
 import type { EventPool } from "../order/event-pool.js"
 import type { LaunchGroup } from "../memory/launch-group.js"
 import type { ArrayMemory } from "../memory/used-memory.js"
@@ -40,8 +40,8 @@ export class Arena extends RetainedMemory {
   }
 
   /** Memory that a region takes blocks from and gives them back to. The region orders the uses of its arrays by address. */
-  openRegion(stream: StreamState): ArenaRegion {
-    const region = new ArenaRegion(this, stream, (byteLength) => this.#grow(byteLength))
+  openRegion(stream: StreamState, work: RegionWork): ArenaRegion {
+    const region = new ArenaRegion(this, stream, work, (byteLength) => this.#grow(byteLength))
     const isBefore = (block: ArenaBlock) => block.uses.isBefore(stream)
     for (const block of this.#free.filter(isBefore)) region.offer(block)
     this.#free = this.#free.filter((block) => !isBefore(block))
@@ -207,14 +207,15 @@ export class ArenaRegion {
   readonly #arena: Arena
   readonly #stream: StreamState
   readonly #grow: (byteLength: number) => ArenaBlock
-  readonly #blocks = new Recycling<ArenaBlock>()
+  readonly #blocks: Recycling<ArenaBlock>
   /** The arrays made since the latest fence that still exist. */
   #made = new Set<ArenaArray>()
   #isOpen = true
 
   /** @param stream the current stream of the region */
-  constructor(arena: Arena, stream: StreamState, grow: (byteLength: number) => ArenaBlock) {
+  constructor(arena: Arena, stream: StreamState, work: RegionWork, grow: (byteLength: number) => ArenaBlock) {
     this.#arena = arena
+    this.#blocks = new Recycling(work)
     this.#stream = stream
     this.#grow = grow
   }

@@ -8,11 +8,11 @@ import type { Ordered } from "../clock/vector-clock.js"
 import { RecordPoint } from "../order/record-point.js"
 import type { StreamState } from "../order/stream-state.js"
 import { addressOn, Allocation } from "./allocation.js"
-import { type Block, Recycling } from "./recycling.js"
+import { type Block, Recycling, type RegionWork } from "./recycling.js"
 
 export class RegionMemory {
   readonly stream: StreamState
-  readonly #blocks = new Recycling<RegionAllocation>()
+  readonly #blocks: Recycling<RegionAllocation>
   /** The arrays made since the latest fence that still exist. */
   #made = new Set<RegionAllocation>()
   /** What runs before every operation of the region since the latest fence. */
@@ -24,8 +24,9 @@ export class RegionMemory {
   #isOpen = true
 
   /** @param stream the current stream of the region */
-  constructor(stream: StreamState) {
+  constructor(stream: StreamState, work: RegionWork) {
     this.stream = stream
+    this.#blocks = new Recycling(work)
     stream.mark(this.#start)
   }
 

@@ -53,7 +53,7 @@ export class AccessChecks extends OperationObserver {
     const { kind, stream } = operation
     const device = this.#devices.get(stream.order)
     if (device === undefined || stream.capture !== undefined) return
-    const isLaunch = kind === "launch" || kind === "graph"
+    const isLaunch = kind === "launch" || kind === "graph" || kind === "matmul"
     if (!isLaunch && device.pinned === undefined) return
     const named = this.#name(operation)
     if (isLaunch) device.checks.describe(named, readsBeside(operation), writesBeside(operation))

@@ -59,7 +59,7 @@ export class OperationType implements OperandUses {
    * @param modes see {@link OperandUses.modes}
    * @param paths for each operand of a launch, the argument that it comes from
    * @param isResident see {@link OperationType.isResident}
-   * @param own the index of an operand that is the library's own memory, which observers do not see
+   * @param own how many operands, the first ones, are the library's own memory, which observers do not see
    */
   constructor(
     kind: OperationKind,
@@ -67,14 +67,14 @@ export class OperationType implements OperandUses {
     modes: readonly (AccessMode | undefined)[],
     paths?: readonly string[],
     isResident = false,
-    own?: number,
+    own = 0,
   ) {
     this.kind = kind
     this.label = label
     this.modes = modes
     this.overwrite = modes.includes("overwrite")
     this.roles = modes.map((mode, index) => {
-      return mode && index !== own ? { mode, argument: paths?.[index], name: undefined } : undefined
+      return mode && index >= own ? { mode, argument: paths?.[index], name: undefined } : undefined
     })
     this.isResident = isResident
   }

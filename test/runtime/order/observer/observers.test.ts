@@ -162,7 +162,7 @@ describe("§6 operations: nothing is queued that was not described", () => {
         end()
       }
       assert.ok(comparing.isIdle)
-      const product = inner.kind === "host" ? "launch: kernels.launch" : "matmul: products.multiply"
+      const product = inner.kind === "host" ? "matmul: kernels.launch" : "matmul: products.multiply"
       assert.deepEqual(
         new Set(comparing.calls),
         new Set([
