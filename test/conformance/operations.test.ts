@@ -1,7 +1,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { matmul } from "../../src/blas/index.js"
-import { captureGraph, currentStream, type Device, runIf, runWhile, type Stream } from "../../src/index.js"
+import {
+  captureGraph,
+  currentStream,
+  type Device,
+  type DeviceArray,
+  runIf,
+  runWhile,
+  type Stream,
+} from "../../src/index.js"
 import { OperationObserver } from "../../src/runtime/order/observer/observer.js"
 import { observe } from "../../src/runtime/order/observer/observers.js"
 import type { Operation } from "../../src/runtime/order/observer/operation.js"
@@ -427,6 +435,34 @@ forEachDevice("an observer that throws", (open) => {
       `fill on ${main(device)}: overwrite x[0..4]`,
       `refused fill: ${String(observer.error)}`,
     ])
+  })
+})
+
+/** Fills an array before every fill of another one. */
+class FillingFirst extends OperationObserver {
+  readonly #other: DeviceArray<"int32">
+
+  constructor(other: DeviceArray<"int32">) {
+    super()
+    this.#other = other
+  }
+
+  override before({ operands }: Operation): void {
+    if (!operands.includes(this.#other)) this.#other.fill(3)
+  }
+}
+
+forEachDevice("an observer that queues work itself", (open) => {
+  test("§6 observers: does not change the value of the fill that it is shown", () => {
+    using device = open()
+    using x = device.zeros("int32", 8)
+    using other = device.zeros("int32", 1)
+    const end = observe(new FillingFirst(other))
+    x.fill(5)
+    x.fill2D(7, { width: 1, height: 4, pitch: 2 })
+    end()
+    assert.deepEqual(x.readSync(), Int32Array.of(7, 5, 7, 5, 7, 5, 7, 5))
+    assert.deepEqual(other.readSync(), Int32Array.of(3))
   })
 })
 

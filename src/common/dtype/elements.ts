@@ -1,4 +1,4 @@
-import type { DType, SourceOf, TypedArray, TypedArrayOf } from "./dtype.js"
+import type { DType, SourceOf, TypedArrayOf } from "./dtype.js"
 import { bfloat16Bits, float16Bits, float8Bits } from "./half.js"
 import { bytesOf, typedArrayName } from "../typed-array.js"
 import { mustBe } from "../check.js"
@@ -24,7 +24,7 @@ export interface ElementType<D extends DType> extends Scalars {
   view(buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrayOf<D>
   /** Whether the value is a typed array of such elements. */
   holds(value: unknown): value is SourceOf<D>
-  /** The bytes of one element. The value has passed `refuses`. */
+  /** The bytes of one element, valid until the next call. The value has passed `refuses`. */
   encode(value: number | bigint): Uint8Array
 }
 
@@ -66,9 +66,12 @@ interface Constructor<D extends DType> {
 function elementType<D extends DType>(
   Elements: Constructor<D>,
   { numbers, refuses }: Scalars,
-  one: (value: number | bigint) => TypedArray,
+  write: (element: TypedArrayOf<D, ArrayBuffer>, value: number | bigint) => void,
   names: readonly (string | undefined)[] = [Elements.name],
 ): ElementType<D> {
+  // Reused, because creating two typed arrays costs more than the rest of a fill.
+  const element = new Elements(1)
+  const bytes = bytesOf(element)
   return {
     byteLength: Elements.BYTES_PER_ELEMENT,
     create: (length) => new Elements(length),
@@ -76,35 +79,42 @@ function elementType<D extends DType>(
     holds: (value): value is SourceOf<D> => names.includes(typedArrayName(value)),
     numbers,
     refuses,
-    encode: (value) => bytesOf(one(value)),
+    encode: (value) => {
+      write(element, value)
+      return bytes
+    },
+  }
+}
+
+function writeNumber(element: { [index: number]: number }, value: number | bigint): void {
+  element[0] = Number(value)
+}
+
+function writeBigint(element: { [index: number]: bigint }, value: number | bigint): void {
+  element[0] = BigInt(value)
+}
+
+/** Writes the bits that a number becomes. */
+function writeBits(bitsOf: (value: number) => number) {
+  return (element: { [index: number]: number }, value: number | bigint): void => {
+    element[0] = bitsOf(Number(value))
   }
 }
 
 const table: { readonly [D in DType]: ElementType<D> } = {
-  float16: elementType<"float16">(Uint16Array, anyNumber, (value) => Uint16Array.of(float16Bits(Number(value))), [
-    "Uint16Array",
-    "Float16Array",
-  ]),
-  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, (value) => Uint16Array.of(bfloat16Bits(Number(value)))),
-  float32: elementType<"float32">(Float32Array, anyNumber, (value) => Float32Array.of(Number(value))),
-  float64: elementType<"float64">(Float64Array, anyNumber, (value) => Float64Array.of(Number(value))),
-  float8_e4m3fn: elementType<"float8_e4m3fn">(Uint8Array, anyNumber, (value) =>
-    Uint8Array.of(float8Bits(Number(value))),
-  ),
-  int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), (value) => Int8Array.of(Number(value))),
-  uint8: elementType<"uint8">(Uint8Array, integerBetween(0, 255), (value) => Uint8Array.of(Number(value))),
-  int16: elementType<"int16">(Int16Array, integerBetween(-32768, 32767), (value) => Int16Array.of(Number(value))),
-  uint16: elementType<"uint16">(Uint16Array, integerBetween(0, 65535), (value) => Uint16Array.of(Number(value))),
-  int32: elementType<"int32">(Int32Array, integerBetween(-(2 ** 31), 2 ** 31 - 1), (value) =>
-    Int32Array.of(Number(value)),
-  ),
-  uint32: elementType<"uint32">(Uint32Array, integerBetween(0, 2 ** 32 - 1), (value) => Uint32Array.of(Number(value))),
-  int64: elementType<"int64">(BigInt64Array, bigIntegerBetween(-(2n ** 63n), 2n ** 63n - 1n), (value) =>
-    BigInt64Array.of(BigInt(value)),
-  ),
-  uint64: elementType<"uint64">(BigUint64Array, bigIntegerBetween(0n, 2n ** 64n - 1n), (value) =>
-    BigUint64Array.of(BigInt(value)),
-  ),
+  float16: elementType<"float16">(Uint16Array, anyNumber, writeBits(float16Bits), ["Uint16Array", "Float16Array"]),
+  bfloat16: elementType<"bfloat16">(Uint16Array, anyNumber, writeBits(bfloat16Bits)),
+  float32: elementType<"float32">(Float32Array, anyNumber, writeNumber),
+  float64: elementType<"float64">(Float64Array, anyNumber, writeNumber),
+  float8_e4m3fn: elementType<"float8_e4m3fn">(Uint8Array, anyNumber, writeBits(float8Bits)),
+  int8: elementType<"int8">(Int8Array, integerBetween(-128, 127), writeNumber),
+  uint8: elementType<"uint8">(Uint8Array, integerBetween(0, 255), writeNumber),
+  int16: elementType<"int16">(Int16Array, integerBetween(-32768, 32767), writeNumber),
+  uint16: elementType<"uint16">(Uint16Array, integerBetween(0, 65535), writeNumber),
+  int32: elementType<"int32">(Int32Array, integerBetween(-(2 ** 31), 2 ** 31 - 1), writeNumber),
+  uint32: elementType<"uint32">(Uint32Array, integerBetween(0, 2 ** 32 - 1), writeNumber),
+  int64: elementType<"int64">(BigInt64Array, bigIntegerBetween(-(2n ** 63n), 2n ** 63n - 1n), writeBigint),
+  uint64: elementType<"uint64">(BigUint64Array, bigIntegerBetween(0n, 2n ** 64n - 1n), writeBigint),
 }
 
 /** The names of all dtypes. */

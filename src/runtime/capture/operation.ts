@@ -7,8 +7,9 @@
  * 4. {@link accept} counts it and notes its uses of memory.
  *
  * {@link queueOperation} does all four. A launch calls them one by one, because creating a function for each launch would
- * cost more than these steps.
+ * cost more than these steps. Plain copies, uploads and fills take {@link prepareTransfer} and {@link acceptTransfer}.
  */
+import type { StreamFailures } from "../../driver/streams.js"
 import { Operation, type OperationType, type OperandUses } from "../order/observer/operation.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import type { Span } from "../memory/used-memory.js"
@@ -45,6 +46,24 @@ export function queueOperation(
   }
   accept(target, type, operands, scratch, operation)
   return target
+}
+
+/** {@link queueOperation} for an operation that overwrites one span and uses no other. */
+export function queueOverwrite(
+  stream: StreamState,
+  type: OperationType,
+  destination: Span,
+  isStreamNamed: boolean,
+  submit: (stream: StreamState) => undefined,
+): void {
+  if (!stream.isPlain) return void queueOperation(stream, type, [destination], isStreamNamed, submit)
+  try {
+    prepareTransfer(stream, destination, undefined)
+    submit(stream)
+  } catch (error) {
+    throw tell(error)
+  }
+  acceptTransfer(stream, destination, undefined)
 }
 
 /**
@@ -111,6 +130,23 @@ function prepareOverwrite(stream: StreamState, { allocation: { birth }, byteLeng
   else birth.orderOverwriteBefore(stream, byteLength)
 }
 
+/**
+ * {@link prepare} for an operation on a {@link StreamState.isPlain | plain} stream that overwrites one span and reads one
+ * other span at most. It needs no list of operands, which would cost a quarter of a copy.
+ */
+export function prepareTransfer(stream: StreamState, destination: Span, source: Span | undefined): void {
+  prepareOverwrite(stream, destination)
+  if (source !== undefined) source.allocation.birth?.orderBefore(stream)
+}
+
+/** {@link accept} after {@link prepareTransfer}. */
+export function acceptTransfer(stream: StreamState, destination: Span, source: Span | undefined): void {
+  const tick = stream.advance(undefined)
+  destination.allocation.uses.note(stream, tick)
+  if (stream.failures !== undefined) noteOverwrite(stream, stream.failures, destination)
+  if (source !== undefined) source.allocation.uses.note(stream, tick)
+}
+
 /** Throws if a failed kernel should have written these bytes. In a capture, the launches of the graph check that. */
 function checkWritten(stream: StreamState, span: Span, uses: OperandUses, index: number): void {
   if (stream.capture !== undefined) return captureOf(stream)?.memory.accesses.read(span)
@@ -169,12 +205,18 @@ function noteOverwriting(
     allocation.uses.note(stream, tick)
     const mode = modes[index]
     if (failures === undefined || mode === "read") continue
-    if (mode !== "overwrite") allocation.writes?.note(failures, address, byteLength)
-    else {
-      allocation.birth?.noteOverwrite(stream, byteLength)
-      allocation.writes?.overwrite(failures, address, byteLength)
-    }
+    if (mode === "overwrite") noteOverwrite(stream, failures, operand)
+    else allocation.writes?.note(failures, address, byteLength)
   }
+}
+
+function noteOverwrite(
+  stream: StreamState,
+  failures: StreamFailures,
+  { allocation: { birth, writes }, address, byteLength }: Span,
+): void {
+  birth?.noteOverwrite(stream, byteLength)
+  writes?.overwrite(failures, address, byteLength)
 }
 
 function noteCaptured(

@@ -11,11 +11,13 @@ export class HostClock implements Ordered {
     return (this.#ticks[slot] ?? 0) >= tick
   }
 
+  readonly #note = (slot: number, tick: number): void => {
+    while (this.#ticks.length <= slot) this.#ticks.push(0)
+    if (!this.isAfter(slot, tick)) this.#ticks[slot] = tick
+  }
+
   /** Notes that everything in the clock is done. */
   learn(clock: VectorClock): void {
-    clock.visitNew(this.#learned, (slot, tick) => {
-      while (this.#ticks.length <= slot) this.#ticks.push(0)
-      if (!this.isAfter(slot, tick)) this.#ticks[slot] = tick
-    })
+    clock.visitNew(this.#learned, this.#note)
   }
 }

@@ -98,7 +98,7 @@ export class TickTable {
   /** Calls `visit` for each slot and tick, except in parts of a large table that were visited before. */
   visitNew(visited: WeakSet<TickTable>, visit: (slot: number, tick: number) => void, base = 0): void {
     if (this.#shift === 0) {
-      this.#ticks.forEach((tick, slot) => visit(base + slot, tick))
+      for (let slot = 0; slot < this.#ticks.length; slot++) visit(base + slot, this.#ticks[slot] ?? 0)
       return
     }
     this.#children.forEach((child, place) => {

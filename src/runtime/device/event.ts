@@ -10,7 +10,7 @@ import { mustBe } from "../../common/check.js"
 import { AuxstreamError, DisposedError } from "../../common/errors.js"
 import type { EventState } from "../order/event-state.js"
 import { RecordPoint } from "../order/record-point.js"
-import { telling } from "../order/told-failures.js"
+import { tell } from "../order/told-failures.js"
 import { showCall } from "../order/observer/observers.js"
 import { checkStreamOf, currentStream } from "./current.js"
 import type { Stream } from "./stream.js"
@@ -151,7 +151,12 @@ export class Event {
   query(): boolean {
     this.#checkLook("be queried")
     if (!this.point.isRecorded && !this.state.shared) return true
-    const passed = this.#look(() => this.device.driver.events.query(this.state.handle))
+    let passed: boolean
+    try {
+      passed = this.device.driver.events.query(this.state.handle)
+    } catch (error) {
+      throw this.#failed(error)
+    }
     if (passed) this.device.order.programLearns(this.#known)
     return passed
   }
@@ -164,20 +169,23 @@ export class Event {
   synchronize(): void {
     this.#checkLook("be synchronised")
     if (!this.point.isRecorded && !this.state.shared) return
-    showCall("synchronize", () => this.#look(() => this.device.driver.events.synchronize(this.state.handle)))
+    if (this.device.order.isWatched) showCall("synchronize", () => this.#synchronize())
+    else this.#synchronize()
+  }
+
+  #synchronize(): void {
+    try {
+      this.device.driver.events.synchronize(this.state.handle)
+    } catch (error) {
+      throw this.#failed(error)
+    }
     this.device.order.programLearns(this.#known)
   }
 
-  /** Asks the driver about the latest record. */
-  #look<T>(ask: () => T): T {
-    return telling(() => {
-      try {
-        return ask()
-      } catch (error) {
-        this.device.order.programSeesFailure(this.#known, error)
-        throw error
-      }
-    })
+  /** Notes that the program sees a failure before the latest record. @returns the error */
+  #failed(error: unknown): unknown {
+    this.device.order.programSeesFailure(this.#known, error)
+    return tell(error)
   }
 
   /**

@@ -193,7 +193,8 @@ export class Stream {
    */
   synchronize(): void {
     this.#enterToLook("be synchronised")
-    showCall("synchronize", () => synchronizeStream(this.state))
+    if (this.state.order.isWatched) showCall("synchronize", () => synchronizeStream(this.state))
+    else synchronizeStream(this.state)
   }
 
   /**

@@ -202,6 +202,14 @@ export class StreamState implements Ordered {
     return this.#capture !== undefined || this.failures?.arePossible === true
   }
 
+  /**
+   * Whether operations need neither a description nor a check of the stream or of earlier failures: nothing watches, the
+   * stream has not been disposed of, and no stream of the device has ever broken.
+   */
+  get isPlain(): boolean {
+    return !this.order.isWatched && this.isSound
+  }
+
   /** Whether it has neither been disposed of nor broken. False also if any stream of the device has broken. */
   get isSound(): boolean {
     return !this.disposed && this.failures?.arePossible !== true

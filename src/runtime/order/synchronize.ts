@@ -50,7 +50,7 @@ export function synchronizeStream(state: StreamState): void {
   } catch (error) {
     throw failed(state, error)
   }
-  state.order.programLearns(state.newPoint())
+  learn(state)
 }
 
 /** Whether everything queued on the stream is done. */
@@ -61,8 +61,15 @@ export function queryStream(state: StreamState): boolean {
   } catch (error) {
     throw failed(state, error)
   }
-  if (done) state.order.programLearns(state.newPoint())
+  if (done) learn(state)
   return done
+}
+
+/** Notes that everything queued on the stream outside of captures is done. Only an observer needs a point for that. */
+function learn(state: StreamState): void {
+  const { order } = state
+  if (order.observer === undefined) order.hostLearns(state.outsideClock)
+  else order.programLearns(state.newPoint())
 }
 
 /** Notes that the program sees a stream's failure. @returns the error */

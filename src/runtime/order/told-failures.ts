@@ -28,12 +28,3 @@ export function wasTold(error: Error | undefined): boolean {
 function firstOf(error: KernelError): KernelError {
   return error.cause instanceof KernelError ? error.cause : error
 }
-
-/** Calls a function whose errors reach the user. */
-export function telling<T>(call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    throw tell(error)
-  }
-}

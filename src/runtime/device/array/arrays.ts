@@ -1,6 +1,6 @@
 /** Checks and copies that device arrays and pinned arrays share. */
 import { AuxstreamError } from "../../../common/errors.js"
-import { accept, prepare, queueOperation } from "../../capture/operation.js"
+import { acceptTransfer, prepareTransfer, queueOperation } from "../../capture/operation.js"
 import type { Span } from "../../memory/used-memory.js"
 import { OperationType } from "../../order/observer/operation.js"
 import type { StreamState } from "../../order/stream-state.js"
@@ -61,8 +61,8 @@ export function copyBytes(destination: Span, source: Span, stream: StreamState):
       "The source and the destination of a copy must not overlap. Copy by way of a third array.",
     )
   }
-  if (stream.order.isWatched) queueCopy(destination, source, stream)
-  else queuePlainCopy(destination, source, stream)
+  if (stream.isPlain) queuePlainCopy(destination, source, stream)
+  else queueCopy(destination, source, stream)
 }
 
 function queueCopy(destination: Span, source: Span, stream: StreamState): void {
@@ -71,15 +71,12 @@ function queueCopy(destination: Span, source: Span, stream: StreamState): void {
   })
 }
 
-/** The same without an observer or a capture. It makes no function, which would cost a fifth of the whole. */
 function queuePlainCopy(destination: Span, source: Span, stream: StreamState): void {
-  const operands = [destination, source]
-  stream.checkUsable()
   try {
-    prepare(stream, copy, operands)
+    prepareTransfer(stream, destination, source)
     stream.order.driver.memory.copy(destination.address, source.address, destination.byteLength, stream.handle)
   } catch (error) {
     throw tell(error)
   }
-  accept(stream, copy, operands, undefined, undefined)
+  acceptTransfer(stream, destination, source)
 }

@@ -8,7 +8,7 @@ import { type Capture, captureOf } from "../../capture/capture.js"
 import type { Device } from "../device.js"
 import { checkScalar, elementsOf } from "../../../common/dtype/elements.js"
 import { DisposedError } from "../../../common/errors.js"
-import { queueOperation } from "../../capture/operation.js"
+import { queueOperation, queueOverwrite } from "../../capture/operation.js"
 import { OperationType } from "../../order/observer/operation.js"
 import { IndirectUses } from "../../memory/indirect-uses.js"
 import type { ArrayMemory } from "../../memory/used-memory.js"
@@ -193,7 +193,7 @@ export class DeviceArray<D extends DType = DType> {
     this.#checkSource(source)
     checkSameLength(this.length, lengthOf(source))
     if (this.length === 0) return
-    queueOperation(stream, upload, [this], isStreamNamed, (target) => {
+    queueOverwrite(stream, upload, this, isStreamNamed, (target) => {
       const capture = captureOf(target)
       if (capture !== undefined) this.#captureUpload(bytesOf(source), target, capture)
       else target.order.allocate(() => this.device.driver.memory.upload(this.address, bytesOf(source), target.handle))
@@ -246,9 +246,8 @@ export class DeviceArray<D extends DType = DType> {
   fillChecked(value: number | bigint, isFirst = false): void {
     if (this.length === 0) return
     const stream = currentStreamIn(context(), this.device).state
-    const element = elementsOf(this.dtype).encode(value)
-    queueOperation(stream, fill, [this], isFirst, ({ handle }) => {
-      this.device.driver.memory.fill(this.address, element, this.length, handle)
+    queueOverwrite(stream, fill, this, isFirst, ({ handle }) => {
+      this.device.driver.memory.fill(this.address, elementsOf(this.dtype).encode(value), this.length, handle)
     })
   }
 

@@ -130,8 +130,8 @@ export function fillRows(array: DeviceArray, value: number | bigint, shape: Rows
   const { width, height } = rows
   if (height === 1) return array.subarray(0, width).fillChecked(value)
   const place = placeOf(array, rows.pitch, rows)
-  const element = elementsOf(array.dtype).encode(value)
   queueOperation(stream, fill, [place], false, ({ order, handle }) => {
+    const element = elementsOf(array.dtype).encode(value)
     order.driver.memory.fillRows(place.rows, element, width, height, handle)
   })
 }
