@@ -5,7 +5,7 @@ import { Commands } from "../../src/host/queue/commands.js"
 import { ControlMemory } from "../../src/host/control/control.js"
 import { Interpreter, type Surroundings } from "../../src/host/interpreter/interpreter.js"
 import { checkKernel, type HostKernel } from "../../src/host/kernel/kernel-check.js"
-import { IDLE, STATE } from "../../src/host/control/layout.js"
+import { IDLE, READ, STATE, TAIL } from "../../src/host/control/layout.js"
 import { DeviceMemory } from "../../src/host/control/memory.js"
 import { Scheduler } from "../../src/host/schedule/scheduler.js"
 import { ChunkPool, HostStream, StreamSlot } from "../../src/host/queue/stream.js"
@@ -73,6 +73,20 @@ function whenGivenBack(bench: Bench, then: () => void): void {
   })
 }
 
+/** Calls a function once, just after a worker has seen that the stream's queue is empty. */
+function whenSeenEmpty(bench: Bench, then: () => void): void {
+  let done = false
+  const load = Atomics.load.bind(Atomics)
+  mock.method(Atomics, "load", (words: Int32Array, index: number) => {
+    const result = load(words, index)
+    if (!done && index === bench.slot.block + TAIL) {
+      done = true
+      then()
+    }
+    return result
+  })
+}
+
 beforeEach(() => mock.restoreAll())
 afterEach(() => mock.restoreAll())
 
@@ -94,3 +108,22 @@ for (const others of [0, 1, 2, 700]) {
     assert.equal(bench.scheduler.hasReady(), false)
   })
 }
+
+test("a worker that has found a new stream empty runs the first command that is queued meanwhile", () => {
+  const bench = new Bench()
+  bench.scheduler.submit(bench.slot.block)
+  whenSeenEmpty(bench, () => bench.queue())
+  bench.work()
+  assert.deepEqual(bench.run, [0])
+  bench.queue()
+  bench.work()
+  assert.deepEqual(bench.run, [0, 1])
+})
+
+test("a worker that comes to memory in which no command was written fails, and skips nothing", () => {
+  const bench = new Bench()
+  bench.queue()
+  bench.control.words[bench.slot.block + READ] = bench.control.reserve(16)
+  assert.throws(() => bench.work(), /has no command/)
+  assert.equal(bench.slot.isIdle(), false)
+})

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { OutOfMemoryError } from "../../src/common/errors.js"
+import { ACTIVE } from "../../src/host/control/layout.js"
+import { HostDriver } from "../../src/host/driver.js"
 import { kernelOf, Latch, launch, never, open, source, thrownBy } from "./device.js"
 import { I32, get, wasmModule } from "./wasm.js"
 
@@ -110,6 +112,16 @@ test("fills repeat elements of 1, 2, 4 and 8 bytes", () => {
       expected[8 + index] = element[index % element.length] ?? 0
     assert.deepEqual(bytes.slice(), expected)
   }
+})
+
+test("an upload to an idle stream is done when it returns, and makes no worker look at the stream", () => {
+  const driver = new HostDriver(2, 2, "host")
+  const stream = driver.streams.create(0)
+  const address = driver.memory.allocate(4, stream, never)
+  driver.memory.upload(address, Uint8Array.of(1, 2, 3, 4), stream)
+  assert.equal(Atomics.load(driver.control.words, ACTIVE), 0)
+  assert.deepEqual([...(driver.memory.bytesNow(address, 4, stream) ?? [])], [1, 2, 3, 4])
+  driver.close()
 })
 
 test("an upload has read its source when it returns, and keeps its place in the stream's order", () => {

@@ -179,17 +179,11 @@ const programs: Record<string, () => Promise<unknown>> = {
     await collectUntil(() => device.memory.used < used + 2 * 404 + 404 + 512, "four of the graphs")
     for (let turn = 0; turn < 5; turn++) await collect()
     const values = kept.map((view) => view.readSync()[0])
-    // A wrong value has been seen once in some hundred runs. The contents of the other arrays tell where it came from.
-    const others = [input, flag].map((array) => array.readSync()[0])
-    const pinned = device.pinned("int32", 100).copyFrom(input)
-    device.synchronize()
-    others.push(pinned.array[0])
-    pinned.dispose()
     kept.length = 0
     input.dispose()
     flag.dispose()
     await collectUntil(() => device.memory.used === used, "the last graph")
-    return { values, others }
+    return { values }
   },
 
   async captures() {

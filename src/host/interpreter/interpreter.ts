@@ -27,6 +27,7 @@ import {
   LIFE,
   LINK,
   LOST,
+  NOTHING,
   PROGRESS_HIGH,
   PROGRESS_LOW,
   READ,
@@ -198,6 +199,8 @@ export class Interpreter implements Operations {
       this.#high = replay.high
       return SAME
     }
+    // To skip it as an unknown kind would give wrong values. This way the device is lost, and says so.
+    if (kind === NOTHING) throw new RangeError(`the queue of a stream has no command at word ${read}`)
     this.runSimple(stream, kind, read, low, high)
     return SAME
   }

@@ -176,8 +176,7 @@ export class HostMemory implements DriverMemory {
 
   upload(destination: number, source: Uint8Array, stream: StreamHandle): void {
     const target = this.#queues.usable(stream)
-    this.#uploads.queue(target, destination, source)
-    this.#queues.submit(target)
+    if (this.#uploads.queue(target, destination, source)) this.#queues.submit(target)
   }
 
   fill(destination: number, element: Uint8Array, count: number, stream: StreamHandle): void {

@@ -16,12 +16,16 @@ export class Uploads {
     this.#allocator = allocator
   }
 
-  /** Copies at once if the stream is idle, otherwise queues a copy. */
-  queue(stream: HostStream, destination: number, source: Uint8Array): void {
+  /** Copies at once if the stream is idle, otherwise queues a copy. @returns whether it is queued */
+  queue(stream: HostStream, destination: number, source: Uint8Array): boolean {
     const { slot } = stream
-    if (slot.isIdle()) this.#memory.bytes.set(source, destination)
-    else if (source.length <= MAX_WRITE_BYTES) this.#commands.write(slot, destination, source)
+    if (slot.isIdle()) {
+      this.#memory.bytes.set(source, destination)
+      return false
+    }
+    if (source.length <= MAX_WRITE_BYTES) this.#commands.write(slot, destination, source)
     else this.#queueStaged(stream, destination, source)
+    return true
   }
 
   #queueStaged(stream: HostStream, destination: number, source: Uint8Array): void {

@@ -46,7 +46,7 @@ export class StreamSlot {
   #progress = 0
   #next = 0
   #end = 0
-  #chunk = 0
+  #chunk: number
   readonly #used: { readonly chunk: number; readonly position: number }[] = []
   readonly #control: ControlMemory
   readonly #chunks: ChunkPool
@@ -54,7 +54,11 @@ export class StreamSlot {
   constructor(control: ControlMemory, chunks: ChunkPool) {
     this.#control = control
     this.#chunks = chunks
+    this.#chunk = chunks.acquire()
+    this.#begin(this.#chunk)
     this.block = control.reserve(STREAM_WORDS)
+    // Later only workers write this word. One may be looking at the empty queue while the first command is queued.
+    control.words[this.block + READ] = this.#chunk
   }
 
   /** Gives the slot to a new stream. */
@@ -118,14 +122,14 @@ export class StreamSlot {
   #extend(): void {
     const chunk = this.#recycled() ?? this.#chunks.acquire()
     const words = this.#control.words
-    if (this.#chunk === 0) {
-      words[this.block + READ] = chunk
-    } else {
-      words[this.#next] = LINK | (2 << KIND_BITS)
-      words[this.#next + 1] = chunk
-      this.#used.push({ chunk: this.#chunk, position: this.tail })
-    }
+    words[this.#next] = LINK | (2 << KIND_BITS)
+    words[this.#next + 1] = chunk
+    this.#used.push({ chunk: this.#chunk, position: this.tail })
     this.#chunk = chunk
+    this.#begin(chunk)
+  }
+
+  #begin(chunk: number): void {
     this.#next = chunk
     this.#end = chunk + CHUNK_WORDS - 2
   }
