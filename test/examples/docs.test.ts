@@ -148,32 +148,6 @@ describe("the documentation", () => {
   })
 })
 
-describe("the pages for contributors", () => {
-  test("name files and folders that exist", () => {
-    const guides = ["CONTRIBUTING.md", "docs/architecture.md", "docs/gpu-run.md"]
-    const missing = guides.flatMap((guide) =>
-      [
-        ...readFileSync(join(project, guide), "utf8").matchAll(
-          /`((?:src|test|bench|scripts|docs|examples)\/[\w./-]+)`/g,
-        ),
-      ]
-        .map(([, path = ""]) => path)
-        .filter((path) => !existsSync(join(project, path)))
-        .map((path) => `${guide} names ${path}`),
-    )
-    assert.deepEqual(missing, [])
-  })
-
-  test("name files of their own folder that exist", () => {
-    const folder = join(project, "src/runtime/order")
-    const page = readFileSync(join(folder, "README.md"), "utf8")
-    const named = [...page.matchAll(/`([\w-]+\.ts)`/g)].map(([, name = ""]) => name)
-    assert.ok(named.length > 8)
-    const missing = named.filter((name) => !existsSync(join(folder, name)))
-    assert.deepEqual(missing, [])
-  })
-})
-
 /** The declarations below a folder of the project. */
 function declarationsIn(folder: string): string[] {
   const names = readdirSync(join(project, folder), { recursive: true, encoding: "utf8" })
