@@ -1,5 +1,6 @@
 import type { DeviceProperties } from "../common/facts/device-properties.js"
 import type { Driver, PreparedNeeds } from "../driver/driver.js"
+import type { StreamHandle } from "../driver/handles.js"
 import type { LaunchLimits } from "../driver/kernels.js"
 import type { TimeSource, Timeline, TimelineSink } from "../driver/timeline.js"
 import { Captures } from "./stream/captures.js"
@@ -31,7 +32,7 @@ import { CudaStreams } from "./streams.js"
 import { Streams } from "./stream/streams.js"
 import { firstLine } from "./native/ffi.js"
 import { findNap } from "./native/nap.js"
-import { CuptiTimeline } from "./cupti/cupti-timeline.js"
+import { type CuptiDevice, CuptiTimeline } from "./cupti/cupti-timeline.js"
 import { Ranges } from "./toolkit/nvtx.js"
 import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
 
@@ -149,14 +150,17 @@ export class CudaDriver implements Driver {
   }
 
   startTimeline(sink: TimelineSink, source: TimeSource | undefined, capacity: number): Timeline {
-    const cupti = source === "cupti" ? this.#startCupti(sink) : undefined
-    this.#timeline = cupti ?? new EventTimeline(this.#timelineParts, sink, capacity)
+    const events = (to: TimelineSink) => new EventTimeline(this.#timelineParts, to, capacity)
+    this.#timeline = (source === "cupti" ? this.#startCupti(sink, events) : undefined) ?? events(sink)
     return this.#timeline
   }
 
-  #startCupti(sink: TimelineSink): CuptiTimeline | undefined {
+  #startCupti(sink: TimelineSink, events: CuptiDevice["events"]): CuptiTimeline | undefined {
+    const { handle, out, library } = this.#context
+    const enclose = (stream: StreamHandle) => void this.#context.calls.cuStreamIsCapturing(stream, out.address)
+    const driverMajor = Math.floor(library.version / 1000)
     try {
-      return new CuptiTimeline(this.#ordinal, Math.floor(this.#context.library.version / 1000), sink)
+      return new CuptiTimeline({ ordinal: this.#ordinal, driverMajor, context: handle, enclose, events }, sink)
     } catch (error) {
       const instead = `A trace takes the times of ${this.#context.label} from events instead of CUPTI`
       warn("AUX_TRACE", `${instead}: ${firstLine(error)}`)

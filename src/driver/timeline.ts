@@ -19,14 +19,14 @@ export interface Timeline {
    *
    * @param operation a number that counts up from call to call
    */
-  begin(operation: number, stream: StreamHandle): void
+  begin(operation: number, stream: StreamHandle, manner: QueueManner): void
   /**
    * The operation has been queued, or could not be. Others may have begun and ended inside it, if it is external work.
    *
    * @returns whether the device has work that is timed: a driver may have nothing to do, such as for contents that it can
    * write at once
    */
-  end(operation: number, stream: StreamHandle): boolean
+  end(operation: number, stream: StreamHandle, manner: QueueManner): boolean
   /**
    * Passes on the times of operations that are over. Does not wait for others. Called regularly while work is queued.
    *
@@ -41,6 +41,12 @@ export interface Timeline {
    */
   stop(): void
 }
+
+/**
+ * What matters about an operation to those who time it: another library may make the driver calls that queue it ("library"), and a
+ * graph may repeat some of its nodes ("loop").
+ */
+export type QueueManner = "plain" | "library" | "loop"
 
 /** Receives times. Called only inside `collect` and `stop` of the timeline. */
 export interface TimelineSink {

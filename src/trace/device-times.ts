@@ -3,13 +3,14 @@
  * times is traced without.
  */
 import type { EventHandle } from "../driver/handles.js"
-import type { TimedNode, TimedWork, TimelineSink, Timeline, TimeSource } from "../driver/timeline.js"
+import type { QueueManner, TimedNode, TimedWork, TimelineSink, Timeline, TimeSource } from "../driver/timeline.js"
 import { showThrown } from "../common/show.js"
 import { sleep } from "../common/timers.js"
 import { warn } from "../common/warn.js"
 import type { DeviceOrder } from "../runtime/order/device-order.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import type { LoggedOperation } from "./log.js"
+import { hasLoop } from "./loops.js"
 
 /** Work that another library queued. */
 export interface StrangeWork {
@@ -51,13 +52,15 @@ export class DeviceTimes implements TimelineSink {
     return this.#lost
   }
 
-  begin(number: number, stream: StreamState): void {
+  begin(operation: LoggedOperation, stream: StreamState): void {
     this.#streams.add(stream)
-    this.#timeline?.begin(number, stream.handle)
+    this.#timeline?.begin(operation.number, stream.handle, mannerOf(operation))
   }
 
   end(operation: LoggedOperation, stream: StreamState): void {
-    operation.isTimed = this.#timeline?.end(operation.number, stream.handle) ?? false
+    const isTimed = this.#timeline?.end(operation.number, stream.handle, mannerOf(operation)) ?? false
+    // External work may be none.
+    operation.isTimed = isTimed && operation.kind !== "external"
   }
 
   collect(): void {
@@ -122,4 +125,9 @@ export class DeviceTimes implements TimelineSink {
       else this.order.driver.events.whenComplete(event, () => resolve())
     })
   }
+}
+
+function mannerOf({ kind, outline }: LoggedOperation): QueueManner {
+  if (kind === "matmul" || kind === "external") return "library"
+  return outline !== undefined && hasLoop(outline) ? "loop" : "plain"
 }

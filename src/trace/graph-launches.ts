@@ -6,6 +6,7 @@ import type { GraphOutline } from "../runtime/order/observer/graph-outline.js"
 import type { TraceRegion, TraceSpan, TraceWait } from "./data/data.js"
 import { LaunchedGraph } from "./launched-graph.js"
 import type { LoggedOperation } from "./log.js"
+import { hasLoop, otherIterations } from "./loops.js"
 
 /** Writable views of the data's objects while they are made. */
 export type Draft<T> = { -readonly [K in keyof T]: T[K] }
@@ -65,6 +66,28 @@ export class GraphLaunches {
       spans.push(own)
     })
     if (launch !== undefined) this.#connect(launch, ran)
+    const isWhole = operation.outline === undefined || this.#target.isHost(operation) || !hasLoop(operation.outline)
+    if (!isWhole) this.#addOtherIterations(span, index, nodes, found)
+  }
+
+  #addOtherIterations(
+    span: TraceSpan,
+    parent: number,
+    nodes: NonNullable<LoggedOperation["nodes"]>,
+    found: readonly (number | undefined)[] | undefined,
+  ): void {
+    const { spans } = this.#target
+    const recorded = nodes.map(({ graph }, place) => {
+      const { stream, start, end } = spans[parent + 1 + place] ?? span
+      return { stream, start, end, body: found?.[place] === undefined ? graph : undefined }
+    })
+    for (const iterations of otherIterations(span, recorded)) {
+      const { queued, region, branch } = span
+      const own: Draft<TraceSpan> = { kind: "node", name: "other iterations", queued, parent, ...iterations }
+      if (region !== undefined) own.region = region
+      if (branch !== undefined) own.branch = branch
+      spans.push(own)
+    }
   }
 
   #graphOf(outline: GraphOutline): LaunchedGraph {

@@ -46,6 +46,8 @@ export class LaunchedGraph {
   readonly regions: GraphRegion[] = []
   /** Whether the driver has counted the nodes of all operations. */
   readonly isKnown: boolean
+  /** Whether there are graphs inside that the driver counts as one node. Without them, a node of the launched graph is first. */
+  #hasGraphs = false
 
   constructor(outline: GraphOutline) {
     this.isKnown = outline.operations.every(({ until }) => until !== undefined)
@@ -73,8 +75,9 @@ export class LaunchedGraph {
    */
   match(nodes: readonly TimedNode[], isOneClock: boolean): (number | undefined)[] | undefined {
     if (!this.isKnown) return undefined
-    const graphs = new Set(nodes.filter(({ place }) => place !== undefined).map(({ graph }) => graph))
-    if (graphs.size === 0) return nodes.map(() => undefined)
+    const placed = nodes.filter(({ place }) => place !== undefined)
+    if (placed.length === 0) return nodes.map(() => undefined)
+    const graphs = this.#hasGraphs ? new Set(placed.map(({ graph }) => graph)) : [earliest(placed).graph]
     const matches = Array.from(graphs, (graph) => this.#matchIn(graph, nodes, isOneClock)).filter(
       (match) => match !== undefined,
     )
@@ -149,6 +152,7 @@ export class LaunchedGraph {
     const count = part?.operations.at(-1)?.until
     // A driver may count a graph as one node. Then nothing is known of the nodes inside.
     if (part !== undefined && kind === "graph" && count === until - from) return this.#add(part, around)
+    if (kind === "graph") this.#hasGraphs = true
     this.operations.push({ label, isLaunch: kind === "launch", until, ...around })
     return [this.operations.length - 1]
   }
@@ -159,6 +163,10 @@ function agrees({ isLaunch, label }: GraphOperation, { kind, name }: TimedNode, 
   const known = names.get(label)
   names.set(label, name)
   return kind === "kernel" && (known === undefined || known === name)
+}
+
+function earliest(nodes: readonly TimedNode[]): TimedNode {
+  return nodes.reduce((first, node) => (node.start < first.start ? node : first))
 }
 
 /** Where an operation is among the fork-joins. */

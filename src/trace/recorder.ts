@@ -167,7 +167,7 @@ export class Recorder extends OperationObserver {
     const { stream } = operation
     const logged = stream.capture === undefined ? this.#enlist(operation) : undefined
     this.#open.push(logged)
-    if (logged !== undefined) this.#byOrder.get(stream.order)?.times.begin(logged.number, stream)
+    if (logged !== undefined) this.#byOrder.get(stream.order)?.times.begin(logged, stream)
     if (weight !== 0) this.cost += weight * (now() - start)
   }
 

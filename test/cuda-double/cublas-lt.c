@@ -457,6 +457,7 @@ EXPORT int cublasLtMatmul(struct handle *handle, struct desc *desc, const float 
       .workspace_bytes = workspace_bytes,
   };
   memcpy(product->alignment, algorithm->alignment, sizeof product->alignment);
+  if (double_profiles) double_profile_hidden_call();
   return double_submit(stream, &product->command) ? CUBLAS_STATUS_EXECUTION_FAILED : 0;
 }
 
@@ -588,5 +589,6 @@ EXPORT int cublasGemmGroupedBatchedEx(struct cublas *handle, const int *transpos
         .c = {0, c_type, c_leading[i], 0, false}, .workspace = handle->workspace, .workspace_bytes = handle->workspace_bytes,
         .alignment = {16, 16, 16, 16}};
   }
+  if (double_profiles) double_profile_hidden_call();
   return double_submit(handle->stream, &group->command) ? CUBLAS_STATUS_EXECUTION_FAILED : 0;
 }

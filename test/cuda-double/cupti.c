@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum { CUPTI_SUCCESS = 0, CUPTI_INVALID_PARAMETER = 1, CUPTI_INVALID_OPERATION = 3, CUPTI_MAX_LIMIT_REACHED = 12, CUPTI_QUEUE_EMPTY = 17 };
-enum { COPY = 1, FILL = 2, KERNEL_RECORD = 10, LINK = 39, KINDS = 64 };
+enum { COPY = 1, FILL = 2, KERNEL_RECORD = 10, LINK = 39, KINDS = 64, MOST_CALLS = 1024 };
 enum { COPY_BYTES = 96, FILL_BYTES = 88, KERNEL_BYTES = 216, LINK_BYTES = 24 };
 #define MAX_NESTING 64
 /* The clock of the records differs from the host's. */
@@ -25,6 +25,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static request_callback request;
 static return_callback give_back;
 static bool enabled[KINDS];
+static _Atomic bool recorded_calls[MOST_CALLS];
 static uint8_t *buffer;
 static size_t buffer_size, valid, dropped;
 /* Profiled commands that are queued and have not run. Only a forced flush returns a buffer meanwhile. */
@@ -71,6 +72,8 @@ static uint8_t *room(size_t bytes) {
 
 void double_profile_call(void) { current_call = ++calls; }
 
+void double_profile_hidden_call(void) { linked_call = current_call = ++calls; }
+
 static void link_call(void) {
   linked_call = current_call;
   if (depth == 0 || !enabled[LINK]) return;
@@ -85,6 +88,10 @@ static void link_call(void) {
   pthread_mutex_unlock(&lock);
 }
 
+void double_profile_query(uint32_t call) {
+  if (double_profiles && call < MOST_CALLS && recorded_calls[call]) link_call();
+}
+
 void double_profile_queued(struct command *command) {
   /* Records, waits and frees have no size. */
   if (command->size == 0) return;
@@ -93,6 +100,8 @@ void double_profile_queued(struct command *command) {
   running++;
 }
 
+static uint32_t stream_id(const struct stream *stream) { return (uintptr_t)stream >> 4; }
+
 static int device_of(const struct command *command) { return command->context->device; }
 
 static void put_kernel(uint8_t *record, const struct command *command, uint64_t start, uint64_t end) {
@@ -100,7 +109,7 @@ static void put_kernel(uint8_t *record, const struct command *command, uint64_t 
   PUT(uint64_t, 16, start);
   PUT(uint64_t, 24, end);
   PUT(uint32_t, 40, device_of(command));
-  PUT(uint32_t, 48, (uintptr_t)command->stream >> 4);
+  PUT(uint32_t, 48, stream_id(command->stream));
   PUT(uint32_t, 92, command->call);
   PUT(uint64_t, 104, (uintptr_t)double_kernel_name(command->kernel));
   PUT(uint64_t, 144, command->node);
@@ -112,7 +121,7 @@ static void put_transfer(uint8_t *record, const struct command *command, uint64_
   PUT(uint64_t, 16, start);
   PUT(uint64_t, 24, end);
   PUT(uint32_t, 32, device_of(command));
-  PUT(uint32_t, 40, (uintptr_t)command->stream >> 4);
+  PUT(uint32_t, 40, stream_id(command->stream));
   PUT(uint32_t, 44, command->call);
   PUT(uint64_t, 64, command->node);
   PUT(uint32_t, 72, command->node >> 32);
@@ -182,9 +191,17 @@ EXPORT int cuptiActivityDisable(int kind) {
   return CUPTI_SUCCESS;
 }
 
-EXPORT int cuptiActivityEnableDriverApi(uint32_t call, uint8_t enable) { return CUPTI_SUCCESS; }
+EXPORT int cuptiActivityEnableDriverApi(uint32_t call, uint8_t enable) {
+  if (call >= MOST_CALLS) return CUPTI_INVALID_PARAMETER;
+  recorded_calls[call] = enable;
+  return CUPTI_SUCCESS;
+}
 
-EXPORT int cuptiActivityEnableRuntimeApi(uint32_t call, uint8_t enable) { return CUPTI_SUCCESS; }
+EXPORT int cuptiGetStreamIdEx(struct context *context, struct stream *stream, uint8_t per_thread, uint32_t *id) {
+  if (!double_is_stream(stream) || double_stream_context(stream) != context) return CUPTI_INVALID_PARAMETER;
+  *id = stream_id(stream);
+  return CUPTI_SUCCESS;
+}
 
 EXPORT int cuptiActivityPushExternalCorrelationId(int kind, uint64_t id) {
   if (kind != 3 || depth == MAX_NESTING) return CUPTI_INVALID_PARAMETER;

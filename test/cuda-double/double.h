@@ -130,6 +130,10 @@ bool double_is_sticky(CUresult status);
 extern _Atomic bool double_profiles;
 /* This thread makes a driver call. */
 void double_profile_call(void);
+/* The CUDA runtime inside of a library makes one. CUPTI's records link it to no operation (seen on an H200, cuBLAS 13). */
+void double_profile_hidden_call(void);
+/* A driver call that queues nothing, by CUPTI's number of the call. */
+void double_profile_query(uint32_t call);
 /* The command is queued by this thread's latest driver call. */
 void double_profile_queued(struct command *command);
 /* Runs the command, and records when. */

@@ -449,6 +449,7 @@ EXPORT CUresult cuStreamEndCapture(struct stream *stream, struct graph **out) {
 EXPORT CUresult cuStreamIsCapturing(struct stream *stream, int *status) {
   ENTER(cuStreamIsCapturing, A(stream));
   NEED_STREAM(stream);
+  double_profile_query(499);
   struct capture *capture = double_stream_capture(stream);
   *status = capture ? 1 + capture->invalid : 0;
   return CUDA_SUCCESS;

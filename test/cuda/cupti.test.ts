@@ -5,10 +5,11 @@ import { once } from "node:events"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
 import { sharedNow, sleep } from "../../src/common/timers.js"
-import { CuptiTimeline } from "../../src/cuda/cupti/cupti-timeline.js"
+import { matmul } from "../../src/blas/index.js"
+import { type CuptiDevice, CuptiTimeline } from "../../src/cuda/cupti/cupti-timeline.js"
 import type { TimedNode, TimelineSink } from "../../src/driver/timeline.js"
-import { captureGraph, type Device, openDevice, parallel, startTrace } from "../../src/index.js"
-import { affine, over } from "../support/kernels.js"
+import { captureGraph, type Device, openDevice, parallel, runWhile, startTrace } from "../../src/index.js"
+import { affine, over, spin } from "../support/kernels.js"
 import { Latch, onDouble, takeWarnings } from "./device.js"
 import { double, native } from "./double.js"
 
@@ -33,12 +34,18 @@ class Kept implements TimelineSink {
   }
 }
 
+/** A device of which only plain operations are timed. */
+function bare(ordinal: number): CuptiDevice {
+  const events = (): never => assert.fail("there is no loop")
+  return { ordinal, driverMajor: 13, context: 0, enclose: () => {}, events }
+}
+
 /** Runs `use` on a device with a timeline. */
 async function timed(use: (device: Device, timeline: CuptiTimeline) => void | Promise<void>): Promise<Kept> {
   const kept = new Kept()
   const device = openDevice("cuda:0")
   try {
-    const timeline = new CuptiTimeline(0, 13, kept)
+    const timeline = new CuptiTimeline(bare(0), kept)
     try {
       await use(device, timeline)
       device.synchronize()
@@ -54,9 +61,9 @@ async function timed(use: (device: Device, timeline: CuptiTimeline) => void | Pr
 /** Queues something as an operation with a number. */
 function as(timeline: CuptiTimeline, operation: number, device: Device, queue: () => void): void {
   const { handle } = device.defaultStream
-  timeline.begin(operation)
+  timeline.begin(operation, Number(handle), "plain")
   queue()
-  timeline.end(operation, Number(handle))
+  timeline.end(operation, Number(handle), "plain")
 }
 
 onDouble("CUPTI", () => {
@@ -139,7 +146,7 @@ onDouble("CUPTI", () => {
     double.setDevices(2)
     const [first, second] = [openDevice("cuda:0"), openDevice("cuda:1")]
     const [one, two] = [new Kept(), new Kept()]
-    const timelines = [new CuptiTimeline(0, 13, one), new CuptiTimeline(1, 13, two)] as const
+    const timelines = [new CuptiTimeline(bare(0), one), new CuptiTimeline(bare(1), two)] as const
     const x = second.zeros("int32", 1)
     as(timelines[1], 4, second, () => affine.launch(over(1), 1, x, 1, 1))
     second.synchronize()
@@ -159,7 +166,7 @@ onDouble("CUPTI", () => {
       import { parentPort } from "node:worker_threads"
       const { CuptiTimeline } = await import(${timeline})
       try {
-        new CuptiTimeline(0, 13, {})
+        new CuptiTimeline({ ordinal: 0, driverMajor: 13 }, {})
         parentPort.postMessage("started")
       } catch (error) {
         parentPort.postMessage(error.message)
@@ -174,11 +181,11 @@ onDouble("CUPTI", () => {
       await worker.terminate()
       return answer
     }
-    const own = new CuptiTimeline(0, 13, new Kept())
+    const own = new CuptiTimeline(bare(0), new Kept())
     assert.match(await tryElsewhere(), /another thread/)
     own.stop()
     assert.equal(await tryElsewhere(), "started")
-    new CuptiTimeline(0, 13, new Kept()).stop()
+    new CuptiTimeline(bare(0), new Kept()).stop()
   })
 
   test("§12 CUPTI is unloaded only when nothing runs and no other thread has a device open", async () => {
@@ -270,6 +277,7 @@ onDouble("CUPTI", () => {
     const { data } = await stopped
     assert.deepEqual([data.spans.map(({ name }) => name), data.devices[0]?.lost], [["test_affine"], 0])
     latch.open()
+    device.synchronize() // No trace waits for a stranger's work.
     const later = await second.stop()
     assert.deepEqual(
       later.data.spans.map(({ kind, name }) => [kind, name]),
@@ -302,6 +310,71 @@ onDouble("CUPTI", () => {
     ])
   })
 
+  test("§12 products are operations: their kernels are theirs, although CUPTI links them to nothing", async () => {
+    const device = openDevice("cuda:0")
+    const [a, b, out] = [0, 1, 2].map(() => device.zeros("float32", 16 * 16))
+    assert.ok(a !== undefined && b !== undefined && out !== undefined)
+    const multiply = () => matmul({ a, b, out, m: 16, n: 16, k: 16 })
+    const aux = device.createStream()
+    device.synchronize()
+    const trace = startTrace({ times: "cupti" })
+    multiply()
+    parallel([multiply, () => void b.fill(1)])
+    aux.external({ reads: [a] }, () => aux.run(multiply))
+    multiply()
+    const { data } = await trace.stop()
+    const own = data.spans.map(({ kind, stream, start, end }) => [kind, data.streams[stream]?.name, end >= start])
+    const other = data.streams.at(-1)?.name
+    const expected = ["external", "matmul"].map((kind) => `${kind},${other},true`)
+    assert.deepEqual(
+      own
+        .filter(([kind]) => kind !== "fill")
+        .map(String)
+        .toSorted(),
+      [...expected, ...Array.from({ length: 3 }, () => "matmul,the default stream,true")],
+    )
+    assert.equal(data.devices[0]?.lost, 0)
+    device.dispose()
+  })
+
+  test("§12 a loop in a graph lasts until its last iteration, although CUPTI tells about the first one only", async () => {
+    const device = openDevice("cuda:0")
+    const count = device.zeros("int32", 1)
+    const graph = captureGraph(
+      () => {
+        count.fill(100)
+        runWhile(count, () => {
+          affine.launch(over(1), 1, count, 1, -1)
+          spin.launch(over(1), 100_000)
+        })
+      },
+      { device },
+    )
+    device.synchronize()
+    const trace = startTrace({ times: "cupti" })
+    graph.launch()
+    graph.launch()
+    const { spans, devices } = (await trace.stop()).data
+    const launches = spans.flatMap(({ kind }, index) => (kind === "graph" ? [index] : []))
+    for (const index of launches) {
+      const recorded = spans.filter(({ parent, name }) => parent === index && name !== "other iterations")
+      assert.deepEqual(
+        recorded.map(({ name, node }) => [name, node]),
+        [
+          ["fill", 0],
+          ["auxstream_set_condition", 1],
+          ["test_affine", undefined],
+          ["test_spin", undefined],
+          ["auxstream_set_condition", undefined],
+        ],
+      )
+      assert.ok(recorded.every(({ end }) => end < (spans[index]?.end ?? 0)))
+    }
+    assert.deepEqual([launches.length, devices[0]?.lost], [2, 0])
+    graph.dispose()
+    device.dispose()
+  })
+
   test("§12 without CUPTI a trace uses events, with a warning that says what to do", async () => {
     const path = process.env["AUXSTREAM_LIBCUPTI"]
     process.env["AUXSTREAM_LIBCUPTI"] = "/nowhere/libcupti.so"
@@ -331,12 +404,12 @@ onDouble("CUPTI", () => {
         import { CuptiTimeline } from "${timeline}"
         import { affine, over } from "${kernels}"
         const device = openDevice("cuda:0")
-        const timeline = new CuptiTimeline(0, 13, { ran() {} })
+        const timeline = new CuptiTimeline({ ordinal: 0, driverMajor: 13 }, { ran() {} })
         const x = device.full("int32", 100, 1)
         for (let i = 0; i < 20_000; i++) {
-          timeline.begin(i)
+          timeline.begin(i, 0, "plain")
           affine.launch(over(100), 100, x, 1, 1)
-          timeline.end(i, 0)
+          timeline.end(i, 0, "plain")
         }
         process.exit(7)`,
       ],

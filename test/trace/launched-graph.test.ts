@@ -43,6 +43,17 @@ describe("§12 the operation of each node of a graph", () => {
     assert.deepEqual(graph.match([node("x", 0), inside("y", 3)], true), [0, undefined])
   })
 
+  it("is known of the launched graph's own nodes, one of which is the first, if there are only conditionals inside", () => {
+    const loop: OutlinedOperation = { ...operation("while", 3, [0]), kind: "conditional" }
+    const graph = graphOf(operation("a", 1), loop)
+    const inside = (name: string, place: number, start: number): TimedNode => ({
+      ...node(name, place, start),
+      graph: 2,
+    })
+    const nodes = [inside("a", 0, 4), inside("b", 1, 5), node("a", 0, 0), node("set", 1, 2)]
+    assert.deepEqual(graph.match(nodes, true), [undefined, undefined, 0, 1])
+  })
+
   it("is unknown if, on one clock, a node began before those that it runs after had ended", () => {
     const graph = graphOf(operation("a", 1), operation("b", 2, [0]))
     const nodes = [node("a", 0, 0, 2), node("b", 1, 1)]

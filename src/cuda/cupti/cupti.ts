@@ -16,7 +16,7 @@ const CALLS = {
   enable: ["cuptiActivityEnable", "int"],
   disable: ["cuptiActivityDisable", "int"],
   enableDriverCall: ["cuptiActivityEnableDriverApi", "uint32_t", "uint8_t"],
-  enableRuntimeCall: ["cuptiActivityEnableRuntimeApi", "uint32_t", "uint8_t"],
+  getStreamId: ["cuptiGetStreamIdEx", "uintptr_t", "uintptr_t", "uint8_t", "uintptr_t"],
   push: ["cuptiActivityPushExternalCorrelationId", "int", "size_t"],
   pop: ["cuptiActivityPopExternalCorrelationId", "int", "uintptr_t"],
   flushAll: ["cuptiActivityFlushAll", "uint32_t"],
@@ -25,21 +25,24 @@ const CALLS = {
   finalize: ["cuptiFinalize"],
 } as const satisfies Record<string, Signature>
 
-/** Kinds of records. */
-export const KIND = { copy: 1, fill: 2, driverCall: 4, kernel: 10, externalCorrelation: 39 } as const
+/** Kinds of records. Calls of the CUDA runtime are those of other libraries, such as cuBLAS. */
+export const KIND = { copy: 1, fill: 2, runtimeCall: 5, kernel: 10, externalCorrelation: 39 } as const
 
-/** The driver calls that queue work; only their records can be linked to our operations. The numbers are CUPTI's. */
+const RECORDED = [KIND.externalCorrelation, KIND.runtimeCall, KIND.kernel, KIND.copy, KIND.fill]
+
+/**
+ * The driver calls that queue work; only their records can be linked to our operations. The numbers are CUPTI's. Each call has a
+ * second one, for libraries whose default stream is a thread's own.
+ */
 const QUEUEING_CALLS = [
   ...[216, 218, 220, 222, 224, 226], // cuMemsetD8Async, D16, D32, D2D8, D2D16, D2D32
   ...[277, 279, 281, 289, 306], // cuMemcpyHtoDAsync, DtoH, DtoD, 2D, cuMemcpyAsync
   ...[307, 652, 477, 514], // cuLaunchKernel, cuLaunchKernelEx, cuLaunchCooperativeKernel, cuGraphLaunch
+  ...[442, 653, 478, 515],
 ]
 
-/** The same for the CUDA runtime, which cuBLAS contains. A version that lacks one of them links no operation to it. */
-const RUNTIME_CALLS = [
-  ...[41, 51], // cudaMemcpyAsync, cudaMemsetAsync
-  ...[211, 269, 430, 505, 311], // cudaLaunchKernel, cudaLaunchCooperativeKernel, cudaLaunchKernelExC, __cudaLaunchKernel, cudaGraphLaunch
-]
+/** A call that queues nothing. Two of them enclose what another library queues: `brackets.ts`. */
+const ENCLOSING_CALL = 499 // cuStreamIsCapturing
 
 const ZEROED_OUT_BUFFERS = 5
 /** The kind of our external ids. */
@@ -70,20 +73,16 @@ export class CuptiLibrary {
     this.#out.bytes[8] = 1
     this.#calls.setAttribute(ZEROED_OUT_BUFFERS, this.#out.address, this.#out.address + 8)
     this.#check(this.#calls.registerCallbacks(callbacks.request, callbacks.completed), "cuptiActivityRegisterCallbacks")
-    for (const call of QUEUEING_CALLS) {
+    for (const call of [...QUEUEING_CALLS, ENCLOSING_CALL]) {
       this.#check(this.#calls.enableDriverCall(call, 1), "cuptiActivityEnableDriverApi")
     }
-    for (const call of RUNTIME_CALLS) this.#calls.enableRuntimeCall(call, 1)
-    for (const kind of [KIND.externalCorrelation, KIND.kernel, KIND.copy, KIND.fill]) {
-      this.#check(this.#calls.enable(kind), "cuptiActivityEnable")
-    }
+    for (const kind of RECORDED) this.#check(this.#calls.enable(kind), "cuptiActivityEnable")
   }
 
   /** Ends recording. Flush first: records that CUPTI still has are lost. */
   stop(): void {
-    for (const kind of [KIND.kernel, KIND.copy, KIND.fill, KIND.externalCorrelation]) this.#calls.disable(kind)
-    for (const call of QUEUEING_CALLS) this.#calls.enableDriverCall(call, 0)
-    for (const call of RUNTIME_CALLS) this.#calls.enableRuntimeCall(call, 0)
+    for (const kind of RECORDED.toReversed()) this.#calls.disable(kind)
+    for (const call of [...QUEUEING_CALLS, ENCLOSING_CALL]) this.#calls.enableDriverCall(call, 0)
   }
 
   /** Unloads what CUPTI has put into the driver, so that later launches cost as before. */
@@ -98,6 +97,12 @@ export class CuptiLibrary {
 
   pop(): void {
     this.#calls.pop(CUSTOM0, this.#out.address)
+  }
+
+  /** CUPTI's number of a stream; 0 if it has none. */
+  streamId(context: number, stream: number): number {
+    this.#out.setNumber(0, 0)
+    return this.#calls.getStreamId(context, stream, 0, this.#out.address) === SUCCESS ? this.#out.int(0) >>> 0 : 0
   }
 
   /** CUPTI's clock, nanoseconds in two halves. */

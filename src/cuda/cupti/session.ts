@@ -4,6 +4,7 @@
  */
 import { AuxstreamError } from "../../common/errors.js"
 import { readText } from "../native/ffi.js"
+import { Brackets } from "./brackets.js"
 import { CuptiBuffers } from "./buffers.js"
 import { CuptiClock } from "./clock.js"
 import { type CuptiLibrary, openCupti } from "./cupti.js"
@@ -21,6 +22,7 @@ export interface ActivitySink {
 
 export class CuptiSession implements RecordReader {
   readonly cupti: CuptiLibrary
+  readonly brackets = new Brackets()
   readonly #buffers: CuptiBuffers
   readonly #clock: CuptiClock
   readonly #sinks = new Set<ActivitySink>()
@@ -85,6 +87,7 @@ export class CuptiSession implements RecordReader {
 
   linked(correlation: number, operation: number): void {
     this.#operations.set(correlation, operation)
+    this.brackets.linked(correlation, operation)
   }
 
   text(address: number): string {
@@ -100,7 +103,8 @@ export class CuptiSession implements RecordReader {
   }
 
   #pass(activity: Activity, isLast: boolean): void {
-    const operation = this.#operations.get(activity.correlation)
+    const { correlation, stream } = activity
+    const operation = this.#operations.get(correlation) ?? this.brackets.operationOf(correlation, stream)
     if (operation === undefined && !isLast) {
       this.#unlinked.push(activity)
       return
