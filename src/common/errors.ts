@@ -160,7 +160,7 @@ export class AccessViolationError extends KernelError {
 export class CudaError extends AuxstreamError {
   /** The library's name for the failure, such as `"CUDA_ERROR_INVALID_VALUE"`. */
   readonly status: string
-  /** The function that failed, such as `"cuLaunchKernel"`. */
+  /** The function that failed, such as `"cuLaunchKernelEx"`. */
   readonly call: string
 
   /** @hidden */

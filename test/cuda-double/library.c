@@ -483,6 +483,7 @@ EXPORT int double_launch_attribute(int n, int word) {
 EXPORT CUresult cuLaunchKernelEx(const struct launch_config *config, struct function *function, void *const *parameters,
                                  void **extra) {
   ENTER(cuLaunchKernelEx, A(function), A(config->stream));
+  IDLE();
   last_attribute_count = (int)config->attribute_count;
   for (unsigned i = 0; i < config->attribute_count && i < 4; i++) last_attributes[i] = config->attributes[i];
   struct launch launch = {.shared_memory = config->shared_memory};

@@ -30,12 +30,12 @@ onDouble("calls of the driver", () => {
       driver.streams.wait(main, second)
     })
     assert.deepEqual(
-      calls.map(([name, ...handles]) => [name, ...(name === "cuLaunchKernel" ? handles.slice(1) : handles)]),
+      calls.map(([name, ...handles]) => [name, ...(name === "cuLaunchKernelEx" ? handles.slice(1) : handles)]),
       [
         ["cuEventRecord", first, main],
-        ["cuLaunchKernel", main],
+        ["cuLaunchKernelEx", main],
         ["cuStreamWaitEvent", aux, first, 0],
-        ["cuLaunchKernel", aux],
+        ["cuLaunchKernelEx", aux],
         ["cuEventRecord", second, aux],
         ["cuStreamWaitEvent", main, second, 0],
       ],
@@ -85,7 +85,7 @@ onDouble("calls of the driver", () => {
       ["cuMemsetD32Async", () => driver.memory.fill(address, new Uint8Array(4), 256, stream)],
       ["cuMemsetD32Async", () => driver.memory.fill(address, new Uint8Array(8), 128, stream)],
       [
-        "cuLaunchKernel",
+        "cuLaunchKernelEx",
         () => driver.kernels.launch(stream, kernel, LaunchShape.of(), [4, 2, range, range], undefined),
       ],
       ["cuEventDestroy_v2", () => driver.events.destroy(event)],

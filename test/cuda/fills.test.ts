@@ -63,7 +63,7 @@ onDouble("fills of rows", () => {
         [equal, "cuMemsetD2D32Async"],
       ] as const) {
         const isNarrow = width * bytes.length < 512
-        assert.deepEqual(checkRows(driver, stream, bytes, width, rows), [isNarrow ? "cuLaunchKernel" : call])
+        assert.deepEqual(checkRows(driver, stream, bytes, width, rows), [isNarrow ? "cuLaunchKernelEx" : call])
       }
     }
   })
@@ -82,7 +82,7 @@ onDouble("fills of rows", () => {
       using driver = open()
       const stream = driver.streams.create(0)
       for (const [width, rows] of shapes) {
-        assert.deepEqual(checkRows(driver, stream, element, width, rows), ["cuLaunchKernel"])
+        assert.deepEqual(checkRows(driver, stream, element, width, rows), ["cuLaunchKernelEx"])
       }
     }
     await untilGone()
@@ -93,7 +93,7 @@ onDouble("fills of rows", () => {
       const calls = checkRows(driver, stream, element, width, rows)
       const copies = calls.filter((name) => name === "cuMemcpy2DAsync_v2").length
       assert.equal(copies, Math.ceil(Math.log2(rows)))
-      assert.ok(!calls.includes("cuLaunchKernel"))
+      assert.ok(!calls.includes("cuLaunchKernelEx"))
     }
   })
 
@@ -124,7 +124,7 @@ onDouble("fills with 8 bytes", () => {
     assert.equal(loaded, 2, "the other library is for conditionals")
     assert.ok(!opening.some(([name]) => String(name).startsWith("nvrtc")))
     const stream = opened.streams.create(0)
-    for (const count of counts) assert.deepEqual(checkFill(opened, stream, count), ["cuLaunchKernel"])
+    for (const count of counts) assert.deepEqual(checkFill(opened, stream, count), ["cuLaunchKernelEx"])
   })
 
   test("are a short fill and copies of it if others may already use the context, because loading would wait for them", () => {

@@ -123,14 +123,14 @@ onDouble("graphs", () => {
     assert.deepEqual(
       calls.map(([name, ...words]) => {
         if (name === "cuCtxPushCurrent_v2" || name === "cuCtxPopCurrent_v2") return [name]
-        return [name, ...(name === "cuLaunchKernel" ? words.slice(1) : words)]
+        return [name, ...(name === "cuLaunchKernelEx" ? words.slice(1) : words)]
       }),
       [
         ["cuStreamBeginCapture_v2", main, 2],
-        ["cuLaunchKernel", main],
+        ["cuLaunchKernelEx", main],
         ["cuEventRecord", forked, main],
         ["cuStreamWaitEvent", aux, forked, 0],
-        ["cuLaunchKernel", aux],
+        ["cuLaunchKernelEx", aux],
         ["cuEventRecord", joined, aux],
         ["cuStreamWaitEvent", main, joined, 0],
         ["cuStreamEndCapture", main],

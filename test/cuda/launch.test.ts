@@ -154,7 +154,7 @@ onDouble("a launch", () => {
     const calls = double.log(() => go({ cooperative: false, cluster: undefined, droppable: true }))
     assert.deepEqual(
       calls.map(([call]) => call),
-      ["cuLaunchKernel"],
+      ["cuLaunchKernelEx"],
     )
   })
 
@@ -182,7 +182,7 @@ onDouble("a launch", () => {
     const handle = driver.kernels.load(noop)
     const error = thrownBy(() => driver.kernels.launch(stream, handle, LaunchShape.of({ blockX: 2000 }), [], undefined))
     assert.ok(error instanceof CudaError)
-    assert.deepEqual([error.call, error.status], ["cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE"])
+    assert.deepEqual([error.call, error.status], ["cuLaunchKernelEx", "CUDA_ERROR_INVALID_VALUE"])
     assert.equal(driver.streams.query(stream), true)
   })
 })

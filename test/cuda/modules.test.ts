@@ -205,7 +205,7 @@ onDouble("§11 headers", () => {
 
   test("and files that are missing are refused before anything is queued, with what to do", () => {
     using device = openDevice("cuda:0")
-    const queued = double.count("cuLaunchKernel")
+    const queued = double.count("cuLaunchKernelEx")
     const cases: [CudaModuleBody, RegExp][] = [
       [
         { source: `#include "none.h"\n${kernel}` },
@@ -218,7 +218,7 @@ onDouble("§11 headers", () => {
       const kernel = defineModule({ name: "tests", cuda }).kernel({ name: "test_noop", signature: [] })
       refused(() => kernel.launch({ ...once, stream: device.defaultStream }), "AUX_KERNEL_INVALID", message)
     }
-    assert.equal(double.count("cuLaunchKernel"), queued)
+    assert.equal(double.count("cuLaunchKernelEx"), queued)
   })
 })
 

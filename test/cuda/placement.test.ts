@@ -9,7 +9,7 @@ import { ForeignCapture } from "./foreign-capture.js"
 
 /** How often a function makes the calls. */
 function callsIn(fn: () => void): { readonly records: number; readonly waits: number; readonly launches: number } {
-  const names = ["cuEventRecord", "cuStreamWaitEvent", "cuLaunchKernel"]
+  const names = ["cuEventRecord", "cuStreamWaitEvent", "cuLaunchKernelEx"]
   const counts = () => names.map((name) => double.count(name))
   const before = counts()
   fn()

@@ -36,7 +36,7 @@ const needs: readonly (readonly [call: string, need: (ready: Ready) => unknown, 
   ["cuKernelGetFunction", ({ driver }) => driver.kernels.load(anotherKernel())],
   ["cuFuncLoad", ({ driver }) => driver.kernels.load(anotherKernel())],
   ["cuFuncLoad", ({ driver }) => driver.kernels.prepare(anotherKernel()), " in the background"],
-  ["cuLaunchKernel", ({ driver, stream }) => launch(driver, stream, noop)],
+  ["cuLaunchKernelEx", ({ driver, stream }) => launch(driver, stream, noop)],
   [
     "cuLaunchKernelEx",
     ({ driver, stream }) => {

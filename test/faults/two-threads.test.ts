@@ -13,7 +13,7 @@ import { watching, watchingNothing } from "./watchdog.js"
 const statuses = { unknown: 999, "out of memory": 2, fault: 700 }
 
 /** Calls that every part of the program makes. */
-const calls = ["cuLaunchKernel", "cuEventRecord", "cuStreamWaitEvent", "cuMemcpyAsync", "cuStreamCreateWithPriority"]
+const calls = ["cuLaunchKernelEx", "cuEventRecord", "cuStreamWaitEvent", "cuMemcpyAsync", "cuStreamCreateWithPriority"]
 
 /** Another thread that runs the program when it is told to. */
 class Other {

@@ -6,7 +6,7 @@ import { affine, once } from "../support/kernels.js"
 
 /** The driver's calls while `run` queues, on an idle device. */
 function calls(device: Device, run: () => void): Record<string, number> {
-  const names = ["cuEventRecord", "cuEventCreate", "cuLaunchKernel", "cuStreamWaitEvent", "cuEventElapsedTime"]
+  const names = ["cuEventRecord", "cuEventCreate", "cuLaunchKernelEx", "cuStreamWaitEvent", "cuEventElapsedTime"]
   device.synchronize()
   const before = names.map((name) => double.count(name))
   run()
@@ -39,7 +39,7 @@ describe("§12 tracing costs nothing when it is off", { skip }, () => {
     device.synchronize()
     assert.deepEqual(after, before)
     assert.equal(within["cuEventRecord"], (before["cuEventRecord"] ?? 0) + 2 * 20)
-    assert.equal(within["cuLaunchKernel"], before["cuLaunchKernel"])
+    assert.equal(within["cuLaunchKernelEx"], before["cuLaunchKernelEx"])
     assert.equal(within["cuStreamWaitEvent"], before["cuStreamWaitEvent"])
     assert.equal(data.spans.length, 20)
     assert.equal(data.devices[0]?.times, "events")

@@ -97,7 +97,6 @@ export const DRIVER_CALLS = {
   cuFuncSetAttribute: ["cuFuncSetAttribute", handle, int, int],
   cuOccupancyMaxActiveBlocksPerMultiprocessor: ["cuOccupancyMaxActiveBlocksPerMultiprocessor", out, handle, int, bytes],
   cuOccupancyMaxPotentialBlockSize: ["cuOccupancyMaxPotentialBlockSize", out, out, handle, address, bytes, int],
-  cuLaunchKernel: ["cuLaunchKernel", handle, uint, uint, uint, uint, uint, uint, uint, handle, address, address],
   cuLaunchKernelEx: ["cuLaunchKernelEx", address, handle, address, address],
 } as const satisfies Record<string, Signature>
 

@@ -51,6 +51,7 @@ export class Launcher {
   constructor(context: CudaContext, mostSharedMemory: number) {
     this.#context = context
     this.#mostSharedMemory = mostSharedMemory
+    this.#config.setNumber(40, this.#config.address + CONFIG_BYTES)
   }
 
   /** Makes room for the arguments of a kernel. */
@@ -59,7 +60,7 @@ export class Launcher {
     this.#block = ArgumentBlock.ofMany(2 ** Math.ceil(Math.log2(length)))
   }
 
-  /** Queues a launch. Lists the arguments of calls one by one, because spreading an array would allocate. @throws CudaError */
+  /** Queues a launch. @throws CudaError */
   launch(
     stream: StreamHandle,
     kernel: LaunchableKernel,
@@ -67,46 +68,14 @@ export class Launcher {
     args: readonly KernelArgument[],
     attributes: LaunchAttributes | undefined,
   ): void {
-    const { gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory } = shape
+    const { sharedMemory } = shape
     const pointers = this.writeArguments(kernel, args, attributes?.structs)
     if (sharedMemory + kernel.staticSharedMemory > DEFAULT_SHARED_MEMORY) this.#raiseSharedMemory(kernel, sharedMemory)
-    const entry = kernel.function
-    const { calls } = this.#context
-    if (attributes?.cluster !== undefined || attributes?.cooperative === true) {
-      this.#configure(shape, stream)
-      this.#launchWith(kernel, pointers, attributes)
-      return
-    }
-    const status = calls.cuLaunchKernel(
-      entry,
-      gridX,
-      gridY,
-      gridZ,
-      blockX,
-      blockY,
-      blockZ,
-      sharedMemory,
-      stream,
-      pointers,
-      0,
-    )
-    if (status !== SUCCESS) {
-      this.#context.retry(
-        status,
-        "cuLaunchKernel",
-        entry,
-        gridX,
-        gridY,
-        gridZ,
-        blockX,
-        blockY,
-        blockZ,
-        sharedMemory,
-        stream,
-        pointers,
-        0,
-      )
-    }
+    this.#configure(shape, stream, attributes === undefined ? 0 : this.#setAttributes(kernel, attributes))
+    // Takes 4 numbers, where cuLaunchKernel takes 11, which koffi converts one by one.
+    const config = this.#config.address
+    const status = this.#context.calls.cuLaunchKernelEx(config, kernel.function, pointers, 0)
+    if (status !== SUCCESS) this.#context.retry(status, "cuLaunchKernelEx", config, kernel.function, pointers, 0)
   }
 
   /** Writes a launch's arguments. @returns the address of their pointers, valid until the next launch */
@@ -150,26 +119,28 @@ export class Launcher {
     if (status !== SUCCESS) this.#context.retry(status, "cuFuncSetAttribute", kernel.function, attribute, value)
   }
 
-  #configure({ gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory }: LaunchShape, stream: StreamHandle): void {
-    const fields = [gridX, gridY, gridZ, blockX, blockY, blockZ, sharedMemory]
-    fields.forEach((field, index) => this.#config.setInt(index * 4, field))
-    this.#config.setNumber(32, stream)
-    this.#config.setNumber(40, this.#config.address + CONFIG_BYTES)
+  #configure(shape: LaunchShape, stream: StreamHandle, attributes: number): void {
+    const config = this.#config
+    config.setInt(0, shape.gridX)
+    config.setInt(4, shape.gridY)
+    config.setInt(8, shape.gridZ)
+    config.setInt(12, shape.blockX)
+    config.setInt(16, shape.blockY)
+    config.setInt(20, shape.blockZ)
+    config.setInt(24, shape.sharedMemory)
+    config.setNumber(32, stream)
+    config.setInt(48, attributes)
   }
 
-  #launchWith(kernel: LaunchableKernel, pointers: number, { cluster, cooperative }: LaunchAttributes): void {
+  /** @returns how many there are */
+  #setAttributes(kernel: LaunchableKernel, { cluster, cooperative }: LaunchAttributes): number {
     let count = 0
     if (cooperative) this.#setLaunchAttribute(count++, COOPERATIVE, [1])
     if (cluster !== undefined) {
       if (cluster[0] * cluster[1] * cluster[2] > PORTABLE_CLUSTER) this.#allowLargeClusters(kernel)
       this.#setLaunchAttribute(count++, CLUSTER_DIMENSION, cluster)
     }
-    this.#config.setInt(48, count)
-    const config = this.#config.address
-    const status = this.#context.calls.cuLaunchKernelEx(config, kernel.function, pointers, 0)
-    if (status !== SUCCESS) {
-      this.#context.retry(status, "cuLaunchKernelEx", config, kernel.function, pointers, 0)
-    }
+    return count
   }
 
   #setLaunchAttribute(index: number, id: number, value: readonly number[]): void {
