@@ -21,9 +21,11 @@ export interface Program {
 
 /** The same numbers in each run: at least 0, less than 1. */
 export function numbers(length: number, seed: number): Float32Array {
+  const values = new Float32Array(length)
   let state = seed >>> 0
-  return Float32Array.from({ length }, () => {
+  for (let index = 0; index < length; index++) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return (state >>> 8) / 2 ** 24
-  })
+    values[index] = (state >>> 8) / 2 ** 24
+  }
+  return values
 }

@@ -9,7 +9,7 @@ export function noteOf(asked: Asked | undefined): OverlapNote | undefined {
 }
 
 /** Makes a call that its policy times. */
-export function timed<T>(sample: OverlapSample, others: readonly Stream[], call: () => T): T {
+function timed<T>(sample: OverlapSample, others: readonly Stream[], call: () => T): T {
   let outcome: OverlapOutcome = "threw"
   sample.begin(others.map(({ state }) => state))
   try {
@@ -28,6 +28,6 @@ export function takeTurn<T>(
   inParallel: (note: OverlapNote) => T,
   inSequence: (note: OverlapNote) => T,
 ): T {
-  const call = () => (mode === "parallel" ? inParallel(note) : inSequence(note))
-  return sample === undefined ? call() : timed(sample, others, call)
+  const call = mode === "parallel" ? inParallel : inSequence
+  return sample === undefined ? call(note) : timed(sample, others, () => call(note))
 }

@@ -5,12 +5,12 @@ import { currentStreamIn } from "../runtime/device/current.js"
 import type { Stream } from "../runtime/device/stream.js"
 import { checkAuxStream, checkJoinEvent } from "./arguments.js"
 import { checkOverlap, type OverlapOptions } from "../runtime/order/policy/overlap-options.js"
-import { noteOf, timed } from "./by-policy.js"
+import { noteOf, takeTurn } from "./by-policy.js"
 import { forkJoinOfTwo, forkJoinOfTwoIn } from "./fork-join.js"
 import { type ParallelReason, report, reportTwo } from "./report.js"
 import { runTwoInSequence } from "./sequential.js"
 import { haveResidentKernels, sideBySide } from "../runtime/order/policy/resident.js"
-import type { OverlapTurn } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapNote } from "../runtime/order/policy/overlap-policy.js"
 import type { Joined } from "./types.js"
 
 /**
@@ -94,8 +94,8 @@ function executeByPolicy(
   options: OverlapOptions,
 ): unknown[] | Promise<unknown[]> {
   const asked = checkOverlap(options)
-  const inSequence = (reason: ParallelReason, main?: Stream) =>
-    runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", reason, main, undefined, noteOf(asked)))
+  const inSequence = (reason: ParallelReason, main?: Stream, note = noteOf(asked)) =>
+    runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", reason, main, undefined, note))
   if (auxStream === null || auxStream === undefined) return inSequence("no-aux-stream")
   if (asked === undefined) return executeOnTwo(fn0, fn1, event0, event1, auxStream)
   const here = context()
@@ -105,13 +105,17 @@ function executeByPolicy(
   if (main === auxStream) return inSequence("same-stream", main)
   checkJoinEvent(event0, "event0", main)
   checkJoinEvent(event1, "event1", main)
-  const turn = asked.policy.turnOf(main.state, asked.key)
-  if (turn.sample === undefined) return takeTurn(turn, here, main, fn0, fn1, auxStream, event0, event1)
-  return timed(turn.sample, [auxStream], () => takeTurn(turn, here, main, fn0, fn1, auxStream, event0, event1))
+  return takeTurn(
+    asked.policy.turnOf(main.state, asked.key),
+    [auxStream],
+    (note) => overlapTwo(note, here, main, fn0, fn1, auxStream, event0, event1),
+    (note) => inSequence("policy", main, note),
+  )
 }
 
-function takeTurn(
-  { mode, note }: OverlapTurn,
+/** Calls both functions side by side, because a policy says so. */
+function overlapTwo(
+  note: OverlapNote,
   here: Context,
   main: Stream,
   fn0: () => unknown,
@@ -120,9 +124,6 @@ function takeTurn(
   event0: Event,
   event1: Event,
 ): unknown[] | Promise<unknown[]> {
-  if (mode === "sequential") {
-    return runTwoInSequence(fn0, fn1, report("maybeExecuteInParallel", "policy", main, undefined, note))
-  }
   const region = reportTwo(here, main, auxStream, note)
   if (region === undefined && !haveResidentKernels()) {
     return forkJoinOfTwo(here, main, fn0, fn1, auxStream, event0, event1, undefined)

@@ -4,22 +4,12 @@ import { test } from "node:test"
 import { LaunchShape } from "../../src/common/facts/launch-shape.js"
 import { captureGraph, currentStream, type Device, type DeviceArray, type Graph, parallel } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
-import { affine, over } from "../support/kernels.js"
+import { affine } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { unsanitized } from "../support/races.js"
+import { change, valueOf } from "../support/two-branches.js"
 
 const length = 4
-
-/** x = x * scale + offset */
-function change(x: DeviceArray<"int32">, scale: number, offset: number): void {
-  affine.launch(over(x.length), x.length, x, scale, offset)
-}
-
-function valueOf(x: DeviceArray<"int32">): number {
-  const [value, ...others] = new Set(x.readSync())
-  assert.deepEqual(others, [])
-  return value ?? NaN
-}
 
 /** A graph's chain. */
 class Chained {

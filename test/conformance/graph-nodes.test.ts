@@ -16,13 +16,9 @@ import { forEachOpenDevice, onHost, openOther } from "../support/devices.js"
 import { refused } from "../support/errors.js"
 import { affine, combine, once, over, shape, throwing } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
+import { change, valueOf } from "../support/two-branches.js"
 
 const length = 4
-
-/** x = x * scale + offset */
-function change(x: DeviceArray<"int32">, scale: number, offset: number): void {
-  affine.launch(over(x.length), x.length, x, scale, offset)
-}
 
 function nodeAt<T>({ nodes }: Graph<T>, place: number): GraphNode {
   const node = nodes[place]
@@ -35,13 +31,6 @@ function launchAt<T>(graph: Graph<T>, place: number): GraphNode<typeof affine.si
   const node = nodeAt(graph, place)
   assert.ok(node.launches(affine))
   return node
-}
-
-/** The one number in all elements. */
-function valueOf(x: DeviceArray<"int32">): number {
-  const [value, ...others] = new Set(x.readSync())
-  assert.deepEqual(others, [])
-  return value ?? NaN
 }
 
 forEachOpenDevice("nodes of graphs", (open) => {

@@ -7,6 +7,7 @@ import { test } from "node:test"
 import {
   captureGraph,
   currentStream,
+  defineKernel,
   type Device,
   type DeviceArray,
   type Graph,
@@ -25,55 +26,27 @@ import { observe } from "../../src/runtime/order/observer/observers.js"
 import type { Operation } from "../../src/runtime/order/observer/operation.js"
 import { forEachOpenDevice, onHost } from "../support/devices.js"
 import { refused, thrownBy } from "../support/errors.js"
-import { affine, over } from "../support/kernels.js"
+import { affine, once } from "../support/kernels.js"
 import { isHeld, Latch } from "../support/latch.js"
 import { unsanitized } from "../support/races.js"
 import { RecordingDriver } from "../support/recording-driver.js"
 import { ScriptedPolicy } from "../support/scripted-policy.js"
+import { change, heldBranches, isParallel, twoBranches, valueOf } from "../support/two-branches.js"
 
 const length = 4
 
-/** x = x * scale + offset */
-function change(x: DeviceArray<"int32">, scale: number, offset: number): void {
-  affine.launch(over(x.length), x.length, x, scale, offset)
-}
+/** It has the name of a kernel that the driver's double knows. */
+const resident = defineKernel({
+  name: "test_spin",
+  signature: ["int32"],
+  resident: true,
+  cuda: { source: 'extern "C" __global__ void test_spin(int) {}' },
+  host: { source: "export function test_spin() {}" },
+})
 
-function valueOf(x: DeviceArray<"int32">): number {
-  const [value, ...others] = new Set(x.readSync())
-  assert.deepEqual(others, [])
-  return value ?? NaN
-}
-
-/** A graph of two branches. The first holds until the latch is open; the second sets `x` to 1. */
+/** A graph of two branches, of which the first holds until the latch is open. */
 function behindLatch(latch: Latch, x: DeviceArray<"int32">, overlap: ScriptedPolicy): Graph<unknown> {
-  return captureGraph(() => parallel([() => latch.hold(), () => change(x, 0, 1)]), { overlap, key: "shape" })
-}
-
-/** Two branches that change different arrays. */
-function twoBranches(x: DeviceArray<"int32">, y: DeviceArray<"int32">, overlap: ScriptedPolicy): Graph<unknown> {
-  return captureGraph(() => parallel([() => change(x, 3, 1), () => change(y, 5, 1)]), {
-    device: x.device,
-    overlap,
-    key: 64,
-  })
-}
-
-/** Whether the second branch of a launch runs while the first is held. Opens the latch. */
-function isParallel(graph: Graph<unknown>, latch: Latch, x: DeviceArray<"int32">): boolean {
-  using reader = graph.device.createStream()
-  const read = (): number => reader.run(() => valueOf(x))
-  x.fill(0)
-  graph.device.synchronize()
-  graph.launch()
-  latch.waitUntilEntered()
-  const isSequential = graph.overlap?.mode === "sequential"
-  if (isSequential) assert.ok(isHeld(currentStream(graph.device)))
-  else while (read() === 0) assert.equal(latch.timedOut, false)
-  const ran = read() === 1
-  latch.open()
-  graph.device.synchronize()
-  assert.deepEqual([read(), latch.timedOut], [1, false])
-  return ran
+  return captureGraph(() => heldBranches(latch, x), { overlap, key: "shape" })
 }
 
 forEachOpenDevice("graphs with a policy", (open) => {
@@ -93,6 +66,27 @@ forEachOpenDevice("graphs with a policy", (open) => {
       }
     },
   )
+
+  test("§14 an update that brings in a resident kernel has the graph run one operation after another", unsanitized, () => {
+    using device = open()
+    using x = device.zeros("int32", length)
+    resident.load(device)
+    for (const decision of [undefined, "parallel"] as const) {
+      const policy = new ScriptedPolicy()
+      policy.decision = decision
+      using latch = new Latch(device)
+      using graph = behindLatch(latch, x, policy)
+      graph.update(() => {
+        heldBranches(latch, x)
+        resident.launch(once, 1)
+      })
+      assert.deepEqual([graph.overlap?.mode, policy.take().includes("wasResident")], ["sequential", true])
+      assert.equal(isParallel(graph, latch, x), false)
+      using again = new Latch(device)
+      graph.update(() => heldBranches(again, x))
+      assert.deepEqual([graph.overlap?.mode, isParallel(graph, again, x)], ["sequential", false])
+    }
+  })
 
   test("§14 each launch of a measurement is timed once, from directly before it to directly after it", () => {
     using device = open()
@@ -283,7 +277,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
       first.open()
       graph.launch()
       assert.equal(
-        graph.update(() => parallel([() => latch.hold(), () => change(x, 0, 1)])),
+        graph.update(() => heldBranches(latch, x)),
         true,
       )
       assert.equal(isParallel(graph, latch, x), mode === "parallel")
@@ -345,7 +339,7 @@ forEachOpenDevice("graphs with a policy", (open) => {
     assert.deepEqual([valueOf(x), valueOf(y)], [5, 6])
     assert.deepEqual(policy.take(), [])
     assert.deepEqual(graph.overlap, { mode: "parallel", policy: { name: "scripted", key: 64, phase: "unmeasured" } })
-    graph.update(() => parallel([() => latch.hold(), () => change(x, 0, 1)]))
+    graph.update(() => heldBranches(latch, x))
     assert.equal(isParallel(graph, latch, x), true)
   })
 

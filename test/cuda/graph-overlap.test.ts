@@ -1,21 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { captureGraph, type DeviceArray, type Graph, openDevice, parallel } from "../../src/index.js"
-import { affine, over } from "../support/kernels.js"
+import { openDevice, parallel } from "../../src/index.js"
 import { ScriptedPolicy } from "../support/scripted-policy.js"
+import { change, twoBranches } from "../support/two-branches.js"
 import { onDouble } from "./device.js"
 import { double } from "./double.js"
 
 const length = 4
-
-function change(x: DeviceArray<"int32">): void {
-  affine.launch(over(length), length, x, 1, 1)
-}
-
-function twoBranches(x: DeviceArray<"int32">, y: DeviceArray<"int32">, overlap?: ScriptedPolicy): Graph<unknown> {
-  const policy = overlap === undefined ? {} : { overlap, key: "two" }
-  return captureGraph(() => parallel([() => change(x), () => change(y)]), { device: x.device, ...policy })
-}
 
 const names = (fn: () => void): (string | number | undefined)[] => double.log(fn).map(([name]) => name)
 const alive = (): [graphs: number, executables: number] => {
@@ -44,7 +35,7 @@ onDouble("graphs with a policy", () => {
       )
       assert.deepEqual(
         [...x.readSync()],
-        Array.from({ length }, () => 6),
+        Array.from({ length }, () => 364),
       )
     })
   }
@@ -74,7 +65,7 @@ onDouble("graphs with a policy", () => {
       using graph = twoBranches(x, y, policy)
       for (let launch = 0; launch < round % 4; launch++) graph.launch()
       if (round % 3 === 0) policy.decision = round % 2 === 0 ? "parallel" : "sequential"
-      if (round % 3 === 1) graph.update(() => parallel([() => change(x), () => change(y)]))
+      if (round % 3 === 1) graph.update(() => parallel([() => change(x, 3, 1), () => change(y, 5, 1)]))
       for (let launch = 0; launch < round % 3; launch++) graph.launch()
       if (round % 100 === 0) await device.completed()
     }

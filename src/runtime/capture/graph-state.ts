@@ -31,6 +31,7 @@ export class GraphState {
   #disposed = false
   /** Undefined unless it is being measured how to run it, so that other launches pay one check. */
   #trial: GraphTrial | undefined
+  readonly #policy: GraphPolicy | undefined
   #overlap: GraphOverlap | undefined
   #isChained = false
 
@@ -38,6 +39,7 @@ export class GraphState {
     this.capture = capture
     this.handle = handle
     this.#prerequisites = this.#joinMemory()
+    this.#policy = policy
     if (policy !== undefined) this.#ask(policy)
   }
 
@@ -47,7 +49,8 @@ export class GraphState {
   }
 
   /** Whether the executable graph is to be a chain after an update to this plan. */
-  staysChained(plan: GraphPlan): boolean {
+  wantsChain(plan: GraphPlan): boolean {
+    if (plan.isResident) return this.#policy?.wantsChain(plan) === true
     return this.#isChained && plan.isChainable
   }
 
@@ -55,7 +58,7 @@ export class GraphState {
   #ask(policy: GraphPolicy): void {
     const { order, plan } = this.capture
     this.#isChained = policy.wantsChain(plan)
-    const { decision } = policy
+    const decision = this.#isChained ? "sequential" : policy.decision
     if (plan.isChainable && decision !== undefined) {
       this.#overlap = policy.overlap(decision, "decided")
       return
@@ -103,7 +106,8 @@ export class GraphState {
     this.#abandon()
     const former = this.capture
     const formerHandle = this.handle
-    this.#isChained = this.staysChained(capture.plan)
+    this.#isChained = this.wantsChain(capture.plan)
+    if (this.#isChained) this.#overlap = this.#policy?.overlap("sequential", "decided")
     this.capture = capture
     this.handle = handle
     this.#launched = undefined

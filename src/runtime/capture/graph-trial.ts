@@ -35,11 +35,12 @@ export class GraphPolicy {
     return this.#entry.decision
   }
 
-  /** Whether a graph with this plan runs as a chain from the start. One with a resident kernel does. */
+  /** Whether a graph with this plan is a chain before anything was measured. One with a resident kernel always is. */
   wantsChain(plan: GraphPlan): boolean {
     if (!plan.isChainable) return false
-    if (plan.isResident) this.#entry.wasResident()
-    return this.#entry.decision === "sequential"
+    if (!plan.isResident) return this.#entry.decision === "sequential"
+    this.#entry.wasResident()
+    return true
   }
 
   next(stream: StreamState): OverlapTurn {

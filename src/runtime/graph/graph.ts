@@ -139,7 +139,7 @@ export class Graph<T> {
       fn,
       (plan) => ({
         update: this.state.disposed ? undefined : this.state.handle,
-        isChained: this.state.staysChained(plan),
+        isChained: this.state.wantsChain(plan),
       }),
       (captured) => this.#take(captured),
     )

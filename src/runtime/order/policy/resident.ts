@@ -30,9 +30,6 @@ export function sideBySide<T>(streams: readonly StreamState[], call: () => T): T
     isLater = result instanceof Promise
     if (result instanceof Promise) void result.then(end, end)
     return result
-  } catch (error) {
-    joinCaptured(streams)
-    throw error
   } finally {
     if (!isLater) end()
   }
@@ -48,7 +45,7 @@ export function holdOthers(stream: StreamState): () => void {
   const others = connected(stream)
   for (const other of others) if (other.capture === stream.capture) stream.waitFor(other)
   return () => {
-    // Inside a capture, this brings in the streams whose functions have not been called yet.
+    // Inside a capture, this brings in the streams whose functions have not been called yet. The capture's end joins all.
     for (const other of others) other.waitFor(stream)
   }
 }
@@ -67,10 +64,4 @@ function connected(stream: StreamState): StreamState[] {
   return [...found].filter(
     ({ disposed, capture }) => !disposed && (capture === undefined || capture === stream.capture),
   )
-}
-
-/** Joins the streams that a resident kernel has brought into a capture, if the call has failed before it joined them. */
-function joinCaptured([main, ...others]: readonly StreamState[]): void {
-  if (main?.capture === undefined) return
-  for (const other of others) if (!other.disposed && other.capture === main.capture) main.waitFor(other)
 }
