@@ -67,26 +67,30 @@ forEachOpenDevice("graphs with a policy", (open) => {
     },
   )
 
-  test("§14 an update that brings in a resident kernel has the graph run one operation after another", unsanitized, () => {
-    using device = open()
-    using x = device.zeros("int32", length)
-    resident.load(device)
-    for (const decision of [undefined, "parallel"] as const) {
-      const policy = new ScriptedPolicy()
-      policy.decision = decision
-      using latch = new Latch(device)
-      using graph = behindLatch(latch, x, policy)
-      graph.update(() => {
-        heldBranches(latch, x)
-        resident.launch(once, 1)
-      })
-      assert.deepEqual([graph.overlap?.mode, policy.take().includes("wasResident")], ["sequential", true])
-      assert.equal(isParallel(graph, latch, x), false)
-      using again = new Latch(device)
-      graph.update(() => heldBranches(again, x))
-      assert.deepEqual([graph.overlap?.mode, isParallel(graph, again, x)], ["sequential", false])
-    }
-  })
+  test(
+    "§14 an update that brings in a resident kernel has the graph run one operation after another",
+    unsanitized,
+    () => {
+      using device = open()
+      using x = device.zeros("int32", length)
+      resident.load(device)
+      for (const decision of [undefined, "parallel"] as const) {
+        const policy = new ScriptedPolicy()
+        policy.decision = decision
+        using latch = new Latch(device)
+        using graph = behindLatch(latch, x, policy)
+        graph.update(() => {
+          heldBranches(latch, x)
+          resident.launch(once, 1)
+        })
+        assert.deepEqual([graph.overlap?.mode, policy.take().includes("wasResident")], ["sequential", true])
+        assert.equal(isParallel(graph, latch, x), false)
+        using again = new Latch(device)
+        graph.update(() => heldBranches(again, x))
+        assert.deepEqual([graph.overlap?.mode, isParallel(graph, again, x)], ["sequential", false])
+      }
+    },
+  )
 
   test("§14 each launch of a measurement is timed once, from directly before it to directly after it", () => {
     using device = open()
