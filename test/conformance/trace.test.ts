@@ -70,26 +70,36 @@ forEachOpenDevice("trace", (open) => {
     using whole = new Latch(device)
     using half = new Latch(device)
     const trace = startTrace()
+    const beforeWhole = now()
     whole.hold(main)
-    half.hold(aux)
     whole.waitUntilEntered()
+    const beforeHalf = now()
+    half.hold(aux)
     half.waitUntilEntered()
+    // From here on both run, until just before their latches open. What this thread or a worker waits for its core meanwhile, the
+    // trace may count or not.
     const begin = now()
     pass(150)
+    const middle = now()
     half.open()
     aux.synchronize()
-    const middle = now()
+    const afterHalf = now()
     pass(150)
+    const end = now()
     whole.open()
     main.synchronize()
-    const end = now()
+    const afterWhole = now()
     const report = await trace.stop()
     const { busy, union, longest, overlap } = report.figures.total
     // The shorter one ran beside the longer one from its begin to its end.
     assert.ok(overlap !== undefined && overlap >= 0.98, `${overlap}`)
-    assert.ok(longest >= (end - begin) * ms * 0.98)
-    assert.ok(busy - longest >= (middle - begin) * ms * 0.98)
-    assert.ok(union <= busy - (middle - begin) * ms * 0.98)
+    const isWithin = (time: number, least: number, most: number) => {
+      assert.ok(time >= least * ms * 0.98 && time <= most * ms * 1.02, `${time} ns, from ${least} to ${most} ms`)
+    }
+    isWithin(longest, end - begin, afterWhole - beforeWhole)
+    isWithin(busy - longest, middle - begin, afterHalf - beforeHalf)
+    isWithin(busy - union, middle - begin, afterHalf - beforeHalf)
+    isWithin(union, end - begin, afterWhole - beforeWhole)
   })
 
   test("§12 nothing runs side by side that a wait orders: overlap is 0", async () => {
