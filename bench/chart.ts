@@ -18,7 +18,7 @@ export interface Series {
   readonly isGuide?: boolean
 }
 
-/** A picture, and what it shows in words, for those who cannot see it. */
+/** A picture, and its contents in words for readers that cannot see it. */
 export interface Drawn {
   readonly svg: string
   readonly alternative: string

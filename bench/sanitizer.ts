@@ -29,7 +29,7 @@ const touch = defineKernel({
   host: { source: "export function touch() {}" },
 })
 
-/** What is measured, and how it is named. */
+/** The measurements and their names. */
 const modes = {
   off: undefined,
   "without stacks": { stacks: false },

@@ -20,7 +20,7 @@ interface Group {
   readonly turns: Turn[]
 }
 
-/** What is left of a trace that has stopped: the host's time of a launch and of a fork-join. */
+/** The cost that remains after a trace has stopped: the host's time of a launch and of a fork-join. */
 export const traceOff: Benchmark = {
   name,
   title: "a launch, and a fork-join of two launches, in processes that never traced and that traced once and stopped",

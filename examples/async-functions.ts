@@ -1,6 +1,6 @@
 /**
- * Async functions side by side. Each reads a file, uploads it and counts its bytes. The work of each goes to its own stream,
- * whichever file arrives first, because the current stream follows every `await`.
+ * Async functions side by side. Each reads a file, uploads it and counts its bytes. The work of each runs on its own
+ * stream, whichever file arrives first, because the current stream follows every `await`.
  */
 
 import { readFile } from "node:fs/promises"

@@ -1,6 +1,7 @@
 /**
- * Joins the code and the style sheet of the page that shows a trace into a source that embeds them, so that bundlers and installed
- * packages find them without a file beside the code. Checks the page's types, which are those of a browser. Skips what is up to date.
+ * Joins the code and the style sheet of the page that shows a trace into a source that embeds them, so that bundlers
+ * and installed packages find them without a file beside the code. Checks the page's types, which are those of a
+ * browser. Does nothing if its output is up to date.
  */
 
 import { createHash } from "node:crypto"

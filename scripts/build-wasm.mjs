@@ -1,7 +1,7 @@
 /**
  * Compiles the kernels that are written in AssemblyScript into sources that embed them, so that bundlers and installed
  * packages find them without a file beside the code. Each is built twice: for every engine, and with the fused
- * multiply-add of relaxed SIMD for engines that have it. Silent; skips what is up to date.
+ * multiply-add of relaxed SIMD for engines that have it. Silent; does nothing if its output is up to date.
  */
 
 import { createHash } from "node:crypto"

@@ -1,4 +1,4 @@
-/** Refuses to publish what is not ready: `npm publish` runs this first. See CONTRIBUTING.md. */
+/** Refuses to publish a package that is not ready: `npm publish` runs this first. See CONTRIBUTING.md. */
 
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"

@@ -32,7 +32,7 @@ const out = resolve(values.out)
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
 
-say("Packing what is built")
+say("Packing the build")
 const archives = [archive(out, "project", stageProject), archive(out, "packages", stagePackages)]
 if (!values["without-node"]) {
   // The slow one is kept, because it only changes with the version of Node.js.

@@ -1,6 +1,6 @@
 /**
- * Runs a built program of this project, after installing and building what is missing: `node scripts/run.mjs build/bench/main.js …`.
- * The program runs in this process, so arguments, terminal, signals and exit code are its own.
+ * Runs a built program of this project, after installing and building any missing files: `node scripts/run.mjs
+ * build/bench/main.js …`. The program runs in this process, so arguments, terminal, signals and exit code are its own.
  */
 
 import { pathToFileURL } from "node:url"

@@ -11,7 +11,7 @@ export const decisionSizes = {
   lora: [16, 64],
 } as const satisfies Partial<Record<WorkloadName, readonly number[]>>
 
-/** What is known of one workload. Times are microseconds for the whole graph. */
+/** The figures of one workload. Times are microseconds for the whole graph. */
 export type DecisionFacts = Readonly<Record<string, number>>
 
 export const decisionName = (workload: string, size: number): string => `${workload} ${size}`

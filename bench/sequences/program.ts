@@ -6,7 +6,7 @@ import type { Device, DeviceArray } from "auxstream"
 export interface Opened {
   /** Queues everything on the current stream. */
   readonly inSequence: () => void
-  /** Queues independent parts side by side, as a person would who knows the program. */
+  /** Queues independent parts side by side, as somebody with knowledge of the program would. */
   readonly byHand: () => void
   /** The values that the program computes. */
   readonly results: readonly DeviceArray[]

@@ -1,4 +1,4 @@
-/** Times passes in sequence and side by side, eager and captured, in turns, with events on the device. */
+/** Times passes in sequence and side by side, eager and captured, alternately, with events on the device. */
 
 import type { Device, DeviceArray, Event } from "auxstream"
 import type { Branches, LayerOutput, Model, Output } from "./model.js"

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { build, isBuilt } from "./build.mjs"
 import { at, npm, say } from "./project.mjs"
 
-/** Installs what is missing and builds what is out of date. Ends the process if that fails. */
+/** Installs missing packages and builds outdated files. Ends the process if that fails. */
 export function setUp() {
   install()
   if (isBuilt()) return

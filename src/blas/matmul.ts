@@ -12,9 +12,9 @@ import type { MatmulDType, MatmulOptions } from "./options.js"
  * On CUDA, cuBLASLt multiplies; the first product of a shape waits until the device is idle, unless {@link prepareMatmul}
  * has prepared it.
  *
- * @param options the matrices, their sizes, and what is done with the product
+ * @param options the matrices, their sizes, and the other options
  * @throws AuxstreamError before anything is queued: AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH, AUX_LENGTH_MISMATCH,
- * AUX_OUT_OF_RANGE, AUX_INVALID_ARGUMENT (also if `out` shares memory with what is read), AUX_DISPOSED, AUX_NOT_READY,
+ * AUX_OUT_OF_RANGE, AUX_INVALID_ARGUMENT (also if `out` shares memory with an input), AUX_DISPOSED, AUX_NOT_READY,
  * AUX_DEVICE_UNAVAILABLE
  * @example
  * matmul({ a: x, b: weights, out: y, m: tokens, n: 5632, k: 2048, transposeB: true, bias, activation: "gelu" })

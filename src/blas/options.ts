@@ -10,18 +10,18 @@ export type MatmulOutDType<D extends MatmulDType = MatmulDType> = D extends "flo
   ? ProductTypes["output"]
   : D | "float32"
 
-/** What is applied to each element of a result: `max(x, 0)`, or GELU in its tanh form. */
+/** A function that is applied to each element of a result: `max(x, 0)`, or GELU in its tanh form. */
 export type MatmulActivation = "relu" | "gelu"
 
 /** Several products of the same shape at equal strides. */
 export interface MatmulBatch {
   /** The number of products. */
   readonly count: number
-  /** From one `a` to the next, in elements. 0 uses the same `a` for every product. */
+  /** The distance from one `a` to the next, in elements. 0 uses the same `a` for every product. */
   readonly strideA: number
-  /** From one `b` to the next, in elements. 0 uses the same `b` for every product. */
+  /** The distance from one `b` to the next, in elements. 0 uses the same `b` for every product. */
   readonly strideB: number
-  /** From one result to the next, in elements: at least as many as a result spans. */
+  /** The distance from one result to the next, in elements. Results must not overlap. */
   readonly strideOut: number
 }
 
@@ -37,7 +37,7 @@ export interface MatmulShape {
   readonly transposeA?: boolean | undefined
   /** Whether `b` is stored transposed, as the weights of a linear layer often are. Default: false. */
   readonly transposeB?: boolean | undefined
-  /** From one stored row of `a` to the next, in elements. Default: the length of a row. */
+  /** The distance from one stored row of `a` to the next, in elements. Default: the length of a row. */
   readonly ldA?: number | undefined
   /** The same for `b`. */
   readonly ldB?: number | undefined
@@ -83,21 +83,21 @@ export interface GroupedOptions {
   readonly stream?: Stream | undefined
 }
 
-/** What {@link prepareMatmul} prepares: the shape, dtypes and options of the products to come. */
+/** The shape, dtypes and options of the products that {@link prepareMatmul} prepares for. */
 export interface PreparedMatmul<D extends MatmulDType = MatmulDType> extends MatmulShape {
   /** The dtype of `a` and `b`. */
   readonly dtype: D
   /** The dtype of `out`. Default: that of the inputs; float32 for 8-bit inputs. */
   readonly outDtype?: MatmulOutDType<NoInfer<D>> | undefined
-  /** Only whether it is 0 matters. Default: 0. */
+  /** It only matters whether this is 0. Default: 0. */
   readonly beta?: number | undefined
   /** Whether a bias will be given. Default: false. */
   readonly bias?: boolean | undefined
-  /** The activation of the products to come. Default: none. */
+  /** The activation of the products. Default: none. */
   readonly activation?: MatmulActivation | undefined
   /**
-   * A power of two of bytes to which all addresses are aligned. Default: 16. New arrays have it; views and wrapped memory may
-   * not.
+   * The alignment of all addresses, in bytes: a power of two. Default: 16. New arrays have at least that; views and
+   * wrapped memory may have less.
    */
   readonly alignment?: number | undefined
 }

@@ -14,15 +14,15 @@ import type { MatmulDType, PreparedMatmul } from "./options.js"
 const ALIGNMENT = 16
 
 /**
- * Loads in advance what the first product of a shape would load, without blocking the event loop. The first such `matmul`
- * then does not wait.
+ * Plans a product and loads its kernel in advance, without blocking the event loop. Then the first such `matmul` does
+ * not wait.
  *
  * On CUDA this makes the plan and loads the kernel, for which the device must become idle. A plan depends on the shape, the
  * dtypes, the epilogue, whether `beta` is 0, and the alignment of each array, up to 16 bytes. On host it compiles the
  * kernel.
  *
  * @param device the device on which it will run
- * @param shape the sizes, dtypes and options of the products to come
+ * @param shape the sizes, dtypes and options of the products
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH; AUX_DEVICE_UNAVAILABLE if the device
  * has no such product; AUX_NOT_READY if the device does not become idle
  * @example

@@ -8,7 +8,7 @@ const LEAST_SPEEDUP = 1.2
 
 const help = `auxstream doctor [--device host|cuda] [--json]
 
-Says which devices this program can use, what is missing and how to get it, and measures each usable device for
+Says which devices this program can use and how to get missing parts, and measures each usable device for
 some seconds.
 
   --device KIND  exit with 1 unless a device of this kind works: host or cuda
@@ -19,7 +19,7 @@ Exit code: 0 if a device works, otherwise 1.`
 /** Checks the machine. */
 export const doctor: Command = {
   name: "doctor",
-  summary: "which devices work here, what is missing, and what launches cost",
+  summary: "which devices work here, which parts are missing, and how long launches take",
   help,
   async run(args) {
     const { json = false, device } = parseOptions("doctor", args, {

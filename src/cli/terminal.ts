@@ -6,7 +6,7 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const
 /** Colours a text. */
 export type Paint = (color: keyof typeof CODES, text: string) => string
 
-/** How to colour what is written to a stream. See https://no-color.org. */
+/** How to colour text that is written to a stream. See https://no-color.org. */
 export function paintFor(stream: { readonly isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): Paint {
   const isPlain = stream.isTTY !== true || (environment["NO_COLOR"] ?? "") !== "" || environment["TERM"] === "dumb"
   return isPlain ? (_color, text) => text : (color, text) => `\u001b[${CODES[color]}m${text}\u001b[0m`

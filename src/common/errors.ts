@@ -109,13 +109,13 @@ export class KernelError extends AuxstreamError {
  */
 export type ViolationKind = "written" | "beside" | "unwritten" | "changed"
 
-/** What an {@link AccessViolationError} tells besides its message. */
+/** The properties that an {@link AccessViolationError} has besides its message. */
 export interface ViolationDetails {
-  /** What was found. */
+  /** The kind of violation. */
   readonly kind: ViolationKind
   /** The argument, as in {@link AccessViolationError.argument}. */
   readonly argument: string | undefined
-  /** The first byte concerned, counted from where the argument begins. */
+  /** The first byte concerned, counted from the beginning of the argument. */
   readonly begin: number
   /** The byte after the last one concerned. */
   readonly end: number
@@ -135,9 +135,9 @@ export class AccessViolationError extends KernelError {
   readonly kind: ViolationKind
   /** The argument: `"2"`, or `"2.table"` in a struct. Undefined for memory that is no argument, such as in `uses`. */
   readonly argument: string | undefined
-  /** The first byte concerned, counted from where the argument begins. Negative before it. */
+  /** The first byte concerned, counted from the beginning of the argument. Negative if it lies before the argument. */
   readonly begin: number
-  /** The byte after the last one concerned. Bytes in between may be as they should. */
+  /** The byte after the last one concerned. Some bytes in between may be correct. */
   readonly end: number
   /** The name of the stream that the operation was queued on. */
   readonly stream: string

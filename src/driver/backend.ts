@@ -32,9 +32,9 @@ export interface OpenOptions {
   /** The host device's worker threads, 1 to 256. The default is the number of cores, but at least 2. */
   readonly threads?: number | undefined
   /**
-   * The milliseconds that one launch of a kernel may run on the host device, 1 to 2147483647. A launch that runs longer loses
-   * the device, and the error names the kernel and its stream. There is no limit by default. CUDA cannot end a kernel:
-   * `"auto"` ignores the option if it opens a CUDA device, and a CUDA device that is named refuses it.
+   * How long one launch of a kernel may run on the host device, in milliseconds, 1 to 2147483647. A launch that runs
+   * longer loses the device, and the error names the kernel and its stream. There is no limit by default. CUDA cannot
+   * end a kernel: `"auto"` ignores the option if it opens a CUDA device, and a CUDA device that is named refuses it.
    *
    * @example
    * const device = openDevice("host", { launchTimeout: 10_000 })

@@ -88,7 +88,7 @@ export interface Driver {
 
   /**
    * Shows a range of the host's time in the device's profilers, until the returned function is called. Ranges may overlap.
-   * Absent, or gives undefined, if there is nothing to show it to.
+   * Absent, or gives undefined, if no library can show it.
    */
   startRange?(name: string): (() => void) | undefined
 

@@ -43,7 +43,7 @@ const optionNames: ReadonlySet<string> = new Set(["name", "file"] satisfies (key
  * Use it only in the thread that made it.
  */
 export class MeasuredOverlap extends OverlapPolicy {
-  /** The name in messages, in reports and in the file. */
+  /** The policy's name in messages, in reports and in the file. */
   readonly name: string
   readonly #owner: EntryOwner
   readonly #file: DecisionFile | undefined
@@ -74,7 +74,7 @@ export class MeasuredOverlap extends OverlapPolicy {
   }
 
   /**
-   * What is known of each key by now, in the order of their first calls. Data for programs; {@link report} is for people.
+   * The state of each key, in the order of their first calls. {@link report} shows the same as a table.
    *
    * @example
    * policy.decisions.find(({ key }) => key === 256)?.mode // "parallel", "sequential" or undefined
@@ -88,8 +88,8 @@ export class MeasuredOverlap extends OverlapPolicy {
   }
 
   /**
-   * Prints a table of all keys: the mode, the median cost of a call in each mode, how many pairs of calls were measured, and
-   * what reading the times has cost.
+   * Prints a table of all keys: the mode, the median cost of a call in each mode, and the number of measured pairs of
+   * calls. It also says how much time reading the times took.
    *
    * @param write gets the text; default: standard output
    * @returns the text
@@ -216,13 +216,14 @@ function rounded(microseconds: number): number {
 }
 
 /**
- * Makes a policy that measures whether the functions of a call run faster side by side or one after another. Give it to
- * `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `captureGraph`, with a key that names the shape of the call.
+ * Makes a policy that measures whether the functions of a call run faster side by side or one after another. Pass it to
+ * `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `captureGraph`, with a key that stands for the shape of
+ * the call.
  *
  * The policy alternates the calls of each key between both modes and times them with events on the current stream. After at
- * most 19 calls in each mode it decides. Rare checks change a decision that does not hold any more.
+ * most 19 calls in each mode it decides. Rare checks change a decision that no longer holds.
  *
- * A file that is broken, or none of decisions, is refused, so that it is never overwritten.
+ * A file that is broken, or has other contents, is refused and never overwritten.
  *
  * @param options the policy's name, and a file for its decisions
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_FILE_FAILED

@@ -3,11 +3,11 @@ import type { Entry } from "./entry.js"
 import type { CallKind } from "./file/stored.js"
 
 /**
- * How far a key is:
+ * The state of a key:
  *
- * - `measuring`: its calls alternate, or their times are awaited
+ * - `measuring`: its calls alternate, or the policy waits for their times
  * - `decided`: its calls run as decided
- * - `early`: decided, and measured again once the process has run 1 000 fork-joins
+ * - `early`: decided, and measured again after the thread's first 1 000 fork-joins with a policy
  * - `from file`: decided by another process, and not checked by this one yet
  * - `async`: its functions return promises, so its calls run in parallel, unmeasured
  * - `resident`: a kernel defined with `resident: true` needs the whole device, so its calls run in sequence
@@ -15,11 +15,11 @@ import type { CallKind } from "./file/stored.js"
  */
 export type OverlapState = "measuring" | "decided" | "early" | "from file" | "async" | "resident" | "unmeasurable"
 
-/** What a policy knows of one key on one device, for {@link MeasuredOverlap.decisions}. */
+/** The state of one key on one device, in {@link MeasuredOverlap.decisions}. */
 export interface OverlapDecision {
   /** The vendor's name of the device. */
   readonly device: string
-  /** Eager calls and captured graphs are measured apart. */
+  /** Eager calls and captured graphs are measured separately. */
   readonly call: CallKind
   /** The key of the calls: usually their shape. */
   readonly key: OverlapKey

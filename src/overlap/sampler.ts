@@ -158,7 +158,7 @@ class CallSample implements OverlapSample {
   readonly #main: StreamState
   readonly #sink: SampleSink
   #counts = false
-  /** Undefined if there is nothing to read. */
+  /** Undefined if no sample is pending. */
   #events: TimingPair | undefined
   #loads = 0
   #residents = 0

@@ -62,7 +62,7 @@ export class Table {
     return entry
   }
 
-  /** What is known of graphs with this key, if anything. */
+  /** The state of graphs with this key, if there are any. */
   findCaptured(key: OverlapKey): Entry | undefined {
     const known = this.captured.get(key)
     return known === undefined && this.#stored("captured", key) !== undefined ? this.capturedEntryOf(key) : known

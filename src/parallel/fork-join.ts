@@ -182,7 +182,7 @@ class ForkJoin {
     const fork = lease(start, this.#main.device)
     try {
       fork.recordOn(this.#main)
-      this.#take(0, fn0()) // If this throws, no branch has started and there is nothing to join.
+      this.#take(0, fn0()) // If this throws, no branch has started, so there is no stream to join.
       for (const branch of this.#branches) {
         if (this.#failure === undefined) this.#start(branch, fork)
       }

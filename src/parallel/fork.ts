@@ -95,13 +95,13 @@ export class Fork<T> {
 showAs<Fork<unknown>>(Fork, ({ stream }) => `Fork { on ${stream.name} of ${stream.device.id} }`)
 
 /**
- * Calls a function now, with its work on a stream of its own, after everything queued on the current stream so far. Join
- * it where you need its result, with {@link Fork.join}. A fork that is disposed of or garbage-collected is joined, too.
+ * Calls a function now. Its work is queued on another stream, after everything queued on the current stream so far.
+ * Call {@link Fork.join} where you need the result. Disposing of a fork joins it, and so does garbage collection.
  *
  * Inside `withMultiStream(false, ...)` the function's work is queued on the current stream.
  *
- * @param fn called at once; its work is queued on the other stream. Sync or async
- * @param options the stream, if not one of the pool
+ * @param fn called immediately; its work is queued on the other stream. Sync or async
+ * @param options the stream; by default one of the pool
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_AMBIGUOUS_DEVICE or AUX_DISPOSED before anything is queued; otherwise what
  * the function threw, after the join
  * @example

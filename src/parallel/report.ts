@@ -14,7 +14,7 @@ import { type Context, context } from "../runtime/device/context.js"
  * - `"no-aux-stream"`: no other stream was given
  * - `"disabled"`: {@link withMultiStream} or the option `enable` turned it off
  * - `"same-stream"`: the other stream was the current one
- * - `"policy"`: a policy decided so
+ * - `"policy"`: a policy decided this, or is measuring it
  */
 export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "policy" | "parallel"
 
@@ -22,7 +22,7 @@ export type ParallelReason = "no-aux-stream" | "disabled" | "same-stream" | "pol
 export interface ParallelMessage {
   /** Whether the work of the functions was queued side by side. */
   readonly mode: "parallel" | "sequential"
-  /** Why. */
+  /** Why it ran in this mode. */
   readonly reason: ParallelReason
   /** Undefined if the call names no device and there is no current one. */
   readonly device: Device | undefined

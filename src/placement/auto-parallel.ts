@@ -19,7 +19,7 @@ const MOST_STREAMS = 128
 
 /** Options of {@link autoParallel}. */
 export interface AutoParallelOptions {
-  /** The most streams that the region uses, the current one included: 1 to 128. Default: 8. */
+  /** The largest number of streams that the region uses, including the current one: 1 to 128. Default: 8. */
   readonly streams?: number | undefined
   /**
    * The most streams with matrix products: 1 to 128. Each needs a workspace: 32 MiB for cuBLAS on a large GPU, 1.3 MB on
@@ -28,7 +28,10 @@ export interface AutoParallelOptions {
   readonly workspaces?: number | undefined
   /** The device whose operations are placed. Default: the device of the innermost `run`, otherwise the only open device. */
   readonly device?: Device | undefined
-  /** Called at the end with the operations, their streams, and why each runs after which. Costs some time for each operation. */
+  /**
+   * Called at the end with the operations, their streams, and the reasons for their order. Costs some time for each
+   * operation.
+   */
   readonly explain?: ((placement: PlacementReport) => void) | undefined
 }
 
@@ -52,19 +55,20 @@ type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
 const open: Placement[] = []
 
 /**
- * Runs what a function queues side by side where that is safe. Write the function in sequence: the library chooses a stream
- * for each operation, and makes it wait for the earlier ones that use the same bytes, if one of the two writes. Which bytes
- * an operation uses follows from signatures, structs, `uses` and globals, so kernels need no annotation. At the end, the
- * current stream runs after everything.
+ * Calls a function that queues work in sequence, and runs its operations side by side where that is safe. The library
+ * chooses a stream for each operation, and makes it wait for earlier operations that use the same bytes, if either of the
+ * two writes. It knows these bytes from signatures, structs, `uses` and globals, so kernels need no annotations. At the
+ * end, everything is joined on the current stream.
  *
- * The same function is always placed the same way, inside {@link captureGraph}, too, where it becomes a graph with branches.
- * Whatever names a stream or an event, or waits for the device, is a fence: it runs after everything before it, and
- * everything after it runs later. A region inside a region is a part of it. `withMultiStream(false, ...)` turns regions off.
+ * The same function is always placed the same way, also inside {@link captureGraph}, where it becomes a graph with
+ * branches. A call that names a stream or an event, or waits for the device, is a fence: it runs after everything before
+ * it, and everything after it runs later. A region inside a region becomes part of the outer one.
+ * `withMultiStream(false, ...)` turns regions off.
  *
  * After GrCUDA's scheduler. CUDA: streams, `cuEventRecord` and `cuStreamWaitEvent`.
  *
  * @param fn queues the work; must not be async. It may read arrays: await the promise outside
- * @param options the most streams, and a function that gets the placement
+ * @param options limits on streams, the device, and a function that receives the placement
  * @returns what `fn` returns
  * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_AMBIGUOUS_DEVICE, AUX_DISPOSED, AUX_STREAM_CAPTURING
  * before anything is queued; AUX_INVALID_ARGUMENT if `fn` returns a promise, and what `fn` throws, after the join
@@ -149,9 +153,9 @@ function callSync(fn: () => unknown): unknown {
 }
 
 /**
- * Inside {@link autoParallel}: keeps the order of the calls for what a function queues. Use it for operations that depend on
- * each other in a way that their arguments do not show. Other operations of the region may still run beside them. Outside
- * of regions, it only calls the function.
+ * Inside {@link autoParallel}: keeps the operations that a function queues in the order of the calls. Use it for
+ * operations that depend on each other in a way that their arguments do not show. Other operations of the region may
+ * still run beside them. Outside a region, it just calls the function.
  *
  * @param fn must not be async
  * @returns what `fn` returns

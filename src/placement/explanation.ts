@@ -13,13 +13,13 @@ export interface PlacementEdge {
   readonly from: number
   /** The index of the later operation. */
   readonly to: number
-  /** How: both are on one stream; the stream waits; or other edges imply it. */
+  /** What enforces the order: both are on one stream; the stream waits; or other edges imply it. */
   readonly by: "stream" | "wait" | "other edges"
   /** Why: they use the same memory, or `inOrder` orders them. */
   readonly why: "memory" | "inOrder"
-  /** What the earlier operation does with the memory. Undefined for `inOrder`. */
+  /** What the earlier operation does to the memory. Undefined for `inOrder`. */
   readonly earlier: "read" | "write" | undefined
-  /** What the later operation does with it. Undefined for `inOrder`. */
+  /** What the later operation does to the memory. Undefined for `inOrder`. */
   readonly later: "read" | "write" | undefined
   /** The index of the memory: arrays and pieces of wrapped memory are numbered in the order of their first use. */
   readonly memory: number | undefined
@@ -43,7 +43,7 @@ export interface PlacedOperation {
   readonly stream: number
   /** The number of fences before it. It runs after all operations with a smaller number. */
   readonly section: number
-  /** The operations that it must run after, the newest first. */
+  /** The operations that it must run after, newest first. */
   readonly edges: readonly PlacementEdge[]
 }
 

@@ -212,7 +212,7 @@ export class RegionStreams {
 
   /**
    * Joins all streams: stream 0 runs after everything, and every later step after what stream 0 has queued until the first
-   * of them. Goes on after a failure.
+   * of them. Continues after a failure.
    *
    * @returns what failed
    */

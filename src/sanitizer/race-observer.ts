@@ -27,7 +27,7 @@ interface OpenOperation {
   readonly history: History
   /** The operation inside which it is queued, in the body of a conditional. */
   readonly outer: OpenOperation | undefined
-  /** What is ordered before the operation. */
+  /** The operations that are ordered before this one. */
   readonly clock: VectorClock
   readonly accesses: readonly Access[]
   /** Known if it is the launch of a graph. */
@@ -115,7 +115,7 @@ export class RaceObserver extends OperationObserver {
     return this.#hasStacks ? captureStack() : undefined
   }
 
-  /** Compares with the history, and for the body of a conditional with what is around it. */
+  /** Compares with the history, and for the body of a conditional with the work around it. */
   #checkAll(
     history: History,
     lane: Lane,

@@ -10,15 +10,18 @@ import { captureStack, stackText } from "./source/stack.js"
 
 /** Options of {@link startSanitizer}. */
 export interface SanitizerOptions extends AccessOptions {
-  /** Whether data races are found. Default: true. */
+  /** Whether to look for data races. Default: true. */
   readonly races?: boolean | undefined
   /**
-   * What happens at a race. `"throw"` (the default): the call that would queue the second access throws, and queues nothing.
-   * `"warn"`: a process warning for each distinct race; the operation is queued. A function: called with each race before the
-   * operation is queued; if it throws, nothing is queued.
+   * What to do at a race. `"throw"` (the default): the call that would queue the second access throws, and queues
+   * nothing. `"warn"`: a process warning for each distinct race; the operation is queued. A function: called with each
+   * race before the operation is queued; if it throws, nothing is queued.
    */
   readonly onRace?: "throw" | "warn" | ((race: DataRaceError) => void) | undefined
-  /** Whether reports show where the program queued the accesses. Costs some microseconds an operation. Default: true. */
+  /**
+   * Whether reports show where the program queued the accesses. Costs several microseconds for each operation. Default:
+   * true.
+   */
   readonly stacks?: boolean | undefined
 }
 
@@ -40,17 +43,17 @@ export interface Sanitizer {
  * in the program that orders them. It checks every launch, copy, fill, read, product and graph launch of all devices from now
  * on, before it is queued. A report names both accesses and the call that would order them.
  *
- * It is exact over what operations declare: signatures, structs, `uses` and `external`. Only order that the program makes
- * counts: streams, events, waits, joins and synchronisations; never what happened to be finished. So a race is found even if
- * it did no harm this time.
+ * It is exact for the accesses that operations declare: in signatures, structs, `uses` and `external`. Only order that the
+ * program makes counts: streams, events, waits, joins and synchronisations. Work that happens to be done does not count as
+ * ordered, so a race is found even if it did no harm this time.
  *
- * On the host device it can also check what operations do to memory, while they run: see {@link AccessOptions}.
+ * On the host device it can also check what operations really do to memory: see {@link AccessOptions}.
  *
  * The environment variable `AUXSTREAM_SANITIZER=1` starts it with the first device; `AUXSTREAM_SANITIZER=warn` with warnings.
  *
  * PyTorch: `TORCH_CUDA_SANITIZER`.
  *
- * @param options what is checked, and what happens when something is found
+ * @param options the checks, and what to do when they find something
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const sanitizer = startSanitizer()

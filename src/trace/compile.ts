@@ -198,7 +198,7 @@ class Compiler {
     }
   }
 
-  /** What is known of a region before its operations are. */
+  /** The facts about a region that are known before its operations. */
   #region({ region, start, end }: RecordedRegion): TraceRegion {
     const parent = region.parent && this.#regions.get(region.parent.region.number)
     return {

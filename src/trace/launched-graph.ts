@@ -68,7 +68,7 @@ export class LaunchedGraph {
 
   /**
    * The operations of the nodes of one launch, undefined for nodes of graphs inside; undefined if it is not known which nodes are
-   * the launched graph's own, or if they contradict what is known of the graph. Then the driver has placed the nodes otherwise
+   * the launched graph's own, or if they contradict the captured graph. Then the driver has placed the nodes otherwise
    * than is assumed, and nothing must be said of them.
    *
    * @param isOneClock whether the times of all nodes are from one clock, so that they must agree with the edges

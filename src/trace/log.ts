@@ -34,7 +34,7 @@ export interface LoggedOperation {
   /** NaN until known. */
   start: number
   end: number
-  /** What is known of the graph that it launches. */
+  /** The facts about the graph that it launches. */
   readonly outline: GraphOutline | undefined
   /** The operations of a graph that ran. */
   nodes: TimedNode[] | undefined

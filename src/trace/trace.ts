@@ -69,7 +69,7 @@ export class Trace {
     return this.#report
   }
 
-  /** @internal What has been recorded and has run so far. The trace goes on. */
+  /** @internal What has been recorded and has run so far. The trace continues. */
   peek(): TraceReport {
     this.#recorder.collect()
     return this.#reportOf(this.#window())
@@ -79,7 +79,7 @@ export class Trace {
     const window = this.#window()
     const shared = this.#recorder
     await shared.settle()
-    // Only now, so that a trace that started meanwhile goes on with the same recorder.
+    // Only now, so that a trace that started meanwhile continues with the same recorder.
     if (--users === 0) {
       recorder = undefined
       shared.stop()

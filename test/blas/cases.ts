@@ -268,7 +268,7 @@ function intermediate({ beta, bias, activation }: Case, product: number, kept: n
   return parts + sum + (activation === undefined ? 0 : Math.abs(finished))
 }
 
-/** Sums of k products in float32, in any order, then the rounding to the result's type of what is so large. */
+/** Sums of k products in float32, in any order, then the rounding to the result's type of a sum of that size. */
 function errorBound(
   { dtype, k, outDtype, activation }: Case,
   sums: number,
@@ -315,7 +315,7 @@ export function upload<D extends MatmulDType>(device: Device, source: Float32Arr
   return device.from(elements as SourceOf<D>, dtype)
 }
 
-/** What is in an array, as numbers. */
+/** The contents of an array, as numbers. */
 export function download(array: DeviceArray): Float32Array {
   const read = array.readSync()
   if (read instanceof Float32Array) return read

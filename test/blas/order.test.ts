@@ -19,7 +19,7 @@ function loaded(device: Device): Device {
 }
 
 forEachDevice("matmul among other work", (open) => {
-  test("§4 a product goes to the current stream, after the work queued there", unsanitized, () => {
+  test("§4 a product is queued on the current stream, after the work queued there", unsanitized, () => {
     using device = loaded(open())
     using stream = device.createStream()
     using a = device.from(Float32Array.of(1, 2, 3, 4))
@@ -37,7 +37,7 @@ forEachDevice("matmul among other work", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 a product goes to the named stream, not to the current one", () => {
+  test("§4 a product is queued on the named stream, not on the current one", () => {
     using device = loaded(open())
     using held = device.createStream()
     using free = device.createStream()

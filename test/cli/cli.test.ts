@@ -79,7 +79,7 @@ describe("auxstream", () => {
     }
   })
 
-  test("doctor says which devices work, what is missing, and measures; its exit code is for scripts", () => {
+  test("doctor says which devices work and which parts are missing, and measures; its exit code is for scripts", () => {
     const { status, stdout } = run("doctor", "--json")
     assert.equal(status, 0)
     const { ok, devices } = JSON.parse(stdout) as {

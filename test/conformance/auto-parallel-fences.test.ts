@@ -86,7 +86,7 @@ forEachOpenDevice("fences of autoParallel", (open) => {
 })
 
 forEachDevice("fences of autoParallel", (open) => {
-  test("§14 where: everything before a fence is done when a stream that waits there goes on", () => {
+  test("§14 where: everything before a fence is done when a stream that waits there continues", () => {
     using device = open()
     using latch = new Latch(device)
     using other = device.createStream()
@@ -201,7 +201,7 @@ forEachDevice("fences of autoParallel", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§14 where: a call that is refused is not placed, and the region goes on", () => {
+  test("§14 where: a call that is refused is not placed, and the region continues", () => {
     using device = open()
     const [x, y] = fourArrays(device)
     const gone = device.full("int32", 4, 1)

@@ -40,7 +40,7 @@ forEachDevice("autoParallel", (open) => {
     assert.deepEqual(firsts(...all), afterDiamond)
   })
 
-  test("§14 where: edges name the memory, its bytes, the argument, and who reads or writes", () => {
+  test("§14 where: edges name the memory, its bytes, the argument, and which side reads or writes", () => {
     using device = open()
     const [x, y] = fourArrays(device)
     const report = placed(() => {

@@ -74,7 +74,7 @@ forEachOpenDevice("completion", (open) => {
     assert.deepEqual(x.readSync(), Int32Array.of(3000))
   })
 
-  test("§8 abort: the promise rejects with the signal's reason, and the work goes on", async () => {
+  test("§8 abort: the promise rejects with the signal's reason, and the work continues", async () => {
     using device = open()
     using stream = device.createStream()
     using event = device.createEvent()

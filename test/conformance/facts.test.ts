@@ -50,7 +50,7 @@ forEachDevice("facts", (open) => {
     if (device.kind === "host") assert.equal(total, device.properties.totalMemory)
   })
 
-  test("§11 resetPeakMemory: the peak begins again at what is in use", () => {
+  test("§11 resetPeakMemory: the peak begins again at the bytes in use", () => {
     using device = open()
     using x = device.empty("uint8", MIB)
     device.empty("uint8", 8 * MIB).dispose()

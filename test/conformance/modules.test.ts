@@ -168,7 +168,7 @@ forEachOpenDevice("modules", (open) => {
 })
 
 onHost("modules", (open) => {
-  test("§11 prepare loads the host code of a module without kernels, and rejects with what is wrong with it", async () => {
+  test("§11 prepare loads the host code of a module without kernels, and rejects with the mistake in it", async () => {
     using device = open()
     using whole = defineModule({ name: "whole", host: { source: "export function unused() {}" } })
     await whole.prepare(device)

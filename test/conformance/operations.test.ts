@@ -121,7 +121,7 @@ forEachDevice("an observer sees", (open) => {
     ])
   })
 
-  test("§6 operations: what is made and freed", () => {
+  test("§6 operations: allocations and frees", () => {
     using device = open()
     currentStream(device)
     using observed = new Observed()
@@ -491,7 +491,7 @@ class Placing extends OperationObserver {
 }
 
 forEachDevice("an observer that chooses the stream", (open) => {
-  test("§14 placing: of operations that name none, the whole of each goes there", async () => {
+  test("§14 placing: of operations that name none, the whole of each runs there", async () => {
     using device = multiplied(open())
     using x = device.full("int32", 4, 1)
     using y = device.full("int32", 4, 2)

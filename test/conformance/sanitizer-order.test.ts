@@ -303,7 +303,7 @@ forEachOpenDevice("§13 the sanitizer and order:", (open) => {
   })
 
   test(
-    "§5.1 the functions of a fork-join race with each other, and not with what is before and after it",
+    "§5.1 the functions of a fork-join race with each other, and not with the work before and after it",
     unsanitized,
     () => {
       const device = open()

@@ -59,7 +59,7 @@ forEachOpenDevice("streams", (open) => {
     assert.equal(latch.timedOut, false)
   })
 
-  test("§4 wait(stream): later work runs after what is queued there so far, and not after what is queued later", () => {
+  test("§4 wait(stream): later work runs after the work queued there so far, and not after work queued later", () => {
     using device = open()
     using first = device.createStream()
     using second = device.createStream()
@@ -82,7 +82,7 @@ forEachOpenDevice("streams", (open) => {
     assert.equal(before.timedOut || later.timedOut, false)
   })
 
-  test("§4 wait(stream): a stream that waits for itself goes on", () => {
+  test("§4 wait(stream): a stream that waits for itself continues", () => {
     using device = open()
     using stream = device.createStream()
     stream.wait(stream)

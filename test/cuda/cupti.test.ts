@@ -1,4 +1,7 @@
-/** Times from CUPTI, on its double: which operation and which node of a graph each record belongs to, and who may use it. */
+/**
+ * Times from CUPTI, on its double: which operation and which node of a graph each record belongs to, and which thread
+ * may use it.
+ */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { once } from "node:events"
@@ -263,7 +266,7 @@ onDouble("CUPTI", () => {
     latch.free()
   })
 
-  test("§12 a trace that stops has all times of its work, while another trace goes on and work of it runs", async () => {
+  test("§12 a trace that stops has all times of its work, while another trace continues and work of it runs", async () => {
     const device = openDevice("cuda:0")
     const x = device.zeros("int32", 10)
     const aux = device.createStream()

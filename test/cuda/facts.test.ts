@@ -1,4 +1,4 @@
-/** What the driver tells about the device and its kernels, and memory that goes back to the system. */
+/** What the driver tells about the device and its kernels, and memory that returns to the system. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { kernel, Latch, launch, mark, never, noop, onDouble, open, thrownBy } from "./device.js"

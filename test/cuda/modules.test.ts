@@ -141,7 +141,7 @@ onDouble("§11 symbols", () => {
   const ptx = `.version 8.0\n.target sm_90\n.address_size 64\n${image("_ZN4test4overEi", "_ZN4test4overEf", "_Z9test_noopv", "test_local")}\n`
   const images: readonly (readonly [string, CudaModuleBody])[] = [
     ["PTX", { ptx }],
-    // Our code cannot read what is in this one, as if it were compressed.
+    // Our code cannot read the contents of this one, as if it were compressed.
     [
       "a fatbin",
       {

@@ -5,7 +5,7 @@ import { double, skip } from "./double.js"
 import { ForeignCapture } from "./foreign-capture.js"
 
 describe("§13 the sanitizer and a stream that another library captures", { skip }, () => {
-  test("what is captured there runs in that library's order, so it is in no report", unsanitized, () => {
+  test("work captured there runs in that library's order, so it is in no report", unsanitized, () => {
     using device = openDevice("cuda:0")
     const x = device.zeros("int32", 8)
     const [stream, other] = [device.createStream(), device.createStream()]

@@ -18,7 +18,7 @@ import { allErrors, checkWorks, placesOf } from "./checks.js"
 import { Program } from "./program.js"
 import { watching, watchingNothing } from "./watchdog.js"
 
-/** What is thrown: errors, and values that cannot carry anything. */
+/** The thrown values: errors, and values that cannot carry anything. */
 const values: readonly unknown[] = [
   new Error("of the user"),
   undefined,

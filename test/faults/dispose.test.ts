@@ -1,4 +1,4 @@
-/** Something is disposed of at each point of a program, which goes on: before each step, and inside each function. */
+/** Something is disposed of at each point of a program, which continues: before each step, and inside each function. */
 import assert from "node:assert/strict"
 import { after, describe, test } from "node:test"
 import { AuxstreamError, type Device, openDevice } from "../../src/index.js"
@@ -113,7 +113,7 @@ for (const { id, skipped } of [
   describe(`disposing at each point, on ${id}`, { skip: skipped }, () => {
     after(() => watchingNothing())
 
-    test("the program goes on, or ends with an error that says so; nothing is left, and the device works", async () => {
+    test("the program continues, or ends with an error that says so; nothing is left, and the device works", async () => {
       using device = openDevice(id)
       const points = await pointsOf(device)
       const used = device.memory.used

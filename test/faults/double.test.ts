@@ -24,7 +24,7 @@ const popContext = native("cuCtxPopCurrent_v2", "int", ["uintptr_t"])
 const warnings: Error[] = []
 process.on("warning", (warning) => warnings.push(warning))
 
-/** Waits until a closed device has released its context. @returns what is left of it */
+/** Waits until a closed device has released its context. @returns the parts that are left */
 async function leftovers(): Promise<string> {
   // Pinned memory is freed once its buffer is unreachable.
   await collectUntil(() => double.alive().contexts === 0, "the context is released")

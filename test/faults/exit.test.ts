@@ -65,7 +65,7 @@ const endings: Readonly<Record<string, Ending>> = {
     code: 10,
     stdout: "disposed\n",
   },
-  "process.exit, and a listener that goes on": {
+  "process.exit, and a listener that continues": {
     body: "process.on('exit', () => { queue(); latch.open(); aux.synchronize(); console.log('done') }); process.exit(11)",
     code: 11,
     stdout: "done\n",

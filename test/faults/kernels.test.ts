@@ -130,7 +130,7 @@ async function loseAt(options: OpenOptions, kernels: Failing, nth: number): Prom
   program.dispose()
 }
 
-/** Tries places, and collects what is wrong. */
+/** Tries places, and collects the mistakes. */
 async function tryPlaces(
   what: string,
   places: readonly number[],

@@ -1,4 +1,4 @@
-/** Two threads use one GPU, and a call of one of them fails: the other goes on, unless the GPU itself is lost. */
+/** Two threads use one GPU, and a call of one of them fails: the other continues, unless the GPU itself is lost. */
 import assert from "node:assert/strict"
 import { once as nextOf } from "node:events"
 import { after, describe, test } from "node:test"

@@ -110,7 +110,7 @@ function storing(offset: number): KernelSource {
   return kernelOf(`store_${offset}`, { wasm: wasmModule({ parameters: [I32], code }) }, parameters("inout int32*"), "k")
 }
 
-test("§13 a kernel that writes an `in` array is reported, and the stream goes on", () => {
+test("§13 a kernel that writes an `in` array is reported, and the stream continues", () => {
   using checked = new Checked()
   const x = checked.array(4)
   checked.launch(writeIn, [x])

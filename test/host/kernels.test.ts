@@ -246,7 +246,7 @@ test("the first launch loads its kernel without the opening thread's event loop"
   assert.deepEqual(Array.from(words.subarray(0, 8)), Array<number>(8).fill(1))
 })
 
-test("prepare loads a kernel on every worker, and rejects with what is wrong with it", async () => {
+test("prepare loads a kernel on every worker, and rejects with the mistake in it", async () => {
   using driver = open(3)
   const good = kernel([], { source: "export function k() {}" })
   const [first, second] = await Promise.all([driver.kernels.prepare(good), driver.kernels.prepare(good)])

@@ -112,7 +112,7 @@ describe("the doc comments of the package", () => {
     assert.deepEqual(missing, [])
   })
 
-  test("link only to what is exported", () => {
+  test("link only to exports", () => {
     const names = new Set(declarations.map(({ name }) => name))
     const broken = declarations.flatMap(({ name, text }) =>
       [...text.matchAll(/\{@link ([\w.]+)\}/g)]

@@ -7,7 +7,7 @@ import { node, project, temporaryFolder } from "./packing.js"
 
 /** Why this machine cannot pack or unpack, if it cannot. */
 function obstacle(): string | false {
-  if (process.platform !== "linux" || process.arch !== "x64") return "what is packed runs on Linux x64 only"
+  if (process.platform !== "linux" || process.arch !== "x64") return "the packed build runs on Linux x64 only"
   const missing = ["tar", "xz"].find((name) => spawnSync(name, ["--version"]).status !== 0)
   return missing === undefined ? false : `packing needs the program ${missing}`
 }
@@ -72,7 +72,7 @@ describe("the pack for a machine with a GPU", { skip: obstacle() }, () => {
     assert.match(stdout, /ℹ pass [1-9]/)
   })
 
-  test("a measurement without a GPU says what is missing, and succeeds", () => {
+  test("a measurement without a GPU names the missing parts, and succeeds", () => {
     const out = join(folder, "out")
     const { stdout, stderr, status } = run(
       "node",

@@ -17,7 +17,7 @@ describe("§5 rule 5, errors", () => {
   after(async () => {
     await turn()
     process.off("unhandledRejection", note)
-    assert.deepEqual(unhandled, [], "no rejection goes unhandled")
+    assert.deepEqual(unhandled, [], "every rejection is handled")
   })
 
   it("fn0 throws: fn1 is not called, and the error is rethrown unchanged", () => {

@@ -9,7 +9,7 @@ import { once, spin } from "../support/kernels.js"
 
 const open = (...args: readonly unknown[]): unknown => Reflect.apply(openDevice, undefined, args)
 
-test("§4 openDevice: refuses an invalid selector, and names what is allowed", () => {
+test("§4 openDevice: refuses an invalid selector, and names the valid ones", () => {
   const selectors: [unknown, string][] = [
     ["gpu", "'gpu'"],
     ["host:0", "'host:0'"],

@@ -46,7 +46,7 @@ describe("§13 the sanitizer's memory", () => {
     assert.ok(grown < 6_000_000, `the heap grew by ${grown} bytes over ${launches} rounds`)
   })
 
-  test("holds no object of the program: what is on a stack when it launches can be collected", async () => {
+  test("holds no object of the program: objects on a stack when it launches can be collected", async () => {
     using device = openDevice("host")
     using _ = startSanitizer()
     const x = device.zeros("int32", 8)

@@ -39,7 +39,7 @@ describe("§13 AUXSTREAM_SANITIZER", () => {
     assert.ok(stderr.length < 5000, "Node.js prints more than the report")
   })
 
-  test("warn: the program goes on, with one warning for each distinct race", () => {
+  test("warn: the program continues, with one warning for each distinct race", () => {
     const { status, stdout, stderr } = run("warn")
     assert.equal(status, 0, stderr)
     assert.match(stdout, /the end/)

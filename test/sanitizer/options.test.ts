@@ -44,7 +44,7 @@ describe("§13 startSanitizer", () => {
     b.dispose()
   })
 
-  test("with warnings: each distinct race once, and the program goes on", unsanitized, async () => {
+  test("with warnings: each distinct race once, and the program continues", unsanitized, async () => {
     using device = openDevice("host")
     const { onA, onB, x } = fills(device)
     const warnings: (Error & { code?: string })[] = []

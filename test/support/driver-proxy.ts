@@ -8,7 +8,10 @@ export type DriverMethod =
   | { [P in Part]: `${P}.${Extract<keyof Driver[P], string>}` }[Part]
   | Extract<keyof Driver, "prepare" | "close">
 
-/** A driver each of whose calls goes through `around`, which is given the method's name, its arguments, and what makes the call. */
+/**
+ * A driver that passes each of its calls to `around`, with the method's name, its arguments, and a function that makes
+ * the call.
+ */
 export function proxied(
   driver: Driver,
   around: (name: DriverMethod, args: readonly unknown[], call: () => unknown) => unknown,

@@ -67,7 +67,7 @@ export class DriverLatch extends LatchFlags {
     this.#limit = limit
   }
 
-  /** What is queued on the stream from now on runs once the latch is open. */
+  /** Work queued on the stream from now on runs once the latch is open. */
   hold(stream: StreamHandle): this {
     launch(this.#driver, stream, this.#kernel, { address: this.#pinned.address, length: 3 }, this.#limit)
     return this

@@ -224,7 +224,7 @@ export const shape = defineKernel({
   },
 })
 
-/** Each scalar goes into the first element of the array of its type, in the order of the list of types. */
+/** Each scalar is written into the first element of the array of its type, in the order of the list of types. */
 export const echo = defineKernel({
   name: "test_echo",
   signature: [

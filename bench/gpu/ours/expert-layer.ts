@@ -54,7 +54,7 @@ export const usedExperts = (tokens: number): number => Math.min(experts, tokens 
 
 /**
  * The first expert in use, a different one in each layer. Routing is fixed and even: pair p of a token and one of its six
- * experts goes to the expert that is (p mod the number of experts in use) places behind it.
+ * experts is given to the expert that is (p mod the number of experts in use) places behind it.
  */
 export const firstExpert = (tokens: number, layer: number): number => {
   const used = usedExperts(tokens)

@@ -58,7 +58,7 @@ def weights():
 
 def experts(tokens):
     """Routed beside shared experts of DeepSeek-V2-Lite. Routing is fixed and even: pair p of a token and one of its six
-    experts goes to expert p mod the number of experts in use, as products of equal shape in one batch."""
+    experts is given to expert p mod the number of experts in use, as products of equal shape in one batch."""
     pairs = tokens * TOP
     used = min(EXPERTS, pairs)
     rows = math.ceil(pairs / used)

@@ -1,4 +1,4 @@
-// What is done element by element, or row by row. Widths are multiples of four.
+// Operations element by element, or row by row. Widths are multiples of four.
 
 import { bfloat16, loadFour, storeFour } from "../../../src/blas/assembly/element"
 import { sigmoid } from "./exponential"

@@ -61,7 +61,7 @@ function addColumn<T>(target: usize, left: usize, b: usize, depth: usize): void 
   addTotal<T>(target, sum, left, b, whole, depth)
 }
 
-/** Adds the four lanes, and what is left of the depth from `first` on, to the sum at `target`. */
+/** Adds the four lanes, and the rest of the depth from `first` on, to the sum at `target`. */
 @inline
 function addTotal<T>(target: usize, lanes: v128, left: usize, b: usize, first: usize, depth: usize): void {
   let total = f32x4.extract_lane(lanes, 0) + f32x4.extract_lane(lanes, 1)

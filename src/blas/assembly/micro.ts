@@ -13,7 +13,7 @@ export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
 
 /**
  * Multiplies a packed panel of rows by a packed panel of columns.
- * @param sums where the tile goes, `stride` bytes from a row to the next
+ * @param sums the place of the tile, `stride` bytes from a row to the next
  * @param fresh 1 to begin at zero, 0 to go on from what `sums` holds
  */
 export function multiplyTile(rows: usize, columns: usize, sums: usize, stride: usize, depth: usize, fresh: bool): void {

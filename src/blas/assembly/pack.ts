@@ -1,5 +1,5 @@
 // Packing: a matrix is copied into panels that the micro kernel reads from end to end. A panel is `width` rows of the
-// left matrix, or `width` columns of the right one, laid out [depth][width] in float32; what is missing at the edge is
+// left matrix, or `width` columns of the right one, laid out [depth][width] in float32; missing elements at the edge are
 // zero. Type conversion and transposition happen here, once an element, so that nothing after it knows of them.
 
 import { PANEL_PADDING } from "../blocks"

@@ -21,7 +21,7 @@ const conversions = {
  * Converts bit patterns of a 16-bit or 8-bit floating point type to float32. The conversion is exact.
  *
  * @param source the bit patterns: a `Uint16Array`, or a `Uint8Array` for `"float8_e4m3fn"`
- * @param dtype what they encode
+ * @param dtype the dtype that they encode
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const bits = await half.read() // a Uint16Array, of a "bfloat16" array
@@ -42,12 +42,12 @@ export function toFloat32(
 }
 
 /**
- * Converts numbers to bit patterns of a 16-bit or 8-bit floating point type: to nearest, ties to even. Each number is rounded
- * once, from float64, not by way of float32. Numbers beyond the largest become infinity. `float8_e4m3fn` has no infinity:
- * there, numbers that round to more than 448 become NaN, as in PyTorch. NaN stays NaN.
+ * Converts numbers to bit patterns of a 16-bit or 8-bit floating point type: to nearest, ties to even. Each number is
+ * rounded once, from float64, not by way of float32. Numbers beyond the dtype's range become infinity. `float8_e4m3fn`
+ * has no infinity: there, numbers that round to more than 448 become NaN, as in PyTorch. NaN stays NaN.
  *
  * @param source an array or a typed array of numbers
- * @param dtype what they become
+ * @param dtype the dtype of the result
  * @throws AuxstreamError AUX_INVALID_ARGUMENT
  * @example
  * const half = device.from(fromFloat32([0.5, 1], "float16"), "float16")

@@ -9,7 +9,8 @@ export interface Version {
 }
 
 /**
- * The properties of a device. A value is undefined if the device has no such thing or does not report it.
+ * The properties of a device. A value is undefined if it does not apply to the device, or if the device does not report
+ * it.
  *
  * On CUDA, each value is the device attribute named in its comment (`cuDeviceGetAttribute`). The host device counts each
  * worker thread as a multiprocessor, which runs one block at a time.

@@ -1,6 +1,6 @@
 /** The resources of a loaded kernel, and its occupancy. */
 
-/** The resources that a kernel needs on a device. A value is undefined if the device has no such thing. */
+/** The resources that a kernel needs on a device. A value is undefined if it does not apply to the device. */
 export interface KernelAttributes {
   /** 32-bit registers of a thread: `NUM_REGS`. Host: undefined. */
   readonly registers: number | undefined

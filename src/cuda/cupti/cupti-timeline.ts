@@ -71,7 +71,7 @@ export class CuptiTimeline implements Timeline, ActivitySink {
     return this.#events?.collect(all) ?? false
   }
 
-  /** Passes on the times of what is over, and ends. */
+  /** Passes on the times of finished work, and ends. */
   stop(): void {
     if (this.#isOver) return
     leaveSession(this)

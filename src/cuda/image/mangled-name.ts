@@ -64,7 +64,7 @@ class Reader {
     return WITHOUT_NAME.test(name) ? [] : [name]
   }
 
-  /** Skips template arguments and what is in them, up to the `E` that ends them. */
+  /** Skips template arguments and their contents, up to the `E` that ends them. */
   #skipToEnd(): boolean {
     while (this.#at < this.#text.length) {
       if (this.take("E")) return true

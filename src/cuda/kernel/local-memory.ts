@@ -22,16 +22,16 @@ export function roomForLocalMemory(context: CudaContext): number {
 /**
  * Reserves `byteLength` bytes for every thread. The device must be idle.
  *
- * @param who the subject of the error's sentence
+ * @param subject the subject of the error's sentence
  * @throws OutOfMemoryError, DeviceLostError, CudaError
  */
-export function reserveLocalMemory(context: CudaContext, byteLength: number, who: string): void {
+export function reserveLocalMemory(context: CudaContext, byteLength: number, subject: string): void {
   if (byteLength <= roomForLocalMemory(context)) return
   const { calls } = context
   const status = context.room.for(() => context.within(() => calls.cuCtxSetLimit(STACK_SIZE, byteLength)))
   if (status === OUT_OF_MEMORY) {
     throw new OutOfMemoryError(
-      `${who} needs ${byteLength} bytes of local memory for each thread, and ${context.label} has not enough memory for all ` +
+      `${subject} needs ${byteLength} bytes of local memory for each thread, and ${context.label} does not have enough memory for all ` +
         "threads that it can run. Dispose of arrays that are not needed, or use less local memory in each thread.",
     )
   }

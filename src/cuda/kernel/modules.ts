@@ -262,7 +262,7 @@ export class Modules {
     if (!this.#isSweeping) this.#sweepLater(FIRST_PAUSE)
   }
 
-  /** Neither blocks nor keeps the process alive. Loading the next kernel unloads what is left. */
+  /** Neither blocks nor keeps the process alive. Loading the next kernel unloads the others. */
   #sweepLater(pause: number): void {
     this.#isSweeping = this.#unused.size > 0 && !this.#closed && !this.#context.isLost
     if (!this.#isSweeping) return

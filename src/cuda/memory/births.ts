@@ -27,7 +27,7 @@ export class Births {
     this.#pool = pool
   }
 
-  /** The memory's birth is the end of what is queued on the stream now. @throws CudaError, keeping the previous birth */
+  /** The memory's birth is the end of the work queued on the stream now. @throws CudaError, keeping the previous birth */
   note(address: number, stream: StreamHandle): void {
     const event = this.#pool.record(stream)
     this.forget(address)

@@ -75,7 +75,7 @@ export class Uploads implements BlockUsers {
     }
   }
 
-  /** Keeps the blocks until the stream has passed what is queued now. Must not throw, because copies may be queued. */
+  /** Keeps the blocks until the stream has passed the work queued now. Must not throw, because copies may be queued. */
   #keepUntilCopied(blocks: readonly PinnedBlock[], stream: StreamHandle): void {
     try {
       if (this.#captures.isInAnyCapture(stream)) {

@@ -2,7 +2,7 @@
  * The platform, environment, home folder and disk that the searches for libraries depend on.
  *
  * The searches are functions of a `Machine`, so that every platform's search can be tested on any platform. They must never
- * search a relative path: anyone who can write to the current folder could then choose the code that this process runs.
+ * search a relative path: anybody with write access to the current folder could then choose the code that this process runs.
  */
 import { existsSync, readdirSync } from "node:fs"
 import { homedir } from "node:os"

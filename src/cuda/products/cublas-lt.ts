@@ -34,7 +34,7 @@ const LT_CALLS = {
     address, // alpha
     ...([address, handle, address, handle] as const), // the two matrices and their layouts
     address, // beta
-    ...([address, handle, address, handle] as const), // what is added, and the result
+    ...([address, handle, address, handle] as const), // the matrix that is added, and the result
     ...([address, address, bytes] as const), // the algorithm, the workspace
     handle, // the stream
   ],

@@ -222,7 +222,7 @@ export class CublasLt implements ProductLibrary {
     return handle
   }
 
-  /** The device is being disposed of: what is still to be prepared is refused. */
+  /** The device is being disposed of: pending preparations are refused. */
   refuseMore(): void {
     this.#isClosed = true
   }

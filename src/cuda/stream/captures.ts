@@ -12,7 +12,7 @@ import { SUCCESS } from "../api/status.js"
 /**
  * In this mode, calls outside a capture do not invalidate it. In the thread-local mode CUDA refuses allocations, queries,
  * synchronisation and kernel loading on all other streams of the thread during a capture (measured on an H200, driver 580),
- * and a program does all its work on one thread. The runtime itself refuses what is not allowed in a capture.
+ * and a program does all its work on one thread. The runtime itself refuses calls that a capture does not allow.
  */
 const MODE_RELAXED = 2
 
@@ -111,7 +111,7 @@ export class Captures {
     return this.#out.number(0)
   }
 
-  /** Makes the node the only dependency of what is captured on the stream next. */
+  /** Makes the node the only dependency of the operation captured on the stream next. */
   continueAfter(node: number, stream: StreamHandle): void {
     const { cuStreamUpdateCaptureDependencies } = this.#context.graphCalls
     this.#out.setNumber(0, node)

@@ -80,7 +80,7 @@ export class Streams {
     this.ends.add(stream, whenOver)
   }
 
-  /** Work queued on a foreign stream goes on: its end is marked, unless the owner captures the stream now. */
+  /** Work queued on a foreign stream continues: its end is marked, unless the owner captures the stream now. */
   #releaseAdopted(stream: StreamHandle, whenOver: WhenOver): void {
     if (this.#context.isLost) return
     ledger().locked(() => {

@@ -10,7 +10,7 @@ export const RANGE_COUNT = 2
 export const CHECK_WORDS = 3
 export const RANGE_WORDS = 3
 
-/** Bits of {@link HOW}: what is checked, and whether a violation breaks the stream. */
+/** Bits of {@link HOW}: the checks, and whether a violation breaks the stream. */
 export const ACCESSES = 1
 export const UNWRITTEN = 2
 export const BREAKS = 4

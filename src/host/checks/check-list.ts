@@ -59,7 +59,7 @@ export function arraysAt(words: Int32Array, at: number, primitives: readonly Fla
   })
 }
 
-/** The memory beside arrays that belongs to nobody: what is after the allocation of each, and before it. */
+/** The memory beside arrays that belongs to nobody: the bytes after and before the allocation of each. */
 export function besideArrays(arrays: readonly ArrayArgument[], memory: Pick<HostMemory, "around">): CheckedRange[] {
   const seen = new Set<number>()
   return arrays.flatMap(({ parameter, address }) => {

@@ -22,7 +22,7 @@ export interface SessionParts {
   drain(): void
 }
 
-/** What is known of the next launch. */
+/** The facts about the next launch. */
 interface Description {
   readonly operation: CheckedOperation
   /** What it reads and writes besides its arguments. */
@@ -31,7 +31,7 @@ interface Description {
 
 const UNKNOWN: Description = { operation: { label: "", stream: "", stack: "" }, ranges: [] }
 
-/** A time in which the device checks what is queued. */
+/** A time in which the device checks the operations that are queued. */
 export class CheckSession implements Checks {
   readonly #options: CheckOptions
   readonly #parts: SessionParts

@@ -65,7 +65,7 @@ export const LEVEL = 2
 /** How many commands have run. The worker that runs the stream writes it, low word before high word. */
 export const PROGRESS_LOW = LINE
 export const PROGRESS_HIGH = LINE + 1
-/** Who must be told about progress: {@link STREAMS_WATCH} and {@link HOST_WATCHES}. */
+/** The threads that must be told about progress: {@link STREAMS_WATCH} and {@link HOST_WATCHES}. */
 export const WATCHED = LINE + 2
 /** The index of the next command. */
 export const READ = LINE + 3

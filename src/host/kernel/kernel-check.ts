@@ -8,7 +8,7 @@ import { argumentWords, parameterCode } from "./parameter-codes.js"
 export interface KernelDefinition {
   readonly id: number
   readonly name: string
-  /** Undefined if there is nothing to launch: workers only load the module's code. */
+  /** Undefined if no kernel is launched: workers only load the module's code. */
   readonly exportName: string | undefined
   /** A code of `parameter-codes.ts` for each argument that is no struct, and for each pointer inside structs. */
   readonly codes: readonly number[]

@@ -1,7 +1,7 @@
 import { closeSync, openSync, realpathSync } from "node:fs"
 import { workerFile } from "./worker-file.js"
 
-/** What is known about the end of a worker thread. */
+/** How a worker thread ended. */
 export interface WorkerEnd {
   /** The reason that it reported itself, if it could. */
   readonly reason: string | undefined

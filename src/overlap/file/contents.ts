@@ -69,7 +69,7 @@ function lineOf(value: object): string {
   return `{ ${entries.join(", ")} }`
 }
 
-/** Reads a file's text. @throws Error that says what is wrong with it */
+/** Reads a file's text. @throws Error that names the mistake in it */
 export function parseContents(text: string): Contents {
   const root = objectIn(parseJson(text), "it")
   if (root["auxstream"] !== MARK) throw new Error(`it is no file of overlap decisions: "auxstream" must be "${MARK}"`)

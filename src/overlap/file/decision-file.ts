@@ -1,6 +1,6 @@
 /**
  * A file of decisions, which several processes may share. It is replaced as a whole, so that a reader sees either the old
- * contents or the new ones. A process reads what is there, adds its own decisions and writes the result, while it holds the
+ * contents or the new ones. A process reads the file, adds its own decisions and writes the result, while it holds the
  * lock: a second file beside it. It must never replace a file that is not one of decisions.
  */
 import { randomUUID } from "node:crypto"

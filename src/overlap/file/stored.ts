@@ -1,7 +1,7 @@
 /** Decisions as files keep them. */
 import type { OverlapKey, OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 
-/** Eager calls and captured graphs are measured apart. */
+/** Eager calls and captured graphs are measured separately. */
 export type CallKind = "eager" | "captured"
 
 /** How many keys of each kind of call a policy keeps, in memory and in files. */

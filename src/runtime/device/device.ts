@@ -133,8 +133,9 @@ export class Device {
    * A stream that another library created, to queue work on and to order work with. The library never destroys it; dispose
    * of it before its owner destroys it. The same handle returns the same Stream. PyTorch: `torch.cuda.ExternalStream`.
    *
-   * @param handle the handle in the device's own library (`CUstream`); not one of CUDA's default streams (0, 1, 2)
-   * @throws AuxstreamError AUX_INVALID_ARGUMENT (always on the host device), AUX_DEVICE_MISMATCH, AUX_DISPOSED
+   * @param handle the handle in the device's own library (`CUstream`); not one of CUDA's default streams (0, 1, 2). On
+   * the host device, only handles of its own streams are valid
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DEVICE_MISMATCH, AUX_DISPOSED
    */
   streamFromHandle(handle: bigint): Stream {
     return this.streams.adopt(handle)
@@ -253,7 +254,7 @@ export class Device {
    * stream delays the copies, the promise waits for it. Does not block the event loop.
    *
    * @param file a path, a `file:` URL, or an open `FileHandle`, which stays open
-   * @param options which part of the file, and as what
+   * @param options the part of the file, and the dtype
    * @param options.dtype the dtype of the array; the file's bytes are little-endian
    * @param options.length the number of elements; default: up to the file's end
    * @param options.offset where the first element begins in the file, in bytes; default: 0
@@ -269,8 +270,9 @@ export class Device {
   }
 
   /**
-   * Makes an array of memory that another library owns. The library never frees it. Wrap memory once: arrays of two calls do
-   * not know of each other's failed writes. Use {@link DeviceArray.subarray} for parts.
+   * Makes an array of memory that another library owns. The library never frees it. Wrap memory once, because the
+   * library does not connect arrays made by two calls: a failed write to one does not make the other unusable. Use
+   * {@link DeviceArray.subarray} for parts.
    *
    * @param address the device address, a multiple of the element's size
    * @param dtype the type of the elements
@@ -304,11 +306,11 @@ export class Device {
   }
 
   /**
-   * Loads and reserves in advance what a CUDA device otherwise loads at first use, when CUDA must wait for all queued work.
-   * The promise resolves once that is done; it waits for queued work without blocking the event loop. On the host device
-   * there is no such work. To load a kernel, use {@link Kernel.prepare}.
+   * Loads code and reserves memory in advance. A CUDA device otherwise does this at first use, when CUDA must wait for all
+   * queued work. The promise resolves once that is done; it waits for queued work without blocking the event loop. The
+   * host device needs no preparation. To load a kernel, use {@link Kernel.prepare}.
    *
-   * @param options what will be used: conditionals by default
+   * @param options what to prepare; by default, conditionals
    * @throws (as a rejection) AuxstreamError AUX_NOT_READY if queued work does not finish within seconds,
    * AUX_DEVICE_UNAVAILABLE if the driver has no conditionals, AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE; OutOfMemoryError
    * @example
@@ -385,7 +387,7 @@ export class Device {
    * Resolves once everything queued on the device so far is done. Does not block the event loop. Keeps the process alive.
    *
    * @param options a signal that ends the wait
-   * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @param options.signal rejects the promise with its reason; the queued work continues
    * @throws (as a rejection) KernelError or DeviceLostError if the work failed; AuxstreamError AUX_INVALID_ARGUMENT,
    * AUX_STREAM_CAPTURING, AUX_DISPOSED
    */

@@ -25,14 +25,14 @@ export function timedInCapture(name: string): AuxstreamError {
 }
 
 /**
- * A point in a stream's order that other streams and the host can wait for. An event may be recorded again and again; the
+ * A point in a stream's order that other streams and the host can wait for. You may record an event repeatedly; the
  * latest record counts.
  *
  * Made by {@link Device.createEvent} or {@link Stream.record}. PyTorch: `torch.cuda.Event`. CUDA: `CUevent`.
  *
  * @example
  * const ready = aux.record() // the point after everything queued on aux so far
- * ready.wait(stream) // what follows on stream runs after it
+ * ready.wait(stream) // work queued on stream from now on runs after it
  * await ready.completed() // without blocking the event loop
  */
 export class Event {
@@ -53,8 +53,8 @@ export class Event {
   }
 
   /**
-   * The event's handle in the device's own library (`CUevent`), for other libraries. Once you read it, other code may record
-   * the event, so no wait for it is skipped any more, and it is kept until you dispose of it or of its device.
+   * The event's handle in the device's own library (`CUevent`), for other libraries. Once you read it, other code may
+   * record the event. From then on no wait for it is skipped, and it is kept until you dispose of it or of its device.
    *
    * @throws DisposedError
    */
@@ -189,11 +189,11 @@ export class Event {
   }
 
   /**
-   * Resolves once everything before the record that is latest now is done. Does not block the event loop. Keeps the process
-   * alive.
+   * Resolves once everything before the latest record at the time of the call is done. Does not block the event loop.
+   * Keeps the process alive.
    *
    * @param options a signal that ends the wait
-   * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @param options.signal rejects the promise with its reason; the queued work continues
    * @throws (as a rejection) the same errors as {@link query}
    */
   completed(options: CompletionOptions = {}): Promise<void> {

@@ -3,12 +3,15 @@ import type { PreparedNeeds } from "../../driver/driver.js"
 
 /** Options of {@link Device.prepare}. */
 export interface PrepareOptions {
-  /** Whether to load what `runIf` and `runWhile` need. Default: true if you pass no options, otherwise false. */
+  /**
+   * Whether to load the code that `runIf` and `runWhile` need. Default: true if you pass no options, otherwise false.
+   */
   readonly conditionals?: boolean | undefined
   /**
-   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. Loading a kernel reserves
-   * what its code declares, so you need this only for kernels that recurse and for other libraries' kernels. The device
-   * reserves this many bytes for every thread that it can run at a time: with 16 KiB, an H200 reserves 4 GB.
+   * Bytes of local memory for each thread: its stack, and arrays that do not fit into registers. Loading a kernel
+   * reserves the local memory that its code declares, so you need this only for kernels that recurse and for other
+   * libraries' kernels. The device reserves this many bytes for every thread that it can run at a time: with 16 KiB, an
+   * H200 reserves 4 GB.
    */
   readonly localMemory?: number | undefined
   /** The number of streams that the program will have at a time, including those of the pool (at most 128). */

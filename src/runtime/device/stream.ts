@@ -36,9 +36,9 @@ const usesNames: ReadonlySet<string> = new Set(["reads", "writes"] satisfies (ke
  * Made by {@link Device.createStream}. PyTorch: `torch.cuda.Stream`. CUDA: a non-blocking stream (`CUstream`).
  *
  * @example
- * aux.wait(stream) // aux begins after what stream has so far
- * aux.run(() => scale.launch({ grid: 1, block: 256 }, 256, 2, x)) // beside what stream gets from now on
- * stream.wait(aux) // what follows on stream can use x
+ * aux.wait(stream) // aux runs after everything queued on stream so far
+ * aux.run(() => scale.launch({ grid: 1, block: 256 }, 256, 2, x)) // beside work queued on stream later
+ * stream.wait(aux) // work queued on stream from now on can use x
  */
 export class Stream {
   /** The device of the stream. */
@@ -65,7 +65,8 @@ export class Stream {
 
   /**
    * The stream's handle in the device's own library (`CUstream`), for other libraries. Once you read it, other code may
-   * queue work here without the library seeing it, so no wait for this stream is skipped any more. Prefer {@link external}.
+   * queue work here that the library does not see, so from then on no wait for this stream is skipped. Prefer
+   * {@link external}.
    *
    * @throws DisposedError, AuxstreamError AUX_STREAM_CAPTURING
    */
@@ -144,7 +145,7 @@ export class Stream {
 
   /**
    * Lets another library queue work here. Name the arrays that its work uses: then you may dispose of them right after the
-   * call, and their other uses can be ordered with this one.
+   * call, and you can order their other uses with this one.
    *
    * @param uses the arrays that the work reads and writes
    * @param fn gets the stream's handle in the device's own library (`CUstream`); must queue its work before it returns
@@ -201,7 +202,7 @@ export class Stream {
    * Resolves once everything queued here so far is done. Does not block the event loop. Keeps the process alive.
    *
    * @param options a signal that ends the wait
-   * @param options.signal rejects the promise with its reason; the queued work goes on
+   * @param options.signal rejects the promise with its reason; the queued work continues
    * @throws (as a rejection) AuxstreamError AUX_DISPOSED, AUX_STREAM_CAPTURING; on a broken stream the error that broke it
    */
   completed(options: CompletionOptions = {}): Promise<void> {

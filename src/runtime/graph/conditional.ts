@@ -17,7 +17,7 @@ import type { Stream } from "../device/stream.js"
 import type { StreamState } from "../order/stream-state.js"
 import { adopt } from "../../common/results/thenable.js"
 
-/** The number that decides, in an array of length 1 in device or pinned memory. Zero is false. */
+/** An array of length 1 in device or pinned memory, whose number decides. Zero is false. */
 export type Condition = DeviceArray<"int32"> | PinnedArray<"int32">
 
 /** Any function but an async one. The compiler shows this text for an async one. */

@@ -34,9 +34,9 @@ interface Owner {
 }
 
 /**
- * One operation of a graph: an element of {@link Graph.nodes}. A kernel node can get other arguments and
- * be disabled, without capturing again. A change counts for launches of the graph that are queued later, and
- * for graphs that include it later. CUDA: `CUgraphNode`.
+ * One operation of a graph: an element of {@link Graph.nodes}. You can give a kernel node other arguments, or disable
+ * it, without capturing again. A change applies to launches of the graph that are queued later, and to graphs that
+ * include it later. CUDA: `CUgraphNode`.
  *
  * @example
  * const graph = captureGraph(() => model(x))
@@ -102,14 +102,15 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * Gives a kernel node other arguments, for launches of the graph that are queued later. Grid and block stay, and so do
-   * the arrays in `uses`. The graph keeps the new arrays alive, and the former ones until earlier launches are done. CUDA:
+   * Gives a kernel node other arguments, for launches of the graph that are queued later. Grid, block and the arrays in
+   * `uses` stay the same. The graph keeps the new arrays alive, and the old ones until earlier launches are done. CUDA:
    * `cuGraphExecKernelNodeSetParams`.
    *
    * @param args one for each parameter of the kernel's signature, like those of `kernel.launch`. Arrays that the graph
    * itself makes are allowed if they are made before the node runs
-   * @throws AuxstreamError AUX_INVALID_ARGUMENT, also for a node that is no launch, or is inside a conditional or another
-   * graph; AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH, AUX_OUT_OF_RANGE; DisposedError, also after `graph.update()`
+   * @throws AuxstreamError AUX_INVALID_ARGUMENT, also for a node that is not a launch, or is inside a conditional or
+   * another graph; AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH, AUX_OUT_OF_RANGE; DisposedError, also after
+   * `graph.update()`
    */
   setArguments(...args: Arguments<S>): void
   setArguments(...args: unknown[]): void {
@@ -125,9 +126,10 @@ export class GraphNode<S extends readonly Parameter[] = readonly Parameter[]> {
   }
 
   /**
-   * Whether the node does anything in launches of the graph that are queued later. A disabled node keeps its place in the
-   * order: nodes after it still run after those before it. Can be set for kernel nodes only, because around a
-   * disabled fill CUDA loses the order in graphs with branches (seen on an H200). `graph.update()` enables all nodes. CUDA: `cuGraphNodeSetEnabled`.
+   * Whether the node runs in launches of the graph that are queued later. A disabled node keeps its place in the order:
+   * nodes after it still run after those before it. You can set it only for kernel nodes, because in graphs with
+   * branches CUDA loses the order around a disabled fill (seen on an H200). `graph.update()` enables all nodes. CUDA:
+   * `cuGraphNodeSetEnabled`.
    *
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, also for other nodes, and inside a conditional or another graph;
    * DisposedError, also after `graph.update()`

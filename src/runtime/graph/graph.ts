@@ -41,7 +41,7 @@ export class Graph<T> {
   }
 
   /**
-   * The value that the captured function returned or resolved to. Its arrays hold what the latest launch wrote.
+   * The value that the captured function returned or resolved to. Its arrays hold the results of the latest launch.
    *
    * @throws DisposedError
    */
@@ -61,8 +61,8 @@ export class Graph<T> {
   }
 
   /**
-   * The operations in call order, to read and to change. {@link update} replaces them by new objects, without earlier
-   * changes.
+   * The operations in the order of the calls. You can change them. {@link update} replaces them with new objects,
+   * without earlier changes.
    *
    * @throws DisposedError
    */

@@ -58,7 +58,8 @@ export interface KernelDefinition<S extends readonly Parameter[]> {
   readonly partialOutputs?: boolean | undefined
   /**
    * Whether the kernel needs the whole device: for example, because its blocks wait for each other, or because it is as
-   * large as the GPU. Then {@link autoParallel} never runs anything beside it, and no measured decision does. Default: false.
+   * large as the GPU. Then neither {@link autoParallel} nor a measured decision runs anything beside it. Default:
+   * false.
    */
   readonly resident?: boolean | undefined
 }
@@ -77,12 +78,12 @@ export interface LaunchOptions {
   readonly cooperative?: boolean | undefined
   /** Default: the current stream of the arguments' device. */
   readonly stream?: Stream | undefined
-  /** Arrays that the kernel uses through its own pointers instead of its arguments. */
+  /** Arrays that the kernel uses through pointers that are not among its arguments. */
   readonly uses?: ExternalUses | undefined
   /**
    * If the signal has aborted before the call, the launch throws its reason. On host, a signal that aborts before the
    * kernel begins drops the launch: its stream breaks, as if the kernel had failed, so later work of that stream is
-   * skipped. A kernel that has begun runs to its end. CUDA cannot take back queued work, so there a later abort does
+   * skipped. A kernel that has begun runs to its end. CUDA cannot withdraw queued work, so there a later abort does
    * nothing.
    */
   readonly signal?: AbortSignal | undefined
@@ -237,7 +238,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
   /**
    * Checks the options and arguments, then queues a launch. CUDA: `cuLaunchKernelEx`.
    *
-   * @param options grid, block, and what else the launch needs
+   * @param options the grid, the block, and other options of the launch
    * @param args one for each parameter of the signature: a number or bigint for a scalar, an array of the device for a
    * pointer, an object for a struct. Structs are read before the call returns.
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,

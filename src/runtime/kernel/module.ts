@@ -130,11 +130,11 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   /**
    * Declares a kernel of the module. This compiles and loads nothing yet.
    *
-   * The library looks for exactly this CUDA symbol, then for a single C++ function of this name, without its mangling. A
-   * symbol with `<` or `::` is a name expression such as `"scale<float, 4>"`. The compiler instantiates it, so you must
-   * declare the kernel before the module is first compiled.
+   * The library looks for exactly this CUDA symbol, then for a C++ function with this unmangled name, if there is only
+   * one. A symbol with `<` or `::` is a name expression such as `"scale<float, 4>"`. The compiler instantiates it, so
+   * you must declare the kernel before the module is first compiled.
    *
-   * @param definition its name and signature, and where the code calls it otherwise
+   * @param definition its name and signature, and its names in the code if they differ
    * @throws AuxstreamError AUX_INVALID_ARGUMENT; AUX_KERNEL_INVALID for a name expression if the module has been compiled
    * @example
    * const scale = filters.kernel({
@@ -174,9 +174,9 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
    * The library assumes that every launch of the module's kernels reads all globals, and writes those that are not
    * constant, unless the launch's `uses` names them. So order a copy into a global like a copy into an argument.
    *
-   * @param device the device whose memory it is in
+   * @param device the device that holds the array
    * @param name one of the names in `globals`
-   * @throws AuxstreamError AUX_KERNEL_INVALID if the code does not have the global, or has it in another size;
+   * @throws AuxstreamError AUX_KERNEL_INVALID if the code does not have the global, or has it with another size;
    * AUX_INVALID_ARGUMENT if it was not declared; AUX_KERNEL_UNAVAILABLE, AUX_DISPOSED
    * @example
    * filters.global(device, "table").copyFrom(new Float32Array([1, 2, 3, 4]))
@@ -228,8 +228,8 @@ export class KernelModule<G extends Globals = Globals, X extends HostExports = r
   }
 
   /**
-   * Unloads the module from all devices; does not wait. Queued launches run first, and graphs keep the kernels that they
-   * launch. Later launches of its kernels throw `DisposedError`.
+   * Unloads the module from all devices; does not wait. Queued launches still run, and graphs keep the kernels that
+   * they launch. Later launches of its kernels throw `DisposedError`.
    */
   dispose(): void {
     this.#state.dispose()

@@ -10,7 +10,7 @@ import { tell } from "./told-failures.js"
 
 /** Options of `completed()` and `read()`. */
 export interface CompletionOptions {
-  /** If it aborts, the promise rejects with its reason. The queued work goes on. */
+  /** If it aborts, the promise rejects with its reason. The queued work continues. */
   readonly signal?: AbortSignal | undefined
 }
 

@@ -134,7 +134,7 @@ export class DeviceOrder {
     return point
   }
 
-  /** Ends a stream. Its queued work goes on; its slot is released when that is done. */
+  /** Ends a stream. Its queued work continues; its slot is released when that is done. */
   disposeStream(state: StreamState): void {
     if (state.disposed) return
     if (state.capture !== undefined) return this.captures.defer(() => this.disposeStream(state))

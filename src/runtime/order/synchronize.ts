@@ -1,5 +1,6 @@
 /**
- * Waiting for queued work on the calling thread, and queries whether it is done. The host's clock learns what is done.
+ * Waiting for queued work on the calling thread, and queries whether it is done. The host's clock learns which work is
+ * done.
  */
 import { KernelError } from "../../common/errors.js"
 import type { DeviceOrder } from "./device-order.js"

@@ -9,7 +9,7 @@ import { endOf } from "../../common/strided.js"
 import { operationsIn } from "./operations.js"
 import { PinnedChecks } from "./pinned-checks.js"
 
-/** What is checked, and what happens at a violation. */
+/** The checks, and what happens at a violation. */
 export interface AccessCheckOptions {
   readonly accesses: boolean
   readonly unwritten: boolean

@@ -7,23 +7,23 @@ import { AccessChecks } from "./access-checks.js"
 /** The options of `startSanitizer` about what operations do to memory. They apply to the host device. */
 export interface AccessOptions {
   /**
-   * Whether launches are checked for bytes that the kernel changes but only reads (`in` parameters, `uses.reads`), and for
-   * writes directly beside the memory of its arrays. Default: false.
+   * Whether to check launches for changes to bytes that the kernel only reads by its declaration (`in` parameters,
+   * `uses.reads`), and for writes directly beside the memory of its arrays. Default: false.
    */
   readonly accessModes?: boolean | undefined
   /**
-   * Whether launches are checked for elements of `out` arguments that the kernel does not write. They keep their contents.
-   * Kernels with `partialOutputs` are left alone, and so are elements of 8 and 16-bit integers and of `float8_e4m3fn`.
+   * Whether to check launches for elements of `out` arguments that the kernel does not write. Such elements keep their
+   * contents. Kernels with `partialOutputs` are not checked, nor are 8-bit and 16-bit integers and `float8_e4m3fn`.
    * Default: false.
    */
   readonly unwritten?: boolean | undefined
   /**
-   * Whether pinned memory is checked for changes that JavaScript makes after it has queued an operation that only reads it,
-   * and before the stream is done with that. Default: false.
+   * Whether to check pinned memory for changes that JavaScript makes after it has queued an operation that only reads
+   * the memory, and before that operation is done. Default: false.
    */
   readonly pinned?: boolean | undefined
   /**
-   * What happens at a violation, which is found when the stream runs the operation. `"throw"` (the default): the stream
+   * What to do at a violation, which is found when the stream runs the operation. `"throw"` (the default): the stream
    * breaks, so synchronisations and later calls throw the {@link AccessViolationError}. `"warn"`: a process warning, once for
    * each kernel, argument and kind. A function: called with each violation, in the event loop.
    */

@@ -4,7 +4,7 @@ import type { LatestLaunch } from "./latest-launch.js"
 import type { OperationName } from "./past-access.js"
 import { type PlanRace, racesIn } from "./plan-races.js"
 
-/** What is known of a graph as it is now. */
+/** The facts about a graph in its present state. */
 export interface GraphFact {
   /** The operations that make its accesses, one for each. */
   readonly nodes: readonly (OperationName | undefined)[]

@@ -181,7 +181,7 @@ export class History {
   /**
    * Finds past accesses that conflict with a new one of the lane.
    *
-   * @param clock what is ordered before the new access
+   * @param clock the order before the new access
    */
   check(lane: Lane, clock: VectorClock, access: Access, node: OperationName | undefined, found: Conflict[]): void {
     const { address, width, rows } = access

@@ -44,7 +44,7 @@ export class LatestLaunch {
   /**
    * The indices of the accesses that must be compared again for a launch on this lane; undefined for all of them.
    *
-   * @param clock what is ordered before the new launch
+   * @param clock the order before the new launch
    */
   changes(history: History, lane: Lane, clock: VectorClock): readonly number[] | undefined {
     if (history !== this.#history || lane !== this.#lane || history.strided.size > 0) return undefined

@@ -51,7 +51,7 @@ export interface RaceFix {
   readonly recording: Stream | undefined
 }
 
-/** Everything that a {@link DataRaceError} tells. */
+/** The properties of a {@link DataRaceError}. */
 export interface RaceFacts {
   /** The access that was about to be queued. */
   readonly current: RaceAccess
@@ -73,9 +73,9 @@ export interface RaceFacts {
 }
 
 /**
- * Two accesses of the same bytes on different streams, one of them a write, and nothing that the program did orders them. So
- * they may run in any order or at the same time. Thrown by the sanitizer before the second one is queued; see
- * {@link startSanitizer}. Code `AUX_DATA_RACE`.
+ * Two operations on different streams use the same bytes, at least one of them writes, and the program does not order
+ * them. So they may run in any order, or at the same time. The sanitizer throws this before the second one is queued;
+ * see {@link startSanitizer}. Code `AUX_DATA_RACE`.
  *
  * PyTorch: `UnsynchronizedAccessError` of the CUDA sanitizer.
  */

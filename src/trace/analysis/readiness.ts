@@ -19,7 +19,7 @@ export interface Readiness {
 }
 
 export class Readinesses {
-  /** What is usual between ready and started. What exceeds this is unexplained. */
+  /** The usual time between ready and started. Longer times are unexplained. */
   readonly latency: number
   readonly #byLeaf = new Map<Leaf, Readiness>()
 

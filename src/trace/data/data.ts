@@ -37,8 +37,8 @@ export interface TracedStream {
 }
 
 /**
- * What an operation is. A `node` is an operation inside a launched graph. `foreign` work was queued by another library on a
- * stream of its own; only CUPTI reports it.
+ * The kind of operation. A `node` is an operation inside a launched graph. `foreign` work was queued by another library on
+ * its own stream; only CUPTI reports it.
  */
 export type SpanKind =
   | "kernel"
@@ -57,7 +57,7 @@ export type SpanKind =
 export interface TraceSpan {
   /** The index of its stream. */
   readonly stream: number
-  /** What kind of operation it is. */
+  /** The kind of operation. */
   readonly kind: SpanKind
   /** The kernel's name, or the kind of operation. */
   readonly name: string
@@ -80,7 +80,7 @@ export interface TraceSpan {
   readonly node?: number
   /** For a node inside a conditional: the iteration, from 0. */
   readonly iteration?: number
-  /** Bytes that it reads and writes, as far as they are declared. */
+  /** The number of bytes that it reads and writes, as far as they are declared. */
   readonly bytes?: number
   /** For a launch of a graph that was captured with a policy: how it ran, and what the policy did with it. */
   readonly overlap?: TracedOverlap
@@ -113,7 +113,7 @@ export interface TraceWait {
     /** Nanoseconds. */
     readonly time: number
   }
-  /** The index of the stream that waited, and when it went on. */
+  /** The index of the stream that waited, and when it continued. */
   readonly to: {
     /** The index of the stream. */
     readonly stream: number

@@ -1,4 +1,4 @@
-/** What is under the pointer. */
+/** Finds the thing under the pointer. */
 
 import { type PlacedLane, type Placement, rowAt } from "./geometry.js"
 import { boxesAt, longestOf } from "./rows.js"

@@ -42,7 +42,7 @@ export interface Boxes {
   readonly next: number
 }
 
-/** Visits what is drawn of a row, from left to right. */
+/** Visits the drawn parts of a row, from left to right. */
 export function forEachBoxes(row: Row, view: View, visit: (first: number, next: number) => void): void {
   const count = row.starts.length
   let index = firstAbove(row.ends, view.from)
@@ -82,7 +82,7 @@ export function longestOf(row: Row, first: number, next: number): number {
   return longest
 }
 
-/** What is drawn at a pixel of a row, or at most `near` pixels beside it. */
+/** The part drawn at a pixel of a row, or at most `near` pixels beside it. */
 export function boxesAt(row: Row, view: View, x: number, near = 3): Boxes | undefined {
   const time = timeAt(view, x)
   const distance = (index: number) => Math.max(value(row.starts, index) - time, time - value(row.ends, index), 0)

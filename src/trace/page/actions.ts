@@ -120,7 +120,7 @@ export class Actions {
     if (hit !== undefined) this.goTo(hit)
   }
 
-  /** Closes what is open, one thing at a time: the search, then the selection. */
+  /** Closes open things, one at a time: the search, then the selection. */
   escape(): void {
     const { search, selection } = this.#store.state
     if (search !== undefined) this.#store.set({ search: undefined })

@@ -91,7 +91,7 @@ export class Input {
     else if (this.#moved >= CLICK) this.#drag(before.x - x, before.y - y)
   }
 
-  /** Looks again at what is under the pointer, which may have moved, or what is drawn there. */
+  /** Looks again for the thing under the pointer, because the pointer or the drawing may have moved. */
   #hoverAgain(): void {
     if (this.#last !== undefined && this.#pointers.size === 0)
       this.#hover(this.#timeline.hitAt(this.#last.x, this.#last.y))

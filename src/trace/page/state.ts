@@ -1,4 +1,7 @@
-/** What the reader chose: the part of the time in view, the selection, the search, what is shown. Tells listeners of each change. */
+/**
+ * What the reader chose: the part of the time in view, the selection, the search, the visible parts. Tells listeners of
+ * each change.
+ */
 
 import type { Emphasis } from "../layout/emphasis.js"
 import type { Hit } from "../layout/hit.js"
@@ -40,7 +43,7 @@ export class Store {
     return this.#state
   }
 
-  /** Changes what is given, then tells all listeners. */
+  /** Changes the given values, then tells all listeners. */
   set(changes: Partial<State>): void {
     const before = this.#state
     this.#state = { ...before, ...changes }

@@ -1,4 +1,4 @@
-/** The canvas: keeps its size, draws at most once a frame, and says what is where. */
+/** The canvas: keeps its size, draws at most once a frame, and finds the thing at a place. */
 
 import { DARK, LIGHT, type Palette } from "../layout/colors.js"
 import { NARROW, type Placement, WIDE, place } from "../layout/geometry.js"
@@ -113,7 +113,7 @@ export class Timeline {
     this.#overview.draw(scene, devicePixelRatio)
   }
 
-  /** What is at a place of the canvas; undefined outside the lanes. */
+  /** The thing at a place of the canvas; undefined outside the lanes. */
   hitAt(x: number, y: number): Hit | undefined {
     if (x < this.left || y < TOP) return undefined
     const { view, scroll } = this.#store.state

@@ -10,7 +10,7 @@ const file = {
   12: { linux: "libnvrtc.so.12", windows: "nvrtc64_120_0.dll" },
 } as const
 
-/** What is tried for a driver of CUDA 13, where these files are. */
+/** The files tried for a driver of CUDA 13, if these exist. */
 function linux(environment: Record<string, string>, ...files: string[]): string[] {
   return toolkitCandidates(machineOf("linux", environment, files), file, 13)
 }

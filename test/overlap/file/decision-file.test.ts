@@ -65,7 +65,7 @@ describe("§14: a policy with a file", () => {
     )
   })
 
-  test("another name, and another environment, begins anew and keeps what is there", async () => {
+  test("another name, and another environment, begins anew and keeps the other decisions", async () => {
     const file = fresh()
     using timed = new TimedDevice()
     const policy = measuredOverlap({ name: "test", file })
@@ -212,7 +212,7 @@ describe("§14: a policy with a file", () => {
     refused(() => policy.save(), "AUX_FILE_FAILED", "cannot be written", "Name a file in a folder that can be written")
   })
 
-  test("what cannot be saved later is one warning, and what is there stays", async () => {
+  test("decisions that cannot be saved later give one warning, and the file stays", async () => {
     const file = fresh()
     await run("unwritable", file)
     assert.equal(readFileSync(file, "utf8"), "mine")

@@ -20,7 +20,7 @@ test("§4 signature: a dtype is a scalar; an access with a dtype and an asterisk
   ])
 })
 
-test("§4 signature: anything else is refused with its place, its value and what is allowed", () => {
+test("§4 signature: anything else is refused with its place, its value and the allowed values", () => {
   for (const wrong of [
     ...["float", "Int32", "in int32", "int32*", "in  int32*", "in int32 *", " int32", "int32 ", "const int32*"],
     ...["in out int32*", "IN int32*", "", "in toString*", "constructor", "in int32**", "int32\n"],

@@ -1,7 +1,7 @@
 import type { AccessViolationError } from "../../../src/index.js"
 import { type AccessOptions, type Device, type Sanitizer, openDevice, startSanitizer } from "../../../src/index.js"
 
-/** Checks what operations do to memory, and writes down what is found. Ends with `using`. */
+/** Checks what operations do to memory, and writes down the violations. Ends with `using`. */
 export class Seen {
   readonly violations: AccessViolationError[] = []
   readonly #sanitizer: Sanitizer

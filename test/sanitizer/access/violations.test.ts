@@ -88,7 +88,7 @@ test("§8 the call that waits for the stream gets the violation: a fork-join's, 
   sanitizer.stop()
 })
 
-test("`warn` emits a process warning once for each kernel, argument and kind, and the program goes on", async () => {
+test("`warn` emits a process warning once for each kernel, argument and kind, and the program continues", async () => {
   const warnings: Error[] = []
   const listen = (warning: Error) => void warnings.push(warning)
   process.on("warning", listen)

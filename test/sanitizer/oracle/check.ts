@@ -22,7 +22,7 @@ function raise(race: DataRaceError): never {
   throw race
 }
 
-/** One sanitizer for many programs. It gets old, and must forget what is over. */
+/** One sanitizer for many programs. It gets old, and must forget finished work. */
 class KeptSanitizer {
   #onRace: OnRace | undefined
   readonly #sanitizer = startSanitizer({ stacks: false, onRace: (race) => (this.#onRace ?? raise)(race) })

@@ -9,7 +9,7 @@
  * --double   takes the double of the CUDA driver instead of a GPU
  * --way      `reports` (default), `fixes` or `waits`
  * --programs, --seconds, --seed   how many programs, for how long, and the seed of the first one
- * --kept     one sanitizer for all programs, so that it must forget what is over
+ * --kept     one sanitizer for all programs, so that it must forget finished work
  * --no-shrink   prints the first program that fails as it is
  */
 import { inspect, parseArgs } from "node:util"

@@ -72,7 +72,7 @@ describe("§13 random programs under the sanitizer", unsanitized, () => {
     })
   }
 
-  test("a sanitizer that has seen many programs forgets only what is over", async () => {
+  test("a sanitizer that has seen many programs forgets only finished work", async () => {
     const counts = await run(programs(1000, most * 2), onHost, reports, true)
     assert.ok(counts.races > most, JSON.stringify(counts))
   })

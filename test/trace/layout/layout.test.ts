@@ -105,7 +105,7 @@ describe("§12 lanes", () => {
   }
 })
 
-describe("what is under the pointer", () => {
+describe("the thing under the pointer", () => {
   test("of boxes too short to be drawn apart is the longest, with their number and their time", () => {
     const span = { stream: 0, kind: "kernel", queued: 0 } as const
     const spans = [10, 30, 20].map((length, index) => ({

@@ -24,7 +24,7 @@ const views = fc
   .tuple(fc.nat(8000), fc.integer({ min: 10, max: 8000 }))
   .map(([from, length]): View => ({ from, to: from + length, width: 100 }))
 
-/** What is drawn, as pairs of indices. */
+/** The drawn parts, as pairs of indices. */
 function drawn(row: Row, view: View): [number, number][] {
   const found: [number, number][] = []
   forEachBoxes(row, view, (first, next) => void found.push([first, next]))
@@ -71,7 +71,7 @@ describe("rows of boxes", () => {
     assert.ok(drawn(row, view).length <= 501)
   })
 
-  test("find at each pixel what is drawn there", () => {
+  test("find at each pixel the part drawn there", () => {
     fc.assert(
       fc.property(rows, views, fc.integer({ min: 0, max: 99 }), (row, view, x) => {
         const found = boxesAt(row, view, x, 0)

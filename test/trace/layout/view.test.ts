@@ -50,7 +50,7 @@ describe("the view of a timeline", () => {
     assert.ok(Math.abs(xAt(view, 5.1e8) - 800) < 1e-6)
   })
 
-  test("revealing what is in view changes nothing; otherwise it comes into view", () => {
+  test("revealing a time in view changes nothing; otherwise it comes into view", () => {
     fc.assert(
       fc.property(views, fc.nat(999_000_000), fc.nat(1_000_000), (view, start, length) => {
         const revealed = reveal(view, start, start + length, limits)

@@ -27,7 +27,7 @@ export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args: FLAGS })
 }
 
-/** Counts what is drawn, and how long it takes. Runs in the page before its own code. */
+/** Counts drawing calls and their time. Runs in the page before its own code. */
 const COUNTER = `
   globalThis.rectangles = 0
   globalThis.costs = []
@@ -175,7 +175,7 @@ export class OpenedPage implements AsyncDisposable {
       .trim()
   }
 
-  /** What is said of the thing under the pointer; nothing if there is none. */
+  /** The text about the thing under the pointer; empty if there is none. */
   async tooltip(): Promise<string> {
     return (await this.isVisible("#tooltip")) ? this.text("#tooltip") : ""
   }

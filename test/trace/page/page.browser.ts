@@ -62,7 +62,7 @@ describe("§12 the page in a browser", () => {
     assert.match(await page.text("#what"), /^\d+ operations and \d+ nodes of graphs on 5 streams in 2\.\d+ ms$/)
   })
 
-  test("says all about what is under the pointer, and nothing beside it", async () => {
+  test("says all about the thing under the pointer, and nothing beside it", async () => {
     await using page = await open()
     await page.hover(await page.placeOf({ kind: "span", index: graph }))
     assert.match(await page.tooltip(), /decode.*graph on default stream, cuda:0.*time.*queued/s)
@@ -85,7 +85,7 @@ describe("§12 the page in a browser", () => {
     assert.match(await page.tooltip(), /^logits/, "the view changed under the pointer")
   })
 
-  test("moves by dragging in the strip above, and shows in the middle what is clicked twice", async () => {
+  test("moves by dragging in the strip above, and centres the thing that is clicked twice", async () => {
     await using page = await open()
     const place = await page.placeOf({ kind: "span", index: graph })
     await page.page.mouse.dblclick(place.x, place.y)
@@ -155,7 +155,7 @@ describe("§12 the page in a browser", () => {
     assert.notEqual(await clickOn("Dark"), all)
   })
 
-  test("moves with the mouse: what is under it stays under it", async () => {
+  test("moves with the mouse: the thing under it stays under it", async () => {
     await using page = await open()
     const place = await page.placeOf({ kind: "span", index: graph })
     await page.wheel(place, -400)

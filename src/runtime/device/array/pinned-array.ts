@@ -15,8 +15,9 @@ import { currentStream } from "../current.js"
  * Page-locked host memory: a typed array that the device reads and writes in place. A kernel takes it wherever it takes a
  * device array.
  *
- * The library does not order your own reads and writes with the device's. Wait for the device before you read, and do not
- * write what queued work still reads. Made by {@link Device.pinned}. CUDA: `cuMemHostAlloc`. PyTorch: `pin_memory`.
+ * The library does not order your own reads and writes with the device's. Wait for the device before you read, and do
+ * not write memory that queued work still reads. Made by {@link Device.pinned}. CUDA: `cuMemHostAlloc`. PyTorch:
+ * `pin_memory`.
  *
  * @example
  * const staging = device.pinned("float32", x.length)
@@ -50,7 +51,7 @@ export class PinnedArray<D extends DType = DType> {
   }
 
   /**
-   * The memory itself as a typed array: what the device writes appears here. Its buffer cannot be transferred.
+   * The memory itself as a typed array, which shows the device's writes. Its buffer cannot be transferred.
    *
    * Do not use a clone of it after {@link dispose}. On host, `structuredClone()` and `postMessage()` do not copy the array:
    * the clone refers to the device's shared memory, which other arrays use later. `array.slice()` copies.
@@ -98,7 +99,7 @@ export class PinnedArray<D extends DType = DType> {
   /**
    * Queues a copy of rows from the device on the current stream: see {@link DeviceArray.copyFrom2D}.
    *
-   * @param source of this dtype and device
+   * @param source an array of this dtype and device
    * @param shape the rows, in elements
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_OUT_OF_RANGE, AUX_DTYPE_MISMATCH, AUX_DEVICE_MISMATCH,
    * AUX_DISPOSED

@@ -184,7 +184,7 @@ export interface Chain {
   readonly unions: number
 }
 
-/** What is launched with a graph. */
+/** A graph, as part of its launch. */
 export interface LaunchedGraph {
   /** The accesses of all nodes. */
   readonly accesses: readonly Access[]

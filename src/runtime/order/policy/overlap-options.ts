@@ -8,8 +8,8 @@ export type OverlapOptions =
       /** The policy, made by `measuredOverlap`. */
       readonly overlap: OverlapPolicy
       /**
-       * Names the shape of the call, such as its number of tokens. Calls with the same key must take about the same time.
-       * Use a policy of its own for each place in the program, or keys that tell the places apart.
+       * Stands for the shape of the call, such as its number of tokens. Calls with the same key must take about the
+       * same time. Use a separate policy for each place in the program, or keys that tell the places apart.
        */
       readonly key: OverlapKey
     }

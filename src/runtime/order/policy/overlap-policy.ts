@@ -8,7 +8,7 @@ import type { StreamState } from "../stream-state.js"
 /** How the functions of a call run: side by side, or one after another. */
 export type OverlapMode = "parallel" | "sequential"
 
-/** What a program calls the shape of a call. */
+/** A program's name for the shape of a call. */
 export type OverlapKey = string | number
 
 /**
@@ -21,7 +21,7 @@ export type OverlapKey = string | number
  */
 export type OverlapPhase = "warm-up" | "measuring" | "decided" | "checking" | "unmeasured"
 
-/** What messages and traces say about a policy's part in a call. */
+/** A policy's part in a call, in messages and traces. */
 export interface OverlapNote {
   /** The policy's name. */
   readonly name: string
@@ -92,6 +92,6 @@ export abstract class OverlapPolicy {
   /** @internal The turn of a call that does not ask because it cannot overlap: for its message only. */
   abstract unmeasured(key: OverlapKey): OverlapNote
 
-  /** @internal What is known of graphs captured with this key. They are measured apart from eager calls. */
+  /** @internal The state of graphs captured with this key. They are measured separately from eager calls. */
   abstract capturedEntry(order: DeviceOrder, key: OverlapKey): OverlapEntry
 }

@@ -1,4 +1,4 @@
-/** What a viewer says of one thing in a trace: its name, and what is known of it, as words. */
+/** What a viewer says of one thing in a trace: its name and its properties, as words. */
 
 import type { TraceData, TracedOverlap, TracedPolicy, TraceRegion } from "../../data/data.js"
 import type { RegionFigures, TraceFigures } from "../../data/figures.js"

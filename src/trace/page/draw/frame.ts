@@ -1,4 +1,4 @@
-/** Draws what surrounds the boxes: labels of lanes and groups, lines of time, the axis, and what is selected. */
+/** Draws what surrounds the boxes: labels of lanes and groups, lines of time, the axis, and the selection. */
 
 import { intervalOf } from "../../layout/text/describe.js"
 import type { Item } from "../../layout/search.js"
@@ -43,7 +43,7 @@ export function drawRegionShade(scene: Scene): void {
   context.globalAlpha = 1
 }
 
-/** Outlines the selection, and more lightly what is under the pointer. */
+/** Outlines the selection, and more lightly the thing under the pointer. */
 export function drawOutlines(scene: Scene): void {
   const { state, palette } = scene
   const hover = state.hover?.item

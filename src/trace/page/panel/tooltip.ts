@@ -1,4 +1,4 @@
-/** What is under the pointer, beside it. */
+/** Describes the thing under the pointer, beside it. */
 
 import { describe } from "../../layout/text/describe.js"
 import { formatCount, formatTime } from "../../layout/text/times.js"

@@ -42,7 +42,7 @@ export class Planner {
     this.#isCaptured = isCaptured
   }
 
-  /** @returns undefined if there is nothing to queue */
+  /** @returns undefined if no operation is queued */
   plan(action: Action): Planned | undefined {
     switch (action.kind) {
       case "touch":

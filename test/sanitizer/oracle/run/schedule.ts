@@ -1,6 +1,6 @@
 /**
- * Decides which of the async functions of a program goes on next. Only the seed decides, never the time. One function at a
- * time goes on, and everything that it sets going in the library ends before the next one.
+ * Decides which of the async functions of a program continues next. Only the seed decides, never the time. One function
+ * at a time continues, and everything that it sets going in the library ends before the next one.
  */
 import { numbersFrom } from "../../../support/random.js"
 

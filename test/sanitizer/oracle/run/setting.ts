@@ -81,7 +81,7 @@ export class Setting {
 
   *#ending(body: Body, place: Place, end?: () => void): Steps {
     yield* this.#statements(body.statements, place)
-    // So that the library does one thing at a time: what follows the end of this function, before another one goes on.
+    // So that the library does one thing at a time: what follows the end of this function, before another one continues.
     if (place.isAsync) yield { kind: "pause" }
     end?.()
   }

@@ -100,7 +100,7 @@ export class Waits {
     return path?.lane.before ?? known?.point
   }
 
-  /** Goes on while the promise is pending. The library learns of its end as soon as it settles. */
+  /** Continues while the promise is pending. The library learns of its end as soon as it settles. */
   *#later(promise: Promise<unknown>, known: Before): Steps {
     const learned = this.#learnFrom(promise, known)
     yield { kind: "pause" }
