@@ -1,7 +1,7 @@
 import { hostBackend } from "../../src/host/backend.js"
 import { Device } from "../../src/runtime/device/device.js"
 import type { Event } from "../../src/runtime/device/event.js"
-import { defineKernel } from "../../src/runtime/kernel/kernel.js"
+import { defineKernel } from "../../src/runtime/kernel/define-kernel.js"
 import { currentStream } from "../../src/runtime/device/current.js"
 import type { Stream } from "../../src/runtime/device/stream.js"
 import { RecordingDriver } from "./recording-driver.js"

@@ -185,7 +185,7 @@ export class Kernels implements DriverKernels {
   #finish(source: KernelSource, { module, loading }: Started): KernelHandle {
     // Its image was a stale one of the cache, or the module has been disposed of meanwhile.
     if (module.isRetired) return this.#loadFrom(source, this.#modules.load(source.module))
-    this.#modules.unloadUnused()
+    this.#modules.unused.unload()
     const kernel = loading.finish()
     this.#launcher.reserve(kernel)
     const handle = this.#loaded.push(kernel) - 1
@@ -211,7 +211,7 @@ export class Kernels implements DriverKernels {
 
   /** Unloads unused modules if the device is idle. */
   sweep(): void {
-    this.#modules.sweep()
+    this.#modules.unused.sweep()
   }
 
   /** Refuses to load more kernels. Preparations in progress fail. */

@@ -7,13 +7,11 @@
  * device (measured on an H200, driver 580), so then it is done only while the device is idle.
  */
 import { AuxstreamError, CudaError } from "../../common/errors.js"
-import type { GlobalDeclaration, LoadedGlobal, ModuleSource } from "../../driver/modules.js"
-import { elementsOf } from "../../common/dtype/elements.js"
-import { setTimeout } from "../../common/timers.js"
+import type { LoadedGlobal, ModuleSource } from "../../driver/modules.js"
 import { CMemory } from "../native/c-memory.js"
 import { runInBackground, runNow, type Steps } from "../native/steps.js"
 import type { CudaContext } from "../api/context.js"
-import { NOT_FOUND, SUCCESS } from "../api/status.js"
+import { SUCCESS } from "../api/status.js"
 import type { Need, Quiet } from "../sharing/quiet.js"
 import type { Compiled } from "../toolkit/compile.js"
 import { checkImage } from "../image/image.js"
@@ -21,26 +19,17 @@ import { JitLog } from "./jit-log.js"
 import { LoadedModule } from "./loaded-module.js"
 import { notLoaded } from "./loading.js"
 import { codeAnew, codeOf, type Target } from "./module-code.js"
-import { listed, named } from "../image/symbols.js"
-
-/** The most unreachable modules that one load unloads, so that it stays short. */
-const MOST_UNLOADED = 16
-/** How long a disposed module waits before the library looks again whether the device is idle, in milliseconds. */
-const FIRST_PAUSE = 1
-const LONGEST_PAUSE = 1024
+import { findGlobals } from "./module-globals.js"
+import { UnusedModules } from "./unused-modules.js"
 
 export class Modules {
   readonly #context: CudaContext
   readonly #quiet: Quiet
   readonly #target: Target
-  readonly #onUnload: (module: LoadedModule) => void
   readonly #loaded = new WeakMap<ModuleSource, LoadedModule>()
   readonly #preparing = new WeakMap<ModuleSource, Promise<LoadedModule>>()
-  /** Modules whose kernels cannot be launched any more. They are unloaded while the device is idle. */
-  readonly #unused = new Set<LoadedModule>()
-  readonly #watch = new FinalizationRegistry((module: LoadedModule) => this.#unused.add(module))
-  /** Whether a timer is set for the unused modules. */
-  #isSweeping = false
+  /** The modules whose kernels cannot be launched any more. */
+  readonly unused: UnusedModules
   /** How many modules and kernels threads of Node's pool are loading. */
   #inBackground = 0
   #closed = false
@@ -50,7 +39,7 @@ export class Modules {
     this.#context = context
     this.#quiet = quiet
     this.#target = target
-    this.#onUnload = onUnload
+    this.unused = new UnusedModules(context, quiet, onUnload)
   }
 
   /**
@@ -117,7 +106,7 @@ export class Modules {
 
   #add(source: ModuleSource, module: LoadedModule): LoadedModule {
     this.#loaded.set(source, module)
-    this.#watch.register(source, module, module)
+    this.unused.watch(source, module)
     return module
   }
 
@@ -144,7 +133,7 @@ export class Modules {
   #drop(source: ModuleSource, module: LoadedModule): void {
     if (this.#loaded.get(source) !== module) return
     this.#loaded.delete(source)
-    this.#watch.unregister(module)
+    this.unused.unwatch(module)
     module.discard()
   }
 
@@ -197,7 +186,8 @@ export class Modules {
   loadGlobals(source: ModuleSource): readonly LoadedGlobal[] {
     const module = this.load(source)
     if (module.globals !== undefined) return module.globals
-    const find = (found: LoadedModule) => this.#quiet.block(needOf(source), () => this.#findGlobals(source, found))
+    const find = (found: LoadedModule) =>
+      this.#quiet.block(needOf(source), () => findGlobals(this.#context, source, found))
     try {
       return find(module)
     } catch (error) {
@@ -216,88 +206,19 @@ export class Modules {
     })
   }
 
-  /** The device must be idle: CUDA brings the globals into the context now. */
-  #findGlobals(source: ModuleSource, module: LoadedModule): readonly LoadedGlobal[] {
-    module.globals = source.globals.map((declaration) => this.#findGlobal(module, declaration))
-    module.isProven = true
-    return module.globals
-  }
-
-  #findGlobal(module: LoadedModule, declaration: GlobalDeclaration): LoadedGlobal {
-    const { name, dtype, length, isConstant } = declaration
-    const { globals } = module.symbols
-    const [symbol = name] = named(name, globals.keys())
-    const { calls, out, room } = this.#context
-    const find = () => calls.cuLibraryGetGlobal(out.address, out.address + 8, module.library, symbol)
-    const status = this.#context.within(() => room.for(find))
-    const among = `The globals of its code are ${listed(globals.keys())}.`
-    if (status === NOT_FOUND) {
-      const reason = `${module.label} has no global ${JSON.stringify(name)} in its code for CUDA. ${among}`
-      throw new AuxstreamError(
-        "AUX_KERNEL_INVALID",
-        `${reason} A __device__ variable that no kernel uses may be left out.`,
-      )
-    }
-    this.#context.check(status, "cuLibraryGetGlobal")
-    const [address, byteLength] = [out.number(0), out.number(8)]
-    const declared = length * elementsOf(dtype).byteLength
-    if (byteLength === declared) return { address, isConstant: isConstant || globals.get(symbol) === true }
-    throw new AuxstreamError(
-      "AUX_KERNEL_INVALID",
-      `${module.label} must declare the global ${JSON.stringify(name)} in the size that it has in the code, ${byteLength} bytes; ` +
-        `got [${JSON.stringify(dtype)}, ${length}], which has ${declared} bytes. ${among}`,
-    )
-  }
-
   /** See `DriverKernels.unloadModule`. */
   unload(source: ModuleSource): void {
     const module = this.#loaded.get(source)
     if (module === undefined) return
     this.#loaded.delete(source)
-    this.#watch.unregister(module)
-    this.#onUnload(module)
-    module.retire()
-    this.#unused.add(module)
-    this.sweep()
-    if (!this.#isSweeping) this.#sweepLater(FIRST_PAUSE)
-  }
-
-  /** Neither blocks nor keeps the process alive. Loading the next kernel unloads the others. */
-  #sweepLater(pause: number): void {
-    this.#isSweeping = this.#unused.size > 0 && !this.#closed && !this.#context.isLost
-    if (!this.#isSweeping) return
-    const sweep = () => {
-      this.sweep()
-      this.#sweepLater(Math.min(pause * 2, LONGEST_PAUSE))
-    }
-    setTimeout(sweep, pause).unref()
-  }
-
-  /** Unloads unused modules if the device is idle. */
-  sweep(): void {
-    if (this.#unused.size > 0 && !this.#context.isLost && this.#isQuiet()) this.unloadUnused()
-  }
-
-  #isQuiet(): boolean {
-    try {
-      return this.#quiet.within(0)
-    } catch {
-      return false // The device is lost. The next call that may throw reports it.
-    }
-  }
-
-  /** CUDA unloads a module only while the device is idle, as it loads one (measured on an H200). */
-  unloadUnused(): void {
-    for (const module of [...this.#unused].slice(0, MOST_UNLOADED)) {
-      this.#unused.delete(module)
-      this.#onUnload(module)
-      module.discard()
-    }
+    this.unused.unwatch(module)
+    this.unused.retire(module)
   }
 
   /** Refuses to load more. Preparations in progress fail. */
   refuseMore(): void {
     this.#closed = true
+    this.unused.close()
   }
 
   checkOpen(label: string): void {

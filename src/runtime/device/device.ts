@@ -5,7 +5,7 @@ import type { Driver } from "../../driver/driver.js"
 import type { KernelHandle } from "../../driver/handles.js"
 import type { MemoryUsage } from "../../driver/memory.js"
 import { OwnedResources } from "../memory/owned/resources.js"
-import { checkBoolean, checkFunction, checkName, checkOptions } from "../../common/check.js"
+import { checkFunction } from "../../common/check.js"
 import { type CompletionOptions, deviceCompletion } from "../order/completion.js"
 import { captureContext, context, runIn } from "./context.js"
 import { ArrayFactory } from "./array/array-factory.js"
@@ -14,8 +14,8 @@ import { DeviceStreams, type StreamOptions } from "./device-streams.js"
 import { dtypeOf } from "../../common/dtype/elements.js"
 import { DisposedError } from "../../common/errors.js"
 import type { LoadableFile, LoadOptions } from "../load/load-options.js"
-import { Event } from "./event.js"
-import { EventState } from "../order/event-state.js"
+import { DeviceEvents, type EventOptions } from "./device-events.js"
+import type { Event } from "./event.js"
 import { DeviceOrder } from "../order/device-order.js"
 import type { PinnedArray } from "./array/pinned-array.js"
 import type { GraphState } from "../capture/graph-state.js"
@@ -25,16 +25,6 @@ import { type PrepareOptions, preparedNeeds } from "./prepare-options.js"
 import { Scope } from "./array/scope.js"
 import type { Stream } from "./stream.js"
 import { StreamPool } from "./stream-pool.js"
-
-/** Options of {@link Device.createEvent}. */
-export interface EventOptions {
-  /** Whether the event measures time, for {@link Event.elapsedTime}. Such an event costs more. Default: false. */
-  readonly timing?: boolean | undefined
-  /** The event's name in errors and traces. */
-  readonly name?: string | undefined
-}
-
-const eventOptions: ReadonlySet<string> = new Set(["timing", "name"] satisfies (keyof EventOptions)[])
 
 /**
  * A GPU, or the host device, which runs kernels on worker threads. It has the streams, events, arrays and graphs that you
@@ -59,17 +49,14 @@ export class Device {
   /** @internal */
   readonly streams: DeviceStreams
   /** @internal */
+  readonly events: DeviceEvents
+  /** @internal */
   readonly arrays: ArrayFactory
   /** @internal The streams for forks that name none. */
   readonly pool: StreamPool
   readonly #whenClosed: () => void
-  /** Events that are forgotten return to a pool without a warning, so that you may create one for a single call. */
-  readonly #events = new OwnedResources<EventState>(undefined)
   readonly #graphs = new OwnedResources<GraphState>("Graph")
-  /** Events whose native handles the user has read. Other code may still use them, so they are kept until disposed of. */
-  readonly #sharedEvents = new Map<EventState, Event>()
   #references = 1
-  #eventCount = 0
 
   /** @internal */
   constructor(id: DeviceId, driver: Driver, whenClosed: () => void) {
@@ -79,6 +66,7 @@ export class Device {
     this.driver = driver
     this.order = new DeviceOrder(driver, captureContext)
     this.streams = new DeviceStreams(this)
+    this.events = new DeviceEvents(this)
     this.arrays = new ArrayFactory(this)
     this.pool = new StreamPool(this)
     this.#whenClosed = whenClosed
@@ -148,27 +136,7 @@ export class Device {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_DISPOSED
    */
   createEvent(options: EventOptions = {}): Event {
-    checkOptions(options, "options", eventOptions)
-    const { timing = false, name } = options
-    checkBoolean(timing, "timing")
-    checkName(name, "name")
-    this.checkUsable()
-    const state = new EventState(this.order, timing)
-    const event = new Event(this, state, name ?? `event ${++this.#eventCount}`)
-    this.#events.add(event, state)
-    return event
-  }
-
-  /** @internal The event's native handle. The event is kept from now on, because other code may use it. */
-  shareEvent(event: Event): bigint {
-    this.#sharedEvents.set(event.state, event)
-    return this.driver.events.foreignHandle(event.state.handle)
-  }
-
-  /** @internal */
-  disposeEvent(state: EventState): void {
-    this.#sharedEvents.delete(state)
-    this.#events.dispose(state)
+    return this.events.create(options)
   }
 
   /**
@@ -419,12 +387,11 @@ export class Device {
     this.#whenClosed()
     this.order.captures.cancelAll()
     this.pool.close()
-    this.#events.disposeAll()
+    this.events.disposeAll()
     const unseen = this.order.close()
     this.arrays.disposeAll()
     this.#graphs.disposeAll()
     this.streams.clear()
-    this.#sharedEvents.clear()
     this.driver.close(unseen)
     this.order.deferredReleases.close()
   }

@@ -63,7 +63,7 @@ export class Event {
     this.state.share(this.point.isRecorded)
     this.point.isExposed = true
     this.device.order.observer?.exposed(this.device.order, this.point)
-    return this.device.shareEvent(this)
+    return this.device.events.share(this)
   }
 
   /** Whether the event has been disposed of. */
@@ -277,7 +277,7 @@ export class Event {
 
   /** Ends the event; does not wait. Waits that were queued for it stay valid. */
   dispose(): void {
-    this.device.disposeEvent(this.state)
+    this.device.events.dispose(this.state)
   }
 
   /** Calls {@link dispose}, for `using`. */

@@ -7,26 +7,14 @@ import { captureOf } from "../capture/capture.js"
 import type { NodeArguments } from "../capture/node-changes.js"
 import { accept, begin, prepare, refuse } from "../capture/operation.js"
 import { Device } from "../device/device.js"
-import { checkBoolean, checkNames, mustBe } from "../../common/check.js"
+import { checkNames, mustBe } from "../../common/check.js"
 import { checkLaunchSignal, dropOnAbort } from "./dropping.js"
 import { AuxstreamError } from "../../common/errors.js"
-import {
-  checkDefinition,
-  checkKernelName,
-  cudaBody,
-  type CudaKernelBody,
-  exportName,
-  hostBody,
-  type HostKernelBody,
-  kernelNames,
-  withoutCode,
-} from "./kernel-body.js"
 import { type CheckedArgument, isArray, LaunchParameter } from "./launch-argument.js"
 import { type Dimensions, launchAttributes, shapeOf } from "./launch-shape.js"
 import { occupancy, type OccupancyOptions, suggestBlock, type SuggestBlockOptions } from "./occupancy.js"
-import type { Arguments, Labelled, Parameter } from "./parameter-types.js"
-import { ModuleState } from "./module-state.js"
-import { parseSignature } from "./signature.js"
+import type { Arguments, Parameter } from "./parameter-types.js"
+import type { ModuleState } from "./module-state.js"
 import { StructWriter } from "./struct-arguments.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
 import { context } from "../device/context.js"
@@ -37,32 +25,6 @@ import { holdOthers, noteResidentKernel } from "../order/policy/resident.js"
 import { showCall } from "../order/observer/observers.js"
 import type { StreamState } from "../order/stream-state.js"
 import { tell } from "../order/told-failures.js"
-
-/** The definition of a kernel, for {@link defineKernel}. */
-export interface KernelDefinition<S extends readonly Parameter[]> {
-  /** An identifier: the symbol of the CUDA code (`extern "C"`) and, by default, the export of the host code. */
-  readonly name: string
-  /** The parameters in order, such as `["int32", "float32", "in float32*", "inout float32*"]`. */
-  readonly signature: S
-  /** The code for CUDA: CUDA C++ in a file or as a text, PTX, a cubin, or a fatbin. */
-  readonly cuda?: CudaKernelBody | undefined
-  /**
-   * The code for the host device: a JavaScript module's text or URL, or a WebAssembly module. One call runs the whole
-   * launch.
-   */
-  readonly host?: HostKernelBody | undefined
-  /**
-   * Whether the kernel leaves elements of its `out` arguments unwritten on purpose. Then the sanitizer's check `unwritten`
-   * leaves them alone. Default: false.
-   */
-  readonly partialOutputs?: boolean | undefined
-  /**
-   * Whether the kernel needs the whole device: for example, because its blocks wait for each other, or because it is as
-   * large as the GPU. Then neither {@link autoParallel} nor a measured decision runs anything beside it. Default:
-   * false.
-   */
-  readonly resident?: boolean | undefined
-}
 
 /** Options of {@link Kernel.launch}. */
 export interface LaunchOptions {
@@ -280,7 +242,6 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     accept(state, this.#type, args, undefined, undefined)
   }
 
-  /** The rest of a launch with rare options, structs or globals, or one that a capture or an observer sees. */
   /** A plain launch that an observer or a capture sees. */
   #launchWatched(
     stream: StreamState,
@@ -306,6 +267,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     if (state.capture !== undefined) captureOf(state)?.noteKernel(this, this.#module.on(device).memory)
   }
 
+  /** The rest of a launch with rare options, structs or globals, or of a resident kernel. */
   #launchSpecially(
     options: LaunchOptions,
     stream: Stream,
@@ -416,40 +378,4 @@ function checkedStream(stream: unknown): Stream {
 /** The device of a launch whose first array parameter did not get an array. */
 function deviceFor(args: readonly unknown[]): Device {
   return args.find(isArray)?.device ?? currentDevice()
-}
-
-/**
- * Defines a kernel, with code for one or both kinds of device. This compiles and loads nothing yet. Call it once, at module
- * level.
- *
- * @param definition its name and signature, and its code for each kind of device
- * @throws AuxstreamError AUX_INVALID_ARGUMENT
- * @example
- * const saxpy = defineKernel({
- *   name: "saxpy",
- *   signature: ["int32", "float32", "in float32*", "inout float32*"],
- *   cuda: { source: `extern "C" __global__ void saxpy(int n, float a, const float* x, float* y) {
- *     int i = blockIdx.x * blockDim.x + threadIdx.x;
- *     if (i < n) y[i] += a * x[i];
- *   }` },
- *   host: { source: `export function saxpy(launch, n, a, x, y) { for (let i = 0; i < n; i++) y[i] += a * x[i] }` },
- * })
- */
-export function defineKernel<const S extends readonly Parameter[]>(definition: KernelDefinition<S>): Kernel<Labelled<S>>
-export function defineKernel(definition: KernelDefinition<readonly Parameter[]>): Kernel {
-  checkDefinition(definition, "{ name, signature, cuda, host }", kernelNames)
-  const { name, signature, partialOutputs = false, resident = false } = definition
-  checkBoolean(partialOutputs, "partialOutputs")
-  checkBoolean(resident, "resident")
-  checkKernelName(name)
-  const parameters = parseSignature(signature, name)
-  const label = `Kernel "${name}"`
-  const owner = `kernel "${name}"`
-  const cuda = cudaBody(owner, definition.cuda)
-  const host = hostBody(owner, definition.host, "export")
-  const exported = exportName(name, definition.host) ?? name
-  if (cuda === undefined && host === undefined) throw withoutCode(label)
-  const module = new ModuleState({ name, label, cuda, host, globals: [] })
-  const source = { name, parameters, module: module.source, symbol: name, export: exported, partialOutputs }
-  return new Kernel(source, signature, module, resident)
 }
