@@ -122,6 +122,15 @@ describe("the pages for contributors", () => {
     )
     assert.deepEqual(unknown, [])
   })
+
+  test("name the files that things are in", () => {
+    const elsewhere = guides.flatMap((page) =>
+      [...textOf(page).matchAll(/`([\w.]+)`\s+(?:in\s+|\()`((?:src|test)\/[\w/.-]+\.ts)`/g)]
+        .filter(([, name = "", path = ""]) => name.split(".").some((part) => !textOf(path).includes(part)))
+        .map(([, name, path]) => `${page}: ${name} is not in ${path}`),
+    )
+    assert.deepEqual(elsewhere, [])
+  })
 })
 
 describe("comments in src", () => {

@@ -34,24 +34,13 @@ const UUID_BYTES = 16
 
 /** The device's properties, frozen. @throws DeviceLostError, CudaError */
 export function readProperties(context: CudaContext, limits: LaunchLimits): DeviceProperties {
-  const { calls, device, out } = context
-  const { version } = context.library
-  const attribute = (which: number): number => {
-    context.check(calls.cuDeviceGetAttribute(out.address, which, device), "cuDeviceGetAttribute")
-    return out.int(0)
-  }
+  const attribute = (which: number) => readAttribute(context, which)
   const is = (which: number): boolean => attribute(which) !== 0
-  context.check(calls.cuDeviceTotalMem(out.address, device), "cuDeviceTotalMem")
-  const totalMemory = out.number(0)
-  context.check(calls.cuDeviceGetUuid(out.address, device), "cuDeviceGetUuid")
-  const uuid = uuidText(out.bytes.subarray(0, UUID_BYTES))
-  context.check(calls.cuDeviceGetPCIBusId(out.address, BUS_ID_BYTES, device), "cuDeviceGetPCIBusId")
-  const pciBusId = out.text()
+  const { version } = context.library
   return Object.freeze({
     computeCapability: frozenVersion(attribute(COMPUTE_CAPABILITY_MAJOR), attribute(COMPUTE_CAPABILITY_MINOR)),
     driverVersion: frozenVersion(Math.floor(version / 1000), Math.floor((version % 1000) / 10)),
-    uuid,
-    pciBusId,
+    ...readIdentity(context),
     multiprocessors: attribute(MULTIPROCESSOR_COUNT),
     warpSize: attribute(WARP_SIZE),
     maxThreadsPerBlock: limits.threadsPerBlock,
@@ -68,7 +57,7 @@ export function readProperties(context: CudaContext, limits: LaunchLimits): Devi
     reservedSharedMemoryPerBlock: attribute(RESERVED_SHARED_MEMORY_PER_BLOCK),
     constantMemory: attribute(TOTAL_CONSTANT_MEMORY),
     l2Cache: attribute(L2_CACHE_SIZE),
-    totalMemory,
+    totalMemory: readTotalMemory(context),
     maxPitch: attribute(MAX_PITCH),
     memoryBusWidth: attribute(GLOBAL_MEMORY_BUS_WIDTH),
     memoryClockRate: attribute(MEMORY_CLOCK_RATE),
@@ -81,6 +70,26 @@ export function readProperties(context: CudaContext, limits: LaunchLimits): Devi
     integrated: is(INTEGRATED),
     ecc: is(ECC_ENABLED),
   })
+}
+
+function readAttribute(context: CudaContext, which: number): number {
+  const { calls, device, out } = context
+  context.check(calls.cuDeviceGetAttribute(out.address, which, device), "cuDeviceGetAttribute")
+  return out.int(0)
+}
+
+function readTotalMemory(context: CudaContext): number {
+  const { calls, device, out } = context
+  context.check(calls.cuDeviceTotalMem(out.address, device), "cuDeviceTotalMem")
+  return out.number(0)
+}
+
+function readIdentity(context: CudaContext): { readonly uuid: string; readonly pciBusId: string } {
+  const { calls, device, out } = context
+  context.check(calls.cuDeviceGetUuid(out.address, device), "cuDeviceGetUuid")
+  const uuid = uuidText(out.bytes.subarray(0, UUID_BYTES))
+  context.check(calls.cuDeviceGetPCIBusId(out.address, BUS_ID_BYTES, device), "cuDeviceGetPCIBusId")
+  return { uuid, pciBusId: out.text() }
 }
 
 function frozenVersion(major: number, minor: number): { readonly major: number; readonly minor: number } {

@@ -122,19 +122,7 @@ export class FlatBlocks {
       words.set([header, branch.block, branch.length, branch.count, table, 0], calls + CALL_WORDS * index)
       if (index > 0) words[stream + LEVEL] = branch.level
     })
-    let end = start
-    const written = pieces.map((piece, index) => {
-      const at = end
-      const place = places + PLACE_WORDS * index
-      words[place + PLACE_BRANCH] = piece.branch
-      words[place + PLACE_INDEX] = piece.index
-      words[place + PLACE_START] = piece.start
-      words[place + PLACE_END] = piece.end
-      words[place + PLACE_FLAT] = at
-      words.copyWithin(at, piece.start, piece.end)
-      end += piece.end - piece.start
-      return at
-    })
+    const written = this.#writePieces(pieces, places, start)
     words[block + FLAT_WAS_INTERRUPTED] = 0
     words[block + FLAT_COUNT] = pieces.length
     words[block + FLAT_BRANCHES] = branches.length
@@ -142,8 +130,26 @@ export class FlatBlocks {
     words[block + FLAT_CALLS] = calls
     words[block + FLAT_PLACES] = places
     words[block + FLAT_START] = start
-    words[block + FLAT_END] = end
-    return written
+    words[block + FLAT_END] = written.end
+    return written.at
+  }
+
+  /** Copies the pieces one after another. @returns where each is, and where the last one ends */
+  #writePieces(pieces: readonly Piece[], places: number, start: number): { at: number[]; end: number } {
+    const { words } = this.#control
+    let end = start
+    const at = pieces.map((piece, index) => {
+      const place = places + PLACE_WORDS * index
+      words[place + PLACE_BRANCH] = piece.branch
+      words[place + PLACE_INDEX] = piece.index
+      words[place + PLACE_START] = piece.start
+      words[place + PLACE_END] = piece.end
+      words[place + PLACE_FLAT] = end
+      words.copyWithin(end, piece.start, piece.end)
+      end += piece.end - piece.start
+      return end - (piece.end - piece.start)
+    })
+    return { at, end }
   }
 }
 

@@ -80,13 +80,7 @@ export function checkKernel(
   const codes = primitives.map(parameterCode)
   const wordsBeforeStructs = codes.reduce((sum, code) => sum + argumentWords(code), LAUNCH_WORDS)
   const words = wordsBeforeStructs + Math.ceil(byteLength / 4)
-  if (words > MAX_COMMAND_WORDS) {
-    throw invalid(
-      label,
-      `the arguments of a launch take ${4 * (words - LAUNCH_WORDS)} bytes, and at most ` +
-        `${4 * (MAX_COMMAND_WORDS - LAUNCH_WORDS)} are possible: pass large structs as arrays`,
-    )
-  }
+  checkWords(label, words)
   if (exportName === "then") {
     throw invalid(
       label,
@@ -110,4 +104,14 @@ export function checkKernel(
     module,
     check: undefined,
   }
+}
+
+/** A launch must fit into one command. */
+function checkWords(label: string, words: number): void {
+  if (words <= MAX_COMMAND_WORDS) return
+  throw invalid(
+    label,
+    `the arguments of a launch take ${4 * (words - LAUNCH_WORDS)} bytes, and at most ` +
+      `${4 * (MAX_COMMAND_WORDS - LAUNCH_WORDS)} are possible: pass large structs as arrays`,
+  )
 }

@@ -8,6 +8,7 @@ import type { Report } from "../kernel/reports.js"
 import type { TimeRings } from "../control/time-rings.js"
 import type { Scheduler } from "../schedule/scheduler.js"
 import { describeThrown } from "../kernel/thrown.js"
+import { PortProbe } from "./port-probe.js"
 import { Standstill } from "./standstill.js"
 import { describeEnd, whyNotStarted } from "./worker-end.js"
 import { workerFile } from "./worker-file.js"
@@ -51,7 +52,7 @@ export interface PoolEvents {
 export class WorkerPool {
   readonly #members: Member[] = []
   readonly #definitions: KernelDefinition[] = []
-  readonly #probe = new MessageChannel()
+  readonly #probe = new PortProbe()
   #running = 0
   #ending = false
   #triesAlone = TRIES_ALONE
@@ -88,8 +89,6 @@ export class WorkerPool {
     this.#events = events
     this.#rings = rings
     this.#limit = most
-    this.#probe.port1.unref()
-    this.#probe.port2.unref()
   }
 
   /** Starts workers until there is one for each active stream and `more` besides, within the limit. */
@@ -149,7 +148,7 @@ export class WorkerPool {
     // Draining a port whose other end is gone closes it.
     this.drain()
     for (const member of [...this.#members]) {
-      if (!this.#isClosed(member.port)) continue
+      if (!this.#probe.isClosed(member.port)) continue
       if (isPatient && !member.isMissed) member.isMissed = true
       else this.#remove(member)
     }
@@ -294,25 +293,8 @@ export class WorkerPool {
 
   #finish(): void {
     if (!this.#ending || this.#running > 0) return
-    this.#probe.port1.close()
+    this.#probe.close()
     this.#memory.retire()
-  }
-
-  /** A closed port cannot be transferred. The attempt always fails, so an open port stays as it is. */
-  #isClosed(port: MessagePort): boolean {
-    let open = false
-    const unclonable = {
-      get value(): never {
-        open = true
-        throw new Error("The port is open, and is not transferred.")
-      },
-    }
-    try {
-      this.#probe.port1.postMessage(unclonable, [port])
-    } catch {
-      // Either the transfer or the value has failed.
-    }
-    return !open
   }
 }
 
