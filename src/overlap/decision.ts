@@ -3,9 +3,10 @@
  * together clearly favours the other mode.
  */
 import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
-import type { StoredDecision } from "./file/stored.js"
 import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./rule.js"
-import { otherMode } from "./schedule.js"
+import { otherMode } from "./alternation.js"
+import { OTHER_CALLS_OF_CHECK } from "./schedule.js"
+import type { StoredDecision } from "./file/stored.js"
 
 /** The newest pairs that count. Enough that chance rarely changes a decision, few enough that a changed machine does. */
 const MOST_EVIDENCE = 32
@@ -13,7 +14,7 @@ const MOST_EVIDENCE = 32
 const LEAST_EVIDENCE = 6
 /** The calls between two checks: at first, at most, and after a check that contradicts. */
 const INTERVAL = { first: 64, most: 1024, doubt: 16 }
-/** The slower call of a check may cost this share of the calls between two checks; in doubt, the second share. */
+/** The slower calls of a check may cost this share of the calls between two checks; in doubt, the second share. */
 const COST_OF_CHECKS = { usual: 0.005, doubt: 0.02 }
 
 /** See the head of this file. */
@@ -78,7 +79,7 @@ export class Decision {
   /** How many calls run as decided before the next check. */
   get interval(): number {
     const inDoubt = this.#interval === INTERVAL.doubt
-    const excess = Math.expm1(Math.abs(this.#comparison.gain))
+    const excess = OTHER_CALLS_OF_CHECK * Math.expm1(Math.abs(this.#comparison.gain))
     return Math.max(this.#interval, Math.round(excess / (inDoubt ? COST_OF_CHECKS.doubt : COST_OF_CHECKS.usual)))
   }
 

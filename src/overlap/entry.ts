@@ -13,10 +13,12 @@ import type {
 } from "../runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Decision } from "./decision.js"
-import type { StoredDecision } from "./file/stored.js"
 import type { Timing } from "./rule.js"
-import { isSampling, Sampler, type SampleSink } from "./sampler.js"
-import { Schedule, type Slot } from "./schedule.js"
+import type { SampleSink } from "./call-sample.js"
+import { isSampling, Sampler } from "./sampler.js"
+import { Schedule } from "./schedule.js"
+import type { Slot } from "./stage.js"
+import type { StoredDecision } from "./file/stored.js"
 
 /** After an async call, so many calls run unmeasured; and so many after a measurement that failed. */
 const PAUSE = { async: 256, failed: 1024 }
@@ -42,7 +44,7 @@ export class Entry implements OverlapEntry {
   readonly #isChecked: boolean
   #decision: Decision | undefined
   /** The measurement, or the check. */
-  #schedule: Schedule | undefined = new Schedule()
+  #schedule: Schedule | undefined = Schedule.ofMeasurement()
   /** Whether the schedule checks a decision. */
   #isCheck = false
   /** What a call gets that is not measured. */
@@ -116,22 +118,24 @@ export class Entry implements OverlapEntry {
     this.#left = 0
     if (isSampling() || main.order.capturing > 0) return this.#settled
     const sampler = Sampler.of(main.order)
-    sampler.noteCall(main)
     if (this.#schedule === undefined) {
       this.#startAgain()
       sampler.read()
     }
     const slot = this.#schedule?.next()
     if (slot === undefined) return this.#await(sampler)
-    return { ...this.#turn(slot.mode, this.#phaseOf(slot)), sample: sampler.sample(main, this.#sinkOf(slot)) }
+    return {
+      ...this.#turn(slot.mode, this.#phaseOf(slot)),
+      sample: sampler.sample(main, slot, this.#sinkOf(slot)),
+    }
   }
 
   /** Begins the measurement of a key without a decision, or the check of a decision. */
   #startAgain(): void {
     this.#pause = undefined
     this.#isCheck = this.#decision !== undefined
-    if (this.#decision === undefined) this.#schedule = new Schedule()
-    else if (this.#isChecked) this.#schedule = new Schedule(0, 1, this.#decision.checks)
+    if (this.#decision === undefined) this.#schedule = Schedule.ofMeasurement()
+    else if (this.#isChecked) this.#schedule = Schedule.ofCheck(this.#decision.mode)
   }
 
   /** All calls were made; their times are awaited. */
@@ -143,7 +147,7 @@ export class Entry implements OverlapEntry {
 
   #phaseOf(slot: Slot): OverlapPhase {
     if (this.#isCheck) return "checking"
-    return slot.pair === undefined ? "warm-up" : "measuring"
+    return slot.part === undefined ? "warm-up" : "measuring"
   }
 
   #sinkOf(slot: Slot): SampleSink {
@@ -161,9 +165,9 @@ export class Entry implements OverlapEntry {
 
   #ended(schedule: Schedule, slot: Slot, counts: boolean, outcome: OverlapOutcome): void {
     if (outcome === "async") return this.#rest("async")
-    // A call of the warm-up may compile and load: that is what it is for.
-    if (counts || (outcome === "done" && slot.pair === undefined)) return schedule.done(slot)
-    schedule.failed(slot)
+    // A call whose time is not wanted may compile and load: that is what it is for.
+    if (counts || (outcome === "done" && !slot.isTimed)) schedule.done(slot)
+    else schedule.failed(slot)
     if (schedule.isHopeless) this.#rest("failed")
   }
 
@@ -216,7 +220,7 @@ export class Entry implements OverlapEntry {
   /** Measures anew what was decided early. Until that is done, calls that are not measured run as decided. */
   measureAgain(): void {
     if (!this.#isEarly || !this.#isChecked) return
-    this.#schedule = new Schedule()
+    this.#schedule = Schedule.ofMeasurement()
     this.#isCheck = false
     this.#left = 0
   }
@@ -224,7 +228,7 @@ export class Entry implements OverlapEntry {
   /** Begins a measurement or check anew whose times are lost. */
   beginAgain(): void {
     if (this.#schedule === undefined) return
-    this.#schedule = this.#isCheck ? undefined : new Schedule()
+    this.#schedule = this.#isCheck ? undefined : Schedule.ofMeasurement()
     this.#left = 0
   }
 

@@ -111,7 +111,6 @@ export class MeasuredOverlap extends OverlapPolicy {
     countForkJoin()
     const table = this.#tableOf(main.order)
     if (main.capture !== undefined) return this.#captured(table, key)
-    if (table.sampler?.awaitsNextCall === true) table.sampler.noteCall(main)
     return table.entryOf(key).next(main)
   }
 

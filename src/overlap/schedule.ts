@@ -1,129 +1,123 @@
 /**
- * Which mode each call of a measurement takes: first a few calls each way that do not count, then pairs of calls, one each
- * way. Every other pair begins with the other mode, so that a steady drift favours neither. Pure: times come from outside,
- * later, in any order. It must never ask for more than {@link MOST_PAIRS} pairs.
+ * Which mode each call of a measurement takes, until there are enough pairs to decide: alternating calls, and then runs if
+ * alternation favours the sequential mode. Sequential calls leave threads of the device asleep that parallel ones need. So
+ * a parallel call that follows a sequential one may cost more than one in a program that is parallel throughout.
+ *
+ * Pure: times come from outside, later, in any order. It must end: after {@link MOST_CALLS} calls it has failed.
  */
 import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
-import { compare, isClearFor, type Pair, type Timing } from "./rule.js"
+import { Alternation, otherMode, WARM_UPS } from "./alternation.js"
+import { compare, fasterOf, isLargeFor, type Pair, type Timing } from "./rule.js"
+import { type Length, Runs } from "./runs.js"
+import type { Slot, Stage } from "./stage.js"
 
-/** Calls in each mode that do not count: code is compiled, caches fill. */
-export const WARM_UPS = 3
-/** The most pairs that decide. */
-export const MOST_PAIRS = 16
-/** So many pairs that agree are enough if the difference is large. */
-const FEWEST_PAIRS = 6
-/** What counts as a large difference. */
-const LARGE = { relative: 0.05, microseconds: 1 }
 /** After so many calls in a row that did not count, the measurement has failed. */
 const MOST_FAILURES = 64
-
-/** One pair of calls, as far as it is measured. */
-class OpenPair {
-  readonly first: OverlapMode
-  parallel: Timing | undefined
-  sequential: Timing | undefined
-
-  constructor(first: OverlapMode) {
-    this.first = first
-  }
-}
-
-/** The place of one call in a measurement. */
-export interface Slot {
-  readonly mode: OverlapMode
-  /** Undefined for a call of the warm-up. */
-  readonly pair: OpenPair | undefined
-}
+/** A measurement that has taken so many calls without a result has failed. */
+const MOST_CALLS = 512
+/** Runs change what alternation found only if their gain, a logarithm, is larger by this. Noise is smaller. */
+const CHANGED = 0.15
+/** A run of the second look. */
+const LONG = { before: 3, counted: 6 }
 
 /** See the head of this file. */
 export class Schedule {
-  readonly #most: number
-  #warmUps: number
-  /** Begun pairs in their order. */
-  readonly #pairs: OpenPair[] = []
-  /** The pair whose second call is still to come. */
-  #half: OpenPair | undefined
-  #begun: number
+  #stage: Stage
+  /** What alternation has found. */
+  #alternated: readonly Pair[] | undefined
+  /** What the first two rounds of runs have found. */
+  #first: readonly Pair[] | undefined
+  #result: readonly Pair[] | undefined
+  readonly #isCheck: boolean
   #failures = 0
+  #calls = 0
 
-  /**
-   * @param warmUps calls in each mode that do not count
-   * @param most how many pairs to take
-   * @param begun how many pairs were begun before, elsewhere: it determines which mode begins
-   */
-  constructor(warmUps = WARM_UPS, most = MOST_PAIRS, begun = 0) {
-    this.#warmUps = 2 * warmUps
-    this.#most = most
-    this.#begun = begun
+  private constructor(stage: Stage, isCheck: boolean) {
+    this.#stage = stage
+    this.#isCheck = isCheck
   }
 
-  /** The place of the next call; undefined if all calls were made and their times are awaited. */
+  /** Everything that decides about a key. */
+  static ofMeasurement(warmUps = WARM_UPS): Schedule {
+    return new Schedule(new Alternation(warmUps), false)
+  }
+
+  /** One pair: a call in the mode that was decided, and one in the other, each after others in its mode. */
+  static ofCheck(decided: OverlapMode): Schedule {
+    const usual: Length = { mode: decided, before: 1, counted: 1 }
+    const other: Length = { mode: otherMode(decided), before: OTHER_CALLS_OF_CHECK - 1, counted: 1 }
+    return new Schedule(new Runs([[usual, other]]), true)
+  }
+
   next(): Slot | undefined {
-    if (this.#warmUps > 0) return { mode: this.#warmUps % 2 === 0 ? "parallel" : "sequential", pair: undefined }
-    const half = this.#half
-    if (half !== undefined) return { mode: otherMode(half.first), pair: half }
-    if (this.#pairs.length >= this.#most) return undefined
-    const first = this.#begun % 2 === 0 ? "parallel" : "sequential"
-    return { mode: first, pair: new OpenPair(first) }
+    return this.#stage.next()
   }
 
-  /** The call at this place has ended, and counts. Its time follows, unless it is lost. */
-  done({ pair }: Slot): void {
+  done(slot: Slot): void {
+    this.#calls += 1
     this.#failures = 0
-    if (pair === undefined) {
-      this.#warmUps -= 1
-    } else if (pair === this.#half) {
-      this.#half = undefined
-    } else {
-      this.#begun += 1
-      this.#pairs.push(pair)
-      this.#half = pair
-    }
+    this.#stage.done(slot)
   }
 
-  /** The call does not count. Its pair is begun anew, because both calls of a pair must follow each other. */
-  failed({ pair }: Slot): void {
+  failed(slot: Slot): void {
+    this.#calls += 1
     this.#failures += 1
-    if (pair !== undefined) this.lost({ pair })
+    this.#stage.failed(slot)
   }
 
-  /** Whether so many calls in a row did not count that this makes no sense. */
+  timed(slot: Slot, timing: Timing): void {
+    this.#stage.timed(slot, timing)
+    const pairs = this.#stage.result
+    if (pairs !== undefined && this.#result === undefined) this.#conclude(pairs)
+  }
+
+  lost(slot: Slot): void {
+    this.#stage.lost(slot)
+  }
+
+  /** Whether it makes no sense to go on. */
   get isHopeless(): boolean {
-    return this.#failures >= MOST_FAILURES
-  }
-
-  /** The time of a call is known. */
-  timed({ pair, mode }: Required<Slot>, timing: Timing): void {
-    if (pair !== undefined) pair[mode] = timing
-  }
-
-  /** The time of a call cannot be known, so another pair takes the place of its pair. */
-  lost({ pair }: Pick<Slot, "pair">): void {
-    if (pair === undefined) return
-    if (pair === this.#half) this.#half = undefined
-    const index = this.#pairs.indexOf(pair)
-    if (index >= 0) this.#pairs.splice(index, 1)
+    return this.#failures >= MOST_FAILURES || this.#calls >= MOST_CALLS
   }
 
   /** The measured pairs if they are enough to decide. */
   get result(): readonly Pair[] | undefined {
-    const pairs = this.#pairs.filter(isWhole)
-    return pairs.length >= this.#most || (pairs.length >= FEWEST_PAIRS && agree(pairs)) ? pairs : undefined
+    return this.#result
+  }
+
+  /** A stage has ended. */
+  #conclude(pairs: readonly Pair[]): void {
+    if (this.#isCheck) {
+      this.#result = pairs
+    } else if (this.#alternated === undefined) {
+      if (fasterOf(compare(pairs)) === "parallel") this.#result = pairs
+      else this.#stage = secondLook()
+      this.#alternated = pairs
+    } else {
+      const all = [...(this.#first ?? []), ...pairs]
+      if (!contradict(all, this.#alternated)) this.#result = this.#alternated
+      else if (this.#first !== undefined) this.#result = all
+      else this.#stage = secondLook()
+      this.#first = pairs
+    }
   }
 }
 
-export function otherMode(mode: OverlapMode): OverlapMode {
-  return mode === "parallel" ? "sequential" : "parallel"
+/** How many calls of a check do not run as decided. */
+export const OTHER_CALLS_OF_CHECK = 4
+
+/** Two rounds of runs. The second round begins with the other mode, so that a steady drift favours neither. */
+function secondLook(): Runs {
+  const parallel: Length = { mode: "parallel", ...LONG }
+  const sequential: Length = { mode: "sequential", ...LONG }
+  return new Runs([
+    [parallel, sequential],
+    [sequential, parallel],
+  ])
 }
 
-function isWhole(pair: OpenPair): pair is OpenPair & Pair {
-  return pair.parallel !== undefined && pair.sequential !== undefined
-}
-
-/** Whether all pairs find the same mode faster, and by far. */
-function agree(pairs: readonly Pair[]): boolean {
-  const { gain, saved } = compare(pairs)
-  if (Math.abs(gain) < LARGE.relative || Math.abs(saved) < LARGE.microseconds) return false
-  const mode = gain < 0 ? "sequential" : "parallel"
-  return pairs.every((pair) => isClearFor(mode, compare([pair])))
+/** Whether the parallel mode is faster in runs, although it was slower in alternation. */
+function contradict(runs: readonly Pair[], alternated: readonly Pair[]): boolean {
+  const comparison = compare(runs)
+  return isLargeFor("parallel", comparison) && comparison.gain - compare(alternated).gain > CHANGED
 }

@@ -79,11 +79,11 @@ forEachOpenDevice("§14: measuredOverlap", (open) => {
     const [start, done] = [device.createEvent(), device.createEvent()]
     const policy = measuredOverlap({ name: "test" })
     const make = () => affine.launch(over(64), 64, device.empty("int32", 64), 1, 1)
-    for (let calls = 0; calls < 60; calls++) {
+    for (let calls = 1; policy.decisions[0]?.mode === undefined; calls++) {
       device.scope(() => void maybeExecuteInParallel(make, make, start, done, aux, { overlap: policy, key: 64 }))
+      if (calls % 16 === 0) await device.completed()
+      assert.ok(calls < 500)
     }
-    await device.completed()
-    assert.notEqual(policy.decisions[0]?.mode, undefined)
   })
 
   test("in the parallel mode of a measurement the functions do not wait for each other; in the sequential one they do", () => {
@@ -119,17 +119,23 @@ forEachOpenDevice("§14: measuredOverlap", (open) => {
     const [call] = waysOn(device, aux)
     using latch = new Latch(device)
     latch.hold(device.defaultStream)
-    for (let count = 0; count < 60; count++)
-      call?.(
-        () => {},
-        () => {},
-        { overlap: policy, key: 1 },
-      )
+    const calls = () => {
+      for (let count = 0; count < 60; count++)
+        call?.(
+          () => {},
+          () => {},
+          { overlap: policy, key: 1 },
+        )
+    }
+    calls()
     assert.equal(policy.decisions[0]?.state, "measuring")
     assert.equal(device.defaultStream.query(), false)
     latch.open()
-    device.synchronize()
-    assert.notEqual(policy.decisions[0]?.mode, undefined)
+    for (let turns = 0; policy.decisions[0]?.mode === undefined; turns++) {
+      device.synchronize()
+      calls()
+      assert.ok(turns < 10)
+    }
   })
 
   test("a resident kernel never runs beside another function of the call, and its key runs in sequence from then on", () => {

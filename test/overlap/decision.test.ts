@@ -45,15 +45,15 @@ describe("§14: a decision", () => {
   })
 
   test("is checked rarely, and the more rarely the more a check costs", () => {
-    const close = Decision.from(Array.from({ length: 16 }, () => pair(100, 105)))
+    const close = Decision.from(Array.from({ length: 16 }, () => pair(100, 102)))
     const far = Decision.from(Array.from({ length: 16 }, () => pair(100, 1000)))
     assert.equal(close.interval, 64)
-    assert.equal(far.interval, 1800)
-    for (let count = 0; count < 10; count++) close.check(pair(100, 105))
+    assert.equal(far.interval, 7200)
+    for (let count = 0; count < 10; count++) close.check(pair(100, 102))
     assert.equal(close.interval, 1024)
-    close.check(pair(200, 105))
+    close.check(pair(200, 102))
     assert.equal(close.interval, 16)
-    close.check(pair(100, 105))
+    close.check(pair(100, 102))
     assert.equal(close.interval, 32)
   })
 

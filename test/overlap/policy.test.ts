@@ -16,7 +16,7 @@ import { TimedDevice } from "./timed-device.js"
 const alternating = ["parallel", "sequential", "sequential", "parallel"]
 
 describe("§14: measuredOverlap", () => {
-  test("alternates three calls each way, then at most 16 each way, and decides for the faster mode", async () => {
+  test("alternates three calls each way, then at most 16 each way, looks again in runs if that favours the sequential mode, and decides", async () => {
     for (const faster of ["parallel", "sequential"] as const) {
       using timed = new TimedDevice()
       timed.truth = { parallel: 100, sequential: 100, [faster]: 97 } // too close for an early decision
@@ -28,6 +28,16 @@ describe("§14: measuredOverlap", () => {
       const warmUp = Array.from({ length: 6 }, (_, call) => `warm-up ${call % 2 === 0 ? "parallel" : "sequential"}`)
       const measuring = Array.from({ length: 32 }, (_, call) => `measuring ${alternating[call % 4]}`)
       assert.deepEqual(timed.take(), [...warmUp, ...measuring])
+      if (faster === "sequential") {
+        for (let call = 0; call < 36; call++) {
+          timed.call(policy, 1)
+          await turn()
+        }
+        const runs = ["parallel", "sequential", "sequential", "parallel"].flatMap((mode) =>
+          Array.from({ length: 9 }, () => `measuring ${mode}`),
+        )
+        assert.deepEqual(timed.take(), runs)
+      }
       timed.calls(20, policy, 1)
       assert.deepEqual(
         timed.take(),
@@ -89,6 +99,7 @@ describe("§14: measuredOverlap", () => {
     const policy = measuredOverlap({ name: "test" })
     const readsBefore: number[] = []
     const within = () => readsBefore.push(timed.reads)
+    timed.calls(6, policy, 1)
     for (let call = 0; call < 6; call++) timed.call(policy, 1, within, within)
     assert.deepEqual(new Set(readsBefore), new Set([0]))
     await turn()
@@ -126,7 +137,7 @@ describe("§14: measuredOverlap", () => {
       "measuring parallel",
     ])
     await turn()
-    assert.equal(timed.reads, 6 + 3)
+    assert.equal(timed.reads, 3)
   })
 
   test("a call that loads a kernel does not count", async () => {
@@ -140,10 +151,10 @@ describe("§14: measuredOverlap", () => {
     timed.call(policy, 1, load)
     await turn()
     assert.equal(timed.records, records + 2)
-    assert.equal(timed.reads, 6)
+    assert.equal(timed.reads, 0)
     timed.call(policy, 1, load)
     await turn()
-    assert.equal(timed.reads, 7)
+    assert.equal(timed.reads, 1)
   })
 
   test("a call beside work that strangers queued on the aux stream does not count", async () => {
@@ -154,10 +165,10 @@ describe("§14: measuredOverlap", () => {
     const stranger = timed.aux.run(() => timed.device.zeros("float32", 4))
     timed.call(policy, 1)
     await turn()
-    assert.equal(timed.reads, 6)
+    assert.equal(timed.reads, 0)
     timed.call(policy, 1) // The call before has joined the aux stream.
     await turn()
-    assert.equal(timed.reads, 7)
+    assert.equal(timed.reads, 1)
     stranger.dispose()
   })
 
@@ -194,13 +205,16 @@ describe("§14: measuredOverlap", () => {
   test("checks a decision rarely, and changes it once the machine has changed", async () => {
     using timed = new TimedDevice()
     timed.truth = { parallel: 100, sequential: 110 }
+    timed.calls(1000, measuredOverlap({ name: "other" }), 1) // so that code is warm, and nothing is measured again
     const policy = measuredOverlap({ name: "test" })
     await timed.decide(policy, 1)
     timed.take()
-    timed.calls(65, policy, 1)
+    timed.calls(100, policy, 1)
     const checks = timed.take().filter((message) => message.startsWith("checking"))
-    assert.deepEqual(new Set(checks), new Set(["checking parallel", "checking sequential"]))
-    assert.equal(checks.length, 2)
+    assert.deepEqual(checks, [
+      ...Array.from({ length: 2 }, () => "checking parallel"),
+      ...Array.from({ length: 4 }, () => "checking sequential"),
+    ])
     timed.truth = { parallel: 120, sequential: 110 }
     let calls = 0
     while (policy.decisions[0]?.mode === "parallel") {
@@ -246,7 +260,7 @@ describe("§14: measuredOverlap", () => {
       () => executeInParallel(fn0, [fn1, fn2], event0, [event1, done2], [aux, aux], { overlap: policy, key: "N" }),
       () => device.defaultStream.run(() => parallel([fn0, fn1, fn2], { overlap: policy, key: "pool" })),
     ]) {
-      for (let count = 0; count < 30; count++) {
+      for (let count = 0; count < 80; count++) {
         call()
         await turn()
       }
@@ -353,49 +367,55 @@ describe("§14: measuredOverlap", () => {
 })
 
 describe("§14: what a call costs its program", () => {
-  test("the stream's time counts if the stream is never found idle", async () => {
-    using timed = new TimedDevice()
-    timed.truth = { parallel: 100, sequential: 120 }
-    const policy = measuredOverlap({ name: "test" })
-    timed.calls(60, policy, 1)
-    assert.equal(Math.round(policy.decisions[0]?.parallel ?? 0), 100)
-  })
+  /** Far less than any call takes the thread. */
+  const short = { parallel: 0.02, sequential: 0.04 }
 
-  test("the calling thread's time counts if the stream has run out of work before the next call", () => {
+  /** What a call costs in the parallel mode, as the policy sees it. */
+  async function costOf(
+    truth: { parallel: number; sequential: number },
+    between: (timed: TimedDevice) => unknown,
+  ): Promise<number> {
     using timed = new TimedDevice()
-    timed.isIdle = true
-    timed.truth = { parallel: 1e6, sequential: 2e6 }
+    timed.truth = truth
     const policy = measuredOverlap({ name: "test" })
-    const pending = () => timed.device.zeros("float32", 4).dispose() // work that the program does not wait for
-    for (let call = 0; call < 60; call++) timed.call(policy, 1, pending)
-    const [decision] = policy.decisions
-    assert.ok(decision?.parallel !== undefined && decision.parallel < 1e6)
-  })
-
-  test("the stream's time counts if the stream is idle because the program has waited for it", () => {
-    using timed = new TimedDevice()
-    timed.isIdle = true
-    timed.truth = { parallel: 1e6, sequential: 2e6 }
-    const policy = measuredOverlap({ name: "test" })
-    for (let call = 0; call < 60; call++) {
+    for (let call = 0; call < 120; call++) {
       timed.call(policy, 1)
-      timed.device.synchronize()
+      await between(timed)
     }
-    assert.equal(policy.decisions[0]?.parallel, 1e6)
+    return policy.decisions[0]?.parallel ?? NaN
+  }
+
+  const isNear = (time: number, expected: number) => Math.abs(time / expected - 1) < 1e-6
+
+  test("the stream's time counts if the stream takes longer than the calling thread", async () => {
+    assert.ok(isNear(await costOf({ parallel: 1e6, sequential: 2e6 }, () => undefined), 1e6))
   })
 
-  test("the stream's time counts if the program has rested in between", async () => {
+  test("the calling thread's time counts if it takes longer than the stream", () => {
     using timed = new TimedDevice()
-    timed.isIdle = true
-    timed.truth = { parallel: 1e6, sequential: 2e6 }
+    timed.truth = short
     const policy = measuredOverlap({ name: "test" })
-    const pending = () => timed.device.zeros("float32", 4).dispose()
-    for (let call = 0; call < 60; call++) {
-      timed.isReady = false // so that the time is read after the next call has begun
-      timed.call(policy, 1, pending)
-      await turn()
-      timed.isReady = true
+    timed.calls(200, policy, 1)
+    const cost = policy.decisions[0]?.parallel ?? NaN
+    assert.ok(cost > 2 * short.parallel, `${cost}`)
+  })
+
+  test("the stream's time counts if the program waits for each result", async () => {
+    for (const wait of [
+      ({ device }: TimedDevice) => device.synchronize(),
+      ({ device }: TimedDevice) => device.defaultStream.synchronize(),
+      ({ device }: TimedDevice) => device.completed(),
+      ({ event1 }: TimedDevice) => event1.synchronize(),
+    ]) {
+      assert.ok(isNear(await costOf(short, wait), short.parallel))
     }
-    assert.equal(policy.decisions[0]?.parallel, 1e6)
+  })
+
+  test("the stream's time counts if the program may have rested in between", async () => {
+    assert.ok(isNear(await costOf(short, () => turn()), short.parallel))
+  })
+
+  test("the stream's time counts if others may use the stream", async () => {
+    assert.ok(isNear(await costOf(short, ({ device }) => device.defaultStream.handle), short.parallel))
   })
 })

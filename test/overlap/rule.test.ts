@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { compare, fasterOf, isClearFor, type Pair } from "../../src/overlap/rule.js"
 import { decide, drifts, noises, timing } from "./simulated.js"
+import { measure, periodOf, type Program } from "./simulated-program.js"
 
 const pair = (parallel: number, sequential: number): Pair => ({
   parallel: timing(parallel),
@@ -42,32 +43,9 @@ describe("§14: the rule of a measured decision", () => {
     assert.ok(rightOf100({ parallel: 10, sequential: 11 }, "spikes", "slower") >= 95)
   })
 
-  test("counts the stream's time if the stream never starves, whatever the host's time is", () => {
-    const busy = {
-      parallel: { elapsed: 80, host: 70, starved: false },
-      sequential: { elapsed: 100, host: 10, starved: false },
-    }
-    assert.equal(fasterOf(compare([busy])), "parallel")
-  })
-
-  test("counts the host's time if the stream starves, whatever the stream's time is", () => {
-    const starved = {
-      parallel: { elapsed: 80, host: 70, starved: true },
-      sequential: { elapsed: 100, host: 10, starved: true },
-    }
-    const { gain, saved, parallel, sequential } = compare([starved])
-    assert.equal(fasterOf(compare([starved])), "sequential")
-    assert.ok(gain < 0)
-    assert.deepEqual([saved, parallel, sequential].map(Math.round), [-60, 70, 10])
-  })
-
-  test("weighs both times if the stream starves after some of the calls", () => {
-    const mixed = {
-      parallel: { elapsed: 80, host: 30, starved: true },
-      sequential: { elapsed: 100, host: 20, starved: false },
-    }
-    const { parallel, sequential } = compare([mixed])
-    assert.deepEqual([parallel, sequential], [55, 60])
+  test("counts the stream's time if nothing is known about the thread", () => {
+    const { parallel, sequential } = compare([pair(80, 100)])
+    assert.deepEqual([parallel, sequential].map(Math.round), [80, 100])
   })
 
   test("a difference within 2 % or half a microsecond is clear for neither mode", () => {
@@ -89,4 +67,76 @@ describe("§14: the rule of a measured decision", () => {
     assert.equal(comparison.gain, 0)
     assert.equal(fasterOf(comparison), "parallel")
   })
+})
+
+/** A call's time on the thread and on the stream. */
+const call = (thread: number, stream: number) => ({ thread, stream })
+
+/** Programs by what determines how fast they are. */
+const programs: Readonly<Record<string, Program>> = {
+  "the stream, in both modes": { call: { parallel: call(3, 60), sequential: call(1, 80) } },
+  "the stream, and overlap loses": { call: { parallel: call(3, 90), sequential: call(1, 80) } },
+  "the thread, in both modes": { call: { parallel: call(8, 3), sequential: call(4, 3.5) } },
+  "the thread in parallel, the stream in sequence, and overlap wins": {
+    call: { parallel: call(12, 11), sequential: call(2, 20) },
+  },
+  "the thread in parallel, the stream in sequence, and overlap loses": {
+    call: { parallel: call(10, 6), sequential: call(4, 8) },
+  },
+  "the same beside work between calls": {
+    call: { parallel: call(10, 6), sequential: call(4, 8) },
+    between: { thread: 20, stream: 20 },
+  },
+  "the thread because of what is between calls": {
+    call: { parallel: call(8, 12), sequential: call(2, 20) },
+    between: { thread: 30, stream: 5 },
+  },
+  "the stream because of what is between calls": {
+    call: { parallel: call(8, 12), sequential: call(6, 14) },
+    between: { thread: 10, stream: 40 },
+  },
+  "the thread, which computes for long between calls": {
+    call: { parallel: call(8, 12), sequential: call(5, 20) },
+    between: { thread: 3000, stream: 0 },
+  },
+  "each result is waited for": { call: { parallel: call(4, 40), sequential: call(2, 50) }, waitsEvery: 1 },
+  "each result is waited for, and the thread is slow": {
+    call: { parallel: call(12, 3), sequential: call(7, 4) },
+    waitsEvery: 1,
+  },
+  "every second result is waited for": { call: { parallel: call(4, 40), sequential: call(2, 50) }, waitsEvery: 2 },
+  "every sixteenth result is waited for, and the thread is slow": {
+    call: { parallel: call(12, 8), sequential: call(3, 10) },
+    waitsEvery: 16,
+  },
+  "the driver blocks the thread": {
+    call: { parallel: call(3, 60), sequential: call(1, 80) },
+    mostAhead: 4,
+  },
+  "threads that sequential calls leave asleep": {
+    call: { parallel: call(1, 22), sequential: call(0.5, 41) },
+    asleep: { calls: 3, extra: 24 },
+  },
+  "the same, and every sixteenth result is waited for": {
+    call: { parallel: call(1, 22), sequential: call(0.5, 41) },
+    asleep: { calls: 3, extra: 24 },
+    waitsEvery: 16,
+  },
+  "threads that sequential calls leave asleep, and overlap loses": {
+    call: { parallel: call(1, 45), sequential: call(0.5, 41) },
+    asleep: { calls: 3, extra: 24 },
+  },
+}
+
+describe("§14: the mode that makes the whole program faster is found, whatever makes it slow:", () => {
+  for (const [what, program] of Object.entries(programs)) {
+    test(what, () => {
+      const [parallel, sequential] = [periodOf(program, "parallel"), periodOf(program, "sequential")]
+      const faster = parallel < sequential ? "parallel" : "sequential"
+      assert.ok(Math.abs(parallel - sequential) > 1, `${parallel} and ${sequential} are too alike`)
+      let right = 0
+      for (let seed = 1; seed <= 100; seed++) if (measure({ ...program, seed }).mode === faster) right += 1
+      assert.ok(right >= 95, `${right} of 100 for ${faster}: ${parallel} and ${sequential}`)
+    })
+  }
 })

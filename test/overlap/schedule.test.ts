@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { MOST_PAIRS, Schedule, type Slot, WARM_UPS } from "../../src/overlap/schedule.js"
+import { MOST_PAIRS, WARM_UPS } from "../../src/overlap/alternation.js"
+import { Schedule } from "../../src/overlap/schedule.js"
+import type { Slot } from "../../src/overlap/stage.js"
 import { timing } from "./simulated.js"
 
 function take(schedule: Schedule): Slot {
@@ -21,18 +23,18 @@ function finishWarmUp(schedule: Schedule): void {
 
 describe("§14: the schedule of a measurement", () => {
   test("begins with three calls each way that do not count", () => {
-    const schedule = new Schedule()
+    const schedule = Schedule.ofMeasurement()
     const slots = Array.from({ length: 6 }, () => take(schedule))
     assert.deepEqual(
       slots.map(({ mode }) => mode),
       ["parallel", "sequential", "parallel", "sequential", "parallel", "sequential"],
     )
-    assert.ok(slots.every(({ pair }) => pair === undefined))
-    assert.ok(schedule.next()?.pair !== undefined)
+    assert.ok(slots.every(({ part }) => part === undefined))
+    assert.ok(schedule.next()?.part !== undefined)
   })
 
   test("takes at most 16 more each way, and each pair begins with the mode with which the one before ended", () => {
-    const schedule = new Schedule()
+    const schedule = Schedule.ofMeasurement()
     finishWarmUp(schedule)
     const modes: string[] = []
     while (schedule.next() !== undefined) modes.push(take(schedule).mode)
@@ -45,19 +47,19 @@ describe("§14: the schedule of a measurement", () => {
   })
 
   test("a call that does not count is repeated with its pair", () => {
-    const schedule = new Schedule(0)
+    const schedule = Schedule.ofMeasurement(0)
     const first = take(schedule)
     const second = schedule.next()
-    assert.ok(second !== undefined && second.pair === first.pair)
+    assert.ok(second !== undefined && second.part === first.part)
     schedule.failed(second)
     const again = schedule.next()
-    assert.ok(again !== undefined && again.pair !== first.pair)
+    assert.ok(again !== undefined && again.part !== first.part)
     for (let count = 0; count < 2 * MOST_PAIRS; count++) take(schedule)
     assert.equal(schedule.next(), undefined)
   })
 
   test("a time that is lost is measured anew", () => {
-    const schedule = new Schedule(0)
+    const schedule = Schedule.ofMeasurement(0)
     const slots: Slot[] = []
     while (schedule.next() !== undefined) slots.push(take(schedule))
     for (const slot of slots.slice(2)) schedule.timed(slot, timing(10))
@@ -70,7 +72,7 @@ describe("§14: the schedule of a measurement", () => {
   })
 
   test("six pairs are enough if all agree that the difference is large", () => {
-    const schedule = new Schedule(0)
+    const schedule = Schedule.ofMeasurement(0)
     for (let count = 0; count < 12; count++) {
       assert.equal(resultOf(schedule), undefined)
       const slot = take(schedule)
@@ -84,7 +86,7 @@ describe("§14: the schedule of a measurement", () => {
       { parallel: 100, sequential: 110, last: 90 },
       { parallel: 100, sequential: 104, last: 104 },
     ]) {
-      const schedule = new Schedule(0)
+      const schedule = Schedule.ofMeasurement(0)
       for (let count = 0; count < 12; count++) {
         const slot = take(schedule)
         const sequential = count >= 10 ? times.last : times.sequential
@@ -95,7 +97,7 @@ describe("§14: the schedule of a measurement", () => {
   })
 
   test("has failed after 64 calls in a row that did not count", () => {
-    const schedule = new Schedule()
+    const schedule = Schedule.ofMeasurement()
     for (let count = 0; count < 64; count++) {
       assert.equal(schedule.isHopeless, false)
       const slot = schedule.next()

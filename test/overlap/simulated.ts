@@ -56,12 +56,13 @@ export interface Simulation {
 export function decide({ seed, noise, drift, ...truth }: Simulation): Decision {
   const random = uniformFrom(seed)
   const speed = drifts[drift](random)
-  const schedule = new Schedule()
+  const schedule = Schedule.ofMeasurement()
   for (let call = 0; ; call++) {
     const slot = schedule.next()
     if (slot === undefined) throw new Error("the schedule ended without a result")
     schedule.done(slot)
-    schedule.timed(slot, timing(truth[slot.mode] * noises[noise](random) * speed(call)))
+    const time = truth[slot.mode] * noises[noise](random) * speed(call)
+    if (slot.isTimed) schedule.timed(slot, timing(time))
     const pairs = schedule.result
     if (pairs !== undefined) return Decision.from(pairs)
   }
@@ -69,5 +70,5 @@ export function decide({ seed, noise, drift, ...truth }: Simulation): Decision {
 
 /** A call of a stream that always has work. */
 export function timing(elapsed: number): Timing {
-  return { elapsed, host: 1, starved: false }
+  return { elapsed, host: 1, gap: undefined }
 }

@@ -31,6 +31,8 @@ export class DeviceOrder {
   isWatched = false
   /** How many kernels were launched that need the whole device. Policies compare two values. */
   residentLaunches = 0
+  /** How often the program has waited for work, or asked and learned that it is done. Policies compare two values. */
+  waits = 0
   readonly deferredReleases = new DeferredReleases(this)
   readonly #live = new Set<StreamState>()
   readonly retired = new RetiredStreams(this)
@@ -118,6 +120,7 @@ export class DeviceOrder {
 
   /** Notes that everything before the point is done, because the program itself has waited or queried. */
   programLearns(point: RecordPoint): void {
+    this.waits += 1
     this.hostClock.learn(point.wholeClock)
     this.#observer?.synchronized(this, point)
   }

@@ -197,6 +197,11 @@ export class StreamState implements Ordered {
     return this.#tick
   }
 
+  /** Another object after each wait that adds to the stream's clock. */
+  get joined(): object {
+    return this.#clock
+  }
+
   /** Whether an operation needs more than the births of its operands: in a capture, and after the device's first failure. */
   get needsCare(): boolean {
     return this.#capture !== undefined || this.failures?.arePossible === true
