@@ -407,7 +407,8 @@ describe("§14: what a call costs its program", () => {
       ({ device }: TimedDevice) => device.completed(),
       ({ event1 }: TimedDevice) => event1.synchronize(),
     ]) {
-      assert.ok(isNear(await costOf(short, wait), short.parallel))
+      const cost = await costOf(short, wait)
+      assert.ok(isNear(cost, short.parallel), `${wait.toString()}: ${cost}`)
     }
   })
 

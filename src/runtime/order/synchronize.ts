@@ -69,8 +69,9 @@ export function queryStream(state: StreamState): boolean {
 /** Notes that everything queued on the stream outside of captures is done. Only an observer needs a point for that. */
 function learn(state: StreamState): void {
   const { order } = state
-  if (order.observer === undefined) order.hostLearns(state.outsideClock)
-  else order.programLearns(state.newPoint())
+  if (order.observer !== undefined) return order.programLearns(state.newPoint())
+  order.waits += 1
+  order.hostLearns(state.outsideClock)
 }
 
 /** Notes that the program sees a stream's failure. @returns the error */
