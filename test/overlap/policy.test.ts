@@ -377,6 +377,7 @@ describe("§14: what a call costs its program", () => {
   ): Promise<number> {
     using timed = new TimedDevice()
     timed.truth = truth
+    timed.waits = false
     const policy = measuredOverlap({ name: "test" })
     for (let call = 0; call < 120; call++) {
       timed.call(policy, 1)
@@ -394,6 +395,7 @@ describe("§14: what a call costs its program", () => {
   test("the calling thread's time counts if it takes longer than the stream", () => {
     using timed = new TimedDevice()
     timed.truth = short
+    timed.waits = false
     const policy = measuredOverlap({ name: "test" })
     timed.calls(200, policy, 1)
     const cost = policy.decisions[0]?.parallel ?? NaN

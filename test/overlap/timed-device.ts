@@ -26,6 +26,8 @@ export class TimedDevice {
   readonly event1
   /** What a call in each mode takes on the stream, in microseconds. */
   truth: Record<OverlapMode, number> = { parallel: 100, sequential: 200 }
+  /** Whether the program waits for each result, so that what the thread takes does not count. */
+  waits = true
   /** Whether timing events are done. */
   isReady = true
   /** Whether the default stream says that it has nothing to do. */
@@ -81,6 +83,7 @@ export class TimedDevice {
 
   /** One call. */
   call(overlap: MeasuredOverlap, key: OverlapKey, fn0: () => unknown = noop, fn1: () => unknown = noop): unknown {
+    if (this.waits) this.device.order.waits += 1
     return maybeExecuteInParallel(fn0, fn1, this.event0, this.event1, this.aux, { overlap, key })
   }
 
