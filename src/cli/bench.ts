@@ -8,7 +8,7 @@ const MOST_ROUNDS = 1000
 
 const help = `auxstream bench [--device auto|host|cuda|cuda:N] [--rounds N] [--json]
 
-Measures a device: what a launch, a fork-join and a graph's launch cost the host, and how much two functions overlap.
+Measures a device: the host time of a launch, a fork-join and the launch of a graph, and how much two functions overlap.
 Each figure is a median; in brackets, the middle half of the rounds.
 
   --device D  the device (default auto: the first usable GPU, otherwise the host device)

@@ -8,8 +8,7 @@ const LEAST_SPEEDUP = 1.2
 
 const help = `auxstream doctor [--device host|cuda] [--json]
 
-Says which devices this program can use and how to get missing parts, and measures each usable device for
-some seconds.
+Lists the devices. Says why a device cannot be used, and how to fix that. Measures each usable device for a few seconds.
 
   --device KIND  exit with 1 unless a device of this kind works: host or cuda
   --json         print one JSON object
@@ -19,7 +18,7 @@ Exit code: 0 if a device works, otherwise 1.`
 /** Checks the machine. */
 export const doctor: Command = {
   name: "doctor",
-  summary: "which devices work here, which parts are missing, and how long launches take",
+  summary: "check the devices and libraries of this machine, and measure launches",
   help,
   async run(args) {
     const { json = false, device } = parseOptions("doctor", args, {
@@ -51,7 +50,7 @@ function deviceLines({ id, name, usable, reason = "", checks, measured }: Checke
     `${mark} ${paint("bold", id)}  ${usable ? name : reason}`,
     ...checks.map((check) => `  ${line(check, paint)}`),
     ...figures.map((figure) => `    ${figure}`),
-    ...(isBusy ? [`  ${paint("yellow", "!")} Little overlap: other programs may keep the cores or the GPU busy.`] : []),
+    ...(isBusy ? [`  ${paint("yellow", "!")} Little overlap: other programs may be using the cores or the GPU.`] : []),
   ]
 }
 

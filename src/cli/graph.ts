@@ -8,8 +8,8 @@ import { toSvg } from "./svg.js"
 const help = `auxstream graph [--out FILE.dot|FILE.svg] program.js [arguments]
 auxstream graph [--out FILE.dot|FILE.svg] -- COMMAND [arguments]
 
-Runs a program and draws the graphs that it captured (AUXSTREAM_GRAPHS). Prints them in Graphviz' language DOT,
-or writes a file. An SVG needs Graphviz or the npm package @viz-js/viz. The program prints to standard error.
+Runs a program and draws the graphs that it captured (AUXSTREAM_GRAPHS). Prints them in Graphviz's language DOT, or
+writes a file. An SVG needs Graphviz or the npm package @viz-js/viz. The program's output appears on standard error.
 
   --out FILE  write a .dot or an .svg file instead`
 

@@ -10,8 +10,8 @@ const forms = [".html", ".pftrace", ".json"]
 
 const help = `auxstream trace OUT.html [--open] -- node program.js [arguments]
 
-Runs a program and records when its operations ran, and prints a summary. The program needs no change; its own copy of
-auxstream does the work (AUXSTREAM_TRACE). Its exit code is passed on.
+Runs a program, records when its operations ran, and prints a summary. You need not change the program: its own copy of
+auxstream writes the trace (AUXSTREAM_TRACE). Exits with the program's exit code.
 
   OUT     OUT.html is a page that shows the trace, OUT.pftrace is for https://ui.perfetto.dev, OUT.json is for scripts
   --open  open the page in the browser afterwards`
@@ -45,7 +45,7 @@ async function traced(path: string, program: readonly string[], open: boolean): 
   if (!existsSync(path)) {
     console.error(
       code === 0
-        ? "The program wrote no trace: it opened no device, or its auxstream has no traces."
+        ? "The program wrote no trace: it opened no device, or its version of auxstream has no traces."
         : `The program ended with exit code ${code} before it opened a device, so there is no trace.`,
     )
     return code === 0 ? 1 : code

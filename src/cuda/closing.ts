@@ -125,7 +125,7 @@ export class Closing {
     context.holding.clear()
     warn(
       "AUX_LEAK",
-      `${context.label} was closed, and its memory stays until the process ends, because work whose end cannot be seen ` +
+      `${context.label} was closed, and its memory stays until the process ends, because work whose end auxstream cannot see ` +
         `may still use it. ${String(reason)}`,
     )
   }

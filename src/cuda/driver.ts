@@ -37,7 +37,7 @@ import { Ranges } from "./toolkit/nvtx.js"
 import { EventTimeline, type TimelineParts } from "./timeline/event-timeline.js"
 
 const LOCAL_MEMORY: Need = {
-  what: "Room for local memory cannot be made",
+  what: "Local memory cannot be reserved",
   advice: "Prepare the device ahead: await device.prepare({ localMemory }).",
 }
 

@@ -7,7 +7,7 @@ import type { DeviceFacts } from "./file/environment.js"
 import { type CallKind, MOST_KEYS, type StoredDecision } from "./file/stored.js"
 import { Sampler } from "./sampler.js"
 
-/** How many keys make room for new ones at a time, because finding those whose last use is longest ago looks at all. */
+/** How many keys make room for new ones at a time, because finding the least recently used ones looks at all keys. */
 const ROOM = MOST_KEYS / 8
 
 /** Finds what a file knows of a key. */
@@ -81,8 +81,8 @@ export class Table {
   #makeRoom(entries: Map<OverlapKey, Entry>): void {
     warnOnce(
       `keys of ${this.#owner.name}`,
-      `The overlap policy "${this.#owner.name}" has seen more than ${MOST_KEYS} keys, and forgets those whose last use is ` +
-        "longest ago. Use keys that repeat, such as the number of tokens rounded up to a power of two.",
+      `The overlap policy "${this.#owner.name}" has seen more than ${MOST_KEYS} keys, and forgets the least recently ` +
+        "used ones. Use keys that repeat, such as the number of tokens rounded up to a power of two.",
       "AUX_MANY_KEYS",
     )
     const oldest = [...entries.values()].toSorted((a, b) => a.lastUse - b.lastUse)

@@ -46,7 +46,7 @@ const optionNames: ReadonlySet<string> = new Set([
 type Sync<T> = (() => T) &
   ([Thenable<T>] extends [never]
     ? unknown
-    : "the function must not be async, because where its work runs would depend on time")
+    : "the function must not be async, because the placement of its work would depend on timing")
 
 /** The part of a type that is a promise; never for `any`. */
 type Thenable<T> = 0 extends 1 & T ? never : Extract<T, PromiseLike<unknown>>
@@ -147,7 +147,7 @@ function callSync(fn: () => unknown): unknown {
   promise.catch(() => {}) // The error below replaces its rejection.
   throw new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    "The function of autoParallel() must not return a promise: it was joined at its first await, and what it queues later " +
+    "The function of autoParallel() must not return a promise: it was joined at its first await, and work queued later " +
       "is not placed. Await outside, and call autoParallel() for each part between two awaits.",
   )
 }

@@ -105,7 +105,7 @@ onDouble("matrix products by cuBLASLt", () => {
     assert.equal(plansMadeBy(more), 0)
   })
 
-  test("§11 at most so many plans are kept; the one whose use is longest ago is dropped first; none outlives the device", async () => {
+  test("§11 at most so many plans are kept; the least recently used one is dropped first; none outlives the device", async () => {
     {
       using device = openDevice("cuda:0")
       using x = device.zeros("float32", MOST_PLANS + 8)

@@ -302,7 +302,7 @@ describe("§14: measuredOverlap", () => {
     assert.deepEqual(timed.take(), ["warm-up parallel"])
   })
 
-  test("keeps 1 024 keys, forgets those whose last use is longest ago, and warns once", async () => {
+  test("keeps 1 024 keys, forgets the least recently used ones, and warns once", async () => {
     using timed = new TimedDevice()
     const policy = measuredOverlap({ name: "test" })
     const warnings = await counted("AUX_MANY_KEYS", async () => {

@@ -24,7 +24,7 @@ export function attach(error: unknown, errors: readonly unknown[]): unknown {
   } else {
     warn(
       "AUX_JOIN",
-      `A join failed, too, after an error that cannot carry this one: ${joinErrors.map(showThrown).join("; ")}`,
+      `A join also failed, after an error that cannot carry this one: ${joinErrors.map(showThrown).join("; ")}`,
     )
   }
   return error

@@ -114,7 +114,7 @@ export class PinnedPool {
     if (block !== undefined) return block
     this.isShort = true
     throw new OutOfMemoryError(
-      `No ${byteLength} bytes of host memory could be page-locked: ${raiseLimit("locked memory", "-l")}use less ` +
+      `${byteLength} bytes of host memory could not be page-locked: ${raiseLimit("locked memory", "-l")}use less ` +
         "pinned memory.",
     )
   }

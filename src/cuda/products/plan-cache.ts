@@ -2,7 +2,7 @@
 import type { MatrixProduct } from "../../driver/products.js"
 import { kindOf, type Plan } from "./plan.js"
 
-/** Then the plan whose last use is longest ago makes room for a new one. */
+/** Then the least recently used plan makes room for a new one. */
 export const MOST_PLANS = 1024
 /** A power of two. */
 const PLACES = 2048

@@ -72,7 +72,8 @@ function lineOf(value: object): string {
 /** Reads a file's text. @throws Error that names the mistake in it */
 export function parseContents(text: string): Contents {
   const root = objectIn(parseJson(text), "it")
-  if (root["auxstream"] !== MARK) throw new Error(`it is no file of overlap decisions: "auxstream" must be "${MARK}"`)
+  if (root["auxstream"] !== MARK)
+    throw new Error(`it is not a file of overlap decisions: "auxstream" must be "${MARK}"`)
   if (root["version"] !== VERSION) {
     throw new Error(`its version is ${JSON.stringify(root["version"])}, and this auxstream knows version ${VERSION}`)
   }

@@ -100,7 +100,7 @@ type Fits<
   : E extends keyof X
     ? X[E] extends HostKernel<S, G>
       ? unknown
-      : { readonly host: { readonly export: ["this export is no kernel of this signature", X[E]] } }
+      : { readonly host: { readonly export: ["this export is not a kernel with this signature", X[E]] } }
     : never
 
 /** The globals of a module that declares none. `global()` then accepts no name. */

@@ -101,7 +101,7 @@ class Parser {
     // C++ refuses it, and compilers that do not refuse it disagree on what it means.
     throw this.#invalid(
       path,
-      `must have as \`align\` at least the alignment of its fields, ${layout.align}; got ${align}`,
+      `must have an \`align\` of at least ${layout.align}, the alignment of its fields; got ${align}`,
     )
   }
 
@@ -111,7 +111,7 @@ class Parser {
     if (isInteger(bytes, MOST_BYTES) && bytes % align === 0) return opaqueLayout(bytes, align)
     throw this.#invalid(
       path,
-      `must have \`bytes\` that are a multiple of its alignment, ${align}, and at most ${MOST_BYTES}; got ${show(bytes)}`,
+      `must have \`bytes\` that is a multiple of its alignment, ${align}, and at most ${MOST_BYTES}; got ${show(bytes)}`,
     )
   }
 

@@ -81,7 +81,7 @@ function warnOfViolation(violation: AccessViolationError): void {
 function alreadyRunning(): AuxstreamError {
   return new AuxstreamError(
     "AUX_INVALID_ARGUMENT",
-    "`accessModes`, `unwritten` and `pinned` must be asked for by one sanitizer at a time, and another one has them. Stop it " +
+    "`accessModes`, `unwritten` and `pinned` can be used by only one sanitizer at a time, and another one uses them. Stop it " +
       "first.",
   )
 }

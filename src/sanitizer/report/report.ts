@@ -190,6 +190,6 @@ function missingOrder({ queued, past }: Race): string {
     return "The two belong to different forks. The stream serves one after the other, but nothing in the program orders them."
   }
   return clock.isAfter(lane.slot, lane.first) && !clock.isAfter(lane.slot, tick)
-    ? `${capital(here)} waited for ${there}, but for a point before ${before}. So the two may run at the same time.`
+    ? `${capital(here)} waited for ${there}, but only up to a point before ${before}. So the two may run at the same time.`
     : `${capital(here)} waits for nothing that comes after ${before} on ${there}. So the two may run at the same time, or in the other order.`
 }

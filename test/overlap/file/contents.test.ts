@@ -138,7 +138,7 @@ describe("§14: the file of decisions", () => {
       ["", /^it is not JSON: /],
       [good.slice(0, -20), /^it is not JSON: /],
       ["[]", /^it must be an object; got \[\]/],
-      ['{ "name": "my-package" }', /^it is no file of overlap decisions: "auxstream" must be "overlap decisions"/],
+      ['{ "name": "my-package" }', /^it is not a file of overlap decisions: "auxstream" must be "overlap decisions"/],
       [good.replace('"version": 1', '"version": 2'), /^its version is 2, and this auxstream knows version 1/],
       [
         good.replace('"key": 256', '"key": null'),

@@ -188,7 +188,7 @@ describe("§8 bad input: kernels", () => {
       "align",
       "power of two",
     ).map(([call, code, , ...words]): Case => [call, code, ...words]),
-    [() => withParameter({ struct: { x: "float64" }, align: 4 }), "AUX_INVALID_ARGUMENT", "Parameter 1", "8; got 4"],
+    [() => withParameter({ struct: { x: "float64" }, align: 4 }), "AUX_INVALID_ARGUMENT", "Parameter 1", "at least 8"],
     [
       () => withField({ struct: { inner: { struct: { n: "int32" }, align: 64 } }, align: 16 }),
       "AUX_INVALID_ARGUMENT",

@@ -22,7 +22,7 @@ export function checkSameDevice(destination: AnyArray, source: AnyArray): void {
     throw new AuxstreamError(
       "AUX_DEVICE_MISMATCH",
       `The source must be on the destination's device, ${destination.device.id}; got one on ${source.device.id}. Copy ` +
-        "between devices by way of the host: destination.copyFrom(await source.read()).",
+        "between devices through the host: destination.copyFrom(await source.read()).",
     )
   }
   if (source.dtype !== destination.dtype) {
@@ -58,7 +58,7 @@ export function copyBytes(destination: Span, source: Span, stream: StreamState):
   if (destination.address < source.address + byteLength && source.address < destination.address + byteLength) {
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      "The source and the destination of a copy must not overlap. Copy by way of a third array.",
+      "The source and the destination of a copy must not overlap. Copy through a third array.",
     )
   }
   if (stream.isPlain) queuePlainCopy(destination, source, stream)

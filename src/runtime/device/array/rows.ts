@@ -63,7 +63,7 @@ export function copyRows(destination: AnyArray, source: AnyArray, shape: CopySha
     if (to.address === from.address && rows.pitch === rows.sourcePitch) return
     throw new AuxstreamError(
       "AUX_INVALID_ARGUMENT",
-      "The source and the destination of a copy must not overlap. Copy by way of a third array.",
+      "The source and the destination of a copy must not overlap. Copy through a third array.",
     )
   }
   queueOperation(stream, copy, [to, from], false, ({ order, handle }) => {
