@@ -281,7 +281,7 @@ const char *double_kernel_name(const void *kernel);
 /* library.c: the address of a global by its symbol. */
 void *double_global(struct library *library, const char *name);
 
-/* nvrtc.c: takes as long as a test says that compiling takes. */
+/* nvrtc.c: takes as long as a test says that compiling takes, or until the test releases the compiler. */
 void double_compile_pause(void);
 
 /*

@@ -36,6 +36,8 @@ static int version_major = 13, version_minor = 0;
 static int architectures[] = {75, 80, 86, 89, 90, 100};
 static int architecture_count = 6;
 static int compile_milliseconds;
+static _Atomic bool compiler_held;
+static _Atomic int compilations_held;
 
 EXPORT void double_set_compiler_version(int major, int minor) {
   version_major = major;
@@ -46,10 +48,16 @@ EXPORT void double_set_newest_architecture(int newest) {
   for (architecture_count = 1; architecture_count < 6 && architectures[architecture_count] <= newest;) architecture_count++;
 }
 EXPORT void double_set_compile_time(int milliseconds) { compile_milliseconds = milliseconds; }
+/* Compilations from now on do not end until the test says so; after a minute they do, so that a failing test does not hang. */
+EXPORT void double_hold_compiler(int held) { compiler_held = held; }
+EXPORT int double_compilations_held(void) { return compilations_held; }
 
 void double_compile_pause(void) {
   const struct timespec pause = {compile_milliseconds / 1000, compile_milliseconds % 1000 * 1000000L};
   nanosleep(&pause, NULL);
+  compilations_held++;
+  for (int waited = 0; compiler_held && waited < 60000; waited++) usleep(1000);
+  compilations_held--;
 }
 
 EXPORT const char *nvrtcGetErrorString(int status) {

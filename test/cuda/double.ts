@@ -136,6 +136,10 @@ export const double = {
     void call("double_set_compiler_version", "void", ["int", "int"], major, minor),
   setNewestArchitecture: (newest: number) => void call("double_set_newest_architecture", "void", ["int"], newest),
   setCompileTime: (milliseconds: number) => void call("double_set_compile_time", "void", ["int"], milliseconds),
+  /** Compilations that begin from now on do not end before this is called with false. */
+  holdCompiler: (held: boolean) => void call("double_hold_compiler", "void", ["int"], Number(held)),
+  /** The number of compilations that are held. */
+  compilationsHeld: () => call("double_compilations_held", "int", []),
   releasedWhileBusy: () => call("double_released_while_busy", "double", []),
   hostFreesWhileBusy: () => call("double_host_frees_while_busy", "double", []),
   /** The number of calls that had to wait for the device. */

@@ -162,20 +162,24 @@ onDouble("compiling", () => {
 onDouble("preparing", () => {
   beforeEach(freshCache)
 
-  /** The number of turns of the event loop while `fn` is awaited, with a slow compiler and driver. */
-  async function turnsDuring(fn: () => Promise<unknown>): Promise<number> {
-    double.setCompileTime(50)
-    let turns = 0
-    const turn = setInterval(() => turns++, 1)
-    await fn()
-    clearInterval(turn)
-    double.setCompileTime(0)
-    return turns
+  /** Prepares with a compiler that stands still until the event loop has turned a few times. */
+  async function prepareBesideTheLoop(prepare: () => Promise<unknown>): Promise<void> {
+    double.holdCompiler(true)
+    try {
+      const prepared = prepare()
+      await until(() => double.compilationsHeld() > 0)
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+      assert.ok(double.compilationsHeld() > 0)
+      double.holdCompiler(false)
+      await prepared
+    } finally {
+      double.holdCompiler(false)
+    }
   }
 
   test("translates PTX without blocking the event loop", async () => {
     using driver = open()
-    assert.ok((await turnsDuring(() => driver.kernels.prepare(saxpyFrom({ ptx })))) > 5)
+    await prepareBesideTheLoop(() => driver.kernels.prepare(saxpyFrom({ ptx })))
   })
 
   test("compiles without blocking the event loop, and the launch need not compile", async () => {
@@ -186,7 +190,7 @@ onDouble("preparing", () => {
     const prepareTwice = async () => {
       handles = await Promise.all([driver.kernels.prepare(source), driver.kernels.prepare(source)])
     }
-    assert.ok((await turnsDuring(prepareTwice)) > 5)
+    await prepareBesideTheLoop(prepareTwice)
     const [handle, again] = handles
     assert.equal(again, handle)
     assert.equal(await driver.kernels.prepare(source), handle)
@@ -483,16 +487,16 @@ onDouble("the cache on disk", () => {
     const header = join(folder, "value.h")
     writeFileSync(header, "1")
     using driver = open()
-    double.setCompileTime(50)
+    double.holdCompiler(true)
     try {
-      const compiled = compilations()
       const prepared = driver.kernels.prepare(withCode(noop, { source: `#include "${header}"\n${source}` }))
-      await until(() => compilations() > compiled)
+      await until(() => double.compilationsHeld() > 0)
       writeFileSync(header, "2")
+      double.holdCompiler(false)
       await prepared
       assert.deepEqual(readdirSync(cache), [])
     } finally {
-      double.setCompileTime(0)
+      double.holdCompiler(false)
       rmSync(folder, { recursive: true })
     }
   })
