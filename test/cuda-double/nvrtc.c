@@ -51,6 +51,10 @@ EXPORT void double_set_compile_time(int milliseconds) { compile_milliseconds = m
 /* Compilations from now on do not end until the test says so; after a minute they do, so that a failing test does not hang. */
 EXPORT void double_hold_compiler(int held) { compiler_held = held; }
 EXPORT int double_compilations_held(void) { return compilations_held; }
+EXPORT int double_compile_nothing(void) {
+  double_compile_pause();
+  return 0;
+}
 
 void double_compile_pause(void) {
   const struct timespec pause = {compile_milliseconds / 1000, compile_milliseconds % 1000 * 1000000L};

@@ -2,11 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openDevice } from "../../src/index.js"
-import { Latch, never, onDouble, open, unknown, untilGone } from "./device.js"
+import { Latch, never, onDouble, open, unknown, until, untilGone } from "./device.js"
 import { double } from "./double.js"
 
-/** Many steps of a closing device. */
-const aWhile = () => new Promise((resolve) => setTimeout(resolve, 20))
+/** Several steps of a closing device, each of which looks whether the work is over. */
+async function someSteps(): Promise<void> {
+  const before = double.count("cuEventQuery")
+  await until(() => double.count("cuEventQuery") > before + 5)
+}
 
 onDouble("a device that is closed while work is queued", () => {
   for (const call of ["cuEventQuery", "cuEventRecord", "cuStreamIsCapturing"]) {
@@ -20,8 +23,8 @@ onDouble("a device that is closed while work is queued", () => {
       const { allocations } = double.alive()
       double.fail(call, 1, unknown)
       driver[Symbol.dispose]()
-      await aWhile()
-      assert.equal(double.failuresLeft(), 0)
+      await until(() => double.failuresLeft() === 0)
+      await someSteps()
       assert.equal(double.alive().allocations, allocations)
       latch.open()
       await untilGone()
@@ -46,7 +49,7 @@ onDouble("a device that is closed while work is queued", () => {
     foreign.run(() => device.empty("uint8", 1000).fill(1))
     const { allocations } = double.alive()
     device.dispose()
-    await aWhile()
+    await someSteps()
     assert.equal(double.alive().allocations, allocations)
     latch.open()
   })

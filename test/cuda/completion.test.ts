@@ -2,7 +2,6 @@ import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { NAPPING_WINDOW, POLLING_WINDOW } from "../../src/cuda/stream/completion.js"
-import { nap } from "../../src/cuda/native/nap.js"
 import { DeviceLostError } from "../../src/common/errors.js"
 import {
   completed,
@@ -245,14 +244,18 @@ onDouble("completion", () => {
     using driver = open()
     const stream = driver.streams.create(0)
     using latch = new Latch(driver).hold(stream)
-    let busy = 4 // libuv's own number
-    const naps = Array.from({ length: busy }, () => new Promise<void>((end) => nap(300_000, () => end(void busy--))))
+    double.holdCompiler(true)
+    const threads = 4 // libuv's own number
+    const busy = Array.from({ length: threads }, () => double.compileInBackground())
+    await until(() => double.compilationsHeld() === threads)
     const done = completed(driver, stream)
     await pass(2 * POLLING_WINDOW)
     latch.open()
     await done
-    assert.equal(busy, 4)
-    await Promise.all(naps)
+    const held = double.compilationsHeld()
+    double.holdCompiler(false)
+    assert.equal(held, threads)
+    await Promise.all(busy)
   })
 })
 

@@ -138,6 +138,12 @@ export const double = {
   setCompileTime: (milliseconds: number) => void call("double_set_compile_time", "void", ["int"], milliseconds),
   /** Compilations that begin from now on do not end before this is called with false. */
   holdCompiler: (held: boolean) => void call("double_hold_compiler", "void", ["int"], Number(held)),
+  /** Compiles nothing on a thread of Node's pool. */
+  compileInBackground: () =>
+    new Promise<void>((resolve) => {
+      const compile = native("double_compile_nothing", "int", []) as Call & { async(done: () => void): void }
+      compile.async(resolve)
+    }),
   /** The number of compilations that are held. */
   compilationsHeld: () => call("double_compilations_held", "int", []),
   releasedWhileBusy: () => call("double_released_while_busy", "double", []),
