@@ -45,7 +45,7 @@ export function forkJoin(
   count: number,
   region: Region | undefined,
 ): unknown[] | Promise<unknown[]> {
-  const results = Array.from({ length: count })
+  const results = Array<unknown>(count).fill(undefined)
   if (region === undefined) return new ForkJoin(main, branches, results).run(fn0, start)
   for (const branch of branches) branch.part = new RegionPart(region, branch.slot)
   return inRegion(region, () => new ForkJoin(main, branches, results).run(partOf(region, 0, fn0), start))

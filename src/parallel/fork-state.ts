@@ -50,14 +50,17 @@ export class ForkState {
   /** Called when the function has ended: records the event that a join waits for. */
   finish(): void {
     const { state } = this.stream
-    this.#point.clock = state.clock
-    // Without an event, observers could not tell what a join on another stream waits for.
-    if (state === this.#origin) return state.order.observer?.recorded(state, this.#point)
+    if (state === this.#origin) {
+      this.#point.clock = state.clock
+      // Without an event, observers could not tell what a join on another stream waits for.
+      return state.order.observer?.recorded(state, this.#point)
+    }
     const event = state.order.events.acquire()
     try {
       state.record(event, this.#point)
       this.#event = { handle: event }
     } catch {
+      this.#point.clock = state.clock
       state.order.events.release(event) // The join fails the same way and reports the error.
     }
   }

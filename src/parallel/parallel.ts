@@ -9,6 +9,7 @@ import { AuxBranch, forkJoin } from "./fork-join.js"
 import { report } from "./report.js"
 import { runInSequence } from "./sequential.js"
 import { sideBySide } from "../runtime/order/policy/resident.js"
+import type { StreamState } from "../runtime/order/stream-state.js"
 import type { OverlapNote } from "../runtime/order/policy/overlap-policy.js"
 import type { Joined, Results } from "./types.js"
 
@@ -67,10 +68,13 @@ function onPool(
     const branches = others.map((fn, index) => new AuxBranch(index + 1, fn, lease.acquire(), undefined))
     const region = report("parallel", "parallel", main, branches, note)
     const execute = () => forkJoin(main, fn0, branches, undefined, others.length + 1, region)
-    const streams = [main, ...branches.map(({ stream }) => stream)].map(({ state }) => state)
-    results = note === undefined ? execute() : sideBySide(streams, execute)
+    results = note === undefined ? execute() : sideBySide(statesOf(main, branches), execute)
     return results instanceof Promise ? results.finally(() => lease.end()) : results
   } finally {
     if (!(results instanceof Promise)) lease.end()
   }
+}
+
+function statesOf(main: Stream, branches: readonly AuxBranch[]): StreamState[] {
+  return [main, ...branches.map(({ stream }) => stream)].map(({ state }) => state)
 }

@@ -155,7 +155,7 @@ export class PoolLease {
   /** The number of streams that the call may still query. */
   looks = looksPerCall
   readonly #pool: StreamPool
-  readonly #streams: Stream[] = []
+  #streams: Stream[] = []
 
   /** @param current the stream from which the call forks */
   constructor(current: Stream) {
@@ -174,7 +174,7 @@ export class PoolLease {
   /** Returns all streams: the call's work has been joined, or never will be. */
   end(): void {
     for (const stream of this.#streams) this.#pool.release(stream)
-    this.#streams.length = 0
+    this.#streams = []
   }
 }
 
