@@ -47,8 +47,12 @@ export class Writes {
   overwrite(stream: StreamFailures, begin: number, byteLength: number): void {
     const end = begin + byteLength
     const isCovered = this.#stream === undefined || (begin <= this.#begin && this.#end <= end)
-    if (isCovered) this.#setNewest(stream, begin, end, true)
-    else this.#noteAnother(stream, begin, end, true)
+    if (!isCovered) this.#noteAnother(stream, begin, end, true)
+    else if (this.#overwrites && stream === this.#stream && begin === this.#begin && end === this.#end) {
+      this.#position = stream.position
+    } else {
+      this.#setNewest(stream, begin, end, true)
+    }
   }
 
   #noteAnother(stream: StreamFailures, begin: number, end: number, overwrites: boolean): void {

@@ -10,8 +10,10 @@ const unreachable = new FinalizationRegistry<{ owner: PinnedResources; allocatio
   ({ owner, allocation }) => owner.free(allocation),
 )
 
-/** The methods of `ArrayBuffer` that detach it, of all versions of Node.js. */
-const transfers = ["transfer", "transferToFixedLength", "transferToImmutable"]
+/** The methods of `ArrayBuffer` that detach it. Node.js 20 has none. */
+const transfers = ["transfer", "transferToFixedLength", "transferToImmutable"].filter(
+  (name) => name in ArrayBuffer.prototype,
+)
 
 /**
  * Makes these methods throw for the buffer. After a transfer, the watched buffer would be collected while another buffer
@@ -19,16 +21,18 @@ const transfers = ["transfer", "transferToFixedLength", "transferToImmutable"]
  * markAsUntransferable() cannot be used: with it, Node.js 24 and 26 end with a fatal error.
  */
 function refuseTransfers(buffer: ArrayBufferLike): void {
-  for (const name of transfers.filter((method) => method in buffer)) {
-    Object.defineProperty(buffer, name, {
-      value() {
-        throw new AuxstreamError(
-          "AUX_INVALID_ARGUMENT",
-          `${name}() cannot detach the buffer of a pinned array, because the device uses its pages in place. Copy it with slice().`,
-        )
-      },
-    })
-  }
+  for (const name of transfers) if (name in buffer) refuse(buffer, name)
+}
+
+function refuse(buffer: ArrayBufferLike, name: string): void {
+  Object.defineProperty(buffer, name, {
+    value() {
+      throw new AuxstreamError(
+        "AUX_INVALID_ARGUMENT",
+        `${name}() cannot detach the buffer of a pinned array, because the device uses its pages in place. Copy it with slice().`,
+      )
+    },
+  })
 }
 
 /** A device's pinned memory. Each piece is freed when its buffer is unreachable, never before. */
