@@ -13,8 +13,9 @@ import { Allocations } from "./source/allocations.js"
 import type { Birth } from "./history/birth.js"
 import { type GraphFact, GraphFacts } from "./history/graph-facts.js"
 import { type Conflict, History, isWrapped } from "./history/history.js"
-import type { Lane, Moment } from "./history/lane.js"
+import type { Lane } from "./history/lane.js"
 import { LatestLaunch } from "./history/latest-launch.js"
+import { Moments } from "./history/moments.js"
 import { type OperationName, QueuedOperation } from "./history/past-access.js"
 import type { PlanRace } from "./history/plan-races.js"
 import type { AnyRace } from "./report/race.js"
@@ -50,7 +51,7 @@ export class RaceObserver extends OperationObserver {
   readonly #hasStacks: boolean
   readonly #devices = new WeakMap<DeviceOrder, History>()
   readonly #captures = new WeakMap<OpenCapture, History>()
-  readonly #moments = new WeakMap<RecordPoint, Moment>()
+  readonly #moments = new Moments()
   readonly #allocations = new WeakMap<DeviceOrder, Allocations>()
   readonly #graphs = new GraphFacts()
   /** The innermost operation between `before` and `accepted`. */
@@ -68,6 +69,11 @@ export class RaceObserver extends OperationObserver {
     super()
     this.#onRace = onRace
     this.#hasStacks = hasStacks
+  }
+
+  /** Called when it observes no more. */
+  end(): void {
+    this.#moments.end()
   }
 
   override before(operation: Operation): void {
@@ -108,7 +114,8 @@ export class RaceObserver extends OperationObserver {
   }
 
   #queuedOn(lane: Lane, { type, region }: Operation): QueuedOperation {
-    return new QueuedOperation(lane, type.kind, type.label, region, this.#hasStacks ? captureStack() : undefined)
+    // Not by #stack(): only so many calls of a stack are looked at, the library's included.
+    return new QueuedOperation(lane, type, region, this.#hasStacks ? captureStack() : undefined)
   }
 
   #stack(): readonly Frame[] | undefined {
@@ -167,9 +174,8 @@ export class RaceObserver extends OperationObserver {
       this.#passed = undefined
       const history = this.#historyOf(operation.stream)
       const lane = history.laneOf(operation.stream)
-      const queued = this.#queuedOn(lane, operation)
-      queued.tick = ++lane.tick
-      return history.noteOperands(queued, operation)
+      lane.tick++
+      return history.noteOperands(lane, operation, this.#stack())
     }
     const open = this.#open
     if (open === undefined || open.operation !== operation) return
@@ -207,22 +213,24 @@ export class RaceObserver extends OperationObserver {
   override recorded(stream: StreamState, point: RecordPoint): void {
     if (this.#isLaunchingGraph) return
     const history = this.#historyOf(stream)
-    const moment = history.laneOf(stream).now()
-    this.#moments.set(point, moment)
-    if (point.isExposed) history.expose(moment)
+    const lane = history.laneOf(stream)
+    this.#moments.set(point, lane.clock, lane.slot, lane.tick)
+    if (point.isExposed) history.expose(lane.now())
   }
 
   override marked(stream: StreamState, point: RecordPoint): void {
-    this.#moments.set(point, this.#deviceOf(stream.order).laneOf(stream).now())
+    const { clock, slot, tick } = this.#deviceOf(stream.order).laneOf(stream)
+    this.#moments.set(point, clock, slot, tick)
   }
 
   override markedAll(order: DeviceOrder, point: RecordPoint): void {
-    this.#moments.set(point, this.#deviceOf(order).now())
+    const { clock, slot, tick } = this.#deviceOf(order).now()
+    this.#moments.set(point, clock, slot, tick)
   }
 
   override copied(point: RecordPoint, copy: RecordPoint): void {
     const moment = this.#moments.get(point)
-    if (moment !== undefined) this.#moments.set(copy, moment)
+    if (moment !== undefined) this.#moments.set(copy, moment.clock, moment.slot, moment.tick)
   }
 
   override exposed(order: DeviceOrder, point: RecordPoint): void {

@@ -67,12 +67,20 @@ export function startSanitizer(options: SanitizerOptions = {}): Sanitizer {
   checkBoolean(stacks, "stacks")
   const handler = handlerOf(onRace)
   const stopChecks = startAccessChecks(options, () => (stacks ? stackText(captureStack()) : ""))
-  const stopRaces = races ? observe(new RaceObserver(handler, stacks)) : () => {}
+  const stopRaces = races ? startRaces(new RaceObserver(handler, stacks)) : () => {}
   const stop = () => {
     stopRaces()
     stopChecks()
   }
   return { stop, [Symbol.dispose]: stop }
+}
+
+function startRaces(observer: RaceObserver): () => void {
+  const stop = observe(observer)
+  return () => {
+    stop()
+    observer.end()
+  }
 }
 
 function handlerOf(onRace: SanitizerOptions["onRace"]): (race: AnyRace) => void {

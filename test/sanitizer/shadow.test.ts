@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import fc from "fast-check"
+import { AccessRole, OperationType } from "../../src/runtime/order/operation.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
 import { Birth } from "../../src/sanitizer/history/birth.js"
 import { Lane } from "../../src/sanitizer/history/lane.js"
@@ -12,8 +13,9 @@ const SIZE = 40
 const lane = new Lane({} as StreamState, 0, 0) // A shadow never looks at the stream.
 
 function accessOf(label: string): PastAccess {
-  const role = { mode: "write", argument: undefined, name: undefined } as const
-  return new PastAccess(new QueuedOperation(lane, "launch", label, undefined, undefined), role, undefined, false)
+  const type = new OperationType("launch", label, ["write"])
+  const role = new AccessRole("write", undefined, undefined)
+  return new PastAccess(new QueuedOperation(lane, type, undefined, undefined), role, undefined, false)
 }
 
 /** What each byte's segment holds. */

@@ -191,7 +191,8 @@ export class GraphState {
     const { plan } = this.capture
     this.#launched ??= { accesses: plan.accesses(), plan, chain: this.group, overlap: undefined }
     this.#launched.overlap = this.#overlap
-    return Operation.show(launchOfGraph, stream, noOperands, undefined, isStreamNamed, this.#launched)
+    const region = stream.order.captures.region()
+    return Operation.show(launchOfGraph, stream, noOperands, undefined, isStreamNamed, region, this.#launched)
   }
 
   #queue(stream: StreamState, operation: Operation | undefined): void {

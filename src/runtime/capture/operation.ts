@@ -79,7 +79,7 @@ export function begin(
   isStreamNamed: boolean,
 ): Operation | undefined {
   if (stream.order.isWatched) {
-    return Operation.show(type, stream, operands, indirect, isStreamNamed)
+    return Operation.show(type, stream, operands, indirect, isStreamNamed, stream.order.captures.region())
   }
   stream.checkUsable()
   return undefined

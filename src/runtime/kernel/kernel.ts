@@ -17,10 +17,10 @@ import type { Arguments, Parameter } from "./parameter-types.js"
 import type { ModuleState } from "./module-state.js"
 import { StructWriter } from "./struct-arguments.js"
 import type { IndirectUses } from "../memory/indirect-uses.js"
-import { context } from "../device/context.js"
+import { type Context, context } from "../device/context.js"
 import { currentDevice, currentStreamIn } from "../device/current.js"
 import { type ExternalUses, indirectUses, Stream } from "../device/stream.js"
-import { accessesOf, OperationType } from "../order/observer/operation.js"
+import { accessesOf, Operation, OperationType } from "../order/observer/operation.js"
 import { holdOthers, noteResidentKernel } from "../order/policy/resident.js"
 import { showCall } from "../order/observer/observers.js"
 import type { StreamState } from "../order/stream-state.js"
@@ -219,7 +219,8 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     const writer = this.#flat.byteLength === 0 ? undefined : this.#acquireWriter()
     const args = writer === undefined ? given : writer.take(given)
     const named = options.stream
-    const stream = named === undefined ? currentStreamIn(context(), this.#deviceOf(args)) : checkedStream(named)
+    const here = named === undefined ? context() : undefined
+    const stream = here === undefined ? checkedStream(named) : currentStreamIn(here, this.#deviceOf(args))
     const { device, state } = stream
     this.#checkArguments(args, device)
     const { grid, block, sharedMemory = 0, signal, uses, cluster, cooperative } = options
@@ -229,7 +230,7 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
       return this.#launchSpecially(options, stream, args, writer)
     }
     if (state.order.isWatched) {
-      return this.#launchWatched(state, named !== undefined, device, grid, block, sharedMemory, args)
+      return this.#launchWatched(state, here, device, grid, block, sharedMemory, args)
     }
     const handle = device.kernels[this.#place] ?? this.#loadAnew(device)
     state.checkUsable()
@@ -242,10 +243,14 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     accept(state, this.#type, args, undefined, undefined)
   }
 
-  /** A plain launch that an observer or a capture sees. */
+  /**
+   * The rest of a plain launch that an observer or a capture sees.
+   *
+   * @param here the caller's context; undefined if the caller named the stream
+   */
   #launchWatched(
     stream: StreamState,
-    isStreamNamed: boolean,
+    here: Context | undefined,
     device: Device,
     grid: Dimensions,
     block: Dimensions,
@@ -253,8 +258,9 @@ export class Kernel<S extends readonly Parameter[] = readonly Parameter[]> {
     args: CheckedArgument[],
   ): void {
     const handle = this.load(device)
-    const operation = begin(stream, this.#type, args, undefined, isStreamNamed)
-    const state = operation === undefined ? stream : operation.stream
+    const { region } = here ?? context()
+    const operation = Operation.show(this.#type, stream, args, undefined, here === undefined, region)
+    const state = operation.stream
     try {
       prepare(state, this.#type, args)
       // The observer may have launched other kernels.

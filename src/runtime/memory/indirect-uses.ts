@@ -2,7 +2,7 @@ import {
   type Access,
   accessOf,
   type AccessMode,
-  type AccessRole,
+  AccessRole,
   type OperandUses,
 } from "../order/observer/operation.js"
 import type { Span } from "./used-memory.js"
@@ -24,7 +24,7 @@ export class IndirectUses implements OperandUses {
     this.spans.push(span)
     this.modes.push(mode)
     if (mode === "overwrite") this.overwrite = true
-    this.#roles.push({ mode, argument: undefined, name })
+    this.#roles.push(new AccessRole(mode, undefined, name))
   }
 
   /** Describes the uses, for a capture or an observer. */

@@ -23,6 +23,8 @@ export class RecordPoint implements Ordered {
   isInForeignCapture = false
   /** In a capture, the nodes that run directly before it. */
   dependencies: readonly Dependency[] = []
+  /** What an observer notes of the record. An observer must leave the note of another one alone. */
+  note: object | undefined
 
   /** Sets the point of a record outside captures. */
   set(clock: VectorClock, slot: number, tick: number, isOnShared: boolean): void {

@@ -313,6 +313,10 @@ export class StreamState implements Ordered {
   #waitSlowly(event: EventHandle, point: RecordPoint, elidable: boolean, next: VectorClock | undefined): void {
     const { order } = this
     this.checkUsable()
+    if (next !== undefined && order.capturing === 0 && this.#mustBeSent(point)) {
+      order.driver.streams.wait(this.handle, event)
+      return this.learn(point, next)
+    }
     if (order.capturing > 0 || point.capture !== undefined) {
       const capture = order.captures.checkWait(this, point)
       if (capture !== undefined) return this.#waitInside(capture, event, point)
@@ -322,6 +326,11 @@ export class StreamState implements Ordered {
     }
     order.driver.streams.wait(this.handle, event)
     if (!point.isInForeignCapture) this.learn(point, next)
+  }
+
+  /** Whether a wait for a point that adds something to the clock is plain, so that it must be sent to the driver. */
+  #mustBeSent({ capture, isInForeignCapture, slot, tick }: RecordPoint): boolean {
+    return capture === undefined && !isInForeignCapture && !this.order.hostClock.isAfter(slot, tick)
   }
 
   /** Merges a point into the clock, after the driver has been told to wait. */

@@ -9,16 +9,16 @@ import { Allocation } from "../../runtime/memory/allocation.js"
 import {
   type Access,
   accessOf,
-  type AccessMode,
   type AccessRole,
   type Chain,
   type OperandBytes,
   type Operation,
 } from "../../runtime/order/observer/operation.js"
 import type { StreamState } from "../../runtime/order/stream-state.js"
+import type { Frame } from "../source/stack.js"
 import { Birth, type Point } from "./birth.js"
 import { Lane, Moment, NONE } from "./lane.js"
-import { type OperationName, PastAccess, type QueuedOperation } from "./past-access.js"
+import { type OperationName, PastAccess, QueuedOperation } from "./past-access.js"
 import { type Segment, Shadow } from "./shadow.js"
 import { StridedAccesses } from "./strided-accesses.js"
 
@@ -64,6 +64,8 @@ export class History {
   /** The segments of the operands that {@link passes} has found, and the shadow's shape then. */
   readonly #passed: Segment[] = []
   #passedShape = NONE
+  /** An object for the next operation, so that launches allocate nothing. */
+  #spare: QueuedOperation | undefined
   readonly #chains = new Map<object, ChainEnd>()
   /** {@link Chain.unions} when `#chains` was up to date. */
   #unions = NONE
@@ -191,7 +193,7 @@ export class History {
     const { accesses } = exact
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
-      if (past !== undefined && this.#races(lane, clock, past, access.mode, access.memory))
+      if (past !== undefined && this.#races(lane, clock, past, access.role, access.memory))
         addTo(found, access, node, past, access)
     }
   }
@@ -201,17 +203,17 @@ export class History {
       const range = rangeOfSegment(segment)
       if (!overlap(range, access)) continue
       for (const past of segment.accesses) {
-        if (this.#races(lane, clock, past, access.mode, access.memory)) addTo(found, access, node, past, range)
+        if (this.#races(lane, clock, past, access.role, access.memory)) addTo(found, access, node, past, range)
       }
     }
     for (const { range, access: past } of this.strided) {
-      if (overlap(range, access) && this.#races(lane, clock, past, access.mode, access.memory))
+      if (overlap(range, access) && this.#races(lane, clock, past, access.role, access.memory))
         addTo(found, access, node, past, range)
     }
   }
 
-  #races(lane: Lane, clock: VectorClock, past: PastAccess, mode: AccessMode, memory: object): boolean {
-    if (past.operation.lane === lane || (mode === "read" && !past.isWrite)) return false
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, { isWrite }: AccessRole, memory: object): boolean {
+    if (past.operation.lane === lane || !(isWrite || past.isWrite)) return false
     if (this.#isAfter(lane, clock, past, memory)) return false
     return !(past.birth?.points ?? [past.operation]).some((point) => this.#mayBeKnownElsewhere(point))
   }
@@ -262,16 +264,20 @@ export class History {
     return this.shadow.exactly(address, address + byteLength)
   }
 
-  #racesIn({ accesses }: Segment, lane: Lane, { mode }: AccessRole, memory: object): boolean {
+  #racesIn({ accesses }: Segment, lane: Lane, role: AccessRole, memory: object): boolean {
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
-      if (past !== undefined && this.#races(lane, lane.clock, past, mode, memory)) return true
+      if (past !== undefined && this.#races(lane, lane.clock, past, role, memory)) return true
     }
     return false
   }
 
-  /** Notes the accesses of the latest operation for which {@link passes} was true. */
-  noteOperands(queued: QueuedOperation, { type: { roles }, operands }: Operation): void {
+  /** Notes the accesses of the lane's latest operation, for which {@link passes} was true. */
+  noteOperands(lane: Lane, { type, operands, region }: Operation, stack: readonly Frame[] | undefined): void {
+    const { roles } = type
+    const queued = this.#spare ?? new QueuedOperation(lane, type, region, stack, true)
+    this.#spare = undefined
+    queued.reuse(lane, type, region, stack)
     const isSame = this.#passedShape === this.shadow.shape
     let count = 0
     for (let index = 0; index < operands.length; index++) {
@@ -282,6 +288,7 @@ export class History {
       if (segment === undefined) this.note(queued, accessOf(operand, role), undefined)
       else this.#noteIn(segment, queued, role, operand.allocation, undefined)
     }
+    if (queued.isSpare) this.#spare = queued
   }
 
   /** Notes an access that has been queued. */
@@ -309,13 +316,13 @@ export class History {
   }
 
   #noteRow(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
-    const { address, width, mode } = access
+    const { address, width, role } = access
     const exact = this.shadow.exactly(address, address + width)
-    if (exact !== undefined) return this.#noteIn(exact, operation, access.role, access.memory, node)
+    if (exact !== undefined) return this.#noteIn(exact, operation, role, access.memory, node)
     const tiles = this.shadow.tiles(address, address + width)
-    for (const tile of tiles) this.#noteIn(tile, operation, access.role, access.memory, node)
+    for (const tile of tiles) this.#noteIn(tile, operation, role, access.memory, node)
     const [first] = tiles
-    if (tiles.length < 2 || first === undefined || mode === "read") return
+    if (tiles.length < 2 || first === undefined || !role.isWrite) return
     if (tiles.every(({ accesses, birth }) => accesses.length === 1 && birth === first.birth))
       this.shadow.unite(tiles, first.accesses)
   }
@@ -329,20 +336,27 @@ export class History {
   ): void {
     const { accesses, birth } = segment
     const { lane } = operation
-    if (birth !== undefined) this.#noteUse(birth, operation, memory)
-    const isRead = role.mode === "read"
+    segment.version++
+    if (birth !== undefined && birth.latest !== lane) this.#noteUse(birth, operation, memory)
+    const isRead = !role.isWrite
     let kept = 0
     let spare: PastAccess | undefined
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
       if (past === undefined) continue
-      if ((isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, memory)) accesses[kept++] = past
-      else spare = past
+      const isKept = (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, memory)
+      if (!isKept) spare = past
+      else if (kept++ !== index) accesses[kept - 1] = past
     }
+    if (spare === undefined) {
+      accesses.push(new PastAccess(operation, role, node, isWrapped(memory)))
+      return
+    }
+    const former = spare.operation
+    spare.set(operation, role, node, isWrapped(memory))
+    if (former.isSpare) this.#spare = former
+    if (accesses[kept] !== spare) accesses[kept] = spare
     while (accesses.length > kept + 1) accesses.pop()
-    if (spare === undefined) accesses.push(new PastAccess(operation, role, node, isWrapped(memory)))
-    else accesses[kept] = spare.set(operation, role, node, isWrapped(memory))
-    segment.version++
   }
 
   /** The lane's latest operation was the first contents of an array with these bytes. */

@@ -10,14 +10,33 @@ export const NONE = -1
 
 /** A point in the order: everything in `clock`, and the lane's operations up to `tick`. */
 export class Moment {
-  readonly clock: VectorClock
-  readonly slot: number
-  readonly tick: number
+  #clock: VectorClock
+  #slot: number
+  #tick: number
 
   constructor(clock: VectorClock, slot: number, tick: number) {
-    this.clock = clock
-    this.slot = slot
-    this.tick = tick
+    this.#clock = clock
+    this.#slot = slot
+    this.#tick = tick
+  }
+
+  get clock(): VectorClock {
+    return this.#clock
+  }
+
+  get slot(): number {
+    return this.#slot
+  }
+
+  get tick(): number {
+    return this.#tick
+  }
+
+  /** Makes it another point. Only for the place of a record, which nobody else keeps. */
+  set(clock: VectorClock, slot: number, tick: number): void {
+    this.#clock = clock
+    this.#slot = slot
+    this.#tick = tick
   }
 
   /** The point after both. Each may know later operations of the other's lane than the other itself. */

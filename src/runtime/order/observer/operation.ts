@@ -35,12 +35,21 @@ export interface OperandUses {
 }
 
 /** How an operation uses an operand, and as what. All accesses of this operand share it, so observers may keep it. */
-export interface AccessRole {
+export class AccessRole {
   readonly mode: AccessMode
+  /** Whether it may change bytes. */
+  readonly isWrite: boolean
   /** The kernel's argument as in messages: `2`, or `2.table` in a struct. */
   readonly argument: string | undefined
   /** The name of the global, if the memory is a global instead of an argument. */
   readonly name: string | undefined
+
+  constructor(mode: AccessMode, argument: string | undefined, name: string | undefined) {
+    this.mode = mode
+    this.isWrite = mode !== "read"
+    this.argument = argument
+    this.name = name
+  }
 }
 
 /** What all operations of one type share, such as all launches of one kernel. Made once. */
@@ -74,7 +83,7 @@ export class OperationType implements OperandUses {
     this.modes = modes
     this.overwrite = modes.includes("overwrite")
     this.roles = modes.map((mode, index) => {
-      return mode && index >= own ? { mode, argument: paths?.[index], name: undefined } : undefined
+      return mode && index >= own ? new AccessRole(mode, paths?.[index], undefined) : undefined
     })
     this.isResident = isResident
   }
@@ -217,6 +226,7 @@ export class Operation {
    * receive work. One function, so that the engine compiles it with the constructor.
    *
    * @param isStreamNamed whether the caller named the stream, so that the observer may not choose another
+   * @param region the region of the calling code
    */
   static show(
     type: OperationType,
@@ -224,12 +234,12 @@ export class Operation {
     operands: Operands,
     besides: UsedBesides | undefined,
     isStreamNamed: boolean,
+    region: RegionPart | undefined,
     graph?: LaunchedGraph,
   ): Operation {
-    const operation = new Operation(type, stream, operands, besides, graph)
+    const operation = new Operation(type, stream, operands, besides, region, graph)
     const { order } = stream
     const { observer } = order
-    operation.region = order.captures.region()
     if (isStreamNamed) observer?.named(order)
     else if (observer !== undefined) operation.stream = observer.place(operation)
     operation.stream.enter()
@@ -243,12 +253,14 @@ export class Operation {
     stream: StreamState,
     operands: Operands,
     besides: UsedBesides | undefined,
+    region: RegionPart | undefined,
     graph: LaunchedGraph | undefined,
   ) {
     this.type = type
     this.stream = stream
     this.operands = operands
     this.besides = besides
+    this.region = region
     this.graph = graph
     this.overlap = graph?.overlap
     this.#accesses = graph?.accesses
