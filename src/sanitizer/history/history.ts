@@ -6,14 +6,7 @@ import { endOf, overlap, overlapOf, type StridedRange } from "../../common/strid
 import { ClockSlots } from "../../runtime/clock/clock-slots.js"
 import { emptyClock, type VectorClock } from "../../runtime/clock/vector-clock.js"
 import { Allocation } from "../../runtime/memory/allocation.js"
-import {
-  type Access,
-  accessOf,
-  type AccessRole,
-  type Chain,
-  type OperandBytes,
-  type Operation,
-} from "../../runtime/order/observer/operation.js"
+import type { Access, AccessRole, Chain, Operation } from "../../runtime/order/observer/operation.js"
 import type { StreamState } from "../../runtime/order/stream-state.js"
 import type { Frame } from "../source/stack.js"
 import { Birth, type Point } from "./birth.js"
@@ -41,6 +34,13 @@ interface ChainEnd {
   readonly end: Moment
 }
 
+/** How an operation uses an operand that is exactly a segment. */
+interface OperandUse {
+  segment: Segment
+  role: AccessRole
+  isForeign: boolean
+}
+
 export class History {
   readonly shadow = new Shadow()
   readonly strided = new StridedAccesses()
@@ -61,8 +61,9 @@ export class History {
   /** All lanes whose slots are in use, former leases included. */
   readonly #all = new Set<Lane>()
   readonly #slots = new ClockSlots()
-  /** The segments of the operands that {@link passes} has found, and the shadow's shape then. */
-  readonly #passed: Segment[] = []
+  /** What {@link passes} has found of the operands, their number, and the shadow's shape then. */
+  readonly #passed: OperandUse[] = []
+  #passedCount = 0
   #passedShape = NONE
   /** An object for the next operation, so that launches allocate nothing. */
   #spare: QueuedOperation | undefined
@@ -193,7 +194,7 @@ export class History {
     const { accesses } = exact
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
-      if (past !== undefined && this.#races(lane, clock, past, access.role, access.memory))
+      if (past !== undefined && this.#races(lane, clock, past, access.role, isWrapped(access.memory)))
         addTo(found, access, node, past, access)
     }
   }
@@ -203,26 +204,31 @@ export class History {
       const range = rangeOfSegment(segment)
       if (!overlap(range, access)) continue
       for (const past of segment.accesses) {
-        if (this.#races(lane, clock, past, access.role, access.memory)) addTo(found, access, node, past, range)
+        if (this.#races(lane, clock, past, access.role, isWrapped(access.memory)))
+          addTo(found, access, node, past, range)
       }
     }
     for (const { range, access: past } of this.strided) {
-      if (overlap(range, access) && this.#races(lane, clock, past, access.role, access.memory))
+      if (overlap(range, access) && this.#races(lane, clock, past, access.role, isWrapped(access.memory)))
         addTo(found, access, node, past, range)
     }
   }
 
-  #races(lane: Lane, clock: VectorClock, past: PastAccess, { isWrite }: AccessRole, memory: object): boolean {
+  #races(lane: Lane, clock: VectorClock, past: PastAccess, { isWrite }: AccessRole, isForeign: boolean): boolean {
     if (past.operation.lane === lane || !(isWrite || past.isWrite)) return false
-    if (this.#isAfter(lane, clock, past, memory)) return false
+    if (this.#isAfter(lane, clock, past, isForeign)) return false
     return !(past.birth?.points ?? [past.operation]).some((point) => this.#mayBeKnownElsewhere(point))
   }
 
-  /** Whether a past access is ordered before an access of this memory by the lane's next operation. */
-  #isAfter(lane: Lane, clock: VectorClock, { operation, birth }: PastAccess, memory: object): boolean {
+  /**
+   * Whether a past access is ordered before an access by the lane's next operation.
+   *
+   * @param isForeign whether the new access reaches the memory by {@link isWrapped}
+   */
+  #isAfter(lane: Lane, clock: VectorClock, { operation, birth }: PastAccess, isForeign: boolean): boolean {
     if (this.#isAfterPoint(lane, clock, operation)) return true
     if (birth === undefined) return false
-    return !isWrapped(memory) || birth.points.some((point) => this.#isAfterPoint(lane, clock, point))
+    return !isForeign || birth.points.some((point) => this.#isAfterPoint(lane, clock, point))
   }
 
   #isAfterPoint(lane: Lane, clock: VectorClock, { lane: other, tick }: Point): boolean {
@@ -247,80 +253,85 @@ export class History {
    */
   passes(lane: Lane, { type: { roles }, operands }: Operation): boolean {
     if (this.strided.size > 0) return false
+    const passed = this.#passed
     let count = 0
     for (let index = 0; index < operands.length; index++) {
       const role = roles[index]
       const operand = operands[index]
       if (role === undefined || typeof operand !== "object") continue
-      const segment = operand.rows === undefined ? this.#exactly(operand) : undefined
-      if (segment === undefined || this.#racesIn(segment, lane, role, operand.allocation)) return false
-      this.#passed[count++] = segment
+      const { address, byteLength, allocation } = operand
+      const segment = operand.rows === undefined ? this.shadow.exactly(address, address + byteLength) : undefined
+      const isForeign = isWrapped(allocation)
+      if (segment === undefined || this.#racesIn(segment, lane, role, isForeign)) return false
+      const use = passed[count++]
+      if (use === undefined) passed.push({ segment, role, isForeign })
+      else {
+        use.segment = segment
+        use.role = role
+        use.isForeign = isForeign
+      }
     }
+    this.#passedCount = count
     this.#passedShape = this.shadow.shape
     return true
   }
 
-  #exactly({ address, byteLength }: OperandBytes): Segment | undefined {
-    return this.shadow.exactly(address, address + byteLength)
-  }
-
-  #racesIn({ accesses }: Segment, lane: Lane, role: AccessRole, memory: object): boolean {
+  #racesIn({ accesses }: Segment, lane: Lane, role: AccessRole, isForeign: boolean): boolean {
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
-      if (past !== undefined && this.#races(lane, lane.clock, past, role, memory)) return true
+      if (past !== undefined && this.#races(lane, lane.clock, past, role, isForeign)) return true
     }
     return false
   }
 
   /** Notes the accesses of the lane's latest operation, for which {@link passes} was true. */
-  noteOperands(lane: Lane, { type, operands, region }: Operation, stack: readonly Frame[] | undefined): void {
-    const { roles } = type
+  noteOperands(lane: Lane, operation: Operation, stack: readonly Frame[] | undefined): void {
+    const { type, region } = operation
     const queued = this.#spare ?? new QueuedOperation(lane, type, region, stack, true)
     this.#spare = undefined
     queued.reuse(lane, type, region, stack)
-    const isSame = this.#passedShape === this.shadow.shape
-    let count = 0
-    for (let index = 0; index < operands.length; index++) {
-      const role = roles[index]
-      const operand = operands[index]
-      if (role === undefined || typeof operand !== "object") continue
-      const segment = isSame ? this.#passed[count++] : this.#exactly(operand)
-      if (segment === undefined) this.note(queued, accessOf(operand, role), undefined)
-      else this.#noteIn(segment, queued, role, operand.allocation, undefined)
-    }
+    if (this.#passedShape === this.shadow.shape) this.#notePassed(queued)
+    else for (const access of operation.accesses) this.note(queued, access, undefined)
     if (queued.isSpare) this.#spare = queued
+  }
+
+  #notePassed(queued: QueuedOperation): void {
+    for (let index = 0; index < this.#passedCount; index++) {
+      const use = this.#passed[index]
+      if (use !== undefined) this.#noteIn(use.segment, queued, use.role, use.isForeign, undefined)
+    }
   }
 
   /** Notes an access that has been queued. */
   note(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
     const { lane } = operation
     if (access.width === 0) return
-    if (this.strided.size > 0)
-      this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past, access.memory))
-    if (access.rows > 1) this.#noteRows(operation, access, node)
-    else this.#noteRow(operation, access, node)
+    const isForeign = isWrapped(access.memory)
+    if (this.strided.size > 0) this.strided.replace(access, (past) => this.#isAfter(lane, lane.clock, past, isForeign))
+    if (access.rows > 1) this.#noteRows(operation, access, isForeign, node)
+    else this.#noteRow(operation, access, isForeign, node)
     if (this.shadow.size > this.#mostSegments || this.strided.size > this.#mostStrided) this.#sweep()
   }
 
-  #noteRows(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+  #noteRows(operation: QueuedOperation, access: Access, isForeign: boolean, node: OperationName | undefined): void {
     for (const { birth } of this.shadow.overlapping(access.address, endOf(access)))
-      this.#noteUse(birth, operation, access.memory)
-    this.strided.add(rangeOf(access), pastOf(operation, access, node))
+      this.#noteUse(birth, operation, isForeign)
+    this.strided.add(rangeOf(access), new PastAccess(operation, access.role, node, isForeign))
   }
 
   /** Notes that an operation is ordered after the first contents of the array that it names. */
-  #noteUse(birth: Birth | undefined, operation: QueuedOperation, memory: object): void {
+  #noteUse(birth: Birth | undefined, operation: QueuedOperation, isForeign: boolean): void {
     const { lane } = operation
-    if (birth === undefined || birth.latest === lane || isWrapped(memory)) return
+    if (birth === undefined || birth.latest === lane || isForeign) return
     birth.noteUse(operation, (point) => this.#isAfterPoint(lane, lane.clock, point))
   }
 
-  #noteRow(operation: QueuedOperation, access: Access, node: OperationName | undefined): void {
+  #noteRow(operation: QueuedOperation, access: Access, isForeign: boolean, node: OperationName | undefined): void {
     const { address, width, role } = access
     const exact = this.shadow.exactly(address, address + width)
-    if (exact !== undefined) return this.#noteIn(exact, operation, role, access.memory, node)
+    if (exact !== undefined) return this.#noteIn(exact, operation, role, isForeign, node)
     const tiles = this.shadow.tiles(address, address + width)
-    for (const tile of tiles) this.#noteIn(tile, operation, role, access.memory, node)
+    for (const tile of tiles) this.#noteIn(tile, operation, role, isForeign, node)
     const [first] = tiles
     if (tiles.length < 2 || first === undefined || !role.isWrite) return
     if (tiles.every(({ accesses, birth }) => accesses.length === 1 && birth === first.birth))
@@ -331,29 +342,29 @@ export class History {
     segment: Segment,
     operation: QueuedOperation,
     role: AccessRole,
-    memory: object,
+    isForeign: boolean,
     node: OperationName | undefined,
   ): void {
     const { accesses, birth } = segment
     const { lane } = operation
     segment.version++
-    if (birth !== undefined && birth.latest !== lane) this.#noteUse(birth, operation, memory)
+    if (birth !== undefined && birth.latest !== lane) this.#noteUse(birth, operation, isForeign)
     const isRead = !role.isWrite
     let kept = 0
     let spare: PastAccess | undefined
     for (let index = 0; index < accesses.length; index++) {
       const past = accesses[index]
       if (past === undefined) continue
-      const isKept = (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, memory)
+      const isKept = (isRead && past.isWrite) || !this.#isAfter(lane, lane.clock, past, isForeign)
       if (!isKept) spare = past
       else if (kept++ !== index) accesses[kept - 1] = past
     }
     if (spare === undefined) {
-      accesses.push(new PastAccess(operation, role, node, isWrapped(memory)))
+      accesses.push(new PastAccess(operation, role, node, isForeign))
       return
     }
     const former = spare.operation
-    spare.set(operation, role, node, isWrapped(memory))
+    spare.set(operation, role, node, isForeign)
     if (former.isSpare) this.#spare = former
     if (accesses[kept] !== spare) accesses[kept] = spare
     while (accesses.length > kept + 1) accesses.pop()
@@ -424,10 +435,6 @@ function rangeOfSegment({ begin, end }: Segment): StridedRange {
 /** Whether it is memory of another library, whose uses the library does not know. */
 export function isWrapped(memory: object): boolean {
   return memory instanceof Allocation && memory.isForeign
-}
-
-function pastOf(operation: QueuedOperation, access: Access, node: OperationName | undefined): PastAccess {
-  return new PastAccess(operation, access.role, node, isWrapped(access.memory))
 }
 
 /** Adds a conflict with bytes of `range` that both use, unless there is one between the same two accesses. */
