@@ -41,7 +41,7 @@ const pytorch: Cases = {
   test_multiple_wait: [order, "two branches that are joined one by one"],
   test_ensure_exists: [memory, "accesses from before the start are unknown; after the stop nothing is checked"],
   test_ensure_does_not_exist: [order, "streams are known by their ids: a new stream with an old one's handle and slot"],
-  test_error_message: ["sanitizer/texts.test", "are those of docs/sanitizer.md, stacks aside"],
+  test_error_message: ["sanitizer/texts.test", "are those of docs/sanitizer.md, with their stacks"],
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import fc from "fast-check"
-import { AccessRole, OperationType } from "../../src/runtime/order/operation.js"
+import { AccessRole, OperationType } from "../../src/runtime/order/observer/operation.js"
 import type { StreamState } from "../../src/runtime/order/stream-state.js"
 import { Birth } from "../../src/sanitizer/history/birth.js"
 import { Lane } from "../../src/sanitizer/history/lane.js"

@@ -1,10 +1,4 @@
-import {
-  type Access,
-  accessOf,
-  type AccessMode,
-  AccessRole,
-  type OperandUses,
-} from "../order/observer/operation.js"
+import { type Access, accessOf, type AccessMode, AccessRole, type OperandUses } from "../order/observer/operation.js"
 import type { Span } from "./used-memory.js"
 
 /**

@@ -14,8 +14,11 @@ export interface Frame {
 
 /** How many calls of the program are kept. */
 const KEPT = 4
-/** How many calls are looked at, because those of the library are left out. More if all of these are the library's. */
-const FEW = 14
+/**
+ * How many calls are looked at, because those of the library are left out. More if all of these are the library's. Enough for
+ * a launch in a fork-join: a fork-join's calls are as many as a launch's.
+ */
+const FEW = 20
 const MANY = 60
 
 /**
