@@ -3,9 +3,9 @@
  * together clearly favours the other mode.
  */
 import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
-import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./rule.js"
-import { otherMode } from "./alternation.js"
-import { OTHER_CALLS_OF_CHECK } from "./schedule.js"
+import { compare, type Comparison, fasterOf, isClearFor, type Pair } from "./measurement/rule.js"
+import { otherMode } from "./measurement/alternation.js"
+import { OTHER_CALLS_OF_CHECK } from "./measurement/schedule.js"
 import type { StoredDecision } from "./file/stored.js"
 
 /** The newest pairs that count. Enough that chance rarely changes a decision, few enough that a changed machine does. */

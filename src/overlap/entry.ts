@@ -13,11 +13,11 @@ import type {
 } from "../runtime/order/policy/overlap-policy.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
 import { Decision } from "./decision.js"
-import type { Timing } from "./rule.js"
-import type { SampleSink } from "./call-sample.js"
-import { isSampling, Sampler } from "./sampler.js"
-import { Schedule } from "./schedule.js"
-import type { Slot } from "./stage.js"
+import type { Timing } from "./measurement/rule.js"
+import type { SampleSink } from "./sampling/call-sample.js"
+import { isSampling, Sampler } from "./sampling/sampler.js"
+import { Schedule } from "./measurement/schedule.js"
+import type { Slot } from "./measurement/stage.js"
 import type { StoredDecision } from "./file/stored.js"
 
 /** After an async call, so many calls run unmeasured; and so many after a measurement that failed. */

@@ -21,7 +21,7 @@ import { Saving } from "./file/saving.js"
 import type { CallKind, StoredDecision } from "./file/stored.js"
 import { decisionOf, type OverlapDecision } from "./overlap-decision.js"
 import { reportOf } from "./report.js"
-import { Sampler, type SamplingCost } from "./sampler.js"
+import { Sampler, type SamplingCost } from "./sampling/sampler.js"
 import { Table } from "./table.js"
 import { countForkJoin, isEarly, onceWarm } from "./warmth.js"
 

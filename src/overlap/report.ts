@@ -1,6 +1,6 @@
 /** The table of a policy's decisions, for people. */
 import type { OverlapDecision } from "./overlap-decision.js"
-import type { SamplingCost } from "./sampler.js"
+import type { SamplingCost } from "./sampling/sampler.js"
 
 const HEAD = ["device", "call", "key", "mode", "parallel", "sequential", "gain", "pairs", "checks", "state"]
 /** The columns that are aligned on the right. */

@@ -5,7 +5,7 @@ import type { OverlapKey } from "../runtime/order/policy/overlap-policy.js"
 import { Entry, type EntryOwner } from "./entry.js"
 import type { DeviceFacts } from "./file/environment.js"
 import { type CallKind, MOST_KEYS, type StoredDecision } from "./file/stored.js"
-import { Sampler } from "./sampler.js"
+import { Sampler } from "./sampling/sampler.js"
 
 /** How many keys make room for new ones at a time, because finding the least recently used ones looks at all keys. */
 const ROOM = MOST_KEYS / 8

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
 import { Decision } from "../../src/overlap/decision.js"
-import type { Pair } from "../../src/overlap/rule.js"
+import type { Pair } from "../../src/overlap/measurement/rule.js"
 import { decide, gauss, timing, uniformFrom } from "./simulated.js"
 
 const pair = (parallel: number, sequential: number): Pair => ({

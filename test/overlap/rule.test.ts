@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { compare, fasterOf, isClearFor, type Pair } from "../../src/overlap/rule.js"
+import { compare, fasterOf, isClearFor, type Pair } from "../../src/overlap/measurement/rule.js"
 import { decide, drifts, noises, timing } from "./simulated.js"
 import { measure, periodOf, type Program } from "./simulated-program.js"
 

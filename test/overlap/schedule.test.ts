@@ -1,8 +1,8 @@
 import assert from "node:assert/strict"
 import { describe, test } from "node:test"
-import { MOST_PAIRS, WARM_UPS } from "../../src/overlap/alternation.js"
-import { Schedule } from "../../src/overlap/schedule.js"
-import type { Slot } from "../../src/overlap/stage.js"
+import { MOST_PAIRS, WARM_UPS } from "../../src/overlap/measurement/alternation.js"
+import { Schedule } from "../../src/overlap/measurement/schedule.js"
+import type { Slot } from "../../src/overlap/measurement/stage.js"
 import { timing } from "./simulated.js"
 
 function take(schedule: Schedule): Slot {

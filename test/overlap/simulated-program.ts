@@ -4,9 +4,9 @@
  */
 import type { Decision as DecisionType } from "../../src/overlap/decision.js"
 import { Decision } from "../../src/overlap/decision.js"
-import type { Timing } from "../../src/overlap/rule.js"
-import { Schedule } from "../../src/overlap/schedule.js"
-import type { Slot } from "../../src/overlap/stage.js"
+import type { Timing } from "../../src/overlap/measurement/rule.js"
+import { Schedule } from "../../src/overlap/measurement/schedule.js"
+import type { Slot } from "../../src/overlap/measurement/stage.js"
 import type { OverlapMode } from "../../src/runtime/order/policy/overlap-policy.js"
 import { gauss, type Uniform, uniformFrom } from "./simulated.js"
 

@@ -1,6 +1,6 @@
 /** Calls whose times are drawn from known distributions, for tests of the rule. The same seed gives the same times. */
-import type { Timing } from "../../src/overlap/rule.js"
-import { Schedule } from "../../src/overlap/schedule.js"
+import type { Timing } from "../../src/overlap/measurement/rule.js"
+import { Schedule } from "../../src/overlap/measurement/schedule.js"
 import { Decision } from "../../src/overlap/decision.js"
 
 /** Numbers from 0 to 1. */

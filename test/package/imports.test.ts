@@ -94,7 +94,12 @@ const rooms: Record<string, readonly string[]> = {
   ],
 
   "overlap/file": ["runtime/order", "driver"],
-  overlap: ["overlap/file", "runtime/device", "runtime/order", "driver"],
+  "overlap/measurement": ["runtime/order"],
+  "overlap/sampling": ["overlap/measurement", "runtime/order", "driver"],
+  overlap: [
+    ...["overlap/file", "overlap/measurement", "overlap/sampling"],
+    ...["runtime/device", "runtime/order", "driver"],
+  ],
   parallel: ["runtime", "runtime/device", "runtime/order", "driver"],
   placement: ["runtime/device", "runtime/capture", "runtime/memory", "runtime/order", "driver"],
   blas: ["runtime/kernel", "runtime/device", "runtime/capture", "runtime/order", "driver"],

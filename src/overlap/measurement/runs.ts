@@ -2,7 +2,7 @@
  * Runs: calls in one mode that follow each other, so that what a mode costs once it lasts shows. The first calls of a run
  * do not count: threads wake, and the work of the mode before is still queued. Pure, as `schedule.ts` is.
  */
-import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 import type { Pair, Timing } from "./rule.js"
 import type { Slot, Stage } from "./stage.js"
 

@@ -1,6 +1,6 @@
 /** Timing events recorded on streams. Neighbouring calls may share one, so each counts its users. Events are pooled. */
-import type { DriverEvents } from "../driver/events.js"
-import type { EventHandle, StreamHandle } from "../driver/handles.js"
+import type { DriverEvents } from "../../driver/events.js"
+import type { EventHandle, StreamHandle } from "../../driver/handles.js"
 
 /** One record. */
 export interface Mark {

@@ -2,7 +2,7 @@
  * The rule by which a measurement decides: what a call costs its program, and which of two modes costs less. Pure: it
  * knows neither devices nor clocks. The README of this folder says why it is this rule.
  */
-import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 
 /** What was measured of one call. Times are microseconds. */
 export interface Timing {

@@ -4,13 +4,13 @@
  *
  * Its records are no part of the program's order: they change no clock, and observers do not see them.
  */
-import { now, setImmediate } from "../common/timers.js"
-import type { DeviceOrder } from "../runtime/order/device-order.js"
-import type { OverlapSample } from "../runtime/order/policy/overlap-policy.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+import { now, setImmediate } from "../../common/timers.js"
+import type { DeviceOrder } from "../../runtime/order/device-order.js"
+import type { OverlapSample } from "../../runtime/order/policy/overlap-policy.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 import { CallSample, type SampleSink, type Sampling } from "./call-sample.js"
 import { Marks } from "./marks.js"
-import type { Slot } from "./stage.js"
+import type { Slot } from "../measurement/stage.js"
 
 /** Without turns of the event loop, times are read before a measured call once so many are waiting. */
 const BATCH = 8

@@ -2,13 +2,13 @@
  * One call of a measurement. It marks the stream before and after the call, and notes what the thread did. If the program
  * did nothing on the stream since the end of the latest call, that end is this call's beginning.
  */
-import { now } from "../common/timers.js"
-import type { DeviceOrder } from "../runtime/order/device-order.js"
-import type { OverlapMode, OverlapOutcome, OverlapSample } from "../runtime/order/policy/overlap-policy.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+import { now } from "../../common/timers.js"
+import type { DeviceOrder } from "../../runtime/order/device-order.js"
+import type { OverlapMode, OverlapOutcome, OverlapSample } from "../../runtime/order/policy/overlap-policy.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 import type { Mark, Marks } from "./marks.js"
-import type { Gap, Timing } from "./rule.js"
-import type { Slot } from "./stage.js"
+import type { Gap, Timing } from "../measurement/rule.js"
+import type { Slot } from "../measurement/stage.js"
 
 /** What a sample needs of its sampler. */
 export interface Sampling {

@@ -5,7 +5,7 @@
  *
  * Pure: times come from outside, later, in any order. It must end: after {@link MOST_CALLS} calls it has failed.
  */
-import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 import { Alternation, otherMode, WARM_UPS } from "./alternation.js"
 import { compare, fasterOf, isLargeFor, type Pair, type Timing } from "./rule.js"
 import { type Length, Runs } from "./runs.js"

@@ -1,5 +1,5 @@
 /** One stage of a measurement: it says which mode the next call takes, and learns the times later, in any order. */
-import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 import type { Pair, Timing } from "./rule.js"
 
 /** The place of one call in a measurement. */

@@ -3,7 +3,7 @@
  * pair begins with the other mode, so that a steady drift favours neither. Pure, as `schedule.ts` is. It must never ask for
  * more than {@link MOST_PAIRS} pairs.
  */
-import type { OverlapMode } from "../runtime/order/policy/overlap-policy.js"
+import type { OverlapMode } from "../../runtime/order/policy/overlap-policy.js"
 import { compare, fasterOf, isClearFor, isLargeFor, type Pair, type Timing } from "./rule.js"
 import type { Slot, Stage } from "./stage.js"
 
