@@ -18,7 +18,7 @@ import type { StreamState } from "../runtime/order/stream-state.js"
 import { Explanation } from "./explanation.js"
 import { History } from "./history.js"
 import { type PlacedRegion, type RegionLimits, RegionStreams } from "./region-streams.js"
-import type { RegionStream, Step } from "./step.js"
+import { lengthOf, type RegionStream, type Step } from "./step.js"
 
 /** The memory of the arrays that the region makes. */
 interface Memory {
@@ -115,7 +115,7 @@ export class Placement extends OperationObserver implements RegionArrays, Region
     const stream = this.#stream
     if (operation !== this.#placed || stream === undefined) return
     this.#placed = undefined
-    const step = this.#streams.add(stream, this.#count++)
+    const step = this.#streams.add(stream, this.#count++, lengthOf(operation.kind))
     this.#history.note(step, operation.accesses)
     this.#explanation?.add(step, operation)
     if (this.#isInOrder) this.#follow(step)

@@ -43,6 +43,8 @@ export class RegionStreams {
   /** Recorded at the first step after the fence. Until then everything on stream 0 is before it. */
   #fence: Fence | undefined
   readonly #merged: number[] = []
+  /** The greatest depth of the steps that the operation chosen last runs after. */
+  #depth = 0
   readonly #region: PlacedRegion
   /** The number of streams that have a workspace. */
   #workspaces = 0
@@ -90,10 +92,8 @@ export class RegionStreams {
 
   /** @param isLimited whether it must be one that has a workspace */
   #chooseFrom(conflicts: readonly Step[], count: number, isLimited: boolean): RegionStream {
-    const newest = count > 0 ? conflicts[0] : undefined
-    if (newest !== undefined && newest.stream.last === newest && (!isLimited || newest.stream.hasWorkspace)) {
-      return newest.stream
-    }
+    const followed = this.#deepestLast(conflicts, count, isLimited)
+    if (followed !== undefined) return followed
     const before = this.#mergedBefore(conflicts, count)
     let best = this.#main
     let fewest = Infinity
@@ -107,6 +107,27 @@ export class RegionStreams {
       }
     }
     return !isLimited && this.#all.length < this.#limits.streams ? this.#add() : best
+  }
+
+  /**
+   * The stream of the conflict that ends the longest chain of steps, and of several of the newest, among those that are their
+   * stream's last step. So the longest chain of a program stays on one stream, and does not wait for events.
+   */
+  #deepestLast(conflicts: readonly Step[], count: number, isLimited: boolean): RegionStream | undefined {
+    let depth = 0
+    let deepest = 0
+    let found: RegionStream | undefined
+    for (let index = 0; index < count; index++) {
+      const step = conflicts[index]
+      if (step === undefined) continue
+      if (step.depth > depth) depth = step.depth
+      const { stream } = step
+      if (stream.last !== step || step.depth <= deepest || (isLimited && !stream.hasWorkspace)) continue
+      deepest = step.depth
+      found = stream
+    }
+    this.#depth = depth
+    return found
   }
 
   /** For each stream, the position up to which its steps run before an operation with these conflicts. */
@@ -188,10 +209,15 @@ export class RegionStreams {
     return { event, point }
   }
 
-  /** Notes that the next step of a stream has been queued. */
-  add(stream: RegionStream, index: number): Step {
+  /**
+   * Notes that the next step of a stream has been queued: the operation that a stream was chosen for last.
+   *
+   * @param length see {@link lengthOf}
+   */
+  add(stream: RegionStream, index: number, length: number): Step {
     const { last } = stream
-    const step = new Step(index, stream, ++stream.count)
+    const depth = length + Math.max(this.#depth, last === undefined ? 0 : last.depth)
+    const step = new Step(index, stream, ++stream.count, depth)
     stream.last = step
     if (last !== undefined) this.letGo(last)
     return step

@@ -3,6 +3,7 @@
  * that would keep arrays alive that the program has disposed of.
  */
 import type { EventHandle } from "../driver/handles.js"
+import type { OperationKind } from "../runtime/order/observer/operation.js"
 import type { RecordPoint } from "../runtime/order/record-point.js"
 import type { RegionPart } from "../runtime/order/observer/region.js"
 import type { StreamState } from "../runtime/order/stream-state.js"
@@ -37,6 +38,11 @@ export class RegionStream {
   }
 }
 
+/** How long an operation is taken to be: a fill or a copy usually takes less time than a kernel. */
+export function lengthOf(kind: OperationKind): number {
+  return kind === "launch" || kind === "matmul" || kind === "graph" ? 2 : 1
+}
+
 /** One operation that a region has placed. */
 export class Step {
   /** Counts up with each operation of the region. */
@@ -44,6 +50,8 @@ export class Step {
   readonly stream: RegionStream
   /** How many steps of its stream, itself included, there are since the latest fence. */
   readonly position: number
+  /** The length of the longest chain of steps since the latest fence that ends with it; see {@link lengthOf}. */
+  readonly depth: number
   /** How many places of the history name it. At 0, no later operation can conflict with it. */
   uses = 0
   /** The number of the latest search that found it, so that a search finds it once. */
@@ -54,9 +62,10 @@ export class Step {
   /** For each stream of the region, the position up to which its steps run before this step's end. Set with the event. */
   before: readonly number[] | undefined
 
-  constructor(index: number, stream: RegionStream, position: number) {
+  constructor(index: number, stream: RegionStream, position: number, depth: number) {
     this.index = index
     this.stream = stream
     this.position = position
+    this.depth = depth
   }
 }

@@ -316,6 +316,22 @@ forEachDevice("autoParallel", (open) => {
     )
   })
 
+  test("§14 where: an operation follows the longest chain that it depends on, and a kernel counts more than a fill", () => {
+    using device = open()
+    const [x, y, z, sum] = fourArrays(device)
+    const report = placed(() => {
+      step(x)
+      step(x)
+      step(y)
+      mix(x, y) // the chain of x is longer
+      step(z)
+      sum.fill(0)
+      mix(z, sum) // as many operations before it on either side
+    })
+    assert.deepEqual(streamsOf(report), [0, 0, 1, 0, 2, 3, 2])
+    assert.deepEqual(edgesOf(report), ["", "0 stream", "", "2 wait, 1 stream", "", "", "5 wait, 4 stream"])
+  })
+
   test("§14 where: operations of inOrder keep the order of their calls, beside others", () => {
     using device = open()
     const [x, y, z] = fourArrays(device)
