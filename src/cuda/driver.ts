@@ -85,15 +85,10 @@ export class CudaDriver implements Driver {
     const captures = new Captures(context)
     const markers = new EventPool(context, DISABLE_TIMING)
     this.#markers = markers
-    try {
-      this.priorities = readPriorities(context)
-      this.#streams = new Streams(context, captures, markers)
-      this.#arrays = createDeviceMemory(context, this.#streams, captures, markers)
-      context.room.use(this.#arrays)
-    } catch (error) {
-      leave(context)
-      throw error
-    }
+    const { priorities, streams, arrays } = firstParts(context, captures, markers)
+    this.priorities = priorities
+    this.#streams = streams
+    this.#arrays = arrays
     findNap()
     this.#completions = new Completions(context)
     this.#ordinal = ordinal
@@ -110,16 +105,16 @@ export class CudaDriver implements Driver {
     this.events = new CudaEvents(context, this.#streams, captures, this.#completions)
     const launcher = new Launcher(context, facts.limits.sharedMemory)
     const kernelFacts = new KernelFacts(context, launcher, facts.limits.sharedMemory)
-    const kernels = new Kernels(context, this.#quiet, launcher, kernelFacts, facts.architecture)
-    this.kernels = kernels
+    this.kernels = new Kernels(context, this.#quiet, launcher, kernelFacts, facts.architecture)
     this.memory = new CudaMemory({
-      ...{ context, arrays: this.#arrays, streams: this.streams, captures, markers, kernels, launcher },
+      ...{ context, arrays: this.#arrays, streams: this.streams, captures, markers, kernels: this.kernels, launcher },
       drainOthers: () => this.#drainOthers(),
     })
-    const conditionals = new Conditionals(context, captures, kernels, launcher)
-    this.#conditionals = conditionals
-    const nodes = new GraphNodes(context, launcher)
-    this.graphs = new Graphs({ context, captures, conditionals, nodes, kernels, quiet: this.#quiet })
+    this.#conditionals = new Conditionals(context, captures, this.kernels, launcher)
+    this.graphs = new Graphs({
+      ...{ context, captures, conditionals: this.#conditionals, kernels: this.kernels, quiet: this.#quiet },
+      nodes: new GraphNodes(context, launcher),
+    })
   }
 
   get properties(): DeviceProperties {
@@ -198,6 +193,20 @@ export class CudaDriver implements Driver {
     this.events.close()
     this.#neighbours.close()
     this.#markers.close()
+  }
+}
+
+/** The parts whose making may fail. If it does, the context is left. */
+function firstParts(context: CudaContext, captures: Captures, markers: EventPool) {
+  try {
+    const priorities = readPriorities(context)
+    const streams = new Streams(context, captures, markers)
+    const arrays = createDeviceMemory(context, streams, captures, markers)
+    context.room.use(arrays)
+    return { priorities, streams, arrays }
+  } catch (error) {
+    leave(context)
+    throw error
   }
 }
 

@@ -6,39 +6,30 @@ import type { TimeSource, Timeline, TimelineSink } from "../driver/timeline.js"
 import { type DeviceLostError, DisposedError, KernelError } from "../common/errors.js"
 import { CheckedGraphs } from "./checks/checked-graphs.js"
 import { CheckedKernels } from "./checked-kernels.js"
-import { CheckSession, type SessionParts } from "./checks/check-session.js"
-import { Captures } from "./graph/captures.js"
-import { Commands } from "./queue/commands.js"
+import { CheckSession } from "./checks/check-session.js"
 import { Completion } from "./completion/completion.js"
 import { ControlMemory } from "./control/control.js"
-import { ControlBlocks } from "./control/control-blocks.js"
-import { EventTable } from "./queue/event-table.js"
 import { Failures } from "./queue/failures.js"
-import { GraphTable } from "./graph/graph.js"
-import { GraphLauncher } from "./graph/graph-launch.js"
-import { GraphNodes } from "./graph/nodes.js"
 import { hostProperties } from "./facts.js"
-import { HostEvents } from "./completion/events.js"
-import { type GraphParts, HostGraphs } from "./graph/graphs.js"
-import { HostKernels, type KernelParts } from "./kernels.js"
-import { HostMemory } from "./memory/host-memory.js"
-import { HostStreams } from "./streams.js"
+import type { HostEvents } from "./completion/events.js"
+import { HostGraphs } from "./graph/graphs.js"
+import { HostKernels } from "./kernels.js"
+import type { HostMemory } from "./memory/host-memory.js"
+import type { HostStreams } from "./streams.js"
 import { KeepAlive } from "./control/keep-alive.js"
 import { KernelTable } from "./threads/kernel-table.js"
 import { CLOSING, KERNEL, LEVELS, LIFE, wordAt } from "./control/layout.js"
 import { LaunchWatch, type Limits } from "./threads/launch-watch.js"
 import { Loss } from "./control/loss.js"
 import { DeviceMemory, LIMIT } from "./control/memory.js"
+import { type HostParts, partsOf } from "./parts.js"
 import type { Report } from "./kernel/reports.js"
 import type { Thrown } from "./kernel/thrown.js"
-import { Points } from "./completion/points.js"
-import { Queues } from "./queue/queues.js"
 import { Scheduler } from "./schedule/scheduler.js"
-import { HostTimeline, type TimelineParts } from "./timeline/host-timeline.js"
+import { HostTimeline } from "./timeline/host-timeline.js"
 import { TimeRings } from "./control/time-rings.js"
 import { systemMemory } from "./memory/system-memory.js"
 import { StreamTable } from "./queue/stream-table.js"
-import { Waits } from "./queue/waits.js"
 import { type PoolEvents, WorkerPool } from "./threads/worker-pool.js"
 import { warn } from "../common/warn.js"
 import { microtask } from "../common/timers.js"
@@ -86,11 +77,8 @@ export class HostDriver implements Driver {
   readonly #streams = new StreamTable(this.control, this.#failures)
   /** Undefined if launches have no time limit. */
   readonly #watch: LaunchWatch | undefined
-  readonly #kernelParts: KernelParts
-  readonly #graphParts: GraphParts
-  readonly #sessionParts: SessionParts
+  readonly #parts: HostParts
   #session: CheckSession | undefined
-  readonly #timeline: TimelineParts
 
   /** @param launchTimeout the most milliseconds that a launch may run */
   constructor(threads: number, cores: number, name: string, launchTimeout?: number) {
@@ -109,63 +97,41 @@ export class HostDriver implements Driver {
       died: (reason, block, cause) => this.#declareDeath(reason, block, cause),
       failedToStart: () => this.#kernels.askAgain(),
     }
-    this.#pool = new WorkerPool(
-      threads,
-      Math.max(1, cores - 1),
-      marks,
-      control,
-      memory,
-      this.#scheduler,
-      poolEvents,
-      rings,
-    )
-    this.#loss = new Loss(
-      control,
-      () => {
-        this.#pool.findDead()
-        this.#watch?.look()
-      },
-      (error) => this.#failAll(error),
-    )
+    const spinners = Math.max(1, cores - 1)
+    this.#pool = new WorkerPool(threads, spinners, marks, control, memory, this.#scheduler, poolEvents, rings)
+    const look = () => {
+      this.#pool.findDead()
+      this.#watch?.look()
+    }
+    this.#loss = new Loss(control, look, (error) => this.#failAll(error))
     if (launchTimeout !== undefined) this.#watch = this.#watchLaunches(launchTimeout)
     const keepAlive = new KeepAlive(() => this.#lookAfter())
     this.#kernels = new KernelTable(this.#pool, keepAlive, () => this.memory)
     this.#completion = new Completion(control, keepAlive, failures, this.#loss, cores)
 
-    const streams = this.#streams
-    const queues = new Queues(streams, failures, this.#loss, this.#scheduler, this.#pool)
-    const commands = new Commands(control)
-    const waits = new Waits(commands, failures, queues)
-    const points = new Points(this.#completion, failures, this.#loss)
-    const events = new EventTable(control)
-    const captures = new Captures(control)
-    const graphs = new GraphTable(control, new ControlBlocks(control))
-    const launcher = new GraphLauncher(control, this.#scheduler, graphs, streams, this.#pool)
-    const nodes = new GraphNodes(graphs, control, commands)
-    const kernels = this.#kernels
-    const completion = this.#completion
-    this.streams = new HostStreams({ table: streams, queues, events, points, waits, captures, failures })
-    this.events = new HostEvents(events, queues, commands, points, completion)
-    this.memory = new HostMemory({ memory, total, queues, commands, waits, completion })
-    this.#kernelParts = { table: kernels, queues, commands, control, limits: LIMITS, threads }
-    this.kernels = new HostKernels(this.#kernelParts)
-    this.#graphParts = { table: graphs, captures, launcher, nodes, queues, streams, waits, kernels, control }
-    this.graphs = new HostGraphs(this.#graphParts)
-    this.#timeline = { control, rings, queues, commands, launcher, kernels }
-    const drain = () => this.#pool.drain()
-    this.#sessionParts = { memory: this.memory, queues, commands, violations: failures.violations, drain }
+    const parts = partsOf({
+      ...{ control, memory, total, rings, failures, limits: LIMITS, threads },
+      ...{ streams: this.#streams, scheduler: this.#scheduler, pool: this.#pool },
+      ...{ loss: this.#loss, completion: this.#completion, kernels: this.#kernels },
+    })
+    this.streams = parts.streams
+    this.events = parts.events
+    this.memory = parts.memory
+    this.kernels = new HostKernels(parts.kernels)
+    this.graphs = new HostGraphs(parts.graphs)
+    this.#parts = parts
   }
 
   startChecks(options: CheckOptions): Checks {
     const { kernels, graphs } = this
-    const session = new CheckSession(options, this.#sessionParts, () => {
+    const session = new CheckSession(options, this.#parts.session, () => {
       checkedGraphs.end()
       this.kernels = kernels
       this.graphs = graphs
     })
-    const checkedGraphs = new CheckedGraphs(this.#graphParts, session)
+    const checkedGraphs = new CheckedGraphs(this.#parts.graphs, session)
     if (session.checksLaunches) {
-      this.kernels = new CheckedKernels(this.#kernelParts, session)
+      this.kernels = new CheckedKernels(this.#parts.kernels, session)
       this.graphs = checkedGraphs
     }
     this.#session = session
@@ -176,7 +142,7 @@ export class HostDriver implements Driver {
   async prepare(): Promise<void> {}
 
   startTimeline(sink: TimelineSink, _source: TimeSource | undefined, capacity: number): Timeline {
-    return new HostTimeline(this.#timeline, sink, capacity)
+    return new HostTimeline(this.#parts.timeline, sink, capacity)
   }
 
   close(): void {

@@ -1,7 +1,5 @@
 import type { Join, Now } from "../common/results/types.js"
 
-export type { Join, Now } from "../common/results/types.js"
-
 /** Applies {@link Now} to each element. */
 export type AllNow<T> = { -readonly [I in keyof T]: Now<T[I]> }
 /** Applies `Awaited` to each element. */
