@@ -77,11 +77,11 @@ export class GraphLaunches {
     found: readonly (number | undefined)[] | undefined,
   ): void {
     const { spans } = this.#target
-    const recorded = nodes.map(({ graph }, place) => {
+    const recorded = nodes.map((_, place) => {
       const { stream, start, end } = spans[parent + 1 + place] ?? span
-      return { stream, start, end, body: found?.[place] === undefined ? graph : undefined }
+      return { stream, start, end, isInside: found?.[place] === undefined }
     })
-    for (const iterations of otherIterations(span, recorded)) {
+    for (const iterations of otherIterations(recorded)) {
       const { queued, region, branch } = span
       const own: Draft<TraceSpan> = { kind: "node", name: "other iterations", queued, parent, ...iterations }
       if (region !== undefined) own.region = region

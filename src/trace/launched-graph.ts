@@ -4,6 +4,7 @@
  */
 import type { TimedNode } from "../driver/timeline.js"
 import type { GraphOutline, OutlinedOperation, OutlinedRegion } from "../runtime/order/observer/graph-outline.js"
+import { nodesInside, NodeNumbers } from "./node-numbers.js"
 
 /** Milliseconds by which a node may seem to begin before those that it runs after. */
 const TOLERANCE = 0.001
@@ -15,6 +16,8 @@ export interface GraphOperation {
   /** The places of its nodes: from this one to before `until`. */
   readonly from: number
   readonly until: number
+  /** How many nodes there are in a graph inside it, if the driver does not count them as its own. */
+  readonly inside: number
   readonly after: readonly number[]
   readonly region: number | undefined
   readonly branch: number | undefined
@@ -48,22 +51,15 @@ export class LaunchedGraph {
   readonly isKnown: boolean
   /** Whether there are graphs inside that the driver counts as one node. Without them, a node of the launched graph is first. */
   #hasGraphs = false
+  /** How the driver may have numbered the nodes. */
+  readonly #numbers: readonly NodeNumbers[]
 
   constructor(outline: GraphOutline) {
     this.isKnown = outline.operations.every(({ until }) => until !== undefined)
     if (this.isKnown) this.#add(outline, OUTSIDE)
-  }
-
-  /** The index of the operation that has the node at a place; -1 if none has. */
-  operationAt(place: number): number {
-    let low = 0
-    let high = this.operations.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.operations[middle]?.until ?? 0) <= place) low = middle + 1
-      else high = middle
-    }
-    return low < this.operations.length && (this.operations[low]?.from ?? 0) <= place ? low : -1
+    const behind = new NodeNumbers(this.operations, false)
+    const hasParts = this.operations.some(({ inside }) => inside > 0)
+    this.#numbers = hasParts ? [behind, new NodeNumbers(this.operations, true)] : [behind]
   }
 
   /**
@@ -78,18 +74,21 @@ export class LaunchedGraph {
     const placed = nodes.filter(({ place }) => place !== undefined)
     if (placed.length === 0) return nodes.map(() => undefined)
     const graphs = this.#hasGraphs ? new Set(placed.map(({ graph }) => graph)) : [earliest(placed).graph]
-    const matches = Array.from(graphs, (graph) => this.#matchIn(graph, nodes, isOneClock)).filter(
-      (match) => match !== undefined,
+    const matches = Array.from(graphs, (graph) =>
+      this.#numbers.map((numbers) => this.#matchIn(graph, numbers, nodes, isOneClock)),
     )
+      .flat()
+      .filter((match) => match !== undefined)
     const most = Math.max(...matches.map(({ alike }) => alike))
-    const best = matches.filter(({ alike }) => alike === most)
-    return best.length === 1 ? best[0]?.found : undefined
+    const [best, ...others] = matches.filter(({ alike }) => alike === most)
+    const isOnly = others.every(({ found }) => found.every((operation, index) => operation === best?.found[index]))
+    return isOnly ? best?.found : undefined
   }
 
-  /** The same, if this is the number of the launched graph. `alike`: how many kernels have the name of their operation. */
-  #matchIn(graph: number, nodes: readonly TimedNode[], isOneClock: boolean): Match | undefined {
+  /** The same, if these are the launched graph and its numbers. `alike`: how many kernels have the name of their operation. */
+  #matchIn(graph: number, numbers: NodeNumbers, nodes: readonly TimedNode[], isOneClock: boolean): Match | undefined {
     const found = nodes.map((node) =>
-      node.graph !== graph || node.place === undefined ? undefined : this.operationAt(node.place),
+      node.graph !== graph || node.place === undefined ? undefined : numbers.operationAt(node.place),
     )
     const names = new Map<string, string>()
     const ends = new Map<number, number>()
@@ -147,13 +146,14 @@ export class LaunchedGraph {
     return ends.flatMap((own, index) => (followed.has(index) ? [] : own))
   }
 
-  #addOne({ kind, label, part }: OutlinedOperation, around: Around, until: number): number[] {
+  #addOne(operation: OutlinedOperation, around: Around, until: number): number[] {
+    const { kind, label, part } = operation
     const { from } = around
     const count = part?.operations.at(-1)?.until
     // A driver may count a graph as one node. Then nothing is known of the nodes inside.
     if (part !== undefined && kind === "graph" && count === until - from) return this.#add(part, around)
     if (kind === "graph") this.#hasGraphs = true
-    this.operations.push({ label, isLaunch: kind === "launch", until, ...around })
+    this.operations.push({ label, isLaunch: kind === "launch", until, inside: nodesInside(operation), ...around })
     return [this.operations.length - 1]
   }
 }

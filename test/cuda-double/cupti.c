@@ -127,10 +127,9 @@ static void put_transfer(uint8_t *record, const struct command *command, uint64_
   PUT(uint32_t, 72, command->node >> 32);
 }
 
-void double_profile_run(struct command *command) {
-  uint64_t start = now();
-  command->run(command);
-  uint64_t end = now();
+uint64_t double_profile_now(void) { return now(); }
+
+void double_profile_ran(struct command *command, uint64_t start, uint64_t end) {
   int kind = command->kernel ? KERNEL_RECORD : command->fills ? FILL : COPY;
   pthread_mutex_lock(&lock);
   if (double_profiles && enabled[kind] && !command->is_graph) {
@@ -138,14 +137,14 @@ void double_profile_run(struct command *command) {
     if (record && command->kernel) put_kernel(record, command, start, end);
     else if (record) put_transfer(record, command, start, end);
   }
-  running--;
   pthread_mutex_unlock(&lock);
 }
 
-void double_profile_inside(struct command *command) {
-  if (command->call == 0) return command->run(command);
-  running++;
-  double_profile_run(command);
+void double_profile_run(struct command *command) {
+  uint64_t start = now();
+  command->run(command);
+  double_profile_ran(command, start, now());
+  running--;
 }
 
 EXPORT int cuptiGetVersion(uint32_t *version) {

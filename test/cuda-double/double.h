@@ -138,8 +138,9 @@ void double_profile_query(uint32_t call);
 void double_profile_queued(struct command *command);
 /* Runs the command, and records when. */
 void double_profile_run(struct command *command);
-/* The same for a command in a graph that is itself a command. */
-void double_profile_inside(struct command *command);
+/* The profiler's time, and its record of a command in a graph that is itself a command. */
+uint64_t double_profile_now(void);
+void double_profile_ran(struct command *command, uint64_t start, uint64_t end);
 
 /* Arguments of a call, for its log. */
 #define A(value) ((uint64_t)(value))

@@ -137,18 +137,38 @@ static void discard(struct graph *graph) {
 /* The profiler's number of a node: its graph's in the upper half, its place in the order of capture in the lower one. */
 static uint64_t node_number(const struct graph *graph, uint32_t place) { return (uint64_t)graph->id << 32 | place; }
 
+/* When a command ran, for the profiler. */
+struct times {
+  uint64_t start, end;
+};
+
 /* Runs the commands in the order of the calls, so no branch runs before one that it waits for. */
-static void run_inline(const struct graph *graph, const struct command *by, bool is_recorded) {
-  uint32_t place = 0;
+static void run_inline(const struct graph *graph, const struct command *by, struct times *times) {
   for (int i = 0; i < graph->count; i++) {
     if (graph->operations[i].kind != COMMAND) continue;
     struct command *command = double_command_copy(graph->operations[i].command);
     command->context = by->context;
     command->stream = by->stream;
     command->left = true;
+    command->call = by->call;
+    times[i].start = double_profile_now();
+    command->run(command);
+    times[i].end = double_profile_now();
+    double_command_free(command);
+  }
+}
+
+/* Records the commands of a graph that is itself a command. */
+static void record_inline(const struct graph *graph, const struct command *by, const struct times *times) {
+  uint32_t place = 0;
+  for (int i = 0; i < graph->count; i++) {
+    if (graph->operations[i].kind != COMMAND) continue;
+    struct command *command = double_command_copy(graph->operations[i].command);
+    command->context = by->context;
+    command->stream = by->stream;
+    command->call = by->call;
     command->node = node_number(graph, place++);
-    command->call = is_recorded ? by->call : 0;
-    double_profile_inside(command);
+    double_profile_ran(command, times[i].start, times[i].end);
     double_command_free(command);
   }
 }
@@ -161,12 +181,17 @@ static void hold_part(struct command *command, int change) {
 
 static void run_part(struct command *command) {
   const struct part_command *own = (const struct part_command *)command;
-  if (!own->graph->condition) return run_inline(own->graph, command, true);
-  /* CUPTI records the first iteration only (seen on an H200, driver 580). */
-  for (bool is_first = true; own->graph->condition->value && !command->context->broken; is_first = false) {
-    run_inline(own->graph, command, is_first);
-    if (!own->repeats) return;
+  struct times *times = calloc(own->graph->count ? own->graph->count : 1, sizeof *times);
+  bool has_run = !own->graph->condition;
+  if (has_run) run_inline(own->graph, command, times);
+  while (own->graph->condition && own->graph->condition->value && !command->context->broken) {
+    run_inline(own->graph, command, times);
+    has_run = true;
+    if (!own->repeats) break;
   }
+  /* CUPTI records the last iteration only (seen on an H200, driver 580). */
+  if (has_run && command->call) record_inline(own->graph, command, times);
+  free(times);
 }
 
 static struct graph *copy_of(const struct graph *graph) {

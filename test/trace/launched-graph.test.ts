@@ -18,8 +18,11 @@ describe("§12 the operation of each node of a graph", () => {
   it("is found by the number of nodes that were captured before", () => {
     const graph = graphOf(operation("a", 1), operation("nothing", 1), operation("b", 4), operation("c", 5))
     assert.deepEqual(
-      [0, 1, 2, 3, 4, 5].map((place) => graph.operationAt(place)),
-      [0, 2, 2, 2, 3, -1],
+      graph.match(
+        [0, 1, 2, 3, 4].map((place) => node("abbbc".charAt(place), place)),
+        true,
+      ),
+      [0, 2, 2, 2, 3],
     )
   })
 
@@ -43,15 +46,31 @@ describe("§12 the operation of each node of a graph", () => {
     assert.deepEqual(graph.match([node("x", 0), inside("y", 3)], true), [0, undefined])
   })
 
-  it("is known of the launched graph's own nodes, one of which is the first, if there are only conditionals inside", () => {
-    const loop: OutlinedOperation = { ...operation("while", 3, [0]), kind: "conditional" }
-    const graph = graphOf(operation("a", 1), loop)
-    const inside = (name: string, place: number, start: number): TimedNode => ({
-      ...node(name, place, start),
-      graph: 2,
+  describe("with a graph inside, whose nodes", () => {
+    const part: GraphOutline = { operations: [operation("a", 1), operation("b", 2, [0])], regions: [] }
+    const loop: OutlinedOperation = { ...operation("while", 3, [0]), kind: "conditional", part }
+    const graph = graphOf(operation("a", 1), loop, operation("c", 4, [1]))
+    const run = (...places: number[]) =>
+      ["a", "set", "a", "b", "set", "c"].map((name, index) => node(name, places[index], 2 * index))
+    const found = [0, 1, undefined, undefined, undefined, 2]
+
+    it("have a number of their own graph: a node of the launched graph is the first", () => {
+      const nodes = run(0, 1, 0, 1, 2, 3).map((one, index) => ({ ...one, graph: Number(index > 1 && index < 5) }))
+      assert.deepEqual(graph.match(nodes, true), found)
     })
-    const nodes = [inside("a", 0, 4), inside("b", 1, 5), node("a", 0, 0), node("set", 1, 2)]
-    assert.deepEqual(graph.match(nodes, true), [undefined, undefined, 0, 1])
+
+    it("have numbers behind all others", () => {
+      assert.deepEqual(graph.match(run(0, 1, 4, 5, 6, 3), true), found)
+    })
+
+    it("have numbers behind their operation", () => {
+      assert.deepEqual(graph.match(run(0, 1, 3, 4, 5, 6), true), found)
+    })
+
+    it("could have any of them, because no kernel has the name of its operation, nothing is known", () => {
+      const renamed = run(0, 1, 3, 4, 5, 6).map((one) => ({ ...one, name: "x" }))
+      assert.equal(graph.match(renamed, true), undefined)
+    })
   })
 
   it("is unknown if, on one clock, a node began before those that it runs after had ended", () => {

@@ -25,20 +25,16 @@ const CALLS = {
   finalize: ["cuptiFinalize"],
 } as const satisfies Record<string, Signature>
 
-/** Kinds of records. Calls of the CUDA runtime are those of other libraries, such as cuBLAS. */
-export const KIND = { copy: 1, fill: 2, runtimeCall: 5, kernel: 10, externalCorrelation: 39 } as const
+/** Kinds of records. */
+export const KIND = { copy: 1, fill: 2, kernel: 10, externalCorrelation: 39 } as const
 
-const RECORDED = [KIND.externalCorrelation, KIND.runtimeCall, KIND.kernel, KIND.copy, KIND.fill]
+const RECORDED = [KIND.externalCorrelation, KIND.kernel, KIND.copy, KIND.fill]
 
-/**
- * The driver calls that queue work; only their records can be linked to our operations. The numbers are CUPTI's. Each call has a
- * second one, for libraries whose default stream is a thread's own.
- */
+/** The driver calls that queue work; only their records can be linked to our operations. The numbers are CUPTI's. */
 const QUEUEING_CALLS = [
   ...[216, 218, 220, 222, 224, 226], // cuMemsetD8Async, D16, D32, D2D8, D2D16, D2D32
   ...[277, 279, 281, 289, 306], // cuMemcpyHtoDAsync, DtoH, DtoD, 2D, cuMemcpyAsync
   ...[307, 652, 477, 514], // cuLaunchKernel, cuLaunchKernelEx, cuLaunchCooperativeKernel, cuGraphLaunch
-  ...[442, 653, 478, 515],
 ]
 
 /** A call that queues nothing. Two of them enclose what another library queues: `brackets.ts`. */
