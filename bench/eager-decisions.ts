@@ -48,36 +48,55 @@ export interface Contest {
   readonly callsBefore: number
   /** The median of the policy's later turns, and its loss against the better way: below 0 is a gain. */
   readonly chosen: number
-  readonly loss: { readonly relative: number; readonly microseconds: number }
+  readonly loss: Loss
+  /** The same of the decided way without a policy. So much of the loss is chance, or a wrong decision. */
+  readonly control: Loss
+}
+
+/** The median over pairs of turns. */
+interface Loss {
+  readonly relative: number
+  readonly microseconds: number
 }
 
 /** Compares both ways, makes fresh decisions, and compares one of them with both ways. */
 export function contest(piece: Piece, { decisions, later, seconds }: Effort): Contest {
   const end = performance.now() + seconds * 1000
   for (const way of ["parallel", "sequential", "parallel", "sequential"] as const) timed(piece, way)
+  const beside = { parallel: [] as number[], sequential: [] as number[] }
   const policies: MeasuredOverlap[] = []
   let callsBefore = 0
   while (policies.length < decisions && (policies.length < 3 || performance.now() < end - seconds * 300)) {
+    // Machines drift, so both ways are also measured beside each decision.
+    for (const way of shuffled(["parallel", "sequential"] as const)) beside[way].push(timed(piece, way))
     const { policy, calls } = decide(piece)
     policies.push(policy)
     callsBefore += calls
   }
   const modes = policies.map(modeOf)
-  const policy = typical(policies)
-  const turns = laterTurns(piece, policy, Math.max(6, Math.ceil(later / piece.calls)), end)
-  const [sequential, parallel, chosen] = [median(turns.sequential), median(turns.parallel), median(turns.chosen)]
-  const speedUp = median(turns.sequential.map((time, index) => time / (turns.parallel[index] ?? NaN)))
+  const turns = laterTurns(piece, typical(policies), Math.max(6, Math.ceil(later / piece.calls)), end)
+  const both = {
+    parallel: [...beside.parallel, ...turns.parallel],
+    sequential: [...beside.sequential, ...turns.sequential],
+  }
+  const [sequential, parallel] = [median(both.sequential), median(both.parallel)]
+  const speedUp = median(both.sequential.map((time, index) => time / (both.parallel[index] ?? NaN)))
   const faster = fasterOf({ sequential, parallel }, speedUp)
   const better = turns[speedUp >= 1 ? "parallel" : "sequential"]
-  const relative = median(turns.chosen.map((time, index) => time / (better[index] ?? NaN))) - 1
   return {
     ...{ sequential, parallel, speedUp, faster, decisions: modes.length },
     decidedParallel: modes.filter((mode) => mode === "parallel").length,
     right: modes.filter((mode) => mode !== undefined && (faster === undefined || mode === faster)).length,
     callsBefore: callsBefore / modes.length,
-    chosen,
-    loss: { relative, microseconds: relative * Math.min(sequential, parallel) },
+    chosen: median(turns.chosen),
+    loss: lossOf(turns.chosen, better),
+    control: lossOf(turns.control, better),
   }
+}
+
+function lossOf(turns: readonly number[], better: readonly number[]): Loss {
+  const relative = median(turns.map((time, index) => time / (better[index] ?? NaN))) - 1
+  return { relative, microseconds: relative * median(better) }
 }
 
 const modeOf = (policy: MeasuredOverlap): OverlapMode | undefined => policy.decisions[0]?.mode
@@ -101,23 +120,32 @@ function decide(piece: Piece): { policy: MeasuredOverlap; calls: number } {
   return { policy, calls }
 }
 
-type Turns = Readonly<Record<OverlapMode | "chosen", readonly number[]>>
+type Turns = Readonly<Record<OverlapMode | "chosen" | "control", number[]>>
 
-/** Turns of both ways and of the policy, which alternate. Each round begins with another one. */
+/**
+ * Turns of both ways, of the policy, and of the way that it has decided. Each round is in another random order: a turn
+ * depends on the one before it, which leaves threads awake or asleep.
+ */
 function laterTurns(piece: Piece, policy: MeasuredOverlap, rounds: number, end: number): Turns {
   const contenders = [
     ["parallel", "parallel"],
     ["sequential", "sequential"],
     ["chosen", policy],
+    ["control", modeOf(policy) ?? "parallel"],
   ] as const
-  const turns = { parallel: [] as number[], sequential: [] as number[], chosen: [] as number[] }
+  const turns: Turns = { parallel: [], sequential: [], chosen: [], control: [] }
   for (let round = 0; round < rounds && (round < 6 || performance.now() < end); round++) {
-    for (let place = 0; place < contenders.length; place++) {
-      const contender = contenders[(place + round) % contenders.length]
-      if (contender !== undefined) turns[contender[0]].push(timed(piece, contender[1]))
-    }
+    for (const [name, way] of shuffled(contenders)) turns[name].push(timed(piece, way))
   }
   return turns
+}
+
+/** The same values in a random order. */
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, place: Math.random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ value }) => value)
 }
 
 /** @returns microseconds for one call of a turn, until the device is done */

@@ -47,7 +47,10 @@ function findingsOf(device: Device, pair: Pair, { quick }: Settings): { rows: Ro
   }
 }
 
-function derivedOf(what: string, { speedUp, faster, decisions, right, callsBefore, loss }: Contest): Derived[] {
+function derivedOf(
+  what: string,
+  { speedUp, faster, decisions, right, callsBefore, loss, control }: Contest,
+): Derived[] {
   const derived = (label: string, value: number, unit: Derived["unit"]): Derived => ({
     ...{ benchmark: name, name: `${what}: ${label}`, value, unit },
   })
@@ -57,6 +60,7 @@ function derivedOf(what: string, { speedUp, faster, decisions, right, callsBefor
     derived(`calls before the decision`, callsBefore, "×"),
     derived("later calls, lost to the better way", 100 * loss.relative, "%"),
     derived("the same for each call", loss.microseconds, "µs"),
+    derived("the decided way without a policy, lost to the better way", 100 * control.relative, "%"),
   ]
 }
 

@@ -148,7 +148,9 @@ function policiesTable({ parts }: Report): string[] {
     sizes.flatMap((size) => policyLine(policyName(workload, size), facts[policyName(workload, size)])),
   )
   const head = ["eager", "in sequence", "side by side", "as decided", "speed-up", "faster", "decided side by side"]
-  return lines.length === 0 ? [] : [table([...head, "right", "calls before", "lost to the better way"], lines)]
+  return lines.length === 0
+    ? []
+    : [table([...head, "right", "calls before", "lost to the better way", "the decided way without a policy"], lines)]
 }
 
 function policyLine(name: string, facts: unknown): string[][] {
@@ -163,6 +165,7 @@ function policyLine(name: string, facts: unknown): string[][] {
       ...[name, sequential ?? "", parallel ?? "", chosen ?? "", times(figure("speedUp")), faster, decided ?? ""],
       ...[right ?? "", figure("callsBefore").toFixed(0)],
       `${(100 * figure("lossRelative")).toFixed(1)} %, ${time(1000 * figure("lossMicroseconds"))}`,
+      `${(100 * figure("controlRelative")).toFixed(1)} %`,
     ],
   ]
 }

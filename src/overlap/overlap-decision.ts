@@ -11,7 +11,7 @@ import type { CallKind } from "./file/stored.js"
  * - `from file`: decided by another process, and not checked by this one yet
  * - `async`: its functions return promises, so its calls run in parallel, unmeasured
  * - `resident`: a kernel defined with `resident: true` needs the whole device, so its calls run in sequence
- * - `unmeasurable`: too many calls in a row did not count, so its calls run in parallel for a while
+ * - `unmeasurable`: too many calls did not count, so its calls run in parallel for a while
  */
 export type OverlapState = "measuring" | "decided" | "early" | "from file" | "async" | "resident" | "unmeasurable"
 
@@ -25,9 +25,9 @@ export interface OverlapDecision {
   readonly key: OverlapKey
   /** Undefined before the decision; until then calls run in both modes. */
   readonly mode: OverlapMode | undefined
-  /** The median cost of a call in parallel, in microseconds. Undefined before the decision. */
+  /** The typical cost of a call in parallel, in microseconds. Undefined before the decision. */
   readonly parallel: number | undefined
-  /** The median cost of a call in sequence, in microseconds. Undefined before the decision. */
+  /** The typical cost of a call in sequence, in microseconds. Divided by `parallel`, it is the gain that decided. Undefined before the decision. */
   readonly sequential: number | undefined
   /** How many pairs of calls the decision is based on. */
   readonly pairs: number

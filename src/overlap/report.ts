@@ -6,6 +6,9 @@ const HEAD = ["device", "call", "key", "mode", "parallel", "sequential", "gain",
 /** The columns that are aligned on the right. */
 const NUMBERS: ReadonlySet<string> = new Set(["parallel", "sequential", "gain", "pairs", "checks"])
 
+/** Longer keys are shortened, because every row is as wide as the widest. */
+const LONGEST_KEY = 40
+
 /** The whole report. */
 export function reportOf(name: string, decisions: readonly OverlapDecision[], costs: readonly SamplingCost[]): string {
   if (decisions.length === 0) return `Overlap policy "${name}": no call has used it yet.\n`
@@ -17,10 +20,22 @@ function rowOf(decision: OverlapDecision): string[] {
   const { device, call, key, mode, parallel, sequential, pairs, checks } = decision
   const isKnown = parallel !== undefined && sequential !== undefined
   return [
-    ...[device, call, String(key), mode ?? "parallel"],
+    ...[device, call, shortened(String(key)), mode ?? "parallel"],
     ...[isKnown ? time(parallel) : "", isKnown ? time(sequential) : "", isKnown ? gain(parallel, sequential) : ""],
-    ...[String(pairs), String(checks), decision.state],
+    ...[String(pairs), String(checks), stateOf(decision)],
   ]
+}
+
+function shortened(key: string): string {
+  const end = LONGEST_KEY >> 1
+  return key.length <= LONGEST_KEY ? key : `${key.slice(0, LONGEST_KEY - end - 1)}…${key.slice(-end)}`
+}
+
+/** A decision stays if the other mode is faster by no more than the margin. Without a word that looks like a mistake. */
+function stateOf({ state, mode, parallel, sequential }: OverlapDecision): string {
+  if (mode === undefined || parallel === undefined || sequential === undefined) return state
+  const isOther = mode === "parallel" ? sequential < parallel : parallel < sequential
+  return isOther ? `${state}, about equal` : state
 }
 
 /** What the sequential mode would take more, or less. */

@@ -140,6 +140,20 @@ describe("§14: measuredOverlap", () => {
     assert.equal(timed.reads, 3)
   })
 
+  test("a key whose every second call throws is unmeasurable after a while", () => {
+    using timed = new TimedDevice()
+    const policy = measuredOverlap({ name: "test" })
+    const failure = new Error("mine")
+    const fail = () => {
+      throw failure
+    }
+    for (let call = 0; call < 600; call++) {
+      if (call % 2 === 0) timed.call(policy, 1)
+      else assert.throws(() => timed.call(policy, 1, fail), failure)
+    }
+    assert.equal(policy.decisions[0]?.state, "unmeasurable")
+  })
+
   test("a call that loads a kernel does not count", async () => {
     using timed = new TimedDevice()
     const policy = measuredOverlap({ name: "test" })

@@ -106,4 +106,88 @@ describe("§14: the schedule of a measurement", () => {
     }
     assert.equal(schedule.isHopeless, true)
   })
+
+  test("has failed if every second call does not count, so that no pair is ever complete", () => {
+    const schedule = Schedule.ofMeasurement(0)
+    let calls = 0
+    for (; !schedule.isHopeless; calls++) {
+      const slot = schedule.next()
+      assert.ok(slot !== undefined && calls < 1000)
+      if (calls % 2 === 0) schedule.done(slot)
+      else schedule.failed(slot)
+    }
+    assert.equal(calls, 512)
+  })
+
+  /** Ends alternation with the sequential mode. */
+  function alternated(parallel: number): Schedule {
+    const schedule = Schedule.ofMeasurement(0)
+    for (let call = 0; call < 2 * MOST_PAIRS; call++) {
+      const slot = take(schedule)
+      schedule.timed(slot, timing(slot.mode === "parallel" ? parallel : 100))
+    }
+    return schedule
+  }
+
+  /** Runs until a result is there. @returns the modes of the runs, and how many calls of each counted */
+  function run(schedule: Schedule, times: Record<"parallel" | "sequential", number>): string[] {
+    const runs: { mode: string; calls: number; timed: number }[] = []
+    while (schedule.result === undefined) {
+      const slot = take(schedule)
+      const last = runs.at(-1)
+      const current = last?.mode === slot.mode && last.calls < 9 ? last : { mode: slot.mode, calls: 0, timed: 0 }
+      if (current !== last) runs.push(current)
+      current.calls += 1
+      if (!slot.isTimed) continue
+      current.timed += 1
+      schedule.timed(slot, timing(times[slot.mode]))
+    }
+    return runs.map(({ mode, calls, timed }) => `${mode} ${timed} of ${calls}`)
+  }
+
+  const [parallelRun, sequentialRun] = ["parallel 6 of 9", "sequential 6 of 9"]
+  const twoRounds = [parallelRun, sequentialRun, sequentialRun, parallelRun]
+
+  test("looks again in runs before it decides for the sequential mode, and keeps what alternation found", () => {
+    const schedule = alternated(103)
+    assert.deepEqual(run(schedule, { parallel: 103, sequential: 100 }), twoRounds)
+    assert.equal(resultOf(schedule), MOST_PAIRS)
+  })
+
+  test("runs that contradict alternation by far decide after two more rounds", () => {
+    const schedule = alternated(103)
+    assert.deepEqual(run(schedule, { parallel: 80, sequential: 100 }), [...twoRounds, ...twoRounds])
+    assert.equal(resultOf(schedule), 24)
+    assert.equal(schedule.result?.[0]?.parallel.elapsed, 80)
+  })
+
+  test("runs that contradict alternation only slightly change nothing: that may be chance", () => {
+    const schedule = alternated(103)
+    assert.deepEqual(run(schedule, { parallel: 92, sequential: 100 }), twoRounds)
+    assert.equal(resultOf(schedule), MOST_PAIRS)
+  })
+
+  test("a round of runs begins anew if a time is lost", () => {
+    const schedule = alternated(103)
+    const slots = Array.from({ length: 9 }, () => take(schedule))
+    const last = slots.at(-1)
+    assert.ok(last !== undefined)
+    schedule.lost(last)
+    assert.deepEqual(run(schedule, { parallel: 103, sequential: 100 }), twoRounds)
+  })
+
+  test("a check takes two calls as decided, and four in the other mode; the last of each counts", () => {
+    const schedule = Schedule.ofCheck("sequential")
+    const calls: string[] = []
+    while (schedule.next() !== undefined) {
+      const slot = take(schedule)
+      calls.push(`${slot.mode}${slot.isTimed ? ", timed" : ""}`)
+      if (slot.isTimed) schedule.timed(slot, timing(1))
+    }
+    assert.deepEqual(calls, [
+      ...["sequential", "sequential, timed"],
+      ...["parallel", "parallel", "parallel", "parallel, timed"],
+    ])
+    assert.equal(resultOf(schedule), 1)
+  })
 })

@@ -15,7 +15,7 @@ export function policyRow(workloads: Readonly<Record<string, MakeWorkload>>): Ma
     const piece = pieceOf(device, make(device, Number(size)))
     return (): Figures => {
       const found = contest(piece, { decisions: Number(decisions), later: Number(later), seconds: Number(seconds) })
-      const { faster, loss, parallel, ...others } = found
+      const { faster, loss, control, parallel, ...others } = found
       return {
         nanoseconds: parallel * 1000,
         ...others,
@@ -24,6 +24,7 @@ export function policyRow(workloads: Readonly<Record<string, MakeWorkload>>): Ma
         faster: faster === undefined ? 0 : faster === "parallel" ? 1 : -1,
         lossRelative: loss.relative,
         lossMicroseconds: loss.microseconds,
+        controlRelative: control.relative,
       }
     }
   }

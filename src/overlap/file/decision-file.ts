@@ -6,10 +6,10 @@
 import { randomUUID } from "node:crypto"
 import {
   chmodSync,
-  closeSync,
   existsSync,
-  openSync,
+  lstatSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -23,11 +23,12 @@ import { mustBe } from "../../common/check.js"
 import { AuxstreamError } from "../../common/errors.js"
 import { now } from "../../common/timers.js"
 import { addSection, type Contents, parseContents, type Section, textOf } from "./contents.js"
+import { Lock } from "./lock.js"
 
-/** A process that holds the lock longer than this has ended. In milliseconds. */
-const LONGEST_LOCK = 10_000
 /** How long a process waits for the lock when it must not try again later, in milliseconds. */
 const PATIENCE = 2000
+/** More links in a row form a circle. */
+const MOST_LINKS = 40
 /** An address to sleep on, which is never notified. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
@@ -40,9 +41,8 @@ export class DecisionFile {
    * @throws AuxstreamError AUX_INVALID_ARGUMENT, AUX_FILE_FAILED
    */
   constructor(file: string | URL) {
-    this.path = pathOf(file)
+    this.path = targetOf(pathOf(file)) // Replacing a link would leave its target as it was.
     if (!existsSync(dirname(this.path))) throw failed(this.path, "its folder does not exist", "Create it")
-    if (existsSync(this.path)) this.path = realpathSync(this.path) // Replacing a link would leave its target as it was.
   }
 
   /** What the file contains now; nothing if it is empty or does not exist. @throws AuxstreamError AUX_FILE_FAILED */
@@ -75,49 +75,46 @@ export class DecisionFile {
    * @throws AuxstreamError AUX_FILE_FAILED
    */
   add(policy: string, sections: readonly Section[], waits: boolean): boolean {
-    if (!this.#lock(waits)) return false
-    try {
-      const contents = this.read()
-      for (const section of sections) addSection(contents, policy, section)
-      this.#replace(textOf(contents))
-      return true
-    } finally {
-      rmSync(this.#lockPath, { force: true })
-    }
-  }
-
-  get #lockPath(): string {
-    return `${this.path}.lock`
-  }
-
-  #lock(waits: boolean): boolean {
     const deadline = now() + (waits ? PATIENCE : 0)
-    while (!this.#tryToLock()) {
+    const lock = new Lock(`${this.path}.lock`)
+    while (!this.#addWith(lock, policy, sections)) {
       if (now() >= deadline) return false
       Atomics.wait(NEVER, 0, 0, 5)
     }
     return true
   }
 
-  #tryToLock(): boolean {
+  /** @returns false if another process has the lock */
+  #addWith(lock: Lock, policy: string, sections: readonly Section[]): boolean {
+    if (!this.#acquire(lock)) return false
     try {
-      closeSync(openSync(this.#lockPath, "wx"))
-      return true
-    } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw this.#notWritten(error)
+      const contents = this.read()
+      for (const section of sections) addSection(contents, policy, section)
+      return this.#replace(textOf(contents), lock)
+    } finally {
+      lock.release()
     }
-    const age = ageOf(this.#lockPath)
-    if (age !== undefined && age > LONGEST_LOCK) rmSync(this.#lockPath, { force: true })
-    return false
   }
 
-  #replace(text: string): void {
+  #acquire(lock: Lock): boolean {
+    try {
+      return lock.tryToAcquire()
+    } catch (error) {
+      throw this.#notWritten(error)
+    }
+  }
+
+  /** @returns false if another process has taken the lock over meanwhile, because this one was so slow */
+  #replace(text: string, lock: Lock): boolean {
     const temporary = `${this.path}.${process.pid}.${randomUUID().slice(0, 8)}.tmp`
     try {
       writeFileSync(temporary, text, { flag: "wx" })
       const mode = statSync(this.path, { throwIfNoEntry: false })?.mode
       if (mode !== undefined) chmodSync(temporary, mode)
-      renameSync(temporary, this.path)
+      const isHeld = lock.isHeld
+      if (isHeld) renameSync(temporary, this.path)
+      else rmSync(temporary, { force: true })
+      return isHeld
     } catch (error) {
       rmSync(temporary, { force: true })
       throw this.#notWritten(error)
@@ -141,10 +138,15 @@ function pathOf(file: unknown): string {
   throw mustBe("file", "a path or a file: URL", file instanceof URL ? file.href : file)
 }
 
-/** Also if the clock was set back since. */
-function ageOf(path: string): number | undefined {
-  const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs
-  return modified === undefined ? undefined : Math.abs(Date.now() - modified)
+/** The file that a path leads to, which need not exist. */
+function targetOf(path: string): string {
+  let target = path
+  for (let links = 0; links < MOST_LINKS; links++) {
+    if (existsSync(target)) return realpathSync(target)
+    if (lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return target
+    target = resolve(dirname(target), readlinkSync(target))
+  }
+  throw failed(path, "it is a link that leads to itself", "Name another file")
 }
 
 function codeOf(error: unknown): unknown {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
+  lstatSync,
   chmodSync,
   existsSync,
   mkdtempSync,
@@ -139,6 +140,31 @@ describe("§14: a policy with a file", () => {
     await timed.decide(policy, 1)
     policy.save()
     assert.deepEqual(keysIn(target), [[1, "parallel"]])
+  })
+
+  test(
+    "a link to a file that does not exist yet is followed, too",
+    { skip: process.platform === "win32" },
+    async () => {
+      const [target, between, link] = [fresh(), fresh(), fresh()]
+      symlinkSync(target, between)
+      symlinkSync(between, link)
+      using timed = new TimedDevice()
+      const policy = measuredOverlap({ name: "test", file: link })
+      await timed.decide(policy, 1)
+      policy.save()
+      assert.deepEqual(keysIn(target), [[1, "parallel"]])
+      assert.deepEqual(keysIn(link), [[1, "parallel"]])
+      assert.ok(lstatSync(link).isSymbolicLink())
+    },
+  )
+
+  test("a link that leads nowhere is refused", { skip: process.platform === "win32" }, () => {
+    const [circle, lost] = [fresh(), fresh()]
+    symlinkSync(circle, circle)
+    symlinkSync(join(folder, "nowhere", "file"), lost)
+    refused(() => measuredOverlap({ name: "test", file: circle }), "AUX_FILE_FAILED", "leads to itself")
+    refused(() => measuredOverlap({ name: "test", file: lost }), "AUX_FILE_FAILED", "its folder does not exist")
   })
 
   for (const [when, milliseconds] of [
