@@ -50,6 +50,7 @@ export class History {
   listener: ConflictListener | undefined
   /** Sorted by their begin. They do not overlap. */
   #segments: Segment[] = []
+  /** By the lower 32 bits of their begin: numbers above 2 ** 31, as addresses on CUDA are, are much slower keys. */
   readonly #byBegin = new Map<number, Segment>()
   #byteLength = 0
   /** The conflicts of the latest search, the newest first. Only the first {@link conflictCount} count. */
@@ -248,8 +249,8 @@ export class History {
     const begin = access.address
     const end = endOf(access)
     if (end <= begin) return
-    const known = this.#byBegin.get(begin)
-    if (known !== undefined && known.end === end) this.#covered[this.#coveredCount++] = known
+    const known = this.#byBegin.get(begin | 0)
+    if (known !== undefined && known.begin === begin && known.end === end) this.#covered[this.#coveredCount++] = known
     else this.#cut(begin, end)
   }
 
@@ -287,7 +288,7 @@ export class History {
   #insert(place: number, begin: number, end: number): number {
     const segment = new Segment(begin, end)
     this.#segments.splice(place, 0, segment)
-    this.#byBegin.set(begin, segment)
+    this.#byBegin.set(begin | 0, segment)
     this.#byteLength += end - begin
     this.#covered[this.#coveredCount++] = segment
     return end
@@ -307,7 +308,7 @@ export class History {
     for (const reader of rest.readers) reader.uses += 1
     for (const use of rest.rows) use.step.uses += 1
     this.#segments.splice(place + 1, 0, rest)
-    this.#byBegin.set(at, rest)
+    this.#byBegin.set(at | 0, rest)
     this.#hasSplit = true
   }
 }

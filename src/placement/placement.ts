@@ -100,7 +100,7 @@ export class Placement extends OperationObserver implements RegionArrays, Region
     const { conflicts, conflictCount } = history
     const stream = this.#streams.choose(conflicts, conflictCount, operation.kind === "matmul")
     const { last } = stream
-    this.#streams.begin(stream, last === undefined ? 0 : history.replaced(last, accesses))
+    this.#streams.begin(stream, last === undefined || last.uses === 0 ? 0 : history.replaced(last, accesses))
     // The newest first: it is usually ordered after the others.
     for (let index = 0; index < conflictCount; index++) {
       const step = conflicts[index]
