@@ -14,8 +14,10 @@ const MOST_EVIDENCE = 32
 const LEAST_EVIDENCE = 6
 /** The calls between two checks: at first, at most, and after a check that contradicts. */
 const INTERVAL = { first: 64, most: 1024, doubt: 16 }
-/** The slower calls of a check may cost this share of the calls between two checks; in doubt, the second share. */
+/** A check may cost this share of the calls between two checks; in doubt, the second share. */
 const COST_OF_CHECKS = { usual: 0.005, doubt: 0.02 }
+/** What timing the two calls of a check and reading their times takes on the calling thread, in microseconds. */
+const TIMING_OF_CHECK = 10
 
 /** See the head of this file. */
 export class Decision {
@@ -79,8 +81,10 @@ export class Decision {
   /** How many calls run as decided before the next check. */
   get interval(): number {
     const inDoubt = this.#interval === INTERVAL.doubt
-    const excess = OTHER_CALLS_OF_CHECK * Math.expm1(Math.abs(this.#comparison.gain))
-    return Math.max(this.#interval, Math.round(excess / (inDoubt ? COST_OF_CHECKS.doubt : COST_OF_CHECKS.usual)))
+    const { gain, parallel, sequential } = this.#comparison
+    // In calls of the faster mode: how much longer the slower mode's calls take, and the timing.
+    const cost = OTHER_CALLS_OF_CHECK * Math.expm1(Math.abs(gain)) + TIMING_OF_CHECK / Math.min(parallel, sequential)
+    return Math.max(this.#interval, Math.round(cost / (inDoubt ? COST_OF_CHECKS.doubt : COST_OF_CHECKS.usual)))
   }
 
   /** Takes the pair of a check. */

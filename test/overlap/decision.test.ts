@@ -45,16 +45,21 @@ describe("§14: a decision", () => {
   })
 
   test("is checked rarely, and the more rarely the more a check costs", () => {
-    const close = Decision.from(Array.from({ length: 16 }, () => pair(100, 102)))
-    const far = Decision.from(Array.from({ length: 16 }, () => pair(100, 1000)))
+    const close = Decision.from(Array.from({ length: 16 }, () => pair(1000, 1020)))
+    const far = Decision.from(Array.from({ length: 16 }, () => pair(1000, 10_000)))
+    const short = Decision.from(Array.from({ length: 16 }, () => pair(10, 10)))
     assert.equal(close.interval, 64)
-    assert.equal(far.interval, 7200)
-    for (let count = 0; count < 10; count++) close.check(pair(100, 102))
+    assert.equal(far.interval, 7202)
+    // Timing the calls of a check takes as long as one of them.
+    assert.equal(short.interval, 200)
+    for (let count = 0; count < 10; count++) close.check(pair(1000, 1020))
     assert.equal(close.interval, 1024)
-    close.check(pair(200, 102))
+    close.check(pair(2000, 1020))
     assert.equal(close.interval, 16)
-    close.check(pair(100, 102))
+    close.check(pair(1000, 1020))
     assert.equal(close.interval, 32)
+    short.check(pair(20, 10))
+    assert.equal(short.interval, 50)
   })
 
   test("that was stored is not changed by fewer than six checks", () => {

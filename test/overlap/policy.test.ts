@@ -223,7 +223,7 @@ describe("§14: measuredOverlap", () => {
     const policy = measuredOverlap({ name: "test" })
     await timed.decide(policy, 1)
     timed.take()
-    timed.calls(100, policy, 1)
+    timed.calls(150, policy, 1)
     const checks = timed.take().filter((message) => message.startsWith("checking"))
     assert.deepEqual(checks, [
       ...Array.from({ length: 2 }, () => "checking parallel"),
