@@ -259,7 +259,7 @@ function piecesTable(report: Report): string {
   const most = Math.max(...taken.filter(({ share }) => share <= DISTURBED).map(({ share }) => share))
   const disturbed = taken
     .filter(({ share }) => share > DISTURBED)
-    .map(({ pair, share }) => `, and ${show(share)} % during ${nameOfPair(pair)}`)
+    .map(({ pair, share }) => `, but ${show(share)} % during the pair of ${nameOfPair(pair)}`)
   const where = `${cores} cores of ${cpu}, Node.js ${versions.node}, ${date.slice(0, 10)}`
   const noise = `Other processes took at most ${show(most)} % of the machine while a pair was measured${disturbed.join("")}.`
   const lines = equalLengths.map((length) => {

@@ -6,7 +6,9 @@ import { type Command, parseOptions, splitProgram, UsageError } from "./command.
 import { runProgram } from "./program.js"
 import { summaryOf } from "../trace/written.js"
 
-const forms = [".html", ".pftrace", ".json"]
+const forms = new Set([".html", ".pftrace", ".json"])
+
+const EXAMPLE = "`auxstream trace out.html -- node program.js`"
 
 const help = `auxstream trace OUT.html [--open] -- node program.js [arguments]
 
@@ -24,11 +26,14 @@ export const trace: Command = {
   async run(args) {
     const { own, program } = splitProgram(args)
     const out = own.find((arg) => !arg.startsWith("-"))
-    if (out === undefined || !forms.includes(extname(out))) {
-      throw new UsageError(`The file of the trace must end in ${forms.join(", ")}; got ${JSON.stringify(out ?? "")}.`)
+    if (out === undefined || !forms.has(extname(out))) {
+      const given = out === undefined ? "nothing" : JSON.stringify(out)
+      throw new UsageError(
+        `The file of the trace must end in .html, .pftrace or .json, as in ${EXAMPLE}; got ${given}.`,
+      )
     }
     if (program.length === 0) {
-      throw new UsageError("The program must follow after --, as in `auxstream trace out.html -- node program.js`.")
+      throw new UsageError(`The program must follow after --, as in ${EXAMPLE}.`)
     }
     const { open = false } = parseOptions(
       "trace",

@@ -43,8 +43,8 @@ export interface Timeline {
 }
 
 /**
- * What matters about an operation to those who time it: another library may make the driver calls that queue it ("library"), and a
- * graph may repeat some of its nodes ("loop").
+ * How an operation is queued, as far as its times depend on it: another library may make the driver calls that queue it
+ * ("library"), and a graph may repeat some of its nodes ("loop").
  */
 export type QueueManner = "plain" | "library" | "loop"
 

@@ -219,8 +219,9 @@ function rounded(microseconds: number): number {
  * `maybeExecuteInParallel`, `executeInParallel`, `parallel` or `captureGraph`, with a key that stands for the shape of
  * the call.
  *
- * The policy alternates the calls of each key between both modes and times them with events on the current stream. After at
- * most 19 calls in each mode it decides. Rare checks change a decision that no longer holds.
+ * The policy alternates the calls of each key between both modes, at most 19 calls each, and times them with events on the
+ * current stream. Before it chooses the sequential mode, it times up to three runs of nine calls in each mode. Rare checks
+ * change a decision that no longer holds.
  *
  * A file that is broken, or has other contents, is refused and never overwritten.
  *

@@ -87,11 +87,11 @@ const programs: Readonly<Record<string, Program>> = {
     call: { parallel: call(10, 6), sequential: call(4, 8) },
     between: { thread: 20, stream: 20 },
   },
-  "the thread because of what is between calls": {
+  "the thread because of the work between calls": {
     call: { parallel: call(8, 12), sequential: call(2, 20) },
     between: { thread: 30, stream: 5 },
   },
-  "the stream because of what is between calls": {
+  "the stream because of the work between calls": {
     call: { parallel: call(8, 12), sequential: call(6, 14) },
     between: { thread: 10, stream: 40 },
   },

@@ -14,7 +14,7 @@ import { gauss, type Uniform, uniformFrom } from "./simulated.js"
 export interface Program {
   /** What a call takes on the thread, and what its work takes on the stream. */
   readonly call: Readonly<Record<OverlapMode, { readonly thread: number; readonly stream: number }>>
-  /** The same of what is between two calls. */
+  /** The same for the work between two calls. */
   readonly between?: { readonly thread: number; readonly stream: number }
   /** The program waits for the stream after so many calls; never by default. */
   readonly waitsEvery?: number
@@ -31,7 +31,7 @@ export interface Program {
 const RECORD = 0.5
 
 class Machine {
-  /** When the thread gets to its next step, and the stream to the end of what is queued. */
+  /** When the thread gets to its next step, and the stream to the end of its queued work. */
   thread = 0
   stream = 0
   calls = 0

@@ -83,7 +83,7 @@ export class UnusedModules {
     }
   }
 
-  /** The device is being closed: `leftovers.ts` unloads what is left. */
+  /** The device is being closed: `leftovers.ts` unloads the others. */
   close(): void {
     this.#closed = true
   }

@@ -18,7 +18,7 @@ export interface Length {
 class Run {
   readonly mode: OverlapMode
   isLost = false
-  /** What is known of the calls that count. */
+  /** The facts about the calls that count. */
   readonly timings: Timing[] = []
   readonly #counted: number
   #before: number
