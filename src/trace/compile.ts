@@ -4,16 +4,9 @@
  */
 import os from "node:os"
 import process from "node:process"
-import type {
-  TraceCall,
-  TraceData,
-  TraceRegion,
-  TraceSpan,
-  TraceWait,
-  TracedDevice,
-  TracedStream,
-} from "./data/data.js"
+import type { TraceCall, TraceData, TraceRegion, TraceSpan, TraceWait, TracedDevice } from "./data/data.js"
 import { type Draft, GraphLaunches } from "./graph-launches.js"
+import { StreamNumbers } from "./stream-numbers.js"
 import {
   type LogEntry,
   type LoggedOperation,
@@ -50,10 +43,7 @@ export function compile(recorder: Recorder, window: TraceWindow): TraceData {
 class Compiler {
   readonly #recorder: Recorder
   readonly #window: TraceWindow
-  readonly #devices: RecordedDevice[] = []
-  readonly #streams: TracedStream[] = []
-  readonly #byStream = new Map<StreamIndex, number>()
-  readonly #branches = new Map<string, number>()
+  readonly #numbers: StreamNumbers
   /** The indices of regions, by their numbers. */
   readonly #regions = new Map<number, number>()
   /** The regions: those that the program called, then those of graphs. */
@@ -73,7 +63,7 @@ class Compiler {
     spans: this.#spans,
     regions: this.#all,
     addWait: (wait) => this.#waits.push(wait),
-    laneOf: ({ stream }, branch) => this.#laneOf(stream, branch),
+    laneOf: ({ stream }, branch) => this.#numbers.branch(stream, branch),
     time: (milliseconds) => this.#time(milliseconds),
     isHost: ({ stream }) => this.#recorder.streams[stream]?.device.kind === "host",
   })
@@ -82,12 +72,13 @@ class Compiler {
   constructor(recorder: Recorder, window: TraceWindow) {
     this.#recorder = recorder
     this.#window = window
+    this.#numbers = new StreamNumbers(recorder)
   }
 
   data(): TraceData {
     const { log } = this.#recorder
     const { entries, start, end, date } = this.#window
-    for (const device of this.#recorder.devices) if (!device.isClosed) this.#device(device)
+    for (const device of this.#recorder.devices) if (!device.isClosed) this.#numbers.device(device)
     const recorded = this.#recorder.regions.slice(this.#window.regions.from, this.#window.regions.to)
     recorded.forEach(({ region }, index) => this.#regions.set(region.number, index))
     for (const region of recorded) this.#all.push(this.#region(region))
@@ -105,8 +96,8 @@ class Compiler {
       machine: machine(),
       duration: this.#spans.reduce((last, span) => Math.max(last, span.end), ns(end - start)),
       cost,
-      devices: this.#devices.map((device) => this.#tracedDevice(device)),
-      streams: this.#streams,
+      devices: this.#numbers.devices.map((device) => this.#tracedDevice(device)),
+      streams: this.#numbers.streams,
       spans: this.#spans,
       waits: this.#waits satisfies TraceWait[],
       regions,
@@ -142,7 +133,15 @@ class Compiler {
   #span(operation: LoggedOperation, start: number, end: number): Draft<TraceSpan> {
     const { kind, label, bytes, stream, branch, overlap } = operation
     const queued = Math.min(this.#time(operation.queued), start)
-    const span: Draft<TraceSpan> = { stream: this.#stream(stream), kind, name: label, queued, start, end, bytes }
+    const span: Draft<TraceSpan> = {
+      stream: this.#numbers.stream(stream),
+      kind,
+      name: label,
+      queued,
+      start,
+      end,
+      bytes,
+    }
     if (overlap !== undefined) span.overlap = { mode: overlap.mode, policy: overlap.policy }
     const region = this.#regions.get(operation.region)
     if (region === undefined) return span
@@ -155,8 +154,8 @@ class Compiler {
     const reached = (record && this.#records.get(record)) ?? 0
     const to = Math.max(reached, this.#time(time), this.#reachedBy(stream))
     const wait: WaitDraft = {
-      from: { stream: this.#stream(from), time: reached },
-      to: { stream: this.#stream(stream), time: to },
+      from: { stream: this.#numbers.stream(from), time: reached },
+      to: { stream: this.#numbers.stream(stream), time: to },
       sent,
     }
     const region = this.#regions.get(number)
@@ -180,12 +179,11 @@ class Compiler {
   }
 
   #takeForeign(): void {
-    for (const device of this.#devices) {
+    for (const device of this.#numbers.devices) {
       for (const { stream, node } of device.times.foreign) {
         const start = this.#time(node.start)
         if (node.end <= this.#window.start || node.start >= this.#window.end) continue
-        const key = `${this.#devices.indexOf(device)} foreign ${stream}`
-        const place = this.#named(key, { device: this.#device(device), name: stream })
+        const place = this.#numbers.foreign(device, stream)
         this.#spans.push({
           stream: place,
           kind: "foreign",
@@ -216,9 +214,9 @@ class Compiler {
 
   /** @param recorded undefined if the region is in a graph */
   #whole(region: TraceRegion, recorded: RecordedRegion | undefined, index: number): TraceRegion {
-    const streams = recorded?.streams.map((stream) => this.#stream(stream)) ?? region.streams
+    const streams = recorded?.streams.map((stream) => this.#numbers.stream(stream)) ?? region.streams
     const ran = this.#ran[index]
-    const device = this.#streams[streams[0] ?? -1]?.device ?? 0
+    const device = this.#numbers.streams[streams[0] ?? -1]?.device ?? 0
     return { ...region, device, streams, ...(ran === undefined ? {} : { ran }) }
   }
 
@@ -253,37 +251,6 @@ class Compiler {
       times: times.source ?? (kind === "host" ? "workers" : "events"),
       lost: Math.max(untimed, times.recordsLost),
     }
-  }
-
-  #device(device: RecordedDevice): number {
-    const known = this.#devices.indexOf(device)
-    return known >= 0 ? known : this.#devices.push(device) - 1
-  }
-
-  #stream(index: StreamIndex): number {
-    const known = this.#byStream.get(index)
-    if (known !== undefined) return known
-    const stream = this.#recorder.streams[index]
-    if (stream === undefined) throw new RangeError(`There is no stream ${index}.`)
-    const place = this.#streams.push({ device: this.#device(stream.device), id: index, name: stream.name }) - 1
-    this.#byStream.set(index, place)
-    return place
-  }
-
-  /** The stream that runs a branch of the graphs launched on a stream. */
-  #laneOf(stream: StreamIndex, branch: number): number {
-    const launching = this.#stream(stream)
-    if (branch === 0) return launching
-    const { device = 0, name = "" } = this.#streams[launching] ?? {}
-    return this.#named(`${launching} branch ${branch}`, { device, name: `${name}, branch ${branch} of graphs` })
-  }
-
-  #named(key: string, stream: TracedStream): number {
-    const known = this.#branches.get(key)
-    if (known !== undefined) return known
-    const place = this.#streams.push(stream) - 1
-    this.#branches.set(key, place)
-    return place
   }
 
   #reachedBy(stream: StreamIndex): number {
