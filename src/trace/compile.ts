@@ -14,8 +14,8 @@ import {
   type LoggedWait,
   NONE,
   type StreamIndex,
-} from "./log.js"
-import type { RecordedDevice, RecordedRegion, Recorder } from "./recorder.js"
+} from "./record/log.js"
+import type { RecordedDevice, RecordedRegion, Recorder } from "./record/recorder.js"
 
 /** The part of a recorder's log that belongs to one trace. Entries are meant by index, `to` excluded. */
 export interface TraceWindow {

@@ -5,8 +5,8 @@
 import type { GraphOutline } from "../runtime/order/observer/graph-outline.js"
 import type { TraceRegion, TraceSpan, TraceWait } from "./data/data.js"
 import { LaunchedGraph } from "./launched-graph.js"
-import type { LoggedOperation } from "./log.js"
-import { hasLoop, otherIterations } from "./loops.js"
+import type { LoggedOperation } from "./record/log.js"
+import { hasLoop, otherIterations } from "./record/loops.js"
 
 /** Writable views of the data's objects while they are made. */
 export type Draft<T> = { -readonly [K in keyof T]: T[K] }

@@ -1,7 +1,7 @@
 /** Numbers the devices and the streams of a trace in the order in which they are first needed. */
 import type { TracedStream } from "./data/data.js"
-import type { StreamIndex } from "./log.js"
-import type { RecordedDevice, Recorder } from "./recorder.js"
+import type { StreamIndex } from "./record/log.js"
+import type { RecordedDevice, Recorder } from "./record/recorder.js"
 
 /** See the head of this file. */
 export class StreamNumbers {

@@ -4,7 +4,7 @@
  */
 import { checkInteger, checkOptions, mustBe } from "../common/check.js"
 import { compile, type TraceWindow } from "./compile.js"
-import { Recorder, type RecorderLimits } from "./recorder.js"
+import { Recorder, type RecorderLimits } from "./record/recorder.js"
 import { TraceReport } from "./report.js"
 
 /** Options of {@link startTrace}. */

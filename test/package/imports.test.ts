@@ -108,8 +108,9 @@ const rooms: Record<string, readonly string[]> = {
   "trace/layout": ["trace/data"],
   "trace/page": ["trace/layout", "trace/data"],
   "trace/write": ["trace/layout", "trace/data"],
+  "trace/record": [...["trace/analysis", "trace/data", "runtime/device", "runtime/order", "driver"]],
   trace: [
-    ...["trace/write", "trace/analysis", "trace/layout", "trace/data"],
+    ...["trace/record", "trace/write", "trace/analysis", "trace/layout", "trace/data"],
     ...["parallel", "runtime", "runtime/graph", "runtime/device", "runtime/order", "runtime/clock", "driver"],
   ],
   "sanitizer/access": ["runtime/memory", "runtime/order", "driver"],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { describe, it } from "node:test"
 import type { GraphOutline, OutlinedOperation } from "../../src/runtime/order/observer/graph-outline.js"
-import { hasLoop, otherIterations, type RecordedNode } from "../../src/trace/loops.js"
+import { hasLoop, otherIterations, type RecordedNode } from "../../src/trace/record/loops.js"
 
 const own = (start: number, end: number): RecordedNode => ({ stream: 0, start, end, isInside: false })
 const inside = (start: number, end: number, stream = 1): RecordedNode => ({ stream, start, end, isInside: true })

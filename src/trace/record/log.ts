@@ -2,11 +2,11 @@
  * What a recorder writes down, in the order in which the program queued it. Times are milliseconds of `sharedNow()`. Entries
  * are small and refer to nothing of the program, because a trace has millions of them, and the collector copies each one.
  */
-import type { HostCallName } from "../runtime/order/observer/observer.js"
-import type { GraphOutline } from "../runtime/order/observer/graph-outline.js"
-import type { Operation } from "../runtime/order/observer/operation.js"
-import type { TimedNode } from "../driver/timeline.js"
-import type { SpanKind } from "./data/data.js"
+import type { HostCallName } from "../../runtime/order/observer/observer.js"
+import type { GraphOutline } from "../../runtime/order/observer/graph-outline.js"
+import type { Operation } from "../../runtime/order/observer/operation.js"
+import type { TimedNode } from "../../driver/timeline.js"
+import type { SpanKind } from "../data/data.js"
 
 /** A stream, by its index among those of the recorder. */
 export type StreamIndex = number

@@ -3,16 +3,16 @@
  * the order of anything, or fail a call of the program.
  */
 import { threadId } from "node:worker_threads"
-import type { TimeSource } from "../driver/timeline.js"
-import { clearInterval, now, setInterval, sharedOffset } from "../common/timers.js"
-import type { DeviceOrder } from "../runtime/order/device-order.js"
-import { type HostCallName, OperationObserver } from "../runtime/order/observer/observer.js"
-import { observe } from "../runtime/order/observer/observers.js"
-import type { Access, Operation } from "../runtime/order/observer/operation.js"
-import type { RecordPoint } from "../runtime/order/record-point.js"
-import type { Region } from "../runtime/order/observer/region.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
-import { openDevices } from "../runtime/device/current.js"
+import type { TimeSource } from "../../driver/timeline.js"
+import { clearInterval, now, setInterval, sharedOffset } from "../../common/timers.js"
+import type { DeviceOrder } from "../../runtime/order/device-order.js"
+import { type HostCallName, OperationObserver } from "../../runtime/order/observer/observer.js"
+import { observe } from "../../runtime/order/observer/observers.js"
+import type { Access, Operation } from "../../runtime/order/observer/operation.js"
+import type { RecordPoint } from "../../runtime/order/record-point.js"
+import type { Region } from "../../runtime/order/observer/region.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
+import { openDevices } from "../../runtime/device/current.js"
 import { DeviceTimes } from "./device-times.js"
 import {
   type LogEntry,

@@ -2,13 +2,13 @@
  * The timeline of one device while a recorder runs: passes the times of its operations into the log. A device that cannot tell
  * times is traced without.
  */
-import type { EventHandle } from "../driver/handles.js"
-import type { QueueManner, TimedNode, TimedWork, TimelineSink, Timeline, TimeSource } from "../driver/timeline.js"
-import { showThrown } from "../common/show.js"
-import { sleep } from "../common/timers.js"
-import { warn } from "../common/warn.js"
-import type { DeviceOrder } from "../runtime/order/device-order.js"
-import type { StreamState } from "../runtime/order/stream-state.js"
+import type { EventHandle } from "../../driver/handles.js"
+import type { QueueManner, TimedNode, TimedWork, TimelineSink, Timeline, TimeSource } from "../../driver/timeline.js"
+import { showThrown } from "../../common/show.js"
+import { sleep } from "../../common/timers.js"
+import { warn } from "../../common/warn.js"
+import type { DeviceOrder } from "../../runtime/order/device-order.js"
+import type { StreamState } from "../../runtime/order/stream-state.js"
 import type { LoggedOperation } from "./log.js"
 import { hasLoop } from "./loops.js"
 

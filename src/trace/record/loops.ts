@@ -1,8 +1,8 @@
 /**
  * Loops in graphs whose iterations are not all recorded: CUPTI tells about the last one. The others ran before it.
  */
-import type { GraphOutline } from "../runtime/order/observer/graph-outline.js"
-import { gapsOf, type Interval } from "./analysis/intervals.js"
+import type { GraphOutline } from "../../runtime/order/observer/graph-outline.js"
+import { gapsOf, type Interval } from "../analysis/intervals.js"
 
 const known = new WeakMap<GraphOutline, boolean>()
 
