@@ -1,5 +1,5 @@
 import { test } from "node:test"
-import { captureGraph, fork } from "../../src/index.js"
+import { autoParallel, captureGraph, fork } from "../../src/index.js"
 import { forEachOpenDevice } from "../support/devices.js"
 import { affine, combine, over } from "../support/kernels.js"
 import { raceOf, sanitized, unsanitized } from "../support/races.js"
@@ -41,5 +41,15 @@ forEachOpenDevice("§13 the sanitizer and corners:", (open) => {
     raceOf(() => affine.launch({ ...over(8), stream: b }, 8, x, 1, 1))
     b.run(() => forked.join())
     affine.launch({ ...over(8), stream: b }, 8, x, 1, 1)
+  })
+
+  test("§4 first contents that autoParallel placed on another stream come before all uses of the array", unsanitized, () => {
+    using device = open()
+    using a = device.createStream()
+    using _ = sanitized()
+    const made = autoParallel(() => [1, 2, 3].map((value) => device.full("int32", 8, value)))
+    for (const x of made) affine.launch({ ...over(8), stream: a }, 8, x, 1, 1)
+    for (const x of made) raceOf(() => affine.launch(over(8), 8, x, 1, 1))
+    for (const x of made) x.dispose()
   })
 })

@@ -370,15 +370,21 @@ export class History {
     while (accesses.length > kept + 1) accesses.pop()
   }
 
-  /** The lane's latest operation was the first contents of an array with these bytes. */
+  /**
+   * The first contents of an array with these bytes have been queued.
+   *
+   * @param lane the lane of the allocation
+   */
   bear(lane: Lane, address: number, byteLength: number): void {
-    const { tick } = lane
-    const birth = new Birth({ lane, tick }, address, address + byteLength)
-    for (const tile of this.shadow.tiles(address, address + byteLength)) {
+    const tiles = this.shadow.tiles(address, address + byteLength)
+    // A region of autoParallel may have placed them on another stream. Nothing else has used the memory since its allocation.
+    const contents = tiles.flatMap(({ accesses }) => accesses).filter((past) => !past.isWrapped)
+    const { lane: by, tick } = contents.at(-1)?.operation ?? { lane, tick: lane.tick }
+    const birth = new Birth({ lane: by, tick }, address, address + byteLength)
+    for (const past of contents) past.birth = birth
+    for (const tile of tiles) {
       tile.birth = birth
       tile.version++
-      for (const past of tile.accesses)
-        if (past.operation.lane === lane && past.operation.tick === tick) past.birth = birth
     }
   }
 
