@@ -43,13 +43,17 @@ forEachOpenDevice("§13 the sanitizer and corners:", (open) => {
     affine.launch({ ...over(8), stream: b }, 8, x, 1, 1)
   })
 
-  test("§4 first contents that autoParallel placed on another stream come before all uses of the array", unsanitized, () => {
-    using device = open()
-    using a = device.createStream()
-    using _ = sanitized()
-    const made = autoParallel(() => [1, 2, 3].map((value) => device.full("int32", 8, value)))
-    for (const x of made) affine.launch({ ...over(8), stream: a }, 8, x, 1, 1)
-    for (const x of made) raceOf(() => affine.launch(over(8), 8, x, 1, 1))
-    for (const x of made) x.dispose()
-  })
+  test(
+    "§4 first contents that autoParallel placed on another stream come before all uses of the array",
+    unsanitized,
+    () => {
+      using device = open()
+      using a = device.createStream()
+      using _ = sanitized()
+      const made = autoParallel(() => [1, 2, 3].map((value) => device.full("int32", 8, value)))
+      for (const x of made) affine.launch({ ...over(8), stream: a }, 8, x, 1, 1)
+      for (const x of made) raceOf(() => affine.launch(over(8), 8, x, 1, 1))
+      for (const x of made) x.dispose()
+    },
+  )
 })
