@@ -138,7 +138,7 @@ function pathOf(file: unknown): string {
   throw mustBe("file", "a path or a file: URL", file instanceof URL ? file.href : file)
 }
 
-/** The file that a path leads to, which need not exist. */
+/** The file that a path points to, which need not exist. */
 function targetOf(path: string): string {
   let target = path
   for (let links = 0; links < MOST_LINKS; links++) {
@@ -146,7 +146,7 @@ function targetOf(path: string): string {
     if (lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return target
     target = resolve(dirname(target), readlinkSync(target))
   }
-  throw failed(path, "it is a link that leads to itself", "Name another file")
+  throw failed(path, "it is a link that points to itself", "Name another file")
 }
 
 function codeOf(error: unknown): unknown {

@@ -163,7 +163,7 @@ describe("§14: a policy with a file", () => {
     const [circle, lost] = [fresh(), fresh()]
     symlinkSync(circle, circle)
     symlinkSync(join(folder, "nowhere", "file"), lost)
-    refused(() => measuredOverlap({ name: "test", file: circle }), "AUX_FILE_FAILED", "leads to itself")
+    refused(() => measuredOverlap({ name: "test", file: circle }), "AUX_FILE_FAILED", "points to itself")
     refused(() => measuredOverlap({ name: "test", file: lost }), "AUX_FILE_FAILED", "its folder does not exist")
   })
 
