@@ -69,6 +69,7 @@ forEachOpenDevice("trace", (open) => {
     using aux = device.createStream({ name: "aux" })
     using whole = new Latch(device)
     using half = new Latch(device)
+    await latchKernel.prepare(device) // Otherwise the first latch would be held for as long as a worker takes to start.
     const trace = startTrace()
     const beforeWhole = now()
     whole.hold(main)
