@@ -4,7 +4,7 @@
  */
 import type { TimedNode } from "../driver/timeline.js"
 import type { GraphOutline, OutlinedOperation, OutlinedRegion } from "../runtime/order/observer/graph-outline.js"
-import { nodesInside, NodeNumbers } from "./node-numbers.js"
+import { operationsByNumber } from "./node-numbers.js"
 
 /** Milliseconds by which a node may seem to begin before those that it runs after. */
 const TOLERANCE = 0.001
@@ -16,8 +16,8 @@ export interface GraphOperation {
   /** The places of its nodes: from this one to before `until`. */
   readonly from: number
   readonly until: number
-  /** How many nodes there are in a graph inside it, if the driver does not count them as its own. */
-  readonly inside: number
+  /** Whether it has a graph inside whose nodes the driver does not count as its own. */
+  readonly hasGraph: boolean
   readonly after: readonly number[]
   readonly region: number | undefined
   readonly branch: number | undefined
@@ -51,15 +51,13 @@ export class LaunchedGraph {
   readonly isKnown: boolean
   /** Whether there are graphs inside that the driver counts as one node. Without them, a node of the launched graph is first. */
   #hasGraphs = false
-  /** How the driver may have numbered the nodes. */
-  readonly #numbers: readonly NodeNumbers[]
+  /** Whether there are such graphs, or bodies of conditionals. */
+  readonly #hasInside: boolean
 
   constructor(outline: GraphOutline) {
     this.isKnown = outline.operations.every(({ until }) => until !== undefined)
     if (this.isKnown) this.#add(outline, OUTSIDE)
-    const behind = new NodeNumbers(this.operations, false)
-    const hasParts = this.operations.some(({ inside }) => inside > 0)
-    this.#numbers = hasParts ? [behind, new NodeNumbers(this.operations, true)] : [behind]
+    this.#hasInside = this.operations.some(({ hasGraph }) => hasGraph)
   }
 
   /**
@@ -74,21 +72,24 @@ export class LaunchedGraph {
     const placed = nodes.filter(({ place }) => place !== undefined)
     if (placed.length === 0) return nodes.map(() => undefined)
     const graphs = this.#hasGraphs ? new Set(placed.map(({ graph }) => graph)) : [earliest(placed).graph]
-    const matches = Array.from(graphs, (graph) =>
-      this.#numbers.map((numbers) => this.#matchIn(graph, numbers, nodes, isOneClock)),
+    const matches = Array.from(graphs, (graph) => this.#matchIn(graph, nodes, isOneClock)).filter(
+      (match) => match !== undefined,
     )
-      .flat()
-      .filter((match) => match !== undefined)
     const most = Math.max(...matches.map(({ alike }) => alike))
-    const [best, ...others] = matches.filter(({ alike }) => alike === most)
-    const isOnly = others.every(({ found }) => found.every((operation, index) => operation === best?.found[index]))
-    return isOnly ? best?.found : undefined
+    const best = matches.filter(({ alike }) => alike === most)
+    return best.length === 1 ? best[0]?.found : undefined
   }
 
-  /** The same, if these are the launched graph and its numbers. `alike`: how many kernels have the name of their operation. */
-  #matchIn(graph: number, numbers: NodeNumbers, nodes: readonly TimedNode[], isOneClock: boolean): Match | undefined {
+  /** The same, if this is the number of the launched graph. `alike`: how many kernels have the name of their operation. */
+  #matchIn(graph: number, nodes: readonly TimedNode[], isOneClock: boolean): Match | undefined {
+    const own = nodes.filter((node) => node.graph === graph)
+    const numbers = operationsByNumber(
+      this.operations,
+      new Map(own.flatMap(({ place, name }) => (place === undefined ? [] : [[place, name]]))),
+    )
+    const unknown = this.#hasInside ? undefined : -1
     const found = nodes.map((node) =>
-      node.graph !== graph || node.place === undefined ? undefined : numbers.operationAt(node.place),
+      node.graph !== graph || node.place === undefined ? undefined : (numbers.get(node.place) ?? unknown),
     )
     const names = new Map<string, string>()
     const ends = new Map<number, number>()
@@ -146,14 +147,13 @@ export class LaunchedGraph {
     return ends.flatMap((own, index) => (followed.has(index) ? [] : own))
   }
 
-  #addOne(operation: OutlinedOperation, around: Around, until: number): number[] {
-    const { kind, label, part } = operation
+  #addOne({ kind, label, part }: OutlinedOperation, around: Around, until: number): number[] {
     const { from } = around
     const count = part?.operations.at(-1)?.until
     // A driver may count a graph as one node. Then nothing is known of the nodes inside.
     if (part !== undefined && kind === "graph" && count === until - from) return this.#add(part, around)
     if (kind === "graph") this.#hasGraphs = true
-    this.operations.push({ label, isLaunch: kind === "launch", until, inside: nodesInside(operation), ...around })
+    this.operations.push({ label, isLaunch: kind === "launch", until, hasGraph: part !== undefined, ...around })
     return [this.operations.length - 1]
   }
 }

@@ -1,50 +1,76 @@
 /**
- * How a driver may number the nodes of a graph in which there are others: it gives the nodes inside numbers of their own graph, or
- * numbers behind all others, or numbers directly behind the operation that has them.
+ * The operations of the nodes of a launched graph, by the nodes' numbers. A driver counts nodes in the order of capture. Behind an
+ * operation that has a graph inside, it may have counted other nodes, too, such as those inside. How many it skipped there is
+ * known from the names of the kernels that follow.
  */
-import type { OutlinedOperation } from "../runtime/order/observer/graph-outline.js"
-
-/** An operation with the places of its own nodes, and how many nodes there are in the graph inside it. */
 export interface NumberedOperation {
+  readonly label: string
+  readonly isLaunch: boolean
+  /** Its numbers, if none were skipped: from this one to before `until`. */
   readonly from: number
   readonly until: number
-  readonly inside: number
+  readonly hasGraph: boolean
 }
 
-export class NodeNumbers {
-  readonly #froms: number[] = []
-  readonly #untils: number[] = []
-  readonly #hasGraphs: boolean
-
-  /** @param isBetween whether nodes inside have numbers directly behind their operation */
-  constructor(operations: readonly NumberedOperation[], isBetween: boolean) {
-    let shift = 0
-    for (const { from, until, inside } of operations) {
-      this.#froms.push(from + shift)
-      this.#untils.push(until + shift)
-      if (isBetween) shift += inside
+/**
+ * For each number, the index of its operation. Has no operations of which it is not known how many numbers were skipped.
+ *
+ * @param names the name of the node with each number
+ */
+export function operationsByNumber(
+  operations: readonly NumberedOperation[],
+  names: ReadonlyMap<number, string>,
+): Map<number, number> {
+  const found = new Map<number, number>()
+  let skipped = 0
+  for (let first = 0; first < operations.length;) {
+    const end = endOfPart(operations, first)
+    const part = operations.slice(first, end)
+    const shift = first === 0 ? 0 : shiftOf(part, names, skipped)
+    if (shift !== undefined) {
+      skipped = shift
+      part.forEach(({ from, until }, index) => {
+        for (let number = from + shift; number < until + shift; number++) found.set(number, first + index)
+      })
     }
-    this.#hasGraphs = operations.some(({ inside }) => inside > 0)
+    first = end
   }
-
-  /** The index of the operation that has a node; undefined if it may be one inside, -1 if there is none. */
-  operationAt(place: number): number | undefined {
-    let low = 0
-    let high = this.#untils.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#untils[middle] ?? 0) <= place) low = middle + 1
-      else high = middle
-    }
-    if (low < this.#untils.length && (this.#froms[low] ?? 0) <= place) return low
-    return this.#hasGraphs ? undefined : -1
-  }
+  return found
 }
 
-/** How many nodes a graph inside has. A loop's body ends with one that evaluates the condition. */
-export function nodesInside({ kind, label, part }: OutlinedOperation): number {
-  if (part === undefined) return 0
-  const own = part.operations.at(-1)?.until ?? part.operations.length
-  const further = part.operations.reduce((sum, operation) => sum + nodesInside(operation), 0)
-  return own + further + Number(kind === "conditional" && label === "while")
+/** Where the operations end behind which numbers may be skipped next. */
+function endOfPart(operations: readonly NumberedOperation[], first: number): number {
+  const last = operations.findIndex(({ hasGraph }, index) => index >= first && hasGraph)
+  return last < 0 ? operations.length : last + 1
+}
+
+/** How many numbers were skipped, at least so many; undefined if no kernel's name says so, or if several answers are as good. */
+function shiftOf(
+  part: readonly NumberedOperation[],
+  names: ReadonlyMap<number, string>,
+  least: number,
+): number | undefined {
+  const launches = part.filter(({ isLaunch }) => isLaunch)
+  const last = Math.max(...names.keys())
+  let most = 0
+  let best: number | undefined
+  for (let shift = least; shift <= last; shift++) {
+    const alike = alikeAt(shift, launches, names)
+    if (alike === 0 || alike < most) continue
+    best = alike > most ? shift : undefined
+    most = alike
+  }
+  return best
+}
+
+/** How many launches have a kernel of their name if so many numbers were skipped; 0 if one has a kernel of another name. */
+function alikeAt(shift: number, launches: readonly NumberedOperation[], names: ReadonlyMap<number, string>): number {
+  let alike = 0
+  for (const { until, label } of launches) {
+    const name = names.get(until - 1 + shift)
+    if (name === undefined) continue
+    if (name !== label) return 0
+    alike++
+  }
+  return alike
 }
