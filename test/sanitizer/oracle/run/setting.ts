@@ -103,6 +103,8 @@ export class Setting {
         }
         const [waiting, recording] = [local.pathOf(fix.waiting), local.pathOf(fix.recording)]
         if (waiting === undefined || recording === undefined) return
+        // The wait that was left out had made the stream part of the capture.
+        if (capture !== undefined && recording.stream.state.capture === undefined) return
         const point = local.recorded(recording.stream)
         waiting.stream.wait(recording.stream.record())
         order.wait(local.latest(waiting.stream).lane, point)
