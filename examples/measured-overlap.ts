@@ -28,11 +28,11 @@ for (const n of [256, 65_536, 1_048_576]) {
   using right = device.full("float32", n, 1)
   const shape = { grid: Math.ceil(n / 256), block: 256 }
   const halves = [() => scale.launch(shape, n, -1, left), () => scale.launch(shape, n, -1, right)] as const
-  for (let step = 0; step < 100; step++) {
+  for (let step = 0; step < 200; step++) {
     parallel(halves, { overlap: policy, key: n })
     if (step % 10 === 9) await device.completed()
   }
-  console.log(`${n}: ${left.readSync()[n - 1]}, ${right.readSync()[n - 1]}`) // 100 steps change the sign 100 times
+  console.log(`${n}: ${left.readSync()[n - 1]}, ${right.readSync()[n - 1]}`) // 200 steps change the sign 200 times
 }
 
 policy.report() // prints which way each size runs, and what a call takes each way

@@ -22,8 +22,8 @@ import { makeWeights } from "./weights.js"
 /** A GPU needs a longer warm-up. It takes milliseconds for what takes threads a second. */
 const rounds = { host: { warmUps: 1, timed: 4 }, cuda: { warmUps: 5, timed: 25 } }
 
-/** A policy needs at most 38 calls. A pass has one for each layer, and one launch of a graph. */
-const MOST_DECIDING = 40
+/** A policy needs at most 110 calls. A pass has one for each layer, and one launch of a graph. */
+const MOST_DECIDING = 112
 
 /** Printed at the start. True for the default sizes. */
 const duration = {

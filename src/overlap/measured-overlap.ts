@@ -220,7 +220,7 @@ function rounded(microseconds: number): number {
  * the call.
  *
  * The policy alternates the calls of each key between both modes, at most 19 calls each, and times them with events on the
- * current stream. Before it chooses the sequential mode, it times up to three runs of nine calls in each mode. Rare checks
+ * current stream. Before it chooses the sequential mode, it times two or four runs of nine calls in each mode. Rare checks
  * change a decision that no longer holds.
  *
  * A file that is broken, or has other contents, is refused and never overwritten.

@@ -17,6 +17,9 @@ const MOST_FAILURES = 64
 const MOST_CALLS = 512
 /** Runs change what alternation found only if their gain, a logarithm, is larger by this. Noise is smaller. */
 const CHANGED = 0.15
+/** How many calls a check takes, and how many of them do not run as decided. */
+const CALLS_OF_CHECK = 6
+export const OTHER_CALLS_OF_CHECK = 4
 /** A run of the second look. */
 const LONG = { before: 3, counted: 6 }
 
@@ -44,7 +47,7 @@ export class Schedule {
 
   /** One pair: a call in the mode that was decided, and one in the other, each after others in its mode. */
   static ofCheck(decided: OverlapMode): Schedule {
-    const usual: Length = { mode: decided, before: 1, counted: 1 }
+    const usual: Length = { mode: decided, before: CALLS_OF_CHECK - OTHER_CALLS_OF_CHECK - 1, counted: 1 }
     const other: Length = { mode: otherMode(decided), before: OTHER_CALLS_OF_CHECK - 1, counted: 1 }
     return new Schedule(new Runs([[usual, other]]), true)
   }
@@ -102,9 +105,6 @@ export class Schedule {
     }
   }
 }
-
-/** How many calls of a check do not run as decided. */
-export const OTHER_CALLS_OF_CHECK = 4
 
 /** Two rounds of runs. The second round begins with the other mode, so that a steady drift favours neither. */
 function secondLook(): Runs {
