@@ -89,7 +89,7 @@ forEachDevice("memory of autoParallel", (open) => {
       }
     }
     const report = placed(branches)
-    assert.deepEqual(streamsOf(report), [0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
+    assert.deepEqual(streamsOf(report), [0, 1, 0, 0, 2, 2, 2, 3, 3, 3, 4, 4, 4])
     using graph = captureGraph(() => autoParallel(branches))
     assert.equal(graph.branchCount, 5)
   })
