@@ -377,8 +377,11 @@ export class History {
    */
   bear(lane: Lane, address: number, byteLength: number): void {
     const tiles = this.shadow.tiles(address, address + byteLength)
-    // A region of autoParallel may have placed them on another stream. Nothing else has used the memory since its allocation.
-    const contents = tiles.flatMap(({ accesses }) => accesses).filter((past) => !past.isWrapped)
+    const all = tiles.flatMap(({ accesses }) => accesses)
+    const latest = all.filter(({ operation }) => operation.lane === lane && operation.tick === lane.tick)
+    // A region of autoParallel may have placed them on another stream. Outside of captures, nothing else has used the memory
+    // since its allocation.
+    const contents = latest.length > 0 || this.isCapture ? latest : all.filter(({ isWrapped }) => !isWrapped)
     const { lane: by, tick } = contents.at(-1)?.operation ?? { lane, tick: lane.tick }
     const birth = new Birth({ lane: by, tick }, address, address + byteLength)
     for (const past of contents) past.birth = birth
