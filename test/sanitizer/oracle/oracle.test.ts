@@ -72,6 +72,11 @@ describe("§13 random programs under the sanitizer", unsanitized, () => {
     })
   }
 
+  test("programs that once disagreed: first contents in a capture, and a fix of a stream that a left-out wait had captured", async () => {
+    await run([programOf(720_017_272)], onHost, reports)
+    await run([programOf(790_000_123)], onHost, (checks, ...rest) => checks.waits(...rest))
+  })
+
   test("a sanitizer that has seen many programs forgets only finished work", async () => {
     const counts = await run(programs(1000, most * 2), onHost, reports, true)
     assert.ok(counts.races > most, JSON.stringify(counts))
