@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url"
 import { transformSync } from "esbuild"
 import { codeOf, isProgram, nameOf } from "./pages.js"
 import { project, runScript } from "./run.js"
+import { unsanitized } from "../support/races.js"
 
 const pages = ["docs", "docs/guide"]
   .flatMap((folder) => readdirSync(join(project, folder)).map((name) => `${folder}/${name}`))
@@ -36,7 +37,9 @@ describe("the guide", () => {
   })
 
   for (const { path, files } of pages.filter(({ files }) => files.length > 0)) {
-    test(`prints what ${path} says`, () => {
+    // A file does not keep what a policy has decided while the sanitizer slowed down the calls.
+    const needs = path === "docs/overlap.md" ? unsanitized : {}
+    test(`prints what ${path} says`, needs, () => {
       const code = files.find(({ file }) => file === undefined)?.code ?? ""
       const expected = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map(([, line]) => line)
       assert.ok(expected.length > 0)
